@@ -1,0 +1,1 @@
+"""Users, tenants, domains and memberships; sign-in; tokens and tickets."""

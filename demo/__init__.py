@@ -1,0 +1,1 @@
+"""The demo: a table to query, and `seed_demo`."""

@@ -1,0 +1,78 @@
+"""The settings of this package: Django's `REALTIME` dict, each with a default, a unit and what exceeding it does.
+
+A limit of 0 is switched off.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+from realtime.core.topics import TopicRule
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeSettings:
+    """One value of each setting, as the process uses it."""
+
+    # Dotted paths of the classes behind realtime.ports.
+    TENANTS: str
+    IDENTITY: str
+    # The module whose `routes` list names every WebSocket route.
+    ROUTES: str
+    # Topic rules by the part of the name before the first `:`; "" is for names without one.
+    TOPIC_RULES: Mapping[str, TopicRule] = field(default_factory=dict)
+
+    # Redis or Valkey for several processes; "" keeps everything in this process.
+    REDIS_URL: str = ""
+    # A connection's messages: beyond it `rate_limited`, beyond it for too long close 4429.
+    MESSAGES_PER_S: float = 1000.0
+    MESSAGES_BURST: int = 2000
+    # Failed attempts to connect from one address: beyond it 429.
+    ATTEMPTS_PER_S: float = 20.0
+    ATTEMPTS_BURST: int = 1000
+    # Open connections of this process (503), of one address and of one user in it (429).
+    MAX_CONNECTIONS: int = 20_000
+    MAX_CONNECTIONS_PER_IP: int = 20_000
+    MAX_CONNECTIONS_PER_USER: int = 20_000
+    # Open connections of /ws/pooled/ (503).
+    POOL_SIZE: int = 1000
+    # Seconds without a frame from the client on /ws/timeout/ before close 4408.
+    IDLE_TIMEOUT_S: float = 60.0
+    # Seconds between pings, and for a pong to come before close 4408.
+    PING_INTERVAL_S: float = 25.0
+    PING_TIMEOUT_S: float = 20.0
+    # Bytes a connection may be behind before close 4410.
+    OUTBOX_BYTES: int = 1024 * 1024
+    # Seconds over which open connections are closed when the server ends.
+    DRAIN_S: float = 5.0
+    # Origins allowed besides the tenant's own: scheme://host[:port].
+    ALLOWED_ORIGINS: tuple[str, ...] = ()
+    # Topics one connection may subscribe to: beyond it `limit_exceeded`.
+    MAX_SUBSCRIPTIONS: int = 1000
+    # Calls (RPC, queries) in flight on one connection: beyond it `limit_exceeded`.
+    MAX_CALLS: int = 8
+    # Seconds a call may take before `timeout`.
+    CALL_TIMEOUT_S: float = 10.0
+    # Threads for database work, and seconds a call waits for one before `timeout`.
+    DATABASE_THREADS: int = 8
+    DATABASE_WAIT_S: float = 5.0
+    # Topics remembered by the in-memory history; beyond it the longest unused is forgotten.
+    MAX_TOPICS: int = 100_000
+    # Bearer value that opens the metrics pages; "" switches it off.
+    METRICS_TOKEN: str = ""
+    # Hosts that serve the first tenant in development.
+    DEVELOPMENT_HOSTS: tuple[str, ...] = ()
+    # Whether clients reach the site by https (a proxy ends TLS): decides the scheme of own origins.
+    HTTPS: bool = False
+
+
+def load_settings() -> RealtimeSettings:
+    """The settings of this process; raises ImproperlyConfigured for a name that does not exist."""
+    given: dict[str, Any] = dict(django_settings.REALTIME)
+    unknown = sorted(set(given) - {each.name for each in fields(RealtimeSettings)})
+    if unknown:
+        raise ImproperlyConfigured(f"REALTIME has unknown settings: {', '.join(unknown)}.")
+    return RealtimeSettings(**given)

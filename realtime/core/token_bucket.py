@@ -1,0 +1,40 @@
+"""The token bucket behind every rate limit."""
+
+import math
+
+
+class TokenBucket:
+    """`rate_per_s` tokens come in each second, up to `burst`; a rate of 0 switches the limit off.
+
+    Time is the caller's monotonic clock, in seconds.
+    """
+
+    __slots__ = ("_burst", "_rate_per_s", "_tokens", "_updated_s")
+
+    def __init__(self, rate_per_s: float, burst: float, now_s: float) -> None:
+        self._rate_per_s = rate_per_s
+        self._burst = max(burst, 1.0)
+        self._tokens = self._burst
+        self._updated_s = now_s
+
+    def take(self, now_s: float) -> float:
+        """Take one token: 0.0 when there was one, else the seconds until there is one (nothing is taken)."""
+        if self._rate_per_s <= 0:
+            return 0.0
+        elapsed_s = max(now_s - self._updated_s, 0.0)
+        self._tokens = min(self._burst, self._tokens + elapsed_s * self._rate_per_s)
+        self._updated_s = now_s
+        if self._tokens >= 1.0:
+            self._tokens -= 1.0
+            return 0.0
+        return (1.0 - self._tokens) / self._rate_per_s
+
+    def is_full(self, now_s: float) -> bool:
+        """Whether nothing would be forgotten by dropping this bucket."""
+        missing = self._burst - self._tokens
+        return self._rate_per_s <= 0 or (now_s - self._updated_s) * self._rate_per_s >= missing
+
+
+def retry_after_ms(wait_s: float) -> int:
+    """A wait as the `retry_after_ms` of an error: whole milliseconds, at least 1."""
+    return max(math.ceil(wait_s * 1000), 1)

@@ -1,0 +1,88 @@
+"""Who may do what with a topic: rules declared in settings, found by the part of the name before the first `:`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from realtime.core.identity import Identity
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.protocol.names import check_topic_name, topic_prefix
+
+Gate = Callable[[Identity | None, str], bool]
+
+
+def anyone(identity: Identity | None, topic: str) -> bool:
+    """Everybody, signed in or not."""
+    return True
+
+
+def members(identity: Identity | None, topic: str) -> bool:
+    """Signed-in members of the tenant (an identity is always one)."""
+    return identity is not None
+
+
+def publishing_members(identity: Identity | None, topic: str) -> bool:
+    """Members whose credential holds `pubsub:publish`."""
+    return identity is not None and "pubsub:publish" in identity.scopes
+
+
+def owner(identity: Identity | None, topic: str) -> bool:
+    """The user whose id follows the prefix: `user:7` is user 7's."""
+    return identity is not None and topic.partition(":")[2] == str(identity.user_id)
+
+
+def staff(identity: Identity | None, topic: str) -> bool:
+    """Staff of the tenant."""
+    return identity is not None and identity.is_staff
+
+
+def nobody(identity: Identity | None, topic: str) -> bool:
+    """No client; only the server."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRule:
+    """What a group of topics allows, and how much of each is remembered.
+
+    `history_size` counts publications, `history_ttl_s` is seconds; a size of 0 remembers nothing.
+    A gate is called with the identity (None: nobody signed in) and the topic's whole name, on the loop: no I/O.
+    """
+
+    subscribe: Gate = anyone
+    publish: Gate = anyone
+    history_size: int = 1000
+    history_ttl_s: float = 300.0
+
+
+class TopicRules:
+    """The declared rules. A prefix that nobody declared is closed."""
+
+    def __init__(self, rules: Mapping[str, TopicRule]) -> None:
+        self._rules = dict(rules)
+
+    def rule(self, topic: str) -> TopicRule:
+        """The rule of a well-formed name; raises RequestError(invalid_message | permission_denied)."""
+        check_topic_name(topic)
+        rule = self._rules.get(topic_prefix(topic) or "")
+        if rule is None:
+            raise RequestError(ErrorCode.PERMISSION_DENIED, "No rule allows topics with this prefix.")
+        return rule
+
+    def require_subscribe(self, identity: Identity | None, topic: str) -> TopicRule:
+        """The rule, when `identity` may subscribe; else RequestError(unauthenticated | permission_denied)."""
+        rule = self.rule(topic)
+        return self._require(rule, rule.subscribe, identity, topic, "subscribe to")
+
+    def require_publish(self, identity: Identity | None, topic: str) -> TopicRule:
+        """The rule, when `identity` may publish; else RequestError(unauthenticated | permission_denied)."""
+        rule = self.rule(topic)
+        return self._require(rule, rule.publish, identity, topic, "publish to")
+
+    def _require(
+        self, rule: TopicRule, gate: Gate, identity: Identity | None, topic: str, verb: str
+    ) -> TopicRule:
+        if gate(identity, topic):
+            return rule
+        if identity is None:
+            raise RequestError(ErrorCode.UNAUTHENTICATED, f"Sign in to {verb} this topic.")
+        raise RequestError(ErrorCode.PERMISSION_DENIED, f"You may not {verb} this topic.")

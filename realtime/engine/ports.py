@@ -1,0 +1,113 @@
+"""The ports of the engine. One contract suite (tests/engine) runs over every implementation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from realtime.core.history import Position, Publication, Publisher
+
+
+class TopicKey(NamedTuple):
+    """A topic of a tenant. The same name on two tenants is two topics."""
+
+    tenant: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of a topic is remembered: at most `size` publications, none older than `ttl_s` seconds."""
+
+    size: int = 1000
+    ttl_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A publication that has no offset yet. `time` is ISO 8601 in UTC.
+
+    The same `idempotency_key` by the same publisher (or by any anonymous one) gives the first position again for
+    `IDEMPOTENCY_TTL_S`; with other data it is a RequestError(conflict).
+    """
+
+    data: Any
+    publisher: Publisher | None
+    time: str
+    idempotency_key: str | None = None
+
+
+IDEMPOTENCY_TTL_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The outcome of `History.add`. `publication` is None where the idempotency key had been used already."""
+
+    position: Position
+    publication: Publication | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Publications in order, and where the topic was when they were read. `publications` is None: unrecoverable."""
+
+    position: Position
+    publications: list[Publication] | None
+
+
+class History(Protocol):
+    """Numbers publications and remembers the newest. Offsets of a topic rise by 1 across all nodes."""
+
+    async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
+        """Give the draft its offset and store it; raises RequestError(conflict) as `Draft` says."""
+        ...
+
+    async def position(self, key: TopicKey) -> Position:
+        """Where the topic is now; begins its epoch if it has none."""
+        ...
+
+    async def since(self, key: TopicKey, position: Position, limit: int) -> Page:
+        """The first `limit` publications after `position`; None where something between is gone or the epoch is not this."""
+        ...
+
+    async def latest(self, key: TopicKey, limit: int) -> Page:
+        """The newest `limit` publications, oldest of them first."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+Receiver = Callable[[str, bytes], None]
+
+
+class Bus(Protocol):
+    """Carries bytes to every node that joined a group, the sending one too. It may lose them; history makes it whole.
+
+    Group names: ASCII letters, digits, `.`, `-`, `_`, at most 99 characters.
+    """
+
+    async def start(self, receive: Receiver) -> None:
+        """Begin; `receive(group, body)` is called on the loop for all that arrives."""
+        ...
+
+    async def stop(self) -> None:
+        """Leave all groups and let go of connections."""
+        ...
+
+    async def join(self, group: str) -> None:
+        """Receive what is sent to `group` from now on."""
+        ...
+
+    async def leave(self, group: str) -> None:
+        """Receive it no more."""
+        ...
+
+    async def send(self, group: str, body: bytes) -> None:
+        """Send to every node in `group`; raises BusUnavailableError when the broker cannot be reached."""
+        ...
+
+
+class BusUnavailableError(Exception):
+    """The broker could not be reached; what was to be sent did not leave this node."""

@@ -1,0 +1,48 @@
+"""What this package asks of the site around it. `REALTIME["TENANTS"]` and `REALTIME["IDENTITY"]` name the classes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from realtime.core.identity import Identity, Tenant
+
+
+class TenantDirectory(Protocol):
+    """Hosts and their tenants, kept in memory so that a lookup costs no query, hit or miss."""
+
+    def lookup(self, host: str) -> Tenant | None:
+        """The active tenant of `host` (lower case, no port), from memory. Called on the loop: no I/O."""
+        ...
+
+    def refresh(self) -> None:
+        """Read the table again. Called in a database thread, at start and then every second."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSession:
+    """A live Django session of this tenant; `identity` is None while nobody has signed in with it."""
+
+    session_key: str
+    identity: Identity | None
+
+
+class Authenticator(Protocol):
+    """Turns credentials into identities. A bad one raises `Refusal` (401), one of another tenant `Refusal` (403)."""
+
+    def verify_token(self, token: str, tenant: Tenant) -> Identity:
+        """Check a signed access token. Called on the loop: no I/O."""
+        ...
+
+    def redeem_ticket(self, ticket: str, tenant: Tenant) -> Identity:
+        """Use up a single-use ticket. Called in a database thread."""
+        ...
+
+    def load_session(self, session_key: str, tenant: Tenant) -> LoadedSession:
+        """Load a session made on this tenant. Called in a database thread."""
+        ...
+
+    def recheck(self, identities: Iterable[Identity]) -> set[Identity]:
+        """Those of `identities` that no longer hold (signed out, deactivated, password changed, membership lost,
+        token family revoked). Called in a database thread, every second, with at most 500."""
+        ...

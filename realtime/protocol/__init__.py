@@ -1,0 +1,1 @@
+"""The wire as values: envelope and codec, error and close codes, names. No Django, no asyncio, no clock."""

@@ -1,0 +1,51 @@
+"""Every close code the server sends, as one table (docs/protocol.md prints it)."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class CloseCode(IntEnum):
+    """WebSocket close codes: RFC 6455 section 7.4.1 below 3000, ours from 4000."""
+
+    DONE = 1000
+    GOING_AWAY = 1001
+    BAD_DATA = 1007
+    TOO_LARGE = 1009
+    RESTART = 1012
+    BAD_MESSAGES = 4400
+    UNAUTHENTICATED = 4401
+    FORBIDDEN = 4403
+    NOT_FOUND = 4404
+    TIMEOUT = 4408
+    ENDED_BY_OPERATOR = 4409
+    SLOW_CONSUMER = 4410
+    TOO_FAST = 4429
+    UNAVAILABLE = 4503
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRule:
+    """What a close code means and what a client should do about it."""
+
+    meaning: str
+    client_should: str
+
+
+CLOSE_RULES: dict[CloseCode, CloseRule] = {
+    CloseCode.DONE: CloseRule("done", "nothing"),
+    CloseCode.GOING_AWAY: CloseRule("server going away", "reconnect, spread out"),
+    CloseCode.BAD_DATA: CloseRule("not UTF-8", "stop"),
+    CloseCode.TOO_LARGE: CloseRule("larger than the server takes", "stop"),
+    CloseCode.RESTART: CloseRule("service restart", "reconnect, spread out"),
+    CloseCode.BAD_MESSAGES: CloseRule("too many bad messages", "stop"),
+    CloseCode.UNAUTHENTICATED: CloseRule(
+        "credential missing, bad, expired or revoked", "get a new one, then reconnect"
+    ),
+    CloseCode.FORBIDDEN: CloseRule("origin, scope, tenant or membership", "stop"),
+    CloseCode.NOT_FOUND: CloseRule("no such route here", "stop"),
+    CloseCode.TIMEOUT: CloseRule("idle, or no pong", "reconnect"),
+    CloseCode.ENDED_BY_OPERATOR: CloseRule("ended by an operator", "as the reason says"),
+    CloseCode.SLOW_CONSUMER: CloseRule("fell too far behind: slow consumer", "reconnect and recover"),
+    CloseCode.TOO_FAST: CloseRule("too fast for too long, or too many connections", "back off"),
+    CloseCode.UNAVAILABLE: CloseRule("full or draining", "reconnect, spread out"),
+}

@@ -1,0 +1,222 @@
+"""Strict JSON in, JSON out. What comes in may be hostile; only `RequestError` leaves this module.
+
+Python's own parser takes NaN, Infinity, repeated keys, lone surrogates and integers of any length, and each of
+them breaks somebody further on (a browser, the broker, the database), so they are refused here.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from realtime.protocol.envelope import Request, RequestId
+from realtime.protocol.errors import ErrorCode, RequestError
+
+JSON_MESSAGE_MAX_BYTES = 64 * 1024
+RAW_MESSAGE_MAX_BYTES = 1024 * 1024
+JSON_MAX_DEPTH = 32
+REQUEST_ID_MAX_CHARS = 64
+TYPE_MAX_CHARS = 64
+# What every consumer of our JSON can hold: a signed or unsigned 64-bit integer.
+INTEGER_MIN = -(2**63)
+INTEGER_MAX = 2**64 - 1
+INTEGER_MAX_DIGITS = 20
+
+P = TypeVar("P")
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(message: Mapping[str, Any]) -> str:
+    """One JSON text of `message`; raises TypeError for what JSON cannot say."""
+    return _encoder.encode(message).decode()
+
+
+def encode_reply(request_id: RequestId | None, message_type: str, payload: Mapping[str, Any]) -> str:
+    """A reply, or a push where `request_id` is None."""
+    if request_id is None:
+        return encode({"type": message_type, "payload": payload})
+    return encode({"id": request_id, "type": message_type, "payload": payload})
+
+
+def encode_error(error: RequestError, request_id: RequestId | None = None) -> str:
+    """The error reply to the request `request_id`; without an id it is a push."""
+    chosen = request_id if request_id is not None else error.request_id
+    return encode_reply(chosen, "error", error.payload())
+
+
+def decode_json(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Any:
+    """The value of a JSON text; raises RequestError(message_too_large | invalid_json)."""
+    _check_size(text, max_bytes)
+    _check_depth(text)
+    try:
+        value = _decoder.decode(text)
+    except RequestError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise _invalid_json(f"The message is not JSON: {_brief(error)}.") from None
+    _check_surrogates(text)
+    return value
+
+
+def decode_request(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Request:
+    """The request in a JSON text; raises RequestError naming the faulty field, with its id where that was readable."""
+    return request_of(decode_json(text, max_bytes=max_bytes))
+
+
+def request_of(value: Any) -> Request:
+    """The request in an already decoded JSON value; raises RequestError(invalid_message)."""
+    if not isinstance(value, dict):
+        raise _invalid(f"Expected a JSON object, received {_kind(value)}.", "")
+    request_id = _request_id(value.get("id"))
+    message_type = value.get("type")
+    if not isinstance(message_type, str) or not 0 < len(message_type) <= TYPE_MAX_CHARS:
+        raise _invalid(
+            f"Expected `type` to be a string of 1 to {TYPE_MAX_CHARS} characters, received {_kind(message_type)}.",
+            "type",
+            request_id,
+        )
+    payload = value.get("payload")
+    if payload is None:
+        payload = {}
+    if not isinstance(payload, dict):
+        raise _invalid(f"Expected `payload` to be an object, received {_kind(payload)}.", "payload", request_id)
+    return Request(type=message_type, payload=payload, id=request_id)
+
+
+def payload_as(payload_type: type[P], payload: Mapping[str, Any]) -> P:
+    """`payload` as a typed struct; raises RequestError(invalid_message) that names the faulty field."""
+    try:
+        return msgspec.convert(payload, payload_type)
+    except msgspec.ValidationError as error:
+        message, field = _validation_parts(str(error))
+        raise _invalid(f"Wrong payload: {message}.", field) from None
+
+
+def _request_id(value: Any) -> RequestId | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and 0 < len(value) <= REQUEST_ID_MAX_CHARS:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise _invalid(
+        f"Expected `id` to be a string of 1 to {REQUEST_ID_MAX_CHARS} characters or an integer, "
+        f"received {_kind(value)}.",
+        "id",
+    )
+
+
+def _check_size(text: str, max_bytes: int) -> None:
+    # A character is one to four bytes of UTF-8, so most texts are judged without encoding them.
+    if len(text) * 4 <= max_bytes:
+        return
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    if size > max_bytes:
+        raise RequestError(
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"The message has {size} bytes; at most {max_bytes} are taken here.",
+            details={"max_bytes": max_bytes},
+        )
+
+
+def _check_depth(text: str) -> None:
+    if text.count("{") + text.count("[") <= JSON_MAX_DEPTH:
+        return
+    depth = 0
+    in_string = False
+    escaped = False
+    for char in text:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif char == "\\":
+                escaped = True
+            elif char == '"':
+                in_string = False
+        elif char == '"':
+            in_string = True
+        elif char in "{[":
+            depth += 1
+            if depth > JSON_MAX_DEPTH:
+                raise _invalid_json(f"The message is nested deeper than {JSON_MAX_DEPTH} levels.")
+        elif char in "}]":
+            depth -= 1
+
+
+def _check_surrogates(text: str) -> None:
+    # Only an escape can smuggle a lone surrogate into a text that came as UTF-8. Parsing twice is rare and exact.
+    if "\\ud" not in text and "\\uD" not in text and text.isascii():
+        return
+    try:
+        json.dumps(_decoder.decode(text), ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise _invalid_json("The message holds half of a surrogate pair.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise _invalid_json("An object of the message repeats a key.")
+    return result
+
+
+def _integer(digits: str) -> int:
+    if len(digits) <= INTEGER_MAX_DIGITS + 1:
+        value = int(digits)
+        if INTEGER_MIN <= value <= INTEGER_MAX:
+            return value
+    raise _invalid_json("A number of the message does not fit 64 bits.")
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise _invalid_json("A number of the message is too large.")
+    return value
+
+
+def _constant(name: str) -> NoReturn:
+    raise _invalid_json(f"{name} is not JSON.")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
+
+
+def _validation_parts(text: str) -> tuple[str, str]:
+    """Msgspec's "Expected `int`, got `str` - at `$.topic`" as message and field path."""
+    message, _, path = text.partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    missing = message.partition("missing required field `")[2].rstrip("`")
+    unknown = message.partition("contains unknown field `")[2].rstrip("`")
+    leaf = missing or unknown
+    return message, ".".join(part for part in ("payload", field, leaf) if part)
+
+
+def _invalid(message: str, field: str, request_id: RequestId | None = None) -> RequestError:
+    return RequestError(
+        ErrorCode.INVALID_MESSAGE, message, details={"field": field}, request_id=request_id
+    )
+
+
+def _invalid_json(message: str) -> RequestError:
+    return RequestError(ErrorCode.INVALID_JSON, message)
+
+
+def _kind(value: Any) -> str:
+    names: dict[type, str] = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    if value is None:
+        return "nothing"
+    return names.get(type(value), "a number")
+
+
+def _brief(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.pos}"
+    return type(error).__name__
+
+

@@ -1,0 +1,28 @@
+"""The envelope of every JSON endpoint: `{"id": …, "type": "…", "payload": {…}}`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+RequestId = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A decoded request. `id` is None where the client wants no reply."""
+
+    type: str
+    payload: dict[str, Any]
+    id: RequestId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a verb answers: a type and its payload; the id is added by whoever sends it.
+
+    `always` sends the reply even when the request had no id (pong, rows).
+    """
+
+    type: str
+    payload: Mapping[str, Any]
+    always: bool = False

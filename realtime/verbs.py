@@ -1,0 +1,79 @@
+"""What a JSON endpoint can do: a table of verbs, and the call each of them is given.
+
+A consumer is a mapping of verb names to `Verb`; tables are joined with `|`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import msgspec
+
+from realtime.core.identity import Identity, Tenant
+from realtime.protocol.envelope import Reply, Request
+from realtime.protocol.errors import ErrorCode, RequestError
+
+if TYPE_CHECKING:
+    from realtime.connection import Connection
+    from realtime.runtime import Runtime
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class NoPayload(msgspec.Struct, frozen=True):
+    """The payload of verbs that take none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on one connection."""
+
+    connection: "Connection"
+    request: Request
+
+    @property
+    def runtime(self) -> "Runtime":
+        """What this process has one of: hub, engine, registry, database threads."""
+        return self.connection.runtime
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant of the connection's host."""
+        return self.connection.tenant
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who is signed in, if anybody."""
+        return self.connection.identity
+
+    def require_identity(self) -> Identity:
+        """Who is signed in; raises RequestError(unauthenticated)."""
+        if self.connection.identity is None:
+            raise RequestError(ErrorCode.UNAUTHENTICATED, "This needs a signed-in user.")
+        return self.connection.identity
+
+    async def in_db(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `work` in a database thread and return its result."""
+        return await self.runtime.database.run(work, *args, **kwargs)
+
+    def push(self, message_type: str, payload: dict[str, Any]) -> None:
+        """Send something that is not the reply."""
+        self.connection.push(message_type, payload)
+
+
+Handler = Callable[[Call, Any], Awaitable[Reply | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb: its payload's type (a msgspec Struct, checked before the call), its handler, its scopes.
+
+    `is_slow` verbs (those that touch the database or take time) run beside the others, under MAX_CALLS and
+    CALL_TIMEOUT_S; the rest run in the order they came. A reply of None answers later, by itself.
+    """
+
+    payload: type[msgspec.Struct]
+    handle: Handler
+    is_slow: bool = False
+    scopes: tuple[str, ...] = ()
