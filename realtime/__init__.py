@@ -1,1 +1,1 @@
-"""Everything about sockets: the wire, the hub, consumers and the server. Knows nothing of chat or accounts."""
+"""Everything about sockets: the wire, hub, consumers and server. Knows nothing of chat or accounts."""

@@ -1,4 +1,4 @@
-"""The settings of this package: Django's `REALTIME` dict, each with a default, a unit and what exceeding it does.
+"""The settings of this package, Django's `REALTIME` dict: each with default, unit and what exceeding it does.
 
 A limit of 0 is switched off.
 """

@@ -1,4 +1,4 @@
-"""What this package asks of the site around it. `REALTIME["TENANTS"]` and `REALTIME["IDENTITY"]` name the classes."""
+"""What this package asks of the site around it; `REALTIME["TENANTS"]` and `["IDENTITY"]` name the classes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class LoadedSession:
 
 
 class Authenticator(Protocol):
-    """Turns credentials into identities. A bad one raises `Refusal` (401), one of another tenant `Refusal` (403)."""
+    """Turns credentials into identities. A bad one raises `Refusal` 401, one of another tenant `Refusal` 403."""
 
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
         """Check a signed access token. Called on the loop: no I/O."""
@@ -43,6 +43,6 @@ class Authenticator(Protocol):
         ...
 
     def recheck(self, identities: Iterable[Identity]) -> set[Identity]:
-        """Those of `identities` that no longer hold (signed out, deactivated, password changed, membership lost,
-        token family revoked). Called in a database thread, every second, with at most 500."""
+        """Those of `identities` that no longer hold (signed out, deactivated, password changed, membership
+        lost, token family revoked). Called in a database thread, every second, with at most 500."""
         ...

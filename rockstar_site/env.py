@@ -100,7 +100,9 @@ def _seal(env: Env) -> dict[str, list[str]]:
     try:
         env.seal()
     except EnvValidationError as error:
-        return {name: [str(message) for message in messages] for name, messages in error.error_messages.items()}
+        return {
+            name: [str(message) for message in messages] for name, messages in error.error_messages.items()
+        }
     return {}
 
 

@@ -1,4 +1,4 @@
-"""Who may do what with a topic: rules declared in settings, found by the part of the name before the first `:`."""
+"""Who may do what with a topic: rules declared in settings, found by the name's part before the first `:`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class TopicRule:
     """What a group of topics allows, and how much of each is remembered.
 
     `history_size` counts publications, `history_ttl_s` is seconds; a size of 0 remembers nothing.
-    A gate is called with the identity (None: nobody signed in) and the topic's whole name, on the loop: no I/O.
+    A gate is called on the loop (no I/O) with the identity, None where nobody signed in, and the whole name.
     """
 
     subscribe: Gate = anyone

@@ -1,1 +1,1 @@
-"""Where publications are carried (bus) and remembered (history): ports, and one module for each way of doing it."""
+"""Where publications are carried (bus) and remembered (history): ports and their implementations."""

@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from realtime.core.history import Position, Publication, Publisher
+from realtime.protocol.errors import RealtimeError
+
+
+class EngineUnavailableError(RealtimeError):
+    """The broker or store behind the engine could not be reached in time; the same call may succeed later."""
+
+
+class BusUnavailableError(EngineUnavailableError):
+    """The broker could not be reached; what was to be sent did not leave this node."""
 
 
 class TopicKey(NamedTuple):
@@ -26,8 +35,8 @@ class Retention:
 class Draft:
     """A publication that has no offset yet. `time` is ISO 8601 in UTC.
 
-    The same `idempotency_key` by the same publisher (or by any anonymous one) gives the first position again for
-    `IDEMPOTENCY_TTL_S`; with other data it is a RequestError(conflict).
+    The same `idempotency_key` by the same publisher (or by any anonymous one) gives the first position again
+    for `IDEMPOTENCY_TTL_S`; with other data it is a RequestError(conflict).
     """
 
     data: Any
@@ -49,14 +58,19 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Publications in order, and where the topic was when they were read. `publications` is None: unrecoverable."""
+    """Publications in order (None: unrecoverable), and where the topic was when they were read."""
 
     position: Position
     publications: list[Publication] | None
 
 
 class History(Protocol):
-    """Numbers publications and remembers the newest. Offsets of a topic rise by 1 across all nodes."""
+    """Numbers publications and remembers the newest. Offsets of a topic rise by 1 across all nodes.
+
+    `data` of publications is JSON. Every method raises EngineUnavailableError when the store cannot be
+    reached in time; an `add` that raised it may have been stored all the same, so only one with an idempotency
+    key is safe to repeat.
+    """
 
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
         """Give the draft its offset and store it; raises RequestError(conflict) as `Draft` says."""
@@ -67,7 +81,7 @@ class History(Protocol):
         ...
 
     async def since(self, key: TopicKey, position: Position, limit: int) -> Page:
-        """The first `limit` publications after `position`; None where something between is gone or the epoch is not this."""
+        """The first `limit` publications after `position`; None where one between or the epoch is gone."""
         ...
 
     async def latest(self, key: TopicKey, limit: int) -> Page:
@@ -83,8 +97,9 @@ Receiver = Callable[[str, bytes], None]
 
 
 class Bus(Protocol):
-    """Carries bytes to every node that joined a group, the sending one too. It may lose them; history makes it whole.
+    """Carries bytes to every node that joined a group, the sending one too.
 
+    It may lose them (a broker that was away); history makes it whole. What one node sends arrives in order.
     Group names: ASCII letters, digits, `.`, `-`, `_`, at most 99 characters.
     """
 
@@ -107,7 +122,3 @@ class Bus(Protocol):
     async def send(self, group: str, body: bytes) -> None:
         """Send to every node in `group`; raises BusUnavailableError when the broker cannot be reached."""
         ...
-
-
-class BusUnavailableError(Exception):
-    """The broker could not be reached; what was to be sent did not leave this node."""

@@ -1,11 +1,12 @@
 """Strict JSON in, JSON out. What comes in may be hostile; only `RequestError` leaves this module.
 
-Python's own parser takes NaN, Infinity, repeated keys, lone surrogates and integers of any length, and each of
-them breaks somebody further on (a browser, the broker, the database), so they are refused here.
+Python's own parser takes NaN, Infinity, repeated keys, lone surrogates and integers of any length, and each
+of them breaks somebody further on (a browser, the broker, the database), so they are refused here.
 """
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -25,6 +26,9 @@ INTEGER_MAX = 2**64 - 1
 INTEGER_MAX_DIGITS = 20
 
 P = TypeVar("P")
+
+# A whole string (the parser refuses an unterminated one, whatever it holds), or a bracket outside of strings.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
 _encoder = msgspec.json.Encoder()
 
@@ -62,7 +66,7 @@ def decode_json(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Any:
 
 
 def decode_request(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Request:
-    """The request in a JSON text; raises RequestError naming the faulty field, with its id where that was readable."""
+    """The request in a JSON text; raises RequestError naming the faulty field, with its id where readable."""
     return request_of(decode_json(text, max_bytes=max_bytes))
 
 
@@ -74,7 +78,8 @@ def request_of(value: Any) -> Request:
     message_type = value.get("type")
     if not isinstance(message_type, str) or not 0 < len(message_type) <= TYPE_MAX_CHARS:
         raise _invalid(
-            f"Expected `type` to be a string of 1 to {TYPE_MAX_CHARS} characters, received {_kind(message_type)}.",
+            f"Expected `type` to be a string of 1 to {TYPE_MAX_CHARS} characters, "
+            f"received {_kind(message_type)}.",
             "type",
             request_id,
         )
@@ -82,7 +87,9 @@ def request_of(value: Any) -> Request:
     if payload is None:
         payload = {}
     if not isinstance(payload, dict):
-        raise _invalid(f"Expected `payload` to be an object, received {_kind(payload)}.", "payload", request_id)
+        raise _invalid(
+            f"Expected `payload` to be an object, received {_kind(payload)}.", "payload", request_id
+        )
     return Request(type=message_type, payload=payload, id=request_id)
 
 
@@ -123,31 +130,22 @@ def _check_size(text: str, max_bytes: int) -> None:
 
 
 def _check_depth(text: str) -> None:
+    # Before parsing: the parser recurses. Most texts have too few brackets to be looked at closely.
     if text.count("{") + text.count("[") <= JSON_MAX_DEPTH:
         return
     depth = 0
-    in_string = False
-    escaped = False
-    for char in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                in_string = False
-        elif char == '"':
-            in_string = True
-        elif char in "{[":
-            depth += 1
-            if depth > JSON_MAX_DEPTH:
-                raise _invalid_json(f"The message is nested deeper than {JSON_MAX_DEPTH} levels.")
-        elif char in "}]":
-            depth -= 1
+    for token in _BRACKETS.finditer(text):
+        match token[0]:
+            case "{" | "[":
+                depth += 1
+            case "}" | "]":
+                depth -= 1
+        if depth > JSON_MAX_DEPTH:
+            raise _invalid_json(f"The message is nested deeper than {JSON_MAX_DEPTH} levels.")
 
 
 def _check_surrogates(text: str) -> None:
-    # Only an escape can smuggle a lone surrogate into a text that came as UTF-8. Parsing twice is rare and exact.
+    # Only an escape can smuggle a lone surrogate into what came as UTF-8. A second parse is rare and exact.
     if "\\ud" not in text and "\\uD" not in text and text.isascii():
         return
     try:
@@ -198,9 +196,7 @@ def _validation_parts(text: str) -> tuple[str, str]:
 
 
 def _invalid(message: str, field: str, request_id: RequestId | None = None) -> RequestError:
-    return RequestError(
-        ErrorCode.INVALID_MESSAGE, message, details={"field": field}, request_id=request_id
-    )
+    return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field}, request_id=request_id)
 
 
 def _invalid_json(message: str) -> RequestError:
@@ -218,5 +214,3 @@ def _brief(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at character {error.pos}"
     return type(error).__name__
-
-

@@ -95,8 +95,8 @@ class RequestError(RealtimeError):
         return payload
 
 
-class Refusal(RealtimeError):
-    """A connection that is not let in: an HTTP status before the upgrade, or a close code where HTTP cannot be read.
+class Refusal(RealtimeError):  # noqa: N818 it is an answer, as the protocol calls it
+    """A connection that is not let in: an HTTP status, or a close code where HTTP cannot be read.
 
     `retry_after_s` becomes the `Retry-After` header, in seconds.
     """
@@ -128,7 +128,9 @@ _CLOSE_CODE_OF_STATUS: dict[int, CloseCode] = {
 }
 
 
-def unauthenticated(message: str = "A credential is needed: sign in, or give a token or a ticket.") -> Refusal:
+def unauthenticated(
+    message: str = "A credential is needed: sign in, or give a token or a ticket.",
+) -> Refusal:
     """401: no credential, or one that is bad."""
     return Refusal(401, "unauthenticated", message)
 

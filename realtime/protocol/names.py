@@ -10,7 +10,7 @@ BEARER_SUBPROTOCOL_PREFIX = "bearer."
 
 
 def check_topic_name(name: str) -> str:
-    """`name`, when it is a topic's: 1–255 characters, no control characters; else RequestError(invalid_message)."""
+    """`name`, when it has 1 to 255 characters, none of them control; else RequestError(invalid_message)."""
     if not 0 < len(name) <= TOPIC_MAX_CHARS:
         raise _bad(f"Expected a topic name of 1 to {TOPIC_MAX_CHARS} characters, received {len(name)}.")
     if not name.isprintable() and any(unicodedata.category(char) in {"Cc", "Cs"} for char in name):
