@@ -1,0 +1,177 @@
+"""What this process counts: plain integers by tenant and route, written on the loop, read from anywhere.
+
+Labels come from the route table and the directory of tenants, never from a client: what a client may
+choose (a close code, an unknown host or path) is folded into `OTHER` or `UNKNOWN`, so that nobody grows them.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from realtime.core.percentiles import percentile
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.errors import ErrorCode
+
+UNKNOWN = "-"
+OTHER = "other"
+# Beyond this many pairs of tenant and route, new pairs are counted as unknown.
+MAX_ROUTES = 10_000
+LAG_INTERVAL_S = 0.5
+LAG_WINDOW_S = 60.0
+
+_CLOSE_CODES = frozenset(range(1000, 1016)) | frozenset(CloseCode)
+_ERROR_CODES = frozenset(ErrorCode)
+
+
+class RouteMetrics:
+    """The figures of one route of one tenant. All but `active` and `subscriptions` only ever rise.
+
+    A connection counts `messages_in`, `bytes_in`, `messages_out`, `bytes_out`, `dropped` and `subscriptions`
+    in place; `dropped` is messages it was to get and never got (slow consumers, newest-value streams).
+    """
+
+    __slots__ = (
+        "active",
+        "bytes_in",
+        "bytes_out",
+        "closed_by_code",
+        "dropped",
+        "errors_by_code",
+        "messages_in",
+        "messages_out",
+        "opened_total",
+        "refused_by_status",
+        "route",
+        "subscriptions",
+        "tenant",
+    )
+
+    def __init__(self, tenant: str, route: str) -> None:
+        self.tenant = tenant
+        self.route = route
+        self.active = 0
+        self.opened_total = 0
+        self.messages_in = 0
+        self.messages_out = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.subscriptions = 0
+        self.dropped = 0
+        self.closed_by_code: dict[str, int] = {}
+        self.errors_by_code: dict[str, int] = {}
+        self.refused_by_status: dict[str, int] = {}
+
+    def opened(self) -> None:
+        """A connection was accepted."""
+        self.active += 1
+        self.opened_total += 1
+
+    def closed(self, code: int) -> None:
+        """An accepted connection ended; a code that is neither ours nor the standard's counts as `OTHER`."""
+        self.active -= 1
+        _count(self.closed_by_code, str(int(code)) if code in _CLOSE_CODES else OTHER)
+
+    def error(self, code: str) -> None:
+        """An error was answered, or a handler failed."""
+        _count(self.errors_by_code, str(code) if code in _ERROR_CODES else OTHER)
+
+    def refused(self, status: int) -> None:
+        """A connection was not let in; `status` is the HTTP status, also where a close code carried it."""
+        _count(self.refused_by_status, str(int(status)))
+
+    def figures(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        # Readers live in other threads: copying a dict is one step of the interpreter, walking it is not.
+        return {
+            "active_connections": self.active,
+            "opened": self.opened_total,
+            "messages_in": self.messages_in,
+            "messages_out": self.messages_out,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "subscriptions": self.subscriptions,
+            "dropped": self.dropped,
+            "closed": dict(self.closed_by_code),
+            "errors": dict(self.errors_by_code),
+            "refused": dict(self.refused_by_status),
+        }
+
+
+class Metrics:
+    """All figures of one process. The Runtime owns one; connections hold the `RouteMetrics` of theirs."""
+
+    def __init__(self) -> None:
+        self._routes: dict[tuple[str, str], RouteMetrics] = {}
+
+    def route(self, tenant: str, route: str) -> RouteMetrics:
+        """The figures of `route` ("/ws/chat/") of the tenant with this slug; `UNKNOWN` where not known."""
+        found = self._routes.get((tenant, route))
+        if found is None:
+            key = (tenant, route) if len(self._routes) < MAX_ROUTES else (UNKNOWN, UNKNOWN)
+            found = self._routes.setdefault(key, RouteMetrics(*key))
+        return found
+
+    def routes(self, tenant: str | None = None) -> list[RouteMetrics]:
+        """Every route that was used, of one tenant or of all, by tenant and route. Any thread may ask."""
+        found = [each for each in list(self._routes.values()) if tenant is None or each.tenant == tenant]
+        return sorted(found, key=lambda each: (each.tenant, each.route))
+
+    def snapshot(self, tenant: str | None = None) -> dict[str, Any]:
+        """Plain JSON, of one tenant or all: `{totals, tenants: {slug: …}, routes: [{tenant, route, …}]}`."""
+        routes = [
+            {"tenant": each.tenant, "route": each.route, **each.figures()} for each in self.routes(tenant)
+        ]
+        by_tenant: dict[str, list[dict[str, Any]]] = {}
+        for figures in routes:
+            by_tenant.setdefault(figures["tenant"], []).append(figures)
+        return {
+            "totals": _sum(routes),
+            "tenants": {slug: _sum(figures) for slug, figures in by_tenant.items()},
+            "routes": routes,
+        }
+
+
+class LoopLag:
+    """How late the event loop runs its timers, in milliseconds: every socket waits as long."""
+
+    def __init__(self, interval_s: float = LAG_INTERVAL_S, window_s: float = LAG_WINDOW_S) -> None:
+        self._interval_s = interval_s
+        self._samples_ms: deque[float] = deque(maxlen=max(round(window_s / interval_s), 1))
+
+    async def run(self) -> None:
+        """Take samples until cancelled. The Runtime owns the task."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + self._interval_s
+            await asyncio.sleep(self._interval_s)
+            self.record(loop.time() - due_s)
+
+    def record(self, late_s: float) -> None:
+        """Take one sample, in seconds."""
+        self._samples_ms.append(max(late_s, 0.0) * 1000)
+
+    def snapshot(self) -> dict[str, float]:
+        """`last_ms`, `p99_ms` and `max_ms` over the last minute; zeros before the first sample."""
+        samples = list(self._samples_ms) or [0.0]
+        return {
+            "last_ms": round(samples[-1], 3),
+            "p99_ms": round(percentile(samples, 99), 3),
+            "max_ms": round(max(samples), 3),
+        }
+
+
+def _count(counts: dict[str, int], label: str) -> None:
+    counts[label] = counts.get(label, 0) + 1
+
+
+def _sum(all_figures: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    total = RouteMetrics(UNKNOWN, UNKNOWN).figures()
+    for figures in all_figures:
+        for name, zero in total.items():
+            if isinstance(zero, dict):
+                for label, count in figures[name].items():
+                    zero[label] = zero.get(label, 0) + count
+            else:
+                total[name] += figures[name]
+    return total
