@@ -1,0 +1,79 @@
+"""Databases with the demo data, made once per backend and copied for each server."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.servers.postgres import Postgres
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SECRET_KEY = "a-key-for-tests-only-0123456789-abcdefghijklmnop"
+PREPARE_TIMEOUT_S = 120.0
+
+
+def base_environment() -> dict[str, str]:
+    """What every process of the suite gets: nothing of the caller's own settings."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return kept | {"DEBUG": "1", "SECRET_KEY": SECRET_KEY, "REDIS_URL": "", "PYTHONUNBUFFERED": "1"}
+
+
+def run_manage(*arguments: str, env: dict[str, str]) -> str:
+    """Run `manage.py` to its end and return its output; fails with it when the exit code is not 0."""
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "manage.py"), *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PREPARE_TIMEOUT_S,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, f"manage.py {' '.join(arguments)} exited with {done.returncode}:\n{output}"
+    return output
+
+
+class Databases:
+    """Hands out fresh, migrated and seeded databases by URL."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        self._sqlite_template: Path | None = None
+        self._postgres: Postgres | None = None
+
+    def sqlite(self) -> str:
+        """A fresh SQLite database."""
+        if self._sqlite_template is None:
+            template = self._folder / "template.sqlite3"
+            _fill(f"sqlite:///{template}")
+            self._sqlite_template = template
+        copy = self._folder / f"database-{next(self._numbers)}.sqlite3"
+        shutil.copyfile(self._sqlite_template, copy)
+        return f"sqlite:///{copy}"
+
+    def postgres(self) -> str:
+        """A fresh PostgreSQL database."""
+        server = self.postgres_server()
+        return server.create(f"database_{next(self._numbers)}", template="rockstar_template")
+
+    def postgres_server(self) -> Postgres:
+        """The PostgreSQL behind it, started at first use."""
+        if self._postgres is None:
+            self._postgres = Postgres()
+            self._postgres.start()
+            _fill(self._postgres.create("rockstar_template"))
+        return self._postgres
+
+    def close(self) -> None:
+        """End the PostgreSQL, if there is one."""
+        if self._postgres is not None:
+            self._postgres.stop()
+
+
+def _fill(url: str) -> None:
+    env = base_environment() | {"DATABASE_URL": url}
+    run_manage("migrate", "--verbosity", "0", env=env)
+    run_manage("seed_demo", env=env)

@@ -1,0 +1,48 @@
+"""The fixtures that hand out real servers. Nothing is started before a test asks for it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.databases import Databases
+from tests.servers.pool import Site, SitePool
+from tests.servers.valkey import Valkey
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """REDIS_URL of a Valkey of this session's own."""
+    valkey = Valkey()
+    valkey.start()
+    yield valkey.url
+    valkey.stop()
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Fresh databases, migrated and seeded."""
+    made = Databases(tmp_path_factory.mktemp("databases"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(databases: Databases) -> str:
+    """DATABASE_URL of an empty database in this session's own PostgreSQL."""
+    return databases.postgres_server().create("empty")
+
+
+@pytest.fixture(scope="session")
+def site_pool(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[SitePool]:
+    """Where every server comes from."""
+    pool = SitePool(tmp_path_factory.mktemp("servers"), databases)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def shared_serve(site_pool: SitePool) -> Iterator[Site]:
+    """The shared site on `serve`; its log is checked after the test."""
+    site = site_pool.shared("serve")
+    yield site
+    site.server.check_log()

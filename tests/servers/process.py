@@ -1,0 +1,134 @@
+"""This project's server as a process of its own, as somebody would start it."""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.servers.databases import REPOSITORY
+from tests.servers.ports import free_port
+
+START_TIMEOUT_S = 40.0
+STOP_TIMEOUT_S = 20.0
+HOST = "acme.localhost"
+_FAULTS = re.compile(r"Traceback \(most recent call last\)|Task exception was never retrieved|never awaited")
+
+
+class ServerProcess:
+    """One server. `kind` is "serve" (uvicorn, ours) or "daphne" (`runserver`).
+
+    Everything handed out by it in a test is remembered by `keep_secret`; none of it may show up in its log.
+    """
+
+    def __init__(self, kind: str, env: dict[str, str], log_path: Path, *, workers: int = 1) -> None:
+        self.kind = kind
+        self.env = env
+        self.port = free_port()
+        self.log_path = log_path
+        self._workers = workers
+        self._process: subprocess.Popen[bytes] | None = None
+        self._secrets: set[str] = set()
+        self._checked_to = 0
+
+    def start(self) -> None:
+        """Start it and wait until `/readyz` says 200."""
+        with self.log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(REPOSITORY / "manage.py"), *self._arguments()],
+                env=self.env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.log_path.parent,
+                start_new_session=True,
+            )
+        self._wait_until_ready()
+
+    def stop(self) -> int:
+        """End it by SIGTERM and return its exit code; fails when it does not end, or its log is not clean."""
+        code = self.terminate()
+        self.check_log()
+        return code
+
+    def terminate(self) -> int:
+        """SIGTERM, and its exit code. Safe to call again."""
+        process = self.process
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"The server did not end within {STOP_TIMEOUT_S} s:\n{self.log()}") from None
+
+    def kill(self) -> None:
+        """End it the hard way; nothing is checked."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The process; it must have been started."""
+        assert self._process is not None
+        return self._process
+
+    @property
+    def refuses_by_http(self) -> bool:
+        """Whether this server can answer a handshake with an HTTP status and a body."""
+        return self.kind != "daphne"
+
+    def log(self) -> str:
+        """All it has written so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def keep_secret(self, secret: str) -> str:
+        """Remember `secret`: it must never be in the log. Returns it."""
+        assert len(secret) >= 8, "too short to be a secret"
+        self._secrets.add(secret)
+        return secret
+
+    def check_log(self) -> None:
+        """Fail when what was written since the last check holds a traceback, or a secret."""
+        text = self.log()
+        fresh = text[self._checked_to :]
+        self._checked_to = len(text)
+        found = _FAULTS.search(fresh)
+        assert found is None, (
+            f"The server's log is not clean:\n{fresh[max(found.start() - 1000, 0) :][:6000]}"
+        )
+        for secret in self._secrets:
+            at = fresh.find(secret)
+            assert at < 0, f"A secret is in the server's log: …{fresh[max(at - 200, 0) : at]}<the secret>"
+
+    def forget_faults(self) -> None:
+        """What is in the log so far was meant to be there."""
+        self._checked_to = len(self.log())
+
+    def _arguments(self) -> list[str]:
+        if self.kind == "daphne":
+            return ["runserver", f"127.0.0.1:{self.port}", "--noreload"]
+        workers = ["--workers", str(self._workers)] if self._workers > 1 else []
+        return ["serve", "--host", "127.0.0.1", "--port", str(self.port), *workers]
+
+    def _wait_until_ready(self) -> None:
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        url = f"http://127.0.0.1:{self.port}/readyz"
+        while not self._answers(url):
+            if self.process.poll() is not None:
+                raise AssertionError(f"The server ended with {self.process.returncode}:\n{self.log()}")
+            if time.monotonic() > deadline_s:
+                self.kill()
+                raise AssertionError(f"The server was not ready within {START_TIMEOUT_S} s:\n{self.log()}")
+            time.sleep(0.05)
+
+    def _answers(self, url: str) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            response = httpx.get(url, headers={"Host": f"{HOST}:{self.port}"}, timeout=2, trust_env=False)
+            return response.status_code == 200
+        return False

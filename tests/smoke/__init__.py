@@ -1,0 +1,1 @@
+"""Starting it: faulty settings, a fresh clone."""
