@@ -30,6 +30,10 @@ class LoadedSession:
 class Authenticator(Protocol):
     """Turns credentials into identities. A bad one raises `Refusal` 401, one of another tenant `Refusal` 403."""
 
+    def refresh(self) -> None:
+        """Read the revocations again. Called in a database thread, at start and then every second."""
+        ...
+
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
         """Check a signed access token. Called on the loop: no I/O."""
         ...

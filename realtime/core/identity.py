@@ -32,7 +32,8 @@ class Identity:
     """A user of a tenant, as a credential proved it.
 
     `expires_at` ends the connection; None means the credential does not end by itself.
-    `family` ties all tokens of one sign-in; `session_key_hash` names a session without being its key.
+    `family` ties all tokens of one sign-in; `session_key_hash` names a session without being its key;
+    `password_stamp` is a fingerprint of the password the credential was made under.
     """
 
     user_id: int
@@ -46,6 +47,7 @@ class Identity:
     expires_at: datetime | None = None
     family: str = ""
     session_key_hash: str = ""
+    password_stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)

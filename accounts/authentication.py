@@ -1,0 +1,37 @@
+"""REST sign-in by access token."""
+
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.request import Request
+
+from accounts.errors import ApiError
+from accounts.identity import Authenticator
+from accounts.models import User
+from realtime.core.identity import Identity, Tenant
+from realtime.protocol.errors import Refusal, unauthenticated
+
+KEYWORD = "Bearer"
+
+
+class TenantJWTAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <access token>` of the request's tenant; `request.auth` is its Identity."""
+
+    def authenticate(self, request: Request) -> tuple[User, Identity] | None:
+        """The user and what the token proves; None without a bearer token. A bad one raises ApiError."""
+        words = get_authorization_header(request).split()
+        if not words or words[0].lower() != KEYWORD.lower().encode():
+            return None
+        if len(words) != 2:  # noqa: PLR2004 the keyword and the token
+            raise ApiError.of_refusal(unauthenticated("Expected: Authorization: Bearer <token>."))
+        tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # TenantMiddleware's
+        authenticator = Authenticator()
+        try:
+            identity = authenticator.verify_token(words[1].decode("latin-1"), tenant)
+            if authenticator.recheck([identity]):
+                raise unauthenticated("This token is no longer valid.")
+        except Refusal as refusal:
+            raise ApiError.of_refusal(refusal) from refusal
+        return User.objects.get(pk=identity.user_id), identity
+
+    def authenticate_header(self, request: Request) -> str:
+        """The `WWW-Authenticate` of a 401."""
+        return KEYWORD

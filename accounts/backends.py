@@ -1,0 +1,28 @@
+"""Sign-in by user name and password, for members of the request's tenant."""
+
+from django.contrib.auth.backends import ModelBackend
+from django.http import HttpRequest
+
+from accounts.models import User
+from accounts.selectors import membership_of
+
+
+class MembershipBackend(ModelBackend):
+    """Django's backend, asking for an active membership of the request's tenant as well.
+
+    A stranger to the tenant gets the answer of a wrong password, after the same hashing.
+    """
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: object,
+    ) -> User | None:
+        """The user, when the password is right and they are a member here."""
+        user = super().authenticate(request, username=username, password=password, **kwargs)
+        tenant = getattr(request, "tenant", None)
+        if not isinstance(user, User) or tenant is None or membership_of(tenant.id, user.pk) is None:
+            return None
+        return user

@@ -1,0 +1,60 @@
+"""The one shape of REST errors: `{"error": {"code", "message", "details"?}}`."""
+
+from typing import Any, Self
+
+from rest_framework import status
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as rest_exception_handler
+
+from realtime.protocol.errors import ErrorCode, Refusal
+
+_CODE_OF_STATUS = {
+    status.HTTP_400_BAD_REQUEST: ErrorCode.INVALID_MESSAGE.value,
+    status.HTTP_401_UNAUTHORIZED: ErrorCode.UNAUTHENTICATED.value,
+    status.HTTP_403_FORBIDDEN: ErrorCode.PERMISSION_DENIED.value,
+    status.HTTP_404_NOT_FOUND: ErrorCode.NOT_FOUND.value,
+    status.HTTP_405_METHOD_NOT_ALLOWED: "method_not_allowed",
+    status.HTTP_406_NOT_ACCEPTABLE: "not_acceptable",
+    status.HTTP_409_CONFLICT: ErrorCode.CONFLICT.value,
+    status.HTTP_413_REQUEST_ENTITY_TOO_LARGE: ErrorCode.MESSAGE_TOO_LARGE.value,
+    status.HTTP_415_UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
+    status.HTTP_429_TOO_MANY_REQUESTS: ErrorCode.RATE_LIMITED.value,
+}
+
+
+class ApiError(APIException):
+    """A REST answer other than success. `retry_after_s` becomes the `Retry-After` header, in seconds."""
+
+    def __init__(
+        self, status_code: int, code: str, message: str, *, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(detail=message, code=code)
+        self.status_code = status_code
+        self.code = code
+        # The name REST framework's own handler looks for.
+        self.wait = retry_after_s
+
+    @classmethod
+    def of_refusal(cls, refusal: Refusal) -> Self:
+        """The same answer a socket would have got."""
+        return cls(refusal.status, refusal.code, refusal.message, retry_after_s=refusal.retry_after_s)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """REST framework's `EXCEPTION_HANDLER`; None leaves an unexpected exception to Django."""
+    response = rest_exception_handler(error, context)
+    if response is None:
+        return None
+    code = (
+        error.code if isinstance(error, ApiError) else _CODE_OF_STATUS.get(response.status_code, "internal")
+    )
+    body: dict[str, Any] = {"code": code}
+    if isinstance(error, ValidationError):
+        body |= {"message": "The request is not valid.", "details": response.data}
+    else:
+        body["message"] = str((response.data or {}).get("detail", ""))
+    response.data = {"error": body}
+    if response.status_code == status.HTTP_401_UNAUTHORIZED:
+        response["WWW-Authenticate"] = "Bearer"
+    return response

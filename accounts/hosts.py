@@ -1,0 +1,15 @@
+"""Host names as the tenant table keeps them: exact, lower case, without a port."""
+
+import re
+
+from django.core.exceptions import ValidationError
+
+MAX_HOST_CHARS = 253
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+
+def validate_host(host: str) -> None:
+    """Raises ValidationError unless `host` is a lower-case domain name or IPv4 address."""
+    if len(host) > MAX_HOST_CHARS or not _HOST.fullmatch(host):
+        raise ValidationError("Expected a host such as acme.example.com: lower case, no scheme, no port.")

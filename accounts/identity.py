@@ -1,0 +1,173 @@
+"""From credentials to identities: `realtime.ports.Authenticator` on this project's tables."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.tokens import AccessToken
+
+from accounts.models import Membership, Revocation, UserSession
+from accounts.selectors import membership_of
+from accounts.sessions import TENANT_KEY, SessionStore, session_key_hash
+from accounts.tickets import ticket_redeem
+from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.ports import LoadedSession
+from realtime.protocol.errors import forbidden, unauthenticated
+
+
+class Authenticator:
+    """Checks access tokens, tickets and sessions. Revocations are in memory: a token costs no query."""
+
+    def __init__(self) -> None:
+        self._revoked: frozenset[str] = frozenset()
+
+    def refresh(self) -> None:
+        """Read the live revocations again: one query. Never call it on the loop."""
+        self._revoked = _live_revocations()
+
+    def verify_token(self, token: str, tenant: Tenant) -> Identity:
+        """The identity of an access token, from memory. Raises Refusal (401; 403: of another tenant)."""
+        try:
+            claims: dict[str, Any] = AccessToken(token).payload  # type: ignore[arg-type]  # simplejwt means str
+            identity = _identity_of_claims(claims)
+        except (TokenError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise unauthenticated("This token is not valid here.") from error
+        if identity.tenant != tenant.slug:
+            raise forbidden("tenant_denied", "This token belongs to another tenant.")
+        if not self._revoked.isdisjoint({identity.family, identity.password_stamp}):
+            raise unauthenticated("This token was revoked.")
+        return identity
+
+    def redeem_ticket(self, ticket: str, tenant: Tenant) -> Identity:
+        """Use up a ticket of `tenant`. Raises Refusal (401; 403: of another tenant, and not used up)."""
+        identity = ticket_redeem(ticket, tenant)
+        if self.recheck([identity]):
+            raise unauthenticated("This ticket is no longer valid.")
+        return identity
+
+    def load_session(self, session_key: str, tenant: Tenant) -> LoadedSession:
+        """A live session of `tenant`, with whoever signed in with it. Raises Refusal (401)."""
+        store = SessionStore(session_key)
+        values = store.load()
+        if values.get(TENANT_KEY) != tenant.id:
+            raise unauthenticated("This session is not valid here.")
+        if SESSION_KEY not in values:
+            return LoadedSession(session_key, None)
+        membership = membership_of(tenant.id, int(values[SESSION_KEY]))
+        given_hash = str(values.get(HASH_SESSION_KEY, ""))
+        if membership is None or not constant_time_compare(
+            given_hash, membership.user.get_session_auth_hash()
+        ):
+            raise unauthenticated("This session is not valid here.")
+        row = UserSession.objects.only("expire_date").filter(session_key=session_key).first()
+        if row is None:
+            raise unauthenticated("This session has ended.")
+        return LoadedSession(session_key, identity_of_session(membership, session_key, row.expire_date))
+
+    def recheck(self, identities: Iterable[Identity]) -> set[Identity]:
+        """Those that no longer hold: three queries at most, whatever their number."""
+        checked = list(identities)
+        if not checked:
+            return set()
+        revoked = _live_revocations()
+        memberships = _live_memberships({identity.user_id for identity in checked})
+        sessions = _live_sessions({identity.session_key_hash for identity in checked} - {""})
+        return {
+            identity
+            for identity in checked
+            if not _still_holds(identity, memberships.get((identity.tenant, identity.user_id)))
+            or not revoked.isdisjoint({identity.family, identity.password_stamp})
+            or (identity.session_key_hash and identity.session_key_hash not in sessions)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What a member holds now."""
+
+    scopes: frozenset[str]
+    is_staff: bool
+    is_superuser: bool
+    password_stamp: str
+
+
+def identity_of_session(membership: Membership, session_key: str, expires_at: datetime) -> Identity:
+    """What a session of `membership` proves."""
+    user = membership.user
+    return Identity(
+        user_id=user.pk,
+        username=user.username,
+        tenant=membership.tenant.slug,
+        scopes=membership.scopes,
+        kind=CredentialKind.SESSION,
+        is_staff=membership.is_staff,
+        is_superuser=user.is_superuser,
+        expires_at=expires_at,
+        session_key_hash=session_key_hash(session_key),
+        password_stamp=user.password_stamp(),
+    )
+
+
+def _identity_of_claims(claims: Mapping[str, Any]) -> Identity:
+    scopes = claims["scopes"]
+    if not isinstance(scopes, list) or not isinstance(claims["tenant"], str):
+        raise TypeError("Expected a list of scopes and the name of a tenant.")
+    return Identity(
+        user_id=int(claims["user_id"]),
+        username=str(claims.get("username", "")),
+        tenant=claims["tenant"],
+        scopes=frozenset(map(str, scopes)),
+        kind=CredentialKind.TOKEN,
+        is_staff=claims.get("staff") is True,
+        is_superuser=claims.get("superuser") is True,
+        issued_at=_time_of(claims["iat"]) if "iat" in claims else None,
+        expires_at=_time_of(claims["exp"]),
+        family=str(claims.get("fam", "")),
+        password_stamp=str(claims.get("stamp", "")),
+    )
+
+
+def _time_of(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _live_revocations() -> frozenset[str]:
+    live = Revocation.objects.filter(expires_at__gt=timezone.now())
+    return frozenset(live.values_list("value", flat=True))
+
+
+def _live_memberships(user_ids: set[int]) -> dict[tuple[str, int], _Standing]:
+    rows = Membership.objects.select_related("user", "tenant").filter(
+        user_id__in=user_ids, is_active=True, user__is_active=True, tenant__is_active=True
+    )
+    stamps: dict[int, str] = {}
+    standings: dict[tuple[str, int], _Standing] = {}
+    for row in rows:
+        if row.user_id not in stamps:
+            stamps[row.user_id] = row.user.password_stamp()
+        standings[row.tenant.slug, row.user_id] = _Standing(
+            row.scopes, row.is_staff, row.user.is_superuser, stamps[row.user_id]
+        )
+    return standings
+
+
+def _live_sessions(hashes: set[str]) -> set[str]:
+    if not hashes:
+        return set()
+    live = UserSession.objects.filter(key_hash__in=hashes, expire_date__gt=timezone.now())
+    return set(live.values_list("key_hash", flat=True))
+
+
+def _still_holds(identity: Identity, standing: _Standing | None) -> bool:
+    return (
+        standing is not None
+        and identity.scopes <= standing.scopes
+        and identity.is_staff <= standing.is_staff
+        and identity.is_superuser <= standing.is_superuser
+        and identity.password_stamp in {"", standing.password_stamp}
+    )

@@ -1,0 +1,170 @@
+"""Users, the tenants they are members of, and the short-lived records of tokens, tickets and sessions."""
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import models
+from django.db.models.functions import Lower
+
+from accounts.hosts import MAX_HOST_CHARS, validate_host
+from accounts.scopes import MEMBER_SCOPES, STAFF_SCOPES, validate_scopes
+
+if TYPE_CHECKING:
+    from accounts.sessions import SessionStore
+
+SHA256_HEX_CHARS = 64
+FAMILY_CHARS = 32
+STAMP_CHARS = 16
+MAX_STATUS_CHARS = 64
+
+
+class User(AbstractUser):
+    """A person. What they may do is said by their membership of each tenant."""
+
+    def password_stamp(self) -> str:
+        """A short fingerprint of the current password; what was proved under another is worth nothing."""
+        # With the id: users whose stored passwords are the same text still have different stamps.
+        return sha256(f"{self.pk}:{self.get_session_auth_hash()}".encode()).hexdigest()[:STAMP_CHARS]
+
+
+class Tenant(models.Model):
+    """One site of the many: a name of its own, hosts, members, and everything they make."""
+
+    slug = models.SlugField(max_length=50, unique=True, help_text="Its name in tokens, topics and logs.")
+    name = models.CharField(max_length=100)
+    is_active = models.BooleanField(
+        default=True, help_text="Off: its hosts answer 404 and its sockets close."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Domain(models.Model):
+    """A host that serves a tenant. Looked up exactly."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="domains")
+    host = models.CharField(
+        max_length=MAX_HOST_CHARS,
+        unique=True,
+        validators=[validate_host],
+        help_text="Lower case, without a port.",
+    )
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["host"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(host=Lower("host")), name="domain_host_is_lower_case"),
+        ]
+
+    def __str__(self) -> str:
+        return self.host
+
+
+class Membership(models.Model):
+    """A user in a tenant: the role, and what others there see of them."""
+
+    class Role(models.TextChoices):
+        """What a member is to the tenant."""
+
+        MEMBER = "member"
+        STAFF = "staff"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
+    extra_scopes = models.JSONField(default=list, blank=True, validators=[validate_scopes])
+    is_active = models.BooleanField(default=True)
+    status = models.CharField(max_length=MAX_STATUS_CHARS, default="online", blank=True)
+
+    class Meta:
+        ordering = ["tenant_id", "user_id"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "tenant"], name="one_membership_per_user_and_tenant"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.tenant}"
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the member runs this tenant: by role, or as the site's superuser."""
+        return self.role == self.Role.STAFF or self.user.is_superuser
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Everything a credential of this member may be given."""
+        staff = STAFF_SCOPES if self.is_staff else frozenset()
+        return MEMBER_SCOPES | staff | frozenset(self.extra_scopes)
+
+
+class Ticket(models.Model):
+    """A single-use way in for a socket. Only the hash of its secret is kept.
+
+    `family`, `session_key_hash`, `stamp` and `access_expires_at` are those of the credential it was made
+    with: a socket opened by a ticket ends when that credential would have.
+    """
+
+    token_hash = models.CharField(max_length=SHA256_HEX_CHARS, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tickets")
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="tickets")
+    scopes = models.JSONField(default=list)
+    family = models.CharField(max_length=FAMILY_CHARS, blank=True, default="")
+    session_key_hash = models.CharField(max_length=SHA256_HEX_CHARS, blank=True, default="")
+    stamp = models.CharField(max_length=STAMP_CHARS)
+    access_expires_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"Ticket {self.pk} of {self.user}"
+
+
+class Revocation(models.Model):
+    """Access tokens that end before their time. Kept until the longest of them would have ended by itself."""
+
+    class Kind(models.TextChoices):
+        """What `value` names."""
+
+        FAMILY = "family", "all tokens of one sign-in"
+        STAMP = "stamp", "all tokens made under a former password"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    value = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "value"], name="one_revocation_per_value"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.value}"
+
+
+class UserSession(AbstractBaseSession):
+    """A Django session of one tenant. The hash lets a connection name its session without holding its key."""
+
+    key_hash = models.CharField(max_length=SHA256_HEX_CHARS, unique=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, related_name="sessions")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="sessions")
+
+    class Meta(AbstractBaseSession.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return f"Session of {self.user or 'nobody'}"
+
+    @classmethod
+    def get_session_store_class(cls) -> "type[SessionStore]":
+        """The store that reads and writes these rows."""
+        from accounts.sessions import SessionStore  # noqa: PLC0415 the store needs the model
+
+        return SessionStore

@@ -1,0 +1,70 @@
+"""The session engine: Django's database sessions, each bound to the tenant it was made on."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
+
+from accounts.models import UserSession
+
+TENANT_KEY = "_tenant"
+
+
+def session_key_hash(session_key: str) -> str:
+    """The name of a session that is safe to pass around: SHA-256 of its key, in hex."""
+    return sha256(session_key.encode()).hexdigest()
+
+
+class SessionStore(DatabaseSessionStore):
+    """A session on `tenant_id`: one made elsewhere reads as empty, under no key, and its row stays untouched.
+
+    Without a tenant (management commands, the code that has checked the tenant itself) it takes any session.
+    """
+
+    def __init__(self, session_key: str | None = None, *, tenant_id: int | None = None) -> None:
+        super().__init__(session_key)
+        self.tenant_id = tenant_id
+
+    @classmethod
+    def get_model_class(cls) -> type[UserSession]:
+        """The table of the sessions."""
+        return UserSession
+
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
+        """The stored values, if they are this tenant's."""
+        # Both load() and aload() come through here.
+        values: dict[str, Any] = super().decode(session_data)
+        if self.tenant_id is not None and values.get(TENANT_KEY) != self.tenant_id:
+            self._session_key = None
+            return {}
+        return values
+
+    def create_model_instance(self, data: Mapping[str, Any]) -> UserSession:
+        """The row of this session, for save()."""
+        return self._row(str(self.session_key), data, self.get_expiry_date())
+
+    async def acreate_model_instance(self, data: Mapping[str, Any]) -> UserSession:
+        """The row of this session, for asave()."""
+        return self._row(str(self.session_key), data, await self.aget_expiry_date())
+
+    def flush(self) -> None:
+        """Drop the values and the row; another tenant's row stays."""
+        self.is_empty()  # reads the row, and so finds out whose it is
+        super().flush()
+
+    def _row(self, key: str, data: Mapping[str, Any], expire_date: datetime) -> UserSession:
+        values = dict(data)
+        if self.tenant_id is not None:
+            values[TENANT_KEY] = self.tenant_id
+        user_id = values.get(SESSION_KEY)
+        return UserSession(
+            session_key=key,
+            session_data=self.encode(values),
+            expire_date=expire_date,
+            key_hash=session_key_hash(key),
+            tenant_id=values.get(TENANT_KEY),
+            user_id=int(user_id) if user_id else None,
+        )

@@ -1,0 +1,51 @@
+"""Which tenant a host belongs to, from memory."""
+
+from django.conf import settings
+from django.db.models import FilteredRelation, Q
+
+from accounts.models import Tenant as TenantRow
+from realtime.core.identity import Tenant
+
+
+class Directory:
+    """All active hosts of all active tenants, read as one snapshot: a lookup costs no query, hit or miss.
+
+    In development the first tenant also answers to `REALTIME["DEVELOPMENT_HOSTS"]`.
+    """
+
+    def __init__(self) -> None:
+        self._by_host: dict[str, Tenant] | None = None
+
+    def lookup(self, host: str) -> Tenant | None:
+        """The active tenant of `host` (lower case, no port). Reads the table only when it never was."""
+        if self._by_host is None:
+            self.refresh()
+        return (self._by_host or {}).get(host)
+
+    def refresh(self) -> None:
+        """Read the table again: one query. Never call it on the loop."""
+        by_host: dict[str, Tenant] = {}
+        for tenant in _read_tenants(tuple(settings.REALTIME.get("DEVELOPMENT_HOSTS", ()))):
+            by_host.update(dict.fromkeys(tenant.hosts, tenant))
+        self._by_host = by_host
+
+
+def _read_tenants(development_hosts: tuple[str, ...]) -> list[Tenant]:
+    rows = (
+        TenantRow.objects.filter(is_active=True)
+        .annotate(live=FilteredRelation("domains", condition=Q(domains__is_active=True)))
+        .order_by("id")
+        .values_list("id", "slug", "name", "live__host")
+    )
+    names: dict[int, tuple[str, str]] = {}
+    hosts: dict[int, set[str]] = {}
+    for tenant_id, slug, name, host in rows:
+        names[tenant_id] = (slug, name)
+        hosts.setdefault(tenant_id, set()).update({host} if host else ())
+    taken = set().union(*hosts.values())
+    for first_id in list(names)[:1]:
+        hosts[first_id].update(set(development_hosts) - taken)
+    return [
+        Tenant(id=tenant_id, slug=slug, name=name, hosts=frozenset(hosts[tenant_id]))
+        for tenant_id, (slug, name) in names.items()
+    ]

@@ -1,0 +1,15 @@
+"""Items in the admin."""
+
+from django.contrib import admin
+
+from demo.models import Item
+
+
+@admin.register(Item)
+class ItemAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """Items, searched by name."""
+
+    list_display = ["name", "category", "price", "tenant", "updated_at"]
+    list_filter = ["tenant", "category"]
+    search_fields = ["name"]
+    list_select_related = ["tenant"]

@@ -1,0 +1,31 @@
+"""`manage.py seed_demo`: the demo tenants, users, items and rooms."""
+
+from argparse import ArgumentParser
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from demo.catalogue import ADMIN, PASSWORD, SHOPS
+from demo.services import seed
+
+
+class Command(BaseCommand):
+    """Repeatable: what is there stays as it is."""
+
+    help = "Add the demo data: two tenants, their people, rooms and items. Repeatable."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """`--force` seeds a site that is not in DEBUG; everybody knows the passwords."""
+        parser.add_argument("--force", action="store_true", help="also where DEBUG is off")
+
+    def handle(self, *args: object, **options: bool | int) -> None:
+        """Seed, and say who may sign in where."""
+        if not settings.DEBUG and not options["force"]:
+            raise CommandError("The demo's passwords are public: with DEBUG off it wants --force.")
+        seed()
+        if options["verbosity"] < 1:
+            return
+        for shop in SHOPS:
+            people = ", ".join((*shop.members, ADMIN))
+            self.stdout.write(f"{shop.name:<7} http://{shop.host}:8000/  sign in as {people}")
+        self.stdout.write(f"The password of all of them is {PASSWORD}; {ADMIN} also opens /admin/.")
