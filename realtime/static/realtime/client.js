@@ -1,0 +1,348 @@
+import { backoffMs } from "./backoff.js";
+import { attemptAfter, closeAction } from "./close-codes.js";
+import { decode, encode } from "./envelope.js";
+import { RealtimeError } from "./errors.js";
+import { Heartbeat } from "./heartbeat.js";
+import { Subscription } from "./subscription.js";
+
+/** The subprotocol offered: a server that sees it accepts, and refuses by a close code that a browser can read. */
+export const SUBPROTOCOL = "rockstar.v1";
+
+const WELCOME_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 10_000;
+// A connection must live this long before its end counts as the first failure again.
+const STABLE_MS = 10_000;
+// Codes of the browser's own, for an end that no close frame announced.
+const ABNORMAL = 1006;
+const HEARTBEAT_DEFAULT = { interval_s: 25, timeout_s: 20 };
+
+/**
+ * `waiting`: a retry is due at `retryAtMs` (`Date.now()` time). `offline`: the same while the browser says that there
+ * is no network. `stopped`: for good; `code` says why.
+ *
+ * @typedef {{name: "connecting" | "online" | "waiting" | "offline" | "stopped", retryAtMs?: number, code?: number, reason?: string}} State
+ * @typedef {{presence?: boolean, recover?: boolean, onPublication?: (publication: import("./subscription.js").Publication) => void,
+ *   onSubscribed?: (reply: import("./subscription.js").Subscribed) => void, onRecovered?: (isComplete: boolean) => void,
+ *   onPresence?: (change: {joined: any[], left: any[]}) => void, onEnded?: (error: RealtimeError) => void}} SubscribeOptions
+ * @typedef {{resolve: (reply: import("./envelope.js").Envelope) => void, reject: (error: RealtimeError) => void, timer: ReturnType<typeof setTimeout>}} PendingRequest
+ */
+
+/**
+ * One connection to a JSON endpoint that comes back by itself and misses nothing.
+ *
+ * Requests fail at once without a connection; subscriptions live on across connections. Listen to `state`, `welcome`,
+ * `unauthenticated`, or to any push by its type.
+ */
+export class RealtimeClient {
+  /** @type {State} */
+  state = { name: "stopped" };
+  /** @type {WebSocket | null} */
+  #socket = null;
+  #nextId = 1;
+  #failures = 0;
+  #onlineSinceMs = 0;
+  #hasNetwork = true;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer = undefined;
+  /** @type {Map<string, PendingRequest>} */
+  #pending = new Map();
+  /** @type {Map<string, {subscription: Subscription, options: SubscribeOptions, retry?: ReturnType<typeof setTimeout>}>} */
+  #topics = new Map();
+  /** @type {Map<string, Set<(payload: any) => void>>} */
+  #listeners = new Map();
+  #heartbeat = new Heartbeat({ ping: () => this.#send("ping"), dead: () => this.#drop("no answer") });
+
+  /**
+   * @param {string} url of the endpoint: `wss://…`, or a path on this page's host
+   * @param {{createSocket?: (url: string, protocols: string[]) => WebSocket, random?: () => number}} [options] for tests
+   */
+  constructor(url, { createSocket = (to, protocols) => new WebSocket(to, protocols), random = Math.random } = {}) {
+    this.url = url;
+    this.createSocket = createSocket;
+    this.random = random;
+  }
+
+  /** Connect, and stay connected until `stop`. */
+  start() {
+    if (this.state.name === "stopped") this.#connect();
+  }
+
+  /** Disconnect for good. */
+  stop() {
+    this.#abandonSocket();
+    this.#setState({ name: "stopped" });
+  }
+
+  /** Do not wait for the retry that is due. */
+  reconnectNow() {
+    if (this.state.name === "waiting" || this.state.name === "offline") this.#connect();
+  }
+
+  /** The page came back: reconnect at once, or make sure that the connection still answers. */
+  checkNow() {
+    this.reconnectNow();
+    if (this.state.name === "online") this.#heartbeat.doubt();
+  }
+
+  /** The browser says that the network is gone. Retries go on: it does not know about every network. */
+  networkLost() {
+    this.#hasNetwork = false;
+    if (this.state.name === "connecting" || this.state.name === "online") this.#drop("offline");
+    else if (this.state.name === "waiting") this.#setState({ ...this.state, name: "offline" });
+  }
+
+  /** The browser says that there is a network again. */
+  networkFound() {
+    this.#hasNetwork = true;
+    this.checkNow();
+  }
+
+  /**
+   * Ask the server; the reply with the same id answers.
+   * @param {string} type
+   * @param {Record<string, unknown>} [payload]
+   * @param {{timeoutMs?: number}} [options]
+   * @returns {Promise<import("./envelope.js").Envelope>} rejects with RealtimeError
+   */
+  request(type, payload = {}, { timeoutMs = REQUEST_TIMEOUT_MS } = {}) {
+    if (this.state.name !== "online") return Promise.reject(RealtimeError.disconnected());
+    return this.#ask(type, payload, timeoutMs);
+  }
+
+  /**
+   * Call `listener` for every push of this type, or for `state`, `welcome`, `unauthenticated`.
+   * @param {string} type
+   * @param {(payload: any) => void} listener
+   * @returns {() => void} stops listening
+   */
+  on(type, listener) {
+    const listeners = this.#listeners.get(type) ?? new Set();
+    this.#listeners.set(type, listeners.add(listener));
+    return () => void listeners.delete(listener);
+  }
+
+  /**
+   * Follow a topic until told otherwise. After a reconnect everything missed is handed to `onPublication`, once and
+   * in order; where the server cannot, `onRecovered(false)` says that the state must be loaded anew.
+   * @param {string} topic
+   * @param {SubscribeOptions} [options]
+   * @returns {() => void} unsubscribes
+   */
+  subscribe(topic, options = {}) {
+    if (this.#topics.has(topic)) throw new Error(`Already subscribed to ${topic}.`);
+    const onPublication = guarded(options.onPublication);
+    const followed = { subscription: new Subscription(topic, { ...options, onPublication }), options };
+    this.#topics.set(topic, followed);
+    if (this.state.name === "online") this.#follow(topic);
+    return () => {
+      if (this.#topics.get(topic) !== followed) return;
+      this.#forget(topic);
+      if (this.state.name === "online") this.#send("unsubscribe", { topic });
+    };
+  }
+
+  #connect() {
+    clearTimeout(this.#timer);
+    this.#setState({ name: "connecting" });
+    const socket = this.createSocket(this.url, [SUBPROTOCOL]);
+    this.#socket = socket;
+    socket.onmessage = (event) => this.#receive(event.data);
+    socket.onclose = (event) => this.#closed(event.code, event.reason);
+    this.#timer = setTimeout(() => this.#drop("no welcome"), WELCOME_TIMEOUT_MS);
+  }
+
+  /** @param {unknown} frame */
+  #receive(frame) {
+    this.#heartbeat.alive();
+    const message = decode(frame);
+    if (message === null) return;
+    if (message.id !== null) this.#settle(message);
+    else if (message.type === "welcome") this.#welcomed(message.payload);
+    else this.#pushed(message.type, message.payload);
+  }
+
+  /** @param {Record<string, any>} welcome */
+  #welcomed(welcome) {
+    clearTimeout(this.#timer);
+    this.#onlineSinceMs = Date.now();
+    const { interval_s, timeout_s } = welcome.heartbeat ?? HEARTBEAT_DEFAULT;
+    this.#heartbeat.start(interval_s * 1000, timeout_s * 1000);
+    this.#emit("welcome", welcome);
+    // Before anyone hears of it: what listeners then send comes after the subscriptions.
+    for (const topic of [...this.#topics.keys()]) this.#follow(topic);
+    this.#setState({ name: "online" });
+  }
+
+  /** @param {import("./envelope.js").Envelope} reply */
+  #settle(reply) {
+    const pending = this.#pending.get(String(reply.id));
+    if (pending === undefined) return;
+    this.#pending.delete(String(reply.id));
+    clearTimeout(pending.timer);
+    if (reply.type === "error") pending.reject(RealtimeError.fromPayload(reply.payload));
+    else pending.resolve(reply);
+  }
+
+  /**
+   * @param {string} type
+   * @param {Record<string, any>} payload
+   */
+  #pushed(type, payload) {
+    const followed = this.#topics.get(payload.topic);
+    if (type === "publication" && followed?.subscription.take(/** @type {any} */ (payload)) === "gap") {
+      this.#follow(payload.topic);
+    } else if (type === "presence") {
+      guarded(followed?.options.onPresence)({ joined: payload.joined ?? [], left: payload.left ?? [] });
+    } else if (type === "unsubscribed" && followed) {
+      this.#forget(payload.topic);
+      guarded(followed.options.onEnded)(new RealtimeError(String(payload.code), payload.reason ?? ""));
+    }
+    this.#emit(type, payload);
+  }
+
+  /** @param {string} topic */
+  async #follow(topic) {
+    const followed = this.#topics.get(topic);
+    if (followed === undefined) return;
+    clearTimeout(followed.retry);
+    try {
+      const reply = await this.#ask("subscribe", followed.subscription.begin(), REQUEST_TIMEOUT_MS);
+      if (this.#topics.get(topic) !== followed) return;
+      const subscribed = /** @type {import("./subscription.js").Subscribed} */ (reply.payload);
+      const recovered = followed.subscription.accept(subscribed);
+      guarded(followed.options.onSubscribed)(subscribed);
+      if (recovered !== null) guarded(followed.options.onRecovered)(recovered);
+    } catch (error) {
+      this.#followFailed(topic, followed, /** @type {RealtimeError} */ (error));
+    }
+  }
+
+  /**
+   * @param {string} topic
+   * @param {{options: SubscribeOptions, retry?: ReturnType<typeof setTimeout>}} followed
+   * @param {RealtimeError} error
+   */
+  #followFailed(topic, followed, error) {
+    if (this.#topics.get(topic) !== followed || this.state.name !== "online") return;
+    if (error.retryable) {
+      const delayMs = Math.max(error.retryAfterMs, backoffMs(2, this.random()));
+      followed.retry = setTimeout(() => this.state.name === "online" && this.#follow(topic), delayMs);
+    } else {
+      this.#forget(topic);
+      guarded(followed.options.onEnded)(error);
+    }
+  }
+
+  /** @param {string} topic */
+  #forget(topic) {
+    clearTimeout(this.#topics.get(topic)?.retry);
+    this.#topics.delete(topic);
+  }
+
+  /**
+   * The socket ended, or is given up.
+   * @param {number} code
+   * @param {string} reason
+   */
+  #closed(code, reason) {
+    const wasStable = this.#onlineSinceMs > 0 && Date.now() - this.#onlineSinceMs > STABLE_MS;
+    this.#abandonSocket();
+    const action = closeAction(code, reason);
+    if (action === "stop" || action === "sign-in") {
+      this.#setState({ name: "stopped", code, reason });
+      if (action === "sign-in") this.#emit("unauthenticated", { code, reason });
+      return;
+    }
+    const attempt = attemptAfter(action, wasStable ? 0 : this.#failures);
+    this.#failures = attempt + 1;
+    const delayMs = backoffMs(attempt, this.random());
+    this.#timer = setTimeout(() => this.#connect(), delayMs);
+    const name = this.#hasNetwork ? "waiting" : "offline";
+    this.#setState({ name, retryAtMs: Date.now() + delayMs, code, reason });
+  }
+
+  /**
+   * Give up a socket without waiting for the other side, which may be long gone.
+   * @param {string} reason
+   */
+  #drop(reason) {
+    this.#closed(ABNORMAL, reason);
+  }
+
+  #abandonSocket() {
+    clearTimeout(this.#timer);
+    this.#heartbeat.stop();
+    this.#onlineSinceMs = 0;
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket !== null) {
+      socket.onmessage = socket.onclose = null;
+      socket.close();
+    }
+    for (const { reject, timer } of this.#pending.values()) {
+      clearTimeout(timer);
+      reject(RealtimeError.disconnected());
+    }
+    this.#pending.clear();
+  }
+
+  /**
+   * @param {string} type
+   * @param {Record<string, unknown>} payload
+   * @param {number} timeoutMs
+   * @returns {Promise<import("./envelope.js").Envelope>}
+   */
+  #ask(type, payload, timeoutMs) {
+    const id = String(this.#nextId++);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#pending.delete(id);
+        reject(new RealtimeError("timeout", "The server did not answer in time.", { retryable: true }));
+      }, timeoutMs);
+      this.#pending.set(id, { resolve, reject, timer });
+      this.#send(type, payload, id);
+    });
+  }
+
+  /**
+   * @param {string} type
+   * @param {Record<string, unknown>} [payload]
+   * @param {string | null} [id]
+   */
+  #send(type, payload = {}, id = null) {
+    // A socket that is closing says so a moment later; its requests are rejected then.
+    if (this.#socket?.readyState === 1) this.#socket.send(encode(type, payload, id));
+  }
+
+  /** @param {State} state */
+  #setState(state) {
+    this.state = state;
+    this.#emit("state", state);
+  }
+
+  /**
+   * @param {string} type
+   * @param {any} payload
+   */
+  #emit(type, payload) {
+    for (const listener of [...(this.#listeners.get(type) ?? [])]) guarded(listener)(payload);
+  }
+}
+
+/**
+ * A caller's function, whose failure is reported and ends nothing of ours.
+ * @template {any[]} A
+ * @param {((...args: A) => void) | undefined} call
+ * @returns {(...args: A) => void}
+ */
+function guarded(call) {
+  return (...args) => {
+    try {
+      call?.(...args);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * What a client does when its connection ends, by close code: the protocol's table.
+ *
+ * - `reconnect`: soon; what was missed is recovered from the history
+ * - `spread`: over some seconds, because everyone else was cut off at the same moment
+ * - `back-off`: later, because this client was too much
+ * - `sign-in`: with a new credential
+ * - `stop`: trying again would end the same way
+ *
+ * @typedef {"reconnect" | "spread" | "back-off" | "sign-in" | "stop"} CloseAction
+ */
+
+/** @type {ReadonlyMap<number, CloseAction>} */
+const ACTIONS = new Map([
+  [1000, "stop"],
+  [1001, "spread"],
+  [1007, "stop"],
+  [1009, "stop"],
+  [1012, "spread"],
+  [4400, "stop"],
+  [4401, "sign-in"],
+  [4403, "stop"],
+  [4404, "stop"],
+  [4408, "reconnect"],
+  [4410, "reconnect"],
+  [4429, "back-off"],
+  [4503, "spread"],
+]);
+
+const ENDED_BY_OPERATOR = 4409;
+
+/** The backoff attempt to start from at least, so that the first wait is already long enough. */
+const MIN_ATTEMPTS = Object.freeze({ reconnect: 0, spread: 2, "back-off": 5 });
+
+/**
+ * What to do after a close. Codes that are not in the table (1006: the network failed) reconnect.
+ * @param {number} code
+ * @param {string} [reason] tells after an operator's close whether to return
+ * @returns {CloseAction}
+ */
+export function closeAction(code, reason = "") {
+  if (code === ENDED_BY_OPERATOR) return /do not reconnect|stop/i.test(reason) ? "stop" : "back-off";
+  return ACTIONS.get(code) ?? "reconnect";
+}
+
+/**
+ * The attempt the backoff counts from after `failures` failed attempts in a row.
+ * @param {CloseAction} action
+ * @param {number} failures
+ */
+export function attemptAfter(action, failures) {
+  return Math.max(failures, MIN_ATTEMPTS[/** @type {keyof typeof MIN_ATTEMPTS} */ (action)] ?? 0);
+}

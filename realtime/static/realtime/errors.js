@@ -1,0 +1,33 @@
+/** A request that was refused, timed out or lost its connection. */
+export class RealtimeError extends Error {
+  /**
+   * @param {string} code one of the protocol's error codes, or `disconnected` when the connection was not there
+   * @param {string} message for people
+   * @param {{retryable?: boolean, retryAfterMs?: number, details?: unknown}} [more]
+   */
+  constructor(code, message, { retryable = false, retryAfterMs = 0, details = undefined } = {}) {
+    super(message);
+    this.name = "RealtimeError";
+    this.code = code;
+    this.retryable = retryable;
+    this.retryAfterMs = retryAfterMs;
+    this.details = details;
+  }
+
+  /**
+   * The error that the server answered with.
+   * @param {Record<string, any>} payload of an `error` message
+   */
+  static fromPayload(payload) {
+    return new RealtimeError(payload.code ?? "internal", payload.message ?? "The server answered with an error.", {
+      retryable: payload.retryable === true,
+      retryAfterMs: payload.retry_after_ms ?? 0,
+      details: payload.details,
+    });
+  }
+
+  /** The error of a request made, or in flight, without a connection. */
+  static disconnected() {
+    return new RealtimeError("disconnected", "There is no connection.", { retryable: true });
+  }
+}

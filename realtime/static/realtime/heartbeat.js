@@ -1,0 +1,55 @@
+/** How long a connection in doubt (after sleep, or a change of network) has to show a sign of life. */
+export const DOUBT_MS = 4_000;
+
+/** Notices a connection that is dead without having been closed: silence is answered by a ping, more silence ends it. */
+export class Heartbeat {
+  /** @param {{ping: () => void, dead: () => void}} actions */
+  constructor({ ping, dead }) {
+    this.ping = ping;
+    this.dead = dead;
+    this.intervalMs = 0;
+    this.timeoutMs = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
+  }
+
+  /**
+   * @param {number} intervalMs silence before a ping
+   * @param {number} timeoutMs silence after it before the connection counts as dead
+   */
+  start(intervalMs, timeoutMs) {
+    this.intervalMs = intervalMs;
+    this.timeoutMs = timeoutMs;
+    this.alive();
+  }
+
+  /** Something arrived. */
+  alive() {
+    if (this.intervalMs > 0) this.#after(this.intervalMs, () => this.#ask(this.timeoutMs));
+  }
+
+  /** Ask now: the machine slept, or the page was away. */
+  doubt() {
+    if (this.intervalMs > 0) this.#ask(Math.min(DOUBT_MS, this.timeoutMs));
+  }
+
+  stop() {
+    this.intervalMs = 0;
+    clearTimeout(this.timer);
+  }
+
+  /** @param {number} timeoutMs */
+  #ask(timeoutMs) {
+    this.#after(timeoutMs, () => this.dead());
+    this.ping();
+  }
+
+  /**
+   * @param {number} delayMs
+   * @param {() => void} act
+   */
+  #after(delayMs, act) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(act, delayMs);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * @typedef {{topic: string, offset: number, data: any, publisher: {id: number, username: string} | null, time: string}} Publication
+ * @typedef {{topic: string, epoch: string, offset: number, recovered: boolean | null, publications: Publication[], presence?: any}} Subscribed
+ * @typedef {"applied" | "duplicate" | "held" | "gap"} Outcome
+ */
+
+/**
+ * Where one topic stands: what was applied so far, and what to ask for after a reconnect. Every publication is handed
+ * on exactly once and in the order of the offsets. No sockets, no timers: the client drives it.
+ */
+export class Subscription {
+  /**
+   * @param {string} topic
+   * @param {{presence?: boolean, recover?: boolean, onPublication?: (publication: Publication) => void}} [options]
+   *   recover: false for topics whose past is worth nothing (typing)
+   */
+  constructor(topic, { presence = false, recover = true, onPublication = () => {} } = {}) {
+    this.topic = topic;
+    this.wantsPresence = presence;
+    this.wantsRecovery = recover;
+    /** @type {string | null} */
+    this.epoch = null;
+    this.offset = 0;
+    this.onPublication = onPublication;
+    /** Publications that came before the reply to `subscribe`; null while live. @type {Publication[] | null} */
+    this.held = [];
+  }
+
+  /** The payload of the next `subscribe`; from here until `accept`, publications are held back. */
+  begin() {
+    this.held = [];
+    /** @type {Record<string, unknown>} */
+    const payload = { topic: this.topic };
+    if (this.wantsPresence) payload.presence = true;
+    if (this.wantsRecovery && this.epoch !== null) payload.recover = { epoch: this.epoch, offset: this.offset };
+    return payload;
+  }
+
+  /**
+   * Go live with the server's reply.
+   * @param {Subscribed} reply
+   * @returns {boolean | null} `recovered`: false means that something was missed and the state must be loaded anew
+   */
+  accept(reply) {
+    const held = this.held ?? [];
+    this.held = null;
+    this.epoch = reply.epoch;
+    const missed = reply.recovered === true ? reply.publications : [];
+    if (reply.recovered !== true) this.offset = reply.offset;
+    for (const publication of missed) this.take(publication);
+    this.offset = Math.max(this.offset, reply.offset);
+    for (const publication of held) this.take(publication);
+    return reply.recovered;
+  }
+
+  /**
+   * A publication was pushed.
+   * @param {Publication} publication
+   * @returns {Outcome} `gap`: something before it is missing; subscribe again to recover it
+   */
+  take(publication) {
+    if (this.held !== null) {
+      this.held.push(publication);
+      return "held";
+    }
+    if (publication.offset <= this.offset) return "duplicate";
+    if (this.wantsRecovery && publication.offset > this.offset + 1) return "gap";
+    this.offset = publication.offset;
+    this.onPublication(publication);
+    return "applied";
+  }
+}

@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+
+import { RealtimeClient } from "../../realtime/static/realtime/client.js";
+import { FakeSocket, settled } from "./fake-socket.js";
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+});
+
+function connected({ isWelcomed = true } = {}) {
+  const sockets = [];
+  const offered = [];
+  const client = new RealtimeClient("/ws/x/", {
+    random: () => 0.5,
+    createSocket: (url, protocols) => {
+      offered.push([url, protocols]);
+      sockets.push(new FakeSocket());
+      return sockets.at(-1);
+    },
+  });
+  const states = [];
+  client.on("state", (state) => states.push(state.name));
+  client.start();
+  if (isWelcomed) sockets[0].welcome();
+  return { client, sockets, offered, states, last: () => sockets.at(-1) };
+}
+
+test("offers the subprotocol and is online with the welcome", () => {
+  const { client, offered, states, last } = connected({ isWelcomed: false });
+  assert.deepEqual(offered, [["/ws/x/", ["rockstar.v1"]]]);
+  assert.deepEqual(states, ["connecting"]);
+  last().welcome();
+  assert.equal(client.state.name, "online");
+});
+
+test("requests are answered by id, out of order, and errors reject", async () => {
+  const { client, last } = connected();
+  const first = client.request("a", { n: 1 });
+  const second = client.request("b");
+  last().reply("b", "error", { code: "not_found", message: "No.", retryable: false });
+  last().reply("a", "a.done", { n: 2 });
+  assert.equal((await first).payload.n, 2);
+  await assert.rejects(second, { code: "not_found", retryable: false });
+});
+
+test("a request without an answer times out; one without a connection fails at once", async () => {
+  const { client, last } = connected();
+  const late = client.request("a", {}, { timeoutMs: 50 });
+  mock.timers.tick(50);
+  await assert.rejects(late, { code: "timeout", retryable: true });
+  const lost = client.request("a");
+  last().end(1006);
+  await assert.rejects(lost, { code: "disconnected" });
+  await assert.rejects(client.request("a"), { code: "disconnected" });
+});
+
+test("comes back after the backoff, which grows until a connection has lasted", () => {
+  const { client, sockets, last } = connected();
+  last().end(1006);
+  assert.equal(client.state.name, "waiting");
+  assert.equal(client.state.retryAtMs - Date.now(), 750);
+  mock.timers.tick(750);
+  assert.equal(sockets.length, 2);
+  last().end(1006);
+  assert.equal(client.state.retryAtMs - Date.now(), 1250);
+  mock.timers.tick(1250);
+  last().welcome();
+  mock.timers.tick(11_000);
+  last().end(1006);
+  assert.equal(client.state.retryAtMs - Date.now(), 750);
+});
+
+test("close codes decide: stop, sign in, back off", () => {
+  const stopped = connected();
+  stopped.last().end(4403, "not yours");
+  assert.deepEqual(stopped.client.state, { name: "stopped", code: 4403, reason: "not yours" });
+  const signedOut = connected();
+  let told = null;
+  signedOut.client.on("unauthenticated", (event) => (told = event));
+  signedOut.last().end(4401, "expired");
+  assert.equal(told.code, 4401);
+  const tooFast = connected();
+  tooFast.last().end(4429);
+  assert.equal(tooFast.client.state.retryAtMs - Date.now(), 10_250);
+  mock.timers.tick(10_250);
+  assert.deepEqual([stopped.sockets.length, signedOut.sockets.length, tooFast.sockets.length], [1, 1, 2]);
+});
+
+test("silence is answered by a ping, and more silence by a new connection", () => {
+  const { client, sockets, last } = connected();
+  mock.timers.tick(25_000);
+  assert.equal(last().requests("ping").length, 1);
+  last().push("pong", {});
+  mock.timers.tick(25_000);
+  mock.timers.tick(19_999);
+  assert.equal(client.state.name, "online");
+  mock.timers.tick(1);
+  assert.equal(client.state.name, "waiting");
+  assert.ok(sockets[0].isClosed);
+});
+
+test("after sleep the connection has four seconds to answer", () => {
+  const { client, last } = connected();
+  client.checkNow();
+  assert.equal(last().requests("ping").length, 1);
+  mock.timers.tick(4000);
+  assert.equal(client.state.name, "waiting");
+  client.checkNow();
+  assert.equal(client.state.name, "connecting");
+});
+
+test("without a network it is offline, tries on, and connects at once when there is one", () => {
+  const { client, sockets, states } = connected();
+  client.networkLost();
+  assert.equal(client.state.name, "offline");
+  mock.timers.tick(750);
+  assert.equal(sockets.length, 2);
+  sockets[1].end(1006);
+  assert.equal(client.state.name, "offline");
+  client.networkFound();
+  sockets[2].welcome();
+  assert.deepEqual(states.slice(-2), ["connecting", "online"]);
+});
+
+test("a server that never says welcome is given up", () => {
+  const { client } = connected({ isWelcomed: false });
+  mock.timers.tick(10_000);
+  assert.equal(client.state.name, "waiting");
+});
+
+test("subscriptions outlive connections and recover what was missed, once", async () => {
+  const { client, last } = connected();
+  const applied = [];
+  const recovered = [];
+  const publication = (offset) => ({ topic: "t", offset, data: { offset }, publisher: null, time: "" });
+  client.subscribe("t", { onPublication: (each) => applied.push(each.offset), onRecovered: (each) => recovered.push(each) });
+  last().reply("subscribe", "subscribed", { topic: "t", epoch: "e", offset: 3, recovered: null, publications: [] });
+  await settled();
+  last().push("publication", publication(4));
+  last().end(1001);
+  mock.timers.tick(20_000);
+  last().welcome();
+  assert.deepEqual(last().requests("subscribe")[0].payload, { topic: "t", recover: { epoch: "e", offset: 4 } });
+  last().push("publication", publication(6));
+  last().reply("subscribe", "subscribed", {
+    topic: "t", epoch: "e", offset: 6, recovered: true, publications: [publication(5), publication(6)],
+  });
+  await settled();
+  assert.deepEqual(applied, [4, 5, 6]);
+  assert.deepEqual(recovered, [true]);
+});
+
+test("a gap while connected is recovered by subscribing again", async () => {
+  const { client, last } = connected();
+  client.subscribe("t");
+  last().reply("subscribe", "subscribed", { topic: "t", epoch: "e", offset: 3, recovered: null, publications: [] });
+  await settled();
+  last().push("publication", { topic: "t", offset: 5, data: 1 });
+  assert.deepEqual(last().requests("subscribe").at(-1).payload.recover, { epoch: "e", offset: 3 });
+});
+
+test("a refused subscription ends, a refusal that passes is tried again", async () => {
+  const { client, last } = connected();
+  const ended = [];
+  client.subscribe("a", { onEnded: (error) => ended.push(error.code) });
+  last().reply("subscribe", "error", { code: "rate_limited", message: "", retryable: true, retry_after_ms: 5000 });
+  await settled();
+  mock.timers.tick(5000);
+  assert.equal(last().requests("subscribe").length, 2);
+  last().reply("subscribe", "error", { code: "permission_denied", message: "", retryable: false });
+  await settled();
+  assert.deepEqual(ended, ["permission_denied"]);
+  client.subscribe("a");
+});
+
+test("unsubscribing stops the topic here and there", async () => {
+  const { client, last } = connected();
+  const applied = [];
+  const stop = client.subscribe("t", { onPublication: (each) => applied.push(each) });
+  last().reply("subscribe", "subscribed", { topic: "t", epoch: "e", offset: 0, recovered: null, publications: [] });
+  await settled();
+  stop();
+  stop();
+  last().push("publication", { topic: "t", offset: 1, data: 1 });
+  assert.deepEqual(applied, []);
+  assert.equal(last().requests("unsubscribe").length, 1);
+});
