@@ -28,7 +28,7 @@ class LoadedSession:
 
 
 class Authenticator(Protocol):
-    """Turns credentials into identities. A bad one raises `Refusal` 401, one of another tenant `Refusal` 403."""
+    """Turns credentials into identities. Raises `Refusal`: 401 for a bad one, 403 for another tenant's."""
 
     def refresh(self) -> None:
         """Read the revocations again. Called in a database thread, at start and then every second."""

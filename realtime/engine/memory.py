@@ -40,10 +40,12 @@ class MemoryHistory:
         *,
         max_topics: int = 100_000,
         max_idempotency_keys: int = MAX_IDEMPOTENCY_KEYS,
+        idempotency_ttl_s: float = IDEMPOTENCY_TTL_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_topics = max(max_topics, 1)
         self._max_idempotency_keys = max_idempotency_keys
+        self._idempotency_ttl_s = idempotency_ttl_s
         self._clock = clock
         # Longest unused first.
         self._topics: OrderedDict[TopicKey, TopicHistory] = OrderedDict()
@@ -109,7 +111,7 @@ class MemoryHistory:
 
     def _sweep(self, now_s: float) -> None:
         """Drop what is too old: idempotency keys, and a few topics in turn, so that idle ones empty."""
-        while self._used and now_s - next(iter(self._used.values())).used_s >= IDEMPOTENCY_TTL_S:
+        while self._used and now_s - next(iter(self._used.values())).used_s >= self._idempotency_ttl_s:
             self._used.popitem(last=False)
         for _ in range(min(SWEPT_PER_ADD, len(self._filled))):
             key, _none = self._filled.popitem(last=False)

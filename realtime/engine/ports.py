@@ -68,7 +68,7 @@ class History(Protocol):
     """Numbers publications and remembers the newest. Offsets of a topic rise by 1 across all nodes.
 
     `data` of publications is JSON. Every method raises EngineUnavailableError when the store cannot be
-    reached in time; an `add` that raised it may have been stored all the same, so only one with an idempotency
+    reached in time; an `add` that raised it may have been stored all the same: only one with an idempotency
     key is safe to repeat.
     """
 

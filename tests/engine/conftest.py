@@ -1,0 +1,137 @@
+"""Every engine behind one face, so that one contract suite runs over all of them."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import pytest
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from redis.asyncio import Redis
+
+from realtime.engine.layer_bus import LayerBus
+from realtime.engine.memory import MemoryBus, MemoryExchange, MemoryHistory
+from realtime.engine.ports import Bus, History
+from realtime.engine.redis_history import RedisHistory
+
+# Long beside what a real server needs for a test's calls, short enough to wait for.
+IDEMPOTENCY_TTL_S = 1.0
+
+
+class Engine(Protocol):
+    """One engine under test."""
+
+    def history(self) -> History:
+        """What a node uses; all nodes share what is stored."""
+        ...
+
+    def bus(self) -> Bus:
+        """A bus of one more node."""
+        ...
+
+    async def let_pass(self, seconds: float) -> None:
+        """Time goes by."""
+        ...
+
+    async def lose_everything(self) -> None:
+        """The store comes up empty."""
+        ...
+
+
+class MemoryEngine:
+    """The engine of one process."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.exchange = MemoryExchange()
+        self._history = MemoryHistory(clock=lambda: self.now_s, idempotency_ttl_s=IDEMPOTENCY_TTL_S)
+
+    def history(self) -> History:
+        return self._history
+
+    def bus(self) -> Bus:
+        return MemoryBus(self.exchange)
+
+    async def let_pass(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    async def lose_everything(self) -> None:
+        await self._history.close()
+
+
+class RedisEngine:
+    """The engine on a real Valkey, under a prefix of the test's own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.prefix = f"test-{uuid.uuid4().hex[:8]}"
+        self._histories: list[RedisHistory] = []
+
+    def history(self) -> History:
+        history = RedisHistory(self.url, prefix=self.prefix, idempotency_ttl_s=IDEMPOTENCY_TTL_S)
+        self._histories.append(history)
+        return history
+
+    def bus(self) -> Bus:
+        return LayerBus(redis_layer(self.url, self.prefix))
+
+    async def let_pass(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def lose_everything(self) -> None:
+        async with Redis.from_url(self.url) as redis:
+            keys = [key async for key in redis.scan_iter(f"{self.prefix}:*")]
+            if keys:
+                await redis.delete(*keys)
+
+    async def close(self) -> None:
+        for history in self._histories:
+            await history.close()
+
+
+def redis_layer(url: str, prefix: str) -> RedisPubSubChannelLayer:
+    """The layer as the settings make it."""
+    return RedisPubSubChannelLayer(hosts=[{"address": url, "socket_timeout": 30}], prefix=prefix)
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """Each engine in turn."""
+    if request.param == "memory":
+        yield MemoryEngine()
+        return
+    redis_engine = RedisEngine(request.getfixturevalue("valkey_url"))
+    yield redis_engine
+    await redis_engine.close()
+
+
+class Node:
+    """A bus and what it received."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.received: list[tuple[str, bytes]] = []
+        self._arrived = asyncio.Event()
+
+    def receive(self, group: str, body: bytes) -> None:
+        self.received.append((group, body))
+        self._arrived.set()
+
+    async def receives(self, count: int, timeout_s: float = 10.0) -> list[tuple[str, bytes]]:
+        """What was received, once it is `count` messages."""
+        async with asyncio.timeout(timeout_s):
+            while len(self.received) < count:
+                self._arrived.clear()
+                await self._arrived.wait()
+        return self.received
+
+
+@pytest.fixture
+async def nodes(engine: Engine) -> AsyncIterator[tuple[Node, Node]]:
+    """Two nodes of the engine, started."""
+    pair = (Node(engine.bus()), Node(engine.bus()))
+    for node in pair:
+        await node.bus.start(node.receive)
+    yield pair
+    for node in pair:
+        await node.bus.stop()
