@@ -143,7 +143,9 @@ def _sqlite(database: dict[str, Any], base_dir: Path) -> dict[str, Any]:
         path = Path(name) if Path(name).is_absolute() else base_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         name = str(path)
-    return database | {"NAME": name, "OPTIONS": options, "CONN_MAX_AGE": 0}
+    # Tests use threads, and threads cannot wait for each other on a database in memory.
+    test = {"NAME": str(base_dir / "var" / f"test-{os.getpid()}.sqlite3")}
+    return database | {"NAME": name, "OPTIONS": options, "CONN_MAX_AGE": 0, "TEST": test}
 
 
 def _postgresql(database: dict[str, Any]) -> dict[str, Any]:
