@@ -1,9 +1,44 @@
-"""Who may subscribe to what the chat publishes. Only the server publishes here."""
+"""The chat's topics, and who may subscribe to them. Only the server publishes here.
 
-from realtime.core.topics import TopicRule, members, nobody
+Settings import this module, so nothing here may import models before a gate is asked.
+"""
 
-# Provisional gates: membership of the room is checked by the chat's own gate.
+import re
+
+from realtime.core.identity import Identity
+from realtime.core.topics import TopicRule, nobody
+
+# An id as we write it: no sign, no leading zero, and it fits the database's 64 bits.
+_ROOM_TOPIC = re.compile(r"(?:room|typing):([1-9][0-9]{0,17})", re.ASCII)
+
+
+def room_topic(room_id: int) -> str:
+    """What happens in a room: messages, read marks, who joins and leaves."""
+    return f"room:{room_id}"
+
+
+def typing_topic(room_id: int) -> str:
+    """Who is typing in a room; nothing of it is remembered."""
+    return f"typing:{room_id}"
+
+
+def user_topic(user_id: int) -> str:
+    """What concerns one user on all their screens."""
+    return f"user:{user_id}"
+
+
+def room_id_of(topic: str) -> int | None:
+    """The room of a `room:` or `typing:` topic; None where the name is not one we make."""
+    match = _ROOM_TOPIC.fullmatch(topic)
+    return int(match[1]) if match else None
+
+
+def may_read(identity: Identity | None, topic: str) -> bool:
+    """The first gate, without I/O: a signed-in reader and a well-formed name."""
+    return identity is not None and "chat:read" in identity.scopes and room_id_of(topic) is not None
+
+
 ROOM_TOPICS = {
-    "room": TopicRule(subscribe=members, publish=nobody),
-    "typing": TopicRule(subscribe=members, publish=nobody, history_size=0),
+    "room": TopicRule(subscribe=may_read, publish=nobody),
+    "typing": TopicRule(subscribe=may_read, publish=nobody, history_size=0),
 }

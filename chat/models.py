@@ -1,0 +1,90 @@
+"""Rooms, who is in them, and their numbered messages."""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from chat.text import ROOM_NAME_KEY_MAX_CHARS, ROOM_NAME_MAX_CHARS, TEXT_MAX_CHARS
+
+
+class Room(models.Model):
+    """A place to talk, of one tenant. `last_seq` is the number of its newest message; 0 before the first."""
+
+    tenant = models.ForeignKey("accounts.Tenant", on_delete=models.CASCADE, related_name="rooms")
+    name = models.CharField(max_length=ROOM_NAME_MAX_CHARS)
+    # `chat.text.room_name_key` of the name: databases disagree on what lower case is.
+    name_key = models.CharField(max_length=ROOM_NAME_KEY_MAX_CHARS, editable=False)
+    is_public = models.BooleanField(
+        default=True, help_text="Every member of the tenant sees it and may join."
+    )
+    last_seq = models.PositiveBigIntegerField(default=0, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    archived_at = models.DateTimeField(
+        null=True, blank=True, help_text="From then on the room is kept but nobody sees it."
+    )
+
+    class Meta:
+        ordering = ["name_key", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "name_key"],
+                condition=models.Q(archived_at__isnull=True),
+                name="chat_room_name_once_in_tenant",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RoomMembership(models.Model):
+    """A user in a room. `read_seq` is the newest message the user has read; it never goes back."""
+
+    # The constraint below is an index that begins with the room.
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="room_memberships"
+    )
+    read_seq = models.PositiveBigIntegerField(default=0)
+    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["room", "user"], name="chat_membership_once_in_room"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.room_id}"
+
+
+class Message(models.Model):
+    """What somebody said in a room. `seq` starts at 1 in each room and rises by 1, without holes.
+
+    `client_msg_id` is the sender's own name of the message: sent again, it is the same message, for ever.
+    `tenant` is the room's; it stands here because an author in two tenants has two sets of names.
+    """
+
+    # The constraints below are indexes that begin with the tenant and with the room.
+    tenant = models.ForeignKey("accounts.Tenant", on_delete=models.CASCADE, db_index=False, related_name="+")
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="messages")
+    seq = models.PositiveBigIntegerField()
+    # A user with messages is deactivated, not deleted: deleting would leave holes in the numbers.
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="messages")
+    text = models.CharField(max_length=TEXT_MAX_CHARS)
+    client_msg_id = models.UUIDField()
+    sent_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["room_id", "seq"]
+        constraints = [
+            models.UniqueConstraint(fields=["room", "seq"], name="chat_message_seq_once_in_room"),
+            models.UniqueConstraint(
+                fields=["tenant", "author", "client_msg_id"], name="chat_message_once_by_author"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.room_id}#{self.seq}"

@@ -1,0 +1,41 @@
+"""How rooms, messages and members look on the wire; one place for replies, publications and the page."""
+
+from datetime import UTC
+from typing import Any
+
+from chat.models import Message
+from chat.selectors import MemberView, RoomView
+from chat.topics import room_topic
+
+
+def room_payload(room: RoomView) -> dict[str, Any]:
+    """A room as one user sees it."""
+    return {
+        "id": room.id,
+        "name": room.name,
+        "topic": room_topic(room.id),
+        "is_public": room.is_public,
+        "is_member": room.is_member,
+        "member_count": room.member_count,
+        "last_seq": room.last_seq,
+        "read_seq": room.read_seq or 0,
+        "unread": room.unread,
+    }
+
+
+def message_payload(message: Message) -> dict[str, Any]:
+    """A message; its author must have been loaded with it."""
+    return {
+        "id": message.pk,
+        "room_id": message.room_id,
+        "seq": message.seq,
+        "author": {"id": message.author_id, "username": message.author.get_username()},
+        "text": message.text,
+        "sent_at": message.sent_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "client_msg_id": str(message.client_msg_id),
+    }
+
+
+def member_payload(member: MemberView) -> dict[str, Any]:
+    """Somebody in a room."""
+    return {"id": member.id, "username": member.username, "status": member.status}

@@ -1,0 +1,146 @@
+"""What the chat shows to whom. The tenant comes first in every question; gatekeepers decide who sees a room.
+
+A room of another tenant, one that does not exist and a private one the user is not in are all `not_found`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.models import Membership
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+
+from chat.models import Message, Room, RoomMembership
+from realtime.protocol.errors import ErrorCode, RequestError
+
+MEMBERS_LISTED_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RoomView:
+    """A room as one user sees it; `read_seq` is None for who is not in it."""
+
+    id: int
+    name: str
+    is_public: bool
+    last_seq: int
+    member_count: int
+    read_seq: int | None
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the user is in the room."""
+        return self.read_seq is not None
+
+    @property
+    def unread(self) -> int:
+        """Messages the user has not read; 0 for who is not in the room."""
+        return 0 if self.read_seq is None else self.last_seq - self.read_seq
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """Somebody in a room; `status` is what they say of themselves in this tenant."""
+
+    id: int
+    username: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Messages in order. `has_more` says there are more in the direction that was asked."""
+
+    messages: list[Message]
+    has_more: bool
+
+
+def access_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = False) -> Room:
+    """The room, when the user may know of it; else RequestError(not_found).
+
+    `lock` keeps other writers of this room out until the transaction ends.
+    """
+    room, _ = _access(tenant_id, user_id, room_id, lock=lock)
+    return room
+
+
+def access_joined_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = False) -> RoomMembership:
+    """The user's membership with its room; else RequestError(not_found | permission_denied)."""
+    room, membership = _access(tenant_id, user_id, room_id, lock=lock)
+    if membership is None:
+        raise RequestError(ErrorCode.PERMISSION_DENIED, "Join this room first.")
+    membership.room = room
+    return membership
+
+
+def room_list(tenant_id: int, user_id: int) -> list[RoomView]:
+    """The rooms the user may know of, by name."""
+    rooms = _rooms_as_seen_by(tenant_id, user_id)
+    visible = rooms.filter(Q(is_public=True) | Q(read_seq__isnull=False))
+    return _views(visible.order_by("name_key", "id"))
+
+
+def room_get(tenant_id: int, user_id: int, room_id: int) -> RoomView:
+    """One room as the user sees it; raises RequestError(not_found)."""
+    access_room(tenant_id, user_id, room_id)
+    return _views(_rooms_as_seen_by(tenant_id, user_id).filter(pk=room_id))[0]
+
+
+def message_list(  # noqa: PLR0913 who asks, where, and the three parts of a page
+    tenant_id: int,
+    user_id: int,
+    room_id: int,
+    *,
+    limit: int,
+    before_seq: int | None = None,
+    after_seq: int | None = None,
+) -> MessagePage:
+    """The first `limit` messages after `after_seq`, else the newest (before `before_seq`), in order."""
+    room = access_joined_room(tenant_id, user_id, room_id).room
+    messages = Message.objects.filter(tenant_id=tenant_id, room=room).select_related("author")
+    if before_seq is not None:
+        messages = messages.filter(seq__lt=before_seq)
+    if after_seq is not None:
+        found = list(messages.filter(seq__gt=after_seq).order_by("seq")[: limit + 1])
+        return MessagePage(found[:limit], has_more=len(found) > limit)
+    found = list(messages.order_by("-seq")[: limit + 1])
+    return MessagePage(found[:limit][::-1], has_more=len(found) > limit)
+
+
+def member_list(tenant_id: int, user_id: int, room_id: int) -> list[MemberView]:
+    """Who is in the room, by name, at most `MEMBERS_LISTED_MAX`; for those who are in it."""
+    room = access_joined_room(tenant_id, user_id, room_id).room
+    present = Membership.objects.filter(
+        tenant_id=tenant_id, is_active=True, user__is_active=True, user__room_memberships__room=room
+    )
+    rows = present.order_by("user__username").values_list("user_id", "user__username", "status")
+    return [MemberView(*row) for row in rows[:MEMBERS_LISTED_MAX]]
+
+
+def _access(tenant_id: int, user_id: int, room_id: int, *, lock: bool) -> tuple[Room, RoomMembership | None]:
+    rooms = Room.objects.filter(pk=room_id, tenant_id=tenant_id, archived_at__isnull=True)
+    if lock:
+        # SQLite has no row locks and needs none: its transactions take the writer's lock when they begin.
+        rooms = rooms.select_for_update(no_key=True)
+    room = rooms.first()
+    memberships = RoomMembership.objects.filter(room=room, user_id=user_id).select_related("user")
+    membership = memberships.first() if room else None
+    if room is None or not (room.is_public or membership):
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such room.")
+    return room, membership
+
+
+def _rooms_as_seen_by(tenant_id: int, user_id: int) -> QuerySet[Room, Any]:
+    own = RoomMembership.objects.filter(room=OuterRef("pk"), user_id=user_id).values("read_seq")
+    present = Q(
+        memberships__user__is_active=True,
+        memberships__user__memberships__tenant_id=tenant_id,
+        memberships__user__memberships__is_active=True,
+    )
+    rooms = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)
+    seen = rooms.annotate(read_seq=Subquery(own), member_count=Count("memberships", filter=present))
+    return seen.values("id", "name", "is_public", "last_seq", "member_count", "read_seq")
+
+
+def _views(rows: Iterable[dict[str, Any]]) -> list[RoomView]:
+    return [RoomView(**row) for row in rows]
