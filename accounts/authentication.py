@@ -3,7 +3,7 @@
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
-from accounts.errors import ApiError
+from accounts.exceptions import ApiError
 from accounts.identity import Authenticator
 from accounts.models import User
 from realtime.core.identity import Identity, Tenant
@@ -23,11 +23,8 @@ class TenantJWTAuthentication(BaseAuthentication):
         if len(words) != 2:  # noqa: PLR2004 the keyword and the token
             raise ApiError.of_refusal(unauthenticated("Expected: Authorization: Bearer <token>."))
         tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # TenantMiddleware's
-        authenticator = Authenticator()
         try:
-            identity = authenticator.verify_token(words[1].decode("latin-1"), tenant)
-            if authenticator.recheck([identity]):
-                raise unauthenticated("This token is no longer valid.")
+            identity = live_identity(words[1].decode("latin-1"), tenant)
         except Refusal as refusal:
             raise ApiError.of_refusal(refusal) from refusal
         return User.objects.get(pk=identity.user_id), identity
@@ -35,3 +32,12 @@ class TenantJWTAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """The `WWW-Authenticate` of a 401."""
         return KEYWORD
+
+
+def live_identity(token: str, tenant: Tenant) -> Identity:
+    """What an access token proves, checked against the tables as well. Raises Refusal (401, 403)."""
+    authenticator = Authenticator()
+    identity = authenticator.verify_token(token, tenant)
+    if authenticator.recheck([identity]):
+        raise unauthenticated("This token is no longer valid.")
+    return identity

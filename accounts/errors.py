@@ -1,13 +1,14 @@
 """The one shape of REST errors: `{"error": {"code", "message", "details"?}}`."""
 
-from typing import Any, Self
+from typing import Any
 
 from rest_framework import status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 
-from realtime.protocol.errors import ErrorCode, Refusal
+from accounts.exceptions import ApiError
+from realtime.protocol.errors import ErrorCode
 
 _CODE_OF_STATUS = {
     status.HTTP_400_BAD_REQUEST: ErrorCode.INVALID_MESSAGE.value,
@@ -21,24 +22,6 @@ _CODE_OF_STATUS = {
     status.HTTP_415_UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
     status.HTTP_429_TOO_MANY_REQUESTS: ErrorCode.RATE_LIMITED.value,
 }
-
-
-class ApiError(APIException):
-    """A REST answer other than success. `retry_after_s` becomes the `Retry-After` header, in seconds."""
-
-    def __init__(
-        self, status_code: int, code: str, message: str, *, retry_after_s: int | None = None
-    ) -> None:
-        super().__init__(detail=message, code=code)
-        self.status_code = status_code
-        self.code = code
-        # The name REST framework's own handler looks for.
-        self.wait = retry_after_s
-
-    @classmethod
-    def of_refusal(cls, refusal: Refusal) -> Self:
-        """The same answer a socket would have got."""
-        return cls(refusal.status, refusal.code, refusal.message, retry_after_s=refusal.retry_after_s)
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -1,0 +1,51 @@
+"""Writes to users and memberships: one transaction each, announced once it is in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from rest_framework_simplejwt.settings import api_settings
+
+from accounts.announcements import recheck_sockets_on_commit
+from accounts.models import MAX_STATUS_CHARS, Membership, Revocation, User
+from realtime.protocol.errors import ErrorCode, RequestError
+
+
+def status_update(tenant_id: int, user_id: int, status: str) -> None:
+    """Set what others see beside the user's name: 1-64 printable characters.
+
+    Raises RequestError(invalid_message), and (not_found) for whoever is no active member.
+    """
+    if not 0 < len(status) <= MAX_STATUS_CHARS or not status.isprintable() or not status.strip():
+        raise RequestError(
+            ErrorCode.INVALID_MESSAGE,
+            f"Expected a status of 1 to {MAX_STATUS_CHARS} printable characters.",
+            details={"field": "payload.status"},
+        )
+    members = Membership.objects.filter(tenant_id=tenant_id, user_id=user_id, is_active=True)
+    if not members.update(status=status):
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such member.")
+
+
+@transaction.atomic
+def revocation_create(kind: Revocation.Kind, value: str) -> None:
+    """End every token named by `value` now, for as long as any of them could still be used or refreshed."""
+    now = timezone.now()
+    longest: timedelta = max(api_settings.ACCESS_TOKEN_LIFETIME, api_settings.REFRESH_TOKEN_LIFETIME)
+    Revocation.objects.filter(expires_at__lte=now).delete()
+    Revocation.objects.update_or_create(kind=kind, value=value, defaults={"expires_at": now + longest})
+    recheck_sockets_on_commit()
+
+
+@contextmanager
+def password_changing(user: User) -> Iterator[None]:
+    """Store the user's new password inside: the tokens made under the former one end with it.
+
+    Sessions end by themselves: Django compares the hash.
+    """
+    former_stamp = user.password_stamp()
+    with transaction.atomic():
+        yield
+        revocation_create(Revocation.Kind.STAMP, former_stamp)
