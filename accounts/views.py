@@ -46,7 +46,7 @@ class PasswordView(views.PasswordChangeView):
 
     template_name = "accounts/password_change.html"
     form_class = OwnPasswordForm
-    success_url = reverse_lazy("accounts:password_change_done")
+    success_url = reverse_lazy("password_change_done")
 
 
 class PasswordDoneView(views.PasswordChangeDoneView):

@@ -1,3 +1,17 @@
 """What every part of the suite may use."""
 
+from pathlib import Path
+
+import pytest
+from django.db import connections
+
 pytest_plugins = ["tests.servers.fixtures"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A SQLite test database is a file: the shared one in memory has locks of its own between threads."""
+    connection = connections["default"]
+    if connection.vendor == "sqlite":
+        folder: Path = tmp_path_factory.mktemp("django")
+        connection.settings_dict["TEST"]["NAME"] = str(folder / "test.sqlite3")
