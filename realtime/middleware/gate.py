@@ -12,7 +12,7 @@ HOSTLESS_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class TenantGate:
-    """Adds `tenant` and `host` to the scope; refuses 400 (bad Host) and 404 (unknown host)."""
+    """Adds `runtime`, `tenant` and `host` to the scope; refuses 400 (bad Host) and 404 (unknown host)."""
 
     def __init__(self, app: Application, runtime: Runtime) -> None:
         self._app = app
@@ -23,6 +23,7 @@ class TenantGate:
         await self._runtime.ensure_started()
         host = read_host(scope["headers"])
         scope["host"] = host
+        scope["runtime"] = self._runtime
         scope["tenant"] = self._runtime.directory.lookup(host.name)
         is_hostless = scope["type"] == "http" and scope["path"].rstrip("/") in HOSTLESS_PATHS
         if scope["tenant"] is None and not is_hostless:
