@@ -18,7 +18,9 @@ def get_user(call: Call, *, user_id: int) -> dict[str, Any]:
     """A member of this tenant, by id."""
     profile = user_profile(call.tenant.id, user_id)
     if profile is None:
-        raise RequestError(ErrorCode.NOT_FOUND, "No member has this id.", details={"field": "payload.user_id"})
+        raise RequestError(
+            ErrorCode.NOT_FOUND, "No member has this id.", details={"field": "payload.user_id"}
+        )
     return {"user": profile}
 
 

@@ -31,7 +31,9 @@ class Calls:
                 ErrorCode.LIMIT_EXCEEDED, f"{self._limit} calls are in flight; wait for one to end."
             )
         if request_id is not None and request_id in self._by_id:
-            raise RequestError(ErrorCode.CONFLICT, "A call with this id is in flight.", details={"field": "id"})
+            raise RequestError(
+                ErrorCode.CONFLICT, "A call with this id is in flight.", details={"field": "id"}
+            )
         task = self._connection.spawn(self._run(call, handle, payload))
         self._tasks.add(task)
         if request_id is not None:

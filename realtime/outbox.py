@@ -53,7 +53,11 @@ class Outbox:
         if self._is_closed:
             self.dropped += 1
             return
-        if self._limit_bytes and self.pending_bytes and self.pending_bytes + frame.size_bytes > self._limit_bytes:
+        if (
+            self._limit_bytes
+            and self.pending_bytes
+            and self.pending_bytes + frame.size_bytes > self._limit_bytes
+        ):
             self.dropped += 1 + len(self._queue)
             self._overflowed()
             return

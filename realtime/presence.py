@@ -57,7 +57,9 @@ class Presence:
     def users(self, tenant: str, topic: str) -> dict[str, Any]:
         """`{users: [{id, username, connections}], count}`, by username."""
         present = self._topics.get(TopicKey(tenant, topic))
-        users = [_user(next(iter(each)), len(each)) for each in present.connections.values()] if present else []
+        users = (
+            [_user(next(iter(each)), len(each)) for each in present.connections.values()] if present else []
+        )
         users.sort(key=lambda user: str(user["username"]))
         return {"users": users, "count": len(users)}
 

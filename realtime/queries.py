@@ -1,8 +1,8 @@
 """Live queries: registered querysets with typed parameters. No SQL crosses the wire.
 
-    @live_query("items", item=item_payload)
-    def items(tenant: Tenant, *, category: str) -> QuerySet[Item]:
-        return Item.objects.filter(tenant_id=tenant.id, category=category)
+@live_query("items", item=item_payload)
+def items(tenant: Tenant, *, category: str) -> QuerySet[Item]:
+    return Item.objects.filter(tenant_id=tenant.id, category=category)
 """
 
 from collections.abc import Callable, Iterable
@@ -46,9 +46,7 @@ class LiveQuery:
         return items, found[size - 1].pk if len(found) > size else None
 
 
-def live_query(
-    name: str, *, item: AsItem, scopes: Iterable[str] = ()
-) -> Callable[[Select], LiveQuery]:
+def live_query(name: str, *, item: AsItem, scopes: Iterable[str] = ()) -> Callable[[Select], LiveQuery]:
     """Declare the decorated function as the query `name`. It is given the tenant, and must filter by it."""
 
     def declare(select: Select) -> LiveQuery:

@@ -47,7 +47,9 @@ def _live_modules() -> Iterator[ModuleType]:
 
 
 def _declared(modules: list[ModuleType], kind: type[T]) -> list[T]:
-    found: list[Any] = [value for module in modules for value in vars(module).values() if isinstance(value, kind)]
+    found: list[Any] = [
+        value for module in modules for value in vars(module).values() if isinstance(value, kind)
+    ]
     return found
 
 

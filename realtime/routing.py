@@ -1,9 +1,9 @@
 """Declared routes, one line each.
 
-    routes = [
-        websocket("ws/secure/", SecureConsumer, scopes={"chat:read", "chat:write"}),
-        *host("globex.localhost", websocket("ws/vault/", VaultConsumer, middleware=[AuditLog])),
-    ]
+routes = [
+    websocket("ws/secure/", SecureConsumer, scopes={"chat:read", "chat:write"}),
+    *host("globex.localhost", websocket("ws/vault/", VaultConsumer, middleware=[AuditLog])),
+]
 """
 
 from collections.abc import Iterable, Sequence
@@ -81,7 +81,9 @@ class Router:
         for route in routes:
             key = (route.host, route.path)
             if key in self._routes:
-                raise ImproperlyConfigured(f"Two WebSocket routes for {route.path} on {route.host or 'every host'}.")
+                raise ImproperlyConfigured(
+                    f"Two WebSocket routes for {route.path} on {route.host or 'every host'}."
+                )
             self._routes[key] = route
 
     def find(self, hostname: str, path: str) -> Route | None:

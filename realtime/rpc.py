@@ -1,8 +1,8 @@
 """RPC methods: plain functions with typed keyword arguments, called by name over a socket.
 
-    @rpc_method("add", reply="sum")
-    def add(call: Call, *, a: int, b: int) -> dict[str, int]:
-        return {"sum": a + b}
+@rpc_method("add", reply="sum")
+def add(call: Call, *, a: int, b: int) -> dict[str, int]:
+    return {"sum": a + b}
 """
 
 import inspect

@@ -176,7 +176,8 @@ class Runtime:
             is_everyone = self._recheck_now.is_set()
             self._recheck_now.clear()
             identities = sorted(
-                {each.identity for each in self.connections.values() if each.identity}, key=lambda each: each.user_id
+                {each.identity for each in self.connections.values() if each.identity},
+                key=lambda each: each.user_id,
             )
             batches = [identities[at : at + RECHECK_BATCH] for at in range(0, len(identities), RECHECK_BATCH)]
             chosen = batches if is_everyone else batches[turn : turn + 1]

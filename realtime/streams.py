@@ -1,8 +1,8 @@
 """Stream sources: generators whose next value is sent at every interval.
 
-    @stream_source("countdown")
-    def countdown(feed: Feed) -> Iterator[int]:
-        yield from range(10, 0, -1)
+@stream_source("countdown")
+def countdown(feed: Feed) -> Iterator[int]:
+    yield from range(10, 0, -1)
 """
 
 from collections.abc import Callable, Iterator

@@ -82,7 +82,9 @@ class Watches:
         watch.watchers.add(Watcher(connection, query_id))
         return list(watch.rows.values())
 
-    def unwatch(self, connection: Connection, query_id: str, query: LiveQuery, parameters: msgspec.Struct) -> None:
+    def unwatch(
+        self, connection: Connection, query_id: str, query: LiveQuery, parameters: msgspec.Struct
+    ) -> None:
         """Push no more."""
         key = _key(connection.tenant, query, parameters)
         watch = self._watches.get(key)

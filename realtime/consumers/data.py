@@ -40,9 +40,7 @@ async def on_query(call: Call, payload: Query) -> None:
     """Send all rows, page by page, each under the request's id; then changes, where they are watched."""
     query = call.runtime.registry.queries.get(payload.query)
     if query is None:
-        raise RequestError(
-            ErrorCode.NOT_FOUND, "No query has this name.", details={"field": "payload.query"}
-        )
+        raise RequestError(ErrorCode.NOT_FOUND, "No query has this name.", details={"field": "payload.query"})
     require_scopes(call.identity, query.scopes)
     parameters = _parameters(query, payload.params)
     number = call.connection.state["queries"] = call.connection.state.get("queries", 0) + 1
@@ -90,7 +88,9 @@ async def _paged(call: Call, query: LiveQuery, parameters: msgspec.Struct, size:
         await _send_rows(call, query_id, items, has_more=has_more)
 
 
-async def _watched(call: Call, query: LiveQuery, parameters: msgspec.Struct, size: int, query_id: str) -> None:
+async def _watched(
+    call: Call, query: LiveQuery, parameters: msgspec.Struct, size: int, query_id: str
+) -> None:
     connection, watches = call.connection, call.runtime.watches
     watching = _watching(call)
     if len(watching) >= WATCHED_MAX:

@@ -87,7 +87,12 @@ async def _run(connection: Connection, name: str, source: StreamSource, interval
         if connection.outbox.pending_bytes:
             connection.metrics.dropped += 1
         else:
-            payload = {"stream": name, "source": source.name, "timestamp": round(time.time(), 3), "value": value}
+            payload = {
+                "stream": name,
+                "source": source.name,
+                "timestamp": round(time.time(), 3),
+                "value": value,
+            }
             connection.push("data", payload)
         # The next due time that has not passed: a late value is skipped, not sent in a hurry.
         due_s = max(due_s + interval_s, time.monotonic())

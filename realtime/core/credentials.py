@@ -21,7 +21,9 @@ def bearer_credentials(
     Raises Refusal(401) for an Authorization header of another kind, Refusal(400) for an unreadable query.
     """
     found = [Credential(CredentialKind.TOKEN, _bearer(value)) for value in authorization]
-    found += [Credential(CredentialKind.TOKEN, token) for token in map(subprotocol_token, subprotocols) if token]
+    found += [
+        Credential(CredentialKind.TOKEN, token) for token in map(subprotocol_token, subprotocols) if token
+    ]
     fields = _query(query_string)
     found += [Credential(CredentialKind.TOKEN, value) for value in fields.get("token", ())]
     found += [Credential(CredentialKind.TICKET, value) for value in fields.get("ticket", ())]

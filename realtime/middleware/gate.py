@@ -41,7 +41,9 @@ class UpgradeRequired:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is not a WebSocket route."""
         if self._runtime.router.find(scope["host"].name, scope["path"]) is not None:
-            raise Refusal(426, "upgrade_required", "This is a WebSocket endpoint: connect with ws:// or wss://.")
+            raise Refusal(
+                426, "upgrade_required", "This is a WebSocket endpoint: connect with ws:// or wss://."
+            )
         await self._app(scope, receive, send)
 
 

@@ -29,7 +29,9 @@ class Identify:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check every credential there is; raises Refusal(401 | 403)."""
         given = bearer_credentials(
-            header_values(scope, b"authorization"), scope["query_string"].decode("latin-1"), scope["subprotocols"]
+            header_values(scope, b"authorization"),
+            scope["query_string"].decode("latin-1"),
+            scope["subprotocols"],
         )
         identities = [await self._check(credential, scope["tenant"]) for credential in given]
         if len({identity.user_id for identity in identities}) > 1:

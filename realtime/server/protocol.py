@@ -19,7 +19,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.pending_ping_payload = None
         if self.close_sent or self.transport.is_closing():
             return
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": int(CloseCode.TIMEOUT), "reason": "no pong"})
+        self.queue.put_nowait(
+            {"type": "websocket.disconnect", "code": int(CloseCode.TIMEOUT), "reason": "no pong"}
+        )
         self.conn.fail(int(CloseCode.TIMEOUT), "no pong")
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True

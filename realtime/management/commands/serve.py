@@ -21,7 +21,9 @@ class Command(BaseCommand):
         """Where and how many."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
-        parser.add_argument("--workers", type=int, default=1, help="processes (default 1); more need REDIS_URL")
+        parser.add_argument(
+            "--workers", type=int, default=1, help="processes (default 1); more need REDIS_URL"
+        )
         parser.add_argument(
             "--trusted-proxies",
             default="127.0.0.1",
@@ -51,6 +53,8 @@ class Command(BaseCommand):
 
     def _warn(self, workers: int) -> None:
         if workers > 1 and not current().settings.REDIS_URL:
-            self.stderr.write("Without REDIS_URL the workers share nothing: a publication stays in one of them.")
+            self.stderr.write(
+                "Without REDIS_URL the workers share nothing: a publication stays in one of them."
+            )
         if django_settings.DEBUG:
             self.stderr.write("DEBUG is on: for development only. Set DEBUG=0 for everything else.")
