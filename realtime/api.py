@@ -78,6 +78,21 @@ async def apublish(
     return await _publish_from_outside(topic, data, tenant, publisher, idempotency_key)
 
 
+def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
+    """End a user's subscriptions to `topic` on every node: they may no longer follow it.
+
+    Inside a transaction it waits for the commit. Does nothing in a process that serves no sockets.
+    """
+    runtime = runtimes.current()
+
+    def end() -> None:
+        if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
+            work = runtime.end_subscriptions(tenant, topic, user_id)
+            asyncio.run_coroutine_threadsafe(work, runtime.loop).result(PUBLISH_TIMEOUT_S)
+
+    transaction.on_commit(end, robust=True)
+
+
 def recheck() -> None:
     """Have every node look at the credentials in use again, at once: after a sign-out, a revocation, a change of
     password or membership. Does nothing where no sockets are served; the nodes look every second by themselves."""

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from channels.layers import get_channel_layer
 from django.utils.module_loading import import_string
 
@@ -26,6 +27,7 @@ from realtime.observer import Observer
 from realtime.ports import Authenticator, TenantDirectory
 from realtime.presence import Presence
 from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.errors import ErrorCode
 from realtime.registry import Registry
 from realtime.routing import Router
 from realtime.types import Scope, Send
@@ -40,6 +42,14 @@ RECHECK_BATCH = 500
 # How often topics are compared with their history.
 GAP_CHECK_INTERVAL_S = 5.0
 CONTROL_GROUP = "control"
+
+
+class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
+    """Said to every node: a user may no longer follow a topic."""
+
+    tenant: str
+    topic: str
+    user_id: int
 
 
 class Runtime:
@@ -61,6 +71,8 @@ class Runtime:
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
         self.presence = Presence()
         self.connections: dict[str, Connection] = {}
+        # What verbs keep for this process, by the module that owns it.
+        self.state: dict[str, Any] = {}
         self.is_draining = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -145,6 +157,12 @@ class Runtime:
         retention = Retention(rule.history_size, rule.history_ttl_s)
         return await self.hub.publish(TopicKey(tenant, topic), draft, retention)
 
+    async def end_subscriptions(self, tenant: str, topic: str, user_id: int) -> None:
+        """End a user's subscriptions to a topic, here and on the other nodes."""
+        ended = EndSubscriptions(tenant, topic, user_id)
+        self._end_subscriptions(ended)
+        await self.bus.send(CONTROL_GROUP, msgspec.msgpack.encode(ended))
+
     async def recheck(self) -> None:
         """Look at every credential in use again, here and on the other nodes, at once."""
         self._recheck_now.set()
@@ -168,6 +186,17 @@ class Runtime:
             self.hub.received(group, body)
         elif body == b"recheck":
             self._recheck_now.set()
+        else:
+            self._end_subscriptions(msgspec.msgpack.decode(body, type=EndSubscriptions))
+
+    def _end_subscriptions(self, ended: EndSubscriptions) -> None:
+        for connection in list(self.connections.values()):
+            identity = connection.identity
+            is_theirs = identity is not None and identity.user_id == ended.user_id
+            is_here = connection.tenant.slug == ended.tenant and ended.topic in connection.subscriptions
+            if is_theirs and is_here:
+                self.presence.unsubscribed(connection, ended.topic)
+                self.hub.drop(connection, ended.topic, ErrorCode.PERMISSION_DENIED, "no longer allowed")
 
     async def _keep_credentials(self) -> None:
         """Close what should no longer be open: signed out, revoked, deactivated, moved out of the tenant."""
