@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from accounts.models import Membership
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
+from accounts.models import Membership, Tenant
 from chat.models import Message, Room, RoomMembership
 from realtime.protocol.errors import ErrorCode, RequestError
 
@@ -71,6 +71,14 @@ def access_joined_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool
         raise RequestError(ErrorCode.PERMISSION_DENIED, "Join this room first.")
     membership.room = room
     return membership
+
+
+def tenant_id_of(slug: str) -> int:
+    """The id of a tenant by its name on the wire; raises RequestError(not_found)."""
+    tenant_id = Tenant.objects.filter(slug=slug).values_list("pk", flat=True).first()
+    if tenant_id is None:
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such tenant.")
+    return tenant_id
 
 
 def room_list(tenant_id: int, user_id: int) -> list[RoomView]:
