@@ -110,7 +110,9 @@ def _values(session_key: str) -> dict[str, Any]:
 def _set(session_key: str, key: str, value: Any) -> None:
     with transaction.atomic():
         # The row's lock makes two sockets that set different keys both keep theirs.
-        rows = SessionStore.get_model_class().objects.select_for_update().filter(session_key=session_key)
+        rows = (
+            _store(session_key).get_model_class().objects.select_for_update().filter(session_key=session_key)
+        )
         if not rows.exists():
             raise RequestError(ErrorCode.UNAUTHENTICATED, "The session has ended.")
         store = _store(session_key)
