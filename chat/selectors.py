@@ -94,7 +94,7 @@ def room_get(tenant_id: int, user_id: int, room_id: int) -> RoomView:
     return _views(_rooms_as_seen_by(tenant_id, user_id).filter(pk=room_id))[0]
 
 
-def message_list(  # noqa: PLR0913 who asks, where, and the three parts of a page
+def message_list(
     tenant_id: int,
     user_id: int,
     room_id: int,

@@ -1,16 +1,14 @@
 """Requests that take time: run side by side, bounded in number and time, and can be cancelled."""
 
 import asyncio
-import logging
 
 from realtime.connection import Connection
+from realtime.failures import request_error
 from realtime.frame import Frame
 from realtime.protocol.codec import encode_reply
 from realtime.protocol.envelope import Reply, RequestId
-from realtime.protocol.errors import ErrorCode, RequestError, internal_error
+from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.verbs import Call, Handler
-
-logger = logging.getLogger(__name__)
 
 
 class Calls:
@@ -59,11 +57,8 @@ class Calls:
                 raise
             cancelled = RequestError(ErrorCode.CANCELLED, "The call was cancelled.")
             await connection.send_error(cancelled, request_id)
-        except RequestError as error:
-            await connection.send_error(error, request_id)
-        except Exception:
-            logger.exception("A handler failed on connection %s", connection.id)
-            await connection.send_error(internal_error(connection.id), request_id)
+        except Exception as error:
+            await connection.send_error(request_error(error, connection.id), request_id)
 
     def _ended(self, task: "asyncio.Task[None]", request_id: RequestId | None) -> None:
         self._tasks.discard(task)

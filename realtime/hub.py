@@ -15,7 +15,7 @@ import msgspec
 
 from realtime.connection import Connection
 from realtime.core.history import Position, Publication
-from realtime.engine.ports import Bus, BusUnavailableError, Draft, History, Retention, TopicKey
+from realtime.engine.ports import Bus, BusUnavailableError, Draft, History, Page, Retention, TopicKey
 from realtime.frame import Frame
 from realtime.protocol.codec import encode_reply
 from realtime.protocol.errors import ErrorCode
@@ -92,10 +92,9 @@ class Hub:
         local.joining[connection] = buffer
         try:
             if since is None:
-                position, missed = await self._history.position(key), []
+                page = Page(await self._history.position(key), [])
             else:
                 page = await self._history.since(key, since, max(retention.size, 1))
-                position, missed = page.position, page.publications
         except BaseException:
             del local.joining[connection]
             self._close_if_idle(local)
@@ -103,8 +102,8 @@ class Hub:
         del local.joining[connection]
         if connection.is_closing:
             self._close_if_idle(local)
-            return Subscribed(position, None)
-        subscribed = _catch_up(local, position, missed, buffer)
+            return Subscribed(page.position, None)
+        subscribed = _catch_up(local, page, buffer)
         local.subscribers[connection] = subscribed.position.offset
         return subscribed
 
@@ -253,11 +252,11 @@ def _frame(publication: Publication) -> Frame:
 
 def _catch_up(
     local: LocalTopic,
-    position: Position,
-    missed: list[Publication] | None,
+    page: Page,
     buffer: list[tuple[int, Frame]],
 ) -> Subscribed:
     """What the history gave, and what was delivered to others while it was read."""
+    position, missed = page.position, page.publications
     late = [(offset, frame) for offset, frame in buffer if offset > position.offset]
     if position.epoch != local.epoch:
         return Subscribed(Position(local.epoch, local.offset), None)

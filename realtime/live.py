@@ -29,4 +29,7 @@ def server(feed: Feed) -> Iterator[dict[str, Any]]:
     """How many connections the tenant has here, and how late the event loop runs."""
     while True:
         totals = feed.runtime.metrics.snapshot(feed.tenant.slug)["totals"]
-        yield {"connections": totals["active_connections"], "loop_lag_ms": feed.runtime.loop_lag.last_ms}
+        yield {
+            "connections": totals["active_connections"],
+            "loop_lag_ms": feed.runtime.loop_lag.snapshot()["last_ms"],
+        }

@@ -3,12 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-
 from typing import Any
 
 from realtime.frame import Frame
 from realtime.types import Send
-
 
 # While a connection owes its client more than this, it takes no further request from it.
 LOW_WATER_BYTES = 64 * 1024

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from channels.layers import get_channel_layer
+from channels.layers import channel_layers
 from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings, load_settings
@@ -19,8 +19,18 @@ from realtime.core.identity import Identity
 from realtime.core.places import Attempts, Places
 from realtime.core.topics import TopicRules
 from realtime.database import Database
+from realtime.engine.layer_bus import LayerBus
 from realtime.engine.memory import MemoryBus, MemoryHistory
-from realtime.engine.ports import Bus, Draft, History, Retention, TopicKey
+from realtime.engine.ports import (
+    Bus,
+    BusUnavailableError,
+    Draft,
+    EngineUnavailableError,
+    History,
+    Retention,
+    TopicKey,
+)
+from realtime.engine.redis_history import RedisHistory
 from realtime.hub import Hub
 from realtime.metrics import LoopLag, Metrics
 from realtime.observer import Observer
@@ -78,6 +88,7 @@ class Runtime:
         self._starting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._recheck_now = asyncio.Event()
+        self._gap = asyncio.Event()
 
     @property
     def is_started(self) -> bool:
@@ -166,13 +177,20 @@ class Runtime:
     async def recheck(self) -> None:
         """Look at every credential in use again, here and on the other nodes, at once."""
         self._recheck_now.set()
-        await self.bus.send(CONTROL_GROUP, b"recheck")
+        try:
+            await self.bus.send(CONTROL_GROUP, b"recheck")
+        except BusUnavailableError:
+            logger.warning(
+                "The broker is away; the other nodes look at their credentials within a second anyway"
+            )
 
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.database = Database(self.settings.DATABASE_THREADS, self.settings.DATABASE_WAIT_S)
         self.history, self.bus = build_engine(self.settings)
         self.hub = Hub(self.node, self.history, self.bus, self.spawn)
+        if isinstance(self.bus, LayerBus):
+            self.bus.on_gap = self._gap.set
         self.watches = Watches(self.database, self.spawn)
         await self.database.run(self._refresh)
         await self.bus.start(self._received)
@@ -231,14 +249,23 @@ class Runtime:
             logger.exception("Tenants and credentials could not be read again")
 
     async def _keep_whole(self) -> None:
+        """Compare topics with their history: now and then, and as soon as the bus may have lost something."""
         while True:
-            await asyncio.sleep(GAP_CHECK_INTERVAL_S)
-            for local in self.hub.topics():
-                try:
-                    await self.hub.check(local)
-                except Exception:
-                    logger.exception("A topic could not be compared with its history")
-                    break
+            try:
+                async with asyncio.timeout(GAP_CHECK_INTERVAL_S):
+                    await self._gap.wait()
+            except TimeoutError:
+                pass
+            self._gap.clear()
+            await self._check_topics()
+
+    async def _check_topics(self) -> None:
+        for local in self.hub.topics():
+            try:
+                await self.hub.check(local)
+            except EngineUnavailableError:
+                logger.warning("The history is away; topics are compared with it later")
+                return
 
     def _refresh(self) -> None:
         self.directory.refresh()
@@ -272,11 +299,8 @@ def build_engine(settings: RealtimeSettings) -> tuple[History, Bus]:
     """History and bus as the settings want them."""
     if not settings.REDIS_URL:
         return MemoryHistory(max_topics=settings.MAX_TOPICS), MemoryBus()
-    # Redis is a need of those who use it.
-    from realtime.engine.layer_bus import LayerBus
-    from realtime.engine.redis_history import RedisHistory
-
-    return RedisHistory(settings.REDIS_URL), LayerBus(get_channel_layer())
+    # A layer of its own: the bus flushes it when the broker has been away.
+    return RedisHistory(settings.REDIS_URL), LayerBus(channel_layers.make_backend("default"))
 
 
 def utc_now_text() -> str:

@@ -9,10 +9,11 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from realtime.connection import Connection
 from realtime.core.strikes import Strikes
 from realtime.core.token_bucket import TokenBucket
+from realtime.failures import request_error
 from realtime.frame import Frame
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
-from realtime.protocol.errors import BAD_MESSAGE_CODES, RequestError, internal_error
+from realtime.protocol.errors import BAD_MESSAGE_CODES, RequestError
 from realtime.types import Event, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ TOO_FAST_AFTER_S = 3.0
 ABNORMAL_CLOSURE = 1006
 
 
-class RealtimeConsumer(AsyncWebsocketConsumer):
+class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has no types
     """A consumer of raw frames. Override `opened`, `receive` and `disconnect`.
 
     Differs from its parent in what it leaves out: no thread hop and no task for each message, and no channel in the
@@ -42,6 +43,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):
         super().__init__()
         self._idle_timeout_s = idle_timeout_s
         self._last_frame_s = 0.0
+        self._fast_since_s: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket from its handshake to its end."""
@@ -113,15 +115,13 @@ class RealtimeConsumer(AsyncWebsocketConsumer):
     def _is_too_fast(self, slowed_s: float) -> bool:
         now_s = self.connection.runtime.now_s()
         if not slowed_s:
-            self._fast_since_s: float | None = None
+            self._fast_since_s = None
         elif self._fast_since_s is None:
             self._fast_since_s = now_s - slowed_s
         elif now_s - self._fast_since_s > TOO_FAST_AFTER_S:
             self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
             return True
         return False
-
-    _fast_since_s = None
 
     async def _serve(self, receive: Receive) -> int:
         while True:
@@ -145,11 +145,8 @@ class RealtimeConsumer(AsyncWebsocketConsumer):
         try:
             if await self.take_turn(size_bytes):
                 await self.receive(text, data)
-        except RequestError as error:
-            await self.bad_message(error)
-        except Exception:
-            logger.exception("A handler failed on connection %s", connection.id)
-            await connection.send_error(internal_error(connection.id))
+        except Exception as error:
+            await self.bad_message(request_error(error, connection.id))
 
     async def _watch_idle(self) -> None:
         while True:

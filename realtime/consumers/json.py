@@ -1,6 +1,5 @@
 """The base of every JSON endpoint: envelope in, verbs, envelope out."""
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -10,14 +9,13 @@ from realtime.calls import Calls, answer
 from realtime.consumers.base import RealtimeConsumer
 from realtime.core.scopes import require_scopes
 from realtime.core.token_bucket import retry_after_ms
+from realtime.failures import request_error
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, decode_json, payload_as, request_of
 from realtime.protocol.envelope import Reply, Request, RequestId
-from realtime.protocol.errors import ErrorCode, Refusal, RequestError, internal_error
+from realtime.protocol.errors import ErrorCode, Refusal, RequestError
 from realtime.runtime import utc_now_text
 from realtime.verbs import Call, NoPayload, Verb
-
-logger = logging.getLogger(__name__)
 
 FlatForm = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -76,7 +74,7 @@ class JsonConsumer(RealtimeConsumer):
     max_message_bytes = JSON_MESSAGE_MAX_BYTES
     verbs: ClassVar[Mapping[str, Verb]] = CORE_VERBS
     # Turns an older way of writing a request into the envelope; leaves what is not of that way alone.
-    flat_form: ClassVar[FlatForm | None] = None
+    flat_form: FlatForm | None = None
 
     async def opened(self) -> None:
         """Greet with `welcome`."""
@@ -102,11 +100,9 @@ class JsonConsumer(RealtimeConsumer):
             if wait_s:
                 raise _rate_limited(wait_s)
             await self._run(request)
-        except RequestError as error:
+        except Exception as failure:
+            error = request_error(failure, self.connection.id)
             await self.bad_message(_with_id(error, request_id))
-        except Exception:
-            logger.exception("A handler failed on connection %s", self.connection.id)
-            await self.connection.send_error(internal_error(self.connection.id), request_id)
         if wait_s and self._refused.add(self.connection.runtime.now_s()):
             self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
 

@@ -69,7 +69,7 @@ async def on_subscribe(call: Call, payload: Subscribe) -> Reply:
     limit = runtime.settings.MAX_SUBSCRIPTIONS
     if limit and payload.topic not in connection.subscriptions and len(connection.subscriptions) >= limit:
         raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A connection may subscribe to {limit} topics.")
-    since = payload.recover and payload.recover.position()
+    since = payload.recover.position() if payload.recover else None
     subscribed = await runtime.hub.subscribe(connection, payload.topic, _retention(rule), since)
     if payload.topic not in connection.subscriptions:
         connection.subscriptions.add(payload.topic)
@@ -104,7 +104,7 @@ async def on_publish(call: Call, payload: Publish) -> Reply:
     """Publish to everyone subscribed, the publisher among them."""
     rule = call.runtime.rules.require_publish(call.identity, payload.topic)
     identity = call.identity
-    publisher = identity and Publisher(identity.user_id, identity.username)
+    publisher = Publisher(identity.user_id, identity.username) if identity else None
     draft = Draft(payload.data, publisher, utc_now_text(), payload.idempotency_key)
     key = TopicKey(call.tenant.slug, payload.topic)
     position = await call.runtime.hub.publish(key, draft, _retention(rule))

@@ -68,4 +68,4 @@ class SecureConsumer(RealtimeConsumer):
     @property
     def _user_id(self) -> int | None:
         identity = self.connection.identity
-        return identity and identity.user_id
+        return identity.user_id if identity else None

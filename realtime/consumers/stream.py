@@ -9,7 +9,6 @@ import msgspec
 
 from realtime.connection import Connection
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
-from realtime.protocol.codec import encode_reply
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.streams import Feed, StreamSource

@@ -24,7 +24,7 @@ def parse_origin(text: str) -> Origin | None:
     if not separator or scheme not in DEFAULT_PORTS:
         return None
     host = parse_host(rest)
-    return host and Origin(scheme, host.name, host.port or DEFAULT_PORTS[scheme])
+    return Origin(scheme, host.name, host.port or DEFAULT_PORTS[scheme]) if host else None
 
 
 def is_own_origin(origin: Origin, *, hosts: Iterable[str], scheme: str, requested: Host) -> bool:
