@@ -104,7 +104,7 @@ class Bus(Protocol):
     """
 
     async def start(self, receive: Receiver) -> None:
-        """Begin, also without a broker; `receive(group, body)` is called on the loop for all that arrives."""
+        """Begin; `receive(group, body)` is called on the loop for all that arrives."""
         ...
 
     async def stop(self) -> None:
@@ -112,14 +112,11 @@ class Bus(Protocol):
         ...
 
     async def join(self, group: str) -> None:
-        """Receive what is sent to `group` from now on; never fails.
-
-        While the broker is away this returns soon, and takes effect when the broker is back.
-        """
+        """Receive what is sent to `group` from now on."""
         ...
 
     async def leave(self, group: str) -> None:
-        """Receive it no more; never fails."""
+        """Receive it no more."""
         ...
 
     async def send(self, group: str, body: bytes) -> None:

@@ -187,3 +187,16 @@ test("unsubscribing stops the topic here and there", async () => {
   assert.deepEqual(applied, []);
   assert.equal(last().requests("unsubscribe").length, 1);
 });
+
+test("many topics are subscribed to a few at a time", async () => {
+  const { client, last } = connected();
+  for (let n = 0; n < 10; n += 1) client.subscribe(`t${n}`);
+  assert.equal(last().requests("subscribe").length, 4);
+  for (let n = 0; n < 10; n += 1) {
+    const request = last().requests("subscribe")[n];
+    const payload = { topic: `t${n}`, epoch: "e", offset: 0, recovered: null, publications: [] };
+    last().onmessage({ data: JSON.stringify({ id: request.id, type: "subscribed", payload }) });
+    await settled();
+  }
+  assert.deepEqual(last().requests("subscribe").map((each) => each.payload.topic), Array.from({ length: 10 }, (_, n) => `t${n}`));
+});

@@ -14,6 +14,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const STABLE_MS = 10_000;
 // Codes of the browser's own, for an end that no close frame announced.
 const ABNORMAL = 1006;
+// Servers bound the calls in flight of a connection: subscribing to many topics leaves room for requests.
+const MAX_SUBSCRIBING = 4;
 const HEARTBEAT_DEFAULT = { interval_s: 25, timeout_s: 20 };
 
 /**
@@ -48,6 +50,9 @@ export class RealtimeClient {
   #pending = new Map();
   /** @type {Map<string, {subscription: Subscription, options: SubscribeOptions, retry?: ReturnType<typeof setTimeout>}>} */
   #topics = new Map();
+  /** Topics whose turn to subscribe has not come. @type {Set<string>} */
+  #toFollow = new Set();
+  #following = 0;
   /** @type {Map<string, Set<(payload: any) => void>>} */
   #listeners = new Map();
   #heartbeat = new Heartbeat({ ping: () => this.#send("ping"), dead: () => this.#drop("no answer") });
@@ -201,7 +206,23 @@ export class RealtimeClient {
   }
 
   /** @param {string} topic */
-  async #follow(topic) {
+  #follow(topic) {
+    this.#toFollow.add(topic);
+    this.#followNext();
+  }
+
+  async #followNext() {
+    const [topic] = this.#toFollow;
+    if (topic === undefined || this.#following >= MAX_SUBSCRIBING) return;
+    this.#toFollow.delete(topic);
+    this.#following += 1;
+    await this.#followNow(topic);
+    this.#following -= 1;
+    this.#followNext();
+  }
+
+  /** @param {string} topic */
+  async #followNow(topic) {
     const followed = this.#topics.get(topic);
     if (followed === undefined) return;
     clearTimeout(followed.retry);
@@ -237,6 +258,7 @@ export class RealtimeClient {
   #forget(topic) {
     clearTimeout(this.#topics.get(topic)?.retry);
     this.#topics.delete(topic);
+    this.#toFollow.delete(topic);
   }
 
   /**
@@ -284,6 +306,7 @@ export class RealtimeClient {
       reject(RealtimeError.disconnected());
     }
     this.#pending.clear();
+    this.#toFollow.clear();
   }
 
   /**

@@ -1,0 +1,65 @@
+import { useEffect, useState } from "preact/hooks";
+
+import { counted } from "./format.js";
+import { html } from "./html.js";
+import { waitingCount } from "./outbox.js";
+
+// A short interruption is nobody's concern.
+const PATIENCE_MS = 2_000;
+
+/**
+ * Says that the connection is gone, when it will be tried again, and that nothing typed is lost.
+ * @param {{store: import("./store.js").ChatStore}} props
+ */
+export function ConnectionBar({ store }) {
+  const state = store.connection.value;
+  const isLate = useLateness(state.name !== "online");
+  const isShown = isLate || state.name === "stopped";
+  const waiting = waitingCount(store.sender.outbox.value);
+  return html`
+    <div class="connection-bar" role="status" data-state=${state.name} hidden=${!isShown}>
+      ${isShown && html`
+        <span>${words(state)}</span>
+        ${state.name === "waiting" && html`<${Countdown} untilMs=${state.retryAtMs} />`}
+        ${waiting > 0 && html`<span class="connection-waiting">${counted(waiting, "message waits", "messages wait")} to be sent.</span>`}
+        ${["waiting", "offline"].includes(state.name) &&
+        html`<button type="button" class="button small" onClick=${() => store.client.reconnectNow()}>Reconnect now</button>`}
+        ${state.name === "stopped" &&
+        html`<button type="button" class="button small" onClick=${() => location.reload()}>Reload the page</button>`}
+      `}
+    </div>`;
+}
+
+/** @param {import("realtime/client").State} state */
+function words(state) {
+  if (state.name === "offline") return "You are offline.";
+  if (state.name === "waiting") return "The connection is lost.";
+  if (state.name === "stopped") return `The server ended the connection${state.reason ? `: ${state.reason}` : ""}.`;
+  return "Connecting…";
+}
+
+/**
+ * Whether something has been so for longer than a moment.
+ * @param {boolean} isSo
+ */
+function useLateness(isSo) {
+  const [isLate, setLate] = useState(false);
+  useEffect(() => {
+    setLate(false);
+    if (!isSo) return undefined;
+    const timer = setTimeout(() => setLate(true), PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, [isSo]);
+  return isSo && isLate;
+}
+
+/** Seconds to go; seen, but not read out every second. @param {{untilMs: number}} props */
+function Countdown({ untilMs }) {
+  const [nowMs, setNowMs] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNowMs(Date.now()), 250);
+    return () => clearInterval(timer);
+  }, []);
+  const seconds = Math.max(0, Math.ceil((untilMs - nowMs) / 1000));
+  return html`<span aria-hidden="true">Trying again in ${seconds} s.</span>`;
+}

@@ -1,0 +1,99 @@
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+
+import { html } from "./html.js";
+
+/**
+ * A native modal dialog: it keeps the focus inside, and Escape closes it.
+ * @param {{title: string, onClose: () => void, children?: any}} props
+ */
+export function Dialog({ title, onClose, children }) {
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const titleId = useId();
+  useEffect(() => dialog.current?.showModal(), []);
+  const closeOutside = (/** @type {MouseEvent} */ event) => event.target === dialog.current && onClose();
+  return html`
+    <dialog ref=${dialog} class="dialog" aria-labelledby=${titleId} onClose=${onClose} onClick=${closeOutside}>
+      <div class="dialog-body">
+        <h2 id=${titleId}>${title}</h2>
+        ${children}
+      </div>
+    </dialog>`;
+}
+
+/** @param {{store: import("./store.js").ChatStore, onClose: () => void}} props */
+export function CreateRoomDialog({ store, onClose }) {
+  const [name, setName] = useState("");
+  const [isPublic, setPublic] = useState(true);
+  const [error, setError] = useState("");
+  const submit = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    try {
+      await store.createRoom(name.trim(), isPublic);
+      onClose();
+    } catch (failure) {
+      setError(/** @type {Error} */ (failure).message);
+    }
+  };
+  return html`
+    <${Dialog} title="New room" onClose=${onClose}>
+      <form class="form" onSubmit=${submit}>
+        <div class=${error ? "field invalid" : "field"}>
+          <label for="room-name">Name</label>
+          <input id="room-name" class="input" autofocus required maxlength="64" autocomplete="off" value=${name}
+            aria-describedby=${error ? "room-name-error" : null}
+            onInput=${(/** @type {any} */ event) => setName(event.target.value)} />
+          ${error && html`<div id="room-name-error" class="error" role="alert">${error}</div>`}
+        </div>
+        <label class="check"><input type="checkbox" checked=${isPublic}
+          onChange=${(/** @type {any} */ event) => setPublic(event.target.checked)} /> Everybody here may join</label>
+        <div class="actions">
+          <button type="button" class="button" onClick=${onClose}>Cancel</button>
+          <button type="submit" class="button primary" disabled=${name.trim() === ""}>Create</button>
+        </div>
+      </form>
+    <//>`;
+}
+
+/** @param {{store: import("./store.js").ChatStore, room: import("./room-store.js").RoomStore, onClose: () => void}} props */
+export function LeaveRoomDialog({ store, room, onClose }) {
+  const { name, is_public } = room.room.value;
+  const leave = () => store.leaveRoom(room.id).then(onClose);
+  return html`
+    <${Dialog} title=${`Leave ${name}?`} onClose=${onClose}>
+      <p class="muted">${is_public ? "You can join again at any time." : "The room is private: somebody in it has to let you in again."}</p>
+      <div class="actions">
+        <button type="button" class="button" autofocus onClick=${onClose}>Stay</button>
+        <button type="button" class="button primary" onClick=${leave}>Leave</button>
+      </div>
+    <//>`;
+}
+
+/** Ctrl+K: find a room by its name. @param {{store: import("./store.js").ChatStore, onClose: () => void}} props */
+export function RoomSwitcher({ store, onClose }) {
+  const [query, setQuery] = useState("");
+  const rooms = store.joined.value.filter((room) => room.name.toLocaleLowerCase().includes(query.trim().toLocaleLowerCase()));
+  const go = (/** @type {number} */ id) => {
+    store.select(id);
+    onClose();
+  };
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (rooms.length > 0) go(rooms[0].id);
+  };
+  return html`
+    <${Dialog} title="Go to a room" onClose=${onClose}>
+      <form class="form" onSubmit=${submit}>
+        <label class="visually-hidden" for="room-query">Part of the name</label>
+        <input id="room-query" class="input" type="search" autofocus autocomplete="off" placeholder="Part of the name"
+          value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} />
+      </form>
+      <ul class="room-list switcher">
+        ${rooms.map((room) => html`
+          <li key=${room.id}><button type="button" class="room-item" onClick=${() => go(room.id)}>
+            <span class="room-name">${room.name}</span>
+            ${room.unread > 0 && html`<span class="badge">${room.unread}<span class="visually-hidden"> unread</span></span>`}
+          </button></li>`)}
+      </ul>
+      <p class="muted" role="status">${rooms.length === 0 ? "No room of yours has such a name." : ""}</p>
+    <//>`;
+}

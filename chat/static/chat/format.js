@@ -1,0 +1,54 @@
+/** Words and numbers for people, in the reader's language and time zone. */
+
+const DAY_MS = 86_400_000;
+export const HUES = 8;
+
+const timeFormat = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const dayAndYearFormat = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
+
+/** @param {Date} at */
+export function timeText(at) {
+  return timeFormat.format(at);
+}
+
+/** @param {Date} at */
+export function fullTimeText(at) {
+  return fullFormat.format(at);
+}
+
+/**
+ * @param {Date} at
+ * @param {Date} now
+ */
+export function dayText(at, now) {
+  const days = Math.round((startOfDay(now) - startOfDay(at)) / DAY_MS);
+  if (days === 0) return "Today";
+  if (days === 1) return "Yesterday";
+  return at.getFullYear() === now.getFullYear() ? dayFormat.format(at) : dayAndYearFormat.format(at);
+}
+
+/** @param {Date} at */
+function startOfDay(at) {
+  return new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime();
+}
+
+/**
+ * @param {number} count
+ * @param {string} one
+ * @param {string} [many]
+ */
+export function counted(count, one, many = `${one}s`) {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** @param {string} username */
+export function initialOf(username) {
+  return ([...username][0] ?? "?").toUpperCase();
+}
+
+/** One of the colours of tokens for a user, always the same one. @param {number} userId */
+export function hueOf(userId) {
+  return (userId * 3) % HUES;
+}

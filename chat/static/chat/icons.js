@@ -1,0 +1,16 @@
+import { html } from "./html.js";
+
+/** @param {string} path */
+const icon = (path) => html`<svg viewBox="0 0 24 24" width="20" height="20" fill="none" stroke="currentColor"
+  stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${path} /></svg>`;
+
+export const MenuIcon = () => icon("M4 6.5h16M4 12h16M4 17.5h16");
+export const PlusIcon = () => icon("M12 5v14M5 12h14");
+export const PeopleIcon = () => icon("M9 11.500a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 19.500c.6-3.300 3.200-5 6.5-5s5.9 1.700 6.5 5M16 4.900a3.5 3.5 0 0 1 0 6.200M18 14.900c1.9.7 3.100 2.200 3.5 4.600");
+export const SendIcon = () => icon("M4.5 11.9 20 4.500l-5 15.5-3.5-6.600zM20 4.500l-8.5 8.9");
+export const DownIcon = () => icon("M12 5v14M6 13l6 6 6-6");
+export const CloseIcon = () => icon("M6 6l12 12M18 6 6 18");
+export const LeaveIcon = () => icon("M14 4.500H6.500a1 1 0 0 0-1 1v13a1 1 0 0 0 1 1H14M10.5 12h9.500m-3.5-3.500L20 12l-3.5 3.5");
+export const SearchIcon = () => icon("M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM20 20l-4.800-4.800");
+export const LockIcon = () => icon("M7 10.500V8a5 5 0 0 1 10 0v2.500M6 10.500h12a1 1 0 0 1 1 1V19a1 1 0 0 1-1 1H6a1 1 0 0 1-1-1v-7.500a1 1 0 0 1 1-1z");
+export const HashIcon = () => icon("M9.5 4 8 20M16 4l-1.5 16M4.5 9h15.500M4 15h15.5");

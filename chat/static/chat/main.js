@@ -1,0 +1,46 @@
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { RealtimeClient } from "realtime/client";
+import { watchPage } from "realtime/page-watch";
+
+import { App } from "./app.js";
+import { html } from "./html.js";
+import { ChatStore } from "./store.js";
+
+const SIGN_IN_AGAIN_MS = 10_000;
+
+const root = /** @type {HTMLElement} */ (document.getElementById("main"));
+const { socketPath, loginPath, userId, username, tenantSlug, tenantName } = root.dataset;
+const rooms = JSON.parse(document.getElementById("room-list")?.textContent ?? "[]");
+
+const client = new RealtimeClient(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${socketPath}`);
+const store = new ChatStore({
+  client,
+  me: { id: Number(userId), username: username ?? "" },
+  tenant: { slug: tenantSlug ?? "", name: tenantName ?? "" },
+  rooms,
+  roomId: Number(location.hash.match(/^#room-(\d+)$/)?.[1]) || null,
+});
+
+client.on("unauthenticated", signIn);
+// A reload, and a bookmark, come back to the room.
+effect(() => {
+  if (store.currentId.value !== null) history.replaceState(null, "", `#room-${store.currentId.value}`);
+});
+const lookAgain = () => (store.isAttentive.value = document.visibilityState === "visible" && document.hasFocus());
+for (const event of ["focus", "blur", "pageshow"]) addEventListener(event, lookAgain);
+document.addEventListener("visibilitychange", lookAgain);
+
+root.replaceChildren();
+render(html`<${App} store=${store} />`, root);
+watchPage(client);
+store.start();
+
+/** Go and sign in again; what is not sent yet waits in the tab. */
+function signIn() {
+  const KEY = "rockstar.signed-out";
+  const lastMs = Number(sessionStorage.getItem(KEY));
+  sessionStorage.setItem(KEY, String(Date.now()));
+  // Signed in for the site but not for the socket: going round in circles would not help.
+  if (Date.now() - lastMs > SIGN_IN_AGAIN_MS) location.assign(`${loginPath}?next=${encodeURIComponent(location.pathname)}`);
+}

@@ -1,0 +1,50 @@
+import { useDrawer } from "./drawer.js";
+import { hueOf, initialOf } from "./format.js";
+import { html } from "./html.js";
+import { CloseIcon } from "./icons.js";
+
+/** @param {{user: {id: number, username: string}}} props */
+export function Avatar({ user }) {
+  return html`<span class="avatar hue-${hueOf(user.id)}" aria-hidden="true">${initialOf(user.username)}</span>`;
+}
+
+/**
+ * Who belongs to the room, and who of them is here.
+ * @param {{room: import("./room-store.js").RoomStore, me: {id: number}, isOpen: boolean, onClose: () => void}} props
+ */
+export function PeoplePanel({ room, me, isOpen, onClose }) {
+  const closeButton = useDrawer(isOpen);
+  const people = room.people.value;
+  const here = people.filter((person) => person.isHere);
+  const away = people.filter((person) => !person.isHere);
+  return html`
+    <aside class="people" id="people" aria-label="People in this room" data-open=${isOpen}>
+      <div class="sidebar-head">
+        <h2>People</h2>
+        <button type="button" ref=${closeButton} class="icon-button drawer-only" aria-label="Close the list of people"
+          onClick=${onClose}><${CloseIcon} /></button>
+      </div>
+      <${People} title="Here" people=${here} me=${me} />
+      <${People} title="Away" people=${away} me=${me} />
+    </aside>`;
+}
+
+/** @param {{title: string, people: import("./people.js").SeenPerson[], me: {id: number}}} props */
+function People({ title, people, me }) {
+  if (people.length === 0) return null;
+  return html`
+    <h3 class="sidebar-title">${title} <span class="count">${people.length}</span></h3>
+    <ul class="people-list">
+      ${people.map((person) => html`
+        <li key=${person.id} data-here=${person.isHere}>
+          <${Avatar} user=${person} />
+          <span class="person-name">${person.username}${person.id === me.id && html`<span class="muted"> (you)</span>`}</span>
+          ${statusOf(person) && html`<span class="person-status muted">${statusOf(person)}</span>`}
+        </li>`)}
+    </ul>`;
+}
+
+/** What somebody said of themselves, where it says more than the heading. @param {import("./people.js").SeenPerson} person */
+function statusOf({ status }) {
+  return status && !["online", "offline"].includes(status) ? status : "";
+}

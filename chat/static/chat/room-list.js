@@ -1,0 +1,57 @@
+/** @typedef {{id: number, name: string, topic: string, is_public: boolean, is_member: boolean, member_count: number, last_seq: number, read_seq: number, unread: number}} Room */
+
+/**
+ * A room after a message in it.
+ * @param {Room} room
+ * @param {{seq: number, author: {id: number}}} message
+ * @param {number} myId
+ * @returns {Room}
+ */
+export function roomAfterMessage(room, message, myId) {
+  if (message.seq <= room.last_seq) return room;
+  const isUnread = message.author.id !== myId && message.seq > room.read_seq;
+  return { ...room, last_seq: message.seq, unread: room.unread + Number(isUnread) };
+}
+
+/**
+ * A room that its user has read up to `seq`, here or on another screen.
+ * @param {Room} room
+ * @param {number} seq
+ * @returns {Room}
+ */
+export function roomAfterRead(room, seq) {
+  if (seq < room.read_seq) return room;
+  const unread = seq >= room.last_seq ? 0 : Math.min(room.unread, room.last_seq - seq);
+  return { ...room, read_seq: seq, unread };
+}
+
+/**
+ * Rooms as a list shows them, by name.
+ * @param {readonly Room[]} rooms
+ */
+export function sortedRooms(rooms) {
+  return [...rooms].sort((a, b) => a.name.localeCompare(b.name) || a.id - b.id);
+}
+
+/**
+ * The room `step` places on from the current one, going round.
+ * @param {readonly Room[]} rooms in the order of the list
+ * @param {number | null} currentId
+ * @param {number} step
+ */
+export function neighbour(rooms, currentId, step) {
+  if (rooms.length === 0) return null;
+  const index = rooms.findIndex((room) => room.id === currentId);
+  return rooms[(Math.max(index, 0) + step + rooms.length) % rooms.length];
+}
+
+/**
+ * The page's title.
+ * @param {{name: string} | null} room
+ * @param {string} tenant
+ * @param {number} unread
+ */
+export function titleOf(room, tenant, unread) {
+  const place = [room?.name, tenant].filter(Boolean).join(" · ");
+  return unread > 0 ? `(${unread}) ${place}` : place;
+}

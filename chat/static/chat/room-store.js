@@ -1,0 +1,301 @@
+import { batch, computed, signal } from "@preact/signals";
+
+import { peopleOf, presenceOf, withPresence } from "./people.js";
+import { roomAfterMessage, roomAfterRead } from "./room-list.js";
+import { firstSeq, lastSeq, newest, trimmed, withLive, withNewer, withOlder } from "./timeline.js";
+import { stillTyping, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "./typing.js";
+
+/**
+ * @typedef {import("./timeline.js").Message} Message
+ * @typedef {import("./timeline.js").Timeline} Timeline
+ * @typedef {{client: import("realtime/client").RealtimeClient, me: {id: number, username: string}, isAttentive: () => boolean,
+ *   onMessage: (room: RoomStore, message: Message) => void, onRefused: () => void}} Context
+ */
+
+const PAGE = 100;
+const FIRST_PAGE = 60;
+// Further behind than this, starting anew is quicker than catching up.
+const CATCH_UP_PAGES = 4;
+const READ_DELAY_MS = 250;
+
+/** One room: what it is, and, once it has been opened, its messages and who is there. */
+export class RoomStore {
+  /**
+   * @param {import("./room-list.js").Room} room
+   * @param {Context} context
+   */
+  constructor(room, context) {
+    this.id = room.id;
+    this.context = context;
+    this.room = signal(room);
+    this.timeline = signal(/** @type {Timeline | null} */ (null));
+    this.isLoading = signal(false);
+    this.error = signal("");
+    this.members = signal(/** @type {import("./people.js").Person[]} */ ([]));
+    this.present = signal(/** @type {Map<number, import("./people.js").Person>} */ (new Map()));
+    this.people = computed(() => peopleOf(this.members.value, this.present.value));
+    this.typers = signal(/** @type {import("./typing.js").Typer[]} */ ([]));
+    /** The "new messages" line stands after this message. */
+    this.newAfterSeq = signal(/** @type {number | null} */ (null));
+    /** Whether the reader sees the newest message. */
+    this.isAtEnd = signal(true);
+    this.draft = "";
+    this.isOpen = false;
+    /** The server ended the subscription: the room is not the reader's any more. */
+    this.isRefused = false;
+    /** @type {(() => void)[]} */
+    this.subscriptions = [];
+    this.typingAnnouncedMs = -Infinity;
+    this.sentReadSeq = room.read_seq;
+    this.isCatchingUp = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.readTimer = undefined;
+    /** @type {(() => void) | null} */
+    this.stopTyping = null;
+  }
+
+  /** Follow the room's topic, open or not: its unread count lives by it. */
+  follow() {
+    if (this.subscriptions.length > 0 || this.isRefused) return;
+    const { topic } = this.room.value;
+    const unsubscribe = this.context.client.subscribe(topic, {
+      presence: true,
+      onPublication: (publication) => this.#apply(publication.data),
+      onSubscribed: (reply) => reply.presence && (this.present.value = presenceOf(reply.presence)),
+      onRecovered: (isComplete) => isComplete || this.reload(),
+      onPresence: (change) => (this.present.value = withPresence(this.present.value, change)),
+      onEnded: () => this.#refused(),
+    });
+    this.subscriptions = [unsubscribe];
+  }
+
+  unfollow() {
+    this.close();
+    for (const unsubscribe of this.subscriptions) unsubscribe();
+    this.subscriptions = [];
+  }
+
+  /** The reader looks at the room. */
+  open() {
+    if (this.isOpen) return;
+    this.isOpen = true;
+    const { unread, read_seq } = this.room.value;
+    this.newAfterSeq.value = unread > 0 ? read_seq : null;
+    this.stopTyping = this.context.client.subscribe(`typing:${this.id}`, {
+      recover: false,
+      onPublication: (publication) => this.#typing(publication.data.user),
+    });
+    this.reload();
+  }
+
+  /** The reader looks at another one. */
+  close() {
+    this.isOpen = false;
+    this.stopTyping?.();
+    this.stopTyping = null;
+    this.typers.value = [];
+  }
+
+  /** Bring an open room up to date: after opening it, or after a gap that could not be filled. */
+  reload() {
+    if (!this.isOpen) {
+      // Loaded when it is opened the next time.
+      this.timeline.value = null;
+      return;
+    }
+    this.loadMembers();
+    if (this.timeline.value === null) this.jumpToEnd();
+    else this.catchUp();
+  }
+
+  /** Show the newest messages. */
+  async jumpToEnd() {
+    const limit = Math.min(PAGE, Math.max(FIRST_PAGE, this.room.value.unread + 10));
+    const page = await this.#page({ limit });
+    if (page === null) return;
+    batch(() => {
+      this.timeline.value = newest(page);
+      this.#know(lastSeq(this.timeline.value));
+    });
+    this.#catchUpIfBehind();
+  }
+
+  async loadOlder() {
+    const timeline = this.timeline.value;
+    if (timeline === null || !timeline.hasOlder || this.isLoading.value) return;
+    const page = await this.#page({ before_seq: firstSeq(timeline), limit: PAGE });
+    if (page !== null && this.timeline.value !== null) this.timeline.value = withOlder(this.timeline.value, page);
+  }
+
+  async loadNewer() {
+    const timeline = this.timeline.value;
+    if (timeline === null || !timeline.hasNewer || this.isLoading.value) return;
+    const page = await this.#page({ after_seq: lastSeq(timeline), limit: PAGE });
+    if (page !== null && this.timeline.value !== null) this.timeline.value = withNewer(this.timeline.value, page);
+  }
+
+  /** Fetch what came after the last message here. */
+  async catchUp() {
+    if (this.isCatchingUp || this.timeline.value === null || this.timeline.value.hasNewer) return;
+    this.isCatchingUp = true;
+    try {
+      for (let pages = 0; pages < CATCH_UP_PAGES; pages += 1) {
+        const page = await this.#page({ after_seq: lastSeq(this.timeline.value), limit: PAGE });
+        if (page === null || this.timeline.value === null) return;
+        this.timeline.value = withNewer(this.timeline.value, { ...page, has_more: false });
+        this.#know(lastSeq(this.timeline.value));
+        if (!page.has_more && !this.#isBehind()) return;
+      }
+      this.timeline.value = null;
+    } finally {
+      this.isCatchingUp = false;
+    }
+    await this.jumpToEnd();
+  }
+
+  async loadMembers() {
+    const reply = await this.#request("member.list", { room_id: this.id });
+    if (reply !== null) this.members.value = reply.payload.members;
+  }
+
+  /** The reader has seen everything up to `seq`. Told to the server a moment later, or when there is a connection. */
+  markRead(seq = this.room.value.last_seq) {
+    if (seq > this.room.value.read_seq) this.room.value = roomAfterRead(this.room.value, seq);
+    if (this.room.value.read_seq <= this.sentReadSeq) return;
+    clearTimeout(this.readTimer);
+    this.readTimer = setTimeout(() => this.flushRead(), READ_DELAY_MS);
+  }
+
+  async flushRead() {
+    const seq = this.room.value.read_seq;
+    if (seq <= this.sentReadSeq || this.context.client.state.name !== "online") return;
+    const reply = await this.#request("read", { room_id: this.id, seq });
+    if (reply !== null) this.sentReadSeq = Math.max(this.sentReadSeq, seq);
+  }
+
+  /** The reader types. */
+  announceTyping() {
+    const nowMs = Date.now();
+    if (nowMs - this.typingAnnouncedMs < TYPING_EVERY_MS) return;
+    this.typingAnnouncedMs = nowMs;
+    this.context.client.request("typing", { room_id: this.id }).catch(() => {});
+  }
+
+  /** A message that the server confirmed to its sender; it may come by the topic as well. @param {Message} message */
+  confirmed(message) {
+    this.typingAnnouncedMs = -Infinity;
+    this.#message(message);
+  }
+
+  /** The user read up to `seq` on another screen. @param {number} seq */
+  readElsewhere(seq) {
+    this.sentReadSeq = Math.max(this.sentReadSeq, seq);
+    this.room.value = roomAfterRead(this.room.value, seq);
+  }
+
+  /** The room as the server sees it. @param {import("./room-list.js").Room} room */
+  update(room) {
+    const known = this.room.value;
+    const isOlder = room.last_seq < known.last_seq || room.read_seq < known.read_seq;
+    const { last_seq, read_seq, unread } = isOlder ? known : room;
+    this.room.value = { ...room, last_seq, read_seq, unread };
+    this.#catchUpIfBehind();
+  }
+
+  #refused() {
+    this.subscriptions = [];
+    this.isRefused = true;
+    this.context.onRefused();
+  }
+
+  /** @param {any} data of a publication */
+  #apply(data) {
+    if (data.event === "message") this.#message(data.message);
+    else if (data.event === "member") this.#member(data);
+    else if (data.event === "read" && data.user_id === this.context.me.id) this.readElsewhere(data.seq);
+  }
+
+  /** @param {Message} message */
+  #message(message) {
+    const isNew = message.seq > this.room.value.last_seq;
+    batch(() => {
+      this.typers.value = withoutTyper(this.typers.value, message.author.id);
+      if (isNew) this.#markNew(message);
+      this.room.value = roomAfterMessage(this.room.value, message, this.context.me.id);
+      this.#show(message);
+      this.context.onMessage(this, message);
+    });
+  }
+
+  /** @param {Message} message */
+  #show(message) {
+    if (this.timeline.value === null) return;
+    const { timeline, isBehind } = withLive(this.timeline.value, message);
+    this.timeline.value = this.isAtEnd.value ? trimmed(timeline) : timeline;
+    if (isBehind) this.isOpen ? this.catchUp() : (this.timeline.value = null);
+  }
+
+  /** Where what the reader has not seen begins. @param {Message} message */
+  #markNew(message) {
+    const isSeen = this.isOpen && this.isAtEnd.value && this.context.isAttentive();
+    if (message.author.id === this.context.me.id) this.newAfterSeq.value = null;
+    else if (!isSeen && this.room.value.unread === 0) this.newAfterSeq.value = message.seq - 1;
+  }
+
+  /** @param {{joined?: {id: number, username: string}, left?: {id: number, username: string}}} change */
+  #member({ joined, left }) {
+    const others = this.members.value.filter((member) => member.id !== (joined ?? left)?.id);
+    this.members.value = joined ? [...others, joined] : others;
+    if (this.isOpen) this.loadMembers();
+  }
+
+  /** @param {{id: number, username: string}} user */
+  #typing(user) {
+    if (user.id === this.context.me.id) return;
+    this.typers.value = withTyper(this.typers.value, user, Date.now());
+    setTimeout(() => (this.typers.value = stillTyping(this.typers.value, Date.now())), TYPING_SHOWN_MS);
+  }
+
+  /** Learn from a page that there are newer messages than known. @param {number} seq */
+  #know(seq) {
+    if (seq > this.room.value.last_seq) this.room.value = { ...this.room.value, last_seq: seq };
+  }
+
+  #isBehind() {
+    const timeline = this.timeline.value;
+    return timeline !== null && !timeline.hasNewer && lastSeq(timeline) < this.room.value.last_seq;
+  }
+
+  #catchUpIfBehind() {
+    if (this.isOpen && this.#isBehind()) this.catchUp();
+  }
+
+  /**
+   * @param {Record<string, unknown>} where
+   * @returns {Promise<import("./timeline.js").Page | null>}
+   */
+  async #page(where) {
+    this.isLoading.value = true;
+    const reply = await this.#request("message.list", { room_id: this.id, ...where });
+    this.isLoading.value = false;
+    return reply === null ? null : /** @type {any} */ (reply.payload);
+  }
+
+  /**
+   * A request whose failure is shown with the room; null after one.
+   * @param {string} type
+   * @param {Record<string, unknown>} payload
+   */
+  async #request(type, payload) {
+    try {
+      const reply = await this.context.client.request(type, payload);
+      this.error.value = "";
+      return reply;
+    } catch (error) {
+      const { code, message } = /** @type {{code: string, message: string}} */ (error);
+      // The connection bar says it already, and what is missing is asked for again after it.
+      if (code !== "disconnected") this.error.value = message;
+      return null;
+    }
+  }
+}

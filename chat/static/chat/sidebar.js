@@ -1,0 +1,58 @@
+import { useDrawer } from "./drawer.js";
+import { counted } from "./format.js";
+import { html } from "./html.js";
+import { CloseIcon, HashIcon, LockIcon, PlusIcon, SearchIcon } from "./icons.js";
+
+const UNREAD_SHOWN_MAX = 99;
+
+/**
+ * The rooms: mine, and those I could join. A drawer on small screens.
+ * @param {{store: import("./store.js").ChatStore, isOpen: boolean, onClose: () => void, onCreate: () => void, onSwitch: () => void}} props
+ */
+export function Sidebar({ store, isOpen, onClose, onCreate, onSwitch }) {
+  const closeButton = useDrawer(isOpen);
+  const select = (/** @type {number} */ id) => {
+    store.select(id);
+    onClose();
+  };
+  return html`
+    <nav class="sidebar" id="rooms" aria-label="Rooms" data-open=${isOpen}>
+      <div class="sidebar-head">
+        <h2>Rooms</h2>
+        <button type="button" class="icon-button" title="Find a room (Ctrl+K)" aria-label="Find a room" onClick=${onSwitch}><${SearchIcon} /></button>
+        <button type="button" class="icon-button" title="New room" aria-label="New room" onClick=${onCreate}><${PlusIcon} /></button>
+        <button type="button" ref=${closeButton} class="icon-button drawer-only" aria-label="Close the list of rooms"
+          onClick=${onClose}><${CloseIcon} /></button>
+      </div>
+      <ul class="room-list">
+        ${store.joined.value.map((room) => html`<${RoomItem} key=${room.id} room=${room}
+          isCurrent=${room.id === store.currentId.value} onSelect=${select} />`)}
+      </ul>
+      ${store.joined.value.length === 0 && html`<p class="sidebar-empty muted">You are in no room yet.</p>`}
+      ${store.joinable.value.length > 0 && html`<h3 class="sidebar-title">More rooms</h3>`}
+      <ul class="room-list">
+        ${store.joinable.value.map((room) => html`
+          <li key=${room.id} class="room-item joinable">
+            <${HashIcon} />
+            <span class="room-name" title=${counted(room.member_count, "member")}>${room.name}</span>
+            <button type="button" class="button small" aria-label=${`Join ${room.name}`}
+              onClick=${() => store.joinRoom(room.id).then(onClose)}>Join</button>
+          </li>`)}
+      </ul>
+      ${store.notice.value && html`<p class="notice danger" role="alert">${store.notice.value}</p>`}
+    </nav>`;
+}
+
+/** @param {{room: import("./room-list.js").Room, isCurrent: boolean, onSelect: (id: number) => void}} props */
+function RoomItem({ room, isCurrent, onSelect }) {
+  return html`
+    <li>
+      <button type="button" class="room-item" aria-current=${isCurrent ? "true" : null} data-unread=${room.unread > 0}
+        onClick=${() => onSelect(room.id)}>
+        ${room.is_public ? html`<${HashIcon} />` : html`<${LockIcon} />`}
+        <span class="room-name">${room.name}${!room.is_public && html`<span class="visually-hidden"> (private)</span>`}</span>
+        ${room.unread > 0 && html`
+          <span class="badge">${room.unread > UNREAD_SHOWN_MAX ? `${UNREAD_SHOWN_MAX}+` : room.unread}<span class="visually-hidden"> unread</span></span>`}
+      </button>
+    </li>`;
+}

@@ -1,0 +1,42 @@
+/** @typedef {{id: number, username: string, untilMs: number}} Typer */
+
+/** How long somebody who said so counts as typing. */
+export const TYPING_SHOWN_MS = 6_000;
+/** How often to say so at most. */
+export const TYPING_EVERY_MS = 3_000;
+
+/**
+ * @param {readonly Typer[]} typers
+ * @param {{id: number, username: string}} user
+ * @param {number} nowMs
+ * @returns {Typer[]}
+ */
+export function withTyper(typers, user, nowMs) {
+  const others = withoutTyper(typers, user.id);
+  return [...others, { id: user.id, username: user.username, untilMs: nowMs + TYPING_SHOWN_MS }];
+}
+
+/**
+ * @param {readonly Typer[]} typers
+ * @param {number} userId
+ */
+export function withoutTyper(typers, userId) {
+  return typers.filter((typer) => typer.id !== userId);
+}
+
+/**
+ * @param {readonly Typer[]} typers
+ * @param {number} nowMs
+ */
+export function stillTyping(typers, nowMs) {
+  return typers.filter((typer) => typer.untilMs > nowMs);
+}
+
+/** One line that says who is typing. @param {readonly Typer[]} typers */
+export function typingLine(typers) {
+  const [first, second] = typers.map((typer) => typer.username);
+  if (typers.length === 0) return "";
+  if (typers.length === 1) return `${first} is typing…`;
+  if (typers.length === 2) return `${first} and ${second} are typing…`;
+  return "Several people are typing…";
+}

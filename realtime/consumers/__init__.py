@@ -1,1 +1,0 @@
-"""Consumers: sets of verbs over one connection, one idea a file."""

@@ -1,1 +1,0 @@
-"""The production server: uvicorn with our WebSocket protocol class, and draining."""
