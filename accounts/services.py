@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
-from accounts.announcements import recheck_sockets_on_commit
-from accounts.models import MAX_STATUS_CHARS, Membership, Revocation, User
+from accounts.announcements import recheck_sockets_on_commit, refresh_tenants_on_commit
+from accounts.models import MAX_STATUS_CHARS, Domain, Membership, Revocation, Tenant, User, UserSession
 from realtime.protocol.errors import ErrorCode, RequestError
 
 
@@ -36,6 +37,33 @@ def revocation_create(kind: Revocation.Kind, value: str) -> None:
     longest: timedelta = max(api_settings.ACCESS_TOKEN_LIFETIME, api_settings.REFRESH_TOKEN_LIFETIME)
     Revocation.objects.filter(expires_at__lte=now).delete()
     Revocation.objects.update_or_create(kind=kind, value=value, defaults={"expires_at": now + longest})
+    recheck_sockets_on_commit()
+
+
+@transaction.atomic
+def tenant_create(slug: str, name: str, *, hosts: list[str], staff: User | None) -> Tenant:
+    """A new tenant that answers to `hosts` and is run by `staff`. Raises ValidationError."""
+    tenant = Tenant(slug=slug, name=name)
+    tenant.full_clean()
+    tenant.save()
+    for host in hosts:
+        domain = Domain(tenant=tenant, host=host)
+        domain.full_clean()
+        domain.save()
+    if staff is not None:
+        Membership.objects.create(tenant=tenant, user=staff, role=Membership.Role.STAFF)
+    refresh_tenants_on_commit()
+    return tenant
+
+
+@transaction.atomic
+def access_changed() -> None:
+    """After edits of users, memberships, tenants or domains: end the sessions of whoever lost their place."""
+    live = Membership.objects.filter(
+        user=OuterRef("user"), tenant=OuterRef("tenant"), is_active=True, user__is_active=True
+    )
+    UserSession.objects.filter(~Exists(live), user__isnull=False).delete()
+    refresh_tenants_on_commit()
     recheck_sockets_on_commit()
 
 

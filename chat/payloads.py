@@ -31,7 +31,7 @@ def message_payload(message: Message) -> dict[str, Any]:
         "seq": message.seq,
         "author": {"id": message.author_id, "username": message.author.get_username()},
         "text": message.text,
-        "sent_at": message.sent_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "sent_at": message.sent_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "client_msg_id": str(message.client_msg_id),
     }
 

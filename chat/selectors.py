@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from accounts.models import Membership
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
+from accounts.models import Membership, Tenant
 from chat.models import Message, Room, RoomMembership
 from realtime.protocol.errors import ErrorCode, RequestError
 
@@ -73,6 +73,14 @@ def access_joined_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool
     return membership
 
 
+def tenant_id_of(slug: str) -> int:
+    """The id of a tenant by its name on the wire; raises RequestError(not_found)."""
+    tenant_id = Tenant.objects.filter(slug=slug).values_list("pk", flat=True).first()
+    if tenant_id is None:
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such tenant.")
+    return tenant_id
+
+
 def room_list(tenant_id: int, user_id: int) -> list[RoomView]:
     """The rooms the user may know of, by name."""
     rooms = _rooms_as_seen_by(tenant_id, user_id)
@@ -86,7 +94,7 @@ def room_get(tenant_id: int, user_id: int, room_id: int) -> RoomView:
     return _views(_rooms_as_seen_by(tenant_id, user_id).filter(pk=room_id))[0]
 
 
-def message_list(  # noqa: PLR0913 who asks, where, and the three parts of a page
+def message_list(
     tenant_id: int,
     user_id: int,
     room_id: int,

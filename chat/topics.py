@@ -38,7 +38,22 @@ def may_read(identity: Identity | None, topic: str) -> bool:
     return identity is not None and "chat:read" in identity.scopes and room_id_of(topic) is not None
 
 
+def is_in_room(identity: Identity | None, topic: str) -> bool:
+    """The second gate, in a database thread: who is in the room.
+
+    Raises RequestError(not_found | permission_denied), as every verb about the room would.
+    """
+    # Settings are read before models can be imported.
+    from chat.selectors import access_joined_room, tenant_id_of  # noqa: PLC0415
+
+    room_id = room_id_of(topic)
+    if identity is None or room_id is None:
+        return False
+    access_joined_room(tenant_id_of(identity.tenant), identity.user_id, room_id)
+    return True
+
+
 ROOM_TOPICS = {
-    "room": TopicRule(subscribe=may_read, publish=nobody),
-    "typing": TopicRule(subscribe=may_read, publish=nobody, history_size=0),
+    "room": TopicRule(subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room),
+    "typing": TopicRule(subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, history_size=0),
 }

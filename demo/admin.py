@@ -2,11 +2,12 @@
 
 from django.contrib import admin
 
+from accounts.admin_scope import TenantScopedAdmin
 from demo.models import Item
 
 
 @admin.register(Item)
-class ItemAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class ItemAdmin(TenantScopedAdmin):
     """Items, searched by name."""
 
     list_display = ["name", "category", "price", "tenant", "updated_at"]

@@ -4,6 +4,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from accounts.models import Domain, Membership, Tenant, User
+from chat.services import seed_demo_rooms
 from demo.catalogue import ADMIN, PASSWORD, SHOPS, Shop
 from demo.models import Item
 
@@ -15,6 +16,7 @@ def seed() -> None:
     for shop in SHOPS:
         tenant = _seed_tenant(shop, admin)
         _seed_items(shop, tenant)
+        seed_demo_rooms(tenant)
 
 
 def _seed_users() -> dict[str, User]:

@@ -54,7 +54,7 @@ def read_environment(base_dir: Path) -> Environment:
     env = Env(eager=False)
     env.read_env(base_dir / ".env", recurse=False)
     debug = env.bool("DEBUG", True)
-    values = {
+    values: dict[str, Any] = {
         "secret_key": env.str("SECRET_KEY", "", validate=_secret_key),
         "database_url": env.str("DATABASE_URL", "") or f"sqlite:///{base_dir / 'var' / 'db.sqlite3'}",
         "redis_url": env.str("REDIS_URL", "", validate=_redis_url),
@@ -86,7 +86,7 @@ def read_environment(base_dir: Path) -> Environment:
 
 
 def _read_realtime(env: Env) -> dict[str, Any]:
-    defaults = {each.name: each.default for each in fields(RealtimeSettings)}
+    defaults: dict[str, Any] = {each.name: each.default for each in fields(RealtimeSettings)}
     values: dict[str, Any] = {}
     with env.prefixed("REALTIME_"):
         for name in REALTIME_VARIABLES:
@@ -100,9 +100,8 @@ def _seal(env: Env) -> dict[str, list[str]]:
     try:
         env.seal()
     except EnvValidationError as error:
-        return {
-            name: [str(message) for message in messages] for name, messages in error.error_messages.items()
-        }
+        faults: dict[str, Any] = dict(error.error_messages)  # type: ignore[arg-type] # a dict when sealed
+        return {name: [str(message) for message in messages] for name, messages in faults.items()}
     return {}
 
 

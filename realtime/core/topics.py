@@ -50,6 +50,7 @@ class TopicRule:
 
     subscribe: Gate = anyone
     publish: Gate = anyone
+    subscribe_in_db: Gate | None = None
     history_size: int = 1000
     history_ttl_s: float = 300.0
 

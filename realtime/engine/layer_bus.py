@@ -89,6 +89,8 @@ class LayerBus:
         self._channel = ""
         self._is_open = asyncio.Event()
         self._groups: set[str] = set()
+        # Groups of those above whose subscription has not been proven; each beat tries again.
+        self._unheard: set[str] = set()
         # Joining and leaving one group happen one after the other, in the order they were asked for.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._probes: dict[bytes, asyncio.Event] = {}
@@ -114,33 +116,33 @@ class LayerBus:
             await asyncio.wait(self._tasks, timeout=self._deadline_s)
         self._tasks = []
         self._groups.clear()
+        self._unheard.clear()
         self._is_open.clear()
         self._receive = None
         await self._flush()
 
     async def join(self, group: str) -> None:
-        """As `Bus.join`; raises BusUnavailableError, and then has not joined."""
+        """As `Bus.join`."""
         async with self._turn(group):
             if group in self._groups:
                 return
             self._groups.add(group)
-            try:
-                async with asyncio.timeout(self._deadline_s):
-                    await self._is_open.wait()
-                    await self._layer.group_add(group, self._channel)
-                    await self._hear(group)
-            except LAYER_ERRORS as error:
-                await self._discard(group)
-                raise BusUnavailableError("The broker cannot be reached to subscribe.") from error
-            except BaseException:
-                self._groups.discard(group)
-                raise
+            self._unheard.add(group)
+            if self._is_open.is_set():
+                await self._subscribe(group)
 
     async def leave(self, group: str) -> None:
         """As `Bus.leave`; never fails: what still arrives for the group is ignored."""
         async with self._turn(group):
-            if group in self._groups:
-                await self._discard(group)
+            if group not in self._groups:
+                return
+            self._groups.discard(group)
+            self._unheard.discard(group)
+            try:
+                async with asyncio.timeout(self._deadline_s):
+                    await self._layer.group_discard(group, self._channel)
+            except LAYER_ERRORS as error:
+                logger.debug("The layer keeps a subscription for now: %s", error)
 
     async def send(self, group: str, body: bytes) -> None:
         """As `Bus.send`."""
@@ -157,6 +159,17 @@ class LayerBus:
             lock = self._turns[group] = asyncio.Lock()
         return lock
 
+    async def _subscribe(self, group: str) -> bool:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                await self._layer.group_add(group, self._channel)
+                await self._hear(group)
+        except LAYER_ERRORS as error:
+            logger.debug("A group of the bus is not heard yet: %s", error)
+            return False
+        self._unheard.discard(group)
+        return True
+
     async def _hear(self, group: str) -> None:
         token = secrets.token_bytes(8)
         heard = self._probes[token] = asyncio.Event()
@@ -166,14 +179,6 @@ class LayerBus:
                 await _wait(heard, PROBE_AGAIN_S)
         finally:
             del self._probes[token]
-
-    async def _discard(self, group: str) -> None:
-        self._groups.discard(group)
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                await self._layer.group_discard(group, self._channel)
-        except LAYER_ERRORS as error:
-            logger.debug("The layer keeps a subscription for now: %s", error)
 
     async def _run(self) -> None:
         retry_s = RETRY_MIN_S
@@ -222,7 +227,11 @@ class LayerBus:
     def _take_beat(self, seq: int) -> None:
         is_gap = seq != self._last_beat_heard + 1
         self._last_beat_heard = seq
-        if is_gap and self.on_gap is not None:
+        if is_gap:
+            self._tell_gap()
+
+    def _tell_gap(self) -> None:
+        if self.on_gap is not None:
             self.on_gap()
 
     async def _beat(self) -> None:
@@ -234,8 +243,15 @@ class LayerBus:
                 async with asyncio.timeout(self._deadline_s):
                     await self._is_open.wait()
                     await self._layer.send(self._channel, {"type": BEAT, "seq": self._beats_sent})
+                await self._subscribe_unheard()
             except Exception as error:
                 logger.debug("A heartbeat of the bus could not be sent: %r", error)
+
+    async def _subscribe_unheard(self) -> None:
+        for group in sorted(self._unheard):
+            async with self._turn(group):
+                if group in self._unheard and await self._subscribe(group):
+                    self._tell_gap()
 
     async def _flush(self) -> None:
         try:

@@ -104,7 +104,7 @@ class Bus(Protocol):
     """
 
     async def start(self, receive: Receiver) -> None:
-        """Begin; `receive(group, body)` is called on the loop for all that arrives."""
+        """Begin, also without a broker; `receive(group, body)` is called on the loop for all that arrives."""
         ...
 
     async def stop(self) -> None:
@@ -112,11 +112,14 @@ class Bus(Protocol):
         ...
 
     async def join(self, group: str) -> None:
-        """Receive what is sent to `group` from now on."""
+        """Receive what is sent to `group` from now on; never fails.
+
+        While the broker is away this returns soon, and takes effect when the broker is back.
+        """
         ...
 
     async def leave(self, group: str) -> None:
-        """Receive it no more."""
+        """Receive it no more; never fails."""
         ...
 
     async def send(self, group: str, body: bytes) -> None:

@@ -143,3 +143,12 @@ def forbidden(code: str, message: str) -> Refusal:
 def unavailable(code: str, message: str, *, retry_after_s: int) -> Refusal:
     """503: `code` is `full` or `draining`."""
     return Refusal(503, code, message, retry_after_s=retry_after_s)
+
+
+def internal_error(connection_id: str) -> RequestError:
+    """What a client is told of a failure that is ours: where to look for it, and nothing else."""
+    return RequestError(
+        ErrorCode.INTERNAL,
+        "Something went wrong here; it has been logged.",
+        details={"connection_id": connection_id},
+    )

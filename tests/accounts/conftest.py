@@ -30,7 +30,8 @@ def _quick_and_separate(settings: Settings) -> None:
 def rechecks(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """One entry for each time the sockets were told to check again."""
     told: list[None] = []
-    monkeypatch.setattr("accounts.announcements._recheck", lambda: told.append(None))
+    monkeypatch.setattr("realtime.api.recheck", lambda: told.append(None))
+    monkeypatch.setattr("realtime.api.refresh_tenants", lambda: None)
     return told
 
 

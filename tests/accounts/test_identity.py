@@ -140,7 +140,7 @@ def test_a_session_nobody_signed_in_with_is_anonymous(acme: Tenant, authenticato
 @pytest.mark.parametrize(
     "fault", ["tenant", "unknown", "expired", "password", "membership", "user", "unbound"]
 )
-def test_sessions_that_are_refused(  # noqa: PLR0917 fixtures
+def test_sessions_that_are_refused(
     alice: User, acme: Tenant, globex: Tenant, browser: Client, authenticator: Authenticator, fault: str
 ) -> None:
     Membership.objects.create(user=alice, tenant=globex)

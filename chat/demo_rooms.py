@@ -1,0 +1,23 @@
+"""The rooms of the demo, and what is said in them first."""
+
+from collections.abc import Mapping
+
+# By room: (who of the tenant's people speaks, in the order they came; what they say).
+DEMO_ROOMS: Mapping[str, tuple[tuple[int, str], ...]] = {
+    "general": (
+        (0, "Welcome! This room is for everybody."),
+        (1, "Hi all 👋 Good to be here."),
+        (2, "Morning! Is the release still planned for today?"),
+        (1, "Yes, after lunch. I will write here when it is out."),
+        (0, "Open this page in a second browser, sign in as somebody else, and watch messages arrive."),
+    ),
+    "random": (
+        (1, "There is cake in the kitchen."),
+        (2, "There was cake in the kitchen."),
+    ),
+    "help": (
+        (2, "How do I make a private room?"),
+        (0, "Create a room and untick “public”: then only its members know of it."),
+        (2, "Thank you!"),
+    ),
+}

@@ -1,0 +1,175 @@
+"""The verbs of the chat: payloads in, one service or selector in a database thread, one reply out."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from chat import selectors, services
+from chat.payloads import member_payload, message_payload, room_payload
+from chat.text import TEXT_MAX_CHARS
+from chat.turns import RoomTurns
+from realtime.core.history import Publisher
+from realtime.protocol.envelope import Reply
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.verbs import Call, NoPayload, Verb
+
+MESSAGES_PER_PAGE = 50
+MESSAGES_PER_PAGE_MAX = 100
+# Seconds a sender waits for its turn and the database; beyond it `timeout`, and sending again is safe.
+SEND_TIMEOUT_S = 10.0
+
+# A 64-bit integer of the database, above zero; and one that may be zero.
+RoomId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class RoomCreate(Struct, frozen=True):
+    """A new room."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
+    is_public: bool = True
+
+
+class InRoom(Struct, frozen=True):
+    """Something about one room."""
+
+    room_id: RoomId
+
+
+class MessageList(Struct, frozen=True):
+    """A page of messages: the first after `after_seq`, or the newest before `before_seq`."""
+
+    room_id: RoomId
+    before_seq: Seq | None = None
+    after_seq: Seq | None = None
+    limit: Annotated[int, Meta(ge=1, le=MESSAGES_PER_PAGE_MAX)] = MESSAGES_PER_PAGE
+
+
+class MessageSend(Struct, frozen=True):
+    """A new message; `client_msg_id` is the sender's own name of it, the same in every retry."""
+
+    room_id: RoomId
+    text: Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
+    client_msg_id: UUID
+
+
+class Read(Struct, frozen=True):
+    """How far the user has read."""
+
+    room_id: RoomId
+    seq: Seq
+
+
+async def on_room_list(call: Call, payload: NoPayload) -> Reply:
+    """The rooms the user may know of."""
+    rooms = await call.in_db(selectors.room_list, call.tenant.id, call.require_identity().user_id)
+    return Reply("room.list", {"rooms": [room_payload(room) for room in rooms]})
+
+
+async def on_room_create(call: Call, payload: RoomCreate) -> Reply:
+    """Make a room."""
+    room = await call.in_db(
+        services.room_create, call.tenant, _user(call), name=payload.name, is_public=payload.is_public
+    )
+    return Reply("room", {"room": room_payload(room)})
+
+
+async def on_room_join(call: Call, payload: InRoom) -> Reply:
+    """Enter a room."""
+    room = await call.in_db(services.room_join, call.tenant, _user(call), room_id=payload.room_id)
+    return Reply("room", {"room": room_payload(room)})
+
+
+async def on_room_leave(call: Call, payload: InRoom) -> Reply:
+    """Go out of a room."""
+    await call.in_db(services.room_leave, call.tenant, _user(call), room_id=payload.room_id)
+    return Reply("room.left", {"room_id": payload.room_id})
+
+
+async def on_message_list(call: Call, payload: MessageList) -> Reply:
+    """A page of a room's messages."""
+    page = await call.in_db(
+        selectors.message_list,
+        call.tenant.id,
+        call.require_identity().user_id,
+        payload.room_id,
+        limit=payload.limit,
+        before_seq=payload.before_seq,
+        after_seq=payload.after_seq,
+    )
+    messages = [message_payload(message) for message in page.messages]
+    return Reply(
+        "message.list", {"room_id": payload.room_id, "messages": messages, "has_more": page.has_more}
+    )
+
+
+async def on_message_send(call: Call, payload: MessageSend) -> Reply:
+    """Store a message and, once that has committed, say so.
+
+    Not a slow verb: a sender's messages keep their order, and who sends faster than is stored is read from
+    more slowly. Bounded in time all the same.
+    """
+    turns: RoomTurns = call.runtime.state.setdefault("chat.turns", RoomTurns())
+    try:
+        # Held while the database works, on purpose: it is what makes writers take turns.
+        async with asyncio.timeout(SEND_TIMEOUT_S), turns.of(call.tenant.id, payload.room_id):
+            message = await call.in_db(
+                services.message_send,
+                call.tenant,
+                _user(call),
+                room_id=payload.room_id,
+                text=payload.text,
+                client_msg_id=payload.client_msg_id,
+            )
+    except TimeoutError:
+        reason = "The message was not stored in time; send it again with the same client_msg_id."
+        raise RequestError(ErrorCode.TIMEOUT, reason) from None
+    return Reply("message.sent", {"message": message_payload(message)})
+
+
+async def on_typing(call: Call, payload: InRoom) -> Reply:
+    """Tell the room that the user is typing."""
+    await call.in_db(services.typing_announce, call.tenant, _user(call), room_id=payload.room_id)
+    return Reply("typing", {"room_id": payload.room_id})
+
+
+async def on_read(call: Call, payload: Read) -> Reply:
+    """Move the user's read mark."""
+    seq = await call.in_db(
+        services.read_mark, call.tenant, _user(call), room_id=payload.room_id, seq=payload.seq
+    )
+    return Reply("read", {"room_id": payload.room_id, "seq": seq})
+
+
+async def on_member_list(call: Call, payload: InRoom) -> Reply:
+    """Who is in the room."""
+    user_id = call.require_identity().user_id
+    members = await call.in_db(selectors.member_list, call.tenant.id, user_id, payload.room_id)
+    return Reply(
+        "member.list",
+        {"room_id": payload.room_id, "members": [member_payload(member) for member in members]},
+    )
+
+
+READ = ("chat:read",)
+WRITE = ("chat:write",)
+
+CHAT_VERBS: Mapping[str, Verb] = {
+    "room.list": Verb(NoPayload, on_room_list, is_slow=True, scopes=READ),
+    "room.create": Verb(RoomCreate, on_room_create, is_slow=True, scopes=WRITE),
+    "room.join": Verb(InRoom, on_room_join, is_slow=True, scopes=WRITE),
+    "room.leave": Verb(InRoom, on_room_leave, is_slow=True, scopes=WRITE),
+    "message.list": Verb(MessageList, on_message_list, is_slow=True, scopes=READ),
+    "message.send": Verb(MessageSend, on_message_send, scopes=WRITE),
+    "typing": Verb(InRoom, on_typing, is_slow=True, scopes=WRITE),
+    "read": Verb(Read, on_read, is_slow=True, scopes=READ),
+    "member.list": Verb(InRoom, on_member_list, is_slow=True, scopes=READ),
+}
+
+
+def _user(call: Call) -> Publisher:
+    identity = call.require_identity()
+    return Publisher(identity.user_id, identity.username)

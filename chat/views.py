@@ -1,0 +1,28 @@
+"""The chat page. What it shows first comes with it; everything after that comes over the socket."""
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from chat.payloads import room_payload
+from chat.selectors import room_list
+from realtime.core.identity import Tenant
+
+
+@require_safe
+@never_cache
+@login_required
+def chat_page(request: HttpRequest) -> HttpResponse:
+    """The page, with the user's rooms for the first paint; `boot` is the same for `json_script`."""
+    tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # set by TenantMiddleware
+    user = request.user
+    assert user.pk is not None, "login_required lets nobody else in"
+    rooms = [room_payload(room) for room in room_list(tenant.id, user.pk)]
+    boot = {
+        "user": {"id": user.pk, "username": user.get_username()},
+        "tenant": {"slug": tenant.slug, "name": tenant.name},
+        "rooms": rooms,
+    }
+    return render(request, "chat/chat.html", {"tenant": tenant, "room_list": rooms, "boot": boot})

@@ -1,0 +1,16 @@
+"""What pages of a demo tenant say to visitors."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from demo.catalogue import SHOPS
+
+
+def demo_users(request: HttpRequest) -> dict[str, Any]:
+    """A context processor: whom a visitor may sign in as, on a demo tenant in development."""
+    slug = getattr(getattr(request, "tenant", None), "slug", "")
+    if not settings.DEBUG:
+        return {}
+    return {"demo_users": next((shop.members for shop in SHOPS if shop.slug == slug), ())}

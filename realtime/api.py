@@ -1,0 +1,140 @@
+"""The public face: what the rest of a Django project calls."""
+
+import asyncio
+from typing import Any
+
+from django.db import transaction
+
+from realtime import runtime as runtimes
+from realtime.conf import RealtimeSettings, load_settings
+from realtime.core.history import Position, Publisher
+from realtime.core.topics import TopicRules
+from realtime.engine.ports import Draft, Retention, TopicKey
+from realtime.hub import Hub
+from realtime.protocol.errors import PublishUnavailableError
+
+# How long a synchronous caller waits for its publication to be numbered.
+PUBLISH_TIMEOUT_S = 5.0
+
+
+def publish(
+    topic: str,
+    data: Any,
+    *,
+    tenant: str,
+    publisher: Publisher | None = None,
+    idempotency_key: str | None = None,
+) -> Position | None:
+    """Publish to everyone subscribed to `topic` of the tenant with the slug `tenant`, from any thread or process.
+
+    Inside a transaction it waits for the commit and returns None; else it returns the publication's position.
+    Raises PublishUnavailableError in a process that serves no sockets and has no Redis, RequestError for a topic no
+    rule allows or a reused idempotency key, RuntimeError on the event loop (use `apublish`).
+    """
+    if transaction.get_connection().in_atomic_block:
+        transaction.on_commit(
+            lambda: publish_before_commit_unsafe(
+                topic, data, tenant=tenant, publisher=publisher, idempotency_key=idempotency_key
+            )
+        )
+        return None
+    return publish_before_commit_unsafe(
+        topic, data, tenant=tenant, publisher=publisher, idempotency_key=idempotency_key
+    )
+
+
+def publish_before_commit_unsafe(
+    topic: str,
+    data: Any,
+    *,
+    tenant: str,
+    publisher: Publisher | None = None,
+    idempotency_key: str | None = None,
+) -> Position:
+    """As `publish`, at once: subscribers may hear of what is rolled back later."""
+    if _is_on_loop():
+        raise RuntimeError("publish() would block the event loop; await apublish() there.")
+    runtime = runtimes.current()
+    if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
+        work = runtime.publish(tenant, topic, data, publisher=publisher, idempotency_key=idempotency_key)
+        return asyncio.run_coroutine_threadsafe(work, runtime.loop).result(PUBLISH_TIMEOUT_S)
+    return asyncio.run(_publish_from_outside(topic, data, tenant, publisher, idempotency_key))
+
+
+async def apublish(
+    topic: str,
+    data: Any,
+    *,
+    tenant: str,
+    publisher: Publisher | None = None,
+    idempotency_key: str | None = None,
+) -> Position:
+    """As `publish`, on the event loop, at once."""
+    runtime = runtimes.current()
+    if runtime.is_started and runtime.loop is asyncio.get_running_loop():
+        return await runtime.publish(
+            tenant, topic, data, publisher=publisher, idempotency_key=idempotency_key
+        )
+    return await _publish_from_outside(topic, data, tenant, publisher, idempotency_key)
+
+
+def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
+    """End a user's subscriptions to `topic` on every node: they may no longer follow it.
+
+    Inside a transaction it waits for the commit. Does nothing in a process that serves no sockets.
+    """
+    runtime = runtimes.current()
+
+    def end() -> None:
+        if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
+            work = runtime.end_subscriptions(tenant, topic, user_id)
+            asyncio.run_coroutine_threadsafe(work, runtime.loop).result(PUBLISH_TIMEOUT_S)
+
+    transaction.on_commit(end, robust=True)
+
+
+def recheck() -> None:
+    """Have every node look at the credentials in use again, at once: after a sign-out, a revocation, a change of
+    password or membership. Does nothing where no sockets are served; the nodes look every second by themselves."""
+    runtime = runtimes.current()
+    if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
+        asyncio.run_coroutine_threadsafe(runtime.recheck(), runtime.loop)
+
+
+def refresh_tenants() -> None:
+    """Have this process read tenants and domains again, at once."""
+    runtimes.current().directory.refresh()
+
+
+async def _publish_from_outside(
+    topic: str, data: Any, tenant: str, publisher: Publisher | None, idempotency_key: str | None
+) -> Position:
+    settings = load_settings()
+    _require_redis(settings)
+    rule = TopicRules(settings.TOPIC_RULES).rule(topic)
+    history, bus = runtimes.build_engine(settings)
+    hub = Hub("outside", history, bus, asyncio.create_task)
+    draft = Draft(data, publisher, runtimes.utc_now_text(), idempotency_key)
+    try:
+        return await hub.publish(
+            TopicKey(tenant, topic), draft, Retention(rule.history_size, rule.history_ttl_s)
+        )
+    finally:
+        await bus.stop()
+        await history.close()
+
+
+def _require_redis(settings: RealtimeSettings) -> None:
+    if not settings.REDIS_URL:
+        raise PublishUnavailableError(
+            "This process serves no sockets and there is no broker to reach the one that does. "
+            "Set REDIS_URL for the server and for this process."
+        )
+
+
+def _is_on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,188 @@
+"""One object per socket: who, where, what it subscribed to, and the way out to it."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from realtime.core.identity import Identity, Tenant
+from realtime.frame import Frame
+from realtime.outbox import Outbox
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.codec import encode_error, encode_reply
+from realtime.protocol.errors import RequestError
+from realtime.types import Scope, Send
+
+if TYPE_CHECKING:
+    from realtime.metrics import RouteMetrics
+    from realtime.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+# How long a client may take to answer our close before the connection is cut.
+CLOSE_TIMEOUT_S = 10.0
+# How long before the end of a credential its holder is told.
+EXPIRING_NOTICE_S = 60.0
+
+
+def new_connection_id() -> str:
+    """A random name for a connection, unique among all nodes."""
+    return secrets.token_hex(8)
+
+
+class Connection:
+    """A live socket. Touched only on the loop it lives on."""
+
+    __slots__ = (
+        "_cleanups",
+        "_expiry_timers",
+        "_reader",
+        "_tasks",
+        "close_code",
+        "close_reason",
+        "id",
+        "identity",
+        "is_json",
+        "local_addr",
+        "messages_in",
+        "messages_out",
+        "metrics",
+        "opened_at",
+        "opened_s",
+        "outbox",
+        "remote_addr",
+        "route",
+        "runtime",
+        "state",
+        "subscriptions",
+        "tenant",
+    )
+
+    def __init__(
+        self, scope: Scope, send: Send, *, runtime: "Runtime", metrics: "RouteMetrics", is_json: bool
+    ) -> None:
+        self.runtime = runtime
+        self.id: str = scope["connection_id"]
+        self.tenant: Tenant = scope["tenant"]
+        self.identity: Identity | None = scope["identity"]
+        self.route: str = scope["route"].path
+        self.remote_addr = _address(scope.get("client"))
+        self.local_addr = _address(scope.get("server"))
+        self.opened_at = datetime.now(UTC)
+        self.opened_s = runtime.now_s()
+        self.is_json = is_json
+        self.metrics = metrics
+        self.messages_in = 0
+        self.messages_out = 0
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.subscriptions: set[str] = set()
+        # What verbs keep for this connection, by the module that owns it.
+        self.state: dict[str, Any] = {}
+        self.outbox = Outbox(send, runtime.settings.OUTBOX_BYTES, self._fell_behind)
+        self._reader = asyncio.current_task()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cleanups: list[Callable[[], None]] = []
+        self._expiry_timers: list[asyncio.TimerHandle] = []
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the end has begun, from either side."""
+        return self.close_code is not None
+
+    def deliver(self, frame: Frame) -> None:
+        """Queue a frame that others may share."""
+        self.messages_out += 1
+        self.metrics.messages_out += 1
+        self.metrics.bytes_out += frame.size_bytes
+        self.outbox.put(frame)
+
+    def push(self, message_type: str, payload: dict[str, Any]) -> None:
+        """Queue a push."""
+        self.deliver(Frame(encode_reply(None, message_type, payload)))
+
+    async def send(self, frame: Frame) -> None:
+        """Send a reply; waits while the client is not reading."""
+        self.messages_out += 1
+        self.metrics.messages_out += 1
+        self.metrics.bytes_out += frame.size_bytes
+        await self.outbox.send(frame)
+
+    async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
+        """Answer a request with an error, and count it."""
+        self.metrics.error(error.code)
+        await self.send(Frame(encode_error(error, request_id)))
+
+    def close(self, code: int, reason: str = "", *, discard: bool = False) -> None:
+        """End this connection; the first call decides the code."""
+        if self.is_closing:
+            return
+        self.close_code = int(code)
+        self.close_reason = reason
+        self.outbox.close(int(code), reason, discard=discard)
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` as a task of this connection: it ends with it, and its failure is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def on_release(self, cleanup: Callable[[], None]) -> None:
+        """Call `cleanup` when the connection is over, whatever happened."""
+        self._cleanups.append(cleanup)
+
+    def watch_expiry(self) -> None:
+        """Tell the client before its credential ends, and close when it does."""
+        for timer in self._expiry_timers:
+            timer.cancel()
+        self._expiry_timers.clear()
+        if self.identity is None or self.identity.expires_at is None:
+            return
+        left_s = (self.identity.expires_at - datetime.now(UTC)).total_seconds()
+        loop = asyncio.get_running_loop()
+        self._expiry_timers.append(loop.call_later(max(left_s, 0.0), self._expired))
+        if self.is_json:
+            notice = loop.call_later(max(left_s - EXPIRING_NOTICE_S, 0.0), self._expiring)
+            self._expiry_timers.append(notice)
+
+    async def release(self) -> None:
+        """Undo all that this connection holds. Called once, at the very end."""
+        for timer in self._expiry_timers:
+            timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        for cleanup in reversed(self._cleanups):
+            try:
+                cleanup()
+            except Exception:
+                logger.exception("Clean-up failed on connection %s", self.id)
+        self.outbox.abandon()
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _fell_behind(self) -> None:
+        self.close(CloseCode.SLOW_CONSUMER, "slow consumer", discard=True)
+
+    def _expiring(self) -> None:
+        if self.identity is not None and self.identity.expires_at is not None:
+            self.push("expiring", {"expires_at": self.identity.expires_at.isoformat()})
+
+    def _expired(self) -> None:
+        self.close(CloseCode.UNAUTHENTICATED, "credential expired")
+
+    def _cut(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.cancel()
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("A task of connection %s failed", self.id, exc_info=error)
+
+
+def _address(pair: Any) -> str:
+    return f"{pair[0]}:{pair[1]}" if pair else ""

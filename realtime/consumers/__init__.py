@@ -1,0 +1,1 @@
+"""Consumers: sets of verbs over one connection, one idea a file."""

@@ -1,0 +1,169 @@
+"""The base of every consumer: Channels' interface over one connection, with a lean receive loop."""
+
+import asyncio
+import logging
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from realtime.connection import Connection
+from realtime.core.strikes import Strikes
+from realtime.core.token_bucket import TokenBucket
+from realtime.failures import request_error
+from realtime.frame import Frame
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
+from realtime.protocol.errors import BAD_MESSAGE_CODES, RequestError
+from realtime.types import Event, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+
+# More than this many bad messages, or refused ones, within the window end the connection.
+BAD_MESSAGES_MAX = 20
+REFUSED_MESSAGES_MAX = 20
+STRIKES_WINDOW_S = 5.0
+# A raw endpoint cannot answer `rate_limited`: it reads slower, and ends who is too fast for this long.
+TOO_FAST_AFTER_S = 3.0
+ABNORMAL_CLOSURE = 1006
+
+
+class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has no types
+    """A consumer of raw frames. Override `opened`, `receive` and `disconnect`.
+
+    Differs from its parent in what it leaves out: no thread hop and no task for each message, and no channel in the
+    layer for each connection (the process has one, in the hub).
+    """
+
+    is_json = False
+    max_message_bytes = RAW_MESSAGE_MAX_BYTES
+    connection: Connection
+
+    def __init__(self, idle_timeout_s: float = 0.0) -> None:
+        """`idle_timeout_s`: seconds without a frame before close 4408; 0 waits for ever."""
+        super().__init__()
+        self._idle_timeout_s = idle_timeout_s
+        self._last_frame_s = 0.0
+        self._fast_since_s: float | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket from its handshake to its end."""
+        self.scope = scope
+        runtime = scope["runtime"]
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": scope["subprotocol"]})
+        connection = self.connection = runtime.open(scope, send, is_json=self.is_json)
+        settings = runtime.settings
+        now_s = runtime.now_s()
+        self._bucket = TokenBucket(settings.MESSAGES_PER_S, settings.MESSAGES_BURST, now_s)
+        self._bad = Strikes(BAD_MESSAGES_MAX, STRIKES_WINDOW_S)
+        self._refused = Strikes(REFUSED_MESSAGES_MAX, STRIKES_WINDOW_S)
+        code = ABNORMAL_CLOSURE
+        try:
+            if self._idle_timeout_s:
+                self._last_frame_s = now_s
+                connection.spawn(self._watch_idle())
+            await self.opened()
+            connection.watch_expiry()
+            code = await self._serve(receive)
+        except asyncio.CancelledError:
+            # Our own close was not answered in time; anything else that cancels us is the server's business.
+            if not connection.is_closing:
+                raise
+        finally:
+            code = connection.close_code or code
+            await self._end(code)
+
+    async def opened(self) -> None:
+        """The socket is open: greet."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Handle one message; one of the two is given."""
+
+    async def disconnect(self, code: int) -> None:
+        """The socket is over, for whatever reason."""
+
+    async def send(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
+    ) -> None:
+        """Send one message; waits while the client is not reading."""
+        await self.connection.send(Frame(text_data, bytes_data))
+        if close:
+            await self.close()
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """End the connection after what has been sent."""
+        self.connection.close(code or CloseCode.DONE, reason or "")
+
+    async def bad_message(self, error: RequestError) -> None:
+        """Answer a message that is wrong; too many of them end the connection."""
+        await self.connection.send_error(error)
+        if error.code in BAD_MESSAGE_CODES and self._bad.add(self.connection.runtime.now_s()):
+            self.connection.close(CloseCode.BAD_MESSAGES, "too many bad messages")
+
+    async def take_turn(self, size_bytes: int) -> bool:
+        """Whether the message may be handled. Here: not too large; a fast sender waits, one too fast for long is ended."""
+        connection = self.connection
+        if size_bytes > self.max_message_bytes:
+            connection.close(CloseCode.TOO_LARGE, f"larger than {self.max_message_bytes} bytes")
+            return False
+        slowed_s = 0.0
+        while wait_s := self._bucket.take(connection.runtime.now_s()):
+            await asyncio.sleep(wait_s)
+            slowed_s += wait_s
+        return not self._is_too_fast(slowed_s)
+
+    def _is_too_fast(self, slowed_s: float) -> bool:
+        now_s = self.connection.runtime.now_s()
+        if not slowed_s:
+            self._fast_since_s = None
+        elif self._fast_since_s is None:
+            self._fast_since_s = now_s - slowed_s
+        elif now_s - self._fast_since_s > TOO_FAST_AFTER_S:
+            self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
+            return True
+        return False
+
+    async def _serve(self, receive: Receive) -> int:
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.receive":
+                if not self.connection.is_closing:
+                    await self._handle(event)
+            elif event["type"] == "websocket.disconnect":
+                return int(event.get("code") or ABNORMAL_CLOSURE)
+
+    async def _handle(self, event: Event) -> None:
+        connection = self.connection
+        text = event.get("text")
+        data = event.get("bytes") if text is None else None
+        size_bytes = _size(text) if text is not None else len(data or b"")
+        connection.messages_in += 1
+        connection.metrics.messages_in += 1
+        connection.metrics.bytes_in += size_bytes
+        if self._idle_timeout_s:
+            self._last_frame_s = connection.runtime.now_s()
+        try:
+            if await self.take_turn(size_bytes):
+                await self.receive(text, data)
+        except Exception as error:
+            await self.bad_message(request_error(error, connection.id))
+
+    async def _watch_idle(self) -> None:
+        while True:
+            left_s = self._last_frame_s + self._idle_timeout_s - self.connection.runtime.now_s()
+            if left_s <= 0:
+                self.connection.close(CloseCode.TIMEOUT, "idle")
+                return
+            await asyncio.sleep(left_s)
+
+    async def _end(self, code: int) -> None:
+        try:
+            await self.disconnect(code)
+        except Exception:
+            logger.exception("The end of connection %s failed", self.connection.id)
+        finally:
+            await self.connection.runtime.release(self.connection, code)
+
+
+def _size(text: Any) -> int:
+    return len(text) if text.isascii() else len(text.encode())

@@ -1,0 +1,166 @@
+"""The base of every JSON endpoint: envelope in, verbs, envelope out."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from realtime.calls import Calls, answer
+from realtime.consumers.base import RealtimeConsumer
+from realtime.core.scopes import require_scopes
+from realtime.core.token_bucket import retry_after_ms
+from realtime.failures import request_error
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, decode_json, payload_as, request_of
+from realtime.protocol.envelope import Reply, Request, RequestId
+from realtime.protocol.errors import ErrorCode, Refusal, RequestError
+from realtime.runtime import utc_now_text
+from realtime.verbs import Call, NoPayload, Verb
+
+FlatForm = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Refresh(msgspec.Struct, frozen=True):
+    """A new token for this connection."""
+
+    token: str
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """The id of the call to end."""
+
+    id: str | int
+
+
+async def on_ping(call: Call, payload: NoPayload) -> Reply:
+    """Tell a client that cannot see protocol pings that the connection lives."""
+    return Reply("pong", {}, always=True)
+
+
+async def on_refresh(call: Call, payload: Refresh) -> Reply:
+    """Go on with a new token of the same user."""
+    identity = call.require_identity()
+    try:
+        fresh = call.runtime.authenticator.verify_token(payload.token, call.tenant)
+    except Refusal as refusal:
+        raise RequestError(ErrorCode.UNAUTHENTICATED, refusal.message) from None
+    if fresh.user_id != identity.user_id:
+        raise RequestError(ErrorCode.PERMISSION_DENIED, "The token belongs to another user.")
+    call.connection.identity = fresh
+    call.connection.watch_expiry()
+    return Reply("refreshed", {"expires_at": fresh.expires_at and fresh.expires_at.isoformat()})
+
+
+async def on_cancel(call: Call, payload: Cancel) -> Reply:
+    """End a call in flight; its own answer is the error `cancelled`."""
+    calls: Calls = call.connection.state["calls"]
+    if not calls.cancel(payload.id):
+        raise RequestError(ErrorCode.NOT_FOUND, "No call with this id is in flight.")
+    return Reply("cancelled", {"id": payload.id})
+
+
+# Every JSON endpoint has these.
+CORE_VERBS: Mapping[str, Verb] = {
+    "ping": Verb(NoPayload, on_ping),
+    "refresh": Verb(Refresh, on_refresh),
+    "cancel": Verb(Cancel, on_cancel),
+}
+
+
+class JsonConsumer(RealtimeConsumer):
+    """A consumer of verbs. A subclass names its table, joined with the core's: `verbs = CORE_VERBS | MY_VERBS`."""
+
+    is_json = True
+    max_message_bytes = JSON_MESSAGE_MAX_BYTES
+    verbs: ClassVar[Mapping[str, Verb]] = CORE_VERBS
+    # Turns an older way of writing a request into the envelope; leaves what is not of that way alone.
+    flat_form: FlatForm | None = None
+
+    async def opened(self) -> None:
+        """Greet with `welcome`."""
+        connection = self.connection
+        settings = connection.runtime.settings
+        self._calls = Calls(connection, settings.MAX_CALLS, settings.CALL_TIMEOUT_S)
+        connection.state["calls"] = self._calls
+        connection.push("welcome", self._welcome())
+        await self.welcomed()
+
+    async def welcomed(self) -> None:
+        """The client has been greeted: begin what it did not ask for."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Decode one message, find its verb, check its payload, run it."""
+        wait_s = self._bucket.take(self.connection.runtime.now_s())
+        request_id: RequestId | None = None
+        try:
+            if text_data is None:
+                raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
+            request = self._decode(text_data)
+            request_id = request.id
+            if wait_s:
+                raise _rate_limited(wait_s)
+            await self._run(request)
+        except Exception as failure:
+            error = request_error(failure, self.connection.id)
+            await self.bad_message(_with_id(error, request_id))
+        if wait_s and self._refused.add(self.connection.runtime.now_s()):
+            self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
+
+    async def take_turn(self, size_bytes: int) -> bool:
+        """Always: a JSON endpoint answers what is too large or too fast instead."""
+        return True
+
+    def _decode(self, text: str) -> Request:
+        value = decode_json(text, max_bytes=self.max_message_bytes)
+        flat_form = type(self).flat_form
+        if flat_form is not None and isinstance(value, dict):
+            value = flat_form(value)
+        return request_of(value)
+
+    async def _run(self, request: Request) -> None:
+        verb = self.verbs.get(request.type)
+        if verb is None:
+            raise RequestError(
+                ErrorCode.UNKNOWN_TYPE, "Nothing here has this type.", details={"field": "type"}
+            )
+        require_scopes(self.connection.identity, verb.scopes)
+        call = Call(self.connection, request)
+        payload = payload_as(verb.payload, request.payload)
+        if verb.is_slow:
+            self._calls.start(call, verb.handle, payload)
+        else:
+            await answer(self.connection, request.id, await verb.handle(call, payload))
+
+    def _welcome(self) -> dict[str, Any]:
+        connection = self.connection
+        settings, identity = connection.runtime.settings, connection.identity
+        return {
+            "connection_id": connection.id,
+            "tenant": connection.tenant.slug,
+            "user": identity and {"id": identity.user_id, "username": identity.username},
+            "scopes": sorted(identity.scopes) if identity else [],
+            "node": connection.runtime.node,
+            "server_time": utc_now_text(),
+            "heartbeat": {"interval_s": settings.PING_INTERVAL_S, "timeout_s": settings.PING_TIMEOUT_S},
+            "limits": {
+                "message_bytes": self.max_message_bytes,
+                "messages_per_s": settings.MESSAGES_PER_S,
+                "messages_burst": settings.MESSAGES_BURST,
+                "subscriptions": settings.MAX_SUBSCRIPTIONS,
+                "calls": settings.MAX_CALLS,
+                "call_timeout_s": settings.CALL_TIMEOUT_S,
+                "outbox_bytes": settings.OUTBOX_BYTES,
+            },
+        }
+
+
+def _rate_limited(wait_s: float) -> RequestError:
+    return RequestError(
+        ErrorCode.RATE_LIMITED, "Too many messages; slow down.", retry_after_ms=retry_after_ms(wait_s)
+    )
+
+
+def _with_id(error: RequestError, request_id: RequestId | None) -> RequestError:
+    if error.request_id is None:
+        error.request_id = request_id
+    return error

@@ -1,0 +1,40 @@
+"""Request and reply: every registered method is a verb of this endpoint."""
+
+from realtime.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.core.scopes import require_scopes
+from realtime.protocol.codec import payload_as
+from realtime.protocol.envelope import Reply, Request
+from realtime.rpc import RpcMethod
+from realtime.verbs import Call, NoPayload, Verb
+
+
+async def on_methods(call: Call, payload: NoPayload) -> Reply:
+    """Tell what can be called, and with what."""
+    methods = call.runtime.registry.methods
+    return Reply("rpc.methods", {"methods": [methods[name].describe() for name in sorted(methods)]})
+
+
+class RpcConsumer(JsonConsumer):
+    """Calls run side by side and are answered in the order they end."""
+
+    verbs = {**CORE_VERBS, "rpc.methods": Verb(NoPayload, on_methods)}
+
+    async def _run(self, request: Request) -> None:
+        method = self.connection.runtime.registry.methods.get(request.type)
+        if method is None:
+            await super()._run(request)
+            return
+        call = Call(self.connection, request)
+        if method.needs_user:
+            call.require_identity()
+        require_scopes(self.connection.identity, method.scopes)
+        parameters = payload_as(method.parameters, request.payload)
+
+        async def handle(call: Call, payload: object) -> Reply:
+            return await _answer(method, call, payload)
+
+        self._calls.start(call, handle, parameters)
+
+
+async def _answer(method: RpcMethod, call: Call, parameters: object) -> Reply:
+    return Reply(method.reply, await method(call, parameters))  # type: ignore[arg-type] # made by payload_as

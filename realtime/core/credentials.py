@@ -1,0 +1,58 @@
+"""Finding the credentials of a handshake; none of them is checked here."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import parse_qs
+
+from realtime.core.identity import Credential, CredentialKind
+from realtime.protocol.errors import Refusal, unauthenticated
+from realtime.protocol.names import BEARER_SUBPROTOCOL_PREFIX, SUBPROTOCOL
+
+# Three base64url parts: what tells a token from the name of a subprotocol.
+_JSON_WEB_TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
+QUERY_MAX_FIELDS = 20
+
+
+def bearer_credentials(
+    authorization: Sequence[str], query_string: str, subprotocols: Sequence[str]
+) -> list[Credential]:
+    """Every token and ticket of the handshake. All of them must hold: a bad one is never passed over.
+
+    Raises Refusal(401) for an Authorization header of another kind, Refusal(400) for an unreadable query.
+    """
+    found = [Credential(CredentialKind.TOKEN, _bearer(value)) for value in authorization]
+    found += [
+        Credential(CredentialKind.TOKEN, token) for token in map(subprotocol_token, subprotocols) if token
+    ]
+    fields = _query(query_string)
+    found += [Credential(CredentialKind.TOKEN, value) for value in fields.get("token", ())]
+    found += [Credential(CredentialKind.TICKET, value) for value in fields.get("ticket", ())]
+    return found
+
+
+def choose_subprotocol(offered: Sequence[str]) -> str | None:
+    """The subprotocol the server answers: its own where offered, else the entry that carried a token."""
+    if SUBPROTOCOL in offered:
+        return SUBPROTOCOL
+    return next((entry for entry in offered if subprotocol_token(entry)), None)
+
+
+def subprotocol_token(entry: str) -> str | None:
+    """The token in a subprotocol entry, bare or after `bearer.`; None where the entry is a protocol's name."""
+    if entry.startswith(BEARER_SUBPROTOCOL_PREFIX):
+        return entry.removeprefix(BEARER_SUBPROTOCOL_PREFIX)
+    return entry if _JSON_WEB_TOKEN.fullmatch(entry) and entry != SUBPROTOCOL else None
+
+
+def _bearer(value: str) -> str:
+    scheme, _, token = value.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise unauthenticated("Expected `Authorization: Bearer <token>`.")
+    return token.strip()
+
+
+def _query(query_string: str) -> dict[str, list[str]]:
+    try:
+        return parse_qs(query_string, keep_blank_values=True, max_num_fields=QUERY_MAX_FIELDS)
+    except ValueError:
+        raise Refusal(400, "bad_query", "The query string cannot be read.") from None

@@ -1,0 +1,33 @@
+"""Comparing origins exactly: scheme, host and port (RFC 6454). A sibling domain or another port is a stranger."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from realtime.core.hosts import Host, parse_host
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The origin of a page."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def parse_origin(text: str) -> Origin | None:
+    """The origin in `scheme://host[:port]`; None for `null` and for whatever is not exactly that."""
+    scheme, separator, rest = text.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in DEFAULT_PORTS:
+        return None
+    host = parse_host(rest)
+    return Origin(scheme, host.name, host.port or DEFAULT_PORTS[scheme]) if host else None
+
+
+def is_own_origin(origin: Origin, *, hosts: Iterable[str], scheme: str, requested: Host) -> bool:
+    """Whether a page of `origin` belongs to the tenant with `hosts`, on the scheme and port the client itself used."""
+    port = requested.port or DEFAULT_PORTS[scheme]
+    return origin.scheme == scheme and origin.port == port and origin.host in hosts

@@ -1,0 +1,90 @@
+"""Counting what is open, under a bound for each key."""
+
+from collections.abc import Hashable
+from types import TracebackType
+
+from realtime.core.token_bucket import TokenBucket
+
+ADDRESSES_MAX = 10_000
+
+
+class Places:
+    """How many places of each key are taken."""
+
+    def __init__(self) -> None:
+        self._taken: dict[Hashable, int] = {}
+
+    def count(self, key: Hashable) -> int:
+        """The places of `key` that are taken now."""
+        return self._taken.get(key, 0)
+
+    def hold(self) -> "Held":
+        """A context that gives back at its end whatever was taken in it."""
+        return Held(self._taken)
+
+
+class Held:
+    """Places taken by one connection."""
+
+    __slots__ = ("_keys", "_taken")
+
+    def __init__(self, taken: dict[Hashable, int]) -> None:
+        self._taken = taken
+        self._keys: list[Hashable] = []
+
+    def take(self, key: Hashable, limit: int) -> bool:
+        """Take a place of `key`; False when `limit` are taken (0: no limit)."""
+        count = self._taken.get(key, 0)
+        if limit and count >= limit:
+            return False
+        self._taken[key] = count + 1
+        self._keys.append(key)
+        return True
+
+    def __enter__(self) -> "Held":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for key in self._keys:
+            left = self._taken[key] - 1
+            if left:
+                self._taken[key] = left
+            else:
+                del self._taken[key]
+
+
+class Attempts:
+    """Failed attempts to connect, as a token bucket for each address. Times are monotonic seconds."""
+
+    def __init__(self, rate_per_s: float, burst: int) -> None:
+        self._rate_per_s = rate_per_s
+        self._burst = burst
+        self._buckets: dict[str, TokenBucket] = {}
+        self._blocked_until_s: dict[str, float] = {}
+
+    def wait_s(self, address: str, now_s: float) -> float:
+        """0.0 when the address may try, else the seconds until it may."""
+        until_s = self._blocked_until_s.get(address)
+        if until_s is None:
+            return 0.0
+        if until_s <= now_s:
+            del self._blocked_until_s[address]
+            return 0.0
+        return until_s - now_s
+
+    def failed(self, address: str, now_s: float) -> None:
+        """Count one failed attempt."""
+        if self._rate_per_s <= 0:
+            return
+        if len(self._buckets) >= ADDRESSES_MAX and address not in self._buckets:
+            self._forget_idle(now_s)
+        bucket = self._buckets.setdefault(address, TokenBucket(self._rate_per_s, self._burst, now_s))
+        if wait_s := bucket.take(now_s):
+            self._blocked_until_s[address] = now_s + max(wait_s, 1.0)
+
+    def _forget_idle(self, now_s: float) -> None:
+        self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now_s)}
+        if len(self._buckets) >= ADDRESSES_MAX:
+            self._buckets.clear()

@@ -1,0 +1,60 @@
+"""`manage.py serve`: the production server."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.management.base import BaseCommand, CommandError
+
+from realtime.runtime import current
+from realtime.server.server import serve
+
+PORT_MAX = 65535
+
+
+class Command(BaseCommand):
+    """Serve HTTP and WebSockets with uvicorn."""
+
+    help = "Serve HTTP and WebSockets with uvicorn, one process for each worker."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Where and how many."""
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
+        parser.add_argument(
+            "--workers", type=int, default=1, help="processes (default 1); more need REDIS_URL"
+        )
+        parser.add_argument(
+            "--trusted-proxies",
+            default="127.0.0.1",
+            help="addresses, comma-separated, whose X-Forwarded-* headers are believed (default 127.0.0.1)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Check what can be checked, say where it is served, serve."""
+        host, port, workers = options["host"], options["port"], options["workers"]
+        if not 0 < port <= PORT_MAX:
+            raise CommandError(f"--port: expected 1 to {PORT_MAX}, received {port}.")
+        if workers < 1:
+            raise CommandError(f"--workers: expected 1 or more, received {workers}.")
+        self._warn(workers)
+        application = django_settings.ASGI_APPLICATION.rsplit(".", 1)
+        shown = "localhost" if host in {"127.0.0.1", "0.0.0.0", "::"} else host  # noqa: S104 only compared
+        self.stdout.write(f"Serving on http://{shown}:{port}/ with {workers} worker(s). Ctrl+C ends it.")
+        self.stdout.flush()
+        serve(
+            ":".join(application),
+            current().settings,
+            host=host,
+            port=port,
+            workers=workers,
+            trusted_proxies=options["trusted_proxies"],
+        )
+
+    def _warn(self, workers: int) -> None:
+        if workers > 1 and not current().settings.REDIS_URL:
+            self.stderr.write(
+                "Without REDIS_URL the workers share nothing: a publication stays in one of them."
+            )
+        if django_settings.DEBUG:
+            self.stderr.write("DEBUG is on: for development only. Set DEBUG=0 for everything else.")

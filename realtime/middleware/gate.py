@@ -1,0 +1,80 @@
+"""The gate in front of everything, HTTP and WebSocket: one valid host, a known tenant."""
+
+import json
+
+from realtime.core.hosts import read_host
+from realtime.protocol.errors import Refusal
+from realtime.runtime import Runtime
+from realtime.types import Application, Receive, Scope, Send
+
+# Asked by load balancers, which name a host by its address; they tell nothing of any tenant.
+HOSTLESS_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class TenantGate:
+    """Adds `runtime`, `tenant` and `host` to the scope; refuses 400 (bad Host) and 404 (unknown host)."""
+
+    def __init__(self, app: Application, runtime: Runtime) -> None:
+        self._app = app
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its tenant, or raise Refusal."""
+        await self._runtime.ensure_started()
+        host = read_host(scope["headers"])
+        scope["host"] = host
+        scope["runtime"] = self._runtime
+        scope["tenant"] = self._runtime.directory.lookup(host.name)
+        is_hostless = scope["type"] == "http" and scope["path"].rstrip("/") in HOSTLESS_PATHS
+        if scope["tenant"] is None and not is_hostless:
+            raise Refusal(404, "unknown_host", "No site is served under this host name.")
+        await self._app(scope, receive, send)
+
+
+class UpgradeRequired:
+    """Answers a plain HTTP request to a WebSocket route with 426."""
+
+    def __init__(self, app: Application, runtime: Runtime) -> None:
+        self._app = app
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is not a WebSocket route."""
+        if self._runtime.router.find(scope["host"].name, scope["path"]) is not None:
+            raise Refusal(
+                426, "upgrade_required", "This is a WebSocket endpoint: connect with ws:// or wss://."
+            )
+        await self._app(scope, receive, send)
+
+
+class HttpRefusals:
+    """Answers a `Refusal` over HTTP."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application; a Refusal becomes its JSON answer."""
+        try:
+            await self._app(scope, receive, send)
+        except Refusal as refusal:
+            headers = refusal_headers(refusal)
+            await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+            await send({"type": "http.response.body", "body": refusal_body(refusal)})
+
+
+def refusal_body(refusal: Refusal) -> bytes:
+    """`{"error": {"code", "message"}}`."""
+    return json.dumps({"error": {"code": refusal.code, "message": refusal.message}}).encode()
+
+
+def refusal_headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
+    """The headers that go with the status."""
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    if refusal.retry_after_s is not None:
+        headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
+    if refusal.status == 401:  # noqa: PLR2004 RFC 9110 section 11.6.1
+        headers.append((b"www-authenticate", b"Bearer"))
+    if refusal.status == 426:  # noqa: PLR2004 RFC 9110 section 15.5.22
+        headers += [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
+    return headers

@@ -1,0 +1,88 @@
+"""Who is connecting: token, ticket or session. A credential that is bad refuses; it never falls back to another."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.conf import settings as django_settings
+from django.http.cookie import parse_cookie
+
+from realtime.core.credentials import bearer_credentials
+from realtime.core.identity import Credential, CredentialKind, Identity, Tenant
+from realtime.core.scopes import has_scopes
+from realtime.middleware.headers import header_values
+from realtime.ports import LoadedSession
+from realtime.protocol.errors import RequestError, forbidden, unauthenticated, unavailable
+from realtime.routing import Route
+from realtime.runtime import Runtime
+from realtime.types import Application, Receive, Scope, Send
+
+R = TypeVar("R")
+
+
+class Identify:
+    """Adds `identity` (None: nobody) and `session` (None: no session was used) to the scope."""
+
+    def __init__(self, app: Application, runtime: Runtime) -> None:
+        self._app = app
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check every credential there is; raises Refusal(401 | 403)."""
+        given = bearer_credentials(
+            header_values(scope, b"authorization"),
+            scope["query_string"].decode("latin-1"),
+            scope["subprotocols"],
+        )
+        identities = [await self._check(credential, scope["tenant"]) for credential in given]
+        if len({identity.user_id for identity in identities}) > 1:
+            raise unauthenticated("The credentials given belong to different users.")
+        route: Route = scope["route"]
+        session = await self._session(scope, route) if route.needs_session or not identities else None
+        scope["session"] = session
+        scope["identity"] = identities[0] if identities else session and session.identity
+        await self._app(scope, receive, send)
+
+    async def _check(self, credential: Credential, tenant: Tenant) -> Identity:
+        authenticator = self._runtime.authenticator
+        if credential.kind is CredentialKind.TOKEN:
+            return authenticator.verify_token(credential.secret, tenant)
+        return await self._in_db(authenticator.redeem_ticket, credential.secret, tenant)
+
+    async def _session(self, scope: Scope, route: Route) -> LoadedSession | None:
+        cookies = parse_cookie("; ".join(header_values(scope, b"cookie")))
+        key = cookies.get(django_settings.SESSION_COOKIE_NAME)
+        if not key:
+            return None
+        if not scope["has_origin"]:
+            # Any program can send a cookie it found; only a page of the tenant's own may use it.
+            if route.is_open:
+                return None
+            raise forbidden("origin_denied", "A session needs the Origin of a page; use a token or a ticket.")
+        return await self._in_db(self._runtime.authenticator.load_session, key, scope["tenant"])
+
+    async def _in_db(self, work: Callable[[str, Tenant], R], secret: str, tenant: Tenant) -> R:
+        try:
+            return await self._runtime.database.run(work, secret, tenant)
+        except RequestError as error:
+            raise unavailable("busy", error.message, retry_after_s=1) from error
+
+
+class Authorize:
+    """Lets in whom the route lets in."""
+
+    def __init__(self, app: Application, runtime: Runtime) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on whoever may connect; else raise Refusal(401 | 403)."""
+        route: Route = scope["route"]
+        identity: Identity | None = scope["identity"]
+        if route.needs_session and scope["session"] is None:
+            raise unauthenticated("This needs a session: open it from a page of this site.")
+        if identity is None and (route.is_signed_in or route.is_staff or route.scopes):
+            raise unauthenticated()
+        if route.is_staff and not (identity and identity.is_staff):
+            raise forbidden("permission_denied", "This is for staff.")
+        if not has_scopes(identity, route.scopes):
+            raise forbidden("permission_denied", f"This needs the scopes {', '.join(sorted(route.scopes))}.")
+        await self._app(scope, receive, send)

@@ -1,0 +1,34 @@
+"""The origin check: a page of another site, or of another tenant, opens no socket here."""
+
+from realtime.core.origins import is_own_origin, parse_origin
+from realtime.middleware.headers import header_values
+from realtime.protocol.errors import Refusal, forbidden
+from realtime.runtime import Runtime
+from realtime.types import Application, Receive, Scope, Send
+
+
+class OriginCheck:
+    """Adds `has_origin` to the scope: whether a page of this tenant opened the socket (False: not a page)."""
+
+    def __init__(self, app: Application, runtime: Runtime) -> None:
+        self._app = app
+        self._scheme = "https" if runtime.settings.HTTPS else None
+        self._allowed = {parse_origin(origin) for origin in runtime.settings.ALLOWED_ORIGINS}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on without an origin or with an own one, exactly; else raise Refusal(403)."""
+        values = header_values(scope, b"origin")
+        if len(values) > 1:
+            raise Refusal(400, "bad_origin", "Expected at most one Origin header.")
+        if values and not self._is_allowed(scope, values[0]):
+            raise forbidden("origin_denied", "Pages of this origin may not connect here.")
+        scope["has_origin"] = bool(values)
+        await self._app(scope, receive, send)
+
+    def _is_allowed(self, scope: Scope, value: str) -> bool:
+        origin = parse_origin(value)
+        if origin is None:
+            return False
+        scheme = self._scheme or ("https" if scope.get("scheme", "ws") in {"wss", "https"} else "http")
+        is_own = is_own_origin(origin, hosts=scope["tenant"].hosts, scheme=scheme, requested=scope["host"])
+        return is_own or origin in self._allowed

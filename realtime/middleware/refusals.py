@@ -1,0 +1,53 @@
+"""The outermost middleware of a WebSocket: names the connection and turns a refusal into what the client can read."""
+
+from realtime.connection import new_connection_id
+from realtime.core.credentials import choose_subprotocol
+from realtime.middleware.gate import refusal_body, refusal_headers
+from realtime.protocol.errors import Refusal
+from realtime.protocol.names import SUBPROTOCOL
+from realtime.runtime import Runtime
+from realtime.types import Application, Receive, Scope, Send
+
+# A close frame holds at most 123 bytes of reason (RFC 6455 section 5.5).
+REASON_MAX_CHARS = 120
+
+
+class Refusals:
+    """Adds `connection_id` and `subprotocol` to the scope.
+
+    A refusal is an HTTP answer before the upgrade; where the client is a browser (it offers our subprotocol) or the
+    server has no such answers, the socket is accepted and closed at once with the code that says the same.
+    """
+
+    def __init__(self, app: Application, runtime: Runtime) -> None:
+        self._app = app
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application; a Refusal raised before the accept is answered here."""
+        scope["connection_id"] = new_connection_id()
+        offered = scope.get("subprotocols", [])
+        scope["subprotocol"] = choose_subprotocol(offered)
+        try:
+            await self._app(scope, receive, send)
+        except Refusal as refusal:
+            self._runtime.observer.refused(scope, refusal)
+            can_answer = "websocket.http.response" in scope.get("extensions", {})
+            if SUBPROTOCOL in offered or not can_answer:
+                await _accept_and_close(scope, receive, send, refusal)
+            else:
+                await _answer(receive, send, refusal)
+
+
+async def _accept_and_close(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
+    await receive()
+    await send({"type": "websocket.accept", "subprotocol": scope["subprotocol"]})
+    reason = refusal.message[:REASON_MAX_CHARS]
+    await send({"type": "websocket.close", "code": int(refusal.close_code), "reason": reason})
+
+
+async def _answer(receive: Receive, send: Send, refusal: Refusal) -> None:
+    await receive()
+    headers = refusal_headers(refusal)
+    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": refusal_body(refusal)})

@@ -1,0 +1,31 @@
+"""Typed parameters of declared functions: a msgspec Struct made from keyword-only arguments."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+import msgspec
+from django.core.exceptions import ImproperlyConfigured
+
+
+def parameters_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
+    """A Struct with one field for each keyword-only argument; raises ImproperlyConfigured for one without a type."""
+    hints = get_type_hints(function, include_extras=True)
+    fields: list[tuple[str, type] | tuple[str, type, Any]] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if name not in hints:
+            raise ImproperlyConfigured(f"{function.__qualname__}: the parameter {name} needs a type.")
+        if parameter.default is inspect.Parameter.empty:
+            fields.append((name, hints[name]))
+        else:
+            fields.append((name, hints[name], parameter.default))
+    return msgspec.defstruct(function.__name__, fields, kw_only=True, frozen=True)
+
+
+def described(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """The JSON Schema of the parameters, for clients that ask."""
+    schema = msgspec.json.schema(struct)
+    body: dict[str, Any] = schema["$defs"][struct.__name__]
+    return {"properties": body.get("properties", {}), "required": body.get("required", [])}

@@ -1,0 +1,71 @@
+"""RPC methods: plain functions with typed keyword arguments, called by name over a socket.
+
+@rpc_method("add", reply="sum")
+def add(call: Call, *, a: int, b: int) -> dict[str, int]:
+    return {"sum": a + b}
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from realtime.parameters import described, parameters_of
+from realtime.verbs import Call
+
+
+@dataclass(frozen=True, slots=True)
+class RpcMethod:
+    """A declared method. `is_async` methods run on the loop, the rest in a database thread."""
+
+    name: str
+    reply: str
+    function: Callable[..., Any]
+    parameters: type[msgspec.Struct]
+    scopes: frozenset[str]
+    needs_user: bool
+    is_async: bool
+
+    async def __call__(self, call: Call, parameters: msgspec.Struct) -> dict[str, Any]:
+        """Run it with checked parameters."""
+        arguments = {name: getattr(parameters, name) for name in parameters.__struct_fields__}
+        if self.is_async:
+            result: dict[str, Any] = await self.function(call, **arguments)
+        else:
+            result = await call.in_db(self.function, call, **arguments)
+        return result
+
+    def describe(self) -> dict[str, Any]:
+        """What `rpc.methods` tells of it."""
+        return {
+            "name": self.name,
+            "description": inspect.getdoc(self.function) or "",
+            "params": described(self.parameters),
+            "reply": self.reply,
+            "scopes": sorted(self.scopes),
+            "signed_in": self.needs_user or bool(self.scopes),
+        }
+
+
+def rpc_method(
+    name: str, *, reply: str | None = None, scopes: Iterable[str] = (), signed_in: bool = False
+) -> Callable[[Callable[..., Any]], RpcMethod]:
+    """Declare the decorated function as the method `name`; its answer has the type `reply` (default `<name>.result`).
+
+    It is given the call and, by keyword, its parameters; it returns the payload or raises RequestError.
+    """
+
+    def declare(function: Callable[..., Any]) -> RpcMethod:
+        return RpcMethod(
+            name=name,
+            reply=reply or f"{name}.result",
+            function=function,
+            parameters=parameters_of(function),
+            scopes=frozenset(scopes),
+            needs_user=signed_in,
+            is_async=inspect.iscoroutinefunction(function),
+        )
+
+    return declare

@@ -1,0 +1,308 @@
+"""What a process has one of, built here and passed on; nothing else in this package is global."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from channels.layers import channel_layers
+from django.utils.module_loading import import_string
+
+from realtime.conf import RealtimeSettings, load_settings
+from realtime.connection import Connection
+from realtime.core.history import Position, Publisher
+from realtime.core.identity import Identity
+from realtime.core.places import Attempts, Places
+from realtime.core.topics import TopicRules
+from realtime.database import Database
+from realtime.engine.layer_bus import LayerBus
+from realtime.engine.memory import MemoryBus, MemoryHistory
+from realtime.engine.ports import (
+    Bus,
+    BusUnavailableError,
+    Draft,
+    EngineUnavailableError,
+    History,
+    Retention,
+    TopicKey,
+)
+from realtime.engine.redis_history import RedisHistory
+from realtime.hub import Hub
+from realtime.metrics import LoopLag, Metrics
+from realtime.observer import Observer
+from realtime.ports import Authenticator, TenantDirectory
+from realtime.presence import Presence
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.errors import ErrorCode
+from realtime.registry import Registry
+from realtime.routing import Router
+from realtime.types import Scope, Send
+from realtime.watches import Watches
+
+logger = logging.getLogger(__name__)
+
+# How often tenants, revocations and the identities of open connections are read again.
+RECHECK_INTERVAL_S = 1.0
+# Identities read again in one visit to the database; more wait for the next second.
+RECHECK_BATCH = 500
+# How often topics are compared with their history.
+GAP_CHECK_INTERVAL_S = 5.0
+CONTROL_GROUP = "control"
+
+
+class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
+    """Said to every node: a user may no longer follow a topic."""
+
+    tenant: str
+    topic: str
+    user_id: int
+
+
+class Runtime:
+    """One process's hub, engine, registry, database threads, limits and figures."""
+
+    def __init__(self, settings: RealtimeSettings) -> None:
+        self.settings = settings
+        self.node = secrets.token_hex(6)
+        self.started_at = datetime.now(UTC)
+        self.metrics = Metrics()
+        self.loop_lag = LoopLag()
+        self.observer = Observer(self.metrics)
+        self.places = Places()
+        self.attempts = Attempts(settings.ATTEMPTS_PER_S, settings.ATTEMPTS_BURST)
+        self.rules = TopicRules(settings.TOPIC_RULES)
+        self.registry = Registry.discover()
+        self.router = Router(import_string(f"{settings.ROUTES}.routes"))
+        self.directory: TenantDirectory = import_string(settings.TENANTS)()
+        self.authenticator: Authenticator = import_string(settings.IDENTITY)()
+        self.presence = Presence()
+        self.connections: dict[str, Connection] = {}
+        # What verbs keep for this process, by the module that owns it.
+        self.state: dict[str, Any] = {}
+        self.is_draining = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._recheck_now = asyncio.Event()
+        self._gap = asyncio.Event()
+
+    @property
+    def is_started(self) -> bool:
+        """Whether this process serves."""
+        return self._starting is not None and self._starting.done()
+
+    @staticmethod
+    def now_s() -> float:
+        """Monotonic time in seconds, as the core wants it."""
+        return time.monotonic()
+
+    async def ensure_started(self) -> None:
+        """Start on the first use: servers without lifespan events tell nobody when they begin."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        if not self._starting.done():
+            await asyncio.shield(self._starting)
+
+    async def stop(self) -> None:
+        """End the background work and let go of the engine."""
+        if not self.is_started:
+            return
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.bus.stop()
+        await self.history.close()
+        self.database.close()
+
+    async def drain(self) -> None:
+        """Take no new connection and close the open ones, spread over DRAIN_S seconds."""
+        self.is_draining = True
+        open_now = list(self.connections.values())
+        pause_s = self.settings.DRAIN_S / len(open_now) if open_now else 0.0
+        for connection in open_now:
+            connection.close(CloseCode.RESTART, "service restart")
+            await asyncio.sleep(pause_s)
+
+    def open(self, scope: Scope, send: Send, *, is_json: bool) -> Connection:
+        """The connection of an accepted socket."""
+        metrics = self.observer.route_metrics(scope)
+        connection = Connection(scope, send, runtime=self, metrics=metrics, is_json=is_json)
+        self.connections[connection.id] = connection
+        self.observer.opened(connection)
+        return connection
+
+    async def release(self, connection: Connection, code: int) -> None:
+        """The connection is over: undo all it held."""
+        for topic in list(connection.subscriptions):
+            self.hub.unsubscribe(connection, topic)
+            self.presence.unsubscribed(connection, topic)
+        connection.metrics.subscriptions -= len(connection.subscriptions)
+        connection.subscriptions.clear()
+        await connection.release()
+        del self.connections[connection.id]
+        self.observer.closed(connection, code)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run `work` as a task of this process; its failure is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    async def publish(
+        self,
+        tenant: str,
+        topic: str,
+        data: Any,
+        *,
+        publisher: Publisher | None = None,
+        idempotency_key: str | None = None,
+    ) -> Position:
+        """Publish for the server: the topic's rule says how much is remembered, not who may publish."""
+        rule = self.rules.rule(topic)
+        draft = Draft(data, publisher, utc_now_text(), idempotency_key)
+        retention = Retention(rule.history_size, rule.history_ttl_s)
+        return await self.hub.publish(TopicKey(tenant, topic), draft, retention)
+
+    async def end_subscriptions(self, tenant: str, topic: str, user_id: int) -> None:
+        """End a user's subscriptions to a topic, here and on the other nodes."""
+        ended = EndSubscriptions(tenant, topic, user_id)
+        self._end_subscriptions(ended)
+        await self.bus.send(CONTROL_GROUP, msgspec.msgpack.encode(ended))
+
+    async def recheck(self) -> None:
+        """Look at every credential in use again, here and on the other nodes, at once."""
+        self._recheck_now.set()
+        try:
+            await self.bus.send(CONTROL_GROUP, b"recheck")
+        except BusUnavailableError:
+            logger.warning(
+                "The broker is away; the other nodes look at their credentials within a second anyway"
+            )
+
+    async def _start(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.database = Database(self.settings.DATABASE_THREADS, self.settings.DATABASE_WAIT_S)
+        self.history, self.bus = build_engine(self.settings)
+        self.hub = Hub(self.node, self.history, self.bus, self.spawn)
+        if isinstance(self.bus, LayerBus):
+            self.bus.on_gap = self._gap.set
+        self.watches = Watches(self.database, self.spawn)
+        await self.database.run(self._refresh)
+        await self.bus.start(self._received)
+        await self.bus.join(CONTROL_GROUP)
+        self.spawn(self._keep_credentials())
+        self.spawn(self._keep_whole())
+        self.spawn(self.loop_lag.run())
+
+    def _received(self, group: str, body: bytes) -> None:
+        if group != CONTROL_GROUP:
+            self.hub.received(group, body)
+        elif body == b"recheck":
+            self._recheck_now.set()
+        else:
+            self._end_subscriptions(msgspec.msgpack.decode(body, type=EndSubscriptions))
+
+    def _end_subscriptions(self, ended: EndSubscriptions) -> None:
+        for connection in list(self.connections.values()):
+            identity = connection.identity
+            is_theirs = identity is not None and identity.user_id == ended.user_id
+            is_here = connection.tenant.slug == ended.tenant and ended.topic in connection.subscriptions
+            if is_theirs and is_here:
+                self.presence.unsubscribed(connection, ended.topic)
+                self.hub.drop(connection, ended.topic, ErrorCode.PERMISSION_DENIED, "no longer allowed")
+
+    async def _keep_credentials(self) -> None:
+        """Close what should no longer be open: signed out, revoked, deactivated, moved out of the tenant."""
+        turn = 0
+        while True:
+            is_everyone = self._recheck_now.is_set()
+            self._recheck_now.clear()
+            identities = sorted(
+                {each.identity for each in self.connections.values() if each.identity},
+                key=lambda each: each.user_id,
+            )
+            batches = [identities[at : at + RECHECK_BATCH] for at in range(0, len(identities), RECHECK_BATCH)]
+            chosen = batches if is_everyone else batches[turn : turn + 1]
+            turn = turn + 1 if turn + 1 < len(batches) else 0
+            await self._recheck_batches(chosen)
+            try:
+                async with asyncio.timeout(RECHECK_INTERVAL_S):
+                    await self._recheck_now.wait()
+            except TimeoutError:
+                continue
+
+    async def _recheck_batches(self, batches: list[list[Identity]]) -> None:
+        try:
+            await self.database.run(self._refresh)
+            for batch in batches:
+                gone = await self.database.run(self.authenticator.recheck, batch)
+                for connection in list(self.connections.values()):
+                    if connection.identity in gone:
+                        connection.close(CloseCode.UNAUTHENTICATED, "credential revoked")
+        except Exception:
+            # The database is away: open connections stay, and what is known stays in force.
+            logger.exception("Tenants and credentials could not be read again")
+
+    async def _keep_whole(self) -> None:
+        """Compare topics with their history: now and then, and as soon as the bus may have lost something."""
+        while True:
+            try:
+                async with asyncio.timeout(GAP_CHECK_INTERVAL_S):
+                    await self._gap.wait()
+            except TimeoutError:
+                pass
+            self._gap.clear()
+            await self._check_topics()
+
+    async def _check_topics(self) -> None:
+        for local in self.hub.topics():
+            try:
+                await self.hub.check(local)
+            except EngineUnavailableError:
+                logger.warning("The history is away; topics are compared with it later")
+                return
+
+    def _refresh(self) -> None:
+        self.directory.refresh()
+        self.authenticator.refresh()
+
+    def _task_done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("A background task failed", exc_info=error)
+
+
+class _Current:
+    """The runtime of this process; the composition root installs it, tests replace it whole."""
+
+    runtime: Runtime | None = None
+
+
+def current() -> Runtime:
+    """The runtime of this process, built on first use."""
+    if _Current.runtime is None:
+        _Current.runtime = Runtime(load_settings())
+    return _Current.runtime
+
+
+def install(runtime: Runtime | None) -> None:
+    """Make `runtime` the one of this process (None: build a new one on the next use)."""
+    _Current.runtime = runtime
+
+
+def build_engine(settings: RealtimeSettings) -> tuple[History, Bus]:
+    """History and bus as the settings want them."""
+    if not settings.REDIS_URL:
+        return MemoryHistory(max_topics=settings.MAX_TOPICS), MemoryBus()
+    # A layer of its own: the bus flushes it when the broker has been away.
+    return RedisHistory(settings.REDIS_URL), LayerBus(channel_layers.make_backend("default"))
+
+
+def utc_now_text() -> str:
+    """The time of day on the wire: ISO 8601 in UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

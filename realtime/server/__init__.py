@@ -1,0 +1,1 @@
+"""The production server: uvicorn with our WebSocket protocol class, and draining."""

@@ -1,0 +1,47 @@
+"""Uvicorn, set up for this package: its protocol class, no compression, one log."""
+
+import uvicorn
+
+from realtime.conf import RealtimeSettings
+from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
+
+# Twice what any endpoint takes, so that what is somewhat too large is answered by the endpoint, with its reason.
+SERVER_MESSAGE_MAX_BYTES = 2 * RAW_MESSAGE_MAX_BYTES
+BACKLOG = 4096
+# How long handlers may take to end, after the drain, before they are cancelled.
+GRACE_S = 5
+
+
+def serve(
+    application: str,
+    settings: RealtimeSettings,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    trusted_proxies: str,
+) -> None:
+    """Serve the ASGI application at an import path until SIGTERM (drains) or SIGINT (ends at once).
+
+    `trusted_proxies`: addresses, comma-separated, whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    """
+    uvicorn.run(
+        application,
+        host=host,
+        port=port,
+        workers=workers,
+        loop="auto",
+        http="httptools",
+        ws="realtime.server.protocol:WebSocketProtocol",
+        ws_max_size=SERVER_MESSAGE_MAX_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=settings.PING_INTERVAL_S or None,
+        ws_ping_timeout=settings.PING_TIMEOUT_S or None,
+        backlog=BACKLOG,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        forwarded_allow_ips=trusted_proxies,
+        timeout_graceful_shutdown=GRACE_S,
+    )

@@ -1,0 +1,36 @@
+"""Every WebSocket route of the site."""
+
+from django.conf import settings
+
+from chat.consumers import ChatConsumer
+from realtime.consumers.data import DataConsumer
+from realtime.consumers.pubsub import PubSubConsumer
+from realtime.consumers.raw import (
+    EchoConsumer,
+    ManagedConsumer,
+    SecureConsumer,
+    ValidatedConsumer,
+    WelcomeConsumer,
+)
+from realtime.consumers.rpc import RpcConsumer
+from realtime.consumers.session import SessionConsumer
+from realtime.consumers.stream import StreamConsumer
+from realtime.routing import host, websocket
+
+routes = [
+    websocket("ws/", WelcomeConsumer),
+    websocket("ws/echo/", EchoConsumer),
+    websocket("ws/pubsub/", PubSubConsumer),
+    websocket("ws/rpc/", RpcConsumer),
+    websocket("ws/stream/", StreamConsumer),
+    websocket("ws/data/", DataConsumer, signed_in=True),
+    websocket("ws/session/", SessionConsumer, session=True),
+    websocket("ws/secure/", SecureConsumer, scopes={"chat:read", "chat:write"}),
+    websocket("ws/managed/", ManagedConsumer),
+    websocket("ws/validated/", ValidatedConsumer),
+    websocket("ws/timeout/", EchoConsumer, idle_timeout_s=settings.REALTIME["IDLE_TIMEOUT_S"]),
+    websocket("ws/pooled/", EchoConsumer, pool_size=settings.REALTIME["POOL_SIZE"]),
+    websocket("ws/chat/", ChatConsumer, signed_in=True),
+    *host("acme.localhost", websocket("ws/lobby/", EchoConsumer)),
+    *host("globex.localhost", websocket("ws/vault/", EchoConsumer, scopes={"websocket:access"})),
+]

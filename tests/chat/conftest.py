@@ -1,0 +1,76 @@
+"""Two tenants with people in them, and what the chat announced."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from accounts.models import Membership, User
+from accounts.models import Tenant as TenantRow
+from chat import announcements, services
+from chat.models import RoomMembership
+from realtime.core.history import Publisher
+from realtime.core.identity import Tenant
+
+
+@dataclass(frozen=True)
+class World:
+    """acme has alice and bob, globex has carol; admin is in both."""
+
+    acme: Tenant
+    globex: Tenant
+    alice: Publisher
+    bob: Publisher
+    carol: Publisher
+    admin: Publisher
+
+    def room(self, *, is_public: bool = True, name: str = "lounge", with_bob: bool = False) -> int:
+        """A room of acme's that alice made; its id."""
+        made = services.room_create(self.acme, self.alice, name=name, is_public=is_public)
+        if with_bob:
+            RoomMembership.objects.create(room_id=made.id, user_id=self.bob.id)
+        return made.id
+
+
+@dataclass(frozen=True)
+class Announced:
+    """One publication that went out."""
+
+    topic: str
+    data: dict[str, Any]
+    tenant: str
+    publisher: Publisher | None
+
+
+@pytest.fixture
+def announced(monkeypatch: pytest.MonkeyPatch) -> list[Announced]:
+    """What went out, in order."""
+    gone_out: list[Announced] = []
+
+    def publish(topic: str, data: Any, *, tenant: str, publisher: Publisher | None = None) -> None:
+        gone_out.append(Announced(topic, data, tenant, publisher))
+
+    monkeypatch.setattr(announcements, "publish", publish)
+    monkeypatch.setattr(announcements, "end_subscriptions", lambda *_, **__: None)
+    return gone_out
+
+
+@pytest.fixture
+def world(db: None, announced: list[Announced]) -> World:
+    """Everybody, in their tenants."""
+    acme, globex = (TenantRow.objects.create(slug=slug, name=slug.title()) for slug in ("acme", "globex"))
+    return World(
+        acme=Tenant(acme.pk, acme.slug, acme.name),
+        globex=Tenant(globex.pk, globex.slug, globex.name),
+        alice=_person("alice", acme),
+        bob=_person("bob", acme),
+        carol=_person("carol", globex),
+        admin=_person("admin", acme, globex),
+    )
+
+
+def _person(username: str, *tenants: TenantRow) -> Publisher:
+    user = User.objects.create(username=username)
+    for tenant in tenants:
+        Membership.objects.create(user=user, tenant=tenant, status=f"{username} here")
+    return Publisher(user.pk, username)

@@ -1,0 +1,103 @@
+"""Many threads in one room: numbers without holes, one message for one name."""
+
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from chat import services
+from chat.models import Message, Room, RoomMembership
+from realtime.protocol.errors import ErrorCode, RequestError
+from tests.chat.conftest import Announced, World
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+THREADS = 8
+SENDS = 200
+
+
+def in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """What `work` gives for each item, each in a thread with a connection of its own."""
+
+    def run(item: Any) -> Any:
+        try:
+            return work(item)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(run, items))
+
+
+def test_many_senders_number_their_messages_without_holes(world: World, announced: list[Announced]) -> None:
+    room_id = world.room(with_bob=True)
+    announced.clear()
+
+    def send_many(thread: int) -> list[int]:
+        author = (world.alice, world.bob)[thread % 2]
+        return [
+            services.message_send(
+                world.acme, author, room_id=room_id, text=f"{thread} {n}", client_msg_id=uuid.uuid4()
+            ).seq
+            for n in range(SENDS)
+        ]
+
+    given = in_threads(send_many, range(THREADS))
+    everything = list(range(1, THREADS * SENDS + 1))
+    assert all(seqs == sorted(seqs) for seqs in given)
+    assert sorted(seq for seqs in given for seq in seqs) == everything
+    stored = Message.objects.filter(room_id=room_id).order_by("seq").values_list("seq", flat=True)
+    assert list(stored) == everything
+    assert Room.objects.get(pk=room_id).last_seq == len(everything)
+    assert sorted(each.data["message"]["seq"] for each in announced) == everything
+    assert RoomMembership.objects.get(room_id=room_id, user_id=world.bob.id).read_seq > 0
+
+
+def test_one_name_sent_from_many_threads_is_one_message(world: World, announced: list[Announced]) -> None:
+    room_id, name = world.room(), uuid.uuid4()
+    announced.clear()
+
+    def send(_: int) -> int:
+        return services.message_send(
+            world.acme, world.alice, room_id=room_id, text="once", client_msg_id=name
+        ).pk
+
+    assert len(set(in_threads(send, range(THREADS * 4)))) == 1
+    assert len(announced) == 1
+
+
+def test_one_name_sent_to_many_rooms_at_once_is_in_one_of_them(world: World) -> None:
+    rooms, name = [world.room(name=f"room {n}") for n in range(THREADS)], uuid.uuid4()
+
+    def send(room_id: int) -> ErrorCode | None:
+        try:
+            services.message_send(world.acme, world.alice, room_id=room_id, text="x", client_msg_id=name)
+        except RequestError as error:
+            return error.code
+        return None
+
+    outcomes = in_threads(send, rooms)
+    assert sorted(outcomes, key=str) == [None, *[ErrorCode.CONFLICT] * (THREADS - 1)]
+    assert Message.objects.count() == 1
+    assert sorted(Room.objects.values_list("last_seq", flat=True)) == [0] * (THREADS - 1) + [1]
+
+
+def test_one_room_name_from_many_threads_is_one_room(world: World) -> None:
+    def create(_: int) -> ErrorCode | None:
+        try:
+            services.room_create(world.acme, world.alice, name="Only one")
+        except RequestError as error:
+            return error.code
+        return None
+
+    assert in_threads(create, range(THREADS)).count(None) == 1
+    assert Room.objects.count() == RoomMembership.objects.count() == 1
+
+
+def test_joining_from_many_threads_is_joining_once(world: World) -> None:
+    room_id = world.room()
+    views = in_threads(lambda _: services.room_join(world.acme, world.bob, room_id=room_id), range(THREADS))
+    assert {view.member_count for view in views} == {2}

@@ -1,0 +1,374 @@
+"""The chat's endpoint: the consumer, the hub and the database, without a server in front."""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+
+from accounts.models import Membership, User
+from accounts.models import Tenant as TenantRow
+from chat.consumers import ChatConsumer
+from chat.models import Message, RoomMembership
+from realtime import runtime as runtimes
+from realtime.conf import load_settings
+from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.routing import websocket
+from realtime.runtime import Runtime
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MISSING_ROOM = 2**63 - 1
+SCOPES = frozenset({"chat:read", "chat:write"})
+ROUTE = websocket("ws/chat/", ChatConsumer, signed_in=True)
+
+
+class Client:
+    """Somebody on a socket of the chat."""
+
+    def __init__(self, runtime: Runtime, tenant: Tenant, user: User, scopes: frozenset[str]) -> None:
+        self.user = user
+        self._numbers = itertools.count(1)
+        self._socket = WebsocketCommunicator(ROUTE.app, "/ws/chat/")
+        self._socket.scope |= {
+            "runtime": runtime,
+            "connection_id": uuid.uuid4().hex,
+            "tenant": tenant,
+            "identity": Identity(user.pk, user.username, tenant.slug, scopes, CredentialKind.TOKEN),
+            "route": ROUTE,
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 2),
+            "subprotocol": None,
+        }
+        self.pushes: list[dict[str, Any]] = []
+
+    async def connect(self) -> "Client":
+        await self._socket.connect()
+        assert (await self.receive())["type"] == "welcome"
+        return self
+
+    async def close(self) -> None:
+        await self._socket.disconnect()
+
+    async def send(self, verb: str, **payload: Any) -> str:
+        """Send a request; its id."""
+        request_id = f"r{next(self._numbers)}"
+        await self._socket.send_json_to({"id": request_id, "type": verb, "payload": payload})
+        return request_id
+
+    async def receive(self) -> dict[str, Any]:
+        message: dict[str, Any] = await self._socket.receive_json_from(timeout=10)
+        return message
+
+    async def ask(self, verb: str, **payload: Any) -> dict[str, Any]:
+        """The reply to a request; what is pushed meanwhile is kept."""
+        request_id = await self.send(verb, **payload)
+        while True:
+            message = await self.receive()
+            if message.get("id") == request_id:
+                return message
+            self.pushes.append(message)
+
+    async def get(self, verb: str, reply: str, **payload: Any) -> dict[str, Any]:
+        """The payload of a reply of the type `reply`."""
+        message = await self.ask(verb, **payload)
+        assert message["type"] == reply, message
+        answer: dict[str, Any] = message["payload"]
+        return answer
+
+    async def refused(self, verb: str, **payload: Any) -> dict[str, Any]:
+        """The payload of an error reply."""
+        return await self.get(verb, "error", **payload)
+
+    async def event(self, topic: str) -> dict[str, Any]:
+        """The data of the next publication of a topic."""
+        while True:
+            for index, push in enumerate(self.pushes):
+                if push["type"] == "publication" and push["payload"]["topic"] == topic:
+                    data: dict[str, Any] = self.pushes.pop(index)["payload"]["data"]
+                    return data
+            self.pushes.append(await self.receive())
+
+
+class Chat:
+    """Two tenants: acme with alice and bob, globex with carol, admin in both."""
+
+    def __init__(self, runtime: Runtime, tenants: dict[str, Tenant], users: dict[str, User]) -> None:
+        self._runtime = runtime
+        self.tenants = tenants
+        self._users = users
+        self._clients: list[Client] = []
+
+    async def client(self, name: str, tenant: str = "acme", scopes: frozenset[str] = SCOPES) -> Client:
+        client = Client(self._runtime, self.tenants[tenant], self._users[name], scopes)
+        self._clients.append(client)
+        return await client.connect()
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.close()
+
+
+def _populate() -> tuple[dict[str, Tenant], dict[str, User]]:
+    rows = {slug: TenantRow.objects.create(slug=slug, name=slug.title()) for slug in ("acme", "globex")}
+    users = {name: User.objects.create(username=name) for name in ("alice", "bob", "carol", "admin")}
+    for name, slug in (
+        ("alice", "acme"),
+        ("bob", "acme"),
+        ("carol", "globex"),
+        ("admin", "acme"),
+        ("admin", "globex"),
+    ):
+        Membership.objects.create(user=users[name], tenant=rows[slug])
+    return {slug: Tenant(row.pk, slug, row.name) for slug, row in rows.items()}, users
+
+
+@pytest.fixture
+async def chat(db: None) -> AsyncIterator[Chat]:
+    runtime = Runtime(load_settings())
+    runtimes.install(runtime)
+    await runtime.ensure_started()
+    opened = Chat(runtime, *await runtime.database.run(_populate))
+    yield opened
+    await opened.close()
+    await runtime.stop()
+    runtimes.install(None)
+
+
+async def make_room(client: Client, *, is_public: bool = True, name: str = "lounge") -> int:
+    room_id: int = (await client.get("room.create", "room", name=name, is_public=is_public))["room"]["id"]
+    return room_id
+
+
+async def say(client: Client, room_id: int, text: str = "hello") -> dict[str, Any]:
+    sent = await client.get(
+        "message.send", "message.sent", room_id=room_id, text=text, client_msg_id=str(uuid.uuid4())
+    )
+    message: dict[str, Any] = sent["message"]
+    return message
+
+
+async def test_two_people_chat(chat: Chat) -> None:
+    alice, bob = await chat.client("alice"), await chat.client("bob")
+    room_id = await make_room(alice)
+    listed = (await bob.get("room.list", "room.list"))["rooms"]
+    assert listed == [
+        {
+            "id": room_id,
+            "name": "lounge",
+            "topic": f"room:{room_id}",
+            "is_public": True,
+            "is_member": False,
+            "member_count": 1,
+            "last_seq": 0,
+            "read_seq": 0,
+            "unread": 0,
+        }
+    ]
+    await alice.get("subscribe", "subscribed", topic=f"room:{room_id}")
+    await alice.get("subscribe", "subscribed", topic=f"typing:{room_id}")
+    assert (await bob.get("room.join", "room", room_id=room_id))["room"]["is_member"] is True
+    joined = {"event": "member", "joined": {"id": bob.user.pk, "username": "bob"}}
+    assert await alice.event(f"room:{room_id}") == joined
+    assert await bob.get("typing", "typing", room_id=room_id) == {"room_id": room_id}
+    typing = {"event": "typing", "user": {"id": bob.user.pk, "username": "bob"}}
+    assert await alice.event(f"typing:{room_id}") == typing
+    message = await say(bob, room_id, " hi 👋 ")
+    assert message.keys() == {"id", "room_id", "seq", "author", "text", "sent_at", "client_msg_id"}
+    assert (message["text"], message["seq"], message["author"]["username"]) == ("hi 👋", 1, "bob")
+    assert await alice.event(f"room:{room_id}") == {"event": "message", "message": message}
+    page = await alice.get("message.list", "message.list", room_id=room_id)
+    assert page == {"room_id": room_id, "messages": [message], "has_more": False}
+
+
+async def test_ones_own_screens_are_told_of_rooms_and_read_marks(chat: Chat) -> None:
+    first, second = await chat.client("alice"), await chat.client("alice")
+    mine = f"user:{first.user.pk}"
+    await second.get("subscribe", "subscribed", topic=mine)
+    room_id = await make_room(first)
+    assert (await second.event(mine))["room"]["id"] == room_id
+    bob = await chat.client("bob")
+    await bob.get("room.join", "room", room_id=room_id)
+    await say(bob, room_id)
+    assert (await first.get("room.list", "room.list"))["rooms"][0]["unread"] == 1
+    assert await first.get("read", "read", room_id=room_id, seq=9) == {"room_id": room_id, "seq": 1}
+    assert await second.event(mine) == {"event": "read", "room_id": room_id, "seq": 1}
+    assert (await first.get("room.list", "room.list"))["rooms"][0]["unread"] == 0
+
+
+async def test_members_are_listed_with_their_status(chat: Chat) -> None:
+    alice = await chat.client("alice")
+    room_id = await make_room(alice)
+    assert await alice.get("member.list", "member.list", room_id=room_id) == {
+        "room_id": room_id,
+        "members": [{"id": alice.user.pk, "username": "alice", "status": "online"}],
+    }
+
+
+async def test_many_messages_sent_at_once_are_stored_and_delivered_in_order(chat: Chat) -> None:
+    alice, bob = await chat.client("alice"), await chat.client("bob")
+    room_id = await make_room(alice)
+    await bob.get("room.join", "room", room_id=room_id)
+    await bob.get("subscribe", "subscribed", topic=f"room:{room_id}")
+    texts = [f"{number}" for number in range(40)]
+    for client in (alice, bob):
+        for text in texts:
+            await client.send("message.send", room_id=room_id, text=text, client_msg_id=str(uuid.uuid4()))
+    heard = [(await bob.event(f"room:{room_id}"))["message"] for _ in range(80)]
+    assert [message["seq"] for message in heard] == list(range(1, 81))
+    assert [message["text"] for message in heard if message["author"]["username"] == "alice"] == texts
+    assert [message["text"] for message in heard if message["author"]["username"] == "bob"] == texts
+
+
+async def test_a_lost_reply_is_asked_for_again(chat: Chat) -> None:
+    alice, other = await chat.client("alice"), await chat.client("alice")
+    room_id = await make_room(alice)
+    again = {"room_id": room_id, "text": "once", "client_msg_id": str(uuid.uuid4())}
+    first = await alice.get("message.send", "message.sent", **again)
+    assert await other.get("message.send", "message.sent", **again) == first
+    assert (await other.refused("message.send", **again | {"text": "twice"}))["code"] == "conflict"
+    assert await sync_to_async(Message.objects.count)() == 1
+
+
+async def test_who_leaves_hears_no_more(chat: Chat) -> None:
+    alice, bob, elsewhere = [await chat.client(name) for name in ("alice", "bob", "bob")]
+    room_id = await make_room(alice)
+    await bob.get("room.join", "room", room_id=room_id)
+    for client in (bob, elsewhere):
+        await client.get("subscribe", "subscribed", topic=f"room:{room_id}")
+    assert await bob.get("room.leave", "room.left", room_id=room_id) == {"room_id": room_id}
+    for client in (bob, elsewhere):
+        while not any(push["type"] == "unsubscribed" for push in client.pushes):
+            client.pushes.append(await client.receive())
+        client.pushes.clear()
+    await say(alice, room_id, "without bob")
+    for client in (bob, elsewhere):
+        assert (await client.refused("subscribe", topic=f"room:{room_id}"))["code"] == "permission_denied"
+        assert client.pushes == []
+
+
+async def test_a_busy_room_leaves_the_database_to_others(chat: Chat) -> None:
+    alice, bob = await chat.client("alice"), await chat.client("bob")
+    room_id = await make_room(alice)
+    for _ in range(50):
+        await alice.send("message.send", room_id=room_id, text="x", client_msg_id=str(uuid.uuid4()))
+    async with asyncio.timeout(2):
+        await bob.get("room.list", "room.list")
+
+
+def verbs_about(room_id: int) -> dict[str, dict[str, Any]]:
+    """Every verb that names a room."""
+    return {
+        "room.join": {"room_id": room_id},
+        "room.leave": {"room_id": room_id},
+        "message.list": {"room_id": room_id},
+        "message.send": {"room_id": room_id, "text": "hi", "client_msg_id": str(uuid.uuid4())},
+        "typing": {"room_id": room_id},
+        "read": {"room_id": room_id, "seq": 1},
+        "member.list": {"room_id": room_id},
+    }
+
+
+def topics_about(room_id: int) -> list[str]:
+    return [f"room:{room_id}", f"typing:{room_id}"]
+
+
+@pytest.mark.parametrize("name", ["carol", "admin"])
+@pytest.mark.parametrize("is_public", [True, False])
+async def test_a_room_of_another_tenant_is_answered_as_one_that_does_not_exist(
+    chat: Chat, name: str, *, is_public: bool
+) -> None:
+    alice, stranger = await chat.client("alice"), await chat.client(name, "globex")
+    room_id = await make_room(alice, is_public=is_public)
+    # Being in the room, by way of the other tenant, opens nothing on this one.
+    await sync_to_async(RoomMembership.objects.create)(room_id=room_id, user_id=stranger.user.pk)
+    assert (await stranger.get("room.list", "room.list"))["rooms"] == []
+    for verb, payload in verbs_about(room_id).items():
+        missing = await stranger.refused(verb, **payload | {"room_id": MISSING_ROOM})
+        assert missing["code"] == "not_found"
+        assert await stranger.refused(verb, **payload) == missing, verb
+        assert (await alice.ask(verb, **payload))["type"] != "error", verb
+        if verb == "room.leave":
+            await sync_to_async(RoomMembership.objects.create)(room_id=room_id, user_id=alice.user.pk)
+
+
+async def test_topics_of_another_tenant_are_answered_as_rooms_that_do_not_exist(chat: Chat) -> None:
+    alice, admin = await chat.client("alice"), await chat.client("admin", "globex")
+    room_id = await make_room(alice)
+    await (await chat.client("admin")).get("room.join", "room", room_id=room_id)
+    for verb in ("subscribe", "history", "presence"):
+        for topic, missing in zip(topics_about(room_id), topics_about(10**17), strict=True):
+            refused = await admin.refused(verb, topic=topic)
+            assert refused["code"] == "not_found"
+            assert refused == await admin.refused(verb, topic=missing)
+            assert (await alice.ask(verb, topic=topic))["type"] != "error"
+
+
+async def test_a_private_room_is_answered_as_one_that_does_not_exist(chat: Chat) -> None:
+    alice, bob = await chat.client("alice"), await chat.client("bob")
+    room_id = await make_room(alice, is_public=False)
+    for verb, payload in verbs_about(room_id).items():
+        missing = await bob.refused(verb, **payload | {"room_id": MISSING_ROOM})
+        assert await bob.refused(verb, **payload) == missing, verb
+    for topic in topics_about(room_id):
+        assert (await bob.refused("subscribe", topic=topic))["code"] == "not_found"
+        assert (await alice.ask("subscribe", topic=topic))["type"] == "subscribed"
+
+
+async def test_nobody_publishes_past_the_chat(chat: Chat) -> None:
+    alice = await chat.client("alice", scopes=SCOPES | {"pubsub:publish"})
+    room_id = await make_room(alice)
+    for topic in [*topics_about(room_id), f"user:{alice.user.pk}"]:
+        assert (await alice.refused("publish", topic=topic, data={}))["code"] == "permission_denied"
+
+
+async def test_every_verb_wants_its_scope(chat: Chat) -> None:
+    alice = await chat.client("alice")
+    room_id = await make_room(alice)
+    reader = await chat.client("alice", scopes=frozenset({"chat:read"}))
+    writer = await chat.client("alice", scopes=frozenset({"chat:write"}))
+    writing = {"room.join", "room.leave", "message.send", "typing"}
+    for verb, payload in verbs_about(room_id).items():
+        allowed, denied = (writer, reader) if verb in writing else (reader, writer)
+        assert (await denied.refused(verb, **payload))["code"] == "permission_denied", verb
+        assert (await allowed.ask(verb, **payload))["type"] != "error", verb
+        if verb == "room.leave":
+            await writer.get("room.join", "room", room_id=room_id)
+    assert (await reader.refused("room.create", name="new"))["code"] == "permission_denied"
+    assert (await writer.refused("room.list"))["code"] == "permission_denied"
+    assert (await writer.refused("subscribe", topic=f"room:{room_id}"))["code"] == "permission_denied"
+
+
+@pytest.mark.parametrize(
+    ("verb", "payload", "field"),
+    [
+        ("room.create", {}, "payload.name"),
+        ("room.create", {"name": "  "}, "payload.name"),
+        ("room.create", {"name": "a\0b"}, "payload.name"),
+        ("room.create", {"name": "a", "is_public": 1}, "payload.is_public"),
+        ("room.join", {"room_id": "1"}, "payload.room_id"),
+        ("room.join", {"room_id": 2**63}, "payload.room_id"),
+        ("message.list", {"room_id": 1, "limit": 101}, "payload.limit"),
+        ("message.list", {"room_id": 1, "limit": 0}, "payload.limit"),
+        ("message.list", {"room_id": 1, "before_seq": -1}, "payload.before_seq"),
+        ("message.send", {"room_id": 1, "text": "hi"}, "payload.client_msg_id"),
+        ("message.send", {"room_id": 1, "text": "hi", "client_msg_id": "x"}, "payload.client_msg_id"),
+        ("message.send", {"room_id": 1, "text": "", "client_msg_id": str(uuid.UUID(int=1))}, "payload.text"),
+        ("message.send", {"room_id": 1, "text": " ", "client_msg_id": str(uuid.UUID(int=1))}, "payload.text"),
+        (
+            "message.send",
+            {"room_id": 1, "text": "x" * 4001, "client_msg_id": str(uuid.UUID(int=1))},
+            "payload.text",
+        ),
+        ("read", {"room_id": 1}, "payload.seq"),
+    ],
+)
+async def test_a_wrong_payload_names_its_field(
+    chat: Chat, verb: str, payload: dict[str, Any], field: str
+) -> None:
+    refused = await (await chat.client("alice")).refused(verb, **payload)
+    assert (refused["code"], refused["details"]) == ("invalid_message", {"field": field})

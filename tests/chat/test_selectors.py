@@ -1,0 +1,123 @@
+"""Who sees which rooms, messages and members."""
+
+import uuid
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Membership
+from chat import selectors, services
+from chat.models import Room, RoomMembership
+from realtime.protocol.errors import ErrorCode, RequestError
+from tests.chat.conftest import World
+
+MISSING_ROOM = 2**63 - 1
+
+
+def refusal(gatekeeper: object, *args: object, **kwargs: object) -> RequestError:
+    with pytest.raises(RequestError) as refused:
+        gatekeeper(*args, **kwargs)  # type: ignore[operator]
+    return refused.value
+
+
+def send(world: World, room_id: int, count: int) -> None:
+    for number in range(1, count + 1):
+        services.message_send(
+            world.acme, world.alice, room_id=room_id, text=f"message {number}", client_msg_id=uuid.uuid4()
+        )
+
+
+def seqs(world: World, room_id: int, **page: int) -> tuple[list[int], bool]:
+    found = selectors.message_list(world.acme.id, world.alice.id, room_id, **{"limit": 3, **page})
+    return [message.seq for message in found.messages], found.has_more
+
+
+def test_the_list_holds_public_rooms_and_own_private_ones(world: World) -> None:
+    world.room(name="Lounge")
+    world.room(name="secret", is_public=False)
+    alice, bob = (selectors.room_list(world.acme.id, user.id) for user in (world.alice, world.bob))
+    assert [(room.name, room.is_member) for room in alice] == [("Lounge", True), ("secret", True)]
+    assert [(room.name, room.is_member) for room in bob] == [("Lounge", False)]
+    assert selectors.room_list(world.globex.id, world.carol.id) == []
+
+
+def test_the_list_costs_one_query(world: World, django_assert_num_queries: pytest.FixtureRequest) -> None:
+    for number in range(5):
+        world.room(name=f"room {number}")
+    with django_assert_num_queries(1):  # type: ignore[operator]
+        assert len(selectors.room_list(world.acme.id, world.bob.id)) == 5
+
+
+def test_a_view_counts_members_and_unread_messages(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    services.room_join(world.acme, world.admin, room_id=room_id)
+    send(world, room_id, 3)
+    view = selectors.room_get(world.acme.id, world.bob.id, room_id)
+    assert (view.member_count, view.last_seq, view.read_seq, view.unread) == (3, 3, 0, 3)
+    assert selectors.room_get(world.acme.id, world.alice.id, room_id).unread == 0
+
+
+def test_who_left_the_tenant_is_no_longer_shown(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    Membership.objects.filter(user_id=world.bob.id).update(is_active=False)
+    members = selectors.member_list(world.acme.id, world.alice.id, room_id)
+    assert [(member.username, member.status) for member in members] == [("alice", "alice here")]
+    assert selectors.room_get(world.acme.id, world.alice.id, room_id).member_count == 1
+
+
+@pytest.mark.parametrize("lock", [False, True])
+def test_a_member_passes_every_gatekeeper(world: World, *, lock: bool) -> None:
+    room_id = world.room(is_public=False)
+    assert selectors.access_room(world.acme.id, world.alice.id, room_id, lock=lock).pk == room_id
+    assert selectors.access_joined_room(world.acme.id, world.alice.id, room_id, lock=lock).room_id == room_id
+
+
+def test_a_public_room_may_be_seen_but_not_read_from_outside(world: World) -> None:
+    room_id = world.room()
+    assert selectors.access_room(world.acme.id, world.bob.id, room_id).pk == room_id
+    refused = refusal(selectors.access_joined_room, world.acme.id, world.bob.id, room_id)
+    assert refused.code is ErrorCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("gatekeeper", [selectors.access_room, selectors.access_joined_room])
+def test_what_one_may_not_know_of_is_answered_as_what_does_not_exist(
+    world: World, gatekeeper: object
+) -> None:
+    public, private = world.room(), world.room(name="secret", is_public=False)
+    archived = world.room(name="old")
+    Room.objects.filter(pk=archived).update(archived_at=timezone.now())
+    # A room membership is worth nothing on another tenant.
+    RoomMembership.objects.create(room_id=private, user_id=world.admin.id)
+    missing = refusal(gatekeeper, world.acme.id, world.bob.id, MISSING_ROOM)
+    assert missing.code is ErrorCode.NOT_FOUND
+    for tenant, user, room_id in (
+        (world.acme, world.bob, private),
+        (world.acme, world.alice, archived),
+        (world.globex, world.carol, public),
+        (world.globex, world.admin, public),
+        (world.globex, world.admin, private),
+    ):
+        assert refusal(gatekeeper, tenant.id, user.id, room_id).payload() == missing.payload()
+
+
+def test_pages_of_messages(world: World) -> None:
+    room_id = world.room()
+    assert seqs(world, room_id) == ([], False)
+    send(world, room_id, 7)
+    assert seqs(world, room_id) == ([5, 6, 7], True)
+    assert seqs(world, room_id, before_seq=5) == ([2, 3, 4], True)
+    assert seqs(world, room_id, before_seq=4) == ([1, 2, 3], False)
+    assert seqs(world, room_id, after_seq=0) == ([1, 2, 3], True)
+    assert seqs(world, room_id, after_seq=4) == ([5, 6, 7], False)
+    assert seqs(world, room_id, after_seq=7) == ([], False)
+    assert seqs(world, room_id, after_seq=2, before_seq=5) == ([3, 4], False)
+
+
+def test_messages_and_members_are_for_those_in_the_room(world: World) -> None:
+    room_id = world.room()
+    for code, tenant, user in (
+        (ErrorCode.PERMISSION_DENIED, world.acme, world.bob),
+        (ErrorCode.NOT_FOUND, world.globex, world.carol),
+    ):
+        assert refusal(selectors.message_list, tenant.id, user.id, room_id, limit=3).code is code
+        assert refusal(selectors.member_list, tenant.id, user.id, room_id).code is code
