@@ -1,0 +1,17 @@
+"""The Django app."""
+
+from django.apps import AppConfig
+from django.core.checks import register
+
+
+class RealtimeConfig(AppConfig):
+    """Registers the checks of `manage.py check`."""
+
+    name = "realtime"
+
+    def ready(self) -> None:
+        """Called by Django once, when all apps are there."""
+        from realtime import checks  # noqa: PLC0415 settings must be ready first
+
+        register(checks.check_layer)
+        register(checks.check_deployment, deploy=True)

@@ -1,0 +1,86 @@
+"""What `manage.py check` says about the settings; `check --deploy` adds what would hurt in production."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django's name
+
+# Below it a connection would end between two messages of a quiet broker.
+SOCKET_TIMEOUT_MIN_S = 20.0
+
+
+def check_layer(**_kwargs: Any) -> list[CheckMessage]:
+    """The channel layer carries what the bus sends, and its connections live through quiet times."""
+    layers: Mapping[str, Any] = getattr(settings, "CHANNEL_LAYERS", {})
+    return [*_unshared(layers), *_short_timeouts(layers)]
+
+
+def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
+    """Warnings of `check --deploy`."""
+    realtime = settings.REALTIME
+    problems = (
+        (
+            settings.DEBUG,
+            "W001",
+            "DEBUG is on.",
+            "Set DEBUG=0: it shows settings and code, and keeps queries.",
+        ),
+        (
+            os.environ.get("SECRET_KEY") != settings.SECRET_KEY,
+            "W002",
+            "SECRET_KEY does not come from the environment.",
+            "Set SECRET_KEY: every machine must sign sessions and tokens with the same one.",
+        ),
+        (
+            not realtime.get("REDIS_URL"),
+            "W003",
+            "There is no REDIS_URL.",
+            "Set it before starting a second process: without it, processes do not share topics.",
+        ),
+        (
+            not realtime.get("HTTPS"),
+            "W004",
+            "HTTPS is off.",
+            "Set HTTPS=1 behind a proxy that ends TLS: without it, cookies and tokens cross the net in the clear.",
+        ),
+    )
+    return [
+        Warning(message, hint=hint, id=f"realtime.{number}")
+        for applies, number, message, hint in problems
+        if applies
+    ]
+
+
+def _unshared(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    backend = layers.get("default", {}).get("BACKEND", "")
+    if settings.REALTIME.get("REDIS_URL") and not backend.startswith("channels_redis."):
+        yield Error(
+            "There is a REDIS_URL, but the default channel layer does not use it.",
+            hint='Set CHANNEL_LAYERS["default"]["BACKEND"] to channels_redis.pubsub.RedisPubSubChannelLayer.',
+            id="realtime.E002",
+        )
+
+
+def _short_timeouts(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    for name, layer in layers.items():
+        if not layer["BACKEND"].startswith("channels_redis."):
+            continue
+        for host in layer.get("CONFIG", {}).get("hosts") or ["redis://localhost:6379"]:
+            if not _is_patient(host):
+                yield Error(
+                    f"A host of the channel layer {name!r} has no socket_timeout of {SOCKET_TIMEOUT_MIN_S:g} s or more.",
+                    hint="redis-py ends a read after 5 s by default, and with it every quiet subscription.",
+                    id="realtime.E001",
+                )
+
+
+def _is_patient(host: Any) -> bool:
+    options = dict(host) if isinstance(host, Mapping) else {"address": host if isinstance(host, str) else ""}
+    if "socket_timeout" in options:
+        timeout = options["socket_timeout"]
+    else:
+        timeout = parse_qs(urlsplit(options.get("address") or "").query).get("socket_timeout", ["5"])[-1]
+    return timeout is None or float(timeout) >= SOCKET_TIMEOUT_MIN_S
