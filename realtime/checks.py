@@ -44,7 +44,7 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
             not realtime.get("HTTPS"),
             "W004",
             "HTTPS is off.",
-            "Set HTTPS=1 behind a proxy that ends TLS: without it, cookies and tokens cross the net in the clear.",
+            "Set HTTPS=1 behind a proxy that ends TLS: else cookies and tokens cross the net in the clear.",
         ),
     )
     return [
@@ -71,7 +71,8 @@ def _short_timeouts(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
         for host in layer.get("CONFIG", {}).get("hosts") or ["redis://localhost:6379"]:
             if not _is_patient(host):
                 yield Error(
-                    f"A host of the channel layer {name!r} has no socket_timeout of {SOCKET_TIMEOUT_MIN_S:g} s or more.",
+                    f"A host of the channel layer {name!r} needs a socket_timeout of at least "
+                    f"{SOCKET_TIMEOUT_MIN_S:g} s.",
                     hint="redis-py ends a read after 5 s by default, and with it every quiet subscription.",
                     id="realtime.E001",
                 )
