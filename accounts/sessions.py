@@ -52,8 +52,13 @@ class SessionStore(DatabaseSessionStore):
 
     def flush(self) -> None:
         """Drop the values and the row; another tenant's row stays."""
-        self.is_empty()  # reads the row, and so finds out whose it is
+        self.get(TENANT_KEY)  # reads the row, and so finds out whose it is
         super().flush()
+
+    async def aflush(self) -> None:
+        """See flush()."""
+        await self.aget(TENANT_KEY)
+        await super().aflush()
 
     def _row(self, key: str, data: Mapping[str, Any], expire_date: datetime) -> UserSession:
         values = dict(data)

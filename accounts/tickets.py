@@ -64,4 +64,4 @@ def ticket_redeem(secret: str, tenant: Tenant) -> Identity:
 
 
 def _hash(secret: str) -> str:
-    return sha256(secret.encode()).hexdigest()
+    return sha256(secret.encode(errors="replace")).hexdigest()

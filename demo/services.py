@@ -17,6 +17,7 @@ def seed() -> None:
         tenant = _seed_tenant(shop, admin)
         _seed_items(shop, tenant)
         seed_demo_rooms(tenant)
+        seed_demo_rooms(tenant)
 
 
 def _seed_users() -> dict[str, User]:

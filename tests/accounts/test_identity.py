@@ -166,6 +166,21 @@ def test_sessions_that_are_refused(
     assert refused(authenticator.load_session, key, core(tenant)) == (401, "unauthenticated")
 
 
+@pytest.mark.parametrize("key", ["", "x", "a\x00b" * 9, "é" * 32, "x" * 5000, "' OR 1=1 --"])
+def test_garbage_for_a_session_is_refused(acme: Tenant, authenticator: Authenticator, key: str) -> None:
+    assert refused(authenticator.load_session, key, core(acme)) == (401, "unauthenticated")
+
+
+def test_flushing_leaves_another_tenants_row(acme: Tenant, globex: Tenant) -> None:
+    own = SessionStore(tenant_id=acme.pk)
+    own["colour"] = "green"
+    own.save()
+    SessionStore(own.session_key, tenant_id=globex.pk).flush()
+    assert SessionStore(own.session_key, tenant_id=acme.pk)["colour"] == "green"
+    SessionStore(own.session_key, tenant_id=acme.pk).flush()
+    assert not UserSession.objects.exists()
+
+
 def test_values_saved_by_a_socket_stay_with_the_page(alice: User, acme: Tenant, browser: Client) -> None:
     sign_in(browser, "alice")
     store = SessionStore(browser.cookies["sessionid"].value)

@@ -40,6 +40,11 @@ def test_a_ticket_opens_once(alice: User, acme: Tenant, post: Post) -> None:
     assert refused(ticket, core(acme)) == (401, "unauthenticated")
 
 
+@pytest.mark.parametrize("ticket", ["", "x", "\x00", "\ud800", "x" * 5000])
+def test_garbage_is_refused(acme: Tenant, ticket: str) -> None:
+    assert refused(ticket, core(acme)) == (401, "unauthenticated")
+
+
 def test_another_tenant_is_denied_and_uses_nothing_up(
     alice: User, acme: Tenant, globex: Tenant, post: Post
 ) -> None:

@@ -5,9 +5,11 @@ from io import StringIO
 import pytest
 from django.contrib.auth.hashers import check_password
 from django.core.management import CommandError, call_command
+from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import Domain, Membership, User
+from chat.models import Room
 from demo.models import Item
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +61,14 @@ def test_tenants_sell_different_things() -> None:
         assert not acme & globex
 
 
+def test_members_find_rooms_to_talk_in() -> None:
+    seed()
+    for slug in ("acme", "globex"):
+        rooms = Room.objects.filter(tenant__slug=slug)
+        assert rooms.count() >= 2
+        assert all(room.last_seq for room in rooms)
+
+
 def test_it_repeats_and_leaves_edits_alone() -> None:
     seed()
     User.objects.filter(username="alice").update(first_name="Alix")
@@ -75,3 +85,13 @@ def test_it_wants_force_where_debug_is_off(settings: Settings) -> None:
     assert not User.objects.exists()
     seed("--force")
     assert User.objects.exists()
+
+
+def test_the_sign_in_page_names_who_may_come(client: Client, settings: Settings) -> None:
+    seed()
+    host = {"host": "globex.localhost"}
+    page = client.get("/accounts/login/", headers=host).content.decode()
+    assert "carol" in page
+    assert "alice" not in page
+    settings.DEBUG = False
+    assert "carol" not in client.get("/accounts/login/", headers=host).content.decode()
