@@ -16,12 +16,13 @@ from accounts.selectors import membership_of
 from accounts.sessions import SessionStore
 from accounts.tenants import Directory
 from realtime.core.identity import Tenant
+from realtime.middleware.gate import HOSTLESS_PATHS
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 class TenantMiddleware:
-    """Sets `request.tenant`. An unknown host is answered 404."""
+    """Sets `request.tenant`. An unknown host is answered 404, but for what load balancers ask by address (None)."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -29,7 +30,7 @@ class TenantMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request with its tenant known."""
         tenant = _tenant_of(request)
-        if tenant is None:
+        if tenant is None and request.path not in HOSTLESS_PATHS:
             error = {"code": "unknown_host", "message": "No tenant answers to this host."}
             return JsonResponse({"error": error}, status=404)
         request.tenant = tenant  # type: ignore[attr-defined]  # Django's requests carry what middleware adds
@@ -47,7 +48,10 @@ class TenantSessionMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request with its session and user replaced."""
-        tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # set above
+        tenant: Tenant | None = request.tenant  # type: ignore[attr-defined]  # set above
+        if tenant is None:
+            request.user = AnonymousUser()
+            return self.get_response(request)
         request.session = SessionStore(request.session.session_key, tenant_id=tenant.id)
         request.user = SimpleLazyObject(partial(_member_of, request, tenant))  # type: ignore[assignment]
         request.auser = partial(sync_to_async(_member_of), request, tenant)
@@ -56,8 +60,8 @@ class TenantSessionMiddleware:
 
 def _tenant_of(request: HttpRequest) -> Tenant | None:
     scope: dict[str, Any] = getattr(request, "scope", {})
-    gated = scope.get("tenant")
-    if isinstance(gated, Tenant):
+    if "tenant" in scope:
+        gated: Tenant | None = scope["tenant"]
         return gated
     # No gate in front (the test client, a WSGI server): one query, always fresh.
     host, _ = split_domain_port(request.get_host())

@@ -15,6 +15,7 @@ from realtime.consumers.raw import (
 from realtime.consumers.rpc import RpcConsumer
 from realtime.consumers.session import SessionConsumer
 from realtime.consumers.stream import StreamConsumer
+from realtime.dashboard.consumer import LiveConsumer
 from realtime.routing import host, websocket
 
 routes = [
@@ -31,6 +32,7 @@ routes = [
     websocket("ws/timeout/", EchoConsumer, idle_timeout_s=settings.REALTIME["IDLE_TIMEOUT_S"]),
     websocket("ws/pooled/", EchoConsumer, pool_size=settings.REALTIME["POOL_SIZE"]),
     websocket("ws/chat/", ChatConsumer, signed_in=True),
+    websocket("ws/admin/live/", LiveConsumer, staff=True),
     *host("acme.localhost", websocket("ws/lobby/", EchoConsumer)),
     *host("globex.localhost", websocket("ws/vault/", EchoConsumer, scopes={"websocket:access"})),
 ]

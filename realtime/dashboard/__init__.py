@@ -1,0 +1,1 @@
+"""The live page in Django's admin, and what feeds it."""

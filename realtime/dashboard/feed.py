@@ -1,0 +1,94 @@
+"""What the live page is told at each beat. Each page that looks has a feed, for a rhythm of its own."""
+
+from collections.abc import Hashable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from realtime.core.rates import Rates
+from realtime.dashboard.memory import resident_mb
+
+if TYPE_CHECKING:
+    from realtime.connection import Connection
+    from realtime.runtime import Runtime
+
+SAMPLE_SIZE = 100
+
+# The name of the rate, and of the figure it is made of.
+_RATES = {
+    "opened_per_s": "opened",
+    "in_per_s": "messages_in",
+    "out_per_s": "messages_out",
+    "bytes_in_per_s": "bytes_in",
+    "bytes_out_per_s": "bytes_out",
+    "errors_per_s": "errors",
+}
+
+
+class LiveFeed:
+    """The figures of this node, of `tenant` or of all tenants (None), with rates since the beat before."""
+
+    def __init__(self, runtime: "Runtime", tenant: str | None) -> None:
+        self._runtime = runtime
+        self._tenant = tenant
+        self._rates: Rates[tuple[Hashable, str]] = Rates()
+
+    def beat(self) -> dict[str, Any]:
+        """The payload of the next `live` push. Called on the loop.
+
+        `{tenant, time, nodes, totals, reasons, tenants: […], routes: […], connections: […]}`. `tenant` is
+        None and `nodes` is filled only for who sees all tenants; `connections` are the newest `SAMPLE_SIZE`.
+        """
+        figures = self._runtime.metrics.snapshot(self._tenant)
+        totals, routes = figures["totals"], figures["routes"]
+        tenants = [{"tenant": slug, **sums} for slug, sums in figures["tenants"].items()]
+        reasons = {name: dict(totals[name]) for name in ("closed", "errors", "refused")}
+        self._complete([totals, *tenants, *routes])
+        return {
+            "tenant": self._tenant,
+            "time": datetime.now(UTC).isoformat(),
+            "nodes": [self._node(totals)] if self._tenant is None else [],
+            "totals": totals,
+            "reasons": reasons,
+            "tenants": tenants,
+            "routes": routes,
+            "connections": [self._describe(each) for each in islice(self._newest(), SAMPLE_SIZE)],
+        }
+
+    def _complete(self, rows: list[dict[str, Any]]) -> None:
+        """Sum up what is counted by code, and add the rates."""
+        for row in rows:
+            row["errors"] = sum(row["errors"].values())
+            row["refused"] = sum(row["refused"].values())
+            del row["closed"]
+        by_key: dict[Hashable, dict[str, Any]] = {(row.get("tenant"), row.get("route")): row for row in rows}
+        counts = {(key, rate): row[name] for key, row in by_key.items() for rate, name in _RATES.items()}
+        for (key, rate), per_s in self._rates.update(counts, self._runtime.now_s()).items():
+            by_key[key][rate] = round(per_s, 2)
+
+    def _node(self, totals: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "node": self._runtime.node,
+            "uptime_s": int((datetime.now(UTC) - self._runtime.started_at).total_seconds()),
+            "active_connections": totals["active_connections"],
+            "memory_mb": resident_mb(),
+            "loop_lag": self._runtime.loop_lag.snapshot(),
+        }
+
+    def _newest(self) -> Iterator["Connection"]:
+        for connection in reversed(self._runtime.connections.values()):
+            if self._tenant in {None, connection.tenant.slug}:
+                yield connection
+
+    def _describe(self, connection: "Connection") -> dict[str, Any]:
+        return {
+            "id": connection.id,
+            "tenant": connection.tenant.slug,
+            "user": connection.identity.username if connection.identity else None,
+            "route": connection.route,
+            "age_s": int(self._runtime.now_s() - connection.opened_s),
+            "remote_addr": connection.remote_addr,
+            "messages_in": connection.messages_in,
+            "messages_out": connection.messages_out,
+            "subscriptions": len(connection.subscriptions),
+        }

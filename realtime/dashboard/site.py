@@ -1,0 +1,71 @@
+"""The admin site with the live page among its pages."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.translation import gettext as _
+
+from realtime.protocol.close_codes import CLOSE_RULES
+
+APP_LABEL = "realtime"
+FEED_PATH = "/ws/admin/live/"
+_CLOSE_MEANINGS = {
+    **{str(int(code)): rule.meaning for code, rule in CLOSE_RULES.items()},
+    # These are never sent: RFC 6455 section 7.4.1 has them for what was observed.
+    "1005": "closed without a code",
+    "1006": "connection lost",
+}
+
+
+class LiveAdminSite(AdminSite):
+    """`/admin/realtime/live/`: what is connected now. For staff; the socket decides what they see."""
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        """The admin's addresses and ours."""
+        live: URLPattern = path("realtime/live/", self.admin_view(self.live_view), name="realtime_live")
+        return [live, *super().get_urls()]
+
+    def live_view(self, request: HttpRequest) -> HttpResponse:
+        """The page itself holds no figures."""
+        context = {
+            **self.each_context(request),
+            "title": _("Live connections"),
+            "feed_path": FEED_PATH,
+            "close_meanings": _CLOSE_MEANINGS,
+            "reasons": (
+                ("closed", _("Closed, by code"), _("Code")),
+                ("errors", _("Errors, by code"), _("Code")),
+                ("refused", _("Refused, by status"), _("Status")),
+            ),
+        }
+        return TemplateResponse(request, "realtime/live.html", context)
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """The admin's index with an entry for the live page."""
+        apps: list[Any] = super().get_app_list(request, app_label)
+        if app_label not in {None, APP_LABEL} or not self.has_permission(request):
+            return apps
+        address = reverse("admin:realtime_live", current_app=self.name)
+        entry = {
+            "name": _("Live connections"),
+            "object_name": "LiveConnections",
+            "perms": {"view": True},
+            "admin_url": address,
+            "add_url": None,
+            "view_only": True,
+        }
+        ours = next((each for each in apps if each["app_label"] == APP_LABEL), None)
+        if ours is None:
+            ours = {
+                "name": _("Realtime"),
+                "app_label": APP_LABEL,
+                "app_url": address,
+                "has_module_perms": True,
+                "models": [],
+            }
+            apps.insert(0, ours)
+        ours["models"].insert(0, entry)
+        return apps

@@ -1,0 +1,1 @@
+"""What this package answers over plain HTTP: figures and health."""

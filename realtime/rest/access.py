@@ -1,0 +1,85 @@
+"""Who may read the figures, and whose."""
+
+from dataclasses import dataclass
+from hmac import compare_digest
+
+from django.contrib.auth.models import AnonymousUser
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from realtime import runtime
+from realtime.core.identity import Identity, Tenant
+from realtime.core.scopes import has_scopes
+from realtime.protocol.errors import Refusal
+
+METRICS_SCOPE = "metrics:read"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The bearer of METRICS_TOKEN: a machine of whoever runs the site, which sees every tenant."""
+
+
+class MetricsTokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer $METRICS_TOKEN`. Stands first: to the other ways that value is a bad token."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Operator] | None:
+        """Recognise the operator's token; anything else is left to the next way, if there is a tenant."""
+        expected = runtime.current().settings.METRICS_TOKEN.encode()
+        kind, _, given = get_authorization_header(request).partition(b" ")
+        if expected and kind.lower() == b"bearer" and compare_digest(given.strip(), expected):
+            return AnonymousUser(), Operator()
+        if _tenant_of(request) is None:
+            raise NotAuthenticated("On a host of no tenant only the operator's token opens this page.")
+        return None
+
+    def authenticate_header(self, request: Request) -> str:
+        """Makes the answer to nobody a 401."""
+        return "Bearer"
+
+
+class MayReadMetrics(BasePermission):
+    """The operator's token, a token with the scope `metrics:read`, or a session of the tenant's staff."""
+
+    message = f"This needs a staff session or the scope {METRICS_SCOPE}."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Whether the page may be seen at all; `visible_tenant` says how much of it."""
+        if isinstance(request.auth, Operator):
+            return True
+        if isinstance(request.auth, Identity):
+            return has_scopes(request.auth, (METRICS_SCOPE,))
+        return is_staff_session(request)
+
+
+def is_staff_session(request: Request) -> bool:
+    """Whether the session is one of staff of the request's tenant: what a socket would be told."""
+    session_key, tenant = request.session.session_key, _tenant_of(request)
+    if session_key is None or tenant is None:
+        return False
+    try:
+        session = runtime.current().authenticator.load_session(session_key, tenant)
+    except Refusal:
+        return False
+    return session.identity is not None and session.identity.is_staff
+
+
+def visible_tenant(request: Request) -> str | None:
+    """The slug of the only tenant whose figures `request` may see; None is all of them.
+
+    All are for the operator's token and for a superuser's session; a token is good for its tenant only.
+    """
+    if isinstance(request.auth, Operator) or (request.auth is None and request.user.is_superuser):
+        return None
+    tenant = _tenant_of(request)
+    # Authentication lets nobody else by where there is no tenant.
+    assert tenant is not None
+    return tenant.slug
+
+
+def _tenant_of(request: Request) -> Tenant | None:
+    tenant: Tenant | None = request.tenant  # type: ignore[attr-defined]  # the site's middleware sets it
+    return tenant

@@ -1,0 +1,105 @@
+"""The two pages of figures. They speak of the process that answers; `node` says which one that was."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from prometheus_client.exposition import choose_encoder
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from realtime import runtime
+from realtime.rest.access import MayReadMetrics, MetricsTokenAuthentication, visible_tenant
+from realtime.rest.prometheus import registry_of
+from realtime.rest.views import JsonView
+
+_DENIED = {
+    401: OpenApiResponse(OpenApiTypes.OBJECT, "No credential, or a bad one."),
+    403: OpenApiResponse(OpenApiTypes.OBJECT, "Neither staff nor the scope `metrics:read`."),
+}
+
+
+class Figures(serializers.Serializer[dict[str, Any]]):
+    """What is counted, of a route or summed up. All but two only rise while the process lives."""
+
+    active_connections = serializers.IntegerField(help_text="Open now.")
+    opened = serializers.IntegerField(help_text="Connections let in.")
+    messages_in = serializers.IntegerField(help_text="Messages from clients.")
+    messages_out = serializers.IntegerField(help_text="Messages to clients.")
+    bytes_in = serializers.IntegerField()
+    bytes_out = serializers.IntegerField()
+    subscriptions = serializers.IntegerField(help_text="Topics subscribed to now.")
+    dropped = serializers.IntegerField(help_text="Messages that slow readers never got.")
+    closed = serializers.DictField(child=serializers.IntegerField(), help_text="By close code.")
+    errors = serializers.DictField(  # type: ignore[assignment]  # a field, not the property
+        child=serializers.IntegerField(), help_text="By error code."
+    )
+    refused = serializers.DictField(child=serializers.IntegerField(), help_text="By HTTP status.")
+
+
+class RouteFigures(Figures):
+    """The figures of one route of one tenant."""
+
+    tenant = serializers.CharField()
+    route = serializers.CharField()
+
+
+class WebSocketMetrics(serializers.Serializer[dict[str, Any]]):
+    """The figures of one process."""
+
+    node = serializers.CharField(help_text="The process that answered.")
+    active_connections = serializers.IntegerField()
+    total_messages = serializers.IntegerField(help_text="Messages received from clients.")
+    total_errors = serializers.IntegerField(help_text="Errors answered and handlers failed.")
+    totals = Figures()
+    tenants = serializers.DictField(child=Figures(), help_text="By the tenant's slug.")
+    routes = RouteFigures(many=True)
+
+
+class MetricsView(JsonView):
+    """What both pages share: who may read them."""
+
+    authentication_classes = [MetricsTokenAuthentication, *JsonView.authentication_classes]
+    permission_classes = [MayReadMetrics]
+
+
+class WebSocketMetricsView(MetricsView):
+    """The figures as JSON."""
+
+    @extend_schema(
+        summary="Figures of the sockets, as JSON",
+        description="A superuser's session and the operator's token see all tenants, others the host's.",
+        responses={200: WebSocketMetrics, **_DENIED},
+    )
+    def get(self, request: Request) -> Response:
+        """Totals, then by tenant and by route."""
+        process = runtime.current()
+        figures = process.metrics.snapshot(visible_tenant(request))
+        totals = figures["totals"]
+        return Response(
+            {
+                "node": process.node,
+                "active_connections": totals["active_connections"],
+                "total_messages": totals["messages_in"],
+                "total_errors": sum(totals["errors"].values()),
+                **figures,
+            }
+        )
+
+
+class PrometheusMetricsView(MetricsView):
+    """The figures for Prometheus."""
+
+    @extend_schema(
+        summary="Figures of the sockets, for Prometheus",
+        description="In the text format or in OpenMetrics, as `Accept` asks.",
+        responses={(200, "text/plain"): OpenApiTypes.STR, **_DENIED},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """The same figures as `/metrics/websocket`, and those of the process for who sees all tenants."""
+        process = runtime.current()
+        encode, content_type = choose_encoder(request.META.get("HTTP_ACCEPT", ""))
+        registry = registry_of(process.metrics, process.node, process.loop_lag, visible_tenant(request))
+        return HttpResponse(encode(registry), content_type=content_type)

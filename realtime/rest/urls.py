@@ -1,0 +1,13 @@
+"""To be included at the root of the site: the addresses are part of the protocol."""
+
+from django.urls import path
+
+from realtime.rest.health import HealthView, ReadinessView
+from realtime.rest.metrics import PrometheusMetricsView, WebSocketMetricsView
+
+urlpatterns = [
+    path("metrics/websocket", WebSocketMetricsView.as_view(), name="metrics-websocket"),
+    path("metrics", PrometheusMetricsView.as_view(), name="metrics-prometheus"),
+    path("healthz", HealthView.as_view(), name="healthz"),
+    path("readyz", ReadinessView.as_view(), name="readyz"),
+]

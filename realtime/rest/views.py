@@ -1,0 +1,31 @@
+"""The base of pages that have one format only."""
+
+from collections.abc import Iterable
+
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+
+class OwnFormat(BaseContentNegotiation):
+    """Answers in the view's first format whatever `Accept` says: probes and scrapers ask for anything."""
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
+        """The first parser."""
+        return next(iter(parsers))
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """The first renderer."""
+        renderer = next(iter(renderers))
+        return renderer, str(renderer.media_type)
+
+
+class JsonView(APIView):
+    """Answers in JSON, errors too."""
+
+    renderer_classes = [JSONRenderer]
+    content_negotiation_class = OwnFormat

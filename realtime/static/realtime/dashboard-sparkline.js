@@ -1,0 +1,70 @@
+/** The drawing's own units; the page stretches it to the width it has. */
+const WIDTH = 300;
+const HEIGHT = 48;
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * The line through `values` and the area below it, as path data. `size` values fill the width; fewer stand at its end.
+ *
+ * @param {(number | null)[]} values null is a gap
+ * @param {number} size
+ * @returns {{line: string, area: string, peak: number}}
+ */
+export function sparklinePaths(values, size) {
+  const peak = Math.max(0, ...values.map((value) => value ?? 0));
+  const top = Math.max(peak, 1);
+  const step = WIDTH / Math.max(size - 1, 1);
+  const start = WIDTH - (values.length - 1) * step;
+  let line = "";
+  let area = "";
+  for (const run of runsOf(values)) {
+    const points = run.map(([index, value]) => [round(start + index * step), round(HEIGHT - (value / top) * HEIGHT)]);
+    const path = points.map(([x, y]) => `${x} ${y}`).join("L");
+    line += `M${path}`;
+    area += `M${points[0][0]} ${HEIGHT}L${path}L${points[points.length - 1][0]} ${HEIGHT}Z`;
+  }
+  return { line, area, peak };
+}
+
+/**
+ * A drawing in `svg`, and the function that draws it anew.
+ *
+ * @param {SVGSVGElement} svg
+ * @param {number} size
+ * @returns {(values: (number | null)[]) => number} draws, and returns the largest value
+ */
+export function sparkline(svg, size) {
+  svg.setAttribute("viewBox", `0 -2 ${WIDTH} ${HEIGHT + 4}`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  const area = svg.appendChild(document.createElementNS(SVG, "path"));
+  const line = svg.appendChild(document.createElementNS(SVG, "path"));
+  area.setAttribute("class", "area");
+  line.setAttribute("class", "line");
+  return (values) => {
+    const paths = sparklinePaths(values, size);
+    area.setAttribute("d", paths.area);
+    line.setAttribute("d", paths.line);
+    return paths.peak;
+  };
+}
+
+/**
+ * Stretches without a gap, each value with its place.
+ * @param {(number | null)[]} values
+ * @returns {[number, number][][]}
+ */
+function runsOf(values) {
+  /** @type {[number, number][][]} */
+  const runs = [];
+  values.forEach((value, index) => {
+    if (value === null) return;
+    if (index > 0 && values[index - 1] !== null) runs[runs.length - 1].push([index, value]);
+    else runs.push([[index, value]]);
+  });
+  return runs;
+}
+
+/** @param {number} number */
+function round(number) {
+  return Math.round(number * 100) / 100;
+}

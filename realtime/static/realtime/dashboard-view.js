@@ -1,0 +1,242 @@
+import { bytes, count, duration, milliseconds, rate } from "./dashboard-format.js";
+import { sparkline } from "./dashboard-sparkline.js";
+import { fillTable, setText } from "./dashboard-table.js";
+
+/** Samples in a chart: five minutes at a push every 2 s. */
+export const SAMPLES = 150;
+const HISTORY_ROWS = 30;
+const UNKNOWN = "-";
+const CHARTS = ["connections", "in", "out", "errors"];
+
+/**
+ * Figures as the server counts them, with their rates.
+ * @typedef {{active_connections: number, opened: number, messages_in: number, messages_out: number, bytes_in: number,
+ *   bytes_out: number, subscriptions: number, dropped: number, errors: number, refused: number, opened_per_s: number,
+ *   in_per_s: number, out_per_s: number, bytes_in_per_s: number, bytes_out_per_s: number, errors_per_s: number}} Figures
+ * @typedef {{node: string, uptime_s: number, active_connections: number, memory_mb: number | null,
+ *   loop_lag: {last_ms: number, p99_ms: number, max_ms: number}}} NodeFigures
+ * @typedef {{id: string, tenant: string, user: string | null, route: string, age_s: number, remote_addr: string,
+ *   messages_in: number, messages_out: number, subscriptions: number}} ConnectionRow
+ * @typedef {Record<"closed" | "errors" | "refused", Record<string, number>>} Reasons
+ * @typedef {{tenant: string | null, interval_s: number, nodes: NodeFigures[], totals: Figures, reasons: Reasons,
+ *   tenants: (Figures & {tenant: string})[], routes: (Figures & {tenant: string, route: string})[],
+ *   connections: ConnectionRow[]}} Beat
+ */
+
+/** @type {import("./dashboard-table.js").Column<NodeFigures>[]} */
+const NODE_COLUMNS = [
+  { text: (row) => row.node, isHeader: true },
+  { text: (row) => duration(row.uptime_s), isNumber: true },
+  { text: (row) => count(row.active_connections), isNumber: true },
+  { text: (row) => (row.memory_mb === null ? "–" : `${count(row.memory_mb)} MiB`), isNumber: true },
+  { text: (row) => milliseconds(row.loop_lag.last_ms), isNumber: true },
+  { text: (row) => milliseconds(row.loop_lag.p99_ms), isNumber: true },
+  { text: (row) => milliseconds(row.loop_lag.max_ms), isNumber: true },
+];
+
+/** A tenant's sums are a row without a route. @type {import("./dashboard-table.js").Column<Figures & {tenant: string, route?: string}>[]} */
+const ROUTE_COLUMNS = [
+  { text: (row) => nameOf(row.route ?? row.tenant), isHeader: true },
+  { text: (row) => count(row.active_connections), isNumber: true },
+  { text: (row) => count(row.subscriptions), isNumber: true },
+  { text: (row) => rate(row.in_per_s), isNumber: true },
+  { text: (row) => rate(row.out_per_s), isNumber: true },
+  { text: (row) => rate(row.errors_per_s), isNumber: true },
+  { text: (row) => count(row.opened), isNumber: true },
+  { text: (row) => count(row.refused), isNumber: true },
+  { text: (row) => count(row.errors), isNumber: true },
+  { text: (row) => count(row.dropped), isNumber: true },
+];
+
+/** @type {import("./dashboard-table.js").Column<ConnectionRow>[]} */
+const CONNECTION_COLUMNS = [
+  { text: (row) => row.id, isHeader: true },
+  { text: (row) => row.tenant },
+  { text: (row) => row.user ?? "–" },
+  { text: (row) => row.route },
+  { text: (row) => duration(row.age_s), isNumber: true },
+  { text: (row) => row.remote_addr },
+  { text: (row) => count(row.messages_in), isNumber: true },
+  { text: (row) => count(row.messages_out), isNumber: true },
+  { text: (row) => count(row.subscriptions), isNumber: true },
+];
+
+/** @type {import("./dashboard-table.js").Column<import("./dashboard-series.js").Sample & {values: Record<string, number>}>[]} */
+const HISTORY_COLUMNS = [
+  { text: (row) => new Date(row.timeMs).toLocaleTimeString(), isHeader: true },
+  { text: (row) => count(row.values.connections), isNumber: true },
+  { text: (row) => rate(row.values.in), isNumber: true },
+  { text: (row) => rate(row.values.out), isNumber: true },
+  { text: (row) => rate(row.values.errors), isNumber: true },
+];
+
+/** All that the page shows of a beat. */
+export class DashboardView {
+  /**
+   * @param {HTMLElement} root
+   * @param {import("./dashboard-series.js").Series} series what the charts show
+   */
+  constructor(root, series) {
+    this.root = root;
+    this.series = series;
+    this.draw = new Map(
+      CHARTS.map((name) => [name, sparkline(this.#find(`[data-card=${name}] [data-spark]`), SAMPLES)]),
+    );
+    this.closeMeanings = JSON.parse(this.#find("#close-meanings").textContent ?? "{}");
+    /** @type {HTMLDetailsElement} */
+    this.history = this.#find("[data-history]");
+    this.history.addEventListener("toggle", () => this.#showHistory());
+  }
+
+  /** @param {Beat} beat whose figures are in the series already */
+  show(beat) {
+    this.#showScope(beat.tenant);
+    this.#showCards(beat.totals);
+    this.#showCharts();
+    this.#showHistory();
+    this.#showNodes(beat.nodes);
+    this.#showRoutes(beat);
+    this.#showReasons(beat.reasons);
+    this.#showConnections(beat);
+  }
+
+  /** @param {import("./dashboard-status.js").Status} status */
+  showStatus({ name, text, isOld }) {
+    this.#find("[data-status]").dataset.status = name;
+    setText(this.#find("[data-status-text]"), text);
+    this.root.classList.toggle("is-old", isOld);
+  }
+
+  /** @param {string} text read out by screen readers, when they have time */
+  announce(text) {
+    setText(this.#find("[data-summary]"), text);
+  }
+
+  /** The figures in a sentence. */
+  summary() {
+    const now = this.series.samples.at(-1)?.values;
+    if (!now) return "";
+    return `${count(now.connections)} connections, ${rate(now.in)} messages per second in, ${rate(now.out)} out, ${rate(now.errors)} errors per second.`;
+  }
+
+  /** @param {string | null} tenant */
+  #showScope(tenant) {
+    const tag = this.#find("[data-scope]");
+    tag.hidden = false;
+    setText(tag, tenant ?? "all tenants");
+  }
+
+  /** @param {Figures} totals */
+  #showCards(totals) {
+    this.#showCard("connections", count(totals.active_connections), [
+      `${count(totals.opened)} opened`,
+      `${count(totals.refused)} refused`,
+      `${count(totals.subscriptions)} topics`,
+    ]);
+    this.#showCard("in", rate(totals.in_per_s), [
+      `${count(totals.messages_in)} in all`,
+      `${bytes(totals.bytes_in_per_s)}/s`,
+    ]);
+    this.#showCard("out", rate(totals.out_per_s), [
+      `${count(totals.messages_out)} in all`,
+      `${bytes(totals.bytes_out_per_s)}/s`,
+    ]);
+    this.#showCard("errors", rate(totals.errors_per_s), [
+      `${count(totals.errors)} in all`,
+      `${count(totals.dropped)} messages dropped`,
+    ]);
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} figure
+   * @param {string[]} notes
+   */
+  #showCard(name, figure, notes) {
+    setText(this.#find(`[data-card=${name}] [data-figure]`), figure);
+    setText(this.#find(`[data-card=${name}] [data-note]`), notes.join(" · "));
+  }
+
+  #showCharts() {
+    for (const [name, draw] of this.draw) {
+      const peak = draw(this.series.of(name));
+      setText(this.#find(`[data-card=${name}] [data-peak]`), `peak ${name === "connections" ? count(peak) : rate(peak)}`);
+    }
+  }
+
+  #showHistory() {
+    if (!this.history.open) return;
+    const rows = this.series.samples.filter(({ values }) => values !== null).slice(-HISTORY_ROWS).reverse();
+    fillTable(bodyOf(this.history), /** @type {any[]} */ (rows), HISTORY_COLUMNS, (row) => String(row.timeMs));
+  }
+
+  /** @param {NodeFigures[]} nodes */
+  #showNodes(nodes) {
+    const section = this.#find("[data-nodes]");
+    section.hidden = nodes.length === 0;
+    fillTable(bodyOf(section), nodes, NODE_COLUMNS, (row) => row.node);
+  }
+
+  /** @param {Beat} beat */
+  #showRoutes({ tenants, routes }) {
+    const rows = tenants.flatMap((sums) => [sums, ...routes.filter((row) => row.tenant === sums.tenant)]);
+    fillTable(
+      bodyOf(this.#find("[data-routes]")),
+      /** @type {(Figures & {tenant: string, route?: string})[]} */ (rows),
+      ROUTE_COLUMNS,
+      (row) => `${row.tenant} ${row.route ?? ""}`,
+      (row) => (row.route === undefined ? "sums" : "part"),
+    );
+  }
+
+  /** @param {Reasons} reasons */
+  #showReasons(reasons) {
+    for (const [name, counts] of Object.entries(reasons)) {
+      const section = this.#find(`[data-reasons=${name}]`);
+      const rows = Object.entries(counts).sort(([, a], [, b]) => b - a);
+      const meanings = name === "closed" ? this.closeMeanings : {};
+      fillTable(
+        bodyOf(section),
+        rows,
+        [
+          { text: ([code]) => (meanings[code] ? `${code} ${meanings[code]}` : code), isHeader: true },
+          { text: ([, number]) => count(number), isNumber: true },
+        ],
+        ([code]) => code,
+      );
+      section.classList.toggle("is-empty", rows.length === 0);
+    }
+  }
+
+  /** @param {Beat} beat */
+  #showConnections({ connections, totals }) {
+    const section = this.#find("[data-connections]");
+    section.classList.toggle("is-empty", connections.length === 0);
+    const isAll = connections.length >= totals.active_connections;
+    setText(
+      this.#find("[data-shown]"),
+      isAll ? "" : `the newest ${count(connections.length)} of ${count(totals.active_connections)}`,
+    );
+    fillTable(bodyOf(section), connections, CONNECTION_COLUMNS, (row) => row.id);
+  }
+
+  /**
+   * @param {string} selector of an element that the template has
+   * @returns {any}
+   */
+  #find(selector) {
+    const found = this.root.querySelector(selector);
+    if (found === null) throw new Error(`The page has no ${selector}.`);
+    return found;
+  }
+}
+
+/** @param {string} label of a tenant or route; sockets that asked for what is not there have none */
+function nameOf(label) {
+  return label === UNKNOWN ? "unknown" : label;
+}
+
+/** @param {Element} section */
+function bodyOf(section) {
+  return /** @type {HTMLTableSectionElement} */ (section.querySelector("tbody"));
+}

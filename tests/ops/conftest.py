@@ -1,0 +1,126 @@
+"""Two tenants, their people, and a process whose figures are known."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.identity import Authenticator
+from accounts.models import Domain, Membership, Tenant, User
+from realtime import runtime
+from realtime.engine.memory import MemoryBus
+from realtime.engine.ports import Bus
+from realtime.metrics import LoopLag, Metrics
+
+PASSWORD = "correct horse"
+METRICS_TOKEN = "the operator's own token"
+
+
+@dataclass
+class ProcessSettings:
+    """The part of the settings that the pages read."""
+
+    METRICS_TOKEN: str = METRICS_TOKEN
+
+
+@dataclass
+class Process:
+    """The part of a runtime that the pages read."""
+
+    settings: ProcessSettings = field(default_factory=ProcessSettings)
+    node: str = "n1"
+    metrics: Metrics = field(default_factory=Metrics)
+    loop_lag: LoopLag = field(default_factory=LoopLag)
+    authenticator: Authenticator = field(default_factory=Authenticator)
+    bus: Bus = field(default_factory=MemoryBus)
+    is_started: bool = True
+    is_draining: bool = False
+    loop: asyncio.AbstractEventLoop | None = None
+
+
+@pytest.fixture
+def process(monkeypatch: pytest.MonkeyPatch) -> Process:
+    """The runtime of this process, with two open connections on acme, one on globex, and an error on each."""
+    process = Process()
+    for tenant, connections in (("acme", 2), ("globex", 1)):
+        route = process.metrics.route(tenant, "/ws/chat/")
+        for _ in range(connections):
+            route.opened()
+        route.messages_in += 10 * connections
+        route.error("not_found")
+        route.refused(403)
+    monkeypatch.setattr(runtime, "current", lambda: process)
+    return process
+
+
+@pytest.fixture
+def loop(process: Process) -> Iterator[asyncio.AbstractEventLoop]:
+    """The process's event loop, running."""
+    process.loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=process.loop.run_forever)
+    thread.start()
+    yield process.loop
+    process.loop.call_soon_threadsafe(process.loop.stop)
+    thread.join()
+    process.loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _quick_and_separate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
+    # There are no sockets to be told of a sign-in.
+    monkeypatch.setattr("accounts.announcements._recheck", lambda: None)
+    cache.clear()
+
+
+@pytest.fixture
+def tenants(db: None) -> dict[str, Tenant]:
+    """acme and globex: a member and a member of staff in each, and a superuser in both."""
+    root = User.objects.create_superuser("root", password=PASSWORD)
+    tenants = {}
+    for slug in ("acme", "globex"):
+        tenant = tenants[slug] = Tenant.objects.create(slug=slug, name=slug.title())
+        Domain.objects.create(tenant=tenant, host=f"{slug}.localhost")
+        member = User.objects.create_user(f"{slug}-member", password=PASSWORD)
+        staff = User.objects.create_user(f"{slug}-staff", password=PASSWORD, is_staff=True)
+        Membership.objects.create(tenant=tenant, user=member)
+        Membership.objects.create(tenant=tenant, user=staff, role=Membership.Role.STAFF)
+        Membership.objects.create(tenant=tenant, user=root)
+    return tenants
+
+
+@pytest.fixture
+def session(tenants: dict[str, Tenant]) -> Callable[..., Client]:
+    """A browser in which `username` signed in on the host of `tenant`."""
+
+    def sign_in(username: str, tenant: str = "acme") -> Client:
+        browser = Client(headers={"host": f"{tenant}.localhost"})
+        browser.post("/accounts/login/", {"username": username, "password": PASSWORD})
+        return browser
+
+    return sign_in
+
+
+@pytest.fixture
+def token(tenants: dict[str, Tenant]) -> Callable[..., dict[str, str]]:
+    """The header with an access token of `username` on `tenant`."""
+
+    def obtain(username: str, tenant: str = "acme", scopes: list[str] | None = None) -> dict[str, str]:
+        body: dict[str, Any] = {"username": username, "password": PASSWORD}
+        if scopes is not None:
+            body["scopes"] = scopes
+        client = Client(headers={"host": f"{tenant}.localhost"})
+        response = client.post("/api/token/", body, content_type="application/json")
+        assert response.status_code == 200, response.content
+        return {"authorization": f"Bearer {response.json()['access']}"}
+
+    return obtain
