@@ -1,14 +1,17 @@
 """The token endpoints."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.identity import Authenticator
 from accounts.models import Membership, Revocation, Tenant, User
+from accounts.tokens import token_refresh
 from realtime.protocol.errors import Refusal
 from tests.accounts.conftest import GLOBEX_HOST, PASSWORD, Post, add_member, core, tokens
 
@@ -186,3 +189,22 @@ def test_errors_have_one_shape(acme: Tenant, browser: Client, post: Post) -> Non
 def test_the_browsable_page_works(acme: Tenant, browser: Client) -> None:
     page = browser.get("/api/token/", headers={"accept": "text/html"})
     assert "<form" in page.content.decode()
+
+
+def test_of_ten_refreshes_at_once_one_wins(
+    transactional_db: None, alice: User, acme: Tenant, post: Post
+) -> None:
+    refresh = tokens(post)["refresh"]
+    tenant = core(acme)
+
+    def attempt(_: int) -> bool:
+        try:
+            token_refresh(refresh, tenant)
+        except Refusal:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(5) as pool:
+        assert sum(pool.map(attempt, range(10))) == 1
