@@ -32,7 +32,7 @@ routes = [
     websocket("ws/timeout/", EchoConsumer, idle_timeout_s=settings.REALTIME["IDLE_TIMEOUT_S"]),
     websocket("ws/pooled/", EchoConsumer, pool_size=settings.REALTIME["POOL_SIZE"]),
     websocket("ws/chat/", ChatConsumer, signed_in=True),
-    websocket("ws/admin/live/", LiveConsumer, staff=True),
+    websocket("ws/admin/live/", LiveConsumer, staff=True, session=True),
     *host("acme.localhost", websocket("ws/lobby/", EchoConsumer)),
     *host("globex.localhost", websocket("ws/vault/", EchoConsumer, scopes={"websocket:access"})),
 ]
