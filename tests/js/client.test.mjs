@@ -200,3 +200,19 @@ test("many topics are subscribed to a few at a time", async () => {
   }
   assert.deepEqual(last().requests("subscribe").map((each) => each.payload.topic), Array.from({ length: 10 }, (_, n) => `t${n}`));
 });
+
+test("a subscription the server ended is over, but for one whose position it lost", async () => {
+  const { client, last } = connected();
+  const ended = [];
+  const recovered = [];
+  const options = { onEnded: (error) => ended.push(error.code), onRecovered: (each) => recovered.push(each) };
+  client.subscribe("t", options);
+  last().reply("subscribe", "subscribed", { topic: "t", epoch: "e", offset: 3, recovered: null, publications: [] });
+  await settled();
+  last().push("unsubscribed", { topic: "t", code: "unrecoverable_position", reason: "" });
+  last().reply("subscribe", "subscribed", { topic: "t", epoch: "f", offset: 1, recovered: false, publications: [] });
+  await settled();
+  assert.deepEqual([ended, recovered], [[], [false]]);
+  last().push("unsubscribed", { topic: "t", code: "permission_denied", reason: "no longer allowed" });
+  assert.deepEqual(ended, ["permission_denied"]);
+});

@@ -16,6 +16,8 @@ const STABLE_MS = 10_000;
 const ABNORMAL = 1006;
 // Servers bound the calls in flight of a connection: subscribing to many topics leaves room for requests.
 const MAX_SUBSCRIBING = 4;
+// The server ended a subscription because it lost publications: subscribing again tells what can be recovered.
+const LOST_POSITION = "unrecoverable_position";
 const HEARTBEAT_DEFAULT = { interval_s: 25, timeout_s: 20 };
 
 /**
@@ -198,6 +200,8 @@ export class RealtimeClient {
       this.#follow(payload.topic);
     } else if (type === "presence") {
       guarded(followed?.options.onPresence)({ joined: payload.joined ?? [], left: payload.left ?? [] });
+    } else if (type === "unsubscribed" && followed && payload.code === LOST_POSITION) {
+      this.#follow(payload.topic);
     } else if (type === "unsubscribed" && followed) {
       this.#forget(payload.topic);
       guarded(followed.options.onEnded)(new RealtimeError(String(payload.code), payload.reason ?? ""));
