@@ -39,7 +39,7 @@ export function CreateRoomDialog({ store, onClose }) {
       <form class="form" onSubmit=${submit}>
         <div class=${error ? "field invalid" : "field"}>
           <label for="room-name">Name</label>
-          <input id="room-name" class="input" autofocus required maxlength="64" autocomplete="off" value=${name}
+          <input id="room-name" class="input" required maxlength="64" autocomplete="off" value=${name}
             aria-describedby=${error ? "room-name-error" : null}
             onInput=${(/** @type {any} */ event) => setName(event.target.value)} />
           ${error && html`<div id="room-name-error" class="error" role="alert">${error}</div>`}
@@ -62,7 +62,7 @@ export function LeaveRoomDialog({ store, room, onClose }) {
     <${Dialog} title=${`Leave ${name}?`} onClose=${onClose}>
       <p class="muted">${is_public ? "You can join again at any time." : "The room is private: somebody in it has to let you in again."}</p>
       <div class="actions">
-        <button type="button" class="button" autofocus onClick=${onClose}>Stay</button>
+        <button type="button" class="button" onClick=${onClose}>Stay</button>
         <button type="button" class="button primary" onClick=${leave}>Leave</button>
       </div>
     <//>`;
@@ -84,7 +84,7 @@ export function RoomSwitcher({ store, onClose }) {
     <${Dialog} title="Go to a room" onClose=${onClose}>
       <form class="form" onSubmit=${submit}>
         <label class="visually-hidden" for="room-query">Part of the name</label>
-        <input id="room-query" class="input" type="search" autofocus autocomplete="off" placeholder="Part of the name"
+        <input id="room-query" class="input" type="search" autocomplete="off" placeholder="Part of the name"
           value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} />
       </form>
       <ul class="room-list switcher">
