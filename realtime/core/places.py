@@ -88,3 +88,6 @@ class Attempts:
         self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now_s)}
         if len(self._buckets) >= ADDRESSES_MAX:
             self._buckets.clear()
+        self._blocked_until_s = {
+            key: until_s for key, until_s in self._blocked_until_s.items() if key in self._buckets
+        }

@@ -21,9 +21,9 @@ class TokenBucket:
         """Take one token: 0.0 when there was one, else the seconds until there is one (nothing is taken)."""
         if self._rate_per_s <= 0:
             return 0.0
-        elapsed_s = max(now_s - self._updated_s, 0.0)
-        self._tokens = min(self._burst, self._tokens + elapsed_s * self._rate_per_s)
-        self._updated_s = now_s
+        if now_s > self._updated_s:
+            self._tokens = min(self._burst, self._tokens + (now_s - self._updated_s) * self._rate_per_s)
+            self._updated_s = now_s
         if self._tokens >= 1.0:
             self._tokens -= 1.0
             return 0.0
