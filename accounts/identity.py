@@ -11,12 +11,13 @@ from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.models import Membership, Revocation, UserSession
+from accounts.models import Membership, Revocation, User, UserSession
 from accounts.selectors import membership_of
 from accounts.sessions import TENANT_KEY, SessionStore, session_key_hash
 from accounts.tickets import ticket_redeem
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.ports import LoadedSession
+from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import forbidden, unauthenticated
 
 
@@ -70,21 +71,28 @@ class Authenticator:
             raise unauthenticated("This session has ended.")
         return LoadedSession(session_key, identity_of_session(membership, session_key, row.expire_date))
 
-    def recheck(self, identities: Iterable[Identity]) -> set[Identity]:
-        """Those that no longer hold: three queries at most, whatever their number."""
+    def recheck(self, identities: Iterable[Identity]) -> dict[Identity, CloseCode]:
+        """Those that no longer hold, and what to close them with: four queries at most, whatever their number."""
         checked = list(identities)
         if not checked:
-            return set()
+            return {}
+        user_ids = {identity.user_id for identity in checked}
+        active_ids = set(User.objects.filter(id__in=user_ids, is_active=True).values_list("id", flat=True))
+        standings = _live_memberships(user_ids)
         revoked = _live_revocations()
-        memberships = _live_memberships({identity.user_id for identity in checked})
         sessions = _live_sessions({identity.session_key_hash for identity in checked} - {""})
-        return {
-            identity
-            for identity in checked
-            if not _still_holds(identity, memberships.get((identity.tenant, identity.user_id)))
-            or not revoked.isdisjoint({identity.family, identity.password_stamp})
-            or (identity.session_key_hash and identity.session_key_hash not in sessions)
-        }
+        gone: dict[Identity, CloseCode] = {}
+        for identity in checked:
+            standing = standings.get((identity.tenant, identity.user_id))
+            if standing is None and identity.user_id in active_ids:
+                gone[identity] = CloseCode.FORBIDDEN
+            elif (
+                not _still_holds(identity, standing)
+                or not revoked.isdisjoint({identity.family, identity.password_stamp})
+                or (identity.session_key_hash and identity.session_key_hash not in sessions)
+            ):
+                gone[identity] = CloseCode.UNAUTHENTICATED
+        return gone
 
 
 @dataclass(frozen=True, slots=True)

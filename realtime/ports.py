@@ -1,10 +1,11 @@
 """What this package asks of the site around it; `REALTIME["TENANTS"]` and `["IDENTITY"]` name the classes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from realtime.core.identity import Identity, Tenant
+from realtime.protocol.close_codes import CloseCode
 
 
 class TenantDirectory(Protocol):
@@ -46,7 +47,8 @@ class Authenticator(Protocol):
         """Load a session made on this tenant. Called in a database thread."""
         ...
 
-    def recheck(self, identities: Iterable[Identity]) -> set[Identity]:
-        """Those of `identities` that no longer hold (signed out, deactivated, password changed, membership
-        lost, token family revoked). Called in a database thread, every second, with at most 500."""
+    def recheck(self, identities: Iterable[Identity]) -> Mapping[Identity, CloseCode]:
+        """Those of `identities` that no longer hold, and the code to close them with: 4403 where the membership
+        was lost, 4401 else (signed out, deactivated, password changed, token family revoked).
+        Called in a database thread, every second, with at most 500."""
         ...

@@ -86,6 +86,7 @@ class Runtime:
         self.is_draining = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._recheck_now = asyncio.Event()
         self._gap = asyncio.Event()
@@ -93,7 +94,7 @@ class Runtime:
     @property
     def is_started(self) -> bool:
         """Whether this process serves."""
-        return self._starting is not None and self._starting.done()
+        return self._is_started
 
     @staticmethod
     def now_s() -> float:
@@ -106,6 +107,10 @@ class Runtime:
             self._starting = asyncio.create_task(self._start())
         if not self._starting.done():
             await asyncio.shield(self._starting)
+        elif self._starting.exception() is not None:
+            # The database was away, or not migrated yet: the next request tries again.
+            self._starting = None
+            await self.ensure_started()
 
     async def stop(self) -> None:
         """End the background work and let go of the engine."""
@@ -198,6 +203,7 @@ class Runtime:
         self.spawn(self._keep_credentials())
         self.spawn(self._keep_whole())
         self.spawn(self.loop_lag.run())
+        self._is_started = True
 
     def _received(self, group: str, body: bytes) -> None:
         if group != CONTROL_GROUP:
@@ -242,8 +248,8 @@ class Runtime:
             for batch in batches:
                 gone = await self.database.run(self.authenticator.recheck, batch)
                 for connection in list(self.connections.values()):
-                    if connection.identity in gone:
-                        connection.close(CloseCode.UNAUTHENTICATED, "credential revoked")
+                    if connection.identity is not None and connection.identity in gone:
+                        connection.close(gone[connection.identity], "no longer allowed here")
         except Exception:
             # The database is away: open connections stay, and what is known stays in force.
             logger.exception("Tenants and credentials could not be read again")

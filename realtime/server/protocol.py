@@ -1,6 +1,7 @@
 """Uvicorn's sans-I/O WebSocket protocol, with the close codes of PROTOCOL.md and an end to sockets that never end."""
 
 import asyncio
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -19,13 +20,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.pending_ping_payload = None
         if self.close_sent or self.transport.is_closing():
             return
-        self.queue.put_nowait(
-            {"type": "websocket.disconnect", "code": int(CloseCode.TIMEOUT), "reason": "no pong"}
-        )
-        self.conn.fail(int(CloseCode.TIMEOUT), "no pong")
+        code = int(CloseCode.TIMEOUT)
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": "no pong"})
+        self.conn.fail(code, "no pong")
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self._end()
+
+    async def send(self, message: Any) -> None:
+        """As uvicorn's; an HTTP answer ends the handshake too, else uvicorn reports one that was left open."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
     async def run_asgi(self) -> None:
         """As uvicorn's; then make sure that the transport goes, even where its client reads no more."""

@@ -18,6 +18,7 @@ from accounts.identity import Authenticator
 from accounts.models import Membership, Revocation, Tenant, User, UserSession
 from accounts.sessions import SessionStore, session_key_hash
 from realtime.core.identity import CredentialKind, Identity
+from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import Refusal
 from tests.accounts.conftest import GLOBEX_HOST, Post, add_member, core, sign_in, tokens
 
@@ -127,7 +128,7 @@ def test_a_session_proves_its_user(
     assert (identity.user_id, identity.kind) == (alice.pk, CredentialKind.SESSION)
     assert identity.session_key_hash == session_key_hash(key)
     assert identity.expires_at == UserSession.objects.get().expire_date
-    assert authenticator.recheck([identity]) == set()
+    assert authenticator.recheck([identity]) == {}
 
 
 def test_a_session_nobody_signed_in_with_is_anonymous(acme: Tenant, authenticator: Authenticator) -> None:
@@ -206,9 +207,9 @@ def test_what_holds_is_left_alone(
     authenticator: Authenticator,
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    with django_assert_max_num_queries(3):
-        assert authenticator.recheck(identities) == set()
-    assert authenticator.recheck([]) == set()
+    with django_assert_max_num_queries(4):
+        assert authenticator.recheck(identities) == {}
+    assert authenticator.recheck([]) == {}
 
 
 @pytest.mark.parametrize("ending", ["user", "membership", "tenant", "password", "role"])
@@ -227,14 +228,17 @@ def test_endings_that_concern_all(
     else:
         user.set_password("another one")
         user.save(update_fields=["password"])
-    assert authenticator.recheck(identities) == set(identities)
+    gone = authenticator.recheck(identities)
+    is_membership = ending in {"membership", "tenant"}
+    code = CloseCode.FORBIDDEN if is_membership else CloseCode.UNAUTHENTICATED
+    assert gone == dict.fromkeys(identities, code)
 
 
 def test_signing_out_ends_the_session_only(
     identities: list[Identity], authenticator: Authenticator, browser: Client
 ) -> None:
     browser.post("/accounts/logout/")
-    assert authenticator.recheck(identities) == {identities[1]}
+    assert set(authenticator.recheck(identities)) == {identities[1]}
 
 
 def test_a_revoked_family_ends_its_tokens_only(
@@ -243,14 +247,14 @@ def test_a_revoked_family_ends_its_tokens_only(
     Revocation.objects.create(
         kind=Revocation.Kind.FAMILY, value=identities[0].family, expires_at=timezone.now() + timedelta(days=1)
     )
-    assert authenticator.recheck(identities) == {identities[0]}
+    assert set(authenticator.recheck(identities)) == {identities[0]}
 
 
 def test_an_expired_revocation_says_nothing(identities: list[Identity], authenticator: Authenticator) -> None:
     Revocation.objects.create(
         kind=Revocation.Kind.FAMILY, value=identities[0].family, expires_at=timezone.now()
     )
-    assert authenticator.recheck(identities) == set()
+    assert authenticator.recheck(identities) == {}
 
 
 def test_a_narrower_credential_outlives_a_lost_role(
@@ -258,7 +262,7 @@ def test_a_narrower_credential_outlives_a_lost_role(
 ) -> None:
     narrow = replace(identities[0], scopes=frozenset({"chat:read"}), is_staff=False)
     Membership.objects.update(role=Membership.Role.MEMBER)
-    assert authenticator.recheck([narrow]) == set()
+    assert authenticator.recheck([narrow]) == {}
 
 
 def test_globex_knows_nothing_of_acmes_session(alice: User, globex: Tenant, browser: Client) -> None:
