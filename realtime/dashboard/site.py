@@ -3,12 +3,14 @@
 from typing import Any
 
 from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext as _
 
 from realtime.protocol.close_codes import CLOSE_RULES
+from realtime.rest.access import is_staff_session
 
 APP_LABEL = "realtime"
 FEED_PATH = "/ws/admin/live/"
@@ -29,7 +31,9 @@ class LiveAdminSite(AdminSite):
         return [live, *super().get_urls()]
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
-        """The page itself holds no figures."""
+        """The page itself holds no figures. Django's staff who do not run this tenant are answered 403."""
+        if not is_staff_session(request):
+            raise PermissionDenied
         context = {
             **self.each_context(request),
             "title": _("Live connections"),

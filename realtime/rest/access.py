@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from hmac import compare_digest
 
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
@@ -55,7 +56,7 @@ class MayReadMetrics(BasePermission):
         return is_staff_session(request)
 
 
-def is_staff_session(request: Request) -> bool:
+def is_staff_session(request: Request | HttpRequest) -> bool:
     """Whether the session is one of staff of the request's tenant: what a socket would be told."""
     session_key, tenant = request.session.session_key, _tenant_of(request)
     if session_key is None or tenant is None:
@@ -80,6 +81,6 @@ def visible_tenant(request: Request) -> str | None:
     return tenant.slug
 
 
-def _tenant_of(request: Request) -> Tenant | None:
-    tenant: Tenant | None = request.tenant  # type: ignore[attr-defined]  # the site's middleware sets it
+def _tenant_of(request: Request | HttpRequest) -> Tenant | None:
+    tenant: Tenant | None = request.tenant  # type: ignore[union-attr]  # the site's middleware sets it
     return tenant

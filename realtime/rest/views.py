@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -24,8 +26,9 @@ class OwnFormat(BaseContentNegotiation):
         return renderer, str(renderer.media_type)
 
 
+@method_decorator(never_cache, "dispatch")
 class JsonView(APIView):
-    """Answers in JSON, errors too."""
+    """Answers in JSON, errors too. Nobody keeps the answers."""
 
     renderer_classes = [JSONRenderer]
     content_negotiation_class = OwnFormat

@@ -48,16 +48,20 @@ test("a series keeps its size and shows a silence as a gap", () => {
 });
 
 test("a line ends at the right edge and breaks at gaps", () => {
-  const { line, area, peak } = sparklinePaths([0, 10, null, 5], 4);
+  const { line, area, peak } = sparklinePaths([...Array(28).fill(null), 0, 10, null, 5].slice(1));
   assert.equal(peak, 10);
-  assert.equal(line, "M0 48L100 0M300 24");
-  assert.equal(area, "M0 48L0 48L100 0L100 48ZM300 48L300 24L300 48Z");
-  assert.match(sparklinePaths([1], 150).line, /^M300 /);
+  assert.equal(line, "M270 48L280 0M300 24");
+  assert.equal(area, "M270 48L270 48L280 0L280 48ZM300 48L300 24L300 48Z");
+});
+
+test("few values stand at the right edge, many fill the width", () => {
+  assert.match(sparklinePaths([1]).line, /^M300 /);
+  assert.match(sparklinePaths(Array(150).fill(1)).line, /^M0 .* /);
 });
 
 test("a chart of nothing stays at the bottom", () => {
-  assert.equal(sparklinePaths([0, 0], 2).line, "M0 48L300 48");
-  assert.equal(sparklinePaths([], 10).line, "");
+  assert.equal(sparklinePaths([0, 0]).line, "M289.66 48L300 48");
+  assert.equal(sparklinePaths([]).line, "");
 });
 
 test("numbers in few characters", () => {

@@ -1,19 +1,20 @@
 /** The drawing's own units; the page stretches it to the width it has. */
 const WIDTH = 300;
 const HEIGHT = 48;
+/** With fewer values than this the line does not fill the width yet. */
+const VALUES_MIN = 30;
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * The line through `values` and the area below it, as path data. `size` values fill the width; fewer stand at its end.
+ * The line through `values` and the area below it, as path data. The last value stands at the right edge.
  *
  * @param {(number | null)[]} values null is a gap
- * @param {number} size
  * @returns {{line: string, area: string, peak: number}}
  */
-export function sparklinePaths(values, size) {
+export function sparklinePaths(values) {
   const peak = Math.max(0, ...values.map((value) => value ?? 0));
   const top = Math.max(peak, 1);
-  const step = WIDTH / Math.max(size - 1, 1);
+  const step = WIDTH / (Math.max(values.length, VALUES_MIN) - 1);
   const start = WIDTH - (values.length - 1) * step;
   let line = "";
   let area = "";
@@ -30,10 +31,9 @@ export function sparklinePaths(values, size) {
  * A drawing in `svg`, and the function that draws it anew.
  *
  * @param {SVGSVGElement} svg
- * @param {number} size
  * @returns {(values: (number | null)[]) => number} draws, and returns the largest value
  */
-export function sparkline(svg, size) {
+export function sparkline(svg) {
   svg.setAttribute("viewBox", `0 -2 ${WIDTH} ${HEIGHT + 4}`);
   svg.setAttribute("preserveAspectRatio", "none");
   const area = svg.appendChild(document.createElementNS(SVG, "path"));
@@ -41,7 +41,7 @@ export function sparkline(svg, size) {
   area.setAttribute("class", "area");
   line.setAttribute("class", "line");
   return (values) => {
-    const paths = sparklinePaths(values, size);
+    const paths = sparklinePaths(values);
     area.setAttribute("d", paths.area);
     line.setAttribute("d", paths.line);
     return paths.peak;

@@ -80,7 +80,7 @@ export class DashboardView {
     this.root = root;
     this.series = series;
     this.draw = new Map(
-      CHARTS.map((name) => [name, sparkline(this.#find(`[data-card=${name}] [data-spark]`), SAMPLES)]),
+      CHARTS.map((name) => [name, sparkline(this.#find(`[data-card=${name}] [data-spark]`))]),
     );
     this.closeMeanings = JSON.parse(this.#find("#close-meanings").textContent ?? "{}");
     /** @type {HTMLDetailsElement} */

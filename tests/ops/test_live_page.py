@@ -1,0 +1,180 @@
+"""The page's way in, and the socket behind it. What a browser makes of them: tests/browser."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from channels.testing import WebsocketCommunicator
+from django.test import Client
+
+from accounts.identity import Authenticator
+from accounts.models import Membership, User
+from realtime import runtime as runtimes
+from realtime.conf import load_settings
+from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.dashboard.consumer import LiveConsumer
+from realtime.dashboard.memory import resident_mb
+from realtime.routing import websocket
+from realtime.runtime import Runtime
+
+PAGE = "/admin/realtime/live/"
+ROUTE = websocket("ws/admin/live/", LiveConsumer, staff=True, session=True)
+ACME = Tenant(1, "acme")
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("process")
+class TestPage:
+    def test_nobody_is_sent_to_sign_in(self, tenants: object) -> None:
+        response = Client(headers={"host": "acme.localhost"}).get(PAGE)
+        assert response.status_code == 302
+        assert response["location"].startswith("/admin/login/")
+
+    def test_a_member_is_sent_to_sign_in(self, session: Callable[..., Client]) -> None:
+        assert session("acme-member").get(PAGE).status_code == 302
+
+    def test_staff_of_django_who_do_not_run_the_tenant_are_answered_403(
+        self, tenants: dict[str, Any], session: Callable[..., Client]
+    ) -> None:
+        staff = User.objects.get(username="globex-staff")
+        Membership.objects.create(tenant=tenants["acme"], user=staff)
+        assert session("globex-staff").get(PAGE).status_code == 403
+
+    @pytest.mark.parametrize("username", ["acme-staff", "root"])
+    def test_staff_see_it(self, username: str, session: Callable[..., Client]) -> None:
+        browser = session(username)
+        page = browser.get(PAGE)
+        text = page.content.decode()
+        assert page.status_code == 200
+        assert 'data-feed="/ws/admin/live/"' in text
+        nonce = page["content-security-policy"].split("'nonce-")[1].split("'")[0]
+        assert f'<script type="importmap" nonce="{nonce}">' in text
+        assert "style=" not in text
+        assert PAGE in browser.get("/admin/").content.decode()
+
+
+@pytest.fixture
+async def runtime(db: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
+    """A process of its own, on the in-memory engine; it believes in whoever a test makes up."""
+    monkeypatch.setattr(Authenticator, "recheck", lambda self, identities: set())
+    runtime = Runtime(replace(load_settings(), REDIS_URL=""))
+    runtimes.install(runtime)
+    await runtime.ensure_started()
+    yield runtime
+    await runtime.stop()
+    runtimes.install(None)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSocket:
+    async def test_a_superuser_is_told_of_everything(self, runtime: Runtime) -> None:
+        runtime.metrics.route("globex", "/ws/").refused(404)
+        socket = await _connect(runtime, is_superuser=True)
+        beat = await _next(socket, "live")
+        await socket.disconnect()
+
+        assert beat["tenant"] is None
+        assert beat["interval_s"] == 2.0
+        assert [each["tenant"] for each in beat["tenants"]] == ["acme", "globex"]
+        assert beat["totals"]["active_connections"] == 1
+        assert beat["reasons"]["refused"] == {"404": 1}
+        (node,) = beat["nodes"]
+        assert node["node"] == runtime.node
+        (connection,) = beat["connections"]
+        assert (connection["user"], connection["route"]) == ("ada", "/ws/admin/live/")
+
+    async def test_staff_are_told_of_their_tenant(self, runtime: Runtime) -> None:
+        runtime.metrics.route("globex", "/ws/").opened()
+        socket = await _connect(runtime)
+        beat = await _next(socket, "live")
+        await socket.disconnect()
+
+        assert beat["tenant"] == "acme"
+        assert beat["nodes"] == []
+        assert "globex" not in str(beat)
+
+    async def test_it_stops_and_starts(self, runtime: Runtime) -> None:
+        socket = await _connect(runtime)
+        await _next(socket, "live")
+        assert await _ask(socket, "live.stop") == {}
+        assert await socket.receive_nothing(timeout=0.7)
+        assert await _ask(socket, "live.start", interval_s=0.5) == {"interval_s": 0.5}
+        assert (await _next(socket, "live"))["interval_s"] == 0.5
+        await socket.disconnect()
+
+    async def test_starting_what_runs_makes_no_second_beat(self, runtime: Runtime) -> None:
+        socket = await _connect(runtime)
+        await _next(socket, "live")
+        await _ask(socket, "live.start")
+        assert await socket.receive_nothing(timeout=0.5)
+        await socket.disconnect()
+
+    @pytest.mark.parametrize("interval_s", [0, 0.1, 61, "2", None])
+    async def test_intervals_are_bounded(self, runtime: Runtime, interval_s: Any) -> None:
+        socket = await _connect(runtime)
+        await _next(socket, "live")
+        await socket.send_json_to({"id": 1, "type": "live.start", "payload": {"interval_s": interval_s}})
+        assert (await _next(socket, "error"))["code"] == "invalid_message"
+        await socket.disconnect()
+
+    async def test_rates_are_those_between_two_beats(self, runtime: Runtime) -> None:
+        route = runtime.metrics.route("acme", "/ws/echo/")
+        route.messages_in += 1_000
+        socket = await _connect(runtime)
+        assert _row(await _next(socket, "live"), "/ws/echo/")["in_per_s"] == 0
+        await _ask(socket, "live.start", interval_s=0.5)
+        route.messages_in += 50
+        assert 50 <= _row(await _next(socket, "live"), "/ws/echo/")["in_per_s"] <= 100
+        await socket.disconnect()
+
+
+def test_memory_is_that_of_a_python_process() -> None:
+    memory_mb = resident_mb()
+    assert memory_mb is None or 10 < memory_mb < 10_000
+
+
+def _row(beat: dict[str, Any], route: str) -> dict[str, Any]:
+    return next(row for row in beat["routes"] if row["route"] == route)
+
+
+async def _connect(runtime: Runtime, *, is_superuser: bool = False) -> WebsocketCommunicator:
+    socket = WebsocketCommunicator(ROUTE.app, ROUTE.path)
+    socket.scope |= {
+        "runtime": runtime,
+        "connection_id": uuid.uuid4().hex,
+        "tenant": ACME,
+        "identity": Identity(
+            user_id=1,
+            username="ada",
+            tenant="acme",
+            scopes=frozenset(),
+            kind=CredentialKind.SESSION,
+            is_staff=True,
+            is_superuser=is_superuser,
+        ),
+        "route": ROUTE,
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+        "subprotocol": None,
+    }
+    await socket.connect()
+    await _next(socket, "welcome")
+    return socket
+
+
+async def _next(socket: WebsocketCommunicator, message_type: str) -> dict[str, Any]:
+    """The payload of the next message, which is of this type."""
+    message = await socket.receive_json_from(timeout=5)
+    assert message["type"] == message_type, message
+    payload: dict[str, Any] = message["payload"]
+    return payload
+
+
+async def _ask(socket: WebsocketCommunicator, verb: str, **payload: Any) -> dict[str, Any]:
+    await socket.send_json_to({"id": 1, "type": verb, "payload": payload})
+    reply = await socket.receive_json_from(timeout=5)
+    assert reply["id"] == 1, reply
+    answer: dict[str, Any] = reply["payload"]
+    return answer
