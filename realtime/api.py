@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from realtime import runtime as runtimes
+from realtime.clock import utc_now_text
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position, Publisher
 from realtime.core.topics import TopicRules
@@ -114,7 +115,7 @@ async def _publish_from_outside(
     rule = TopicRules(settings.TOPIC_RULES).rule(topic)
     history, bus = runtimes.build_engine(settings)
     hub = Hub("outside", history, bus, asyncio.create_task)
-    draft = Draft(data, publisher, runtimes.utc_now_text(), idempotency_key)
+    draft = Draft(data, publisher, utc_now_text(), idempotency_key)
     try:
         return await hub.publish(
             TopicKey(tenant, topic), draft, Retention(rule.history_size, rule.history_ttl_s)

@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from realtime.core.identity import Identity, Tenant
@@ -71,7 +72,7 @@ class Connection:
         self.remote_addr = _address(scope.get("client"))
         self.local_addr = _address(scope.get("server"))
         self.opened_at = datetime.now(UTC)
-        self.opened_s = runtime.now_s()
+        self.opened_s = monotonic()
         self.is_json = is_json
         self.metrics = metrics
         self.messages_in = 0

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from realtime.runtime import utc_now_text
+from realtime.clock import utc_now_text
 from realtime.streams import Feed, stream_source
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from time import monotonic
 from typing import Any
 
 from realtime.connection import Connection
@@ -37,7 +38,7 @@ class Observer:
             connection,
             code=code,
             reason=connection.close_reason,
-            seconds=round(connection.runtime.now_s() - connection.opened_s, 3),
+            seconds=round(monotonic() - connection.opened_s, 3),
             messages_in=connection.messages_in,
             messages_out=connection.messages_out,
         )

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +11,7 @@ import msgspec
 from channels.layers import channel_layers
 from django.utils.module_loading import import_string
 
+from realtime.clock import utc_now_text
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.connection import Connection
 from realtime.core.history import Position, Publisher
@@ -95,11 +95,6 @@ class Runtime:
     def is_started(self) -> bool:
         """Whether this process serves."""
         return self._is_started
-
-    @staticmethod
-    def now_s() -> float:
-        """Monotonic time in seconds, as the core wants it."""
-        return time.monotonic()
 
     async def ensure_started(self) -> None:
         """Start on the first use: servers without lifespan events tell nobody when they begin."""
@@ -307,8 +302,3 @@ def build_engine(settings: RealtimeSettings) -> tuple[History, Bus]:
         return MemoryHistory(max_topics=settings.MAX_TOPICS), MemoryBus()
     # A layer of its own: the bus flushes it when the broker has been away.
     return RedisHistory(settings.REDIS_URL), LayerBus(channel_layers.make_backend("default"))
-
-
-def utc_now_text() -> str:
-    """The time of day on the wire: ISO 8601 in UTC, milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

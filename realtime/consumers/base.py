@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from time import monotonic
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -53,7 +54,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         await send({"type": "websocket.accept", "subprotocol": scope["subprotocol"]})
         connection = self.connection = runtime.open(scope, send, is_json=self.is_json)
         settings = runtime.settings
-        now_s = runtime.now_s()
+        now_s = monotonic()
         self._bucket = TokenBucket(settings.MESSAGES_PER_S, settings.MESSAGES_BURST, now_s)
         self._bad = Strikes(BAD_MESSAGES_MAX, STRIKES_WINDOW_S)
         self._refused = Strikes(REFUSED_MESSAGES_MAX, STRIKES_WINDOW_S)
@@ -97,7 +98,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     async def bad_message(self, error: RequestError) -> None:
         """Answer a message that is wrong; too many of them end the connection."""
         await self.connection.send_error(error)
-        if error.code in BAD_MESSAGE_CODES and self._bad.add(self.connection.runtime.now_s()):
+        if error.code in BAD_MESSAGE_CODES and self._bad.add(monotonic()):
             self.connection.close(CloseCode.BAD_MESSAGES, "too many bad messages")
 
     async def take_turn(self, size_bytes: int) -> bool:
@@ -107,13 +108,13 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             connection.close(CloseCode.TOO_LARGE, f"larger than {self.max_message_bytes} bytes")
             return False
         slowed_s = 0.0
-        while wait_s := self._bucket.take(connection.runtime.now_s()):
+        while wait_s := self._bucket.take(monotonic()):
             await asyncio.sleep(wait_s)
             slowed_s += wait_s
         return not self._is_too_fast(slowed_s)
 
     def _is_too_fast(self, slowed_s: float) -> bool:
-        now_s = self.connection.runtime.now_s()
+        now_s = monotonic()
         if not slowed_s:
             self._fast_since_s = None
         elif self._fast_since_s is None:
@@ -141,7 +142,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         connection.metrics.messages_in += 1
         connection.metrics.bytes_in += size_bytes
         if self._idle_timeout_s:
-            self._last_frame_s = connection.runtime.now_s()
+            self._last_frame_s = monotonic()
         try:
             if await self.take_turn(size_bytes):
                 await self.receive(text, data)
@@ -150,7 +151,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
 
     async def _watch_idle(self) -> None:
         while True:
-            left_s = self._last_frame_s + self._idle_timeout_s - self.connection.runtime.now_s()
+            left_s = self._last_frame_s + self._idle_timeout_s - monotonic()
             if left_s <= 0:
                 self.connection.close(CloseCode.TIMEOUT, "idle")
                 return

@@ -1,11 +1,13 @@
 """The base of every JSON endpoint: envelope in, verbs, envelope out."""
 
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any, ClassVar
 
 import msgspec
 
 from realtime.calls import Calls, answer
+from realtime.clock import utc_now_text
 from realtime.consumers.base import RealtimeConsumer
 from realtime.core.scopes import require_scopes
 from realtime.core.token_bucket import retry_after_ms
@@ -14,7 +16,6 @@ from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, decode_json, payload_as, request_of
 from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
-from realtime.runtime import utc_now_text
 from realtime.verbs import Call, NoPayload, Verb
 
 FlatForm = Callable[[dict[str, Any]], dict[str, Any]]
@@ -90,7 +91,7 @@ class JsonConsumer(RealtimeConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Decode one message, find its verb, check its payload, run it."""
-        wait_s = self._bucket.take(self.connection.runtime.now_s())
+        wait_s = self._bucket.take(monotonic())
         request_id: RequestId | None = None
         try:
             if text_data is None:
@@ -103,7 +104,7 @@ class JsonConsumer(RealtimeConsumer):
         except Exception as failure:
             error = request_error(failure, self.connection.id)
             await self.bad_message(_with_id(error, request_id))
-        if wait_s and self._refused.add(self.connection.runtime.now_s()):
+        if wait_s and self._refused.add(monotonic()):
             self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
 
     async def take_turn(self, size_bytes: int) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from realtime.clock import utc_now_text
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.history import Position, Publication, Publisher
 from realtime.core.topics import TopicRule
@@ -12,7 +13,6 @@ from realtime.engine.ports import Draft, Page, Retention, TopicKey
 from realtime.protocol.codec import encode
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.runtime import utc_now_text
 from realtime.verbs import Call, Verb
 
 HISTORY_DEFAULT_LIMIT = 100

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from time import monotonic
 from typing import Annotated
 
 import msgspec
@@ -78,10 +79,9 @@ class _Pulse:
             self.task = None
 
     async def _run(self) -> None:
-        now_s = self.connection.runtime.now_s
         while True:
-            await asyncio.sleep(max(self.last_s + self.interval_s - now_s(), 0.0))
-            self.last_s = now_s()
+            await asyncio.sleep(max(self.last_s + self.interval_s - monotonic(), 0.0))
+            self.last_s = monotonic()
             if self.connection.outbox.pending_bytes:
                 # The page does not keep up: it gets the next figures, not these late.
                 self.connection.metrics.dropped += 1

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from realtime.core.rates import Rates
@@ -63,7 +64,7 @@ class LiveFeed:
             del row["closed"]
         by_key: dict[Hashable, dict[str, Any]] = {(row.get("tenant"), row.get("route")): row for row in rows}
         counts = {(key, rate): row[name] for key, row in by_key.items() for rate, name in _RATES.items()}
-        for (key, rate), per_s in self._rates.update(counts, self._runtime.now_s()).items():
+        for (key, rate), per_s in self._rates.update(counts, monotonic()).items():
             by_key[key][rate] = round(per_s, 2)
 
     def _node(self, totals: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +87,7 @@ class LiveFeed:
             "tenant": connection.tenant.slug,
             "user": connection.identity.username if connection.identity else None,
             "route": connection.route,
-            "age_s": int(self._runtime.now_s() - connection.opened_s),
+            "age_s": int(monotonic() - connection.opened_s),
             "remote_addr": connection.remote_addr,
             "messages_in": connection.messages_in,
             "messages_out": connection.messages_out,

@@ -1,5 +1,7 @@
 """Connection limits: of the process, the address, the route's pool, the user; and failed attempts of an address."""
 
+from time import monotonic
+
 from realtime.protocol.errors import Refusal, unavailable
 from realtime.runtime import Runtime
 from realtime.types import Application, Receive, Scope, Send
@@ -22,7 +24,7 @@ class ConnectionLimits:
         address = (scope.get("client") or ("",))[0]
         if runtime.is_draining:
             raise unavailable("draining", "This server is going away.", retry_after_s=RETRY_AFTER_S)
-        if wait_s := runtime.attempts.wait_s(address, runtime.now_s()):
+        if wait_s := runtime.attempts.wait_s(address, monotonic()):
             raise _too_many("Too many failed attempts from this address.", int(wait_s) + 1)
         settings, route = runtime.settings, scope["route"]
         with runtime.places.hold() as places:
@@ -36,7 +38,7 @@ class ConnectionLimits:
                 await self._app(scope, receive, send)
             except Refusal as refusal:
                 if refusal.status in ATTEMPT_STATUSES:
-                    runtime.attempts.failed(address, runtime.now_s())
+                    runtime.attempts.failed(address, monotonic())
                 raise
 
 
