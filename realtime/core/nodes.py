@@ -1,0 +1,69 @@
+"""Which nodes are alive, by their beats. Times are monotonic seconds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SILENT_BEATS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What a node last said of itself. `started` is ISO 8601 in UTC; counters are by name."""
+
+    node: str
+    started: str
+    counters: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class _Heard:
+    state: NodeState
+    heard_s: float
+
+
+class Nodes:
+    """The nodes that beat every `beat_s` seconds. One that was silent for three beats is gone.
+
+    A node hears its own beats too. One that does not (it slept, or the broker is away) is deaf, and judges nobody.
+    """
+
+    def __init__(self, own: str, beat_s: float) -> None:
+        self._own = own
+        self._beat_s = beat_s
+        self._heard: dict[str, _Heard] = {}
+
+    def heard(self, state: NodeState, now_s: float) -> bool:
+        """Take in a beat; True where the node was not known."""
+        known = self._heard.get(state.node)
+        if state.node == self._own and known is not None and self._is_deaf(now_s):
+            # Whatever the others said meanwhile did not come through either.
+            for other in self._heard.values():
+                other.heard_s = now_s
+        self._heard[state.node] = _Heard(state, now_s)
+        return known is None
+
+    def knows(self, node: str) -> bool:
+        """Whether it is alive, as far as can be said."""
+        return node in self._heard
+
+    def forget(self, node: str) -> None:
+        """It said good-bye."""
+        self._heard.pop(node, None)
+
+    def drop_silent(self, now_s: float) -> list[str]:
+        """Forget the other nodes that have been silent for too long; gives their ids."""
+        if self._is_deaf(now_s):
+            return []
+        limit_s = self._beat_s * SILENT_BEATS
+        silent = [node for node, heard in self._heard.items() if now_s - heard.heard_s > limit_s]
+        for node in silent:
+            del self._heard[node]
+        return silent
+
+    def states(self) -> list[NodeState]:
+        """All that are alive, this one too, by id."""
+        return [heard.state for _, heard in sorted(self._heard.items())]
+
+    def _is_deaf(self, now_s: float) -> bool:
+        own = self._heard.get(self._own)
+        return own is None or now_s - own.heard_s > self._beat_s * 2

@@ -1,0 +1,281 @@
+"""Nodes over a shared bus, with a clock of the test's own: presence, counters, loss and silence."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from realtime.cluster import MAX_PENDING_CHANGES, Cluster
+from realtime.core.presence import Diff, PresentUser, User
+from realtime.engine.memory import MemoryBus, MemoryExchange
+from realtime.engine.ports import Bus, BusUnavailableError
+from tests.engine.conftest import Engine
+
+NEWS = ("acme", "news")
+ALICE = User(1, "alice")
+BOB = User(2, "bob")
+
+
+class FaultyBus(MemoryBus):
+    """A bus that can lose what is sent, with a word or without."""
+
+    def __init__(self, exchange: MemoryExchange) -> None:
+        super().__init__(exchange)
+        self.is_losing = False
+        self.is_away = False
+
+    async def send(self, group: str, body: bytes) -> None:
+        if self.is_away:
+            raise BusUnavailableError("away")
+        if not self.is_losing:
+            await super().send(group, body)
+
+
+class Member:
+    """One node and what it was told."""
+
+    def __init__(self, world: "World", name: str, bus: Bus, beat_s: float) -> None:
+        self.bus = bus
+        self.counters = {"connections": 0.0}
+        self.diffs: list[Diff] = []
+        self.cluster = Cluster(
+            name,
+            bus,
+            started="2026-01-01T00:00:00Z",
+            counters=lambda: self.counters,
+            on_presence=self.diffs.append,
+            clock=lambda: world.now_s,
+            beat_s=beat_s,
+        )
+
+    async def start(self) -> None:
+        await self.bus.start(self._receive)
+        await self.cluster.start()
+
+    async def stop(self) -> None:
+        await self.cluster.stop()
+        await self.bus.stop()
+
+    def _receive(self, group: str, body: bytes) -> None:
+        assert self.cluster.is_own_group(group)
+        self.cluster.received(body)
+
+    def users(self) -> list[tuple[str, int]]:
+        return [(user.username, user.connections) for user in self.cluster.users(NEWS)]
+
+    def nodes(self) -> list[str]:
+        return [state.node for state in self.cluster.nodes()]
+
+
+class World:
+    """Some nodes on one exchange, and their time."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.exchange = MemoryExchange()
+        self.members: list[Member] = []
+
+    async def member(self, name: str, beat_s: float = 2.0) -> Member:
+        member = Member(self, name, FaultyBus(self.exchange), beat_s)
+        # The beats of time are the test's; only the clusters' own judgement uses `beat_s`.
+        member.cluster._keep_beating = _nothing  # type: ignore[method-assign]
+        self.members.append(member)
+        await member.start()
+        return member
+
+    async def beat(self, *members: Member) -> None:
+        """Two seconds go by; those named say that they are alive."""
+        self.now_s += 2.0
+        for member in members:
+            member.cluster.beat()
+        await settle()
+
+
+async def _nothing() -> None:
+    return
+
+
+async def settle() -> None:
+    """A few rounds of question and answer."""
+    for _ in range(5):
+        await asyncio.sleep(0.025)
+
+
+def faulty(member: Member) -> FaultyBus:
+    assert isinstance(member.bus, FaultyBus)
+    return member.bus
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    for member in made.members:
+        await member.stop()
+
+
+async def test_every_node_knows_who_is_there(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    assert one.cluster.join(NEWS, ALICE) == Diff(NEWS, [PresentUser(1, "alice", 1)], [])
+    one.cluster.join(NEWS, ALICE)
+    two.cluster.join(NEWS, BOB)
+    await settle()
+    assert one.users() == two.users() == [("alice", 2), ("bob", 1)]
+    assert one.diffs == [Diff(NEWS, [PresentUser(2, "bob", 1)], [])]
+    assert two.diffs == [Diff(NEWS, [PresentUser(1, "alice", 2)], [])]
+
+
+async def test_a_user_leaves_with_the_last_connection_anywhere(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.cluster.join(NEWS, ALICE)
+    await settle()
+    assert two.cluster.join(NEWS, ALICE) is None
+    await settle()
+    assert one.cluster.leave(NEWS, ALICE) is None
+    await settle()
+    assert two.cluster.leave(NEWS, ALICE) == Diff(NEWS, [], [PresentUser(1, "alice", 0)])
+    await settle()
+    assert one.diffs == [Diff(NEWS, [], [PresentUser(1, "alice", 0)])]
+    assert one.users() == two.users() == []
+
+
+async def test_a_newcomer_learns_at_once_what_was_before(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.cluster.join(NEWS, ALICE)
+    two.cluster.join(NEWS, BOB)
+    await settle()
+    late = await world.member("three")
+    await settle()
+    assert late.users() == [("alice", 1), ("bob", 1)]
+    assert late.nodes() == one.nodes() == ["one", "three", "two"]
+
+
+async def test_beats_carry_counters(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.counters["connections"] = 7.0
+    await world.beat(one, two)
+    assert {state.node: state.counters for state in two.cluster.nodes()} == {
+        "one": {"connections": 7.0},
+        "two": {"connections": 0.0},
+    }
+
+
+@pytest.mark.parametrize("fault", ["is_losing", "is_away"])
+async def test_what_was_lost_is_made_good_by_the_next_message(world: World, fault: str) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    await settle()
+    setattr(faulty(one), fault, True)
+    one.cluster.join(NEWS, ALICE)
+    await settle()
+    setattr(faulty(one), fault, False)
+    assert two.users() == []
+    one.cluster.join(NEWS, BOB)
+    await settle()
+    assert two.users() == [("alice", 1), ("bob", 1)]
+
+
+async def test_what_was_lost_is_made_good_by_the_next_beat(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.cluster.join(NEWS, ALICE)
+    await settle()
+    faulty(one).is_losing = True
+    one.cluster.leave(NEWS, ALICE)
+    await settle()
+    faulty(one).is_losing = False
+    assert two.users() == [("alice", 1)]
+    await world.beat(one, two)
+    assert two.users() == []
+    assert two.diffs[-1] == Diff(NEWS, [], [PresentUser(1, "alice", 0)])
+
+
+async def test_a_lost_question_is_asked_again(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    await settle()
+    faulty(one).is_losing = True
+    one.cluster.join(NEWS, ALICE)
+    await settle()
+    faulty(one).is_losing = False
+    faulty(two).is_losing = True
+    await world.beat(one, two)
+    faulty(two).is_losing = False
+    assert two.users() == []
+    await world.beat(one, two)
+    assert two.users() == [("alice", 1)]
+
+
+async def test_a_node_that_ends_is_gone_at_once(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    two.cluster.join(NEWS, BOB)
+    await settle()
+    await two.stop()
+    await settle()
+    assert one.users() == []
+    assert one.nodes() == ["one"]
+    world.members.remove(two)
+
+
+async def test_a_node_silent_for_three_beats_is_dropped_and_may_come_back(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    two.cluster.join(NEWS, BOB)
+    await settle()
+    for _ in range(3):
+        await world.beat(one)
+        assert one.users() == [("bob", 1)]
+    await world.beat(one)
+    assert one.users() == []
+    assert one.nodes() == ["one"]
+    await world.beat(one, two)
+    assert one.users() == [("bob", 1)]
+    assert two.nodes() == ["one", "two"]
+
+
+async def test_an_outage_of_the_broker_drops_nobody(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.cluster.join(NEWS, ALICE)
+    await settle()
+    faulty(one).is_away = faulty(two).is_away = True
+    for _ in range(10):
+        await world.beat(one, two)
+    two.cluster.join(NEWS, BOB)
+    await settle()
+    assert two.users() == [("alice", 1), ("bob", 1)]
+    faulty(one).is_away = faulty(two).is_away = False
+    await world.beat(one, two)
+    await world.beat(one, two)
+    assert one.users() == two.users() == [("alice", 1), ("bob", 1)]
+    assert two.diffs == [Diff(NEWS, [PresentUser(1, "alice", 1)], [])]
+
+
+async def test_too_many_changes_at_once_come_as_a_snapshot(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    await settle()
+    for number in range(MAX_PENDING_CHANGES + 5):
+        one.cluster.join(NEWS, User(number, f"u{number}"))
+    assert len(one.cluster._changes) <= MAX_PENDING_CHANGES
+    await settle()
+    assert len(two.users()) == MAX_PENDING_CHANGES + 5
+
+
+@pytest.mark.parametrize("body", [b"", b"\x00", b"\xc1", b"\x80", b"\x81\xa4type\xa4Beat", b"x" * 1000])
+async def test_nonsense_is_ignored(world: World, body: bytes) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.cluster.received(body)
+    two.cluster.join(NEWS, BOB)
+    await settle()
+    assert one.users() == [("bob", 1)]
+
+
+async def test_it_runs_over_every_bus(engine: Engine) -> None:
+    world = World()
+    pair = [Member(world, name, engine.bus(), 0.2) for name in ("one", "two")]
+    for member in pair:
+        await member.start()
+    pair[0].cluster.join(NEWS, ALICE)
+    async with asyncio.timeout(10):
+        while pair[1].users() != [("alice", 1)]:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await pair[0].stop()
+    async with asyncio.timeout(10):
+        while pair[1].users():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await pair[1].stop()
