@@ -45,7 +45,7 @@ export function CreateRoomDialog({ store, onClose }) {
           ${error && html`<div id="room-name-error" class="error" role="alert">${error}</div>`}
         </div>
         <label class="check"><input type="checkbox" checked=${isPublic}
-          onChange=${(/** @type {any} */ event) => setPublic(event.target.checked)} /> Everybody here may join</label>
+          onChange=${(/** @type {any} */ event) => setPublic(event.target.checked)} /> Public: everybody here may join</label>
         <div class="actions">
           <button type="button" class="button" onClick=${onClose}>Cancel</button>
           <button type="submit" class="button primary" disabled=${name.trim() === ""}>Create</button>
