@@ -93,7 +93,8 @@ function useKeys(store, { isBusy, isDrawerOpen, closeDrawer, find }) {
     const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
       const act = actionOf(event, { store, isDrawerOpen, closeDrawer, find });
       if (act === null) return;
-      event.preventDefault();
+      // The browser closes its own things by Escape.
+      if (event.key !== "Escape") event.preventDefault();
       act();
     };
     addEventListener("keydown", onKeyDown);
@@ -110,6 +111,7 @@ function actionOf(event, { store, isDrawerOpen, closeDrawer, find }) {
   if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) return find;
   if (event.key === "ArrowUp" && event.altKey) return () => store.selectNeighbour(-1);
   if (event.key === "ArrowDown" && event.altKey) return () => store.selectNeighbour(1);
-  if (event.key === "Escape" && !event.isComposing) return isDrawerOpen ? closeDrawer : () => store.markCurrentRead();
+  const isForBrowser = event.isComposing || document.querySelector(":popover-open") !== null;
+  if (event.key === "Escape" && !isForBrowser) return isDrawerOpen ? closeDrawer : () => store.markCurrentRead();
   return null;
 }

@@ -25,7 +25,7 @@ export function PeoplePanel({ room, me, isOpen, onClose }) {
           onClick=${onClose}><${CloseIcon} /></button>
       </div>
       <${People} title="Here" people=${here} me=${me} />
-      <${People} title="Away" people=${away} me=${me} />
+      <${People} title="Not here" people=${away} me=${me} />
     </aside>`;
 }
 
