@@ -1,6 +1,7 @@
 """The contract of `History`, over every engine."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -190,6 +191,24 @@ async def test_a_megabyte_is_stored(engine: Engine) -> None:
     data = "x" * 1024 * 1024
     await history.add(KEY, draft(data), RETENTION)
     assert data_of(await history.latest(KEY, 1)) == [data]
+
+
+async def test_a_call_given_up_does_not_answer_another(engine: Engine) -> None:
+    history = engine.history()
+    keys = [TopicKey("acme", f"t{number}") for number in range(20)]
+    for key in keys:
+        await history.add(key, draft(key.topic), RETENTION)
+
+    async def read(number: int) -> None:
+        key = keys[number % len(keys)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout((number % 7) / 2000):
+                assert data_of(await history.latest(key, 1)) == [key.topic]
+
+    for _ in range(5):
+        await asyncio.gather(*(read(number) for number in range(60)))
+    for key in keys:
+        assert data_of(await history.latest(key, 1)) == [key.topic]
 
 
 async def test_a_repeated_publication_is_stored_once(engine: Engine) -> None:
