@@ -21,9 +21,7 @@ setup: .venv/.setup
 	@touch $@
 
 run: setup
-	@$(BIN)/python manage.py migrate --verbosity 0
-	@$(BIN)/python manage.py seed_demo
-	@$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
+	@$(BIN)/python manage.py run_demo --host $(HOST) --port $(PORT)
 
 test: .venv/.setup-dev
 	@$(BIN)/python tests/prepare.py

@@ -17,6 +17,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """`--force` seeds a site that is not in DEBUG; everybody knows the passwords."""
         parser.add_argument("--force", action="store_true", help="also where DEBUG is off")
+        parser.add_argument(
+            "--port", type=int, default=8000, help="port of the addresses shown (default 8000)"
+        )
 
     def handle(self, *args: object, **options: bool | int) -> None:
         """Seed, and say who may sign in where."""
@@ -27,5 +30,5 @@ class Command(BaseCommand):
             return
         for shop in SHOPS:
             people = ", ".join((*shop.members, ADMIN))
-            self.stdout.write(f"{shop.name:<7} http://{shop.host}:8000/  sign in as {people}")
+            self.stdout.write(f"{shop.name:<7} http://{shop.host}:{options['port']}/  sign in as {people}")
         self.stdout.write(f"The password of all of them is {PASSWORD}; {ADMIN} also opens /admin/.")

@@ -1,0 +1,24 @@
+"""`manage.py run_demo`: what `make run` does, in one process: migrate, seed, serve."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    """Migrate the database, seed the demo, serve it."""
+
+    help = "Migrate the database, seed the demo data and serve; repeatable."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Where to serve."""
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Each step is a command of its own; in one process Django starts once."""
+        call_command("migrate", verbosity=0)
+        call_command("seed_demo", port=options["port"], stdout=self.stdout)
+        call_command("serve", host=options["host"], port=options["port"], stdout=self.stdout)
