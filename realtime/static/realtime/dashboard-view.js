@@ -116,7 +116,8 @@ export class DashboardView {
   summary() {
     const now = this.series.samples.at(-1)?.values;
     if (!now) return "";
-    return `${count(now.connections)} connections, ${rate(now.in)} messages per second in, ${rate(now.out)} out, ${rate(now.errors)} errors per second.`;
+    const messages = `Messages per second: ${rate(now.in)} in, ${rate(now.out)} out`;
+    return `Connections: ${count(now.connections)}. ${messages}. Errors per second: ${rate(now.errors)}.`;
   }
 
   /** @param {string | null} tenant */
