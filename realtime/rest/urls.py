@@ -2,8 +2,11 @@
 
 from django.urls import path
 
+from realtime.rest import schema
 from realtime.rest.health import HealthView, ReadinessView
 from realtime.rest.metrics import PrometheusMetricsView, WebSocketMetricsView
+
+__all__ = ["schema", "urlpatterns"]
 
 urlpatterns = [
     path("metrics/websocket", WebSocketMetricsView.as_view(), name="metrics-websocket"),

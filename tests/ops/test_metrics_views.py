@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.ops.conftest import METRICS_TOKEN, Process
@@ -149,3 +150,10 @@ class TestPrometheus:
         assert_error(
             get(PROMETHEUS_PAGE, {"authorization": "Bearer x"}, host="10.0.0.7"), 401, "unauthenticated"
         )
+
+
+def test_the_schema_names_every_page_and_way_in() -> None:
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    for page in (*PAGES, "/healthz", "/readyz"):
+        assert schema["paths"][page]["get"]["summary"]
+    assert {"metricsToken": []} in schema["paths"][PROMETHEUS_PAGE]["get"]["security"]
