@@ -1,4 +1,7 @@
-"""Histories in Redis or Valkey: one stream and one hash a topic; each call is one script, one round trip."""
+"""Histories in Redis or Valkey: one stream and one hash a topic; each call is one script, one round trip.
+
+A user with restricted rights needs the scripting, hash, stream and key commands, `TIME` and `INFO`.
+"""
 
 import asyncio
 import hashlib
