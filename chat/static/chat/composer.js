@@ -17,6 +17,7 @@ export function Composer({ store, room, onSent }) {
   const input = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   // Characters as people and the server count them.
   const length = [...text].length;
+  const isOnline = store.connection.value.name === "online";
   const canSend = text.trim() !== "" && length <= MAX_CHARS;
 
   const change = (/** @type {string} */ value) => {
@@ -45,7 +46,7 @@ export function Composer({ store, room, onSent }) {
 
   return html`
     <form class="composer" onSubmit=${send}>
-      <p class="typing-line" aria-live="off">${typingLine(room.typers.value)}</p>
+      <p class="typing-line" aria-live="off">${isOnline && typingLine(room.typers.value)}</p>
       <div class="composer-box">
         <label class="visually-hidden" for="composer-text">Message in ${room.room.value.name}</label>
         <textarea id="composer-text" ref=${input} rows="1" autocomplete="off" enterkeyhint="send"

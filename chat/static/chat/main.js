@@ -27,7 +27,7 @@ client.on("unauthenticated", signIn);
 effect(() => {
   if (store.currentId.value !== null) history.replaceState(null, "", `#room-${store.currentId.value}`);
 });
-const lookAgain = () => (store.isAttentive.value = document.visibilityState === "visible" && document.hasFocus());
+const lookAgain = () => store.setAttentive(document.visibilityState === "visible" && document.hasFocus());
 for (const event of ["focus", "blur", "pageshow"]) addEventListener(event, lookAgain);
 document.addEventListener("visibilitychange", lookAgain);
 
@@ -35,6 +35,7 @@ root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 watchPage(client);
 store.start();
+lookAgain();
 
 /** Go and sign in again; what is not sent yet waits in the tab. */
 function signIn() {

@@ -65,7 +65,7 @@ function entryRow(entry, me) {
  */
 function addDay(rows, at) {
   const last = rows.findLast((row) => row.kind !== "new");
-  if (last !== undefined && last.kind !== "new" && isSameDay(last.at, at)) return;
+  if (last !== undefined && isSameDay(last.at, at)) return;
   rows.push({ kind: "day", key: `day-${at.getFullYear()}-${at.getMonth()}-${at.getDate()}`, at });
 }
 

@@ -58,7 +58,7 @@ export class Sender {
       this.onSent(reply.payload.message);
       this.flush();
     } catch (error) {
-      this.#failed(client_msg_id, /** @type {import("realtime/client").RealtimeError} */ (error));
+      this.#failed(client_msg_id, /** @type {any} */ (error));
     }
   }
 

@@ -11,6 +11,8 @@ import { Sender } from "./sender.js";
  */
 
 const ANNOUNCE_MS = 700;
+// Nobody is told of rooms that others make public: a reader who comes back to the page gets the list anew.
+const ROOMS_FRESH_MS = 30_000;
 
 /** The chat of one user on one page: the rooms, the current one, and the connection they live on. */
 export class ChatStore {
@@ -23,8 +25,7 @@ export class ChatStore {
     this.me = me;
     this.tenant = tenant;
     this.connection = signal(client.state);
-    /** Whether somebody looks at the page. */
-    this.isAttentive = signal(document.visibilityState === "visible" && document.hasFocus());
+    this.isAttentive = signal(false);
     this.stores = signal(/** @type {Map<number, RoomStore>} */ (new Map()));
     this.currentId = signal(/** @type {number | null} */ (null));
     this.current = computed(() => this.stores.value.get(this.currentId.value ?? 0) ?? null);
@@ -37,7 +38,7 @@ export class ChatStore {
     this.notice = signal("");
     /** @type {string[]} */
     this.toAnnounce = [];
-    this.isLoaded = false;
+    this.roomsLoadedMs = -Infinity;
     this.sender = new Sender({
       client,
       storageKey: `rockstar.outbox.${tenant.slug}.${me.id}`,
@@ -80,10 +81,16 @@ export class ChatStore {
     if (room) this.select(room.id);
   }
 
+  /** @param {boolean} isAttentive whether somebody looks at the page */
+  setAttentive(isAttentive) {
+    this.isAttentive.value = isAttentive;
+    if (isAttentive && Date.now() - this.roomsLoadedMs > ROOMS_FRESH_MS) this.loadRooms();
+  }
+
   async loadRooms() {
     const reply = await this.client.request("room.list").catch(() => null);
     if (reply === null) return;
-    this.isLoaded = true;
+    this.roomsLoadedMs = Date.now();
     this.#take(reply.payload.rooms, { isComplete: true });
   }
 
@@ -123,7 +130,7 @@ export class ChatStore {
   #connectionChanged(state) {
     this.connection.value = state;
     if (state.name !== "online") return;
-    if (!this.isLoaded) this.loadRooms();
+    if (this.roomsLoadedMs < 0) this.loadRooms();
     const current = this.current.value;
     if (current !== null && (current.timeline.value === null || current.members.value.length === 0)) current.reload();
     for (const store of this.stores.value.values()) store.flushRead();
