@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext as _
 
 from realtime.protocol.close_codes import CLOSE_RULES
-from realtime.rest.access import is_staff_session
+from realtime.staff import is_staff_session
 
 APP_LABEL = "realtime"
 FEED_PATH = "/ws/admin/live/"

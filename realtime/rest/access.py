@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from hmac import compare_digest
 
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
@@ -12,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from realtime import runtime
-from realtime.core.identity import Identity, Tenant
+from realtime.core.identity import Identity
 from realtime.core.scopes import has_scopes
-from realtime.protocol.errors import Refusal
+from realtime.staff import is_staff_session, tenant_of
 
 METRICS_SCOPE = "metrics:read"
 
@@ -33,7 +32,7 @@ class MetricsTokenAuthentication(BaseAuthentication):
         kind, _, given = get_authorization_header(request).partition(b" ")
         if expected and kind.lower() == b"bearer" and compare_digest(given.strip(), expected):
             return AnonymousUser(), Operator()
-        if _tenant_of(request) is None:
+        if tenant_of(request) is None:
             raise NotAuthenticated("On a host of no tenant only the operator's token opens this page.")
         return None
 
@@ -56,18 +55,6 @@ class MayReadMetrics(BasePermission):
         return is_staff_session(request)
 
 
-def is_staff_session(request: Request | HttpRequest) -> bool:
-    """Whether the session is one of staff of the request's tenant: what a socket would be told."""
-    session_key, tenant = request.session.session_key, _tenant_of(request)
-    if session_key is None or tenant is None:
-        return False
-    try:
-        session = runtime.current().authenticator.load_session(session_key, tenant)
-    except Refusal:
-        return False
-    return session.identity is not None and session.identity.is_staff
-
-
 def visible_tenant(request: Request) -> str | None:
     """The slug of the only tenant whose figures `request` may see; None is all of them.
 
@@ -75,12 +62,7 @@ def visible_tenant(request: Request) -> str | None:
     """
     if isinstance(request.auth, Operator) or (request.auth is None and request.user.is_superuser):
         return None
-    tenant = _tenant_of(request)
+    tenant = tenant_of(request)
     # Authentication lets nobody else by where there is no tenant.
     assert tenant is not None
     return tenant.slug
-
-
-def _tenant_of(request: Request | HttpRequest) -> Tenant | None:
-    tenant: Tenant | None = request.tenant  # type: ignore[union-attr]  # the site's middleware sets it
-    return tenant
