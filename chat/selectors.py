@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
 from accounts.models import Membership, Tenant
 from chat.models import Message, Room, RoomMembership
@@ -58,18 +58,28 @@ class MessagePage:
 def access_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = False) -> Room:
     """The room, when the user may know of it; else RequestError(not_found).
 
-    `lock` keeps other writers of this room out until the transaction ends.
+    `lock` keeps other writers of this room out until the transaction ends. SQLite has no row locks and needs none:
+    its transactions take the writer's lock when they begin.
     """
-    room, _ = _access(tenant_id, user_id, room_id, lock=lock)
+    own = RoomMembership.objects.filter(room=OuterRef("pk"), user_id=user_id)
+    rooms = Room.objects.filter(
+        Q(is_public=True) | Exists(own), pk=room_id, tenant_id=tenant_id, archived_at__isnull=True
+    )
+    room = (rooms.select_for_update(no_key=True) if lock else rooms).first()
+    if room is None:
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such room.")
     return room
 
 
 def access_joined_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = False) -> RoomMembership:
-    """The user's membership with its room; else RequestError(not_found | permission_denied)."""
-    room, membership = _access(tenant_id, user_id, room_id, lock=lock)
+    """The user's membership, with user and room; else RequestError(not_found | permission_denied). `lock` as above."""
+    memberships = RoomMembership.objects.select_related("user", "room").filter(
+        room_id=room_id, user_id=user_id, room__tenant_id=tenant_id, room__archived_at__isnull=True
+    )
+    membership = (memberships.select_for_update(of=("room",), no_key=True) if lock else memberships).first()
     if membership is None:
+        access_room(tenant_id, user_id, room_id)
         raise RequestError(ErrorCode.PERMISSION_DENIED, "Join this room first.")
-    membership.room = room
     return membership
 
 
@@ -123,19 +133,6 @@ def member_list(tenant_id: int, user_id: int, room_id: int) -> list[MemberView]:
     )
     rows = present.order_by("user__username").values_list("user_id", "user__username", "status")
     return [MemberView(*row) for row in rows[:MEMBERS_LISTED_MAX]]
-
-
-def _access(tenant_id: int, user_id: int, room_id: int, *, lock: bool) -> tuple[Room, RoomMembership | None]:
-    rooms = Room.objects.filter(pk=room_id, tenant_id=tenant_id, archived_at__isnull=True)
-    if lock:
-        # SQLite has no row locks and needs none: its transactions take the writer's lock when they begin.
-        rooms = rooms.select_for_update(no_key=True)
-    room = rooms.first()
-    memberships = RoomMembership.objects.filter(room=room, user_id=user_id).select_related("user")
-    membership = memberships.first() if room else None
-    if room is None or not (room.is_public or membership):
-        raise RequestError(ErrorCode.NOT_FOUND, "There is no such room.")
-    return room, membership
 
 
 def _rooms_as_seen_by(tenant_id: int, user_id: int) -> QuerySet[Room, Any]:

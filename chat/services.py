@@ -80,14 +80,19 @@ def message_send(
     text = clean_text(text)
     try:
         with transaction.atomic():
-            message, is_new = _message_store(tenant.id, author.id, room_id, text, client_msg_id)
-            if is_new:
-                announcements.announce_message(tenant, author, message)
+            message = _message_store(tenant.id, author.id, room_id, text, client_msg_id)
+            announcements.announce_message(tenant, author, message)
     except IntegrityError:
-        # The same name was used in another room at the same time; rooms do not wait for each other.
-        if _message_named(tenant.id, author.id, client_msg_id) is None:
+        earlier = _message_named(tenant.id, author.id, client_msg_id)
+        if earlier is None:
             raise
-        raise _name_used() from None
+        if (earlier.room_id, earlier.text) != (room_id, text):
+            raise RequestError(
+                ErrorCode.CONFLICT,
+                "This client_msg_id is the name of another message.",
+                details={"field": "payload.client_msg_id"},
+            ) from None
+        return earlier
     return message
 
 
@@ -145,17 +150,13 @@ def _is_name_taken(tenant_id: int, name: str) -> bool:
     return rooms.filter(name_key=room_name_key(name)).exists()
 
 
-def _message_store(
-    tenant_id: int, author_id: int, room_id: int, text: str, client_msg_id: UUID
-) -> tuple[Message, bool]:
-    """The message, and whether it is new. The room stays locked until commit: its numbers have no holes."""
+def _message_store(tenant_id: int, author_id: int, room_id: int, text: str, client_msg_id: UUID) -> Message:
+    """Insert the next message. The room stays locked until the end, so its numbers have no holes.
+
+    Raises IntegrityError for a `client_msg_id` used before: looking first would cost every message a query.
+    """
     membership = access_joined_room(tenant_id, author_id, room_id, lock=True)
     room = membership.room
-    earlier = _message_named(tenant_id, author_id, client_msg_id)
-    if earlier is not None:
-        if (earlier.room_id, earlier.text) != (room_id, text):
-            raise _name_used()
-        return earlier, False
     room.last_seq += 1
     room.save(update_fields=["last_seq"])
     message = Message.objects.create(
@@ -167,20 +168,12 @@ def _message_store(
         client_msg_id=client_msg_id,
     )
     _read_move(membership, message.seq)
-    return message, True
+    return message
 
 
 def _message_named(tenant_id: int, author_id: int, client_msg_id: UUID) -> Message | None:
     messages = Message.objects.filter(tenant_id=tenant_id, author_id=author_id, client_msg_id=client_msg_id)
     return messages.select_related("author").first()
-
-
-def _name_used() -> RequestError:
-    return RequestError(
-        ErrorCode.CONFLICT,
-        "This client_msg_id is the name of another message.",
-        details={"field": "payload.client_msg_id"},
-    )
 
 
 def _read_move(membership: RoomMembership, seq: int) -> bool:

@@ -15,14 +15,8 @@ from realtime.core.identity import Tenant
 @never_cache
 @login_required
 def chat_page(request: HttpRequest) -> HttpResponse:
-    """The page, with the user's rooms for the first paint; `boot` is the same for `json_script`."""
+    """The page, with the user's rooms for the first paint."""
     tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # set by TenantMiddleware
-    user = request.user
-    assert user.pk is not None, "login_required lets nobody else in"
-    rooms = [room_payload(room) for room in room_list(tenant.id, user.pk)]
-    boot = {
-        "user": {"id": user.pk, "username": user.get_username()},
-        "tenant": {"slug": tenant.slug, "name": tenant.name},
-        "rooms": rooms,
-    }
-    return render(request, "chat/chat.html", {"tenant": tenant, "room_list": rooms, "boot": boot})
+    assert request.user.pk is not None, "login_required lets nobody else in"
+    rooms = [room_payload(room) for room in room_list(tenant.id, request.user.pk)]
+    return render(request, "chat/chat.html", {"tenant": tenant, "room_list": rooms})
