@@ -9,6 +9,12 @@ from tests.servers.pool import Site, SitePool
 from tests.servers.valkey import Valkey
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The marks of tests that talk to servers."""
+    config.addinivalue_line("markers", "kinds(*kinds): the kinds of servers this test is about, if not all")
+    config.addinivalue_line("markers", "settings(count=1, **env): servers of its own, with these settings")
+
+
 @pytest.fixture(scope="session")
 def valkey_url() -> Iterator[str]:
     """REDIS_URL of a Valkey of this session's own."""

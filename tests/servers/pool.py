@@ -9,7 +9,7 @@ from tests.servers.orm import OrmShell
 from tests.servers.process import ServerProcess
 from tests.servers.valkey import Valkey
 
-# "serve": ours on SQLite and memory; "daphne": `runserver`, on the same; "scaled": ours on PostgreSQL and Valkey.
+# "serve": ours on SQLite and memory; "daphne": `runserver`, same; "scaled": ours on PostgreSQL and Valkey.
 KINDS = ("serve", "daphne", "scaled")
 METRICS_TOKEN = "metrics-bearer-for-tests"
 
@@ -23,7 +23,7 @@ class Site:
     servers: list[ServerProcess]
     orm: OrmShell
     valkey: Valkey | None = None
-    logins: dict[str, str] = field(default_factory=dict)
+    logins: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     @property
     def server(self) -> ServerProcess:

@@ -15,6 +15,7 @@ from tests.servers.ports import free_port
 
 START_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 20.0
+LOG_TAIL_CHARS = 4000
 HOST = "acme.localhost"
 _FAULTS = re.compile(r"Traceback \(most recent call last\)|Task exception was never retrieved|never awaited")
 
@@ -64,7 +65,9 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise AssertionError(f"The server did not end within {STOP_TIMEOUT_S} s:\n{self.log()}") from None
+            raise AssertionError(
+                f"The server did not end within {STOP_TIMEOUT_S} s:\n{self.log()[-LOG_TAIL_CHARS:]}"
+            ) from None
 
     def kill(self) -> None:
         """End it the hard way; nothing is checked."""
@@ -121,10 +124,14 @@ class ServerProcess:
         url = f"http://127.0.0.1:{self.port}/readyz"
         while not self._answers(url):
             if self.process.poll() is not None:
-                raise AssertionError(f"The server ended with {self.process.returncode}:\n{self.log()}")
+                raise AssertionError(
+                    f"The server ended with {self.process.returncode}:\n{self.log()[-LOG_TAIL_CHARS:]}"
+                )
             if time.monotonic() > deadline_s:
                 self.kill()
-                raise AssertionError(f"The server was not ready within {START_TIMEOUT_S} s:\n{self.log()}")
+                raise AssertionError(
+                    f"The server was not ready within {START_TIMEOUT_S} s:\n{self.log()[-LOG_TAIL_CHARS:]}"
+                )
             time.sleep(0.05)
 
     def _answers(self, url: str) -> bool:

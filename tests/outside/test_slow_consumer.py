@@ -1,0 +1,70 @@
+"""A subscriber that does not read is closed, and nobody else notices."""
+
+import asyncio
+import json
+import socket
+from uuid import uuid4
+
+import pytest
+
+from tests.outside.raw import OP_TEXT, close_code_of, frame_bytes, frames_until_close, handshake
+from tests.outside.talk import Talk
+from tests.outside.visitor import Visitor
+
+PATH = "/ws/pubsub/"
+CHUNK = "x" * 60_000
+LIMIT_BYTES = 200_000
+# A sleeper's kernel buffers take some of it first.
+PUBLICATIONS = 400
+
+pytestmark = [pytest.mark.settings(REALTIME_OUTBOX_BYTES=LIMIT_BYTES), pytest.mark.kinds("serve", "scaled")]
+
+
+async def test_a_sleeper_is_closed_and_the_others_get_everything(acme: Visitor) -> None:
+    topic = uuid4().hex
+    reader, writer = await asleep(acme, topic)
+    async with acme.open_json(PATH) as publisher, acme.open_json(PATH) as awake:
+        await awake.ask("subscribe", {"topic": topic})
+        receiving = asyncio.ensure_future(receive(awake, PUBLICATIONS))
+        for number in range(PUBLICATIONS):
+            await publisher.ask("publish", {"topic": topic, "data": {"n": number, "x": CHUNK}})
+        assert await receiving == list(range(1, PUBLICATIONS + 1))
+        frames = await frames_until_close(reader)
+        assert close_code_of(frames) in {4410, 1006}
+    writer.close()
+
+
+async def test_its_close_code_says_why(acme: Visitor) -> None:
+    """Read late, but read: the close frame comes after what was in flight."""
+    topic = uuid4().hex
+    reader, writer = await asleep(acme, topic)
+    async with acme.open_json(PATH) as publisher:
+        for number in range(PUBLICATIONS):
+            await publisher.ask("publish", {"topic": topic, "data": {"n": number, "x": CHUNK}})
+    frames = await frames_until_close(reader)
+    offsets = [json.loads(body)["payload"]["offset"] for _, body in frames if b'"publication"' in body]
+    assert offsets == list(range(1, len(offsets) + 1))
+    assert len(offsets) < PUBLICATIONS
+    assert close_code_of(frames) == 4410
+    writer.close()
+
+
+async def asleep(acme: Visitor, topic: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A subscriber that reads nothing more, with the smallest buffers there are."""
+    plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", acme.server.port))
+    reader, writer = await asyncio.open_connection(sock=plain, limit=1024)
+    writer.write(handshake(acme, PATH))
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b" 101 " in head
+    subscribe = {"id": "s", "type": "subscribe", "payload": {"topic": topic}}
+    writer.write(frame_bytes(OP_TEXT, json.dumps(subscribe).encode()))
+    while b'"subscribed"' not in await reader.read(1024):
+        pass
+    return reader, writer
+
+
+async def receive(talk: Talk, count: int) -> list[int]:
+    return [(await talk.push("publication"))["offset"] for _ in range(count)]
