@@ -15,7 +15,7 @@ from realtime.clock import utc_now_text
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.connection import Connection
 from realtime.core.history import Position, Publisher
-from realtime.core.identity import Identity
+from realtime.core.identity import Identity, Tenant
 from realtime.core.places import Attempts, Places
 from realtime.core.topics import TopicRules
 from realtime.database import Database
@@ -240,6 +240,7 @@ class Runtime:
     async def _recheck_batches(self, batches: list[list[Identity]]) -> None:
         try:
             await self.database.run(self._refresh)
+            self._close_homeless()
             for batch in batches:
                 gone = await self.database.run(self.authenticator.recheck, batch)
                 for connection in list(self.connections.values()):
@@ -267,6 +268,20 @@ class Runtime:
             except EngineUnavailableError:
                 logger.warning("The history is away; topics are compared with it later")
                 return
+
+    def _close_homeless(self) -> None:
+        """Close what was opened on a tenant that is no longer served by any of its hosts, signed in or not."""
+        tenants = {each.tenant for each in self.connections.values()}
+        homeless = {tenant for tenant in tenants if not self._is_served(tenant)}
+        if not homeless:
+            return
+        for connection in list(self.connections.values()):
+            if connection.tenant in homeless:
+                connection.close(CloseCode.NOT_FOUND, "no such host")
+
+    def _is_served(self, tenant: Tenant) -> bool:
+        found = (self.directory.lookup(host) for host in tenant.hosts)
+        return any(each is not None and each.id == tenant.id for each in found)
 
     def _refresh(self) -> None:
         self.directory.refresh()
