@@ -13,6 +13,7 @@ from realtime.engine.ports import Draft, Page, Retention, TopicKey
 from realtime.protocol.codec import encode
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.protocol.names import check_topic_name
 from realtime.verbs import Call, Verb
 
 HISTORY_DEFAULT_LIMIT = 100
@@ -92,6 +93,7 @@ async def on_subscribe(call: Call, payload: Subscribe) -> Reply:
 
 async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
     """End a subscription; ending none is no error."""
+    check_topic_name(payload.topic)
     connection = call.connection
     if call.runtime.hub.unsubscribe(connection, payload.topic):
         connection.subscriptions.discard(payload.topic)
