@@ -210,6 +210,8 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
+        # Django's own handler for it knows no filter, and would print everything a second time.
+        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         # One JSON line when a socket opens and one when it closes.
         "realtime.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
         # Django's development server prints every request with a handler of its own.

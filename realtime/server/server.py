@@ -1,5 +1,8 @@
 """Uvicorn, set up for this package: its protocol class, no compression, one log."""
 
+import signal
+import sys
+
 import uvicorn
 
 from realtime.conf import RealtimeSettings
@@ -25,6 +28,8 @@ def serve(
 
     `trusted_proxies`: addresses, comma-separated, whose X-Forwarded-For and X-Forwarded-Proto are believed.
     """
+    # Having ended in good order, uvicorn raises the signal once more; that is no failure.
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
     uvicorn.run(
         application,
         host=host,
