@@ -41,13 +41,28 @@ def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: boo
 def room_join(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
     """Enter a room, all so far taken as read; who is in it already stays. Raises RequestError(not_found)."""
     with transaction.atomic():
-        room = access_room(tenant.id, user.id, room_id, lock=True)
-        _, has_joined = RoomMembership.objects.get_or_create(
-            room=room, user_id=user.id, defaults={"read_seq": room.last_seq}
-        )
-        view = room_get(tenant.id, user.id, room_id)
-        if has_joined:
-            announcements.announce_joined(tenant, user, view)
+        access_room(tenant.id, user.id, room_id)
+        return room_admit(tenant, user, room_id=room_id)
+
+
+@transaction.atomic
+def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
+    """Put somebody into a room, whether or not they could see it before: for who may decide that (the admin).
+
+    Raises RequestError(not_found).
+    """
+    rooms = Room.objects.select_for_update(no_key=True).filter(
+        pk=room_id, tenant_id=tenant.id, archived_at__isnull=True
+    )
+    room = rooms.first()
+    if room is None:
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such room.")
+    _, has_joined = RoomMembership.objects.get_or_create(
+        room=room, user_id=user.id, defaults={"read_seq": room.last_seq}
+    )
+    view = room_get(tenant.id, user.id, room_id)
+    if has_joined:
+        announcements.announce_joined(tenant, user, view)
     return view
 
 

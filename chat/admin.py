@@ -1,0 +1,152 @@
+"""Rooms, who is in them and what was said, in the admin. Staff of a tenant see their own."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import ForeignKey, Model, QuerySet
+from django.forms import ModelChoiceField, ModelForm
+from django.http import HttpRequest
+
+from accounts.admin_scope import TenantScopedAdmin, is_superuser, tenant_of
+from accounts.models import Membership, User
+from chat import services
+from chat.models import Message, Room, RoomMembership
+from chat.text import clean_room_name, room_name_key
+from realtime.core.history import Publisher
+from realtime.core.identity import Tenant
+from realtime.protocol.errors import RequestError
+
+
+class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A room whose name follows the rules of those made in the chat."""
+
+    class Meta:
+        model = Room
+        fields = ("tenant", "name", "is_public", "archived_at")
+
+    def clean(self) -> dict[str, Any]:
+        """The name must not be that of another open room of the tenant."""
+        values: dict[str, Any] = super().clean() or {}
+        try:
+            values["name"] = clean_room_name(values.get("name", ""))
+        except RequestError as error:
+            raise forms.ValidationError({"name": error.message}) from None
+        room: Room = self.instance
+        room.name_key = room_name_key(values["name"])
+        tenant = values.get("tenant", room.tenant if room.pk else None)
+        namesakes = Room.objects.filter(tenant=tenant, name_key=room.name_key, archived_at__isnull=True)
+        if not values.get("archived_at") and namesakes.exclude(pk=room.pk).exists():
+            raise forms.ValidationError({"name": "There is a room of this name."})
+        return values
+
+
+class RoomMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Somebody to be put into a room."""
+
+    class Meta:
+        model = RoomMembership
+        fields = ("room", "user")
+
+    def clean(self) -> dict[str, Any]:
+        """Only members of its tenant can be in a room."""
+        values: dict[str, Any] = super().clean() or {}
+        room, user = values.get("room"), values.get("user")
+        if room and room.archived_at:
+            raise forms.ValidationError({"room": "This room is archived."})
+        if room and user and not Membership.objects.filter(tenant=room.tenant_id, user=user).exists():
+            raise forms.ValidationError({"user": "This user is no member of the room's tenant."})
+        return values
+
+
+@admin.register(Room)
+class RoomAdmin(TenantScopedAdmin):
+    """Rooms. One with messages is archived, not deleted."""
+
+    form = RoomForm
+    list_display = ("name", "tenant", "is_public", "last_seq", "created_at", "archived_at")
+    list_filter = ("is_public", "tenant")
+    list_select_related = ("tenant",)
+    search_fields = ("name",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """A room stays with its tenant."""
+        return () if obj is None else ("tenant",)
+
+
+@admin.register(RoomMembership)
+class RoomMembershipAdmin(TenantScopedAdmin):
+    """Who is in which room: how people come into a private one. Taking somebody out ends what they hear at once."""
+
+    tenant_path = "room__tenant"
+    form = RoomMembershipForm
+    list_display = ("user", "room", "read_seq", "joined_at")
+    list_filter = ("room__tenant",)
+    list_select_related = ("user", "room")
+    search_fields = ("user__username", "room__name")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody: one is in a room or not."""
+        return False
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> "ModelChoiceField[Any] | None":
+        """Staff are offered the rooms and the people of their own tenant."""
+        if not is_superuser(request):
+            tenant_id = tenant_of(request).id
+            own: dict[str, QuerySet[Any]] = {
+                "room": Room.objects.filter(tenant_id=tenant_id),
+                "user": User.objects.filter(memberships__tenant_id=tenant_id),
+            }
+            kwargs["queryset"] = own[db_field.name]
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def save_model(
+        self, request: HttpRequest, obj: RoomMembership, form: "ModelForm[Any]", change: bool
+    ) -> None:
+        """Put the user into the room, and say so."""
+        services.room_admit(_tenant(obj.room), _user(obj.user), room_id=obj.room_id)
+        obj.pk = RoomMembership.objects.get(room=obj.room, user=obj.user).pk
+
+    def delete_model(self, request: HttpRequest, obj: RoomMembership) -> None:
+        """Take the user out of the room, and say so; of an archived one nobody hears."""
+        if obj.room.archived_at:
+            super().delete_model(request, obj)
+            return
+        services.room_leave(_tenant(obj.room), _user(obj.user), room_id=obj.room_id)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[RoomMembership]) -> None:
+        """Take several out."""
+        for membership in queryset.select_related("room__tenant", "user"):
+            self.delete_model(request, membership)
+
+
+@admin.register(Message)
+class MessageAdmin(TenantScopedAdmin):
+    """What was said; read only, for the numbers of a room's messages have no holes."""
+
+    list_display = ("room", "seq", "author", "text", "sent_at")
+    list_filter = ("tenant",)
+    list_select_related = ("room", "author")
+    search_fields = ("text", "author__username")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+
+def _tenant(room: Room) -> Tenant:
+    return Tenant(room.tenant_id, room.tenant.slug, room.tenant.name)
+
+
+def _user(user: User) -> Publisher:
+    return Publisher(user.pk, user.username)

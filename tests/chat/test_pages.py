@@ -1,0 +1,145 @@
+"""The chat page and the chat in the admin, on two tenants' hosts."""
+
+import json
+import re
+import uuid
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.models import Domain, Membership, User
+from accounts.models import Tenant as TenantRow
+from chat import services
+from chat.models import Message, Room, RoomMembership
+from tests.chat.conftest import Announced, World
+
+HOSTS = {"acme": "acme.localhost", "globex": "globex.localhost"}
+
+
+@pytest.fixture(autouse=True)
+def _plain_static_files(settings: Settings) -> None:
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def hosts(world: World) -> World:
+    for slug, host in HOSTS.items():
+        Domain.objects.create(tenant=TenantRow.objects.get(slug=slug), host=host)
+    return world
+
+
+def browser(username: str, tenant: str) -> Client:
+    """Somebody's browser, signed in on a tenant's host."""
+    user = User.objects.get(username=username)
+    user.set_password("a passphrase")
+    user.save(update_fields=["password"])
+    client = Client(headers={"host": HOSTS[tenant]})
+    client.post("/accounts/login/", {"username": username, "password": "a passphrase"})
+    return client
+
+
+def staff(username: str, tenant: str) -> Client:
+    """The browser of a tenant's staff who holds every permission Django has."""
+    user = User.objects.get(username=username)
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    Membership.objects.filter(user=user, tenant__slug=tenant).update(role=Membership.Role.STAFF)
+    user.user_permissions.set(Permission.objects.all())
+    return browser(username, tenant)
+
+
+def rooms_on_page(client: Client) -> list[str]:
+    page = client.get("/chat/")
+    assert page.status_code == 200
+    data = re.search(r'<script id="room-list" type="application/json">(.*?)</script>', page.content.decode())
+    assert data is not None
+    return [room["name"] for room in json.loads(data[1])]
+
+
+def test_the_page_is_for_those_signed_in(hosts: World) -> None:
+    response = Client(headers={"host": HOSTS["acme"]}).get("/chat/")
+    assert (response.status_code, response["Location"]) == (302, "/accounts/login/?next=/chat/")
+
+
+def test_the_page_comes_with_the_rooms_of_its_tenant(hosts: World) -> None:
+    hosts.room(name="</script><b>lounge")
+    hosts.room(name="secret", is_public=False)
+    assert rooms_on_page(browser("alice", "acme")) == ["</script><b>lounge", "secret"]
+    assert rooms_on_page(browser("bob", "acme")) == ["</script><b>lounge"]
+    assert rooms_on_page(browser("carol", "globex")) == []
+
+
+@pytest.mark.parametrize("page", ["room", "roommembership", "message"])
+def test_staff_see_what_is_of_their_tenant(hosts: World, page: str) -> None:
+    services.message_send(
+        hosts.acme, hosts.alice, room_id=hosts.room(), text="hi", client_msg_id=uuid.uuid4()
+    )
+    for name, tenant, count in (("alice", "acme", 1), ("carol", "globex", 0)):
+        shown = staff(name, tenant).get(f"/admin/chat/{page}/")
+        assert shown.status_code == 200
+        assert shown.context["cl"].result_count == count
+    row = {"room": Room, "roommembership": RoomMembership, "message": Message}[page].objects.get()
+    path = f"/admin/chat/{page}/{row.pk}/change/"
+    assert staff("alice", "acme").get(path).status_code == 200
+    assert staff("carol", "globex").get(path).status_code == 302
+
+
+def test_staff_make_rooms_of_their_own_tenant_only(hosts: World) -> None:
+    client = staff("alice", "acme")
+    for tenant, status in ((hosts.acme, 302), (hosts.globex, 200)):
+        form = {"tenant": tenant.id, "name": f" of  {tenant.slug}", "is_public": "on"}
+        assert client.post("/admin/chat/room/add/", form).status_code == status
+    assert [(room.name, room.name_key) for room in Room.objects.all()] == [("of acme", "of acme")]
+
+
+def test_a_name_is_taken_once_in_the_admin_too(hosts: World) -> None:
+    room_id, client = hosts.room(name="Lounge"), staff("alice", "acme")
+    page = client.post("/admin/chat/room/add/", {"tenant": hosts.acme.id, "name": "LOUNGE"})
+    assert "There is a room of this name." in page.content.decode()
+    form = {"name": "Parlour", "is_public": "on", "archived_at_0": "", "archived_at_1": ""}
+    assert client.post(f"/admin/chat/room/{room_id}/change/", form).status_code == 302
+    assert Room.objects.get(pk=room_id).name_key == "parlour"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_staff_put_people_into_private_rooms_and_take_them_out(
+    hosts: World, announced: list[Announced]
+) -> None:
+    room_id, client = hosts.room(is_public=False), staff("alice", "acme")
+    announced.clear()
+    add = "/admin/chat/roommembership/add/"
+    assert client.post(add, {"room": room_id, "user": hosts.carol.id}).status_code == 200
+    assert client.post(add, {"room": room_id, "user": hosts.bob.id}).status_code == 302
+    bob = RoomMembership.objects.get(room_id=room_id, user_id=hosts.bob.id)
+    assert announced[0].data == {"event": "member", "joined": {"id": hosts.bob.id, "username": "bob"}}
+    assert client.post(f"/admin/chat/roommembership/{bob.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert announced[2].data == {"event": "member", "left": {"id": hosts.bob.id, "username": "bob"}}
+    assert not RoomMembership.objects.filter(room_id=room_id, user_id=hosts.bob.id).exists()
+
+
+def test_an_archived_room_takes_nobody_in_but_lets_people_out(hosts: World) -> None:
+    room_id, client = hosts.room(), staff("alice", "acme")
+    form = {"name": "lounge", "archived_at_0": "2026-01-01", "archived_at_1": "00:00:00"}
+    assert client.post(f"/admin/chat/room/{room_id}/change/", form).status_code == 302
+    assert rooms_on_page(client) == []
+    page = client.post("/admin/chat/roommembership/add/", {"room": room_id, "user": hosts.bob.id})
+    assert "This room is archived." in page.content.decode()
+    alice = RoomMembership.objects.get(room_id=room_id)
+    assert client.post(f"/admin/chat/roommembership/{alice.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not RoomMembership.objects.exists()
+
+
+def test_nobody_rewrites_what_was_said(hosts: World) -> None:
+    room_id = hosts.room()
+    message = services.message_send(
+        hosts.acme, hosts.alice, room_id=room_id, text="hi", client_msg_id=uuid.uuid4()
+    )
+    client = staff("alice", "acme")
+    assert client.post(f"/admin/chat/message/{message.pk}/change/", {"text": "no"}).status_code == 403
+    assert client.post(f"/admin/chat/message/{message.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert client.post(f"/admin/chat/room/{room_id}/delete/", {"post": "yes"}).status_code == 403
+    assert Message.objects.get().text == "hi"
