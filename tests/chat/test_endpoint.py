@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from asgiref.testing import ApplicationCommunicator
 
-from accounts.models import Membership, User
+from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat.consumers import ChatConsumer
 from chat.models import Message, RoomMembership
@@ -126,6 +126,8 @@ class Chat:
 
 def _populate() -> tuple[dict[str, Tenant], dict[str, User]]:
     rows = {slug: TenantRow.objects.create(slug=slug, name=slug.title()) for slug in ("acme", "globex")}
+    for slug, row in rows.items():
+        Domain.objects.create(tenant=row, host=f"{slug}.localhost")
     users = {name: User.objects.create(username=name) for name in ("alice", "bob", "carol", "admin")}
     for name, slug in (
         ("alice", "acme"),
@@ -135,7 +137,10 @@ def _populate() -> tuple[dict[str, Tenant], dict[str, User]]:
         ("admin", "globex"),
     ):
         Membership.objects.create(user=users[name], tenant=rows[slug])
-    return {slug: Tenant(row.pk, slug, row.name) for slug, row in rows.items()}, users
+    tenants = {
+        slug: Tenant(row.pk, slug, row.name, frozenset({f"{slug}.localhost"})) for slug, row in rows.items()
+    }
+    return tenants, users
 
 
 @pytest.fixture
