@@ -1,0 +1,235 @@
+"""Writes the tables of docs/protocol.md from the code: `.venv/bin/python docs/generate.py` (`--check` only compares)."""
+# ruff: noqa: INP001 a script beside the pages, not a package
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from inspect import getdoc
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import django
+import msgspec
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "protocol.md"
+_MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_ENV_LINE = re.compile(r"([A-Z_]+)=(.*)")
+_FIELD_LINE = re.compile(r"    ([A-Z_]+): [^=]+?(?: = (.+))?")
+
+
+def main() -> int:
+    """Write the page, or say whether it is current."""
+    sys.path.insert(0, str(ROOT))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rockstar_site.settings")
+    django.setup()
+    now = PAGE.read_text()
+    made = render(now)
+    if "--check" in sys.argv:
+        sys.stdout.write("current\n" if made == now else "out of date: run docs/generate.py\n")
+        return int(made != now)
+    PAGE.write_text(made)
+    return 0
+
+
+def render(page: str) -> str:
+    """`page` with what stands between its markers made anew; raises KeyError for a marker of no table."""
+    tables = {
+        "endpoints": endpoints,
+        "verbs": verbs,
+        "errors": errors,
+        "close-codes": close_codes,
+        "environment": environment,
+        "settings": other_settings,
+        "scopes": scopes,
+    }
+    return _MARKED.sub(lambda found: f"{found[1]}\n{tables[found[2]]()}\n{found[3]}", page)
+
+
+def endpoints() -> str:
+    """Every WebSocket route: who may connect, and what its consumer says of itself."""
+    from rockstar_site.routing import routes  # noqa: PLC0415 needs Django set up
+
+    rows = [
+        (
+            f"`{route.path}`",
+            f"`{route.host}`" if route.host else "every host",
+            _who(route),
+            _first_line(_consumer(route)) + _bounds(route),
+        )
+        for route in routes
+    ]
+    return _table(("path", "host", "who", "what it does"), rows)
+
+
+def verbs() -> str:
+    """The verbs of every JSON endpoint, a table each; what all of them have comes first."""
+    from realtime.consumers.json import CORE_VERBS, JsonConsumer  # noqa: PLC0415
+    from rockstar_site.routing import routes  # noqa: PLC0415
+
+    parts = ["Every JSON endpoint:\n", _verb_table(CORE_VERBS)]
+    for route in routes:
+        consumer = _consumer(route)
+        if issubclass(consumer, JsonConsumer):
+            own = {name: verb for name, verb in consumer.verbs.items() if name not in CORE_VERBS}
+            parts += [f"\n`{route.path}`:\n", _verb_table(own)]
+    return "\n".join(parts)
+
+
+def errors() -> str:
+    """Error codes, and whether sending the same again may help."""
+    from realtime.protocol.errors import BAD_MESSAGE_CODES, RETRYABLE, ErrorCode  # noqa: PLC0415
+
+    meanings = {
+        ErrorCode.INVALID_JSON: "the frame is not strict JSON",
+        ErrorCode.INVALID_MESSAGE: "not an object, no `type`, or a wrong payload; `details.field` names it",
+        ErrorCode.UNKNOWN_TYPE: "no verb of this endpoint",
+        ErrorCode.MESSAGE_TOO_LARGE: "more bytes than the endpoint takes",
+        ErrorCode.UNAUTHENTICATED: "this needs a signed-in user",
+        ErrorCode.PERMISSION_DENIED: "a scope or a topic rule says no",
+        ErrorCode.NOT_FOUND: "it does not exist, or belongs to another tenant",
+        ErrorCode.CONFLICT: "the same id or key means something else already",
+        ErrorCode.RATE_LIMITED: "too many messages; wait `retry_after_ms`",
+        ErrorCode.LIMIT_EXCEEDED: "a bound on how many: subscriptions, calls, streams, values",
+        ErrorCode.UNRECOVERABLE_POSITION: "the history no longer reaches back that far; reload",
+        ErrorCode.TIMEOUT: "it was not done in time",
+        ErrorCode.CANCELLED: "the client cancelled it",
+        ErrorCode.INTERNAL: "a handler failed; `details.connection_id` is in the server's log",
+    }
+    rows = [
+        (
+            f"`{code}`",
+            meanings[code],
+            "yes" if RETRYABLE[code] else "no",
+            "yes" if code in BAD_MESSAGE_CODES else "no",
+        )
+        for code in ErrorCode
+    ]
+    return _table(("code", "meaning", "retryable", "counts as a bad message"), rows)
+
+
+def close_codes() -> str:
+    """Close codes."""
+    from realtime.protocol.close_codes import CLOSE_RULES  # noqa: PLC0415
+
+    rows = [(str(int(code)), rule.meaning, rule.client_should) for code, rule in CLOSE_RULES.items()]
+    return _table(("code", "meaning", "a client should"), rows)
+
+
+def environment() -> str:
+    """The variables of .env.example with their comments."""
+    found = _commented(ROOT / ".env.example", "#", _ENV_LINE)
+    rows = [(f"`{name}`", f"`{value}`" if value else "empty", comment) for name, value, comment in found]
+    return _table(("variable", "default", "meaning"), rows)
+
+
+def other_settings() -> str:
+    """What Django's `REALTIME` dict knows and the environment does not: from the comments in realtime/conf.py."""
+    from rockstar_site.env import REALTIME_VARIABLES  # noqa: PLC0415
+
+    from_environment = {*REALTIME_VARIABLES, "ALLOWED_ORIGINS", "REDIS_URL", "METRICS_TOKEN", "HTTPS"}
+    rows = []
+    for name, value, comment in _commented(ROOT / "realtime" / "conf.py", "    #", _FIELD_LINE):
+        if name not in from_environment:
+            default = value.replace("field(default_factory=dict)", "{}")
+            rows.append((f"`{name}`", f"`{default}`" if default else "none: required", comment))
+    return _table(("name", "default", "meaning"), rows)
+
+
+def scopes() -> str:
+    """What each role holds."""
+    from accounts.scopes import MEMBER_SCOPES, STAFF_SCOPES  # noqa: PLC0415
+
+    def listed(held: Iterable[str]) -> str:
+        return " ".join(f"`{scope}`" for scope in sorted(held))
+
+    return _table(
+        ("role", "scopes"), [("member", listed(MEMBER_SCOPES)), ("staff, besides", listed(STAFF_SCOPES))]
+    )
+
+
+def _commented(path: Path, mark: str, setting: re.Pattern[str]) -> Iterator[tuple[str, str, str]]:
+    """Name, value and comment of each setting in a file; those under one comment share it."""
+    comment = ""
+    is_open = False
+    for line in path.read_text().splitlines():
+        if line.startswith(mark):
+            text = line.removeprefix(mark).strip()
+            comment = f"{comment} {text}" if is_open else text
+            is_open = True
+            continue
+        is_open = False
+        if found := setting.fullmatch(line):
+            yield found[1], found[2] or "", comment
+
+
+def _consumer(route: Any) -> Any:
+    app = route.app
+    while not hasattr(app, "consumer_class"):
+        # A middleware keeps the application it stands before.
+        app = next(value for value in vars(app).values() if callable(value))
+    return app.consumer_class
+
+
+def _who(route: Any) -> str:
+    if route.is_staff:
+        return "staff session"
+    if route.scopes:
+        return "scopes " + " ".join(f"`{scope}`" for scope in sorted(route.scopes))
+    if route.is_signed_in:
+        return "signed in"
+    return "a Django session" if route.needs_session else "anyone"
+
+
+def _bounds(route: Any) -> str:
+    seconds = getattr(route.app, "consumer_initkwargs", {}).get("idle_timeout_s")
+    idle = " Closes with 4408 when nothing came for `REALTIME_IDLE_TIMEOUT_S`." if seconds is not None else ""
+    return idle + (" At most `REALTIME_POOL_SIZE` connections, then 503." if route.pool_size else "")
+
+
+def _verb_table(table: Any) -> str:
+    rows = [
+        (
+            f"`{name}`",
+            " ".join(_fields(verb.payload)) or "-",
+            " ".join(f"`{scope}`" for scope in verb.scopes) or "-",
+            _first_line(verb.handle),
+        )
+        for name, verb in table.items()
+    ]
+    return _table(("verb", "payload", "scopes", "what it does"), rows)
+
+
+def _fields(payload: type[msgspec.Struct]) -> Iterator[str]:
+    for field in msgspec.structs.fields(payload):
+        name = field.encode_name if field.required else f"{field.encode_name}?"
+        yield f"`{name}: {_kind(field.type)}`"
+
+
+def _kind(kind: Any) -> str:
+    if hasattr(kind, "__metadata__"):
+        return _kind(get_args(kind)[0])
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return "{" + ", ".join(each.encode_name for each in msgspec.structs.fields(kind)) + "}"
+    names = {str: "string", int: "integer", float: "number", bool: "bool", Any: "any JSON"}
+    if kind in names:
+        return names[kind]
+    if get_origin(kind) is dict:
+        return "object"
+    if get_args(kind):
+        return " or ".join(_kind(each) for each in get_args(kind) if each is not type(None))
+    return str(kind.__name__)
+
+
+def _first_line(documented: Any) -> str:
+    return (getdoc(documented) or "").partition("\n")[0]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
