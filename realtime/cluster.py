@@ -66,7 +66,8 @@ class Cluster:
     """The nodes as this one sees them. Touched only on its loop; the bus is started and stopped by whoever made it.
 
     `counters` is asked for this node's figures at each beat. `on_presence` is called with what changed on other
-    nodes; what changes here is returned to whoever changes it. `clock` gives monotonic seconds.
+    nodes; what changes here is returned to whoever changes it. `clock` gives monotonic seconds, `gather_s` is the
+    seconds for which changes are gathered into one message.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Cluster:
         on_presence: Callable[[Diff], None],
         clock: Callable[[], float] = time.monotonic,
         beat_s: float = BEAT_S,
+        gather_s: float = GATHER_S,
     ) -> None:
         self._node = node
         self._bus = bus
@@ -87,6 +89,7 @@ class Cluster:
         self._on_presence = on_presence
         self._clock = clock
         self._beat_s = beat_s
+        self._gather_s = gather_s
         self._presence = Presence()
         self._nodes = Nodes(node, beat_s)
         self._seq = 0
@@ -220,7 +223,7 @@ class Cluster:
         # One task sends everything, so that numbers arrive in order.
         while True:
             await self._has_work.wait()
-            await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(self._gather_s)
             self._has_work.clear()
             try:
                 for group, message in self._due():

@@ -46,6 +46,7 @@ class Member:
             on_presence=self.diffs.append,
             clock=lambda: world.now_s,
             beat_s=beat_s,
+            gather_s=0,
         )
 
     async def start(self) -> None:
@@ -96,9 +97,9 @@ async def _nothing() -> None:
 
 
 async def settle() -> None:
-    """A few rounds of question and answer."""
-    for _ in range(5):
-        await asyncio.sleep(0.025)
+    """Enough turns of the loop for every question and its answer; no clock is involved."""
+    for _ in range(100):
+        await asyncio.sleep(0)
 
 
 def faulty(member: Member) -> FaultyBus:
