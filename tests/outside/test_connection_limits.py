@@ -10,6 +10,8 @@ from tests.outside.visitor import Visitor
 
 PATH = "/ws/echo/"
 
+pytestmark = pytest.mark.kinds("serve", "daphne")
+
 
 async def fill(stack: contextlib.AsyncExitStack, visitor: Visitor, count: int, **options: str) -> list[Talk]:
     """`count` open sockets."""

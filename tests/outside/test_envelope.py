@@ -14,7 +14,7 @@ from tests.outside.visitor import Visitor
 KIB_64 = 64 * 1024
 ENDPOINTS = ["/ws/pubsub/", "/ws/rpc/", "/ws/stream/?interval=60", "/ws/data/", "/ws/session/", "/ws/chat/"]
 
-pytestmark = pytest.mark.parametrize("path", ENDPOINTS)
+pytestmark = [pytest.mark.kinds("serve", "daphne"), pytest.mark.parametrize("path", ENDPOINTS)]
 
 
 def open_endpoint(visitor: Visitor, path: str, cookie: str | None) -> Any:

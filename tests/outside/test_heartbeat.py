@@ -20,13 +20,16 @@ from tests.outside.visitor import Visitor
 
 OP_PONG = 10
 
-pytestmark = pytest.mark.settings(REALTIME_PING_INTERVAL_S=0.5, REALTIME_PING_TIMEOUT_S=0.7)
+# Daphne has an interval of its own.
+pytestmark = [
+    pytest.mark.settings(REALTIME_PING_INTERVAL_S=0.5, REALTIME_PING_TIMEOUT_S=0.7),
+    pytest.mark.kinds("serve"),
+]
 
 PATHS = pytest.mark.parametrize("path", ["/ws/echo/", "/ws/pubsub/"])
 
 
 @PATHS
-@pytest.mark.kinds("serve", "scaled")
 async def test_who_never_answers_is_closed(acme: Visitor, path: str) -> None:
     async with tcp(acme) as (reader, writer):
         writer.write(handshake(acme, path))

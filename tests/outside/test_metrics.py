@@ -38,6 +38,7 @@ async def test_it_moves_with_what_happens(acme: Visitor) -> None:
 
 
 @pytest.mark.settings(TEST="alone")
+@pytest.mark.kinds("serve")
 async def test_connections_are_counted_down_again(acme: Visitor) -> None:
     async with acme.open("/ws/echo/"), acme.open("/ws/echo/"):
         assert (await numbers(acme))["active_connections"] == 2

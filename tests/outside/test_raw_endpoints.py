@@ -15,6 +15,8 @@ ECHOES = ["/ws/echo/", "/ws/", "/ws/managed/", "/ws/timeout/", "/ws/pooled/"]
 # What comes before the first echo.
 GREETINGS = {"/ws/", "/ws/managed/"}
 
+pytestmark = pytest.mark.kinds("serve", "daphne")
+
 
 async def greet(talk: Talk, path: str) -> None:
     if path in GREETINGS:
@@ -30,7 +32,7 @@ async def test_echoes_each_frame_in_kind(acme: Visitor, path: str) -> None:
             assert await talk.frame() == frame
 
 
-@pytest.mark.kinds("serve", "scaled")
+@pytest.mark.kinds("serve")
 @pytest.mark.parametrize("frame", ["", b""])
 async def test_echoes_empty_frames(acme: Visitor, frame: str | bytes) -> None:
     async with acme.open("/ws/echo/") as talk:

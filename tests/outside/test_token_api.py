@@ -155,6 +155,7 @@ async def test_somebody_switched_off_gets_no_token(acme: Visitor) -> None:
 
 
 @pytest.mark.settings(TEST="throttle")
+@pytest.mark.kinds("serve", "scaled")
 async def test_ten_failures_in_a_minute_are_enough(acme: Visitor) -> None:
     body = {"username": Person.new(acme.site).username, "password": "wrong"}
     statuses = [(await acme.post("/api/token/", body)).status_code for _ in range(11)]

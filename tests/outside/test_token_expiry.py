@@ -10,6 +10,8 @@ from tests.outside.visitor import Visitor
 
 PATH = "/ws/pubsub/"
 
+pytestmark = pytest.mark.kinds("serve", "daphne")
+
 short_lived = pytest.mark.settings(ACCESS_TOKEN_LIFETIME_S=4)
 
 

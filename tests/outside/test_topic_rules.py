@@ -9,6 +9,8 @@ from tests.outside.talk import Talk, assert_error
 from tests.outside.visitor import Visitor
 
 PATH = "/ws/pubsub/"
+
+pytestmark = pytest.mark.kinds("serve", "scaled")
 # (prefix, who) -> what may be done: s(ubscribe), p(ublish)
 ALLOWED = {
     ("", "nobody"): "sp",
