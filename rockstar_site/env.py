@@ -92,7 +92,8 @@ def _read_realtime(env: Env) -> dict[str, Any]:
         for name in REALTIME_VARIABLES:
             read = env.int if isinstance(defaults[name], int) else env.float
             values[name] = read(name, defaults[name], validate=_at_least_zero)
-        values["ALLOWED_ORIGINS"] = tuple(env.list("ALLOWED_ORIGINS", [], validate=_origins))
+        # None where it was wrong: that is told later, with all else that is.
+        values["ALLOWED_ORIGINS"] = tuple(env.list("ALLOWED_ORIGINS", [], validate=_origins) or ())
     return values
 
 
