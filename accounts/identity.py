@@ -77,8 +77,9 @@ class Authenticator:
         if not checked:
             return {}
         user_ids = {identity.user_id for identity in checked}
-        active_ids = set(User.objects.filter(id__in=user_ids, is_active=True).values_list("id", flat=True))
         standings = _live_memberships(user_ids)
+        # Read later: whoever is switched off in between must not look like a member who left.
+        active_ids = set(User.objects.filter(id__in=user_ids, is_active=True).values_list("id", flat=True))
         revoked = _live_revocations()
         sessions = _live_sessions({identity.session_key_hash for identity in checked} - {""})
         gone: dict[Identity, CloseCode] = {}
