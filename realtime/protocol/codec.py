@@ -95,6 +95,10 @@ def request_of(value: Any) -> Request:
 
 def payload_as(payload_type: type[P], payload: Mapping[str, Any]) -> P:
     """`payload` as a typed struct; raises RequestError(invalid_message) that names the faulty field."""
+    for name, value in payload.items():
+        # PostgreSQL stores no NUL, and no field has a use for one.
+        if isinstance(value, str) and "\0" in value:
+            raise _invalid("Wrong payload: a text holds a NUL character.", f"payload.{name}")
     try:
         return msgspec.convert(payload, payload_type)
     except msgspec.ValidationError as error:
