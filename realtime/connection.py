@@ -9,8 +9,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from realtime.core.identity import Identity, Tenant
-from realtime.frame import Frame
-from realtime.outbox import Outbox
+from realtime.frame import Batch, Frame
+from realtime.outbox import make_outbox
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import encode_error, encode_reply
 from realtime.protocol.errors import RequestError
@@ -82,7 +82,7 @@ class Connection:
         self.subscriptions: set[str] = set()
         # What verbs keep for this connection, by the module that owns it.
         self.state: dict[str, Any] = {}
-        self.outbox = Outbox(send, runtime.settings.OUTBOX_BYTES, self._fell_behind)
+        self.outbox = make_outbox(scope, send, runtime.settings.OUTBOX_BYTES, self._fell_behind)
         self._reader = asyncio.current_task()
         self._tasks: set[asyncio.Task[None]] = set()
         self._cleanups: list[Callable[[], None]] = []
@@ -93,12 +93,13 @@ class Connection:
         """Whether the end has begun, from either side."""
         return self.close_code is not None
 
-    def deliver(self, frame: Frame) -> None:
-        """Queue a frame that others may share."""
-        self.messages_out += 1
-        self.metrics.messages_out += 1
-        self.metrics.bytes_out += frame.size_bytes
-        self.outbox.put(frame)
+    def deliver(self, item: Frame | Batch) -> None:
+        """Queue what others may share."""
+        count, metrics = item.count, self.metrics
+        self.messages_out += count
+        metrics.messages_out += count
+        metrics.bytes_out += item.size_bytes
+        self.outbox.put(item)
 
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
         """Queue a push."""

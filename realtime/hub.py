@@ -16,6 +16,7 @@ import msgspec
 from realtime.connection import Connection
 from realtime.core.history import Position, Publication
 from realtime.engine.ports import Bus, BusUnavailableError, Draft, History, Page, Retention, TopicKey
+from realtime.fanout import Fanout, Turns
 from realtime.frame import Frame
 from realtime.protocol.codec import encode_reply
 from realtime.protocol.errors import ErrorCode
@@ -48,7 +49,7 @@ class Subscribed(msgspec.Struct, frozen=True):
 class LocalTopic:
     """A topic with subscribers in this process. `offset` is the last one they were given."""
 
-    __slots__ = ("epoch", "group", "joining", "key", "offset", "repair", "retention", "subscribers")
+    __slots__ = ("epoch", "fanout", "group", "joining", "key", "offset", "repair", "retention")
 
     def __init__(self, key: TopicKey, group: str, retention: Retention, position: Position) -> None:
         self.key = key
@@ -56,11 +57,15 @@ class LocalTopic:
         self.retention = retention
         self.epoch = position.epoch
         self.offset = position.offset
-        # Each with the offset up to which it has been given everything already.
-        self.subscribers: dict[Connection, int] = {}
+        self.fanout = Fanout()
         # Connections that are catching up, with what arrived for them meanwhile.
         self.joining: dict[Connection, list[tuple[int, Frame]]] = {}
         self.repair: asyncio.Task[None] | None = None
+
+    @property
+    def subscribers(self) -> dict[Connection, int]:
+        """Each with the offset up to which it has been given everything already."""
+        return self.fanout.subscribers
 
 
 class Hub:
@@ -71,6 +76,7 @@ class Hub:
         self._history = history
         self._bus = bus
         self._spawn = spawn
+        self._turns = Turns(asyncio.get_running_loop())
         self._topics: dict[TopicKey, LocalTopic] = {}
         self._by_group: dict[str, LocalTopic] = {}
         self._opening: dict[TopicKey, asyncio.Task[LocalTopic]] = {}
@@ -167,9 +173,16 @@ class Hub:
             return
         is_next = epoch == local.epoch and (offset == local.offset + 1 or not local.retention.size)
         if is_next and local.repair is None:
-            _deliver(local, offset, frame)
+            self._deliver(local, offset, frame)
         else:
             self._start_repair(local)
+
+    def _deliver(self, local: LocalTopic, offset: int, frame: Frame) -> None:
+        local.offset = offset
+        local.fanout.add(offset, frame)
+        self._turns.add(local.fanout)
+        for buffer in local.joining.values():
+            buffer.append((offset, frame))
 
     def _start_repair(self, local: LocalTopic) -> None:
         if local.repair is None:
@@ -184,7 +197,7 @@ class Hub:
                     return
                 for publication in page.publications:
                     if publication.offset == local.offset + 1:
-                        _deliver(local, publication.offset, _frame(publication))
+                        self._deliver(local, publication.offset, _frame(publication))
                 if local.offset >= page.position.offset:
                     return
         finally:
@@ -237,15 +250,6 @@ def group_name(key: TopicKey) -> str:
     return f"topic.{digest}"
 
 
-def _deliver(local: LocalTopic, offset: int, frame: Frame) -> None:
-    local.offset = offset
-    for connection, known in local.subscribers.items():
-        if offset > known:
-            connection.deliver(frame)
-    for buffer in local.joining.values():
-        buffer.append((offset, frame))
-
-
 def _frame(publication: Publication) -> Frame:
     return Frame(encode_reply(None, "publication", publication.payload()))
 
@@ -264,5 +268,5 @@ def _catch_up(
     if missed is None or (missed and missed[-1].offset != position.offset):
         return Subscribed(end, None)
     publications = [dict(publication.payload()) for publication in missed]
-    publications += [msgspec.json.decode(frame.event["text"])["payload"] for _, frame in late]
+    publications += [msgspec.json.decode(frame.payload)["payload"] for _, frame in late]
     return Subscribed(end, publications)

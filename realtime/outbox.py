@@ -1,23 +1,197 @@
-"""The one place that writes to a socket: a queue bounded in bytes."""
+"""The one place that writes to a socket: what a connection still has to send, bounded in bytes.
+
+Two ways down, one above: over a server that takes ready frames (`WireOutbox`), and over ASGI's `send` (`AsgiOutbox`).
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from realtime.frame import Frame
-from realtime.types import Send
+from realtime.frame import Batch, Frame
+from realtime.types import Scope, Send
 
+# The ASGI scope extension of servers that take ready frames.
+TRANSPORT_EXTENSION = "rockstar.transport"
 # While a connection owes its client more than this, it takes no further request from it.
 LOW_WATER_BYTES = 64 * 1024
 
 
-class Outbox:
-    """What a connection still has to send, at most `limit_bytes` of it (0: no bound).
+class Outbox(Protocol):
+    """`pending_bytes` wait here, at most the limit; `dropped` counts messages that never went out.
 
-    `overflowed` is called once when a frame would go beyond the bound; that frame and all that wait are dropped.
-    A frame larger than the bound passes when nothing waits before it.
+    A message beyond the limit calls `overflowed` once and is dropped with all that wait; one that is larger than the
+    limit by itself passes when nothing waits before it.
     """
+
+    pending_bytes: int
+    dropped: int
+
+    def put(self, item: Frame | Batch) -> None:
+        """Send it after all before it; returns at once."""
+        ...
+
+    async def send(self, frame: Frame) -> None:
+        """`put`, then wait while the client is not reading: what a connection does with its own replies."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until nothing is pending, or the socket is closed."""
+        ...
+
+    def close(self, code: int, reason: str, *, discard: bool) -> None:
+        """End the socket after what waits, or instead of it (`discard`)."""
+        ...
+
+    def abandon(self) -> None:
+        """The socket is gone: drop what waits."""
+        ...
+
+
+class Wire(Protocol):
+    """What the server gives in its extension: a socket that takes ready frames."""
+
+    is_writable: bool
+    on_writable: Callable[[], None] | None
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether more messages of the client have come already."""
+        ...
+
+    def write(self, frames: bytes) -> None:
+        """One write; bytes that the client does not take make `is_writable` false."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame and begin the closing handshake."""
+        ...
+
+
+def make_outbox(scope: Scope, send: Send, limit_bytes: int, overflowed: Callable[[], None]) -> Outbox:
+    """The outbox for a socket, by what its server can do. `limit_bytes` of 0 is no bound."""
+    wire: Wire | None = scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
+    if wire is not None:
+        return WireOutbox(wire, limit_bytes, overflowed)
+    return AsgiOutbox(send, limit_bytes, overflowed)
+
+
+class WireOutbox:
+    """Ready frames to a socket that takes them: nothing waits here unless the client is not reading."""
+
+    __slots__ = (
+        "_drained",
+        "_is_closed",
+        "_limit_bytes",
+        "_overflowed",
+        "_uncorking",
+        "_waiting",
+        "_waiting_count",
+        "_wire",
+        "dropped",
+        "pending_bytes",
+    )
+
+    def __init__(self, wire: Wire, limit_bytes: int, overflowed: Callable[[], None]) -> None:
+        self._wire = wire
+        self._limit_bytes = limit_bytes
+        self._overflowed = overflowed
+        self._waiting: list[bytes] = []
+        self._waiting_count = 0
+        self._uncorking: asyncio.Handle | None = None
+        self._is_closed = False
+        self._drained: asyncio.Event | None = None
+        self.pending_bytes = 0
+        self.dropped = 0
+        wire.on_writable = self._flush
+
+    def put(self, item: Frame | Batch) -> None:
+        """As `Outbox.put`."""
+        if self._is_closed:
+            self.dropped += item.count
+        elif self._wire.is_writable and not self._waiting:
+            self._wire.write(item.wire)
+        else:
+            self._wait(item)
+
+    async def send(self, frame: Frame) -> None:
+        """As `Outbox.send`. Replies to messages that came together leave together, in one write."""
+        wire = self._wire
+        if wire.is_writable and not self._is_closed and (self._waiting or wire.has_queued):
+            self._wait(frame)
+            if not wire.has_queued:
+                self._flush()
+            elif self._uncorking is None:
+                self._uncorking = asyncio.get_running_loop().call_soon(self._flush)
+        else:
+            self.put(frame)
+        if not wire.is_writable:
+            await self.drained()
+
+    async def drained(self) -> None:
+        """As `Outbox.drained`."""
+        while (self.pending_bytes or not self._wire.is_writable) and not self._is_closed:
+            if self._drained is None:
+                self._drained = asyncio.Event()
+            await self._drained.wait()
+
+    def close(self, code: int, reason: str, *, discard: bool) -> None:
+        """As `Outbox.close`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if discard:
+            self._forget()
+        elif self._waiting:
+            self._wire.write(b"".join(self._waiting))
+            self._waiting = []
+        self._wire.close(code, reason)
+        self._wake()
+
+    def abandon(self) -> None:
+        """As `Outbox.abandon`."""
+        self._is_closed = True
+        self._wire.on_writable = None
+        self._forget()
+        self._wake()
+
+    def _wait(self, item: Frame | Batch) -> None:
+        if (
+            self._limit_bytes
+            and self.pending_bytes
+            and self.pending_bytes + item.size_bytes > self._limit_bytes
+        ):
+            self.dropped += item.count
+            self._overflowed()
+            return
+        self._waiting.append(item.wire)
+        self._waiting_count += item.count
+        self.pending_bytes += item.size_bytes
+
+    def _flush(self) -> None:
+        self._uncorking = None
+        if self._waiting and self._wire.is_writable and not self._is_closed:
+            waiting, self._waiting = self._waiting, []
+            self._waiting_count = 0
+            self.pending_bytes = 0
+            self._wire.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
+        if self._wire.is_writable:
+            self._wake()
+
+    def _forget(self) -> None:
+        self.dropped += self._waiting_count
+        self._waiting = []
+        self._waiting_count = 0
+        self.pending_bytes = 0
+
+    def _wake(self) -> None:
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
+
+
+class AsgiOutbox:
+    """Over ASGI's `send`, by a task that lives while something waits."""
 
     __slots__ = (
         "_drained",
@@ -37,7 +211,7 @@ class Outbox:
         self._send = send
         self._limit_bytes = limit_bytes
         self._overflowed = overflowed
-        self._queue: deque[Frame] = deque()
+        self._queue: deque[Frame | Batch] = deque()
         self._task: asyncio.Task[None] | None = None
         self._is_sending = False
         self._is_closed = False
@@ -46,26 +220,26 @@ class Outbox:
         self.pending_bytes = 0
         self.dropped = 0
 
-    def put(self, frame: Frame) -> None:
-        """Send `frame` after all before it; returns at once."""
+    def put(self, item: Frame | Batch) -> None:
+        """As `Outbox.put`."""
         if self._is_closed:
-            self.dropped += 1
+            self.dropped += item.count
             return
         if (
             self._limit_bytes
             and self.pending_bytes
-            and self.pending_bytes + frame.size_bytes > self._limit_bytes
+            and self.pending_bytes + item.size_bytes > self._limit_bytes
         ):
-            self.dropped += 1 + len(self._queue)
+            self.dropped += item.count
             self._overflowed()
             return
-        self._queue.append(frame)
-        self.pending_bytes += frame.size_bytes
+        self._queue.append(item)
+        self.pending_bytes += item.size_bytes
         if not self._is_sending:
             self._start()
 
     async def send(self, frame: Frame) -> None:
-        """`put`, then wait while too much is pending: what a connection does with its own replies."""
+        """As `Outbox.send`."""
         if self._is_sending or self._is_closed or self._queue:
             self.put(frame)
         else:
@@ -79,14 +253,14 @@ class Outbox:
             await self.drained()
 
     async def drained(self) -> None:
-        """Wait until nothing is pending, or the socket is closed."""
+        """As `Outbox.drained`."""
         while self.pending_bytes and not self._is_closed:
             if self._drained is None:
                 self._drained = asyncio.Event()
             await self._drained.wait()
 
     def close(self, code: int, reason: str, *, discard: bool) -> None:
-        """End the socket with `code` after what waits, or instead of it (`discard`)."""
+        """As `Outbox.close`."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -101,14 +275,10 @@ class Outbox:
         self._wake()
 
     def abandon(self) -> None:
-        """The socket is gone: drop what waits and stop."""
-        self._is_closed = True
-        self._last = None
-        self.dropped += len(self._queue)
-        self._forget()
+        """As `Outbox.abandon`."""
+        self._gone()
         if self._task is not None:
             self._task.cancel()
-        self._wake()
 
     def _start(self) -> None:
         self._is_sending = True
@@ -123,9 +293,10 @@ class Outbox:
         self._is_sending = False
         self._task = None
 
-    async def _write(self, frame: Frame) -> None:
-        await self._write_event(frame.event)
-        self.pending_bytes = max(self.pending_bytes - frame.size_bytes, 0)
+    async def _write(self, item: Frame | Batch) -> None:
+        for event in item.events:
+            await self._write_event(event)
+        self.pending_bytes = max(self.pending_bytes - item.size_bytes, 0)
         if not self.pending_bytes:
             self._wake()
 
@@ -134,17 +305,16 @@ class Outbox:
             await self._send(event)
         except (OSError, RuntimeError):
             # Servers raise one or the other when the client left first; the reader hears of it as a disconnect.
-            self.abandon_from_writer()
+            self._gone()
 
-    def abandon_from_writer(self) -> None:
-        """As `abandon`, from within the writing task itself."""
+    def _gone(self) -> None:
         self._is_closed = True
         self._last = None
-        self.dropped += 1 + len(self._queue)
         self._forget()
         self._wake()
 
     def _forget(self) -> None:
+        self.dropped += sum(item.count for item in self._queue)
         self._queue.clear()
         self.pending_bytes = 0
 

@@ -1,0 +1,174 @@
+"""WebSocket frames (RFC 6455 section 5) without I/O: bytes in, messages and control frames out.
+
+No extensions: a reserved bit is an error. Unmasking is done in C by `websockets`; where it has no wheel it falls back
+to Python.
+"""
+
+from typing import NamedTuple
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # pragma: no cover
+    from websockets.utils import apply_mask
+
+CONTINUATION = 0
+TEXT = 1
+BINARY = 2
+CLOSE = 8
+PING = 9
+PONG = 10
+
+CONTROL_MAX_BYTES = 125
+_FIN = 0x80
+_MASKED = 0x80
+_RESERVED = 0x70
+_LENGTH_16 = 126
+_LENGTH_64 = 127
+_LENGTH_16_MAX = 0xFFFF
+_FIRST_CONTROL = 8
+
+# What may stand in a close frame: IANA's registry, then libraries and applications (RFC 6455 section 7.4).
+_REGISTERED = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+_LIBRARIES_FROM = 3000
+_APPLICATIONS_TO = 4999
+
+PROTOCOL_ERROR = 1002
+NO_CODE = 1005
+BAD_DATA = 1007
+TOO_LARGE = 1009
+
+
+class FrameError(Exception):
+    """The peer broke the protocol; `code` is what to close with."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Message(NamedTuple):
+    """A whole message or a control frame, by opcode."""
+
+    opcode: int
+    data: bytes
+
+
+class FrameParser:
+    """Turns what a client sends into messages. `max_bytes` bounds a message, over all its fragments."""
+
+    __slots__ = ("_buffer", "_fragments", "_max_bytes", "_opcode")
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._buffer = b""
+        # The message that is being put together; its opcode is 0 where there is none.
+        self._opcode = 0
+        self._fragments: bytearray | None = None
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that `data` completes, in order; raises FrameError. After that it is of no more use."""
+        buffer = self._buffer + data if self._buffer else data
+        at = 0
+        messages: list[Message] = []
+        while True:
+            frame = self._frame(buffer, at)
+            if frame is None:
+                break
+            message, at = frame
+            if message is not None:
+                messages.append(message)
+        self._buffer = buffer[at:]
+        return messages
+
+    def _frame(self, buffer: bytes, at: int) -> tuple[Message | None, int] | None:
+        """The message that the frame at `at` completes, if any, and where the next begins; None: not all there yet."""
+        left = len(buffer) - at
+        if left < 2:  # noqa: PLR2004 the two bytes every frame begins with
+            return None
+        first, second = buffer[at], buffer[at + 1]
+        length, start = second & 0x7F, at + 2
+        if length >= _LENGTH_16:
+            size = 2 if length == _LENGTH_16 else 8
+            if left < 2 + size:
+                self._check(first, second, length)
+                return None
+            length = int.from_bytes(buffer[start : start + size])
+            start += size
+        self._check(first, second, length)
+        end = start + 4 + length
+        if len(buffer) < end:
+            return None
+        payload = apply_mask(buffer[start + 4 : end], buffer[start : start + 4]) if length else b""
+        return self._take(first, payload), end
+
+    def _check(self, first: int, second: int, length: int) -> None:
+        opcode = first & 0x0F
+        if first & _RESERVED:
+            raise FrameError(PROTOCOL_ERROR, "a reserved bit is set")
+        if not second & _MASKED:
+            raise FrameError(PROTOCOL_ERROR, "a client's frame is masked")
+        if opcode > PONG or BINARY < opcode < _FIRST_CONTROL:
+            raise FrameError(PROTOCOL_ERROR, "unknown opcode")
+        if opcode < _FIRST_CONTROL:
+            self._check_data(opcode, length)
+        elif not first & _FIN or length > CONTROL_MAX_BYTES:
+            raise FrameError(PROTOCOL_ERROR, "a control frame is whole and at most 125 bytes long")
+
+    def _check_data(self, opcode: int, length: int) -> None:
+        if (opcode == CONTINUATION) != bool(self._opcode):
+            raise FrameError(PROTOCOL_ERROR, "a message begins once and is continued until it ends")
+        if length + len(self._fragments or b"") > self._max_bytes:
+            raise FrameError(TOO_LARGE, f"larger than {self._max_bytes} bytes")
+
+    def _take(self, first: int, payload: bytes) -> Message | None:
+        opcode = first & 0x0F
+        if opcode >= _FIRST_CONTROL:
+            return Message(opcode, payload)
+        if first & _FIN and opcode:
+            return Message(opcode, payload)
+        if opcode:
+            self._opcode = opcode
+            self._fragments = bytearray()
+        assert self._fragments is not None
+        self._fragments += payload
+        if not first & _FIN:
+            return None
+        whole = Message(self._opcode, bytes(self._fragments))
+        self._opcode, self._fragments = 0, None
+        return whole
+
+
+def encode_frame(opcode: int, payload: bytes) -> bytes:
+    """A server's frame: whole and unmasked."""
+    length = len(payload)
+    if length < _LENGTH_16:
+        return bytes((_FIN | opcode, length)) + payload
+    if length <= _LENGTH_16_MAX:
+        return bytes((_FIN | opcode, _LENGTH_16)) + length.to_bytes(2) + payload
+    return bytes((_FIN | opcode, _LENGTH_64)) + length.to_bytes(8) + payload
+
+
+def encode_close(code: int, reason: str) -> bytes:
+    """A close frame; a reason that does not fit is cut at a character's end."""
+    text = reason.encode()[: CONTROL_MAX_BYTES - 2].decode(errors="ignore").encode()
+    return encode_frame(CLOSE, code.to_bytes(2) + text)
+
+
+def decode_close(payload: bytes) -> tuple[int, str]:
+    """Code and reason of a close frame (1005: none was given); raises FrameError for a malformed one."""
+    if not payload:
+        return NO_CODE, ""
+    if len(payload) == 1:
+        raise FrameError(PROTOCOL_ERROR, "a close code has two bytes")
+    code = int.from_bytes(payload[:2])
+    if not _is_sendable(code):
+        raise FrameError(PROTOCOL_ERROR, "this close code is not for sending")
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError:
+        raise FrameError(BAD_DATA, "the reason is not UTF-8") from None
+
+
+def _is_sendable(code: int) -> bool:
+    return code in _REGISTERED or _LIBRARIES_FROM <= code <= _APPLICATIONS_TO

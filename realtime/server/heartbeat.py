@@ -1,0 +1,67 @@
+"""Pings for all sockets of a loop by one timer: a wheel whose slots are visited one after the other."""
+
+import asyncio
+import random
+from typing import Protocol
+
+# Slots of the wheel: a socket's ping is early or late by at most one of them.
+SLOTS = 32
+
+
+class Pinged(Protocol):
+    """A socket, as the heartbeat sees it."""
+
+    ping_due: bool
+
+    def send_ping(self) -> None:
+        """Send a ping and set `ping_due` until it is answered."""
+        ...
+
+    def no_pong(self) -> None:
+        """End it."""
+        ...
+
+
+class Heartbeat:
+    """Pings each socket every `interval_s` seconds, and ends it when no pong came within `timeout_s` (0: never).
+
+    A socket begins at a random slot, so that those that came together are not pinged together.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, interval_s: float, timeout_s: float) -> None:
+        self._loop = loop
+        self._tick_s = interval_s / SLOTS
+        self._timeout_ticks = max(round(timeout_s / self._tick_s), 1) if timeout_s else 0
+        self._wheel: list[set[Pinged]] = [set() for _ in range(SLOTS)]
+        self._slots: dict[Pinged, int] = {}
+        self._awaited: dict[int, list[Pinged]] = {}
+        self._ticks = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, socket: Pinged) -> None:
+        """Ping it from now on; the first time within half to a whole interval."""
+        slot = (self._ticks + random.randint(SLOTS // 2, SLOTS)) % SLOTS  # noqa: S311 spreads load
+        self._wheel[slot].add(socket)
+        self._slots[socket] = slot
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._tick_s, self._tick)
+
+    def discard(self, socket: Pinged) -> None:
+        """Ping it no more."""
+        slot = self._slots.pop(socket, None)
+        if slot is not None:
+            self._wheel[slot].discard(socket)
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        for socket in self._awaited.pop(self._ticks, ()):
+            if socket.ping_due and socket in self._slots:
+                socket.no_pong()
+        pinged = list(self._wheel[self._ticks % SLOTS])
+        for socket in pinged:
+            if not socket.ping_due:
+                socket.send_ping()
+                if self._timeout_ticks:
+                    self._awaited.setdefault(self._ticks + self._timeout_ticks, []).append(socket)
+        is_needed = self._slots or self._awaited
+        self._timer = self._loop.call_later(self._tick_s, self._tick) if is_needed else None
