@@ -142,7 +142,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The transport is gone, for whatever reason."""
-        self._server_state.connections.discard(self)  # type: ignore[arg-type]
+        self._server_state.connections.discard(self)
         if self._state is not State.CLOSED:
             self._closed(ABNORMAL, "")
         self._stop_timers()
