@@ -1,11 +1,16 @@
 """Typed parameters of declared functions: a msgspec Struct made from keyword-only arguments."""
 
 import inspect
-from collections.abc import Callable
-from typing import Any, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 from django.core.exceptions import ImproperlyConfigured
+
+from realtime.protocol.codec import payload_as
+from realtime.protocol.errors import ErrorCode, RequestError
+
+P = TypeVar("P", bound=msgspec.Struct)
 
 
 def parameters_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
@@ -22,6 +27,23 @@ def parameters_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
         else:
             fields.append((name, hints[name], parameter.default))
     return msgspec.defstruct(function.__name__, fields, kw_only=True, frozen=True)
+
+
+def parameters_from(struct: type[P], payload: Mapping[str, Any], field: str = "payload") -> P:
+    """The parameters in `payload`; raises RequestError(invalid_message) that names the faulty one below `field`.
+
+    U+0000 is refused as well: PostgreSQL has no place for it in a text.
+    """
+    try:
+        parameters = payload_as(struct, payload)
+    except RequestError as error:
+        if error.details and "field" in error.details:
+            error.details["field"] = error.details["field"].replace("payload", field, 1)
+        raise
+    if b"\\u0000" in msgspec.json.encode(payload):
+        message = "Expected text without the character U+0000."
+        raise RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field})
+    return parameters
 
 
 def described(struct: type[msgspec.Struct]) -> dict[str, Any]:

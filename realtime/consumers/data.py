@@ -8,7 +8,8 @@ import msgspec
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.scopes import require_scopes
 from realtime.frame import Frame
-from realtime.protocol.codec import encode_reply, payload_as
+from realtime.parameters import parameters_from
+from realtime.protocol.codec import encode_reply
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.queries import LiveQuery
@@ -42,7 +43,7 @@ async def on_query(call: Call, payload: Query) -> None:
     if query is None:
         raise RequestError(ErrorCode.NOT_FOUND, "No query has this name.", details={"field": "payload.query"})
     require_scopes(call.identity, query.scopes)
-    parameters = _parameters(query, payload.params)
+    parameters = parameters_from(query.parameters, payload.params, "payload.params")
     number = call.connection.state["queries"] = call.connection.state.get("queries", 0) + 1
     query_id = f"q{number}"
     if payload.watch:
@@ -112,12 +113,3 @@ async def _send_rows(call: Call, query_id: str, items: list[Item], *, has_more: 
 def _watching(call: Call) -> dict[str, Callable[[], None]]:
     watching: dict[str, Callable[[], None]] = call.connection.state.setdefault("watching", {})
     return watching
-
-
-def _parameters(query: LiveQuery, given: Item) -> msgspec.Struct:
-    try:
-        return payload_as(query.parameters, given)
-    except RequestError as error:
-        if error.details and "field" in error.details:
-            error.details["field"] = error.details["field"].replace("payload", "payload.params", 1)
-        raise

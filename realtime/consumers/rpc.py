@@ -2,7 +2,7 @@
 
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.scopes import require_scopes
-from realtime.protocol.codec import payload_as
+from realtime.parameters import parameters_from
 from realtime.protocol.envelope import Reply, Request
 from realtime.rpc import RpcMethod
 from realtime.verbs import Call, NoPayload, Verb
@@ -28,7 +28,7 @@ class RpcConsumer(JsonConsumer):
         if method.needs_user:
             call.require_identity()
         require_scopes(self.connection.identity, method.scopes)
-        parameters = payload_as(method.parameters, request.payload)
+        parameters = parameters_from(method.parameters, request.payload)
 
         async def handle(call: Call, payload: object) -> Reply:
             return await _answer(method, call, payload)
