@@ -114,7 +114,7 @@ async def _publish_from_outside(
     _require_redis(settings)
     rule = TopicRules(settings.TOPIC_RULES).rule(topic)
     history, bus = runtimes.build_engine(settings)
-    hub = Hub("outside", history, bus, asyncio.create_task)
+    hub = Hub("outside", history, bus, asyncio.create_task, lambda connection, topic: None)
     draft = Draft(data, publisher, utc_now_text(), idempotency_key)
     try:
         return await hub.publish(

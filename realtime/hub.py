@@ -24,6 +24,7 @@ from realtime.protocol.errors import ErrorCode
 logger = logging.getLogger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+Unsubscribed = Callable[[Connection, str], None]
 # Publications read at once when a gap is filled.
 REPAIR_BATCH = 1000
 
@@ -71,11 +72,15 @@ class LocalTopic:
 class Hub:
     """Subscriptions and publications of one process. Touched only on its loop."""
 
-    def __init__(self, node: str, history: History, bus: Bus, spawn: Spawn) -> None:
+    def __init__(
+        self, node: str, history: History, bus: Bus, spawn: Spawn, unsubscribed: Unsubscribed
+    ) -> None:
+        """`unsubscribed` is called for every subscription that ends, by its connection or by the server."""
         self._node = node
         self._history = history
         self._bus = bus
         self._spawn = spawn
+        self._unsubscribed = unsubscribed
         self._turns = Turns(asyncio.get_running_loop())
         self._topics: dict[TopicKey, LocalTopic] = {}
         self._by_group: dict[str, LocalTopic] = {}
@@ -119,14 +124,13 @@ class Hub:
         if local is None or connection not in local.subscribers:
             return False
         del local.subscribers[connection]
+        self._unsubscribed(connection, topic)
         self._close_if_idle(local)
         return True
 
     def drop(self, connection: Connection, topic: str, code: str, reason: str) -> None:
         """End a subscription from the server's side, and say why."""
         if self.unsubscribe(connection, topic):
-            connection.subscriptions.discard(topic)
-            connection.metrics.subscriptions -= 1
             connection.push("unsubscribed", {"topic": topic, "code": code, "reason": reason})
 
     async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Position:

@@ -131,6 +131,15 @@ class Metrics:
             "routes": routes,
         }
 
+    def counters(self) -> dict[str, float]:
+        """What a node tells the others of itself: `<tenant> <figure>`."""
+        counters: dict[str, float] = {}
+        for slug, figures in self.snapshot()["tenants"].items():
+            counters[f"{slug} active_connections"] = figures["active_connections"]
+            counters[f"{slug} messages_in"] = figures["messages_in"]
+            counters[f"{slug} errors"] = sum(figures["errors"].values())
+        return counters
+
 
 class LoopLag:
     """How late the event loop runs its timers, in milliseconds: every socket waits as long."""

@@ -1,77 +1,71 @@
-"""Who is subscribed to a topic: users, not connections; joined at their first, left at their last."""
+"""Who is subscribed to a topic, for the connections of this process: the cluster knows who is where on all nodes."""
 
 from typing import Any
 
+from realtime.cluster import Cluster
 from realtime.connection import Connection
-from realtime.engine.ports import TopicKey
-
-
-class _TopicPresence:
-    __slots__ = ("connections", "watchers")
-
-    def __init__(self) -> None:
-        # Connections of signed-in users, by user.
-        self.connections: dict[int, set[Connection]] = {}
-        # Connections that asked to be told of changes.
-        self.watchers: set[Connection] = set()
+from realtime.core.presence import Diff, Key, PresentUser, User
 
 
 class Presence:
-    """The presence of the topics with subscribers in this process."""
+    """Users, not connections: joined at their first anywhere, left at their last. Those who watch are told."""
 
-    def __init__(self) -> None:
-        self._topics: dict[TopicKey, _TopicPresence] = {}
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        # Connections of signed-in users that count as present, and those that asked to be told of changes.
+        self._present: dict[Key, set[Connection]] = {}
+        self._watchers: dict[Key, set[Connection]] = {}
 
     def subscribed(self, connection: Connection, topic: str, *, wants_pushes: bool) -> None:
         """A connection subscribed, for the first time or again."""
-        key = TopicKey(connection.tenant.slug, topic)
-        if connection.identity is None and not wants_pushes:
-            return
-        present = self._topics.setdefault(key, _TopicPresence())
-        if connection.identity is not None:
-            of_user = present.connections.setdefault(connection.identity.user_id, set())
-            is_first = not of_user
-            of_user.add(connection)
-            if is_first:
-                self._tell(present, connection, topic, "joined")
+        key = (connection.tenant.slug, topic)
+        user = _user(connection)
+        if user is not None and connection not in self._present.get(key, ()):
+            self._present.setdefault(key, set()).add(connection)
+            self._tell(self._cluster.join(key, user), connection)
         if wants_pushes:
-            present.watchers.add(connection)
+            self._watchers.setdefault(key, set()).add(connection)
 
     def unsubscribed(self, connection: Connection, topic: str) -> None:
-        """A connection unsubscribed, or is over."""
-        key = TopicKey(connection.tenant.slug, topic)
-        present = self._topics.get(key)
-        if present is None:
-            return
-        present.watchers.discard(connection)
-        if connection.identity is not None:
-            of_user = present.connections.get(connection.identity.user_id, set())
-            if connection in of_user:
-                of_user.discard(connection)
-                if not of_user:
-                    del present.connections[connection.identity.user_id]
-                    self._tell(present, connection, topic, "left")
-        if not present.watchers and not present.connections:
-            del self._topics[key]
+        """A subscription is over."""
+        key = (connection.tenant.slug, topic)
+        _take_out(self._watchers, key, connection)
+        user = _user(connection)
+        if _take_out(self._present, key, connection) and user is not None:
+            self._tell(self._cluster.leave(key, user), connection)
 
     def users(self, tenant: str, topic: str) -> dict[str, Any]:
         """`{users: [{id, username, connections}], count}`, by username."""
-        present = self._topics.get(TopicKey(tenant, topic))
-        users = (
-            [_user(next(iter(each)), len(each)) for each in present.connections.values()] if present else []
-        )
-        users.sort(key=lambda user: str(user["username"]))
+        users = _as_json(self._cluster.users((tenant, topic)))
         return {"users": users, "count": len(users)}
 
-    def _tell(self, present: _TopicPresence, about: Connection, topic: str, change: str) -> None:
-        payload: dict[str, Any] = {"topic": topic, "joined": [], "left": []}
-        payload[change] = [_user(about, 1 if change == "joined" else 0)]
-        for watcher in present.watchers:
+    def changed(self, diff: Diff) -> None:
+        """Somebody joined or left on another node."""
+        self._tell(diff, None)
+
+    def _tell(self, diff: Diff | None, about: Connection | None) -> None:
+        if diff is None or diff.key not in self._watchers:
+            return
+        payload = {"topic": diff.key[1], "joined": _as_json(diff.joined), "left": _as_json(diff.left)}
+        for watcher in self._watchers[diff.key]:
             if watcher is not about:
                 watcher.push("presence", payload)
 
 
-def _user(connection: Connection, connections: int) -> dict[str, Any]:
+def _user(connection: Connection) -> User | None:
     identity = connection.identity
-    assert identity is not None
-    return {"id": identity.user_id, "username": identity.username, "connections": connections}
+    return User(identity.user_id, identity.username) if identity is not None else None
+
+
+def _take_out(table: dict[Key, set[Connection]], key: Key, connection: Connection) -> bool:
+    connections = table.get(key)
+    if connections is None or connection not in connections:
+        return False
+    connections.discard(connection)
+    if not connections:
+        del table[key]
+    return True
+
+
+def _as_json(users: list[PresentUser]) -> list[dict[str, Any]]:
+    return [user._asdict() for user in users]

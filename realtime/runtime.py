@@ -12,11 +12,14 @@ from channels.layers import channel_layers
 from django.utils.module_loading import import_string
 
 from realtime.clock import utc_now_text
+from realtime.cluster import Cluster
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.connection import Connection
 from realtime.core.history import Position, Publisher
 from realtime.core.identity import Identity, Tenant
+from realtime.core.nodes import NodeState
 from realtime.core.places import Attempts, Places
+from realtime.core.presence import Diff
 from realtime.core.topics import TopicRules
 from realtime.database import Database
 from realtime.engine.layer_bus import LayerBus
@@ -79,7 +82,6 @@ class Runtime:
         self.router = Router(import_string(f"{settings.ROUTES}.routes"))
         self.directory: TenantDirectory = import_string(settings.TENANTS)()
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
-        self.presence = Presence()
         self.connections: dict[str, Connection] = {}
         # What verbs keep for this process, by the module that owns it.
         self.state: dict[str, Any] = {}
@@ -95,6 +97,10 @@ class Runtime:
     def is_started(self) -> bool:
         """Whether this process serves."""
         return self._is_started
+
+    def nodes(self) -> list[NodeState]:
+        """The nodes that are alive, this one too, each as of its last beat; none before the start."""
+        return self.cluster.nodes() if self._is_started else []
 
     async def ensure_started(self) -> None:
         """Start on the first use: servers without lifespan events tell nobody when they begin."""
@@ -114,6 +120,7 @@ class Runtime:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.cluster.stop()
         await self.bus.stop()
         await self.history.close()
         self.database.close()
@@ -139,9 +146,6 @@ class Runtime:
         """The connection is over: undo all it held."""
         for topic in list(connection.subscriptions):
             self.hub.unsubscribe(connection, topic)
-            self.presence.unsubscribed(connection, topic)
-        connection.metrics.subscriptions -= len(connection.subscriptions)
-        connection.subscriptions.clear()
         await connection.release()
         del self.connections[connection.id]
         self.observer.closed(connection, code)
@@ -172,36 +176,48 @@ class Runtime:
         """End a user's subscriptions to a topic, here and on the other nodes."""
         ended = EndSubscriptions(tenant, topic, user_id)
         self._end_subscriptions(ended)
-        await self.bus.send(CONTROL_GROUP, msgspec.msgpack.encode(ended))
+        await self._tell_nodes(msgspec.msgpack.encode(ended))
 
     async def recheck(self) -> None:
         """Look at every credential in use again, here and on the other nodes, at once."""
         self._recheck_now.set()
+        await self._tell_nodes(b"recheck")
+
+    async def _tell_nodes(self, body: bytes) -> None:
         try:
-            await self.bus.send(CONTROL_GROUP, b"recheck")
+            await self.bus.send(CONTROL_GROUP, body)
         except BusUnavailableError:
-            logger.warning(
-                "The broker is away; the other nodes look at their credentials within a second anyway"
-            )
+            logger.warning("The broker is away; the other nodes find out by themselves")
 
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.database = Database(self.settings.DATABASE_THREADS, self.settings.DATABASE_WAIT_S)
         self.history, self.bus = build_engine(self.settings)
-        self.hub = Hub(self.node, self.history, self.bus, self.spawn)
+        self.hub = Hub(self.node, self.history, self.bus, self.spawn, self._unsubscribed)
+        self.cluster = Cluster(
+            self.node,
+            self.bus,
+            started=self.started_at.isoformat(),
+            counters=self.metrics.counters,
+            on_presence=self._presence_changed,
+        )
+        self.presence = Presence(self.cluster)
         if isinstance(self.bus, LayerBus):
             self.bus.on_gap = self._gap.set
         self.watches = Watches(self.database, self.spawn)
         await self.database.run(self._refresh)
         await self.bus.start(self._received)
         await self.bus.join(CONTROL_GROUP)
+        await self.cluster.start()
         self.spawn(self._keep_credentials())
         self.spawn(self._keep_whole())
         self.spawn(self.loop_lag.run())
         self._is_started = True
 
     def _received(self, group: str, body: bytes) -> None:
-        if group != CONTROL_GROUP:
+        if self.cluster.is_own_group(group):
+            self.cluster.received(body)
+        elif group != CONTROL_GROUP:
             self.hub.received(group, body)
         elif body == b"recheck":
             self._recheck_now.set()
@@ -214,8 +230,16 @@ class Runtime:
             is_theirs = identity is not None and identity.user_id == ended.user_id
             is_here = connection.tenant.slug == ended.tenant and ended.topic in connection.subscriptions
             if is_theirs and is_here:
-                self.presence.unsubscribed(connection, ended.topic)
                 self.hub.drop(connection, ended.topic, ErrorCode.PERMISSION_DENIED, "no longer allowed")
+
+    def _presence_changed(self, diff: Diff) -> None:
+        self.presence.changed(diff)
+
+    def _unsubscribed(self, connection: Connection, topic: str) -> None:
+        """A subscription ended, from either side."""
+        connection.subscriptions.discard(topic)
+        connection.metrics.subscriptions -= 1
+        self.presence.unsubscribed(connection, topic)
 
     async def _keep_credentials(self) -> None:
         """Close what should no longer be open: signed out, revoked, deactivated, moved out of the tenant."""

@@ -94,11 +94,7 @@ async def on_subscribe(call: Call, payload: Subscribe) -> Reply:
 async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
     """End a subscription; ending none is no error."""
     check_topic_name(payload.topic)
-    connection = call.connection
-    if call.runtime.hub.unsubscribe(connection, payload.topic):
-        connection.subscriptions.discard(payload.topic)
-        connection.metrics.subscriptions -= 1
-        call.runtime.presence.unsubscribed(connection, payload.topic)
+    call.runtime.hub.unsubscribe(call.connection, payload.topic)
     return Reply("unsubscribed", {"topic": payload.topic})
 
 

@@ -1,4 +1,4 @@
-"""The two pages of figures. They speak of the process that answers; `node` says which one that was."""
+"""The two pages of figures: those of the process that answers, and in JSON the sums over all nodes."""
 
 from typing import Any
 
@@ -47,12 +47,13 @@ class RouteFigures(Figures):
 
 
 class WebSocketMetrics(serializers.Serializer[dict[str, Any]]):
-    """The figures of one process."""
+    """The sums over all nodes, then the figures of the process that answered."""
 
     node = serializers.CharField(help_text="The process that answered.")
-    active_connections = serializers.IntegerField()
-    total_messages = serializers.IntegerField(help_text="Messages received from clients.")
-    total_errors = serializers.IntegerField(help_text="Errors answered and handlers failed.")
+    nodes = serializers.ListField(child=serializers.CharField(), help_text="The processes that are alive.")
+    active_connections = serializers.IntegerField(help_text="On all nodes.")
+    total_messages = serializers.IntegerField(help_text="Messages received from clients, on all nodes.")
+    total_errors = serializers.IntegerField(help_text="Errors answered and handlers failed, on all nodes.")
     totals = Figures()
     tenants = serializers.DictField(child=Figures(), help_text="By the tenant's slug.")
     routes = RouteFigures(many=True)
@@ -77,16 +78,30 @@ class WebSocketMetricsView(MetricsView):
         """Totals, then by tenant and by route."""
         process = runtime.current()
         figures = process.metrics.snapshot(visible_tenant(request))
-        totals = figures["totals"]
+        counters = site_counters(process, visible_tenant(request))
         return Response(
             {
                 "node": process.node,
-                "active_connections": totals["active_connections"],
-                "total_messages": totals["messages_in"],
-                "total_errors": sum(totals["errors"].values()),
+                "nodes": [state.node for state in process.nodes()],
+                "active_connections": counters["active_connections"],
+                "total_messages": counters["messages_in"],
+                "total_errors": counters["errors"],
                 **figures,
             }
         )
+
+
+def site_counters(process: runtime.Runtime, tenant: str | None) -> dict[str, int]:
+    """The sums over all nodes: this one as it is, the others as of their last beat, at most 2 s ago."""
+    own = process.metrics.counters()
+    others = [dict(state.counters) for state in process.nodes() if state.node != process.node]
+    sums = {"active_connections": 0, "messages_in": 0, "errors": 0}
+    for counters in (own, *others):
+        for name, value in counters.items():
+            slug, _, figure = name.partition(" ")
+            if tenant is None or slug == tenant:
+                sums[figure] += int(value)
+    return sums
 
 
 class PrometheusMetricsView(MetricsView):

@@ -14,6 +14,7 @@ from pytest_django import Settings
 from accounts.identity import Authenticator
 from accounts.models import Domain, Membership, Tenant, User
 from realtime import runtime
+from realtime.core.nodes import NodeState
 from realtime.engine.memory import MemoryBus
 from realtime.engine.ports import Bus
 from realtime.metrics import LoopLag, Metrics
@@ -42,6 +43,10 @@ class Process:
     is_started: bool = True
     is_draining: bool = False
     loop: asyncio.AbstractEventLoop | None = None
+
+    def nodes(self) -> list[NodeState]:
+        """It is alone."""
+        return []
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from django.test import Client
 
 from accounts.identity import Authenticator
 from accounts.models import Membership, User
+from accounts.tenants import Directory
 from realtime import runtime as runtimes
 from realtime.conf import load_settings
 from realtime.core.identity import CredentialKind, Identity, Tenant
@@ -21,7 +22,7 @@ from realtime.runtime import Runtime
 
 PAGE = "/admin/realtime/live/"
 ROUTE = websocket("ws/admin/live/", LiveConsumer, staff=True, session=True)
-ACME = Tenant(1, "acme")
+ACME = Tenant(1, "acme", hosts=frozenset({"acme.localhost"}))
 
 
 @pytest.mark.django_db
@@ -58,7 +59,8 @@ class TestPage:
 @pytest.fixture
 async def runtime(db: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
     """A process of its own, on the in-memory engine; it believes in whoever a test makes up."""
-    monkeypatch.setattr(Authenticator, "recheck", lambda self, identities: set())
+    monkeypatch.setattr(Authenticator, "recheck", lambda self, identities: {})
+    monkeypatch.setattr(Directory, "lookup", lambda self, host: ACME)
     runtime = Runtime(replace(load_settings(), REDIS_URL=""))
     runtimes.install(runtime)
     await runtime.ensure_started()
