@@ -123,7 +123,7 @@ class Runtime:
         await self.cluster.stop()
         await self.bus.stop()
         await self.history.close()
-        self.database.close()
+        await self.database.close()
 
     async def drain(self) -> None:
         """Take no new connection and close the open ones, spread over DRAIN_S seconds."""
