@@ -185,7 +185,14 @@ def _who(route: Any) -> str:
 def _bounds(route: Any) -> str:
     seconds = getattr(route.app, "consumer_initkwargs", {}).get("idle_timeout_s")
     idle = " Closes with 4408 when nothing came for `REALTIME_IDLE_TIMEOUT_S`." if seconds is not None else ""
-    return idle + (" At most `REALTIME_POOL_SIZE` connections, then 503." if route.pool_size else "")
+    return idle + (f" At most {_pool(route)} connections, then 503." if route.pool_size else "")
+
+
+def _pool(route: Any) -> str:
+    from django.conf import settings  # noqa: PLC0415
+
+    is_setting = route.pool_size == settings.REALTIME["POOL_SIZE"]
+    return "`REALTIME_POOL_SIZE`" if is_setting else str(route.pool_size)
 
 
 def _verb_table(table: Any) -> str:
