@@ -41,7 +41,11 @@ class Calls:
     def cancel(self, request_id: RequestId) -> bool:
         """End the call with `cancelled`; False where none with this id is in flight."""
         task = self._by_id.get(request_id)
-        return task is not None and task.cancel("by the client")
+        if task is None:
+            return False
+        # Not at once: a task that is cancelled before its first step never runs, and so would never answer.
+        asyncio.get_running_loop().call_soon(task.cancel, "by the client")
+        return True
 
     async def _run(self, call: Call, handle: Handler, payload: object) -> None:
         connection, request_id = self._connection, call.request.id
