@@ -4,7 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: setup run test check format lock bench bench-quick clean
+.PHONY: setup run test check format lock bench bench-quick bench-profile clean
 
 setup: .venv/.setup
 
@@ -44,5 +44,25 @@ lock: .venv/.setup-dev
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --group dev \
 		-c requirements.txt pyproject.toml -o requirements-dev.txt
 
+# Ours and its peers side by side (docs/performance.md): about half an hour, and under three minutes.
+bench: .venv/.setup-dev bench/peers/node_modules
+	$(BIN)/python -m bench.run $(ARGS)
+
+bench-quick: .venv/.setup-dev bench/peers/node_modules
+	$(BIN)/python -m bench.run --quick $(ARGS)
+
+# Where the time of our server goes, as text in bench/results/profiles.
+bench-profile: .venv/.setup-dev .venv-bench
+	$(BIN)/python -m bench.run --profile --rounds 1 --peers none --output var/bench-profiled.json $(ARGS)
+
+.venv-bench: bench/requirements.txt
+	test -x $@/bin/python || $(BIN)/python -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# A peer that cannot be had is named in the table; that is no failure.
+bench/peers/node_modules: bench/peers/package-lock.json
+	cd bench/peers && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --silent && touch node_modules || true
+
 clean:
-	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench bench/peers/node_modules var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

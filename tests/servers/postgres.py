@@ -29,7 +29,8 @@ SERVER_OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off",
 class Postgres:
     """One PostgreSQL cluster with a database each server can have copied from a template."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: tuple[str, ...] = SERVER_OPTIONS) -> None:
+        self._options = options
         self._home = Path(tempfile.mkdtemp(prefix="rockstar-postgres-"))
         self._user = "nobody" if os.geteuid() == 0 else None
         self._binaries = self._find_binaries()
@@ -52,7 +53,7 @@ class Postgres:
             "--no-locale",
             "--no-sync",
         )
-        options = [part for option in SERVER_OPTIONS for part in ("-c", option)]
+        options = [part for option in self._options for part in ("-c", option)]
         command = [
             str(self._binaries / "postgres"),
             "-D",

@@ -1,0 +1,1 @@
+"""The peers: servers as their own documentation writes them."""

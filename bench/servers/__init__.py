@@ -1,0 +1,1 @@
+"""Our server and its peers as processes on the server's core."""

@@ -1,0 +1,45 @@
+"""Our server, as its users start it: `manage.py serve`, everything switched on."""
+
+import sys
+from dataclasses import dataclass
+
+from bench.servers.process import REPOSITORY, Server, environment, start, wait_until_listening
+from bench.servers.seeded import SECRET_KEY, SeededDatabases
+from tests.servers.ports import free_port
+
+# A client of the echo sends more than a connection may by default; the limiter stays at work, out of reach.
+RAISED = {"REALTIME_MESSAGES_PER_S": "10000000", "REALTIME_MESSAGES_BURST": "20000000"}
+
+
+@dataclass(frozen=True)
+class Ours:
+    """One way to run it. `is_daphne`: the development server, for what our code costs on a server not ours."""
+
+    database: str = "sqlite"
+    processes: int = 1
+    is_daphne: bool = False
+    has_raised_limits: bool = False
+
+    def start(self, databases: SeededDatabases, label: str) -> Server:
+        """On a database of its own, and listening."""
+        backends, data = databases.backends, databases.copy(self.database)
+        log = backends.folder / f"{label}.log"
+        env = environment(
+            # Daphne is the development server: it does not start without DEBUG.
+            DEBUG="1" if self.is_daphne else "0",
+            SECRET_KEY=SECRET_KEY,
+            DATABASE_URL=data.url,
+            REDIS_URL=backends.valkey() if self.processes > 1 else "",
+            **(RAISED if self.has_raised_limits else {}),
+        )
+        ports = [free_port() for _ in range(self.processes)]
+        processes = [start(self._command(port), log=log, env=env) for port in ports]
+        for process, port in zip(processes, ports, strict=True):
+            wait_until_listening(process, port, log)
+        return Server(ports, processes, log, data.tokens, data.room_id)
+
+    def _command(self, port: int) -> list[str]:
+        manage = [sys.executable, str(REPOSITORY / "manage.py")]
+        if self.is_daphne:
+            return [*manage, "runserver", f"127.0.0.1:{port}", "--noreload"]
+        return [*manage, "serve", "--host", "127.0.0.1", "--port", str(port)]
