@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
@@ -131,7 +132,7 @@ def _identity_of_claims(claims: Mapping[str, Any]) -> Identity:
         user_id=int(claims["user_id"]),
         username=str(claims.get("username", "")),
         tenant=claims["tenant"],
-        scopes=frozenset(map(str, scopes)),
+        scopes=_shared_scopes(*map(str, scopes)),
         kind=CredentialKind.TOKEN,
         is_staff=claims.get("staff") is True,
         is_superuser=claims.get("superuser") is True,
@@ -140,6 +141,12 @@ def _identity_of_claims(claims: Mapping[str, Any]) -> Identity:
         family=str(claims.get("fam", "")),
         password_stamp=str(claims.get("stamp", "")),
     )
+
+
+@lru_cache(maxsize=1024)
+def _shared_scopes(*scopes: str) -> frozenset[str]:
+    """One set for all connections that hold the same scopes, not one for each."""
+    return frozenset(scopes)
 
 
 def _time_of(seconds: float) -> datetime:

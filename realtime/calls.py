@@ -70,6 +70,15 @@ class Calls:
             del self._by_id[request_id]
 
 
+def calls_of(connection: Connection) -> Calls:
+    """The calls of a connection; made at the first, because most connections of a large site never call."""
+    calls: Calls | None = connection.state.get("calls")
+    if calls is None:
+        settings = connection.runtime.settings
+        calls = connection.state["calls"] = Calls(connection, settings.MAX_CALLS, settings.CALL_TIMEOUT_S)
+    return calls
+
+
 async def answer(connection: Connection, request_id: RequestId | None, reply: Reply | None) -> None:
     """Send a reply, where one is wanted: without an id success is silent, unless the reply is one to be sent always."""
     if reply is not None and (request_id is not None or reply.always):

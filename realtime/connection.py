@@ -38,7 +38,7 @@ class Connection:
 
     __slots__ = (
         "_cleanups",
-        "_expiry_timers",
+        "_noticed",
         "_reader",
         "_tasks",
         "close_code",
@@ -86,7 +86,8 @@ class Connection:
         self._reader = asyncio.current_task()
         self._tasks: set[asyncio.Task[None]] = set()
         self._cleanups: list[Callable[[], None]] = []
-        self._expiry_timers: list[asyncio.TimerHandle] = []
+        # The end of which the client has been told.
+        self._noticed: datetime | None = None
 
     @property
     def is_closing(self) -> bool:
@@ -137,24 +138,20 @@ class Connection:
         """Call `cleanup` when the connection is over, whatever happened."""
         self._cleanups.append(cleanup)
 
-    def watch_expiry(self) -> None:
-        """Tell the client before its credential ends, and close when it does."""
-        for timer in self._expiry_timers:
-            timer.cancel()
-        self._expiry_timers.clear()
-        if self.identity is None or self.identity.expires_at is None:
+    def check_expiry(self, now: datetime) -> None:
+        """Tell the client before its credential ends, and close when it does. Called every half second."""
+        expires_at = self.identity.expires_at if self.identity is not None else None
+        if expires_at is None or self.is_closing:
             return
-        left_s = (self.identity.expires_at - datetime.now(UTC)).total_seconds()
-        loop = asyncio.get_running_loop()
-        self._expiry_timers.append(loop.call_later(max(left_s, 0.0), self._expired))
-        if self.is_json:
-            notice = loop.call_later(max(left_s - EXPIRING_NOTICE_S, 0.0), self._expiring)
-            self._expiry_timers.append(notice)
+        left_s = (expires_at - now).total_seconds()
+        if left_s <= 0:
+            self.close(CloseCode.UNAUTHENTICATED, "credential expired")
+        elif self.is_json and left_s <= EXPIRING_NOTICE_S and self._noticed != expires_at:
+            self._noticed = expires_at
+            self.push("expiring", {"expires_at": expires_at.isoformat()})
 
     async def release(self) -> None:
         """Undo all that this connection holds. Called once, at the very end."""
-        for timer in self._expiry_timers:
-            timer.cancel()
         for task in self._tasks:
             task.cancel()
         for cleanup in reversed(self._cleanups):
@@ -168,13 +165,6 @@ class Connection:
 
     def _fell_behind(self) -> None:
         self.close(CloseCode.SLOW_CONSUMER, "slow consumer", discard=True)
-
-    def _expiring(self) -> None:
-        if self.identity is not None and self.identity.expires_at is not None:
-            self.push("expiring", {"expires_at": self.identity.expires_at.isoformat()})
-
-    def _expired(self) -> None:
-        self.close(CloseCode.UNAUTHENTICATED, "credential expired")
 
     def _cut(self) -> None:
         if self._reader is not None and not self._reader.done():

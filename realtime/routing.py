@@ -6,14 +6,14 @@ routes = [
 ]
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from realtime.consumers.base import RealtimeConsumer
-from realtime.types import Application, Middleware
+from realtime.types import Application, Middleware, Receive, Scope, Send
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def websocket(
 
     `settings` go to the consumer's constructor. `session` wants a Django session, signed in or not.
     """
-    app: Application = consumer.as_asgi(**settings)
+    app = _application(consumer, settings)
     for wrap in reversed(middleware):
         app = wrap(app)
     return Route(
@@ -66,6 +66,15 @@ def websocket(
         needs_session=session,
         pool_size=pool_size,
     )
+
+
+def _application(consumer: type[RealtimeConsumer], settings: dict[str, Any]) -> Application:
+    """As `consumer.as_asgi(**settings)`, without a frame of its own for every connection."""
+
+    def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return consumer(**settings)(scope, receive, send)
+
+    return application
 
 
 def host(name: str, *routes: Route) -> list[Route]:

@@ -50,6 +50,8 @@ logger = logging.getLogger(__name__)
 
 # How often tenants, revocations and the identities of open connections are read again.
 RECHECK_INTERVAL_S = 1.0
+# How often the ends of credentials are looked at.
+EXPIRY_INTERVAL_S = 0.5
 # Identities read again in one visit to the database; more wait for the next second.
 RECHECK_BATCH = 500
 # How often topics are compared with their history.
@@ -211,6 +213,7 @@ class Runtime:
         await self.cluster.start()
         self.spawn(self._keep_credentials())
         self.spawn(self._keep_whole())
+        self.spawn(self._keep_time())
         self.spawn(self.loop_lag.run())
         self._is_started = True
 
@@ -273,6 +276,14 @@ class Runtime:
         except Exception:
             # The database is away: open connections stay, and what is known stays in force.
             logger.exception("Tenants and credentials could not be read again")
+
+    async def _keep_time(self) -> None:
+        """Look at the end of every credential in use: one timer for all of them."""
+        while True:
+            await asyncio.sleep(EXPIRY_INTERVAL_S)
+            now = datetime.now(UTC)
+            for connection in list(self.connections.values()):
+                connection.check_expiry(now)
 
     async def _keep_whole(self) -> None:
         """Compare topics with their history: now and then, and as soon as the bus may have lost something."""

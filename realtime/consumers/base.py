@@ -64,7 +64,6 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
                 self._last_frame_s = now_s
                 connection.spawn(self._watch_idle())
             await self.opened()
-            connection.watch_expiry()
             code = await self._serve(receive)
         except asyncio.CancelledError:
             # Our own close was not answered in time; anything else that cancels us is the server's business.

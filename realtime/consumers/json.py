@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from realtime.calls import Calls, answer
+from realtime.calls import answer, calls_of
 from realtime.clock import utc_now_text
 from realtime.consumers.base import RealtimeConsumer
 from realtime.core.scopes import require_scopes
@@ -48,14 +48,12 @@ async def on_refresh(call: Call, payload: Refresh) -> Reply:
     if fresh.user_id != identity.user_id:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "The token belongs to another user.")
     call.connection.identity = fresh
-    call.connection.watch_expiry()
     return Reply("refreshed", {"expires_at": fresh.expires_at and fresh.expires_at.isoformat()})
 
 
 async def on_cancel(call: Call, payload: Cancel) -> Reply:
     """End a call in flight; its own answer is the error `cancelled`."""
-    calls: Calls = call.connection.state["calls"]
-    if not calls.cancel(payload.id):
+    if not calls_of(call.connection).cancel(payload.id):
         raise RequestError(ErrorCode.NOT_FOUND, "No call with this id is in flight.")
     return Reply("cancelled", {"id": payload.id})
 
@@ -79,11 +77,7 @@ class JsonConsumer(RealtimeConsumer):
 
     async def opened(self) -> None:
         """Greet with `welcome`."""
-        connection = self.connection
-        settings = connection.runtime.settings
-        self._calls = Calls(connection, settings.MAX_CALLS, settings.CALL_TIMEOUT_S)
-        connection.state["calls"] = self._calls
-        connection.push("welcome", self._welcome())
+        self.connection.push("welcome", self._welcome())
         await self.welcomed()
 
     async def welcomed(self) -> None:
@@ -128,7 +122,7 @@ class JsonConsumer(RealtimeConsumer):
         call = Call(self.connection, request)
         payload = payload_as(verb.payload, request.payload)
         if verb.is_slow:
-            self._calls.start(call, verb.handle, payload)
+            calls_of(self.connection).start(call, verb.handle, payload)
         else:
             await answer(self.connection, request.id, await verb.handle(call, payload))
 

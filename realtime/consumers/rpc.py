@@ -1,5 +1,6 @@
 """Request and reply: every registered method is a verb of this endpoint."""
 
+from realtime.calls import calls_of
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.scopes import require_scopes
 from realtime.parameters import parameters_from
@@ -33,7 +34,7 @@ class RpcConsumer(JsonConsumer):
         async def handle(call: Call, payload: object) -> Reply:
             return await _answer(method, call, payload)
 
-        self._calls.start(call, handle, parameters)
+        calls_of(self.connection).start(call, handle, parameters)
 
 
 async def _answer(method: RpcMethod, call: Call, parameters: object) -> Reply:

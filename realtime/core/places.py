@@ -1,7 +1,6 @@
 """Counting what is open, under a bound for each key."""
 
 from collections.abc import Hashable
-from types import TracebackType
 
 from realtime.core.token_bucket import TokenBucket
 
@@ -19,7 +18,7 @@ class Places:
         return self._taken.get(key, 0)
 
     def hold(self) -> "Held":
-        """A context that gives back at its end whatever was taken in it."""
+        """The places of one connection, to be released at its end."""
         return Held(self._taken)
 
 
@@ -41,18 +40,15 @@ class Held:
         self._keys.append(key)
         return True
 
-    def __enter__(self) -> "Held":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def release(self) -> None:
+        """Give all of them back."""
         for key in self._keys:
             left = self._taken[key] - 1
             if left:
                 self._taken[key] = left
             else:
                 del self._taken[key]
+        self._keys.clear()
 
 
 class Attempts:

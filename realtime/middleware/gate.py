@@ -1,6 +1,7 @@
 """The gate in front of everything, HTTP and WebSocket: one valid host, a known tenant."""
 
 import json
+from collections.abc import Awaitable
 
 from realtime.core.hosts import read_host
 from realtime.protocol.errors import Refusal
@@ -18,9 +19,10 @@ class TenantGate:
         self._app = app
         self._runtime = runtime
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on with its tenant, or raise Refusal."""
-        await self._runtime.ensure_started()
+        if not self._runtime.is_started:
+            return self._start_first(scope, receive, send)
         host = read_host(scope["headers"])
         scope["host"] = host
         scope["runtime"] = self._runtime
@@ -28,7 +30,11 @@ class TenantGate:
         is_hostless = scope["type"] == "http" and scope["path"].rstrip("/") in HOSTLESS_PATHS
         if scope["tenant"] is None and not is_hostless:
             raise Refusal(404, "unknown_host", "No site is served under this host name.")
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
+
+    async def _start_first(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._runtime.ensure_started()
+        await self(scope, receive, send)
 
 
 class UpgradeRequired:
@@ -38,13 +44,13 @@ class UpgradeRequired:
         self._app = app
         self._runtime = runtime
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass on what is not a WebSocket route."""
         if self._runtime.router.find(scope["host"].name, scope["path"]) is not None:
             raise Refusal(
                 426, "upgrade_required", "This is a WebSocket endpoint: connect with ws:// or wss://."
             )
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class HttpRefusals:

@@ -3,6 +3,12 @@
 from realtime.types import Scope
 
 
+def remote_host(scope: Scope) -> str:
+    """The client's address without its port; "" where the server does not know it."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
 def header_values(scope: Scope, name: bytes) -> list[str]:
     """All values of the header `name` (lower case), in order."""
     return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]

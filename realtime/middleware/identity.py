@@ -1,6 +1,6 @@
 """Who is connecting: token, ticket or session. A credential that is bad refuses; it never falls back to another."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from django.conf import settings as django_settings
@@ -26,17 +26,28 @@ class Identify:
         self._app = app
         self._runtime = runtime
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check every credential there is; raises Refusal(401 | 403)."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Check every credential there is; raises Refusal(401 | 403). A token by itself needs no waiting."""
         given = bearer_credentials(
             header_values(scope, b"authorization"),
             scope["query_string"].decode("latin-1"),
             scope["subprotocols"],
         )
+        route: Route = scope["route"]
+        scope["session"] = scope["identity"] = None
+        is_token = len(given) == 1 and given[0].kind is CredentialKind.TOKEN
+        if is_token and not route.needs_session:
+            scope["identity"] = self._runtime.authenticator.verify_token(given[0].secret, scope["tenant"])
+            return self._app(scope, receive, send)
+        if not given and not self._session_key(scope, route):
+            return self._app(scope, receive, send)
+        return self._look_up(given, scope, receive, send)
+
+    async def _look_up(self, given: list[Credential], scope: Scope, receive: Receive, send: Send) -> None:
+        route: Route = scope["route"]
         identities = [await self._check(credential, scope["tenant"]) for credential in given]
         if len({identity.user_id for identity in identities}) > 1:
             raise unauthenticated("The credentials given belong to different users.")
-        route: Route = scope["route"]
         session = await self._session(scope, route) if route.needs_session or not identities else None
         scope["session"] = session
         scope["identity"] = identities[0] if identities else session and session.identity
@@ -49,16 +60,21 @@ class Identify:
         return await self._in_db(authenticator.redeem_ticket, credential.secret, tenant)
 
     async def _session(self, scope: Scope, route: Route) -> LoadedSession | None:
+        key = self._session_key(scope, route)
+        return (
+            await self._in_db(self._runtime.authenticator.load_session, key, scope["tenant"]) if key else None
+        )
+
+    @staticmethod
+    def _session_key(scope: Scope, route: Route) -> str | None:
         cookies = parse_cookie("; ".join(header_values(scope, b"cookie")))
         key = cookies.get(django_settings.SESSION_COOKIE_NAME)
-        if not key:
+        if not key or scope["has_origin"]:
+            return key
+        # Any program can send a cookie it found; only a page of the tenant's own may use it.
+        if route.is_open:
             return None
-        if not scope["has_origin"]:
-            # Any program can send a cookie it found; only a page of the tenant's own may use it.
-            if route.is_open:
-                return None
-            raise forbidden("origin_denied", "A session needs the Origin of a page; use a token or a ticket.")
-        return await self._in_db(self._runtime.authenticator.load_session, key, scope["tenant"])
+        raise forbidden("origin_denied", "A session needs the Origin of a page; use a token or a ticket.")
 
     async def _in_db(self, work: Callable[[str, Tenant], R], secret: str, tenant: Tenant) -> R:
         try:
@@ -73,7 +89,7 @@ class Authorize:
     def __init__(self, app: Application, runtime: Runtime) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass on whoever may connect; else raise Refusal(401 | 403)."""
         route: Route = scope["route"]
         identity: Identity | None = scope["identity"]
@@ -85,4 +101,4 @@ class Authorize:
             raise forbidden("permission_denied", "This is for staff.")
         if not has_scopes(identity, route.scopes):
             raise forbidden("permission_denied", f"This needs the scopes {', '.join(sorted(route.scopes))}.")
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)

@@ -1,5 +1,7 @@
 """The origin check: a page of another site, or of another tenant, opens no socket here."""
 
+from collections.abc import Awaitable
+
 from realtime.core.origins import is_own_origin, parse_origin
 from realtime.middleware.headers import header_values
 from realtime.protocol.errors import Refusal, forbidden
@@ -15,7 +17,7 @@ class OriginCheck:
         self._scheme = "https" if runtime.settings.HTTPS else None
         self._allowed = {parse_origin(origin) for origin in runtime.settings.ALLOWED_ORIGINS}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass on without an origin or with an own one, exactly; else raise Refusal(403)."""
         values = header_values(scope, b"origin")
         if len(values) > 1:
@@ -23,7 +25,7 @@ class OriginCheck:
         if values and not self._is_allowed(scope, values[0]):
             raise forbidden("origin_denied", "Pages of this origin may not connect here.")
         scope["has_origin"] = bool(values)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _is_allowed(self, scope: Scope, value: str) -> bool:
         origin = parse_origin(value)

@@ -1,8 +1,11 @@
 """The outermost middleware of a WebSocket: names the connection and turns a refusal into what the client can read."""
 
+from time import monotonic
+
 from realtime.connection import new_connection_id
 from realtime.core.credentials import choose_subprotocol
 from realtime.middleware.gate import refusal_body, refusal_headers
+from realtime.middleware.headers import remote_host
 from realtime.protocol.errors import Refusal
 from realtime.protocol.names import SUBPROTOCOL
 from realtime.runtime import Runtime
@@ -10,10 +13,12 @@ from realtime.types import Application, Receive, Scope, Send
 
 # A close frame holds at most 123 bytes of reason (RFC 6455 section 5.5).
 REASON_MAX_CHARS = 120
+# Refusals that count as failed attempts of their address.
+ATTEMPT_STATUSES = frozenset({401, 403})
 
 
 class Refusals:
-    """Adds `connection_id` and `subprotocol` to the scope.
+    """Adds `connection_id`, `subprotocol` and `places` to the scope; the places are given back at the end.
 
     A refusal is an HTTP answer before the upgrade; where the client is a browser (it offers our subprotocol) or the
     server has no such answers, the socket is accepted and closed at once with the code that says the same.
@@ -28,15 +33,20 @@ class Refusals:
         scope["connection_id"] = new_connection_id()
         offered = scope.get("subprotocols", [])
         scope["subprotocol"] = choose_subprotocol(offered)
+        places = scope["places"] = self._runtime.places.hold()
         try:
             await self._app(scope, receive, send)
         except Refusal as refusal:
             self._runtime.observer.refused(scope, refusal)
+            if refusal.status in ATTEMPT_STATUSES:
+                self._runtime.attempts.failed(remote_host(scope), monotonic())
             can_answer = "websocket.http.response" in scope.get("extensions", {})
             if SUBPROTOCOL in offered or not can_answer:
                 await _accept_and_close(scope, receive, send, refusal)
             else:
                 await _answer(receive, send, refusal)
+        finally:
+            places.release()
 
 
 async def _accept_and_close(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:

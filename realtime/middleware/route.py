@@ -1,5 +1,7 @@
 """Finding the route: 404 for a path nobody serves on this host."""
 
+from collections.abc import Awaitable
+
 from realtime.protocol.errors import Refusal
 from realtime.runtime import Runtime
 from realtime.types import Application, Receive, Scope, Send
@@ -12,15 +14,16 @@ class RouteGate:
         self._app = app
         self._runtime = runtime
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass on with the route, or raise Refusal(404)."""
         route = self._runtime.router.find(scope["host"].name, scope["path"])
         if route is None:
             raise Refusal(404, "not_found", "Nothing is served at this path on this host.")
         scope["route"] = route
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
-async def run_route(scope: Scope, receive: Receive, send: Send) -> None:
+def run_route(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
     """The end of the stack: the route's own application, its middleware around it."""
-    await scope["route"].app(scope, receive, send)
+    app: Application = scope["route"].app
+    return app(scope, receive, send)

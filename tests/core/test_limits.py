@@ -105,16 +105,17 @@ def test_strikes_count_those_within_the_window(steps_s: list[float], limit: int,
 
 def test_places_are_bounded_by_key_and_given_back() -> None:
     places = Places()
-    with places.hold() as one:
-        assert one.take("a", 2)
-        assert one.take("b", 1)
-        with places.hold() as two:
-            assert two.take("a", 2)
-            assert not two.take("a", 2)
-            assert not two.take("b", 1)
-            assert two.take("a", 0)
-            assert places.count("a") == 3
-        assert places.count("a") == 1
+    one, two = places.hold(), places.hold()
+    assert one.take("a", 2)
+    assert one.take("b", 1)
+    assert two.take("a", 2)
+    assert not two.take("a", 2)
+    assert not two.take("b", 1)
+    assert two.take("a", 0)
+    assert places.count("a") == 3
+    two.release()
+    assert places.count("a") == 1
+    one.release()
     assert places.count("a") == places.count("b") == 0
     assert places._taken == {}
 
