@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from asgiref.sync import markcoroutinefunction
 from django.core.exceptions import ImproperlyConfigured
 
 from realtime.consumers.base import RealtimeConsumer
@@ -74,7 +75,8 @@ def _application(consumer: type[RealtimeConsumer], settings: dict[str, Any]) -> 
     def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return consumer(**settings)(scope, receive, send)
 
-    return application
+    # asgiref takes a plain function for ASGI 2, unless it is marked as what it is.
+    return markcoroutinefunction(application)
 
 
 def host(name: str, *routes: Route) -> list[Route]:

@@ -18,6 +18,8 @@ SECRET_KEY = ENV.secret_key
 ALLOWED_HOSTS = ["*"]
 
 INSTALLED_APPS = [
+    # Before daphne, whose runserver it builds on.
+    "realtime",
     "daphne",
     "realtime.dashboard.apps.LiveAdminConfig",
     "django.contrib.auth",
@@ -32,7 +34,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "channels",
-    "realtime",
     "accounts",
     "chat",
     "demo",
@@ -193,8 +194,6 @@ STORAGES = {
     "staticfiles": {"BACKEND": STATICFILES_STORAGE_BACKEND},
 }
 SERVESTATIC_USE_FINDERS = True
-# A page whose asset was not collected still loads, by the plain name.
-SERVESTATIC_MANIFEST_STRICT = False
 
 LOGGING = {
     "version": 1,

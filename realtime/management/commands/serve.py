@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from realtime.runtime import current
@@ -38,6 +39,7 @@ class Command(BaseCommand):
         if workers < 1:
             raise CommandError(f"--workers: expected 1 or more, received {workers}.")
         self._warn(workers)
+        self._collect_static()
         application = django_settings.ASGI_APPLICATION.rsplit(".", 1)
         shown = "localhost" if host in {"127.0.0.1", "0.0.0.0", "::"} else host  # noqa: S104 only compared
         self.stdout.write(f"Serving on http://{shown}:{port}/ with {workers} worker(s). Ctrl+C ends it.")
@@ -50,6 +52,17 @@ class Command(BaseCommand):
             workers=workers,
             trusted_proxies=options["trusted_proxies"],
         )
+
+    def _collect_static(self) -> None:
+        """Pages name their assets by content; with DEBUG off the names have to be there before the first page."""
+        if django_settings.DEBUG:
+            return
+        try:
+            call_command("collectstatic", interactive=False, verbosity=0)
+        except OSError as error:
+            raise CommandError(
+                f"The static files cannot be collected into {django_settings.STATIC_ROOT}: {error}."
+            ) from error
 
     def _warn(self, workers: int) -> None:
         if workers > 1 and not current().settings.REDIS_URL:

@@ -1,0 +1,28 @@
+"""`manage.py runserver`: Daphne's development server, with this site's heartbeat and sizes."""
+
+from typing import Any
+
+from daphne.management.commands.runserver import Command as DaphneCommand
+from daphne.server import Server
+
+from realtime.conf import load_settings
+from realtime.server.server import SERVER_MESSAGE_MAX_BYTES
+
+# Daphne has no switch for its heartbeat; this many seconds are as good as never.
+NEVER_S = 10**6
+
+
+class Command(DaphneCommand):  # type: ignore[misc] # Daphne has no types
+    """As Daphne's, with what it offers no options for."""
+
+    @staticmethod
+    def server_cls(**options: Any) -> Server:
+        """Daphne's server, set up as `serve` is."""
+        settings = load_settings()
+        options |= {
+            "ping_interval": settings.PING_INTERVAL_S or NEVER_S,
+            "ping_timeout": settings.PING_TIMEOUT_S or NEVER_S,
+            "websocket_max_message_size": SERVER_MESSAGE_MAX_BYTES,
+            "websocket_max_frame_size": SERVER_MESSAGE_MAX_BYTES,
+        }
+        return Server(**options)
