@@ -38,6 +38,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start it and wait until `/readyz` says 200."""
+        self._checked_to = 0
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(REPOSITORY / "manage.py"), *self._arguments()],

@@ -1,0 +1,85 @@
+"""The chat page, as somebody who uses it sees it."""
+
+from typing import Any
+
+from playwright.sync_api import Locator, expect
+
+from tests.browser.windows import ACME, Window, Windows
+
+
+class ChatPage:
+    """Somebody's chat."""
+
+    def __init__(self, window: Window, name: str) -> None:
+        self.window = window
+        self.page = window.page
+        self.name = name
+
+    @classmethod
+    def enter(cls, windows: Windows, name: str, host: str = ACME, **options: Any) -> "ChatPage":
+        """Open a window on the chat of `name`, and wait until it is connected."""
+        chat = cls(windows.enter(name, "/chat/", host, **options), name)
+        chat.wait_until_connected()
+        return chat
+
+    def wait_until_connected(self) -> None:
+        """Wait until the page knows who is here, the reader among them."""
+        expect(self.here.filter(has_text=self.name)).to_have_count(1)
+
+    @property
+    def heading(self) -> Locator:
+        """The name of the room that is open."""
+        return self.page.locator(".room-head h1")
+
+    @property
+    def here(self) -> Locator:
+        """The people of the room who are here."""
+        return self.page.locator(".people-list li[data-here=true] .person-name")
+
+    @property
+    def typing(self) -> Locator:
+        """Who is typing."""
+        return self.page.locator(".typing-line")
+
+    @property
+    def bar(self) -> Locator:
+        """What is said about the connection."""
+        return self.page.locator(".connection-bar")
+
+    @property
+    def composer(self) -> Locator:
+        """Where one types."""
+        return self.page.get_by_role("textbox", name="Message in")
+
+    def room(self, name: str) -> Locator:
+        """A room of one's own in the list."""
+        return self.page.locator("button.room-item").filter(has=self.page.get_by_text(name, exact=True))
+
+    def open_room(self, name: str) -> None:
+        """Look into a room, and wait for what is said there."""
+        self.room(name).click()
+        expect(self.heading).to_have_text(name)
+        expect(self.page.get_by_role("log")).to_have_attribute("aria-busy", "false")
+        expect(self.page.locator(".messages-beginning")).to_contain_text("begins")
+
+    def create_room(self, name: str) -> None:
+        """Make a public room; it is open then."""
+        self.page.get_by_role("button", name="New room").click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.locator("#room-name").fill(name)
+        dialog.get_by_role("button", name="Create").click()
+        expect(self.heading).to_have_text(name)
+
+    def say(self, *texts: str) -> None:
+        """Type and send, one after the other, waiting for nothing."""
+        for text in texts:
+            self.composer.fill(text)
+            self.composer.press("Enter")
+
+    def messages(self, about: str) -> Locator:
+        """The messages with `about` in them that the server has."""
+        return self.page.locator(".message[data-state=sent] .message-text").filter(has_text=about)
+
+    def unsent(self, about: str) -> Locator:
+        """The reader's own messages with `about` in them that the server has not confirmed."""
+        return self.page.locator(".message:not([data-state=sent]) .message-text").filter(has_text=about)

@@ -1,0 +1,78 @@
+"""A Chromium, a site to look at, and windows on it. Every window is watched for complaints until it closes."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, expect, sync_playwright
+
+from tests.browser.windows import Sessions, Windows
+from tests.prepare import find_chromium
+from tests.servers.pool import Site, SitePool
+
+LAUNCH_ARGUMENTS = ("--no-sandbox", "--disable-background-networking")
+# Two busy cores are slow; nobody waits this long on a good day.
+PATIENCE_MS = 20_000
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs a browser and a server."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.servers)
+
+
+# By package, not by session: playwright's loop runs in this thread as long as it is there, and no other can.
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """The browser; without one the tests are skipped, or fail where the environment says CI."""
+    path = find_chromium()
+    if path is None:
+        _give_up("No Chromium was found: install one, or name it in $CHROMIUM (tests/prepare.py says more).")
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=path, args=LAUNCH_ARGUMENTS)
+        except Error as error:
+            _give_up(f"{path} does not start: {error.message.splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def browsed_site(site_pool: SitePool) -> Iterator[Site]:
+    """The site that the tests of this folder share."""
+    site = site_pool.start("serve")
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="package")
+def sessions() -> Sessions:
+    """Who has signed in on the site."""
+    return {}
+
+
+@pytest.fixture
+def windows(chromium: Browser, browsed_site: Site, sessions: Sessions) -> Iterator[Windows]:
+    """Opens windows. At the end neither they nor the server may have complained."""
+    with Windows(chromium, browsed_site.server.port, sessions, timeout_ms=PATIENCE_MS) as opened:
+        yield opened
+    browsed_site.server.check_log()
+
+
+@pytest.fixture(scope="module")
+def kept_windows(chromium: Browser, browsed_site: Site, sessions: Sessions) -> Iterator[Windows]:
+    """The same for windows that the tests of one module share, because opening them takes longer than the tests."""
+    with Windows(chromium, browsed_site.server.port, sessions, timeout_ms=PATIENCE_MS) as opened:
+        yield opened
+    browsed_site.server.check_log()
+
+
+def _give_up(reason: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

@@ -1,0 +1,82 @@
+"""axe-core finds nothing serious on any page, light or dark."""
+
+from typing import Any, Literal
+
+from axe_core_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.test_live_page import open_live_page
+from tests.browser.windows import PHONE, Windows, fill_in_sign_in
+
+SERIOUS = {"serious", "critical"}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+# axe-core comes into the page by `eval`, which the pages' policy forbids to everyone.
+EXAMINED: dict[str, Any] = {"bypass_csp": True, "reduced_motion": "reduce"}
+# The wheel's axe-core (4.4) reads no oklch() and then judges no colour at all: it gets what the browser paints.
+PAINT_OKLCH = r"""() => {
+  // A transition would show colours on their way.
+  const still = document.head.appendChild(document.createElement("style"));
+  still.textContent = "*, *::before, *::after { transition: none !important; animation: none !important; }";
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  for (const element of document.querySelectorAll("[data-painted]")) element.removeAttribute("style");
+  for (const element of document.body.querySelectorAll("*")) {
+    for (const name of ["color", "backgroundColor"]) {
+      const value = getComputedStyle(element)[name];
+      if (!/^okl(ch|ab)\(/.test(value)) continue;
+      canvas.fillStyle = value;
+      canvas.fillRect(0, 0, 1, 1);
+      element.style[name] = `rgb(${canvas.getImageData(0, 0, 1, 1).data.slice(0, 3).join(" ")})`;
+      element.dataset.painted = "";
+    }
+  }
+}"""
+
+
+def test_sign_in(windows: Windows) -> None:
+    """The sign-in page, before and after a mistake."""
+    page = windows.open(**EXAMINED).go("/accounts/login/")
+    assert_accessible(page)
+    fill_in_sign_in(page, "alice", "wrong")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert_accessible(page)
+
+
+def test_chat(windows: Windows) -> None:
+    """The chat, and its room switcher."""
+    chat = ChatPage.enter(windows, "alice", **EXAMINED)
+    chat.open_room("general")
+    assert_accessible(chat.page)
+    chat.page.keyboard.press("Control+k")
+    expect(chat.page.get_by_role("dialog")).to_be_visible()
+    assert_accessible(chat.page)
+
+
+def test_chat_on_a_phone(windows: Windows) -> None:
+    """The chat and its drawer of rooms."""
+    chat = ChatPage.enter(windows, "bob", viewport=PHONE, **EXAMINED)
+    assert_accessible(chat.page)
+    chat.page.get_by_role("button", name="Rooms", exact=True).click()
+    expect(chat.page.get_by_label("Close the list of rooms")).to_be_in_viewport(ratio=1)
+    assert_accessible(chat.page)
+
+
+def test_live_page(windows: Windows) -> None:
+    """The dashboard, with figures on it."""
+    assert_accessible(open_live_page(windows, **EXAMINED))
+
+
+def assert_accessible(page: Page) -> None:
+    """Fail with what axe-core finds on the page as it is, in light and in dark."""
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(PAINT_OKLCH)
+        found = Axe().run(page)
+        faults = [
+            f"{scheme}: {fault['impact']}: {fault['id']}: {[node['html'] for node in fault['nodes']]}"
+            for fault in found["violations"]
+            if fault["impact"] in SERIOUS
+        ]
+        assert not faults, "\n".join(faults)
+        # It could tell the colours apart.
+        assert "color-contrast" in {rule["id"] for rule in found["passes"]}, found["incomplete"]

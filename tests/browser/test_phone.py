@@ -1,0 +1,61 @@
+"""The smallest phone: 320 pixels wide."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.test_live_page import open_live_page
+from tests.browser.windows import PHONE, Windows
+
+LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitänswitwenrente" * 3
+TABS_MAX = 20
+
+
+@pytest.fixture
+def alice(windows: Windows) -> ChatPage:
+    """Alice, on her phone."""
+    return ChatPage.enter(windows, "alice", viewport=PHONE)
+
+
+def test_no_page_scrolls_sideways(alice: ChatPage, windows: Windows) -> None:
+    """Not even with a word that is wider than the screen."""
+    alice.say(LONG_WORD)
+    expect(alice.messages(LONG_WORD)).to_have_count(1)
+    assert_fits(alice.page)
+    assert_fits(alice.window.go("/accounts/password/"))
+    assert_fits(windows.open(viewport=PHONE).go("/accounts/login/"))
+    assert_fits(open_live_page(windows, viewport=PHONE))
+
+
+def test_the_rooms_open_by_keyboard(alice: ChatPage) -> None:
+    """The focus goes into the drawer, a room is chosen, and the focus comes back on Escape."""
+    opener = alice.page.get_by_role("button", name="Rooms", exact=True)
+    closer = alice.page.get_by_label("Close the list of rooms")
+    expect(closer).not_to_be_in_viewport()
+    tab_to(alice.page, "drawer-button")
+    alice.page.keyboard.press("Enter")
+    expect(closer).to_be_in_viewport()
+    expect(closer).to_be_focused()
+    alice.page.keyboard.press("Escape")
+    expect(closer).not_to_be_in_viewport()
+    expect(opener).to_be_focused()
+    alice.page.keyboard.press("Enter")
+    expect(closer).to_be_focused()
+    expect(alice.heading).not_to_have_text("random")
+    alice.room("random").press("Enter")
+    expect(alice.heading).to_have_text("random")
+    expect(closer).not_to_be_in_viewport()
+
+
+def assert_fits(page: Page) -> None:
+    """Fail when the page is wider than the screen."""
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"], page.url
+
+
+def tab_to(page: Page, class_name: str) -> None:
+    """Press Tab until something of this class has the focus."""
+    for _ in range(TABS_MAX):
+        page.keyboard.press("Tab")
+        if page.evaluate("(name) => document.activeElement.classList.contains(name)", class_name):
+            return
+    pytest.fail(f"Nothing of class {class_name} has got the focus after {TABS_MAX} tabs.")

@@ -1,0 +1,106 @@
+"""Two people in two browsers."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.windows import Windows
+
+
+@pytest.fixture(scope="module")
+def alices_window(kept_windows: Windows) -> ChatPage:
+    """Alice's chat."""
+    return ChatPage.enter(kept_windows, "alice")
+
+
+@pytest.fixture(scope="module")
+def bobs_window(kept_windows: Windows) -> ChatPage:
+    """Bob's chat."""
+    return ChatPage.enter(kept_windows, "bob", color_scheme="dark")
+
+
+@pytest.fixture
+def alice(alices_window: ChatPage) -> ChatPage:
+    """Alice, in the room "general"."""
+    alices_window.open_room("general")
+    return alices_window
+
+
+@pytest.fixture
+def bob(bobs_window: ChatPage) -> ChatPage:
+    """Bob, in the room "general"."""
+    bobs_window.open_room("general")
+    return bobs_window
+
+
+def test_a_message_appears_for_both(alice: ChatPage, bob: ChatPage) -> None:
+    """Who wrote it sees it as their own, once; so does the other."""
+    alice.say("Lunch? says alice")
+    bob.say("Lunch! says bob", "Lunch: https://example.test/menu?a=1&b=<i>")
+    for chat in (alice, bob):
+        expect(chat.messages("Lunch? ")).to_have_count(1)
+        expect(chat.messages("Lunch! ")).to_have_count(1)
+        # Text stays text, and links are links.
+        expect(chat.messages("Lunch: ")).to_have_text("Lunch: https://example.test/menu?a=1&b=<i>")
+        expect(chat.page.get_by_role("link", name="https://example.test/menu?a=1&b=")).to_have_count(1)
+    own = alice.page.locator(".message[data-own=true]").filter(has_text="Lunch? ")
+    expect(own).to_have_count(1)
+    expect(bob.page.locator(".message[data-own=false]").filter(has_text="Lunch? ")).to_have_count(1)
+
+
+def test_typing_is_shown_until_the_message_comes(alice: ChatPage, bob: ChatPage) -> None:
+    """The other reads who is typing; nobody reads it of themselves."""
+    bob.composer.press_sequentially("I am typing this")
+    expect(alice.typing).to_have_text("bob is typing…")
+    expect(bob.typing).to_have_text("")
+    bob.composer.press("Enter")
+    expect(alice.messages("I am typing this")).to_have_count(1)
+    expect(alice.typing).to_have_text("")
+
+
+def test_who_is_here_follows_those_who_come_and_go(alice: ChatPage, windows: Windows) -> None:
+    """A person is here as long as one of their windows is."""
+    admin = alice.here.filter(has_text="admin")
+    expect(admin).to_have_count(0)
+    first, second = (ChatPage.enter(windows, "admin") for _ in range(2))
+    expect(admin).to_have_count(1)
+    first.window.context.close()
+    # What is said after that still finds somebody here.
+    alice.say("Still here?")
+    expect(second.messages("Still here?")).to_have_count(1)
+    expect(admin).to_have_count(1)
+    second.window.context.close()
+    expect(admin).to_have_count(0)
+
+
+def test_what_is_unread_elsewhere_is_counted_in_the_list_and_the_title(
+    alice: ChatPage, bob: ChatPage
+) -> None:
+    """The count goes when the room is opened, where a line marks what is new."""
+    for room in ("random", "help", "general"):
+        alice.open_room(room)
+    expect(alice.page).to_have_title("general · Acme")
+    bob.open_room("random")
+    bob.say("Cake again, one", "Cake again, two")
+    expect(alice.room("random").locator(".badge")).to_have_text("2 unread")
+    expect(alice.page).to_have_title("(2) general · Acme")
+    alice.open_room("random")
+    expect(alice.messages("Cake again")).to_have_text(["Cake again, one", "Cake again, two"])
+    expect(alice.page.locator(".new-row + .message")).to_contain_text("Cake again, one")
+    expect(alice.page).to_have_title("random · Acme")
+    expect(alice.page.locator(".badge")).to_have_count(0)
+
+
+def test_a_new_room_can_be_joined_and_left(alice: ChatPage, bob: ChatPage) -> None:
+    """Bob finds the room, joins it, talks there, and leaves it."""
+    alice.create_room("Picnic")
+    bob.page.reload()
+    bob.page.get_by_role("button", name="Join Picnic").click()
+    expect(bob.heading).to_have_text("Picnic")
+    expect(alice.here).to_have_text(["alice (you)", "bob"])
+    bob.say("I bring the anvils")
+    expect(alice.messages("anvils")).to_have_count(1)
+    bob.page.get_by_role("button", name="Leave Picnic").click()
+    bob.page.get_by_role("dialog").get_by_role("button", name="Leave").click()
+    expect(bob.heading).not_to_have_text("Picnic")
+    expect(alice.here).to_have_text(["alice (you)"])
