@@ -36,6 +36,8 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     """
 
     is_json = False
+    # Whether a fast sender is made to wait. A JSON endpoint answers it instead.
+    is_paced = True
     max_message_bytes = RAW_MESSAGE_MAX_BYTES
     connection: Connection
 
@@ -100,27 +102,24 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         if error.code in BAD_MESSAGE_CODES and self._bad.add(monotonic()):
             self.connection.close(CloseCode.BAD_MESSAGES, "too many bad messages")
 
-    async def take_turn(self, size_bytes: int) -> bool:
-        """Whether the message may be handled. Here: not too large; a fast sender waits, one too fast for long is ended."""
-        connection = self.connection
-        if size_bytes > self.max_message_bytes:
-            connection.close(CloseCode.TOO_LARGE, f"larger than {self.max_message_bytes} bytes")
-            return False
-        slowed_s = 0.0
-        while wait_s := self._bucket.take(monotonic()):
-            await asyncio.sleep(wait_s)
-            slowed_s += wait_s
-        return not self._is_too_fast(slowed_s)
-
-    def _is_too_fast(self, slowed_s: float) -> bool:
-        now_s = monotonic()
-        if not slowed_s:
-            self._fast_since_s = None
-        elif self._fast_since_s is None:
-            self._fast_since_s = now_s - slowed_s
-        elif now_s - self._fast_since_s > TOO_FAST_AFTER_S:
-            self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
+    def fits(self, size_bytes: int) -> bool:
+        """Whether a message of this size is handled; a raw endpoint ends with the first that is too large."""
+        if size_bytes <= self.max_message_bytes:
             return True
+        self.connection.close(CloseCode.TOO_LARGE, f"larger than {self.max_message_bytes} bytes")
+        return False
+
+    async def _slow_down(self, wait_s: float) -> bool:
+        """Make a fast sender wait; False for one that has been too fast for too long."""
+        now_s = monotonic()
+        if self._fast_since_s is None:
+            self._fast_since_s = now_s
+        while wait_s:
+            await asyncio.sleep(wait_s)
+            wait_s = self._bucket.take(monotonic())
+        if monotonic() - self._fast_since_s <= TOO_FAST_AFTER_S:
+            return True
+        self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
         return False
 
     async def _serve(self, receive: Receive) -> int:
@@ -140,11 +139,17 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         connection.messages_in += 1
         connection.metrics.messages_in += 1
         connection.metrics.bytes_in += size_bytes
-        if self._idle_timeout_s:
-            self._last_frame_s = monotonic()
+        now_s = self._last_frame_s = monotonic()
         try:
-            if await self.take_turn(size_bytes):
-                await self.receive(text, data)
+            if not self.fits(size_bytes):
+                return
+            if self.is_paced:
+                if wait_s := self._bucket.take(now_s):
+                    if not await self._slow_down(wait_s):
+                        return
+                else:
+                    self._fast_since_s = None
+            await self.receive(text, data)
         except Exception as error:
             await self.bad_message(request_error(error, connection.id))
 

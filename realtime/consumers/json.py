@@ -70,6 +70,7 @@ class JsonConsumer(RealtimeConsumer):
     """A consumer of verbs. A subclass names its table, joined with the core's: `verbs = CORE_VERBS | MY_VERBS`."""
 
     is_json = True
+    is_paced = False
     max_message_bytes = JSON_MESSAGE_MAX_BYTES
     verbs: ClassVar[Mapping[str, Verb]] = CORE_VERBS
     # Turns an older way of writing a request into the envelope; leaves what is not of that way alone.
@@ -101,8 +102,8 @@ class JsonConsumer(RealtimeConsumer):
         if wait_s and self._refused.add(monotonic()):
             self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
 
-    async def take_turn(self, size_bytes: int) -> bool:
-        """Always: a JSON endpoint answers what is too large or too fast instead."""
+    def fits(self, size_bytes: int) -> bool:
+        """Always: what is too large is answered."""
         return True
 
     def _decode(self, text: str) -> Request:

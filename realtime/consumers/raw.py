@@ -46,9 +46,9 @@ class ValidatedConsumer(RealtimeConsumer):
         request_of(decode_json(text_data, max_bytes=RAW_MESSAGE_MAX_BYTES))
         await self.send(text_data)
 
-    async def take_turn(self, size_bytes: int) -> bool:
-        """As for every raw endpoint, but what is too large is answered by `receive`."""
-        return await super().take_turn(min(size_bytes, RAW_MESSAGE_MAX_BYTES))
+    def fits(self, size_bytes: int) -> bool:
+        """Always: what is too large is answered."""
+        return True
 
 
 class SecureConsumer(RealtimeConsumer):
