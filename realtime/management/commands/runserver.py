@@ -1,4 +1,4 @@
-"""`manage.py runserver`: Daphne's development server, with this site's heartbeat and sizes."""
+"""`manage.py runserver`: Daphne's development server, with this site's heartbeat."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ from daphne.management.commands.runserver import Command as DaphneCommand
 from daphne.server import Server
 
 from realtime.conf import load_settings
-from realtime.server.server import SERVER_MESSAGE_MAX_BYTES
 
 # Daphne has no switch for its heartbeat; this many seconds are as good as never.
 NEVER_S = 10**6
@@ -22,7 +21,5 @@ class Command(DaphneCommand):  # type: ignore[misc] # Daphne has no types
         options |= {
             "ping_interval": settings.PING_INTERVAL_S or NEVER_S,
             "ping_timeout": settings.PING_TIMEOUT_S or NEVER_S,
-            "websocket_max_message_size": SERVER_MESSAGE_MAX_BYTES,
-            "websocket_max_frame_size": SERVER_MESSAGE_MAX_BYTES,
         }
         return Server(**options)
