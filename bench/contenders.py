@@ -1,5 +1,6 @@
 """Who takes part: how each is started. Those that differ only in how they are spoken to share a server."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -45,15 +46,18 @@ class Contenders:
         self._backends = Backends(folder)
         self._databases = SeededDatabases(self._backends)
         self._running: dict[Starter, Server] = {}
+        self._numbers = itertools.count(1)
 
-    def server(self, contender: str) -> Server | None:
-        """The running server; None when it is missing."""
+    def server(self, contender: str, *, needs_fresh: bool) -> Server | None:
+        """The running server, or one just started; None when it is missing."""
         starter = STARTERS[contender]
         if contender in self.missing:
             return None
+        if needs_fresh and starter in self._running:
+            self._running.pop(starter).stop()
         if starter not in self._running:
             try:
-                label = f"{contender.replace(' ', '-')}-{len(self._running)}"
+                label = f"{contender.replace(' ', '-')}-{next(self._numbers)}"
                 self._running[starter] = starter.start(self._databases, label)
             except MissingPeerError as missing:
                 self.missing[contender] = str(missing)

@@ -41,7 +41,9 @@ class Run:
     def work(self, work: Work) -> None:
         """Do a work on all its contenders, one after the other."""
         for contender in work.contenders:
-            server = self._contenders.server(contender) if takes_part(contender, self._peers) else None
+            if not takes_part(contender, self._peers):
+                continue
+            server = self._contenders.server(contender, needs_fresh=work.needs_fresh)
             if server is None:
                 continue
             started_s = time.monotonic()
@@ -99,6 +101,7 @@ class Run:
             pids=server.pids,
             tokens=server.tokens,
             room_id=server.room_id,
+            database_url=server.database_url,
             **told,
         )
 

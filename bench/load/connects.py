@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from bench.load.database import transactions
 from bench.load.job import Job, announce_window, at_once
 from bench.load.meter import Usage, memory_bytes
 from bench.load.sockets import Socket, disconnect
@@ -24,6 +25,7 @@ async def connects(job: Job) -> dict[str, float]:
     early = await at_once(WARM_UP, lambda number: speech.open(job.port(number), job.token(number)))
     await at_once(len(early), lambda number: join(early[number]))
     await asyncio.sleep(SETTLE_S)
+    asked_before = await transactions(job.database_url) if job.database_url else 0
     memory_before = memory_bytes(job.pids)
     announce_window(job.duration_s)
     ready_s: list[float] = []
@@ -36,6 +38,8 @@ async def connects(job: Job) -> dict[str, float]:
     before = Usage.now(job.pids)
     members = await at_once(job.members, member)
     figures = Usage.now(job.pids).figures(before, job.members)
+    if job.database_url:
+        figures["queries"] = (await transactions(job.database_url) - asked_before) / job.members
     await at_once(len(members), lambda number: join(members[number]))
     await asyncio.sleep(SETTLE_S)
     grown = memory_bytes(job.pids) - memory_before

@@ -14,6 +14,7 @@ WARM_UP_S = 0.5
 # One socket in so many has its latencies taken.
 READ_ONE_IN = 8
 PROBE_EVERY_S = 0.01
+PROBE_SILENCE_S = 2.0
 
 
 class Echoes:
@@ -85,19 +86,20 @@ async def echo(job: Job) -> dict[str, float]:
 
 
 async def probe(job: Job) -> dict[str, float]:
-    """Round trips of one socket, one at a time, while another process makes the server busy."""
+    """Round trips of one socket at a fixed interval, while another process makes the server busy."""
     socket = await job.speech.open_echo(job.port(0), job.token(0))
-    publisher, latencies = Publisher(0), list[int]()
-    end_s = time.perf_counter() + job.duration_s
-    while time.perf_counter() < end_s:
-        sent_ns = time.perf_counter_ns()
-        socket.send(job.speech.echo(publisher.text()))
-        await socket.receive()
-        latencies.append(time.perf_counter_ns() - sent_ns)
-        await asyncio.sleep(PROBE_EVERY_S)
+    publisher, checker = Publisher(0), Checker()
+    socket.sink = lambda frame: checker.check(frame.get_payload_as_bytes())
+    start_ns = time.perf_counter_ns()
+    sent = int(job.duration_s / PROBE_EVERY_S)
+    for number in range(sent):
+        due_ns = start_ns + int(number * PROBE_EVERY_S * 1e9)
+        await asyncio.sleep(max(due_ns - time.perf_counter_ns(), 0) / 1e9)
+        socket.send(job.speech.echo(publisher.text(due_ns)))
+    await asyncio.sleep(PROBE_SILENCE_S)
     await disconnect([socket])
     return {
-        "echo_p50_ms": percentile_ms(latencies, 0.5),
-        "echo_p99_ms": percentile_ms(latencies, 0.99),
-        "echoes": len(latencies),
+        "echo_p50_ms": percentile_ms(checker.latencies_ns, 0.5),
+        "echo_p99_ms": percentile_ms(checker.latencies_ns, 0.99),
+        "echo_lost": sent - len(checker.latencies_ns),
     }

@@ -28,6 +28,8 @@ class Job:
     tokens: list[str] = field(default_factory=list)
     # The database's id of the chat room that the tokens' users are in.
     room_id: int = 0
+    # Of the server, where it is PostgreSQL.
+    database_url: str = ""
     members: int = 1000
     # Messages published at once; as many publishers.
     width: int = 1

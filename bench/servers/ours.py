@@ -36,7 +36,8 @@ class Ours:
         processes = [start(self._command(port), log=log, env=env) for port in ports]
         for process, port in zip(processes, ports, strict=True):
             wait_until_listening(process, port, log)
-        return Server(ports, processes, log, data.tokens, data.room_id)
+        database_url = data.url if self.database == "postgres" else ""
+        return Server(ports, processes, log, data.tokens, data.room_id, database_url)
 
     def _command(self, port: int) -> list[str]:
         manage = [sys.executable, str(REPOSITORY / "manage.py")]

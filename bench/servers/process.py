@@ -32,6 +32,8 @@ class Server:
     log: Path
     tokens: list[str] = field(default_factory=list)
     room_id: int = 0
+    # Where that is PostgreSQL.
+    database_url: str = ""
 
     @property
     def pids(self) -> list[int]:
