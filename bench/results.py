@@ -28,6 +28,7 @@ class Results:
 
     versions: dict[str, str]
     missing: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     measured: dict[str, dict[str, list[dict[str, float]]]] = field(default_factory=dict)
 
     def add(self, work: str, contender: str, figures: dict[str, float]) -> None:
@@ -71,6 +72,7 @@ class Results:
         return {
             "versions": self.versions,
             "missing": self.missing,
+            "failed": self.failed,
             "measured": self.measured,
             "comparisons": [asdict(each) | asdict(outcome) for each, outcome in decided if outcome],
         }

@@ -43,14 +43,21 @@ class Run:
         for contender in work.contenders:
             if not takes_part(contender, self._peers):
                 continue
-            server = self._contenders.server(contender, needs_fresh=work.needs_fresh)
-            if server is None:
-                continue
             started_s = time.monotonic()
-            figures = self._measure(work, contender, server)
+            try:
+                figures = self._one(work, contender)
+            except (RuntimeError, subprocess.TimeoutExpired) as failure:
+                # The others are measured all the same; the table names it and the exit code tells.
+                self._results.failed[f"{contender}, {work.name}"] = str(failure).splitlines()[0]
+                say(str(failure))
+                continue
             self._results.add(work.name, contender, figures)
             shown = " ".join(f"{name}={value:.4g}" for name, value in figures.items())
             say(f"{work.name:<18} {contender:<16} {time.monotonic() - started_s:5.1f} s  {shown}")
+
+    def _one(self, work: Work, contender: str) -> dict[str, float]:
+        server = self._contenders.server(contender, needs_fresh=work.needs_fresh)
+        return self._measure(work, contender, server) if server is not None else {}
 
     def _measure(self, work: Work, contender: str, server: Server) -> dict[str, float]:
         load = self._start(self._job(work.job, contender, server, work.parameters))
@@ -163,6 +170,7 @@ def main() -> None:
     lines = comparisons(is_quick=asked.quick)
     asked.output.write_text(json.dumps(results.as_json(lines), indent=1, sort_keys=True) + "\n")
     sys.stdout.write(table(results, lines))
+    sys.exit(1 if results.failed else 0)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def table(results: Results, comparisons: list[Comparison]) -> str:
     lines += [_line(row, widths) for row in rows]
     lines += ["", *NOTES]
     lines += [f"Missing: {name}: {reason}" for name, reason in sorted(results.missing.items())]
+    lines += [f"Failed: {name}: {reason}" for name, reason in sorted(results.failed.items())]
     lines.append(
         "Versions: " + ", ".join(f"{name} {version}" for name, version in results.versions.items()) + "."
     )

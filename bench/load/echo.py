@@ -89,7 +89,11 @@ async def probe(job: Job) -> dict[str, float]:
     """Round trips of one socket at a fixed interval, while another process makes the server busy."""
     socket = await job.speech.open_echo(job.port(0), job.token(0))
     publisher, checker = Publisher(0), Checker()
-    socket.sink = lambda frame: checker.check(frame.get_payload_as_bytes())
+
+    def on_echo(frame: WSFrame) -> None:
+        checker.check(frame.get_payload_as_bytes())
+
+    socket.sink = on_echo
     start_ns = time.perf_counter_ns()
     sent = int(job.duration_s / PROBE_EVERY_S)
     for number in range(sent):

@@ -33,9 +33,11 @@ class Ours:
             **(RAISED if self.has_raised_limits else {}),
         )
         ports = [free_port() for _ in range(self.processes)]
-        processes = [start(self._command(port), log=log, env=env) for port in ports]
-        for process, port in zip(processes, ports, strict=True):
-            wait_until_listening(process, port, log)
+        processes = []
+        for port in ports:
+            # One after the other: each collects the static files, into one folder.
+            processes.append(start(self._command(port), log=log, env=env))
+            wait_until_listening(processes[-1], port, log)
         database_url = data.url if self.database == "postgres" else ""
         return Server(ports, processes, log, data.tokens, data.room_id, database_url)
 
