@@ -19,12 +19,15 @@ PING = 9
 PONG = 10
 
 CONTROL_MAX_BYTES = 125
+# Frames taken by one call: what a client sends at once shall not hold the loop, nor all become objects at once.
+FRAMES_AT_ONCE = 64
 _FIN = 0x80
 _MASKED = 0x80
 _RESERVED = 0x70
 _LENGTH_16 = 126
 _LENGTH_64 = 127
 _LENGTH_16_MAX = 0xFFFF
+_LENGTH_64_MAX = (1 << 63) - 1
 _FIRST_CONTROL = 8
 
 # What may stand in a close frame: IANA's registry, then libraries and applications (RFC 6455 section 7.4).
@@ -57,52 +60,83 @@ class Message(NamedTuple):
 class FrameParser:
     """Turns what a client sends into messages. `max_bytes` bounds a message, over all its fragments."""
 
-    __slots__ = ("_buffer", "_fragments", "_max_bytes", "_opcode")
+    __slots__ = ("_buffer", "_fragments", "_max_bytes", "_opcode", "has_more")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._buffer = b""
+        self._buffer: bytearray | None = None
         # The message that is being put together; its opcode is 0 where there is none.
         self._opcode = 0
         self._fragments: bytearray | None = None
+        # Whether the next call may find something in what has come already.
+        self.has_more = False
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes, in order; raises FrameError. After that it is of no more use."""
-        buffer = self._buffer + data if self._buffer else data
+        """The next messages that `data` and what came before complete, in order: those of FRAMES_AT_ONCE frames.
+
+        Raises FrameError when the next frame is wrong; after that it is of no more use.
+        """
+        buffer: bytes | bytearray = data
+        if self._buffer is not None:
+            self._buffer += data
+            buffer = self._buffer
         at = 0
         messages: list[Message] = []
-        while True:
-            frame = self._frame(buffer, at)
-            if frame is None:
-                break
-            message, at = frame
-            if message is not None:
-                messages.append(message)
-        self._buffer = buffer[at:]
+        self.has_more = False
+        try:
+            for _ in range(FRAMES_AT_ONCE):
+                frame = self._frame(buffer, at)
+                if frame is None:
+                    break
+                message, at = frame
+                if message is not None:
+                    messages.append(message)
+            else:
+                self.has_more = at < len(buffer)
+        except FrameError:
+            if not messages:
+                raise
+            # Found again by the next call: what came before it is handed on first.
+            self.has_more = True
+        self._keep(buffer, at)
         return messages
 
-    def _frame(self, buffer: bytes, at: int) -> tuple[Message | None, int] | None:
+    def hold(self, data: bytes) -> None:
+        """Keep `data` for the next `feed`."""
+        self._buffer = (self._buffer or bytearray()) + data
+        self.has_more = True
+
+    def _keep(self, buffer: bytes | bytearray, at: int) -> None:
+        if at == len(buffer):
+            self._buffer = None
+        elif self._buffer is None:
+            self._buffer = bytearray(memoryview(buffer)[at:])
+        else:
+            del self._buffer[:at]
+
+    def _frame(self, buffer: bytes | bytearray, at: int) -> tuple[Message | None, int] | None:
         """The message that the frame at `at` completes, if any, and where the next begins; None: not all there yet."""
         left = len(buffer) - at
         if left < 2:  # noqa: PLR2004 the two bytes every frame begins with
             return None
         first, second = buffer[at], buffer[at + 1]
+        self._check(first, second)
         length, start = second & 0x7F, at + 2
         if length >= _LENGTH_16:
             size = 2 if length == _LENGTH_16 else 8
             if left < 2 + size:
-                self._check(first, second, length)
                 return None
-            length = int.from_bytes(buffer[start : start + size])
+            length = _long_length(buffer[start : start + size])
             start += size
-        self._check(first, second, length)
+        if first & 0x0F < _FIRST_CONTROL and length + len(self._fragments or b"") > self._max_bytes:
+            raise FrameError(TOO_LARGE, f"larger than {self._max_bytes} bytes")
         end = start + 4 + length
         if len(buffer) < end:
             return None
         payload = apply_mask(buffer[start + 4 : end], buffer[start : start + 4]) if length else b""
         return self._take(first, payload), end
 
-    def _check(self, first: int, second: int, length: int) -> None:
+    def _check(self, first: int, second: int) -> None:
         opcode = first & 0x0F
         if first & _RESERVED:
             raise FrameError(PROTOCOL_ERROR, "a reserved bit is set")
@@ -111,15 +145,10 @@ class FrameParser:
         if opcode > PONG or BINARY < opcode < _FIRST_CONTROL:
             raise FrameError(PROTOCOL_ERROR, "unknown opcode")
         if opcode < _FIRST_CONTROL:
-            self._check_data(opcode, length)
-        elif not first & _FIN or length > CONTROL_MAX_BYTES:
+            if (opcode == CONTINUATION) != bool(self._opcode):
+                raise FrameError(PROTOCOL_ERROR, "a message begins once and is continued until it ends")
+        elif not first & _FIN or second & 0x7F > CONTROL_MAX_BYTES:
             raise FrameError(PROTOCOL_ERROR, "a control frame is whole and at most 125 bytes long")
-
-    def _check_data(self, opcode: int, length: int) -> None:
-        if (opcode == CONTINUATION) != bool(self._opcode):
-            raise FrameError(PROTOCOL_ERROR, "a message begins once and is continued until it ends")
-        if length + len(self._fragments or b"") > self._max_bytes:
-            raise FrameError(TOO_LARGE, f"larger than {self._max_bytes} bytes")
 
     def _take(self, first: int, payload: bytes) -> Message | None:
         opcode = first & 0x0F
@@ -137,6 +166,14 @@ class FrameParser:
         whole = Message(self._opcode, bytes(self._fragments))
         self._opcode, self._fragments = 0, None
         return whole
+
+
+def _long_length(written: bytes | bytearray) -> int:
+    length = int.from_bytes(written)
+    least, most = (_LENGTH_16, _LENGTH_16_MAX) if len(written) == 2 else (_LENGTH_16_MAX + 1, _LENGTH_64_MAX)  # noqa: PLR2004
+    if not least <= length <= most:
+        raise FrameError(PROTOCOL_ERROR, "a length is written in as few bytes as it needs, without a sign")
+    return length
 
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:

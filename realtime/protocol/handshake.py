@@ -3,7 +3,9 @@
 import base64
 import binascii
 import hashlib
+import json
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import NamedTuple
 
 from realtime.protocol.errors import RealtimeError
@@ -13,6 +15,9 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES = 16
 # All of the request line and headers. Proxies allow 8 KiB for a line; beyond this nobody is a browser.
 HANDSHAKE_MAX_BYTES = 64 * 1024
+REFUSAL_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+# What an answer says of its length and its connection is not its maker's to say.
+_OWN_HEADERS = frozenset({b"content-length", b"connection", b"transfer-encoding"})
 
 
 class Headers(NamedTuple):
@@ -42,8 +47,10 @@ def read_request(request: bytes) -> Headers:
     headers = []
     for line in lines[1:]:
         if line:
-            name, _, value = line.partition(b":")
-            headers.append((name.strip().lower(), value.strip()))
+            name, colon, value = line.partition(b":")
+            if not colon or not name or name != name.strip():
+                raise HandshakeError(400, "A header is a name, a colon and a value.")
+            headers.append((name.lower(), value.strip()))
     return Headers(parts[1], headers)
 
 
@@ -70,6 +77,37 @@ def offered_subprotocols(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
     values = [value for name, value in headers if name == b"sec-websocket-protocol"]
     offered = [part.strip().decode("latin-1") for value in values for part in value.split(b",")]
     return [entry for entry in offered if entry]
+
+
+def encode_upgrade(accept: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The answer that opens the socket; `accept` is what `accept_key` returned."""
+    lines = [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"]
+    lines.append(b"Sec-WebSocket-Accept: " + accept + b"\r\n")
+    lines += [name + b": " + value + b"\r\n" for name, value in headers]
+    return b"".join(lines) + b"\r\n"
+
+
+def encode_answer(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """An answer that does not open it, and ends the connection."""
+    lines = [f"HTTP/1.1 {status} {_phrase(status)}\r\n".encode()]
+    for name, value in headers:
+        if name.lower() not in _OWN_HEADERS:
+            lines.append(name + b": " + value + b"\r\n")
+    lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
+    return b"".join(lines) + body
+
+
+def refusal_body(status: int, message: str) -> bytes:
+    """The JSON of a refusal by the server itself: `{"error": {"code", "message"}}`."""
+    code = _phrase(status).lower().replace(" ", "_")
+    return json.dumps({"error": {"code": code, "message": message}}).encode()
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def _tokens(values: Sequence[bytes]) -> set[bytes]:

@@ -9,16 +9,17 @@ SLOTS = 32
 
 
 class Pinged(Protocol):
-    """A socket, as the heartbeat sees it."""
+    """A socket, as the heartbeat sees it. `ping_due` is the tick by which a pong must have come (0: none is awaited);
+    the socket sets it to 0 when one comes."""
 
-    ping_due: bool
+    ping_due: int
 
     def send_ping(self) -> None:
-        """Send a ping and set `ping_due` until it is answered."""
+        """Send a ping."""
         ...
 
     def no_pong(self) -> None:
-        """End it."""
+        """No pong came in time: end it."""
         ...
 
 
@@ -55,13 +56,26 @@ class Heartbeat:
     def _tick(self) -> None:
         self._ticks += 1
         for socket in self._awaited.pop(self._ticks, ()):
-            if socket.ping_due and socket in self._slots:
+            if socket.ping_due == self._ticks and socket in self._slots:
                 socket.no_pong()
         pinged = list(self._wheel[self._ticks % SLOTS])
+        due = self._ticks + self._timeout_ticks if self._timeout_ticks else 0
+        if due and pinged:
+            self._awaited[due] = pinged
         for socket in pinged:
+            # One that has not answered the last ping yet keeps its time.
             if not socket.ping_due:
+                socket.ping_due = due
                 socket.send_ping()
-                if self._timeout_ticks:
-                    self._awaited.setdefault(self._ticks + self._timeout_ticks, []).append(socket)
         is_needed = self._slots or self._awaited
         self._timer = self._loop.call_later(self._tick_s, self._tick) if is_needed else None
+
+
+def shared_heartbeat(
+    server: object, loop: asyncio.AbstractEventLoop, interval_s: float, timeout_s: float
+) -> Heartbeat:
+    """The heartbeat of all sockets of `server`: kept on uvicorn's state of a server, the one thing that they share."""
+    shared: dict[str, Heartbeat] = vars(server)
+    if "heartbeat" not in shared:
+        shared["heartbeat"] = Heartbeat(loop, interval_s, timeout_s)
+    return shared["heartbeat"]

@@ -7,9 +7,8 @@ which takes ready frames and says when the client is not reading.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
-from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -35,12 +34,16 @@ from realtime.protocol.frames import (
     encode_frame,
 )
 from realtime.protocol.handshake import (
+    REFUSAL_HEADERS,
     HandshakeError,
     accept_key,
+    encode_answer,
+    encode_upgrade,
     offered_subprotocols,
     read_request,
+    refusal_body,
 )
-from realtime.server.heartbeat import Heartbeat
+from realtime.server.heartbeat import Heartbeat, shared_heartbeat
 from realtime.types import Event, Scope
 
 logger = logging.getLogger(__name__)
@@ -51,6 +54,8 @@ QUEUE_MAX_BYTES = 256 * 1024
 # How long a peer may take to answer our close, and a closing transport to hand over its last bytes.
 CLOSE_TIMEOUT_S = 10.0
 ABNORMAL = 1006
+DONE = int(CloseCode.DONE)
+INTERNAL_ERROR = 1011
 RESTART = int(CloseCode.RESTART)
 
 
@@ -62,10 +67,15 @@ class State(IntEnum):
     """Where a socket is in its life."""
 
     CONNECTING = 0
+    # The application refuses the handshake and has not said all of its answer yet.
     ANSWERING = 1
     OPEN = 2
+    # Our close frame is out; the client's is awaited.
     CLOSING = 3
+    # No frame goes out any more.
     CLOSED = 4
+    # The transport is closing.
+    ENDED = 5
 
 
 class WebSocketProtocol(asyncio.Protocol):
@@ -74,9 +84,10 @@ class WebSocketProtocol(asyncio.Protocol):
     __slots__ = (
         "_accept",
         "_answer",
+        "_app_state",
         "_close_timer",
         "_config",
-        "_drained",
+        "_disconnect",
         "_heartbeat",
         "_is_paused",
         "_loop",
@@ -85,13 +96,11 @@ class WebSocketProtocol(asyncio.Protocol):
         "_queued_bytes",
         "_server_state",
         "_state",
-        "_task",
         "_waiter",
         "_writable",
         "is_writable",
         "on_writable",
         "ping_due",
-        "scope",
         "transport",
     )
 
@@ -104,24 +113,25 @@ class WebSocketProtocol(asyncio.Protocol):
     ) -> None:
         self._config = config
         self._server_state = server_state
+        self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = FrameParser(config.ws_max_size)
         self._state = State.CONNECTING
         self._queue: deque[Event] = deque()
         self._queued_bytes = 0
+        # What `receive` says when it is over and the queue is empty.
+        self._disconnect: Event | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._is_paused = False
         self._close_timer: asyncio.TimerHandle | None = None
         self._heartbeat: Heartbeat | None = None
-        self._answer: tuple[int, list[tuple[bytes, bytes]]] | None = None
+        self._answer: tuple[int, list[tuple[bytes, bytes]], bytearray] | None = None
         self._accept = b""
-        self._task: asyncio.Task[None] | None = None
-        self.scope: Scope = {}
         self.is_writable = True
         # Called when the client reads again.
         self.on_writable: Callable[[], None] | None = None
-        self.ping_due = False
+        self.ping_due = 0
 
     # asyncio.Protocol
 
@@ -138,16 +148,18 @@ class WebSocketProtocol(asyncio.Protocol):
             self._request_received(data)
 
     def eof_received(self) -> None:
-        """The peer will send no more: end, as TCP has it."""
+        """The peer will send no more: over, even where it goes on reading. One that does not read is cut."""
+        self._gone()
+        self._end()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The transport is gone, for whatever reason."""
         self._server_state.connections.discard(self)
-        if self._state is not State.CLOSED:
-            self._closed(ABNORMAL, "")
+        self._gone()
+        self._state = State.ENDED
         self._stop_timers()
-        self.is_writable = True
-        self._wake_writer()
+        # Nobody shall wait for a client that will never read.
+        self.resume_writing()
 
     def pause_writing(self) -> None:
         """The client is not reading."""
@@ -156,9 +168,16 @@ class WebSocketProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self.is_writable = True
-        self._wake_writer()
+        if self._writable is not None:
+            self._writable.set_result(None)
+            self._writable = None
         if self.on_writable is not None:
             self.on_writable()
+        if self.ping_due:
+            # The one that was due may have been held back.
+            self.send_ping()
+        if self._is_paused:
+            self._take_more()
 
     # uvicorn
 
@@ -167,9 +186,9 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._state is State.OPEN:
             self.transport.write(encode_close(RESTART, "service restart"))
             self._closed(RESTART, "service restart")
-        elif self._state is State.CONNECTING and self._task is not None:
-            self._refuse(503, "This server is going away.")
-        self.transport.close()
+        elif self._state < State.OPEN:
+            self._refuse(503, "This server is going away.", [(b"retry-after", b"1")])
+        self._end()
 
     # The extension: what an outbox uses instead of ASGI's `send`
 
@@ -203,35 +222,60 @@ class WebSocketProtocol(asyncio.Protocol):
             self._refuse(error.status, str(error), error.headers)
             return
         raw_path, _, query_string = target.partition(b"?")
-        self.scope = {
+        root_path = self._config.root_path
+        scope: Scope = {
             "type": "websocket",
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.4"},
             "http_version": "1.1",
             "scheme": "wss" if is_ssl(self.transport) else "ws",
             "server": get_local_addr(self.transport),
             "client": get_remote_addr(self.transport),
-            "root_path": self._config.root_path,
-            "path": unquote(raw_path.decode("latin-1")),
-            "raw_path": raw_path,
+            "root_path": root_path,
+            "path": root_path + unquote(raw_path.decode("latin-1")),
+            "raw_path": root_path.encode() + raw_path,
             "query_string": query_string,
             "headers": headers,
             "subprotocols": offered_subprotocols(headers),
-            "state": {},
+            "state": self._app_state.copy(),
             "extensions": {"websocket.http.response": {}, TRANSPORT_EXTENSION: self},
         }
         self._queue.append({"type": "websocket.connect"})
-        self._task = self._loop.create_task(self._run())
-        self._server_state.tasks.add(self._task)
-        self._task.add_done_callback(self._server_state.tasks.discard)
+        task = self._loop.create_task(self._run(scope))
+        self._server_state.tasks.add(task)
+        task.add_done_callback(self._server_state.tasks.discard)
 
     def _frames_received(self, data: bytes) -> None:
-        if self._state is State.CLOSED:
+        """Take in what has come, as much of it as one turn may."""
+        if self._state >= State.CLOSED:
+            return
+        parser = self._parser
+        if self._state < State.OPEN:
+            # A client should wait for the answer to its handshake; one that does not is not read until then.
+            parser.hold(data)
+            self._pause_reading()
             return
         try:
-            for message in self._parser.feed(data):
+            for message in parser.feed(data):
                 self._message_received(message)
         except FrameError as error:
             self._fail(error.code, error.reason)
+            return
+        if parser.has_more:
+            self._pause_reading()
+            if not self._queue:
+                self._loop.call_soon(self._take_more)
+
+    def _take_more(self) -> None:
+        """Go on with what has come already, and read again when there is no more of it.
+
+        Not while the application has something to do, or the client does not read its answers.
+        """
+        if self._queue or not (self.is_writable or self._state is State.CLOSING):
+            return
+        if self._parser.has_more:
+            self._frames_received(b"")
+        if not self._parser.has_more and not self._queue:
+            self._resume_reading()
 
     def _message_received(self, message: Message) -> None:
         opcode, data = message
@@ -242,7 +286,7 @@ class WebSocketProtocol(asyncio.Protocol):
         elif opcode == PING:
             self._ping_received(data)
         elif opcode == PONG:
-            self.ping_due = False
+            self.ping_due = 0
         elif opcode == CLOSE:
             self._close_received(*decode_close(data))
 
@@ -278,11 +322,14 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def no_pong(self) -> None:
         """The heartbeat was not answered. Uvicorn would say 1011, which clients cannot tell from a crash."""
-        self._fail(int(CloseCode.TIMEOUT), "no pong")
+        if self._is_paused and self.is_writable:
+            # It is us who do not read: the pong may wait behind what the application has not taken yet.
+            self.ping_due = 0
+        else:
+            self._fail(int(CloseCode.TIMEOUT), "no pong")
 
     def send_ping(self) -> None:
-        """Ask for a sign of life; a peer that does not read its socket gets no second ping into its buffer."""
-        self.ping_due = True
+        """Ask for a sign of life; a peer that does not read its socket gets no ping into its buffer until it does."""
         if self._state is State.OPEN and self.is_writable:
             self.transport.write(_PING)
 
@@ -298,52 +345,63 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # The application
 
-    async def _run(self) -> None:
+    async def _run(self, scope: Scope) -> None:
+        code = INTERNAL_ERROR
         try:
-            await self._config.loaded_app(self.scope, self.receive, self.send)
+            await self._config.loaded_app(scope, self.receive, self.send)
+            code = DONE
         except ClientGoneError:
             pass
         except Exception:
             logger.exception("The application failed")
         finally:
-            if self._state is State.CONNECTING:
-                self._refuse(500, "Internal Server Error")
+            if self._state < State.OPEN:
+                self._refuse(500, "The handshake was not answered.")
             elif self._state is State.OPEN:
-                self._closed(ABNORMAL, "")
-            if self._close_timer is None:
+                self._begin_close(code, "")
+            elif self._state is State.CLOSED:
                 self._end()
 
     async def receive(self) -> Event:
-        """ASGI's `receive`."""
+        """ASGI's `receive`; after the end it says so as often as it is asked."""
         while not self._queue:
+            if self._disconnect is not None:
+                return self._disconnect
             self._waiter = self._loop.create_future()
             await self._waiter
         event = self._queue.popleft()
-        if self._is_paused and not self._queue and self.is_writable:
-            self._resume_reading()
         if not self._queue:
             self._queued_bytes = 0
+            if self._is_paused:
+                # Not now: between two batches of one client the others have their turn.
+                self._loop.call_soon(self._take_more)
         return event
 
     async def send(self, event: Event) -> None:
-        """ASGI's `send`: waits while the client is not reading."""
+        """ASGI's `send`: waits while the client is not reading; raises ClientGoneError when it is over."""
         while not self.is_writable:
             if self._writable is None:
                 self._writable = self._loop.create_future()
             await asyncio.shield(self._writable)
-        kind = event["type"]
-        if kind == "websocket.send" and self._state is State.OPEN:
-            text = event.get("text")
-            opcode, payload = (TEXT, text.encode()) if text is not None else (BINARY, event["bytes"])
-            self.transport.write(encode_frame(opcode, payload))
-        elif kind == "websocket.close" and self._state is State.OPEN:
-            self.close(event.get("code", 1000), event.get("reason") or "")
+        if self._state is State.OPEN:
+            self._send_message(event)
         elif self._state is State.CONNECTING:
             self._send_handshake(event)
         elif self._state is State.ANSWERING:
             self._send_answer(event)
         else:
             raise ClientGoneError("The client has left.")
+
+    def _send_message(self, event: Event) -> None:
+        kind = event["type"]
+        if kind == "websocket.send":
+            text = event.get("text")
+            opcode, payload = (TEXT, text.encode()) if text is not None else (BINARY, event["bytes"])
+            self.transport.write(encode_frame(opcode, payload))
+        elif kind == "websocket.close":
+            self._begin_close(event.get("code", DONE), event.get("reason") or "")
+        else:
+            raise RuntimeError(f"Expected websocket.send or websocket.close, received {kind}.")
 
     def _send_handshake(self, event: Event) -> None:
         kind = event["type"]
@@ -353,41 +411,32 @@ class WebSocketProtocol(asyncio.Protocol):
             self._refuse(403, "Forbidden")
         elif kind == "websocket.http.response.start":
             self._state = State.ANSWERING
-            self._answer = (event["status"], list(event.get("headers", [])))
+            self._answer = (event["status"], list(event.get("headers", [])), bytearray())
         else:
             raise RuntimeError(f"Expected websocket.accept or a refusal, received {kind}.")
 
     def _send_accept(self, event: Event) -> None:
-        lines = [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"]
-        lines.append(b"Sec-WebSocket-Accept: " + self._accept + b"\r\n")
+        headers = [*self._server_state.default_headers, *event.get("headers", [])]
         subprotocol = event.get("subprotocol")
-        headers = list(event.get("headers", []))
         if subprotocol:
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1")))
-        lines += [name + b": " + value + b"\r\n" for name, value in headers]
         self._state = State.OPEN
-        self.transport.write(b"".join(lines) + b"\r\n")
-        if self._config.ws_ping_interval:
-            self._heartbeat = self._shared_heartbeat()
+        self.transport.write(encode_upgrade(self._accept, headers))
+        interval_s, timeout_s = self._config.ws_ping_interval, self._config.ws_ping_timeout
+        if interval_s:
+            self._heartbeat = shared_heartbeat(self._server_state, self._loop, interval_s, timeout_s or 0.0)
             self._heartbeat.add(self)
-
-    def _shared_heartbeat(self) -> Heartbeat:
-        # Uvicorn's state of a server is the one thing that all its sockets share.
-        shared: dict[str, Any] = vars(self._server_state)
-        if "heartbeat" not in shared:
-            interval_s, timeout_s = self._config.ws_ping_interval, self._config.ws_ping_timeout
-            shared["heartbeat"] = Heartbeat(self._loop, interval_s or 0.0, timeout_s or 0.0)
-        heartbeat: Heartbeat = shared["heartbeat"]
-        return heartbeat
+        if self._parser.has_more:
+            self._loop.call_soon(self._take_more)
 
     def _send_answer(self, event: Event) -> None:
         if event["type"] != "websocket.http.response.body":
             raise RuntimeError(f"Expected websocket.http.response.body, received {event['type']}.")
         assert self._answer is not None
-        status, headers = self._answer
-        self._write_answer(status, headers, event.get("body", b""))
-        self._closed(ABNORMAL, "")
-        self._end()
+        status, headers, body = self._answer
+        body += event.get("body", b"")
+        if not event.get("more_body"):
+            self._finish_answer(status, headers, bytes(body))
 
     # Ending
 
@@ -395,39 +444,40 @@ class WebSocketProtocol(asyncio.Protocol):
         self._state = State.CLOSING
         self.transport.write(encode_close(code, reason))
         self._queue.clear()
-        self._queue.append({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self._wake_reader()
-        self._resume_reading()
+        self._say_disconnect(code, reason)
         self._close_timer = self._loop.call_later(CLOSE_TIMEOUT_S, self._end)
+        self._take_more()
+
+    def _gone(self) -> None:
+        """The client is gone, without a close frame if there was none before."""
+        if self._state < State.CLOSING:
+            self._closed(ABNORMAL, "")
 
     def _closed(self, code: int, reason: str) -> None:
         """No frame goes out any more; the application hears of it after what it has not yet taken."""
         self._state = State.CLOSED
-        self._queue.append({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._say_disconnect(code, reason)
+
+    def _say_disconnect(self, code: int, reason: str) -> None:
+        self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
         self._wake_reader()
 
     def _end(self) -> None:
         """Close the transport, and cut it where its last bytes are not taken."""
-        self._state = State.CLOSED
+        if self._state is State.ENDED:
+            return
+        self._state = State.ENDED
         self._stop_timers()
-        if not self.transport.is_closing():
-            self.transport.close()
-            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+        self.transport.close()
+        self._close_timer = self._loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
 
-    def _refuse(self, status: int, message: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-        self._write_answer(status, [(b"content-type", b"text/plain"), *(headers or [])], message.encode())
+    def _refuse(self, status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        self._finish_answer(status, [*REFUSAL_HEADERS, *headers], refusal_body(status, message))
+
+    def _finish_answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        self.transport.write(encode_answer(status, [*self._server_state.default_headers, *headers], body))
         self._closed(ABNORMAL, "")
         self._end()
-
-    def _write_answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        try:
-            phrase = HTTPStatus(status).phrase
-        except ValueError:
-            phrase = ""
-        lines = [f"HTTP/1.1 {status} {phrase}\r\n".encode()]
-        lines += [name + b": " + value + b"\r\n" for name, value in headers]
-        lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
-        self.transport.write(b"".join(lines) + body)
 
     def _stop_timers(self) -> None:
         if self._close_timer is not None:
@@ -440,13 +490,6 @@ class WebSocketProtocol(asyncio.Protocol):
     def _wake_reader(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    def _wake_writer(self) -> None:
-        if self._writable is not None:
-            self._writable.set_result(None)
-            self._writable = None
-        if self._is_paused and not self._queue:
-            self._resume_reading()
 
 
 def _text(data: bytes) -> str:

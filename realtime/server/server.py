@@ -36,7 +36,7 @@ def serve(
         port=port,
         workers=workers,
         loop="auto",
-        http="httptools",
+        http="realtime.server.http:HttpProtocol",
         ws="realtime.server.protocol:WebSocketProtocol",
         ws_max_size=SERVER_MESSAGE_MAX_BYTES,
         ws_per_message_deflate=False,
