@@ -1,11 +1,14 @@
 """Fan-out in turns: publications of a tick leave together, and a large topic lets others in between its slices."""
 
 import asyncio
+import logging
 from collections import deque
 from time import monotonic
 
 from realtime.connection import Connection
 from realtime.frame import Batch, Frame
+
+logger = logging.getLogger(__name__)
 
 # How long one turn may hold the loop, and how many subscribers are served between two looks at the clock.
 SLICE_S = 0.003
@@ -23,7 +26,7 @@ class Fanout:
         self.is_queued = False
         self._pending: list[tuple[int, Frame]] = []
         # The delivery that is under way: to whom, how far it is, what, and the offset it begins with.
-        self._targets: list[tuple[Connection, int]] = []
+        self._targets: list[Connection] = []
         self._at = 0
         self._batch: list[tuple[int, Frame]] = []
         self._first: Frame | Batch | None = None
@@ -46,7 +49,7 @@ class Fanout:
         self._batch, self._pending = self._pending, []
         frames = [frame for _, frame in self._batch]
         self._first = frames[0] if len(frames) == 1 else Batch(frames)
-        self._targets = list(self.subscribers.items())
+        self._targets = list(self.subscribers)
         self._at = 0
 
     def _deliver(self, deadline_s: float) -> bool:
@@ -54,13 +57,18 @@ class Fanout:
         assert whole is not None
         subscribers, targets = self.subscribers, self._targets
         while self._at < len(targets):
-            for connection, known in targets[self._at : self._at + CHUNK]:
-                if connection not in subscribers:
+            for connection in targets[self._at : self._at + CHUNK]:
+                # As of now: it may have left since the delivery began, or left and come back knowing more.
+                known = subscribers.get(connection)
+                if known is None:
                     continue
-                if known < first_offset:
-                    connection.deliver(whole)
-                else:
-                    self._deliver_rest(connection, known)
+                try:
+                    if known < first_offset:
+                        connection.deliver(whole)
+                    else:
+                        self._deliver_rest(connection, known)
+                except Exception:  # one socket's failure is not the others'
+                    logger.exception("Delivery to connection %s failed", connection.id)
             self._at += CHUNK
             if monotonic() > deadline_s and self._at < len(targets):
                 return False
@@ -93,12 +101,14 @@ class Turns:
         deadline_s = monotonic() + SLICE_S
         while self._queue:
             fanout = self._queue[0]
-            if not fanout.advance(deadline_s):
+            if fanout.advance(deadline_s):
+                self._queue.popleft()
+                fanout.is_queued = False
+            else:
                 # The next one first, when it goes on.
                 self._queue.rotate(-1)
+            if monotonic() > deadline_s:
                 break
-            self._queue.popleft()
-            fanout.is_queued = False
         if self._queue:
             # Not call_soon: everything that became ready in the meantime goes first.
             self._loop.call_later(0, self._turn)

@@ -109,22 +109,28 @@ class WireOutbox:
         """As `Outbox.put`."""
         if self._is_closed:
             self.dropped += item.count
-        elif self._wire.is_writable and not self._waiting:
-            self._wire.write(item.wire)
-        else:
+        elif not self._wire.is_writable:
             self._wait(item)
+        elif self._waiting:
+            self._hold(item)
+            self._flush()
+        else:
+            self._wire.write(item.wire)
 
     async def send(self, frame: Frame) -> None:
         """As `Outbox.send`. Replies to messages that came together leave together, in one write."""
         wire = self._wire
-        if wire.is_writable and not self._is_closed and (self._waiting or wire.has_queued):
-            self._wait(frame)
-            if not wire.has_queued:
-                self._flush()
-            elif self._uncorking is None:
-                self._uncorking = asyncio.get_running_loop().call_soon(self._flush)
-        else:
-            self.put(frame)
+        if (
+            wire.has_queued
+            and self.pending_bytes < LOW_WATER_BYTES
+            and wire.is_writable
+            and not self._is_closed
+        ):
+            self._hold(frame)
+            if self._uncorking is None:
+                self._uncorking = asyncio.get_running_loop().call_soon(self._uncork)
+            return
+        self.put(frame)
         if not wire.is_writable:
             await self.drained()
 
@@ -145,6 +151,7 @@ class WireOutbox:
         elif self._waiting:
             self._wire.write(b"".join(self._waiting))
             self._waiting = []
+            self.pending_bytes = 0
         self._wire.close(code, reason)
         self._wake()
 
@@ -163,13 +170,19 @@ class WireOutbox:
         ):
             self.dropped += item.count
             self._overflowed()
-            return
+        else:
+            self._hold(item)
+
+    def _hold(self, item: Frame | Batch) -> None:
         self._waiting.append(item.wire)
         self._waiting_count += item.count
         self.pending_bytes += item.size_bytes
 
-    def _flush(self) -> None:
+    def _uncork(self) -> None:
         self._uncorking = None
+        self._flush()
+
+    def _flush(self) -> None:
         if self._waiting and self._wire.is_writable and not self._is_closed:
             waiting, self._waiting = self._waiting, []
             self._waiting_count = 0
@@ -244,11 +257,7 @@ class AsgiOutbox:
             self.put(frame)
         else:
             self.pending_bytes += frame.size_bytes
-            self._is_sending = True
-            await self._write(frame)
-            self._is_sending = False
-            if self._queue or self._last is not None:
-                self._start()
+            await self._send_now(frame)
         if self.pending_bytes > LOW_WATER_BYTES:
             await self.drained()
 
@@ -280,6 +289,16 @@ class AsgiOutbox:
         if self._task is not None:
             self._task.cancel()
 
+    async def _send_now(self, frame: Frame) -> None:
+        self._is_sending = True
+        try:
+            await self._write(frame)
+        finally:
+            # The sender may have been cancelled: the others go on.
+            self._is_sending = False
+            if self._queue or self._last is not None:
+                self._start()
+
     def _start(self) -> None:
         self._is_sending = True
         self._task = asyncio.create_task(self._drain())
@@ -294,11 +313,13 @@ class AsgiOutbox:
         self._task = None
 
     async def _write(self, item: Frame | Batch) -> None:
-        for event in item.events:
-            await self._write_event(event)
-        self.pending_bytes = max(self.pending_bytes - item.size_bytes, 0)
-        if not self.pending_bytes:
-            self._wake()
+        try:
+            for event in item.events:
+                await self._write_event(event)
+        finally:
+            self.pending_bytes = max(self.pending_bytes - item.size_bytes, 0)
+            if not self.pending_bytes:
+                self._wake()
 
     async def _write_event(self, event: dict[str, Any]) -> None:
         try:

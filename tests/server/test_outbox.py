@@ -1,0 +1,455 @@
+"""The outbox: one contract for both ways down, then what each has of its own. Sockets here are made of two lists."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import pytest
+
+from realtime.frame import Batch, Frame
+from realtime.outbox import LOW_WATER_BYTES, TRANSPORT_EXTENSION, Outbox, make_outbox
+from realtime.protocol.frames import BINARY, CLOSE, TEXT, FrameParser, encode_frame
+from tests.server.wire import apply
+
+LIMIT_BYTES = 1000
+
+
+class Socket(Protocol):
+    """The client's side of an outbox."""
+
+    outbox: Outbox
+    overflows: int
+
+    def make(self, limit_bytes: int) -> Outbox: ...
+    def pause(self) -> None: ...
+    async def resume(self) -> None: ...
+    def lose(self) -> None: ...
+    def got(self) -> list[tuple[int, bytes]]: ...
+
+
+class WireSocket:
+    """A server with our extension: writes go through even while it says that the client is not reading."""
+
+    def __init__(self) -> None:
+        self.is_writable = True
+        self.on_writable: Callable[[], None] | None = None
+        self.has_queued = False
+        self.writes: list[bytes] = []
+        self.overflows = 0
+
+    def make(self, limit_bytes: int) -> Outbox:
+        async def send(event: Any) -> None:
+            raise AssertionError("there is a shorter way")
+
+        scope = {"extensions": {TRANSPORT_EXTENSION: self}}
+        self.outbox = make_outbox(scope, send, limit_bytes, self._overflowed)
+        return self.outbox
+
+    def write(self, frames: bytes) -> None:
+        self.writes.append(frames)
+
+    def close(self, code: int, reason: str) -> None:
+        self.writes.append(encode_frame(CLOSE, code.to_bytes(2) + reason.encode()))
+
+    def pause(self) -> None:
+        self.is_writable = False
+
+    async def resume(self) -> None:
+        self.is_writable = True
+        assert self.on_writable is not None
+        self.on_writable()
+        await settle()
+
+    def lose(self) -> None:
+        self.is_writable = True
+        if self.on_writable is not None:
+            self.on_writable()
+
+    def got(self) -> list[tuple[int, bytes]]:
+        return decode(b"".join(self.writes))
+
+    def _overflowed(self) -> None:
+        self.overflows += 1
+        self.outbox.close(4410, "slow", discard=True)
+
+
+class AsgiSocket:
+    """A stock server: `send` waits while the client is not reading."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[int, bytes]] = []
+        self.overflows = 0
+        self._may_send = asyncio.Event()
+        self._may_send.set()
+        self._is_lost = False
+
+    def make(self, limit_bytes: int) -> Outbox:
+        self.outbox = make_outbox({}, self._send, limit_bytes, self._overflowed)
+        return self.outbox
+
+    async def _send(self, event: Any) -> None:
+        await self._may_send.wait()
+        if self._is_lost:
+            raise OSError("the client has left")
+        if event["type"] == "websocket.close":
+            self.events.append((CLOSE, event["code"].to_bytes(2) + event["reason"].encode()))
+        elif event.get("text") is not None:
+            self.events.append((TEXT, event["text"].encode()))
+        else:
+            self.events.append((BINARY, event["bytes"]))
+
+    def pause(self) -> None:
+        self._may_send.clear()
+
+    async def resume(self) -> None:
+        self._may_send.set()
+        await settle()
+
+    def lose(self) -> None:
+        self._is_lost = True
+        self._may_send.set()
+
+    def got(self) -> list[tuple[int, bytes]]:
+        return self.events
+
+    def _overflowed(self) -> None:
+        self.overflows += 1
+        self.outbox.close(4410, "slow", discard=True)
+
+
+def decode(stream: bytes) -> list[tuple[int, bytes]]:
+    """The messages in what a server wrote."""
+    found, at = [], 0
+    while at < len(stream):
+        length, start = stream[at + 1], at + 2
+        if length >= 126:
+            size = 2 if length == 126 else 8
+            length = int.from_bytes(stream[start : start + size])
+            start += size
+        found.append((stream[at] & 0x0F, stream[start : start + length]))
+        at = start + length
+    return found
+
+
+async def settle() -> None:
+    """Let everything run that can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def texts(*sizes: int) -> list[Frame]:
+    """Frames of these sizes, each of another letter."""
+    return [Frame(chr(ord("a") + number % 26) * size) for number, size in enumerate(sizes)]
+
+
+def of(*frames: Frame) -> list[tuple[int, bytes]]:
+    """Those frames as a client gets them."""
+    return [(TEXT if frame.text is not None else BINARY, frame.payload) for frame in frames]
+
+
+SLOW = (CLOSE, (4410).to_bytes(2) + b"slow")
+DONE = (CLOSE, (1000).to_bytes(2) + b"bye")
+
+
+@pytest.fixture(params=[WireSocket, AsgiSocket])
+def socket(request: pytest.FixtureRequest) -> Socket:
+    made: Socket = request.param()
+    return made
+
+
+async def test_everything_goes_out_in_order(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    frames = [Frame("one"), Frame(data=b"two"), Frame(""), Frame(data=b""), *texts(10, 200, 300)]
+    for number, frame in enumerate(frames):
+        if number % 2:
+            await outbox.send(frame)
+        else:
+            outbox.put(frame)
+    await settle()
+    assert socket.got() == of(*frames)
+    assert outbox.pending_bytes == 0
+    assert outbox.dropped == 0
+
+
+async def test_batches_stay_whole_and_in_order(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    frames = texts(1, 2, 3, 4, 5)
+    outbox.put(frames[0])
+    outbox.put(Batch(frames[1:4]))
+    outbox.put(frames[4])
+    await settle()
+    assert socket.got() == of(*frames)
+
+
+async def test_what_waits_goes_out_in_order_when_the_client_reads(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    frames = texts(*[50] * 10)
+    socket.pause()
+    for frame in frames:
+        outbox.put(frame)
+    await settle()
+    before = len(socket.got())
+    assert before <= 1
+    assert 0 < outbox.pending_bytes <= LIMIT_BYTES
+    await socket.resume()
+    assert socket.got() == of(*frames)
+    assert outbox.pending_bytes == 0
+
+
+async def test_beyond_the_limit_it_overflows_once(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    socket.pause()
+    for frame in texts(*[100] * 30):
+        outbox.put(frame)
+        assert outbox.pending_bytes <= LIMIT_BYTES
+    outbox.put(Batch(texts(5, 5, 5)))
+    await settle()
+    assert socket.overflows == 1
+    assert outbox.pending_bytes == 0
+    await socket.resume()
+    got = socket.got()
+    assert got[-1] == SLOW
+    # Every message either went out or was counted; one may have been on its way when it happened.
+    assert outbox.dropped + len(got) - 1 in {32, 33}
+
+
+async def test_exactly_the_limit_passes(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    socket.pause()
+    frames = texts(*[100] * 10)
+    for frame in frames:
+        outbox.put(frame)
+    assert outbox.pending_bytes == LIMIT_BYTES
+    assert socket.overflows == 0
+    await socket.resume()
+    assert socket.got() == of(*frames)
+
+
+async def test_one_that_is_larger_than_the_limit_passes_alone(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    large = Frame("x" * 5000)
+    socket.pause()
+    outbox.put(large)
+    await socket.resume()
+    assert socket.got() == of(large)
+    socket.pause()
+    outbox.put(Frame("small"))
+    outbox.put(large)
+    assert socket.overflows == 1
+
+
+async def test_without_a_limit_nothing_overflows(socket: Socket) -> None:
+    outbox = socket.make(0)
+    socket.pause()
+    frames = texts(*[5000] * 50)
+    for frame in frames:
+        outbox.put(frame)
+    await socket.resume()
+    assert socket.got() == of(*frames)
+    assert socket.overflows == 0
+
+
+async def test_a_close_comes_after_what_waits(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    frames = texts(10, 20, 30)
+    socket.pause()
+    for frame in frames:
+        outbox.put(frame)
+    outbox.close(1000, "bye", discard=False)
+    outbox.close(4410, "slow", discard=True)
+    outbox.put(Frame("late"))
+    await socket.resume()
+    assert socket.got() == [*of(*frames), DONE]
+    assert outbox.pending_bytes == 0
+    assert outbox.dropped == 1
+
+
+async def test_a_close_that_discards(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    socket.pause()
+    for frame in texts(10, 20, 30):
+        outbox.put(frame)
+    await settle()
+    outbox.close(4410, "slow", discard=True)
+    assert outbox.pending_bytes == 0
+    await socket.resume()
+    assert socket.got()[-1] == SLOW
+    assert len(socket.got()) <= 2
+    assert outbox.dropped >= 2
+
+
+async def test_a_close_with_nothing_waiting(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    outbox.close(1000, "bye", discard=False)
+    await settle()
+    assert socket.got() == [DONE]
+
+
+async def test_a_sender_waits_for_a_client_that_does_not_read(socket: Socket) -> None:
+    outbox = socket.make(0)
+    socket.pause()
+    frames = texts(*[LOW_WATER_BYTES] * 3)
+
+    async def sender() -> None:
+        for frame in frames:
+            await outbox.send(frame)
+
+    task = asyncio.create_task(sender())
+    await settle()
+    assert not task.done()
+    assert outbox.pending_bytes <= 2 * LOW_WATER_BYTES
+    await socket.resume()
+    await task
+    await settle()
+    assert socket.got() == of(*frames)
+
+
+async def test_drained_waits_until_nothing_does(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    await outbox.drained()
+    socket.pause()
+    outbox.put(Frame("x"))
+    outbox.put(Frame("y"))
+    waiting = asyncio.create_task(outbox.drained())
+    await settle()
+    assert not waiting.done()
+    await socket.resume()
+    await waiting
+    assert socket.got() == of(Frame("x"), Frame("y"))
+
+
+@pytest.mark.parametrize("how", ["close", "discard", "abandon"])
+async def test_an_end_wakes_who_waits(socket: Socket, how: str) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    socket.pause()
+    outbox.put(Frame("x"))
+    outbox.put(Frame("y"))
+    waiting = asyncio.create_task(outbox.drained())
+    await settle()
+    if how == "abandon":
+        outbox.abandon()
+    else:
+        outbox.close(1000, "bye", discard=how == "discard")
+    await waiting
+    outbox.abandon()
+    await settle()
+
+
+async def test_a_lost_client_wakes_who_waits(socket: Socket) -> None:
+    outbox = socket.make(0)
+    socket.pause()
+    sender = asyncio.create_task(outbox.send(Frame("x" * 2 * LOW_WATER_BYTES)))
+    await settle()
+    outbox.put(Frame("y" * 2 * LOW_WATER_BYTES))
+    waiting = asyncio.create_task(outbox.drained())
+    await settle()
+    socket.lose()
+    await sender
+    await waiting
+
+
+async def test_an_abandoned_outbox_takes_nothing_more(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    socket.pause()
+    for frame in texts(10, 20, 30):
+        outbox.put(frame)
+    await settle()
+    outbox.abandon()
+    outbox.put(Frame("late"))
+    await outbox.send(Frame("later"))
+    outbox.close(1000, "bye", discard=False)
+    assert outbox.pending_bytes == 0
+    assert outbox.dropped >= 4
+    await settle()
+    socket.lose()
+    await settle()
+    assert socket.got() == []
+
+
+# What only ready frames have: replies to messages that came together leave in one write.
+
+
+async def test_replies_to_messages_that_came_together_leave_together() -> None:
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    frames = texts(10, 20, 30)
+    socket.has_queued = True
+    await outbox.send(frames[0])
+    await outbox.send(frames[1])
+    assert socket.writes == []
+    socket.has_queued = False
+    await outbox.send(frames[2])
+    assert len(socket.writes) == 1
+    assert socket.got() == of(*frames)
+    await settle()
+    assert len(socket.writes) == 1
+
+
+async def test_a_reply_never_waits_longer_than_the_turn() -> None:
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    socket.has_queued = True
+    await outbox.send(Frame("reply"))
+    await asyncio.sleep(0)
+    assert socket.got() == of(Frame("reply"))
+
+
+async def test_a_push_goes_behind_replies_that_are_held_back() -> None:
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    socket.has_queued = True
+    await outbox.send(Frame("reply"))
+    outbox.put(Frame("push"))
+    await settle()
+    assert socket.got() == of(Frame("reply"), Frame("push"))
+
+
+@pytest.mark.parametrize("size", [10, 400, 900, 5000, LOW_WATER_BYTES])
+async def test_replies_that_are_held_back_never_overflow(size: int) -> None:
+    """The client reads: it does not owe anything for what we hold back ourselves."""
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    frames = texts(*[size] * 40)
+    socket.has_queued = True
+    for frame in frames[:-1]:
+        await outbox.send(frame)
+        outbox.put(frame)
+    await settle()
+    assert socket.overflows == 0
+    assert socket.got() == of(*[each for frame in frames[:-1] for each in (frame, frame)])
+
+
+async def test_a_close_goes_behind_replies_that_are_held_back() -> None:
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    socket.has_queued = True
+    await outbox.send(Frame("reply"))
+    outbox.close(1000, "bye", discard=False)
+    await settle()
+    assert socket.got() == [*of(Frame("reply")), DONE]
+
+
+# What only ASGI's `send` has: somebody may be cancelled in it.
+
+
+async def test_a_sender_that_is_cancelled_does_not_stop_the_others() -> None:
+    socket = AsgiSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    socket.pause()
+    sender = asyncio.create_task(outbox.send(Frame("cancelled")))
+    await settle()
+    outbox.put(Frame("next"))
+    sender.cancel()
+    await asyncio.wait([sender])
+    await socket.resume()
+    assert socket.got() == of(Frame("next"))
+    assert outbox.pending_bytes == 0
+
+
+def test_frames_are_made_once_and_can_be_read_by_a_client() -> None:
+    frame = Frame("ä" * 1000)
+    assert frame.wire is frame.wire
+    assert frame.events[0] is frame.events[0]
+    masked = bytes([frame.wire[0], frame.wire[1] | 0x80]) + frame.wire[2:4] + b"mask"
+    masked += apply(b"mask", frame.wire[4:])
+    assert FrameParser(10_000).feed(masked) == [(TEXT, frame.payload)]
