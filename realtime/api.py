@@ -96,7 +96,7 @@ def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
 
 def recheck() -> None:
     """Have every node look at the credentials in use again, at once: after a sign-out, a revocation, a change of
-    password or membership. Does nothing where no sockets are served; the nodes look every second by themselves."""
+    password or membership. Does nothing where no sockets are served; the nodes look twice a second by themselves."""
     runtime = runtimes.current()
     if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
         asyncio.run_coroutine_threadsafe(runtime.recheck(), runtime.loop)

@@ -16,7 +16,7 @@ class TenantDirectory(Protocol):
         ...
 
     def refresh(self) -> None:
-        """Read the table again. Called in a database thread, at start and then every second."""
+        """Read the table again. Called in a database thread, at start and then twice a second."""
         ...
 
 
@@ -32,7 +32,7 @@ class Authenticator(Protocol):
     """Turns credentials into identities. Raises `Refusal`: 401 for a bad one, 403 for another tenant's."""
 
     def refresh(self) -> None:
-        """Read the revocations again. Called in a database thread, at start and then every second."""
+        """Read the revocations again. Called in a database thread, at start and then twice a second."""
         ...
 
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
@@ -50,5 +50,5 @@ class Authenticator(Protocol):
     def recheck(self, identities: Iterable[Identity]) -> Mapping[Identity, CloseCode]:
         """Those of `identities` that no longer hold, and the code to close them with: 4403 where the membership
         was lost, 4401 else (signed out, deactivated, password changed, token family revoked).
-        Called in a database thread, every second, with at most 500."""
+        Called in a database thread, twice a second, with at most 500."""
         ...

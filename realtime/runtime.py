@@ -49,7 +49,7 @@ from realtime.watches import Watches
 logger = logging.getLogger(__name__)
 
 # How often tenants, revocations and the identities of open connections are read again.
-RECHECK_INTERVAL_S = 1.0
+RECHECK_INTERVAL_S = 0.5
 # How often the ends of credentials are looked at.
 EXPIRY_INTERVAL_S = 0.5
 # Identities read again in one visit to the database; more wait for the next second.

@@ -1,7 +1,7 @@
 """The raw endpoints: frames as they come, without an envelope."""
 
 from realtime.consumers.base import RealtimeConsumer
-from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, request_of
+from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode
 from realtime.protocol.errors import ErrorCode, RequestError
 
 
@@ -43,7 +43,13 @@ class ValidatedConsumer(RealtimeConsumer):
         """Check one message."""
         if text_data is None:
             raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
-        request_of(decode_json(text_data, max_bytes=RAW_MESSAGE_MAX_BYTES))
+        message = decode_json(text_data, max_bytes=RAW_MESSAGE_MAX_BYTES)
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise RequestError(
+                ErrorCode.INVALID_MESSAGE,
+                "Expected a JSON object with a string `type`.",
+                details={"field": "type"},
+            )
         await self.send(text_data)
 
     def fits(self, size_bytes: int) -> bool:
