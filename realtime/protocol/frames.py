@@ -25,6 +25,9 @@ _FIN = 0x80
 _MASKED = 0x80
 _RESERVED = 0x70
 _LENGTH_16 = 126
+# The first byte of a message's only frame, text or binary, and the size of a short frame's header with its mask.
+_WHOLE = frozenset({_FIN | TEXT, _FIN | BINARY})
+_SHORT_HEADER = 6
 _LENGTH_64 = 127
 _LENGTH_16_MAX = 0xFFFF
 _LENGTH_64_MAX = (1 << 63) - 1
@@ -76,6 +79,8 @@ class FrameParser:
 
         Raises FrameError when the next frame is wrong; after that it is of no more use.
         """
+        if self._buffer is None and not self._opcode and (single := self._single(data)) is not None:
+            return [single]
         buffer: bytes | bytearray = data
         if self._buffer is not None:
             self._buffer += data
@@ -100,6 +105,19 @@ class FrameParser:
             self.has_more = True
         self._keep(buffer, at)
         return messages
+
+    def _single(self, data: bytes) -> Message | None:
+        """The message, where `data` is one short whole frame of it: what nearly every read from a socket is."""
+        size = len(data)
+        if size < _SHORT_HEADER or data[0] not in _WHOLE:
+            return None
+        length = data[1] - _MASKED
+        if not 0 <= length < _LENGTH_16 or size != length + _SHORT_HEADER or length > self._max_bytes:
+            return None
+        self.has_more = False
+        return Message(
+            data[0] & 0x0F, apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER]) if length else b""
+        )
 
     def hold(self, data: bytes) -> None:
         """Keep `data` for the next `feed`."""
