@@ -4,23 +4,41 @@ What has committed stands, even where nobody could be told (the broker is away):
 see it by the numbers of the messages.
 """
 
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
 
+from chat.batches import MessageDraft
 from chat.models import Message
 from chat.payloads import message_payload, room_payload
 from chat.selectors import RoomView
 from chat.topics import room_topic, typing_topic, user_topic
-from realtime.api import end_subscriptions, publish
+from realtime.api import apublish, end_subscriptions, publish
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
+
+logger = logging.getLogger(__name__)
+
+# Seconds for what a batch says to one room; what the broker did not take by then is not announced.
+BATCH_TIMEOUT_S = 5.0
+
+Said = tuple[MessageDraft, Message]
 
 
 def announce_message(tenant: Tenant, author: Publisher, message: Message) -> None:
     """A new message, to the room."""
-    data = {"event": "message", "message": message_payload(message)}
-    _on_commit(room_topic(message.room_id), data, tenant, author)
+    _on_commit(room_topic(message.room_id), _message_data(message), tenant, author)
+
+
+async def aannounce_messages(said: Iterable[Said]) -> None:
+    """New messages that have committed, each to its room: in the order of their numbers, rooms side by side."""
+    rooms: dict[int, list[Said]] = {}
+    for draft, message in said:
+        rooms.setdefault(message.room_id, []).append((draft, message))
+    await asyncio.gather(*(_announce_in_room(in_room) for in_room in rooms.values()))
 
 
 def announce_joined(tenant: Tenant, user: Publisher, room: RoomView) -> None:
@@ -46,6 +64,20 @@ def announce_read(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) ->
 def announce_typing(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
     """Somebody is typing."""
     _on_commit(typing_topic(room_id), {"event": "typing", "user": _user(user)}, tenant, user)
+
+
+async def _announce_in_room(said: Sequence[Said]) -> None:
+    try:
+        async with asyncio.timeout(BATCH_TIMEOUT_S):
+            for draft, message in said:
+                topic, data = room_topic(message.room_id), _message_data(message)
+                await apublish(topic, data, tenant=draft.tenant.slug, publisher=draft.author)
+    except Exception:
+        logger.exception("Messages of room %s are stored but were not all announced", said[0][1].room_id)
+
+
+def _message_data(message: Message) -> dict[str, Any]:
+    return {"event": "message", "message": message_payload(message)}
 
 
 def _on_commit(topic: str, data: dict[str, Any], tenant: Tenant, publisher: Publisher) -> None:

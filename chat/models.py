@@ -82,7 +82,9 @@ class Message(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["room", "seq"], name="chat_message_seq_once_in_room"),
             models.UniqueConstraint(
-                fields=["tenant", "author", "client_msg_id"], name="chat_message_once_by_author"
+                # A batch of names is looked up by tenant and name: the author stands last.
+                fields=["tenant", "client_msg_id", "author"],
+                name="chat_message_once_by_author",
             ),
         ]
 

@@ -3,13 +3,14 @@
 A room of another tenant, one that does not exist and a private one the user is not in are all `not_found`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
 from accounts.models import Membership, Tenant
+from chat.batches import Known, MessageDraft, MessageName, RoomState, no_such_room, not_joined
 from chat.models import Message, Room, RoomMembership
 from realtime.protocol.errors import ErrorCode, RequestError
 
@@ -55,6 +56,18 @@ class MessagePage:
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class WriteAccess:
+    """`known` for the decision; memberships, with their users, by room and user; messages, with their authors, by name.
+
+    May hold more than was asked for, never less.
+    """
+
+    known: Known
+    memberships: Mapping[tuple[int, int], RoomMembership]
+    earlier: Mapping[MessageName, Message]
+
+
 def access_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = False) -> Room:
     """The room, when the user may know of it; else RequestError(not_found).
 
@@ -67,20 +80,42 @@ def access_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = Fals
     )
     room = (rooms.select_for_update(no_key=True) if lock else rooms).first()
     if room is None:
-        raise RequestError(ErrorCode.NOT_FOUND, "There is no such room.")
+        raise no_such_room()
     return room
 
 
-def access_joined_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = False) -> RoomMembership:
-    """The user's membership, with user and room; else RequestError(not_found | permission_denied). `lock` as above."""
+def access_joined_room(tenant_id: int, user_id: int, room_id: int) -> RoomMembership:
+    """The user's membership, with user and room; else RequestError(not_found | permission_denied)."""
     memberships = RoomMembership.objects.select_related("user", "room").filter(
         room_id=room_id, user_id=user_id, room__tenant_id=tenant_id, room__archived_at__isnull=True
     )
-    membership = (memberships.select_for_update(of=("room",), no_key=True) if lock else memberships).first()
+    membership = memberships.first()
     if membership is None:
         access_room(tenant_id, user_id, room_id)
-        raise RequestError(ErrorCode.PERMISSION_DENIED, "Join this room first.")
+        raise not_joined()
     return membership
+
+
+def access_to_write(drafts: Sequence[MessageDraft]) -> WriteAccess:
+    """What decides who of a batch may write: one query each for rooms, memberships and names used before.
+
+    The rooms stay locked until the transaction ends, so that their numbers have no holes; in one order, so that two
+    processes do not wait for each other.
+    """
+    rooms = Room.objects.select_for_update(no_key=True).filter(
+        pk__in={draft.room_id for draft in drafts},
+        tenant_id__in={draft.tenant.id for draft in drafts},
+        archived_at__isnull=True,
+    )
+    columns = rooms.order_by("pk").values_list("pk", "tenant_id", "is_public", "last_seq")
+    states = {
+        room_id: RoomState(tenant_id, is_public, last_seq)
+        for room_id, tenant_id, is_public, last_seq in columns
+    }
+    memberships = _memberships_of(drafts, states)
+    earlier = _messages_named(drafts)
+    said = {name: (message.room_id, message.text) for name, message in earlier.items()}
+    return WriteAccess(Known(states, memberships.keys(), said), memberships, earlier)
 
 
 def tenant_id_of(slug: str) -> int:
@@ -133,6 +168,26 @@ def member_list(tenant_id: int, user_id: int, room_id: int) -> list[MemberView]:
     )
     rows = present.order_by("user__username").values_list("user_id", "user__username", "status")
     return [MemberView(*row) for row in rows[:MEMBERS_LISTED_MAX]]
+
+
+def _memberships_of(
+    drafts: Sequence[MessageDraft], room_ids: Iterable[int]
+) -> dict[tuple[int, int], RoomMembership]:
+    # Pairs would be exact, but cost the ORM and the planner more than the few rows too many.
+    memberships = RoomMembership.objects.filter(
+        room_id__in=list(room_ids), user_id__in={draft.author.id for draft in drafts}
+    )
+    found = memberships.select_related("user").only("room_id", "user__username")
+    return {(each.room_id, each.user_id): each for each in found}
+
+
+def _messages_named(drafts: Sequence[MessageDraft]) -> dict[MessageName, Message]:
+    messages = Message.objects.filter(
+        tenant_id__in={draft.tenant.id for draft in drafts},
+        client_msg_id__in={draft.client_msg_id for draft in drafts},
+    )
+    found = messages.select_related("author")
+    return {(each.tenant_id, each.author_id, each.client_msg_id): each for each in found}
 
 
 def _rooms_as_seen_by(tenant_id: int, user_id: int) -> QuerySet[Room, Any]:

@@ -1,24 +1,47 @@
 """The chat's use cases. Each is one transaction, run in a database thread; it announces on commit."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
 from chat import announcements
+from chat.batches import MessageDraft, Numbered, judge, no_such_room
 from chat.demo_rooms import DEMO_ROOMS
 from chat.models import Message, Room, RoomMembership
-from chat.selectors import RoomView, access_joined_room, access_room, room_get
-from chat.text import clean_room_name, clean_text, room_name_key
+from chat.selectors import (
+    RoomView,
+    WriteAccess,
+    access_joined_room,
+    access_room,
+    access_to_write,
+    room_get,
+)
+from chat.text import clean_room_name, room_name_key
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
 from realtime.protocol.errors import ErrorCode, RequestError
 
 # Open rooms of a tenant: beyond it `limit_exceeded`.
 ROOMS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A draft and the message it is; `is_new` says that it was stored now, and is yet to be announced."""
+
+    draft: MessageDraft
+    message: Message
+    is_new: bool
+
+
+# What became of a draft; a DatabaseError where its own transaction failed.
+Outcome = Sent | RequestError | DatabaseError
 
 
 def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: bool = True) -> RoomView:
@@ -56,7 +79,7 @@ def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
     )
     room = rooms.first()
     if room is None:
-        raise RequestError(ErrorCode.NOT_FOUND, "There is no such room.")
+        raise no_such_room()
     _, has_joined = RoomMembership.objects.get_or_create(
         room=room, user_id=user.id, defaults={"read_seq": room.last_seq}
     )
@@ -87,28 +110,29 @@ def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
 def message_send(
     tenant: Tenant, author: Publisher, *, room_id: int, text: str, client_msg_id: UUID
 ) -> Message:
-    """Store the next message of a room; the same `client_msg_id` and text give the first one again.
+    """Store and announce the next message of a room; the same `client_msg_id` and text give the first one again.
 
     Sending marks the room as read up to the message. Raises RequestError(invalid_message | not_found |
     permission_denied | conflict).
     """
-    text = clean_text(text)
+    (outcome,) = messages_send([MessageDraft(tenant, author, room_id, text, client_msg_id)])
+    if not isinstance(outcome, Sent):
+        raise outcome
+    if outcome.is_new:
+        announcements.announce_message(tenant, author, outcome.message)
+    return outcome.message
+
+
+def messages_send(drafts: Sequence[MessageDraft]) -> list[Outcome]:
+    """Store several people's messages in one transaction, in their order; what became of each.
+
+    Announces nothing: the caller does, once it has committed. Raises DatabaseError when nothing could be stored.
+    """
     try:
-        with transaction.atomic():
-            message = _message_store(tenant.id, author.id, room_id, text, client_msg_id)
-            announcements.announce_message(tenant, author, message)
+        return _messages_store(drafts)
     except IntegrityError:
-        earlier = _message_named(tenant.id, author.id, client_msg_id)
-        if earlier is None:
-            raise
-        if (earlier.room_id, earlier.text) != (room_id, text):
-            raise RequestError(
-                ErrorCode.CONFLICT,
-                "This client_msg_id is the name of another message.",
-                details={"field": "payload.client_msg_id"},
-            ) from None
-        return earlier
-    return message
+        # Another process took one of the names meanwhile, or an author is gone: only they shall hear of it.
+        return [_message_store_alone(draft) for draft in drafts]
 
 
 def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> int:
@@ -135,15 +159,24 @@ def typing_announce(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
 @transaction.atomic
 def seed_demo_rooms(tenant: TenantRow) -> None:
     """Add the demo's missing rooms, and all of the tenant's people to each of them. Nothing is announced."""
-    people = [each.user_id for each in Membership.objects.filter(tenant=tenant).order_by("user_id")]
+    memberships = Membership.objects.filter(tenant=tenant).select_related("user").order_by("user_id")
+    people = [Publisher(each.user_id, each.user.get_username()) for each in memberships]
+    here = Tenant(tenant.pk, tenant.slug, tenant.name)
     for name, lines in DEMO_ROOMS.items():
         room, is_new = Room.objects.get_or_create(
             tenant=tenant, name_key=room_name_key(name), archived_at=None, defaults={"name": name}
         )
-        memberships = [RoomMembership(room=room, user_id=user, read_seq=room.last_seq) for user in people]
-        RoomMembership.objects.bulk_create(memberships, ignore_conflicts=True)
-        for author, text in lines if is_new and people else ():
-            _message_store(tenant.pk, people[author % len(people)], room.pk, text, uuid4())
+        joined = [RoomMembership(room=room, user_id=each.id, read_seq=room.last_seq) for each in people]
+        RoomMembership.objects.bulk_create(joined, ignore_conflicts=True)
+        if is_new and people:
+            authors = [people[author % len(people)] for author, _ in lines]
+            texts = [text for _, text in lines]
+            messages_send(
+                [
+                    MessageDraft(here, author, room.pk, text, uuid4())
+                    for author, text in zip(authors, texts, strict=True)
+                ]
+            )
 
 
 def _room_insert(tenant_id: int, creator_id: int, *, name: str, is_public: bool) -> Room:
@@ -165,30 +198,56 @@ def _is_name_taken(tenant_id: int, name: str) -> bool:
     return rooms.filter(name_key=room_name_key(name)).exists()
 
 
-def _message_store(tenant_id: int, author_id: int, room_id: int, text: str, client_msg_id: UUID) -> Message:
-    """Insert the next message. The room stays locked until the end, so its numbers have no holes.
+def _message_store_alone(draft: MessageDraft) -> Outcome:
+    try:
+        return _messages_store([draft])[0]
+    except DatabaseError as error:
+        return error
 
-    Raises IntegrityError for a `client_msg_id` used before: looking first would cost every message a query.
-    """
-    membership = access_joined_room(tenant_id, author_id, room_id, lock=True)
-    room = membership.room
-    room.last_seq += 1
-    room.save(update_fields=["last_seq"])
-    message = Message.objects.create(
-        tenant_id=tenant_id,
-        room=room,
-        seq=room.last_seq,
-        author=membership.user,
-        text=text,
-        client_msg_id=client_msg_id,
+
+@transaction.atomic
+def _messages_store(drafts: Sequence[MessageDraft]) -> list[Outcome]:
+    access = access_to_write(drafts)
+    verdicts = judge(drafts, access.known)
+    stored = dict(access.earlier)
+    stored |= {
+        draft.name: _message_new(draft, verdict, access)
+        for draft, verdict in zip(drafts, verdicts, strict=True)
+        if isinstance(verdict, Numbered)
+    }
+    _messages_insert([message for message in stored.values() if message.pk is None], access)
+    return [
+        verdict
+        if isinstance(verdict, RequestError)
+        else Sent(draft, stored[draft.name], is_new=isinstance(verdict, Numbered))
+        for draft, verdict in zip(drafts, verdicts, strict=True)
+    ]
+
+
+def _message_new(draft: MessageDraft, numbered: Numbered, access: WriteAccess) -> Message:
+    return Message(
+        tenant_id=draft.tenant.id,
+        room_id=numbered.room_id,
+        seq=numbered.seq,
+        author=access.memberships[draft.room_id, draft.author.id].user,
+        text=numbered.text,
+        client_msg_id=draft.client_msg_id,
     )
-    _read_move(membership, message.seq)
-    return message
 
 
-def _message_named(tenant_id: int, author_id: int, client_msg_id: UUID) -> Message | None:
-    messages = Message.objects.filter(tenant_id=tenant_id, author_id=author_id, client_msg_id=client_msg_id)
-    return messages.select_related("author").first()
+def _messages_insert(messages: list[Message], access: WriteAccess) -> None:
+    """Insert new messages, then move on the rooms' last numbers and the authors' read marks: one query each."""
+    if not messages:
+        return
+    # In the order of the index of names: two processes given the same names do not wait for each other.
+    messages.sort(key=lambda message: (message.tenant_id, message.client_msg_id, message.author_id))
+    Message.objects.bulk_create(messages)
+    newest = Message.objects.order_by("-seq").values("seq")
+    in_room = newest.filter(room=OuterRef("pk"))[:1]
+    Room.objects.filter(pk__in={message.room_id for message in messages}).update(last_seq=Subquery(in_room))
+    own = newest.filter(room=OuterRef("room"), author=OuterRef("user"), seq__gt=OuterRef("read_seq"))[:1]
+    written = {access.memberships[message.room_id, message.author_id].pk for message in messages}
+    RoomMembership.objects.filter(pk__in=written).update(read_seq=Subquery(own))
 
 
 def _read_move(membership: RoomMembership, seq: int) -> bool:

@@ -1,24 +1,26 @@
 """The verbs of the chat: payloads in, one service or selector in a database thread, one reply out."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
 from chat import selectors, services
+from chat.announcements import aannounce_messages
+from chat.batches import MessageDraft
 from chat.payloads import member_payload, message_payload, room_payload
 from chat.text import TEXT_MAX_CHARS
-from chat.turns import RoomTurns
+from chat.writer import MessageWriter, NotStoredError
 from realtime.core.history import Publisher
 from realtime.protocol.envelope import Reply
-from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.protocol.errors import ErrorCode, RequestError, internal_error
 from realtime.verbs import Call, NoPayload, Verb
 
 MESSAGES_PER_PAGE = 50
 MESSAGES_PER_PAGE_MAX = 100
-# Seconds a sender waits for its turn and the database; beyond it `timeout`, and sending again is safe.
+# Seconds a sender waits for the writer and the database; beyond it `timeout`, and sending again is safe.
 SEND_TIMEOUT_S = 10.0
 
 # A 64-bit integer of the database, above zero; and one that may be zero.
@@ -112,21 +114,15 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
     Not a slow verb: a sender's messages keep their order, and who sends faster than is stored is read from
     more slowly. Bounded in time all the same.
     """
-    turns: RoomTurns = call.runtime.state.setdefault("chat.turns", RoomTurns())
+    draft = MessageDraft(call.tenant, _user(call), payload.room_id, payload.text, payload.client_msg_id)
     try:
-        # Held while the database works, on purpose: it is what makes writers take turns.
-        async with asyncio.timeout(SEND_TIMEOUT_S), turns.of(call.tenant.id, payload.room_id):
-            message = await call.in_db(
-                services.message_send,
-                call.tenant,
-                _user(call),
-                room_id=payload.room_id,
-                text=payload.text,
-                client_msg_id=payload.client_msg_id,
-            )
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            message = await _writer(call).send(draft)
     except TimeoutError:
         reason = "The message was not stored in time; send it again with the same client_msg_id."
         raise RequestError(ErrorCode.TIMEOUT, reason) from None
+    except NotStoredError:
+        raise internal_error(call.connection.id) from None
     return Reply("message.sent", {"message": message_payload(message)})
 
 
@@ -173,3 +169,18 @@ CHAT_VERBS: Mapping[str, Verb] = {
 def _user(call: Call) -> Publisher:
     identity = call.require_identity()
     return Publisher(identity.user_id, identity.username)
+
+
+def _writer(call: Call) -> MessageWriter:
+    """The process's one, made at its first message."""
+    runtime = call.runtime
+    writer: MessageWriter | None = runtime.state.get("chat.writer")
+    if writer is None:
+        writer = runtime.state["chat.writer"] = MessageWriter(
+            lambda drafts: runtime.database.run(services.messages_send, drafts), _announce, runtime.spawn
+        )
+    return writer
+
+
+async def _announce(sent: Sequence[services.Sent]) -> None:
+    await aannounce_messages((each.draft, each.message) for each in sent)

@@ -1,0 +1,133 @@
+"""The chat's writer: what this process's people send is stored in groups, one transaction at a time.
+
+While one group is in the database the next one gathers: nobody waits for company when it is quiet, and the busier it
+is the more messages share a commit. All on the loop; the work itself is done where `store` does it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
+
+from chat.batches import MessageDraft
+from chat.models import Message
+from chat.services import Outcome, Sent
+from realtime.protocol.errors import ErrorCode, RealtimeError, RequestError
+
+logger = logging.getLogger(__name__)
+
+Store = Callable[[Sequence[MessageDraft]], Awaitable[list[Outcome]]]
+Announce = Callable[[Sequence[Sent]], Coroutine[Any, Any, None]]
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+# Messages stored in one transaction; more wait for the next.
+BATCH_MAX = 128
+# Messages that wait; beyond it `limit_exceeded`. A few seconds of work: who waits longer has given up.
+WAITING_MAX = 5000
+
+
+class NotStoredError(RealtimeError):
+    """A transaction failed as nobody expected; the writer has logged it. Sending again is safe."""
+
+
+class _Waiting(NamedTuple):
+    draft: MessageDraft
+    stored: "asyncio.Future[Message]"
+
+
+class MessageWriter:
+    """One of a process. `store` is one transaction; `announce` is called after it, batch after batch."""
+
+    def __init__(
+        self,
+        store: Store,
+        announce: Announce,
+        spawn: Spawn,
+        *,
+        batch_max: int = BATCH_MAX,
+        waiting_max: int = WAITING_MAX,
+    ) -> None:
+        self._store = store
+        self._announce = announce
+        self._spawn = spawn
+        self._batch_max = batch_max
+        self._waiting_max = waiting_max
+        self._waiting: deque[_Waiting] = deque()
+        # Runs while there is something to write.
+        self._writing: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
+
+    async def send(self, draft: MessageDraft) -> Message:
+        """The message as it was stored, once that has committed; messages are stored in the order of these calls.
+
+        Raises what `services.message_send` does; RequestError(limit_exceeded | timeout) and NotStoredError, after
+        which sending it again is safe.
+        """
+        if len(self._waiting) >= self._waiting_max:
+            raise RequestError(ErrorCode.LIMIT_EXCEEDED, "Too many messages wait to be stored; try again.")
+        stored: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(draft, stored))
+        if self._writing is None:
+            self._writing = self._spawn(self._write())
+            # Cancelled at the end of the process, perhaps before it began: whoever waits is told.
+            self._writing.add_done_callback(self._ended)
+        return await stored
+
+    async def _write(self) -> None:
+        while batch := self._take():
+            outcomes = await self._store_batch(batch)
+            _answer(batch, outcomes)
+            await self._announce_next([each for each in outcomes if isinstance(each, Sent) and each.is_new])
+        self._writing = None
+
+    async def _store_batch(self, batch: Sequence[_Waiting]) -> Sequence[Outcome | Exception]:
+        """What became of each. Errors are not shared: a connection puts the id of its request into its own."""
+        try:
+            return await self._store([each.draft for each in batch])
+        except asyncio.CancelledError:
+            _answer(batch, [_stopping() for _ in batch])
+            raise
+        except RequestError as busy:
+            return [RequestError(busy.code, busy.message) for _ in batch]
+        except Exception:
+            logger.exception("A transaction of %d messages failed", len(batch))
+            return [NotStoredError() for _ in batch]
+
+    def _take(self) -> list[_Waiting]:
+        """The next batch, without those whose sender waits no more."""
+        batch: list[_Waiting] = []
+        while self._waiting and len(batch) < self._batch_max:
+            if not (first := self._waiting.popleft()).stored.done():
+                batch.append(first)
+        return batch
+
+    async def _announce_next(self, sent: Sequence[Sent]) -> None:
+        """Announce beside the next transaction, but after the batch before: at most one is being announced."""
+        if not sent:
+            return
+        if self._announcing is not None:
+            await asyncio.wait([self._announcing])
+        self._announcing = self._spawn(self._announce(sent))
+
+    def _ended(self, writing: "asyncio.Task[None]") -> None:
+        if self._writing is writing:
+            self._writing = None
+            rest = list(self._waiting)
+            self._waiting.clear()
+            _answer(rest, [_stopping() for _ in rest])
+
+
+def _answer(batch: Sequence[_Waiting], outcomes: Sequence[Outcome | Exception]) -> None:
+    for each, outcome in zip(batch, outcomes, strict=True):
+        if each.stored.done():
+            continue
+        if isinstance(outcome, Sent):
+            each.stored.set_result(outcome.message)
+        else:
+            each.stored.set_exception(outcome)
+
+
+def _stopping() -> RequestError:
+    reason = "The server is stopping; send it again with the same client_msg_id."
+    return RequestError(ErrorCode.TIMEOUT, reason)
