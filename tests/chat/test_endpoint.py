@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
@@ -250,6 +252,40 @@ async def test_a_lost_reply_is_asked_for_again(chat: Chat) -> None:
     assert await chat.in_db(Message.objects.count) == 1
 
 
+async def test_nobody_is_told_of_a_message_that_did_not_commit(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice = await chat.client("alice")
+    room_id = await make_room(alice)
+    await alice.get("subscribe", "subscribed", topic=f"room:{room_id}")
+    again = {"room_id": room_id, "text": "once", "client_msg_id": str(uuid.uuid4())}
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseDatabaseWrapper, "commit", _fail)
+        refused = await alice.refused("message.send", **again)
+    assert (refused["code"], refused["retryable"]) == ("internal", True)
+    assert refused["details"].keys() == {"connection_id"}
+    assert caplog.text.count("OperationalError: the disk is full") == 1
+    sent = await alice.get("message.send", "message.sent", **again)
+    assert sent["message"]["seq"] == 1
+    assert (await alice.event(f"room:{room_id}"))["message"] == sent["message"]
+
+
+async def test_messages_of_many_sockets_reach_everybody_in_order(chat: Chat) -> None:
+    alice, bob = await chat.client("alice"), await chat.client("bob")
+    rooms = [await make_room(alice, name=f"room {n}") for n in range(3)]
+    for room_id in rooms:
+        await bob.get("room.join", "room", room_id=room_id)
+        await bob.get("subscribe", "subscribed", topic=f"room:{room_id}")
+    senders = [await chat.client("alice") for _ in range(10)]
+    for number in range(12):
+        for sender in senders:
+            name = {"text": f"{number}", "client_msg_id": str(uuid.uuid4())}
+            await sender.send("message.send", room_id=rooms[number % 3], **name)
+    for room_id in rooms:
+        heard = [(await bob.event(f"room:{room_id}"))["message"]["seq"] for _ in range(40)]
+        assert heard == list(range(1, 41))
+
+
 async def test_who_leaves_hears_no_more(chat: Chat) -> None:
     alice, bob, elsewhere = [await chat.client(name) for name in ("alice", "bob", "bob")]
     room_id = await make_room(alice)
@@ -388,3 +424,7 @@ async def test_a_wrong_payload_names_its_field(
 ) -> None:
     refused = await (await chat.client("alice")).refused(verb, **payload)
     assert (refused["code"], refused["details"]) == ("invalid_message", {"field": field})
+
+
+def _fail(self: BaseDatabaseWrapper) -> None:
+    raise OperationalError("the disk is full")

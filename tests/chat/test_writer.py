@@ -1,0 +1,221 @@
+"""The writer of a process: who waits for what, without a database."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import pytest
+
+from chat.batches import MessageDraft
+from chat.models import Message
+from chat.services import Outcome, Sent
+from chat.writer import MessageWriter, NotStoredError
+from realtime.core.history import Publisher
+from realtime.core.identity import Tenant
+from realtime.protocol.errors import RETRYABLE, ErrorCode, RequestError
+
+ACME, ALICE = Tenant(1, "acme", "Acme"), Publisher(10, "alice")
+ROOM = 7
+
+
+class Desk:
+    """A writer over a database that commits when told to."""
+
+    def __init__(self, **bounds: int) -> None:
+        self.tasks: list[asyncio.Task[None]] = []
+        self.batches: list[list[str]] = []
+        self.announced: list[list[str]] = []
+        self.commit = asyncio.Event()
+        self.announce = asyncio.Event()
+        self.announce.set()
+        self.fault: Exception | None = None
+        self.running = 0
+        self.writer = MessageWriter(self._store, self._announce, self._spawn, **bounds)
+
+    def send(self, text: str) -> "asyncio.Task[Message]":
+        return asyncio.create_task(self.writer.send(MessageDraft(ACME, ALICE, ROOM, text, uuid.uuid4())))
+
+    async def settle(self) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    async def _store(self, drafts: Sequence[MessageDraft]) -> list[Outcome]:
+        self.running += 1
+        assert self.running == 1, "two transactions at once"
+        self.batches.append([draft.text for draft in drafts])
+        try:
+            await self.commit.wait()
+        finally:
+            self.running -= 1
+        if self.fault is not None:
+            raise self.fault
+        return [self._outcome(draft) for draft in drafts]
+
+    def _outcome(self, draft: MessageDraft) -> Outcome:
+        if draft.text.startswith("bad"):
+            return RequestError(ErrorCode.NOT_FOUND, draft.text)
+        return Sent(draft, Message(text=draft.text), is_new=not draft.text.startswith("again"))
+
+    async def _announce(self, sent: Sequence[Sent]) -> None:
+        self.announced.append([each.draft.text for each in sent])
+        await self.announce.wait()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self.tasks.append(task)
+        return task
+
+
+async def refusals(sending: Sequence["asyncio.Task[Message]"]) -> list[RequestError]:
+    outcomes = await asyncio.gather(*sending, return_exceptions=True)
+    assert all(isinstance(outcome, RequestError) for outcome in outcomes), outcomes
+    return [outcome for outcome in outcomes if isinstance(outcome, RequestError)]
+
+
+async def test_what_gathers_during_a_transaction_is_the_next_one() -> None:
+    desk = Desk()
+    first = desk.send("1")
+    await desk.settle()
+    rest = [desk.send(text) for text in "2345"]
+    await desk.settle()
+    assert desk.batches == [["1"]]
+    desk.commit.set()
+    assert [message.text for message in await asyncio.gather(first, *rest)] == list("12345")
+    assert desk.batches == [["1"], ["2", "3", "4", "5"]]
+
+
+async def test_nobody_is_answered_before_the_commit() -> None:
+    desk = Desk()
+    sending = [desk.send(text) for text in "123"]
+    await desk.settle()
+    assert desk.batches == [["1", "2", "3"]]
+    assert not any(task.done() for task in sending)
+    desk.commit.set()
+    await asyncio.gather(*sending)
+
+
+async def test_a_batch_is_bounded_and_nothing_overtakes() -> None:
+    desk = Desk(batch_max=2)
+    desk.commit.set()
+    await asyncio.gather(*(desk.send(text) for text in "12345"))
+    await desk.settle()
+    assert desk.batches == [["1", "2"], ["3", "4"], ["5"]]
+    assert desk.announced == desk.batches
+
+
+async def test_those_who_wait_are_bounded() -> None:
+    desk = Desk(waiting_max=2)
+    first = desk.send("1")
+    await desk.settle()
+    waiting = [desk.send(text) for text in "23"]
+    (refused,) = await refusals([desk.send("one too many")])
+    assert refused.code is ErrorCode.LIMIT_EXCEEDED
+    desk.commit.set()
+    await asyncio.gather(first, *waiting)
+    assert (await desk.send("4")).text == "4"
+
+
+async def test_one_that_is_refused_fails_alone() -> None:
+    desk = Desk()
+    desk.commit.set()
+    sending = [desk.send(text) for text in ("1", "bad", "3")]
+    outcomes = await asyncio.gather(*sending, return_exceptions=True)
+    assert isinstance(outcomes[1], RequestError)
+    assert [task.result().text for task in (sending[0], sending[2])] == ["1", "3"]
+    assert desk.announced == [["1", "3"]]
+
+
+async def test_what_was_stored_before_is_not_announced_again() -> None:
+    desk = Desk()
+    desk.commit.set()
+    await asyncio.gather(desk.send("again 1"), desk.send("2"))
+    await desk.send("again 3")
+    assert desk.announced == [["2"]]
+
+
+async def test_a_failed_transaction_acknowledges_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    desk.fault = OSError("the disk is full")
+    desk.commit.set()
+    outcomes = await asyncio.gather(*(desk.send(text) for text in "123"), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [NotStoredError] * 3
+    assert caplog.text.count("the disk is full") == 1
+    assert desk.announced == []
+    desk.fault = None
+    assert (await desk.send("4")).text == "4"
+
+
+async def test_a_busy_database_is_an_answer_of_each_sender_s_own() -> None:
+    desk = Desk()
+    desk.fault = RequestError(ErrorCode.TIMEOUT, "busy")
+    desk.commit.set()
+    answers = await refusals([desk.send(text) for text in "12"])
+    assert [answer.code for answer in answers] == [ErrorCode.TIMEOUT] * 2
+    assert answers[0] is not answers[1]
+
+
+async def test_who_waits_no_more_is_left_out() -> None:
+    desk = Desk()
+    first = desk.send("1")
+    await desk.settle()
+    gone, last = desk.send("2"), desk.send("3")
+    await desk.settle()
+    gone.cancel()
+    desk.commit.set()
+    await asyncio.gather(first, last)
+    assert desk.batches == [["1"], ["3"]]
+
+
+async def test_announcing_goes_on_beside_the_next_transaction_in_order() -> None:
+    desk = Desk()
+    desk.announce.clear()
+    desk.commit.set()
+    for text in "12":
+        # A broker that is slow keeps nobody from hearing that a message is stored.
+        assert (await desk.send(text)).text == text
+        await desk.settle()
+    assert desk.announced == [["1"]]
+    desk.announce.set()
+    await desk.settle()
+    assert desk.announced == [["1"], ["2"]]
+
+
+def stop_while_storing(desk: Desk) -> None:
+    desk.tasks[0].cancel()
+
+
+def fail_inside(desk: Desk) -> None:
+    desk.fault = asyncio.CancelledError()  # type: ignore[assignment]
+    desk.commit.set()
+
+
+@pytest.mark.parametrize("end", [stop_while_storing, fail_inside])
+async def test_at_the_end_everybody_is_answered_and_may_try_again(end: Callable[[Desk], None]) -> None:
+    desk = Desk()
+    storing = desk.send("1")
+    await desk.settle()
+    waiting = [desk.send(text) for text in "23"]
+    await desk.settle()
+    end(desk)
+    answers = await refusals([storing, *waiting])
+    assert all(RETRYABLE[answer.code] for answer in answers)
+
+
+async def test_an_end_before_the_beginning_leaves_nobody_waiting() -> None:
+    desk = Desk()
+    sending = desk.send("1")
+    await asyncio.sleep(0)
+    desk.tasks[0].cancel()
+    (answer,) = await refusals([sending])
+    assert RETRYABLE[answer.code]
+
+
+async def test_nothing_runs_while_nobody_sends() -> None:
+    desk = Desk()
+    desk.commit.set()
+    await desk.send("1")
+    await desk.settle()
+    assert all(task.done() for task in desk.tasks)
+    await desk.send("2")
+    assert desk.batches == [["1"], ["2"]]
