@@ -78,9 +78,9 @@ def start(
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, then, where that is not heard, SIGKILL to its own session."""
+    """SIGTERM to its session (it and what it started), then, where that is not heard, SIGKILL."""
     if process.poll() is None:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_TIMEOUT_S)
             return
