@@ -210,6 +210,14 @@ def encode_close(code: int, reason: str) -> bytes:
     return encode_frame(CLOSE, code.to_bytes(2) + text)
 
 
+def decode_text(payload: bytes) -> str:
+    """The text of a text message; raises FrameError where it is not UTF-8."""
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise FrameError(BAD_DATA, "not UTF-8") from None
+
+
 def decode_close(payload: bytes) -> tuple[int, str]:
     """Code and reason of a close frame (1005: none was given); raises FrameError for a malformed one."""
     if not payload:

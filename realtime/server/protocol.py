@@ -19,7 +19,6 @@ from uvicorn.server import ServerState
 from realtime.outbox import TRANSPORT_EXTENSION
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.frames import (
-    BAD_DATA,
     BINARY,
     CLOSE,
     NO_CODE,
@@ -30,6 +29,7 @@ from realtime.protocol.frames import (
     FrameParser,
     Message,
     decode_close,
+    decode_text,
     encode_close,
     encode_frame,
 )
@@ -280,7 +280,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def _message_received(self, message: Message) -> None:
         opcode, data = message
         if opcode == TEXT:
-            self._enqueue({"type": "websocket.receive", "text": _text(data)}, len(data))
+            self._enqueue({"type": "websocket.receive", "text": decode_text(data)}, len(data))
         elif opcode == BINARY:
             self._enqueue({"type": "websocket.receive", "bytes": data}, len(data))
         elif opcode == PING:
@@ -490,13 +490,6 @@ class WebSocketProtocol(asyncio.Protocol):
     def _wake_reader(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise FrameError(BAD_DATA, "not UTF-8") from None
 
 
 _PING = encode_frame(PING, b"")
