@@ -4,11 +4,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from realtime.runtime import current
 from realtime.server.server import serve
+from realtime.server.static import collect_static
 
 PORT_MAX = 65535
 
@@ -58,7 +58,7 @@ class Command(BaseCommand):
         if django_settings.DEBUG:
             return
         try:
-            call_command("collectstatic", interactive=False, verbosity=0)
+            collect_static()
         except OSError as error:
             raise CommandError(
                 f"The static files cannot be collected into {django_settings.STATIC_ROOT}: {error}."
