@@ -1,9 +1,11 @@
 """What accounts offers over `/ws/rpc/`."""
 
+from time import monotonic
 from typing import Annotated, Any
 
 import msgspec
 
+from accounts.profiles import Profiles
 from accounts.selectors import user_profile
 from accounts.services import status_update
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -14,9 +16,15 @@ Status = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 @rpc_method("get_user", reply="user_data")
-def get_user(call: Call, *, user_id: int) -> dict[str, Any]:
-    """A member of this tenant, by id."""
-    profile = user_profile(call.tenant.id, user_id)
+async def get_user(call: Call, *, user_id: int) -> dict[str, Any]:
+    """A member of this tenant, by id; up to a second old."""
+    profiles, key = _profiles(call), (call.tenant.id, user_id)
+    known = profiles.get(key, monotonic())
+    if known is None:
+        profile = await call.in_db(user_profile, call.tenant.id, user_id)
+        profiles.put(key, profile, monotonic())
+    else:
+        profile = known.profile
     if profile is None:
         raise RequestError(
             ErrorCode.NOT_FOUND, "No member has this id.", details={"field": "payload.user_id"}
@@ -25,7 +33,16 @@ def get_user(call: Call, *, user_id: int) -> dict[str, Any]:
 
 
 @rpc_method("update_status", reply="status_updated", signed_in=True)
-def update_status(call: Call, *, status: Status) -> dict[str, Any]:
+async def update_status(call: Call, *, status: Status) -> dict[str, Any]:
     """Change the status others see of you."""
-    status_update(call.tenant.id, call.require_identity().user_id, status)
+    user_id = call.require_identity().user_id
+    await call.in_db(status_update, call.tenant.id, user_id, status)
+    _profiles(call).forget((call.tenant.id, user_id))
     return {"success": True}
+
+
+def _profiles(call: Call) -> Profiles:
+    profiles: Profiles | None = call.runtime.state.get("accounts.profiles")
+    if profiles is None:
+        profiles = call.runtime.state["accounts.profiles"] = Profiles()
+    return profiles
