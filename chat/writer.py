@@ -2,6 +2,8 @@
 
 While one group is in the database the next one gathers: nobody waits for company when it is quiet, and the busier it
 is the more messages share a commit. All on the loop; the work itself is done where `store` does it.
+A group of several is followed by a short pause, in which those just answered send their next: without it half of the
+senders would be in every group, and each would cost as much as one with all of them.
 """
 
 import asyncio
@@ -21,6 +23,8 @@ Store = Callable[[Sequence[MessageDraft]], Awaitable[list[Outcome]]]
 Announce = Callable[[Sequence[Sent]], Coroutine[Any, Any, None]]
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
+# Milliseconds between a group of several messages and the next transaction.
+GATHER_MS = 3.0
 # Messages stored in one transaction; more wait for the next.
 BATCH_MAX = 128
 # Messages that wait; beyond it `limit_exceeded`. A few seconds of work: who waits longer has given up.
@@ -45,12 +49,14 @@ class MessageWriter:
         announce: Announce,
         spawn: Spawn,
         *,
+        gather_ms: float = GATHER_MS,
         batch_max: int = BATCH_MAX,
         waiting_max: int = WAITING_MAX,
     ) -> None:
         self._store = store
         self._announce = announce
         self._spawn = spawn
+        self._gather_s = gather_ms / 1000
         self._batch_max = batch_max
         self._waiting_max = waiting_max
         self._waiting: deque[_Waiting] = deque()
@@ -79,6 +85,8 @@ class MessageWriter:
             outcomes = await self._store_batch(batch)
             _answer(batch, outcomes)
             await self._announce_next([each for each in outcomes if isinstance(each, Sent) and each.is_new])
+            if len(batch) > 1 and len(self._waiting) < self._batch_max:
+                await asyncio.sleep(self._gather_s)
         self._writing = None
 
     async def _store_batch(self, batch: Sequence[_Waiting]) -> Sequence[Outcome | Exception]:

@@ -22,7 +22,7 @@ ROOM = 7
 class Desk:
     """A writer over a database that commits when told to."""
 
-    def __init__(self, **bounds: int) -> None:
+    def __init__(self, *, gather_ms: float = 0, **bounds: int) -> None:
         self.tasks: list[asyncio.Task[None]] = []
         self.batches: list[list[str]] = []
         self.announced: list[list[str]] = []
@@ -31,7 +31,7 @@ class Desk:
         self.announce.set()
         self.fault: Exception | None = None
         self.running = 0
-        self.writer = MessageWriter(self._store, self._announce, self._spawn, **bounds)
+        self.writer = MessageWriter(self._store, self._announce, self._spawn, gather_ms=gather_ms, **bounds)
 
     def send(self, text: str) -> "asyncio.Task[Message]":
         return asyncio.create_task(self.writer.send(MessageDraft(ACME, ALICE, ROOM, text, uuid.uuid4())))
@@ -83,6 +83,27 @@ async def test_what_gathers_during_a_transaction_is_the_next_one() -> None:
     desk.commit.set()
     assert [message.text for message in await asyncio.gather(first, *rest)] == list("12345")
     assert desk.batches == [["1"], ["2", "3", "4", "5"]]
+
+
+async def test_after_a_group_the_next_gathers_for_a_moment() -> None:
+    desk = Desk(gather_ms=1)
+    desk.commit.set()
+
+    async def send_twice(sender: str) -> None:
+        await desk.send(f"{sender}1")
+        await desk.settle()
+        await desk.send(f"{sender}2")
+
+    await asyncio.gather(*(send_twice(sender) for sender in "ab"))
+    assert desk.batches == [["a1", "b1"], ["a2", "b2"]]
+
+
+async def test_a_single_sender_never_waits_for_company() -> None:
+    desk = Desk(gather_ms=3_600_000)
+    desk.commit.set()
+    for text in "123":
+        await desk.send(text)
+    assert desk.batches == [["1"], ["2"], ["3"]]
 
 
 async def test_nobody_is_answered_before_the_commit() -> None:
@@ -216,6 +237,7 @@ async def test_nothing_runs_while_nobody_sends() -> None:
     desk.commit.set()
     await desk.send("1")
     await desk.settle()
+    assert desk.writer._writing is None
     assert all(task.done() for task in desk.tasks)
     await desk.send("2")
     assert desk.batches == [["1"], ["2"]]
