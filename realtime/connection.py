@@ -138,6 +138,11 @@ class Connection:
         """Call `cleanup` when the connection is over, whatever happened."""
         self._cleanups.append(cleanup)
 
+    def renew(self, identity: Identity) -> None:
+        """Go on with a newer credential; its own end will be announced too."""
+        self.identity = identity
+        self._noticed = None
+
     def check_expiry(self, now: datetime) -> None:
         """Tell the client before its credential ends, and close when it does. Called every half second."""
         expires_at = self.identity.expires_at if self.identity is not None else None

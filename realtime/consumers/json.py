@@ -47,7 +47,7 @@ async def on_refresh(call: Call, payload: Refresh) -> Reply:
         raise RequestError(ErrorCode.UNAUTHENTICATED, refusal.message) from None
     if fresh.user_id != identity.user_id:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "The token belongs to another user.")
-    call.connection.identity = fresh
+    call.connection.renew(fresh)
     return Reply("refreshed", {"expires_at": fresh.expires_at and fresh.expires_at.isoformat()})
 
 
