@@ -56,7 +56,7 @@ def endpoints() -> str:
             f"`{route.path}`",
             f"`{route.host}`" if route.host else "every host",
             _who(route),
-            _first_line(_consumer(route)) + _bounds(route),
+            _first_line(route.consumer) + _bounds(route),
         )
         for route in routes
     ]
@@ -70,7 +70,7 @@ def verbs() -> str:
 
     parts = ["Every JSON endpoint:\n", _verb_table(CORE_VERBS)]
     for route in routes:
-        consumer = _consumer(route)
+        consumer = route.consumer
         if issubclass(consumer, JsonConsumer):
             own = {name: verb for name, verb in consumer.verbs.items() if name not in CORE_VERBS}
             parts += [f"\n`{route.path}`:\n", _verb_table(own)]
@@ -162,14 +162,6 @@ def _commented(path: Path, mark: str, setting: re.Pattern[str]) -> Iterator[tupl
         is_open = False
         if found := setting.fullmatch(line):
             yield found[1], found[2] or "", comment
-
-
-def _consumer(route: Any) -> Any:
-    app = route.app
-    while not hasattr(app, "consumer_class"):
-        # A middleware keeps the application it stands before.
-        app = next(value for value in vars(app).values() if callable(value))
-    return app.consumer_class
 
 
 def _who(route: Any) -> str:

@@ -25,6 +25,7 @@ class Route:
     """
 
     path: str
+    consumer: type[RealtimeConsumer]
     app: Application
     host: str | None = None
     scopes: frozenset[str] = frozenset()
@@ -60,6 +61,7 @@ def websocket(
         app = wrap(app)
     return Route(
         path=f"/{path.strip('/')}/",
+        consumer=consumer,
         app=app,
         scopes=frozenset(scopes),
         is_signed_in=signed_in,
