@@ -126,7 +126,10 @@ class WireOutbox:
             and wire.is_writable
             and not self._is_closed
         ):
-            self._hold(frame)
+            # As `_hold`, without the call: this is the way of every reply to a client that pipelines.
+            self._waiting.append(frame.wire)
+            self._waiting_count += 1
+            self.pending_bytes += frame.size_bytes
             if self._uncorking is None:
                 self._uncorking = asyncio.get_running_loop().call_soon(self._uncork)
             return

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from realtime.frame import Frame
+from realtime.outbox import TRANSPORT_EXTENSION, make_outbox
 from realtime.server import protocol
 from tests.server.client import Client, connect, opened, request
 from tests.server.lab import echo, serving
@@ -126,6 +128,39 @@ async def test_a_client_that_does_not_read_cannot_stay(how: str) -> None:
             client.reset()
         await lab.is_empty()
     assert app.ended == [{"half-close": 1006, "close": 1000, "fault": 1002, "reset": 1006}[how]]
+
+
+@pytest.mark.parametrize("how", ["half-close", "reset", "silence"])
+async def test_who_waits_in_an_outbox_hears_of_the_end(how: str) -> None:
+    """A handler that waits until its client has taken a reply must not wait for ever."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        outbox = make_outbox(scope, send, 0, lambda: None)
+        while scope["extensions"][TRANSPORT_EXTENSION].is_open:
+            waits.set()
+            await outbox.send(Frame(data=bytes(1_000_000)))
+        outbox.abandon()
+        ended.append((await receive())["code"])
+
+    waits = asyncio.Event()
+    ended: list[int] = []
+    async with (
+        serving(app, ws_ping_interval=0.2 if how == "silence" else None, ws_ping_timeout=0.1) as lab,
+        opened(lab.port, receive_bytes=4096) as client,
+    ):
+        await stalled(client)
+        await waits.wait()
+        async with asyncio.timeout(5):
+            while lab.sockets[0].is_writable:  # noqa: ASYNC110 nothing tells
+                await asyncio.sleep(0.005)
+        if how == "half-close":
+            client.writer.write_eof()
+        elif how == "reset":
+            client.reset()
+        await lab.is_empty()
+    assert ended == [4408 if how == "silence" else 1006]
 
 
 async def test_one_that_waits_for_its_pong_is_cut_though_it_does_not_read() -> None:
