@@ -212,6 +212,8 @@ class Hub:
         for connection in list(local.subscribers):
             reason = "history was lost: subscribe again and reload"
             self.drop(connection, local.key.topic, ErrorCode.UNRECOVERABLE_POSITION, reason)
+        # What was still to be delivered belongs to the epoch that ended.
+        local.fanout = Fanout()
 
     async def _open(self, key: TopicKey, retention: Retention) -> LocalTopic:
         while True:
