@@ -27,8 +27,8 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--trusted-proxies",
-            default="127.0.0.1",
-            help="addresses, comma-separated, whose X-Forwarded-* headers are believed (default 127.0.0.1)",
+            default="",
+            help="addresses, comma-separated, whose X-Forwarded-* headers are believed (default: nobody's)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
