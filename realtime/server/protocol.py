@@ -351,7 +351,7 @@ class WebSocketProtocol(asyncio.Protocol):
             await self._config.loaded_app(scope, self.receive, self.send)
             code = DONE
         except ClientGoneError:
-            pass
+            pass  # Nobody's fault: its `send` told the application, which ended.
         except Exception:
             logger.exception("The application failed")
         finally:

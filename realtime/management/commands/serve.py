@@ -39,6 +39,8 @@ class Command(BaseCommand):
         if workers < 1:
             raise CommandError(f"--workers: expected 1 or more, received {workers}.")
         self._warn(workers)
+        # Says what to run where tables are missing; the server alone would end with their names.
+        self.check_migrations()
         self._collect_static()
         application = django_settings.ASGI_APPLICATION.rsplit(".", 1)
         shown = "localhost" if host in {"127.0.0.1", "0.0.0.0", "::"} else host  # noqa: S104 only compared
