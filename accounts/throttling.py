@@ -1,5 +1,6 @@
 """Guessing passwords: at most 10 failures a minute for one name on one tenant, and for one address."""
 
+import math
 import time
 import unicodedata
 from hashlib import sha256
@@ -11,9 +12,6 @@ from realtime.core.identity import Tenant
 
 MAX_FAILURES = 10
 WINDOW_S = 60
-# Failures are counted by slices of the window, each by an atomic increment.
-SLICE_S = 5
-_SLICES = WINDOW_S // SLICE_S + 1
 
 
 class SignInAttempt:
@@ -26,16 +24,17 @@ class SignInAttempt:
         self._keys = [_key("name", tenant.slug, name), _key("address", address)]
 
     def wait_s(self) -> int:
-        """Whole seconds until an attempt is allowed; 0 when it is now."""
+        """Whole seconds until an attempt is allowed, at most WINDOW_S; 0 when it is now."""
         return max(_wait_s(key, time.time()) for key in self._keys)
 
     def failed(self) -> None:
         """Count this attempt as a failure."""
-        current = int(time.time() // SLICE_S)
         for key in self._keys:
-            slice_key = f"{key}:{current}"
-            cache.add(slice_key, 0, timeout=WINDOW_S + SLICE_S)
-            cache.incr(slice_key)
+            # Outlives the failures it numbers: numbering anew would forget a recent one before the oldest.
+            if not cache.touch(key, 2 * WINDOW_S):
+                cache.add(key, 0, timeout=2 * WINDOW_S)
+            number = cache.incr(key)
+            cache.set(_slot(key, number), time.time(), timeout=WINDOW_S)
 
 
 def _key(*parts: str) -> str:
@@ -43,15 +42,14 @@ def _key(*parts: str) -> str:
     return "sign-in:" + sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _wait_s(key: str, now: float) -> int:
-    current = int(now // SLICE_S)
-    slices = range(current - _SLICES + 1, current + 1)
-    counts: dict[str, int] = cache.get_many([f"{key}:{number}" for number in slices])
-    failures = sum(counts.values())
-    for number in slices:
-        if failures < MAX_FAILURES:
-            break
-        failures -= counts.get(f"{key}:{number}", 0)
-        if failures < MAX_FAILURES:
-            return max(int((number + _SLICES) * SLICE_S - now) + 1, 1)
-    return 0
+def _slot(key: str, number: int) -> str:
+    return f"{key}:{number % MAX_FAILURES}"
+
+
+def _wait_s(key: str, now_s: float) -> int:
+    last: dict[str, float] = cache.get_many([_slot(key, number) for number in range(MAX_FAILURES)])
+    recent = [failed_s for failed_s in last.values() if now_s - failed_s < WINDOW_S]
+    if len(recent) < MAX_FAILURES:
+        return 0
+    # A clock set back meanwhile makes no longer wait.
+    return min(math.ceil(min(recent) + WINDOW_S - now_s), WINDOW_S)
