@@ -1,9 +1,20 @@
-"""Messages ready to be sent: encoded once, framed once, shared by everybody they go to."""
+"""Messages ready to be sent: encoded once, framed once, shared by everybody they go to.
 
-from collections.abc import Sequence
+They go out in several forms, by what the client takes. Each form is a property that is made when it is first asked
+for: `wire` and, where a text frame may hold several messages, `batch_wire`; the same as ASGI events for servers that
+take no ready frames.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 from realtime.protocol.frames import BINARY, TEXT, encode_frame
+
+# Between the messages of one frame: JSON without spaces, as the codec writes it, holds none.
+SEPARATOR = "\n"
+# The largest payload that several messages share; a single message may be larger.
+SHARED_FRAME_MAX_BYTES = 64 * 1024
 
 
 class Frame:
@@ -37,16 +48,27 @@ class Frame:
             self._wire = encode_frame(BINARY if self.text is None else TEXT, self.payload)
         return self._wire
 
+    @property
+    def batch_events(self) -> Sequence[dict[str, Any]]:
+        """As `events`: one message has nothing to share a frame with."""
+        return self.events
+
+    @property
+    def batch_wire(self) -> bytes:
+        """As `wire`: one message has nothing to share a frame with."""
+        return self.wire
+
 
 class Batch:
-    """Several messages that go out together, each still a message of its own."""
+    """Several messages that go out together: each a frame of its own, or in few frames where the client takes it."""
 
-    __slots__ = ("_wire", "count", "frames", "size_bytes")
+    __slots__ = ("_joined", "_wire", "count", "frames", "size_bytes")
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
         self.count = len(frames)
         self.size_bytes = sum(frame.size_bytes for frame in frames)
+        self._joined: Batch | None = None
         self._wire: bytes | None = None
 
     @property
@@ -60,3 +82,49 @@ class Batch:
         if self._wire is None:
             self._wire = b"".join([frame.wire for frame in self.frames])
         return self._wire
+
+    @property
+    def batch_events(self) -> Sequence[dict[str, Any]]:
+        """As ASGI sends them, several messages in one."""
+        return self.joined.events
+
+    @property
+    def batch_wire(self) -> bytes:
+        """As they stand on the wire, several messages a frame."""
+        return self.joined.wire
+
+    @property
+    def joined(self) -> "Batch":
+        """The same messages in as few text frames as hold them in order; a binary message stays a frame of its own."""
+        if self._joined is None:
+            self._joined = Batch(list(_join(self.frames)))
+        return self._joined
+
+
+# How an outbox asks for what it sends: one of these for as long as it lives.
+WireForm = Callable[[Frame | Batch], bytes]
+EventForm = Callable[[Frame | Batch], Sequence[dict[str, Any]]]
+AS_WIRE: WireForm = attrgetter("wire")
+AS_BATCH_WIRE: WireForm = attrgetter("batch_wire")
+AS_EVENTS: EventForm = attrgetter("events")
+AS_BATCH_EVENTS: EventForm = attrgetter("batch_events")
+
+
+def _join(frames: Iterable[Frame]) -> Iterator[Frame]:
+    group: list[Frame] = []
+    size_bytes = 0
+    for frame in frames:
+        if group and (frame.text is None or size_bytes + frame.size_bytes > SHARED_FRAME_MAX_BYTES):
+            yield _shared(group)
+            group, size_bytes = [], 0
+        if frame.text is None:
+            yield frame
+        else:
+            group.append(frame)
+            size_bytes += frame.size_bytes + len(SEPARATOR)
+    if group:
+        yield _shared(group)
+
+
+def _shared(group: Sequence[Frame]) -> Frame:
+    return group[0] if len(group) == 1 else Frame(SEPARATOR.join([frame.text or "" for frame in group]))

@@ -8,7 +8,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from realtime.frame import Batch, Frame
+from realtime.frame import (
+    AS_BATCH_EVENTS,
+    AS_BATCH_WIRE,
+    AS_EVENTS,
+    AS_WIRE,
+    Batch,
+    EventForm,
+    Frame,
+    WireForm,
+)
 from realtime.types import Scope, Send
 
 # The ASGI scope extension of servers that take ready frames.
@@ -68,12 +77,17 @@ class Wire(Protocol):
         ...
 
 
-def make_outbox(scope: Scope, send: Send, limit_bytes: int, overflowed: Callable[[], None]) -> Outbox:
-    """The outbox for a socket, by what its server can do. `limit_bytes` of 0 is no bound."""
+def make_outbox(
+    scope: Scope, send: Send, limit_bytes: int, overflowed: Callable[[], None], *, has_batches: bool = False
+) -> Outbox:
+    """The outbox for a socket, by what its server can do and its client takes. `limit_bytes` of 0 is no bound.
+
+    `has_batches`: the client takes several messages in one text frame.
+    """
     wire: Wire | None = scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
     if wire is not None:
-        return WireOutbox(wire, limit_bytes, overflowed)
-    return AsgiOutbox(send, limit_bytes, overflowed)
+        return WireOutbox(wire, AS_BATCH_WIRE if has_batches else AS_WIRE, limit_bytes, overflowed)
+    return AsgiOutbox(send, AS_BATCH_EVENTS if has_batches else AS_EVENTS, limit_bytes, overflowed)
 
 
 class WireOutbox:
@@ -81,6 +95,7 @@ class WireOutbox:
 
     __slots__ = (
         "_drained",
+        "_form",
         "_is_closed",
         "_limit_bytes",
         "_overflowed",
@@ -92,8 +107,9 @@ class WireOutbox:
         "pending_bytes",
     )
 
-    def __init__(self, wire: Wire, limit_bytes: int, overflowed: Callable[[], None]) -> None:
+    def __init__(self, wire: Wire, form: WireForm, limit_bytes: int, overflowed: Callable[[], None]) -> None:
         self._wire = wire
+        self._form = form
         self._limit_bytes = limit_bytes
         self._overflowed = overflowed
         self._waiting: list[bytes] = []
@@ -115,7 +131,7 @@ class WireOutbox:
             self._hold(item)
             self._flush()
         else:
-            self._wire.write(item.wire)
+            self._wire.write(self._form(item))
 
     async def send(self, frame: Frame) -> None:
         """As `Outbox.send`. Replies to messages that came together leave together, in one write."""
@@ -127,7 +143,7 @@ class WireOutbox:
             and not self._is_closed
         ):
             # As `_hold`, without the call: this is the way of every reply to a client that pipelines.
-            self._waiting.append(frame.wire)
+            self._waiting.append(self._form(frame))
             self._waiting_count += 1
             self.pending_bytes += frame.size_bytes
             if self._uncorking is None:
@@ -177,7 +193,7 @@ class WireOutbox:
             self._hold(item)
 
     def _hold(self, item: Frame | Batch) -> None:
-        self._waiting.append(item.wire)
+        self._waiting.append(self._form(item))
         self._waiting_count += item.count
         self.pending_bytes += item.size_bytes
 
@@ -211,6 +227,7 @@ class AsgiOutbox:
 
     __slots__ = (
         "_drained",
+        "_form",
         "_is_closed",
         "_is_sending",
         "_last",
@@ -223,8 +240,9 @@ class AsgiOutbox:
         "pending_bytes",
     )
 
-    def __init__(self, send: Send, limit_bytes: int, overflowed: Callable[[], None]) -> None:
+    def __init__(self, send: Send, form: EventForm, limit_bytes: int, overflowed: Callable[[], None]) -> None:
         self._send = send
+        self._form = form
         self._limit_bytes = limit_bytes
         self._overflowed = overflowed
         self._queue: deque[Frame | Batch] = deque()
@@ -317,7 +335,7 @@ class AsgiOutbox:
 
     async def _write(self, item: Frame | Batch) -> None:
         try:
-            for event in item.events:
+            for event in self._form(item):
                 await self._write_event(event)
         finally:
             self.pending_bytes = max(self.pending_bytes - item.size_bytes, 0)
