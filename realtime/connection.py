@@ -14,6 +14,7 @@ from realtime.outbox import make_outbox
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import encode_error, encode_reply
 from realtime.protocol.errors import RequestError
+from realtime.protocol.names import BATCH_SUBPROTOCOL
 from realtime.types import Scope, Send
 
 if TYPE_CHECKING:
@@ -82,7 +83,13 @@ class Connection:
         self.subscriptions: set[str] = set()
         # What verbs keep for this connection, by the module that owns it.
         self.state: dict[str, Any] = {}
-        self.outbox = make_outbox(scope, send, runtime.settings.OUTBOX_BYTES, self._fell_behind)
+        self.outbox = make_outbox(
+            scope,
+            send,
+            runtime.settings.OUTBOX_BYTES,
+            self._fell_behind,
+            has_batches=is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL,
+        )
         self._reader = asyncio.current_task()
         self._tasks: set[asyncio.Task[None]] = set()
         self._cleanups: list[Callable[[], None]] = []

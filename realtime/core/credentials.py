@@ -6,7 +6,12 @@ from urllib.parse import parse_qs
 
 from realtime.core.identity import Credential, CredentialKind
 from realtime.protocol.errors import Refusal, unauthenticated
-from realtime.protocol.names import BEARER_SUBPROTOCOL_PREFIX, SUBPROTOCOL
+from realtime.protocol.names import (
+    BATCH_SUBPROTOCOL,
+    BEARER_SUBPROTOCOL_PREFIX,
+    SUBPROTOCOL,
+    SUBPROTOCOLS,
+)
 
 # Three base64url parts: what tells a token from the name of a subprotocol.
 _JSON_WEB_TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
@@ -30,10 +35,16 @@ def bearer_credentials(
     return found
 
 
-def choose_subprotocol(offered: Sequence[str]) -> str | None:
-    """The subprotocol the server answers: its own where offered, else the entry that carried a token."""
-    if SUBPROTOCOL in offered:
-        return SUBPROTOCOL
+def choose_subprotocol(offered: Sequence[str], *, has_batches: bool) -> str | None:
+    """The subprotocol the server answers: one of its own where offered, else the entry that carried a token.
+
+    `has_batches`: the endpoint can put several messages in a frame. Where it cannot, the batch subprotocol is still
+    answered to a client that offers no other, for a browser fails where none of its offers is taken.
+    """
+    preferred = (BATCH_SUBPROTOCOL, SUBPROTOCOL) if has_batches else (SUBPROTOCOL, BATCH_SUBPROTOCOL)
+    for own in preferred:
+        if own in offered:
+            return own
     return next((entry for entry in offered if subprotocol_token(entry)), None)
 
 
@@ -41,7 +52,7 @@ def subprotocol_token(entry: str) -> str | None:
     """The token in a subprotocol entry, bare or after `bearer.`; None where the entry is a protocol's name."""
     if entry.startswith(BEARER_SUBPROTOCOL_PREFIX):
         return entry.removeprefix(BEARER_SUBPROTOCOL_PREFIX)
-    return entry if _JSON_WEB_TOKEN.fullmatch(entry) and entry != SUBPROTOCOL else None
+    return entry if _JSON_WEB_TOKEN.fullmatch(entry) and entry not in SUBPROTOCOLS else None
 
 
 def _bearer(value: str) -> str:

@@ -7,7 +7,7 @@ from realtime.core.credentials import choose_subprotocol
 from realtime.middleware.gate import refusal_body, refusal_headers
 from realtime.middleware.headers import remote_host
 from realtime.protocol.errors import Refusal
-from realtime.protocol.names import SUBPROTOCOL
+from realtime.protocol.names import SUBPROTOCOLS
 from realtime.runtime import Runtime
 from realtime.types import Application, Receive, Scope, Send
 
@@ -20,7 +20,7 @@ ATTEMPT_STATUSES = frozenset({401, 403})
 class Refusals:
     """Adds `connection_id`, `subprotocol` and `places` to the scope; the places are given back at the end.
 
-    A refusal is an HTTP answer before the upgrade; where the client is a browser (it offers our subprotocol) or the
+    A refusal is an HTTP answer before the upgrade; where the client is a browser (it offers a subprotocol of ours) or the
     server has no such answers, the socket is accepted and closed at once with the code that says the same.
     """
 
@@ -32,7 +32,7 @@ class Refusals:
         """Run the application; a Refusal raised before the accept is answered here."""
         scope["connection_id"] = new_connection_id()
         offered = scope.get("subprotocols", [])
-        scope["subprotocol"] = choose_subprotocol(offered)
+        scope["subprotocol"] = choose_subprotocol(offered, has_batches=False)
         places = scope["places"] = self._runtime.places.hold()
         try:
             await self._app(scope, receive, send)
@@ -41,7 +41,7 @@ class Refusals:
             if refusal.status in ATTEMPT_STATUSES:
                 self._runtime.attempts.failed(remote_host(scope), monotonic())
             can_answer = "websocket.http.response" in scope.get("extensions", {})
-            if SUBPROTOCOL in offered or not can_answer:
+            if not SUBPROTOCOLS.isdisjoint(offered) or not can_answer:
                 await _accept_and_close(scope, receive, send, refusal)
             else:
                 await _answer(receive, send, refusal)

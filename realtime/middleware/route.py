@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable
 
+from realtime.core.credentials import choose_subprotocol
 from realtime.protocol.errors import Refusal
 from realtime.runtime import Runtime
 from realtime.types import Application, Receive, Scope, Send
 
 
 class RouteGate:
-    """Adds `route` to the scope."""
+    """Adds `route` to the scope, and settles `subprotocol`: only a JSON endpoint has batches."""
 
     def __init__(self, app: Application, runtime: Runtime) -> None:
         self._app = app
@@ -20,6 +21,9 @@ class RouteGate:
         if route is None:
             raise Refusal(404, "not_found", "Nothing is served at this path on this host.")
         scope["route"] = route
+        if route.consumer.is_json:
+            offered = scope.get("subprotocols", [])
+            scope["subprotocol"] = choose_subprotocol(offered, has_batches=True)
         return self._app(scope, receive, send)
 
 

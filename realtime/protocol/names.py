@@ -6,6 +6,9 @@ from realtime.protocol.errors import ErrorCode, RequestError
 
 TOPIC_MAX_CHARS = 255
 SUBPROTOCOL = "rockstar.v1"
+# The same, with several messages in one text frame, a line each. Only JSON endpoints have it.
+BATCH_SUBPROTOCOL = "rockstar.v1.batch"
+SUBPROTOCOLS = frozenset({SUBPROTOCOL, BATCH_SUBPROTOCOL})
 BEARER_SUBPROTOCOL_PREFIX = "bearer."
 
 

@@ -27,9 +27,13 @@ function connected({ isWelcomed = true } = {}) {
   return { client, sockets, offered, states, last: () => sockets.at(-1) };
 }
 
-test("offers the subprotocol and is online with the welcome", () => {
+function publication(offset, data) {
+  return { type: "publication", payload: { topic: "t", offset, data, publisher: null, time: "" } };
+}
+
+test("offers the subprotocols and is online with the welcome", () => {
   const { client, offered, states, last } = connected({ isWelcomed: false });
-  assert.deepEqual(offered, [["/ws/x/", ["rockstar.v1"]]]);
+  assert.deepEqual(offered, [["/ws/x/", ["rockstar.v1.batch", "rockstar.v1"]]]);
   assert.deepEqual(states, ["connecting"]);
   last().welcome();
   assert.equal(client.state.name, "online");
@@ -43,6 +47,40 @@ test("requests are answered by id, out of order, and errors reject", async () =>
   last().reply("a", "a.done", { n: 2 });
   assert.equal((await first).payload.n, 2);
   await assert.rejects(second, { code: "not_found", retryable: false });
+});
+
+test("where batches were agreed on, each line of a frame is a message, in order", async () => {
+  const { client, last } = connected({ isWelcomed: false });
+  last().protocol = "rockstar.v1.batch";
+  last().welcome();
+  const applied = [];
+  client.subscribe("t", { onPublication: ({ offset, data }) => applied.push([offset, data]) });
+  const [{ id }] = last().requests("subscribe");
+  const payload = { topic: "t", epoch: "e", offset: 0, recovered: null, publications: [] };
+  last().lines({ id, type: "subscribed", payload }, publication(1, "one\ntwo"));
+  await settled();
+  last().lines(publication(2, "three"), publication(3, ""));
+  assert.deepEqual(applied, [[1, "one\ntwo"], [2, "three"], [3, ""]]);
+});
+
+test("where they were not, a line break is white space", () => {
+  const { client, last } = connected();
+  const heard = [];
+  client.on("news", (payload) => heard.push(payload));
+  last().onmessage({ data: '{"type":"news",\n"payload":{"n":1}}' });
+  assert.deepEqual(heard, [{ n: 1 }]);
+});
+
+test("what follows the message that made the caller stop is not taken", () => {
+  const { client, last } = connected();
+  last().protocol = "rockstar.v1.batch";
+  const heard = [];
+  client.on("news", ({ n }) => {
+    heard.push(n);
+    client.stop();
+  });
+  last().lines({ type: "news", payload: { n: 1 } }, { type: "news", payload: { n: 2 } });
+  assert.deepEqual(heard, [1]);
 });
 
 test("a request without an answer times out; one without a connection fails at once", async () => {

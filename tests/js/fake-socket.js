@@ -1,6 +1,8 @@
 /** A WebSocket that a test plays the server of. */
 export class FakeSocket {
   readyState = 0;
+  /** What the server chose. */
+  protocol = "rockstar.v1";
   /** @type {any[]} */
   sent = [];
   isClosed = false;
@@ -26,6 +28,11 @@ export class FakeSocket {
   /** The server sends something unasked. */
   push(type, payload) {
     this.onmessage?.({ data: JSON.stringify({ type, payload }) });
+  }
+
+  /** The server sends several messages in one frame. */
+  lines(...messages) {
+    this.onmessage?.({ data: messages.map((each) => JSON.stringify(each)).join("\n") });
   }
 
   /** The server answers the last request of a type. */

@@ -34,29 +34,35 @@ async def test_a_sleeper_is_closed_and_the_others_get_everything(acme: Visitor) 
     writer.close()
 
 
-async def test_its_close_code_says_why(acme: Visitor) -> None:
+@pytest.mark.parametrize("subprotocol", ["rockstar.v1", "rockstar.v1.batch"])
+async def test_its_close_code_says_why(acme: Visitor, subprotocol: str) -> None:
     """Read late, but read: the close frame comes after what was in flight."""
     topic = uuid4().hex
-    reader, writer = await asleep(acme, topic)
+    reader, writer = await asleep(acme, topic, {"Sec-WebSocket-Protocol": subprotocol})
     async with acme.open_json(PATH) as publisher:
         for number in range(PUBLICATIONS):
-            await publisher.ask("publish", {"topic": topic, "data": {"n": number, "x": CHUNK}})
+            for half in (CHUNK[: len(CHUNK) // 2], CHUNK[len(CHUNK) // 2 :]):
+                await publisher.send("publish", {"topic": topic, "data": {"n": number, "x": half}})
+            await publisher.ask("ping")
     frames = await frames_until_close(reader)
-    offsets = [json.loads(body)["payload"]["offset"] for _, body in frames if b'"publication"' in body]
+    lines = [line for _, body in frames for line in body.split(b"\n") if b'"publication"' in line]
+    offsets = [json.loads(line)["payload"]["offset"] for line in lines]
     assert offsets == list(range(1, len(offsets) + 1))
-    assert len(offsets) < PUBLICATIONS
+    assert len(offsets) < 2 * PUBLICATIONS
     assert close_code_of(frames) == 4410
     writer.close()
 
 
-async def asleep(acme: Visitor, topic: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def asleep(
+    acme: Visitor, topic: str, headers: dict[str, str | None] | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A subscriber that reads nothing more, with the smallest buffers there are."""
     plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     plain.setblocking(False)
     await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", acme.server.port))
     reader, writer = await asyncio.open_connection(sock=plain, limit=1024)
-    writer.write(handshake(acme, PATH))
+    writer.write(handshake(acme, PATH, headers))
     head = await reader.readuntil(b"\r\n\r\n")
     assert b" 101 " in head
     subscribe = {"id": "s", "type": "subscribe", "payload": {"topic": topic}}

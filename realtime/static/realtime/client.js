@@ -5,8 +5,10 @@ import { RealtimeError } from "./errors.js";
 import { Heartbeat } from "./heartbeat.js";
 import { Subscription } from "./subscription.js";
 
-/** The subprotocol offered: a server that sees it accepts, and refuses by a close code that a browser can read. */
+/** A server that sees it offered accepts, and refuses by a close code that a browser can read. */
 export const SUBPROTOCOL = "rockstar.v1";
+/** The same, with several messages in one frame, a line each. */
+export const BATCH_SUBPROTOCOL = "rockstar.v1.batch";
 
 const WELCOME_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -151,17 +153,28 @@ export class RealtimeClient {
   #connect() {
     clearTimeout(this.#timer);
     this.#setState({ name: "connecting" });
-    const socket = this.createSocket(this.url, [SUBPROTOCOL]);
+    const socket = this.createSocket(this.url, [BATCH_SUBPROTOCOL, SUBPROTOCOL]);
     this.#socket = socket;
-    socket.onmessage = (event) => this.#receive(event.data);
+    socket.onmessage = (event) => this.#receive(socket, event.data);
     socket.onclose = (event) => this.#closed(event.code, event.reason);
     this.#timer = setTimeout(() => this.#drop("no welcome"), WELCOME_TIMEOUT_MS);
   }
 
-  /** @param {unknown} frame */
-  #receive(frame) {
+  /**
+   * @param {WebSocket} socket
+   * @param {unknown} frame
+   */
+  #receive(socket, frame) {
     this.#heartbeat.alive();
-    const message = decode(frame);
+    const hasBatches = socket.protocol === BATCH_SUBPROTOCOL && typeof frame === "string";
+    for (const text of hasBatches ? frame.split("\n") : [frame]) {
+      // What one message brought about may have ended the connection.
+      if (socket === this.#socket) this.#take(decode(text));
+    }
+  }
+
+  /** @param {import("./envelope.js").Envelope | null} message */
+  #take(message) {
     if (message === null) return;
     if (message.id !== null) this.#settle(message);
     else if (message.type === "welcome") this.#welcomed(message.payload);
