@@ -20,11 +20,10 @@ async def get_user(call: Call, *, user_id: int) -> dict[str, Any]:
     """A member of this tenant, by id; up to a second old."""
     profiles, key = _profiles(call), (call.tenant.id, user_id)
     known = profiles.get(key, monotonic())
-    if known is None:
-        profile = await call.in_db(user_profile, call.tenant.id, user_id)
-        profiles.put(key, profile, monotonic())
-    else:
+    if known is not None:
         profile = known.profile
+    else:
+        profile = await profiles.load(key, lambda: call.in_db(user_profile, *key))
     if profile is None:
         raise RequestError(
             ErrorCode.NOT_FOUND, "No member has this id.", details={"field": "payload.user_id"}
