@@ -40,10 +40,18 @@ def parameters_from(struct: type[P], payload: Mapping[str, Any], field: str = "p
         if error.details and "field" in error.details:
             error.details["field"] = error.details["field"].replace("payload", field, 1)
         raise
-    if b"\\u0000" in msgspec.json.encode(payload):
+    if any(map(_holds_nul, payload.values())):
         message = "Expected text without the character U+0000."
         raise RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field})
     return parameters
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(map(_holds_nul, value)) or any(map(_holds_nul, value.values()))
+    return isinstance(value, list) and any(map(_holds_nul, value))
 
 
 def described(struct: type[msgspec.Struct]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ P = TypeVar("P")
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
 _encoder = msgspec.json.Encoder()
+_canonical = msgspec.json.Decoder()
 
 
 def encode(message: Mapping[str, Any]) -> str:
@@ -55,6 +56,33 @@ def decode_json(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Any:
     """The value of a JSON text; raises RequestError(message_too_large | invalid_json)."""
     _check_size(text, max_bytes)
     _check_depth(text)
+    try:
+        return _decode_canonical(text)
+    except ValueError:
+        return _decode_strict(text)
+
+
+def _decode_canonical(text: str) -> Any:
+    """The value of a text that is just what we would write for it, which hides nothing: no key twice, no number that
+    is not what it says. Raises ValueError for any other. Most clients write so, and it costs a third of the strict way.
+    """
+    value = _canonical.decode(text)
+    if _encoder.encode(value) != text.encode() or not _fits(value):
+        raise ValueError("written in another way")
+    return value
+
+
+def _fits(value: Any) -> bool:
+    """Whether all integers fit 64 bits."""
+    kind = type(value)
+    if kind is dict:
+        return all(map(_fits, value.values()))
+    if kind is list:
+        return all(map(_fits, value))
+    return kind is not int or INTEGER_MIN <= value <= INTEGER_MAX
+
+
+def _decode_strict(text: str) -> Any:
     try:
         value = _decoder.decode(text)
     except RequestError:

@@ -366,3 +366,24 @@ def test_details_are_sent_where_there_are_some() -> None:
 def test_what_json_cannot_say_is_a_fault_of_the_server() -> None:
     with pytest.raises(TypeError):
         encode({"x": object()})
+
+
+@given(JSON_VALUES)
+def test_the_short_way_and_the_strict_way_agree(value: Any) -> None:
+    for text in (
+        encode({"a": value}),
+        json.dumps({"a": value}),
+        json.dumps({"a": value}, ensure_ascii=False),
+    ):
+        read = decode_json(text, max_bytes=1 << 20)
+        strict = json.loads(text)
+        assert read == strict
+        assert encode(read) == encode(strict)
+
+
+@pytest.mark.parametrize("path", ["%s", "[%s]", '{"a":{"b":[1,%s]}}'])
+@pytest.mark.parametrize("number", [INTEGER_MAX + 1, INTEGER_MIN - 1, 10**40])
+def test_huge_integers_are_found_wherever_they_are(path: str, number: int) -> None:
+    with pytest.raises(RequestError) as caught:
+        decode_json(path % number)
+    assert caught.value.code == ErrorCode.INVALID_JSON
