@@ -46,6 +46,9 @@ def summary(folded: str) -> str:
     for line in folded.splitlines():
         stack, _, count = line.rpartition(" ")
         frames = [frame for frame in stack.split(";") if frame]
+        if not frames:
+            # A thread that was just being made or ended.
+            continue
         own[frames[-1]] += int(count)
         for frame in set(frames):
             whole[frame] += int(count)
