@@ -1,6 +1,8 @@
 """Requests that take time: run side by side, bounded in number and time, and can be cancelled."""
 
 import asyncio
+from collections.abc import Hashable
+from time import monotonic
 
 from realtime.connection import Connection
 from realtime.failures import request_error
@@ -11,75 +13,144 @@ from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.verbs import Call, Handler
 
 
-class Calls:
-    """The calls in flight on one connection: at most `limit`, each at most `timeout_s` seconds long."""
+class InFlight:
+    """One call that runs. `ended_by` is what its client is told where it was ended from outside."""
 
-    def __init__(self, connection: Connection, limit: int, timeout_s: float) -> None:
+    __slots__ = ("ended_by", "is_handled", "task")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.ended_by: RequestError | None = None
+        # Whether the handler is done: what is left is to hand over the answer.
+        self.is_handled = False
+
+    def end(self, error: RequestError) -> None:
+        """Cancel the handler and answer `error`; the first to end it decides."""
+        if self.ended_by is None:
+            self.ended_by = error
+            # Not at once: a task that is cancelled before its first step never runs, and so would never answer.
+            asyncio.get_running_loop().call_soon(self._cancel)
+
+    def _cancel(self) -> None:
+        if self.task is not None and not self.is_handled:
+            self.task.cancel()
+
+
+class Deadlines:
+    """Ends the calls of a process that take longer than `timeout_s` seconds (0: none).
+
+    All are given the same time and so end in the order they began: one timer, for the oldest, does for all of them,
+    where a timer for each call would cost as much as the call.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._until_s: dict[InFlight, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, running: InFlight) -> None:
+        """Give it its time from now."""
+        if self._timeout_s:
+            self._until_s[running] = monotonic() + self._timeout_s
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._look)
+
+    def discard(self, running: InFlight) -> None:
+        """It is over."""
+        self._until_s.pop(running, None)
+
+    def _look(self) -> None:
+        self._timer = None
+        while self._until_s:
+            running, until_s = next(iter(self._until_s.items()))
+            left_s = until_s - monotonic()
+            if left_s > 0:
+                self._timer = asyncio.get_running_loop().call_later(left_s, self._look)
+                return
+            del self._until_s[running]
+            message = f"The call did not end within {self._timeout_s:g} s."
+            running.end(RequestError(ErrorCode.TIMEOUT, message))
+
+
+class Calls:
+    """The calls in flight on one connection: at most `limit` (0: any number)."""
+
+    __slots__ = ("_connection", "_deadlines", "_limit", "_running")
+
+    def __init__(self, connection: Connection, limit: int, deadlines: Deadlines) -> None:
         self._connection = connection
         self._limit = limit
-        self._timeout_s = timeout_s
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._by_id: dict[RequestId, asyncio.Task[None]] = {}
+        self._deadlines = deadlines
+        # By request id; those without one by themselves.
+        self._running: dict[Hashable, InFlight] = {}
 
     def start(self, call: Call, handle: Handler, payload: object) -> None:
         """Run the call as a task; raises RequestError(limit_exceeded | conflict) where it cannot begin."""
-        request_id = call.request.id
-        if self._limit and len(self._tasks) >= self._limit:
+        if self._limit and len(self._running) >= self._limit:
             raise RequestError(
                 ErrorCode.LIMIT_EXCEEDED, f"{self._limit} calls are in flight; wait for one to end."
             )
-        if request_id is not None and request_id in self._by_id:
+        running = InFlight()
+        key: Hashable = running if call.request.id is None else call.request.id
+        if key in self._running:
             raise RequestError(
                 ErrorCode.CONFLICT, "A call with this id is in flight.", details={"field": "id"}
             )
-        task = self._connection.spawn(self._run(call, handle, payload))
-        self._tasks.add(task)
-        if request_id is not None:
-            self._by_id[request_id] = task
-        task.add_done_callback(lambda done: self._ended(done, request_id))
+        self._running[key] = running
+        self._deadlines.add(running)
+        running.task = self._connection.adopt(self._run(key, running, call, handle, payload))
 
     def cancel(self, request_id: RequestId) -> bool:
         """End the call with `cancelled`; False where none with this id is in flight."""
-        task = self._by_id.get(request_id)
-        if task is None:
+        running = self._running.get(request_id)
+        if running is None or running.is_handled:
             return False
-        # Not at once: a task that is cancelled before its first step never runs, and so would never answer.
-        asyncio.get_running_loop().call_soon(task.cancel, "by the client")
+        running.end(RequestError(ErrorCode.CANCELLED, "The call was cancelled."))
         return True
 
-    async def _run(self, call: Call, handle: Handler, payload: object) -> None:
+    async def _run(
+        self, key: Hashable, running: InFlight, call: Call, handle: Handler, payload: object
+    ) -> None:
         connection, request_id = self._connection, call.request.id
         try:
-            async with asyncio.timeout(self._timeout_s or None):
-                reply = await handle(call, payload)
-            await answer(connection, request_id, reply)
-        except TimeoutError:
-            message = f"The call did not end within {self._timeout_s:g} s."
-            await connection.send_error(RequestError(ErrorCode.TIMEOUT, message), request_id)
-        except asyncio.CancelledError as error:
-            if error.args != ("by the client",):
-                raise
-            cancelled = RequestError(ErrorCode.CANCELLED, "The call was cancelled.")
-            await connection.send_error(cancelled, request_id)
-        except Exception as error:
-            await connection.send_error(request_error(error, connection.id), request_id)
+            frame = await self._outcome(running, call, handle, payload)
+            if running.ended_by is not None:
+                await connection.send_error(running.ended_by, request_id)
+            elif frame is not None:
+                await connection.send(frame)
+        finally:
+            del self._running[key]
+            connection.disown(running.task)
 
-    def _ended(self, task: "asyncio.Task[None]", request_id: RequestId | None) -> None:
-        self._tasks.discard(task)
-        if request_id is not None and self._by_id.get(request_id) is task:
-            del self._by_id[request_id]
+    async def _outcome(self, running: InFlight, call: Call, handle: Handler, payload: object) -> Frame | None:
+        """The handler's reply; where there is none because it failed, `running.ended_by` says why."""
+        try:
+            return reply_frame(call.request.id, await handle(call, payload))
+        except asyncio.CancelledError:
+            if running.ended_by is None:
+                raise
+        except TimeoutError:
+            running.ended_by = RequestError(ErrorCode.TIMEOUT, "The call took too long.")
+        except Exception as error:
+            running.ended_by = request_error(error, self._connection.id)
+        finally:
+            running.is_handled = True
+            self._deadlines.discard(running)
+        return None
 
 
 def calls_of(connection: Connection) -> Calls:
     """The calls of a connection; made at the first, because most connections of a large site never call."""
     calls: Calls | None = connection.state.get("calls")
     if calls is None:
-        settings = connection.runtime.settings
-        calls = connection.state["calls"] = Calls(connection, settings.MAX_CALLS, settings.CALL_TIMEOUT_S)
+        runtime = connection.runtime
+        calls = connection.state["calls"] = Calls(connection, runtime.settings.MAX_CALLS, runtime.deadlines)
     return calls
 
 
-async def answer(connection: Connection, request_id: RequestId | None, reply: Reply | None) -> None:
-    """Send a reply, where one is wanted: without an id success is silent, unless the reply is one to be sent always."""
-    if reply is not None and (request_id is not None or reply.always):
-        await connection.send(Frame(encode_reply(request_id, reply.type, reply.payload)))
+def reply_frame(request_id: RequestId | None, reply: Reply | None) -> Frame | None:
+    """A reply ready to be sent, where one is wanted: without an id success is silent, unless the reply is one to be
+    sent always."""
+    if reply is None or (request_id is None and not reply.always):
+        return None
+    return Frame(encode_reply(request_id, reply.type, reply.payload))

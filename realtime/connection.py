@@ -141,6 +141,16 @@ class Connection:
         task.add_done_callback(self._task_done)
         return task
 
+    def adopt(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """As `spawn`, for work that does not fail and that calls `disown` at its end: calls are many."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        return task
+
+    def disown(self, task: "asyncio.Task[None] | None") -> None:
+        """An adopted task is over."""
+        self._tasks.discard(task)
+
     def on_release(self, cleanup: Callable[[], None]) -> None:
         """Call `cleanup` when the connection is over, whatever happened."""
         self._cleanups.append(cleanup)

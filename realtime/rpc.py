@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from realtime.parameters import described, parameters_of
+from realtime.protocol.envelope import Reply
 from realtime.verbs import Call
 
 
@@ -28,14 +30,12 @@ class RpcMethod:
     needs_user: bool
     is_async: bool
 
-    async def __call__(self, call: Call, parameters: msgspec.Struct) -> dict[str, Any]:
+    async def answer(self, call: Call, parameters: msgspec.Struct) -> Reply:
         """Run it with checked parameters."""
-        arguments = {name: getattr(parameters, name) for name in parameters.__struct_fields__}
+        arguments = asdict(parameters)
         if self.is_async:
-            result: dict[str, Any] = await self.function(call, **arguments)
-        else:
-            result = await call.in_db(self.function, call, **arguments)
-        return result
+            return Reply(self.reply, await self.function(call, **arguments))
+        return Reply(self.reply, await call.in_db(self.function, call, **arguments))
 
     def describe(self) -> dict[str, Any]:
         """What `rpc.methods` tells of it."""

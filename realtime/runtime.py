@@ -12,6 +12,7 @@ import msgspec
 from channels.layers import channel_layers
 from django.utils.module_loading import import_string
 
+from realtime.calls import Deadlines
 from realtime.clock import utc_now_text
 from realtime.cluster import Cluster
 from realtime.conf import RealtimeSettings, load_settings
@@ -82,6 +83,7 @@ class Runtime:
         self.attempts = Attempts(settings.ATTEMPTS_PER_S, settings.ATTEMPTS_BURST)
         self.rules = TopicRules(settings.TOPIC_RULES)
         self.registry = Registry.discover()
+        self.deadlines = Deadlines(settings.CALL_TIMEOUT_S)
         self.router = Router(import_string(f"{settings.ROUTES}.routes"))
         self.directory: TenantDirectory = import_string(settings.TENANTS)()
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()

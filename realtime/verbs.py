@@ -25,8 +25,7 @@ class NoPayload(msgspec.Struct, frozen=True):
     """The payload of verbs that take none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request on one connection."""
 
     connection: "Connection"

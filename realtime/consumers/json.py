@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from realtime.calls import answer, calls_of
+from realtime.calls import calls_of, reply_frame
 from realtime.clock import utc_now_text
 from realtime.consumers.base import RealtimeConsumer
 from realtime.core.scopes import require_scopes
@@ -124,8 +124,10 @@ class JsonConsumer(RealtimeConsumer):
         payload = payload_as(verb.payload, request.payload)
         if verb.is_slow:
             calls_of(self.connection).start(call, verb.handle, payload)
-        else:
-            await answer(self.connection, request.id, await verb.handle(call, payload))
+            return
+        frame = reply_frame(request.id, await verb.handle(call, payload))
+        if frame is not None:
+            await self.connection.send(frame)
 
     def _welcome(self) -> dict[str, Any]:
         connection = self.connection

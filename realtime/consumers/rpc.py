@@ -5,7 +5,6 @@ from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.scopes import require_scopes
 from realtime.parameters import parameters_from
 from realtime.protocol.envelope import Reply, Request
-from realtime.rpc import RpcMethod
 from realtime.verbs import Call, NoPayload, Verb
 
 
@@ -30,12 +29,4 @@ class RpcConsumer(JsonConsumer):
             call.require_identity()
         require_scopes(self.connection.identity, method.scopes)
         parameters = parameters_from(method.parameters, request.payload)
-
-        async def handle(call: Call, payload: object) -> Reply:
-            return await _answer(method, call, payload)
-
-        calls_of(self.connection).start(call, handle, parameters)
-
-
-async def _answer(method: RpcMethod, call: Call, parameters: object) -> Reply:
-    return Reply(method.reply, await method(call, parameters))  # type: ignore[arg-type] # made by payload_as
+        calls_of(self.connection).start(call, method.answer, parameters)

@@ -1,14 +1,14 @@
 """The envelope of every JSON endpoint: `{"id": …, "type": "…", "payload": {…}}`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 RequestId = str | int
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A decoded request. `id` is None where the client wants no reply."""
 
     type: str
@@ -16,8 +16,7 @@ class Request:
     id: RequestId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What a verb answers: a type and its payload; the id is added by whoever sends it.
 
     `always` sends the reply even when the request had no id (pong, rows).

@@ -1,0 +1,165 @@
+"""Calls by themselves: limits, deadlines, cancelling, and exactly one answer to each."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from realtime.calls import Calls, Deadlines
+from realtime.connection import Connection
+from realtime.frame import Frame
+from realtime.protocol.codec import encode_error
+from realtime.protocol.envelope import Reply, Request
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.verbs import Call
+
+
+class FakeConnection:
+    """Keeps what is sent; `reads` is cleared by a client that does not read."""
+
+    def __init__(self) -> None:
+        self.id = "c1"
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.sent: list[Any] = []
+        self.reads = asyncio.Event()
+        self.reads.set()
+
+    def adopt(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        return task
+
+    def disown(self, task: "asyncio.Task[None]") -> None:
+        self.tasks.discard(task)
+
+    async def send(self, frame: Frame) -> None:
+        self.sent.append(msgspec.json.decode(frame.payload))
+        await self.reads.wait()
+
+    async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
+        await self.send(Frame(encode_error(error, request_id)))
+
+    def codes(self) -> list[tuple[Any, Any]]:
+        return [(each["id"], each["payload"].get("code")) for each in self.sent]
+
+
+@pytest.fixture
+async def connection() -> FakeConnection:
+    return FakeConnection()
+
+
+def calls_on(connection: FakeConnection, *, limit: int = 8, timeout_s: float = 10.0) -> Calls:
+    return Calls(cast("Connection", connection), limit, Deadlines(timeout_s))
+
+
+def call_with(connection: FakeConnection, request_id: str | None) -> Call:
+    return Call(cast("Connection", connection), Request("work", {}, request_id))
+
+
+async def at_once(call: Call, payload: object) -> Reply:
+    return Reply("worked", {})
+
+
+async def for_ever(call: Call, payload: object) -> Reply:
+    await asyncio.Event().wait()
+    return Reply("never", {})
+
+
+async def settled(connection: FakeConnection) -> None:
+    await asyncio.wait(connection.tasks, timeout=5)
+    assert not connection.tasks
+
+
+async def test_a_call_is_answered_once_and_forgotten(connection: FakeConnection) -> None:
+    calls = calls_on(connection, limit=1)
+    for _ in range(3):
+        calls.start(call_with(connection, "a"), at_once, None)
+        await settled(connection)
+    assert connection.sent == [{"id": "a", "type": "worked", "payload": {}}] * 3
+
+
+async def test_the_limit_counts_calls_without_an_id_too(connection: FakeConnection) -> None:
+    calls = calls_on(connection, limit=2)
+    calls.start(call_with(connection, None), for_ever, None)
+    calls.start(call_with(connection, None), for_ever, None)
+    with pytest.raises(RequestError) as caught:
+        calls.start(call_with(connection, "c"), at_once, None)
+    assert caught.value.code == ErrorCode.LIMIT_EXCEEDED
+    for task in connection.tasks:
+        task.cancel()
+
+
+async def test_each_call_has_its_own_deadline(connection: FakeConnection) -> None:
+    calls = calls_on(connection, timeout_s=0.1)
+    calls.start(call_with(connection, "first"), for_ever, None)
+    await asyncio.sleep(0.05)
+    calls.start(call_with(connection, "second"), for_ever, None)
+    calls.start(call_with(connection, "quick"), at_once, None)
+    await settled(connection)
+    assert connection.codes() == [("quick", None), ("first", "timeout"), ("second", "timeout")]
+    calls.start(call_with(connection, "later"), for_ever, None)
+    await settled(connection)
+    assert connection.codes()[3:] == [("later", "timeout")]
+
+
+async def test_no_timeout_is_no_timeout(connection: FakeConnection) -> None:
+    calls = calls_on(connection, timeout_s=0)
+    calls.start(call_with(connection, "a"), for_ever, None)
+    await asyncio.sleep(0.05)
+    assert connection.sent == []
+    assert calls.cancel("a")
+    await settled(connection)
+
+
+async def test_a_call_cancelled_before_its_first_step_is_answered(connection: FakeConnection) -> None:
+    calls = calls_on(connection)
+    calls.start(call_with(connection, "a"), for_ever, None)
+    assert calls.cancel("a")
+    await settled(connection)
+    assert connection.codes() == [("a", "cancelled")]
+    assert not calls.cancel("a")
+
+
+async def test_a_call_that_ends_as_it_is_cancelled_has_one_answer(connection: FakeConnection) -> None:
+    calls = calls_on(connection)
+    calls.start(call_with(connection, "a"), at_once, None)
+    assert calls.cancel("a")
+    await settled(connection)
+    assert connection.codes() == [("a", "cancelled")]
+
+
+async def test_a_reply_that_waits_for_its_reader_is_not_ended_any_more(connection: FakeConnection) -> None:
+    connection.reads.clear()
+    calls = calls_on(connection, limit=1, timeout_s=0.05)
+    calls.start(call_with(connection, "a"), at_once, None)
+    await asyncio.sleep(0.1)
+    assert not calls.cancel("a")
+    with pytest.raises(RequestError):
+        calls.start(call_with(connection, "b"), at_once, None)
+    connection.reads.set()
+    await settled(connection)
+    assert connection.codes() == [("a", None)]
+
+
+async def test_what_is_no_json_is_an_internal_error(
+    connection: FakeConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def unsayable(call: Call, payload: object) -> Reply:
+        return Reply("worked", {"it": object()})
+
+    calls_on(connection).start(call_with(connection, "a"), unsayable, None)
+    await settled(connection)
+    assert connection.codes() == [("a", "internal")]
+    assert "c1" in caplog.text
+
+
+async def test_the_end_of_the_connection_is_no_answer(connection: FakeConnection) -> None:
+    calls_on(connection).start(call_with(connection, "a"), for_ever, None)
+    await asyncio.sleep(0)
+    (task,) = connection.tasks
+    task.cancel()
+    await settled(connection)
+    assert task.cancelled()
+    assert connection.sent == []
