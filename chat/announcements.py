@@ -12,9 +12,8 @@ from typing import Any
 from django.db import transaction
 
 from chat.batches import MessageDraft
-from chat.models import Message
 from chat.payloads import message_payload, room_payload
-from chat.selectors import RoomView
+from chat.selectors import MessageView, RoomView
 from chat.topics import room_topic, typing_topic, user_topic
 from realtime.api import apublish, end_subscriptions, publish
 from realtime.core.history import Publisher
@@ -25,10 +24,10 @@ logger = logging.getLogger(__name__)
 # Seconds for what a batch says to one room; what the broker did not take by then is not announced.
 BATCH_TIMEOUT_S = 5.0
 
-Said = tuple[MessageDraft, Message]
+Said = tuple[MessageDraft, MessageView]
 
 
-def announce_message(tenant: Tenant, author: Publisher, message: Message) -> None:
+def announce_message(tenant: Tenant, author: Publisher, message: MessageView) -> None:
     """A new message, to the room."""
     _on_commit(room_topic(message.room_id), _message_data(message), tenant, author)
 
@@ -76,7 +75,7 @@ async def _announce_in_room(said: Sequence[Said]) -> None:
         logger.exception("Messages of room %s are stored but were not all announced", said[0][1].room_id)
 
 
-def _message_data(message: Message) -> dict[str, Any]:
+def _message_data(message: MessageView) -> dict[str, Any]:
     return {"event": "message", "message": message_payload(message)}
 
 

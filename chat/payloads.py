@@ -3,8 +3,7 @@
 from datetime import UTC
 from typing import Any
 
-from chat.models import Message
-from chat.selectors import MemberView, RoomView
+from chat.selectors import MemberView, MessageView, RoomView
 from chat.topics import room_topic
 
 
@@ -23,13 +22,13 @@ def room_payload(room: RoomView) -> dict[str, Any]:
     }
 
 
-def message_payload(message: Message) -> dict[str, Any]:
-    """A message; its author must have been loaded with it."""
+def message_payload(message: MessageView) -> dict[str, Any]:
+    """A message."""
     return {
-        "id": message.pk,
+        "id": message.id,
         "room_id": message.room_id,
         "seq": message.seq,
-        "author": {"id": message.author_id, "username": message.author.get_username()},
+        "author": {"id": message.author.id, "username": message.author.username},
         "text": message.text,
         "sent_at": message.sent_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "client_msg_id": str(message.client_msg_id),

@@ -5,13 +5,17 @@ A room of another tenant, one that does not exist and a private one the user is 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
 from accounts.models import Membership, Tenant
+from chat import sql
 from chat.batches import Known, MessageDraft, MessageName, RoomState, no_such_room, not_joined
 from chat.models import Message, Room, RoomMembership
+from realtime.core.history import Publisher
 from realtime.protocol.errors import ErrorCode, RequestError
 
 MEMBERS_LISTED_MAX = 1000
@@ -49,23 +53,32 @@ class MemberView:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageView:
+    """A stored message, as everybody in its room sees it."""
+
+    id: int
+    room_id: int
+    seq: int
+    author: Publisher
+    text: str
+    client_msg_id: UUID
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class MessagePage:
     """Messages in order. `has_more` says there are more in the direction that was asked."""
 
-    messages: list[Message]
+    messages: list[MessageView]
     has_more: bool
 
 
 @dataclass(frozen=True, slots=True)
 class WriteAccess:
-    """`known` for the decision; memberships, with their users, by room and user; messages, with their authors, by name.
-
-    May hold more than was asked for, never less.
-    """
+    """`known` for the decision, and the messages stored before, by name. May hold more than was asked for, never less."""
 
     known: Known
-    memberships: Mapping[tuple[int, int], RoomMembership]
-    earlier: Mapping[MessageName, Message]
+    earlier: Mapping[MessageName, MessageView]
 
 
 def access_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = False) -> Room:
@@ -97,25 +110,24 @@ def access_joined_room(tenant_id: int, user_id: int, room_id: int) -> RoomMember
 
 
 def access_to_write(drafts: Sequence[MessageDraft]) -> WriteAccess:
-    """What decides who of a batch may write: one query each for rooms, memberships and names used before.
+    """What decides who of a batch may write: rooms, who is in them, and names used before.
 
-    The rooms stay locked until the transaction ends, so that their numbers have no holes; in one order, so that two
-    processes do not wait for each other.
+    The rooms stay locked until the transaction ends, so that their numbers have no holes.
     """
-    rooms = Room.objects.select_for_update(no_key=True).filter(
-        pk__in={draft.room_id for draft in drafts},
-        tenant_id__in={draft.tenant.id for draft in drafts},
-        archived_at__isnull=True,
+    room_ids, tenant_ids = {draft.room_id for draft in drafts}, {draft.tenant.id for draft in drafts}
+    # The rooms first: what comes after them is as of when they were locked.
+    rooms, members, repeated = sql.run(
+        sql.rooms_lock(room_ids, tenant_ids),
+        sql.members_among(room_ids, {draft.author.id for draft in drafts}),
+        sql.messages_named(drafts),
     )
-    columns = rooms.order_by("pk").values_list("pk", "tenant_id", "is_public", "last_seq")
     states = {
-        room_id: RoomState(tenant_id, is_public, last_seq)
-        for room_id, tenant_id, is_public, last_seq in columns
+        room_id: RoomState(tenant_id, bool(is_public), last_seq)
+        for room_id, tenant_id, is_public, last_seq in rooms
     }
-    memberships = _memberships_of(drafts, states)
-    earlier = _messages_named(drafts)
+    earlier = _messages_by_name([message_id for (message_id,) in repeated])
     said = {name: (message.room_id, message.text) for name, message in earlier.items()}
-    return WriteAccess(Known(states, memberships.keys(), said), memberships, earlier)
+    return WriteAccess(Known(states, {(room_id, user_id) for room_id, user_id in members}, said), earlier)
 
 
 def tenant_id_of(slug: str) -> int:
@@ -155,9 +167,9 @@ def message_list(
         messages = messages.filter(seq__lt=before_seq)
     if after_seq is not None:
         found = list(messages.filter(seq__gt=after_seq).order_by("seq")[: limit + 1])
-        return MessagePage(found[:limit], has_more=len(found) > limit)
+        return _page(found[:limit], has_more=len(found) > limit)
     found = list(messages.order_by("-seq")[: limit + 1])
-    return MessagePage(found[:limit][::-1], has_more=len(found) > limit)
+    return _page(found[:limit][::-1], has_more=len(found) > limit)
 
 
 def member_list(tenant_id: int, user_id: int, room_id: int) -> list[MemberView]:
@@ -170,24 +182,28 @@ def member_list(tenant_id: int, user_id: int, room_id: int) -> list[MemberView]:
     return [MemberView(*row) for row in rows[:MEMBERS_LISTED_MAX]]
 
 
-def _memberships_of(
-    drafts: Sequence[MessageDraft], room_ids: Iterable[int]
-) -> dict[tuple[int, int], RoomMembership]:
-    # Pairs would be exact, but cost the ORM and the planner more than the few rows too many.
-    memberships = RoomMembership.objects.filter(
-        room_id__in=list(room_ids), user_id__in={draft.author.id for draft in drafts}
-    )
-    found = memberships.select_related("user").only("room_id", "user__username")
-    return {(each.room_id, each.user_id): each for each in found}
+def _page(messages: Iterable[Message], *, has_more: bool) -> MessagePage:
+    return MessagePage([_message_view(message) for message in messages], has_more)
 
 
-def _messages_named(drafts: Sequence[MessageDraft]) -> dict[MessageName, Message]:
-    messages = Message.objects.filter(
-        tenant_id__in={draft.tenant.id for draft in drafts},
-        client_msg_id__in={draft.client_msg_id for draft in drafts},
+def _message_view(message: Message) -> MessageView:
+    """Its author must have been loaded with it."""
+    return MessageView(
+        message.pk,
+        message.room_id,
+        message.seq,
+        Publisher(message.author_id, message.author.get_username()),
+        message.text,
+        message.client_msg_id,
+        message.sent_at,
     )
-    found = messages.select_related("author")
-    return {(each.tenant_id, each.author_id, each.client_msg_id): each for each in found}
+
+
+def _messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, MessageView]:
+    if not message_ids:
+        return {}
+    messages = Message.objects.filter(pk__in=message_ids).select_related("author")
+    return {(each.tenant_id, each.author_id, each.client_msg_id): _message_view(each) for each in messages}
 
 
 def _rooms_as_seen_by(tenant_id: int, user_id: int) -> QuerySet[Room, Any]:

@@ -5,18 +5,17 @@ from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
-from chat import announcements
-from chat.batches import MessageDraft, Numbered, judge, no_such_room
+from chat import announcements, sql
+from chat.batches import MessageDraft, MessageName, Numbered, judge, no_such_room
 from chat.demo_rooms import DEMO_ROOMS
-from chat.models import Message, Room, RoomMembership
+from chat.models import Room, RoomMembership
 from chat.selectors import (
+    MessageView,
     RoomView,
-    WriteAccess,
     access_joined_room,
     access_room,
     access_to_write,
@@ -36,7 +35,7 @@ class Sent:
     """A draft and the message it is; `is_new` says that it was stored now, and is yet to be announced."""
 
     draft: MessageDraft
-    message: Message
+    message: MessageView
     is_new: bool
 
 
@@ -109,7 +108,7 @@ def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
 
 def message_send(
     tenant: Tenant, author: Publisher, *, room_id: int, text: str, client_msg_id: UUID
-) -> Message:
+) -> MessageView:
     """Store and announce the next message of a room; the same `client_msg_id` and text give the first one again.
 
     Sending marks the room as read up to the message. Raises RequestError(invalid_message | not_found |
@@ -207,47 +206,49 @@ def _message_store_alone(draft: MessageDraft) -> Outcome:
 
 @transaction.atomic
 def _messages_store(drafts: Sequence[MessageDraft]) -> list[Outcome]:
+    if not drafts:
+        return []
     access = access_to_write(drafts)
-    verdicts = judge(drafts, access.known)
-    stored = dict(access.earlier)
-    stored |= {
-        draft.name: _message_new(draft, verdict, access)
-        for draft, verdict in zip(drafts, verdicts, strict=True)
-        if isinstance(verdict, Numbered)
-    }
-    _messages_insert([message for message in stored.values() if message.pk is None], access)
+    judged = list(zip(drafts, judge(drafts, access.known), strict=True))
+    new = [(draft, verdict) for draft, verdict in judged if isinstance(verdict, Numbered)]
+    stored = {**access.earlier, **_messages_insert(new)}
     return [
         verdict
         if isinstance(verdict, RequestError)
         else Sent(draft, stored[draft.name], is_new=isinstance(verdict, Numbered))
-        for draft, verdict in zip(drafts, verdicts, strict=True)
+        for draft, verdict in judged
     ]
 
 
-def _message_new(draft: MessageDraft, numbered: Numbered, access: WriteAccess) -> Message:
-    return Message(
-        tenant_id=draft.tenant.id,
-        room_id=numbered.room_id,
-        seq=numbered.seq,
-        author=access.memberships[draft.room_id, draft.author.id].user,
-        text=numbered.text,
-        client_msg_id=draft.client_msg_id,
-    )
-
-
-def _messages_insert(messages: list[Message], access: WriteAccess) -> None:
-    """Insert new messages, then move on the rooms' last numbers and the authors' read marks: one query each."""
-    if not messages:
-        return
+def _messages_insert(new: list[tuple[MessageDraft, Numbered]]) -> dict[MessageName, MessageView]:
+    """Insert new messages, and move on the rooms' last numbers and the authors' read marks."""
+    if not new:
+        return {}
     # In the order of the index of names: two processes given the same names do not wait for each other.
-    messages.sort(key=lambda message: (message.tenant_id, message.client_msg_id, message.author_id))
-    Message.objects.bulk_create(messages)
-    newest = Message.objects.order_by("-seq").values("seq")
-    in_room = newest.filter(room=OuterRef("pk"))[:1]
-    Room.objects.filter(pk__in={message.room_id for message in messages}).update(last_seq=Subquery(in_room))
-    own = newest.filter(room=OuterRef("room"), author=OuterRef("user"), seq__gt=OuterRef("read_seq"))[:1]
-    written = {access.memberships[message.room_id, message.author_id].pk for message in messages}
-    RoomMembership.objects.filter(pk__in=written).update(read_seq=Subquery(own))
+    new.sort(key=lambda each: (each[0].tenant.id, each[0].client_msg_id, each[0].author.id))
+    last_seqs: dict[int, int] = {}
+    read_seqs: dict[tuple[int, int], int] = {}
+    for draft, numbered in new:
+        room_id, mark = numbered.room_id, (numbered.room_id, draft.author.id)
+        last_seqs[room_id] = max(numbered.seq, last_seqs.get(room_id, 0))
+        read_seqs[mark] = max(numbered.seq, read_seqs.get(mark, 0))
+    sent_at = timezone.now()
+    inserted, *_ = sql.run(
+        sql.messages_insert(new, sent_at), sql.rooms_move(last_seqs), sql.marks_move(read_seqs)
+    )
+    ids = {(room_id, seq): message_id for message_id, room_id, seq in inserted}
+    return {
+        draft.name: MessageView(
+            ids[numbered.room_id, numbered.seq],
+            numbered.room_id,
+            numbered.seq,
+            draft.author,
+            numbered.text,
+            draft.client_msg_id,
+            sent_at,
+        )
+        for draft, numbered in new
+    }
 
 
 def _read_move(membership: RoomMembership, seq: int) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 from chat.batches import MessageDraft
-from chat.models import Message
+from chat.selectors import MessageView
 from chat.services import Outcome, Sent
 from realtime.protocol.errors import ErrorCode, RealtimeError, RequestError
 
@@ -37,7 +37,7 @@ class NotStoredError(RealtimeError):
 
 class _Waiting(NamedTuple):
     draft: MessageDraft
-    stored: "asyncio.Future[Message]"
+    stored: "asyncio.Future[MessageView]"
 
 
 class MessageWriter:
@@ -64,7 +64,7 @@ class MessageWriter:
         self._writing: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
 
-    async def send(self, draft: MessageDraft) -> Message:
+    async def send(self, draft: MessageDraft) -> MessageView:
         """The message as it was stored, once that has committed; messages are stored in the order of these calls.
 
         Raises what `services.message_send` does; RequestError(limit_exceeded | timeout) and NotStoredError, after
@@ -72,7 +72,7 @@ class MessageWriter:
         """
         if len(self._waiting) >= self._waiting_max:
             raise RequestError(ErrorCode.LIMIT_EXCEEDED, "Too many messages wait to be stored; try again.")
-        stored: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        stored: asyncio.Future[MessageView] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(draft, stored))
         if self._writing is None:
             self._writing = self._spawn(self._write())

@@ -63,7 +63,7 @@ def test_one_name_sent_from_many_threads_is_one_message(world: World, announced:
     def send(_: int) -> int:
         return services.message_send(
             world.acme, world.alice, room_id=room_id, text="once", client_msg_id=name
-        ).pk
+        ).id
 
     assert len(set(in_threads(send, range(THREADS * 4)))) == 1
     assert len(announced) == 1

@@ -139,7 +139,7 @@ def test_nobody_rewrites_what_was_said(hosts: World) -> None:
         hosts.acme, hosts.alice, room_id=room_id, text="hi", client_msg_id=uuid.uuid4()
     )
     client = staff("alice", "acme")
-    assert client.post(f"/admin/chat/message/{message.pk}/change/", {"text": "no"}).status_code == 403
-    assert client.post(f"/admin/chat/message/{message.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert client.post(f"/admin/chat/message/{message.id}/change/", {"text": "no"}).status_code == 403
+    assert client.post(f"/admin/chat/message/{message.id}/delete/", {"post": "yes"}).status_code == 403
     assert client.post(f"/admin/chat/room/{room_id}/delete/", {"post": "yes"}).status_code == 403
     assert Message.objects.get().text == "hi"
