@@ -16,6 +16,7 @@ from accounts.models import Membership, Revocation, User, UserSession
 from accounts.selectors import membership_of
 from accounts.sessions import TENANT_KEY, SessionStore, session_key_hash
 from accounts.tickets import ticket_redeem
+from accounts.verified import VerifiedTokens
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.ports import LoadedSession
 from realtime.protocol.close_codes import CloseCode
@@ -27,6 +28,7 @@ class Authenticator:
 
     def __init__(self) -> None:
         self._revoked: frozenset[str] = frozenset()
+        self._verified = VerifiedTokens()
 
     def refresh(self) -> None:
         """Read the live revocations again: one query. Never call it on the loop."""
@@ -35,8 +37,7 @@ class Authenticator:
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
         """The identity of an access token, from memory. Raises Refusal (401; 403: of another tenant)."""
         try:
-            claims: dict[str, Any] = AccessToken(token).payload  # type: ignore[arg-type]  # simplejwt means str
-            identity = _identity_of_claims(claims)
+            identity = self._verified.find(token) or self._verify(token)
         except (TokenError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise unauthenticated("This token is not valid here.") from error
         if identity.tenant != tenant.slug:
@@ -95,6 +96,12 @@ class Authenticator:
             ):
                 gone[identity] = CloseCode.UNAUTHENTICATED
         return gone
+
+    def _verify(self, token: str) -> Identity:
+        claims: dict[str, Any] = AccessToken(token).payload  # type: ignore[arg-type]  # simplejwt means str
+        identity = _identity_of_claims(claims)
+        self._verified.add(token, identity)
+        return identity
 
 
 @dataclass(frozen=True, slots=True)
