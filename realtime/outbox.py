@@ -77,6 +77,10 @@ class Wire(Protocol):
         ...
 
 
+def _nobody() -> None:
+    """Who is told of an overflow after the end: a connection and its outbox shall not keep each other alive."""
+
+
 def make_outbox(
     scope: Scope, send: Send, limit_bytes: int, overflowed: Callable[[], None], *, has_batches: bool = False
 ) -> Outbox:
@@ -176,6 +180,7 @@ class WireOutbox:
 
     def abandon(self) -> None:
         """As `Outbox.abandon`."""
+        self._overflowed = _nobody
         self._is_closed = True
         self._wire.on_writable = None
         self._forget()
@@ -306,6 +311,7 @@ class AsgiOutbox:
 
     def abandon(self) -> None:
         """As `Outbox.abandon`."""
+        self._overflowed = _nobody
         self._gone()
         if self._task is not None:
             self._task.cancel()

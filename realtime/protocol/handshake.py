@@ -38,8 +38,7 @@ class HandshakeError(RealtimeError):
 
 def read_request(request: bytes) -> Headers:
     """The request line and headers of a complete `GET`; raises HandshakeError(400 | 431)."""
-    if len(request) > HANDSHAKE_MAX_BYTES:
-        raise HandshakeError(431, f"The request's headers are larger than {HANDSHAKE_MAX_BYTES} bytes.")
+    check_size(len(request))
     lines = request.split(b"\r\n")
     parts = lines[0].split(b" ")
     if len(parts) != 3 or parts[0] != b"GET" or parts[2] != b"HTTP/1.1":  # noqa: PLR2004 method, target, version
@@ -52,6 +51,12 @@ def read_request(request: bytes) -> Headers:
                 raise HandshakeError(400, "A header is a name, a colon and a value.")
             headers.append((name.lower(), value.strip()))
     return Headers(parts[1], headers)
+
+
+def check_size(size_bytes: int) -> None:
+    """Raises HandshakeError(431) where the request line and headers are larger than anybody's need to be."""
+    if size_bytes > HANDSHAKE_MAX_BYTES:
+        raise HandshakeError(431, f"The request's headers are larger than {HANDSHAKE_MAX_BYTES} bytes.")
 
 
 def accept_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes:

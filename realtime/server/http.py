@@ -1,13 +1,20 @@
-"""Uvicorn's HTTP protocol, mended where it loses what follows a handshake in the same packet."""
+"""Uvicorn's HTTP protocol, with a short way to our WebSocket class."""
 
 import sys
 
 from httptools import HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from realtime.server.protocol import WebSocketProtocol
+from realtime.server.scope import Request
+
 
 class HttpProtocol(HttpToolsProtocol):
-    """Hands the WebSocket protocol all that has come, not only the request."""
+    """Hands the WebSocket protocol what it has read, headers as headers, and what came behind them.
+
+    Uvicorn's own way writes the request out again to be read a second time, and loses what follows a handshake in the
+    same packet.
+    """
 
     _received = b""
 
@@ -19,9 +26,22 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Called where the parser stopped behind a handshake: its exception tells how far it came."""
-        super().handle_websocket_upgrade()
+        if self.scope["method"] == "GET" and self.ws_protocol_class is WebSocketProtocol:
+            self._hand_over()
+        else:
+            super().handle_websocket_upgrade()
+        # It holds this object and is held by it: the two would stay until the collector finds them.
+        self.parser = None  # type: ignore[assignment] # as uvicorn does where a connection is lost
         stopped = sys.exception()
         if isinstance(stopped, HttpParserUpgrade):
             rest = self._received[stopped.args[0] :]
             if rest:
                 self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined] # it is ours now
+
+    def _hand_over(self) -> None:
+        self.connections.discard(self)
+        protocol = WebSocketProtocol(self.config, self.server_state, self.app_state)
+        protocol.connection_made(self.transport)
+        self.transport.set_protocol(protocol)
+        headers = [(name, value.strip()) for name, value in self.headers]
+        protocol.upgrade(Request(self.url, headers, self.server, self.client))

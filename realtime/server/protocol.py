@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, cast
-from urllib.parse import unquote
 
 from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
@@ -37,13 +36,14 @@ from realtime.protocol.handshake import (
     REFUSAL_HEADERS,
     HandshakeError,
     accept_key,
+    check_size,
     encode_answer,
     encode_upgrade,
-    offered_subprotocols,
     read_request,
     refusal_body,
 )
 from realtime.server.heartbeat import Heartbeat, shared_heartbeat
+from realtime.server.scope import Request, websocket_scope
 from realtime.types import Event, Scope
 
 logger = logging.getLogger(__name__)
@@ -214,31 +214,31 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # Receiving
 
-    def _request_received(self, request: bytes) -> None:
+    def _request_received(self, data: bytes) -> None:
+        """From an HTTP protocol of uvicorn's own, which writes out anew what it has read."""
         try:
-            target, headers = read_request(request)
-            self._accept = accept_key(headers)
+            target, headers = read_request(data)
+        except HandshakeError as error:
+            self._refuse(error.status, str(error), error.headers)
+        else:
+            server, client = get_local_addr(self.transport), get_remote_addr(self.transport)
+            self.upgrade(Request(target, headers, server, client))
+
+    def upgrade(self, request: Request) -> None:
+        """Begin with the handshake in this request, or refuse it. Called once, by the HTTP protocol."""
+        try:
+            check_size(request.size_bytes)
+            self._accept = accept_key(request.headers)
         except HandshakeError as error:
             self._refuse(error.status, str(error), error.headers)
             return
-        raw_path, _, query_string = target.partition(b"?")
-        root_path = self._config.root_path
-        scope: Scope = {
-            "type": "websocket",
-            "asgi": {"version": self._config.asgi_version, "spec_version": "2.4"},
-            "http_version": "1.1",
-            "scheme": "wss" if is_ssl(self.transport) else "ws",
-            "server": get_local_addr(self.transport),
-            "client": get_remote_addr(self.transport),
-            "root_path": root_path,
-            "path": root_path + unquote(raw_path.decode("latin-1")),
-            "raw_path": root_path.encode() + raw_path,
-            "query_string": query_string,
-            "headers": headers,
-            "subprotocols": offered_subprotocols(headers),
-            "state": self._app_state.copy(),
-            "extensions": {"websocket.http.response": {}, TRANSPORT_EXTENSION: self},
-        }
+        scope = websocket_scope(
+            request,
+            self._config,
+            self._app_state,
+            is_secure=is_ssl(self.transport),
+            extensions={"websocket.http.response": {}, TRANSPORT_EXTENSION: self},
+        )
         self._queue.append({"type": "websocket.connect"})
         task = self._loop.create_task(self._run(scope))
         self._server_state.tasks.add(task)

@@ -1,0 +1,51 @@
+"""The ASGI scope of a WebSocket, from the request that asked for it."""
+
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from uvicorn.config import Config
+
+from realtime.protocol.handshake import offered_subprotocols
+from realtime.types import Scope
+
+Header = tuple[bytes, bytes]
+# Host and port; a Unix socket's own end is its path and None, its other end is nobody.
+Address = tuple[str, int | None] | tuple[str, int] | None
+
+
+class Request(NamedTuple):
+    """A request as HTTP read it: lower-case names, and both ends of the connection."""
+
+    target: bytes
+    headers: list[Header]
+    server: Address
+    client: Address
+
+    @property
+    def size_bytes(self) -> int:
+        """Of what the client chose."""
+        return len(self.target) + sum(len(name) + len(value) for name, value in self.headers)
+
+
+def websocket_scope(
+    request: Request, config: Config, state: dict[str, Any], *, is_secure: bool, extensions: dict[str, Any]
+) -> Scope:
+    """As ASGI 3 has it. `state` is the lifespan's, and copied."""
+    raw_path, _, query_string = request.target.partition(b"?")
+    root_path = config.root_path
+    return {
+        "type": "websocket",
+        "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
+        "http_version": "1.1",
+        "scheme": "wss" if is_secure else "ws",
+        "server": request.server,
+        "client": request.client,
+        "root_path": root_path,
+        "path": root_path + unquote(raw_path.decode("latin-1")),
+        "raw_path": root_path.encode() + raw_path,
+        "query_string": query_string,
+        "headers": request.headers,
+        "subprotocols": offered_subprotocols(request.headers),
+        "state": state.copy(),
+        "extensions": extensions,
+    }
