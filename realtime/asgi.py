@@ -9,6 +9,7 @@ from realtime.middleware.origin import OriginCheck
 from realtime.middleware.refusals import Refusals
 from realtime.middleware.route import RouteGate, run_route
 from realtime.runtime import Runtime
+from realtime.server.collector import calm_collector
 from realtime.server.drain import drain_on_sigterm
 from realtime.types import Application, Receive, Scope, Send
 
@@ -53,6 +54,7 @@ class Lifespan:
             event = await receive()
             if event["type"] == "lifespan.startup":
                 await self._runtime.ensure_started()
+                calm_collector()
                 drain_on_sigterm(self._runtime.drain)
                 await send({"type": "lifespan.startup.complete"})
             else:
