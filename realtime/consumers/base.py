@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from time import monotonic
 from typing import Any
 
@@ -84,17 +85,20 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     async def disconnect(self, code: int) -> None:
         """The socket is over, for whatever reason."""
 
-    async def send(
+    def send(
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
-    ) -> None:
-        """Send one message; waits while the client is not reading."""
-        await self.connection.send(Frame(text_data, bytes_data))
-        if close:
-            await self.close()
+    ) -> Awaitable[None]:
+        """Send one message; waits while the client is not reading. To be awaited, as in Channels."""
+        sending = self.connection.send(Frame(text_data, bytes_data))
+        return self._close_after(sending) if close else sending
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
         """End the connection after what has been sent."""
         self.connection.close(code or CloseCode.DONE, reason or "")
+
+    async def _close_after(self, sending: Awaitable[None]) -> None:
+        await sending
+        await self.close()
 
     async def bad_message(self, error: RequestError) -> None:
         """Answer a message that is wrong; too many of them end the connection."""
