@@ -113,13 +113,16 @@ class Connection:
         """Queue a push."""
         self.deliver(Frame(encode_reply(None, message_type, payload)))
 
-    def send(self, frame: Frame) -> Awaitable[None]:
-        """Send a reply; waits while the client is not reading. Whoever calls it awaits what it returns."""
+    def send(self, frame: Frame, *, is_one_of_many: bool = False) -> Awaitable[None]:
+        """Send a reply; waits while the client is not reading. Whoever calls it awaits what it returns.
+
+        `is_one_of_many`: other replies are likely to follow at once.
+        """
         self.messages_out += 1
         self.metrics.messages_out += 1
         self.metrics.bytes_out += frame.size_bytes
         # Returned, not awaited: a coroutine less on the way of every reply.
-        return self.outbox.send(frame)
+        return self.outbox.send(frame, is_one_of_many=is_one_of_many)
 
     async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
         """Answer a request with an error, and count it."""

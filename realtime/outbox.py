@@ -40,8 +40,11 @@ class Outbox(Protocol):
         """Send it after all before it; returns at once."""
         ...
 
-    async def send(self, frame: Frame) -> None:
-        """`put`, then wait while the client is not reading: what a connection does with its own replies."""
+    async def send(self, frame: Frame, *, is_one_of_many: bool = False) -> None:
+        """`put`, then wait while the client is not reading: what a connection does with its own replies.
+
+        `is_one_of_many`: others are likely to follow in this tick, and may share a write with it.
+        """
         ...
 
     async def drained(self) -> None:
@@ -137,11 +140,11 @@ class WireOutbox:
         else:
             self._wire.write(self._form(item))
 
-    async def send(self, frame: Frame) -> None:
+    async def send(self, frame: Frame, *, is_one_of_many: bool = False) -> None:
         """As `Outbox.send`. Replies to messages that came together leave together, in one write."""
         wire = self._wire
         if (
-            wire.has_queued
+            (wire.has_queued or is_one_of_many)
             and self.pending_bytes < LOW_WATER_BYTES
             and wire.is_writable
             and not self._is_closed
@@ -277,7 +280,7 @@ class AsgiOutbox:
         if not self._is_sending:
             self._start()
 
-    async def send(self, frame: Frame) -> None:
+    async def send(self, frame: Frame, *, is_one_of_many: bool = False) -> None:
         """As `Outbox.send`."""
         if self._is_sending or self._is_closed or self._queue:
             self.put(frame)
