@@ -12,6 +12,9 @@ from realtime.protocol.errors import ErrorCode, RequestError
 
 P = TypeVar("P", bound=msgspec.Struct)
 
+# JSON integers may have 64 bits without a sign; a BIGINT does not.
+STORED_INTEGER_MAX = 2**63 - 1
+
 
 def parameters_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
     """A Struct with one field for each keyword-only argument; raises ImproperlyConfigured for one without a type."""
@@ -32,7 +35,7 @@ def parameters_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
 def parameters_from(struct: type[P], payload: Mapping[str, Any], field: str = "payload") -> P:
     """The parameters in `payload`; raises RequestError(invalid_message) that names the faulty one below `field`.
 
-    U+0000 is refused as well: PostgreSQL has no place for it in a text.
+    What no database has a place for is refused as well: U+0000 in a text, an integer beyond 64 bits with their sign.
     """
     try:
         parameters = payload_as(struct, payload)
@@ -40,18 +43,21 @@ def parameters_from(struct: type[P], payload: Mapping[str, Any], field: str = "p
         if error.details and "field" in error.details:
             error.details["field"] = error.details["field"].replace("payload", field, 1)
         raise
-    if any(map(_holds_nul, payload.values())):
-        message = "Expected text without the character U+0000."
-        raise RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field})
+    for name, value in payload.items():
+        if _is_unstorable(value):
+            message = "Expected text without the character U+0000, and integers of 64 bits with their sign."
+            raise RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": f"{field}.{name}"})
     return parameters
 
 
-def _holds_nul(value: Any) -> bool:
+def _is_unstorable(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" in value
+    if isinstance(value, int):
+        return value > STORED_INTEGER_MAX
     if isinstance(value, dict):
-        return any(map(_holds_nul, value)) or any(map(_holds_nul, value.values()))
-    return isinstance(value, list) and any(map(_holds_nul, value))
+        return any(map(_is_unstorable, value)) or any(map(_is_unstorable, value.values()))
+    return isinstance(value, list) and any(map(_is_unstorable, value))
 
 
 def described(struct: type[msgspec.Struct]) -> dict[str, Any]:

@@ -125,7 +125,10 @@ def _read_database(url: str, base_dir: Path) -> tuple[dict[str, Any], dict[str, 
     except (ValueError, dj_database_url.ParseError, dj_database_url.UnknownSchemeError):
         return {}, {"DATABASE_URL": ["Expected sqlite:///path or postgresql://user:password@host:port/name."]}
     if database["ENGINE"] == "django.db.backends.sqlite3":
-        return _sqlite(database, base_dir), {}
+        try:
+            return _sqlite(database, base_dir), {}
+        except OSError as error:
+            return {}, {"DATABASE_URL": [f"Its directory cannot be made: {error.strerror}."]}
     if database["ENGINE"] == "django.db.backends.postgresql":
         return _postgresql(database), {}
     return {}, {"DATABASE_URL": ["Only SQLite and PostgreSQL are supported."]}

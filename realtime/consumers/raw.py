@@ -1,7 +1,7 @@
 """The raw endpoints: frames as they come, without an envelope."""
 
 from realtime.consumers.base import RealtimeConsumer
-from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode
+from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id
 from realtime.protocol.errors import ErrorCode, RequestError
 
 
@@ -49,6 +49,7 @@ class ValidatedConsumer(RealtimeConsumer):
                 ErrorCode.INVALID_MESSAGE,
                 "Expected a JSON object with a string `type`.",
                 details={"field": "type"},
+                request_id=readable_id(message) if isinstance(message, dict) else None,
             )
         await self.send(text_data)
 

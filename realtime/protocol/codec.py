@@ -30,8 +30,14 @@ P = TypeVar("P")
 # A whole string (the parser refuses an unterminated one, whatever it holds), or a bracket outside of strings.
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
+
+class _Identified(msgspec.Struct):
+    id: Any = None
+
+
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Decoder()
+_identified = msgspec.json.Decoder(_Identified)
 
 
 def encode(message: Mapping[str, Any]) -> str:
@@ -53,7 +59,7 @@ def encode_error(error: RequestError, request_id: RequestId | None = None) -> st
 
 
 def decode_json(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Any:
-    """The value of a JSON text; raises RequestError(message_too_large | invalid_json)."""
+    """The value of a JSON text; raises RequestError(message_too_large | invalid_json), the former with the id."""
     _check_size(text, max_bytes)
     _check_depth(text)
     try:
@@ -148,6 +154,23 @@ def _request_id(value: Any) -> RequestId | None:
     )
 
 
+def readable_id(message: Mapping[str, Any]) -> RequestId | None:
+    """The id an answer to `message` can carry, whatever else is wrong with it."""
+    try:
+        request_id = _request_id(message.get("id"))
+    except RequestError:
+        return None
+    return request_id if _fits(request_id) else None
+
+
+def _id_in(text: str) -> RequestId | None:
+    # Whoever waits for the answer by its id is answered. The rest of the text is passed over, not built.
+    try:
+        return readable_id({"id": _identified.decode(text).id})
+    except (ValueError, RecursionError):
+        return None
+
+
 def _check_size(text: str, max_bytes: int) -> None:
     # A character is one to four bytes of UTF-8, so most texts are judged without encoding them.
     if len(text) * 4 <= max_bytes:
@@ -158,6 +181,7 @@ def _check_size(text: str, max_bytes: int) -> None:
             ErrorCode.MESSAGE_TOO_LARGE,
             f"The message has {size} bytes; at most {max_bytes} are taken here.",
             details={"max_bytes": max_bytes},
+            request_id=_id_in(text),
         )
 
 

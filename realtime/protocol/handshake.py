@@ -68,7 +68,13 @@ def accept_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
         raise HandshakeError(400, "Expected `Connection: Upgrade`.")
     if b"websocket" not in _tokens(found.get(b"upgrade", [])):
         raise HandshakeError(426, "Expected `Upgrade: websocket`.", [(b"upgrade", b"websocket")])
-    if found.get(b"sec-websocket-version", []) != [VERSION]:
+    versions = found.get(b"sec-websocket-version", [])
+    if len(versions) != 1:
+        # Not another version of the protocol, but none said: a bad upgrade (RFC 6455 section 4.2.1).
+        raise HandshakeError(
+            400, "Expected one `Sec-WebSocket-Version`.", [(b"sec-websocket-version", VERSION)]
+        )
+    if versions != [VERSION]:
         message = "Expected `Sec-WebSocket-Version: 13`."
         raise HandshakeError(426, message, [(b"sec-websocket-version", VERSION), (b"upgrade", b"websocket")])
     keys = found.get(b"sec-websocket-key", [])

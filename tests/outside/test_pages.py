@@ -92,5 +92,17 @@ async def test_the_schema_describes_the_api(acme: Visitor) -> None:
     assert {"200", "401", "429"} <= token["responses"].keys()
 
 
+async def test_addresses_work_with_and_without_their_final_slash(acme: Visitor) -> None:
+    credentials = {"username": "alice", "password": PASSWORD}
+    tokens = await acme.post("/api/token", credentials)
+    assert tokens.status_code == 200, tokens.text[:500]
+    acme.server.keep_secret(tokens.json()["access"])
+    acme.server.keep_secret(tokens.json()["refresh"])
+    for path in ("/healthz/", "/readyz/", "/api/schema"):
+        assert (await acme.http.get(path)).status_code == 200, path
+    for path in ("/metrics/", "/metrics/websocket/"):
+        assert (await acme.http.get(path)).status_code == 401, path
+
+
 async def test_an_unknown_page_is_404(acme: Visitor) -> None:
     assert (await acme.http.get("/no/such/page/")).status_code == 404

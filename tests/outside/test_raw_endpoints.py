@@ -112,6 +112,14 @@ async def test_validated_answers_an_error_to_what_is_not(acme: Visitor, frame: s
         assert json.loads(await talk.frame()) == {"type": "still here"}
 
 
+async def test_an_error_of_validated_has_the_id_of_its_message(acme: Visitor) -> None:
+    async with acme.open("/ws/validated/") as talk:
+        await talk.send_frame('{"id": "7", "payload": {}}')
+        message = json.loads(await talk.frame())
+        assert_error(message, "invalid_message")
+        assert message["id"] == "7"
+
+
 async def test_validated_answers_an_error_to_a_binary_frame(acme: Visitor) -> None:
     async with acme.open("/ws/validated/") as talk:
         await talk.send_frame(b'{"type": "binary"}')

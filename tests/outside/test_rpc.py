@@ -72,6 +72,13 @@ async def test_a_user_that_does_not_exist(acme: Visitor, user_id: int) -> None:
         assert_error(await talk.request("get_user", {"user_id": user_id}), "not_found")
 
 
+@pytest.mark.parametrize("user_id", [2**63, 2**64 - 1])
+async def test_a_number_no_database_holds(acme: Visitor, user_id: int) -> None:
+    async with acme.open_json(PATH, "alice") as talk:
+        error = assert_error(await talk.request("get_user", {"user_id": user_id}), "invalid_message")
+        assert error["details"] == {"field": "payload.user_id"}
+
+
 @pytest.mark.parametrize("name", ["get_users", "__init__", "rpc", "rpc.method", "get_user ", "GET_USER"])
 async def test_an_unknown_method(acme: Visitor, name: str) -> None:
     async with acme.open_json(PATH, "alice") as talk:

@@ -25,7 +25,7 @@ REFUSED = {
     "a short key": (400, {"sec_websocket_key": "c2hvcnQ="}),
     "an empty key": (400, {"sec_websocket_key": ""}),
     "a key that is no base64": (400, {"sec_websocket_key": "!" * 24}),
-    "no version": (426, {"sec_websocket_version": None}),
+    "no version": (400, {"sec_websocket_version": None}),
     "an old version": (426, {"sec_websocket_version": "8"}),
     "no upgrade": (426, {"upgrade": None}),
     "another upgrade": (426, {"upgrade": "h2c"}),

@@ -77,6 +77,16 @@ def test_the_defaults_of_the_example_start() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("url", ["postgresql://nobody:hunter2@127.0.0.1:1/none", "sqlite:////dev"])
+def test_a_database_that_is_away_ends_the_start_with_one_line(url: str) -> None:
+    done = start({"DATABASE_URL": url}, "serve", "--port", "1")
+    output = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "DATABASE_URL" in output
+    assert "Traceback" not in output
+    assert "hunter2" not in output
+
+
 def test_seeding_wants_debug_or_force(tmp_path: object) -> None:
     env = {"DEBUG": "0", "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3"}
     assert start(env, "migrate", "--verbosity", "0").returncode == 0

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import Error as DatabaseFailure
 
 from realtime.runtime import current
 from realtime.server.server import serve
@@ -39,6 +41,7 @@ class Command(BaseCommand):
         if workers < 1:
             raise CommandError(f"--workers: expected 1 or more, received {workers}.")
         self._warn(workers)
+        _check_database()
         # Says what to run where tables are missing; the server alone would end with their names.
         self.check_migrations()
         self._collect_static()
@@ -73,3 +76,17 @@ class Command(BaseCommand):
             )
         if django_settings.DEBUG:
             self.stderr.write("DEBUG is on: for development only. Set DEBUG=0 for everything else.")
+
+
+def _check_database() -> None:
+    """Connect once, past the pool, which waits and tells no reason: one line instead of a traceback."""
+    probe = connections.create_connection(DEFAULT_DB_ALIAS)
+    settings = probe.settings_dict
+    options = {name: value for name, value in settings["OPTIONS"].items() if name != "pool"}
+    probe.settings_dict = {**settings, "OPTIONS": options}
+    try:
+        probe.ensure_connection()
+    except DatabaseFailure as error:
+        reason = " ".join(str(error).split())
+        raise CommandError(f"The database of DATABASE_URL cannot be reached: {reason}") from None
+    probe.close()
