@@ -3,12 +3,13 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from chat.batches import MessageDraft
-from chat.models import Message
+from chat.selectors import MessageView
 from chat.services import Outcome, Sent
 from chat.writer import MessageWriter, NotStoredError
 from realtime.core.history import Publisher
@@ -17,6 +18,7 @@ from realtime.protocol.errors import RETRYABLE, ErrorCode, RequestError
 
 ACME, ALICE = Tenant(1, "acme", "Acme"), Publisher(10, "alice")
 ROOM = 7
+SENT_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Desk:
@@ -33,7 +35,7 @@ class Desk:
         self.running = 0
         self.writer = MessageWriter(self._store, self._announce, self._spawn, gather_ms=gather_ms, **bounds)
 
-    def send(self, text: str) -> "asyncio.Task[Message]":
+    def send(self, text: str) -> "asyncio.Task[MessageView]":
         return asyncio.create_task(self.writer.send(MessageDraft(ACME, ALICE, ROOM, text, uuid.uuid4())))
 
     async def settle(self) -> None:
@@ -55,7 +57,8 @@ class Desk:
     def _outcome(self, draft: MessageDraft) -> Outcome:
         if draft.text.startswith("bad"):
             return RequestError(ErrorCode.NOT_FOUND, draft.text)
-        return Sent(draft, Message(text=draft.text), is_new=not draft.text.startswith("again"))
+        view = MessageView(1, draft.room_id, 1, ALICE, draft.text, draft.client_msg_id, SENT_AT)
+        return Sent(draft, view, is_new=not draft.text.startswith("again"))
 
     async def _announce(self, sent: Sequence[Sent]) -> None:
         self.announced.append([each.draft.text for each in sent])
@@ -67,7 +70,7 @@ class Desk:
         return task
 
 
-async def refusals(sending: Sequence["asyncio.Task[Message]"]) -> list[RequestError]:
+async def refusals(sending: Sequence["asyncio.Task[MessageView]"]) -> list[RequestError]:
     outcomes = await asyncio.gather(*sending, return_exceptions=True)
     assert all(isinstance(outcome, RequestError) for outcome in outcomes), outcomes
     return [outcome for outcome in outcomes if isinstance(outcome, RequestError)]

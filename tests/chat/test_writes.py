@@ -10,7 +10,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 
-from chat import selectors, services
+from chat import selectors, services, sql
 from chat.batches import MessageDraft, MessageName, Numbered
 from chat.models import Message, Room, RoomMembership
 from chat.services import Sent, messages_send
@@ -56,8 +56,7 @@ def test_a_batch_is_numbered_in_its_order_by_six_statements(world: World) -> Non
         outcomes = messages_send(drafts)
     asked = [each["sql"] for each in queries.captured_queries]
     statements = [each.split()[0] for joined in asked for each in joined.split("; ")]
-    written = ["INSERT", "UPDATE", "UPDATE"]
-    assert [each for each in statements if each not in {"BEGIN", "COMMIT"}] == ["SELECT"] * 3 + written
+    assert [each for each in statements if each not in {"BEGIN", "COMMIT"}] == ["SELECT"] * 3 + ["WITH"] * 3
     # Beginning, reading, writing and committing: PostgreSQL is waited for four times.
     assert connection.vendor == "sqlite" or len(asked) == 4
     assert [each.message.text for each in outcomes if isinstance(each, Sent)] == [f"{n}" for n in range(100)]
@@ -82,6 +81,29 @@ def test_what_a_batch_returns_is_what_is_stored(world: World) -> None:
             assert getattr(stored, field) == getattr(outcome.message, field)
         assert (stored.author_id, stored.author.username) == astuple(outcome.message.author)
         assert stored.tenant_id == outcome.draft.tenant.id
+
+
+@pytest.mark.parametrize("takes_several", [True, False])
+def test_texts_are_stored_to_the_letter(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, takes_several: bool
+) -> None:
+    if not takes_several:
+        monkeypatch.setattr(sql, "_takes_several", lambda: False)
+    room_id = world.room()
+    texts = [
+        "NULL",
+        "{a,b}",
+        "it's; --",
+        'a "quote"',
+        "back\\slash",
+        "%s %% :x ?",
+        "tab\tand\nline",
+        "ünï 🚀",
+        "1",
+    ]
+    outcomes = messages_send([draft(world, room_id, text) for text in texts])
+    assert [each.message.text for each in outcomes if isinstance(each, Sent)] == texts
+    assert list(Message.objects.filter(room_id=room_id).values_list("text", flat=True)) == texts
 
 
 def test_each_message_of_a_batch_fails_alone(world: World) -> None:
