@@ -27,7 +27,9 @@ class Directory:
         by_host: dict[str, Tenant] = {}
         for tenant in _read_tenants(tuple(settings.REALTIME.get("DEVELOPMENT_HOSTS", ()))):
             by_host.update(dict.fromkeys(tenant.hosts, tenant))
-        self._by_host = by_host
+        if by_host != self._by_host:
+            # Else all connections keep sharing the objects that are there.
+            self._by_host = by_host
 
 
 def _read_tenants(development_hosts: tuple[str, ...]) -> list[Tenant]:

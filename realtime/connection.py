@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +40,11 @@ class Connection:
 
     __slots__ = (
         "_cleanups",
-        "_noticed",
         "_reader",
         "_tasks",
         "close_code",
         "close_reason",
+        "expiry_due_s",
         "id",
         "identity",
         "is_json",
@@ -93,8 +94,8 @@ class Connection:
         self._reader = asyncio.current_task()
         self._tasks: set[asyncio.Task[None]] = set()
         self._cleanups: list[Callable[[], None]] = []
-        # The end of which the client has been told.
-        self._noticed: datetime | None = None
+        # When the end of the credential is due to be looked at, as a timestamp.
+        self.expiry_due_s = self._notice_due_s()
 
     @property
     def is_closing(self) -> bool:
@@ -162,18 +163,18 @@ class Connection:
     def renew(self, identity: Identity) -> None:
         """Go on with a newer credential; its own end will be announced too."""
         self.identity = identity
-        self._noticed = None
+        self.expiry_due_s = self._notice_due_s()
 
-    def check_expiry(self, now: datetime) -> None:
-        """Tell the client before its credential ends, and close when it does. Called every half second."""
-        expires_at = self.identity.expires_at if self.identity is not None else None
-        if expires_at is None or self.is_closing:
+    def check_expiry(self, now_s: float) -> None:
+        """Tell the client before its credential ends, and close when it does. Called when `expiry_due_s` has come."""
+        if self.identity is None or self.identity.expires_at is None or self.is_closing:
+            self.expiry_due_s = inf
             return
-        left_s = (expires_at - now).total_seconds()
-        if left_s <= 0:
+        expires_at = self.identity.expires_at
+        self.expiry_due_s = expires_at.timestamp()
+        if self.expiry_due_s <= now_s:
             self.close(CloseCode.UNAUTHENTICATED, "credential expired")
-        elif self.is_json and left_s <= EXPIRING_NOTICE_S and self._noticed != expires_at:
-            self._noticed = expires_at
+        elif self.is_json:
             self.push("expiring", {"expires_at": expires_at.isoformat()})
 
     async def release(self) -> None:
@@ -188,6 +189,10 @@ class Connection:
         self.outbox.abandon()
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _notice_due_s(self) -> float:
+        expires_at = self.identity.expires_at if self.identity is not None else None
+        return expires_at.timestamp() - EXPIRING_NOTICE_S if expires_at is not None else inf
 
     def _fell_behind(self) -> None:
         self.close(CloseCode.SLOW_CONSUMER, "slow consumer", discard=True)

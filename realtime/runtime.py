@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from time import time
 from typing import Any
 
 import msgspec
@@ -249,44 +250,50 @@ class Runtime:
 
     async def _keep_credentials(self) -> None:
         """Close what should no longer be open: signed out, revoked, deactivated, moved out of the tenant."""
-        turn = 0
+        waiting: list[Identity] = []
         while True:
             is_everyone = self._recheck_now.is_set()
             self._recheck_now.clear()
-            identities = sorted(
-                {each.identity for each in self.connections.values() if each.identity},
-                key=lambda each: each.user_id,
-            )
-            batches = [identities[at : at + RECHECK_BATCH] for at in range(0, len(identities), RECHECK_BATCH)]
-            chosen = batches if is_everyone else batches[turn : turn + 1]
-            turn = turn + 1 if turn + 1 < len(batches) else 0
-            await self._recheck_batches(chosen)
-            try:
+            if is_everyone or not waiting:
+                waiting = self._identities()
+            count = len(waiting) if is_everyone else RECHECK_BATCH
+            chosen, waiting = waiting[:count], waiting[count:]
+            await self._recheck(chosen)
+            # Running out of time is the usual way on: nobody asked for it.
+            with suppress(TimeoutError):
                 async with asyncio.timeout(RECHECK_INTERVAL_S):
                     await self._recheck_now.wait()
-            except TimeoutError:
-                continue
 
-    async def _recheck_batches(self, batches: list[list[Identity]]) -> None:
+    def _identities(self) -> list[Identity]:
+        """Those in use. Connections with one token share one object; looking at values would cost a hash for each."""
+        identities = (each.identity for each in self.connections.values())
+        return list({id(identity): identity for identity in identities if identity is not None}.values())
+
+    async def _recheck(self, identities: list[Identity]) -> None:
         try:
             await self.database.run(self._refresh)
             self._close_homeless()
-            for batch in batches:
-                gone = await self.database.run(self.authenticator.recheck, batch)
-                for connection in list(self.connections.values()):
-                    if connection.identity is not None and connection.identity in gone:
-                        connection.close(gone[connection.identity], "no longer allowed here")
+            for at in range(0, len(identities), RECHECK_BATCH):
+                batch = identities[at : at + RECHECK_BATCH]
+                if gone := await self.database.run(self.authenticator.recheck, batch):
+                    self._close_gone(gone)
         except Exception:
             # The database is away: open connections stay, and what is known stays in force.
             logger.exception("Tenants and credentials could not be read again")
 
+    def _close_gone(self, gone: Mapping[Identity, CloseCode]) -> None:
+        for connection in list(self.connections.values()):
+            if connection.identity is not None and connection.identity in gone:
+                connection.close(gone[connection.identity], "no longer allowed here")
+
     async def _keep_time(self) -> None:
-        """Look at the end of every credential in use: one timer for all of them."""
+        """Look at the credentials that are about to end: one timer for all of them."""
         while True:
             await asyncio.sleep(EXPIRY_INTERVAL_S)
-            now = datetime.now(UTC)
-            for connection in list(self.connections.values()):
-                connection.check_expiry(now)
+            now_s = time()
+            due = [each for each in self.connections.values() if each.expiry_due_s <= now_s]
+            for connection in due:
+                connection.check_expiry(now_s)
 
     async def _keep_whole(self) -> None:
         """Compare topics with their history: now and then, and as soon as the bus may have lost something."""
@@ -308,8 +315,8 @@ class Runtime:
 
     def _close_homeless(self) -> None:
         """Close what was opened on a tenant that is no longer served by any of its hosts, signed in or not."""
-        tenants = {each.tenant for each in self.connections.values()}
-        homeless = {tenant for tenant in tenants if not self._is_served(tenant)}
+        tenants = {id(each.tenant): each.tenant for each in self.connections.values()}
+        homeless = {tenant for tenant in tenants.values() if not self._is_served(tenant)}
         if not homeless:
             return
         for connection in list(self.connections.values()):
