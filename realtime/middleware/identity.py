@@ -20,7 +20,10 @@ R = TypeVar("R")
 
 
 class Identify:
-    """Adds `identity` (None: nobody) and `session` (None: no session was used) to the scope."""
+    """Adds `identity` (None: nobody) and `session` (None: no session was used) to the scope.
+
+    Takes the Authorization header out of it: the scope lives as long as the socket, and nobody needs the token again.
+    """
 
     def __init__(self, app: Application, runtime: Runtime) -> None:
         self._app = app
@@ -28,11 +31,12 @@ class Identify:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Check every credential there is; raises Refusal(401 | 403). A token by itself needs no waiting."""
+        authorization = header_values(scope, b"authorization")
         given = bearer_credentials(
-            header_values(scope, b"authorization"),
-            scope["query_string"].decode("latin-1"),
-            scope["subprotocols"],
+            authorization, scope["query_string"].decode("latin-1"), scope["subprotocols"]
         )
+        if authorization:
+            scope["headers"] = [each for each in scope["headers"] if each[0].lower() != b"authorization"]
         route: Route = scope["route"]
         scope["session"] = scope["identity"] = None
         is_token = len(given) == 1 and given[0].kind is CredentialKind.TOKEN

@@ -1,0 +1,35 @@
+"""What the identity middleware leaves in the scope, which lives as long as the socket."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.middleware.identity import Identify
+from realtime.runtime import Runtime
+
+ALICE = Identity(1, "alice", "acme", frozenset(), CredentialKind.TOKEN)
+
+
+class Authenticator:
+    def verify_token(self, token: str, tenant: Tenant) -> Identity:
+        assert (token, tenant.slug) == ("a.b.c", "acme")
+        return ALICE
+
+
+async def test_the_header_with_the_token_is_not_kept() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope)
+
+    seen: list[dict[str, Any]] = []
+    scope = {
+        "headers": [(b"host", b"acme.localhost"), (b"Authorization", b"Bearer a.b.c"), (b"x-kept", b"1")],
+        "query_string": b"",
+        "subprotocols": [],
+        "route": SimpleNamespace(needs_session=False),
+        "tenant": Tenant(1, "acme"),
+    }
+    runtime = cast("Runtime", SimpleNamespace(authenticator=Authenticator()))
+    await Identify(app, runtime)(scope, asyncio.Queue[Any]().get, asyncio.Queue[Any]().put)
+    assert seen[0]["identity"] is ALICE
+    assert seen[0]["headers"] == [(b"host", b"acme.localhost"), (b"x-kept", b"1")]
