@@ -92,7 +92,8 @@ class Connection:
             has_batches=is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL,
         )
         self._reader = asyncio.current_task()
-        self._tasks: set[asyncio.Task[None]] = set()
+        # A dict, in the place of a set: most connections have none, and an empty set is no small thing.
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._cleanups: list[Callable[[], None]] = []
         # When the end of the credential is due to be looked at, as a timestamp.
         self.expiry_due_s = self._notice_due_s()
@@ -142,19 +143,20 @@ class Connection:
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` as a task of this connection: it ends with it, and its failure is logged."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._task_done)
         return task
 
     def adopt(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """As `spawn`, for work that does not fail and that calls `disown` at its end: calls are many."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         return task
 
     def disown(self, task: "asyncio.Task[None] | None") -> None:
         """An adopted task is over."""
-        self._tasks.discard(task)
+        if task is not None:
+            self._tasks.pop(task, None)
 
     def on_release(self, cleanup: Callable[[], None]) -> None:
         """Call `cleanup` when the connection is over, whatever happened."""
@@ -202,7 +204,7 @@ class Connection:
             self._reader.cancel()
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("A task of connection %s failed", self.id, exc_info=error)
 
