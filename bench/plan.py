@@ -120,7 +120,8 @@ def _large(seconds: float) -> list[Work]:
             "stalled",
             "stalled",
             ("ours",),
-            {"rate": 40.0, "width": 16, "text_bytes": 4000, "duration_s": 10.0},
+            # More than the kernel (3.9 MB on loopback) and the outbox (1 MiB) hold.
+            {"rate": 40.0, "width": 16, "text_bytes": 8000, "duration_s": 20.0},
         ),
     ]
 
@@ -179,6 +180,7 @@ def _latency() -> list[Comparison]:
         Comparison(f"{title}, p99 ms", Figure("steady", "ours", "p99_ms"), None, 400, 100, is_at_most=True),
         *_flawless(title, steady),
         Comparison(f"{stall}, MiB more", Figure("stalled", "ours", "grown_mib"), None, 1, is_at_most=True),
+        Comparison(f"{stall}, closed with", Figure("stalled", "ours", "stalled_close_code"), None, 4410),
         Comparison(
             f"{stall}, p99 of the others", Figure("stalled", "ours", "p99_ratio"), None, 1.2, is_at_most=True
         ),

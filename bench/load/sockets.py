@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from socket import SO_RCVBUF, SOL_SOCKET
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
@@ -10,6 +12,8 @@ MEASURED_MIN_BYTES = 64
 HANDSHAKE_TIMEOUT_S = 30.0
 SET_UP_TIMEOUT_S = 30.0
 READ_BUFFER_BYTES = 4096
+# Less than this and the kernel, whose segments are 64 KiB on loopback, hands over a few bytes a second.
+KERNEL_BUFFER_BYTES = 256 * 1024
 
 Sink = Callable[[WSFrame], None]
 
@@ -55,6 +59,23 @@ class Socket(WSListener):
     def send(self, message: bytes) -> None:
         """Send text."""
         self.transport.send(WSMsgType.TEXT, message)
+
+    def stop_reading(self) -> None:
+        """Read no more, and let this end's kernel take little (its own limit is 32 MB)."""
+        transport = self.transport.underlying_transport
+        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, KERNEL_BUFFER_BYTES)
+        transport.pause_reading()
+
+    def read_on(self) -> None:
+        """Read again."""
+        self.transport.underlying_transport.resume_reading()
+
+    async def wait_closed(self, timeout_s: float) -> None:
+        """Until it is closed, or for so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not self.is_closed:
+                    await self._frames.get()
 
     async def receive(self) -> bytes:
         """The next text frame, of those that no sink took. Raises ConnectionError when the connection has ended."""

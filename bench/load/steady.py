@@ -13,8 +13,8 @@ from bench.load.texts import Publisher
 
 WARM_UP_S = 0.5
 MEMORY_EVERY_S = 0.25
-# Time in which garbage of the set-up goes, and a reader in arrears is noticed.
-SETTLE_S = 1.0
+# Time in which a reader in arrears takes what was sent to it, and the close behind that.
+WAKE_TIMEOUT_S = 10.0
 
 
 class Offer:
@@ -73,7 +73,7 @@ async def stalled(job: Job) -> dict[str, float]:
     announce_window(2 * job.duration_s)
     _, highest_before = await _watched(job, offer)
     p99_before_ms = percentile_ms(tally.take_latencies_ns(), 0.99)
-    sleeper.transport.underlying_transport.pause_reading()
+    sleeper.stop_reading()
     _, highest = await _watched(job, offer)
     expected = offer.published * job.members
     await silence(tally, expected)
@@ -102,8 +102,8 @@ async def _watched(job: Job, offer: Offer) -> tuple[int, int]:
 async def _wake(sleeper: Socket) -> int:
     """Read again; the code it was closed with, 1006 when without one, 0 when it is open."""
     if not sleeper.is_closed:
-        sleeper.transport.underlying_transport.resume_reading()
-    await asyncio.sleep(SETTLE_S)
+        sleeper.read_on()
+    await sleeper.wait_closed(WAKE_TIMEOUT_S)
     if sleeper.close_code is not None:
         return sleeper.close_code
     return 1006 if sleeper.is_closed else 0
