@@ -1,9 +1,10 @@
 """WebSocket frames (RFC 6455 section 5) without I/O: bytes in, messages and control frames out.
 
-No extensions: a reserved bit is an error. Unmasking is done in C by `websockets`; where it has no wheel it falls back
-to Python.
+No extensions: a reserved bit is an error (`deflate` has the parser that takes compressed messages). Unmasking is done
+in C by `websockets`; where it has no wheel it falls back to Python.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 try:
@@ -24,6 +25,8 @@ FRAMES_AT_ONCE = 64
 _FIN = 0x80
 _MASKED = 0x80
 _RESERVED = 0x70
+# The reserved bit that says of a message's first frame that it is compressed, where that was agreed on.
+RESERVED_1 = 0x40
 _LENGTH_16 = 126
 # The first byte of a message's only frame, text or binary, and the size of a short frame's header with its mask.
 _WHOLE = frozenset({_FIN | TEXT, _FIN | BINARY})
@@ -89,7 +92,7 @@ class FrameParser:
         messages: list[Message] = []
         self.has_more = False
         try:
-            for _ in range(FRAMES_AT_ONCE):
+            for _ in self._turn():
                 frame = self._frame(buffer, at)
                 if frame is None:
                     break
@@ -123,6 +126,10 @@ class FrameParser:
         """Keep `data` for the next `feed`."""
         self._buffer = (self._buffer or bytearray()) + data
         self.has_more = True
+
+    def _turn(self) -> Iterable[int]:
+        """One step for each frame that one call may take."""
+        return range(FRAMES_AT_ONCE)
 
     def _keep(self, buffer: bytes | bytearray, at: int) -> None:
         if at == len(buffer):
@@ -192,6 +199,11 @@ def _long_length(written: bytes | bytearray) -> int:
     if not least <= length <= most:
         raise FrameError(PROTOCOL_ERROR, "a length is written in as few bytes as it needs, without a sign")
     return length
+
+
+def is_last(first: int) -> bool:
+    """Whether the frame that begins with this byte ends its message."""
+    return bool(first & _FIN)
 
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:

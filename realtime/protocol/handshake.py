@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
@@ -18,6 +19,13 @@ HANDSHAKE_MAX_BYTES = 64 * 1024
 REFUSAL_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 # What an answer says of its length and its connection is not its maker's to say.
 _OWN_HEADERS = frozenset({b"content-length", b"connection", b"transfer-encoding"})
+# One name of Sec-WebSocket-Extensions with its value, if any, and what comes behind it (RFC 6455 section 9.1).
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PARAMETER = re.compile(
+    rb"[ \t]*(%b)[ \t]*(?:=[ \t]*(?:(%b)|\"((?:[^\"\\]|\\.)*)\")[ \t]*)?([;,]|\Z)" % (_TOKEN, _TOKEN),
+    re.DOTALL,
+)
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
 class Headers(NamedTuple):
@@ -88,6 +96,35 @@ def offered_subprotocols(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
     values = [value for name, value in headers if name == b"sec-websocket-protocol"]
     offered = [part.strip().decode("latin-1") for value in values for part in value.split(b",")]
     return [entry for entry in offered if entry]
+
+
+Extension = tuple[bytes, list[tuple[bytes, bytes | None]]]
+
+
+def offered_extensions(headers: Sequence[tuple[bytes, bytes]]) -> list[Extension]:
+    """The extensions a client offers, in its order, each with its parameters; none where they are written wrongly."""
+    written = b",".join([value for name, value in headers if name == b"sec-websocket-extensions"])
+    offered: list[Extension] = []
+    at, is_within = 0, False
+    while at < len(written) or is_within:
+        if not is_within and written[at : at + 1] in b", \t":
+            # A list may have empty elements.
+            at += 1
+            continue
+        found = _PARAMETER.match(written, at)
+        if found is None:
+            return []
+        name, value, quoted, end = found.groups()
+        if quoted is not None:
+            value = _ESCAPED.sub(rb"\1", quoted)
+        if is_within:
+            offered[-1][1].append((name, value))
+        elif value is None:
+            offered.append((name, []))
+        else:
+            return []
+        at, is_within = found.end(), end == b";"
+    return offered
 
 
 def encode_upgrade(accept: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
