@@ -46,6 +46,9 @@ class RealtimeSettings:
     PING_TIMEOUT_S: float = 20.0
     # Bytes a connection may be behind before close 4410.
     OUTBOX_BYTES: int = 1024 * 1024
+    # Whether messages of at least so many bytes go out compressed to clients that offer it (`serve` only).
+    COMPRESSION: bool = False
+    COMPRESSION_MIN_BYTES: int = 256
     # Seconds over which open connections are closed when the server ends.
     DRAIN_S: float = 5.0
     # Origins allowed besides the tenant's own: scheme://host[:port].

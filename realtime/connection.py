@@ -90,6 +90,7 @@ class Connection:
             runtime.settings.OUTBOX_BYTES,
             self._fell_behind,
             has_batches=is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL,
+            deflate_min_bytes=runtime.settings.COMPRESSION_MIN_BYTES,
         )
         self._reader = asyncio.current_task()
         # A dict, in the place of a set: most connections have none, and an empty set is no small thing.

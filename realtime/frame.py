@@ -1,14 +1,15 @@
 """Messages ready to be sent: encoded once, framed once, shared by everybody they go to.
 
-They go out in several forms, by what the client takes. Each form is a property that is made when it is first asked
-for: `wire` and, where a text frame may hold several messages, `batch_wire`; the same as ASGI events for servers that
+They go out in several forms, by what the client takes. Each form is made when it is first asked for: `wire` and,
+where a text frame may hold several messages, `batch_wire`; both compressed; the same as ASGI events for servers that
 take no ready frames.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import Any
 
+from realtime.protocol.deflate import Deflate
 from realtime.protocol.frames import BINARY, TEXT, encode_frame
 
 # Between the messages of one frame: JSON without spaces, as the codec writes it, holds none.
@@ -20,7 +21,7 @@ SHARED_FRAME_MAX_BYTES = 64 * 1024
 class Frame:
     """One text or binary message. `size_bytes` is its payload's size."""
 
-    __slots__ = ("_event", "_wire", "payload", "size_bytes", "text")
+    __slots__ = ("_deflated", "_event", "_wire", "payload", "size_bytes", "text")
 
     count = 1
 
@@ -30,6 +31,8 @@ class Frame:
         self.size_bytes = len(self.payload)
         self._event: dict[str, Any] | None = None
         self._wire: bytes | None = None
+        # By the agreement: nearly all clients have the same.
+        self._deflated: dict[Deflate, bytes] | None = None
 
     @property
     def events(self) -> Sequence[dict[str, Any]]:
@@ -58,11 +61,25 @@ class Frame:
         """As `wire`: one message has nothing to share a frame with."""
         return self.wire
 
+    def deflated_wire(self, deflate: Deflate) -> bytes:
+        """Compressed, once for all with the same agreement; as `wire` where that is better."""
+        if self._deflated is None:
+            self._deflated = {}
+        wire = self._deflated.get(deflate)
+        if wire is None:
+            opcode = BINARY if self.text is None else TEXT
+            wire = self._deflated[deflate] = deflate.encode_frame(opcode, self.payload) or self.wire
+        return wire
+
+    def deflated_batch_wire(self, deflate: Deflate) -> bytes:
+        """As `deflated_wire`: one message has nothing to share a frame with."""
+        return self.deflated_wire(deflate)
+
 
 class Batch:
     """Several messages that go out together: each a frame of its own, or in few frames where the client takes it."""
 
-    __slots__ = ("_joined", "_wire", "count", "frames", "size_bytes")
+    __slots__ = ("_deflated", "_joined", "_wire", "count", "frames", "size_bytes")
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
@@ -70,6 +87,7 @@ class Batch:
         self.size_bytes = sum(frame.size_bytes for frame in frames)
         self._joined: Batch | None = None
         self._wire: bytes | None = None
+        self._deflated: dict[Deflate, bytes] | None = None
 
     @property
     def events(self) -> Sequence[dict[str, Any]]:
@@ -93,6 +111,20 @@ class Batch:
         """As they stand on the wire, several messages a frame."""
         return self.joined.wire
 
+    def deflated_wire(self, deflate: Deflate) -> bytes:
+        """As `wire`, each message compressed by itself."""
+        if self._deflated is None:
+            self._deflated = {}
+        wire = self._deflated.get(deflate)
+        if wire is None:
+            wire = b"".join([frame.deflated_wire(deflate) for frame in self.frames])
+            self._deflated[deflate] = wire
+        return wire
+
+    def deflated_batch_wire(self, deflate: Deflate) -> bytes:
+        """As `batch_wire`, each frame compressed by itself: the better, the more messages share one."""
+        return self.joined.deflated_wire(deflate)
+
     @property
     def joined(self) -> "Batch":
         """The same messages in as few text frames as hold them in order; a binary message stays a frame of its own."""
@@ -108,6 +140,11 @@ AS_WIRE: WireForm = attrgetter("wire")
 AS_BATCH_WIRE: WireForm = attrgetter("batch_wire")
 AS_EVENTS: EventForm = attrgetter("events")
 AS_BATCH_EVENTS: EventForm = attrgetter("batch_events")
+
+
+def as_deflated_wire(deflate: Deflate, *, has_batches: bool) -> WireForm:
+    """The form for a client that takes compressed messages."""
+    return methodcaller("deflated_batch_wire" if has_batches else "deflated_wire", deflate)
 
 
 def _join(frames: Iterable[Frame]) -> Iterator[Frame]:

@@ -17,7 +17,9 @@ from realtime.frame import (
     EventForm,
     Frame,
     WireForm,
+    as_deflated_wire,
 )
+from realtime.protocol.deflate import Deflate
 from realtime.types import Scope, Send
 
 # The ASGI scope extension of servers that take ready frames.
@@ -27,7 +29,8 @@ LOW_WATER_BYTES = 64 * 1024
 
 
 class Outbox(Protocol):
-    """`pending_bytes` wait here, at most the limit; `dropped` counts messages that never went out.
+    """`pending_bytes` wait here, at most the limit, counted as they are before compression; `dropped` counts messages
+    that never went out.
 
     A message beyond the limit calls `overflowed` once and is dropped with all that wait; one that is larger than the
     limit by itself passes when nothing waits before it.
@@ -67,6 +70,11 @@ class Wire(Protocol):
     on_writable: Callable[[], None] | None
 
     @property
+    def deflate_bits(self) -> int:
+        """The window that messages may be compressed with; 0: the client takes none that are."""
+        ...
+
+    @property
     def has_queued(self) -> bool:
         """Whether more messages of the client have come already."""
         ...
@@ -85,15 +93,26 @@ def _nobody() -> None:
 
 
 def make_outbox(
-    scope: Scope, send: Send, limit_bytes: int, overflowed: Callable[[], None], *, has_batches: bool = False
+    scope: Scope,
+    send: Send,
+    limit_bytes: int,
+    overflowed: Callable[[], None],
+    *,
+    has_batches: bool = False,
+    deflate_min_bytes: int = 0,
 ) -> Outbox:
     """The outbox for a socket, by what its server can do and its client takes. `limit_bytes` of 0 is no bound.
 
-    `has_batches`: the client takes several messages in one text frame.
+    `has_batches`: the client takes several messages in one text frame. `deflate_min_bytes`: where the client takes
+    compressed messages, smaller ones are sent plain.
     """
     wire: Wire | None = scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
     if wire is not None:
-        return WireOutbox(wire, AS_BATCH_WIRE if has_batches else AS_WIRE, limit_bytes, overflowed)
+        form = AS_BATCH_WIRE if has_batches else AS_WIRE
+        if wire.deflate_bits:
+            deflate = Deflate(wire.deflate_bits, deflate_min_bytes)
+            form = as_deflated_wire(deflate, has_batches=has_batches)
+        return WireOutbox(wire, form, limit_bytes, overflowed)
     return AsgiOutbox(send, AS_BATCH_EVENTS if has_batches else AS_EVENTS, limit_bytes, overflowed)
 
 

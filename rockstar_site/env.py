@@ -3,6 +3,7 @@
 import math
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ REALTIME_VARIABLES = (
     "PING_INTERVAL_S",
     "PING_TIMEOUT_S",
     "OUTBOX_BYTES",
+    "COMPRESSION",
+    "COMPRESSION_MIN_BYTES",
     "DRAIN_S",
 )
 
@@ -87,10 +90,11 @@ def read_environment(base_dir: Path) -> Environment:
 
 def _read_realtime(env: Env) -> dict[str, Any]:
     defaults: dict[str, Any] = {each.name: each.default for each in fields(RealtimeSettings)}
+    readers: dict[type, Callable[..., Any]] = {bool: env.bool, int: env.int, float: env.float}
     values: dict[str, Any] = {}
     with env.prefixed("REALTIME_"):
         for name in REALTIME_VARIABLES:
-            read = env.int if isinstance(defaults[name], int) else env.float
+            read = readers[type(defaults[name])]
             values[name] = read(name, defaults[name], validate=_at_least_zero)
         # None where it was wrong: that is told later, with all else that is.
         values["ALLOWED_ORIGINS"] = tuple(env.list("ALLOWED_ORIGINS", [], validate=_origins) or ())

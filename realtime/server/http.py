@@ -26,8 +26,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Called where the parser stopped behind a handshake: its exception tells how far it came."""
-        if self.scope["method"] == "GET" and self.ws_protocol_class is WebSocketProtocol:
-            self._hand_over()
+        ours = self.ws_protocol_class
+        if self.scope["method"] == "GET" and ours is not None and issubclass(ours, WebSocketProtocol):
+            self._hand_over(ours)
         else:
             super().handle_websocket_upgrade()
         # It holds this object and is held by it: the two would stay until the collector finds them.
@@ -38,9 +39,9 @@ class HttpProtocol(HttpToolsProtocol):
             if rest:
                 self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined] # it is ours now
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, ours: type[WebSocketProtocol]) -> None:
         self.connections.discard(self)
-        protocol = WebSocketProtocol(self.config, self.server_state, self.app_state)
+        protocol = ours(self.config, self.server_state, self.app_state)
         protocol.connection_made(self.transport)
         self.transport.set_protocol(protocol)
         headers = [(name, value.strip()) for name, value in self.headers]

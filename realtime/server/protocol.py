@@ -103,6 +103,9 @@ class WebSocketProtocol(asyncio.Protocol):
         "transport",
     )
 
+    # The window that messages may be compressed with; 0: the client takes none that are.
+    deflate_bits = 0
+
     def __init__(
         self,
         config: Config,

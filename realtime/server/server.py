@@ -1,4 +1,4 @@
-"""Uvicorn, set up for this package: its protocol class, no compression, one log."""
+"""Uvicorn, set up for this package: its protocol class, one log."""
 
 import signal
 import sys
@@ -10,6 +10,8 @@ from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
 
 # Twice what any endpoint takes, so that what is somewhat too large is answered by the endpoint, with its reason.
 SERVER_MESSAGE_MAX_BYTES = 2 * RAW_MESSAGE_MAX_BYTES
+PROTOCOL = "realtime.server.protocol:WebSocketProtocol"
+COMPRESSING_PROTOCOL = "realtime.server.compression:CompressingProtocol"
 BACKLOG = 4096
 # How long handlers may take to end, after the drain, before they are cancelled.
 GRACE_S = 5
@@ -37,8 +39,9 @@ def serve(
         workers=workers,
         loop="auto",
         http="realtime.server.http:HttpProtocol",
-        ws="realtime.server.protocol:WebSocketProtocol",
+        ws=COMPRESSING_PROTOCOL if settings.COMPRESSION else PROTOCOL,
         ws_max_size=SERVER_MESSAGE_MAX_BYTES,
+        # Uvicorn's own, with a window for each socket; ours is chosen with the class.
         ws_per_message_deflate=False,
         ws_ping_interval=settings.PING_INTERVAL_S or None,
         ws_ping_timeout=settings.PING_TIMEOUT_S or None,

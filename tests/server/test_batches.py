@@ -78,6 +78,7 @@ class Wire:
     def __init__(self) -> None:
         self.is_writable = True
         self.has_queued = False
+        self.deflate_bits = 0
         self.on_writable: Any = None
         self.writes: list[bytes] = []
 

@@ -32,6 +32,7 @@ class WireSocket:
 
     def __init__(self) -> None:
         self.is_writable = True
+        self.deflate_bits = 0
         self.on_writable: Callable[[], None] | None = None
         self.has_queued = False
         self.writes: list[bytes] = []
