@@ -134,6 +134,8 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
                     await self._handle(event)
             elif event["type"] == "websocket.disconnect":
                 return int(event.get("code") or ABNORMAL_CLOSURE)
+            # Else an idle connection would hold its last message.
+            del event
 
     async def _handle(self, event: Event) -> None:
         connection = self.connection

@@ -8,6 +8,29 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from realtime.server.protocol import WebSocketProtocol
 from realtime.server.scope import Request
 
+# Names that every handshake has: one object for all connections, whose scopes keep them.
+_NAMES = {
+    name: name
+    for name in (
+        b"accept-encoding",
+        b"accept-language",
+        b"cache-control",
+        b"connection",
+        b"cookie",
+        b"host",
+        b"origin",
+        b"pragma",
+        b"sec-websocket-extensions",
+        b"sec-websocket-key",
+        b"sec-websocket-protocol",
+        b"sec-websocket-version",
+        b"upgrade",
+        b"user-agent",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+    )
+}
+
 
 class HttpProtocol(HttpToolsProtocol):
     """Hands the WebSocket protocol what it has read, headers as headers, and what came behind them.
@@ -44,5 +67,5 @@ class HttpProtocol(HttpToolsProtocol):
         protocol = ours(self.config, self.server_state, self.app_state)
         protocol.connection_made(self.transport)
         self.transport.set_protocol(protocol)
-        headers = [(name, value.strip()) for name, value in self.headers]
+        headers = [(_NAMES.get(name, name), value.strip()) for name, value in self.headers]
         protocol.upgrade(Request(self.url, headers, self.server, self.client))
