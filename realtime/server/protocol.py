@@ -7,7 +7,6 @@ which takes ready frames and says when the client is not reading.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -62,19 +61,17 @@ class ClientGoneError(OSError):
     """The application sends to a client that has left."""
 
 
-class State(IntEnum):
-    """Where a socket is in its life."""
-
-    CONNECTING = 0
-    # The application refuses the handshake and has not said all of its answer yet.
-    ANSWERING = 1
-    OPEN = 2
-    # Our close frame is out; the client's is awaited.
-    CLOSING = 3
-    # No frame goes out any more.
-    CLOSED = 4
-    # The transport is closing.
-    ENDED = 5
+# Where a socket is in its life, in this order. Plain numbers: they are looked at for every message.
+CONNECTING = 0
+# The application refuses the handshake and has not said all of its answer yet.
+ANSWERING = 1
+OPEN = 2
+# Our close frame is out; the client's is awaited.
+CLOSING = 3
+# No frame goes out any more.
+CLOSED = 4
+# The transport is closing.
+ENDED = 5
 
 
 class WebSocketProtocol(asyncio.Protocol):
@@ -118,7 +115,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = FrameParser(config.ws_max_size)
-        self._state = State.CONNECTING
+        self._state = CONNECTING
         # A list: an empty deque takes ten times as much, and nobody's queue is long.
         self._queue: list[Event] = []
         self._queued_bytes = 0
@@ -147,7 +144,7 @@ class WebSocketProtocol(asyncio.Protocol):
         """The request first, frames from then on."""
         if self._accept:
             self._frames_received(data)
-        elif self._state is State.CONNECTING:
+        elif self._state == CONNECTING:
             self._request_received(data)
 
     def eof_received(self) -> None:
@@ -159,7 +156,7 @@ class WebSocketProtocol(asyncio.Protocol):
         """The transport is gone, for whatever reason."""
         self._server_state.connections.discard(self)
         self._gone()
-        self._state = State.ENDED
+        self._state = ENDED
         self._stop_timers()
         # Nobody shall wait for a client that will never read.
         self.resume_writing()
@@ -186,10 +183,10 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """The server ends: tell the client and the application."""
-        if self._state is State.OPEN:
+        if self._state == OPEN:
             self.transport.write(encode_close(RESTART, "service restart"))
             self._closed(RESTART, "service restart")
-        elif self._state < State.OPEN:
+        elif self._state < OPEN:
             self._refuse(503, "This server is going away.", [(b"retry-after", b"1")])
         self._end()
 
@@ -198,7 +195,7 @@ class WebSocketProtocol(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """Whether frames can be sent."""
-        return self._state is State.OPEN
+        return self._state == OPEN
 
     @property
     def has_queued(self) -> bool:
@@ -207,12 +204,12 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def write(self, frames: bytes) -> None:
         """Send ready frames, in one write; what the client does not read stays in the transport's buffer."""
-        if self._state is State.OPEN:
+        if self._state == OPEN:
             self.transport.write(frames)
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake; the frame goes behind whatever the client has not taken yet."""
-        if self._state is State.OPEN:
+        if self._state == OPEN:
             self._begin_close(code, reason)
 
     # Receiving
@@ -249,10 +246,10 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _frames_received(self, data: bytes) -> None:
         """Take in what has come, as much of it as one turn may."""
-        if self._state >= State.CLOSED:
+        if self._state >= CLOSED:
             return
         parser = self._parser
-        if self._state < State.OPEN:
+        if self._state < OPEN:
             # A client should wait for the answer to its handshake; one that does not is not read until then.
             parser.hold(data)
             self._pause_reading()
@@ -273,7 +270,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
         Not while the application has something to do, or the client does not read its answers.
         """
-        if self._queue or not (self.is_writable or self._state is State.CLOSING):
+        if self._queue or not (self.is_writable or self._state == CLOSING):
             return
         if self._parser.has_more:
             self._frames_received(b"")
@@ -294,7 +291,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._close_received(*decode_close(data))
 
     def _ping_received(self, data: bytes) -> None:
-        if self._state is not State.OPEN:
+        if self._state != OPEN:
             return
         self.transport.write(encode_frame(PONG, data))
         if not self.is_writable:
@@ -302,7 +299,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._pause_reading()
 
     def _enqueue(self, event: Event, size_bytes: int) -> None:
-        if self._state is not State.OPEN:
+        if self._state != OPEN:
             return
         self._queue.append(event)
         self._queued_bytes += size_bytes
@@ -311,14 +308,14 @@ class WebSocketProtocol(asyncio.Protocol):
             self._pause_reading()
 
     def _close_received(self, code: int, reason: str) -> None:
-        if self._state is State.OPEN:
+        if self._state == OPEN:
             self.transport.write(encode_close(code, "") if code != NO_CODE else encode_frame(CLOSE, b""))
             self._closed(code, reason)
         self._end()
 
     def _fail(self, code: int, reason: str) -> None:
         """The peer broke the protocol, or is not there: close with `code`, and wait for nothing."""
-        if self._state is State.OPEN:
+        if self._state == OPEN:
             self.transport.write(encode_close(code, reason))
             self._closed(code, reason)
         self._end()
@@ -333,7 +330,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def send_ping(self) -> None:
         """Ask for a sign of life; a peer that does not read its socket gets no ping into its buffer until it does."""
-        if self._state is State.OPEN and self.is_writable:
+        if self._state == OPEN and self.is_writable:
             self.transport.write(_PING)
 
     def _pause_reading(self) -> None:
@@ -358,11 +355,11 @@ class WebSocketProtocol(asyncio.Protocol):
         except Exception:
             logger.exception("The application failed")
         finally:
-            if self._state < State.OPEN:
+            if self._state < OPEN:
                 self._refuse(500, "The handshake was not answered.")
-            elif self._state is State.OPEN:
+            elif self._state == OPEN:
                 self._begin_close(code, "")
-            elif self._state is State.CLOSED:
+            elif self._state == CLOSED:
                 self._end()
 
     async def receive(self) -> Event:
@@ -386,11 +383,11 @@ class WebSocketProtocol(asyncio.Protocol):
             if self._writable is None:
                 self._writable = self._loop.create_future()
             await asyncio.shield(self._writable)
-        if self._state is State.OPEN:
+        if self._state == OPEN:
             self._send_message(event)
-        elif self._state is State.CONNECTING:
+        elif self._state == CONNECTING:
             self._send_handshake(event)
-        elif self._state is State.ANSWERING:
+        elif self._state == ANSWERING:
             self._send_answer(event)
         else:
             raise ClientGoneError("The client has left.")
@@ -413,7 +410,7 @@ class WebSocketProtocol(asyncio.Protocol):
         elif kind == "websocket.close":
             self._refuse(403, "Forbidden")
         elif kind == "websocket.http.response.start":
-            self._state = State.ANSWERING
+            self._state = ANSWERING
             self._answer = (event["status"], list(event.get("headers", [])), bytearray())
         else:
             raise RuntimeError(f"Expected websocket.accept or a refusal, received {kind}.")
@@ -423,7 +420,7 @@ class WebSocketProtocol(asyncio.Protocol):
         subprotocol = event.get("subprotocol")
         if subprotocol:
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1")))
-        self._state = State.OPEN
+        self._state = OPEN
         self.transport.write(encode_upgrade(self._accept, headers))
         interval_s, timeout_s = self._config.ws_ping_interval, self._config.ws_ping_timeout
         if interval_s:
@@ -444,7 +441,7 @@ class WebSocketProtocol(asyncio.Protocol):
     # Ending
 
     def _begin_close(self, code: int, reason: str) -> None:
-        self._state = State.CLOSING
+        self._state = CLOSING
         self.transport.write(encode_close(code, reason))
         self._queue.clear()
         self._say_disconnect(code, reason)
@@ -453,12 +450,12 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _gone(self) -> None:
         """The client is gone, without a close frame if there was none before."""
-        if self._state < State.CLOSING:
+        if self._state < CLOSING:
             self._closed(ABNORMAL, "")
 
     def _closed(self, code: int, reason: str) -> None:
         """No frame goes out any more; the application hears of it after what it has not yet taken."""
-        self._state = State.CLOSED
+        self._state = CLOSED
         self._say_disconnect(code, reason)
 
     def _say_disconnect(self, code: int, reason: str) -> None:
@@ -467,9 +464,9 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _end(self) -> None:
         """Close the transport, and cut it where its last bytes are not taken."""
-        if self._state is State.ENDED:
+        if self._state == ENDED:
             return
-        self._state = State.ENDED
+        self._state = ENDED
         self._stop_timers()
         self.transport.close()
         self._close_timer = self._loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
