@@ -19,7 +19,6 @@ GLOBEX_HOST = "globex.localhost"
 
 @pytest.fixture(autouse=True)
 def _quick_and_separate(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }

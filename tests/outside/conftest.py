@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.outside.visitor import Visitor
-from tests.servers.pool import KINDS, Site, SitePool
+from tests.servers.pool import KINDS, Site, SitePool, close_all
 
 
 class OwnSites:
@@ -26,8 +26,7 @@ class OwnSites:
 
     def close(self) -> None:
         """End them."""
-        for site in self._sites.values():
-            site.close()
+        close_all(self._sites.values())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -32,7 +32,7 @@ async def test_every_socket_is_told_and_the_process_ends(own_sites: OwnSites, ki
 
 @KINDS
 async def test_while_draining_nobody_new_is_let_in(own_sites: OwnSites, kind: str) -> None:
-    site = own_sites.get(kind, {"REALTIME_DRAIN_S": 4, "TEST": "refusing"})
+    site = own_sites.get(kind, {"REALTIME_DRAIN_S": 2, "TEST": "refusing"})
     async with Visitor(site, "acme.localhost") as acme, contextlib.AsyncExitStack() as stack:
         talks = [await stack.enter_async_context(acme.open("/ws/echo/")) for _ in range(SOCKETS)]
         site.server.process.send_signal(signal.SIGTERM)

@@ -11,7 +11,7 @@ from tests.outside.talk import Talk
 from tests.outside.visitor import Visitor
 from tests.servers.pool import METRICS_TOKEN
 
-FRAMES = int(os.environ.get("FUZZ_FRAMES", "10000"))
+FRAMES = int(os.environ.get("FUZZ_FRAMES", "5000"))
 BATCH = 15
 PATHS = ["/ws/pubsub/", "/ws/rpc/", "/ws/stream/?interval=60", "/ws/data/", "/ws/session/", "/ws/chat/"]
 

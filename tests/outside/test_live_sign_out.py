@@ -177,16 +177,3 @@ async def test_who_was_signed_out_can_come_back(acme: Visitor, person: Person) -
     async with acme.open_json(PATH, token=token) as talk:
         assert talk.welcome["user"]["username"] == person.username
     assert PASSWORD != "another one"
-
-
-@pytest.mark.settings(2)
-@pytest.mark.kinds("scaled")
-async def test_it_holds_on_every_node(acme: Visitor, person: Person) -> None:
-    elsewhere = Visitor(acme.site, acme.host, acme.site.servers[1])
-    async with elsewhere:
-        cookie = await acme.sign_in(person.username)
-        token = (await acme.tokens(person.username))["access"]
-        async with elsewhere.open_json(PATH, cookie=cookie) as by_session:
-            await assert_ends(by_session, 4401, lambda: sign_out(acme, cookie))
-        async with elsewhere.open_json(PATH, token=token) as by_token:
-            await assert_ends(by_token, 4401, person.deactivate)

@@ -17,6 +17,8 @@ GREETINGS = {"/ws/", "/ws/managed/"}
 
 pytestmark = pytest.mark.kinds("serve", "daphne")
 
+narrow = pytest.mark.settings(REALTIME_IDLE_TIMEOUT_S=1.5, REALTIME_POOL_SIZE=2)
+
 
 async def greet(talk: Talk, path: str) -> None:
     if path in GREETINGS:
@@ -135,13 +137,13 @@ async def test_validated_takes_up_to_one_mebibyte(acme: Visitor) -> None:
         assert await talk.frame() == frame or json.loads(frame)["type"] == "big"
 
 
-@pytest.mark.settings(REALTIME_IDLE_TIMEOUT_S=1.5)
+@narrow
 async def test_timeout_closes_an_idle_socket(acme: Visitor) -> None:
     async with acme.open("/ws/timeout/") as talk:
         await assert_closed(talk, 4408, wait_s=5)
 
 
-@pytest.mark.settings(REALTIME_IDLE_TIMEOUT_S=1.5)
+@narrow
 async def test_timeout_counts_from_the_last_frame(acme: Visitor) -> None:
     loop = asyncio.get_running_loop()
     async with acme.open("/ws/timeout/") as talk:
@@ -154,7 +156,7 @@ async def test_timeout_counts_from_the_last_frame(acme: Visitor) -> None:
         assert loop.time() - last_s > 1.4
 
 
-@pytest.mark.settings(REALTIME_POOL_SIZE=2)
+@narrow
 async def test_pooled_refuses_the_next_and_takes_it_when_there_is_room(acme: Visitor) -> None:
     async with acme.open("/ws/pooled/") as first:
         async with acme.open("/ws/pooled/"):

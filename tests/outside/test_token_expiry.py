@@ -1,6 +1,6 @@
 """A token ends its socket when it ends, says so before, and can be replaced in place."""
 
-import time
+import asyncio
 
 import pytest
 
@@ -21,43 +21,28 @@ async def fresh(visitor: Visitor, username: str = "alice") -> str:
 
 
 @short_lived
-async def test_the_end_is_announced_and_comes(acme: Visitor) -> None:
-    async with acme.open_json(PATH, token=await fresh(acme)) as talk:
-        opened_s = time.monotonic()
-        push = await talk.push("expiring")
-        assert "expires_at" in push or push == {} or push
-        await assert_closed(talk, 4401)
-        assert 1 < time.monotonic() - opened_s < 8
-
-
-@short_lived
-async def test_raw_endpoints_end_too(acme: Visitor) -> None:
-    async with acme.open("/ws/secure/", token=await fresh(acme)) as talk:
-        await talk.frame()
-        await assert_closed(talk, 4401)
-
-
-@short_lived
-async def test_refresh_in_place_goes_on(acme: Visitor) -> None:
-    async with acme.open_json(PATH, token=await fresh(acme)) as talk:
-        opened_s = time.monotonic()
-        for _ in range(3):
-            await talk.push("expiring")
-            payload = await talk.ask("refresh", {"token": await fresh(acme)})
-            assert payload.keys() == {"expires_at"}
-        while time.monotonic() - opened_s < 5:
-            await talk.ask("refresh", {"token": await fresh(acme)})
-            await talk.socket.ping()
-        assert await talk.is_alive()
-        await assert_closed(talk, 4401)
-
-
-@short_lived
-async def test_an_expired_token_opens_nothing(acme: Visitor) -> None:
+async def test_a_token_ends_its_sockets_unless_it_is_refreshed(acme: Visitor) -> None:
+    """One wait for all: the end is announced and comes, on raw endpoints too; a fresh token puts it off."""
     token = await fresh(acme)
-    async with acme.open_json(PATH, token=token) as talk:
-        await assert_closed(talk, 4401)
-    await acme.assert_refused(PATH, 401, 4401, token=token)
+    async with (
+        acme.open_json(PATH, token=token) as ends,
+        acme.open("/ws/secure/", token=token) as raw,
+        acme.open_json(PATH, token=token) as stays,
+    ):
+        assert "expires_at" in await ends.push("expiring")
+        ending = asyncio.ensure_future(ends.closed())
+        renewals = 0
+        while not ending.done():
+            # The end of each fresh token is announced again, which also sets the pace.
+            await stays.push("expiring")
+            assert (await stays.ask("refresh", {"token": await fresh(acme)})).keys() == {"expires_at"}
+            renewals += 1
+        assert renewals > 1, "the sockets ended long before their token"
+        assert (await ending)[0] == 4401
+        await assert_closed(raw, 4401)
+        await acme.assert_refused(PATH, 401, 4401, token=token)
+        assert await stays.is_alive()
+        await assert_closed(stays, 4401)
 
 
 async def test_refresh_answers_with_the_new_end(acme: Visitor) -> None:

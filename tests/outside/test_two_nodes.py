@@ -6,7 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.outside.people import Person
 from tests.outside.talk import Talk
+from tests.outside.test_live_sign_out import assert_ends, sign_out
 from tests.outside.visitor import Visitor
 from tests.servers.pool import Site
 
@@ -84,6 +86,17 @@ async def test_publishing_from_another_process(acme: Visitor, elsewhere: Visitor
         await asyncio.to_thread(acme.site.orm.run, code, topic=topic)
         for talk in (here, there):
             assert (await talk.push("publication"))["data"] == {"from": "a task"}
+
+
+@pytest.mark.kinds("scaled")
+async def test_what_ends_a_sign_in_ends_its_sockets_on_every_node(acme: Visitor, elsewhere: Visitor) -> None:
+    person = Person.new(acme.site)
+    cookie = await acme.sign_in(person.username)
+    token = (await acme.tokens(person.username))["access"]
+    async with elsewhere.open_json(PATH, cookie=cookie) as by_session:
+        await assert_ends(by_session, 4401, lambda: sign_out(acme, cookie))
+    async with elsewhere.open_json(PATH, token=token) as by_token:
+        await assert_ends(by_token, 4401, person.deactivate)
 
 
 async def publish_all(talk: Talk, topic: str, name: str) -> None:

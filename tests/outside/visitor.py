@@ -34,6 +34,8 @@ class Visitor:
             headers={"Host": f"{host}:{self.server.port}"},
             timeout=WAIT_S,
             trust_env=False,
+            # Nothing here speaks TLS, and reading every authority of the world takes 30 ms.
+            verify=False,
         )
 
     async def __aenter__(self) -> "Visitor":

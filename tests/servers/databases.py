@@ -12,6 +12,8 @@ from tests.servers.postgres import Postgres
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a-key-for-tests-only-0123456789-abcdefghijklmnop"
 PREPARE_TIMEOUT_S = 120.0
+# The settings of servers under test: the project's, with passwords that hash at no cost.
+QUICK = {"DJANGO_SETTINGS_MODULE": "tests.settings"}
 
 
 def base_environment() -> dict[str, str]:
@@ -74,6 +76,6 @@ class Databases:
 
 
 def _fill(url: str) -> None:
-    env = base_environment() | {"DATABASE_URL": url}
+    env = base_environment() | QUICK | {"DATABASE_URL": url}
     run_manage("migrate", "--verbosity", "0", env=env)
     run_manage("seed_demo", env=env)

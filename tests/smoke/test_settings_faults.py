@@ -1,5 +1,7 @@
 """A wrong variable stops the start, and all that are wrong are named at once."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 
@@ -94,3 +96,9 @@ def test_seeding_wants_debug_or_force(tmp_path: object) -> None:
     assert start(env, "seed_demo", "--force").returncode == 0
     again = start(env, "seed_demo", "--force")
     assert again.returncode == 0, again.stdout + again.stderr
+    with contextlib.closing(sqlite3.connect(f"{tmp_path}/db.sqlite3")) as database:
+        (password,) = database.execute(
+            "SELECT password FROM accounts_user WHERE username = 'alice'"
+        ).fetchone()
+    # Not the one of tests/settings.py.
+    assert password.startswith("pbkdf2_sha256$")

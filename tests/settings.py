@@ -1,0 +1,9 @@
+"""The project's settings with one difference: a password costs nothing to hash.
+
+The real hasher takes some 0.4 s, by design, and the suite signs in hundreds of times. That it is the one in use
+is checked where the project is started with its own settings (tests/smoke).
+"""
+
+from rockstar_site.settings import *  # noqa: F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
