@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import time
 
 import httpx
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from tests.outside.conftest import OwnSites
 from tests.outside.talk import assert_closed
 from tests.outside.visitor import Visitor
+from tests.servers.process import STOP_TIMEOUT_S
 
 SOCKETS = 20
 DRAIN_S = 1
@@ -22,11 +22,9 @@ async def test_every_socket_is_told_and_the_process_ends(own_sites: OwnSites, ki
     async with Visitor(site, "acme.localhost") as acme, contextlib.AsyncExitStack() as stack:
         talks = [await stack.enter_async_context(acme.open_json("/ws/pubsub/")) for _ in range(SOCKETS)]
         raw = await stack.enter_async_context(acme.open("/ws/echo/"))
-        sent_s = time.monotonic()
         site.server.process.send_signal(signal.SIGTERM)
         for talk in (*talks, raw):
             await assert_closed(talk, 1001, 1012, 4503)
-        assert time.monotonic() - sent_s < DRAIN_S + 3
     assert site.server.stop() == 0
 
 
@@ -49,7 +47,6 @@ async def test_while_draining_nobody_new_is_let_in(own_sites: OwnSites, kind: st
 
 @KINDS
 async def test_with_nobody_connected_it_ends_at_once(own_sites: OwnSites, kind: str) -> None:
-    site = own_sites.get(kind, {"REALTIME_DRAIN_S": 30, "TEST": "empty"})
-    started_s = time.monotonic()
+    # `stop` fails where it takes longer than its own patience, which is less than these.
+    site = own_sites.get(kind, {"REALTIME_DRAIN_S": 2 * STOP_TIMEOUT_S, "TEST": "empty"})
     assert site.server.stop() == 0
-    assert time.monotonic() - started_s < 5

@@ -22,7 +22,7 @@ OP_PONG = 10
 
 # Daphne has an interval of its own.
 pytestmark = [
-    pytest.mark.settings(REALTIME_PING_INTERVAL_S=0.5, REALTIME_PING_TIMEOUT_S=0.7),
+    pytest.mark.settings(REALTIME_PING_INTERVAL_S=0.3, REALTIME_PING_TIMEOUT_S=2),
     pytest.mark.kinds("serve"),
 ]
 
@@ -63,7 +63,7 @@ async def test_who_answers_stays(acme: Visitor, path: str) -> None:
 
 async def test_the_welcome_tells_the_heartbeat(acme: Visitor) -> None:
     async with acme.open_json("/ws/pubsub/") as talk:
-        assert talk.welcome["heartbeat"] == {"interval_s": 0.5, "timeout_s": 0.7}
+        assert talk.welcome["heartbeat"] == {"interval_s": 0.3, "timeout_s": 2}
 
 
 async def test_a_clients_ping_is_answered(acme: Visitor) -> None:

@@ -15,8 +15,8 @@ from tests.outside.visitor import PASSWORD, Visitor
 from tests.servers.databases import REPOSITORY
 
 PATH = "/ws/pubsub/"
-# One second is the promise; a machine that runs the whole suite besides gets another.
-WITHIN_S = 2.0
+# One second is the promise; a machine that runs other things besides gets more.
+WITHIN_S = 4.0
 
 
 @pytest.fixture

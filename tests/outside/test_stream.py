@@ -17,25 +17,24 @@ pytestmark = pytest.mark.kinds("serve", "daphne")
 @pytest.mark.parametrize("source", SOURCES)
 async def test_a_source_runs_at_its_interval(acme: Visitor, source: str) -> None:
     async with acme.open_json(f"{PATH}?source={source}&interval=0.05") as talk:
-        started_s = time.monotonic()
         data = [await talk.push("data") for _ in range(5)]
-        assert time.monotonic() - started_s > 0.15
     for payload in data:
         assert payload.keys() >= {"source", "timestamp", "value"}
         assert payload["source"] == source
     times = [payload["timestamp"] for payload in data]
     assert times == sorted(times)
+    # The server's own clock: what came here may have waited for us.
+    assert times[-1] - times[0] > 0.15
     # Seconds since 1970, and now.
     assert abs(times[-1] - time.time()) < 60
 
 
 async def test_it_starts_at_once_with_the_default_source(acme: Visitor) -> None:
-    async with acme.open_json(PATH) as talk:
-        started_s = time.monotonic()
+    async with acme.open_json(f"{PATH}?interval=60") as talk:
         assert (await talk.push("data"))["source"] == "random_walk"
-        assert time.monotonic() - started_s < 0.9
-        await talk.push("data")
-        assert 0.5 < time.monotonic() - started_s < 5
+    async with acme.open_json(PATH) as talk:
+        first, second = await talk.push("data"), await talk.push("data")
+        assert 0.5 < second["timestamp"] - first["timestamp"] < 5
 
 
 async def test_start_and_stop(acme: Visitor) -> None:

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from tests.server.wire import CLOSE, TEXT, client_frame
 
 WAIT_S = 15.0
+# Well under the 10 s after which the server cuts whoever does not end a connection.
+SOON_S = 5.0
 Received = tuple[int, bytes]
 
 

@@ -48,7 +48,7 @@ async def test_a_client_that_never_answers_our_close_is_cut() -> None:
     async with serving(app) as lab, opened(lab.port) as client:
         app.may_close.set()
         assert await client.frame() == (CLOSE, (4000).to_bytes(2) + b"enough")
-        assert await client.ended(2) == b""
+        assert await client.ended() == b""
         await lab.is_empty()
     assert app.ended == [4000]
 
@@ -59,7 +59,7 @@ async def test_data_instead_of_an_answer_does_not_help_it() -> None:
         app.may_close.set()
         await client.frame()
         client.send(*[client_frame(TEXT, b"x" * 1000)] * 500, *[client_frame(PING)] * 500)
-        await client.ended(2)
+        await client.ended()
         await lab.is_empty()
 
 
@@ -71,7 +71,7 @@ async def test_an_answer_behind_much_else_is_found() -> None:
         app.may_close.set()
         await client.frame()
         client.send(*[client_frame(TEXT, b"x")] * 500, close_frame(4000))
-        assert await client.ended(1) == b""
+        assert await client.ended() == b""
 
 
 async def test_both_close_at_once() -> None:
@@ -82,7 +82,7 @@ async def test_both_close_at_once() -> None:
         code = await client.close_code()
         assert code in {1000, 4000}
         client.send(close_frame(code))
-        assert await client.ended(1) == b""
+        assert await client.ended() == b""
     assert len(app.ended) == 1
 
 
@@ -92,7 +92,7 @@ async def test_an_answer_that_is_malformed_ends_it_too() -> None:
         app.may_close.set()
         await client.frame()
         client.send(client_frame(CLOSE, b"\x03"))
-        assert await client.ended(1) == b""
+        assert await client.ended() == b""
 
 
 async def fill(send: Any) -> None:
@@ -204,7 +204,7 @@ async def test_an_answered_heartbeat_goes_on_and_an_unanswered_one_is_4408() -> 
             assert await client.frame() == (PING, b"")
             client.send(client_frame(10, b""))
         assert await client.close_code() == 4408
-        assert await client.ended(1) == b""
+        assert await client.ended() == b""
 
 
 async def test_a_refused_client_that_stays_is_cut() -> None:

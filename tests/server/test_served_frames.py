@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.server.client import opened
+from tests.server.client import SOON_S, opened
 from tests.server.test_frames import FAULTS
 from tests.server.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame, close_frame
 
@@ -25,7 +25,7 @@ async def test_a_fault_of_the_protocol_closes_with_1002(port: int, fault: str) -
     async with opened(port, ECHO) as client:
         client.send(FAULTS[fault])
         assert await client.close_code() == 1002
-        assert await client.ended(1) == b""
+        assert await client.ended(SOON_S) == b""
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65535, 65536, MIB])
@@ -89,7 +89,7 @@ async def test_text_that_is_not_utf8_closes_with_1007(port: int, case: str) -> N
         async with opened(port, ECHO) as client:
             client.send(*frames)
             assert await client.close_code() == 1007
-            assert await client.ended(1) == b""
+            assert await client.ended(SOON_S) == b""
 
 
 async def test_binary_need_not_be_utf8(port: int) -> None:
@@ -139,7 +139,7 @@ async def test_a_close_is_echoed(port: int, code: int) -> None:
     async with opened(port, ECHO) as client:
         client.send(close_frame(code, "tschüß".encode()))
         assert await client.frame() == (CLOSE, code.to_bytes(2))
-        assert await client.ended(1) == b""
+        assert await client.ended(SOON_S) == b""
 
 
 @pytest.mark.parametrize("code", NOT_SENDABLE)
@@ -147,14 +147,14 @@ async def test_a_code_that_nobody_may_send_closes_with_1002(port: int, code: int
     async with opened(port, ECHO) as client:
         client.send(close_frame(code))
         assert await client.close_code() == 1002
-        assert await client.ended(1) == b""
+        assert await client.ended(SOON_S) == b""
 
 
 async def test_an_empty_close_and_one_of_a_single_byte(port: int) -> None:
     async with opened(port, ECHO) as client:
         client.send(client_frame(CLOSE))
         assert await client.frame() == (CLOSE, b"")
-        assert await client.ended(1) == b""
+        assert await client.ended(SOON_S) == b""
     async with opened(port, ECHO) as client:
         client.send(client_frame(CLOSE, b"\x03"))
         assert await client.close_code() == 1002
@@ -164,4 +164,4 @@ async def test_what_comes_after_a_close_is_ignored(port: int) -> None:
     async with opened(port, ECHO) as client:
         client.send(close_frame(1000), client_frame(TEXT, b"late"), client_frame(PING), client_frame(3))
         assert await client.frame() == (CLOSE, (1000).to_bytes(2))
-        assert await client.ended(1) == b""
+        assert await client.ended(SOON_S) == b""

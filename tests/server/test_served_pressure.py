@@ -13,7 +13,7 @@ from tests.servers.pool import SitePool
 from tests.servers.process import ServerProcess
 
 ECHO = "/ws/echo/"
-FLOOD_S = 1.5
+FLOOD_S = 1.0
 GROWTH_MAX_BYTES = 16 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 
@@ -62,17 +62,17 @@ async def test_a_flood_from_a_client_that_does_not_read(server: ServerProcess, f
             client.send(client_frame(TEXT, b"", fin=False))
         before = rss_bytes(server)
         flooding = asyncio.create_task(send_for(client, FLOOD_S, frame * max(CHUNK_BYTES // len(frame), 1)))
-        worst_s = 0.0
+        echoes = 0
         while not flooding.done():
-            sent_s = time.monotonic()
             other.text("meanwhile")
             assert await other.frame() == (TEXT, b"meanwhile")
-            worst_s = max(worst_s, time.monotonic() - sent_s)
+            echoes += 1
             await asyncio.sleep(0.02)
         assert await flooding > 0
         growth = rss_bytes(server) - before
         assert growth < GROWTH_MAX_BYTES, f"{growth / 2**20:.1f} MiB more"
-        assert worst_s < 2, f"another client waited {worst_s:.2f} s"
+        # Shut out, it would be the one that was there before the flood.
+        assert echoes >= 3
 
 
 async def test_a_stream_that_nobody_reads(server: ServerProcess) -> None:
