@@ -1,9 +1,11 @@
 """Who is connecting: token, ticket or session. A credential that is bad refuses; it never falls back to another."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from django.conf import settings as django_settings
+from django.db import InterfaceError, OperationalError
 from django.http.cookie import parse_cookie
 
 from realtime.core.credentials import bearer_credentials
@@ -15,6 +17,8 @@ from realtime.protocol.errors import RequestError, forbidden, unauthenticated, u
 from realtime.routing import Route
 from realtime.runtime import Runtime
 from realtime.types import Application, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -85,6 +89,9 @@ class Identify:
             return await self._runtime.database.run(work, secret, tenant)
         except RequestError as error:
             raise unavailable("busy", error.message, retry_after_s=1) from error
+        except (InterfaceError, OperationalError) as error:
+            logger.warning("A credential cannot be checked, the database is away: %s", type(error).__name__)
+            raise unavailable("busy", "The database cannot be reached now.", retry_after_s=1) from error
 
 
 class Authorize:

@@ -4,8 +4,12 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+from django.db import OperationalError
+
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.middleware.identity import Identify
+from realtime.protocol.errors import Refusal
 from realtime.runtime import Runtime
 
 ALICE = Identity(1, "alice", "acme", frozenset(), CredentialKind.TOKEN)
@@ -33,3 +37,26 @@ async def test_the_header_with_the_token_is_not_kept() -> None:
     await Identify(app, runtime)(scope, asyncio.Queue[Any]().get, asyncio.Queue[Any]().put)
     assert seen[0]["identity"] is ALICE
     assert seen[0]["headers"] == [(b"host", b"acme.localhost"), (b"x-kept", b"1")]
+
+
+class DatabaseAway:
+    async def run(self, *_: object) -> None:
+        raise OperationalError("connection refused")
+
+
+async def test_a_ticket_that_cannot_be_looked_up_is_503() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("let in")
+
+    scope = {
+        "headers": [(b"host", b"acme.localhost")],
+        "query_string": b"ticket=abc",
+        "subprotocols": [],
+        "route": SimpleNamespace(needs_session=False),
+        "tenant": Tenant(1, "acme"),
+    }
+    authenticator = SimpleNamespace(redeem_ticket=None)
+    runtime = cast("Runtime", SimpleNamespace(authenticator=authenticator, database=DatabaseAway()))
+    with pytest.raises(Refusal) as caught:
+        await Identify(app, runtime)(scope, asyncio.Queue[Any]().get, asyncio.Queue[Any]().put)
+    assert (caught.value.status, caught.value.retry_after_s) == (503, 1)
