@@ -4,7 +4,6 @@ Two ways down, one above: over a server that takes ready frames (`WireOutbox`), 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -272,7 +271,8 @@ class AsgiOutbox:
         self._form = form
         self._limit_bytes = limit_bytes
         self._overflowed = overflowed
-        self._queue: deque[Frame | Batch] = deque()
+        # A list: an empty deque takes ten times as much, and with most connections nothing waits.
+        self._queue: list[Frame | Batch] = []
         self._task: asyncio.Task[None] | None = None
         self._is_sending = False
         self._is_closed = False
@@ -354,7 +354,7 @@ class AsgiOutbox:
 
     async def _drain(self) -> None:
         while self._queue:
-            await self._write(self._queue.popleft())
+            await self._write(self._queue.pop(0))
         if self._last is not None:
             last, self._last = self._last, None
             await self._write_event(last)
