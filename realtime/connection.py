@@ -40,7 +40,9 @@ class Connection:
 
     __slots__ = (
         "_cleanups",
+        "_client",
         "_reader",
+        "_server",
         "_tasks",
         "close_code",
         "close_reason",
@@ -48,14 +50,12 @@ class Connection:
         "id",
         "identity",
         "is_json",
-        "local_addr",
         "messages_in",
         "messages_out",
         "metrics",
         "opened_at",
         "opened_s",
         "outbox",
-        "remote_addr",
         "route",
         "runtime",
         "state",
@@ -71,8 +71,9 @@ class Connection:
         self.tenant: Tenant = scope["tenant"]
         self.identity: Identity | None = scope["identity"]
         self.route: str = scope["route"].path
-        self.remote_addr = _address(scope.get("client"))
-        self.local_addr = _address(scope.get("server"))
+        # The scope's own pairs.
+        self._client = scope.get("client")
+        self._server = scope.get("server")
         self.opened_at = datetime.now(UTC)
         self.opened_s = monotonic()
         self.is_json = is_json
@@ -98,6 +99,16 @@ class Connection:
         self._cleanups: list[Callable[[], None]] = []
         # When the end of the credential is due to be looked at, as a timestamp.
         self.expiry_due_s = self._notice_due_s()
+
+    @property
+    def remote_addr(self) -> str:
+        """The client's host and port; "" where the server does not know them."""
+        return _address(self._client)
+
+    @property
+    def local_addr(self) -> str:
+        """The host and port that the client connected to; "" where the server does not know them."""
+        return _address(self._server)
 
     @property
     def is_closing(self) -> bool:

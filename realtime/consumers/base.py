@@ -20,9 +20,8 @@ from realtime.types import Event, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
-# More than this many bad messages, or refused ones, within the window end the connection.
+# More than this many bad messages within the window end the connection.
 BAD_MESSAGES_MAX = 20
-REFUSED_MESSAGES_MAX = 20
 STRIKES_WINDOW_S = 5.0
 # A raw endpoint cannot answer `rate_limited`: it reads slower, and ends who is too fast for this long.
 TOO_FAST_AFTER_S = 3.0
@@ -40,14 +39,18 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     # Whether a fast sender is made to wait. A JSON endpoint answers it instead.
     is_paced = True
     max_message_bytes = RAW_MESSAGE_MAX_BYTES
+    # Channels' own: a connection is in none, and needs no list to say so.
+    groups = ()
     connection: Connection
+    # Set at the first: most connections never have one, and each attribute of its own takes memory.
+    _bad: Strikes | None = None
+    _fast_since_s: float | None = None
 
     def __init__(self, idle_timeout_s: float = 0.0) -> None:
         """`idle_timeout_s`: seconds without a frame before close 4408; 0 waits for ever."""
         super().__init__()
         self._idle_timeout_s = idle_timeout_s
         self._last_frame_s = 0.0
-        self._fast_since_s: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket from its handshake to its end."""
@@ -59,8 +62,6 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         settings = runtime.settings
         now_s = monotonic()
         self._bucket = TokenBucket(settings.MESSAGES_PER_S, settings.MESSAGES_BURST, now_s)
-        self._bad = Strikes(BAD_MESSAGES_MAX, STRIKES_WINDOW_S)
-        self._refused = Strikes(REFUSED_MESSAGES_MAX, STRIKES_WINDOW_S)
         code = ABNORMAL_CLOSURE
         try:
             if self._idle_timeout_s:
@@ -103,7 +104,11 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     async def bad_message(self, error: RequestError) -> None:
         """Answer a message that is wrong; too many of them end the connection."""
         await self.connection.send_error(error)
-        if error.code in BAD_MESSAGE_CODES and self._bad.add(monotonic()):
+        if error.code not in BAD_MESSAGE_CODES:
+            return
+        if self._bad is None:
+            self._bad = Strikes(BAD_MESSAGES_MAX, STRIKES_WINDOW_S)
+        if self._bad.add(monotonic()):
             self.connection.close(CloseCode.BAD_MESSAGES, "too many bad messages")
 
     def fits(self, size_bytes: int) -> bool:

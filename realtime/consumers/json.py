@@ -8,8 +8,9 @@ import msgspec
 
 from realtime.calls import calls_of, reply_frame
 from realtime.clock import utc_now_text
-from realtime.consumers.base import RealtimeConsumer
+from realtime.consumers.base import STRIKES_WINDOW_S, RealtimeConsumer
 from realtime.core.scopes import require_scopes
+from realtime.core.strikes import Strikes
 from realtime.core.token_bucket import retry_after_ms
 from realtime.failures import request_error
 from realtime.protocol.close_codes import CloseCode
@@ -17,6 +18,9 @@ from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, decode_json, payload
 from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
 from realtime.verbs import Call, NoPayload, Verb
+
+# More than this many refused messages within the window end the connection.
+REFUSED_MESSAGES_MAX = 20
 
 FlatForm = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -75,6 +79,7 @@ class JsonConsumer(RealtimeConsumer):
     verbs: ClassVar[Mapping[str, Verb]] = CORE_VERBS
     # Turns an older way of writing a request into the envelope; leaves what is not of that way alone.
     flat_form: FlatForm | None = None
+    _refused: Strikes | None = None
 
     async def opened(self) -> None:
         """Greet with `welcome`."""
@@ -99,12 +104,18 @@ class JsonConsumer(RealtimeConsumer):
         except Exception as failure:
             error = request_error(failure, self.connection.id)
             await self.bad_message(_with_id(error, request_id))
-        if wait_s and self._refused.add(monotonic()):
-            self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
+        if wait_s:
+            self._count_refused()
 
     def fits(self, size_bytes: int) -> bool:
         """Always: what is too large is answered."""
         return True
+
+    def _count_refused(self) -> None:
+        if self._refused is None:
+            self._refused = Strikes(REFUSED_MESSAGES_MAX, STRIKES_WINDOW_S)
+        if self._refused.add(monotonic()):
+            self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
 
     def _decode(self, text: str) -> Request:
         value = decode_json(text, max_bytes=self.max_message_bytes)

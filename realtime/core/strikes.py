@@ -11,12 +11,9 @@ class Strikes:
     def __init__(self, limit: int, window_s: float) -> None:
         self._limit = limit
         self._window_s = window_s
-        # Made at the first strike: most connections never have one.
-        self._times_s: deque[float] | None = None
+        self._times_s: deque[float] = deque(maxlen=limit + 1)
 
     def add(self, now_s: float) -> bool:
         """Count one; True when that makes too many."""
-        if self._times_s is None:
-            self._times_s = deque(maxlen=self._limit + 1)
         self._times_s.append(now_s)
         return len(self._times_s) > self._limit and now_s - self._times_s[0] <= self._window_s
