@@ -28,6 +28,8 @@ def build_application(runtime: Runtime, http: Application) -> ProtocolTypeRouter
 def build_websocket(runtime: Runtime) -> Application:
     """The middleware of every WebSocket, outermost last; each line adds to the scope what the ones above it need."""
     app: Application = run_route
+    # With what uvicorn gives, that makes 21 keys: at the 22nd the scope, which lives as long as the socket, would grow
+    # by 0.4 KiB.
     for middleware in (
         UserLimit,
         Authorize,

@@ -8,47 +8,33 @@ ADDRESSES_MAX = 10_000
 
 
 class Places:
-    """How many places of each key are taken."""
+    """How many places of each key are taken, and by which connections."""
 
     def __init__(self) -> None:
         self._taken: dict[Hashable, int] = {}
+        self._held: dict[str, list[Hashable]] = {}
 
     def count(self, key: Hashable) -> int:
         """The places of `key` that are taken now."""
         return self._taken.get(key, 0)
 
-    def hold(self) -> "Held":
-        """The places of one connection, to be released at its end."""
-        return Held(self._taken)
-
-
-class Held:
-    """Places taken by one connection."""
-
-    __slots__ = ("_keys", "_taken")
-
-    def __init__(self, taken: dict[Hashable, int]) -> None:
-        self._taken = taken
-        self._keys: list[Hashable] = []
-
-    def take(self, key: Hashable, limit: int) -> bool:
-        """Take a place of `key`; False when `limit` are taken (0: no limit)."""
+    def take(self, holder: str, key: Hashable, limit: int) -> bool:
+        """Take a place of `key`; False when `limit` are taken (0: no limit). `holder` is a connection's id."""
         count = self._taken.get(key, 0)
         if limit and count >= limit:
             return False
         self._taken[key] = count + 1
-        self._keys.append(key)
+        self._held.setdefault(holder, []).append(key)
         return True
 
-    def release(self) -> None:
-        """Give all of them back."""
-        for key in self._keys:
+    def release(self, holder: str) -> None:
+        """Give back all that a connection took."""
+        for key in self._held.pop(holder, ()):
             left = self._taken[key] - 1
             if left:
                 self._taken[key] = left
             else:
                 del self._taken[key]
-        self._keys.clear()
 
 
 class Attempts:

@@ -77,7 +77,7 @@ class Identify:
     def _session_key(scope: Scope, route: Route) -> str | None:
         cookies = parse_cookie("; ".join(header_values(scope, b"cookie")))
         key = cookies.get(django_settings.SESSION_COOKIE_NAME)
-        if not key or scope["has_origin"]:
+        if not key or header_values(scope, b"origin"):
             return key
         # Any program can send a cookie it found; only a page of the tenant's own may use it.
         if route.is_open:

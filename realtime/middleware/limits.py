@@ -3,7 +3,6 @@
 from collections.abc import Awaitable
 from time import monotonic
 
-from realtime.core.places import Held
 from realtime.middleware.headers import remote_host
 from realtime.protocol.errors import Refusal, unavailable
 from realtime.runtime import Runtime
@@ -20,19 +19,19 @@ class ConnectionLimits:
         self._runtime = runtime
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Take a place in each count, in `scope["places"]`, or raise Refusal(429 | 503)."""
+        """Take a place in each count, or raise Refusal(429 | 503)."""
         runtime, settings, route = self._runtime, self._runtime.settings, scope["route"]
         address = remote_host(scope)
         if runtime.is_draining:
             raise unavailable("draining", "This server is going away.", retry_after_s=RETRY_AFTER_S)
         if wait_s := runtime.attempts.wait_s(address, monotonic()):
             raise _too_many("Too many failed attempts from this address.", int(wait_s) + 1)
-        places: Held = scope["places"]
-        if not places.take("process", settings.MAX_CONNECTIONS):
+        places, connection_id = runtime.places, scope["connection_id"]
+        if not places.take(connection_id, "process", settings.MAX_CONNECTIONS):
             raise unavailable("full", "This server is full.", retry_after_s=RETRY_AFTER_S)
-        if not places.take(("pool", route.host, route.path), route.pool_size):
+        if not places.take(connection_id, ("pool", route.host, route.path), route.pool_size):
             raise unavailable("full", "This endpoint is full.", retry_after_s=RETRY_AFTER_S)
-        if not places.take(("address", address), settings.MAX_CONNECTIONS_PER_IP):
+        if not places.take(connection_id, ("address", address), settings.MAX_CONNECTIONS_PER_IP):
             raise _too_many("Too many connections from this address.", RETRY_AFTER_S)
         return self._app(scope, receive, send)
 
@@ -48,9 +47,9 @@ class UserLimit:
         """Take a place of the user, or raise Refusal(429)."""
         identity = scope["identity"]
         if identity is not None:
-            places: Held = scope["places"]
             key = ("user", identity.tenant, identity.user_id)
-            if not places.take(key, self._runtime.settings.MAX_CONNECTIONS_PER_USER):
+            limit = self._runtime.settings.MAX_CONNECTIONS_PER_USER
+            if not self._runtime.places.take(scope["connection_id"], key, limit):
                 raise _too_many("Too many connections of this user.", RETRY_AFTER_S)
         return self._app(scope, receive, send)
 

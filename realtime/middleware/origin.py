@@ -10,7 +10,7 @@ from realtime.types import Application, Receive, Scope, Send
 
 
 class OriginCheck:
-    """Adds `has_origin` to the scope: whether a page of this tenant opened the socket (False: not a page)."""
+    """After it, who has an Origin is a page of this tenant, or of an origin that the settings allow."""
 
     def __init__(self, app: Application, runtime: Runtime) -> None:
         self._app = app
@@ -24,7 +24,6 @@ class OriginCheck:
             raise Refusal(400, "bad_origin", "Expected at most one Origin header.")
         if values and not self._is_allowed(scope, values[0]):
             raise forbidden("origin_denied", "Pages of this origin may not connect here.")
-        scope["has_origin"] = bool(values)
         return self._app(scope, receive, send)
 
     def _is_allowed(self, scope: Scope, value: str) -> bool:

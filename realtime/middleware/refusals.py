@@ -18,7 +18,7 @@ ATTEMPT_STATUSES = frozenset({401, 403})
 
 
 class Refusals:
-    """Adds `connection_id`, `subprotocol` and `places` to the scope; the places are given back at the end.
+    """Adds `connection_id` and `subprotocol` to the scope; the connection's places are given back at the end.
 
     A refusal is an HTTP answer before the upgrade; where the client is a browser (it offers a subprotocol of ours) or the
     server has no such answers, the socket is accepted and closed at once with the code that says the same.
@@ -30,10 +30,9 @@ class Refusals:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; a Refusal raised before the accept is answered here."""
-        scope["connection_id"] = new_connection_id()
+        connection_id = scope["connection_id"] = new_connection_id()
         offered = scope.get("subprotocols", [])
         scope["subprotocol"] = choose_subprotocol(offered, has_batches=False)
-        places = scope["places"] = self._runtime.places.hold()
         try:
             await self._app(scope, receive, send)
         except Refusal as refusal:
@@ -46,7 +45,7 @@ class Refusals:
             else:
                 await _answer(receive, send, refusal)
         finally:
-            places.release()
+            self._runtime.places.release(connection_id)
 
 
 async def _accept_and_close(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:

@@ -30,10 +30,10 @@ class Request(NamedTuple):
 def websocket_scope(
     request: Request, config: Config, state: dict[str, Any], *, is_secure: bool, extensions: dict[str, Any]
 ) -> Scope:
-    """As ASGI 3 has it. `state` is the lifespan's, and copied."""
+    """As ASGI 3 has it. `state` is the lifespan's, and copied; left out when nothing is in it."""
     raw_path, _, query_string = request.target.partition(b"?")
     root_path = config.root_path
-    return {
+    scope: Scope = {
         "type": "websocket",
         "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
         "http_version": "1.1",
@@ -46,6 +46,8 @@ def websocket_scope(
         "query_string": query_string,
         "headers": request.headers,
         "subprotocols": offered_subprotocols(request.headers),
-        "state": state.copy(),
         "extensions": extensions,
     }
+    if state:
+        scope["state"] = state.copy()
+    return scope

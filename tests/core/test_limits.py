@@ -105,19 +105,18 @@ def test_strikes_count_those_within_the_window(steps_s: list[float], limit: int,
 
 def test_places_are_bounded_by_key_and_given_back() -> None:
     places = Places()
-    one, two = places.hold(), places.hold()
-    assert one.take("a", 2)
-    assert one.take("b", 1)
-    assert two.take("a", 2)
-    assert not two.take("a", 2)
-    assert not two.take("b", 1)
-    assert two.take("a", 0)
+    assert places.take("one", "a", 2)
+    assert places.take("one", "b", 1)
+    assert places.take("two", "a", 2)
+    assert not places.take("two", "a", 2)
+    assert not places.take("two", "b", 1)
+    assert places.take("two", "a", 0)
     assert places.count("a") == 3
-    two.release()
+    places.release("two")
     assert places.count("a") == 1
-    one.release()
+    places.release("one")
     assert places.count("a") == places.count("b") == 0
-    assert places._taken == {}
+    assert places._taken == places._held == {}
 
 
 def test_too_many_failures_keep_an_address_out_for_a_while() -> None:
