@@ -1,29 +1,35 @@
 """What accounts offers over `/ws/rpc/`."""
 
+from collections.abc import Awaitable
 from time import monotonic
 from typing import Annotated, Any
 
 import msgspec
 
-from accounts.profiles import Profiles
+from accounts.profiles import Profile, Profiles
 from accounts.selectors import user_profile
 from accounts.services import status_update
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.rpc import rpc_method
 from realtime.verbs import Call
 
+Payload = dict[str, Any]
 Status = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
-@rpc_method("get_user", reply="user_data")
-async def get_user(call: Call, *, user_id: int) -> dict[str, Any]:
+@rpc_method("get_user", reply="user_data", at_once=True)
+def get_user(call: Call, *, user_id: int) -> Payload | Awaitable[Payload]:
     """A member of this tenant, by id; up to a second old."""
-    profiles, key = _profiles(call), (call.tenant.id, user_id)
-    known = profiles.get(key, monotonic())
-    if known is not None:
-        profile = known.profile
-    else:
-        profile = await profiles.load(key, lambda: call.in_db(user_profile, *key))
+    known = _profiles(call).get((call.tenant.id, user_id), monotonic())
+    return _looked_up(call, user_id) if known is None else _user_data(known.profile)
+
+
+async def _looked_up(call: Call, user_id: int) -> Payload:
+    key = (call.tenant.id, user_id)
+    return _user_data(await _profiles(call).load(key, lambda: call.in_db(user_profile, *key)))
+
+
+def _user_data(profile: Profile | None) -> Payload:
     if profile is None:
         raise RequestError(
             ErrorCode.NOT_FOUND, "No member has this id.", details={"field": "payload.user_id"}

@@ -84,18 +84,23 @@ class Calls:
         # By request id; those without one by themselves.
         self._running: dict[Hashable, InFlight] = {}
 
-    def start(self, call: Call, handle: Handler, payload: object) -> None:
-        """Run the call as a task; raises RequestError(limit_exceeded | conflict) where it cannot begin."""
+    def admit(self, request_id: RequestId | None) -> None:
+        """Raises RequestError(limit_exceeded | conflict) where a call with this id cannot begin now."""
         if self._limit and len(self._running) >= self._limit:
             raise RequestError(
                 ErrorCode.LIMIT_EXCEEDED, f"{self._limit} calls are in flight; wait for one to end."
             )
-        running = InFlight()
-        key: Hashable = running if call.request.id is None else call.request.id
-        if key in self._running:
+        if request_id is not None and request_id in self._running:
             raise RequestError(
                 ErrorCode.CONFLICT, "A call with this id is in flight.", details={"field": "id"}
             )
+
+    def start(self, call: Call, handle: Handler, payload: object) -> None:
+        """Run the call as a task; raises what `admit` raises."""
+        request_id = call.request.id
+        self.admit(request_id)
+        running = InFlight()
+        key: Hashable = running if request_id is None else request_id
         self._running[key] = running
         self._deadlines.add(running)
         running.task = self._connection.adopt(self._run(key, running, call, handle, payload))

@@ -14,7 +14,13 @@ from realtime.core.strikes import Strikes
 from realtime.core.token_bucket import retry_after_ms
 from realtime.failures import request_error
 from realtime.protocol.close_codes import CloseCode
-from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, decode_json, payload_as, request_of
+from realtime.protocol.codec import (
+    JSON_MESSAGE_MAX_BYTES,
+    decode_json,
+    decode_usual_request,
+    payload_as,
+    request_of,
+)
 from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
 from realtime.verbs import Call, NoPayload, Verb
@@ -118,6 +124,9 @@ class JsonConsumer(RealtimeConsumer):
             self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
 
     def _decode(self, text: str) -> Request:
+        request = decode_usual_request(text, max_bytes=self.max_message_bytes)
+        if request is not None:
+            return request
         value = decode_json(text, max_bytes=self.max_message_bytes)
         flat_form = type(self).flat_form
         if flat_form is not None and isinstance(value, dict):

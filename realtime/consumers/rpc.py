@@ -1,10 +1,14 @@
 """Request and reply: every registered method is a verb of this endpoint."""
 
-from realtime.calls import calls_of
+import msgspec
+from msgspec.structs import asdict
+
+from realtime.calls import calls_of, reply_frame
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.scopes import require_scopes
 from realtime.parameters import parameters_from
 from realtime.protocol.envelope import Reply, Request
+from realtime.rpc import RpcMethod
 from realtime.verbs import Call, NoPayload, Verb
 
 
@@ -29,4 +33,18 @@ class RpcConsumer(JsonConsumer):
             call.require_identity()
         require_scopes(self.connection.identity, method.scopes)
         parameters = parameters_from(method.parameters, request.payload)
-        calls_of(self.connection).start(call, method.answer, parameters)
+        if method.is_at_once:
+            await self._answer_at_once(method, call, parameters)
+        else:
+            calls_of(self.connection).start(call, method.answer, parameters)
+
+    async def _answer_at_once(self, method: RpcMethod, call: Call, parameters: msgspec.Struct) -> None:
+        calls = calls_of(self.connection)
+        calls.admit(call.request.id)
+        payload = method.function(call, **asdict(parameters))
+        if not isinstance(payload, dict):
+            calls.start(call, method.finish, payload)
+            return
+        frame = reply_frame(call.request.id, Reply(method.reply, payload))
+        if frame is not None:
+            await self.connection.send(frame)

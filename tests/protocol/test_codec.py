@@ -15,6 +15,7 @@ from realtime.protocol.codec import (
     JSON_MESSAGE_MAX_BYTES,
     decode_json,
     decode_request,
+    decode_usual_request,
     encode,
     encode_error,
     encode_reply,
@@ -370,20 +371,40 @@ def test_what_json_cannot_say_is_a_fault_of_the_server() -> None:
 
 @given(JSON_VALUES)
 def test_the_short_way_and_the_strict_way_agree(value: Any) -> None:
-    for text in (
-        encode({"a": value}),
-        json.dumps({"a": value}),
-        json.dumps({"a": value}, ensure_ascii=False),
-    ):
-        read = decode_json(text, max_bytes=1 << 20)
-        strict = json.loads(text)
-        assert read == strict
-        assert encode(read) == encode(strict)
+    message = {"id": 1, "type": "a", "payload": {"x": value}}
+    for text in (encode(message), json.dumps(message), json.dumps(message, ensure_ascii=False)):
+        usual, strict = decode_usual_request(text), request_of(decode_json(text))
+        if usual is not None:
+            assert usual == strict
+            assert encode(usual.payload) == encode(strict.payload)
 
 
-@pytest.mark.parametrize("path", ["%s", "[%s]", '{"a":{"b":[1,%s]}}'])
+def test_the_short_way_is_taken() -> None:
+    for text in ('{"type":"a"}', '{"id":"1","type":"a","payload":{"x":[1,2.5,{"é":null}]}}'):
+        assert decode_usual_request(text) == request_of(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"a","payload":{"x":1,"x":2}}',
+        '{"type":"a","type":"b"}',
+        '{"type":"a","payload":{"x":18446744073709551616}}',
+        '{"id":18446744073709551615,"type":"a"}',
+        '{"type":"a","more":1}',
+        '{"type": "a"}',
+        r'{"type":"a","payload":{"x":"\ud800"}}',
+        '{"id":"' + "x" * 65 + '","type":"a"}',
+        '{"action":"subscribe","topic":"t"}',
+        "[1]",
+        "",
+    ],
+)
+def test_whatever_is_unusual_goes_the_strict_way(text: str) -> None:
+    assert decode_usual_request(text) is None
+
+
+@pytest.mark.parametrize("payload", ['{"x":%s}', '{"b":[1,{"c":%s}]}'])
 @pytest.mark.parametrize("number", [INTEGER_MAX + 1, INTEGER_MIN - 1, 10**40])
-def test_huge_integers_are_found_wherever_they_are(path: str, number: int) -> None:
-    with pytest.raises(RequestError) as caught:
-        decode_json(path % number)
-    assert caught.value.code == ErrorCode.INVALID_JSON
+def test_huge_integers_are_found_wherever_they_are(payload: str, number: int) -> None:
+    assert refusal('{"type":"a","payload":' + payload % number + "}").code == ErrorCode.INVALID_JSON
