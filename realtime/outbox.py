@@ -167,14 +167,16 @@ class WireOutbox:
             and wire.is_writable
             and not self._is_closed
         ):
-            # As `_hold`, without the call: this is the way of every reply to a client that pipelines.
+            # As `put` does, without the calls: this is the way of every reply.
             self._waiting.append(self._form(frame))
             self._waiting_count += 1
             self.pending_bytes += frame.size_bytes
             if self._uncorking is None:
                 self._uncorking = asyncio.get_running_loop().call_soon(self._uncork)
-            return
-        self.put(frame)
+        elif wire.is_writable and not self._waiting and not self._is_closed:
+            wire.write(self._form(frame))
+        else:
+            self.put(frame)
         if not wire.is_writable:
             await self.drained()
 

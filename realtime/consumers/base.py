@@ -80,8 +80,9 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     async def opened(self) -> None:
         """The socket is open: greet."""
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Handle one message; one of the two is given."""
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
+        """Handle one message; one of the two is given. `async`, or returns what is to be awaited."""
+        raise NotImplementedError
 
     async def disconnect(self, code: int) -> None:
         """The socket is over, for whatever reason."""
@@ -135,15 +136,22 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         while True:
             event = await receive()
             if event["type"] == "websocket.receive":
-                if not self.connection.is_closing:
-                    await self._handle(event)
+                try:
+                    handling = self._handling(event)
+                    if handling is not None:
+                        await handling
+                except Exception as error:
+                    await self.bad_message(request_error(error, self.connection.id))
             elif event["type"] == "websocket.disconnect":
                 return int(event.get("code") or ABNORMAL_CLOSURE)
             # Else an idle connection would hold its last message.
-            del event
+            event = handling = None
 
-    async def _handle(self, event: Event) -> None:
+    def _handling(self, event: Event) -> Awaitable[None] | None:
+        """What is to be awaited for this message. No coroutine itself: on the way of a message each costs 2 µs."""
         connection = self.connection
+        if connection.close_code is not None:
+            return None
         text = event.get("text")
         data = event.get("bytes") if text is None else None
         size_bytes = _size(text) if text is not None else len(data or b"")
@@ -151,18 +159,17 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         connection.metrics.messages_in += 1
         connection.metrics.bytes_in += size_bytes
         now_s = self._last_frame_s = monotonic()
-        try:
-            if not self.fits(size_bytes):
-                return
-            if self.is_paced:
-                if wait_s := self._bucket.take(now_s):
-                    if not await self._slow_down(wait_s):
-                        return
-                else:
-                    self._fast_since_s = None
+        if not self.fits(size_bytes):
+            return None
+        if self.is_paced:
+            if wait_s := self._bucket.take(now_s):
+                return self._receive_later(wait_s, text, data)
+            self._fast_since_s = None
+        return self.receive(text, data)
+
+    async def _receive_later(self, wait_s: float, text: str | None, data: bytes | None) -> None:
+        if await self._slow_down(wait_s):
             await self.receive(text, data)
-        except Exception as error:
-            await self.bad_message(request_error(error, connection.id))
 
     async def _watch_idle(self) -> None:
         while True:

@@ -1,6 +1,6 @@
 """The base of every JSON endpoint: envelope in, verbs, envelope out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -106,7 +106,9 @@ class JsonConsumer(RealtimeConsumer):
             request_id = request.id
             if wait_s:
                 raise _rate_limited(wait_s)
-            await self._run(request)
+            answering = self._run(request)
+            if answering is not None:
+                await answering
         except Exception as failure:
             error = request_error(failure, self.connection.id)
             await self.bad_message(_with_id(error, request_id))
@@ -133,7 +135,8 @@ class JsonConsumer(RealtimeConsumer):
             value = flat_form(value)
         return request_of(value)
 
-    async def _run(self, request: Request) -> None:
+    def _run(self, request: Request) -> Awaitable[None] | None:
+        """What is to be awaited for this request; None where it goes on by itself."""
         verb = self.verbs.get(request.type)
         if verb is None:
             raise RequestError(
@@ -144,8 +147,11 @@ class JsonConsumer(RealtimeConsumer):
         payload = payload_as(verb.payload, request.payload)
         if verb.is_slow:
             calls_of(self.connection).start(call, verb.handle, payload)
-            return
-        frame = reply_frame(request.id, await verb.handle(call, payload))
+            return None
+        return self._answer(request.id, verb.handle(call, payload))
+
+    async def _answer(self, request_id: RequestId | None, handling: Awaitable[Reply | None]) -> None:
+        frame = reply_frame(request_id, await handling)
         if frame is not None:
             await self.connection.send(frame)
 

@@ -1,5 +1,7 @@
 """The raw endpoints: frames as they come, without an envelope."""
 
+from collections.abc import Awaitable
+
 from realtime.consumers.base import RealtimeConsumer
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -8,9 +10,9 @@ from realtime.protocol.errors import ErrorCode, RequestError
 class EchoConsumer(RealtimeConsumer):
     """Echoes text as text and binary as binary, nothing else."""
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
         """Send it back in kind."""
-        await self.send(text_data, bytes_data)
+        return self.send(text_data, bytes_data)
 
 
 class WelcomeConsumer(EchoConsumer):

@@ -1,5 +1,7 @@
 """Request and reply: every registered method is a verb of this endpoint."""
 
+from collections.abc import Awaitable
+
 import msgspec
 from msgspec.structs import asdict
 
@@ -23,28 +25,29 @@ class RpcConsumer(JsonConsumer):
 
     verbs = {**CORE_VERBS, "rpc.methods": Verb(NoPayload, on_methods)}
 
-    async def _run(self, request: Request) -> None:
+    def _run(self, request: Request) -> Awaitable[None] | None:
         method = self.connection.runtime.registry.methods.get(request.type)
         if method is None:
-            await super()._run(request)
-            return
+            return super()._run(request)
         call = Call(self.connection, request)
         if method.needs_user:
             call.require_identity()
-        require_scopes(self.connection.identity, method.scopes)
+        if method.scopes:
+            require_scopes(self.connection.identity, method.scopes)
         parameters = parameters_from(method.parameters, request.payload)
         if method.is_at_once:
-            await self._answer_at_once(method, call, parameters)
-        else:
-            calls_of(self.connection).start(call, method.answer, parameters)
+            return self._answer_at_once(method, call, parameters)
+        calls_of(self.connection).start(call, method.answer, parameters)
+        return None
 
-    async def _answer_at_once(self, method: RpcMethod, call: Call, parameters: msgspec.Struct) -> None:
+    def _answer_at_once(
+        self, method: RpcMethod, call: Call, parameters: msgspec.Struct
+    ) -> Awaitable[None] | None:
         calls = calls_of(self.connection)
         calls.admit(call.request.id)
         payload = method.function(call, **asdict(parameters))
         if not isinstance(payload, dict):
             calls.start(call, method.finish, payload)
-            return
+            return None
         frame = reply_frame(call.request.id, Reply(method.reply, payload))
-        if frame is not None:
-            await self.connection.send(frame)
+        return None if frame is None else self.connection.send(frame)

@@ -63,7 +63,7 @@ def encode_reply(request_id: RequestId | None, message_type: str, payload: Mappi
     """A reply, or a push where `request_id` is None."""
     if request_id is None:
         return encode({"type": message_type, "payload": payload})
-    return encode({"id": request_id, "type": message_type, "payload": payload})
+    return _encoder.encode({"id": request_id, "type": message_type, "payload": payload}).decode()
 
 
 def encode_error(error: RequestError, request_id: RequestId | None = None) -> str:

@@ -303,7 +303,8 @@ class WebSocketProtocol(asyncio.Protocol):
             return
         self._queue.append(event)
         self._queued_bytes += size_bytes
-        self._wake_reader()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
         if len(self._queue) >= QUEUE_MAX_MESSAGES or self._queued_bytes >= QUEUE_MAX_BYTES:
             self._pause_reading()
 
