@@ -1,6 +1,5 @@
 """What accounts offers over `/ws/rpc/`."""
 
-from collections.abc import Awaitable
 from time import monotonic
 from typing import Annotated, Any
 
@@ -17,14 +16,15 @@ Payload = dict[str, Any]
 Status = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
-@rpc_method("get_user", reply="user_data", at_once=True)
-def get_user(call: Call, *, user_id: int) -> Payload | Awaitable[Payload]:
-    """A member of this tenant, by id; up to a second old."""
+def user_at_hand(call: Call, *, user_id: int) -> Payload | None:
+    """What `get_user` answers, where it was looked up a moment ago."""
     known = _profiles(call).get((call.tenant.id, user_id), monotonic())
-    return _looked_up(call, user_id) if known is None else _user_data(known.profile)
+    return None if known is None else _user_data(known.profile)
 
 
-async def _looked_up(call: Call, user_id: int) -> Payload:
+@rpc_method("get_user", reply="user_data", at_hand=user_at_hand)
+async def get_user(call: Call, *, user_id: int) -> Payload:
+    """A member of this tenant, by id; up to a second old."""
     key = (call.tenant.id, user_id)
     return _user_data(await _profiles(call).load(key, lambda: call.in_db(user_profile, *key)))
 

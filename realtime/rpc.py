@@ -6,7 +6,7 @@ def add(call: Call, *, a: int, b: int) -> dict[str, int]:
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,12 @@ from realtime.parameters import described, parameters_of
 from realtime.protocol.envelope import Reply
 from realtime.verbs import Call
 
+AtHand = Callable[..., dict[str, Any] | None]
+
 
 @dataclass(frozen=True, slots=True)
 class RpcMethod:
-    """A declared method: `is_async` ones run as a task of the loop, `is_at_once` ones on the loop before the next
-    message is read, the rest in a database thread."""
+    """A declared method. `is_async` methods run on the loop, the rest in a database thread; `at_hand` is asked first."""
 
     name: str
     reply: str
@@ -30,7 +31,7 @@ class RpcMethod:
     scopes: frozenset[str]
     needs_user: bool
     is_async: bool
-    is_at_once: bool
+    at_hand: AtHand | None = None
 
     async def answer(self, call: Call, parameters: msgspec.Struct) -> Reply:
         """Run it with checked parameters."""
@@ -38,10 +39,6 @@ class RpcMethod:
         if self.is_async:
             return Reply(self.reply, await self.function(call, **arguments))
         return Reply(self.reply, await call.in_db(self.function, call, **arguments))
-
-    async def finish(self, call: Call, payload: Awaitable[dict[str, Any]]) -> Reply:
-        """What an `is_at_once` method that has to wait after all gives in the end."""
-        return Reply(self.reply, await payload)
 
     def describe(self) -> dict[str, Any]:
         """What `rpc.methods` tells of it."""
@@ -61,14 +58,15 @@ def rpc_method(
     reply: str | None = None,
     scopes: Iterable[str] = (),
     signed_in: bool = False,
-    at_once: bool = False,
+    at_hand: AtHand | None = None,
 ) -> Callable[[Callable[..., Any]], RpcMethod]:
     """Declare the decorated function as the method `name`; its answer has the type `reply` (default `<name>.result`).
 
     It is given the call and, by keyword, its parameters; it returns the payload or raises RequestError. A plain
-    function runs in a database thread, an `async` one as a task. `at_once` is for a plain function that mostly has its
-    answer at hand: it is called on the loop, must not wait, and returns the payload or, where it has to wait after all,
-    an awaitable of it. That saves the task, a third of a short call.
+    function runs in a database thread, an `async` one as a task.
+
+    `at_hand` is a plain function that is called first, on the loop, with the same arguments: it returns the payload
+    where it has it in memory, else None, and the method runs. That saves the task, a third of a short call.
     """
 
     def declare(function: Callable[..., Any]) -> RpcMethod:
@@ -80,7 +78,7 @@ def rpc_method(
             scopes=frozenset(scopes),
             needs_user=signed_in,
             is_async=inspect.iscoroutinefunction(function),
-            is_at_once=at_once,
+            at_hand=at_hand,
         )
 
     return declare

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable
 
-import msgspec
 from msgspec.structs import asdict
 
 from realtime.calls import calls_of, reply_frame
@@ -10,7 +9,6 @@ from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.scopes import require_scopes
 from realtime.parameters import parameters_from
 from realtime.protocol.envelope import Reply, Request
-from realtime.rpc import RpcMethod
 from realtime.verbs import Call, NoPayload, Verb
 
 
@@ -35,19 +33,12 @@ class RpcConsumer(JsonConsumer):
         if method.scopes:
             require_scopes(self.connection.identity, method.scopes)
         parameters = parameters_from(method.parameters, request.payload)
-        if method.is_at_once:
-            return self._answer_at_once(method, call, parameters)
-        calls_of(self.connection).start(call, method.answer, parameters)
-        return None
-
-    def _answer_at_once(
-        self, method: RpcMethod, call: Call, parameters: msgspec.Struct
-    ) -> Awaitable[None] | None:
         calls = calls_of(self.connection)
-        calls.admit(call.request.id)
-        payload = method.function(call, **asdict(parameters))
-        if not isinstance(payload, dict):
-            calls.start(call, method.finish, payload)
-            return None
-        frame = reply_frame(call.request.id, Reply(method.reply, payload))
-        return None if frame is None else self.connection.send(frame)
+        if method.at_hand is not None:
+            calls.admit(request.id)
+            payload = method.at_hand(call, **asdict(parameters))
+            if payload is not None:
+                frame = reply_frame(request.id, Reply(method.reply, payload))
+                return None if frame is None else self.connection.send(frame)
+        calls.start(call, method.answer, parameters)
+        return None
