@@ -25,6 +25,8 @@ RESULTS = REPOSITORY / "bench" / "results"
 # No job takes longer; the slowest waits for a slow peer to deliver what is outstanding.
 JOB_TIMEOUT_S = 180
 ROUNDS = 3
+# What a probe takes to begin; it ends before the crowd leaves, which is another story than a fan-out.
+PROBE_MARGIN_S = 3.0
 
 
 class Run:
@@ -87,7 +89,8 @@ class Run:
             self._profiler.record(work.name, contender, server.pids[0], window_s)
         if not work.has_probe:
             return []
-        return [self._start(self._job("probe", contender, server, {"duration_s": window_s}))]
+        duration_s = max(window_s - PROBE_MARGIN_S, 1.0)
+        return [self._start(self._job("probe", contender, server, {"duration_s": duration_s}))]
 
     def _start(self, job: Job) -> "subprocess.Popen[str]":
         with on_core(LOAD_CORE):

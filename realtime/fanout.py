@@ -10,9 +10,9 @@ from realtime.frame import Batch, Frame
 
 logger = logging.getLogger(__name__)
 
-# How long one turn may hold the loop, and how many subscribers are served between two looks at the clock.
-SLICE_S = 0.003
-CHUNK = 64
+# How long one turn may hold the loop (an echo waits for two of them), and how many subscribers are served between two looks at the clock.
+SLICE_S = 0.0015
+CHUNK = 32
 
 
 class Fanout:
