@@ -10,7 +10,8 @@ from realtime.frame import Batch, Frame
 
 logger = logging.getLogger(__name__)
 
-# How long one turn may hold the loop (an echo waits for two of them), and how many subscribers are served between two looks at the clock.
+# How long one turn may hold the loop (an echo waits for two of them), and how many subscribers are served between two
+# looks at the clock.
 SLICE_S = 0.0015
 CHUNK = 32
 
