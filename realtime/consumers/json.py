@@ -1,6 +1,6 @@
 """The base of every JSON endpoint: envelope in, verbs, envelope out."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -14,21 +14,13 @@ from realtime.core.strikes import Strikes
 from realtime.core.token_bucket import retry_after_ms
 from realtime.failures import request_error
 from realtime.protocol.close_codes import CloseCode
-from realtime.protocol.codec import (
-    JSON_MESSAGE_MAX_BYTES,
-    decode_json,
-    decode_usual_request,
-    payload_as,
-    request_of,
-)
+from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, FlatForm, decode_request, payload_as
 from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
 from realtime.verbs import Call, NoPayload, Verb
 
 # More than this many refused messages within the window end the connection.
 REFUSED_MESSAGES_MAX = 20
-
-FlatForm = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Refresh(msgspec.Struct, frozen=True):
@@ -83,7 +75,7 @@ class JsonConsumer(RealtimeConsumer):
     is_paced = False
     max_message_bytes = JSON_MESSAGE_MAX_BYTES
     verbs: ClassVar[Mapping[str, Verb]] = CORE_VERBS
-    # Turns an older way of writing a request into the envelope; leaves what is not of that way alone.
+    # An older way of writing requests, where the endpoint takes one.
     flat_form: FlatForm | None = None
     _refused: Strikes | None = None
 
@@ -102,7 +94,8 @@ class JsonConsumer(RealtimeConsumer):
         try:
             if text_data is None:
                 raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
-            request = self._decode(text_data)
+            flat_form = type(self).flat_form
+            request = decode_request(text_data, max_bytes=self.max_message_bytes, flat_form=flat_form)
             request_id = request.id
             if wait_s:
                 raise _rate_limited(wait_s)
@@ -124,16 +117,6 @@ class JsonConsumer(RealtimeConsumer):
             self._refused = Strikes(REFUSED_MESSAGES_MAX, STRIKES_WINDOW_S)
         if self._refused.add(monotonic()):
             self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
-
-    def _decode(self, text: str) -> Request:
-        request = decode_usual_request(text, max_bytes=self.max_message_bytes)
-        if request is not None:
-            return request
-        value = decode_json(text, max_bytes=self.max_message_bytes)
-        flat_form = type(self).flat_form
-        if flat_form is not None and isinstance(value, dict):
-            value = flat_form(value)
-        return request_of(value)
 
     def _run(self, request: Request) -> Awaitable[None] | None:
         """What is to be awaited for this request; None where it goes on by itself."""

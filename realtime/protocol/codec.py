@@ -7,7 +7,7 @@ of them breaks somebody further on (a browser, the broker, the database), so the
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
@@ -26,6 +26,7 @@ INTEGER_MAX = 2**64 - 1
 INTEGER_MAX_DIGITS = 20
 
 P = TypeVar("P")
+FlatForm = Callable[[dict[str, Any]], dict[str, Any]]
 
 # A whole string (the parser refuses an unterminated one, whatever it holds), or a bracket outside of strings.
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]]', re.DOTALL)
@@ -112,11 +113,20 @@ def _fits(value: Any) -> bool:
     return kind is not int or INTEGER_MIN <= value <= INTEGER_MAX
 
 
-def decode_request(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Request:
-    """The request in a JSON text; raises RequestError naming the faulty field, with its id where readable."""
-    return decode_usual_request(text, max_bytes=max_bytes) or request_of(
-        decode_json(text, max_bytes=max_bytes)
-    )
+def decode_request(
+    text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES, flat_form: FlatForm | None = None
+) -> Request:
+    """The request in a JSON text; raises RequestError naming the faulty field, with its id where readable.
+
+    `flat_form` turns an older way of writing a request into the envelope, and leaves what is not of that way alone.
+    """
+    request = decode_usual_request(text, max_bytes=max_bytes)
+    if request is not None:
+        return request
+    value = decode_json(text, max_bytes=max_bytes)
+    if flat_form is not None and isinstance(value, dict):
+        value = flat_form(value)
+    return request_of(value)
 
 
 def request_of(value: Any) -> Request:

@@ -119,9 +119,9 @@ def inflate(data: bytes, max_bytes: int) -> bytes:
             rest = stream.unused_data
             if not rest:
                 return inflated
-    except zlib.error:
-        pass
-    raise FrameError(BAD_DATA, "not a deflated message")
+    except zlib.error as error:
+        raise FrameError(BAD_DATA, f"not a deflated message: {error}") from None
+    raise FrameError(BAD_DATA, "not a whole deflated message")
 
 
 class InflatingParser(FrameParser):
