@@ -202,7 +202,7 @@ LOGGING = {
     "filters": {"redact": {"()": "realtime.logs.RedactSecrets"}},
     "formatters": {
         "plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
-        "bare": {"format": "{message}", "style": "{"},
+        "bare": {"format": "%(message)s"},
     },
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["redact"]},
