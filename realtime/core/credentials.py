@@ -29,6 +29,8 @@ def bearer_credentials(
     found += [
         Credential(CredentialKind.TOKEN, token) for token in map(subprotocol_token, subprotocols) if token
     ]
+    if not query_string:
+        return found
     fields = _query(query_string)
     found += [Credential(CredentialKind.TOKEN, value) for value in fields.get("token", ())]
     found += [Credential(CredentialKind.TICKET, value) for value in fields.get("ticket", ())]
@@ -41,6 +43,8 @@ def choose_subprotocol(offered: Sequence[str], *, has_batches: bool) -> str | No
     `has_batches`: the endpoint can put several messages in a frame. Where it cannot, the batch subprotocol is still
     answered to a client that offers no other, for a browser fails where none of its offers is taken.
     """
+    if not offered:
+        return None
     preferred = (BATCH_SUBPROTOCOL, SUBPROTOCOL) if has_batches else (SUBPROTOCOL, BATCH_SUBPROTOCOL)
     for own in preferred:
         if own in offered:

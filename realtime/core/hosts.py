@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from realtime.protocol.errors import Refusal
 
@@ -14,6 +15,8 @@ _HOST = re.compile(
 )
 HOST_MAX_CHARS = 253
 PORT_MAX = 65535
+# A site has a few hosts; what else is asked for drives out no more than what was parsed once.
+HOSTS_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,9 @@ def read_host(headers: Iterable[Sequence[bytes]]) -> Host:
     return host
 
 
+@lru_cache(maxsize=HOSTS_REMEMBERED)
 def parse_host(text: str) -> Host | None:
-    """The host in `name[:port]`, or None where it is malformed."""
+    """The host in `name[:port]`, or None where it is malformed. One object for all connections that name it."""
     match = _HOST.fullmatch(text.lower())
     if match is None or len(match["name"]) > HOST_MAX_CHARS:
         return None

@@ -1,6 +1,5 @@
 """The opening handshake (RFC 6455 section 4.2) on headers that an HTTP parser has read already."""
 
-import base64
 import binascii
 import hashlib
 import json
@@ -17,6 +16,8 @@ _KEY_BYTES = 16
 # All of the request line and headers. Proxies allow 8 KiB for a line; beyond this nobody is a browser.
 HANDSHAKE_MAX_BYTES = 64 * 1024
 REFUSAL_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+# What makes a request a handshake.
+_ASKED = frozenset({b"connection", b"upgrade", b"sec-websocket-version", b"sec-websocket-key"})
 # What an answer says of its length and its connection is not its maker's to say.
 _OWN_HEADERS = frozenset({b"content-length", b"connection", b"transfer-encoding"})
 # One name of Sec-WebSocket-Extensions with its value, if any, and what comes behind it (RFC 6455 section 9.1).
@@ -71,10 +72,11 @@ def accept_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """The value of Sec-WebSocket-Accept; raises HandshakeError(400 | 426)."""
     found: dict[bytes, list[bytes]] = {}
     for name, value in headers:
-        found.setdefault(name, []).append(value)
-    if b"upgrade" not in _tokens(found.get(b"connection", [])):
+        if name in _ASKED:
+            found.setdefault(name, []).append(value)
+    if not _has_token(found.get(b"connection"), b"upgrade"):
         raise HandshakeError(400, "Expected `Connection: Upgrade`.")
-    if b"websocket" not in _tokens(found.get(b"upgrade", [])):
+    if not _has_token(found.get(b"upgrade"), b"websocket"):
         raise HandshakeError(426, "Expected `Upgrade: websocket`.", [(b"upgrade", b"websocket")])
     versions = found.get(b"sec-websocket-version", [])
     if len(versions) != 1:
@@ -88,7 +90,8 @@ def accept_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     keys = found.get(b"sec-websocket-key", [])
     if len(keys) != 1 or not _is_key(keys[0]):
         raise HandshakeError(400, "Expected one Sec-WebSocket-Key of 16 bytes in base64.")
-    return base64.b64encode(hashlib.sha1(keys[0] + _GUID, usedforsecurity=False).digest())
+    digest = hashlib.sha1(keys[0] + _GUID, usedforsecurity=False).digest()
+    return binascii.b2a_base64(digest, newline=False)
 
 
 def offered_subprotocols(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
@@ -158,12 +161,16 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _tokens(values: Sequence[bytes]) -> set[bytes]:
-    return {part.strip().lower() for value in values for part in value.split(b",")}
+def _has_token(values: Sequence[bytes] | None, token: bytes) -> bool:
+    # Most often there is one value, and it is that one token.
+    return values is not None and (
+        values[0].lower() == token
+        or any(part.strip().lower() == token for value in values for part in value.split(b","))
+    )
 
 
 def _is_key(key: bytes) -> bool:
     try:
-        return len(base64.b64decode(key, validate=True)) == _KEY_BYTES
+        return len(binascii.a2b_base64(key, strict_mode=True)) == _KEY_BYTES
     except binascii.Error:
         return False

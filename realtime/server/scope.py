@@ -24,7 +24,7 @@ class Request(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """Of what the client chose."""
-        return len(self.target) + sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.target) + sum([len(name) + len(value) for name, value in self.headers])
 
 
 def websocket_scope(
