@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from accounts.hosts import MAX_HOST_CHARS, validate_host
-from accounts.scopes import MEMBER_SCOPES, STAFF_SCOPES, validate_scopes
+from accounts.scopes import member_scopes, validate_scopes
 
 if TYPE_CHECKING:
     from accounts.sessions import SessionStore
@@ -101,8 +101,7 @@ class Membership(models.Model):
     @property
     def scopes(self) -> frozenset[str]:
         """Everything a credential of this member may be given."""
-        staff = STAFF_SCOPES if self.is_staff else frozenset()
-        return MEMBER_SCOPES | staff | frozenset(self.extra_scopes)
+        return member_scopes(self.extra_scopes, is_staff=self.is_staff)
 
 
 class Ticket(models.Model):

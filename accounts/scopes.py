@@ -21,6 +21,11 @@ def validate_scopes(scopes: object) -> None:
             raise ValidationError('Expected scopes such as "reports:read".')
 
 
+def member_scopes(extra: Iterable[str], *, is_staff: bool) -> frozenset[str]:
+    """Everything a credential of a member may be given."""
+    return MEMBER_SCOPES.union(STAFF_SCOPES if is_staff else (), extra)
+
+
 def narrow(held: frozenset[str], requested: Iterable[str] | None) -> frozenset[str]:
     """What of `held` was asked for; all of it when nothing was. Never more than `held`."""
     return held if requested is None else held & frozenset(requested)
