@@ -1,8 +1,8 @@
 """What a connection leaves behind: figures, and one line in the access log when it opens, closes or is refused."""
 
+import json
 import logging
-from collections.abc import Mapping
-from json.encoder import encode_basestring_ascii
+from json.encoder import encode_basestring_ascii as _quoted
 from time import monotonic
 
 from realtime.connection import Connection
@@ -11,8 +11,6 @@ from realtime.protocol.errors import Refusal
 from realtime.types import Scope
 
 access_log = logging.getLogger("realtime.access")
-
-Value = str | int | float | None
 
 
 class Observer:
@@ -29,68 +27,49 @@ class Observer:
     def opened(self, connection: Connection) -> None:
         """A connection was accepted."""
         connection.metrics.opened()
-        _log_life("open", connection, remote_addr=connection.remote_addr)
+        _log(f'{{"event": "open", {_who(connection)}, "remote_addr": {_quoted(connection.remote_addr)}}}')
 
     def closed(self, connection: Connection, code: int) -> None:
         """A connection is over."""
         connection.metrics.closed(code)
         connection.metrics.dropped += connection.outbox.dropped
-        _log_life(
-            "close",
-            connection,
-            code=code,
-            reason=connection.close_reason,
-            seconds=round(monotonic() - connection.opened_s, 3),
-            messages_in=connection.messages_in,
-            messages_out=connection.messages_out,
+        seconds = round(monotonic() - connection.opened_s, 3)
+        _log(
+            f'{{"event": "close", {_who(connection)}, "code": {int(code)}, '
+            f'"reason": {_quoted(connection.close_reason)}, "seconds": {seconds}, '
+            f'"messages_in": {connection.messages_in}, "messages_out": {connection.messages_out}}}'
         )
 
     def refused(self, scope: Scope, refusal: Refusal) -> None:
         """A connection was not let in."""
         self.route_metrics(scope).refused(refusal.status)
         tenant, route = scope.get("tenant"), scope.get("route")
-        line: dict[str, Value] = {
+        line = {
             "event": "refused",
             "connection_id": scope["connection_id"],
-            "tenant": tenant.slug if tenant else None,
+            "tenant": tenant and tenant.slug,
             "path": route.path if route else None,
             "status": refusal.status,
             "code": refusal.code,
             "remote_addr": (scope.get("client") or ("",))[0],
         }
-        _log(line)
+        _log(json.dumps(line))
 
 
-def _log_life(event: str, connection: Connection, **more: Value) -> None:
-    identity = connection.identity
-    line = {
-        "event": event,
-        "connection_id": connection.id,
-        "tenant": connection.tenant.slug,
-        "user": identity.user_id if identity else None,
-        "path": connection.route,
-        **more,
-    }
-    _log(line)
+def _who(connection: Connection) -> str:
+    """What both lines of a connection tell of it, as `json.dumps` writes it: that would take five times as long."""
+    user = connection.identity.user_id if connection.identity else "null"
+    return (
+        f'"connection_id": {_quoted(connection.id)}, "tenant": {_quoted(connection.tenant.slug)}, '
+        f'"user": {user}, "path": {_quoted(connection.route)}'
+    )
 
 
-def _log(line: Mapping[str, Value]) -> None:
+def _log(line: str) -> None:
     """As `access_log.info` does it, without looking through the stack for who called: that is always this function."""
     if access_log.isEnabledFor(logging.INFO):
         code = _log.__code__
         caller = (code.co_filename, code.co_firstlineno)
-        text = encode_line(line)
         access_log.handle(
-            access_log.makeRecord(access_log.name, logging.INFO, *caller, text, (), None, code.co_name)
+            access_log.makeRecord(access_log.name, logging.INFO, *caller, line, (), None, code.co_name)
         )
-
-
-def encode_line(line: Mapping[str, Value]) -> str:
-    """`line` as `json.dumps` writes it, in half the time: every connection has two of them."""
-    return "{" + ", ".join([f'"{name}": {_encode(value)}' for name, value in line.items()]) + "}"
-
-
-def _encode(value: Value) -> str:
-    if isinstance(value, str):
-        return encode_basestring_ascii(value)
-    return "null" if value is None else repr(value)
