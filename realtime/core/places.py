@@ -24,7 +24,11 @@ class Places:
         if limit and count >= limit:
             return False
         self._taken[key] = count + 1
-        self._held.setdefault(holder, []).append(key)
+        held = self._held.get(holder)
+        if held is None:
+            self._held[holder] = [key]
+        else:
+            held.append(key)
         return True
 
     def release(self, holder: str) -> None:

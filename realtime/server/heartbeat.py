@@ -41,7 +41,8 @@ class Heartbeat:
 
     def add(self, socket: Pinged) -> None:
         """Ping it from now on; the first time within half to a whole interval."""
-        slot = (self._ticks + random.randint(SLOTS // 2, SLOTS)) % SLOTS  # noqa: S311 spreads load
+        ahead = SLOTS // 2 + int(random.random() * (SLOTS // 2 + 1))  # noqa: S311 spreads load
+        slot = (self._ticks + ahead) % SLOTS
         self._wheel[slot].add(socket)
         self._slots[socket] = slot
         if self._timer is None:

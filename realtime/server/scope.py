@@ -1,5 +1,6 @@
 """The ASGI scope of a WebSocket, from the request that asked for it."""
 
+from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -24,7 +25,7 @@ class Request(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """Of what the client chose."""
-        return len(self.target) + sum([len(name) + len(value) for name, value in self.headers])
+        return len(self.target) + sum(map(len, chain.from_iterable(self.headers)))
 
 
 def websocket_scope(
