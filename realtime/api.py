@@ -12,6 +12,7 @@ from realtime.core.history import Position, Publisher
 from realtime.core.topics import TopicRules
 from realtime.engine.ports import Draft, Retention, TopicKey
 from realtime.hub import Hub
+from realtime.outbox import Corks
 from realtime.protocol.errors import PublishUnavailableError
 
 # How long a synchronous caller waits for its publication to be numbered.
@@ -114,7 +115,7 @@ async def _publish_from_outside(
     _require_redis(settings)
     rule = TopicRules(settings.TOPIC_RULES).rule(topic)
     history, bus = runtimes.build_engine(settings)
-    hub = Hub("outside", history, bus, asyncio.create_task, lambda connection, topic: None)
+    hub = Hub("outside", history, bus, asyncio.create_task, lambda connection, topic: None, Corks())
     draft = Draft(data, publisher, utc_now_text(), idempotency_key)
     try:
         return await hub.publish(

@@ -122,7 +122,7 @@ class Calls:
             if running.ended_by is not None:
                 await connection.send_error(running.ended_by, request_id)
             elif frame is not None:
-                await connection.send(frame, is_one_of_many=len(self._running) > 1)
+                await connection.send(frame)
         finally:
             del self._running[key]
             connection.disown(running.task)

@@ -51,7 +51,6 @@ class Connection:
         "identity",
         "is_json",
         "messages_in",
-        "messages_out",
         "metrics",
         "opened_at",
         "opened_s",
@@ -79,7 +78,6 @@ class Connection:
         self.is_json = is_json
         self.metrics = metrics
         self.messages_in = 0
-        self.messages_out = 0
         self.close_code: int | None = None
         self.close_reason = ""
         self.subscriptions: set[str] = set()
@@ -90,6 +88,8 @@ class Connection:
             send,
             runtime.settings.OUTBOX_BYTES,
             self._fell_behind,
+            metrics,
+            runtime.corks,
             has_batches=is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL,
             deflate_min_bytes=runtime.settings.COMPRESSION_MIN_BYTES,
         )
@@ -111,32 +111,27 @@ class Connection:
         return _address(self._server)
 
     @property
+    def messages_out(self) -> int:
+        """Messages that were to be sent so far."""
+        return self.outbox.messages_out
+
+    @property
     def is_closing(self) -> bool:
         """Whether the end has begun, from either side."""
         return self.close_code is not None
 
     def deliver(self, item: Frame | Batch) -> None:
         """Queue what others may share."""
-        count, metrics = item.count, self.metrics
-        self.messages_out += count
-        metrics.messages_out += count
-        metrics.bytes_out += item.size_bytes
         self.outbox.put(item)
 
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
         """Queue a push."""
         self.deliver(Frame(encode_reply(None, message_type, payload)))
 
-    def send(self, frame: Frame, *, is_one_of_many: bool = False) -> Awaitable[None]:
-        """Send a reply; waits while the client is not reading. Whoever calls it awaits what it returns.
-
-        `is_one_of_many`: other replies are likely to follow at once.
-        """
-        self.messages_out += 1
-        self.metrics.messages_out += 1
-        self.metrics.bytes_out += frame.size_bytes
+    def send(self, frame: Frame) -> Awaitable[None]:
+        """Send a reply; waits while the client is not reading. To be awaited; DONE where there is nothing to wait for."""
         # Returned, not awaited: a coroutine less on the way of every reply.
-        return self.outbox.send(frame, is_one_of_many=is_one_of_many)
+        return self.outbox.send(frame)
 
     async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
         """Answer a request with an error, and count it."""

@@ -1,14 +1,12 @@
 """Fan-out in turns: publications of a tick leave together, and a large topic lets others in between its slices."""
 
 import asyncio
-import logging
 from collections import deque
 from time import monotonic
 
 from realtime.connection import Connection
 from realtime.frame import Batch, Frame
-
-logger = logging.getLogger(__name__)
+from realtime.outbox import Corks, Outbox, put_to_all
 
 # How long one turn may hold the loop (an echo waits for two of them), and how many subscribers are served between two
 # looks at the clock.
@@ -17,20 +15,53 @@ CHUNK = 32
 
 
 class Fanout:
-    """What is still to be delivered to the subscribers of one topic. `subscribers` is the hub's own table: each
-    connection with the offset up to which it has been given everything already."""
+    """What is still to be delivered to the subscribers of one topic, each of them with the offset up to which it has
+    been given everything already."""
 
-    __slots__ = ("_at", "_batch", "_first", "_pending", "_targets", "is_queued", "subscribers")
+    __slots__ = (
+        "_at",
+        "_batch",
+        "_first",
+        "_is_uniform",
+        "_members",
+        "_newest_known",
+        "_outboxes",
+        "_pending",
+        "_targets",
+        "is_queued",
+        "subscribers",
+    )
 
     def __init__(self) -> None:
+        # Changed by `join` and `leave` only.
         self.subscribers: dict[Connection, int] = {}
         self.is_queued = False
         self._pending: list[tuple[int, Frame]] = []
+        # The subscribers and their outboxes, kept from one delivery to the next; None: they have changed.
+        self._members: tuple[list[Connection], list[Outbox]] | None = None
+        # The furthest that anybody knows.
+        self._newest_known = 0
         # The delivery that is under way: to whom, how far it is, what, and the offset it begins with.
         self._targets: list[Connection] = []
+        self._outboxes: list[Outbox] = []
         self._at = 0
         self._batch: list[tuple[int, Frame]] = []
         self._first: Frame | Batch | None = None
+        # Whether all of them are still here and are to get all of it.
+        self._is_uniform = False
+
+    def join(self, connection: Connection, offset: int) -> None:
+        """Give it what comes after `offset`."""
+        self.subscribers[connection] = offset
+        self._newest_known = max(self._newest_known, offset)
+        self._members = None
+        self._is_uniform = False
+
+    def leave(self, connection: Connection) -> None:
+        """Give it no more."""
+        del self.subscribers[connection]
+        self._members = None
+        self._is_uniform = False
 
     def add(self, offset: int, frame: Frame) -> None:
         """Deliver `frame` next."""
@@ -50,43 +81,49 @@ class Fanout:
         self._batch, self._pending = self._pending, []
         frames = [frame for _, frame in self._batch]
         self._first = frames[0] if len(frames) == 1 else Batch(frames)
-        self._targets = list(self.subscribers)
+        if self._members is None:
+            targets = list(self.subscribers)
+            self._members = targets, [connection.outbox for connection in targets]
+        self._targets, self._outboxes = self._members
+        self._is_uniform = self._newest_known < self._batch[0][0]
         self._at = 0
 
     def _deliver(self, deadline_s: float) -> bool:
-        whole, first_offset = self._first, self._batch[0][0]
+        whole, size = self._first, len(self._targets)
         assert whole is not None
-        subscribers, targets = self.subscribers, self._targets
-        while self._at < len(targets):
-            for connection in targets[self._at : self._at + CHUNK]:
-                # As of now: it may have left since the delivery began, or left and come back knowing more.
-                known = subscribers.get(connection)
-                if known is None:
-                    continue
-                try:
-                    if known < first_offset:
-                        connection.deliver(whole)
-                    else:
-                        self._deliver_rest(connection, known)
-                except Exception:  # one socket's failure is not the others'
-                    logger.exception("Delivery to connection %s failed", connection.id)
+        while self._at < size:
+            chunk = slice(self._at, self._at + CHUNK)
             self._at += CHUNK
-            if monotonic() > deadline_s and self._at < len(targets):
+            if self._is_uniform:
+                put_to_all(self._outboxes[chunk], whole)
+            else:
+                self._deliver_apart(self._targets[chunk], whole)
+            if monotonic() > deadline_s and self._at < size:
                 return False
-        self._targets = []
+        self._targets, self._outboxes = [], []
         return True
 
-    def _deliver_rest(self, connection: Connection, known: int) -> None:
-        for offset, frame in self._batch:
-            if offset > known:
-                connection.deliver(frame)
+    def _deliver_apart(self, chunk: list[Connection], whole: Frame | Batch) -> None:
+        first_offset = self._batch[0][0]
+        for connection in chunk:
+            # As of now: it may have left since the delivery began, or left and come back knowing more.
+            known = self.subscribers.get(connection)
+            if known is None:
+                continue
+            if known < first_offset:
+                put_to_all([connection.outbox], whole)
+            else:
+                for offset, frame in self._batch:
+                    if offset > known:
+                        put_to_all([connection.outbox], frame)
 
 
 class Turns:
     """Gives each topic with something to deliver its turn, a slice at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, corks: Corks) -> None:
         self._loop = loop
+        self._corks = corks
         self._queue: deque[Fanout] = deque()
 
     def add(self, fanout: Fanout) -> None:
@@ -99,6 +136,8 @@ class Turns:
         self._queue.append(fanout)
 
     def _turn(self) -> None:
+        # The replies of this tick do not wait for a slice.
+        self._corks.pull()
         deadline_s = monotonic() + SLICE_S
         while self._queue:
             fanout = self._queue[0]

@@ -1,8 +1,8 @@
 """Messages ready to be sent: encoded once, framed once, shared by everybody they go to.
 
-They go out in several forms, by what the client takes. Each form is made when it is first asked for: `wire` and,
-where a text frame may hold several messages, `batch_wire`; both compressed; the same as ASGI events for servers that
-take no ready frames.
+They go out in several forms, by what the client takes: `wire` and, where a text frame may hold several messages,
+`batch_wire`; both compressed; the same as ASGI events for servers that take no ready frames. What is not always there
+is made when it is first asked for.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ SHARED_FRAME_MAX_BYTES = 64 * 1024
 class Frame:
     """One text or binary message. `size_bytes` is its payload's size."""
 
-    __slots__ = ("_deflated", "_event", "_wire", "payload", "size_bytes", "text")
+    __slots__ = ("_deflated", "_event", "batch_wire", "payload", "size_bytes", "text", "wire")
 
     count = 1
 
@@ -29,8 +29,9 @@ class Frame:
         self.text = text
         self.payload = text.encode() if text is not None else data or b""
         self.size_bytes = len(self.payload)
+        # As it stands on the wire; one message has nothing to share a frame with.
+        self.wire = self.batch_wire = encode_frame(BINARY if text is None else TEXT, self.payload)
         self._event: dict[str, Any] | None = None
-        self._wire: bytes | None = None
         # By the agreement: nearly all clients have the same.
         self._deflated: dict[Deflate, bytes] | None = None
 
@@ -45,21 +46,9 @@ class Frame:
         return (self._event,)
 
     @property
-    def wire(self) -> bytes:
-        """As it stands on the wire."""
-        if self._wire is None:
-            self._wire = encode_frame(BINARY if self.text is None else TEXT, self.payload)
-        return self._wire
-
-    @property
     def batch_events(self) -> Sequence[dict[str, Any]]:
         """As `events`: one message has nothing to share a frame with."""
         return self.events
-
-    @property
-    def batch_wire(self) -> bytes:
-        """As `wire`: one message has nothing to share a frame with."""
-        return self.wire
 
     def deflated_wire(self, deflate: Deflate) -> bytes:
         """Compressed, once for all with the same agreement; as `wire` where that is better."""
@@ -79,27 +68,21 @@ class Frame:
 class Batch:
     """Several messages that go out together: each a frame of its own, or in few frames where the client takes it."""
 
-    __slots__ = ("_deflated", "_joined", "_wire", "count", "frames", "size_bytes")
+    __slots__ = ("_deflated", "_joined", "count", "frames", "size_bytes", "wire")
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self.frames = frames
         self.count = len(frames)
         self.size_bytes = sum(frame.size_bytes for frame in frames)
+        # As they stand on the wire.
+        self.wire = b"".join([frame.wire for frame in frames])
         self._joined: Batch | None = None
-        self._wire: bytes | None = None
         self._deflated: dict[Deflate, bytes] | None = None
 
     @property
     def events(self) -> Sequence[dict[str, Any]]:
         """As ASGI sends them."""
         return [frame.events[0] for frame in self.frames]
-
-    @property
-    def wire(self) -> bytes:
-        """As they stand on the wire, joined once for all receivers."""
-        if self._wire is None:
-            self._wire = b"".join([frame.wire for frame in self.frames])
-        return self._wire
 
     @property
     def batch_events(self) -> Sequence[dict[str, Any]]:

@@ -8,7 +8,7 @@ subscriptions with a push that says so: never silently some.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from realtime.core.history import Position, Publication
 from realtime.engine.ports import Bus, BusUnavailableError, Draft, History, Page, Retention, TopicKey
 from realtime.fanout import Fanout, Turns
 from realtime.frame import Frame
+from realtime.outbox import Corks
 from realtime.protocol.codec import encode_reply
 from realtime.protocol.errors import ErrorCode
 
@@ -64,7 +65,7 @@ class LocalTopic:
         self.repair: asyncio.Task[None] | None = None
 
     @property
-    def subscribers(self) -> dict[Connection, int]:
+    def subscribers(self) -> Mapping[Connection, int]:
         """Each with the offset up to which it has been given everything already."""
         return self.fanout.subscribers
 
@@ -73,7 +74,13 @@ class Hub:
     """Subscriptions and publications of one process. Touched only on its loop."""
 
     def __init__(
-        self, node: str, history: History, bus: Bus, spawn: Spawn, unsubscribed: Unsubscribed
+        self,
+        node: str,
+        history: History,
+        bus: Bus,
+        spawn: Spawn,
+        unsubscribed: Unsubscribed,
+        corks: Corks,
     ) -> None:
         """`unsubscribed` is called for every subscription that ends, by its connection or by the server."""
         self._node = node
@@ -81,7 +88,7 @@ class Hub:
         self._bus = bus
         self._spawn = spawn
         self._unsubscribed = unsubscribed
-        self._turns = Turns(asyncio.get_running_loop())
+        self._turns = Turns(asyncio.get_running_loop(), corks)
         self._topics: dict[TopicKey, LocalTopic] = {}
         self._by_group: dict[str, LocalTopic] = {}
         self._opening: dict[TopicKey, asyncio.Task[LocalTopic]] = {}
@@ -115,7 +122,7 @@ class Hub:
             self._close_if_idle(local)
             return Subscribed(page.position, None)
         subscribed = _catch_up(local, page, buffer)
-        local.subscribers[connection] = subscribed.position.offset
+        local.fanout.join(connection, subscribed.position.offset)
         return subscribed
 
     def unsubscribe(self, connection: Connection, topic: str) -> bool:
@@ -123,7 +130,7 @@ class Hub:
         local = self._topics.get(TopicKey(connection.tenant.slug, topic))
         if local is None or connection not in local.subscribers:
             return False
-        del local.subscribers[connection]
+        local.fanout.leave(connection)
         self._unsubscribed(connection, topic)
         self._close_if_idle(local)
         return True

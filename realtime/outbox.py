@@ -1,12 +1,14 @@
-"""The one place that writes to a socket: what a connection still has to send, bounded in bytes.
+"""The one place that writes to a socket: counts what a connection sends, and bounds what it still has to, in bytes.
 
 Two ways down, one above: over a server that takes ready frames (`WireOutbox`), and over ASGI's `send` (`AsgiOutbox`).
 """
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
+from realtime.done import DONE
 from realtime.frame import (
     AS_BATCH_EVENTS,
     AS_BATCH_WIRE,
@@ -18,11 +20,13 @@ from realtime.frame import (
     WireForm,
     as_deflated_wire,
 )
+from realtime.metrics import RouteMetrics
 from realtime.protocol.deflate import Deflate
 from realtime.types import Scope, Send
+from realtime.wire import Transport, Wire, wire_of
 
-# The ASGI scope extension of servers that take ready frames.
-TRANSPORT_EXTENSION = "rockstar.transport"
+logger = logging.getLogger(__name__)
+
 # While a connection owes its client more than this, it takes no further request from it.
 LOW_WATER_BYTES = 64 * 1024
 
@@ -33,19 +37,33 @@ class Outbox(Protocol):
 
     A message beyond the limit calls `overflowed` once and is dropped with all that wait; one that is larger than the
     limit by itself passes when nothing waits before it.
+
+    While `direct` is not None, `direct.write(form(item))` is all that `put` does: for who sends to a whole crowd.
     """
 
     pending_bytes: int
     dropped: int
+    # All that was to be sent, the dropped included; here, and in the figures of the route.
+    messages_out: int
+    metrics: RouteMetrics
+
+    @property
+    def direct(self) -> Transport | None:
+        """Where an item may be written right now; None while something is in its way."""
+        ...
+
+    @property
+    def form(self) -> WireForm:
+        """What `direct` is given of an item."""
+        ...
 
     def put(self, item: Frame | Batch) -> None:
         """Send it after all before it; returns at once."""
         ...
 
-    async def send(self, frame: Frame, *, is_one_of_many: bool = False) -> None:
-        """`put`, then wait while the client is not reading: what a connection does with its own replies.
-
-        `is_one_of_many`: others are likely to follow in this tick, and may share a write with it.
+    def send(self, frame: Frame) -> Awaitable[None]:
+        """`put`, then wait while the client is not reading: what a connection does with its own replies. To be awaited;
+        DONE where there is nothing to wait for.
         """
         ...
 
@@ -62,31 +80,6 @@ class Outbox(Protocol):
         ...
 
 
-class Wire(Protocol):
-    """What the server gives in its extension: a socket that takes ready frames."""
-
-    is_writable: bool
-    on_writable: Callable[[], None] | None
-
-    @property
-    def deflate_bits(self) -> int:
-        """The window that messages may be compressed with; 0: the client takes none that are."""
-        ...
-
-    @property
-    def has_queued(self) -> bool:
-        """Whether more messages of the client have come already."""
-        ...
-
-    def write(self, frames: bytes) -> None:
-        """One write; bytes that the client does not take make `is_writable` false."""
-        ...
-
-    def close(self, code: int, reason: str) -> None:
-        """Send a close frame and begin the closing handshake."""
-        ...
-
-
 def _nobody() -> None:
     """Who is told of an overflow after the end: a connection and its outbox shall not keep each other alive."""
 
@@ -96,6 +89,8 @@ def make_outbox(
     send: Send,
     limit_bytes: int,
     overflowed: Callable[[], None],
+    metrics: RouteMetrics,
+    corks: "Corks",
     *,
     has_batches: bool = False,
     deflate_min_bytes: int = 0,
@@ -105,80 +100,150 @@ def make_outbox(
     `has_batches`: the client takes several messages in one text frame. `deflate_min_bytes`: where the client takes
     compressed messages, smaller ones are sent plain.
     """
-    wire: Wire | None = scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
+    wire = wire_of(scope)
     if wire is not None:
         form = AS_BATCH_WIRE if has_batches else AS_WIRE
         if wire.deflate_bits:
             deflate = Deflate(wire.deflate_bits, deflate_min_bytes)
             form = as_deflated_wire(deflate, has_batches=has_batches)
-        return WireOutbox(wire, form, limit_bytes, overflowed)
-    return AsgiOutbox(send, AS_BATCH_EVENTS if has_batches else AS_EVENTS, limit_bytes, overflowed)
+        return WireOutbox(wire, form, limit_bytes, overflowed, metrics, corks)
+    return AsgiOutbox(send, AS_BATCH_EVENTS if has_batches else AS_EVENTS, limit_bytes, overflowed, metrics)
 
 
-class WireOutbox:
+def put_to_all(outboxes: Iterable[Outbox], item: Frame | Batch) -> None:
+    """`put` to each; that one fails is not the others' business.
+
+    Written out: between two writes the kernel empties the caches, and every object and function that a delivery
+    touches costs more than what it does.
+    """
+    count, wire = item.count, item.wire
+    metrics, metrics_count = None, 0
+    for outbox in outboxes:
+        direct, form = outbox.direct, outbox.form
+        try:
+            if direct is None:
+                outbox.put(item)
+                continue
+            direct.write(wire if form is AS_WIRE else form(item))
+        except Exception:
+            logger.exception("A delivery failed")
+            continue
+        outbox.messages_out += count
+        # Of one route, as nearly always: counted together.
+        if outbox.metrics is not metrics:
+            _count_on(metrics, item, metrics_count)
+            metrics, metrics_count = outbox.metrics, 0
+        metrics_count += 1
+    _count_on(metrics, item, metrics_count)
+
+
+def _count_on(metrics: RouteMetrics | None, item: Frame | Batch, deliveries: int) -> None:
+    if metrics is not None:
+        metrics.messages_out += item.count * deliveries
+        metrics.bytes_out += item.size_bytes * deliveries
+
+
+class Corks:
+    """The replies of a tick leave together, at its end: those to one client in one write, and those to many in a row.
+
+    A client that waits is woken by a write, which costs a virtual machine more than the write; the next ones find it
+    awake. In between, the interpreter is not thrown out of the caches by the kernel for every reply.
+    """
+
+    def __init__(self) -> None:
+        self._corked: list[WireOutbox] = []
+
+    def add(self, outbox: "WireOutbox") -> None:
+        """Let it write when the tick ends."""
+        if not self._corked:
+            asyncio.get_running_loop().call_soon(self.pull)
+        self._corked.append(outbox)
+
+    def pull(self) -> None:
+        """Let all of them write now."""
+        corked, self._corked = self._corked, []
+        for outbox in corked:
+            outbox.flush()
+
+
+class Delivering:
+    """What every outbox has: what is looked at for each delivery, side by side."""
+
+    __slots__ = ("direct", "dropped", "form", "messages_out", "metrics", "pending_bytes")
+
+    def __init__(self, direct: Transport | None, form: WireForm, metrics: RouteMetrics) -> None:
+        self.direct = direct
+        self.form = form
+        self.metrics = metrics
+        self.messages_out = 0
+        self.dropped = 0
+        self.pending_bytes = 0
+
+    def _count(self, item: Frame | Batch) -> None:
+        self.messages_out += item.count
+        _count_on(self.metrics, item, 1)
+
+
+class WireOutbox(Delivering):
     """Ready frames to a socket that takes them: nothing waits here unless the client is not reading."""
 
     __slots__ = (
+        "_corks",
         "_drained",
-        "_form",
         "_is_closed",
+        "_is_corked",
         "_limit_bytes",
         "_overflowed",
-        "_uncorking",
         "_waiting",
         "_waiting_count",
         "_wire",
-        "dropped",
-        "pending_bytes",
     )
 
-    def __init__(self, wire: Wire, form: WireForm, limit_bytes: int, overflowed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        form: WireForm,
+        limit_bytes: int,
+        overflowed: Callable[[], None],
+        metrics: RouteMetrics,
+        corks: Corks,
+    ) -> None:
+        super().__init__(wire.direct, form, metrics)
         self._wire = wire
-        self._form = form
+        self._corks = corks
+        self._is_corked = False
         self._limit_bytes = limit_bytes
         self._overflowed = overflowed
         self._waiting: list[bytes] = []
         self._waiting_count = 0
-        self._uncorking: asyncio.Handle | None = None
         self._is_closed = False
         self._drained: asyncio.Event | None = None
-        self.pending_bytes = 0
-        self.dropped = 0
-        wire.on_writable = self._flush
+        wire.on_flow = self._flow_changed
 
     def put(self, item: Frame | Batch) -> None:
         """As `Outbox.put`."""
-        if self._is_closed:
+        self._count(item)
+        if self.direct is not None:
+            self.direct.write(self.form(item))
+        elif self._is_closed:
             self.dropped += item.count
         elif not self._wire.is_writable:
             self._wait(item)
-        elif self._waiting:
+        else:
             self._hold(item)
-            self._flush()
-        else:
-            self._wire.write(self._form(item))
+            self.flush()
 
-    async def send(self, frame: Frame, *, is_one_of_many: bool = False) -> None:
-        """As `Outbox.send`. Replies to messages that came together leave together, in one write."""
-        wire = self._wire
-        if (
-            (wire.has_queued or is_one_of_many)
-            and self.pending_bytes < LOW_WATER_BYTES
-            and wire.is_writable
-            and not self._is_closed
-        ):
-            # As `put` does, without the calls: this is the way of every reply.
-            self._waiting.append(self._form(frame))
-            self._waiting_count += 1
-            self.pending_bytes += frame.size_bytes
-            if self._uncorking is None:
-                self._uncorking = asyncio.get_running_loop().call_soon(self._uncork)
-        elif wire.is_writable and not self._waiting and not self._is_closed:
-            wire.write(self._form(frame))
-        else:
-            self.put(frame)
-        if not wire.is_writable:
-            await self.drained()
+    def send(self, frame: Frame) -> Awaitable[None]:
+        """As `Outbox.send`; the frame leaves at the end of the tick, or with what is put after it."""
+        if self.direct is not None:
+            self._is_corked = True
+            self._corks.add(self)
+        if self._is_corked and self.pending_bytes < LOW_WATER_BYTES:
+            self._count(frame)
+            self._hold(frame)
+            return DONE
+        self.put(frame)
+        return DONE if self._wire.is_writable else self.drained()
 
     async def drained(self) -> None:
         """As `Outbox.drained`."""
@@ -192,6 +257,7 @@ class WireOutbox:
         if self._is_closed:
             return
         self._is_closed = True
+        self.direct = None
         if discard:
             self._forget()
         elif self._waiting:
@@ -205,7 +271,8 @@ class WireOutbox:
         """As `Outbox.abandon`."""
         self._overflowed = _nobody
         self._is_closed = True
-        self._wire.on_writable = None
+        self.direct = None
+        self._wire.on_flow = None
         self._forget()
         self._wake()
 
@@ -221,20 +288,26 @@ class WireOutbox:
             self._hold(item)
 
     def _hold(self, item: Frame | Batch) -> None:
-        self._waiting.append(self._form(item))
+        # From now on nothing may pass by what waits.
+        self.direct = None
+        self._waiting.append(self.form(item))
         self._waiting_count += item.count
         self.pending_bytes += item.size_bytes
 
-    def _uncork(self) -> None:
-        self._uncorking = None
-        self._flush()
+    def _flow_changed(self) -> None:
+        if not self._waiting and not self._is_closed:
+            self.direct = self._wire.direct
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what waits, where the client reads."""
+        self._is_corked = False
         if self._waiting and self._wire.is_writable and not self._is_closed:
             waiting, self._waiting = self._waiting, []
             self._waiting_count = 0
             self.pending_bytes = 0
             self._wire.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
+            self.direct = self._wire.direct
         if self._wire.is_writable:
             self._wake()
 
@@ -250,12 +323,12 @@ class WireOutbox:
             self._drained = None
 
 
-class AsgiOutbox:
+class AsgiOutbox(Delivering):
     """Over ASGI's `send`, by a task that lives while something waits."""
 
     __slots__ = (
         "_drained",
-        "_form",
+        "_events",
         "_is_closed",
         "_is_sending",
         "_last",
@@ -264,13 +337,19 @@ class AsgiOutbox:
         "_queue",
         "_send",
         "_task",
-        "dropped",
-        "pending_bytes",
     )
 
-    def __init__(self, send: Send, form: EventForm, limit_bytes: int, overflowed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        send: Send,
+        events: EventForm,
+        limit_bytes: int,
+        overflowed: Callable[[], None],
+        metrics: RouteMetrics,
+    ) -> None:
+        super().__init__(None, AS_WIRE, metrics)
         self._send = send
-        self._form = form
+        self._events = events
         self._limit_bytes = limit_bytes
         self._overflowed = overflowed
         # A list: an empty deque takes ten times as much, and with most connections nothing waits.
@@ -280,11 +359,10 @@ class AsgiOutbox:
         self._is_closed = False
         self._last: dict[str, Any] | None = None
         self._drained: asyncio.Event | None = None
-        self.pending_bytes = 0
-        self.dropped = 0
 
     def put(self, item: Frame | Batch) -> None:
         """As `Outbox.put`."""
+        self._count(item)
         if self._is_closed:
             self.dropped += item.count
             return
@@ -301,11 +379,12 @@ class AsgiOutbox:
         if not self._is_sending:
             self._start()
 
-    async def send(self, frame: Frame, *, is_one_of_many: bool = False) -> None:
-        """As `Outbox.send`."""
+    async def send(self, frame: Frame) -> None:
+        """As `Outbox.send`; sent when it is awaited."""
         if self._is_sending or self._is_closed or self._queue:
             self.put(frame)
         else:
+            self._count(frame)
             self.pending_bytes += frame.size_bytes
             await self._send_now(frame)
         if self.pending_bytes > LOW_WATER_BYTES:
@@ -365,7 +444,7 @@ class AsgiOutbox:
 
     async def _write(self, item: Frame | Batch) -> None:
         try:
-            for event in self._form(item):
+            for event in self._events(item):
                 await self._write_event(event)
         finally:
             self.pending_bytes = max(self.pending_bytes - item.size_bytes, 0)

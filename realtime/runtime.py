@@ -40,6 +40,7 @@ from realtime.engine.redis_history import RedisHistory
 from realtime.hub import Hub
 from realtime.metrics import LoopLag, Metrics
 from realtime.observer import Observer
+from realtime.outbox import Corks
 from realtime.ports import Authenticator, TenantDirectory
 from realtime.presence import Presence
 from realtime.protocol.close_codes import CloseCode
@@ -85,6 +86,7 @@ class Runtime:
         self.rules = TopicRules(settings.TOPIC_RULES)
         self.registry = Registry.discover()
         self.deadlines = Deadlines(settings.CALL_TIMEOUT_S)
+        self.corks = Corks()
         self.router = Router(import_string(f"{settings.ROUTES}.routes"))
         self.directory: TenantDirectory = import_string(settings.TENANTS)()
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
@@ -199,7 +201,7 @@ class Runtime:
         self.loop = asyncio.get_running_loop()
         self.database = Database(self.settings.DATABASE_THREADS, self.settings.DATABASE_WAIT_S)
         self.history, self.bus = build_engine(self.settings)
-        self.hub = Hub(self.node, self.history, self.bus, self.spawn, self._unsubscribed)
+        self.hub = Hub(self.node, self.history, self.bus, self.spawn, self._unsubscribed, self.corks)
         self.cluster = Cluster(
             self.node,
             self.bus,

@@ -11,12 +11,14 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from realtime.connection import Connection
 from realtime.core.strikes import Strikes
 from realtime.core.token_bucket import TokenBucket
+from realtime.done import DONE
 from realtime.failures import request_error
 from realtime.frame import Frame
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
 from realtime.protocol.errors import BAD_MESSAGE_CODES, RequestError
-from realtime.types import Event, Receive, Scope, Send
+from realtime.types import Receive, Scope, Send
+from realtime.wire import wire_of
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         """The socket is open: greet."""
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
-        """Handle one message; one of the two is given. `async`, or returns what is to be awaited."""
+        """Handle one message; one of the two is given. `async`, or returns what is to be awaited: DONE for nothing."""
         raise NotImplementedError
 
     async def disconnect(self, code: int) -> None:
@@ -90,7 +92,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     def send(
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
     ) -> Awaitable[None]:
-        """Send one message; waits while the client is not reading. To be awaited, as in Channels."""
+        """Send one message; waits while the client is not reading. To be awaited, as in Channels; may be DONE."""
         sending = self.connection.send(Frame(text_data, bytes_data))
         return self._close_after(sending) if close else sending
 
@@ -133,34 +135,52 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         return False
 
     async def _serve(self, receive: Receive) -> int:
+        wire = wire_of(self.scope)
+        if wire is not None:
+            # What comes while this waits in `receive` is handed over at once.
+            wire.receiver = self
         while True:
             event = await receive()
             if event["type"] == "websocket.receive":
-                try:
-                    handling = self._handling(event)
-                    if handling is not None:
-                        await handling
-                except Exception as error:
-                    await self.bad_message(request_error(error, self.connection.id))
+                await self.received(event.get("text"), event.get("bytes"))
             elif event["type"] == "websocket.disconnect":
                 return int(event.get("code") or ABNORMAL_CLOSURE)
             # Else an idle connection would hold its last message.
-            event = handling = None
+            event = None
 
-    def _handling(self, event: Event) -> Awaitable[None] | None:
-        """What is to be awaited for this message. No coroutine itself: on the way of a message each costs 2 µs."""
+    def received(self, text: str | None, data: bytes | None) -> Awaitable[None]:
+        """Handle a message; what is left to be awaited, DONE where nothing is. Raises nothing, nor does that.
+
+        No coroutine itself: on the way of a message each costs 2 µs.
+        """
+        try:
+            handling = self._handling(text, data)
+        except Exception as error:
+            return self._failed(error)
+        return DONE if handling is DONE else self._guarded(handling)
+
+    async def _guarded(self, handling: Awaitable[None]) -> None:
+        try:
+            await handling
+        except Exception as error:
+            await self._failed(error)
+
+    def _failed(self, error: Exception) -> Awaitable[None]:
+        return self.bad_message(request_error(error, self.connection.id))
+
+    def _handling(self, text: str | None, data: bytes | None) -> Awaitable[None]:
         connection = self.connection
         if connection.close_code is not None:
-            return None
-        text = event.get("text")
-        data = event.get("bytes") if text is None else None
+            return DONE
+        if text is not None:
+            data = None
         size_bytes = _size(text) if text is not None else len(data or b"")
         connection.messages_in += 1
         connection.metrics.messages_in += 1
         connection.metrics.bytes_in += size_bytes
         now_s = self._last_frame_s = monotonic()
         if not self.fits(size_bytes):
-            return None
+            return DONE
         if self.is_paced:
             if wait_s := self._bucket.take(now_s):
                 return self._receive_later(wait_s, text, data)

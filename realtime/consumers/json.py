@@ -12,6 +12,7 @@ from realtime.consumers.base import STRIKES_WINDOW_S, RealtimeConsumer
 from realtime.core.scopes import require_scopes
 from realtime.core.strikes import Strikes
 from realtime.core.token_bucket import retry_after_ms
+from realtime.done import DONE
 from realtime.failures import request_error
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, FlatForm, decode_request, payload_as
@@ -87,7 +88,7 @@ class JsonConsumer(RealtimeConsumer):
     async def welcomed(self) -> None:
         """The client has been greeted: begin what it did not ask for."""
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
         """Decode one message, find its verb, check its payload, run it."""
         wait_s = self._bucket.take(monotonic())
         request_id: RequestId | None = None
@@ -99,27 +100,30 @@ class JsonConsumer(RealtimeConsumer):
             request_id = request.id
             if wait_s:
                 raise _rate_limited(wait_s)
-            answering = self._run(request)
-            if answering is not None:
-                await answering
+            return self._run(request)
         except Exception as failure:
-            error = request_error(failure, self.connection.id)
-            await self.bad_message(_with_id(error, request_id))
-        if wait_s:
-            self._count_refused()
+            return self._refuse(failure, request_id, is_too_fast=wait_s > 0)
 
     def fits(self, size_bytes: int) -> bool:
         """Always: what is too large is answered."""
         return True
 
-    def _count_refused(self) -> None:
+    async def _refuse(
+        self, failure: Exception, request_id: RequestId | None, *, is_too_fast: bool = False
+    ) -> None:
+        error = request_error(failure, self.connection.id)
+        if error.request_id is None:
+            error.request_id = request_id
+        await self.bad_message(error)
+        if not is_too_fast:
+            return
         if self._refused is None:
             self._refused = Strikes(REFUSED_MESSAGES_MAX, STRIKES_WINDOW_S)
         if self._refused.add(monotonic()):
             self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
 
-    def _run(self, request: Request) -> Awaitable[None] | None:
-        """What is to be awaited for this request; None where it goes on by itself."""
+    def _run(self, request: Request) -> Awaitable[None]:
+        """What is to be awaited for this request; DONE where it is answered, or goes on by itself."""
         verb = self.verbs.get(request.type)
         if verb is None:
             raise RequestError(
@@ -130,13 +134,16 @@ class JsonConsumer(RealtimeConsumer):
         payload = payload_as(verb.payload, request.payload)
         if verb.is_slow:
             calls_of(self.connection).start(call, verb.handle, payload)
-            return None
+            return DONE
         return self._answer(request.id, verb.handle(call, payload))
 
     async def _answer(self, request_id: RequestId | None, handling: Awaitable[Reply | None]) -> None:
-        frame = reply_frame(request_id, await handling)
-        if frame is not None:
-            await self.connection.send(frame)
+        try:
+            frame = reply_frame(request_id, await handling)
+            if frame is not None:
+                await self.connection.send(frame)
+        except Exception as failure:
+            await self._refuse(failure, request_id)
 
     def _welcome(self) -> dict[str, Any]:
         connection = self.connection
@@ -165,9 +172,3 @@ def _rate_limited(wait_s: float) -> RequestError:
     return RequestError(
         ErrorCode.RATE_LIMITED, "Too many messages; slow down.", retry_after_ms=retry_after_ms(wait_s)
     )
-
-
-def _with_id(error: RequestError, request_id: RequestId | None) -> RequestError:
-    if error.request_id is None:
-        error.request_id = request_id
-    return error

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 
 from realtime.consumers.base import RealtimeConsumer
+from realtime.frame import Frame
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id
 from realtime.protocol.errors import ErrorCode, RequestError
 
@@ -12,7 +13,7 @@ class EchoConsumer(RealtimeConsumer):
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
         """Send it back in kind."""
-        return self.send(text_data, bytes_data)
+        return self.connection.send(Frame(text_data, bytes_data))
 
 
 class WelcomeConsumer(EchoConsumer):

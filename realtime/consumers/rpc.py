@@ -7,6 +7,7 @@ from msgspec.structs import asdict
 from realtime.calls import calls_of, reply_frame
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.scopes import require_scopes
+from realtime.done import DONE
 from realtime.parameters import parameters_from
 from realtime.protocol.envelope import Reply, Request
 from realtime.verbs import Call, NoPayload, Verb
@@ -23,7 +24,7 @@ class RpcConsumer(JsonConsumer):
 
     verbs = {**CORE_VERBS, "rpc.methods": Verb(NoPayload, on_methods)}
 
-    def _run(self, request: Request) -> Awaitable[None] | None:
+    def _run(self, request: Request) -> Awaitable[None]:
         method = self.connection.runtime.registry.methods.get(request.type)
         if method is None:
             return super()._run(request)
@@ -39,6 +40,6 @@ class RpcConsumer(JsonConsumer):
             payload = method.at_hand(call, **asdict(parameters))
             if payload is not None:
                 frame = reply_frame(request.id, Reply(method.reply, payload))
-                return None if frame is None else self.connection.send(frame)
+                return DONE if frame is None else self.connection.send(frame)
         calls.start(call, method.answer, parameters)
-        return None
+        return DONE

@@ -82,8 +82,8 @@ class FrameParser:
 
         Raises FrameError when the next frame is wrong; after that it is of no more use.
         """
-        if self._buffer is None and not self._opcode and (single := self._single(data)) is not None:
-            return [single]
+        if (whole := self.whole(data)) is not None:
+            return [Message(*whole)]
         buffer: bytes | bytearray = data
         if self._buffer is not None:
             self._buffer += data
@@ -109,18 +109,17 @@ class FrameParser:
         self._keep(buffer, at)
         return messages
 
-    def _single(self, data: bytes) -> Message | None:
-        """The message, where `data` is one short whole frame of it: what nearly every read from a socket is."""
+    def whole(self, data: bytes) -> tuple[int, bytes] | None:
+        """Opcode and payload, where `data` is one short whole message and nothing came before: what nearly every read
+        from a socket is. None for anything else, which is for `feed`."""
         size = len(data)
-        if size < _SHORT_HEADER or data[0] not in _WHOLE:
+        if size < _SHORT_HEADER or data[0] not in _WHOLE or self._buffer is not None or self._opcode:
             return None
         length = data[1] - _MASKED
         if not 0 <= length < _LENGTH_16 or size != length + _SHORT_HEADER or length > self._max_bytes:
             return None
         self.has_more = False
-        return Message(
-            data[0] & 0x0F, apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER]) if length else b""
-        )
+        return data[0] & 0x0F, apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER]) if length else b""
 
     def hold(self, data: bytes) -> None:
         """Keep `data` for the next `feed`."""

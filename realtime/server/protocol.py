@@ -13,7 +13,6 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from realtime.outbox import TRANSPORT_EXTENSION
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.frames import (
     BINARY,
@@ -41,14 +40,13 @@ from realtime.protocol.handshake import (
     refusal_body,
 )
 from realtime.server.heartbeat import Heartbeat, shared_heartbeat
+from realtime.server.inbox import Inbox
 from realtime.server.scope import Request, websocket_scope
 from realtime.types import Event, Scope
+from realtime.wire import TRANSPORT_EXTENSION, Transport
 
 logger = logging.getLogger(__name__)
 
-# Messages that wait for the application before the socket is read no further.
-QUEUE_MAX_MESSAGES = 64
-QUEUE_MAX_BYTES = 256 * 1024
 # How long a peer may take to answer our close, and a closing transport to hand over its last bytes.
 CLOSE_TIMEOUT_S = 10.0
 ABNORMAL = 1006
@@ -74,7 +72,7 @@ CLOSED = 4
 ENDED = 5
 
 
-class WebSocketProtocol(asyncio.Protocol):
+class WebSocketProtocol(Inbox):
     """One socket, from the request that HTTP handed over to its end."""
 
     __slots__ = (
@@ -83,21 +81,15 @@ class WebSocketProtocol(asyncio.Protocol):
         "_app_state",
         "_close_timer",
         "_config",
-        "_disconnect",
         "_heartbeat",
-        "_is_paused",
-        "_loop",
         "_parser",
-        "_queue",
-        "_queued_bytes",
         "_server_state",
         "_state",
-        "_waiter",
         "_writable",
+        "direct",
         "is_writable",
-        "on_writable",
+        "on_flow",
         "ping_due",
-        "transport",
     )
 
     # The window that messages may be compressed with; 0: the client takes none that are.
@@ -110,27 +102,22 @@ class WebSocketProtocol(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        super().__init__(_loop or asyncio.get_running_loop())
         self._config = config
         self._server_state = server_state
         self._app_state = app_state
-        self._loop = _loop or asyncio.get_running_loop()
         self._parser = FrameParser(config.ws_max_size)
         self._state = CONNECTING
-        # A list: an empty deque takes ten times as much, and nobody's queue is long.
-        self._queue: list[Event] = []
-        self._queued_bytes = 0
-        # What `receive` says when it is over and the queue is empty.
-        self._disconnect: Event | None = None
-        self._waiter: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._is_paused = False
         self._close_timer: asyncio.TimerHandle | None = None
         self._heartbeat: Heartbeat | None = None
         self._answer: tuple[int, list[tuple[bytes, bytes]], bytearray] | None = None
         self._accept = b""
         self.is_writable = True
-        # Called when the client reads again.
-        self.on_writable: Callable[[], None] | None = None
+        # The transport, while the socket is open and its client reads.
+        self.direct: Transport | None = None
+        # Called when one of the two has changed.
+        self.on_flow: Callable[[], None] | None = None
         self.ping_due = 0
 
     # asyncio.Protocol
@@ -142,7 +129,11 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """The request first, frames from then on."""
-        if self._accept:
+        message = self._parser.whole(data) if self._state == OPEN else None
+        if message is not None:
+            # The shortest way for what nearly every read is.
+            self._data_received(*message)
+        elif self._accept:
             self._frames_received(data)
         elif self._state == CONNECTING:
             self._request_received(data)
@@ -164,6 +155,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client is not reading."""
         self.is_writable = False
+        self._flow_changed()
 
     def resume_writing(self) -> None:
         """The client reads again."""
@@ -171,8 +163,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._writable is not None:
             self._writable.set_result(None)
             self._writable = None
-        if self.on_writable is not None:
-            self.on_writable()
+        self._flow_changed()
         if self.ping_due:
             # The one that was due may have been held back.
             self.send_ping()
@@ -196,11 +187,6 @@ class WebSocketProtocol(asyncio.Protocol):
     def is_open(self) -> bool:
         """Whether frames can be sent."""
         return self._state == OPEN
-
-    @property
-    def has_queued(self) -> bool:
-        """Whether more messages of this client wait for the application."""
-        return bool(self._queue)
 
     def write(self, frames: bytes) -> None:
         """Send ready frames, in one write; what the client does not read stays in the transport's buffer."""
@@ -260,16 +246,19 @@ class WebSocketProtocol(asyncio.Protocol):
         except FrameError as error:
             self._fail(error.code, error.reason)
             return
+        finally:
+            self._take_kept()
         if parser.has_more:
             self._pause_reading()
             if not self._queue:
-                self._loop.call_soon(self._take_more)
+                self._take_more_soon()
 
     def _take_more(self) -> None:
         """Go on with what has come already, and read again when there is no more of it.
 
         Not while the application has something to do, or the client does not read its answers.
         """
+        self._is_more_due = False
         if self._queue or not (self.is_writable or self._state == CLOSING):
             return
         if self._parser.has_more:
@@ -279,10 +268,12 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _message_received(self, message: Message) -> None:
         opcode, data = message
+        if opcode <= BINARY and self._state != OPEN:
+            return
         if opcode == TEXT:
-            self._enqueue({"type": "websocket.receive", "text": decode_text(data)}, len(data))
+            self._keep(decode_text(data), None, len(data))
         elif opcode == BINARY:
-            self._enqueue({"type": "websocket.receive", "bytes": data}, len(data))
+            self._keep(None, data, len(data))
         elif opcode == PING:
             self._ping_received(data)
         elif opcode == PONG:
@@ -298,15 +289,16 @@ class WebSocketProtocol(asyncio.Protocol):
             # It pings and does not read the answers: take no more until it does.
             self._pause_reading()
 
-    def _enqueue(self, event: Event, size_bytes: int) -> None:
-        if self._state != OPEN:
+    def _data_received(self, opcode: int, data: bytes) -> None:
+        if opcode == BINARY:
+            self._take(None, data, len(data))
             return
-        self._queue.append(event)
-        self._queued_bytes += size_bytes
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-        if len(self._queue) >= QUEUE_MAX_MESSAGES or self._queued_bytes >= QUEUE_MAX_BYTES:
-            self._pause_reading()
+        try:
+            text = decode_text(data)
+        except FrameError as error:
+            self._fail(error.code, error.reason)
+        else:
+            self._take(text, None, len(data))
 
     def _close_received(self, code: int, reason: str) -> None:
         if self._state == OPEN:
@@ -334,16 +326,6 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._state == OPEN and self.is_writable:
             self.transport.write(_PING)
 
-    def _pause_reading(self) -> None:
-        if not self._is_paused and not self.transport.is_closing():
-            self._is_paused = True
-            self.transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._is_paused and not self.transport.is_closing():
-            self._is_paused = False
-            self.transport.resume_reading()
-
     # The application
 
     async def _run(self, scope: Scope) -> None:
@@ -356,27 +338,13 @@ class WebSocketProtocol(asyncio.Protocol):
         except Exception:
             logger.exception("The application failed")
         finally:
+            self._forget_received()
             if self._state < OPEN:
                 self._refuse(500, "The handshake was not answered.")
             elif self._state == OPEN:
                 self._begin_close(code, "")
             elif self._state == CLOSED:
                 self._end()
-
-    async def receive(self) -> Event:
-        """ASGI's `receive`; after the end it says so as often as it is asked."""
-        while not self._queue:
-            if self._disconnect is not None:
-                return self._disconnect
-            self._waiter = self._loop.create_future()
-            await self._waiter
-        event = self._queue.pop(0)
-        if not self._queue:
-            self._queued_bytes = 0
-            if self._is_paused:
-                # Not now: between two batches of one client the others have their turn.
-                self._loop.call_soon(self._take_more)
-        return event
 
     async def send(self, event: Event) -> None:
         """ASGI's `send`: waits while the client is not reading; raises ClientGoneError when it is over."""
@@ -422,13 +390,14 @@ class WebSocketProtocol(asyncio.Protocol):
         if subprotocol:
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1")))
         self._state = OPEN
+        self._flow_changed()
         self.transport.write(encode_upgrade(self._accept, headers))
         interval_s, timeout_s = self._config.ws_ping_interval, self._config.ws_ping_timeout
         if interval_s:
             self._heartbeat = shared_heartbeat(self._server_state, self._loop, interval_s, timeout_s or 0.0)
             self._heartbeat.add(self)
         if self._parser.has_more:
-            self._loop.call_soon(self._take_more)
+            self._take_more_soon()
 
     def _send_answer(self, event: Event) -> None:
         if event["type"] != "websocket.http.response.body":
@@ -443,6 +412,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _begin_close(self, code: int, reason: str) -> None:
         self._state = CLOSING
+        self._flow_changed()
         self.transport.write(encode_close(code, reason))
         self._queue.clear()
         self._say_disconnect(code, reason)
@@ -457,11 +427,13 @@ class WebSocketProtocol(asyncio.Protocol):
     def _closed(self, code: int, reason: str) -> None:
         """No frame goes out any more; the application hears of it after what it has not yet taken."""
         self._state = CLOSED
+        self._flow_changed()
         self._say_disconnect(code, reason)
 
-    def _say_disconnect(self, code: int, reason: str) -> None:
-        self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
-        self._wake_reader()
+    def _flow_changed(self) -> None:
+        self.direct = self.transport if self._state == OPEN and self.is_writable else None
+        if self.on_flow is not None:
+            self.on_flow()
 
     def _end(self) -> None:
         """Close the transport, and cut it where its last bytes are not taken."""
@@ -487,10 +459,6 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._heartbeat is not None:
             self._heartbeat.discard(self)
             self._heartbeat = None
-
-    def _wake_reader(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 _PING = encode_frame(PING, b"")

@@ -34,7 +34,7 @@ class FakeConnection:
     def disown(self, task: "asyncio.Task[None]") -> None:
         self.tasks.discard(task)
 
-    async def send(self, frame: Frame, *, is_one_of_many: bool = False) -> None:
+    async def send(self, frame: Frame) -> None:
         self.sent.append(msgspec.json.decode(frame.payload))
         await self.reads.wait()
 

@@ -13,6 +13,7 @@ from realtime.engine.memory import MemoryBus, MemoryHistory
 from realtime.engine.ports import Draft, Page, Retention, TopicKey
 from realtime.frame import Batch, Frame
 from realtime.hub import Carried, Hub, group_name
+from realtime.outbox import Corks
 
 ACME = Tenant(1, "acme")
 KEY = TopicKey("acme", "news")
@@ -25,10 +26,16 @@ class Listener:
 
     tenant: Tenant = ACME
     is_closing: bool = False
+    direct: None = None
+    form: None = None
     got: list[dict[str, Any]] = field(default_factory=list)
     pushed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    def deliver(self, item: Frame | Batch) -> None:
+    @property
+    def outbox(self) -> "Listener":
+        return self
+
+    def put(self, item: Frame | Batch) -> None:
         frames = item.frames if isinstance(item, Batch) else [item]
         self.got += [msgspec.json.decode(frame.payload)["payload"] for frame in frames]
 
@@ -61,7 +68,7 @@ async def history() -> SlowHistory:
 
 @pytest.fixture
 async def hub(history: SlowHistory) -> Hub:
-    return Hub("here", history, MemoryBus(), asyncio.create_task, lambda connection, topic: None)
+    return Hub("here", history, MemoryBus(), asyncio.create_task, lambda connection, topic: None, Corks())
 
 
 async def settle() -> None:

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from realtime.frame import SHARED_FRAME_MAX_BYTES, Batch, Frame
-from realtime.outbox import TRANSPORT_EXTENSION, make_outbox
+from realtime.metrics import RouteMetrics
+from realtime.outbox import Corks, make_outbox
 from realtime.protocol.frames import BINARY, TEXT, encode_frame
+from realtime.wire import TRANSPORT_EXTENSION
 
 
 def payloads(batch: Batch) -> list[bytes]:
@@ -77,10 +79,13 @@ class Wire:
 
     def __init__(self) -> None:
         self.is_writable = True
-        self.has_queued = False
         self.deflate_bits = 0
-        self.on_writable: Any = None
+        self.on_flow: Any = None
         self.writes: list[bytes] = []
+
+    @property
+    def direct(self) -> "Wire | None":
+        return self if self.is_writable else None
 
     def write(self, frames: bytes) -> None:
         self.writes.append(frames)
@@ -97,15 +102,18 @@ async def no_send(event: Any) -> None:
 async def test_ready_frames_go_out_in_the_form_the_client_takes(has_batches: bool) -> None:
     wire, batch, reply = Wire(), Batch([Frame("one"), Frame("two")]), Frame("reply")
     scope = {"extensions": {TRANSPORT_EXTENSION: wire}}
-    outbox = make_outbox(scope, no_send, 100, lambda: None, has_batches=has_batches)
+    outbox = make_outbox(
+        scope, no_send, 100, lambda: None, RouteMetrics("", ""), Corks(), has_batches=has_batches
+    )
     expected = batch.batch_wire if has_batches else batch.wire
     outbox.put(batch)
     wire.is_writable = False
+    wire.on_flow()
     outbox.put(batch)
     assert (outbox.pending_bytes, outbox.dropped) == (6, 0)
-    wire.is_writable = wire.has_queued = True
+    wire.is_writable = True
     await outbox.send(reply)
-    wire.on_writable()
+    wire.on_flow()
     assert wire.writes == [expected, expected + reply.wire]
     outbox.abandon()
     outbox.put(batch)
@@ -119,7 +127,7 @@ async def test_asgi_events_go_out_in_the_form_the_client_takes(has_batches: bool
     async def send(event: Any) -> None:
         sent.append(event["text"])
 
-    outbox = make_outbox({}, send, 100, lambda: None, has_batches=has_batches)
+    outbox = make_outbox({}, send, 100, lambda: None, RouteMetrics("", ""), Corks(), has_batches=has_batches)
     outbox.put(Batch([Frame("one"), Frame("two")]))
     await outbox.drained()
     await asyncio.sleep(0)

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from realtime.frame import Frame
-from realtime.outbox import TRANSPORT_EXTENSION, make_outbox
+from realtime.metrics import RouteMetrics
+from realtime.outbox import Corks, make_outbox
 from realtime.server import protocol
+from realtime.wire import TRANSPORT_EXTENSION
 from tests.server.client import Client, connect, opened, request
 from tests.server.lab import echo, serving
 from tests.server.wire import CLOSE, PING, TEXT, client_frame, close_frame
@@ -137,7 +139,7 @@ async def test_who_waits_in_an_outbox_hears_of_the_end(how: str) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        outbox = make_outbox(scope, send, 0, lambda: None)
+        outbox = make_outbox(scope, send, 0, lambda: None, RouteMetrics("", ""), Corks())
         while scope["extensions"][TRANSPORT_EXTENSION].is_open:
             waits.set()
             await outbox.send(Frame(data=bytes(1_000_000)))

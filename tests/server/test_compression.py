@@ -15,7 +15,8 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from realtime.fanout import Fanout
 from realtime.frame import Frame
-from realtime.outbox import make_outbox
+from realtime.metrics import RouteMetrics
+from realtime.outbox import Corks, make_outbox
 from realtime.protocol import deflate as module
 from realtime.protocol.deflate import deflate
 from realtime.server.server import COMPRESSING_PROTOCOL
@@ -45,7 +46,9 @@ async def outbox_echo(scope: Any, receive: Any, send: Any) -> None:
     """`echo` by way of the outbox."""
     await receive()
     await send({"type": "websocket.accept"})
-    outbox = make_outbox(scope, send, 0, lambda: None, deflate_min_bytes=MIN_BYTES)
+    outbox = make_outbox(
+        scope, send, 0, lambda: None, RouteMetrics("", ""), Corks(), deflate_min_bytes=MIN_BYTES
+    )
     while (event := await receive())["type"] == "websocket.receive":
         await outbox.send(Frame(event.get("text"), event.get("bytes")))
     outbox.abandon()
@@ -250,13 +253,15 @@ async def test_one_compression_for_all_of_a_topic(monkeypatch: pytest.MonkeyPatc
     class Member:
         def __init__(self, outbox: Any) -> None:
             self.id = "member"
-            self.deliver = outbox.put
+            self.outbox = outbox
 
     async def member(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        outbox = make_outbox(scope, send, 0, lambda: None, deflate_min_bytes=MIN_BYTES)
-        fanout.subscribers[Member(outbox)] = 0
+        outbox = make_outbox(
+            scope, send, 0, lambda: None, RouteMetrics("", ""), Corks(), deflate_min_bytes=MIN_BYTES
+        )
+        fanout.join(Member(outbox), 0)
         while (await receive())["type"] != "websocket.disconnect":
             pass
 

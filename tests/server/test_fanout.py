@@ -10,6 +10,7 @@ import pytest
 from realtime import fanout as fanout_module
 from realtime.fanout import CHUNK, SLICE_S, Fanout, Turns
 from realtime.frame import Batch, Frame
+from realtime.outbox import Corks
 
 
 class FakeLoop:
@@ -44,8 +45,11 @@ class Subscriber:
         self.id = f"subscriber-{number}"
         self.got: list[str | None] = []
         self.on_deliver: Callable[[], None] | None = None
+        # Its own outbox, without a direct way.
+        self.outbox = self
+        self.direct = self.form = None
 
-    def deliver(self, item: Frame | Batch) -> None:
+    def put(self, item: Frame | Batch) -> None:
         self.got += [each.text for each in (item.frames if isinstance(item, Batch) else [item])]
         if self.on_deliver is not None:
             self.on_deliver()
@@ -64,10 +68,10 @@ class Topic:
             self.subscribe(each)
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        cast("Any", self.fanout.subscribers)[subscriber] = self.offset
+        self.fanout.join(cast("Any", subscriber), self.offset)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        del cast("Any", self.fanout.subscribers)[subscriber]
+        self.fanout.leave(cast("Any", subscriber))
 
     def publish(self, count: int = 1) -> list[str]:
         texts = []
@@ -86,7 +90,7 @@ def loop() -> FakeLoop:
 
 @pytest.fixture
 def turns(loop: FakeLoop) -> Turns:
-    return Turns(cast("Any", loop))
+    return Turns(cast("Any", loop), Corks())
 
 
 @pytest.fixture
@@ -104,7 +108,7 @@ def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_publications_of_a_tick_leave_together_and_in_order(loop: FakeLoop, turns: Turns) -> None:
     topic = Topic(turns, 3)
     items: list[Any] = []
-    cast("Any", topic.all[0]).deliver = items.append
+    cast("Any", topic.all[0]).put = items.append
     texts = topic.publish(3)
     loop.run()
     assert [type(each) for each in items] == [Batch]
@@ -265,7 +269,23 @@ def test_one_that_fails_harms_nobody_else(
     loop.run()
     assert all(each.got == ["1", "2"] for each in topic.all)
     assert other.all[0].got == ["1"]
-    assert "subscriber-0" in caplog.text
+    assert caplog.text.count("A delivery failed") == 2
+
+
+async def test_the_replies_of_a_tick_do_not_wait_for_a_slice(loop: FakeLoop) -> None:
+    class Corked:
+        def flush(self) -> None:
+            left.append("reply")
+
+    left: list[str] = []
+    corks = Corks()
+    topic = Topic(Turns(cast("Any", loop), corks), 1)
+    topic.all[0].on_deliver = lambda: left.append("publication")
+    topic.publish()
+    corks.add(cast("Any", Corked()))
+    loop.run()
+    await asyncio.sleep(0)
+    assert left == ["reply", "publication"]
 
 
 def test_a_topic_without_subscribers_is_done_at_once(loop: FakeLoop, turns: Turns) -> None:
@@ -280,7 +300,7 @@ async def test_on_a_real_loop_others_go_on_between_the_slices() -> None:
     def work() -> None:
         sum(range(1000))
 
-    topic = Topic(Turns(asyncio.get_running_loop()), 3000)
+    topic = Topic(Turns(asyncio.get_running_loop(), Corks()), 3000)
     for each in topic.all:
         each.on_deliver = work
     ticks = 0

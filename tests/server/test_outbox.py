@@ -7,8 +7,10 @@ from typing import Any, Protocol
 import pytest
 
 from realtime.frame import Batch, Frame
-from realtime.outbox import LOW_WATER_BYTES, TRANSPORT_EXTENSION, Outbox, make_outbox
+from realtime.metrics import RouteMetrics
+from realtime.outbox import LOW_WATER_BYTES, Corks, Outbox, make_outbox
 from realtime.protocol.frames import BINARY, CLOSE, TEXT, FrameParser, encode_frame
+from realtime.wire import TRANSPORT_EXTENSION
 from tests.server.wire import apply
 
 LIMIT_BYTES = 1000
@@ -33,8 +35,7 @@ class WireSocket:
     def __init__(self) -> None:
         self.is_writable = True
         self.deflate_bits = 0
-        self.on_writable: Callable[[], None] | None = None
-        self.has_queued = False
+        self.on_flow: Callable[[], None] | None = None
         self.writes: list[bytes] = []
         self.overflows = 0
 
@@ -43,7 +44,7 @@ class WireSocket:
             raise AssertionError("there is a shorter way")
 
         scope = {"extensions": {TRANSPORT_EXTENSION: self}}
-        self.outbox = make_outbox(scope, send, limit_bytes, self._overflowed)
+        self.outbox = make_outbox(scope, send, limit_bytes, self._overflowed, RouteMetrics("", ""), Corks())
         return self.outbox
 
     def write(self, frames: bytes) -> None:
@@ -52,19 +53,25 @@ class WireSocket:
     def close(self, code: int, reason: str) -> None:
         self.writes.append(encode_frame(CLOSE, code.to_bytes(2) + reason.encode()))
 
+    @property
+    def direct(self) -> "WireSocket | None":
+        return self if self.is_writable else None
+
     def pause(self) -> None:
         self.is_writable = False
+        assert self.on_flow is not None
+        self.on_flow()
 
     async def resume(self) -> None:
         self.is_writable = True
-        assert self.on_writable is not None
-        self.on_writable()
+        assert self.on_flow is not None
+        self.on_flow()
         await settle()
 
     def lose(self) -> None:
         self.is_writable = True
-        if self.on_writable is not None:
-            self.on_writable()
+        if self.on_flow is not None:
+            self.on_flow()
 
     def got(self) -> list[tuple[int, bytes]]:
         return decode(b"".join(self.writes))
@@ -85,7 +92,9 @@ class AsgiSocket:
         self._is_lost = False
 
     def make(self, limit_bytes: int) -> Outbox:
-        self.outbox = make_outbox({}, self._send, limit_bytes, self._overflowed)
+        self.outbox = make_outbox(
+            {}, self._send, limit_bytes, self._overflowed, RouteMetrics("", ""), Corks()
+        )
         return self.outbox
 
     async def _send(self, event: Any) -> None:
@@ -374,22 +383,17 @@ async def test_replies_to_messages_that_came_together_leave_together() -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
     frames = texts(10, 20, 30)
-    socket.has_queued = True
-    await outbox.send(frames[0])
-    await outbox.send(frames[1])
+    for frame in frames:
+        await outbox.send(frame)
     assert socket.writes == []
-    socket.has_queued = False
-    await outbox.send(frames[2])
-    assert len(socket.writes) == 1
-    assert socket.got() == of(*frames)
     await settle()
     assert len(socket.writes) == 1
+    assert socket.got() == of(*frames)
 
 
 async def test_a_reply_never_waits_longer_than_the_turn() -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
-    socket.has_queued = True
     await outbox.send(Frame("reply"))
     await asyncio.sleep(0)
     assert socket.got() == of(Frame("reply"))
@@ -398,7 +402,6 @@ async def test_a_reply_never_waits_longer_than_the_turn() -> None:
 async def test_a_push_goes_behind_replies_that_are_held_back() -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
-    socket.has_queued = True
     await outbox.send(Frame("reply"))
     outbox.put(Frame("push"))
     await settle()
@@ -411,7 +414,6 @@ async def test_replies_that_are_held_back_never_overflow(size: int) -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
     frames = texts(*[size] * 40)
-    socket.has_queued = True
     for frame in frames[:-1]:
         await outbox.send(frame)
         outbox.put(frame)
@@ -423,7 +425,6 @@ async def test_replies_that_are_held_back_never_overflow(size: int) -> None:
 async def test_a_close_goes_behind_replies_that_are_held_back() -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
-    socket.has_queued = True
     await outbox.send(Frame("reply"))
     outbox.close(1000, "bye", discard=False)
     await settle()

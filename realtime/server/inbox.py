@@ -1,0 +1,138 @@
+"""What has come for the application: handed to it at once where it is idle, kept, and bounded, where it is not."""
+
+import asyncio
+
+from realtime.done import DONE
+from realtime.types import Event
+from realtime.wire import Receiver
+
+# Messages that wait for the application before the socket is read no further.
+QUEUE_MAX_MESSAGES = 64
+QUEUE_MAX_BYTES = 256 * 1024
+
+
+class Inbox(asyncio.Protocol):
+    """The reading half of a socket's protocol: from messages to ASGI's `receive`, with a brake on the socket."""
+
+    __slots__ = (
+        "_disconnect",
+        "_handling",
+        "_is_more_due",
+        "_is_paused",
+        "_loop",
+        "_queue",
+        "_queued_bytes",
+        "_waiter",
+        "receiver",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        # What waits for the application. A list: an empty deque takes ten times as much, and nobody's queue is long.
+        self._queue: list[Event] = []
+        self._queued_bytes = 0
+        # What `receive` says when it is over and the queue is empty.
+        self._disconnect: Event | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        # What a receiver has left to be awaited.
+        self._handling = DONE
+        self._is_paused = False
+        self._is_more_due = False
+        # Set by an application that wants messages at once.
+        self.receiver: Receiver | None = None
+
+    async def receive(self) -> Event:
+        """ASGI's `receive`; after the end it says so as often as it is asked."""
+        while not self._queue:
+            if self._disconnect is not None:
+                return self._disconnect
+            self._waiter = self._loop.create_future()
+            await self._waiter
+            if self._handling is not DONE:
+                handling, self._handling = self._handling, DONE
+                await handling
+        event = self._queue.pop(0)
+        if not self._queue:
+            self._queue_emptied()
+        return event
+
+    def _take(self, text: str | None, data: bytes | None, size_bytes: int) -> None:
+        """A message: to the receiver, or behind those that wait."""
+        receiver = self.receiver
+        if receiver is not None and self._is_idle():
+            self._hand_over(receiver, text, data)
+        else:
+            self._keep(text, data, size_bytes)
+            self._wake_reader()
+
+    def _keep(self, text: str | None, data: bytes | None, size_bytes: int) -> None:
+        content = {"bytes": data} if text is None else {"text": text}
+        self._queue.append({"type": "websocket.receive", **content})
+        self._queued_bytes += size_bytes
+        if len(self._queue) >= QUEUE_MAX_MESSAGES or self._queued_bytes >= QUEUE_MAX_BYTES:
+            self._pause_reading()
+
+    def _take_kept(self) -> None:
+        """Those that were kept because they came together: to the receiver as far as it takes them at once."""
+        receiver = self.receiver
+        while self._queue and receiver is not None and self._is_idle():
+            event = self._queue.pop(0)
+            if not self._queue:
+                self._queue_emptied()
+            self._hand_over(receiver, event.get("text"), event.get("bytes"))
+        if self._queue:
+            self._wake_reader()
+
+    def _is_idle(self) -> bool:
+        """Whether the application waits in `receive`."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def _hand_over(self, receiver: Receiver, text: str | None, data: bytes | None) -> None:
+        handling = receiver.received(text, data)
+        if handling is not DONE:
+            self._handling = handling
+            self._wake_reader()
+
+    def _queue_emptied(self) -> None:
+        self._queued_bytes = 0
+        if self._is_paused:
+            self._take_more_soon()
+
+    def _take_more_soon(self) -> None:
+        """Not now: between two batches of one client the others have their turn."""
+        if not self._is_more_due:
+            self._is_more_due = True
+            self._loop.call_soon(self._take_more)
+
+    def _take_more(self) -> None:
+        """Go on with what has come already, and read again when there is no more of it."""
+        raise NotImplementedError
+
+    def _say_disconnect(self, code: int, reason: str) -> None:
+        self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _forget_received(self) -> None:
+        """The application has ended: nobody will take what is left."""
+        self.receiver = None
+        self._queue.clear()
+        if asyncio.iscoroutine(self._handling):
+            self._handling.close()
+        self._handling = DONE
+
+    def _pause_reading(self) -> None:
+        if not self._is_paused and not self.transport.is_closing():
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_paused and not self.transport.is_closing():
+            self._is_paused = False
+            self.transport.resume_reading()

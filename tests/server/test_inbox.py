@@ -1,0 +1,154 @@
+"""Messages that are handed over at once: the same messages in the same order, without a turn of the task."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from realtime.done import DONE
+from realtime.protocol.frames import FRAMES_AT_ONCE
+from realtime.server.protocol import WebSocketProtocol
+from realtime.wire import wire_of
+from tests.server.client import opened
+from tests.server.lab import serving
+from tests.server.wire import BINARY, TEXT, client_frame, close_frame
+
+
+class Application:
+    """Takes messages as they come; those that begin with "wait" keep it busy until `may_go_on`."""
+
+    def __init__(self) -> None:
+        self.got: list[str | bytes] = []
+        self.at_once: list[str | bytes] = []
+        self.ended: list[int] = []
+        self.may_go_on = asyncio.Event()
+        self.is_waiting = asyncio.Event()
+        self.on_message: Callable[[], None] | None = None
+        self.task: asyncio.Task[Any] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.task = asyncio.current_task()
+        await receive()
+        await send({"type": "websocket.accept"})
+        wire = wire_of(scope)
+        assert wire is not None
+        wire.receiver = self
+        while (event := await receive())["type"] == "websocket.receive":
+            await self.received(event.get("text"), event.get("bytes"))
+        self.ended.append(event["code"])
+
+    def received(self, text: str | None, data: bytes | None) -> Awaitable[None]:
+        message = data if text is None else text
+        assert message is not None
+        if asyncio.current_task() is not self.task:
+            self.at_once.append(message)
+        if text is not None and text.startswith("wait"):
+            return self._busy(message)
+        self._done(message)
+        return DONE
+
+    async def _busy(self, message: str | bytes) -> None:
+        assert asyncio.current_task() is self.task
+        self.is_waiting.set()
+        await self.may_go_on.wait()
+        self._done(message)
+
+    def _done(self, message: str | bytes) -> None:
+        self.got.append(message)
+        if self.on_message is not None:
+            self.on_message()
+
+    async def has(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.got) < count:  # noqa: ASYNC110 a list says nothing
+                await asyncio.sleep(0.005)
+
+
+async def test_a_message_to_an_idle_application_needs_no_turn_of_its_task() -> None:
+    app = Application()
+    async with serving(app) as lab, opened(lab.port) as client:
+        for count, frame in enumerate([client_frame(TEXT, b"one"), client_frame(BINARY, b"\x00two")], 1):
+            client.send(frame)
+            await app.has(count)
+        assert app.got == app.at_once == ["one", b"\x00two"]
+
+
+async def test_what_comes_in_one_read_is_handed_over_in_order() -> None:
+    app = Application()
+    texts = [f"message {number}" for number in range(20)]
+    async with serving(app) as lab, opened(lab.port) as client:
+        client.send(*[client_frame(TEXT, text.encode()) for text in texts])
+        await app.has(len(texts))
+        assert app.got == texts
+
+
+@pytest.mark.parametrize("is_one_read", [True, False])
+async def test_what_comes_while_the_application_is_busy_comes_after_it(is_one_read: bool) -> None:
+    app = Application()
+    texts = ["first", "wait for it", "third", "fourth"]
+    frames = [client_frame(TEXT, text.encode()) for text in texts]
+    async with serving(app) as lab, opened(lab.port) as client:
+        if is_one_read:
+            client.send(*frames)
+        else:
+            client.send(frames[0])
+            await app.has(1)
+            client.send(frames[1])
+            await app.is_waiting.wait()
+            client.send(*frames[2:])
+        await app.is_waiting.wait()
+        await asyncio.sleep(0.05)
+        assert app.got == ["first"]
+        app.may_go_on.set()
+        await app.has(len(texts))
+        assert app.got == texts
+        client.text("idle again")
+        await app.has(len(texts) + 1)
+        assert app.at_once[-1] == "idle again"
+
+
+async def test_the_end_comes_after_what_the_application_is_busy_with() -> None:
+    app = Application()
+    async with serving(app) as lab, opened(lab.port) as client:
+        client.send(client_frame(TEXT, b"wait"), client_frame(TEXT, b"last"), close_frame(4321))
+        await app.is_waiting.wait()
+        assert app.ended == []
+        app.may_go_on.set()
+        await lab.is_empty()
+    assert app.got == ["wait", "last"]
+    assert app.ended == [4321]
+
+
+async def test_an_application_that_is_cancelled_leaves_nothing_to_be_awaited() -> None:
+    """A coroutine that nobody awaits is a warning, and a warning fails the test."""
+    app = Application()
+
+    def cancel() -> None:
+        assert app.task is not None
+        app.task.cancel()
+
+    app.on_message = cancel
+    async with serving(app) as lab, opened(lab.port) as client:
+        client.send(client_frame(TEXT, b"cancels"), client_frame(TEXT, b"wait"))
+        await client.frame()
+        client.send(close_frame(1000))
+        await lab.is_empty()
+    assert app.got == ["cancels"]
+
+
+async def test_a_flood_has_one_batch_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(self: WebSocketProtocol) -> None:
+        turns.append(1)
+        take_more(self)
+
+    turns: list[int] = []
+    take_more = WebSocketProtocol._take_more
+    monkeypatch.setattr(WebSocketProtocol, "_take_more", counted)
+    app = Application()
+    count = FRAMES_AT_ONCE * 40
+    async with serving(app) as lab, opened(lab.port) as client:
+        client.send(*[client_frame(TEXT, b"%d" % number) for number in range(count)])
+        await app.has(count)
+        assert app.got == [str(number) for number in range(count)]
+        assert len(turns) <= 3 * count / FRAMES_AT_ONCE
