@@ -48,6 +48,11 @@ class Outbox(Protocol):
     metrics: RouteMetrics
 
     @property
+    def is_behind(self) -> bool:
+        """Whether the client has not taken yet what it was sent."""
+        ...
+
+    @property
     def direct(self) -> Transport | None:
         """Where an item may be written right now; None while something is in its way."""
         ...
@@ -163,7 +168,10 @@ class Corks:
         """Let all of them write now."""
         corked, self._corked = self._corked, []
         for outbox in corked:
-            outbox.flush()
+            try:
+                outbox.flush()
+            except Exception:  # one socket's failure is not the others'
+                logger.exception("Replies could not be sent")
 
 
 class Delivering:
@@ -219,6 +227,11 @@ class WireOutbox(Delivering):
         self._is_closed = False
         self._drained: asyncio.Event | None = None
         wire.on_flow = self._flow_changed
+
+    @property
+    def is_behind(self) -> bool:
+        """As `Outbox.is_behind`: what is held back until the tick ends is not the client's fault."""
+        return not self._wire.is_writable or (self.pending_bytes > 0 and not self._is_corked)
 
     def put(self, item: Frame | Batch) -> None:
         """As `Outbox.put`."""
@@ -359,6 +372,11 @@ class AsgiOutbox(Delivering):
         self._is_closed = False
         self._last: dict[str, Any] | None = None
         self._drained: asyncio.Event | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """As `Outbox.is_behind`."""
+        return self.pending_bytes > 0
 
     def put(self, item: Frame | Batch) -> None:
         """As `Outbox.put`."""

@@ -83,7 +83,7 @@ async def _run(connection: Connection, name: str, source: StreamSource, interval
     feed = Feed(connection.runtime, connection.tenant, connection.identity)
     due_s = time.monotonic()
     for value in source.generate(feed):
-        if connection.outbox.pending_bytes:
+        if connection.outbox.is_behind:
             connection.metrics.dropped += 1
         else:
             payload = {

@@ -82,7 +82,7 @@ class _Pulse:
         while True:
             await asyncio.sleep(max(self.last_s + self.interval_s - monotonic(), 0.0))
             self.last_s = monotonic()
-            if self.connection.outbox.pending_bytes:
+            if self.connection.outbox.is_behind:
                 # The page does not keep up: it gets the next figures, not these late.
                 self.connection.metrics.dropped += 1
             else:

@@ -49,6 +49,13 @@ async def test_start_and_stop(acme: Visitor) -> None:
         assert await talk.settle() == []
 
 
+async def test_one_that_is_started_begins_at_once(acme: Visitor) -> None:
+    async with acme.open_json(f"{PATH}?interval=60") as talk:
+        await talk.push("data")
+        await talk.ask("start", {"source": "clock", "interval": 60})
+        assert (await talk.push("data"))["source"] == "clock"
+
+
 async def test_two_streams_side_by_side(acme: Visitor) -> None:
     async with acme.open_json(f"{PATH}?interval=60") as talk:
         first = await talk.ask("start", {"source": "clock", "interval": 0.05})

@@ -39,12 +39,14 @@ class WireSocket:
         self.writes: list[bytes] = []
         self.overflows = 0
 
-    def make(self, limit_bytes: int) -> Outbox:
+    def make(self, limit_bytes: int, corks: Corks | None = None) -> Outbox:
         async def send(event: Any) -> None:
             raise AssertionError("there is a shorter way")
 
         scope = {"extensions": {TRANSPORT_EXTENSION: self}}
-        self.outbox = make_outbox(scope, send, limit_bytes, self._overflowed, RouteMetrics("", ""), Corks())
+        self.outbox = make_outbox(
+            scope, send, limit_bytes, self._overflowed, RouteMetrics("", ""), corks or Corks()
+        )
         return self.outbox
 
     def write(self, frames: bytes) -> None:
@@ -389,6 +391,41 @@ async def test_replies_to_messages_that_came_together_leave_together() -> None:
     await settle()
     assert len(socket.writes) == 1
     assert socket.got() == of(*frames)
+
+
+async def test_a_client_is_behind_for_what_it_has_not_taken(socket: Socket) -> None:
+    outbox = socket.make(LIMIT_BYTES)
+    assert not outbox.is_behind
+    socket.pause()
+    outbox.put(Frame("push"))
+    await settle()
+    assert outbox.is_behind
+    await socket.resume()
+    assert not outbox.is_behind
+
+
+async def test_a_client_is_not_behind_for_what_is_held_back() -> None:
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    await outbox.send(Frame("reply"))
+    assert outbox.pending_bytes
+    assert not outbox.is_behind
+    await settle()
+    assert not outbox.is_behind
+
+
+async def test_one_whose_replies_cannot_be_sent_keeps_nobody_elses(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(frames: bytes) -> None:
+        raise ZeroDivisionError("broken")
+
+    corks = Corks()
+    sockets = [WireSocket(), WireSocket()]
+    for socket in sockets:
+        await socket.make(LIMIT_BYTES, corks).send(Frame("reply"))
+    sockets[0].write = fail  # type: ignore[method-assign]
+    await settle()
+    assert sockets[1].got() == of(Frame("reply"))
+    assert caplog.text.count("Replies could not be sent") == 1
 
 
 async def test_a_reply_never_waits_longer_than_the_turn() -> None:
