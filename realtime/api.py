@@ -10,9 +10,8 @@ from realtime.clock import utc_now_text
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position, Publisher
 from realtime.core.topics import TopicRules
+from realtime.engine.combined import CombinedEngine
 from realtime.engine.ports import Draft, Retention, TopicKey
-from realtime.hub import Hub
-from realtime.outbox import Corks
 from realtime.protocol.errors import PublishUnavailableError
 
 # How long a synchronous caller waits for its publication to be numbered.
@@ -115,12 +114,11 @@ async def _publish_from_outside(
     _require_redis(settings)
     rule = TopicRules(settings.TOPIC_RULES).rule(topic)
     history, bus = runtimes.build_engine(settings)
-    hub = Hub("outside", history, bus, asyncio.create_task, lambda connection, topic: None, Corks())
+    engine = CombinedEngine(history, bus)
     draft = Draft(data, publisher, utc_now_text(), idempotency_key)
     try:
-        return await hub.publish(
-            TopicKey(tenant, topic), draft, Retention(rule.history_size, rule.history_ttl_s)
-        )
+        retention = Retention(rule.history_size, rule.history_ttl_s)
+        return (await engine.publish(TopicKey(tenant, topic), draft, retention)).position
     finally:
         await bus.stop()
         await history.close()

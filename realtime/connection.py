@@ -16,6 +16,7 @@ from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import encode_error, encode_reply
 from realtime.protocol.errors import RequestError
 from realtime.protocol.names import BATCH_SUBPROTOCOL
+from realtime.subscription import TOLD_AT_ONCE, Subscription
 from realtime.types import Scope, Send
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class Connection:
         self.messages_in = 0
         self.close_code: int | None = None
         self.close_reason = ""
-        self.subscriptions: set[str] = set()
+        # By topic, JOINING or LIVE.
+        self.subscriptions: dict[str, Subscription] = {}
         # What verbs keep for this connection, by the module that owns it.
         self.state: dict[str, Any] = {}
         self.outbox = make_outbox(
@@ -144,8 +146,14 @@ class Connection:
             return
         self.close_code = int(code)
         self.close_reason = reason
+        self.end_subscriptions(at_once=code in TOLD_AT_ONCE)
         self.outbox.close(int(code), reason, discard=discard)
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut)
+
+    def end_subscriptions(self, *, at_once: bool) -> None:
+        """End all of them, those under way too. `at_once`: the user will not come back by itself."""
+        for subscription in list(self.subscriptions.values()):
+            subscription.owner.end(subscription, at_once=at_once)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` as a task of this connection: it ends with it, and its failure is logged."""

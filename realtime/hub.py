@@ -1,199 +1,315 @@
 """The hub of a process: every publication is encoded once and put, by reference, into each local subscriber's outbox.
 
-It knows the offset of each topic it serves. What arrives twice is dropped; where something is missing it is read
+It knows where each topic stands that it serves. What arrives twice is dropped; where something is missing it is read
 from the history once, for all its subscribers, and given to them in order. What cannot be made whole ends the
-subscriptions with a push that says so: never silently some.
+subscriptions with a push that says so: never silently some. How a subscription comes about is in `joining`.
 """
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
-
-import msgspec
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from itertools import islice
+from time import monotonic
+from typing import Any, Protocol
 
 from realtime.connection import Connection
-from realtime.core.history import Position, Publication
-from realtime.engine.ports import Bus, BusUnavailableError, Draft, History, Page, Retention, TopicKey
-from realtime.fanout import Fanout, Turns
+from realtime.core.history import Position
+from realtime.core.topics import TopicRule
+from realtime.engine.ports import (
+    POSITIONS_PER_CALL,
+    Arrival,
+    Draft,
+    Engine,
+    EngineUnavailableError,
+    Page,
+    Retention,
+    TopicKey,
+)
+from realtime.fanout import Turns
 from realtime.frame import Frame
+from realtime.local_topic import LocalTopic
 from realtime.outbox import Corks
-from realtime.protocol.codec import encode_reply
-from realtime.protocol.errors import ErrorCode
+from realtime.protocol.codec import encode, publication_text
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.reads import Reads
+from realtime.subscription import Subscription, SubscriptionState
 
 logger = logging.getLogger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-Unsubscribed = Callable[[Connection, str], None]
-# Publications read at once when a gap is filled.
-REPAIR_BATCH = 1000
+# How often a topic is compared with its history: one that is in use, and one where nothing has happened for long.
+COMPARE_ACTIVE_S = 5.0
+COMPARE_QUIET_S = 60.0
+# Payloads of all served topics that are kept in memory for those who come back.
+CACHE_BYTES = 64 * 1024 * 1024
 
 
-class Carried(msgspec.Struct, array_like=True, frozen=True):
-    """A publication on the bus, its frame's text ready to be sent."""
+class Witness(Protocol):
+    """Who is told when subscriptions begin and end: the presence."""
 
-    node: str
-    tenant: str
-    topic: str
-    epoch: str
-    offset: int
-    text: str
+    def began(self, subscription: Subscription) -> None:
+        """It is LIVE from now on; or it was, and was asked for again."""
+        ...
 
-
-class Subscribed(msgspec.Struct, frozen=True):
-    """Where a subscription begins. `publications` is None where what was missed cannot be given completely."""
-
-    position: Position
-    publications: list[dict[str, Any]] | None
-
-
-class LocalTopic:
-    """A topic with subscribers in this process. `offset` is the last one they were given."""
-
-    __slots__ = ("epoch", "fanout", "group", "joining", "key", "offset", "repair", "retention")
-
-    def __init__(self, key: TopicKey, group: str, retention: Retention, position: Position) -> None:
-        self.key = key
-        self.group = group
-        self.retention = retention
-        self.epoch = position.epoch
-        self.offset = position.offset
-        self.fanout = Fanout()
-        # Connections that are catching up, with what arrived for them meanwhile.
-        self.joining: dict[Connection, list[tuple[int, Frame]]] = {}
-        self.repair: asyncio.Task[None] | None = None
-
-    @property
-    def subscribers(self) -> Mapping[Connection, int]:
-        """Each with the offset up to which it has been given everything already."""
-        return self.fanout.subscribers
+    def ended(self, subscription: Subscription, *, at_once: bool) -> None:
+        """It was LIVE and is over. `at_once`: its user will not come back by itself."""
+        ...
 
 
 class Hub:
-    """Subscriptions and publications of one process. Touched only on its loop."""
+    """Subscriptions and publications of one process. Touched only on its loop.
+
+    `clock` gives monotonic seconds. `tail_max_bytes` bounds what is kept of one topic (0: only by TAIL_MAX_BYTES),
+    `cache_bytes` what is kept of all (0: no bound).
+    """
 
     def __init__(
         self,
-        node: str,
-        history: History,
-        bus: Bus,
+        engine: Engine,
         spawn: Spawn,
-        unsubscribed: Unsubscribed,
+        witness: Witness,
         corks: Corks,
+        *,
+        tail_max_bytes: int = 0,
+        cache_bytes: int = CACHE_BYTES,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`unsubscribed` is called for every subscription that ends, by its connection or by the server."""
-        self._node = node
-        self._history = history
-        self._bus = bus
+        self.reads = Reads(engine, spawn)
+        self._engine = engine
         self._spawn = spawn
-        self._unsubscribed = unsubscribed
+        self._witness = witness
+        self._tail_max_bytes = tail_max_bytes
+        self._cache_bytes = cache_bytes
+        self._clock = clock
         self._turns = Turns(asyncio.get_running_loop(), corks)
         self._topics: dict[TopicKey, LocalTopic] = {}
-        self._by_group: dict[str, LocalTopic] = {}
-        self._opening: dict[TopicKey, asyncio.Task[LocalTopic]] = {}
+        # Topics with something in their tail, the longest unused first; and all their bytes.
+        self._cached: OrderedDict[TopicKey, LocalTopic] = OrderedDict()
+        self._cached_bytes = 0
 
     def topics(self) -> list[LocalTopic]:
-        """The topics with subscribers here."""
+        """The topics with subscriptions here."""
         return list(self._topics.values())
 
-    async def subscribe(
-        self, connection: Connection, topic: str, retention: Retention, since: Position | None
-    ) -> Subscribed:
-        """Give `connection` all that is published from now on, and what came after `since` where it is asked.
+    def topic(self, key: TopicKey) -> LocalTopic | None:
+        """A topic with subscriptions here."""
+        return self._topics.get(key)
 
-        Between the return and the next await nothing is delivered: the caller's reply comes first.
+    # Subscriptions
+
+    def reserve(
+        self, connection: Connection, topic: str, rule: TopicRule, *, wants_presence: bool
+    ) -> Subscription:
+        """The connection's subscription to `topic`: a JOINING one, or the one that is LIVE already.
+
+        Raises RequestError(conflict) while another request is joining it.
         """
         key = TopicKey(connection.tenant.slug, topic)
-        local = await self._open(key, retention)
-        buffer: list[tuple[int, Frame]] = []
-        local.joining[connection] = buffer
-        try:
-            if since is None:
-                page = Page(await self._history.position(key), [])
-            else:
-                page = await self._history.since(key, since, max(retention.size, 1))
-        except BaseException:
-            del local.joining[connection]
-            self._close_if_idle(local)
-            raise
-        del local.joining[connection]
-        if connection.is_closing:
-            self._close_if_idle(local)
-            return Subscribed(page.position, None)
-        subscribed = _catch_up(local, page, buffer)
-        local.fanout.join(connection, subscribed.position.offset)
-        return subscribed
+        subscription = connection.subscriptions.get(topic)
+        if subscription is not None:
+            if subscription.state is SubscriptionState.JOINING:
+                raise RequestError(ErrorCode.CONFLICT, "A subscription to this topic is under way.")
+            subscription.wants_presence = wants_presence
+            return subscription
+        subscription = Subscription(connection, key, rule, self, wants_presence=wants_presence)
+        local = self._topics.get(key)
+        if local is None:
+            retention = Retention(rule.history_size, rule.history_ttl_s)
+            local = LocalTopic(key, retention, now_s=self._clock(), tail_max_bytes=self._tail_max_bytes)
+            self._topics[key] = local
+        local.subscriptions[connection] = subscription
+        connection.subscriptions[topic] = subscription
+        return subscription
 
-    def unsubscribe(self, connection: Connection, topic: str) -> bool:
-        """Give it no more; False where it was not subscribed."""
-        local = self._topics.get(TopicKey(connection.tenant.slug, topic))
-        if local is None or connection not in local.subscribers:
+    async def open(self, key: TopicKey, since: Position | None) -> None:
+        """Wait until the topic is open; its opening reads what came after `since` too. For a topic that is reserved.
+
+        Raises EngineUnavailableError.
+        """
+        local = self._topics[key]
+        if local.is_open:
+            return
+        if local.opening is None or local.opening.done():
+            local.opening = self._spawn(self._open(local, since))
+        await asyncio.wait([local.opening])
+        if not local.is_open and self._topics.get(key) is local:
+            raise EngineUnavailableError("The topic could not be opened.")
+
+    def go_live(self, subscription: Subscription) -> None:
+        """Give its connection all that comes after the topic's position from now on."""
+        local = self._topics[subscription.key]
+        local.fanout.join(subscription.connection, local.offset)
+        if subscription.state is SubscriptionState.JOINING:
+            subscription.state = SubscriptionState.LIVE
+            subscription.connection.metrics.subscriptions += 1
+        self._witness.began(subscription)
+
+    def end(self, subscription: Subscription, *, at_once: bool, error: RequestError | None = None) -> bool:
+        """End it, also while it is JOINING: then the request under way answers `error`. False where it was over."""
+        if subscription.is_ended:
             return False
-        local.fanout.leave(connection)
-        self._unsubscribed(connection, topic)
-        self._close_if_idle(local)
+        connection, was_live = subscription.connection, subscription.state is SubscriptionState.LIVE
+        subscription.state = SubscriptionState.ENDED
+        subscription.ended_by = error
+        del connection.subscriptions[subscription.topic]
+        local = self._topics[subscription.key]
+        del local.subscriptions[connection]
+        if was_live:
+            local.fanout.leave(connection)
+            connection.metrics.subscriptions -= 1
+            self._witness.ended(subscription, at_once=at_once)
+        if not local.subscriptions:
+            self._close(local)
         return True
 
-    def drop(self, connection: Connection, topic: str, code: str, reason: str) -> None:
+    def drop(self, subscription: Subscription, code: ErrorCode, reason: str) -> None:
         """End a subscription from the server's side, and say why."""
-        if self.unsubscribe(connection, topic):
-            connection.push("unsubscribed", {"topic": topic, "code": code, "reason": reason})
+        was_live = subscription.state is SubscriptionState.LIVE
+        if self.end(subscription, at_once=True, error=RequestError(code, reason)) and was_live:
+            payload = {"topic": subscription.topic, "code": code, "reason": reason}
+            subscription.connection.push("unsubscribed", payload)
 
-    async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Position:
-        """Number, store and deliver a publication; raises RequestError(conflict) for a reused idempotency key."""
-        added = await self._history.add(key, draft, retention)
-        publication = added.publication
-        if publication is None:
-            return added.position
-        text = encode_reply(None, "publication", publication.payload())
+    def revoke(self, key: TopicKey, user_id: int) -> None:
+        """A user may no longer follow a topic. One that is JOINING asks its gates again."""
         local = self._topics.get(key)
-        if local is not None:
-            self._arrived(local, added.position.epoch, publication.offset, Frame(text))
-        carried = Carried(self._node, key.tenant, key.topic, added.position.epoch, publication.offset, text)
-        try:
-            await self._bus.send(group_name(key), msgspec.msgpack.encode(carried))
-        except BusUnavailableError:
-            # It is stored: the other nodes read it from the history when they look for gaps.
-            logger.warning("The broker is away; a publication reaches other nodes later")
-        return added.position
-
-    def received(self, group: str, body: bytes) -> None:
-        """Take in what the bus carried."""
-        local = self._by_group.get(group)
         if local is None:
             return
-        try:
-            carried = msgspec.msgpack.decode(body, type=Carried)
-        except msgspec.MsgspecError:
-            logger.warning("Something that is no publication came over the bus and was dropped")
-            return
-        if carried.node == self._node or (carried.tenant, carried.topic) != local.key:
-            return
-        self._arrived(local, carried.epoch, carried.offset, Frame(carried.text))
+        for subscription in list(local.subscriptions.values()):
+            identity = subscription.connection.identity
+            if identity is None or identity.user_id != user_id:
+                continue
+            if subscription.state is SubscriptionState.JOINING:
+                subscription.is_doubted = True
+            else:
+                self.drop(subscription, ErrorCode.PERMISSION_DENIED, "no longer allowed")
 
-    async def check(self, local: LocalTopic) -> None:
-        """Look whether the history has more than was delivered: the bus may have lost something without a trace."""
-        if local.retention.size and local.key in self._topics:
-            position = await self._history.position(local.key)
-            if position != Position(local.epoch, local.offset):
-                self._start_repair(local)
+    # Publications
 
-    def _arrived(self, local: LocalTopic, epoch: str, offset: int, frame: Frame) -> None:
-        if epoch == local.epoch and offset <= local.offset:
+    async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Position:
+        """Number, store and deliver a publication.
+
+        Raises RequestError(conflict) for a reused idempotency key, EngineUnavailableError.
+        """
+        published = await self._engine.publish(key, draft, retention)
+        if published.payload is not None:
+            self.arrived(Arrival(key, published.position, published.payload))
+        return published.position
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Take in a publication, from here or from another node."""
+        local = self._topics.get(arrival.key)
+        if local is None:
             return
-        is_next = epoch == local.epoch and (offset == local.offset + 1 or not local.retention.size)
-        if is_next and local.repair is None:
-            self._deliver(local, offset, frame)
+        epoch, offset = arrival.position.epoch, arrival.position.offset
+        if not local.is_open:
+            # The opening may have read the position before.
+            local.is_suspect = True
+            return
+        if epoch != local.epoch:
+            self.look_again(local)
+            return
+        if offset <= local.offset:
+            return
+        local.newest = max(local.newest, offset)
+        if local.repair is not None:
+            return
+        if offset == local.offset + 1:
+            self._deliver(local, arrival.payload)
+        elif not local.retention.size:
+            local.tail.offset = offset - 1
+            self._deliver(local, arrival.payload)
         else:
             self._start_repair(local)
 
-    def _deliver(self, local: LocalTopic, offset: int, frame: Frame) -> None:
-        local.offset = offset
-        local.fanout.add(offset, frame)
+    async def compare(self, *, everything: bool = False) -> None:
+        """Look whether the history has more than was delivered: the bus may lose something without a trace.
+
+        Topics in use are compared every COMPARE_ACTIVE_S, quiet ones every COMPARE_QUIET_S; `everything`: all now.
+        Raises EngineUnavailableError.
+        """
+        now_s = self._clock()
+        due = [local for local in self.topics() if everything or _is_due(local, now_s)]
+        for batch in _batches(due, POSITIONS_PER_CALL):
+            known = [local.position for local in batch]
+            positions = await self._engine.positions([local.key for local in batch])
+            for local, before, position in zip(batch, known, positions, strict=True):
+                local.compared_s = now_s
+                self._compare(local, before, position)
+
+    def look_again(self, local: LocalTopic) -> None:
+        """Something about the topic is not as it was known: read where it is now."""
+        local.is_suspect = True
+        self._start_repair(local)
+
+    def heard_of(self, local: LocalTopic, position: Position) -> None:
+        """The history said that the topic is there, or was."""
+        if position.epoch != local.epoch:
+            self.look_again(local)
+            return
+        local.newest = max(local.newest, position.offset)
+        if local.offset < local.newest:
+            self._start_repair(local)
+
+    async def look_now(self, local: LocalTopic) -> None:
+        """As `look_again`, and wait for it; raises EngineUnavailableError."""
+        self.look_again(local)
+        if local.repair is not None:
+            await asyncio.wait([local.repair])
+        if local.is_suspect:
+            raise EngineUnavailableError("The topic could not be read again.")
+
+    def cache(self, local: LocalTopic, since: Position, page: Page) -> list[bytes]:
+        """The payloads of a page, kept for the next who asks for the same where they belong to the topic's epoch."""
+        publications = page.publications or []
+        payloads = [encode(publication.payload()).encode() for publication in publications]
+        if payloads and local.retention.size and since.epoch == local.epoch:
+            before = local.tail.size_bytes
+            local.tail.extend_back(publications[0].offset, payloads, self._clock())
+            self._count_cached(local, before)
+        return payloads
+
+    def kept_after(self, local: LocalTopic, offset: int) -> list[bytes] | None:
+        """The payloads that subscribers were given after `offset`; None where they are not all in memory."""
+        before = local.tail.size_bytes
+        payloads = local.tail.after(offset, self._clock())
+        self._count_cached(local, before)
+        return payloads
+
+    def _deliver(self, local: LocalTopic, payload: bytes) -> None:
+        now_s = local.active_s = self._clock()
+        tail = local.tail
+        if local.retention.size:
+            before = tail.size_bytes
+            tail.append(payload, now_s)
+            self._count_cached(local, before)
+        else:
+            tail.offset += 1
+        local.newest = max(local.newest, tail.offset)
+        local.fanout.add(tail.offset, Frame(publication_text(payload)))
         self._turns.add(local.fanout)
-        for buffer in local.joining.values():
-            buffer.append((offset, frame))
+
+    def _count_cached(self, local: LocalTopic, before_bytes: int) -> None:
+        """A tail has changed. Over the bound of all of them, the topics that are unused the longest forget theirs."""
+        self._cached_bytes += local.tail.size_bytes - before_bytes
+        self._cached[local.key] = local
+        self._cached.move_to_end(local.key)
+        while self._cache_bytes and self._cached_bytes > self._cache_bytes and self._cached:
+            self._forget_cached(next(iter(self._cached.values())))
+
+    def _forget_cached(self, local: LocalTopic) -> None:
+        if self._cached.pop(local.key, None) is not None:
+            self._cached_bytes -= local.tail.size_bytes
+            local.tail.clear()
+
+    def _compare(self, local: LocalTopic, before: Position, position: Position) -> None:
+        """`before` is where the topic was here when its position was asked for."""
+        if not local.is_open or self._topics.get(local.key) is not local or local.epoch != before.epoch:
+            return
+        if position.epoch != local.epoch or position.offset < before.offset:
+            self.look_again(local)
+        else:
+            self.heard_of(local, position)
 
     def _start_repair(self, local: LocalTopic) -> None:
         if local.repair is None:
@@ -201,85 +317,77 @@ class Hub:
 
     async def _repair(self, local: LocalTopic) -> None:
         try:
-            while local.key in self._topics:
-                page = await self._history.since(local.key, Position(local.epoch, local.offset), REPAIR_BATCH)
-                if page.publications is None:
-                    self._lost(local, page.position)
+            while self._topics.get(local.key) is local and (local.is_suspect or local.offset < local.newest):
+                local.is_suspect = False
+                since = local.position
+                page = await self.reads.page(local.key, since, fresh=True)
+                if not self._take(local, since, page):
                     return
-                for publication in page.publications:
-                    if publication.offset == local.offset + 1:
-                        self._deliver(local, publication.offset, _frame(publication))
-                if local.offset >= page.position.offset:
-                    return
+        except EngineUnavailableError:
+            # The next comparison comes soon, and begins anew.
+            local.active_s, local.is_suspect = self._clock(), True
+            logger.warning("The history is away; a topic is repaired later")
         finally:
             local.repair = None
 
+    def _take(self, local: LocalTopic, since: Position, page: Page) -> bool:
+        """Deliver what a repair has read; False where the topic had to begin anew or nothing more is to come."""
+        if self._topics.get(local.key) is not local:
+            return False
+        if page.publications is None:
+            self._lost(local, page.position)
+            return False
+        for publication in page.publications:
+            if publication.offset == local.offset + 1:
+                self._deliver(local, encode(publication.payload()).encode())
+        local.newest = max(local.newest, page.position.offset)
+        return local.position != since or local.is_suspect
+
     def _lost(self, local: LocalTopic, position: Position) -> None:
-        local.epoch, local.offset = position.epoch, position.offset
-        for connection in list(local.subscribers):
-            reason = "history was lost: subscribe again and reload"
-            self.drop(connection, local.key.topic, ErrorCode.UNRECOVERABLE_POSITION, reason)
-        # What was still to be delivered belongs to the epoch that ended.
-        local.fanout = Fanout()
+        """What is missing is gone. The LIVE ones are told; the JOINING ones find another epoch or offset."""
+        live = [each for each in local.subscriptions.values() if each.state is SubscriptionState.LIVE]
+        # Before the end of the last subscription closes the topic: a JOINING one may need it.
+        self._forget_cached(local)
+        for subscription in live:
+            self.drop(
+                subscription,
+                ErrorCode.UNRECOVERABLE_POSITION,
+                "history was lost: subscribe again and reload",
+            )
+        local.begin(position)
 
-    async def _open(self, key: TopicKey, retention: Retention) -> LocalTopic:
-        while True:
-            local = self._topics.get(key)
-            if local is not None:
-                return local
-            task = self._opening.get(key)
-            if task is None:
-                task = asyncio.create_task(self._open_now(key, retention))
-                self._opening[key] = task
-            local = await asyncio.shield(task)
-            if self._topics.get(key) is local:
-                return local
-
-    async def _open_now(self, key: TopicKey, retention: Retention) -> LocalTopic:
-        group = group_name(key)
+    async def _open(self, local: LocalTopic, since: Position | None) -> None:
         try:
-            await self._bus.join(group)
-            local = LocalTopic(key, group, retention, await self._history.position(key))
-        except BaseException:
-            self._spawn(self._bus.leave(group))
-            raise
-        finally:
-            del self._opening[key]
-        self._topics[key] = local
-        self._by_group[group] = local
-        return local
-
-    def _close_if_idle(self, local: LocalTopic) -> None:
-        if local.subscribers or local.joining or self._topics.get(local.key) is not local:
+            await self._engine.attach(local.key)
+            page = await self.reads.page(local.key, since, fresh=True)
+        except EngineUnavailableError as error:
+            logger.warning("A topic could not be opened: %s", error)
             return
+        if self._topics.get(local.key) is not local:
+            return
+        was_suspect = local.is_suspect
+        local.begin(page.position)
+        if since is not None:
+            self.cache(local, since, page)
+        if was_suspect:
+            self.look_again(local)
+
+    def _close(self, local: LocalTopic) -> None:
+        self._forget_cached(local)
         del self._topics[local.key]
-        del self._by_group[local.group]
-        self._spawn(self._bus.leave(local.group))
+        if local.opening is not None:
+            # After its attaching, in the order in which they were asked for.
+            self._spawn(self._engine.detach(local.key))
 
 
-def group_name(key: TopicKey) -> str:
-    """The bus group of a topic: names of any characters and length become ASCII of a fixed length."""
-    digest = hashlib.sha256(f"{key.tenant}\0{key.topic}".encode()).hexdigest()
-    return f"topic.{digest}"
+def _is_due(local: LocalTopic, now_s: float) -> bool:
+    if not local.is_open or not local.retention.size:
+        return False
+    is_quiet = local.compared_s - local.active_s > COMPARE_QUIET_S
+    return now_s - local.compared_s >= (COMPARE_QUIET_S if is_quiet else COMPARE_ACTIVE_S)
 
 
-def _frame(publication: Publication) -> Frame:
-    return Frame(encode_reply(None, "publication", publication.payload()))
-
-
-def _catch_up(
-    local: LocalTopic,
-    page: Page,
-    buffer: list[tuple[int, Frame]],
-) -> Subscribed:
-    """What the history gave, and what was delivered to others while it was read."""
-    position, missed = page.position, page.publications
-    late = [(offset, frame) for offset, frame in buffer if offset > position.offset]
-    if position.epoch != local.epoch:
-        return Subscribed(Position(local.epoch, local.offset), None)
-    end = Position(position.epoch, late[-1][0] if late else position.offset)
-    if missed is None or (missed and missed[-1].offset != position.offset):
-        return Subscribed(end, None)
-    publications = [dict(publication.payload()) for publication in missed]
-    publications += [msgspec.json.decode(frame.payload)["payload"] for _, frame in late]
-    return Subscribed(end, publications)
+def _batches(items: list[LocalTopic], size: int) -> Iterator[list[LocalTopic]]:
+    remaining: Iterable[LocalTopic] = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch

@@ -5,6 +5,7 @@ from typing import Any
 from realtime.cluster import Cluster
 from realtime.connection import Connection
 from realtime.core.presence import Diff, Key, PresentUser, User
+from realtime.subscription import Subscription
 
 
 class Presence:
@@ -16,27 +17,27 @@ class Presence:
         self._present: dict[Key, set[Connection]] = {}
         self._watchers: dict[Key, set[Connection]] = {}
 
-    def subscribed(self, connection: Connection, topic: str, *, wants_pushes: bool) -> None:
+    def began(self, subscription: Subscription) -> None:
         """A connection subscribed, for the first time or again."""
-        key = (connection.tenant.slug, topic)
+        connection, key = subscription.connection, subscription.key
         user = _user(connection)
         if user is not None and connection not in self._present.get(key, ()):
             self._present.setdefault(key, set()).add(connection)
             self._tell(self._cluster.join(key, user), connection)
-        if wants_pushes:
+        if subscription.wants_presence:
             self._watchers.setdefault(key, set()).add(connection)
 
-    def unsubscribed(self, connection: Connection, topic: str) -> None:
+    def ended(self, subscription: Subscription, *, at_once: bool) -> None:
         """A subscription is over."""
-        key = (connection.tenant.slug, topic)
+        connection, key = subscription.connection, subscription.key
         _take_out(self._watchers, key, connection)
         user = _user(connection)
         if _take_out(self._present, key, connection) and user is not None:
             self._tell(self._cluster.leave(key, user), connection)
 
-    def users(self, tenant: str, topic: str) -> dict[str, Any]:
+    def view(self, connection: Connection, topic: str) -> dict[str, Any]:
         """`{users: [{id, username, connections}], count}`, by username."""
-        users = _as_json(self._cluster.users((tenant, topic)))
+        users = _as_json(self._cluster.users((connection.tenant.slug, topic)))
         return {"users": users, "count": len(users)}
 
     def changed(self, diff: Diff) -> None:

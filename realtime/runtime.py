@@ -25,6 +25,7 @@ from realtime.core.places import Attempts, Places
 from realtime.core.presence import Diff
 from realtime.core.topics import TopicRules
 from realtime.database import Database
+from realtime.engine.combined import CombinedEngine
 from realtime.engine.layer_bus import LayerBus
 from realtime.engine.memory import MemoryBus, MemoryHistory
 from realtime.engine.ports import (
@@ -38,13 +39,13 @@ from realtime.engine.ports import (
 )
 from realtime.engine.redis_history import RedisHistory
 from realtime.hub import Hub
+from realtime.joining import Joiner
 from realtime.metrics import LoopLag, Metrics
 from realtime.observer import Observer
 from realtime.outbox import Corks
 from realtime.ports import Authenticator, TenantDirectory
 from realtime.presence import Presence
 from realtime.protocol.close_codes import CloseCode
-from realtime.protocol.errors import ErrorCode
 from realtime.registry import Registry
 from realtime.routing import Router
 from realtime.types import Scope, Send
@@ -58,8 +59,8 @@ RECHECK_INTERVAL_S = 0.5
 EXPIRY_INTERVAL_S = 0.5
 # Identities read again in one visit to the database; more wait for the next second.
 RECHECK_BATCH = 500
-# How often topics are compared with their history.
-GAP_CHECK_INTERVAL_S = 5.0
+# How often it is looked which topics are due to be compared with their history.
+GAP_CHECK_INTERVAL_S = 1.0
 CONTROL_GROUP = "control"
 
 
@@ -152,8 +153,7 @@ class Runtime:
 
     async def release(self, connection: Connection, code: int) -> None:
         """The connection is over: undo all it held."""
-        for topic in list(connection.subscriptions):
-            self.hub.unsubscribe(connection, topic)
+        connection.end_subscriptions(at_once=False)
         await connection.release()
         del self.connections[connection.id]
         self.observer.closed(connection, code)
@@ -201,7 +201,7 @@ class Runtime:
         self.loop = asyncio.get_running_loop()
         self.database = Database(self.settings.DATABASE_THREADS, self.settings.DATABASE_WAIT_S)
         self.history, self.bus = build_engine(self.settings)
-        self.hub = Hub(self.node, self.history, self.bus, self.spawn, self._unsubscribed, self.corks)
+        self.engine = CombinedEngine(self.history, self.bus)
         self.cluster = Cluster(
             self.node,
             self.bus,
@@ -210,6 +210,9 @@ class Runtime:
             on_presence=self._presence_changed,
         )
         self.presence = Presence(self.cluster)
+        self.hub = Hub(self.engine, self.spawn, self.presence, self.corks)
+        self.engine.arrived = self.hub.arrived
+        self.joiner = Joiner(self.hub, self.rules, self.database, self.settings.MAX_SUBSCRIPTIONS)
         if isinstance(self.bus, LayerBus):
             self.bus.on_gap = self._gap.set
         self.watches = Watches(self.database, self.spawn)
@@ -227,28 +230,17 @@ class Runtime:
         if self.cluster.is_own_group(group):
             self.cluster.received(body)
         elif group != CONTROL_GROUP:
-            self.hub.received(group, body)
+            self.engine.received(group, body)
         elif body == b"recheck":
             self._recheck_now.set()
         else:
             self._end_subscriptions(msgspec.msgpack.decode(body, type=EndSubscriptions))
 
     def _end_subscriptions(self, ended: EndSubscriptions) -> None:
-        for connection in list(self.connections.values()):
-            identity = connection.identity
-            is_theirs = identity is not None and identity.user_id == ended.user_id
-            is_here = connection.tenant.slug == ended.tenant and ended.topic in connection.subscriptions
-            if is_theirs and is_here:
-                self.hub.drop(connection, ended.topic, ErrorCode.PERMISSION_DENIED, "no longer allowed")
+        self.hub.revoke(TopicKey(ended.tenant, ended.topic), ended.user_id)
 
     def _presence_changed(self, diff: Diff) -> None:
         self.presence.changed(diff)
-
-    def _unsubscribed(self, connection: Connection, topic: str) -> None:
-        """A subscription ended, from either side."""
-        connection.subscriptions.discard(topic)
-        connection.metrics.subscriptions -= 1
-        self.presence.unsubscribed(connection, topic)
 
     async def _keep_credentials(self) -> None:
         """Close what should no longer be open: signed out, revoked, deactivated, moved out of the tenant."""
@@ -298,22 +290,28 @@ class Runtime:
                 connection.check_expiry(now_s)
 
     async def _keep_whole(self) -> None:
-        """Compare topics with their history: now and then, and as soon as the bus may have lost something."""
+        """Compare topics with their history: now and then, and all as soon as the bus may have lost something."""
         while True:
             # Running out of time is the usual way on: nothing reported a gap.
             with suppress(TimeoutError):
                 async with asyncio.timeout(GAP_CHECK_INTERVAL_S):
                     await self._gap.wait()
+            had_gap = self._gap.is_set()
             self._gap.clear()
-            await self._check_topics()
-
-    async def _check_topics(self) -> None:
-        for local in self.hub.topics():
             try:
-                await self.hub.check(local)
+                await self.hub.compare(everything=had_gap)
+                if had_gap:
+                    await self._judge_all_again()
             except EngineUnavailableError:
                 logger.warning("The history is away; topics are compared with it later")
-                return
+            except Exception:
+                logger.exception("Topics and their subscribers could not be looked at")
+
+    async def _judge_all_again(self) -> None:
+        """Whoever lost the right to a topic while this process was deaf was not named to it."""
+        for connection in list(self.connections.values()):
+            if any(each.rule.subscribe_in_db for each in connection.subscriptions.values()):
+                await self.joiner.judge_again(connection)
 
     def _close_homeless(self) -> None:
         """Close what was opened on a tenant that is no longer served by any of its hosts, signed in or not."""

@@ -1,13 +1,18 @@
 """One connection's subscription to one topic, from before its first await to its end."""
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from realtime.core.topics import TopicRule
 from realtime.engine.ports import TopicKey
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.errors import RequestError
 
 if TYPE_CHECKING:
     from realtime.connection import Connection
+
+# The ends that take rights away: others hear of them at once. Any other end may be followed by a reconnect.
+TOLD_AT_ONCE = frozenset({CloseCode.UNAUTHENTICATED, CloseCode.FORBIDDEN, CloseCode.ENDED_BY_OPERATOR})
 
 
 class SubscriptionState(Enum):
@@ -19,23 +24,47 @@ class SubscriptionState(Enum):
 
 
 class Subscription:
-    """Held by its connection (`connection.subscriptions[topic]`) and, from its opening on, by the hub's topic.
+    """Held by its connection (`connection.subscriptions[topic]`) and by the hub's topic, both from its reservation on.
 
-    Presence and gauges begin when it becomes LIVE and end with it; whatever ends it acts on a JOINING one too.
+    Presence and gauges begin when it becomes LIVE and end with it. What ends a subscription acts on a JOINING one too:
+    the request under way finds it ENDED and answers `ended_by`.
     """
 
-    __slots__ = ("connection", "key", "rule", "state", "wants_presence")
+    __slots__ = ("connection", "ended_by", "is_doubted", "key", "owner", "rule", "state", "wants_presence")
 
     def __init__(
-        self, connection: "Connection", topic: str, rule: TopicRule, *, wants_presence: bool
+        self,
+        connection: "Connection",
+        key: TopicKey,
+        rule: TopicRule,
+        owner: "SubscriptionOwner",
+        *,
+        wants_presence: bool,
     ) -> None:
         self.connection = connection
-        self.key = TopicKey(connection.tenant.slug, topic)
+        self.key = key
         self.rule = rule
+        self.owner = owner
         self.wants_presence = wants_presence
         self.state = SubscriptionState.JOINING
+        # Something of its user or topic ended since its gates were asked: they are asked again before it goes LIVE.
+        self.is_doubted = False
+        self.ended_by: RequestError | None = None
 
     @property
     def topic(self) -> str:
         """The topic's name."""
         return self.key.topic
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it is over."""
+        return self.state is SubscriptionState.ENDED
+
+
+class SubscriptionOwner(Protocol):
+    """Who ends subscriptions: the hub."""
+
+    def end(self, subscription: Subscription, *, at_once: bool, error: RequestError | None = None) -> bool:
+        """End it; False where it was over already."""
+        ...

@@ -51,6 +51,7 @@ async def on_refresh(call: Call, payload: Refresh) -> Reply:
     if fresh.user_id != identity.user_id:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "The token belongs to another user.")
     call.connection.renew(fresh)
+    await call.runtime.joiner.judge_again(call.connection)
     return Reply("refreshed", {"expires_at": fresh.expires_at and fresh.expires_at.isoformat()})
 
 

@@ -10,6 +10,7 @@ from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.history import Position, Publication, Publisher
 from realtime.core.topics import TopicRule
 from realtime.engine.ports import Draft, Page, Retention, TopicKey
+from realtime.joining import Joined, Wish
 from realtime.protocol.codec import encode
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -20,6 +21,8 @@ HISTORY_DEFAULT_LIMIT = 100
 HISTORY_MAX_LIMIT = 1000
 # A reply holds at most this much of a history: it has to fit a client's own limit and the outbox.
 HISTORY_MAX_BYTES = 512 * 1024
+# Of one `subscribe`.
+SUBSCRIBE_MAX_TOPICS = 100
 
 
 class Since(msgspec.Struct, frozen=True):
@@ -33,12 +36,25 @@ class Since(msgspec.Struct, frozen=True):
         return Position(self.epoch, self.offset)
 
 
-class Subscribe(msgspec.Struct, frozen=True):
-    """Payload of `subscribe`."""
+class SubscribeOne(msgspec.Struct, frozen=True):
+    """One topic of a `subscribe`."""
 
     topic: str
     recover: Since | None = None
     presence: bool = False
+
+    def wish(self) -> Wish:
+        """As joining knows it."""
+        return Wish(self.topic, self.recover.position() if self.recover else None, self.presence)
+
+
+class Subscribe(msgspec.Struct, frozen=True):
+    """Payload of `subscribe`: one topic, or many in `topics`."""
+
+    topic: str | None = None
+    recover: Since | None = None
+    presence: bool = False
+    topics: list[SubscribeOne] | None = None
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -64,37 +80,38 @@ class History(msgspec.Struct, frozen=True):
 
 
 async def on_subscribe(call: Call, payload: Subscribe) -> Reply:
-    """Begin a subscription, with what was missed where that is asked."""
-    rule = await _require_subscribe(call, payload.topic)
-    connection, runtime = call.connection, call.runtime
-    limit = runtime.settings.MAX_SUBSCRIPTIONS
-    if limit and payload.topic not in connection.subscriptions and len(connection.subscriptions) >= limit:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A connection may subscribe to {limit} topics.")
-    since = payload.recover.position() if payload.recover else None
-    subscribed = await runtime.hub.subscribe(connection, payload.topic, _retention(rule), since)
-    if payload.topic not in connection.subscriptions:
-        connection.subscriptions.add(payload.topic)
-        connection.metrics.subscriptions += 1
-    publications = subscribed.publications
-    if publications and len(encode({"publications": publications})) > HISTORY_MAX_BYTES:
-        publications = None
-    reply: dict[str, Any] = {
-        "topic": payload.topic,
-        "epoch": subscribed.position.epoch,
-        "offset": subscribed.position.offset,
-        "recovered": None if since is None else publications is not None,
-        "publications": publications or [] if since is not None else [],
-    }
-    runtime.presence.subscribed(connection, payload.topic, wants_pushes=payload.presence)
-    if payload.presence:
-        reply["presence"] = runtime.presence.users(connection.tenant.slug, payload.topic)
-    return Reply("subscribed", reply)
+    """Begin one subscription or many, with what was missed where that is asked."""
+    if payload.topics is not None:
+        return await _subscribe_many(call, payload.topics)
+    if payload.topic is None:
+        raise _wrong("payload.topic", "Expected `topic`, or `topics`.")
+    one = SubscribeOne(payload.topic, payload.recover, payload.presence)
+    [outcome] = await call.runtime.joiner.join(call.connection, [one.wish()])
+    if isinstance(outcome, RequestError):
+        raise outcome
+    return Reply("subscribed", _subscribed(call, one, outcome))
+
+
+async def _subscribe_many(call: Call, topics: list[SubscribeOne]) -> Reply:
+    names = {one.topic for one in topics}
+    if not 1 <= len(topics) <= SUBSCRIBE_MAX_TOPICS or len(names) != len(topics):
+        raise _wrong("payload.topics", f"Expected 1 to {SUBSCRIBE_MAX_TOPICS} different topics.")
+    outcomes = await call.runtime.joiner.join(call.connection, [one.wish() for one in topics])
+    answers = [
+        {"topic": one.topic, "error": outcome.payload()}
+        if isinstance(outcome, RequestError)
+        else _subscribed(call, one, outcome)
+        for one, outcome in zip(topics, outcomes, strict=True)
+    ]
+    return Reply("subscribed", {"topics": answers})
 
 
 async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
     """End a subscription; ending none is no error."""
     check_topic_name(payload.topic)
-    call.runtime.hub.unsubscribe(call.connection, payload.topic)
+    subscription = call.connection.subscriptions.get(payload.topic)
+    if subscription is not None:
+        call.runtime.hub.end(subscription, at_once=True)
     return Reply("unsubscribed", {"topic": payload.topic})
 
 
@@ -123,7 +140,7 @@ async def on_history(call: Call, payload: History) -> Reply:
 async def on_presence(call: Call, payload: Topic) -> Reply:
     """Who is subscribed now."""
     await _require_subscribe(call, payload.topic)
-    users = call.runtime.presence.users(call.tenant.slug, payload.topic)
+    users = call.runtime.presence.view(call.connection, payload.topic)
     return Reply("presence", {"topic": payload.topic, **users})
 
 
@@ -157,9 +174,26 @@ class PubSubConsumer(JsonConsumer):
 async def _require_subscribe(call: Call, topic: str) -> TopicRule:
     rule = call.runtime.rules.require_subscribe(call.identity, topic)
     gate = rule.subscribe_in_db
-    if gate is not None and not await call.in_db(gate, call.identity, topic):
+    if gate is not None and await call.in_db(gate, call.identity, topic) is not True:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "You may not subscribe to this topic.")
     return rule
+
+
+def _subscribed(call: Call, one: SubscribeOne, joined: Joined) -> dict[str, Any]:
+    reply: dict[str, Any] = {
+        "topic": one.topic,
+        "epoch": joined.position.epoch,
+        "offset": joined.position.offset,
+        "recovered": None if one.recover is None else joined.payloads is not None,
+        "publications": [msgspec.Raw(payload) for payload in joined.payloads or ()],
+    }
+    if one.presence:
+        reply["presence"] = call.runtime.presence.view(call.connection, one.topic)
+    return reply
+
+
+def _wrong(field: str, message: str) -> RequestError:
+    return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field})
 
 
 def _retention(rule: TopicRule) -> Retention:

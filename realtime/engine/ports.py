@@ -1,6 +1,6 @@
 """The ports of the engine. One contract suite (tests/engine) runs over every implementation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -92,6 +92,69 @@ class History(Protocol):
         """Let go of connections."""
         ...
 
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One page to read: the first publications after `since` (None: none, only where the topic is).
+
+    A page holds at most `limit` publications and `max_bytes` of data, but one at the least.
+    """
+
+    key: TopicKey
+    since: Position | None
+    limit: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A publication as another node carried it here; `payload` is the push's payload as JSON."""
+
+    key: TopicKey
+    position: Position
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The outcome of `Engine.publish`: the push's payload as JSON; None where the idempotency key had been used."""
+
+    position: Position
+    payload: bytes | None
+
+
+class Engine(Protocol):
+    """What the hub stands on: publications stored and carried, and read again.
+
+    Reads raise EngineUnavailableError when the store cannot be reached in time.
+    """
+
+    async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:
+        """Number it, store it, and carry it to the other nodes that are attached, in one call.
+
+        Raises RequestError(conflict) as `Draft` says, and EngineUnavailableError: then it may have been stored.
+        """
+        ...
+
+    async def pages(self, asks: Sequence[Ask]) -> list[Page]:
+        """The pages asked for, in that order."""
+        ...
+
+    async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
+        """Where each topic is, in that order; at most POSITIONS_PER_CALL keys."""
+        ...
+
+    async def attach(self, key: TopicKey) -> None:
+        """Let what other nodes publish arrive here; never fails."""
+        ...
+
+    async def detach(self, key: TopicKey) -> None:
+        """Let it arrive no more; never fails."""
+        ...
+
+
+# Topics whose positions are read in one call.
+POSITIONS_PER_CALL = 200
 
 Receiver = Callable[[str, bytes], None]
 

@@ -67,6 +67,11 @@ def encode_reply(request_id: RequestId | None, message_type: str, payload: Mappi
     return _encoder.encode({"id": request_id, "type": message_type, "payload": payload}).decode()
 
 
+def publication_text(payload: bytes) -> str:
+    """The `publication` push around a payload that is JSON already."""
+    return f'{{"type":"publication","payload":{payload.decode()}}}'
+
+
 def encode_error(error: RequestError, request_id: RequestId | None = None) -> str:
     """The error reply to the request `request_id`; without an id it is a push."""
     chosen = request_id if request_id is not None else error.request_id

@@ -1,204 +1,294 @@
-"""The hub on a real history: order, gaps, epochs, and subscribers that come while something is under way."""
+"""The hub on a real history: order, gaps, epochs, and what it holds in memory for those who come back."""
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 
 from realtime.core.history import Position
-from realtime.core.identity import Tenant
-from realtime.engine.memory import MemoryBus, MemoryHistory
-from realtime.engine.ports import Draft, Page, Retention, TopicKey
-from realtime.frame import Batch, Frame
-from realtime.hub import Carried, Hub, group_name
+from realtime.core.tail import Tail
+from realtime.engine.combined import Carried, group_name
+from realtime.engine.ports import Ask, Page, TopicKey
+from realtime.hub import COMPARE_ACTIVE_S, COMPARE_QUIET_S, Hub
 from realtime.outbox import Corks
-
-ACME = Tenant(1, "acme")
-KEY = TopicKey("acme", "news")
-KEPT = Retention()
-
-
-@dataclass(eq=False)
-class Listener:
-    """A connection, as the hub sees it, that remembers what it was given."""
-
-    tenant: Tenant = ACME
-    is_closing: bool = False
-    direct: None = None
-    form: None = None
-    got: list[dict[str, Any]] = field(default_factory=list)
-    pushed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    @property
-    def outbox(self) -> "Listener":
-        return self
-
-    def put(self, item: Frame | Batch) -> None:
-        frames = item.frames if isinstance(item, Batch) else [item]
-        self.got += [msgspec.json.decode(frame.payload)["payload"] for frame in frames]
-
-    def push(self, message_type: str, payload: dict[str, Any]) -> None:
-        self.pushed.append((message_type, payload))
-
-    @property
-    def offsets(self) -> list[int]:
-        return [each["offset"] for each in self.got]
-
-
-class SlowHistory(MemoryHistory):
-    """Answers `since` when it is told to, as a broker far away would."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-
-    async def since(self, key: TopicKey, position: Position, limit: int) -> Page:
-        page = await super().since(key, position, limit)
-        await self.may_answer.wait()
-        return page
+from realtime.protocol.codec import encode
+from tests.realtime.followers import KEPT, KEY, Follower, Node, draft, offsets_of, settle
 
 
 @pytest.fixture
-async def history() -> SlowHistory:
-    return SlowHistory()
+async def node() -> Node:
+    return Node()
 
 
-@pytest.fixture
-async def hub(history: SlowHistory) -> Hub:
-    return Hub("here", history, MemoryBus(), asyncio.create_task, lambda connection, topic: None, Corks())
-
-
-async def settle() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-def draft(number: int) -> Draft:
-    return Draft(number, None, "2026-01-01T00:00:00Z")
-
-
-async def elsewhere(hub: Hub, history: SlowHistory, number: int, *, is_carried: bool = True) -> bytes:
+async def elsewhere(node: Node, number: int, *, is_carried: bool = True, key: TopicKey = KEY) -> bytes:
     """Another node publishes; what the bus carries of it."""
-    added = await history.add(KEY, draft(number), KEPT)
+    added = await node.engine._history.add(key, draft(number), KEPT)
     assert added.publication is not None
-    text = msgspec.json.encode({"type": "publication", "payload": added.publication.payload()}).decode()
-    body = msgspec.msgpack.encode(Carried("there", *KEY, added.position.epoch, added.position.offset, text))
+    payload = encode(added.publication.payload()).encode()
+    carried = Carried(*key, added.position.epoch, added.position.offset, payload)
+    body = msgspec.msgpack.encode(carried)
     if is_carried:
-        hub.received(group_name(KEY), body)
+        node.engine.received(group_name(key), body)
     return body
 
 
-async def test_everybody_gets_everything_in_order(hub: Hub) -> None:
-    listeners = [Listener() for _ in range(3)]
-    for listener in listeners:
-        await hub.subscribe(listener, "news", KEPT, None)
+async def test_everybody_gets_everything_in_order(node: Node) -> None:
+    followers = [Follower() for _ in range(3)]
+    for follower in followers:
+        await node.join(follower)
     for number in range(5):
-        await hub.publish(KEY, draft(number), KEPT)
+        await node.publish(number)
     await settle()
-    assert [listener.offsets for listener in listeners] == [[1, 2, 3, 4, 5]] * 3
+    assert [follower.offsets for follower in followers] == [[1, 2, 3, 4, 5]] * 3
 
 
-async def test_what_arrives_twice_is_given_once(hub: Hub, history: SlowHistory) -> None:
-    listener = Listener()
-    await hub.subscribe(listener, "news", KEPT, None)
-    body = await elsewhere(hub, history, 1)
-    hub.received(group_name(KEY), body)
+async def test_what_arrives_twice_is_given_once(node: Node) -> None:
+    follower = Follower()
+    await node.join(follower)
+    body = await elsewhere(node, 1)
+    node.engine.received(group_name(KEY), body)
     await settle()
-    assert listener.offsets == [1]
+    assert follower.offsets == [1]
 
 
-async def test_what_the_bus_lost_is_read_once_and_given_in_order(hub: Hub, history: SlowHistory) -> None:
-    listeners = [Listener(), Listener()]
-    for listener in listeners:
-        await hub.subscribe(listener, "news", KEPT, None)
-    await elsewhere(hub, history, 1)
+async def test_what_the_bus_lost_is_read_once_and_given_in_order(node: Node) -> None:
+    followers = [Follower(), Follower()]
+    for follower in followers:
+        await node.join(follower)
+    await elsewhere(node, 1)
     for number in (2, 3):
-        await elsewhere(hub, history, number, is_carried=False)
-    await elsewhere(hub, history, 4)
+        await elsewhere(node, number, is_carried=False)
+    node.engine.calls.clear()
+    await elsewhere(node, 4)
     await settle()
-    assert [listener.offsets for listener in listeners] == [[1, 2, 3, 4]] * 2
+    assert [follower.offsets for follower in followers] == [[1, 2, 3, 4]] * 2
+    assert len(node.engine.calls) == 1
 
 
-async def test_a_silent_loss_is_found_by_looking(hub: Hub, history: SlowHistory) -> None:
-    listener = Listener()
-    await hub.subscribe(listener, "news", KEPT, None)
-    await elsewhere(hub, history, 1, is_carried=False)
-    (local,) = hub.topics()
-    await hub.check(local)
+async def test_what_arrives_while_a_gap_is_repaired_is_not_forgotten(node: Node) -> None:
+    """The answer to the repair's read was true before the newest came."""
+    follower = Follower()
+    await node.join(follower)
+    await elsewhere(node, 1, is_carried=False)
+    node.engine.calls[:] = ["open"]
+    node.engine.stop_at = "read"
+    await elsewhere(node, 2)
+    await asyncio.wait_for(node.engine.reached.wait(), 1)
+    await elsewhere(node, 3)
+    node.engine.stop_at = ""
+    node.engine.go.set()
     await settle()
-    assert listener.offsets == [1]
+    assert follower.offsets == [1, 2, 3]
 
 
-async def test_the_wrong_tenant_on_a_group_is_dropped(hub: Hub, history: SlowHistory) -> None:
-    listener = Listener()
-    await hub.subscribe(listener, "news", KEPT, None)
-    (local,) = hub.topics()
-    forged = Carried("there", "globex", "news", local.epoch, 1, "{}")
-    hub.received(group_name(KEY), msgspec.msgpack.encode(forged))
-    hub.received(group_name(KEY), b"\xc1 nonsense")
+async def test_what_arrives_while_the_topic_opens_is_not_forgotten(node: Node) -> None:
+    """The position that opens it was read before."""
+    follower = Follower()
+    node.engine.stop_at = "open"
+    joining = asyncio.create_task(node.join(follower))
+    await asyncio.wait_for(node.engine.reached.wait(), 1)
+    await elsewhere(node, 1)
+    node.engine.stop_at = ""
+    node.engine.go.set()
+    joined = await joining
     await settle()
-    assert listener.got == []
+    assert [joined.position.offset + 1] == follower.offsets == [1]
 
 
-async def test_publications_while_somebody_catches_up_come_once(hub: Hub, history: SlowHistory) -> None:
-    early, late = Listener(), Listener()
-    await hub.subscribe(early, "news", KEPT, None)
-    begin = (await history.position(KEY)).epoch
-    await hub.publish(KEY, draft(1), KEPT)
-    history.may_answer.clear()
-    catching_up = asyncio.create_task(hub.subscribe(late, "news", KEPT, Position(begin, 0)))
+async def test_a_silent_loss_is_found_by_looking(node: Node) -> None:
+    follower = Follower()
+    await node.join(follower)
+    await elsewhere(node, 1, is_carried=False)
+    await node.hub.compare(everything=True)
     await settle()
-    await hub.publish(KEY, draft(2), KEPT)
-    await settle()
-    history.may_answer.set()
-    subscribed = await catching_up
-    await hub.publish(KEY, draft(3), KEPT)
-    await settle()
-    assert subscribed.publications is not None
-    recovered = [publication["offset"] for publication in subscribed.publications]
-    assert recovered + late.offsets == early.offsets == [1, 2, 3]
-    assert subscribed.position.offset == recovered[-1]
+    assert follower.offsets == [1]
 
 
-async def test_a_lost_history_ends_the_subscriptions_and_says_so(hub: Hub) -> None:
-    listener, again = Listener(), Listener()
-    await hub.subscribe(listener, "news", KEPT, None)
-    await hub.publish(KEY, draft(1), KEPT)
+async def test_many_topics_are_compared_in_one_call_and_quiet_ones_seldom(node: Node) -> None:
+    now_s = 0.0
+    node.hub = Hub(node.engine, node.spawn, node.hub._witness, Corks(), clock=lambda: now_s)
+    node.joiner._hub = node.hub
+    follower = Follower()
+    for number in range(100):
+        await node.join(follower, f"t{number}")
+    calls = []
+    for now_s in range(601):  # noqa: B007 the clock
+        node.engine.calls.clear()
+        await node.hub.compare()
+        calls.append(len(node.engine.calls))
+    # In use for a while, then one call in COMPARE_QUIET_S for all of them.
+    assert sum(calls[:60]) <= 60 / COMPARE_ACTIVE_S
+    assert sum(calls[200:]) <= 400 / COMPARE_QUIET_S + 1
+    assert max(calls) == 1
+
+
+async def test_the_wrong_tenant_on_a_group_is_dropped(node: Node) -> None:
+    follower = Follower()
+    await node.join(follower)
+    (local,) = node.hub.topics()
+    forged = Carried("globex", "news", local.epoch, 1, b"{}")
+    node.engine.received(group_name(KEY), msgspec.msgpack.encode(forged))
+    node.engine.received(group_name(KEY), b"\xc1 nonsense")
     await settle()
-    hub.received(
-        group_name(KEY),
-        msgspec.msgpack.encode(Carried("there", *KEY, "another", 1, '{"payload":{"offset":1}}')),
-    )
-    # The history itself still knows the old epoch, so nothing was lost: the subscription goes on.
+    assert follower.got == []
+
+
+async def test_another_epoch_is_looked_at_before_anybody_is_told(node: Node) -> None:
+    follower = Follower()
+    await node.join(follower)
+    await node.publish(1)
+    body = msgspec.msgpack.encode(Carried(*KEY, "another", 1, b'{"offset":1}'))
+    node.engine.received(group_name(KEY), body)
+    # The history itself still knows the epoch, so nothing was lost: the subscription goes on.
     await settle()
-    assert listener.pushed == []
-    hub._history = SlowHistory()
-    await hub.publish(KEY, draft(2), KEPT)
+    assert follower.pushed == []
+    assert follower.offsets == [1]
+
+
+async def test_a_lost_history_ends_the_subscriptions_and_says_so(node: Node) -> None:
+    follower, again = Follower(), Follower()
+    await node.join(follower)
+    await node.publish(1)
     await settle()
-    ((kind, payload),) = listener.pushed
+    node.engine.lose_history()
+    await node.publish(2)
+    await settle()
+    ((kind, payload),) = follower.pushed
     assert kind == "unsubscribed"
     assert payload["code"] == "unrecoverable_position"
-    subscribed = await hub.subscribe(again, "news", KEPT, None)
-    await hub.publish(KEY, draft(3), KEPT)
+    assert follower.metrics.subscriptions == 0
+    joined = await node.join(again)
+    await node.publish(3)
     await settle()
-    assert again.offsets == [subscribed.position.offset + 1]
+    assert again.offsets == [joined.position.offset + 1]
 
 
-async def test_the_last_to_leave_closes_the_topic(hub: Hub) -> None:
-    listener = Listener()
-    await hub.subscribe(listener, "news", KEPT, None)
-    assert hub.unsubscribe(listener, "news")
-    assert not hub.unsubscribe(listener, "news")
-    assert hub.topics() == []
+async def test_a_topic_lost_while_another_subscription_opens_leaves_nobody_behind(node: Node) -> None:
+    """The history is lost while a read of it is on its way: the answer is older than where the topic is now."""
+    first, second = Follower(), Follower()
+    await node.join(first)
+    start = await node.publish(1)
+    node.hub.topic(KEY).tail.clear()  # type: ignore[union-attr] # it is open
+    node.engine.calls[:] = ["open"]
+    node.engine.stop_at = "read"
+    joining = asyncio.create_task(node.join(second, since=Position(start.epoch, 0)))
+    await asyncio.wait_for(node.engine.reached.wait(), 1)
+    node.engine.stop_at = ""
+    node.engine.lose_history()
+    for number in (2, 3):
+        await node.publish(number)
+    node.engine.go.set()
+    joined = await joining
+    await node.publish(4)
+    await settle()
+    assert [kind for kind, _ in first.pushed] == ["unsubscribed"]
+    was_told = joined.payloads is None or bool(second.pushed)
+    assert was_told
+    if not second.pushed:
+        assert second.offsets == [joined.position.offset + 1]
 
 
-async def test_a_topic_without_history_is_carried_all_the_same(hub: Hub) -> None:
-    listener, typing = Listener(), TopicKey("acme", "typing:1")
-    await hub.subscribe(listener, "typing:1", Retention(0), None)
+async def test_the_last_to_leave_closes_the_topic(node: Node) -> None:
+    follower = Follower()
+    await node.join(follower)
+    assert node.hub.end(follower.subscriptions["news"], at_once=True)
+    await settle()
+    node.assert_nothing_left(follower)
+
+
+async def test_a_topic_that_closes_and_opens_again_hears_the_others(node: Node) -> None:
+    follower = Follower()
+    for _ in range(3):
+        await node.join(follower)
+        node.hub.end(follower.subscriptions["news"], at_once=True)
+    await node.join(follower)
+    await settle()
+    await elsewhere(node, 1)
+    await settle()
+    assert follower.offsets == [1]
+
+
+async def test_a_topic_without_history_is_carried_all_the_same(node: Node) -> None:
+    follower = Follower()
+    await node.join(follower, "typing:1")
     for number in range(3):
-        await hub.publish(typing, draft(number), Retention(0))
+        await node.publish(number, "typing:1")
     await settle()
-    assert [each["data"] for each in listener.got] == [0, 1, 2]
+    assert [each["data"] for each in follower.got] == [0, 1, 2]
+
+
+async def test_what_was_read_once_is_answered_from_memory(node: Node) -> None:
+    start = await node.publish(1)
+    await node.publish(2)
+    await node.join(Follower())
+    since = Position(start.epoch, 0)
+    await node.join(Follower(), since=since)
+    node.engine.calls.clear()
+    await node.publish(3)
+    joined = await node.join(Follower(), since=since)
+    assert offsets_of(joined) == [1, 2, 3]
+    assert node.engine.calls == []
+
+
+async def test_equal_reads_are_one_and_one_that_gives_up_does_not_end_the_others(node: Node) -> None:
+    asked: list[Sequence[Ask]] = []
+    read = node.engine.pages
+
+    async def counted(asks: Sequence[Ask]) -> list[Page]:
+        asked.append(asks)
+        await asyncio.sleep(0)
+        return await read(asks)
+
+    node.engine.pages = counted  # type: ignore[method-assign] # counted
+    reading = [asyncio.create_task(node.hub.reads.page(KEY, None)) for _ in range(3)]
+    other = asyncio.create_task(node.hub.reads.page(TopicKey("acme", "other"), None))
+    await asyncio.sleep(0)
+    reading[0].cancel()
+    pages = await asyncio.gather(*reading[1:], other)
+    assert len(pages) == 3
+    assert [len(asks) for asks in asked] == [2]
+
+
+async def test_all_tails_together_are_bounded(node: Node) -> None:
+    node.hub = Hub(node.engine, node.spawn, node.hub._witness, Corks(), cache_bytes=10_000)
+    node.joiner._hub = node.hub
+    for topic in ("a", "b", "c"):
+        await node.join(Follower(), topic)
+        for _ in range(4):
+            await node.hub.publish(TopicKey("acme", topic), draft("x" * 1000), KEPT)  # type: ignore[arg-type] # any JSON
+    sizes = [local.tail.size_bytes for local in node.hub.topics()]
+    assert sum(sizes) == node.hub._cached_bytes <= 10_000
+    # What was used last is kept.
+    assert sizes[-1] > 4000
+    for local in node.hub.topics():
+        for subscription in list(local.subscriptions.values()):
+            node.hub.end(subscription, at_once=True)
+    assert node.hub._cached_bytes == 0
+    await settle()
+
+
+def test_a_tail_keeps_what_its_bounds_allow() -> None:
+    tail = Tail(10, max_count=3, max_bytes=100, ttl_s=60.0)
+    for number in range(4):
+        tail.append(b"%d" % number, now_s=float(number))
+    assert tail.offset == 14
+    assert tail.after(11, 3.0) == [b"1", b"2", b"3"]
+    assert tail.after(10, 3.0) is None
+    assert tail.after(15, 3.0) is None
+    tail.append(b"x" * 99, 4.0)
+    assert tail.after(14, 4.0) == [b"x" * 99]
+    assert tail.size_bytes <= 100
+    assert tail.after(14, 64.0) is None
+    assert tail.after(15, 64.0) == []
+
+
+def test_a_tail_grows_backwards_without_a_hole() -> None:
+    tail = Tail(5, max_count=10, max_bytes=100, ttl_s=60.0)
+    tail.append(b"6", 0.0)
+    tail.extend_back(2, [b"2", b"3"], 0.0)
+    assert tail.after(3, 0.0) is None
+    tail.extend_back(4, [b"4", b"5", b"6"], 0.0)
+    assert tail.after(3, 0.0) == [b"4", b"5", b"6"]
+    tail.extend_back(4, [b"4", b"5", b"6"], 0.0)
+    assert tail.after(3, 0.0) == [b"4", b"5", b"6"]
