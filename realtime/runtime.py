@@ -61,6 +61,8 @@ EXPIRY_INTERVAL_S = 0.5
 RECHECK_BATCH = 500
 # How often it is looked which topics are due to be compared with their history.
 GAP_CHECK_INTERVAL_S = 1.0
+# Connections are closed so often while the process drains.
+DRAIN_SLICE_S = 0.05
 CONTROL_GROUP = "control"
 
 
@@ -135,13 +137,18 @@ class Runtime:
         await self.database.close()
 
     async def drain(self) -> None:
-        """Take no new connection and close the open ones, spread over DRAIN_S seconds."""
+        """Take no new connection and close the open ones, spread evenly over DRAIN_S seconds."""
         self.is_draining = True
-        open_now = list(self.connections.values())
-        pause_s = self.settings.DRAIN_S / len(open_now) if open_now else 0.0
-        for connection in open_now:
-            connection.close(CloseCode.RESTART, "service restart")
-            await asyncio.sleep(pause_s)
+        waiting = list(self.connections.values())
+        # By slices of time: a pause for each connection is rounded to nothing where there are many.
+        slices = max(round(self.settings.DRAIN_S / DRAIN_SLICE_S), 1)
+        for left in range(slices, 0, -1):
+            count = -(-len(waiting) // left)
+            closing, waiting = waiting[:count], waiting[count:]
+            for connection in closing:
+                connection.close(CloseCode.RESTART, "service restart")
+            if waiting:
+                await asyncio.sleep(DRAIN_SLICE_S)
 
     def open(self, scope: Scope, send: Send, *, is_json: bool) -> Connection:
         """The connection of an accepted socket."""

@@ -81,10 +81,11 @@ class History(msgspec.Struct, frozen=True):
 
 async def on_subscribe(call: Call, payload: Subscribe) -> Reply:
     """Begin one subscription or many, with what was missed where that is asked."""
+    if (payload.topic is None) == (payload.topics is None):
+        raise _wrong("payload.topic", "Expected either `topic` or `topics`.")
     if payload.topics is not None:
         return await _subscribe_many(call, payload.topics)
-    if payload.topic is None:
-        raise _wrong("payload.topic", "Expected `topic`, or `topics`.")
+    assert payload.topic is not None
     one = SubscribeOne(payload.topic, payload.recover, payload.presence)
     [outcome] = await call.runtime.joiner.join(call.connection, [one.wish()])
     if isinstance(outcome, RequestError):
