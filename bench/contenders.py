@@ -26,6 +26,7 @@ STARTERS: Mapping[str, Starter] = {
     "ours raised": Ours(has_raised_limits=True),
     "ours rpc": Ours(has_raised_limits=True),
     "ours two": Ours(processes=2),
+    "ours Valkey": Ours(has_valkey=True),
     "ours daphne": Ours(is_daphne=True),
     "ours postgres": Ours(database="postgres"),
     "Channels": UsualChannels(),

@@ -11,6 +11,7 @@ DIALECTS: Mapping[str, str] = {
     "ours raised": "rockstar",
     "ours rpc": "rockstar-rpc",
     "ours two": "rockstar",
+    "ours Valkey": "rockstar",
     "ours daphne": "rockstar",
     "ours postgres": "rockstar",
     "Channels": "channels",
@@ -90,6 +91,7 @@ def works(*, is_quick: bool) -> list[Work]:
         Work(
             "two-w1", "fanout", ("ours two", "Channels two"), {"members": 2000, "width": 1} | _time(seconds)
         ),
+        Work("storm", "storm", ("ours", "ours Valkey"), {"members": 200}),
         Work(
             "chat",
             "chat",
@@ -139,7 +141,7 @@ def _time(seconds: float) -> dict[str, float]:
 def comparisons(*, is_quick: bool) -> list[Comparison]:
     """The lines of the table, in order; those of works that were not done are left out."""
     done = {work.name for work in works(is_quick=is_quick)}
-    lines = [*_fanout(), *_large_crowds(), *_latency(), *_two(), *_echo(), *_held(), *_chat()]
+    lines = [*_fanout(), *_large_crowds(), *_latency(), *_two(), *_echo(), *_held(), *_storm(), *_chat()]
     return [line for line in lines if line.figure.work in done]
 
 
@@ -231,6 +233,23 @@ def _held() -> list[Comparison]:
         Comparison(f"{ready}, last 500 to first 500", last, None, 0.85),
         # What the server asks by itself, for all connections together, is in it.
         Comparison(f"{ready}, queries each", queries, None, 0.05, 0.01, is_at_most=True),
+    ]
+
+
+def _storm() -> list[Comparison]:
+    title, valkey = "200 sockets come back to 50 topics", Figure("storm", "ours Valkey", "us")
+    asked = Figure("storm", "ours Valkey", "commands")
+    return [
+        Comparison(
+            f"{title}, Valkey's cost to memory's", valkey, Figure("storm", "ours", "us"), 1.5, is_at_most=True
+        ),
+        Comparison(f"{title}, commands a topic", asked, None, 5, is_at_most=True),
+        *(
+            Comparison(
+                f"{title}, not whole", Figure("storm", contender, "not_whole"), None, 0, is_at_most=True
+            )
+            for contender in ("ours", "ours Valkey")
+        ),
     ]
 
 

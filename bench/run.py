@@ -112,6 +112,7 @@ class Run:
             tokens=server.tokens,
             room_id=server.room_id,
             database_url=server.database_url,
+            redis_url=server.redis_url,
             **told,
         )
 

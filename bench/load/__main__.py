@@ -14,6 +14,7 @@ from bench.load.fanout import fanout
 from bench.load.job import Job
 from bench.load.meter import process_tree
 from bench.load.steady import stalled, steady
+from bench.load.storm import storm
 
 JOBS: Mapping[str, Callable[[Job], Awaitable[dict[str, float]]]] = {
     "fanout": fanout,
@@ -23,6 +24,7 @@ JOBS: Mapping[str, Callable[[Job], Awaitable[dict[str, float]]]] = {
     "probe": probe,
     "connects": connects,
     "chat": chat,
+    "storm": storm,
 }
 
 

@@ -30,6 +30,8 @@ class Job:
     room_id: int = 0
     # Of the server, where it is PostgreSQL.
     database_url: str = ""
+    # Of the server, where it has a broker.
+    redis_url: str = ""
     members: int = 1000
     # Messages published at once; as many publishers.
     width: int = 1

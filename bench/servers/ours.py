@@ -19,17 +19,19 @@ class Ours:
     processes: int = 1
     is_daphne: bool = False
     has_raised_limits: bool = False
+    has_valkey: bool = False
 
     def start(self, databases: SeededDatabases, label: str) -> Server:
         """On a database of its own, and listening."""
         backends, data = databases.backends, databases.copy(self.database)
         log = backends.folder / f"{label}.log"
+        redis_url = backends.valkey() if self.processes > 1 or self.has_valkey else ""
         env = environment(
             # Daphne is the development server: it does not start without DEBUG.
             DEBUG="1" if self.is_daphne else "0",
             SECRET_KEY=SECRET_KEY,
             DATABASE_URL=data.url,
-            REDIS_URL=backends.valkey() if self.processes > 1 else "",
+            REDIS_URL=redis_url,
             **(RAISED if self.has_raised_limits else {}),
         )
         ports = [free_port() for _ in range(self.processes)]
@@ -39,7 +41,7 @@ class Ours:
             processes.append(start(self._command(port), log=log, env=env))
             wait_until_listening(processes[-1], port, log)
         database_url = data.url if self.database == "postgres" else ""
-        return Server(ports, processes, log, data.tokens, data.room_id, database_url)
+        return Server(ports, processes, log, data.tokens, data.room_id, database_url, redis_url)
 
     def _command(self, port: int) -> list[str]:
         manage = [sys.executable, str(REPOSITORY / "manage.py")]

@@ -34,6 +34,7 @@ class Server:
     room_id: int = 0
     # Where that is PostgreSQL.
     database_url: str = ""
+    redis_url: str = ""
 
     @property
     def pids(self) -> list[int]:
