@@ -1,6 +1,7 @@
 """A token ends its socket when it ends, says so before, and can be replaced in place."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
@@ -87,3 +88,22 @@ async def refused(talk: Talk, token: str) -> None:
     assert reply["type"] == "error", reply
     assert reply["payload"]["code"] in {"unauthenticated", "permission_denied"}, reply
     assert token not in str(reply)
+
+
+async def test_a_refresh_with_fewer_scopes_ends_what_needed_them(acme: Visitor) -> None:
+    """At once, and only that; a fuller token opens it again."""
+    full, narrow = await acme.token("alice"), await acme.token("alice", ["pubsub:publish"])
+    async with acme.open_json("/ws/chat/", token=full) as talk, acme.open_json("/ws/chat/", "alice") as other:
+        room = (await talk.ask("room.create", {"name": f"narrow {uuid4().hex}"}))["room"]
+        topic = f"room:{room['id']}"
+        await talk.ask("subscribe", {"topics": [{"topic": topic}, {"topic": "members:all"}]})
+        await talk.ask("refresh", {"token": narrow})
+        ended = await talk.push("unsubscribed")
+        assert (ended["topic"], ended["code"]) == (topic, "permission_denied")
+        message = {"room_id": room["id"], "text": "not for everybody", "client_msg_id": str(uuid4())}
+        await other.ask("message.send", message)
+        await talk.ask("publish", {"topic": "members:all", "data": "still here"})
+        assert (await talk.push("publication"))["data"] == "still here"
+        assert_error(await talk.request("subscribe", {"topic": topic}), "permission_denied")
+        await talk.ask("refresh", {"token": full})
+        assert (await talk.ask("subscribe", {"topic": topic}))["topic"] == topic
