@@ -2,16 +2,26 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
-from accounts.admin_scope import TenantScopedAdmin, is_superuser
+from accounts.admin_scope import (
+    RecordAdmin,
+    SuperuserAdmin,
+    TenantScopedAdmin,
+    TenantScopedInline,
+    is_superuser,
+    tenant_of,
+)
 from accounts.forms import AdminSignInForm, UserPasswordForm
 from accounts.models import Domain, Membership, Revocation, Tenant, Ticket, User
+from accounts.selectors import membership_of
 from accounts.services import access_changed
 
 admin.site.site_header = "Rockstar"
@@ -19,6 +29,8 @@ admin.site.site_title = "Rockstar"
 admin.site.login_form = AdminSignInForm
 # They hold nothing for people, and no tenant to show them by.
 admin.site.unregister([OutstandingToken, BlacklistedToken])
+# Registered below, for superusers.
+admin.site.unregister(Group)
 
 
 class AccessAdmin(TenantScopedAdmin):
@@ -40,25 +52,42 @@ class AccessAdmin(TenantScopedAdmin):
         access_changed()
 
 
-class DomainInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class DomainInline(TenantScopedInline):
     """The hosts of a tenant, on its page."""
 
     model = Domain
-    extra = 0
 
 
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class MembershipInline(TenantScopedInline):
     """The members of a tenant, on its page."""
 
     model = Membership
-    extra = 0
     autocomplete_fields = ("user",)
 
 
 class UserMembershipInline(MembershipInline):
-    """The tenants of a user, on their page."""
+    """The tenants of a user, on their page: staff see their own."""
 
     autocomplete_fields = ("tenant",)
+
+
+class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """What a member is and may do. `grantable` are the scopes that whoever edits may give; None is all."""
+
+    grantable: frozenset[str] | None = None
+
+    class Meta:
+        model = Membership
+        fields = ("user", "tenant", "role", "extra_scopes", "is_active", "status")
+
+    def clean_extra_scopes(self) -> list[str]:
+        """Nobody gives what they do not hold; what the member has already may stay."""
+        scopes: list[str] = self.cleaned_data["extra_scopes"]
+        if self.grantable is not None:
+            too_much = set(scopes) - self.grantable - set(self.initial.get("extra_scopes") or ())
+            if too_much:
+                raise forms.ValidationError(f"You do not hold {', '.join(sorted(too_much))}.")
+        return scopes
 
 
 @admin.register(Tenant)
@@ -88,6 +117,7 @@ class DomainAdmin(AccessAdmin):
 class MembershipAdmin(AccessAdmin):
     """Who is a member of what."""
 
+    form = MembershipForm
     list_display = ("user", "tenant", "role", "status", "is_active")
     list_filter = ("is_active", "role", "tenant")
     list_select_related = ("user", "tenant")
@@ -98,17 +128,36 @@ class MembershipAdmin(AccessAdmin):
         """Superusers: staff of one tenant are not shown the people of the others."""
         return is_superuser(request) and super().has_add_permission(request)
 
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Staff do not touch the membership of a superuser."""
+        return _is_in_reach(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Staff do not touch the membership of a superuser."""
+        return _is_in_reach(request, obj) and super().has_delete_permission(request, obj)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """Whose membership it is stays as it is."""
         return () if obj is None else ("user", "tenant")
 
+    def get_form(
+        self, request: HttpRequest, obj: Membership | None = None, change: bool = False, **kwargs: Any
+    ) -> "type[ModelForm[Any]]":
+        """The form, which knows what whoever asks may give."""
+        form = super().get_form(request, obj, change, **kwargs)
+        if not is_superuser(request):
+            own = membership_of(tenant_of(request).id, request.user.pk) if request.user.pk else None
+            form.grantable = own.scopes if own else frozenset()  # type: ignore[attr-defined]  # MembershipForm's
+        return form
+
 
 @admin.register(User)
-class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Users. Staff of a tenant see its members, and none of what makes a superuser."""
+class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg, misc]  # not generic at run time
+    """Users. Staff of a tenant see its members, and nothing of what they are or did anywhere else."""
 
     tenant_path = "memberships__tenant"
     is_for_superusers = True
+    is_shared = True
     change_password_form = UserPasswordForm
     inlines = (UserMembershipInline,)
 
@@ -116,27 +165,21 @@ class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg]  # no
         """Names only, for whoever is no superuser."""
         if is_superuser(request):
             return super().get_fieldsets(request, obj)
-        return ((None, {"fields": ("username", "first_name", "last_name", "is_active", "last_login")}),)
+        return ((None, {"fields": ("username", "first_name", "last_name", "is_active")}),)
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Whether somebody is staff may be said of another tenant."""
+        if is_superuser(request):
+            return super().get_list_display(request)
+        return ("username", "email", "first_name", "last_name", "is_active")
 
-class RecordAdmin(TenantScopedAdmin):
-    """Rows that the code writes and people read."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
-        return False
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """The same for the filters."""
+        return super().get_list_filter(request) if is_superuser(request) else ("is_active",)
 
 
 @admin.register(Ticket)
-class TicketAdmin(RecordAdmin):
+class TicketAdmin(RecordAdmin, TenantScopedAdmin):
     """Tickets nobody has used yet, without their secret."""
 
     list_display = ("user", "tenant", "expires_at")
@@ -147,18 +190,18 @@ class TicketAdmin(RecordAdmin):
 
 
 @admin.register(Revocation)
-class RevocationAdmin(RecordAdmin):
-    """Tokens ended before their time. They carry no tenant: superusers only."""
+class RevocationAdmin(RecordAdmin, SuperuserAdmin):
+    """Tokens ended before their time. They carry no tenant."""
 
-    is_for_superusers = True
     list_display = ("kind", "value", "created_at", "expires_at")
     list_filter = ("kind",)
     search_fields = ("value",)
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Superusers."""
-        return is_superuser(request)
 
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Superusers."""
-        return is_superuser(request)
+@admin.register(Group)
+class SiteGroupAdmin(GroupAdmin, SuperuserAdmin):
+    """Groups give permissions on every tenant."""
+
+
+def _is_in_reach(request: HttpRequest, row: Model | None) -> bool:
+    return is_superuser(request) or not (isinstance(row, Membership) and row.user.is_superuser)

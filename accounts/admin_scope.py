@@ -3,9 +3,11 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db.models import ForeignKey, Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.forms import ModelChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from accounts.models import Tenant, User
 from accounts.selectors import membership_of
@@ -33,23 +35,64 @@ def runs_tenant(request: HttpRequest) -> bool:
     return cached
 
 
+def rows_of(request: HttpRequest, rows: QuerySet[Any], tenant_path: str) -> QuerySet[Any]:
+    """What whoever asks may see of `rows`: all for superusers, else those of the tenant that they run."""
+    if is_superuser(request):
+        return rows
+    if not runs_tenant(request):
+        return rows.none()
+    return rows.filter(**{tenant_path: tenant_of(request).id})
+
+
+class TenantScopedInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+    """Rows of the request's tenant on the page of another model, whose permission to change decides."""
+
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """The rows that may be seen."""
+        return rows_of(request, super().get_queryset(request), "tenant")
+
+
 class TenantScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Rows of the request's tenant, for its staff, by Django's permissions; superusers see everything.
 
     `tenant_path` leads from the model to the tenant. Where `is_for_superusers`, staff may look but not touch.
+    Where `is_shared`, a row belongs to several tenants: its history is for superusers.
     """
 
     tenant_path = "tenant"
     is_for_superusers = False
+    is_shared = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """The rows that may be seen."""
-        rows = super().get_queryset(request)
+        return rows_of(request, super().get_queryset(request), self.tenant_path)
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """Staff get no filter by another model: it lists the names of all its rows, whosever they are."""
+        filters = super().get_list_filter(request)
         if is_superuser(request):
-            return rows
-        if not runs_tenant(request):
-            return rows.none()
-        return rows.filter(**{self.tenant_path: tenant_of(request).id})
+            return filters
+        return [each for each in filters if isinstance(each, str) and self._is_own_field(each)]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Whether the address may ask for this: staff ask for what the list offers them as a filter.
+
+        Django allows every related model's key, with comparisons: a row that is shown would tell, question by
+        question, the keys of the sessions that hang on it, and the rows that it has in other tenants.
+        """
+        if request is not None and is_superuser(request):
+            return super().lookup_allowed(lookup, value, request)
+        return request is not None and lookup.partition(LOOKUP_SEP)[0] in self.get_list_filter(request)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What was done to a row. That of a shared one tells what was done on other tenants' hosts."""
+        if self.is_shared and not is_superuser(request):
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
 
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
@@ -81,3 +124,50 @@ class TenantScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
 
     def _may_write(self, request: HttpRequest) -> bool:
         return is_superuser(request) if self.is_for_superusers else runs_tenant(request)
+
+    def _is_own_field(self, name: str) -> bool:
+        try:
+            return not self.opts.get_field(name).is_relation
+        except FieldDoesNotExist:
+            # A path through another model.
+            return False
+
+
+class SuperuserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """Rows that belong to the site and not to a tenant: superusers only, whatever permissions others hold."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Superusers."""
+        return is_superuser(request) and super().has_module_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Superusers."""
+        return is_superuser(request) and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Superusers."""
+        return is_superuser(request) and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Superusers."""
+        return is_superuser(request) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Superusers."""
+        return is_superuser(request) and super().has_delete_permission(request, obj)
+
+
+class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """Rows that the code writes and people read."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False

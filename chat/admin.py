@@ -8,7 +8,7 @@ from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField, ModelForm
 from django.http import HttpRequest
 
-from accounts.admin_scope import TenantScopedAdmin, is_superuser, tenant_of
+from accounts.admin_scope import RecordAdmin, TenantScopedAdmin, is_superuser, tenant_of
 from accounts.models import Membership, User
 from chat import services
 from chat.models import Message, Room, RoomMembership
@@ -123,25 +123,13 @@ class RoomMembershipAdmin(TenantScopedAdmin):
 
 
 @admin.register(Message)
-class MessageAdmin(TenantScopedAdmin):
+class MessageAdmin(RecordAdmin, TenantScopedAdmin):
     """What was said; read only, for the numbers of a room's messages have no holes."""
 
     list_display = ("room", "seq", "author", "text", "sent_at")
     list_filter = ("tenant",)
     list_select_related = ("room", "author")
     search_fields = ("text", "author__username")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
-        return False
 
 
 def _tenant(room: Room) -> Tenant:
