@@ -8,6 +8,8 @@ class RealtimeConfig(AppConfig):
     """Registers the checks of `manage.py check`."""
 
     name = "realtime"
+    # The site's own default would make another migration of ours there.
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Called by Django once, when all apps are there."""

@@ -1,7 +1,7 @@
 """The socket behind the live page: figures at a beat, while somebody looks."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Annotated
 
@@ -9,13 +9,19 @@ import msgspec
 
 from realtime.connection import Connection
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.dashboard.access import PERMISSION, may_view
 from realtime.dashboard.feed import LiveFeed
+from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.envelope import Reply
+from realtime.protocol.errors import Refusal, forbidden
+from realtime.types import Receive, Scope, Send
 from realtime.verbs import Call, NoPayload, Verb
 
 INTERVAL_MIN_S = 0.5
 INTERVAL_MAX_S = 60.0
 INTERVAL_DEFAULT_S = 2.0
+# How long a page goes on after the permission was taken away, at most, besides its interval.
+PERMISSION_CHECK_S = 5.0
 
 Interval = Annotated[float, msgspec.Meta(ge=INTERVAL_MIN_S, le=INTERVAL_MAX_S)]
 
@@ -39,9 +45,18 @@ async def on_stop(call: Call, payload: NoPayload) -> Reply:
 
 
 class LiveConsumer(JsonConsumer):
-    """Pushes `live` from the start. Its route lets staff in only; who is no superuser sees one tenant."""
+    """Pushes `live` from the start, to staff with the permission `realtime.view_live`; superusers see all tenants.
+
+    That somebody is staff is for its route to say.
+    """
 
     verbs = {**CORE_VERBS, "live.start": Verb(Start, on_start), "live.stop": Verb(NoPayload, on_stop)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket; raises Refusal(403) without the permission, (503) where the database cannot say."""
+        if not await may_view(scope["runtime"].database, scope["identity"]):
+            raise forbidden("permission_denied", f"This needs the permission {PERMISSION}.")
+        await super().__call__(scope, receive, send)
 
     async def welcomed(self) -> None:
         """Begin at once."""
@@ -65,6 +80,8 @@ class _Pulse:
     interval_s: float = INTERVAL_DEFAULT_S
     task: "asyncio.Task[None] | None" = None
     last_s: float = float("-inf")
+    # The handshake has asked already.
+    checked_s: float = field(default_factory=monotonic)
 
     def start(self, interval_s: float) -> None:
         if self.task is not None and interval_s == self.interval_s:
@@ -81,12 +98,26 @@ class _Pulse:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(max(self.last_s + self.interval_s - monotonic(), 0.0))
+            if not await self._may_go_on():
+                self.connection.close(CloseCode.FORBIDDEN, "the permission was taken away")
+                return
             self.last_s = monotonic()
             if self.connection.outbox.is_behind:
                 # The page does not keep up: it gets the next figures, not these late.
                 self.connection.metrics.dropped += 1
             else:
                 self.connection.push("live", {"interval_s": self.interval_s, **self.feed.beat()})
+
+    async def _may_go_on(self) -> bool:
+        now_s = monotonic()
+        if now_s - self.checked_s < PERMISSION_CHECK_S:
+            return True
+        self.checked_s = now_s
+        try:
+            return await may_view(self.connection.runtime.database, self.connection.identity)
+        except Refusal:
+            # Operators look when the database is in trouble: what it said last holds until it can say again.
+            return True
 
 
 def _pulse(connection: Connection) -> _Pulse:

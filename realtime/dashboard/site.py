@@ -9,6 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext as _
 
+from realtime.dashboard.access import PERMISSION
 from realtime.protocol.close_codes import CLOSE_RULES
 from realtime.staff import is_staff_session
 
@@ -23,7 +24,10 @@ _CLOSE_MEANINGS = {
 
 
 class LiveAdminSite(AdminSite):
-    """`/admin/realtime/live/`: what is connected now. For staff; the socket decides what they see."""
+    """`/admin/realtime/live/`: what is connected now, for staff with `realtime.view_live`.
+
+    The socket decides what they see.
+    """
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """The admin's addresses and ours."""
@@ -31,8 +35,8 @@ class LiveAdminSite(AdminSite):
         return [live, *super().get_urls()]
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
-        """The page itself holds no figures. Django's staff who do not run this tenant are answered 403."""
-        if not is_staff_session(request):
+        """The page itself holds no figures. 403 without the permission, or for staff of another tenant."""
+        if not request.user.has_perm(PERMISSION) or not is_staff_session(request):
             raise PermissionDenied
         context = {
             **self.each_context(request),
@@ -51,6 +55,8 @@ class LiveAdminSite(AdminSite):
         """The admin's index with an entry for the live page."""
         apps: list[Any] = super().get_app_list(request, app_label)
         if app_label not in {None, APP_LABEL} or not self.has_permission(request):
+            return apps
+        if not request.user.has_perm(PERMISSION):
             return apps
         address = reverse("admin:realtime_live", current_app=self.name)
         entry = {

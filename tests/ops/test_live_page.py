@@ -6,7 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import Permission
+from django.db import OperationalError
 from django.test import Client
 
 from accounts.identity import Authenticator
@@ -15,14 +18,24 @@ from accounts.tenants import Directory
 from realtime import runtime as runtimes
 from realtime.conf import load_settings
 from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.dashboard import access, consumer
 from realtime.dashboard.consumer import LiveConsumer
 from realtime.dashboard.memory import resident_mb
+from realtime.protocol.errors import Refusal
 from realtime.routing import websocket
 from realtime.runtime import Runtime
 
 PAGE = "/admin/realtime/live/"
 ROUTE = websocket("ws/admin/live/", LiveConsumer, staff=True, session=True)
 ACME = Tenant(1, "acme", hosts=frozenset({"acme.localhost"}))
+
+
+def permit(user: User) -> User:
+    """Give `user` the permission of the page."""
+    user.user_permissions.add(
+        Permission.objects.get(content_type__app_label="realtime", codename="view_live")
+    )
+    return user
 
 
 @pytest.mark.django_db
@@ -39,12 +52,19 @@ class TestPage:
     def test_staff_of_django_who_do_not_run_the_tenant_are_answered_403(
         self, tenants: dict[str, Any], session: Callable[..., Client]
     ) -> None:
-        staff = User.objects.get(username="globex-staff")
+        staff = permit(User.objects.get(username="globex-staff"))
         Membership.objects.create(tenant=tenants["acme"], user=staff)
         assert session("globex-staff").get(PAGE).status_code == 403
 
+    def test_staff_without_the_permission_are_answered_403(self, session: Callable[..., Client]) -> None:
+        browser = session("acme-staff")
+        assert browser.get(PAGE).status_code == 403
+        assert PAGE not in browser.get("/admin/").content.decode()
+        assert browser.get("/admin/realtime/").status_code == 404
+
     @pytest.mark.parametrize("username", ["acme-staff", "root"])
-    def test_staff_see_it(self, username: str, session: Callable[..., Client]) -> None:
+    def test_staff_with_the_permission_see_it(self, username: str, session: Callable[..., Client]) -> None:
+        permit(User.objects.get(username="acme-staff"))
         browser = session(username)
         page = browser.get(PAGE)
         text = page.content.decode()
@@ -71,6 +91,45 @@ async def runtime(db: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ru
 
 @pytest.mark.django_db(transaction=True)
 class TestSocket:
+    async def test_staff_without_the_permission_are_refused(self, runtime: Runtime) -> None:
+        await sync_to_async(Permission.objects.all().delete)()
+        await sync_to_async(_ada)()
+        with pytest.raises(Refusal) as refused:
+            await _connect(runtime)
+        assert (refused.value.status, refused.value.code) == (403, "permission_denied")
+
+    async def test_a_permission_taken_away_ends_the_page(
+        self, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(consumer, "PERMISSION_CHECK_S", 0.1)
+        socket = await _connect(runtime)
+        await _next(socket, "live")
+        await _ask(socket, "live.start", interval_s=0.5)
+        await sync_to_async(_take_permissions)()
+        closed = {}
+        while closed.get("type") != "websocket.close":
+            closed = await socket.receive_output(timeout=5)
+        assert closed["code"] == 4403
+        await socket.disconnect()
+
+    async def test_a_database_that_cannot_be_asked_ends_nothing(
+        self, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(consumer, "PERMISSION_CHECK_S", 0.1)
+        socket = await _connect(runtime)
+        await _next(socket, "live")
+
+        def fail(user_id: int) -> bool:
+            raise OperationalError
+
+        monkeypatch.setattr(access, "_holds_permission", fail)
+        await _ask(socket, "live.start", interval_s=0.5)
+        await _next(socket, "live")
+        await socket.disconnect()
+        with pytest.raises(Refusal) as refused:
+            await _connect(runtime)
+        assert refused.value.status == 503
+
     async def test_a_superuser_is_told_of_everything(self, runtime: Runtime) -> None:
         runtime.metrics.route("globex", "/ws/").refused(404)
         socket = await _connect(runtime, is_superuser=True)
@@ -141,6 +200,18 @@ def _row(beat: dict[str, Any], route: str) -> dict[str, Any]:
     return next(row for row in beat["routes"] if row["route"] == route)
 
 
+def _ada() -> int:
+    """Staff of acme, as far as Django's permissions go."""
+    user, _ = User.objects.get_or_create(username="ada", is_staff=True)
+    for permission in Permission.objects.filter(codename="view_live"):
+        user.user_permissions.add(permission)
+    return user.pk
+
+
+def _take_permissions() -> None:
+    User.objects.get(username="ada").user_permissions.clear()
+
+
 async def _connect(runtime: Runtime, *, is_superuser: bool = False) -> WebsocketCommunicator:
     socket = WebsocketCommunicator(ROUTE.app, ROUTE.path)
     socket.scope |= {
@@ -148,7 +219,7 @@ async def _connect(runtime: Runtime, *, is_superuser: bool = False) -> Websocket
         "connection_id": uuid.uuid4().hex,
         "tenant": ACME,
         "identity": Identity(
-            user_id=1,
+            user_id=await sync_to_async(_ada)(),
             username="ada",
             tenant="acme",
             scopes=frozenset(),

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from tests.outside.people import Person
 from tests.outside.raw import handshake, http_exchange
 from tests.outside.talk import assert_reply
 from tests.outside.visitor import Visitor, assert_error_body
@@ -55,6 +56,24 @@ async def test_admin_live_is_for_staff_sessions(acme: Visitor) -> None:
     await acme.assert_refused("/ws/admin/live/", 403, 4403, cookie=await acme.session("alice"))
     async with acme.open_json("/ws/admin/live/", cookie=await acme.session("admin")) as talk:
         assert talk.welcome["user"]["username"] == "admin"
+
+
+_PERMIT = """
+from accounts.models import User
+from django.contrib.auth.models import Permission
+User.objects.get(pk=pk).user_permissions.add(Permission.objects.get(codename="view_live"))
+"""
+
+
+async def test_admin_live_wants_a_permission_of_its_own(acme: Visitor) -> None:
+    person = Person.new(acme.site, staff=True)
+    cookie = await acme.sign_in(person.username)
+    await acme.assert_refused("/ws/admin/live/", 403, 4403, cookie=cookie)
+    acme.site.orm.run(_PERMIT, pk=person.id)
+    async with acme.open_json("/ws/admin/live/", cookie=cookie) as talk:
+        assert talk.welcome["user"]["username"] == person.username
+        assert assert_reply(await talk.message(), "live")["tenant"] == "acme"
+    assert (await acme.http.get("/admin/realtime/live/", headers={"Cookie": cookie})).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/ws/nowhere/", "/ws/echo/more/", "/nowhere/", "/ws/Echo/"])
