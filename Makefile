@@ -21,7 +21,7 @@ setup: .venv/.setup
 	@touch $@
 
 run: setup
-	@$(BIN)/python manage.py run_demo --host $(HOST) --port $(PORT)
+	@DEBUG=1 $(BIN)/python manage.py run_demo --host $(HOST) --port $(PORT)
 
 test: .venv/.setup-dev
 	@$(BIN)/python tests/prepare.py
@@ -32,7 +32,7 @@ check: .venv/.setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
 
 format: .venv/.setup-dev
 	$(BIN)/ruff format .

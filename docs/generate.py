@@ -23,6 +23,7 @@ def main() -> int:
     """Write the page, or say whether it is current."""
     sys.path.insert(0, str(ROOT))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rockstar_site.settings")
+    os.environ.setdefault("DEBUG", "1")
     django.setup()
     now = PAGE.read_text()
     made = render(now)

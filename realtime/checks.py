@@ -26,7 +26,7 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
             settings.DEBUG,
             "W001",
             "DEBUG is on.",
-            "Set DEBUG=0: it shows settings and code, and keeps queries.",
+            "Leave it out: it shows settings and code, and keeps queries.",
         ),
         (
             os.environ.get("SECRET_KEY") != settings.SECRET_KEY,

@@ -1,22 +1,31 @@
 """Environment variables, read once, every fault named at once."""
 
+import contextlib
 import math
 import os
 import secrets
+import stat
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError
 from marshmallow import ValidationError
+from marshmallow.fields import Boolean
 
 from realtime.conf import RealtimeSettings
 
 SECRET_KEY_MIN_CHARS = 32
+# A random key of that length has more; one that somebody typed may not.
+SECRET_KEY_MIN_DIFFERENT_CHARS = 10
+HOW_TO_MAKE_A_KEY = "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+# Ten years: a time that no calculation with dates fails on.
+LIFETIME_MAX_S = 10 * 365 * 86400
 # The settings of realtime that the environment may change, as REALTIME_<name>; types and defaults are theirs.
 REALTIME_VARIABLES = (
     "MESSAGES_PER_S",
@@ -43,6 +52,7 @@ class Environment:
 
     debug: bool
     secret_key: str
+    api_docs: bool
     database: dict[str, Any]
     redis_url: str
     https: bool
@@ -56,28 +66,32 @@ def read_environment(base_dir: Path) -> Environment:
     """The environment, with `.env` of `base_dir` below it; raises ImproperlyConfigured naming all that is wrong."""
     env = Env(eager=False)
     env.read_env(base_dir / ".env", recurse=False)
-    debug = env.bool("DEBUG", True)
+    # None where it was wrong: then nothing that depends on it is judged.
+    debug: bool | None = env.bool("DEBUG", False)
     values: dict[str, Any] = {
-        "secret_key": env.str("SECRET_KEY", "", validate=_secret_key),
-        "database_url": env.str("DATABASE_URL", "") or f"sqlite:///{base_dir / 'var' / 'db.sqlite3'}",
+        "secret_key": env.str("SECRET_KEY", ""),
+        "api_docs": env.str("API_DOCS", "", validate=_switch),
+        "database_url": env.str("DATABASE_URL", "") or _default_database_url(base_dir),
         "redis_url": env.str("REDIS_URL", "", validate=_redis_url),
         "https": env.bool("HTTPS", False),
         "metrics_token": env.str("METRICS_TOKEN", ""),
-        "access": env.int("ACCESS_TOKEN_LIFETIME_S", 900, validate=_above_zero),
-        "refresh": env.int("REFRESH_TOKEN_LIFETIME_S", 14 * 86400, validate=_above_zero),
+        "access": env.int("ACCESS_TOKEN_LIFETIME_S", 900, validate=_lifetime),
+        "refresh": env.int("REFRESH_TOKEN_LIFETIME_S", 14 * 86400, validate=_lifetime),
     }
     realtime = _read_realtime(env)
     faults = _seal(env)
     database, database_faults = _read_database(values["database_url"], base_dir)
-    faults.update(database_faults)
+    secret_key, key_faults = _read_secret_key(values["secret_key"], base_dir, debug=debug)
+    faults |= database_faults | key_faults
     if faults:
         lines = [f"  {name}: {' '.join(messages)}" for name, messages in sorted(faults.items())]
         raise ImproperlyConfigured(
             "These environment variables are wrong (.env.example explains each):\n" + "\n".join(lines)
         )
     return Environment(
-        debug=debug,
-        secret_key=values["secret_key"] or _own_secret_key(base_dir / "var" / "secret_key"),
+        debug=bool(debug),
+        secret_key=secret_key,
+        api_docs=_is_on(values["api_docs"]) if values["api_docs"] else bool(debug),
         database=database,
         redis_url=values["redis_url"],
         https=values["https"],
@@ -110,17 +124,59 @@ def _seal(env: Env) -> dict[str, list[str]]:
     return {}
 
 
-def _own_secret_key(path: Path) -> str:
-    """A key made at the first start and kept beside the database, for whoever has set none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _read_secret_key(key: str, base_dir: Path, *, debug: bool | None) -> tuple[str, dict[str, list[str]]]:
+    fault = _fault_of_key(key, debug=debug)
+    if fault:
+        return "", {"SECRET_KEY": [fault]}
+    if key or debug is None:
+        return key, {}
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        key = secrets.token_urlsafe(48)
-        file.write(key)
-    return key
+        return _own_secret_key(base_dir / "var" / "secret_key"), {}
+    except OSError as error:
+        return "", {"SECRET_KEY": [f"None is set, and none can be kept in var/secret_key: {error.strerror}."]}
+
+
+def _fault_of_key(key: str, *, debug: bool | None) -> str:
+    """What is wrong with the key; nothing where it is empty and DEBUG on, for then one is made."""
+    if not key:
+        needed = f"Required with DEBUG=0. {HOW_TO_MAKE_A_KEY} For development set DEBUG=1."
+        return needed if debug is False else ""
+    if len(key) < SECRET_KEY_MIN_CHARS:
+        return (
+            f"Expected at least {SECRET_KEY_MIN_CHARS} characters, received {len(key)}. {HOW_TO_MAKE_A_KEY}"
+        )
+    # A text that is found again in its own double, moved by less than itself, is a pattern repeated.
+    is_weak = len(set(key)) < SECRET_KEY_MIN_DIFFERENT_CHARS or key in (key + key)[1:-1]
+    return (
+        f"Expected a random text, received one that can be guessed. {HOW_TO_MAKE_A_KEY}"
+        if (is_weak and debug is False)
+        else ""
+    )
+
+
+def _own_secret_key(path: Path) -> str:
+    """A key made at the first start and kept beside the database, for whoever has set none. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        # Written whole before it has its name: of several that start at once, one makes the key of all.
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        finally:
+            Path(temporary).unlink()
+    return path.read_text().strip()
+
+
+def _default_database_url(base_dir: Path) -> str:
+    return f"sqlite:///{_default_database(base_dir)}"
+
+
+def _default_database(base_dir: Path) -> Path:
+    return base_dir / "var" / "db.sqlite3"
 
 
 def _read_database(url: str, base_dir: Path) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -132,7 +188,7 @@ def _read_database(url: str, base_dir: Path) -> tuple[dict[str, Any], dict[str, 
         try:
             return _sqlite(database, base_dir), {}
         except OSError as error:
-            return {}, {"DATABASE_URL": [f"Its directory cannot be made: {error.strerror}."]}
+            return {}, {"DATABASE_URL": [f"Its file cannot be made: {error.strerror}."]}
     if database["ENGINE"] == "django.db.backends.postgresql":
         return _postgresql(database), {}
     return {}, {"DATABASE_URL": ["Only SQLite and PostgreSQL are supported."]}
@@ -149,10 +205,27 @@ def _sqlite(database: dict[str, Any], base_dir: Path) -> dict[str, Any]:
     if name != ":memory:":
         path = Path(name) if Path(name).is_absolute() else base_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        _keep_private(path, is_ours=path == _default_database(base_dir))
         name = str(path)
     # Tests use threads, and threads cannot wait for each other on a database in memory.
     test = {"NAME": str(base_dir / "var" / f"test-{os.getpid()}.sqlite3")}
     return database | {"NAME": name, "OPTIONS": options, "CONN_MAX_AGE": 0, "TEST": test}
+
+
+def _keep_private(path: Path, *, is_ours: bool) -> None:
+    """A new database is its owner's only: it holds session keys. SQLite gives the files beside it the same mode.
+
+    One that is there keeps its mode, but for the one that this project has made itself.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    if not is_ours:
+        return
+    for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        with contextlib.suppress(FileNotFoundError):
+            state = each.stat()
+            if stat.S_IMODE(state.st_mode) & 0o077 and state.st_uid == os.geteuid():
+                each.chmod(0o600)
 
 
 def _postgresql(database: dict[str, Any]) -> dict[str, Any]:
@@ -161,9 +234,13 @@ def _postgresql(database: dict[str, Any]) -> dict[str, Any]:
     return database | {"OPTIONS": options, "CONN_MAX_AGE": 0}
 
 
-def _secret_key(key: str) -> None:
-    if key and len(key) < SECRET_KEY_MIN_CHARS:
-        raise ValidationError(f"Expected at least {SECRET_KEY_MIN_CHARS} characters, received {len(key)}.")
+def _switch(text: str) -> None:
+    if text:
+        _is_on(text)
+
+
+def _is_on(text: str) -> bool:
+    return bool(Boolean().deserialize(text))
 
 
 def _at_least_zero(number: float) -> None:
@@ -171,19 +248,31 @@ def _at_least_zero(number: float) -> None:
         raise ValidationError("Expected a number of 0 or more.")
 
 
-def _above_zero(number: float) -> None:
-    if number < 1:
-        raise ValidationError("Expected a number of 1 or more.")
+def _lifetime(seconds: float) -> None:
+    if not 1 <= seconds <= LIFETIME_MAX_S:
+        raise ValidationError(f"Expected a number of 1 to {LIFETIME_MAX_S}.")
 
 
 def _redis_url(url: str) -> None:
-    parts = urlsplit(url)
-    if url and (parts.scheme not in {"redis", "rediss", "unix"} or not (parts.hostname or parts.path)):
+    parts = _parts(url)
+    if url and not (parts and parts.scheme in {"redis", "rediss", "unix"} and (parts.hostname or parts.path)):
         raise ValidationError("Expected redis://host:port/number.")
 
 
 def _origins(origins: list[str]) -> None:
     for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
+        parts = _parts(origin)
+        is_origin = parts and parts.scheme in {"http", "https"} and parts.hostname
+        if not parts or not is_origin or parts.path or parts.query:
             raise ValidationError("Expected origins like https://app.example.com, comma-separated.")
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The parts of a URL; None for what is none."""
+    try:
+        parts = urlsplit(url)
+        # Read when it is asked for, and not before.
+        parts.port  # noqa: B018
+    except ValueError:
+        return None
+    return parts

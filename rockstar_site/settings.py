@@ -1,16 +1,22 @@
 """Django settings. What differs between places comes from the environment (.env.example); the rest stands here."""
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 from chat.topics import ROOM_TOPICS
 from realtime.core import topics
 from rockstar_site.env import read_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-ENV = read_environment(BASE_DIR)
+try:
+    ENV = read_environment(BASE_DIR)
+except ImproperlyConfigured as error:
+    # A line for each wrong variable, and no traceback: for every command, and on every server.
+    sys.exit(str(error))
 
 DEBUG = ENV.debug
 SECRET_KEY = ENV.secret_key
@@ -104,10 +110,16 @@ LOGIN_REDIRECT_URL = "/chat/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
 # Django's database sessions, each bound to a tenant.
 SESSION_ENGINE = "accounts.sessions"
+# With the prefix a browser takes them from this host only, and over TLS: tenants may be siblings of one domain.
+COOKIE_PREFIX = "__Host-" if ENV.https else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = ENV.https
 CSRF_COOKIE_SECURE = ENV.https
+# In the session, which is bound to the tenant; the other way is a cookie that holds on every host.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.https else None
 SECURE_HSTS_SECONDS = 31_536_000 if ENV.https else 0
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -127,7 +139,12 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# /api/docs/, and the API's own pages in a browser.
+API_DOCS = ENV.api_docs
+API_RENDERERS = ["JSONRenderer", "BrowsableAPIRenderer"] if API_DOCS else ["JSONRenderer"]
+
 REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": [f"rest_framework.renderers.{name}" for name in API_RENDERERS],
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.authentication.TenantJWTAuthentication",
         "rest_framework.authentication.SessionAuthentication",

@@ -4,6 +4,11 @@ The real hasher takes some 0.4 s, by design, and the suite signs in hundreds of 
 is checked where the project is started with its own settings (tests/smoke).
 """
 
+import os
+
+# The suite is development; the servers that it starts are told by their own environment.
+os.environ.setdefault("DEBUG", "1")
+
 from rockstar_site.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

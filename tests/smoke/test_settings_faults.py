@@ -2,8 +2,10 @@
 
 import contextlib
 import sqlite3
+import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +28,19 @@ FAULTY = {
     "REALTIME_OUTBOX_BYTES": "1MiB",
     "REALTIME_DRAIN_S": "-0.1",
     "REALTIME_ALLOWED_ORIGINS": "app.example.com",
+    "API_DOCS": "perhaps",
+    "HTTPS": "perhaps",
 }
+# What the standard library, not we, fails on.
+BROKEN = {
+    "DATABASE_URL": "postgresql://host:port/name",
+    "REDIS_URL": "redis://[x",
+    "REALTIME_ALLOWED_ORIGINS": "https://app.example.com:99999",
+    "ACCESS_TOKEN_LIFETIME_S": "1000000000000000000",
+    "REFRESH_TOKEN_LIFETIME_S": "9" * 5000,
+    "REALTIME_DRAIN_S": "1e400",
+}
+A_KEY = "a-key-for-tests-only-0123456789-abcdefghijklmnop"
 
 
 def start(env: dict[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
@@ -41,13 +55,85 @@ def start(env: dict[str, str], *command: str) -> "subprocess.CompletedProcess[st
     )
 
 
-@pytest.mark.parametrize("command", [("check",), ("serve", "--port", "0")])
+COMMANDS = [
+    ("check",),
+    ("check", "--deploy"),
+    ("migrate",),
+    ("seed_demo",),
+    ("run_demo",),
+    ("createsuperuser",),
+    ("serve", "--port", "0"),
+    ("runserver", "--noreload"),
+    ("shell", "-c", "pass"),
+    ("help",),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_all_faulty_variables_are_named_at_once(command: tuple[str, ...]) -> None:
-    done = start(FAULTY, *command)
-    assert done.returncode != 0
-    output = done.stdout + done.stderr
-    missing = [name for name in FAULTY if name not in output]
-    assert missing == [], output
+    assert_names_each_once(start(FAULTY, *command), FAULTY)
+
+
+@pytest.mark.parametrize("debug", ["0", "1", "perhaps"])
+def test_what_cannot_be_read_is_named_too(debug: str) -> None:
+    faults = BROKEN | ({"DEBUG": debug} if debug == "perhaps" else {})
+    assert_names_each_once(start({"DEBUG": debug} | BROKEN, "check"), faults)
+
+
+def test_other_ways_to_start_say_the_same() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import rockstar_site.asgi"],
+        env=base_environment() | FAULTY,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert_names_each_once(done, FAULTY)
+
+
+def assert_names_each_once(done: "subprocess.CompletedProcess[str]", faults: dict[str, str]) -> None:
+    """It ended, with one line for each of `faults` and nothing else but what they are lines of."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout == ""
+    head, *lines = done.stderr.splitlines()
+    assert "environment variables are wrong" in head
+    assert [line.strip().partition(":")[0] for line in lines] == sorted(faults)
+
+
+WEAK = ["a" * 40, "ab" * 20, "abcdefghijkl" * 4, "0" * 64, "passwordpassword" * 3]
+
+
+@pytest.mark.parametrize("key", ["", *WEAK])
+def test_a_key_that_can_be_guessed_is_refused_outside_of_development(key: str) -> None:
+    done = start({"DEBUG": "0", "SECRET_KEY": key}, "check")
+    assert_names_each_once(done, {"SECRET_KEY": key})
+    assert "token_urlsafe" in done.stderr
+    if key:
+        assert key not in done.stderr
+
+
+def test_the_way_to_a_key_that_is_told_works() -> None:
+    told = start({"DEBUG": "0", "SECRET_KEY": ""}, "check").stderr
+    code = told.partition("python3 -c '")[2].partition("'")[0]
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = start({"DEBUG": "0", "SECRET_KEY": made.stdout.strip()}, "check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_any_environment_nothing_is_development() -> None:
+    env = {name: value for name, value in base_environment().items() if name not in {"DEBUG", "SECRET_KEY"}}
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "manage.py"), "check"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert_names_each_once(done, {"SECRET_KEY": ""})
+    assert "DEBUG=1" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "REALTIME_POOL_SIZE", "REALTIME_ALLOWED_ORIGINS"])
@@ -70,12 +156,13 @@ def test_every_variable_is_in_the_example() -> None:
         line.partition("=")[0] for line in example.splitlines() if "=" in line and not line.startswith("#")
     }
     assert names >= FAULTY.keys() | {"DEBUG", "METRICS_TOKEN"}
+    assert "\nDEBUG=0\n" in example
 
 
 def test_the_defaults_of_the_example_start() -> None:
     example = (REPOSITORY / ".env.example").read_text()
     pairs = [line.partition("=") for line in example.splitlines() if "=" in line and not line.startswith("#")]
-    done = start({name: value for name, _, value in pairs}, "check")
+    done = start({name: value for name, _, value in pairs} | {"SECRET_KEY": A_KEY}, "check")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -92,10 +179,15 @@ def test_a_database_that_is_away_ends_the_start_with_one_line(url: str) -> None:
 def test_seeding_wants_debug_or_force(tmp_path: object) -> None:
     env = {"DEBUG": "0", "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3"}
     assert start(env, "migrate", "--verbosity", "0").returncode == 0
-    assert start(env, "seed_demo").returncode != 0
+    refused = start(env, "seed_demo")
+    assert refused.returncode != 0
+    assert "DEBUG=1" in refused.stderr
+    assert "--force" in refused.stderr
     assert start(env, "seed_demo", "--force").returncode == 0
     again = start(env, "seed_demo", "--force")
     assert again.returncode == 0, again.stdout + again.stderr
+    for each in Path(str(tmp_path)).glob("db.sqlite3*"):
+        assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
     with contextlib.closing(sqlite3.connect(f"{tmp_path}/db.sqlite3")) as database:
         (password,) = database.execute(
             "SELECT password FROM accounts_user WHERE username = 'alice'"

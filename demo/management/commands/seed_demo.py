@@ -24,7 +24,10 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: bool | int) -> None:
         """Seed, and say who may sign in where."""
         if not settings.DEBUG and not options["force"]:
-            raise CommandError("The demo's passwords are public: with DEBUG off it wants --force.")
+            raise CommandError(
+                "The demo's passwords are public. For development set DEBUG=1 (`make run` does); "
+                "where DEBUG is off on purpose, give --force."
+            )
         seed()
         if options["verbosity"] < 1:
             return

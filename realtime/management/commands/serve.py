@@ -75,7 +75,12 @@ class Command(BaseCommand):
                 "Without REDIS_URL the workers share nothing: a publication stays in one of them."
             )
         if django_settings.DEBUG:
-            self.stderr.write("DEBUG is on: for development only. Set DEBUG=0 for everything else.")
+            self.stderr.write("DEBUG is on: for development only. Leave it out everywhere else.")
+        else:
+            self.stderr.write(
+                "DEBUG is off: only the hosts of tenants answer, plain localhost does not. "
+                "For development set DEBUG=1."
+            )
 
 
 def _check_database() -> None:

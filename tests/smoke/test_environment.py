@@ -1,0 +1,97 @@
+"""What is made of the environment: defaults, the key that is kept, the modes of files."""
+
+import os
+import stat
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+
+from rockstar_site.env import Environment, read_environment
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DEBUG", "SECRET_KEY", "API_DOCS", "DATABASE_URL", "REDIS_URL", "HTTPS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def read(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> Environment:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return read_environment(folder)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+A_KEY = "a-key-for-tests-only-0123456789-abcdefghijklmnop"
+
+
+def test_a_site_that_says_nothing_is_production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = read(monkeypatch, tmp_path, SECRET_KEY=A_KEY)
+    assert not found.debug
+    assert not found.api_docs
+    assert not (tmp_path / "var" / "secret_key").exists()
+
+
+@pytest.mark.parametrize(
+    ("debug", "api_docs", "expected"),
+    [("1", "", True), ("0", "", False), ("1", "0", False), ("0", "1", True), ("0", "true", True)],
+)
+def test_the_pages_of_the_api_follow_debug_unless_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, debug: str, api_docs: str, expected: bool
+) -> None:
+    found = read(monkeypatch, tmp_path, SECRET_KEY=A_KEY, DEBUG=debug, API_DOCS=api_docs)
+    assert found.api_docs is expected
+
+
+def test_a_key_is_made_once_and_kept_for_its_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    first = read(monkeypatch, tmp_path, DEBUG="1", SECRET_KEY="").secret_key
+    assert len(first) >= 32
+    assert read(monkeypatch, tmp_path).secret_key == first
+    assert mode(tmp_path / "var" / "secret_key") == 0o600
+    assert {each.name for each in (tmp_path / "var").iterdir()} == {"secret_key", "db.sqlite3"}
+
+
+def test_processes_that_start_at_once_have_one_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DEBUG", "1")
+    keys: list[str] = []
+    ready = Barrier(8)
+
+    def start() -> None:
+        ready.wait()
+        keys.append(read_environment(tmp_path).secret_key)
+
+    threads = [Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(keys) == 8
+    assert set(keys) == {(tmp_path / "var" / "secret_key").read_text()}
+
+
+def test_a_new_database_is_its_owners_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    old = os.umask(0o000)
+    try:
+        read(monkeypatch, tmp_path, SECRET_KEY=A_KEY)
+        read(monkeypatch, tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/other.sqlite3")
+    finally:
+        os.umask(old)
+    assert mode(tmp_path / "var" / "db.sqlite3") == 0o600
+    assert mode(tmp_path / "other.sqlite3") == 0o600
+
+
+def test_a_database_of_before_is_closed_to_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    files = [tmp_path / "var" / f"db.sqlite3{suffix}" for suffix in ("", "-wal", "-shm")]
+    # Somebody else's file keeps the mode that somebody chose.
+    files.append(tmp_path / "chosen.sqlite3")
+    for file in files:
+        file.write_bytes(b"")
+        file.chmod(0o644)
+    read(monkeypatch, tmp_path, SECRET_KEY=A_KEY)
+    read(monkeypatch, tmp_path, DATABASE_URL=f"sqlite:///{files[-1]}")
+    assert [mode(file) for file in files] == [0o600, 0o600, 0o600, 0o644]
