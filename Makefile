@@ -3,6 +3,7 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 
 .PHONY: setup run test check format lock bench bench-quick bench-profile clean
 
@@ -13,11 +14,11 @@ setup: .venv/.setup
 		{ echo "Python 3.11 or newer is needed; name it with PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 		{ echo "Python's venv module is needed (Debian: apt-get install python3-venv)"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
 .venv/.setup-dev: .venv/.setup requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
 run: setup
@@ -39,10 +40,8 @@ format: .venv/.setup-dev
 	$(BIN)/ruff check --fix .
 
 lock: .venv/.setup-dev
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --upgrade \
-		pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --group dev \
-		-c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(COMPILE) --upgrade pyproject.toml -o requirements.txt
+	$(COMPILE) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 # Ours and its peers side by side (docs/performance.md): about half an hour, and under three minutes.
 bench: .venv/.setup-dev bench/peers/node_modules
