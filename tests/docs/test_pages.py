@@ -74,6 +74,27 @@ def test_every_page_is_linked_from_the_readme() -> None:
     assert {page.relative_to(ROOT).as_posix() for page in PAGES} - {"README.md"} <= linked
 
 
+def test_guarantees_are_held_by_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", page)
+    assert len(named) > 50
+    for file, name in named:
+        path = ROOT / "tests" / file
+        assert path.exists(), file
+        assert re.search(rf"^ *(async )?def {name}\(", path.read_text(), re.MULTILINE), f"{file}::{name}"
+
+
+def test_every_guarantee_has_its_bound_and_its_test() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text().partition("## What is not promised")[0]
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    promises = [row for row in rows if row[0] != "| promise"]
+    assert len(promises) > 30
+    for row in promises:
+        assert len(row) == 4, row[0]
+        assert all(cell.strip("| ") for cell in row), row[0]
+        assert "::test_" in row[3], row[0]
+
+
 @pytest.mark.parametrize("block", PYTHON, ids=str)
 def test_python_examples_parse(block: Block) -> None:
     ast.parse(block.text)
