@@ -21,6 +21,7 @@ from accounts.admin_scope import (
 )
 from accounts.forms import AdminSignInForm, UserPasswordForm
 from accounts.models import Domain, Membership, Revocation, Tenant, Ticket, User
+from accounts.scopes import validate_scopes
 from accounts.selectors import membership_of
 from accounts.services import access_changed
 
@@ -82,7 +83,9 @@ class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
 
     def clean_extra_scopes(self) -> list[str]:
         """Nobody gives what they do not hold; what the member has already may stay."""
-        scopes: list[str] = self.cleaned_data["extra_scopes"]
+        # None where the field was emptied.
+        scopes: list[str] = self.cleaned_data["extra_scopes"] or []
+        validate_scopes(scopes)
         if self.grantable is not None:
             too_much = set(scopes) - self.grantable - set(self.initial.get("extra_scopes") or ())
             if too_much:

@@ -291,6 +291,24 @@ def test_staff_give_no_scope_that_they_do_not_hold(browser: Client) -> None:
     assert other.extra_scopes == ["orders:read", held]
 
 
+@pytest.mark.parametrize("scopes", ["5", '"orders:read"', '{"a": 1}', "[[1]]", "[null]", '["no scope"]', "{"])
+def test_what_is_no_list_of_scopes_is_refused(scopes: str, browser: Client) -> None:
+    membership = Membership.objects.get(user__username="alice", tenant__slug="acme")
+    form = {"role": "member", "is_active": "on", "status": "", "extra_scopes": scopes}
+    page = browser.post(f"/admin/accounts/membership/{membership.pk}/change/", form)
+    assert page.status_code == 200
+    assert page.context["adminform"].form.errors.keys() == {"extra_scopes"}
+
+
+def test_no_scopes_are_an_empty_list(browser: Client) -> None:
+    membership = Membership.objects.get(user__username="alice", tenant__slug="acme")
+    Membership.objects.filter(pk=membership.pk).update(extra_scopes=["orders:read"])
+    form = {"role": "member", "is_active": "on", "status": "", "extra_scopes": ""}
+    assert browser.post(f"/admin/accounts/membership/{membership.pk}/change/", form).status_code == 302
+    membership.refresh_from_db()
+    assert membership.extra_scopes == []
+
+
 def test_a_membership_stays_in_its_tenant(browser: Client) -> None:
     membership = Membership.objects.get(user__username="alice", tenant__slug="acme")
     globex = Tenant.objects.get(domains__host__contains=CANARY)
