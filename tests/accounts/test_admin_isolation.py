@@ -192,6 +192,13 @@ def test_a_session_key_cannot_be_guessed_by_halves(browser: Client) -> None:
         assert response.status_code == 400
 
 
+@pytest.mark.parametrize(
+    "lookup", ["role__regex", "role__iregex", "role__startswith", "status", "pk", "id__gte"]
+)
+def test_what_no_list_offers_is_refused(lookup: str, browser: Client) -> None:
+    assert browser.get(f"/admin/accounts/membership/?{lookup}=(a|a)*$").status_code == 400
+
+
 def test_what_a_list_offers_works(browser: Client) -> None:
     for address in (
         "accounts/membership/?is_active__exact=1&role__exact=staff",
