@@ -3,9 +3,7 @@
 import contextlib
 import math
 import os
-import secrets
 import stat
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,11 +17,8 @@ from marshmallow import ValidationError
 from marshmallow.fields import Boolean
 
 from realtime.conf import RealtimeSettings
+from rockstar_site.secret_key import read_secret_key
 
-SECRET_KEY_MIN_CHARS = 32
-# A random key of that length has more; one that somebody typed may not.
-SECRET_KEY_MIN_DIFFERENT_CHARS = 10
-HOW_TO_MAKE_A_KEY = "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 # Ten years: a time that no calculation with dates fails on.
 LIFETIME_MAX_S = 10 * 365 * 86400
 # The settings of realtime that the environment may change, as REALTIME_<name>; types and defaults are theirs.
@@ -81,13 +76,10 @@ def read_environment(base_dir: Path) -> Environment:
     realtime = _read_realtime(env)
     faults = _seal(env)
     database, database_faults = _read_database(values["database_url"], base_dir)
-    secret_key, key_faults = _read_secret_key(values["secret_key"], base_dir, debug=debug)
-    faults |= database_faults | key_faults
-    if faults:
-        lines = [f"  {name}: {' '.join(messages)}" for name, messages in sorted(faults.items())]
-        raise ImproperlyConfigured(
-            "These environment variables are wrong (.env.example explains each):\n" + "\n".join(lines)
-        )
+    secret_key, key_fault = read_secret_key(
+        values["secret_key"], base_dir / "var" / "secret_key", debug=debug
+    )
+    _require_none(faults | database_faults | ({"SECRET_KEY": [key_fault]} if key_fault else {}))
     return Environment(
         debug=bool(debug),
         secret_key=secret_key,
@@ -100,6 +92,14 @@ def read_environment(base_dir: Path) -> Environment:
         refresh_token_lifetime_s=values["refresh"],
         realtime=realtime,
     )
+
+
+def _require_none(faults: dict[str, list[str]]) -> None:
+    if faults:
+        lines = [f"  {name}: {' '.join(messages)}" for name, messages in sorted(faults.items())]
+        raise ImproperlyConfigured(
+            "These environment variables are wrong (.env.example explains each):\n" + "\n".join(lines)
+        )
 
 
 def _read_realtime(env: Env) -> dict[str, Any]:
@@ -122,53 +122,6 @@ def _seal(env: Env) -> dict[str, list[str]]:
         faults: dict[str, Any] = dict(error.error_messages)  # type: ignore[arg-type] # a dict when sealed
         return {name: [str(message) for message in messages] for name, messages in faults.items()}
     return {}
-
-
-def _read_secret_key(key: str, base_dir: Path, *, debug: bool | None) -> tuple[str, dict[str, list[str]]]:
-    fault = _fault_of_key(key, debug=debug)
-    if fault:
-        return "", {"SECRET_KEY": [fault]}
-    if key or debug is None:
-        return key, {}
-    try:
-        return _own_secret_key(base_dir / "var" / "secret_key"), {}
-    except OSError as error:
-        return "", {"SECRET_KEY": [f"None is set, and none can be kept in var/secret_key: {error.strerror}."]}
-
-
-def _fault_of_key(key: str, *, debug: bool | None) -> str:
-    """What is wrong with the key; nothing where it is empty and DEBUG on, for then one is made."""
-    if not key:
-        needed = f"Required with DEBUG=0. {HOW_TO_MAKE_A_KEY} For development set DEBUG=1."
-        return needed if debug is False else ""
-    if len(key) < SECRET_KEY_MIN_CHARS:
-        return (
-            f"Expected at least {SECRET_KEY_MIN_CHARS} characters, received {len(key)}. {HOW_TO_MAKE_A_KEY}"
-        )
-    # A text that is found again in its own double, moved by less than itself, is a pattern repeated.
-    is_weak = len(set(key)) < SECRET_KEY_MIN_DIFFERENT_CHARS or key in (key + key)[1:-1]
-    return (
-        f"Expected a random text, received one that can be guessed. {HOW_TO_MAKE_A_KEY}"
-        if (is_weak and debug is False)
-        else ""
-    )
-
-
-def _own_secret_key(path: Path) -> str:
-    """A key made at the first start and kept beside the database, for whoever has set none. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        # Written whole before it has its name: of several that start at once, one makes the key of all.
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        finally:
-            Path(temporary).unlink()
-    return path.read_text().strip()
 
 
 def _default_database_url(base_dir: Path) -> str:
