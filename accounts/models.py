@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.sessions.base_session import AbstractBaseSession
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower
 
 from accounts.hosts import MAX_HOST_CHARS, validate_host
 from accounts.scopes import member_scopes, validate_scopes
+from accounts.text import TextError, clean_name
 
 if TYPE_CHECKING:
     from accounts.sessions import SessionStore
@@ -22,6 +24,11 @@ MAX_STATUS_CHARS = 64
 
 class User(AbstractUser):
     """A person. What they may do is said by their membership of each tenant."""
+
+    def clean(self) -> None:
+        """Names that can be seen; raises ValidationError. Called by every form."""
+        super().clean()
+        _require_visible_names(self, "username", "first_name", "last_name")
 
     def password_stamp(self) -> str:
         """A short fingerprint of the current password; what was proved under another is worth nothing."""
@@ -44,6 +51,11 @@ class Tenant(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """A name that can be seen; raises ValidationError."""
+        super().clean()
+        _require_visible_names(self, "name")
 
 
 class Domain(models.Model):
@@ -92,6 +104,11 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.tenant}"
+
+    def clean(self) -> None:
+        """A status that can be seen, or none; raises ValidationError."""
+        super().clean()
+        _require_visible_names(self, "status")
 
     @property
     def is_staff(self) -> bool:
@@ -167,3 +184,15 @@ class UserSession(AbstractBaseSession):
         from accounts.sessions import SessionStore  # noqa: PLC0415 the store needs the model
 
         return SessionStore
+
+
+def _require_visible_names(row: models.Model, *fields: str) -> None:
+    """Raises ValidationError where one of `fields` is neither empty nor a name by `accounts.text`."""
+    for name in fields:
+        value: str = getattr(row, name)
+        try:
+            if value:
+                clean_name(value, max_chars=len(value))
+        except TextError as refused:
+            # Not bound to the field: a form may show the row without it.
+            raise ValidationError(f"{name.replace('_', ' ').capitalize()}: {refused}") from None

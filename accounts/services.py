@@ -11,20 +11,23 @@ from rest_framework_simplejwt.settings import api_settings
 
 from accounts.announcements import recheck_sockets_on_commit, refresh_tenants_on_commit
 from accounts.models import MAX_STATUS_CHARS, Domain, Membership, Revocation, Tenant, User, UserSession
+from accounts.text import TextError, clean_name
 from realtime.protocol.errors import ErrorCode, RequestError
 
 
 def status_update(tenant_id: int, user_id: int, status: str) -> None:
-    """Set what others see beside the user's name: 1-64 printable characters.
+    """Set what others see beside the user's name: 1-64 characters, none of them invisible.
 
     Raises RequestError(invalid_message), and (not_found) for whoever is no active member.
     """
-    if not 0 < len(status) <= MAX_STATUS_CHARS or not status.isprintable() or not status.strip():
+    try:
+        status = clean_name(status, max_chars=MAX_STATUS_CHARS)
+    except TextError as refused:
         raise RequestError(
             ErrorCode.INVALID_MESSAGE,
-            f"Expected a status of 1 to {MAX_STATUS_CHARS} printable characters.",
+            f"This cannot be a status. {refused}",
             details={"field": "payload.status"},
-        )
+        ) from None
     members = Membership.objects.filter(tenant_id=tenant_id, user_id=user_id, is_active=True)
     if not members.update(status=status):
         raise RequestError(ErrorCode.NOT_FOUND, "There is no such member.")

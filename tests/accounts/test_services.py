@@ -1,6 +1,7 @@
 """Profiles, statuses and new tenants."""
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.test import Client
 
@@ -38,11 +39,36 @@ def test_a_status_is_kept_per_tenant(alice: User, acme: Tenant, globex: Tenant) 
     assert Membership.objects.get(user=alice, tenant=globex).status == "online"
 
 
-@pytest.mark.parametrize("status", ["", " ", "x" * 65, "a\nb", "\x00"])
+@pytest.mark.parametrize(
+    "status", ["", " ", "x" * 65, "a\x00b", "\x00", "\u3164", "\u200b", "\u2800", "a\u202eb"]
+)
 def test_bad_statuses_are_refused(alice: User, acme: Tenant, status: str) -> None:
     with pytest.raises(RequestError) as caught:
         status_update(acme.pk, alice.pk, status)
     assert caught.value.code is ErrorCode.INVALID_MESSAGE
+
+
+def test_a_status_may_be_an_emoji_of_several_parts(alice: User, acme: Tenant) -> None:
+    status_update(acme.pk, alice.pk, "\U0001f469\u200d\U0001f4bb  at work ")
+    assert Membership.objects.get(user=alice, tenant=acme).status == "\U0001f469\u200d\U0001f4bb at work"
+
+
+@pytest.mark.parametrize("field", ["username", "first_name", "last_name"])
+def test_no_form_takes_a_user_name_that_cannot_be_seen(alice: User, field: str) -> None:
+    alice.full_clean(exclude=["password"])
+    setattr(alice, field, "ali\u3164ce")
+    with pytest.raises(ValidationError, match="Invisible"):
+        alice.full_clean(exclude=["password"])
+
+
+def test_no_form_takes_a_status_or_tenant_that_cannot_be_seen(alice: User, acme: Tenant) -> None:
+    membership = Membership.objects.get(user=alice, tenant=acme)
+    membership.status = ""
+    membership.full_clean()
+    membership.status, acme.name = "\u2800", "Ac\u00adme"
+    for row in (membership, acme):
+        with pytest.raises(ValidationError, match="Invisible"):
+            row.full_clean()
 
 
 def test_a_stranger_has_no_status(carol: User, acme: Tenant) -> None:

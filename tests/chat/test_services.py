@@ -58,6 +58,14 @@ def test_a_name_is_taken_once_in_a_tenant_whatever_its_case(world: World, announ
     assert services.room_create(world.globex, world.carol, name="ümlaut").name == "ümlaut"
 
 
+@pytest.mark.parametrize(
+    "name", ["\u0261eneral", "gener\u0430l", "GENERAL", "g\u0435n\u0435r\u0430l", "\uff27eneral"]
+)
+def test_a_name_that_looks_like_an_open_room_s_is_taken(world: World, name: str) -> None:
+    world.room(name="general")
+    assert_refused(ErrorCode.CONFLICT, lambda: services.room_create(world.acme, world.bob, name=name))
+
+
 def test_rooms_of_a_tenant_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "ROOMS_MAX", 1)
     world.room()

@@ -27,18 +27,40 @@ def assert_refused(clean: Callable[[str], str], text: str, field: str) -> None:
         ("<b>&amp;</b> \\u0000 'quoted'", "<b>&amp;</b> \\u0000 'quoted'"),
         ("👩‍💻 дa ü", "👩‍💻 дa ü"),
         ("x" * 4000, "x" * 4000),
+        (
+            "\u200f\u05d0\u200e soft\u00adware \u2764\ufe0f\u200d\U0001f525",
+            "\u200f\u05d0\u200e soft\u00adware \u2764\ufe0f\u200d\U0001f525",
+        ),
     ],
 )
 def test_a_text_is_kept_as_it_was_written(text: str, clean: str) -> None:
     assert clean_text(text) == clean
 
 
-@pytest.mark.parametrize("text", ["", " \n\t ", "x" * 4001, "nul\0", "a\rb", "bell\a", "del\x7f", "c1\x85x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n\t ",
+        "x" * 4001,
+        "nul\0",
+        "a\rb",
+        "bell\a",
+        "del\x7f",
+        "c1\x85x",
+        "\u200b",
+        "\u3164",
+        "\u2800 \u00ad",
+        "\ufe0f",
+    ],
+)
 def test_a_text_that_is_empty_too_long_or_holds_controls_is_refused(text: str) -> None:
     assert_refused(clean_text, text, "payload.text")
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 81, "a\0b", "\ud800", "\ufdfa" * 80])
+@pytest.mark.parametrize(
+    "name", ["", "  ", "x" * 81, "a\0b", "\ud800", "\ufdfa" * 80, "gen\u200beral", "\u202elareneg", "\u3164"]
+)
 def test_a_bad_room_name_is_refused(name: str) -> None:
     assert_refused(clean_room_name, name, "payload.name")
 
