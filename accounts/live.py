@@ -22,9 +22,9 @@ def user_at_hand(call: Call, *, user_id: int) -> Payload | None:
     return None if known is None else _user_data(known.profile)
 
 
-@rpc_method("get_user", reply="user_data", at_hand=user_at_hand)
+@rpc_method("get_user", reply="user_data", signed_in=True, at_hand=user_at_hand)
 async def get_user(call: Call, *, user_id: int) -> Payload:
-    """A member of this tenant, by id; up to a second old."""
+    """A member of this tenant, by id, for its members; up to a second old."""
     key = (call.tenant.id, user_id)
     return _user_data(await _profiles(call).load(key, lambda: call.in_db(user_profile, *key)))
 

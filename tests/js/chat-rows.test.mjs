@@ -93,6 +93,18 @@ test("only web addresses become links, without the sentence around them", () => 
   assert.equal(linkified("a https://b.example c").map((part) => part.text).join(""), "a https://b.example c");
 });
 
+test("an address that does not show where it leads is no link", () => {
+  const hidden = [
+    "http://user:pw@evil.example", "https://bank.example@evil.example/x", "http://@evil.example", "http:///a@evil.example",
+    "HTTPS://user@evil.example", "http://a.example\u202e/gpj.exe", "https://exa\u200bmple.com", "https://a.example/\u2066x\u2069",
+    "https://a.exam\u00adple", "https://a.example/\u3164", "https://a.example/\u{e0041}", "https://a.example/\u2800", "https://a.example/\ufe0f",
+  ];
+  for (const text of hidden) assert.deepEqual(linkified(`see ${text} now`), [{ text: `see ${text} now`, url: null }], text);
+  assert.equal(linkified("\u202e https://a.example").some((part) => part.url), false);
+  const shown = ["https://a.example/@user", "https://a.example/?q=a@b.example", "https://a.example/#x@y", "https://a.example/\u05d0"];
+  for (const url of shown) assert.deepEqual(linkified(`see ${url} now`)[1], { text: url, url });
+});
+
 test("days are named by their distance", () => {
   const now = new Date(2026, 2, 10, 0, 5);
   assert.deepEqual([dayText(new Date(2026, 2, 10), now), dayText(new Date(2026, 2, 9, 23), now)], ["Today", "Yesterday"]);

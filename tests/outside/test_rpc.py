@@ -46,6 +46,21 @@ async def test_update_status_is_for_users(acme: Visitor) -> None:
         assert_error(await talk.request("update_status", {"status": "away"}), "unauthenticated")
 
 
+@pytest.mark.parametrize("user_id", [1, 2, 999_999, "one", None])
+async def test_get_user_is_for_users(acme: Visitor, user_id: object) -> None:
+    """Also of somebody whom a member has just asked for, and of nobody."""
+    async with acme.open_json(PATH, "alice") as alice, acme.open_json(PATH) as talk:
+        await alice.request("get_user", {"user_id": user_id})
+        assert_error(await talk.request("get_user", {"user_id": user_id}), "unauthenticated")
+
+
+@pytest.mark.parametrize("status", ["\u200b", "\u3164", "\u2800", "aw\u202eay", "a\u00adway"])
+async def test_a_status_can_be_seen(acme: Visitor, status: str) -> None:
+    async with acme.open_json(PATH, "bob") as talk:
+        error = assert_error(await talk.request("update_status", {"status": status}), "invalid_message")
+        assert error["details"] == {"field": "payload.status"}
+
+
 @pytest.mark.parametrize(
     ("verb", "payload"),
     [
