@@ -226,17 +226,161 @@ test("unsubscribing stops the topic here and there", async () => {
   assert.equal(last().requests("unsubscribe").length, 1);
 });
 
-test("many topics are subscribed to a few at a time", async () => {
+const subscribed = (topic, more = {}) => ({ topic, epoch: "e", offset: 0, recovered: null, publications: [], ...more });
+const named = (request) => request.payload.topics?.map((each) => each.topic) ?? [request.payload.topic];
+
+/** Answers the last `subscribe`, each topic by `answer`. */
+async function answerAll(socket, answer = (item) => subscribed(item.topic)) {
+  const { payload } = socket.requests("subscribe").at(-1);
+  const topics = payload.topics?.map(answer);
+  socket.reply("subscribe", "subscribed", topics ? { topics } : answer(payload));
+  await settled();
+}
+
+test("a topic subscribed to while connected is asked for at once, those that come meanwhile together", async () => {
   const { client, last } = connected();
   for (let n = 0; n < 10; n += 1) client.subscribe(`t${n}`);
-  assert.equal(last().requests("subscribe").length, 4);
-  for (let n = 0; n < 10; n += 1) {
-    const request = last().requests("subscribe")[n];
-    const payload = { topic: `t${n}`, epoch: "e", offset: 0, recovered: null, publications: [] };
-    last().onmessage({ data: JSON.stringify({ id: request.id, type: "subscribed", payload }) });
-    await settled();
+  assert.deepEqual(last().requests("subscribe").map((each) => each.payload), [{ topic: "t0" }]);
+  await answerAll(last());
+  assert.deepEqual(last().requests("subscribe").length, 2);
+  assert.deepEqual(last().requests("subscribe")[1].payload, { topics: Array.from({ length: 9 }, (_, n) => ({ topic: `t${n + 1}` })) });
+  await answerAll(last());
+  assert.equal(last().requests("subscribe").length, 2);
+});
+
+test("after a reconnect all topics are asked for in as few requests as possible, before anything else", async () => {
+  const { client, last } = connected({ isWelcomed: false });
+  const applied = new Map();
+  const recovered = [];
+  for (let n = 0; n < 250; n += 1) {
+    client.subscribe(`t${n}`, { presence: n === 3, onPublication: ({ topic, offset }) => applied.set(topic, offset), onRecovered: (each) => recovered.push(each) });
   }
-  assert.deepEqual(last().requests("subscribe").map((each) => each.payload.topic), Array.from({ length: 10 }, (_, n) => `t${n}`));
+  client.on("state", ({ name }) => name === "online" && client.request("room.list").catch(() => {}));
+  for (const [epoch, offset] of [["e", 4], ["f", 9]]) {
+    last().welcome();
+    assert.deepEqual(last().sent.map((each) => each.type), ["subscribe", "room.list"]);
+    for (let n = 0; n < 3; n += 1) {
+      await answerAll(last(), ({ topic, recover }) => {
+        const missed = { topic, offset: 5, data: null, publisher: null, time: "" };
+        return subscribed(topic, recover ? { epoch, offset: 5, recovered: true, publications: [missed] } : { epoch, offset });
+      });
+    }
+    const requests = last().requests("subscribe");
+    assert.deepEqual(requests.map((each) => named(each).length), [100, 100, 50]);
+    assert.deepEqual(requests.flatMap(named), Array.from({ length: 250 }, (_, n) => `t${n}`));
+    assert.equal(requests[0].payload.topics[3].presence, true);
+    assert.deepEqual(requests[2].payload.topics[0].recover, epoch === "e" ? undefined : { epoch: "e", offset: 4 });
+    last().end(1006);
+    mock.timers.tick(20_000);
+  }
+  assert.equal(applied.size, 250);
+  assert.deepEqual([...new Set(applied.values())], [5]);
+  assert.deepEqual([recovered.length, recovered.every(Boolean)], [250, true]);
+});
+
+test("each topic of an answer is judged by itself: one ends, one is asked for again alone", async () => {
+  const { client, last } = connected({ isWelcomed: false });
+  const ended = [];
+  const live = [];
+  for (const topic of ["a", "big", "gone", "b", "huge"]) {
+    client.subscribe(topic, { onEnded: (error) => ended.push([topic, error.code]), onSubscribed: (reply) => live.push(reply.topic) });
+  }
+  last().welcome();
+  const tooMuch = { code: "limit_exceeded", message: "", retryable: true };
+  await answerAll(last(), ({ topic }) => {
+    if (topic === "gone") return { topic, error: { code: "permission_denied", message: "", retryable: false } };
+    return topic.length > 2 ? { topic, error: tooMuch } : subscribed(topic);
+  });
+  assert.deepEqual([ended, live], [[["gone", "permission_denied"]], ["a", "b"]]);
+  mock.timers.tick(20_000);
+  await answerAll(last());
+  await answerAll(last());
+  assert.deepEqual(last().requests("subscribe").slice(1).map((each) => each.payload), [{ topic: "big" }, { topic: "huge" }]);
+  assert.deepEqual(live, ["a", "b", "big", "huge"]);
+  // It fits again: the next connection asks for all of them together.
+  last().end(1006);
+  mock.timers.tick(20_000);
+  last().welcome();
+  assert.deepEqual(last().requests("subscribe").map(named), [["a", "big", "b", "huge"]]);
+});
+
+test("a request that is refused as a whole ends only what is refused alone", async () => {
+  const { client, last } = connected({ isWelcomed: false });
+  const ended = [];
+  for (const topic of ["a", "bad", "b"]) client.subscribe(topic, { onEnded: () => ended.push(topic) });
+  last().welcome();
+  const refusal = { code: "invalid_message", message: "", retryable: false };
+  last().reply("subscribe", "error", refusal);
+  await settled();
+  await answerAll(last());
+  last().reply("subscribe", "error", refusal);
+  await settled();
+  await answerAll(last());
+  assert.deepEqual(last().requests("subscribe").map(named), [["a", "bad", "b"], ["a"], ["bad"], ["b"]]);
+  assert.deepEqual(ended, ["bad"]);
+});
+
+test("a topic that the answer leaves out, or that is unsubscribed meanwhile, is not taken for live", async () => {
+  const { client, last } = connected({ isWelcomed: false });
+  const live = [];
+  const options = { onSubscribed: (reply) => live.push(reply.topic) };
+  client.subscribe("a", options);
+  const stop = client.subscribe("b", options);
+  client.subscribe("c", options);
+  last().welcome();
+  stop();
+  last().reply("subscribe", "subscribed", { topics: [subscribed("b"), subscribed("c")] });
+  await settled();
+  mock.timers.tick(20_000);
+  await answerAll(last());
+  assert.deepEqual([live, named(last().requests("subscribe").at(-1))], [["c", "a"], ["a"]]);
+});
+
+test("names that are very long are spread over requests that fit a message", () => {
+  const { client, last } = connected({ isWelcomed: false });
+  for (let n = 0; n < 100; n += 1) client.subscribe(`${n}${"\u20ac".repeat(250)}`);
+  last().welcome();
+  const [request] = last().requests("subscribe");
+  assert.ok(named(request).length > 50);
+  assert.ok(new TextEncoder().encode(JSON.stringify(request)).length < 64 * 1024);
+});
+
+test("a connection lost during a request loses no topic and asks for none twice", async () => {
+  const { client, last } = connected({ isWelcomed: false });
+  for (const topic of ["a", "b"]) client.subscribe(topic);
+  last().welcome();
+  last().end(1006);
+  await settled();
+  mock.timers.tick(20_000);
+  last().welcome();
+  await answerAll(last());
+  mock.timers.tick(20_000);
+  assert.deepEqual(last().requests("subscribe").map(named), [["a", "b"]]);
+});
+
+test("presence is asked for, and ended, without ending the subscription", async () => {
+  const { client, last } = connected();
+  const heard = [];
+  client.subscribe("t", { onPresence: (change) => heard.push(change), onSubscribed: ({ presence }) => presence && heard.push(presence) });
+  await answerAll(last());
+  client.setPresence("t", true);
+  client.setPresence("t", true);
+  await answerAll(last(), ({ topic }) => subscribed(topic, { presence: { users: [], count: 3 } }));
+  last().push("presence", { topic: "t", joined: [{ id: 1 }], left: [] });
+  last().push("presence", { topic: "t", count: 250 });
+  client.setPresence("t", false);
+  await answerAll(last());
+  client.setPresence("other", true);
+  const recover = { epoch: "e", offset: 0 };
+  assert.deepEqual(last().requests("subscribe").map((each) => each.payload), [
+    { topic: "t" }, { topic: "t", presence: true, recover }, { topic: "t", presence: false, recover },
+  ]);
+  assert.deepEqual(heard, [
+    { users: [], count: 3 },
+    { joined: [{ id: 1 }], left: [], count: undefined },
+    { joined: [], left: [], count: 250 },
+  ]);
+  assert.equal(last().requests("unsubscribe").length, 0);
 });
 
 test("a subscription the server ended is over, but for one whose position it lost", async () => {

@@ -16,10 +16,14 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const STABLE_MS = 10_000;
 // Codes of the browser's own, for an end that no close frame announced.
 const ABNORMAL = 1006;
-// Servers bound the calls in flight of a connection: subscribing to many topics leaves room for requests.
-const MAX_SUBSCRIBING = 4;
+// What one `subscribe` names at most. The next one waits for its answer.
+const TOPICS_PER_REQUEST = 100;
+// A message has at most 64 KiB: this leaves room for a position beside each name, of up to three bytes a character.
+const NAMES_PER_REQUEST_CHARS = 16_000;
 // The server ended a subscription because it lost publications: subscribing again tells what can be recovered.
 const LOST_POSITION = "unrecoverable_position";
+// An answer that leaves a topic out says nothing of it.
+const UNANSWERED = { code: "internal", message: "The server did not answer for this topic.", retryable: true };
 const HEARTBEAT_DEFAULT = { interval_s: 25, timeout_s: 20 };
 
 /**
@@ -29,7 +33,11 @@ const HEARTBEAT_DEFAULT = { interval_s: 25, timeout_s: 20 };
  * @typedef {{name: "connecting" | "online" | "waiting" | "offline" | "stopped", retryAtMs?: number, code?: number, reason?: string}} State
  * @typedef {{presence?: boolean, recover?: boolean, onPublication?: (publication: import("./subscription.js").Publication) => void,
  *   onSubscribed?: (reply: import("./subscription.js").Subscribed) => void, onRecovered?: (isComplete: boolean) => void,
- *   onPresence?: (change: {joined: any[], left: any[]}) => void, onEnded?: (error: RealtimeError) => void}} SubscribeOptions
+ *   onPresence?: (change: PresenceChange) => void, onEnded?: (error: RealtimeError) => void}} SubscribeOptions
+ * @typedef {{subscription: Subscription, options: SubscribeOptions, retry?: ReturnType<typeof setTimeout>, isAlone?: boolean}} Followed
+ *   isAlone: asked for in a request of its own, because it was refused beside others
+ * @typedef {{joined: any[], left: any[], count?: number}} PresenceChange
+ *   count: how many there are, where the server names nobody (people who are not signed in, large topics)
  * @typedef {{resolve: (reply: import("./envelope.js").Envelope) => void, reject: (error: RealtimeError) => void, timer: ReturnType<typeof setTimeout>}} PendingRequest
  */
 
@@ -52,11 +60,11 @@ export class RealtimeClient {
   #timer = undefined;
   /** @type {Map<string, PendingRequest>} */
   #pending = new Map();
-  /** @type {Map<string, {subscription: Subscription, options: SubscribeOptions, retry?: ReturnType<typeof setTimeout>}>} */
+  /** @type {Map<string, Followed>} */
   #topics = new Map();
-  /** Topics whose turn to subscribe has not come. @type {Set<string>} */
+  /** Topics whose turn to subscribe has not come: one request is in flight at a time. @type {Set<string>} */
   #toFollow = new Set();
-  #following = 0;
+  #isFollowing = false;
   /** @type {Map<string, Set<(payload: any) => void>>} */
   #listeners = new Map();
   #heartbeat = new Heartbeat({ ping: () => this.#send("ping"), dead: () => this.#drop("no answer") });
@@ -140,14 +148,28 @@ export class RealtimeClient {
   subscribe(topic, options = {}) {
     if (this.#topics.has(topic)) throw new Error(`Already subscribed to ${topic}.`);
     const onPublication = guarded(options.onPublication);
+    /** @type {Followed} */
     const followed = { subscription: new Subscription(topic, { ...options, onPublication }), options };
     this.#topics.set(topic, followed);
-    if (this.state.name === "online") this.#follow(topic);
+    if (this.state.name === "online") this.#follow([topic]);
     return () => {
       if (this.#topics.get(topic) !== followed) return;
       this.#forget(topic);
       if (this.state.name === "online") this.#send("unsubscribe", { topic });
     };
+  }
+
+  /**
+   * Be told from now on, or no more, who is there in a topic that is subscribed to. The subscription goes on;
+   * `onSubscribed` brings the presence of the moment.
+   * @param {string} topic
+   * @param {boolean} isWanted
+   */
+  setPresence(topic, isWanted) {
+    const followed = this.#topics.get(topic);
+    if (followed === undefined || followed.subscription.wantsPresence === isWanted) return;
+    followed.subscription.wantsPresence = isWanted;
+    if (this.state.name === "online") this.#follow([topic]);
   }
 
   #connect() {
@@ -189,7 +211,7 @@ export class RealtimeClient {
     this.#heartbeat.start(interval_s * 1000, timeout_s * 1000);
     this.#emit("welcome", welcome);
     // Before anyone hears of it: what listeners then send comes after the subscriptions.
-    for (const topic of [...this.#topics.keys()]) this.#follow(topic);
+    this.#follow([...this.#topics.keys()]);
     this.#setState({ name: "online" });
   }
 
@@ -210,11 +232,11 @@ export class RealtimeClient {
   #pushed(type, payload) {
     const followed = this.#topics.get(payload.topic);
     if (type === "publication" && followed?.subscription.take(/** @type {any} */ (payload)) === "gap") {
-      this.#follow(payload.topic);
+      this.#follow([payload.topic]);
     } else if (type === "presence") {
-      guarded(followed?.options.onPresence)({ joined: payload.joined ?? [], left: payload.left ?? [] });
+      guarded(followed?.options.onPresence)({ joined: payload.joined ?? [], left: payload.left ?? [], count: payload.count });
     } else if (type === "unsubscribed" && followed && payload.code === LOST_POSITION) {
-      this.#follow(payload.topic);
+      this.#follow([payload.topic]);
     } else if (type === "unsubscribed" && followed) {
       this.#forget(payload.topic);
       guarded(followed.options.onEnded)(new RealtimeError(String(payload.code), payload.reason ?? ""));
@@ -222,53 +244,108 @@ export class RealtimeClient {
     this.#emit(type, payload);
   }
 
-  /** @param {string} topic */
-  #follow(topic) {
-    this.#toFollow.add(topic);
+  /** @param {string[]} topics */
+  #follow(topics) {
+    for (const topic of topics) this.#toFollow.add(topic);
     this.#followNext();
   }
 
+  /** Subscribe to what waits: at once to the first, and to those that come meanwhile together after its answer. */
   async #followNext() {
-    const [topic] = this.#toFollow;
-    if (topic === undefined || this.#following >= MAX_SUBSCRIBING) return;
-    this.#toFollow.delete(topic);
-    this.#following += 1;
-    await this.#followNow(topic);
-    this.#following -= 1;
+    if (this.#isFollowing || this.#toFollow.size === 0) return;
+    const topics = this.#nextTopics();
+    for (const topic of topics) this.#toFollow.delete(topic);
+    this.#isFollowing = true;
+    await this.#followNow(topics.map((topic) => /** @type {Followed} */ (this.#topics.get(topic))));
+    this.#isFollowing = false;
     this.#followNext();
   }
 
-  /** @param {string} topic */
-  async #followNow(topic) {
-    const followed = this.#topics.get(topic);
-    if (followed === undefined) return;
-    clearTimeout(followed.retry);
+  /** Those of the next request; there is at least one. */
+  #nextTopics() {
+    const [first] = this.#toFollow;
+    if (this.#topics.get(first)?.isAlone) return [first];
+    const topics = [];
+    let chars = 0;
+    for (const topic of this.#toFollow) {
+      if (this.#topics.get(topic)?.isAlone) continue;
+      chars += topic.length;
+      if (topics.length === TOPICS_PER_REQUEST || chars > NAMES_PER_REQUEST_CHARS) break;
+      topics.push(topic);
+    }
+    return topics;
+  }
+
+  /** @param {Followed[]} several */
+  async #followNow(several) {
+    for (const { retry } of several) clearTimeout(retry);
+    const items = several.map(({ subscription }) => subscription.begin());
+    const payload = items.length === 1 ? items[0] : { topics: items };
     try {
-      const reply = await this.#ask("subscribe", followed.subscription.begin(), REQUEST_TIMEOUT_MS);
-      if (this.#topics.get(topic) !== followed) return;
-      const subscribed = /** @type {import("./subscription.js").Subscribed} */ (reply.payload);
-      const recovered = followed.subscription.accept(subscribed);
-      guarded(followed.options.onSubscribed)(subscribed);
-      if (recovered !== null) guarded(followed.options.onRecovered)(recovered);
+      const reply = await this.#ask("subscribe", payload, REQUEST_TIMEOUT_MS);
+      this.#followAnswered(several, items.length === 1 ? [reply.payload] : (reply.payload.topics ?? []));
     } catch (error) {
-      this.#followFailed(topic, followed, /** @type {RealtimeError} */ (error));
+      const refusal = /** @type {RealtimeError} */ (error);
+      // One bad name spoils a request: the others are not refused by that.
+      const isShared = several.length > 1 && !refusal.retryable;
+      for (const followed of several) isShared ? this.#followAlone(followed) : this.#followFailed(followed, refusal);
     }
   }
 
   /**
-   * @param {string} topic
-   * @param {{options: SubscribeOptions, retry?: ReturnType<typeof setTimeout>}} followed
-   * @param {RealtimeError} error
+   * @param {Followed[]} several
+   * @param {Record<string, any>[]} answers by topic: `subscribed`, or its error
    */
-  #followFailed(topic, followed, error) {
-    if (this.#topics.get(topic) !== followed || this.state.name !== "online") return;
+  #followAnswered(several, answers) {
+    const byTopic = new Map(answers.map((answer) => [answer.topic, answer]));
+    for (const followed of several) {
+      const answer = byTopic.get(followed.subscription.topic);
+      if (!this.#isFollowed(followed)) continue;
+      if (answer !== undefined && answer.error === undefined) this.#followed(followed, /** @type {any} */ (answer));
+      else this.#followFailed(followed, RealtimeError.fromPayload(answer?.error ?? UNANSWERED), { isAlone: true });
+    }
+  }
+
+  /**
+   * @param {Followed} followed
+   * @param {import("./subscription.js").Subscribed} subscribed
+   */
+  #followed(followed, subscribed) {
+    followed.isAlone = false;
+    const recovered = followed.subscription.accept(subscribed);
+    guarded(followed.options.onSubscribed)(subscribed);
+    if (recovered !== null) guarded(followed.options.onRecovered)(recovered);
+  }
+
+  /** @param {Followed} followed */
+  #followAlone(followed) {
+    if (!this.#isFollowed(followed)) return;
+    followed.isAlone = true;
+    this.#toFollow.add(followed.subscription.topic);
+  }
+
+  /**
+   * @param {Followed} followed
+   * @param {RealtimeError} error
+   * @param {{isAlone?: boolean}} [next] isAlone: try again in a request of its own
+   */
+  #followFailed(followed, error, { isAlone = false } = {}) {
+    // What a lost connection refused is asked for at the next welcome.
+    if (!this.#isFollowed(followed) || error.code === "disconnected") return;
+    const { topic } = followed.subscription;
     if (error.retryable) {
+      followed.isAlone = isAlone;
       const delayMs = Math.max(error.retryAfterMs, backoffMs(2, this.random()));
-      followed.retry = setTimeout(() => this.state.name === "online" && this.#follow(topic), delayMs);
+      followed.retry = setTimeout(() => this.state.name === "online" && this.#follow([topic]), delayMs);
     } else {
       this.#forget(topic);
       guarded(followed.options.onEnded)(error);
     }
+  }
+
+  /** Whether nobody unsubscribed meanwhile. @param {Followed} followed */
+  #isFollowed(followed) {
+    return this.#topics.get(followed.subscription.topic) === followed;
   }
 
   /** @param {string} topic */

@@ -1,6 +1,7 @@
 /**
  * @typedef {{topic: string, offset: number, data: any, publisher: {id: number, username: string} | null, time: string}} Publication
  * @typedef {{topic: string, epoch: string, offset: number, recovered: boolean | null, publications: Publication[], presence?: any}} Subscribed
+ * @typedef {{topic: string, recover?: {epoch: string, offset: number}, presence?: boolean}} Subscribe
  * @typedef {"applied" | "duplicate" | "held" | "gap"} Outcome
  */
 
@@ -17,6 +18,8 @@ export class Subscription {
   constructor(topic, { presence = false, recover = true, onPublication = () => {} } = {}) {
     this.topic = topic;
     this.wantsPresence = presence;
+    /** Whether the server was last asked to tell of presence: only then is it told that this is over. */
+    this.hasPresence = false;
     this.wantsRecovery = recover;
     /** @type {string | null} */
     this.epoch = null;
@@ -26,12 +29,13 @@ export class Subscription {
     this.held = [];
   }
 
-  /** The payload of the next `subscribe`; from here until `accept`, publications are held back. */
+  /** What the next `subscribe` says of this topic; from here until `accept`, publications are held back. */
   begin() {
     this.held = [];
-    /** @type {Record<string, unknown>} */
+    /** @type {Subscribe} */
     const payload = { topic: this.topic };
-    if (this.wantsPresence) payload.presence = true;
+    if (this.wantsPresence || this.hasPresence) payload.presence = this.wantsPresence;
+    this.hasPresence = this.wantsPresence;
     if (this.wantsRecovery && this.epoch !== null) payload.recover = { epoch: this.epoch, offset: this.offset };
     return payload;
   }
