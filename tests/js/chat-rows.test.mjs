@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { linkified } from "../../chat/static/chat/linkify.js";
-import { peopleOf, presenceOf, withPresence } from "../../chat/static/chat/people.js";
+import { NOBODY, peopleOf, presenceOf, withPresence } from "../../chat/static/chat/people.js";
 import { neighbour, roomAfterMessage, roomAfterRead, titleOf } from "../../chat/static/chat/room-list.js";
 import { rowsOf } from "../../chat/static/chat/rows.js";
 import { stillTyping, typingLine, withTyper } from "../../chat/static/chat/typing.js";
@@ -80,9 +80,20 @@ test("somebody types for six seconds, once", () => {
 
 test("people are listed with those who are here first", () => {
   const members = [{ id: 1, username: "zoe" }, { id: 2, username: "bob" }, { id: 3, username: "ann" }];
-  const present = withPresence(presenceOf({ users: [members[1]] }), { joined: [members[0]], left: [] });
+  const present = withPresence(presenceOf({ users: [members[1]], count: 1 }), { joined: [members[0]], left: [] });
   assert.deepEqual(peopleOf(members, present).map((person) => [person.username, person.isHere]), [["bob", true], ["zoe", true], ["ann", false]]);
-  assert.equal(withPresence(present, { joined: [], left: [{ id: 2 }] }).size, 1);
+  assert.equal(withPresence(present, { joined: [], left: [{ id: 2 }] }).count, 1);
+});
+
+test("where the server names nobody there is a number", () => {
+  const crowd = presenceOf({ users: [], count: 250 });
+  assert.deepEqual(crowd, { count: 250, users: null });
+  assert.deepEqual(peopleOf([{ id: 1, username: "zoe" }], crowd), [{ id: 1, username: "zoe", isHere: null }]);
+  assert.deepEqual(withPresence(crowd, { joined: [], left: [], count: 251 }), { count: 251, users: null });
+  // Names after a number: those before are not known.
+  assert.equal(withPresence(crowd, { joined: [{ id: 1 }], left: [], count: undefined }), null);
+  assert.deepEqual(withPresence(presenceOf({ users: [{ id: 1 }], count: 1 }), { joined: [], left: [], count: 201 }), { count: 201, users: null });
+  assert.deepEqual([presenceOf({ users: [], count: 0 }), withPresence(crowd, { joined: [], left: [], count: 0 })], [NOBODY, NOBODY]);
 });
 
 test("only web addresses become links, without the sentence around them", () => {

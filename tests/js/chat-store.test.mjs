@@ -15,7 +15,7 @@ beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
 });
 
-/** A chat server of one room, as far as these tests need one. */
+/** A chat server of a few rooms, whose messages are all in the first, as far as these tests need one. */
 class FakeChat {
   constructor() {
     this.messages = [1, 2, 3].map((seq) => this.message(seq, bob));
@@ -25,16 +25,19 @@ class FakeChat {
     /** Types that get no answer. */
     this.silent = new Set();
     this.refusal = null;
+    this.presence = { users: [me], count: 1 };
+    /** Topics whose presence is pushed. */
+    this.watched = new Set();
   }
 
   message(seq, author, text = `m${seq}`, client_msg_id = `c${seq}`) {
     return { id: seq, room_id: 1, seq, author, text, client_msg_id, sent_at: new Date(seq * 1000).toISOString() };
   }
 
-  room() {
+  room(id = 1, name = "general") {
     const last_seq = this.messages.length;
     return {
-      id: 1, name: "general", topic: "room:1", is_public: true, is_member: true, member_count: 2,
+      id, name, topic: `room:${id}`, is_public: true, is_member: true, member_count: 2,
       last_seq, read_seq: this.readSeq, unread: last_seq - this.readSeq,
     };
   }
@@ -58,15 +61,22 @@ class FakeChat {
 
   handle(type, payload) {
     if (type === "subscribe") {
-      const recovered = payload.recover ? false : null;
-      return ["subscribed", { topic: payload.topic, epoch: `e${this.sockets.length}`, offset: this.offset, recovered, publications: [], presence: { users: [me] } }];
+      return ["subscribed", payload.topics ? { topics: payload.topics.map((each) => this.subscribed(each)) } : this.subscribed(payload)];
     }
-    if (type === "room.list") return ["room.list", { rooms: [this.room()] }];
+    if (type === "presence") return ["presence", { topic: payload.topic, ...this.presence }];
+    if (type === "room.list") return ["room.list", { rooms: this.rooms.map((each) => this.room(...each)) }];
     if (type === "message.list") return ["message.list", this.page(payload)];
     if (type === "message.send") return this.stored(payload);
     if (type === "member.list") return ["member.list", { room_id: 1, members: [me, bob] }];
     if (type === "read") this.readSeq = payload.seq;
     return [type, payload];
+  }
+
+  subscribed({ topic, recover, presence }) {
+    if (presence === true) this.watched.add(topic);
+    else this.watched.delete(topic);
+    const reply = { topic, epoch: `e${this.sockets.length}`, offset: this.offset, recovered: recover ? false : null, publications: [] };
+    return presence ? { ...reply, presence: this.presence } : reply;
   }
 
   page({ before_seq = Infinity, after_seq = 0, limit }) {
@@ -96,10 +106,11 @@ class FakeChat {
   }
 }
 
-async function opened() {
+async function opened({ rooms = [[1, "general"]] } = {}) {
   const chat = new FakeChat();
+  chat.rooms = rooms;
   const client = new RealtimeClient("/ws/chat/", { createSocket: () => chat.connect(), random: () => 0 });
-  const store = new ChatStore({ client, me, tenant: { slug: "acme", name: "Acme" }, rooms: [chat.room()] });
+  const store = new ChatStore({ client, me, tenant: { slug: "acme", name: "Acme" }, rooms: rooms.map((each) => chat.room(...each)) });
   store.start();
   store.setAttentive(true);
   chat.sockets[0].welcome();
@@ -118,6 +129,38 @@ test("opens a room with its messages and people", async () => {
   const { room, texts } = await opened();
   assert.deepEqual(texts(), ["m1", "m2", "m3"]);
   assert.deepEqual(room.people.value.map((person) => [person.username, person.isHere]), [["alice", true], ["bob", false]]);
+});
+
+test("who is there is asked for the open room only, and after a reconnect all in one request", async () => {
+  const { chat, store } = await opened({ rooms: [[1, "general"], [2, "help"], [3, "random"]] });
+  assert.deepEqual([...chat.watched], ["room:1"]);
+  store.select(2);
+  for (let turn = 0; turn < 4; turn += 1) await settled();
+  assert.deepEqual([[...chat.watched], store.stores.value.get(1).present.value.count, store.current.value.present.value.count], [["room:2"], 0, 1]);
+  chat.sockets.at(-1).push("presence", { topic: "room:1", joined: [bob], left: [] });
+  assert.equal(store.stores.value.get(1).present.value.count, 0);
+  chat.sockets.at(-1).end(1006);
+  chat.watched.clear();
+  await reconnect(chat);
+  const asked = chat.sockets.at(-1).requests("subscribe").map(({ payload }) => payload.topics.map((each) => each.topic).sort());
+  assert.deepEqual(asked, [["room:1", "room:2", "room:3", "typing:2", "user:1"]]);
+  assert.deepEqual([...chat.watched], ["room:2"]);
+  const left = store.leaveRoom(2);
+  chat.silent.add("subscribe");
+  await left;
+  const later = chat.sockets.at(-1).sent.filter(({ type, payload }) => type === "subscribe" && payload.topic === "room:2");
+  assert.deepEqual(later, []);
+});
+
+test("a room of many is shown by their number, and by name again when it has emptied", async () => {
+  const { chat, room } = await opened();
+  chat.sockets.at(-1).push("presence", { topic: "room:1", count: 201 });
+  assert.deepEqual([room.present.value.count, room.people.value.map((person) => person.isHere)], [201, [null, null]]);
+  chat.presence = { users: [me, bob], count: 2 };
+  chat.sockets.at(-1).push("presence", { topic: "room:1", joined: [], left: [{ id: 9, username: "zoe" }] });
+  await settled();
+  await settled();
+  assert.deepEqual([room.present.value.count, room.people.value.map((person) => person.isHere)], [2, [true, true]]);
 });
 
 test("a message is there at once, and once, whether its reply or its publication comes first", async () => {

@@ -43,7 +43,7 @@ export function App({ store }) {
  */
 function RoomPane({ store, room, drawer, setDrawer, onLeave }) {
   const { name, is_public } = room.room.value;
-  const here = room.present.value.size;
+  const here = room.present.value.count;
   const scrollToEnd = () => {
     room.isAtEnd.value = true;
     if (room.timeline.value?.hasNewer) room.jumpToEnd();

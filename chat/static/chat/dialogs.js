@@ -39,7 +39,7 @@ export function CreateRoomDialog({ store, onClose }) {
       <form class="form" onSubmit=${submit}>
         <div class=${error ? "field invalid" : "field"}>
           <label for="room-name">Name</label>
-          <input id="room-name" class="input" required maxlength="64" autocomplete="off" value=${name}
+          <input id="room-name" class="input" required maxlength="80" autocomplete="off" value=${name}
             aria-describedby=${error ? "room-name-error" : null}
             onInput=${(/** @type {any} */ event) => setName(event.target.value)} />
           ${error && html`<div id="room-name-error" class="error" role="alert">${error}</div>`}

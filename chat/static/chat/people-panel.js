@@ -1,5 +1,5 @@
 import { useDrawer } from "./drawer.js";
-import { hueOf, initialOf } from "./format.js";
+import { counted, hueOf, initialOf } from "./format.js";
 import { html } from "./html.js";
 import { CloseIcon } from "./icons.js";
 
@@ -14,9 +14,6 @@ export function Avatar({ user }) {
  */
 export function PeoplePanel({ room, me, isOpen, onClose }) {
   const closeButton = useDrawer(isOpen);
-  const people = room.people.value;
-  const here = people.filter((person) => person.isHere);
-  const away = people.filter((person) => !person.isHere);
   return html`
     <aside class="people" id="people" aria-label="People in this room" data-open=${isOpen}>
       <div class="sidebar-head">
@@ -24,9 +21,28 @@ export function PeoplePanel({ room, me, isOpen, onClose }) {
         <button type="button" ref=${closeButton} class="icon-button drawer-only" aria-label="Close the list of people"
           onClick=${onClose}><${CloseIcon} /></button>
       </div>
-      <${People} title="Here" people=${here} me=${me} />
-      <${People} title="Not here" people=${away} me=${me} />
+      ${room.present.value.users === null
+        ? html`<${Crowd} count=${room.present.value.count} members=${room.people.value} me=${me} />`
+        : html`<${Named} people=${room.people.value} me=${me} />`}
     </aside>`;
+}
+
+/** Each person in one of two lists. @param {{people: import("./people.js").SeenPerson[], me: {id: number}}} props */
+function Named({ people, me }) {
+  return html`
+    <${People} title="Here" people=${people.filter((person) => person.isHere)} me=${me} />
+    <${People} title="Not here" people=${people.filter((person) => !person.isHere)} me=${me} />`;
+}
+
+/**
+ * A room so full that the server tells how many are here, not who.
+ * @param {{count: number, members: import("./people.js").SeenPerson[], me: {id: number}}} props
+ */
+function Crowd({ count, members, me }) {
+  return html`
+    <h3 class="sidebar-title">Here <span class="count">${count}</span></h3>
+    <p class="people-note muted">${counted(count, "person is", "people are")} here: too many to list each.</p>
+    <${People} title="Members" people=${members} me=${me} />`;
 }
 
 /** @param {{title: string, people: import("./people.js").SeenPerson[], me: {id: number}}} props */

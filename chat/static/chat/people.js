@@ -1,37 +1,55 @@
 /**
+ * Who is connected to a room. `users` is null where the server names nobody (more than 200, or readers who are not
+ * signed in): then there is only their number.
+ *
  * @typedef {{id: number, username: string, status?: string}} Person
- * @typedef {Person & {isHere: boolean}} SeenPerson
+ * @typedef {Person & {isHere: boolean | null}} SeenPerson  null: not known
+ * @typedef {{count: number, users: ReadonlyMap<number, Person> | null}} Present
  */
 
+/** @type {Present} */
+export const NOBODY = Object.freeze({ count: 0, users: new Map() });
+
 /**
- * Who is connected, by the list that comes with a subscription.
- * @param {any} presence `{users: […]}`, or the users alone
- * @returns {Map<number, Person>}
+ * Who is connected, by what comes with a subscription.
+ * @param {{users?: Person[], count?: number}} presence
+ * @returns {Present}
  */
-export function presenceOf(presence) {
-  const users = Array.isArray(presence) ? presence : (presence?.users ?? []);
-  return new Map(users.map((/** @type {Person} */ user) => [user.id, user]));
+export function presenceOf({ users = [], count = users.length }) {
+  return users.length === 0 && count > 0 ? { count, users: null } : named(new Map(users.map((user) => [user.id, user])));
 }
 
 /**
- * @param {ReadonlyMap<number, Person>} present
- * @param {{joined: Person[], left: Person[]}} change
+ * After a push; null where it names people and those before them are not known, so that all have to be asked for.
+ * @param {Present} present
+ * @param {import("realtime/client").PresenceChange} change
+ * @returns {Present | null}
  */
-export function withPresence(present, { joined, left }) {
-  const changed = new Map(present);
+export function withPresence(present, { joined, left, count }) {
+  if (count !== undefined) return { count, users: count > 0 ? null : NOBODY.users };
+  if (present.users === null) return null;
+  const changed = new Map(present.users);
   for (const user of left) changed.delete(user.id);
   for (const user of joined) changed.set(user.id, user);
-  return changed;
+  return named(changed);
 }
 
 /**
- * The members of a room, those who are here first, by name.
+ * @param {ReadonlyMap<number, Person>} users
+ * @returns {Present}
+ */
+function named(users) {
+  return { count: users.size, users };
+}
+
+/**
+ * The members of a room, those who are known to be here first, by name.
  * @param {readonly Person[]} members
- * @param {ReadonlyMap<number, Person>} present
+ * @param {Present} present
  * @returns {SeenPerson[]}
  */
-export function peopleOf(members, present) {
+export function peopleOf(members, { users }) {
   return members
-    .map((member) => ({ ...member, isHere: present.has(member.id) }))
+    .map((member) => ({ ...member, isHere: users && users.has(member.id) }))
     .sort((a, b) => Number(b.isHere) - Number(a.isHere) || a.username.localeCompare(b.username));
 }

@@ -1,6 +1,6 @@
 import { batch, computed, signal } from "@preact/signals";
 
-import { peopleOf, presenceOf, withPresence } from "./people.js";
+import { NOBODY, peopleOf, presenceOf, withPresence } from "./people.js";
 import { roomAfterMessage, roomAfterRead } from "./room-list.js";
 import { firstSeq, lastSeq, newest, trimmed, withLive, withNewer, withOlder } from "./timeline.js";
 import { stillTyping, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "./typing.js";
@@ -32,7 +32,7 @@ export class RoomStore {
     this.isLoading = signal(false);
     this.error = signal("");
     this.members = signal(/** @type {import("./people.js").Person[]} */ ([]));
-    this.present = signal(/** @type {Map<number, import("./people.js").Person>} */ (new Map()));
+    this.present = signal(NOBODY);
     this.people = computed(() => peopleOf(this.members.value, this.present.value));
     this.typers = signal(/** @type {import("./typing.js").Typer[]} */ ([]));
     /** The "new messages" line stands after this message. */
@@ -54,25 +54,25 @@ export class RoomStore {
     this.stopTyping = null;
   }
 
-  /** Follow the room's topic, open or not: its unread count lives by it. */
+  /** Follow the room's topic, open or not: its unread count lives by it. Who is there is for the open room only. */
   follow() {
     if (this.subscriptions.length > 0 || this.isRefused) return;
     const { topic } = this.room.value;
     const unsubscribe = this.context.client.subscribe(topic, {
-      presence: true,
+      presence: this.isOpen,
       onPublication: (publication) => this.#apply(publication.data),
-      onSubscribed: (reply) => reply.presence && (this.present.value = presenceOf(reply.presence)),
+      onSubscribed: (reply) => reply.presence && this.isOpen && (this.present.value = presenceOf(reply.presence)),
       onRecovered: (isComplete) => isComplete || this.reload(),
-      onPresence: (change) => (this.present.value = withPresence(this.present.value, change)),
+      onPresence: (change) => this.#presenceChanged(change),
       onEnded: () => this.#refused(),
     });
     this.subscriptions = [unsubscribe];
   }
 
   unfollow() {
-    this.close();
     for (const unsubscribe of this.subscriptions) unsubscribe();
     this.subscriptions = [];
+    this.close();
   }
 
   /** The reader looks at the room. */
@@ -81,6 +81,7 @@ export class RoomStore {
     this.isOpen = true;
     const { unread, read_seq } = this.room.value;
     this.newAfterSeq.value = unread > 0 ? read_seq : null;
+    this.context.client.setPresence(this.room.value.topic, true);
     this.stopTyping = this.context.client.subscribe(`typing:${this.id}`, {
       recover: false,
       onPublication: (publication) => this.#typing(publication.data.user),
@@ -94,6 +95,8 @@ export class RoomStore {
     this.stopTyping?.();
     this.stopTyping = null;
     this.typers.value = [];
+    this.context.client.setPresence(this.room.value.topic, false);
+    this.present.value = NOBODY;
   }
 
   /** Bring an open room up to date: after opening it, or after a gap that could not be filled. */
@@ -247,6 +250,19 @@ export class RoomStore {
     const others = this.members.value.filter((member) => member.id !== (joined ?? left)?.id);
     this.members.value = joined ? [...others, joined] : others;
     if (this.isOpen) this.loadMembers();
+  }
+
+  /** @param {import("realtime/client").PresenceChange} change */
+  async #presenceChanged(change) {
+    // What was on its way when the reader went to another room.
+    if (!this.isOpen) return;
+    const present = withPresence(this.present.value, change);
+    if (present !== null) {
+      this.present.value = present;
+      return;
+    }
+    const reply = await this.#request("presence", { topic: this.room.value.topic });
+    if (reply !== null && this.isOpen) this.present.value = presenceOf(reply.payload);
   }
 
   /** @param {{id: number, username: string}} user */
