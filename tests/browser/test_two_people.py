@@ -73,6 +73,14 @@ def test_who_is_here_follows_those_who_come_and_go(alice: ChatPage, windows: Win
     expect(admin).to_have_count(0)
 
 
+def test_who_is_here_is_shown_of_each_room_that_is_opened(alice: ChatPage, bob: ChatPage) -> None:
+    """The page asks for it when a room is opened."""
+    for room in ("help", "general", "random"):
+        alice.open_room(room)
+        expect(alice.here.filter(has_text="alice")).to_have_count(1)
+        expect(alice.here.filter(has_text="bob")).to_have_count(1)
+
+
 def test_what_is_unread_elsewhere_is_counted_in_the_list_and_the_title(
     alice: ChatPage, bob: ChatPage
 ) -> None:
