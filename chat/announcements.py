@@ -1,4 +1,5 @@
-"""What the chat tells those who watch. Called inside the transaction of a service; it goes out on commit.
+"""What the chat tells those who watch. Called inside the transaction of a service; it goes out on commit. What begins
+with `a` is awaited on the loop, after the commit or where there is none.
 
 What has committed stands, even where nobody could be told (the broker is away): that is logged, and clients
 see it by the numbers of the messages.
@@ -60,9 +61,10 @@ def announce_read(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) ->
     _on_commit(user_topic(user.id), {"event": "read", "room_id": room_id, "seq": seq}, tenant, user)
 
 
-def announce_typing(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
-    """Somebody is typing."""
-    _on_commit(typing_topic(room_id), {"event": "typing", "user": _user(user)}, tenant, user)
+async def aannounce_typing(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
+    """Somebody is typing. Raises EngineUnavailableError: nothing was stored, and the next time may go out."""
+    data = {"event": "typing", "user": _user(user)}
+    await apublish(typing_topic(room_id), data, tenant=tenant.slug, publisher=user)
 
 
 async def _announce_in_room(said: Sequence[Said]) -> None:

@@ -149,12 +149,6 @@ def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> int
     return seq
 
 
-def typing_announce(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
-    """Tell a room that the user is typing; raises RequestError(not_found | permission_denied)."""
-    access_joined_room(tenant.id, user.id, room_id)
-    announcements.announce_typing(tenant, user, room_id=room_id)
-
-
 @transaction.atomic
 def seed_demo_rooms(tenant: TenantRow) -> None:
     """Add the demo's missing rooms, and all of the tenant's people to each of them. Nothing is announced."""

@@ -57,6 +57,11 @@ class Subscription:
         return self.key.topic
 
     @property
+    def is_live(self) -> bool:
+        """Whether its gates have let it in, and nothing has ended it since."""
+        return self.state is SubscriptionState.LIVE
+
+    @property
     def is_ended(self) -> bool:
         """Whether it is over."""
         return self.state is SubscriptionState.ENDED

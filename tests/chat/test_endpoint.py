@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat.consumers import ChatConsumer
 from chat.models import Message, RoomMembership
+from chat.typing import LOOKUPS_BURST, LOOKUPS_PER_S
 from realtime import runtime as runtimes
 from realtime.conf import load_settings
 from realtime.core.identity import CredentialKind, Identity, Tenant
@@ -120,6 +121,26 @@ class Chat:
     async def in_db(self, work: Callable[..., Any], **arguments: Any) -> Any:
         """Look at the database, or change it, past the chat."""
         return await self._runtime.database.run(work, **arguments)
+
+    def count_queries(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What is asked of the database from now on, in any of its threads."""
+        asked: list[str] = []
+
+        def record(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+            asked.append(sql)
+            return execute(sql, *args)
+
+        run = self._runtime.database.run
+
+        async def recorded(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            def in_thread() -> Any:
+                with connection.execute_wrapper(record):
+                    return work(*args, **kwargs)
+
+            return await run(in_thread)
+
+        monkeypatch.setattr(self._runtime.database, "run", recorded)
+        return asked
 
     async def close(self) -> None:
         for client in self._clients:
@@ -310,6 +331,66 @@ async def test_a_busy_room_leaves_the_database_to_others(chat: Chat) -> None:
         await alice.send("message.send", room_id=room_id, text="x", client_msg_id=str(uuid.uuid4()))
     async with asyncio.timeout(2):
         await bob.get("room.list", "room.list")
+
+
+@pytest.mark.parametrize("prefix", ["room", "typing"])
+async def test_typing_in_a_room_that_one_follows_asks_no_database(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    alice = await chat.client("alice")
+    room_id = await make_room(alice)
+    await alice.get("subscribe", "subscribed", topic=f"{prefix}:{room_id}")
+    asked = chat.count_queries(monkeypatch)
+    for _ in range(20):
+        assert await alice.get("typing", "typing", room_id=room_id) == {"room_id": room_id}
+    # Those of the sweeps are in the count as well; none of them reads rooms.
+    assert [sql for sql in asked if "chat_" in sql] == []
+
+
+async def test_typing_is_announced_once_in_a_while_and_repeats_are_acknowledged(chat: Chat) -> None:
+    alice, bob, elsewhere = [await chat.client(name) for name in ("alice", "bob", "bob")]
+    room_id, other = await make_room(alice), await make_room(alice, name="other")
+    for client in (bob, elsewhere):
+        for each in (room_id, other):
+            await client.get("room.join", "room", room_id=each)
+    for each in (room_id, other):
+        await alice.get("subscribe", "subscribed", topic=f"typing:{each}")
+    for client in (bob, bob, bob, elsewhere, bob):
+        for each in (room_id, other):
+            assert await client.get("typing", "typing", room_id=each) == {"room_id": each}
+    await alice.get("ping", "pong")
+    heard = [push["payload"]["topic"] for push in alice.pushes if push["type"] == "publication"]
+    # Each connection once in each room.
+    assert sorted(heard) == sorted([f"typing:{room_id}", f"typing:{other}"] * 2)
+
+
+async def test_typing_in_rooms_that_one_does_not_follow_is_bounded(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = await chat.client("alice"), await chat.client("bob")
+    room_id = await make_room(alice)
+    asked = chat.count_queries(monkeypatch)
+    answers = [await bob.refused("typing", room_id=MISSING_ROOM - number) for number in range(60)]
+    codes = [answer["code"] for answer in answers]
+    assert codes[:LOOKUPS_BURST] == ["not_found"] * LOOKUPS_BURST
+    assert codes[-1] == "rate_limited"
+    assert answers[-1]["retryable"] is True
+    assert 0 < answers[-1]["retry_after_ms"] <= 1000 / LOOKUPS_PER_S
+    assert sum("chat_roommembership" in sql for sql in asked) <= 2 * (LOOKUPS_BURST + 10)
+    # A member is acknowledged all the same, and another connection has a budget of its own.
+    for _ in range(60):
+        await alice.get("typing", "typing", room_id=room_id)
+
+
+async def test_who_has_left_is_typing_no_more(chat: Chat) -> None:
+    alice, bob, elsewhere = [await chat.client(name) for name in ("alice", "bob", "bob")]
+    room_id = await make_room(alice, is_public=False)
+    await chat.in_db(RoomMembership.objects.create, room_id=room_id, user_id=bob.user.pk)
+    await bob.get("subscribe", "subscribed", topic=f"room:{room_id}")
+    await bob.get("typing", "typing", room_id=room_id)
+    await elsewhere.get("room.leave", "room.left", room_id=room_id)
+    missing = await bob.refused("typing", room_id=MISSING_ROOM)
+    assert await bob.refused("typing", room_id=room_id) == missing
 
 
 def verbs_about(room_id: int) -> dict[str, dict[str, Any]]:

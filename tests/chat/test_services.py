@@ -202,16 +202,6 @@ def test_a_read_mark_never_goes_back_nor_past_the_end(world: World, announced: l
     assert announced[1].data == {"event": "read", "room_id": room_id, "seq": 3}
 
 
-def test_typing_goes_to_a_topic_of_its_own(world: World, announced: list[Announced]) -> None:
-    room_id = world.room()
-    announced.clear()
-    services.typing_announce(world.acme, world.alice, room_id=room_id)
-    alice = {"id": world.alice.id, "username": "alice"}
-    assert [(each.topic, each.data) for each in announced] == [
-        (f"typing:{room_id}", {"event": "typing", "user": alice})
-    ]
-
-
 def _send(tenant: Tenant, user: Publisher, room_id: int) -> object:
     return services.message_send(tenant, user, room_id=room_id, text="hi", client_msg_id=uuid.uuid4())
 
@@ -221,7 +211,6 @@ USES: dict[str, Use] = {
     "leave": lambda tenant, user, room_id: services.room_leave(tenant, user, room_id=room_id),
     "send": _send,
     "read": lambda tenant, user, room_id: services.read_mark(tenant, user, room_id=room_id, seq=1),
-    "typing": lambda tenant, user, room_id: services.typing_announce(tenant, user, room_id=room_id),
 }
 
 
@@ -253,7 +242,7 @@ def test_a_private_room_is_unknown_to_those_outside(
     assert announced == []
 
 
-@pytest.mark.parametrize("name", ["send", "read", "typing"])
+@pytest.mark.parametrize("name", ["send", "read"])
 def test_a_public_room_is_used_by_its_members_only(
     world: World, announced: list[Announced], name: str
 ) -> None:
