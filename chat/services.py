@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from accounts.models import Membership
@@ -24,10 +26,15 @@ from chat.selectors import (
 from chat.text import clean_room_name, room_name_key
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
+from realtime.core.token_bucket import retry_after_ms
 from realtime.protocol.errors import ErrorCode, RequestError
 
-# Open rooms of a tenant: beyond it `limit_exceeded`.
+# Open rooms of a tenant, and those among them that one person made: beyond it `limit_exceeded`.
 ROOMS_MAX = 1000
+ROOMS_OF_CREATOR_MAX = 200
+# Rooms one person makes in a tenant within a minute, archived ones too: beyond it `rate_limited`.
+ROOMS_PER_MINUTE = 30
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ Outcome = Sent | RequestError | DatabaseError
 
 
 def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: bool = True) -> RoomView:
-    """Make a room with its creator in it. RequestError(invalid_message | conflict | limit_exceeded)."""
+    """Make a room with its creator in it. RequestError(invalid_message | conflict | limit_exceeded | rate_limited)."""
     name = clean_room_name(name)
     try:
         with transaction.atomic():
@@ -173,8 +180,7 @@ def seed_demo_rooms(tenant: TenantRow) -> None:
 
 
 def _room_insert(tenant_id: int, creator_id: int, *, name: str, is_public: bool) -> Room:
-    if Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True).count() >= ROOMS_MAX:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"There are {ROOMS_MAX} rooms already.")
+    _require_space(tenant_id, creator_id)
     room = Room.objects.create(
         tenant_id=tenant_id,
         name=name,
@@ -184,6 +190,28 @@ def _room_insert(tenant_id: int, creator_id: int, *, name: str, is_public: bool)
     )
     RoomMembership.objects.create(room=room, user_id=creator_id)
     return room
+
+
+def _require_space(tenant_id: int, creator_id: int) -> None:
+    """Raises RequestError(limit_exceeded | rate_limited) where the tenant or the creator has made enough rooms."""
+    # One at a time in a tenant, in all processes: what is counted stays true until the commit. SQLite's transactions
+    # take the writer's lock when they begin.
+    TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
+    own = Q(created_by_id=creator_id)
+    open_now = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)
+    count = open_now.aggregate(all=Count("pk"), own=Count("pk", filter=own))
+    if ROOMS_MAX and count["all"] >= ROOMS_MAX:
+        raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"There are {ROOMS_MAX} rooms already.")
+    if ROOMS_OF_CREATOR_MAX and count["own"] >= ROOMS_OF_CREATOR_MAX:
+        raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"You have made {ROOMS_OF_CREATOR_MAX} rooms already.")
+    now = timezone.now()
+    lately = Room.objects.filter(own, tenant_id=tenant_id, created_at__gt=now - _MINUTE)
+    made_at = list(lately.order_by("-created_at").values_list("created_at", flat=True)[:ROOMS_PER_MINUTE])
+    if ROOMS_PER_MINUTE and len(made_at) >= ROOMS_PER_MINUTE:
+        # By then the oldest of them is no longer of this minute.
+        wait_s = (made_at[-1] + _MINUTE - now).total_seconds()
+        message = f"A person may make {ROOMS_PER_MINUTE} rooms a minute."
+        raise RequestError(ErrorCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms(wait_s))
 
 
 def _is_name_taken(tenant_id: int, name: str) -> bool:

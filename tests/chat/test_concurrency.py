@@ -97,6 +97,32 @@ def test_one_room_name_from_many_threads_is_one_room(world: World) -> None:
     assert Room.objects.count() == RoomMembership.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [
+        ("ROOMS_MAX", ErrorCode.LIMIT_EXCEEDED),
+        ("ROOMS_OF_CREATOR_MAX", ErrorCode.LIMIT_EXCEEDED),
+        ("ROOMS_PER_MINUTE", ErrorCode.RATE_LIMITED),
+    ],
+)
+def test_limits_of_rooms_hold_over_many_threads(
+    world: World, monkeypatch: pytest.MonkeyPatch, limit: str, code: ErrorCode
+) -> None:
+    """Threads with connections of their own, as processes have."""
+    monkeypatch.setattr(services, limit, 5)
+
+    def create(number: int) -> ErrorCode | None:
+        try:
+            services.room_create(world.acme, world.alice, name=f"room {number}")
+        except RequestError as error:
+            return error.code
+        return None
+
+    outcomes = in_threads(create, range(THREADS * 4))
+    assert sorted(outcomes, key=str) == sorted([None] * 5 + [code] * (THREADS * 4 - 5), key=str)
+    assert Room.objects.count() == 5
+
+
 def test_joining_from_many_threads_is_joining_once(world: World) -> None:
     room_id = world.room()
     views = in_threads(lambda _: services.room_join(world.acme, world.bob, room_id=room_id), range(THREADS))

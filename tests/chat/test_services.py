@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from chat import announcements, selectors, services
 from chat.models import Message, Room, RoomMembership
@@ -71,6 +73,44 @@ def test_rooms_of_a_tenant_are_bounded(world: World, monkeypatch: pytest.MonkeyP
     world.room()
     assert_refused(ErrorCode.LIMIT_EXCEEDED, lambda: world.room(name="one too many"))
     services.room_create(world.globex, world.carol, name="of another tenant")
+
+
+def test_one_person_does_not_fill_a_tenant(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "ROOMS_OF_CREATOR_MAX", 2)
+    rooms = [world.room(name=f"room {n}") for n in range(2)]
+    assert_refused(ErrorCode.LIMIT_EXCEEDED, lambda: world.room(name="one too many"))
+    services.room_create(world.acme, world.bob, name="of another person")
+    # Admin is in both tenants: each counts its own.
+    for tenant in (world.acme, world.globex):
+        for n in range(2):
+            services.room_create(tenant, world.admin, name=f"admin {n}")
+    Room.objects.filter(pk=rooms[0]).update(archived_at=timezone.now())
+    world.room(name="in its place")
+
+
+def test_one_person_makes_so_many_rooms_a_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "ROOMS_PER_MINUTE", 3)
+    rooms = [world.room(name=f"room {n}", is_public=False) for n in range(3)]
+    # Leaving a private room archives it, and makes no place.
+    for room_id in rooms:
+        services.room_leave(world.acme, world.alice, room_id=room_id)
+    refused = assert_refused(ErrorCode.RATE_LIMITED, lambda: world.room(name="too soon"))
+    assert 55_000 < (refused.retry_after_ms or 0) <= 60_000
+    assert not Room.objects.filter(name="too soon").exists()
+    services.room_create(world.acme, world.bob, name="of another person")
+    services.room_create(world.globex, world.alice, name="of another tenant")
+    oldest = Room.objects.filter(pk=rooms[0])
+    oldest.update(created_at=timezone.now() - timedelta(seconds=50))
+    refused = assert_refused(ErrorCode.RATE_LIMITED, lambda: world.room(name="too soon"))
+    assert 5_000 < (refused.retry_after_ms or 0) <= 10_000
+    oldest.update(created_at=timezone.now() - timedelta(seconds=61))
+    world.room(name="a minute later")
+
+
+@pytest.mark.parametrize("limit", ["ROOMS_MAX", "ROOMS_OF_CREATOR_MAX", "ROOMS_PER_MINUTE"])
+def test_a_limit_of_rooms_that_is_0_is_off(world: World, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(services, limit, 0)
+    world.room()
 
 
 def test_joining_takes_all_so_far_as_read_and_happens_once(world: World, announced: list[Announced]) -> None:
