@@ -15,7 +15,7 @@ from chat.payloads import member_payload, message_payload, room_payload
 from chat.text import TEXT_MAX_CHARS
 from chat.topics import room_topic, typing_topic
 from chat.typing import Typing
-from chat.writer import MessageWriter, NotStoredError
+from chat.writer import MessageWriter, MessageWriters, NotStoredError
 from realtime.core.history import Publisher
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError, internal_error
@@ -120,7 +120,7 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
     draft = MessageDraft(call.tenant, _user(call), payload.room_id, payload.text, payload.client_msg_id)
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
-            message = await _writer(call).send(draft)
+            message = await _writers(call).send(draft)
     except TimeoutError:
         reason = "The message was not stored in time; send it again with the same client_msg_id."
         raise RequestError(ErrorCode.TIMEOUT, reason) from None
@@ -198,15 +198,17 @@ def _typing(call: Call) -> Typing:
     return typing
 
 
-def _writer(call: Call) -> MessageWriter:
-    """The process's one, made at its first message."""
+def _writers(call: Call) -> MessageWriters:
+    """The process's, made at its first message."""
     runtime = call.runtime
-    writer: MessageWriter | None = runtime.state.get("chat.writer")
-    if writer is None:
-        writer = runtime.state["chat.writer"] = MessageWriter(
-            lambda drafts: runtime.database.run(services.messages_send, drafts), _announce, runtime.spawn
+    writers: MessageWriters | None = runtime.state.get("chat.writers")
+    if writers is None:
+        writers = runtime.state["chat.writers"] = MessageWriters(
+            lambda: MessageWriter(
+                lambda drafts: runtime.database.run(services.messages_send, drafts), _announce, runtime.spawn
+            )
         )
-    return writer
+    return writers
 
 
 async def _announce(sent: Sequence[services.Sent]) -> None:

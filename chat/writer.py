@@ -1,5 +1,6 @@
-"""The chat's writer: what this process's people send is stored in groups, one transaction at a time.
+"""The chat's writers: what people of one tenant send is stored in groups, one transaction at a time.
 
+Each tenant has a writer of its own: where a room is locked, or the database holds one tenant up, the others go on.
 While one group is in the database the next one gathers: nobody waits for company when it is quiet, and the busier it
 is the more messages share a commit. All on the loop; the work itself is done where `store` does it.
 A group of several is followed by a short pause, in which those just answered send their next: without it half of the
@@ -27,8 +28,10 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 GATHER_MS = 3.0
 # Messages stored in one transaction; more wait for the next.
 BATCH_MAX = 128
-# Messages that wait; beyond it `limit_exceeded`. A few seconds of work: who waits longer has given up.
+# Messages of a tenant that wait; beyond it `limit_exceeded`. A few seconds of work: who waits longer has given up.
 WAITING_MAX = 5000
+# Writers that are kept although they have nothing to do.
+IDLE_WRITERS_MAX = 100
 
 
 class NotStoredError(RealtimeError):
@@ -40,8 +43,28 @@ class _Waiting(NamedTuple):
     stored: "asyncio.Future[MessageView]"
 
 
+class MessageWriters:
+    """Those of a process, by tenant. `make` gives a new one.
+
+    There are no more of them than tenants with a message on its way, and IDLE_WRITERS_MAX.
+    """
+
+    def __init__(self, make: Callable[[], "MessageWriter"]) -> None:
+        self._make = make
+        self._writers: dict[int, MessageWriter] = {}
+
+    async def send(self, draft: MessageDraft) -> MessageView:
+        """As `MessageWriter.send`, in the queue of the draft's tenant."""
+        writer = self._writers.get(draft.tenant.id)
+        if writer is None:
+            if len(self._writers) >= IDLE_WRITERS_MAX:
+                self._writers = {key: each for key, each in self._writers.items() if not each.is_idle}
+            writer = self._writers[draft.tenant.id] = self._make()
+        return await writer.send(draft)
+
+
 class MessageWriter:
-    """One of a process. `store` is one transaction; `announce` is called after it, batch after batch."""
+    """One of a tenant. `store` is one transaction; `announce` is called after it, batch after batch."""
 
     def __init__(
         self,
@@ -63,6 +86,12 @@ class MessageWriter:
         # Runs while there is something to write.
         self._writing: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being stored or announced, and nothing waits."""
+        is_announcing = self._announcing is not None and not self._announcing.done()
+        return self._writing is None and not is_announcing
 
     async def send(self, draft: MessageDraft) -> MessageView:
         """The message as it was stored, once that has committed; messages are stored in the order of these calls.

@@ -11,7 +11,7 @@ import pytest
 from chat.batches import MessageDraft
 from chat.selectors import MessageView
 from chat.services import Outcome, Sent
-from chat.writer import MessageWriter, NotStoredError
+from chat.writer import IDLE_WRITERS_MAX, MessageWriter, MessageWriters, NotStoredError
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
 from realtime.protocol.errors import RETRYABLE, ErrorCode, RequestError
@@ -233,6 +233,66 @@ async def test_an_end_before_the_beginning_leaves_nobody_waiting() -> None:
     desk.tasks[0].cancel()
     (answer,) = await refusals([sending])
     assert RETRYABLE[answer.code]
+
+
+class Site:
+    """The writers of several tenants: each has a desk, made at its first message."""
+
+    def __init__(self) -> None:
+        self.desks: list[Desk] = []
+        self.writers = MessageWriters(self._make)
+
+    def _make(self) -> MessageWriter:
+        self.desks.append(Desk())
+        return self.desks[-1].writer
+
+    def send(self, tenant_id: int, text: str) -> "asyncio.Task[MessageView]":
+        tenant = Tenant(tenant_id, f"t{tenant_id}", "")
+        return asyncio.create_task(self.writers.send(MessageDraft(tenant, ALICE, ROOM, text, uuid.uuid4())))
+
+
+async def test_a_tenant_that_is_held_up_holds_up_no_other() -> None:
+    site = Site()
+    stuck = [site.send(1, text) for text in "123"]
+    await asyncio.sleep(0)
+    others = [site.send(2, text) for text in "456"]
+    await asyncio.sleep(0)
+    first, second = site.desks
+    second.commit.set()
+    assert [message.text for message in await asyncio.gather(*others)] == list("456")
+    assert not any(task.done() for task in stuck)
+    first.commit.set()
+    assert [message.text for message in await asyncio.gather(*stuck)] == list("123")
+    assert (first.batches, second.batches) == ([["1", "2", "3"]], [["4", "5", "6"]])
+
+
+async def test_writers_with_nothing_to_do_are_let_go() -> None:
+    site = Site()
+    busy = site.send(0, "waits")
+    for tenant_id in range(1, 3 * IDLE_WRITERS_MAX):
+        sending = site.send(tenant_id, "quick")
+        await asyncio.sleep(0)
+        site.desks[-1].commit.set()
+        await sending
+        await site.desks[-1].settle()
+        assert len(site.writers._writers) <= IDLE_WRITERS_MAX + 1
+    again = site.send(0, "behind it")
+    await asyncio.sleep(0)
+    site.desks[0].commit.set()
+    assert [message.text for message in await asyncio.gather(busy, again)] == ["waits", "behind it"]
+
+
+async def test_a_writer_that_still_announces_is_kept() -> None:
+    desk = Desk()
+    desk.announce.clear()
+    desk.commit.set()
+    assert desk.writer.is_idle
+    await desk.send("1")
+    await desk.settle()
+    assert not desk.writer.is_idle
+    desk.announce.set()
+    await desk.settle()
+    assert desk.writer.is_idle
 
 
 async def test_nothing_runs_while_nobody_sends() -> None:

@@ -1,12 +1,13 @@
 """Messages in groups, in a real database: one transaction, each message judged by itself."""
 
 import asyncio
+import threading
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import astuple, replace
 
 import pytest
-from django.db import DatabaseError, IntegrityError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 
@@ -14,7 +15,7 @@ from chat import selectors, services, sql
 from chat.batches import MessageDraft, MessageName, Numbered
 from chat.models import Message, Room, RoomMembership
 from chat.services import Sent, messages_send
-from chat.writer import MessageWriter, NotStoredError
+from chat.writer import MessageWriter, MessageWriters, NotStoredError
 from realtime.core.history import Publisher
 from realtime.database import Database
 from realtime.protocol.errors import ErrorCode
@@ -264,6 +265,36 @@ async def test_tasks_that_send_at_once_share_transactions_and_keep_their_order(
     assert sorted(seq for seqs in given for seq in seqs) == everything
     assert announced == everything
     assert await database.run(seqs_stored, room_id) == everything
+
+
+async def test_a_locked_room_holds_up_its_tenant_only(world: World, database: Database) -> None:
+    if not connection.features.has_select_for_update:
+        pytest.skip("SQLite locks no rows")
+    room_id = await database.run(world.room)
+    elsewhere = await database.run(services.room_create, world.globex, world.carol, name="lounge")
+    writers = MessageWriters(lambda: _writer(database, []))
+    is_locked, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Room.objects.select_for_update().get(pk=room_id)
+            loop.call_soon_threadsafe(is_locked.set)
+            may_end.wait(10)
+
+    holding = asyncio.create_task(database.run(hold))
+    await is_locked.wait()
+    stuck = [asyncio.create_task(writers.send(draft(world, room_id))) for _ in range(20)]
+    await asyncio.sleep(0.05)
+    for number in range(20):
+        name = uuid.uuid4()
+        other = MessageDraft(world.globex, world.carol, elsewhere.id, f"{number}", name)
+        async with asyncio.timeout(5):
+            assert (await writers.send(other)).seq == number + 1
+    assert not any(task.done() for task in stuck)
+    may_end.set()
+    await holding
+    assert sorted(message.seq for message in await asyncio.gather(*stuck)) == list(range(1, 21))
 
 
 async def test_a_failing_commit_acknowledges_and_announces_nobody(
