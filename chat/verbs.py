@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Annotated
 from uuid import UUID
 
+from django.db import connection
 from msgspec import Meta, Struct
 
 from chat import selectors, services
@@ -15,7 +16,7 @@ from chat.payloads import member_payload, message_payload, room_payload
 from chat.text import TEXT_MAX_CHARS
 from chat.topics import room_topic, typing_topic
 from chat.typing import Typing
-from chat.writer import MessageWriter, MessageWriters, NotStoredError
+from chat.writer import MessageWriter, MessageWriters, NotStoredError, in_turns
 from realtime.core.history import Publisher
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError, internal_error
@@ -203,9 +204,11 @@ def _writers(call: Call) -> MessageWriters:
     runtime = call.runtime
     writers: MessageWriters | None = runtime.state.get("chat.writers")
     if writers is None:
+        has_row_locks = connection.features.has_select_for_update
+        store = services.messages_send if has_row_locks else in_turns(services.messages_send)
         writers = runtime.state["chat.writers"] = MessageWriters(
             lambda: MessageWriter(
-                lambda drafts: runtime.database.run(services.messages_send, drafts), _announce, runtime.spawn
+                lambda drafts: runtime.database.run(store, drafts), _announce, runtime.spawn
             )
         )
     return writers

@@ -9,6 +9,7 @@ senders would be in every group, and each would cost as much as one with all of 
 
 import asyncio
 import logging
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
@@ -153,6 +154,18 @@ class MessageWriter:
             rest = list(self._waiting)
             self._waiting.clear()
             _answer(rest, [_stopping() for _ in rest])
+
+
+def in_turns(store: Callable[[Sequence[MessageDraft]], list[Outcome]]) -> Callable[..., list[Outcome]]:
+    """`store`, one thread at a time: for a database with one writer (SQLite), whose own way to wait is to look again and
+    again. With 20 tenants sending at once that cost twice the CPU and three times the p99."""
+    turn = threading.Lock()
+
+    def stored(drafts: Sequence[MessageDraft]) -> list[Outcome]:
+        with turn:
+            return store(drafts)
+
+    return stored
 
 
 def _answer(batch: Sequence[_Waiting], outcomes: Sequence[Outcome | Exception]) -> None:
