@@ -73,6 +73,12 @@ class RoomAdmin(TenantScopedAdmin):
         """A room stays with its tenant."""
         return () if obj is None else ("tenant",)
 
+    def save_model(self, request: HttpRequest, obj: Room, form: "ModelForm[Any]", change: bool) -> None:
+        """An archived room is silent from then on."""
+        super().save_model(request, obj, form, change)
+        if obj.archived_at is not None and "archived_at" in form.changed_data:
+            services.room_silence(_tenant(obj), room_id=obj.pk)
+
 
 @admin.register(RoomMembership)
 class RoomMembershipAdmin(TenantScopedAdmin):

@@ -51,8 +51,14 @@ def announce_left(tenant: Tenant, user: Publisher, room: RoomView) -> None:
     """Somebody went: to the room, and the room to the user's own screens, which hear no more of it."""
     _on_commit(room_topic(room.id), {"event": "member", "left": _user(user)}, tenant, user)
     _on_commit(user_topic(user.id), {"event": "room", "room": room_payload(room)}, tenant, user)
-    for topic in (room_topic(room.id), typing_topic(room.id)):
-        end_subscriptions(topic, tenant=tenant.slug, user_id=user.id)
+    end_hearing(tenant, room_id=room.id, user_ids=[user.id])
+
+
+def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[int]) -> None:
+    """These people hear no more of a room."""
+    for user_id in user_ids:
+        for topic in (room_topic(room_id), typing_topic(room_id)):
+            end_subscriptions(topic, tenant=tenant.slug, user_id=user_id)
 
 
 def announce_read(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> None:

@@ -113,6 +113,12 @@ def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
         announcements.announce_left(tenant, user, after)
 
 
+def room_silence(tenant: Tenant, *, room_id: int) -> None:
+    """End what its people hear of a room that has been archived: who follows it may say that they type there."""
+    user_ids = RoomMembership.objects.filter(room_id=room_id).values_list("user_id", flat=True)
+    announcements.end_hearing(tenant, room_id=room_id, user_ids=list(user_ids))
+
+
 def message_send(
     tenant: Tenant, author: Publisher, *, room_id: int, text: str, client_msg_id: UUID
 ) -> MessageView:

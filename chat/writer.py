@@ -157,8 +157,7 @@ class MessageWriter:
 
 
 def in_turns(store: Callable[[Sequence[MessageDraft]], list[Outcome]]) -> Callable[..., list[Outcome]]:
-    """`store`, one thread at a time: for a database with one writer (SQLite), whose own way to wait is to look again and
-    again. With 20 tenants sending at once that cost twice the CPU and three times the p99."""
+    """`store`, one thread at a time: for a database with one writer (SQLite), whose own way to wait is to look again."""
     turn = threading.Lock()
 
     def stored(drafts: Sequence[MessageDraft]) -> list[Outcome]:

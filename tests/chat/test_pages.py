@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
-from chat import services
+from chat import announcements, services
 from chat.models import Message, Room, RoomMembership
 from tests.chat.conftest import Announced, World
 
@@ -130,6 +130,34 @@ def test_an_archived_room_takes_nobody_in_but_lets_people_out(hosts: World) -> N
     alice = RoomMembership.objects.get(room_id=room_id)
     assert client.post(f"/admin/chat/roommembership/{alice.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not RoomMembership.objects.exists()
+
+
+def test_nobody_hears_of_a_room_once_it_is_archived(hosts: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    room_id, client = hosts.room(with_bob=True), staff("alice", "acme")
+    ended: list[tuple[str, str, int]] = []
+    monkeypatch.setattr(
+        announcements,
+        "end_subscriptions",
+        lambda topic, *, tenant, user_id: ended.append((topic, tenant, user_id)),
+    )
+    page = f"/admin/chat/room/{room_id}/change/"
+    form = {"name": "lounge", "is_public": "on", "archived_at_0": "", "archived_at_1": ""}
+    assert client.post(page, form).status_code == 302
+    assert ended == []
+    form |= {"archived_at_0": "2026-01-01", "archived_at_1": "00:00:00"}
+    for _ in range(2):
+        assert client.post(page, form).status_code == 302
+    people, topics = (hosts.alice.id, hosts.bob.id), (f"room:{room_id}", f"typing:{room_id}")
+    assert sorted(ended) == sorted((topic, "acme", user_id) for topic in topics for user_id in people)
+
+
+@pytest.mark.parametrize("name", ["gen\u200beral", "\u3164", "\u0261eneral", "gener\u0430l"])
+def test_the_admin_makes_no_room_that_looks_like_another(hosts: World, name: str) -> None:
+    hosts.room(name="general")
+    client = staff("alice", "acme")
+    page = client.post("/admin/chat/room/add/", {"tenant": hosts.acme.id, "name": name, "is_public": "on"})
+    assert page.status_code == 200
+    assert Room.objects.count() == 1
 
 
 def test_nobody_rewrites_what_was_said(hosts: World) -> None:
