@@ -11,7 +11,7 @@ from django.db.models.functions import Lower
 
 from accounts.hosts import MAX_HOST_CHARS, validate_host
 from accounts.scopes import member_scopes, validate_scopes
-from accounts.text import TextError, clean_name
+from accounts.text import TextError, clean_name, poses_as_ascii
 
 if TYPE_CHECKING:
     from accounts.sessions import SessionStore
@@ -26,9 +26,11 @@ class User(AbstractUser):
     """A person. What they may do is said by their membership of each tenant."""
 
     def clean(self) -> None:
-        """Names that can be seen; raises ValidationError. Called by every form."""
+        """Names that can be seen, and a user name that is what it looks like; raises ValidationError. For every form."""
         super().clean()
         _require_visible_names(self, "username", "first_name", "last_name")
+        if poses_as_ascii(self.username):
+            raise ValidationError("Username: Only its look is that of plain letters; write it with them.")
 
     def password_stamp(self) -> str:
         """A short fingerprint of the current password; what was proved under another is worth nothing."""

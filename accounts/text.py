@@ -81,3 +81,8 @@ def name_key(name: str) -> str:
     # In parts, so that a letter with an accent is one that looks like ASCII, and an accent.
     parts = unicodedata.normalize("NFD", folded).translate(ASCII_OF_LOOKALIKE)
     return " ".join(unicodedata.normalize("NFKC", parts).casefold().split())
+
+
+def poses_as_ascii(name: str) -> bool:
+    """Whether `name` looks as if it were ASCII throughout, and is not."""
+    return not name.isascii() and name_key(name).isascii()

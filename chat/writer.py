@@ -54,14 +54,14 @@ class MessageWriters:
         self._make = make
         self._writers: dict[int, MessageWriter] = {}
 
-    async def send(self, draft: MessageDraft) -> MessageView:
-        """As `MessageWriter.send`, in the queue of the draft's tenant."""
+    def send(self, draft: MessageDraft) -> Coroutine[Any, Any, MessageView]:
+        """As `MessageWriter.send`, in the queue of the draft's tenant. To be awaited at once."""
         writer = self._writers.get(draft.tenant.id)
         if writer is None:
             if len(self._writers) >= IDLE_WRITERS_MAX:
                 self._writers = {key: each for key, each in self._writers.items() if not each.is_idle}
             writer = self._writers[draft.tenant.id] = self._make()
-        return await writer.send(draft)
+        return writer.send(draft)
 
 
 class MessageWriter:

@@ -61,6 +61,14 @@ def test_no_form_takes_a_user_name_that_cannot_be_seen(alice: User, field: str) 
         alice.full_clean(exclude=["password"])
 
 
+@pytest.mark.parametrize("username", ["\u0430lice", "al\u0456ce", "\u0430\u04cf\u0456\u0441\u0435"])
+def test_no_form_takes_a_user_name_that_poses_as_another(alice: User, username: str) -> None:
+    with pytest.raises(ValidationError, match="look"):
+        User(username=username, password="!").full_clean()
+    for name in ("jos\u00e9", "\u0430\u043d\u043d\u0430", "\u05d0\u05d1\u05d2"):
+        User(username=name, password="!").full_clean()
+
+
 def test_no_form_takes_a_status_or_tenant_that_cannot_be_seen(alice: User, acme: Tenant) -> None:
     membership = Membership.objects.get(user=alice, tenant=acme)
     membership.status = ""
