@@ -33,7 +33,7 @@ from realtime.protocol.errors import ErrorCode, RequestError
 ROOMS_MAX = 1000
 ROOMS_OF_CREATOR_MAX = 200
 # Rooms one person makes in a tenant within a minute, archived ones too: beyond it `rate_limited`.
-ROOMS_PER_MINUTE = 30
+ROOMS_PER_MINUTE = 60
 _MINUTE = timedelta(minutes=1)
 
 
