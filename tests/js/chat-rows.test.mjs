@@ -90,8 +90,8 @@ test("where the server names nobody there is a number", () => {
   assert.deepEqual(crowd, { count: 250, users: null });
   assert.deepEqual(peopleOf([{ id: 1, username: "zoe" }], crowd), [{ id: 1, username: "zoe", isHere: null }]);
   assert.deepEqual(withPresence(crowd, { joined: [], left: [], count: 251 }), { count: 251, users: null });
-  // Names after a number: those before are not known.
-  assert.equal(withPresence(crowd, { joined: [{ id: 1 }], left: [], count: undefined }), null);
+  // Names after a number are all there are.
+  assert.deepEqual([...withPresence(crowd, { joined: [{ id: 1 }, { id: 2 }], left: [{ id: 3 }], count: undefined }).users.keys()], [1, 2]);
   assert.deepEqual(withPresence(presenceOf({ users: [{ id: 1 }], count: 1 }), { joined: [], left: [], count: 201 }), { count: 201, users: null });
   assert.deepEqual([presenceOf({ users: [], count: 0 }), withPresence(crowd, { joined: [], left: [], count: 0 })], [NOBODY, NOBODY]);
 });

@@ -20,15 +20,14 @@ export function presenceOf({ users = [], count = users.length }) {
 }
 
 /**
- * After a push; null where it names people and those before them are not known, so that all have to be asked for.
+ * After a push. After a number, the first that names people names all who are here.
  * @param {Present} present
  * @param {import("realtime/client").PresenceChange} change
- * @returns {Present | null}
+ * @returns {Present}
  */
 export function withPresence(present, { joined, left, count }) {
   if (count !== undefined) return { count, users: count > 0 ? null : NOBODY.users };
-  if (present.users === null) return null;
-  const changed = new Map(present.users);
+  const changed = new Map(present.users ?? []);
   for (const user of left) changed.delete(user.id);
   for (const user of joined) changed.set(user.id, user);
   return named(changed);

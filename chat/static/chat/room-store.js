@@ -63,7 +63,8 @@ export class RoomStore {
       onPublication: (publication) => this.#apply(publication.data),
       onSubscribed: (reply) => reply.presence && this.isOpen && (this.present.value = presenceOf(reply.presence)),
       onRecovered: (isComplete) => isComplete || this.reload(),
-      onPresence: (change) => this.#presenceChanged(change),
+      // Not of what was on its way when the reader went to another room.
+      onPresence: (change) => this.isOpen && (this.present.value = withPresence(this.present.value, change)),
       onEnded: () => this.#refused(),
     });
     this.subscriptions = [unsubscribe];
@@ -250,19 +251,6 @@ export class RoomStore {
     const others = this.members.value.filter((member) => member.id !== (joined ?? left)?.id);
     this.members.value = joined ? [...others, joined] : others;
     if (this.isOpen) this.loadMembers();
-  }
-
-  /** @param {import("realtime/client").PresenceChange} change */
-  async #presenceChanged(change) {
-    // What was on its way when the reader went to another room.
-    if (!this.isOpen) return;
-    const present = withPresence(this.present.value, change);
-    if (present !== null) {
-      this.present.value = present;
-      return;
-    }
-    const reply = await this.#request("presence", { topic: this.room.value.topic });
-    if (reply !== null && this.isOpen) this.present.value = presenceOf(reply.payload);
   }
 
   /** @param {{id: number, username: string}} user */
