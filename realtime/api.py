@@ -11,7 +11,8 @@ from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position, Publisher
 from realtime.core.topics import TopicRules
 from realtime.engine.combined import CombinedEngine
-from realtime.engine.ports import Draft, Retention, TopicKey
+from realtime.engine.drafts import make_draft
+from realtime.engine.ports import Retention, TopicKey
 from realtime.protocol.errors import PublishUnavailableError
 
 # How long a synchronous caller waits for its publication to be numbered.
@@ -115,7 +116,7 @@ async def _publish_from_outside(
     rule = TopicRules(settings.TOPIC_RULES).rule(topic)
     history, bus = runtimes.build_engine(settings)
     engine = CombinedEngine(history, bus)
-    draft = Draft(data, publisher, utc_now_text(), idempotency_key)
+    draft = make_draft(topic, data, publisher, time=utc_now_text(), idempotency_key=idempotency_key)
     try:
         retention = Retention(rule.history_size, rule.history_ttl_s)
         return (await engine.publish(TopicKey(tenant, topic), draft, retention)).position

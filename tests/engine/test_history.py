@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 from typing import Any
 
+import msgspec
 import pytest
 
-from realtime.core.history import Position, Publisher
+from realtime.core.history import Position, Publication, Publisher
+from realtime.engine.drafts import make_draft
 from realtime.engine.ports import Draft, History, Page, Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.engine.conftest import IDEMPOTENCY_TTL_S, Engine
@@ -18,7 +20,11 @@ BOB = Publisher(2, "bob")
 
 
 def draft(data: Any, *, by: Publisher | None = None, once: str | None = None) -> Draft:
-    return Draft(data, by, "2026-01-01T00:00:00+00:00", once)
+    return make_draft(KEY.topic, data, by, time="2026-01-01T00:00:00+00:00", idempotency_key=once)
+
+
+def value(publication: Publication) -> Any:
+    return msgspec.json.decode(publication.data)
 
 
 async def fill(history: History, count: int, retention: Retention = RETENTION) -> str:
@@ -30,7 +36,7 @@ async def fill(history: History, count: int, retention: Retention = RETENTION) -
 
 def data_of(page: Page) -> list[Any]:
     assert page.publications is not None
-    return [publication.data for publication in page.publications]
+    return [value(publication) for publication in page.publications]
 
 
 async def test_a_new_topic_is_at_0_and_stays_in_its_epoch(engine: Engine) -> None:
@@ -39,8 +45,8 @@ async def test_a_new_topic_is_at_0_and_stays_in_its_epoch(engine: Engine) -> Non
     assert position.offset == 0
     assert position.epoch
     assert await history.position(KEY) == position
-    assert await history.since(KEY, position, 10) == Page(position, [])
-    assert await history.latest(KEY, 10) == Page(position, [])
+    assert await history.since(KEY, position, 10, 0) == Page(position, [])
+    assert await history.latest(KEY, 10, 0) == Page(position, [])
     added = await history.add(KEY, draft("first"), RETENTION)
     assert added.position == Position(position.epoch, 1)
 
@@ -57,9 +63,9 @@ async def test_a_publication_comes_back_as_it_went_in(engine: Engine) -> None:
     added = await history.add(KEY, draft(data, by=ALICE), RETENTION)
     assert added.publication is not None
     assert added.publication.publisher == ALICE
-    page = await history.latest(KEY, 1)
+    page = await history.latest(KEY, 1, 0)
     assert page.publications == [added.publication]
-    assert page.publications[0].data == data
+    assert value(page.publications[0]) == data
     assert page.publications[0].payload()["publisher"] == {"id": 1, "username": "alice"}
 
 
@@ -70,7 +76,7 @@ async def test_concurrent_publications_are_numbered_without_holes(engine: Engine
     )
     by_offset = {each.position.offset: each.publication.data for each in added if each.publication}
     assert sorted(by_offset) == list(range(1, 101))
-    page = await nodes[0].since(KEY, Position(added[0].position.epoch, 0), 1000)
+    page = await nodes[0].since(KEY, Position(added[0].position.epoch, 0), 1000, 0)
     assert page.publications is not None
     assert [each.offset for each in page.publications] == list(range(1, 101))
     assert all(by_offset[each.offset] == each.data for each in page.publications)
@@ -79,17 +85,17 @@ async def test_concurrent_publications_are_numbered_without_holes(engine: Engine
 async def test_only_the_newest_are_kept(engine: Engine) -> None:
     history = engine.history()
     epoch = await fill(history, 8, Retention(size=5, ttl_s=300))
-    assert data_of(await history.latest(KEY, 100)) == [4, 5, 6, 7, 8]
-    assert data_of(await history.since(KEY, Position(epoch, 3), 100)) == [4, 5, 6, 7, 8]
-    assert (await history.since(KEY, Position(epoch, 2), 100)).publications is None
+    assert data_of(await history.latest(KEY, 100, 0)) == [4, 5, 6, 7, 8]
+    assert data_of(await history.since(KEY, Position(epoch, 3), 100, 0)) == [4, 5, 6, 7, 8]
+    assert (await history.since(KEY, Position(epoch, 2), 100, 0)).publications is None
 
 
 async def test_the_newest_publication_says_how_many_are_kept(engine: Engine) -> None:
     history = engine.history()
     epoch = await fill(history, 8)
     await history.add(KEY, draft(9), Retention(size=2, ttl_s=300))
-    assert data_of(await history.latest(KEY, 100)) == [8, 9]
-    assert (await history.since(KEY, Position(epoch, 6), 100)).publications is None
+    assert data_of(await history.latest(KEY, 100, 0)) == [8, 9]
+    assert (await history.since(KEY, Position(epoch, 6), 100, 0)).publications is None
 
 
 @pytest.mark.parametrize("retention", [Retention(size=0, ttl_s=300), Retention(size=10, ttl_s=0)])
@@ -98,9 +104,9 @@ async def test_nothing_kept_still_counts(engine: Engine, retention: Retention) -
     epoch = await fill(history, 3, retention)
     top = Position(epoch, 3)
     assert await history.position(KEY) == top
-    assert await history.latest(KEY, 10) == Page(top, [])
-    assert await history.since(KEY, top, 10) == Page(top, [])
-    assert await history.since(KEY, Position(epoch, 2), 10) == Page(top, None)
+    assert await history.latest(KEY, 10, 0) == Page(top, [])
+    assert await history.since(KEY, top, 10, 0) == Page(top, [])
+    assert await history.since(KEY, Position(epoch, 2), 10, 0) == Page(top, None)
 
 
 async def test_old_publications_are_not_given_back(engine: Engine) -> None:
@@ -111,39 +117,39 @@ async def test_old_publications_are_not_given_back(engine: Engine) -> None:
     await history.add(KEY, draft("young"), retention)
     await engine.let_pass(0.3)
     epoch = first.position.epoch
-    assert data_of(await history.latest(KEY, 10)) == ["young"]
-    assert data_of(await history.since(KEY, Position(epoch, 1), 10)) == ["young"]
-    assert (await history.since(KEY, Position(epoch, 0), 10)).publications is None
+    assert data_of(await history.latest(KEY, 10, 0)) == ["young"]
+    assert data_of(await history.since(KEY, Position(epoch, 1), 10, 0)) == ["young"]
+    assert (await history.since(KEY, Position(epoch, 0), 10, 0)).publications is None
     await engine.let_pass(0.5)
-    assert data_of(await history.latest(KEY, 10)) == []
-    assert (await history.since(KEY, Position(epoch, 1), 10)).publications is None
-    assert (await history.since(KEY, Position(epoch, 2), 10)).publications == []
+    assert data_of(await history.latest(KEY, 10, 0)) == []
+    assert (await history.since(KEY, Position(epoch, 1), 10, 0)).publications is None
+    assert (await history.since(KEY, Position(epoch, 2), 10, 0)).publications == []
     assert (await history.add(KEY, draft("next"), retention)).position == Position(epoch, 3)
 
 
 async def test_since_gives_the_first_after_a_position(engine: Engine) -> None:
     history = engine.history()
     epoch = await fill(history, 6)
-    assert data_of(await history.since(KEY, Position(epoch, 2), 3)) == [3, 4, 5]
-    assert data_of(await history.since(KEY, Position(epoch, 5), 3)) == [6]
-    assert data_of(await history.since(KEY, Position(epoch, 6), 3)) == []
-    assert data_of(await history.since(KEY, Position(epoch, 0), 0)) == []
-    assert (await history.since(KEY, Position(epoch, 0), 3)).position == Position(epoch, 6)
+    assert data_of(await history.since(KEY, Position(epoch, 2), 3, 0)) == [3, 4, 5]
+    assert data_of(await history.since(KEY, Position(epoch, 5), 3, 0)) == [6]
+    assert data_of(await history.since(KEY, Position(epoch, 6), 3, 0)) == []
+    assert data_of(await history.since(KEY, Position(epoch, 0), 0, 0)) == []
+    assert (await history.since(KEY, Position(epoch, 0), 3, 0)).position == Position(epoch, 6)
 
 
 async def test_latest_gives_the_newest_in_order(engine: Engine) -> None:
     history = engine.history()
     await fill(history, 6)
-    assert data_of(await history.latest(KEY, 2)) == [5, 6]
-    assert data_of(await history.latest(KEY, 0)) == []
-    assert data_of(await history.latest(KEY, 100)) == [1, 2, 3, 4, 5, 6]
+    assert data_of(await history.latest(KEY, 2, 0)) == [5, 6]
+    assert data_of(await history.latest(KEY, 0, 0)) == []
+    assert data_of(await history.latest(KEY, 100, 0)) == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("offset", [-1, 7, 2**63])
 async def test_a_position_that_never_was_is_unrecoverable(engine: Engine, offset: int) -> None:
     history = engine.history()
     epoch = await fill(history, 6)
-    assert (await history.since(KEY, Position(epoch, offset), 10)).publications is None
+    assert (await history.since(KEY, Position(epoch, offset), 10, 0)).publications is None
 
 
 @pytest.mark.parametrize("epoch", ["", "another", "é", "x" * 1000])
@@ -151,7 +157,7 @@ async def test_a_position_of_another_epoch_is_unrecoverable(engine: Engine, epoc
     history = engine.history()
     await fill(history, 6)
     for offset in (0, 3, 6):
-        assert (await history.since(KEY, Position(epoch, offset), 10)).publications is None
+        assert (await history.since(KEY, Position(epoch, offset), 10, 0)).publications is None
 
 
 async def test_lost_data_begin_a_new_epoch(engine: Engine) -> None:
@@ -161,9 +167,9 @@ async def test_lost_data_begin_a_new_epoch(engine: Engine) -> None:
     after = await history.add(KEY, draft("after"), RETENTION)
     assert after.position.epoch != before.position.epoch
     assert after.position.offset == 1
-    page = await history.since(KEY, before.position, 10)
+    page = await history.since(KEY, before.position, 10, 0)
     assert page == Page(after.position, None)
-    assert data_of(await history.latest(KEY, 10)) == ["after"]
+    assert data_of(await history.latest(KEY, 10, 0)) == ["after"]
 
 
 async def test_tenants_do_not_share_topics(engine: Engine) -> None:
@@ -171,9 +177,9 @@ async def test_tenants_do_not_share_topics(engine: Engine) -> None:
     await history.add(KEY, draft("acme's"), RETENTION)
     other = TopicKey("globex", KEY.topic)
     assert (await history.position(other)).offset == 0
-    assert data_of(await history.latest(other, 10)) == []
+    assert data_of(await history.latest(other, 10, 0)) == []
     await history.add(other, draft("globex's"), RETENTION)
-    assert data_of(await history.latest(KEY, 10)) == ["acme's"]
+    assert data_of(await history.latest(KEY, 10, 0)) == ["acme's"]
 
 
 @pytest.mark.parametrize("topic", ["ünï 🚀", "a:b:c", "{}", "*?[x]", "x" * 255])
@@ -181,7 +187,7 @@ async def test_any_topic_name_does(engine: Engine, topic: str) -> None:
     history = engine.history()
     key = TopicKey("acme", topic)
     await history.add(key, draft(1), RETENTION)
-    page = await history.latest(key, 1)
+    page = await history.latest(key, 1, 0)
     assert page.publications is not None
     assert page.publications[0].topic == topic
 
@@ -190,7 +196,7 @@ async def test_a_megabyte_is_stored(engine: Engine) -> None:
     history = engine.history()
     data = "x" * 1024 * 1024
     await history.add(KEY, draft(data), RETENTION)
-    assert data_of(await history.latest(KEY, 1)) == [data]
+    assert data_of(await history.latest(KEY, 1, 0)) == [data]
 
 
 async def test_a_call_given_up_does_not_answer_another(engine: Engine) -> None:
@@ -203,12 +209,12 @@ async def test_a_call_given_up_does_not_answer_another(engine: Engine) -> None:
         key = keys[number % len(keys)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout((number % 7) / 2000):
-                assert data_of(await history.latest(key, 1)) == [key.topic]
+                assert data_of(await history.latest(key, 1, 0)) == [key.topic]
 
     for _ in range(5):
         await asyncio.gather(*(read(number) for number in range(60)))
     for key in keys:
-        assert data_of(await history.latest(key, 1)) == [key.topic]
+        assert data_of(await history.latest(key, 1, 0)) == [key.topic]
 
 
 async def test_a_repeated_publication_is_stored_once(engine: Engine) -> None:
