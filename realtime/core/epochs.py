@@ -18,9 +18,8 @@ class Epochs:
     a topic that used it is forgotten in its turn. A filter that is full is emptied, and both epochs change.
     """
 
-    def __init__(self, epoch: str, fresh: Callable[[], str], *, max_forgotten: int = MAX_FORGOTTEN) -> None:
+    def __init__(self, epoch: str, fresh: Callable[[], str]) -> None:
         self._fresh = fresh
-        self._max_forgotten = max_forgotten
         self._epoch = epoch
         self._again = ""
         self._filter = bytearray()
@@ -36,7 +35,7 @@ class Epochs:
             self._again = self._fresh()
         if epoch != self._epoch:
             return
-        if self._forgotten >= self._max_forgotten:
+        if self._forgotten >= MAX_FORGOTTEN:
             self._epoch, self._again = self._fresh(), self._fresh()
             self._forgotten = 0
             return
