@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime.core.history import Position, Publication, Publisher
+from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
 from realtime.engine.drafts import make_draft
-from realtime.engine.ports import Draft, History, Page, Retention, TopicKey
+from realtime.engine.ports import POSITIONS_PER_CALL, Draft, History, Page, Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.engine.conftest import IDEMPOTENCY_TTL_S, Engine
 
@@ -39,6 +39,11 @@ def data_of(page: Page) -> list[Any]:
     return [value(publication) for publication in page.publications]
 
 
+def offsets_of(page: Page) -> list[int]:
+    assert page.publications is not None
+    return [publication.offset for publication in page.publications]
+
+
 async def test_a_new_topic_is_at_0_and_stays_in_its_epoch(engine: Engine) -> None:
     history = engine.history()
     position = await history.position(KEY)
@@ -49,6 +54,87 @@ async def test_a_new_topic_is_at_0_and_stays_in_its_epoch(engine: Engine) -> Non
     assert await history.latest(KEY, 10, 0) == Page(position, [])
     added = await history.add(KEY, draft("first"), RETENTION)
     assert added.position == Position(position.epoch, 1)
+
+
+async def test_topics_never_written_share_the_epoch_of_the_store(engine: Engine) -> None:
+    history, other_node = engine.history(), engine.history()
+    keys = [TopicKey("acme", "a"), TopicKey("globex", "a"), TopicKey("acme", "b" * 255)]
+    positions = [await history.position(key) for key in keys]
+    assert positions == [positions[0]] * 3
+    assert await other_node.positions(keys) == positions
+    await history.add(KEY, draft("first"), RETENTION)
+    assert await other_node.positions(keys) == positions
+    await engine.lose_everything()
+    assert (await history.position(keys[0])).epoch != positions[0].epoch
+
+
+async def test_who_came_before_the_first_publication_misses_nothing(engine: Engine) -> None:
+    history = engine.history()
+    before = await history.position(KEY)
+    assert (await history.since(KEY, Position(before.epoch, 1), 10, 0)).publications is None
+    await fill(history, 3)
+    page = await history.since(KEY, before, 10, 0)
+    assert page.position == Position(before.epoch, 3)
+    assert data_of(page) == [1, 2, 3]
+
+
+async def test_many_positions_come_in_the_order_asked(engine: Engine) -> None:
+    history = engine.history()
+    keys = [TopicKey("acme", f"t{number}") for number in range(POSITIONS_PER_CALL * 2 + 50)]
+    for key in keys[::100]:
+        await history.add(key, draft(1), RETENTION)
+    positions = await history.positions(keys)
+    assert [position.offset for position in positions] == [int(at % 100 == 0) for at in range(len(keys))]
+    assert positions[123] == await history.position(keys[123])
+    assert await history.positions([]) == []
+
+
+async def test_a_page_ends_at_its_bytes(engine: Engine) -> None:
+    history = engine.history()
+    for number in range(100):
+        added = await history.add(KEY, draft(f"{number:02}" + "x" * 996), RETENTION)
+    entry_bytes = 1000 + ENTRY_OVERHEAD_BYTES
+    begin = Position(added.position.epoch, 0)
+    for max_bytes, count in ((entry_bytes * 7, 7), (entry_bytes * 7 - 1, 6), (entry_bytes * 50, 50), (1, 1)):
+        first = await history.since(KEY, begin, 1000, max_bytes)
+        newest = await history.latest(KEY, 1000, max_bytes)
+        assert offsets_of(first) == list(range(1, count + 1))
+        assert offsets_of(newest) == list(range(101 - count, 101))
+        assert first.position == newest.position == added.position
+    assert offsets_of(await history.since(KEY, begin, 3, entry_bytes * 7)) == [1, 2, 3]
+    assert offsets_of(await history.latest(KEY, 3, entry_bytes * 7)) == [98, 99, 100]
+    assert len(offsets_of(await history.since(KEY, begin, 1000, 0))) == 100
+
+
+async def test_a_topic_keeps_no_more_than_its_bytes(engine: Engine) -> None:
+    history = engine.history(topic_bytes=10 * (1000 + ENTRY_OVERHEAD_BYTES))
+    for _ in range(37):
+        added = await history.add(KEY, draft("x" * 998), RETENTION)
+    assert offsets_of(await history.latest(KEY, 1000, 0)) == list(range(28, 38))
+    epoch = added.position.epoch
+    assert offsets_of(await history.since(KEY, Position(epoch, 27), 1000, 0)) == list(range(28, 38))
+    assert (await history.since(KEY, Position(epoch, 26), 1000, 0)).publications is None
+    await history.add(KEY, draft("x" * 5000), RETENTION)
+    assert offsets_of(await history.latest(KEY, 1000, 0)) == list(range(32, 39))
+
+
+async def test_a_publication_beyond_the_bytes_of_a_topic_is_numbered_and_not_kept(engine: Engine) -> None:
+    history = engine.history(topic_bytes=10_000)
+    epoch = await fill(history, 3)
+    added = await history.add(KEY, draft("x" * 20_000), RETENTION)
+    assert added.publication is not None
+    assert added.position == Position(epoch, 4)
+    assert offsets_of(await history.latest(KEY, 1000, 0)) == []
+    assert (await history.since(KEY, Position(epoch, 3), 10, 0)).publications is None
+    await history.add(KEY, draft("small"), RETENTION)
+    assert data_of(await history.since(KEY, Position(epoch, 4), 10, 0)) == ["small"]
+
+
+async def test_a_topic_without_bound_in_bytes_keeps_all(engine: Engine) -> None:
+    history = engine.history(topic_bytes=0)
+    for _ in range(100):
+        await history.add(KEY, draft("x" * 50_000), RETENTION)
+    assert len(offsets_of(await history.latest(KEY, 1000, 0))) == 100
 
 
 async def test_offsets_rise_by_one(engine: Engine) -> None:
