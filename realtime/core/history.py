@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-# What a publication costs in memory beside its data: number, publisher, time, and the objects that hold them.
-ENTRY_OVERHEAD_BYTES = 512
+# What a publication costs in memory beside its data (measured: 645): number, publisher, time, what holds them.
+ENTRY_OVERHEAD_BYTES = 640
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,7 @@ class Publication:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A publication as it is remembered. `stored_s` is monotonic; `number` orders the publications of a tenant."""
 
     publication: Publication

@@ -17,7 +17,6 @@ from realtime.protocol.errors import ErrorCode, RequestError
 
 # Steps of a sweep (a topic looked at, a publication or key dropped): about a microsecond each.
 SWEPT_PER_CALL = 5_000
-SWEPT_PER_ADD = 4
 # The tenant that holds the most is found to within this part of the process's bound.
 SHARE_STEPS = 4096
 
@@ -82,7 +81,6 @@ class MemoryHistory:
         if used_name is not None:
             used = Used(draft.fingerprint, topic.position, now_s)
             tenant.used_keys.remember(publisher, used_name, used)
-        tenant.sweep(now_s, SWEPT_PER_ADD)
         self._keep_bounds(key.tenant, tenant)
         return Added(topic.position, publication)
 
@@ -148,6 +146,7 @@ class MemoryHistory:
         self._keys.set(name, len(tenant.used_keys))
 
     def _keep_bounds(self, name: str, tenant: TenantHistory) -> None:
+        """What is beyond a bound goes, one by one: as nothing goes twice, a call costs constant time on average."""
         budgets = self._budgets
         while 0 < budgets.tenant_bytes < tenant.size_bytes:
             tenant.drop_oldest()
