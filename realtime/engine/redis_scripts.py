@@ -63,6 +63,7 @@ end
 local epoch, top, _, bytes = where(meta)
 if top == 0 then
   redis.call('DEL', meta, stream)
+  redis.call('HSET', meta, 'epoch', epoch, 'run', run)
 end
 top = top + 1
 if size > 0 and ttl_ms > 0 then
@@ -83,7 +84,7 @@ else
   redis.call('DEL', stream)
   bytes = 0
 end
-redis.call('HSET', meta, 'epoch', epoch, 'run', run, 'top', top, 'ttl_ms', ttl_ms, 'bytes', bytes)
+redis.call('HSET', meta, 'top', top, 'ttl_ms', ttl_ms, 'bytes', bytes)
 redis.call('EXPIRE', meta, position_ttl_s)
 if used then
   redis.call('HSET', used, 'print', print, 'epoch', epoch, 'offset', top)
