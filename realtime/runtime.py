@@ -14,11 +14,10 @@ from channels.layers import channel_layers
 from django.utils.module_loading import import_string
 
 from realtime.calls import Deadlines
-from realtime.clock import utc_now_text
 from realtime.cluster import Cluster
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.connection import Connection
-from realtime.core.history import Position, Publisher
+from realtime.core.history import Position
 from realtime.core.identity import Identity, Tenant
 from realtime.core.nodes import NodeState
 from realtime.core.places import Attempts, Places
@@ -26,12 +25,12 @@ from realtime.core.presence import Diff
 from realtime.core.topics import TopicRules
 from realtime.database import Database
 from realtime.engine.combined import CombinedEngine
-from realtime.engine.drafts import make_draft
 from realtime.engine.layer_bus import LayerBus
 from realtime.engine.memory import Budgets, MemoryBus, MemoryHistory
 from realtime.engine.ports import (
     Bus,
     BusUnavailableError,
+    Draft,
     EngineUnavailableError,
     History,
     Retention,
@@ -172,18 +171,9 @@ class Runtime:
         task.add_done_callback(self._task_done)
         return task
 
-    async def publish(
-        self,
-        tenant: str,
-        topic: str,
-        data: Any,
-        *,
-        publisher: Publisher | None = None,
-        idempotency_key: str | None = None,
-    ) -> Position:
+    async def publish(self, tenant: str, topic: str, draft: Draft) -> Position:
         """Publish for the server: the topic's rule says how much is remembered, not who may publish."""
         rule = self.rules.rule(topic)
-        draft = make_draft(topic, data, publisher, time=utc_now_text(), idempotency_key=idempotency_key)
         retention = Retention(rule.history_size, rule.history_ttl_s)
         return await self.hub.publish(TopicKey(tenant, topic), draft, retention)
 

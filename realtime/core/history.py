@@ -138,7 +138,7 @@ def _fitting(entries: Iterable[Entry], limit: int, max_bytes: int) -> list[Publi
     fitting: list[Publication] = []
     taken_bytes = 0
     for entry in islice(entries, max(limit, 0)):
-        taken_bytes += entry.publication.size_bytes
+        taken_bytes += len(entry.publication.data)
         if fitting and 0 < max_bytes < taken_bytes:
             break
         fitting.append(entry.publication)

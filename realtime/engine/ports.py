@@ -81,8 +81,8 @@ class History(Protocol):
     Reading creates nothing. A topic never written is at offset 0 under the epoch in which it would begin, and
     nothing is missed since that position until that epoch is gone. No epoch and offset ever name two publications.
 
-    Pages count `Publication.size_bytes` against `max_bytes` and give at least one publication, also where the
-    first alone is larger; `max_bytes` of 0 is no bound. A `limit` of 0 gives none.
+    Pages hold at most `max_bytes` of data (0: no bound), and one publication at the least, also where its data alone
+    are more. A `limit` of 0 gives none.
 
     Every method but `sweep` raises EngineUnavailableError when the store cannot be reached in time; an `add` that
     raised it may have been stored all the same: only one with an idempotency key is safe to repeat.
@@ -124,7 +124,7 @@ class History(Protocol):
 class Ask:
     """One page to read: the first publications after `since` (None: none, only where the topic is).
 
-    A page holds at most `limit` publications and `max_bytes` of `Publication.size_bytes`, but one at the least.
+    A page holds at most `limit` publications and `max_bytes` of data, but one at the least.
     """
 
     key: TopicKey

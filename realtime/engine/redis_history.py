@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from realtime.core.history import Position, Publication, Publisher
+from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
 from realtime.engine.ports import (
     IDEMPOTENCY_TTL_S,
     POSITIONS_PER_CALL,
@@ -93,7 +93,8 @@ class RedisHistory:
             retention.size,
             round(retention.ttl_s * 1000),
             self._topic_bytes,
-            publication.size_bytes,
+            ENTRY_OVERHEAD_BYTES,
+            len(draft.data),
             _encode(draft),
             draft.fingerprint,
             self._idempotency_ttl_ms,

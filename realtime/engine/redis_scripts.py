@@ -1,7 +1,7 @@
 """The Lua scripts of the histories in Redis; each is one call, and runs alone on the server.
 
 Keys: `store` (hash: epoch, run, evicted) for all topics; of each topic `meta` (hash: epoch, run, top, ttl_ms, bytes),
-`stream` (entries `<offset>-<size in bytes>` with ms and body), and `used` of an idempotency key.
+`stream` (entries `<offset>-<bytes of data>` with ms and body), and `used` of an idempotency key.
 
 An epoch ends with the memory of the server: when its keys are gone, and with its process too (`run`). Its successor
 may have begun from an older state, and would give out the same offsets a second time.
@@ -43,7 +43,7 @@ end
 local function offset_of(entry)
   return tonumber(string.match(entry[1], '^%d+'))
 end
-local function size_of(entry)
+local function data_bytes_of(entry)
   return tonumber(string.match(entry[1], '%d+$'))
 end
 """
@@ -52,7 +52,8 @@ ADD = (
     _BEGIN
     + """
 local size, ttl_ms, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local entry_bytes, body, print, print_ttl_ms = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10]
+local overhead_bytes, data_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
+local body, print, print_ttl_ms = ARGV[9], ARGV[10], ARGV[11]
 local meta, stream, used = KEYS[2], KEYS[3], KEYS[4]
 if used then
   local before = redis.call('HMGET', used, 'print', 'epoch', 'offset')
@@ -67,17 +68,15 @@ if top == 0 then
 end
 top = top + 1
 if size > 0 and ttl_ms > 0 then
-  redis.call('XADD', stream, top .. '-' .. entry_bytes, 'ms', now_ms(), 'body', body)
+  redis.call('XADD', stream, top .. '-' .. data_bytes, 'ms', now_ms(), 'body', body)
   redis.call('PEXPIRE', stream, ttl_ms)
-  bytes = bytes + entry_bytes
   local length = redis.call('XLEN', stream)
-  if length == 1 then
-    bytes = entry_bytes
-  end
+  -- The stream may have ended by its time, with all that was counted.
+  bytes = (length == 1 and 0 or bytes) + data_bytes + overhead_bytes
   while length > size or (max_bytes > 0 and bytes > max_bytes and length > 0) do
     local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
     redis.call('XDEL', stream, oldest[1])
-    bytes = bytes - size_of(oldest)
+    bytes = bytes - data_bytes_of(oldest) - overhead_bytes
     length = length - 1
   end
 else
@@ -126,7 +125,7 @@ end
 local entries, bytes = {}, 0
 local function take(portion)
   for _, entry in ipairs(portion) do
-    bytes = bytes + size_of(entry)
+    bytes = bytes + data_bytes_of(entry)
     if #entries > 0 and (#entries >= limit or (max_bytes > 0 and bytes > max_bytes)) then
       return false
     end

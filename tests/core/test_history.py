@@ -64,13 +64,14 @@ def test_all_or_none_of_what_is_asked(
     history = TopicHistory("t", "e", max_bytes=topic_bytes)
     history.retain(size=size, ttl_s=ttl_s)
     sizes: dict[int, int] = {}
+    data: dict[int, int] = {}
     times_s: list[float] = []
     now_s = 0.0
 
     def fitting(offsets: list[int]) -> list[int]:
         fit: list[int] = []
         for offset in offsets[:limit]:
-            if fit and max_bytes and sum(sizes[each] for each in (*fit, offset)) > max_bytes:
+            if fit and max_bytes and sum(data[each] for each in (*fit, offset)) > max_bytes:
                 break
             fit.append(offset)
         return fit
@@ -80,6 +81,7 @@ def test_all_or_none_of_what_is_asked(
         times_s.append(now_s)
         added = publication(len(times_s), padding)
         sizes[added.offset] = added.size_bytes
+        data[added.offset] = len(added.data)
         history.add(Entry(added, now_s, 0))
         trim(history, now_s)
         kept = [offset for offset, time_s in enumerate(times_s, 1) if now_s - time_s < ttl_s]

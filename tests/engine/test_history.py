@@ -93,16 +93,15 @@ async def test_a_page_ends_at_its_bytes(engine: Engine) -> None:
     history = engine.history()
     for number in range(100):
         added = await history.add(KEY, draft(f"{number:02}" + "x" * 996), RETENTION)
-    entry_bytes = 1000 + ENTRY_OVERHEAD_BYTES
     begin = Position(added.position.epoch, 0)
-    for max_bytes, count in ((entry_bytes * 7, 7), (entry_bytes * 7 - 1, 6), (entry_bytes * 50, 50), (1, 1)):
+    for max_bytes, count in ((7000, 7), (6999, 6), (50_000, 50), (1, 1)):
         first = await history.since(KEY, begin, 1000, max_bytes)
         newest = await history.latest(KEY, 1000, max_bytes)
         assert offsets_of(first) == list(range(1, count + 1))
         assert offsets_of(newest) == list(range(101 - count, 101))
         assert first.position == newest.position == added.position
-    assert offsets_of(await history.since(KEY, begin, 3, entry_bytes * 7)) == [1, 2, 3]
-    assert offsets_of(await history.latest(KEY, 3, entry_bytes * 7)) == [98, 99, 100]
+    assert offsets_of(await history.since(KEY, begin, 3, 7000)) == [1, 2, 3]
+    assert offsets_of(await history.latest(KEY, 3, 7000)) == [98, 99, 100]
     assert len(offsets_of(await history.since(KEY, begin, 1000, 0))) == 100
 
 

@@ -1,7 +1,10 @@
 """The bounds of the engine in memory: by topic, by tenant, by process."""
 
+import gc
+import tracemalloc
 from typing import Any
 
+import msgspec
 import pytest
 
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publisher
@@ -127,6 +130,21 @@ async def test_what_nobody_asks_for_is_swept_by_time() -> None:
         history.sweep(now_s)
     assert sum(len(each.used_keys) for each in held) == history._keys.total == 0
     assert (await history.position(topic(7, "tenant0"))).offset == 1
+
+
+async def test_publications_are_held_as_text() -> None:
+    history = MemoryHistory()
+    text = "[" + ",".join(["[]"] * 20_000) + "]"
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            await history.add(topic(0), draft(msgspec.json.decode(text)), RETENTION)
+        gc.collect()
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 20 * len(text) < held_bytes < 20 * len(text) * 1.1
 
 
 async def test_a_sweep_does_a_bounded_amount() -> None:
