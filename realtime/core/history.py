@@ -82,7 +82,8 @@ class TopicHistory:
         self._size = 0
         self._ttl_s = 0.0
         self._top = 0
-        self._entries: deque[Entry] = deque()
+        # An empty deque takes 760 bytes, and most topics are empty: it is made when there is something to hold.
+        self._entries: deque[Entry] | tuple[Entry, ...] = ()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -103,6 +104,8 @@ class TopicHistory:
         assert publication.offset == self._top + 1, (publication.offset, self._top)
         self._top = publication.offset
         self.size_bytes += publication.size_bytes
+        if not isinstance(self._entries, deque):
+            self._entries = deque()
         self._entries.append(entry)
 
     def has_excess(self, now_s: float) -> bool:
@@ -116,8 +119,11 @@ class TopicHistory:
 
     def take_oldest(self) -> Entry:
         """Forget the oldest publication, which must exist."""
+        assert isinstance(self._entries, deque)
         entry = self._entries.popleft()
         self.size_bytes -= entry.publication.size_bytes
+        if not self._entries:
+            self._entries = ()
         return entry
 
     def since(self, position: Position, limit: int, max_bytes: int) -> list[Publication] | None:
