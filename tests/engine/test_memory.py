@@ -88,6 +88,16 @@ async def test_beyond_the_process_bytes_the_largest_tenant_gives() -> None:
     assert len(await offsets(history, topic(0, "globex"))) == len(await offsets(history, topic(0))) == 15
 
 
+async def test_what_a_reader_found_too_old_is_not_taken_again() -> None:
+    now_s = 0.0
+    history = MemoryHistory(Budgets(process_bytes=30 * ENTRY_BYTES), clock=lambda: now_s)
+    await fill(history, "globex", 20)
+    now_s = 11.0
+    assert await offsets(history, topic(0, "globex")) == []
+    await fill(history, "acme", 40)
+    assert await offsets(history, topic(0)) == list(range(11, 41))
+
+
 async def test_beyond_the_process_topics_the_largest_tenant_gives() -> None:
     history = MemoryHistory(Budgets(process_topics=20))
     kept = await history.add(topic(0, "globex"), draft(0), RETENTION)
