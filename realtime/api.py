@@ -11,6 +11,7 @@ from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position, Publisher
 from realtime.core.topics import TopicRules
 from realtime.engine.combined import CombinedEngine
+from realtime.engine.drafts import make_draft
 from realtime.engine.ports import Draft, Retention, TopicKey
 from realtime.protocol.errors import PublishUnavailableError
 
@@ -29,19 +30,16 @@ def publish(
     """Publish to everyone subscribed to `topic` of the tenant with the slug `tenant`, from any thread or process.
 
     Inside a transaction it waits for the commit and returns None; else it returns the publication's position.
-    Raises PublishUnavailableError in a process that serves no sockets and has no Redis, RequestError for a topic no
-    rule allows or a reused idempotency key, RuntimeError on the event loop (use `apublish`).
+    `data` is encoded at once: what becomes of the object later is not published.
+    Raises PublishUnavailableError in a process that serves no sockets and has no Redis, RequestError for data that
+    JSON cannot hold, a topic no rule allows or a reused idempotency key, RuntimeError on the event loop (use
+    `apublish`).
     """
+    draft = _draft(topic, data, publisher, idempotency_key)
     if transaction.get_connection().in_atomic_block:
-        transaction.on_commit(
-            lambda: publish_before_commit_unsafe(
-                topic, data, tenant=tenant, publisher=publisher, idempotency_key=idempotency_key
-            )
-        )
+        transaction.on_commit(lambda: _publish(tenant, topic, draft))
         return None
-    return publish_before_commit_unsafe(
-        topic, data, tenant=tenant, publisher=publisher, idempotency_key=idempotency_key
-    )
+    return _publish(tenant, topic, draft)
 
 
 def publish_before_commit_unsafe(
@@ -53,13 +51,7 @@ def publish_before_commit_unsafe(
     idempotency_key: str | None = None,
 ) -> Position:
     """As `publish`, at once: subscribers may hear of what is rolled back later."""
-    if _is_on_loop():
-        raise RuntimeError("publish() would block the event loop; await apublish() there.")
-    runtime = runtimes.current()
-    if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
-        work = runtime.publish(tenant, topic, data, publisher=publisher, idempotency_key=idempotency_key)
-        return asyncio.run_coroutine_threadsafe(work, runtime.loop).result(PUBLISH_TIMEOUT_S)
-    return asyncio.run(_publish_from_outside(topic, data, tenant, publisher, idempotency_key))
+    return _publish(tenant, topic, _draft(topic, data, publisher, idempotency_key))
 
 
 async def apublish(
@@ -71,12 +63,11 @@ async def apublish(
     idempotency_key: str | None = None,
 ) -> Position:
     """As `publish`, on the event loop, at once."""
+    draft = _draft(topic, data, publisher, idempotency_key)
     runtime = runtimes.current()
     if runtime.is_started and runtime.loop is asyncio.get_running_loop():
-        return await runtime.publish(
-            tenant, topic, data, publisher=publisher, idempotency_key=idempotency_key
-        )
-    return await _publish_from_outside(topic, data, tenant, publisher, idempotency_key)
+        return await runtime.publish(tenant, topic, draft)
+    return await _publish_from_outside(tenant, topic, draft)
 
 
 def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
@@ -107,15 +98,26 @@ def refresh_tenants() -> None:
     runtimes.current().directory.refresh()
 
 
-async def _publish_from_outside(
-    topic: str, data: Any, tenant: str, publisher: Publisher | None, idempotency_key: str | None
-) -> Position:
+def _draft(topic: str, data: Any, publisher: Publisher | None, idempotency_key: str | None) -> Draft:
+    return make_draft(topic, data, publisher, time=utc_now_text(), idempotency_key=idempotency_key)
+
+
+def _publish(tenant: str, topic: str, draft: Draft) -> Position:
+    if _is_on_loop():
+        raise RuntimeError("publish() would block the event loop; await apublish() there.")
+    runtime = runtimes.current()
+    if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
+        work = runtime.publish(tenant, topic, draft)
+        return asyncio.run_coroutine_threadsafe(work, runtime.loop).result(PUBLISH_TIMEOUT_S)
+    return asyncio.run(_publish_from_outside(tenant, topic, draft))
+
+
+async def _publish_from_outside(tenant: str, topic: str, draft: Draft) -> Position:
     settings = load_settings()
     _require_redis(settings)
     rule = TopicRules(settings.TOPIC_RULES).rule(topic)
     history, bus = runtimes.build_engine(settings)
     engine = CombinedEngine(history, bus)
-    draft = Draft(data, publisher, utc_now_text(), idempotency_key)
     try:
         retention = Retention(rule.history_size, rule.history_ttl_s)
         return (await engine.publish(TopicKey(tenant, topic), draft, retention)).position

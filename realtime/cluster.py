@@ -252,7 +252,7 @@ class Cluster:
 
     async def _send(self, group: str, message: _Message) -> None:
         try:
-            await self._bus.send(group, msgspec.msgpack.encode(message))
+            await self._bus.send(group, msgspec.msgpack.encode(message), to_self=True)
         except BusUnavailableError as error:
             # Its number is missing to the others; they will ask.
             logger.debug("A message to the other nodes was lost: %s", error)

@@ -62,8 +62,15 @@ class RealtimeSettings:
     # Threads for database work, and seconds a call waits for one before `timeout`.
     DATABASE_THREADS: int = 8
     DATABASE_WAIT_S: float = 5.0
-    # Topics remembered by the in-memory history; beyond it the longest unused is forgotten.
+    # Bytes of publications that a history keeps: of a topic (in Redis too), of a tenant and of this process (in
+    # memory only). Beyond it the oldest go first; beyond the process's those of the tenant that holds the most.
+    HISTORY_BYTES_PER_TOPIC: int = 4 * 1024 * 1024
+    HISTORY_BYTES_PER_TENANT: int = 64 * 1024 * 1024
+    HISTORY_BYTES_PER_PROCESS: int = 256 * 1024 * 1024
+    # Topics remembered by the in-memory history, of this process and of a tenant; beyond it the longest unused is
+    # forgotten, of the tenant that holds the most.
     MAX_TOPICS: int = 100_000
+    MAX_TOPICS_PER_TENANT: int = 50_000
     # Bearer value that opens the metrics pages; "" switches it off.
     METRICS_TOKEN: str = ""
     # Hosts that serve the first tenant in development.

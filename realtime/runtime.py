@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from time import time
+from time import monotonic, time
 from typing import Any
 
 import msgspec
@@ -14,11 +14,10 @@ from channels.layers import channel_layers
 from django.utils.module_loading import import_string
 
 from realtime.calls import Deadlines
-from realtime.clock import utc_now_text
 from realtime.cluster import Cluster
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.connection import Connection
-from realtime.core.history import Position, Publisher
+from realtime.core.history import Position
 from realtime.core.identity import Identity, Tenant
 from realtime.core.nodes import NodeState
 from realtime.core.places import Attempts, Places
@@ -27,7 +26,7 @@ from realtime.core.topics import TopicRules
 from realtime.database import Database
 from realtime.engine.combined import CombinedEngine
 from realtime.engine.layer_bus import LayerBus
-from realtime.engine.memory import MemoryBus, MemoryHistory
+from realtime.engine.memory import Budgets, MemoryBus, MemoryHistory
 from realtime.engine.ports import (
     Bus,
     BusUnavailableError,
@@ -172,18 +171,9 @@ class Runtime:
         task.add_done_callback(self._task_done)
         return task
 
-    async def publish(
-        self,
-        tenant: str,
-        topic: str,
-        data: Any,
-        *,
-        publisher: Publisher | None = None,
-        idempotency_key: str | None = None,
-    ) -> Position:
+    async def publish(self, tenant: str, topic: str, draft: Draft) -> Position:
         """Publish for the server: the topic's rule says how much is remembered, not who may publish."""
         rule = self.rules.rule(topic)
-        draft = Draft(data, publisher, utc_now_text(), idempotency_key)
         retention = Retention(rule.history_size, rule.history_ttl_s)
         return await self.hub.publish(TopicKey(tenant, topic), draft, retention)
 
@@ -288,9 +278,10 @@ class Runtime:
                 connection.close(gone[connection.identity], "no longer allowed here")
 
     async def _keep_time(self) -> None:
-        """Look at the credentials that are about to end: one timer for all of them."""
+        """Look at the credentials that are about to end, and at what the history need not keep: one timer for all."""
         while True:
             await asyncio.sleep(EXPIRY_INTERVAL_S)
+            self.history.sweep(monotonic())
             now_s = time()
             due = [each for each in self.connections.values() if each.expiry_due_s <= now_s]
             for connection in due:
@@ -365,6 +356,14 @@ def install(runtime: Runtime | None) -> None:
 def build_engine(settings: RealtimeSettings) -> tuple[History, Bus]:
     """History and bus as the settings want them."""
     if not settings.REDIS_URL:
-        return MemoryHistory(max_topics=settings.MAX_TOPICS), MemoryBus()
+        budgets = Budgets(
+            topic_bytes=settings.HISTORY_BYTES_PER_TOPIC,
+            tenant_bytes=settings.HISTORY_BYTES_PER_TENANT,
+            process_bytes=settings.HISTORY_BYTES_PER_PROCESS,
+            tenant_topics=settings.MAX_TOPICS_PER_TENANT,
+            process_topics=settings.MAX_TOPICS,
+        )
+        return MemoryHistory(budgets), MemoryBus()
     # A layer of its own: the bus flushes it when the broker has been away.
-    return RedisHistory(settings.REDIS_URL), LayerBus(channel_layers.make_backend("default"))
+    history = RedisHistory(settings.REDIS_URL, topic_bytes=settings.HISTORY_BYTES_PER_TOPIC)
+    return history, LayerBus(channel_layers.make_backend("default"))

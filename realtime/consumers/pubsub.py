@@ -9,7 +9,8 @@ from realtime.clock import utc_now_text
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.history import Position, Publication, Publisher
 from realtime.core.topics import TopicRule
-from realtime.engine.ports import Draft, Page, Retention, TopicKey
+from realtime.engine.drafts import make_draft
+from realtime.engine.ports import Page, Retention, TopicKey
 from realtime.joining import Joined, Wish
 from realtime.protocol.codec import encode
 from realtime.protocol.envelope import Reply
@@ -121,7 +122,13 @@ async def on_publish(call: Call, payload: Publish) -> Reply:
     rule = call.runtime.rules.require_publish(call.identity, payload.topic)
     identity = call.identity
     publisher = Publisher(identity.user_id, identity.username) if identity else None
-    draft = Draft(payload.data, publisher, utc_now_text(), payload.idempotency_key)
+    draft = make_draft(
+        payload.topic,
+        payload.data,
+        publisher,
+        time=utc_now_text(),
+        idempotency_key=payload.idempotency_key,
+    )
     key = TopicKey(call.tenant.slug, payload.topic)
     position = await call.runtime.hub.publish(key, draft, _retention(rule))
     return Reply("published", {"topic": payload.topic, "epoch": position.epoch, "offset": position.offset})
@@ -132,9 +139,9 @@ async def on_history(call: Call, payload: History) -> Reply:
     await _require_subscribe(call, payload.topic)
     key, history = TopicKey(call.tenant.slug, payload.topic), call.runtime.history
     if payload.since is None:
-        page = await history.latest(key, payload.limit)
+        page = await history.latest(key, payload.limit, HISTORY_MAX_BYTES)
     else:
-        page = await history.since(key, payload.since.position(), payload.limit)
+        page = await history.since(key, payload.since.position(), payload.limit, HISTORY_MAX_BYTES)
     return Reply("history", _history_payload(payload.topic, page, is_newest=payload.since is None))
 
 

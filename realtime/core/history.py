@@ -1,13 +1,16 @@
-"""The history of one topic: numbered publications, bounded by count and age, named by an epoch."""
+"""The history of one topic: numbered publications, bounded by count, age and bytes, named by an epoch."""
 
 import hashlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+
+# What a publication costs in memory beside its data (measured: 645): number, publisher, time, what holds them.
+ENTRY_OVERHEAD_BYTES = 640
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +31,21 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One message of a topic. `time` is ISO 8601 in UTC, for people; order is by `offset`."""
+    """One message of a topic; `data` is its JSON text. `time` is ISO 8601 in UTC, for people; order is by `offset`."""
 
     topic: str
     offset: int
-    data: Any
+    data: msgspec.Raw
     publisher: Publisher | None
     time: str
 
+    @property
+    def size_bytes(self) -> int:
+        """What it counts against the budgets of a history."""
+        return len(self.data) + ENTRY_OVERHEAD_BYTES
+
     def payload(self) -> Mapping[str, Any]:
-        """The `payload` of the `publication` push."""
+        """The `payload` of the `publication` push; msgspec encodes `data` in place, without reading it."""
         publisher = self.publisher and {"id": self.publisher.id, "username": self.publisher.username}
         return {
             "topic": self.topic,
@@ -48,72 +56,102 @@ class Publication:
         }
 
 
-@dataclass(slots=True)
-class _Entry:
+class Entry(NamedTuple):
+    """A publication as it is remembered. `stored_s` is monotonic; `number` orders the publications of a tenant."""
+
     publication: Publication
     stored_s: float
+    number: int
 
 
 class TopicHistory:
-    """The newest publications of a topic, as many and as old as it retains. Times are monotonic seconds."""
+    """The newest publications of a topic. Times are monotonic seconds.
 
-    __slots__ = ("_entries", "_size", "_top", "_ttl_s", "epoch")
+    It trims nothing by itself: its owner, who counts the bytes of many topics, takes out the oldest while
+    `has_excess`, before it reads and after it adds.
+    """
 
-    def __init__(self, epoch: str, *, size: int = 0, ttl_s: float = 0.0) -> None:
+    __slots__ = ("_entries", "_max_bytes", "_size", "_top", "_ttl_s", "epoch", "name", "size_bytes")
+
+    def __init__(self, name: str, epoch: str, *, max_bytes: int = 0) -> None:
+        """`max_bytes` bounds the sum of `Publication.size_bytes`; 0 is no bound."""
+        self.name = name
         self.epoch = epoch
-        self._size = size
-        self._ttl_s = ttl_s
+        self.size_bytes = 0
+        self._max_bytes = max_bytes
+        self._size = 0
+        self._ttl_s = 0.0
         self._top = 0
-        self._entries: deque[_Entry] = deque()
+        # An empty deque takes 760 bytes, and most topics are empty: it is made when there is something to hold.
+        self._entries: deque[Entry] | tuple[Entry, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     @property
     def position(self) -> Position:
         """Where the topic is now."""
         return Position(self.epoch, self._top)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no publication is remembered."""
-        return not self._entries
-
     def retain(self, *, size: int, ttl_s: float) -> None:
         """From now on remember at most `size` publications, none older than `ttl_s` seconds."""
         self._size = size
         self._ttl_s = ttl_s
 
-    def add(self, publication: Publication, now_s: float) -> None:
+    def add(self, entry: Entry) -> None:
         """Store the next publication; its offset must be the next one."""
+        publication = entry.publication
         assert publication.offset == self._top + 1, (publication.offset, self._top)
         self._top = publication.offset
-        self._entries.append(_Entry(publication, now_s))
-        self.trim(now_s)
+        self.size_bytes += publication.size_bytes
+        if not isinstance(self._entries, deque):
+            self._entries = deque()
+        self._entries.append(entry)
 
-    def since(self, position: Position, limit: int, now_s: float) -> list[Publication] | None:
-        """The first `limit` after `position`, in order; None where something between is gone."""
-        self.trim(now_s)
+    def has_excess(self, now_s: float) -> bool:
+        """Whether the oldest publication is one too many, or too old."""
+        entries = self._entries
+        return bool(entries) and (
+            len(entries) > self._size
+            or now_s - entries[0].stored_s >= self._ttl_s
+            or 0 < self._max_bytes < self.size_bytes
+        )
+
+    def take_oldest(self) -> Entry:
+        """Forget the oldest publication, which must exist."""
+        assert isinstance(self._entries, deque)
+        entry = self._entries.popleft()
+        self.size_bytes -= entry.publication.size_bytes
+        if not self._entries:
+            self._entries = ()
+        return entry
+
+    def since(self, position: Position, limit: int, max_bytes: int) -> list[Publication] | None:
+        """The first after `position`, as `History.since`; None where something between is gone."""
         if position.epoch != self.epoch or not 0 <= position.offset <= self._top:
             return None
         missed = self._top - position.offset
         if missed > len(self._entries):
             return None
-        return self._slice(len(self._entries) - missed, limit)
+        return _fitting(islice(self._entries, len(self._entries) - missed, None), limit, max_bytes)
 
-    def latest(self, limit: int, now_s: float) -> list[Publication]:
-        """The newest `limit` publications, oldest of them first."""
-        self.trim(now_s)
-        return self._slice(max(len(self._entries) - limit, 0), limit)
-
-    def trim(self, now_s: float) -> None:
-        """Forget what is too much or too old."""
-        entries = self._entries
-        while entries and (len(entries) > self._size or now_s - entries[0].stored_s >= self._ttl_s):
-            entries.popleft()
-
-    def _slice(self, start: int, count: int) -> list[Publication]:
-        return [entry.publication for entry in islice(self._entries, start, start + max(count, 0))]
+    def latest(self, limit: int, max_bytes: int) -> list[Publication]:
+        """The newest, oldest of them first, as `History.latest`."""
+        return _fitting(reversed(self._entries), limit, max_bytes)[::-1]
 
 
-def fingerprint(data: Any) -> str:
+def _fitting(entries: Iterable[Entry], limit: int, max_bytes: int) -> list[Publication]:
+    fitting: list[Publication] = []
+    taken_bytes = 0
+    for entry in islice(entries, max(limit, 0)):
+        taken_bytes += len(entry.publication.data)
+        if fitting and 0 < max_bytes < taken_bytes:
+            break
+        fitting.append(entry.publication)
+    return fitting
+
+
+def fingerprint(data: msgspec.Raw) -> str:
     """Equal for equal JSON values, whatever the order of keys: tells a repeated publication from another."""
-    encoded = msgspec.json.encode(data, order="sorted")
+    encoded = msgspec.json.encode(msgspec.json.decode(data), order="sorted")
     return hashlib.blake2b(encoded, digest_size=16).hexdigest()

@@ -66,11 +66,11 @@ class CombinedEngine:
     async def _page(self, ask: Ask) -> Page:
         if ask.since is None:
             return Page(await self._history.position(ask.key), [])
-        return await self._history.since(ask.key, ask.since, ask.limit)
+        return await self._history.since(ask.key, ask.since, ask.limit, ask.max_bytes)
 
     async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
         """As `Engine.positions`."""
-        return [await self._history.position(key) for key in keys]
+        return await self._history.positions(keys)
 
     async def attach(self, key: TopicKey) -> None:
         """As `Engine.attach`."""

@@ -85,6 +85,8 @@ class LayerBus:
         self.on_gap = on_gap
         self._deadline_s = deadline_s
         self._beat_s = beat_s
+        # Each message says which bus it is not for; the layer carries it to its sender too.
+        self._id = secrets.token_bytes(8)
         self._receive: Receiver | None = None
         self._channel = ""
         self._is_open = asyncio.Event()
@@ -144,11 +146,12 @@ class LayerBus:
             except LAYER_ERRORS as error:
                 logger.debug("The layer keeps a subscription for now: %s", error)
 
-    async def send(self, group: str, body: bytes) -> None:
+    async def send(self, group: str, body: bytes, *, to_self: bool = False) -> None:
         """As `Bus.send`."""
+        message = {"type": MESSAGE, "group": group, "body": body, "not_to": b"" if to_self else self._id}
         try:
             async with asyncio.timeout(self._deadline_s):
-                await self._layer.group_send(group, {"type": MESSAGE, "group": group, "body": body})
+                await self._layer.group_send(group, message)
         except LAYER_ERRORS as error:
             raise BusUnavailableError("The broker cannot be reached to publish.") from error
 
@@ -214,7 +217,8 @@ class LayerBus:
     def _take(self, message: Mapping[str, Any]) -> None:
         match message:
             case {"type": "realtime.bus", "group": str(group), "body": bytes(body)}:
-                if group in self._groups and self._receive is not None:
+                is_own = message.get("not_to") == self._id
+                if not is_own and group in self._groups and self._receive is not None:
                     self._receive(group, body)
             case {"type": "realtime.probe", "body": bytes(token)}:
                 if token in self._probes:

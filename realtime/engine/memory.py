@@ -4,131 +4,173 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from realtime.core.history import Position, Publication, TopicHistory, fingerprint
+from realtime.core.epochs import Epochs
+from realtime.core.history import Position, Publication, TopicHistory
+from realtime.core.shares import Shares
+from realtime.core.tenant_history import TenantHistory
+from realtime.core.used_keys import Used, UsedKeys, key_name
 from realtime.engine.ports import IDEMPOTENCY_TTL_S, Added, Draft, Page, Receiver, Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 
-MAX_IDEMPOTENCY_KEYS = 100_000
-SWEPT_PER_ADD = 2
+# Steps of a sweep (a topic looked at, a publication or key dropped): about a microsecond each.
+SWEPT_PER_CALL = 5_000
+# The tenant that holds the most is found to within this part of the process's bound.
+SHARE_STEPS = 4096
 
 
-class _Use(NamedTuple):
-    """An idempotency key as one publisher used it on one topic."""
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What the histories of a process may hold; 0 switches a bound off. Bytes are of `Publication.size_bytes`.
 
-    key: TopicKey
-    publisher_id: int | None
-    idempotency_key: str
+    Beyond a topic's or a tenant's bytes its oldest publications go, beyond its topics the longest unused, beyond its
+    keys the oldest of the publisher who holds the most. Beyond a bound of the process the tenant that holds the most
+    gives what it would give beyond its own. So one tenant's use never takes another's that uses less.
+    """
 
-
-class _Used(NamedTuple):
-    fingerprint: str
-    position: Position
-    used_s: float
+    topic_bytes: int = 4 * 1024 * 1024
+    tenant_bytes: int = 64 * 1024 * 1024
+    process_bytes: int = 256 * 1024 * 1024
+    tenant_topics: int = 50_000
+    process_topics: int = 100_000
+    tenant_idempotency_keys: int = 50_000
+    process_idempotency_keys: int = 200_000
 
 
 class MemoryHistory:
-    """Histories by topic; beyond `max_topics` the longest unused is forgotten (its epoch ends).
-
-    `clock` gives monotonic seconds. Beyond `max_idempotency_keys` the oldest is forgotten before its time.
-    """
+    """As `History`. `clock` gives monotonic seconds, `fresh_epoch` a name that was never given before."""
 
     def __init__(
         self,
+        budgets: Budgets | None = None,
         *,
-        max_topics: int = 100_000,
-        max_idempotency_keys: int = MAX_IDEMPOTENCY_KEYS,
         idempotency_ttl_s: float = IDEMPOTENCY_TTL_S,
         clock: Callable[[], float] = time.monotonic,
+        fresh_epoch: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
-        self._max_topics = max(max_topics, 1)
-        self._max_idempotency_keys = max_idempotency_keys
+        self._budgets = budgets or Budgets()
         self._idempotency_ttl_s = idempotency_ttl_s
         self._clock = clock
-        # Longest unused first.
-        self._topics: OrderedDict[TopicKey, TopicHistory] = OrderedDict()
-        # The topics that hold publications, in the order the sweep visits them.
-        self._filled: OrderedDict[TopicKey, None] = OrderedDict()
-        # Oldest first; each lives equally long.
-        self._used: OrderedDict[_Use, _Used] = OrderedDict()
+        self._fresh_epoch = fresh_epoch
+        self._begin()
+
+    def _begin(self) -> None:
+        budgets = self._budgets
+        self._epoch = self._fresh_epoch()
+        # In the order in which `sweep` visits them. A tenant stays: its epochs must not begin anew.
+        self._tenants: OrderedDict[str, TenantHistory] = OrderedDict()
+        self._bytes: Shares[str] = Shares(budgets.process_bytes // SHARE_STEPS)
+        self._topics: Shares[str] = Shares(budgets.process_topics // SHARE_STEPS)
+        self._keys: Shares[str] = Shares(budgets.process_idempotency_keys // SHARE_STEPS)
 
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
         """As `History.add`."""
         now_s = self._clock()
-        self._sweep(now_s)
-        use = _use(key, draft)
-        if use is not None and (used := self._used.get(use)) is not None:
+        tenant = self._tenant(key.tenant)
+        publisher = draft.publisher.id if draft.publisher else None
+        used_name = None if draft.idempotency_key is None else key_name(key.topic, draft.idempotency_key)
+        if used_name is not None and (used := tenant.used_keys.find(publisher, used_name, now_s)) is not None:
             return _repeated(used, draft)
-        topic = self._topic(key)
-        publication = Publication(
-            key.topic, topic.position.offset + 1, draft.data, draft.publisher, draft.time
-        )
+        topic = tenant.topic(key.topic)
         topic.retain(size=retention.size, ttl_s=retention.ttl_s)
-        topic.add(publication, now_s)
-        if not topic.is_empty:
-            self._filled.setdefault(key)
-        if use is not None:
-            self._remember(use, _Used(fingerprint(draft.data), topic.position, now_s))
+        offset = topic.position.offset + 1
+        publication = Publication(topic.name, offset, draft.data, draft.publisher, draft.time)
+        tenant.add(topic, publication, now_s)
+        if used_name is not None:
+            used = Used(draft.fingerprint, topic.position, now_s)
+            tenant.used_keys.remember(publisher, used_name, used)
+        self._keep_bounds(key.tenant, tenant)
         return Added(topic.position, publication)
 
     async def position(self, key: TopicKey) -> Position:
         """As `History.position`."""
-        return self._topic(key).position
+        tenant = self._tenants.get(key.tenant)
+        return Position(self._epoch, 0) if tenant is None else tenant.position(key.topic)
 
-    async def since(self, key: TopicKey, position: Position, limit: int) -> Page:
+    async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
+        """As `History.positions`."""
+        return [await self.position(key) for key in keys]
+
+    async def since(self, key: TopicKey, position: Position, limit: int, max_bytes: int) -> Page:
         """As `History.since`."""
-        topic = self._topic(key)
-        return Page(topic.position, topic.since(position, limit, self._clock()))
+        topic = self._readable(key)
+        if topic is None:
+            now = await self.position(key)
+            return Page(now, [] if position == now else None)
+        return Page(topic.position, topic.since(position, limit, max_bytes))
 
-    async def latest(self, key: TopicKey, limit: int) -> Page:
+    async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
         """As `History.latest`."""
-        topic = self._topic(key)
-        return Page(topic.position, topic.latest(limit, self._clock()))
+        topic = self._readable(key)
+        if topic is None:
+            return Page(await self.position(key), [])
+        return Page(topic.position, topic.latest(limit, max_bytes))
+
+    def sweep(self, now_s: float) -> None:
+        """As `History.sweep`: the tenants in turn, at most SWEPT_PER_CALL steps in all."""
+        left = SWEPT_PER_CALL
+        for _ in range(min(left, len(self._tenants))):
+            name, tenant = next(iter(self._tenants.items()))
+            self._tenants.move_to_end(name)
+            left -= 1 + tenant.sweep(now_s, left)
+            self._count(name, tenant)
+            if left <= 0:
+                return
 
     async def close(self) -> None:
-        """Forget everything."""
-        self._topics.clear()
-        self._filled.clear()
-        self._used.clear()
+        """Forget everything; what is written afterwards begins a new epoch."""
+        self._begin()
 
-    def _topic(self, key: TopicKey) -> TopicHistory:
-        topic = self._topics.get(key)
-        if topic is None:
-            topic = self._topics[key] = TopicHistory(secrets.token_hex(4))
-            while len(self._topics) > self._max_topics:
-                forgotten, _ = self._topics.popitem(last=False)
-                self._filled.pop(forgotten, None)
-        else:
-            self._topics.move_to_end(key)
+    def _tenant(self, name: str) -> TenantHistory:
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            epochs = Epochs(self._epoch, self._fresh_epoch)
+            used_keys = UsedKeys(self._idempotency_ttl_s)
+            tenant = TenantHistory(epochs, used_keys, topic_bytes=self._budgets.topic_bytes)
+            self._tenants[name] = tenant
+        return tenant
+
+    def _readable(self, key: TopicKey) -> TopicHistory | None:
+        tenant = self._tenants.get(key.tenant)
+        if tenant is None:
+            return None
+        topic = tenant.readable(key.topic, self._clock())
+        self._bytes.set(key.tenant, tenant.size_bytes)
         return topic
 
-    def _remember(self, use: _Use, used: _Used) -> None:
-        self._used[use] = used
-        while len(self._used) > self._max_idempotency_keys:
-            self._used.popitem(last=False)
+    def _count(self, name: str, tenant: TenantHistory) -> None:
+        self._bytes.set(name, tenant.size_bytes)
+        self._topics.set(name, len(tenant))
+        self._keys.set(name, len(tenant.used_keys))
 
-    def _sweep(self, now_s: float) -> None:
-        """Drop what is too old: idempotency keys, and a few topics in turn, so that idle ones empty."""
-        while self._used and now_s - next(iter(self._used.values())).used_s >= self._idempotency_ttl_s:
-            self._used.popitem(last=False)
-        for _ in range(min(SWEPT_PER_ADD, len(self._filled))):
-            key, _none = self._filled.popitem(last=False)
-            topic = self._topics[key]
-            topic.trim(now_s)
-            if not topic.is_empty:
-                self._filled[key] = None
+    def _keep_bounds(self, name: str, tenant: TenantHistory) -> None:
+        """What is beyond a bound goes, one by one: as nothing goes twice, a call costs constant time on average."""
+        budgets = self._budgets
+        while 0 < budgets.tenant_bytes < tenant.size_bytes:
+            tenant.drop_oldest()
+        while 0 < budgets.tenant_topics < len(tenant):
+            tenant.forget_topic()
+        while 0 < budgets.tenant_idempotency_keys < len(tenant.used_keys):
+            tenant.used_keys.drop_one()
+        self._count(name, tenant)
+        while 0 < budgets.process_bytes < self._bytes.total:
+            self._take(self._bytes, TenantHistory.drop_oldest)
+        while 0 < budgets.process_topics < self._topics.total:
+            self._take(self._topics, TenantHistory.forget_topic)
+        while 0 < budgets.process_idempotency_keys < self._keys.total:
+            self._take(self._keys, lambda largest: largest.used_keys.drop_one())
+
+    def _take(self, shares: Shares[str], give: Callable[[TenantHistory], None]) -> None:
+        name = shares.largest()
+        assert name is not None
+        give(self._tenants[name])
+        self._count(name, self._tenants[name])
 
 
-def _use(key: TopicKey, draft: Draft) -> _Use | None:
-    if draft.idempotency_key is None:
-        return None
-    return _Use(key, draft.publisher.id if draft.publisher else None, draft.idempotency_key)
-
-
-def _repeated(used: _Used, draft: Draft) -> Added:
-    if used.fingerprint != fingerprint(draft.data):
+def _repeated(used: Used, draft: Draft) -> Added:
+    if used.fingerprint != draft.fingerprint:
         raise RequestError(ErrorCode.CONFLICT, "This idempotency key was used with other data.")
     return Added(used.position, None)
 
@@ -167,11 +209,11 @@ class MemoryBus:
         """As `Bus.leave`."""
         self._groups.discard(group)
 
-    async def send(self, group: str, body: bytes) -> None:
+    async def send(self, group: str, body: bytes, *, to_self: bool = False) -> None:
         """As `Bus.send`; never raises."""
         loop = asyncio.get_running_loop()
         for bus in self._exchange.buses:
-            if bus.has_joined(group):
+            if (to_self or bus is not self) and bus.has_joined(group):
                 loop.call_soon(bus.deliver, group, body)
 
     def has_joined(self, group: str) -> bool:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
+
+import msgspec
 
 from realtime.core.history import Position, Publication, Publisher
 from realtime.protocol.errors import RealtimeError
@@ -25,7 +27,10 @@ class TopicKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much of a topic is remembered: at most `size` publications, none older than `ttl_s` seconds."""
+    """How much of a topic is remembered: at most `size` publications, none older than `ttl_s` seconds.
+
+    A size or age of 0 remembers nothing; the topic still counts.
+    """
 
     size: int = 1000
     ttl_s: float = 300.0
@@ -33,19 +38,22 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A publication that has no offset yet. `time` is ISO 8601 in UTC.
+    """A publication that has no offset yet; `engine.drafts.make_draft` makes it. `time` is ISO 8601 in UTC.
 
     The same `idempotency_key` by the same publisher (or by any anonymous one) gives the first position again
-    for `IDEMPOTENCY_TTL_S`; with other data it is a RequestError(conflict).
+    for `IDEMPOTENCY_TTL_S`; with another `fingerprint` of the data it is a RequestError(conflict).
     """
 
-    data: Any
+    data: msgspec.Raw
     publisher: Publisher | None
     time: str
     idempotency_key: str | None = None
+    fingerprint: str = ""
 
 
 IDEMPOTENCY_TTL_S = 300.0
+# Topics whose positions are read in one call.
+POSITIONS_PER_CALL = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,10 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Publications in order (None: unrecoverable), and where the topic was when they were read."""
+    """Publications in order (None: unrecoverable), and where the topic was when they were read.
+
+    A page that stopped at its limit or its bytes ends before `position.offset`: ask again from its last offset.
+    """
 
     position: Position
     publications: list[Publication] | None
@@ -67,9 +78,14 @@ class Page:
 class History(Protocol):
     """Numbers publications and remembers the newest. Offsets of a topic rise by 1 across all nodes.
 
-    `data` of publications is JSON. Every method raises EngineUnavailableError when the store cannot be
-    reached in time; an `add` that raised it may have been stored all the same: only one with an idempotency
-    key is safe to repeat.
+    Reading creates nothing. A topic never written is at offset 0 under the epoch in which it would begin, and
+    nothing is missed since that position until that epoch is gone. No epoch and offset ever name two publications.
+
+    Pages hold at most `max_bytes` of data (0: no bound), and one publication at the least, also where its data alone
+    are more. A `limit` of 0 gives none.
+
+    Every method but `sweep` raises EngineUnavailableError when the store cannot be reached in time; an `add` that
+    raised it may have been stored all the same: only one with an idempotency key is safe to repeat.
     """
 
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
@@ -77,15 +93,26 @@ class History(Protocol):
         ...
 
     async def position(self, key: TopicKey) -> Position:
-        """Where the topic is now; begins its epoch if it has none."""
+        """Where the topic is now."""
         ...
 
-    async def since(self, key: TopicKey, position: Position, limit: int) -> Page:
+    async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
+        """Where these topics are now, in order; one call to the store for each POSITIONS_PER_CALL of them."""
+        ...
+
+    async def since(self, key: TopicKey, position: Position, limit: int, max_bytes: int) -> Page:
         """The first `limit` publications after `position`; None where one between or the epoch is gone."""
         ...
 
-    async def latest(self, key: TopicKey, limit: int) -> Page:
+    async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
         """The newest `limit` publications, oldest of them first."""
+        ...
+
+    def sweep(self, now_s: float) -> None:
+        """Forget some of what is too old; to be called about once a second, with the time of the history's clock.
+
+        One call takes a few milliseconds at most. Nothing that is too old is ever given out, swept or not.
+        """
         ...
 
     async def close(self) -> None:
@@ -153,14 +180,11 @@ class Engine(Protocol):
         ...
 
 
-# Topics whose positions are read in one call.
-POSITIONS_PER_CALL = 200
-
 Receiver = Callable[[str, bytes], None]
 
 
 class Bus(Protocol):
-    """Carries bytes to every node that joined a group, the sending one too.
+    """Carries bytes to every other node that joined a group, and to the sending one where it is asked.
 
     It may lose them (a broker that was away); history makes it whole. What one node sends arrives in order.
     Group names: ASCII letters, digits, `.`, `-`, `_`, at most 99 characters.
@@ -185,6 +209,9 @@ class Bus(Protocol):
         """Receive it no more; never fails."""
         ...
 
-    async def send(self, group: str, body: bytes) -> None:
-        """Send to every node in `group`; raises BusUnavailableError when the broker cannot be reached."""
+    async def send(self, group: str, body: bytes, *, to_self: bool = False) -> None:
+        """Send to every other node in `group`; `to_self` also to this one, if it joined, by the same way.
+
+        Raises BusUnavailableError when the broker cannot be reached.
+        """
         ...

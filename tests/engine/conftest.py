@@ -10,18 +10,19 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from redis.asyncio import Redis
 
 from realtime.engine.layer_bus import LayerBus
-from realtime.engine.memory import MemoryBus, MemoryExchange, MemoryHistory
+from realtime.engine.memory import Budgets, MemoryBus, MemoryExchange, MemoryHistory
 from realtime.engine.ports import Bus, History
 from realtime.engine.redis_history import RedisHistory
 
 # Long beside what a real server needs for a test's calls, short enough to wait for.
 IDEMPOTENCY_TTL_S = 1.0
+TOPIC_BYTES = 4 * 1024 * 1024
 
 
 class Engine(Protocol):
     """One engine under test."""
 
-    def history(self) -> History:
+    def history(self, *, topic_bytes: int = TOPIC_BYTES) -> History:
         """What a node uses; all nodes share what is stored."""
         ...
 
@@ -44,9 +45,15 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.now_s = 1000.0
         self.exchange = MemoryExchange()
-        self._history = MemoryHistory(clock=lambda: self.now_s, idempotency_ttl_s=IDEMPOTENCY_TTL_S)
+        self._history: MemoryHistory | None = None
 
-    def history(self) -> History:
+    def history(self, *, topic_bytes: int = TOPIC_BYTES) -> History:
+        if self._history is None:
+            self._history = MemoryHistory(
+                Budgets(topic_bytes=topic_bytes),
+                clock=lambda: self.now_s,
+                idempotency_ttl_s=IDEMPOTENCY_TTL_S,
+            )
         return self._history
 
     def bus(self) -> Bus:
@@ -54,9 +61,12 @@ class MemoryEngine:
 
     async def let_pass(self, seconds: float) -> None:
         self.now_s += seconds
+        if self._history is not None:
+            self._history.sweep(self.now_s)
 
     async def lose_everything(self) -> None:
-        await self._history.close()
+        if self._history is not None:
+            await self._history.close()
 
 
 class RedisEngine:
@@ -67,8 +77,10 @@ class RedisEngine:
         self.prefix = f"test-{uuid.uuid4().hex[:8]}"
         self._histories: list[RedisHistory] = []
 
-    def history(self) -> History:
-        history = RedisHistory(self.url, prefix=self.prefix, idempotency_ttl_s=IDEMPOTENCY_TTL_S)
+    def history(self, *, topic_bytes: int = TOPIC_BYTES) -> History:
+        history = RedisHistory(
+            self.url, prefix=self.prefix, topic_bytes=topic_bytes, idempotency_ttl_s=IDEMPOTENCY_TTL_S
+        )
         self._histories.append(history)
         return history
 

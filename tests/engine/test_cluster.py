@@ -24,11 +24,11 @@ class FaultyBus(MemoryBus):
         self.is_losing = False
         self.is_away = False
 
-    async def send(self, group: str, body: bytes) -> None:
+    async def send(self, group: str, body: bytes, *, to_self: bool = False) -> None:
         if self.is_away:
             raise BusUnavailableError("away")
         if not self.is_losing:
-            await super().send(group, body)
+            await super().send(group, body, to_self=to_self)
 
 
 class Member:

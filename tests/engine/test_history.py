@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 from typing import Any
 
+import msgspec
 import pytest
 
-from realtime.core.history import Position, Publisher
-from realtime.engine.ports import Draft, History, Page, Retention, TopicKey
+from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
+from realtime.engine.drafts import make_draft
+from realtime.engine.ports import POSITIONS_PER_CALL, Draft, History, Page, Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.engine.conftest import IDEMPOTENCY_TTL_S, Engine
 
@@ -18,7 +20,11 @@ BOB = Publisher(2, "bob")
 
 
 def draft(data: Any, *, by: Publisher | None = None, once: str | None = None) -> Draft:
-    return Draft(data, by, "2026-01-01T00:00:00+00:00", once)
+    return make_draft(KEY.topic, data, by, time="2026-01-01T00:00:00+00:00", idempotency_key=once)
+
+
+def value(publication: Publication) -> Any:
+    return msgspec.json.decode(publication.data)
 
 
 async def fill(history: History, count: int, retention: Retention = RETENTION) -> str:
@@ -30,7 +36,12 @@ async def fill(history: History, count: int, retention: Retention = RETENTION) -
 
 def data_of(page: Page) -> list[Any]:
     assert page.publications is not None
-    return [publication.data for publication in page.publications]
+    return [value(publication) for publication in page.publications]
+
+
+def offsets_of(page: Page) -> list[int]:
+    assert page.publications is not None
+    return [publication.offset for publication in page.publications]
 
 
 async def test_a_new_topic_is_at_0_and_stays_in_its_epoch(engine: Engine) -> None:
@@ -39,10 +50,90 @@ async def test_a_new_topic_is_at_0_and_stays_in_its_epoch(engine: Engine) -> Non
     assert position.offset == 0
     assert position.epoch
     assert await history.position(KEY) == position
-    assert await history.since(KEY, position, 10) == Page(position, [])
-    assert await history.latest(KEY, 10) == Page(position, [])
+    assert await history.since(KEY, position, 10, 0) == Page(position, [])
+    assert await history.latest(KEY, 10, 0) == Page(position, [])
     added = await history.add(KEY, draft("first"), RETENTION)
     assert added.position == Position(position.epoch, 1)
+
+
+async def test_topics_never_written_share_the_epoch_of_the_store(engine: Engine) -> None:
+    history, other_node = engine.history(), engine.history()
+    keys = [TopicKey("acme", "a"), TopicKey("globex", "a"), TopicKey("acme", "b" * 255)]
+    positions = [await history.position(key) for key in keys]
+    assert positions == [positions[0]] * 3
+    assert await other_node.positions(keys) == positions
+    await history.add(KEY, draft("first"), RETENTION)
+    assert await other_node.positions(keys) == positions
+    await engine.lose_everything()
+    assert (await history.position(keys[0])).epoch != positions[0].epoch
+
+
+async def test_who_came_before_the_first_publication_misses_nothing(engine: Engine) -> None:
+    history = engine.history()
+    before = await history.position(KEY)
+    assert (await history.since(KEY, Position(before.epoch, 1), 10, 0)).publications is None
+    await fill(history, 3)
+    page = await history.since(KEY, before, 10, 0)
+    assert page.position == Position(before.epoch, 3)
+    assert data_of(page) == [1, 2, 3]
+
+
+async def test_many_positions_come_in_the_order_asked(engine: Engine) -> None:
+    history = engine.history()
+    keys = [TopicKey("acme", f"t{number}") for number in range(POSITIONS_PER_CALL * 2 + 50)]
+    for key in keys[::100]:
+        await history.add(key, draft(1), RETENTION)
+    positions = await history.positions(keys)
+    assert [position.offset for position in positions] == [int(at % 100 == 0) for at in range(len(keys))]
+    assert positions[123] == await history.position(keys[123])
+    assert await history.positions([]) == []
+
+
+async def test_a_page_ends_at_its_bytes(engine: Engine) -> None:
+    history = engine.history()
+    for number in range(100):
+        added = await history.add(KEY, draft(f"{number:02}" + "x" * 996), RETENTION)
+    begin = Position(added.position.epoch, 0)
+    for max_bytes, count in ((7000, 7), (6999, 6), (50_000, 50), (1, 1)):
+        first = await history.since(KEY, begin, 1000, max_bytes)
+        newest = await history.latest(KEY, 1000, max_bytes)
+        assert offsets_of(first) == list(range(1, count + 1))
+        assert offsets_of(newest) == list(range(101 - count, 101))
+        assert first.position == newest.position == added.position
+    assert offsets_of(await history.since(KEY, begin, 3, 7000)) == [1, 2, 3]
+    assert offsets_of(await history.latest(KEY, 3, 7000)) == [98, 99, 100]
+    assert len(offsets_of(await history.since(KEY, begin, 1000, 0))) == 100
+
+
+async def test_a_topic_keeps_no_more_than_its_bytes(engine: Engine) -> None:
+    history = engine.history(topic_bytes=10 * (1000 + ENTRY_OVERHEAD_BYTES))
+    for _ in range(37):
+        added = await history.add(KEY, draft("x" * 998), RETENTION)
+    assert offsets_of(await history.latest(KEY, 1000, 0)) == list(range(28, 38))
+    epoch = added.position.epoch
+    assert offsets_of(await history.since(KEY, Position(epoch, 27), 1000, 0)) == list(range(28, 38))
+    assert (await history.since(KEY, Position(epoch, 26), 1000, 0)).publications is None
+    await history.add(KEY, draft("x" * 5000), RETENTION)
+    assert offsets_of(await history.latest(KEY, 1000, 0)) == list(range(32, 39))
+
+
+async def test_a_publication_beyond_the_bytes_of_a_topic_is_numbered_and_not_kept(engine: Engine) -> None:
+    history = engine.history(topic_bytes=10_000)
+    epoch = await fill(history, 3)
+    added = await history.add(KEY, draft("x" * 20_000), RETENTION)
+    assert added.publication is not None
+    assert added.position == Position(epoch, 4)
+    assert offsets_of(await history.latest(KEY, 1000, 0)) == []
+    assert (await history.since(KEY, Position(epoch, 3), 10, 0)).publications is None
+    await history.add(KEY, draft("small"), RETENTION)
+    assert data_of(await history.since(KEY, Position(epoch, 4), 10, 0)) == ["small"]
+
+
+async def test_a_topic_without_bound_in_bytes_keeps_all(engine: Engine) -> None:
+    history = engine.history(topic_bytes=0)
+    for _ in range(100):
+        await history.add(KEY, draft("x" * 50_000), RETENTION)
+    assert len(offsets_of(await history.latest(KEY, 1000, 0))) == 100
 
 
 async def test_offsets_rise_by_one(engine: Engine) -> None:
@@ -57,9 +148,9 @@ async def test_a_publication_comes_back_as_it_went_in(engine: Engine) -> None:
     added = await history.add(KEY, draft(data, by=ALICE), RETENTION)
     assert added.publication is not None
     assert added.publication.publisher == ALICE
-    page = await history.latest(KEY, 1)
+    page = await history.latest(KEY, 1, 0)
     assert page.publications == [added.publication]
-    assert page.publications[0].data == data
+    assert value(page.publications[0]) == data
     assert page.publications[0].payload()["publisher"] == {"id": 1, "username": "alice"}
 
 
@@ -70,7 +161,7 @@ async def test_concurrent_publications_are_numbered_without_holes(engine: Engine
     )
     by_offset = {each.position.offset: each.publication.data for each in added if each.publication}
     assert sorted(by_offset) == list(range(1, 101))
-    page = await nodes[0].since(KEY, Position(added[0].position.epoch, 0), 1000)
+    page = await nodes[0].since(KEY, Position(added[0].position.epoch, 0), 1000, 0)
     assert page.publications is not None
     assert [each.offset for each in page.publications] == list(range(1, 101))
     assert all(by_offset[each.offset] == each.data for each in page.publications)
@@ -79,17 +170,17 @@ async def test_concurrent_publications_are_numbered_without_holes(engine: Engine
 async def test_only_the_newest_are_kept(engine: Engine) -> None:
     history = engine.history()
     epoch = await fill(history, 8, Retention(size=5, ttl_s=300))
-    assert data_of(await history.latest(KEY, 100)) == [4, 5, 6, 7, 8]
-    assert data_of(await history.since(KEY, Position(epoch, 3), 100)) == [4, 5, 6, 7, 8]
-    assert (await history.since(KEY, Position(epoch, 2), 100)).publications is None
+    assert data_of(await history.latest(KEY, 100, 0)) == [4, 5, 6, 7, 8]
+    assert data_of(await history.since(KEY, Position(epoch, 3), 100, 0)) == [4, 5, 6, 7, 8]
+    assert (await history.since(KEY, Position(epoch, 2), 100, 0)).publications is None
 
 
 async def test_the_newest_publication_says_how_many_are_kept(engine: Engine) -> None:
     history = engine.history()
     epoch = await fill(history, 8)
     await history.add(KEY, draft(9), Retention(size=2, ttl_s=300))
-    assert data_of(await history.latest(KEY, 100)) == [8, 9]
-    assert (await history.since(KEY, Position(epoch, 6), 100)).publications is None
+    assert data_of(await history.latest(KEY, 100, 0)) == [8, 9]
+    assert (await history.since(KEY, Position(epoch, 6), 100, 0)).publications is None
 
 
 @pytest.mark.parametrize("retention", [Retention(size=0, ttl_s=300), Retention(size=10, ttl_s=0)])
@@ -98,9 +189,9 @@ async def test_nothing_kept_still_counts(engine: Engine, retention: Retention) -
     epoch = await fill(history, 3, retention)
     top = Position(epoch, 3)
     assert await history.position(KEY) == top
-    assert await history.latest(KEY, 10) == Page(top, [])
-    assert await history.since(KEY, top, 10) == Page(top, [])
-    assert await history.since(KEY, Position(epoch, 2), 10) == Page(top, None)
+    assert await history.latest(KEY, 10, 0) == Page(top, [])
+    assert await history.since(KEY, top, 10, 0) == Page(top, [])
+    assert await history.since(KEY, Position(epoch, 2), 10, 0) == Page(top, None)
 
 
 async def test_old_publications_are_not_given_back(engine: Engine) -> None:
@@ -111,39 +202,39 @@ async def test_old_publications_are_not_given_back(engine: Engine) -> None:
     await history.add(KEY, draft("young"), retention)
     await engine.let_pass(0.3)
     epoch = first.position.epoch
-    assert data_of(await history.latest(KEY, 10)) == ["young"]
-    assert data_of(await history.since(KEY, Position(epoch, 1), 10)) == ["young"]
-    assert (await history.since(KEY, Position(epoch, 0), 10)).publications is None
+    assert data_of(await history.latest(KEY, 10, 0)) == ["young"]
+    assert data_of(await history.since(KEY, Position(epoch, 1), 10, 0)) == ["young"]
+    assert (await history.since(KEY, Position(epoch, 0), 10, 0)).publications is None
     await engine.let_pass(0.5)
-    assert data_of(await history.latest(KEY, 10)) == []
-    assert (await history.since(KEY, Position(epoch, 1), 10)).publications is None
-    assert (await history.since(KEY, Position(epoch, 2), 10)).publications == []
+    assert data_of(await history.latest(KEY, 10, 0)) == []
+    assert (await history.since(KEY, Position(epoch, 1), 10, 0)).publications is None
+    assert (await history.since(KEY, Position(epoch, 2), 10, 0)).publications == []
     assert (await history.add(KEY, draft("next"), retention)).position == Position(epoch, 3)
 
 
 async def test_since_gives_the_first_after_a_position(engine: Engine) -> None:
     history = engine.history()
     epoch = await fill(history, 6)
-    assert data_of(await history.since(KEY, Position(epoch, 2), 3)) == [3, 4, 5]
-    assert data_of(await history.since(KEY, Position(epoch, 5), 3)) == [6]
-    assert data_of(await history.since(KEY, Position(epoch, 6), 3)) == []
-    assert data_of(await history.since(KEY, Position(epoch, 0), 0)) == []
-    assert (await history.since(KEY, Position(epoch, 0), 3)).position == Position(epoch, 6)
+    assert data_of(await history.since(KEY, Position(epoch, 2), 3, 0)) == [3, 4, 5]
+    assert data_of(await history.since(KEY, Position(epoch, 5), 3, 0)) == [6]
+    assert data_of(await history.since(KEY, Position(epoch, 6), 3, 0)) == []
+    assert data_of(await history.since(KEY, Position(epoch, 0), 0, 0)) == []
+    assert (await history.since(KEY, Position(epoch, 0), 3, 0)).position == Position(epoch, 6)
 
 
 async def test_latest_gives_the_newest_in_order(engine: Engine) -> None:
     history = engine.history()
     await fill(history, 6)
-    assert data_of(await history.latest(KEY, 2)) == [5, 6]
-    assert data_of(await history.latest(KEY, 0)) == []
-    assert data_of(await history.latest(KEY, 100)) == [1, 2, 3, 4, 5, 6]
+    assert data_of(await history.latest(KEY, 2, 0)) == [5, 6]
+    assert data_of(await history.latest(KEY, 0, 0)) == []
+    assert data_of(await history.latest(KEY, 100, 0)) == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("offset", [-1, 7, 2**63])
 async def test_a_position_that_never_was_is_unrecoverable(engine: Engine, offset: int) -> None:
     history = engine.history()
     epoch = await fill(history, 6)
-    assert (await history.since(KEY, Position(epoch, offset), 10)).publications is None
+    assert (await history.since(KEY, Position(epoch, offset), 10, 0)).publications is None
 
 
 @pytest.mark.parametrize("epoch", ["", "another", "é", "x" * 1000])
@@ -151,7 +242,7 @@ async def test_a_position_of_another_epoch_is_unrecoverable(engine: Engine, epoc
     history = engine.history()
     await fill(history, 6)
     for offset in (0, 3, 6):
-        assert (await history.since(KEY, Position(epoch, offset), 10)).publications is None
+        assert (await history.since(KEY, Position(epoch, offset), 10, 0)).publications is None
 
 
 async def test_lost_data_begin_a_new_epoch(engine: Engine) -> None:
@@ -161,9 +252,9 @@ async def test_lost_data_begin_a_new_epoch(engine: Engine) -> None:
     after = await history.add(KEY, draft("after"), RETENTION)
     assert after.position.epoch != before.position.epoch
     assert after.position.offset == 1
-    page = await history.since(KEY, before.position, 10)
+    page = await history.since(KEY, before.position, 10, 0)
     assert page == Page(after.position, None)
-    assert data_of(await history.latest(KEY, 10)) == ["after"]
+    assert data_of(await history.latest(KEY, 10, 0)) == ["after"]
 
 
 async def test_tenants_do_not_share_topics(engine: Engine) -> None:
@@ -171,9 +262,9 @@ async def test_tenants_do_not_share_topics(engine: Engine) -> None:
     await history.add(KEY, draft("acme's"), RETENTION)
     other = TopicKey("globex", KEY.topic)
     assert (await history.position(other)).offset == 0
-    assert data_of(await history.latest(other, 10)) == []
+    assert data_of(await history.latest(other, 10, 0)) == []
     await history.add(other, draft("globex's"), RETENTION)
-    assert data_of(await history.latest(KEY, 10)) == ["acme's"]
+    assert data_of(await history.latest(KEY, 10, 0)) == ["acme's"]
 
 
 @pytest.mark.parametrize("topic", ["ünï 🚀", "a:b:c", "{}", "*?[x]", "x" * 255])
@@ -181,7 +272,7 @@ async def test_any_topic_name_does(engine: Engine, topic: str) -> None:
     history = engine.history()
     key = TopicKey("acme", topic)
     await history.add(key, draft(1), RETENTION)
-    page = await history.latest(key, 1)
+    page = await history.latest(key, 1, 0)
     assert page.publications is not None
     assert page.publications[0].topic == topic
 
@@ -190,7 +281,7 @@ async def test_a_megabyte_is_stored(engine: Engine) -> None:
     history = engine.history()
     data = "x" * 1024 * 1024
     await history.add(KEY, draft(data), RETENTION)
-    assert data_of(await history.latest(KEY, 1)) == [data]
+    assert data_of(await history.latest(KEY, 1, 0)) == [data]
 
 
 async def test_a_call_given_up_does_not_answer_another(engine: Engine) -> None:
@@ -203,12 +294,12 @@ async def test_a_call_given_up_does_not_answer_another(engine: Engine) -> None:
         key = keys[number % len(keys)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout((number % 7) / 2000):
-                assert data_of(await history.latest(key, 1)) == [key.topic]
+                assert data_of(await history.latest(key, 1, 0)) == [key.topic]
 
     for _ in range(5):
         await asyncio.gather(*(read(number) for number in range(60)))
     for key in keys:
-        assert data_of(await history.latest(key, 1)) == [key.topic]
+        assert data_of(await history.latest(key, 1, 0)) == [key.topic]
 
 
 async def test_a_repeated_publication_is_stored_once(engine: Engine) -> None:

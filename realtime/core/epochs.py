@@ -1,0 +1,58 @@
+"""Under which epoch a topic begins, so that no offset is ever given twice under one epoch."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+# A Bloom filter of 64 KiB. With so many names in it, 3 of 1,000 others are taken for one of them.
+FILTER_BITS = 2**19
+FILTER_HASHES = 4
+MAX_FORGOTTEN = 32_768
+
+
+class Epochs:
+    """The epochs of one tenant's topics. `fresh` gives a new one at each call.
+
+    Topics begin under one common epoch, so that offset 0 of it is a true position before the first publication.
+    A topic that was forgotten must begin under another, and the readers of all others should not notice. So the names
+    of forgotten topics are kept in a Bloom filter: those found in it begin under a second epoch, which changes when
+    a topic that used it is forgotten in its turn. A filter that is full is emptied, and both epochs change.
+    """
+
+    def __init__(self, epoch: str, fresh: Callable[[], str]) -> None:
+        self._fresh = fresh
+        self._epoch = epoch
+        self._again = ""
+        self._filter = bytearray()
+        self._forgotten = 0
+
+    def beginning(self, topic: str) -> str:
+        """The epoch of a topic that is not known now, before and at its first publication."""
+        return self._again if self._forgotten and self._was_forgotten(topic) else self._epoch
+
+    def forget(self, topic: str, epoch: str) -> None:
+        """A topic that was at some offset above 0 of `epoch` is not known any more."""
+        if epoch == self._again or not self._again:
+            self._again = self._fresh()
+        if epoch != self._epoch:
+            return
+        if self._forgotten >= MAX_FORGOTTEN:
+            self._epoch, self._again = self._fresh(), self._fresh()
+            self._forgotten = 0
+            return
+        self._mark(topic)
+
+    def _was_forgotten(self, topic: str) -> bool:
+        return all(self._filter[bit >> 3] & 1 << (bit & 7) for bit in self._bits(topic))
+
+    def _mark(self, topic: str) -> None:
+        if not self._forgotten:
+            self._filter = bytearray(FILTER_BITS // 8)
+        self._forgotten += 1
+        for bit in self._bits(topic):
+            self._filter[bit >> 3] |= 1 << (bit & 7)
+
+    def _bits(self, topic: str) -> Iterator[int]:
+        name = topic.encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(name, digest_size=4 * FILTER_HASHES, key=self._epoch.encode()[:64]).digest()
+        for at in range(0, len(digest), 4):
+            yield int.from_bytes(digest[at : at + 4], "little") % FILTER_BITS

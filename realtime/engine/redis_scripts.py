@@ -1,0 +1,178 @@
+"""The Lua scripts of the histories in Redis; each is one call, and runs alone on the server.
+
+Keys: `store` (hash: epoch, run, evicted) for all topics; of each topic `meta` (hash: epoch, run, top, ttl_ms, bytes),
+`stream` (entries `<offset>-<bytes of data>` with ms and body), and `used` of an idempotency key.
+
+An epoch ends with the memory of the server: when its keys are gone, and with its process too (`run`). Its successor
+may have begun from an older state, and would give out the same offsets a second time.
+
+A topic takes the store's epoch at its first publication. Where a topic is gone the store must have another epoch by
+then: the store's key ends in a strict time that is shorter than that of any meta, and it is given up when the server
+evicted any key since (`evicted`). So it is looked at only for topics that have no meta.
+"""
+
+_BEGIN = """
+local fresh_epoch, epoch_ttl_s, position_ttl_s = ARGV[1], ARGV[2], ARGV[3]
+local info = redis.call('INFO', 'server')
+-- A plain search: a pattern would cost a microsecond more, at every call.
+local _, before_run = string.find(info, 'run_id:', 1, true)
+local run = string.sub(info, before_run + 1, before_run + 40)
+local store = KEYS[1]
+local store_epoch
+local function beginning()
+  if not store_epoch then
+    local evicted = string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
+    local known = redis.call('HMGET', store, 'epoch', 'run', 'evicted')
+    store_epoch = known[1]
+    if not store_epoch or known[2] ~= run or known[3] ~= evicted then
+      store_epoch = fresh_epoch
+      redis.call('HSET', store, 'epoch', store_epoch, 'run', run, 'evicted', evicted)
+      redis.call('EXPIRE', store, epoch_ttl_s)
+    end
+  end
+  return store_epoch
+end
+local function where(meta)
+  local known = redis.call('HMGET', meta, 'epoch', 'run', 'top', 'ttl_ms', 'bytes')
+  if known[1] and known[2] == run then
+    return known[1], tonumber(known[3]), tonumber(known[4]), tonumber(known[5] or 0)
+  end
+  return beginning(), 0, 0, 0
+end
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function offset_of(entry)
+  return tonumber(string.match(entry[1], '^%d+'))
+end
+local function data_bytes_of(entry)
+  return tonumber(string.match(entry[1], '%d+$'))
+end
+"""
+
+ADD = (
+    _BEGIN
+    + """
+local size, ttl_ms, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local overhead_bytes, data_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
+local body, print, print_ttl_ms = ARGV[9], ARGV[10], ARGV[11]
+local meta, stream, used = KEYS[2], KEYS[3], KEYS[4]
+if used then
+  local before = redis.call('HMGET', used, 'print', 'epoch', 'offset')
+  if before[1] then
+    return {before[1] == print and 'repeated' or 'conflict', before[2], tonumber(before[3])}
+  end
+end
+local epoch, top, _, bytes = where(meta)
+if top == 0 then
+  redis.call('DEL', meta, stream)
+  redis.call('HSET', meta, 'epoch', epoch, 'run', run)
+end
+top = top + 1
+if size > 0 and ttl_ms > 0 then
+  redis.call('XADD', stream, top .. '-' .. data_bytes, 'ms', now_ms(), 'body', body)
+  redis.call('PEXPIRE', stream, ttl_ms)
+  local length = redis.call('XLEN', stream)
+  -- The stream may have ended by its time, with all that was counted.
+  bytes = (length == 1 and 0 or bytes) + data_bytes + overhead_bytes
+  while length > size or (max_bytes > 0 and bytes > max_bytes and length > 0) do
+    local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    redis.call('XDEL', stream, oldest[1])
+    bytes = bytes - data_bytes_of(oldest) - overhead_bytes
+    length = length - 1
+  end
+else
+  redis.call('DEL', stream)
+  bytes = 0
+end
+redis.call('HSET', meta, 'top', top, 'ttl_ms', ttl_ms, 'bytes', bytes)
+redis.call('EXPIRE', meta, position_ttl_s)
+if used then
+  redis.call('HSET', used, 'print', print, 'epoch', epoch, 'offset', top)
+  redis.call('PEXPIRE', used, print_ttl_ms)
+end
+return {'added', epoch, top}
+"""
+)
+
+# A topic that is asked for is in use: it keeps its place, although nobody publishes to it.
+POSITIONS = (
+    _BEGIN
+    + """
+local positions = {}
+for at = 2, #KEYS do
+  local epoch, top = where(KEYS[at])
+  positions[#positions + 1] = epoch
+  positions[#positions + 1] = top
+  if top > 0 and redis.call('TTL', KEYS[at]) < position_ttl_s / 2 then
+    redis.call('EXPIRE', KEYS[at], position_ttl_s)
+  end
+end
+return positions
+"""
+)
+
+# Entries are taken from the stream in portions, so that what does not fit is not read.
+_READ = (
+    _BEGIN
+    + """
+local PORTION = 16
+local meta, stream = KEYS[2], KEYS[3]
+local limit, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
+local epoch, top, ttl_ms = where(meta)
+local oldest_ms = now_ms() - ttl_ms
+local function is_live(entry)
+  return tonumber(entry[2][2]) > oldest_ms
+end
+local entries, bytes = {}, 0
+local function take(portion)
+  for _, entry in ipairs(portion) do
+    bytes = bytes + data_bytes_of(entry)
+    if #entries > 0 and (#entries >= limit or (max_bytes > 0 and bytes > max_bytes)) then
+      return false
+    end
+    if not is_live(entry) then
+      return false
+    end
+    entries[#entries + 1] = entry
+  end
+  return #portion == PORTION
+end
+"""
+)
+
+SINCE = (
+    _READ
+    + """
+local asked_epoch, offset = ARGV[6], tonumber(ARGV[7])
+if asked_epoch ~= epoch or offset < 0 or offset > top then
+  return {epoch, top, false}
+end
+if offset == top then
+  return {epoch, top, {}}
+end
+local function portion_from(first)
+  return redis.call('XRANGE', stream, first .. '-0', '+', 'COUNT', PORTION)
+end
+local portion = portion_from(offset + 1)
+if #portion == 0 or offset_of(portion[1]) ~= offset + 1 or not is_live(portion[1]) then
+  return {epoch, top, false}
+end
+while take(portion) do
+  portion = portion_from(offset_of(entries[#entries]) + 1)
+end
+return {epoch, top, entries}
+"""
+)
+
+LATEST = (
+    _READ
+    + """
+local finish = '+'
+while top > 0 and take(redis.call('XREVRANGE', stream, finish, '-', 'COUNT', PORTION)) do
+  finish = '(' .. entries[#entries][1]
+end
+return {epoch, top, entries}
+"""
+)

@@ -1,0 +1,102 @@
+"""What the histories in Redis leave on the server, and what they fetch from it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position
+from realtime.engine.drafts import make_draft
+from realtime.engine.ports import POSITIONS_PER_CALL, Retention, TopicKey
+from realtime.engine.redis_history import EPOCH_TTL_S, POSITION_TTL_S
+from tests.engine.conftest import RedisEngine
+
+pytestmark = pytest.mark.redis
+
+KEY = TopicKey("acme", "news")
+RETENTION = Retention(1000, 300)
+
+
+@pytest.fixture
+async def engine(valkey_url: str) -> AsyncIterator[RedisEngine]:
+    made = RedisEngine(valkey_url)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def redis(valkey_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(valkey_url) as client:
+        yield client
+
+
+async def keys_of(engine: RedisEngine, redis: Redis) -> list[str]:
+    return sorted([key.decode() async for key in redis.scan_iter(f"{engine.prefix}:*")])
+
+
+async def test_reading_leaves_one_key_for_all(engine: RedisEngine, redis: Redis) -> None:
+    history = engine.history()
+    for number in range(50):
+        key = TopicKey(f"tenant{number % 5}", f"made up {number}")
+        position = await history.position(key)
+        await history.since(key, position, 10, 0)
+        await history.since(key, Position("other", 7), 10, 0)
+        await history.latest(key, 10, 0)
+        await history.positions([key] * 3)
+    assert await keys_of(engine, redis) == [f"{engine.prefix}:h:epoch"]
+    assert 0 < await redis.ttl(f"{engine.prefix}:h:epoch") <= EPOCH_TTL_S < POSITION_TTL_S
+
+
+async def test_a_topic_asked_for_lives_on_and_others_end(engine: RedisEngine, redis: Redis) -> None:
+    history = engine.history()
+    await history.add(KEY, make_draft("news", 1, time=""), RETENTION)
+    meta, *_ = [key for key in await keys_of(engine, redis) if key.endswith(":meta")]
+    await redis.expire(meta, 100)
+    await history.latest(KEY, 1, 0)
+    assert await redis.ttl(meta) <= 100
+    await history.positions([KEY])
+    assert await redis.ttl(meta) > POSITION_TTL_S - 100
+
+
+async def test_the_store_epoch_is_never_prolonged(engine: RedisEngine, redis: Redis) -> None:
+    history = engine.history()
+    await history.position(KEY)
+    await redis.expire(f"{engine.prefix}:h:epoch", 100)
+    await history.add(KEY, make_draft("news", 1, time=""), RETENTION)
+    await history.position(TopicKey("acme", "other"))
+    assert await redis.ttl(f"{engine.prefix}:h:epoch") <= 100
+
+
+async def test_many_positions_take_few_calls(engine: RedisEngine, redis: Redis) -> None:
+    history = engine.history()
+    keys = [TopicKey("acme", f"t{number}") for number in range(POSITIONS_PER_CALL * 2 + 1)]
+    await history.add(keys[-1], make_draft("t", 1, time=""), RETENTION)
+    before = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    positions = await history.positions(keys)
+    calls = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"] - before
+    assert [position.offset for position in positions] == [0] * (len(keys) - 1) + [1]
+    # One more where the server does not know the script yet.
+    assert calls <= 4
+
+
+async def test_what_does_not_fit_is_not_fetched(engine: RedisEngine, redis: Redis) -> None:
+    history = engine.history(topic_bytes=0)
+    for number in range(150):
+        added = await history.add(KEY, make_draft("news", f"{number:03}" + "x" * 60_000, time=""), RETENTION)
+    before = (await redis.info("stats"))["total_net_output_bytes"]
+    page = await history.since(KEY, Position(added.position.epoch, 0), 1000, 512 * 1024)
+    newest = await history.latest(KEY, 1000, 512 * 1024)
+    fetched = (await redis.info("stats"))["total_net_output_bytes"] - before
+    assert page.publications
+    assert newest.publications
+    assert len(page.publications) == len(newest.publications) == 512 * 1024 // 60_005
+    assert fetched < 1_200_000
+
+
+async def test_a_topic_keeps_its_bytes_on_the_server(engine: RedisEngine, redis: Redis) -> None:
+    history = engine.history(topic_bytes=300_000)
+    for number in range(100):
+        await history.add(KEY, make_draft("news", f"{number:03}" + "x" * 20_000, time=""), RETENTION)
+    (stream,) = [key for key in await keys_of(engine, redis) if key.endswith(":stream")]
+    assert await redis.xlen(stream) == 300_000 // (20_005 + ENTRY_OVERHEAD_BYTES)
+    assert await redis.memory_usage(stream, samples=0) < 400_000
