@@ -358,7 +358,7 @@ class Hub:
 
     async def _open(self, local: LocalTopic, since: Position | None) -> None:
         try:
-            await self._engine.attach(local.key)
+            await self._attach(local.key)
             page = await self.reads.page(local.key, since, fresh=True)
         except EngineUnavailableError as error:
             logger.warning("A topic could not be opened: %s", error)
@@ -371,6 +371,13 @@ class Hub:
             self.cache(local, since, page)
         if was_suspect:
             self.look_again(local)
+
+    async def _attach(self, key: TopicKey) -> None:
+        self.reads.expected += 1
+        try:
+            await self._engine.attach(key)
+        finally:
+            self.reads.expected -= 1
 
     def _close(self, local: LocalTopic) -> None:
         self._forget_cached(local)

@@ -12,6 +12,9 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 ASKS_PER_CALL = 16
 PAGE_MAX = 1000
 PAGE_MAX_BYTES = 512 * 1024
+# While more reads are expected at any moment, those that wait gather for so many steps of so long.
+GATHER_STEPS_MAX = 10
+GATHER_STEP_S = 0.002
 
 _Asked = tuple[TopicKey, Position | None]
 
@@ -22,6 +25,8 @@ class Reads:
     def __init__(self, engine: Engine, spawn: Spawn) -> None:
         self._engine = engine
         self._spawn = spawn
+        # How many more reads are on their way here.
+        self.expected = 0
         # In the order they were asked: what waits, and what the call under way has.
         self._waiting: dict[_Asked, asyncio.Future[Page]] = {}
         self._under_way: dict[_Asked, asyncio.Future[Page]] = {}
@@ -56,7 +61,14 @@ class Reads:
                 reading.cancel()
             self._waiting, self._under_way = {}, {}
 
+    async def _gather(self) -> None:
+        for _ in range(GATHER_STEPS_MAX):
+            if not self.expected or len(self._waiting) >= ASKS_PER_CALL:
+                return
+            await asyncio.sleep(GATHER_STEP_S)
+
     async def _call(self) -> None:
+        await self._gather()
         chosen = list(self._waiting)[:ASKS_PER_CALL]
         self._under_way = {asked: self._waiting.pop(asked) for asked in chosen}
         try:

@@ -61,12 +61,7 @@ class CombinedEngine:
 
     async def pages(self, asks: Sequence[Ask]) -> list[Page]:
         """As `Engine.pages`."""
-        return [await self._page(ask) for ask in asks]
-
-    async def _page(self, ask: Ask) -> Page:
-        if ask.since is None:
-            return Page(await self._history.position(ask.key), [])
-        return await self._history.since(ask.key, ask.since, ask.limit, ask.max_bytes)
+        return await self._history.pages(asks)
 
     async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
         """As `Engine.positions`."""

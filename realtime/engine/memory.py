@@ -12,7 +12,7 @@ from realtime.core.history import Position, Publication, TopicHistory
 from realtime.core.shares import Shares
 from realtime.core.tenant_history import TenantHistory
 from realtime.core.used_keys import Used, UsedKeys, key_name
-from realtime.engine.ports import IDEMPOTENCY_TTL_S, Added, Draft, Page, Receiver, Retention, TopicKey
+from realtime.engine.ports import IDEMPOTENCY_TTL_S, Added, Ask, Draft, Page, Receiver, Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 
 # Steps of a sweep (a topic looked at, a publication or key dropped): about a microsecond each.
@@ -100,6 +100,15 @@ class MemoryHistory:
             now = await self.position(key)
             return Page(now, [] if position == now else None)
         return Page(topic.position, topic.since(position, limit, max_bytes))
+
+    async def pages(self, asks: Sequence[Ask]) -> list[Page]:
+        """As `History.pages`."""
+        return [
+            Page(await self.position(ask.key), [])
+            if ask.since is None
+            else await self.since(ask.key, ask.since, ask.limit, ask.max_bytes)
+            for ask in asks
+        ]
 
     async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
         """As `History.latest`."""

@@ -75,6 +75,19 @@ class Page:
     publications: list[Publication] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One page to read: the first publications after `since` (None: none, only where the topic is).
+
+    A page holds at most `limit` publications and `max_bytes` of data, but one at the least.
+    """
+
+    key: TopicKey
+    since: Position | None
+    limit: int
+    max_bytes: int
+
+
 class History(Protocol):
     """Numbers publications and remembers the newest. Offsets of a topic rise by 1 across all nodes.
 
@@ -101,7 +114,12 @@ class History(Protocol):
         ...
 
     async def since(self, key: TopicKey, position: Position, limit: int, max_bytes: int) -> Page:
-        """The first `limit` publications after `position`; None where one between or the epoch is gone."""
+        """As one of `pages`: the first `limit` publications after `position`; None where one of them or the epoch is
+        gone."""
+        ...
+
+    async def pages(self, asks: Sequence[Ask]) -> list[Page]:
+        """The pages asked for, in that order: one call to the store."""
         ...
 
     async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
@@ -118,19 +136,6 @@ class History(Protocol):
     async def close(self) -> None:
         """Let go of connections."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One page to read: the first publications after `since` (None: none, only where the topic is).
-
-    A page holds at most `limit` publications and `max_bytes` of data, but one at the least.
-    """
-
-    key: TopicKey
-    since: Position | None
-    limit: int
-    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,14 @@ from realtime.engine.ports import (
     IDEMPOTENCY_TTL_S,
     POSITIONS_PER_CALL,
     Added,
+    Ask,
     Draft,
     EngineUnavailableError,
     Page,
     Retention,
     TopicKey,
 )
-from realtime.engine.redis_scripts import ADD, LATEST, POSITIONS, SINCE
+from realtime.engine.redis_scripts import ADD, LATEST, PAGES, POSITIONS
 from realtime.protocol.errors import ErrorCode, RequestError
 
 COMMAND_DEADLINE_S = 2.0
@@ -41,6 +42,8 @@ MAX_CONNECTIONS = 16
 # epoch ends before any topic that took it is forgotten.
 POSITION_TTL_S = 7 * 86_400
 EPOCH_TTL_S = 6 * 86_400
+# As the limit of a page: none of its publications.
+POSITION_ONLY = -1
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
@@ -83,7 +86,7 @@ class RedisHistory:
         self._idempotency_ttl_ms = round(idempotency_ttl_s * 1000)
         self._add = self._redis.register_script(ADD)
         self._positions = self._redis.register_script(POSITIONS)
-        self._since = self._redis.register_script(SINCE)
+        self._pages = self._redis.register_script(PAGES)
         self._latest = self._redis.register_script(LATEST)
 
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
@@ -125,10 +128,20 @@ class RedisHistory:
 
     async def since(self, key: TopicKey, position: Position, limit: int, max_bytes: int) -> Page:
         """As `History.since`."""
-        arguments = (limit, max_bytes, position.epoch, position.offset)
-        epoch, top, entries = await self._run(self._since, self._keys(key), *arguments)
-        current = Position(epoch.decode(), top)
-        return Page(current, None if entries is None else _publications(key.topic, entries[: max(limit, 0)]))
+        (page,) = await self.pages([Ask(key, position, limit, max_bytes)])
+        return page
+
+    async def pages(self, asks: Sequence[Ask]) -> list[Page]:
+        """As `History.pages`: one call."""
+        keys = [key for ask in asks for key in self._keys(ask.key)]
+        arguments: list[str | int] = []
+        for ask in asks:
+            if ask.since is None:
+                arguments += [POSITION_ONLY, 0, "", 0]
+            else:
+                arguments += [max(ask.limit, 0), ask.max_bytes, ask.since.epoch, ask.since.offset]
+        answers = await self._run(self._pages, keys, *arguments)
+        return [_page(ask, *answer) for ask, answer in zip(asks, answers, strict=True)]
 
     async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
         """As `History.latest`."""
@@ -176,6 +189,13 @@ class RedisHistory:
 def _encode(draft: Draft) -> bytes:
     publisher = (draft.publisher.id, draft.publisher.username) if draft.publisher else None
     return msgspec.json.encode(_Body(draft.data, publisher, draft.time))
+
+
+def _page(ask: Ask, epoch: bytes, top: int, entries: Sequence[Any] | None) -> Page:
+    position = Position(epoch.decode(), top)
+    if entries is None:
+        return Page(position, None)
+    return Page(position, _publications(ask.key.topic, entries[: max(ask.limit, 0)]))
 
 
 def _publications(topic: str, entries: Sequence[Any]) -> list[Publication]:

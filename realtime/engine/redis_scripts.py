@@ -39,9 +39,13 @@ local function where(meta)
   end
   return beginning(), 0, 0, 0
 end
+local called_ms
 local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not called_ms then
+    local time = redis.call('TIME')
+    called_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return called_ms
 end
 local function offset_of(entry)
   return tonumber(string.match(entry[1], '^%d+'))
@@ -118,57 +122,70 @@ _READ = (
     _BEGIN
     + """
 local PORTION = 16
-local meta, stream = KEYS[2], KEYS[3]
-local limit, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
-local epoch, top, ttl_ms = where(meta)
-local oldest_ms = now_ms() - ttl_ms
-local function is_live(entry)
-  return tonumber(entry[2][2]) > oldest_ms
-end
-local entries, bytes = {}, 0
-local function take(portion)
-  for _, entry in ipairs(portion) do
-    bytes = bytes + data_bytes_of(entry)
-    if #entries > 0 and (#entries >= limit or (max_bytes > 0 and bytes > max_bytes)) then
-      return false
-    end
-    if not is_live(entry) then
-      return false
-    end
-    entries[#entries + 1] = entry
+local function reader(limit, max_bytes, ttl_ms)
+  local entries, bytes, oldest_ms = {}, 0, now_ms() - ttl_ms
+  local function is_live(entry)
+    return tonumber(entry[2][2]) > oldest_ms
   end
-  return #portion == PORTION
+  local function take(portion)
+    for _, entry in ipairs(portion) do
+      bytes = bytes + data_bytes_of(entry)
+      if #entries > 0 and (#entries >= limit or (max_bytes > 0 and bytes > max_bytes)) then
+        return false
+      end
+      if not is_live(entry) then
+        return false
+      end
+      entries[#entries + 1] = entry
+    end
+    return #portion == PORTION
+  end
+  return entries, take, is_live
 end
 """
 )
 
-SINCE = (
+# Many pages: KEYS of each are meta and stream, ARGV limit (-1 asks for the position only), max_bytes, epoch, offset.
+PAGES = (
     _READ
     + """
-local asked_epoch, offset = ARGV[6], tonumber(ARGV[7])
-if asked_epoch ~= epoch or offset < 0 or offset > top then
-  return {epoch, top, false}
+local function page(meta, stream, limit, max_bytes, asked_epoch, offset)
+  local epoch, top, ttl_ms = where(meta)
+  if limit == -1 or (asked_epoch == epoch and offset == top) then
+    return {epoch, top, {}}
+  end
+  if asked_epoch ~= epoch or offset < 0 or offset > top then
+    return {epoch, top, false}
+  end
+  local entries, take, is_live = reader(limit, max_bytes, ttl_ms)
+  local function portion_from(first)
+    return redis.call('XRANGE', stream, first .. '-0', '+', 'COUNT', PORTION)
+  end
+  local portion = portion_from(offset + 1)
+  if #portion == 0 or offset_of(portion[1]) ~= offset + 1 or not is_live(portion[1]) then
+    return {epoch, top, false}
+  end
+  while take(portion) do
+    portion = portion_from(offset_of(entries[#entries]) + 1)
+  end
+  return {epoch, top, entries}
 end
-if offset == top then
-  return {epoch, top, {}}
+local pages = {}
+for at = 2, #KEYS, 2 do
+  local first = 4 + (at - 2) * 2
+  pages[#pages + 1] = page(KEYS[at], KEYS[at + 1], tonumber(ARGV[first]), tonumber(ARGV[first + 1]),
+    ARGV[first + 2], tonumber(ARGV[first + 3]))
 end
-local function portion_from(first)
-  return redis.call('XRANGE', stream, first .. '-0', '+', 'COUNT', PORTION)
-end
-local portion = portion_from(offset + 1)
-if #portion == 0 or offset_of(portion[1]) ~= offset + 1 or not is_live(portion[1]) then
-  return {epoch, top, false}
-end
-while take(portion) do
-  portion = portion_from(offset_of(entries[#entries]) + 1)
-end
-return {epoch, top, entries}
+return pages
 """
 )
 
 LATEST = (
     _READ
     + """
+local meta, stream = KEYS[2], KEYS[3]
+local epoch, top, ttl_ms = where(meta)
+local entries, take = reader(tonumber(ARGV[4]), tonumber(ARGV[5]), ttl_ms)
 local finish = '+'
 while top > 0 and take(redis.call('XREVRANGE', stream, finish, '-', 'COUNT', PORTION)) do
   finish = '(' .. entries[#entries][1]

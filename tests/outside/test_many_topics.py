@@ -46,9 +46,7 @@ async def test_each_recovers_what_it_missed(acme: Visitor) -> None:
     wishes[4]["recover"]["epoch"] = "another"
     async with acme.open_json(PATH) as talk:
         again = await talk.ask("subscribe", {"topics": wishes})
-    found = [
-        (each["recovered"], [one["data"] for one in each["publications"]]) for each in again["topics"]
-    ]
+    found = [(each["recovered"], [one["data"] for one in each["publications"]]) for each in again["topics"]]
     assert found == [(True, []), (True, [0]), (True, [0, 1]), (True, [0, 1, 2]), (False, [])]
 
 
