@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from realtime.core.nodes import Nodes, NodeState
-from realtime.core.presence import Diff, Held, Key, Presence, PresentUser, User
+from realtime.core.presence import Changed, Held, Key, Presence, PresentUser, User, UserId
 from realtime.engine.ports import Bus, BusUnavailableError
 
 BEAT_S = 2.0
@@ -20,6 +20,8 @@ BEAT_S = 2.0
 GATHER_S = 0.02
 # Beyond it they are not told one by one: the others find a number missing and ask for a snapshot.
 MAX_PENDING_CHANGES = 10_000
+# Graces ended in one go; after so many the loop has its turn.
+LAPSES_AT_ONCE = 500
 NODES_GROUP = "nodes"
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ class Beat(_Message, frozen=True):
 
 
 class Changes(_Message, frozen=True):
-    """What became of my part; `connections` are differences."""
+    """What has changed in my part, each as it is now."""
 
     seq: int
     changes: list[Held]
@@ -65,9 +67,9 @@ _decoder = msgspec.msgpack.Decoder(Beat | Changes | Ask | Snapshot | Bye)
 class Cluster:
     """The nodes as this one sees them. Touched only on its loop; the bus is started and stopped by whoever made it.
 
-    `counters` is asked for this node's figures at each beat. `on_presence` is called with what changed on other
-    nodes; what changes here is returned to whoever changes it. `clock` gives monotonic seconds, `gather_s` is the
-    seconds for which changes are gathered into one message.
+    `counters` is asked for this node's figures at each beat. `on_presence` is called with every topic in which
+    somebody came or left, here or on another node. `clock` gives monotonic seconds, `gather_s` is the seconds for
+    which changes are gathered into one message.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class Cluster:
         *,
         started: str,
         counters: Callable[[], Mapping[str, float]],
-        on_presence: Callable[[Diff], None],
+        on_presence: Callable[[Key], None],
         clock: Callable[[], float] = time.monotonic,
         beat_s: float = BEAT_S,
         gather_s: float = GATHER_S,
@@ -90,16 +92,20 @@ class Cluster:
         self._clock = clock
         self._beat_s = beat_s
         self._gather_s = gather_s
-        self._presence = Presence()
+        self._presence = Presence(node)
         self._nodes = Nodes(node, beat_s)
         self._seq = 0
-        self._changes: list[Held] = []
+        # Whose state here the others are still to be told; a dict for its order.
+        self._changes: dict[tuple[Key, UserId], None] = {}
         self._is_beat_due = False
         # Nodes whose snapshot is wanted here, and nodes that want this one's.
-        self._to_ask: set[str] = set()
-        self._to_answer: set[str] = set()
+        self._to_ask: dict[str, None] = {}
+        self._to_answer: dict[str, None] = {}
         self._has_work = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        # One timer for all graces, and when it is set to.
+        self._lapse_timer: asyncio.TimerHandle | None = None
+        self._lapse_due_s = 0.0
 
     async def start(self) -> None:
         """Join the others; what the bus then carries for `is_own_group` must be given to `received`."""
@@ -110,11 +116,16 @@ class Cluster:
         self.beat()
 
     async def stop(self) -> None:
-        """Tell the others that this node is gone, so that they need not wait for its silence."""
+        """Tell the others what has changed last, and that this node is gone: they need not wait for its silence."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        if self._lapse_timer is not None:
+            self._lapse_timer.cancel()
+            self._lapse_timer = None
+        for group, message in self._due():
+            await self._send(group, message)
         await self._send(NODES_GROUP, Bye(self._node))
         await self._bus.leave(NODES_GROUP)
         await self._bus.leave(node_group(self._node))
@@ -127,27 +138,47 @@ class Cluster:
         """The nodes that are alive, this one too, each as of its last beat."""
         return self._nodes.states()
 
+    @property
+    def holds_nobody(self) -> bool:
+        """Whether nobody is present anywhere, and no grace runs."""
+        return self._presence.is_empty
+
     def users(self, key: Key) -> list[PresentUser]:
         """Who is in a topic on any node, by username."""
         return self._presence.users(key)
 
-    def join(self, key: Key, user: User) -> Diff | None:
-        """One more connection of `user` here; the change, where it is the first anywhere."""
-        self._tell(key, user, 1)
-        return self._presence.join(self._node, key, user)
+    def count(self, key: Key) -> int:
+        """How many users are in a topic on any node."""
+        return self._presence.count(key)
 
-    def leave(self, key: Key, user: User) -> Diff | None:
-        """One connection less here, which must have joined; the change, where it was the last anywhere."""
-        self._tell(key, user, -1)
-        return self._presence.leave(self._node, key, user)
+    def join(self, key: Key, user: User) -> None:
+        """One more connection of `user` here."""
+        has_changed = self._presence.join(key, user)
+        self._tell(key, user.id, has_changed=has_changed)
+
+    def leave(self, key: Key, user: User, *, at_once: bool) -> None:
+        """One connection less here, which must have joined. The last one leaves a grace, unless it is `at_once`."""
+        has_changed = self._presence.leave(key, user, at_once=at_once, now_s=self._clock())
+        self._tell(key, user.id, has_changed=has_changed)
+        self._arm_lapse()
+
+    def end_grace(self, key: Key, user_id: UserId) -> None:
+        """What ended here before has no grace any more: the user was removed. The other nodes do the same."""
+        if self._presence.end_grace(key, user_id):
+            self._tell(key, user_id, has_changed=True)
+
+    def lapse(self) -> None:
+        """End the graces that are over; called by a timer when one is."""
+        self._report(self._presence.lapse(self._clock(), LAPSES_AT_ONCE))
+        self._arm_lapse()
 
     def beat(self) -> None:
         """Say that this node is alive, and drop those that no longer say it."""
         self._is_beat_due = True
         self._has_work.set()
-        for node in self._nodes.drop_silent(self._clock()):
+        for node, last_beat_s in self._nodes.drop_silent(self._clock()):
             logger.warning("Node %s has fallen silent", node)
-            self._drop(node)
+            self._drop(node, last_beat_s)
 
     def received(self, body: bytes) -> None:
         """Take in what the bus carried for this node."""
@@ -173,40 +204,59 @@ class Cluster:
             self._ask(beat.node)
 
     def _take(self, message: Changes | Ask | Snapshot | Bye) -> None:
+        now_s = self._clock()
         match message:
             case Changes(node, seq, changes):
                 if self._presence.needs_resync(node, seq):
                     self._ask(node)
-                self._report(self._presence.apply(node, seq, changes))
+                self._report(self._presence.apply(node, seq, changes, now_s))
             case Snapshot(node, seq, held):
-                self._to_ask.discard(node)
-                self._report(self._presence.merge(node, seq, held))
+                self._to_ask.pop(node, None)
+                self._report(self._presence.merge(node, seq, held, now_s))
             case Ask(node):
-                self._to_answer.add(node)
+                self._to_answer[node] = None
                 self._has_work.set()
             case Bye(node):
-                self._nodes.forget(node)
-                self._drop(node)
+                last_beat_s = self._nodes.forget(node)
+                self._drop(node, now_s if last_beat_s is None else last_beat_s)
+        self._arm_lapse()
 
     def _ask(self, node: str) -> None:
-        self._to_ask.add(node)
+        self._to_ask[node] = None
         self._has_work.set()
 
-    def _drop(self, node: str) -> None:
-        self._to_ask.discard(node)
-        self._to_answer.discard(node)
-        self._report(self._presence.drop_node(node))
+    def _drop(self, node: str, last_beat_s: float) -> None:
+        self._to_ask.pop(node, None)
+        self._to_answer.pop(node, None)
+        self._presence.node_gone(node, last_beat_s)
+        self._arm_lapse()
 
-    def _report(self, diffs: list[Diff]) -> None:
-        for diff in diffs:
-            self._on_presence(diff)
+    def _report(self, changed: Changed) -> None:
+        for key in changed:
+            self._on_presence(key)
 
-    def _tell(self, key: Key, user: User, connections: int) -> None:
+    def _tell(self, key: Key, user_id: UserId, *, has_changed: bool) -> None:
         if len(self._changes) >= MAX_PENDING_CHANGES:
             self._changes.clear()
             self._seq += 1
-        self._changes.append(Held(*key, user.id, user.username, connections))
+        self._changes[key, user_id] = None
         self._has_work.set()
+        if has_changed:
+            self._on_presence(key)
+
+    def _arm_lapse(self) -> None:
+        next_s = self._presence.next_lapse_s()
+        if next_s is None or (self._lapse_timer is not None and self._lapse_due_s <= next_s):
+            return
+        if self._lapse_timer is not None:
+            self._lapse_timer.cancel()
+        self._lapse_due_s = next_s
+        delay_s = max(next_s - self._clock(), 0)
+        self._lapse_timer = asyncio.get_running_loop().call_later(delay_s, self._lapse_now)
+
+    def _lapse_now(self) -> None:
+        self._lapse_timer = None
+        self.lapse()
 
     def _state(self) -> NodeState:
         return NodeState(self._node, self._started, dict(self._counters()))
@@ -236,10 +286,12 @@ class Cluster:
         due: list[tuple[str, _Message]] = []
         if self._changes:
             self._seq += 1
-            due.append((NODES_GROUP, Changes(self._node, self._seq, self._changes)))
-            self._changes = []
+            now_s = self._clock()
+            changes = [self._presence.held(key, user_id, now_s) for key, user_id in self._changes]
+            due.append((NODES_GROUP, Changes(self._node, self._seq, changes)))
+            self._changes = {}
         if self._to_answer:
-            snapshot = Snapshot(self._node, self._seq, self._presence.snapshot(self._node))
+            snapshot = Snapshot(self._node, self._seq, self._presence.snapshot(self._clock()))
             due += [(node_group(asker), snapshot) for asker in sorted(self._to_answer)]
             self._to_answer.clear()
         due += [(node_group(owner), Ask(self._node)) for owner in sorted(self._to_ask)]

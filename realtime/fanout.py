@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from time import monotonic
+from typing import Protocol
 
 from realtime.connection import Connection
 from realtime.frame import Batch, Frame
@@ -12,6 +13,16 @@ from realtime.outbox import Corks, Outbox, put_to_all
 # looks at the clock.
 SLICE_S = 0.0015
 CHUNK = 32
+
+
+class Delivery(Protocol):
+    """What takes its turns: the deliveries of one topic. `is_queued` is kept by `Turns`."""
+
+    is_queued: bool
+
+    def advance(self, deadline_s: float) -> bool:
+        """Deliver until all is done (True) or it is later than `deadline_s` (False)."""
+        ...
 
 
 class Fanout:
@@ -124,9 +135,9 @@ class Turns:
     def __init__(self, loop: asyncio.AbstractEventLoop, corks: Corks) -> None:
         self._loop = loop
         self._corks = corks
-        self._queue: deque[Fanout] = deque()
+        self._queue: deque[Delivery] = deque()
 
-    def add(self, fanout: Fanout) -> None:
+    def add(self, fanout: Delivery) -> None:
         """Let it deliver from the next turn on."""
         if fanout.is_queued:
             return

@@ -166,7 +166,9 @@ class Hub:
     def drop(self, subscription: Subscription, code: ErrorCode, reason: str) -> None:
         """End a subscription from the server's side, and say why."""
         was_live = subscription.state is SubscriptionState.LIVE
-        if self.end(subscription, at_once=True, error=RequestError(code, reason)) and was_live:
+        # One that lost its history comes back by itself.
+        at_once = code != ErrorCode.UNRECOVERABLE_POSITION
+        if self.end(subscription, at_once=at_once, error=RequestError(code, reason)) and was_live:
             payload = {"topic": subscription.topic, "code": code, "reason": reason}
             subscription.connection.push("unsubscribed", payload)
 

@@ -21,7 +21,7 @@ from realtime.core.history import Position
 from realtime.core.identity import Identity, Tenant
 from realtime.core.nodes import NodeState
 from realtime.core.places import Attempts, Places
-from realtime.core.presence import Diff
+from realtime.core.presence import Key
 from realtime.core.topics import TopicRules
 from realtime.database import Database
 from realtime.engine.combined import CombinedEngine
@@ -130,6 +130,7 @@ class Runtime:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.presence.stop()
         await self.cluster.stop()
         await self.bus.stop()
         await self.history.close()
@@ -206,7 +207,7 @@ class Runtime:
             counters=self.metrics.counters,
             on_presence=self._presence_changed,
         )
-        self.presence = Presence(self.cluster)
+        self.presence = Presence(self.cluster, self.corks)
         self.hub = Hub(self.engine, self.spawn, self.presence, self.corks)
         self.engine.arrived = self.hub.arrived
         self.joiner = Joiner(self.hub, self.rules, self.database, self.settings.MAX_SUBSCRIPTIONS)
@@ -235,9 +236,10 @@ class Runtime:
 
     def _end_subscriptions(self, ended: EndSubscriptions) -> None:
         self.hub.revoke(TopicKey(ended.tenant, ended.topic), ended.user_id)
+        self.presence.removed(ended.tenant, ended.topic, ended.user_id)
 
-    def _presence_changed(self, diff: Diff) -> None:
-        self.presence.changed(diff)
+    def _presence_changed(self, key: Key) -> None:
+        self.presence.changed(key)
 
     async def _keep_credentials(self) -> None:
         """Close what should no longer be open: signed out, revoked, deactivated, moved out of the tenant."""

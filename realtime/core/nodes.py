@@ -46,17 +46,20 @@ class Nodes:
         """Whether it is alive, as far as can be said."""
         return node in self._heard
 
-    def forget(self, node: str) -> None:
-        """It said good-bye."""
-        self._heard.pop(node, None)
+    def forget(self, node: str) -> float | None:
+        """It said good-bye; gives the time of its last beat, None where it was not known."""
+        heard = self._heard.pop(node, None)
+        return heard.heard_s if heard is not None else None
 
-    def drop_silent(self, now_s: float) -> list[str]:
-        """Forget the other nodes that have been silent for too long; gives their ids."""
+    def drop_silent(self, now_s: float) -> list[tuple[str, float]]:
+        """Forget the other nodes that have been silent for too long; gives each with the time of its last beat."""
         if self._is_deaf(now_s):
             return []
         limit_s = self._beat_s * SILENT_BEATS
-        silent = [node for node, heard in self._heard.items() if now_s - heard.heard_s > limit_s]
-        for node in silent:
+        silent = [
+            (node, heard.heard_s) for node, heard in self._heard.items() if now_s - heard.heard_s > limit_s
+        ]
+        for node, _ in silent:
             del self._heard[node]
         return silent
 

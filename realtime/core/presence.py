@@ -1,187 +1,312 @@
 """Who is in a topic, over all nodes: users with their connections. Every node owns its part, others copy it.
 
-A user joins with the first connection anywhere and leaves with the last. What a node tells of its own part is
-numbered without holes, so that whoever misses something knows, and asks for a snapshot.
+A user is present with a connection anywhere, and for a grace after the last one ended without a word. What a node
+tells of its own part is its state now, in messages numbered without holes: whoever misses one asks for a snapshot.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+from realtime.core.lapses import Lapses
+
+T = TypeVar("T")
+
+# How long a user stays whose last connection ended without `unsubscribe`, in seconds: a page reload is no absence.
+PRESENCE_GRACE_S = 10.0
+# The ends of graces are rounded up to this.
+LAPSE_STEP_S = 0.25
+# Users of this node in their grace, each counted once a topic. Beyond either, an end is told at once.
+MAX_LINGERING = 100_000
+MAX_LINGERING_PER_USER = 1_000
 
 # The tenant, and the topic of it.
 Key = tuple[str, str]
+UserId = int | str
 
 
 class User(NamedTuple):
     """A signed-in user of the tenant."""
 
-    id: int
+    id: UserId
     username: str
 
 
 class PresentUser(NamedTuple):
-    """A user and how many connections, on all nodes, are in the topic. 0: has just left."""
+    """A user and how many connections, on all nodes, are open in the topic. 0: in the grace, or has just left."""
 
-    id: int
+    id: UserId
     username: str
     connections: int
 
 
 class Held(NamedTuple):
-    """What one node holds of one user in one topic; a node's snapshot is a list of these."""
+    """What one node holds of one user in one topic; a node's snapshot is a list of these.
+
+    Without connections the user stays for `lingers_s` more seconds; 0.0 where the end was told with a word.
+    """
 
     tenant: str
     topic: str
-    user_id: int
+    user_id: UserId
     username: str
     connections: int
+    lingers_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
-    """What changed in a topic, each list by username; at least one of them holds somebody."""
+class _Entry(NamedTuple):
+    """One user in one part. Without connections they stay until `until_s`."""
 
-    key: Key
-    joined: list[PresentUser]
-    left: list[PresentUser]
+    connections: int
+    until_s: float = 0.0
 
 
 @dataclass(slots=True)
 class _Part:
-    """A node's part. `seq` numbers the last change it told of."""
+    """What a node holds. `seq` numbers the last message it told of it; None: the node is gone."""
 
-    seq: int = 0
-    counts: dict[Key, dict[int, int]] = field(default_factory=dict)
+    seq: int | None
+    held: dict[Key, dict[UserId, _Entry]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Total:
+    """One user over all parts; `holders` counts the parts that hold them."""
+
     username: str
     connections: int = 0
+    holders: int = 0
 
 
-# The users that were looked at, by topic, and whether they were present before.
-_Before = dict[Key, dict[int, tuple[str, bool]]]
+# Topics in which somebody came or left; a dict for its order.
+Changed = dict[Key, None]
 
 
 class Presence:
-    """The presence of all nodes as this one knows it."""
+    """The presence of all nodes as `own` knows it. Times are this node's monotonic seconds."""
 
-    def __init__(self) -> None:
-        self._parts: dict[str, _Part] = {}
-        self._totals: dict[Key, dict[int, _Total]] = {}
+    def __init__(self, own: str) -> None:
+        self._own = own
+        self._parts: dict[str, _Part] = {own: _Part(0)}
+        self._totals: dict[Key, dict[UserId, _Total]] = {}
+        self._lapses: Lapses[tuple[str, Key, UserId]] = Lapses(LAPSE_STEP_S)
+        # Own users in their grace, by tenant and user.
+        self._lingering: dict[tuple[str, UserId], int] = {}
+        self._lingering_count = 0
 
-    def join(self, node: str, key: Key, user: User) -> Diff | None:
-        """One more connection of `user` on `node`; the change, where it was the first anywhere."""
-        before: _Before = {}
-        self._add(node, key, user, 1, before)
-        return next(iter(self._diffs(before)), None)
-
-    def leave(self, node: str, key: Key, user: User) -> Diff | None:
-        """One connection less; the change, where it was the last anywhere. None too where there was none."""
-        before: _Before = {}
-        self._add(node, key, user, -1, before)
-        return next(iter(self._diffs(before)), None)
-
-    def apply(self, node: str, seq: int, changes: Iterable[Held]) -> list[Diff]:
-        """Message `seq` of `node`, whose `connections` are differences; ignored where late or too early."""
-        part = self._parts.get(node)
-        if part is None or seq != part.seq + 1:
-            return []
-        part.seq = seq
-        before: _Before = {}
-        for held in changes:
-            user = User(held.user_id, held.username)
-            self._add(node, (held.tenant, held.topic), user, held.connections, before)
-        return self._diffs(before)
-
-    def needs_resync(self, node: str, seq: int) -> bool:
-        """Whether something that `node` told before its message `seq` is missing here."""
-        part = self._parts.get(node)
-        return part is None or seq > part.seq + 1
-
-    def merge(self, node: str, seq: int, snapshot: Iterable[Held]) -> list[Diff]:
-        """All that `node` held after its message `seq`, in place of what is known; ignored where older."""
-        part = self._parts.get(node)
-        if part is not None and seq < part.seq:
-            return []
-        before: _Before = {}
-        self._clear(node, before)
-        self._parts[node] = _Part(seq)
-        for held in snapshot:
-            user = User(held.user_id, held.username)
-            self._add(node, (held.tenant, held.topic), user, held.connections, before)
-        return self._diffs(before)
-
-    def drop_node(self, node: str) -> list[Diff]:
-        """The node is gone, and with it all its connections."""
-        before: _Before = {}
-        self._clear(node, before)
-        self._parts.pop(node, None)
-        return self._diffs(before)
-
-    def snapshot(self, node: str) -> list[Held]:
-        """All that `node` holds."""
-        part = self._parts.get(node, _Part())
-        return [
-            Held(*key, user_id, self._totals[key][user_id].username, connections)
-            for key, of_users in part.counts.items()
-            for user_id, connections in of_users.items()
-        ]
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held of anybody, nor of a node that is gone."""
+        is_idle = not self._lapses and not self._lingering and not self._lingering_count
+        return is_idle and not self._totals and all(part.seq is not None for part in self._parts.values())
 
     def users(self, key: Key) -> list[PresentUser]:
         """Who is in the topic, by username."""
         totals = self._totals.get(key, {})
-        return _by_username(
+        return by_username(
             PresentUser(user_id, total.username, total.connections) for user_id, total in totals.items()
         )
 
-    def _add(self, node: str, key: Key, user: User, connections: int, before: _Before) -> None:
-        part = self._parts.setdefault(node, _Part())
-        of_users = part.counts.setdefault(key, {})
-        held = of_users.get(user.id, 0)
-        # A part holds no fewer than nobody, whatever another node says.
-        after = max(held + connections, 0)
+    def count(self, key: Key) -> int:
+        """How many users are in the topic."""
+        return len(self._totals.get(key, ()))
+
+    def join(self, key: Key, user: User) -> bool:
+        """One more connection of `user` here; True where they were not present before."""
+        before = self._entry(self._own, key, user.id)
+        return self._put(self._own, key, user, _Entry(before.connections + 1))
+
+    def leave(self, key: Key, user: User, *, at_once: bool, now_s: float) -> bool:
+        """One connection less here; True where the user is no longer present. Nothing where there was none."""
+        connections = self._entry(self._own, key, user.id).connections
+        if connections > 1:
+            return self._put(self._own, key, user, _Entry(connections - 1))
+        if not connections:
+            return False
+        if at_once or not self._may_linger(key, user.id):
+            return self._end(self._own, key, user.id)
+        return self._put(self._own, key, user, _Entry(0, now_s + PRESENCE_GRACE_S))
+
+    def end_grace(self, key: Key, user_id: UserId) -> bool:
+        """The user was removed: no grace for what had ended before. True where they are no longer present."""
+        if self._entry(self._own, key, user_id).connections:
+            return False
+        return self._end(self._own, key, user_id)
+
+    def held(self, key: Key, user_id: UserId, now_s: float) -> Held:
+        """What this node holds of one user now."""
+        entry = self._entry(self._own, key, user_id)
+        total = self._totals.get(key, {}).get(user_id)
+        return _as_held(key, user_id, total.username if total else "", entry, now_s)
+
+    def snapshot(self, now_s: float) -> list[Held]:
+        """All that this node holds now."""
+        return [
+            _as_held(key, user_id, self._totals[key][user_id].username, entry, now_s)
+            for key, entries in self._parts[self._own].held.items()
+            for user_id, entry in entries.items()
+        ]
+
+    def needs_resync(self, node: str, seq: int) -> bool:
+        """Whether something that `node` told before its message `seq` is missing here."""
+        part = self._parts.get(node)
+        return part is None or part.seq is None or seq > part.seq + 1
+
+    def apply(self, node: str, seq: int, changes: Iterable[Held], now_s: float) -> Changed:
+        """Message `seq` of `node`; ignored where late or too early."""
+        part = self._parts.get(node)
+        if part is None or part.seq is None or seq != part.seq + 1:
+            return {}
+        part.seq = seq
+        changed: Changed = {}
+        for held in changes:
+            key, entry = (held.tenant, held.topic), _as_entry(held, now_s)
+            if entry is None:
+                has_changed = self._end(node, key, held.user_id)
+            else:
+                has_changed = self._put(node, key, User(held.user_id, held.username), entry)
+            if has_changed:
+                changed[key] = None
+        return changed
+
+    def merge(self, node: str, seq: int, snapshot: Iterable[Held], now_s: float) -> Changed:
+        """All that `node` held after its message `seq`, in place of what is known; ignored where older."""
+        part = self._parts.setdefault(node, _Part(None))
+        if part.seq is not None and seq < part.seq:
+            return {}
+        part.seq = seq
+        changed: Changed = {}
+        gone = {(key, user_id): None for key, entries in part.held.items() for user_id in entries}
+        for held in snapshot:
+            key, entry = (held.tenant, held.topic), _as_entry(held, now_s)
+            if entry is None:
+                continue
+            gone.pop((key, held.user_id), None)
+            if self._put(node, key, User(held.user_id, held.username), entry):
+                changed[key] = None
+        for key, user_id in gone:
+            if self._put(node, key, User(user_id, ""), None):
+                changed[key] = None
+        return changed
+
+    def node_gone(self, node: str, last_beat_s: float) -> None:
+        """The node is gone, and its connections with it: its users stay for the grace, counted from its last beat."""
+        part = self._parts.get(node)
+        if part is None:
+            return
+        part.seq = None
+        entry = _Entry(0, last_beat_s + PRESENCE_GRACE_S)
+        open_now = [
+            (key, user_id)
+            for key, entries in part.held.items()
+            for user_id, each in entries.items()
+            if each.connections
+        ]
+        for key, user_id in open_now:
+            self._put(node, key, User(user_id, ""), entry)
+        self._forget_if_over(node)
+
+    def next_lapse_s(self) -> float | None:
+        """When `lapse` has something to do next."""
+        return self._lapses.next_s()
+
+    def lapse(self, now_s: float, limit: int) -> Changed:
+        """End the graces that are over, at most `limit` of them. Every node does so by itself."""
+        changed: Changed = {}
+        for node, key, user_id in self._lapses.due(now_s, limit):
+            if self._put(node, key, User(user_id, ""), None):
+                changed[key] = None
+        return changed
+
+    def _may_linger(self, key: Key, user_id: UserId) -> bool:
+        of_user = self._lingering.get((key[0], user_id), 0)
+        return self._lingering_count < MAX_LINGERING and of_user < MAX_LINGERING_PER_USER
+
+    def _end(self, node: str, key: Key, user_id: UserId) -> bool:
+        """The last connection on `node` ended with a word: whatever ended before, anywhere, has no grace left."""
+        has_changed = False
+        for name in list(self._parts):
+            if name == node or not self._entry(name, key, user_id).connections:
+                has_changed |= self._put(name, key, User(user_id, ""), None)
+        return has_changed
+
+    def _entry(self, node: str, key: Key, user_id: UserId) -> _Entry:
+        return self._parts[node].held.get(key, {}).get(user_id, _NOTHING)
+
+    def _put(self, node: str, key: Key, user: User, entry: _Entry | None) -> bool:
+        """What `node` holds of `user` from now on; True where that makes them present or absent."""
+        held = self._parts[node].held
+        before = held.get(key, {}).get(user.id)
+        if before == entry:
+            return False
+        if entry is not None:
+            held.setdefault(key, {})[user.id] = entry
+        else:
+            _take_out(held, key, user.id)
+        self._keep_graces(node, key, user.id, before, entry)
+        has_changed = self._count(key, user, before, entry)
+        self._forget_if_over(node)
+        return has_changed
+
+    def _count(self, key: Key, user: User, before: _Entry | None, entry: _Entry | None) -> bool:
         totals = self._totals.setdefault(key, {})
         total = totals.setdefault(user.id, _Total(user.username))
-        before.setdefault(key, {}).setdefault(user.id, (total.username, total.connections > 0))
-        total.connections += after - held
-        if after:
+        had_holders = total.holders > 0
+        total.holders += (entry is not None) - (before is not None)
+        total.connections += (entry or _NOTHING).connections - (before or _NOTHING).connections
+        if entry is not None and entry.connections:
             total.username = user.username
-            of_users[user.id] = after
-        else:
-            of_users.pop(user.id, None)
-        _forget_empty(self._totals, key, user.id, is_empty=not total.connections)
-        if not of_users:
-            del part.counts[key]
+        if not total.holders:
+            _take_out(self._totals, key, user.id)
+        return had_holders != (total.holders > 0)
 
-    def _clear(self, node: str, before: _Before) -> None:
-        for held in self.snapshot(node):
-            user = User(held.user_id, held.username)
-            self._add(node, (held.tenant, held.topic), user, -held.connections, before)
+    def _keep_graces(
+        self, node: str, key: Key, user_id: UserId, before: _Entry | None, entry: _Entry | None
+    ) -> None:
+        if before is not None and not before.connections:
+            self._lapses.discard((node, key, user_id), before.until_s)
+            self._count_lingering(node, key, user_id, -1)
+        if entry is not None and not entry.connections:
+            self._lapses.add((node, key, user_id), entry.until_s)
+            self._count_lingering(node, key, user_id, 1)
 
-    def _diffs(self, before: _Before) -> list[Diff]:
-        diffs = []
-        for key, users in before.items():
-            totals = self._totals.get(key, {})
-            joined, left = [], []
-            for user_id, (username, was_present) in users.items():
-                total = totals.get(user_id)
-                if total is not None and not was_present:
-                    joined.append(PresentUser(user_id, total.username, total.connections))
-                elif total is None and was_present:
-                    left.append(PresentUser(user_id, username, 0))
-            if joined or left:
-                diffs.append(Diff(key, _by_username(joined), _by_username(left)))
-        return diffs
+    def _count_lingering(self, node: str, key: Key, user_id: UserId, change: int) -> None:
+        if node != self._own:
+            return
+        self._lingering_count += change
+        of_user = self._lingering.pop((key[0], user_id), 0) + change
+        if of_user:
+            self._lingering[key[0], user_id] = of_user
 
-
-def _forget_empty(totals: dict[Key, dict[int, _Total]], key: Key, user_id: int, *, is_empty: bool) -> None:
-    if is_empty:
-        del totals[key][user_id]
-        if not totals[key]:
-            del totals[key]
+    def _forget_if_over(self, node: str) -> None:
+        part = self._parts.get(node)
+        if part is not None and part.seq is None and not part.held:
+            del self._parts[node]
 
 
-def _by_username(users: Iterable[PresentUser]) -> list[PresentUser]:
-    return sorted(users, key=lambda user: (user.username, user.id))
+_NOTHING = _Entry(0)
+
+
+def by_username(users: Iterable[PresentUser]) -> list[PresentUser]:
+    """The order in which users are told of."""
+    return sorted(users, key=lambda user: (user.username, str(user.id)))
+
+
+def _as_held(key: Key, user_id: UserId, username: str, entry: _Entry, now_s: float) -> Held:
+    lingers_s = 0.0 if entry.connections else max(entry.until_s - now_s, 0.0)
+    return Held(*key, user_id, username, entry.connections, lingers_s)
+
+
+def _as_entry(held: Held, now_s: float) -> _Entry | None:
+    if held.connections > 0:
+        return _Entry(held.connections)
+    # Nobody is given more than the grace, whatever another node says.
+    lingers_s = min(held.lingers_s, PRESENCE_GRACE_S)
+    return _Entry(0, now_s + lingers_s) if lingers_s > 0 else None
+
+
+def _take_out(table: dict[Key, dict[UserId, T]], key: Key, user_id: UserId) -> None:
+    users = table[key]
+    del users[user_id]
+    if not users:
+        del table[key]

@@ -24,7 +24,7 @@ def test_three_silent_beats_end_a_node() -> None:
         nodes.heard(state("me"), now_s)
         assert nodes.drop_silent(now_s) == []
     nodes.heard(state("me"), 8)
-    assert nodes.drop_silent(8) == ["b"]
+    assert nodes.drop_silent(8) == [("b", 0)]
     assert nodes.drop_silent(8) == []
     assert nodes.states() == [state("me")]
     assert nodes.heard(state("b"), 9)
@@ -41,12 +41,12 @@ def test_who_does_not_hear_itself_judges_nobody() -> None:
         nodes.heard(state("me"), now_s)
         assert nodes.drop_silent(now_s) == []
     nodes.heard(state("me"), 1008)
-    assert nodes.drop_silent(1008) == ["b"]
+    assert nodes.drop_silent(1008) == [("b", 1000)]
 
 
 def test_a_good_bye_needs_no_silence() -> None:
     nodes = Nodes("me", 2)
-    nodes.heard(state("b"), 0)
-    nodes.forget("b")
-    nodes.forget("never heard")
+    nodes.heard(state("b"), 3)
+    assert nodes.forget("b") == 3
+    assert nodes.forget("never heard") is None
     assert not nodes.knows("b")

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from realtime import cluster as cluster_module
 from realtime.cluster import MAX_PENDING_CHANGES, Cluster
-from realtime.core.presence import Diff, PresentUser, User
+from realtime.core import presence as presence_module
+from realtime.core.presence import Key, User
 from realtime.engine.memory import MemoryBus, MemoryExchange
 from realtime.engine.ports import Bus, BusUnavailableError
 from tests.engine.conftest import Engine
@@ -37,13 +39,13 @@ class Member:
     def __init__(self, world: "World", name: str, bus: Bus, beat_s: float) -> None:
         self.bus = bus
         self.counters = {"connections": 0.0}
-        self.diffs: list[Diff] = []
+        self.changed: list[Key] = []
         self.cluster = Cluster(
             name,
             bus,
             started="2026-01-01T00:00:00Z",
             counters=lambda: self.counters,
-            on_presence=self.diffs.append,
+            on_presence=self.changed.append,
             clock=lambda: world.now_s,
             beat_s=beat_s,
             gather_s=0,
@@ -91,6 +93,13 @@ class World:
             member.cluster.beat()
         await settle()
 
+    async def lapse(self, seconds: float) -> None:
+        """Time goes by, and the graces that are over end."""
+        self.now_s += seconds
+        for member in self.members:
+            member.cluster.lapse()
+        await settle()
+
 
 async def _nothing() -> None:
     return
@@ -117,27 +126,111 @@ async def world() -> AsyncIterator[World]:
 
 async def test_every_node_knows_who_is_there(world: World) -> None:
     one, two = await world.member("one"), await world.member("two")
-    assert one.cluster.join(NEWS, ALICE) == Diff(NEWS, [PresentUser(1, "alice", 1)], [])
+    one.cluster.join(NEWS, ALICE)
     one.cluster.join(NEWS, ALICE)
     two.cluster.join(NEWS, BOB)
     await settle()
     assert one.users() == two.users() == [("alice", 2), ("bob", 1)]
-    assert one.diffs == [Diff(NEWS, [PresentUser(2, "bob", 1)], [])]
-    assert two.diffs == [Diff(NEWS, [PresentUser(1, "alice", 2)], [])]
+    assert one.changed == two.changed == [NEWS, NEWS]
 
 
 async def test_a_user_leaves_with_the_last_connection_anywhere(world: World) -> None:
     one, two = await world.member("one"), await world.member("two")
     one.cluster.join(NEWS, ALICE)
     await settle()
-    assert two.cluster.join(NEWS, ALICE) is None
+    two.cluster.join(NEWS, ALICE)
     await settle()
-    assert one.cluster.leave(NEWS, ALICE) is None
+    one.cluster.leave(NEWS, ALICE, at_once=True)
     await settle()
-    assert two.cluster.leave(NEWS, ALICE) == Diff(NEWS, [], [PresentUser(1, "alice", 0)])
+    assert one.changed == two.changed == [NEWS]
+    two.cluster.leave(NEWS, ALICE, at_once=True)
     await settle()
-    assert one.diffs == [Diff(NEWS, [], [PresentUser(1, "alice", 0)])]
+    assert one.changed == two.changed == [NEWS, NEWS]
     assert one.users() == two.users() == []
+    assert one.cluster.holds_nobody
+    assert two.cluster.holds_nobody
+
+
+async def test_a_reload_that_lands_on_another_node_is_no_change(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.cluster.join(NEWS, ALICE)
+    await settle()
+    one.cluster.leave(NEWS, ALICE, at_once=False)
+    await settle()
+    assert one.users() == two.users() == [("alice", 0)]
+    world.now_s += 3.0
+    two.cluster.join(NEWS, ALICE)
+    await settle()
+    assert one.users() == two.users() == [("alice", 1)]
+    await world.lapse(20.0)
+    assert one.changed == two.changed == [NEWS]
+    two.cluster.leave(NEWS, ALICE, at_once=False)
+    await settle()
+    await world.lapse(9.9)
+    assert one.users() == two.users() == [("alice", 0)]
+    await world.lapse(0.4)
+    assert one.users() == two.users() == []
+    assert one.cluster.holds_nobody
+    assert two.cluster.holds_nobody
+
+
+async def test_leaving_with_a_word_elsewhere_ends_the_grace(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.cluster.join(NEWS, ALICE)
+    one.cluster.leave(NEWS, ALICE, at_once=False)
+    two.cluster.join(NEWS, ALICE)
+    await settle()
+    two.cluster.leave(NEWS, ALICE, at_once=True)
+    await settle()
+    assert one.users() == two.users() == []
+
+
+async def test_a_removal_ends_the_grace_everywhere(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.cluster.join(NEWS, ALICE)
+    one.cluster.leave(NEWS, ALICE, at_once=False)
+    await settle()
+    assert two.users() == [("alice", 0)]
+    for member in (one, two):
+        member.cluster.end_grace(NEWS, ALICE.id)
+    await settle()
+    assert one.users() == two.users() == []
+
+
+async def test_a_lost_end_heals_with_what_is_left_of_its_grace(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.cluster.join(NEWS, ALICE)
+    await settle()
+    faulty(one).is_losing = True
+    one.cluster.leave(NEWS, ALICE, at_once=False)
+    await settle()
+    faulty(one).is_losing = False
+    for _ in range(3):
+        await world.beat(one, two)
+    assert two.users() == [("alice", 0)]
+    await world.lapse(4.3)
+    assert one.users() == two.users() == []
+
+
+async def test_one_timer_ends_all_graces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence_module, "PRESENCE_GRACE_S", 0.1)
+    monkeypatch.setattr(cluster_module, "LAPSES_AT_ONCE", 2)
+    loop = asyncio.get_running_loop()
+    handles_before = len(loop._scheduled)  # type: ignore[attr-defined]
+    changed: list[Key] = []
+    cluster = Cluster("one", MemoryBus(), started="", counters=dict, on_presence=changed.append)
+    for number in range(5):
+        user = User(number, f"u{number}")
+        cluster.join(NEWS, user)
+        cluster.leave(NEWS, user, at_once=False)
+    assert len(loop._scheduled) == handles_before + 1  # type: ignore[attr-defined]
+    assert cluster.count(NEWS) == 5
+    async with asyncio.timeout(5):
+        while not cluster.holds_nobody:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    # Five joined, and left in three goes.
+    assert changed == [NEWS] * 8
+    await cluster.stop()
 
 
 async def test_a_newcomer_learns_at_once_what_was_before(world: World) -> None:
@@ -180,13 +273,13 @@ async def test_what_was_lost_is_made_good_by_the_next_beat(world: World) -> None
     one.cluster.join(NEWS, ALICE)
     await settle()
     faulty(one).is_losing = True
-    one.cluster.leave(NEWS, ALICE)
+    one.cluster.leave(NEWS, ALICE, at_once=True)
     await settle()
     faulty(one).is_losing = False
     assert two.users() == [("alice", 1)]
     await world.beat(one, two)
     assert two.users() == []
-    assert two.diffs[-1] == Diff(NEWS, [], [PresentUser(1, "alice", 0)])
+    assert two.changed == [NEWS, NEWS]
 
 
 async def test_a_lost_question_is_asked_again(world: World) -> None:
@@ -204,18 +297,41 @@ async def test_a_lost_question_is_asked_again(world: World) -> None:
     assert two.users() == [("alice", 1)]
 
 
-async def test_a_node_that_ends_is_gone_at_once(world: World) -> None:
+async def test_the_users_of_a_node_that_ends_stay_for_the_grace(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    one.cluster.join(NEWS, ALICE)
+    two.cluster.join(NEWS, ALICE)
+    two.cluster.join(NEWS, BOB)
+    await settle()
+    two.cluster.leave(NEWS, ALICE, at_once=False)
+    await two.stop()
+    await settle()
+    assert one.nodes() == ["one"]
+    assert one.users() == [("alice", 1), ("bob", 0)]
+    await world.lapse(9.9)
+    assert one.users() == [("alice", 1), ("bob", 0)]
+    await world.lapse(0.4)
+    assert one.users() == [("alice", 1)]
+    assert one.changed == [NEWS, NEWS, NEWS]
+    world.members.remove(two)
+
+
+async def test_users_of_a_node_that_ends_may_go_on_elsewhere(world: World) -> None:
     one, two = await world.member("one"), await world.member("two")
     two.cluster.join(NEWS, BOB)
     await settle()
     await two.stop()
     await settle()
-    assert one.users() == []
-    assert one.nodes() == ["one"]
+    one.cluster.join(NEWS, BOB)
+    await world.lapse(20.0)
+    assert one.users() == [("bob", 1)]
+    assert one.changed == [NEWS]
+    one.cluster.leave(NEWS, BOB, at_once=True)
+    assert one.cluster.holds_nobody
     world.members.remove(two)
 
 
-async def test_a_node_silent_for_three_beats_is_dropped_and_may_come_back(world: World) -> None:
+async def test_the_users_of_a_silent_node_stay_until_ten_seconds_after_its_last_beat(world: World) -> None:
     one, two = await world.member("one"), await world.member("two")
     two.cluster.join(NEWS, BOB)
     await settle()
@@ -223,11 +339,28 @@ async def test_a_node_silent_for_three_beats_is_dropped_and_may_come_back(world:
         await world.beat(one)
         assert one.users() == [("bob", 1)]
     await world.beat(one)
-    assert one.users() == []
     assert one.nodes() == ["one"]
+    assert one.users() == [("bob", 0)]
+    await world.lapse(1.9)
+    assert one.users() == [("bob", 0)]
+    await world.lapse(0.4)
+    assert one.users() == []
     await world.beat(one, two)
     assert one.users() == [("bob", 1)]
     assert two.nodes() == ["one", "two"]
+
+
+async def test_a_node_that_comes_back_in_time_was_never_away(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    two.cluster.join(NEWS, BOB)
+    await settle()
+    for _ in range(4):
+        await world.beat(one)
+    assert one.users() == [("bob", 0)]
+    await world.beat(one, two)
+    assert one.users() == [("bob", 1)]
+    await world.lapse(20.0)
+    assert one.changed == [NEWS]
 
 
 async def test_an_outage_of_the_broker_drops_nobody(world: World) -> None:
@@ -244,7 +377,7 @@ async def test_an_outage_of_the_broker_drops_nobody(world: World) -> None:
     await world.beat(one, two)
     await world.beat(one, two)
     assert one.users() == two.users() == [("alice", 1), ("bob", 1)]
-    assert two.diffs == [Diff(NEWS, [PresentUser(1, "alice", 1)], [])]
+    assert one.changed == two.changed == [NEWS, NEWS]
 
 
 async def test_too_many_changes_at_once_come_as_a_snapshot(world: World) -> None:
@@ -277,6 +410,9 @@ async def test_it_runs_over_every_bus(engine: Engine) -> None:
             await asyncio.sleep(0.02)
     await pair[0].stop()
     async with asyncio.timeout(10):
-        while pair[1].users():  # noqa: ASYNC110
+        while pair[1].users() != [("alice", 0)]:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+    world.now_s += 11.0
+    pair[1].cluster.lapse()
+    assert pair[1].cluster.holds_nobody
     await pair[1].stop()

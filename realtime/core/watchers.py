@@ -1,0 +1,201 @@
+"""What those who watch a topic's presence are told: the difference to what they know, or a count.
+
+Watchers that know the same are told the same, in one push. Signed-in watchers get lists up to LIST_MAX_USERS users;
+above it, as all the others always do, a count.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from realtime.core.presence import PresentUser, UserId, by_username
+
+# Above so many users nobody is told who they are, only how many.
+LIST_MAX_USERS = 200
+# Counts are pushed at most this often, in seconds.
+COUNT_INTERVAL_S = 1.0
+# Users kept of lists that gave way to a count; beyond it they are forgotten, as the clients were told to do.
+MAX_FORMER_USERS = 1_000
+
+W = TypeVar("W", bound=Hashable)
+Users = Mapping[UserId, PresentUser]
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who is in a topic at one moment, by username. `users` is None above LIST_MAX_USERS."""
+
+    count: int
+    users: Users | None
+
+
+@dataclass(eq=False, slots=True)
+class Group(Generic[W]):
+    """Watchers that know the same: `users`, where they keep a list, and `count`, where they get counts.
+
+    `version` says which roster a list came from. Those that get counts instead of a list may still have `users`.
+    """
+
+    members: dict[W, None] = field(default_factory=dict)
+    users: Users = field(default_factory=dict)
+    count: int | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Push(Generic[W]):
+    """One push to all of `to` that are still in `group` when it reaches them.
+
+    With a `count` it says no more than that. Else it leads from `before` to `after`; `is_whole`: `joined` names all
+    of `after`, for clients that had no list.
+    """
+
+    group: Group[W]
+    to: list[W]
+    before: Users
+    after: Users
+    count: int | None = None
+    is_whole: bool = False
+
+    def payload(self) -> dict[str, Any] | None:
+        """What it says, without the topic; None where nothing has changed."""
+        if self.count is not None:
+            return {"count": self.count}
+        joined = [user for id_, user in self.after.items() if self.is_whole or id_ not in self.before]
+        left = by_username(
+            user._replace(connections=0) for id_, user in self.before.items() if id_ not in self.after
+        )
+        if not joined and not left and not self.is_whole:
+            return None
+        return {"joined": [user._asdict() for user in joined], "left": [user._asdict() for user in left]}
+
+
+class Watchers(Generic[W]):
+    """The watchers of one topic, and what they know. Times are monotonic seconds."""
+
+    __slots__ = ("_counted", "_counts_due_s", "_fresh", "_group_of", "_listed", "_strangers")
+
+    def __init__(self) -> None:
+        self._group_of: dict[W, Group[W]] = {}
+        # Those who are not signed in; the others, while there are too many users for a list; those with a list.
+        self._strangers: Group[W] = Group()
+        self._counted: Group[W] = Group()
+        self._listed: Group[W] = Group()
+        # Those who were given their list after the last push, by its version.
+        self._fresh: dict[Group[W], None] = {}
+        self._counts_due_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self._group_of)
+
+    def watch(self, watcher: W, roster: Roster, version: int, *, is_named: bool) -> None:
+        """Tell `watcher` what becomes of `roster`, which it is being given; also anew.
+
+        `version` names the roster: with the same number, nobody has come or left. `is_named`: it may see names.
+        """
+        self.forget(watcher)
+        if not is_named:
+            self._count_for(self._strangers, watcher, roster.count)
+        elif roster.users is None:
+            self._count_for(self._counted, watcher, roster.count)
+        else:
+            self._add(self._fresh_group(roster.users, version), watcher)
+
+    def forget(self, watcher: W) -> None:
+        """It is told no more."""
+        group = self._group_of.pop(watcher, None)
+        if group is None:
+            return
+        del group.members[watcher]
+        if not group.members:
+            self._fresh.pop(group, None)
+
+    def is_in(self, watcher: W, group: Group[W]) -> bool:
+        """Whether what is for `group` is for `watcher`: it may have left, or have been given a newer roster."""
+        return self._group_of.get(watcher) is group
+
+    def pushes(self, roster: Roster, now_s: float) -> list[Push[W]]:
+        """What is due, in order. All are taken as told: deliver these before asking again."""
+        pushes: list[Push[W]] = []
+        if roster.users is None:
+            self._give_up_lists()
+        else:
+            pushes += self._differences(roster.users)
+        if now_s >= self._counts_due_s:
+            counts = self._counts(roster)
+            if counts:
+                self._counts_due_s = now_s + COUNT_INTERVAL_S
+            pushes += counts
+        return pushes
+
+    def has_more(self, roster: Roster) -> bool:
+        """Whether something is held back until counts may be pushed again."""
+        has_counted = bool(self._counted.members)
+        if has_counted and (roster.users is not None or self._counted.count != roster.count):
+            return True
+        return bool(self._strangers.members) and self._strangers.count != roster.count
+
+    def _differences(self, users: Users) -> list[Push[W]]:
+        groups, self._fresh = [self._listed, *self._fresh], {}
+        pushes = []
+        for group in groups:
+            if group.members:
+                pushes.append(Push(self._listed, list(group.members), group.users, users))
+            if group is not self._listed:
+                self._move(group, self._listed)
+        self._listed.users = users
+        return pushes
+
+    def _give_up_lists(self) -> None:
+        if not self._listed.members and not self._fresh:
+            return
+        former = dict(self._counted.users)
+        for group in (self._listed, *self._fresh):
+            if group.members:
+                former.update(group.users)
+                self._counted.count = None
+                self._move(group, self._counted)
+        self._fresh = {}
+        self._listed.users = {}
+        self._counted.users = former if len(former) <= MAX_FORMER_USERS else {}
+
+    def _counts(self, roster: Roster) -> list[Push[W]]:
+        pushes = []
+        counted, strangers = self._counted, self._strangers
+        if roster.users is not None:
+            if counted.members:
+                pushes.append(
+                    Push(self._listed, list(counted.members), counted.users, roster.users, is_whole=True)
+                )
+                self._move(counted, self._listed)
+            counted.users = {}
+            groups = [strangers]
+        else:
+            groups = [counted, strangers]
+        for group in groups:
+            if group.members and group.count != roster.count:
+                group.count = roster.count
+                pushes.append(Push(group, list(group.members), {}, {}, roster.count))
+        return pushes
+
+    def _fresh_group(self, users: Users, version: int) -> Group[W]:
+        newest = next(reversed(self._fresh), None)
+        if newest is None or newest.version != version:
+            newest = Group(users=users, version=version)
+            self._fresh[newest] = None
+        return newest
+
+    def _count_for(self, group: Group[W], watcher: W, count: int) -> None:
+        if group.count != count:
+            # They do not all know the same: the next count goes to all of them.
+            group.count = count if not group.members else None
+        self._add(group, watcher)
+
+    def _add(self, group: Group[W], watcher: W) -> None:
+        group.members[watcher] = None
+        self._group_of[watcher] = group
+
+    def _move(self, group: Group[W], to: Group[W]) -> None:
+        members, group.members = group.members, {}
+        for watcher in members:
+            self._add(to, watcher)
