@@ -106,6 +106,7 @@ class Cluster:
         # One timer for all graces, and when it is set to.
         self._lapse_timer: asyncio.TimerHandle | None = None
         self._lapse_due_s = 0.0
+        self._is_taking_in = False
 
     async def start(self) -> None:
         """Join the others; what the bus then carries for `is_own_group` must be given to `received`."""
@@ -170,7 +171,6 @@ class Cluster:
     def lapse(self) -> None:
         """End the graces that are over; called by a timer when one is."""
         self._report(self._presence.lapse(self._clock(), LAPSES_AT_ONCE))
-        self._arm_lapse()
 
     def beat(self) -> None:
         """Say that this node is alive, and drop those that no longer say it."""
@@ -219,7 +219,6 @@ class Cluster:
             case Bye(node):
                 last_beat_s = self._nodes.forget(node)
                 self._drop(node, now_s if last_beat_s is None else last_beat_s)
-        self._arm_lapse()
 
     def _ask(self, node: str) -> None:
         self._to_ask[node] = None
@@ -228,12 +227,21 @@ class Cluster:
     def _drop(self, node: str, last_beat_s: float) -> None:
         self._to_ask.pop(node, None)
         self._to_answer.pop(node, None)
-        self._presence.node_gone(node, last_beat_s)
-        self._arm_lapse()
+        self._report(self._presence.node_gone(node, last_beat_s, self._clock()))
 
     def _report(self, changed: Changed) -> None:
+        """Say what has changed, and see that what is left to be done is done in time."""
         for key in changed:
             self._on_presence(key)
+        self._arm_lapse()
+        if self._presence.has_news and not self._is_taking_in:
+            self._is_taking_in = True
+            # Not call_soon: everything that became ready in the meantime goes first.
+            asyncio.get_running_loop().call_later(0, self._take_in)
+
+    def _take_in(self) -> None:
+        self._is_taking_in = False
+        self._report(self._presence.take_in(self._clock()))
 
     def _tell(self, key: Key, user_id: UserId, *, has_changed: bool) -> None:
         if len(self._changes) >= MAX_PENDING_CHANGES:

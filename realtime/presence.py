@@ -11,6 +11,7 @@ from typing import Any
 
 from realtime.cluster import Cluster
 from realtime.connection import Connection
+from realtime.core.identity import Identity
 from realtime.core.presence import Key, User
 from realtime.core.watchers import LIST_MAX_USERS, Push, Roster, Watchers
 from realtime.fanout import CHUNK, Turns
@@ -77,8 +78,8 @@ class Presence:
         self._cluster = cluster
         self._clock = clock
         self._turns = Turns(asyncio.get_running_loop(), corks)
-        # Who a live subscription of a signed-in user began with: a credential may be renewed meanwhile.
-        self._users: dict[Subscription, User] = {}
+        # Who a live subscription of a signed-in user began as: a credential may be renewed meanwhile.
+        self._identities: dict[Subscription, Identity] = {}
         self._topics: dict[Key, _Topic] = {}
         # Watched topics that have changed; a dict for its order.
         self._due: dict[Key, None] = {}
@@ -87,17 +88,17 @@ class Presence:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is kept of any subscription."""
-        return not self._users and not self._topics and not self._due
+        return not self._identities and not self._topics and not self._due
 
     def began(self, subscription: Subscription) -> None:
         """It is LIVE from now on; or it was, and was asked for again: the last request decides about pushes.
 
         They lead on from what `view` gives before the next await.
         """
-        user = _user(subscription.connection)
-        if user is not None and subscription not in self._users:
-            self._users[subscription] = user
-            self._cluster.join(subscription.key, user)
+        identity = subscription.connection.identity
+        if identity is not None and subscription not in self._identities:
+            self._identities[subscription] = identity
+            self._cluster.join(subscription.key, _user(identity))
         if subscription.wants_presence:
             self._watch(subscription)
         else:
@@ -106,9 +107,9 @@ class Presence:
     def ended(self, subscription: Subscription, *, at_once: bool) -> None:
         """It was LIVE and is over. Unless `at_once`, a user without another connection stays for PRESENCE_GRACE_S."""
         self._forget(subscription)
-        user = self._users.pop(subscription, None)
-        if user is not None:
-            self._cluster.leave(subscription.key, user, at_once=at_once)
+        identity = self._identities.pop(subscription, None)
+        if identity is not None:
+            self._cluster.leave(subscription.key, _user(identity), at_once=at_once)
 
     def removed(self, tenant: str, topic: str, user_id: int | str) -> None:
         """The user may no longer follow the topic: nor are they there for the rest of a grace. On every node."""
@@ -184,9 +185,8 @@ class Presence:
             self._mark(topic.key)
 
 
-def _user(connection: Connection) -> User | None:
-    identity = connection.identity
-    return User(identity.user_id, identity.username) if identity is not None else None
+def _user(identity: Identity) -> User:
+    return User(identity.user_id, identity.username)
 
 
 def _is_named(connection: Connection) -> bool:

@@ -4,6 +4,7 @@ A user is present with a connection anywhere, and for a grace after the last one
 tells of its own part is its state now, in messages numbered without holes: whoever misses one asks for a snapshot.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -19,6 +20,9 @@ LAPSE_STEP_S = 0.25
 # Users of this node in their grace, each counted once a topic. Beyond either, an end is told at once.
 MAX_LINGERING = 100_000
 MAX_LINGERING_PER_USER = 1_000
+
+# What other nodes tell is taken in in goes of so many users, 2 µs each: others have their turn in between.
+TAKEN_AT_ONCE = 500
 
 # The tenant, and the topic of it.
 Key = tuple[str, str]
@@ -61,12 +65,23 @@ class _Entry(NamedTuple):
     until_s: float = 0.0
 
 
+class _Dropped(NamedTuple):
+    """A user that a node no longer holds, as its snapshot shows."""
+
+    key: Key
+    user_id: UserId
+
+
 @dataclass(slots=True)
 class _Part:
-    """What a node holds. `seq` numbers the last message it told of it; None: the node is gone."""
+    """What a node holds. `seq` numbers the last message it told of it; None: the node is gone.
+
+    `news` is what it told last and is not taken in yet, in order.
+    """
 
     seq: int | None
     held: dict[Key, dict[UserId, _Entry]] = field(default_factory=dict)
+    news: deque[Held | _Dropped] = field(default_factory=deque)
 
 
 @dataclass(slots=True)
@@ -89,15 +104,22 @@ class Presence:
         self._own = own
         self._parts: dict[str, _Part] = {own: _Part(0)}
         self._totals: dict[Key, dict[UserId, _Total]] = {}
+        # Nodes with news that are not taken in yet; a dict for its order.
+        self._behind: dict[str, None] = {}
         self._lapses: Lapses[tuple[str, Key, UserId]] = Lapses(LAPSE_STEP_S)
         # Own users in their grace, by tenant and user.
         self._lingering: dict[tuple[str, UserId], int] = {}
         self._lingering_count = 0
 
     @property
+    def has_news(self) -> bool:
+        """Whether something that other nodes told is not taken in yet: `take_in` goes on."""
+        return bool(self._behind)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is held of anybody, nor of a node that is gone."""
-        is_idle = not self._lapses and not self._lingering and not self._lingering_count
+        is_idle = not self._lapses and not self._lingering and not self._lingering_count and not self._behind
         return is_idle and not self._totals and all(part.seq is not None for part in self._parts.values())
 
     def users(self, key: Key) -> list[PresentUser]:
@@ -153,58 +175,72 @@ class Presence:
         return part is None or part.seq is None or seq > part.seq + 1
 
     def apply(self, node: str, seq: int, changes: Iterable[Held], now_s: float) -> Changed:
-        """Message `seq` of `node`; ignored where late or too early."""
+        """Message `seq` of `node`, taken in as `take_in` does; ignored where late or too early."""
         part = self._parts.get(node)
         if part is None or part.seq is None or seq != part.seq + 1:
             return {}
         part.seq = seq
-        changed: Changed = {}
-        for held in changes:
-            key, entry = (held.tenant, held.topic), _as_entry(held, now_s)
-            if entry is None:
-                has_changed = self._end(node, key, held.user_id)
-            else:
-                has_changed = self._put(node, key, User(held.user_id, held.username), entry)
-            if has_changed:
-                changed[key] = None
-        return changed
+        part.news.extend(changes)
+        return self._hear(node, now_s)
 
     def merge(self, node: str, seq: int, snapshot: Iterable[Held], now_s: float) -> Changed:
-        """All that `node` held after its message `seq`, in place of what is known; ignored where older."""
+        """All that `node` held after its message `seq`, in place of what is known, taken in as `take_in` does.
+
+        Ignored where older.
+        """
         part = self._parts.setdefault(node, _Part(None))
         if part.seq is not None and seq < part.seq:
             return {}
         part.seq = seq
-        changed: Changed = {}
-        gone = {(key, user_id): None for key, entries in part.held.items() for user_id in entries}
-        for held in snapshot:
-            key, entry = (held.tenant, held.topic), _as_entry(held, now_s)
-            if entry is None:
-                continue
-            gone.pop((key, held.user_id), None)
-            if self._put(node, key, User(held.user_id, held.username), entry):
-                changed[key] = None
-        for key, user_id in gone:
-            if self._put(node, key, User(user_id, ""), None):
-                changed[key] = None
-        return changed
+        part.news = deque(held for held in snapshot if held.connections > 0 or held.lingers_s > 0)
+        kept = {((held.tenant, held.topic), held.user_id) for held in snapshot}
+        part.news.extend(
+            _Dropped(key, user_id)
+            for key, entries in part.held.items()
+            for user_id in entries
+            if (key, user_id) not in kept
+        )
+        return self._hear(node, now_s)
 
-    def node_gone(self, node: str, last_beat_s: float) -> None:
-        """The node is gone, and its connections with it: its users stay for the grace, counted from its last beat."""
+    def node_gone(self, node: str, last_beat_s: float, now_s: float) -> Changed:
+        """The node is gone, and its connections with it: its users stay for the grace, counted from its last beat.
+
+        Taken in as `take_in` does.
+        """
         part = self._parts.get(node)
         if part is None:
-            return
+            return {}
         part.seq = None
-        entry = _Entry(0, last_beat_s + PRESENCE_GRACE_S)
-        open_now = [
-            (key, user_id)
+        lingers_s = max(last_beat_s + PRESENCE_GRACE_S - now_s, LAPSE_STEP_S)
+        told = [
+            each._replace(connections=0, lingers_s=lingers_s)
+            if isinstance(each, Held) and each.connections
+            else each
+            for each in part.news
+        ]
+        part.news = deque(
+            Held(*key, user_id, "", 0, lingers_s)
             for key, entries in part.held.items()
             for user_id, each in entries.items()
             if each.connections
-        ]
-        for key, user_id in open_now:
-            self._put(node, key, User(user_id, ""), entry)
-        self._forget_if_over(node)
+        )
+        part.news.extend(told)
+        return self._hear(node, now_s)
+
+    def take_in(self, now_s: float) -> Changed:
+        """Go on with what other nodes told: at most TAKEN_AT_ONCE users of it."""
+        changed: Changed = {}
+        for _ in range(TAKEN_AT_ONCE):
+            node = next(iter(self._behind), None)
+            if node is None:
+                break
+            news = self._parts[node].news
+            if news and (key := self._take_in(node, news.popleft(), now_s)) is not None:
+                changed[key] = None
+            if not news:
+                del self._behind[node]
+                self._forget_if_over(node)
+        return changed
 
     def next_lapse_s(self) -> float | None:
         """When `lapse` has something to do next."""
@@ -217,6 +253,29 @@ class Presence:
             if self._put(node, key, User(user_id, ""), None):
                 changed[key] = None
         return changed
+
+    def _hear(self, node: str, now_s: float) -> Changed:
+        self._behind[node] = None
+        return self.take_in(now_s)
+
+    def _take_in(self, node: str, news: Held | _Dropped, now_s: float) -> Key | None:
+        """The topic, where somebody came or left by it."""
+        if isinstance(news, _Dropped):
+            key, has_changed = news.key, self._put(node, news.key, User(news.user_id, ""), None)
+        else:
+            key = (news.tenant, news.topic)
+            has_changed = self._take_in_held(node, key, news, now_s)
+        return key if has_changed else None
+
+    def _take_in_held(self, node: str, key: Key, held: Held, now_s: float) -> bool:
+        user = User(held.user_id, held.username)
+        if held.connections > 0:
+            return self._put(node, key, user, _Entry(held.connections))
+        # Nobody is given more than the grace, whatever another node says.
+        lingers_s = min(held.lingers_s, PRESENCE_GRACE_S)
+        if lingers_s > 0:
+            return self._put(node, key, user, _Entry(0, now_s + lingers_s))
+        return self._end(node, key, user.id)
 
     def _may_linger(self, key: Key, user_id: UserId) -> bool:
         of_user = self._lingering.get((key[0], user_id), 0)
@@ -280,7 +339,7 @@ class Presence:
 
     def _forget_if_over(self, node: str) -> None:
         part = self._parts.get(node)
-        if part is not None and part.seq is None and not part.held:
+        if part is not None and part.seq is None and not part.held and not part.news:
             del self._parts[node]
 
 
@@ -295,14 +354,6 @@ def by_username(users: Iterable[PresentUser]) -> list[PresentUser]:
 def _as_held(key: Key, user_id: UserId, username: str, entry: _Entry, now_s: float) -> Held:
     lingers_s = 0.0 if entry.connections else max(entry.until_s - now_s, 0.0)
     return Held(*key, user_id, username, entry.connections, lingers_s)
-
-
-def _as_entry(held: Held, now_s: float) -> _Entry | None:
-    if held.connections > 0:
-        return _Entry(held.connections)
-    # Nobody is given more than the grace, whatever another node says.
-    lingers_s = min(held.lingers_s, PRESENCE_GRACE_S)
-    return _Entry(0, now_s + lingers_s) if lingers_s > 0 else None
 
 
 def _take_out(table: dict[Key, dict[UserId, T]], key: Key, user_id: UserId) -> None:

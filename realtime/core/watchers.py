@@ -93,13 +93,18 @@ class Watchers(Generic[W]):
 
         `version` names the roster: with the same number, nobody has come or left. `is_named`: it may see names.
         """
+        before = self._group_of.get(watcher)
         self.forget(watcher)
-        if not is_named:
-            self._count_for(self._strangers, watcher, roster.count)
-        elif roster.users is None:
-            self._count_for(self._counted, watcher, roster.count)
-        else:
+        if is_named and roster.users is not None:
             self._add(self._fresh_group(roster.users, version), watcher)
+            return
+        group = self._counted if is_named else self._strangers
+        if group is before or (group.members and group.count != roster.count):
+            # An older count may be on its way to it, or they do not all know the same: the next one goes to all.
+            group.count = None
+        elif not group.members:
+            group.count = roster.count
+        self._add(group, watcher)
 
     def forget(self, watcher: W) -> None:
         """It is told no more."""
@@ -117,11 +122,13 @@ class Watchers(Generic[W]):
     def pushes(self, roster: Roster, now_s: float) -> list[Push[W]]:
         """What is due, in order. All are taken as told: deliver these before asking again."""
         pushes: list[Push[W]] = []
-        if roster.users is None:
-            self._give_up_lists()
-        else:
+        is_count_due = now_s >= self._counts_due_s
+        if roster.users is not None:
             pushes += self._differences(roster.users)
-        if now_s >= self._counts_due_s:
+        elif is_count_due:
+            # Not before they can be told so: until then they may still be led on from the lists they have.
+            self._give_up_lists()
+        if is_count_due:
             counts = self._counts(roster)
             if counts:
                 self._counts_due_s = now_s + COUNT_INTERVAL_S
@@ -130,10 +137,13 @@ class Watchers(Generic[W]):
 
     def has_more(self, roster: Roster) -> bool:
         """Whether something is held back until counts may be pushed again."""
-        has_counted = bool(self._counted.members)
-        if has_counted and (roster.users is not None or self._counted.count != roster.count):
+        if self._strangers.members and self._strangers.count != roster.count:
             return True
-        return bool(self._strangers.members) and self._strangers.count != roster.count
+        if roster.users is not None:
+            return bool(self._counted.members)
+        if self._listed.members or self._fresh:
+            return True
+        return bool(self._counted.members) and self._counted.count != roster.count
 
     def _differences(self, users: Users) -> list[Push[W]]:
         groups, self._fresh = [self._listed, *self._fresh], {}
@@ -184,12 +194,6 @@ class Watchers(Generic[W]):
             newest = Group(users=users, version=version)
             self._fresh[newest] = None
         return newest
-
-    def _count_for(self, group: Group[W], watcher: W, count: int) -> None:
-        if group.count != count:
-            # They do not all know the same: the next count goes to all of them.
-            group.count = count if not group.members else None
-        self._add(group, watcher)
 
     def _add(self, group: Group[W], watcher: W) -> None:
         group.members[watcher] = None

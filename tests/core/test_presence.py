@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.core import presence as presence_module
@@ -163,7 +164,7 @@ def test_the_users_of_a_node_that_is_gone_stay_for_the_grace_after_its_last_beat
     presence = Presence("a")
     presence.join(NEWS, ALICE)
     presence.merge("b", 3, [held(ALICE, 1), held(BOB, 2), held(BOB, 0, OTHER, lingers_s=2.0)], 4)
-    presence.node_gone("b", 5)
+    presence.node_gone("b", 5, 6)
     assert here(presence) == [("alice", 1), ("bob", 0)]
     assert presence.needs_resync("b", 4)
     assert presence.apply("b", 4, [held(BOB, 1)], 6) == {}
@@ -171,7 +172,7 @@ def test_the_users_of_a_node_that_is_gone_stay_for_the_grace_after_its_last_beat
     assert presence.lapse(14.9, MANY) == {}
     assert presence.lapse(15, MANY) == {NEWS: None}
     assert here(presence) == [("alice", 1)]
-    presence.node_gone("b", 20)
+    presence.node_gone("b", 20, 20)
     presence.leave(NEWS, ALICE, at_once=True, now_s=20)
     assert presence.is_empty
 
@@ -179,7 +180,7 @@ def test_the_users_of_a_node_that_is_gone_stay_for_the_grace_after_its_last_beat
 def test_a_node_that_comes_back_tells_anew() -> None:
     presence = Presence("a")
     presence.merge("b", 3, [held(ALICE, 1), held(BOB, 2)], 0)
-    presence.node_gone("b", 0)
+    presence.node_gone("b", 0, 0)
     assert presence.merge("b", 3, [held(BOB, 2)], 1) == {NEWS: None}
     assert here(presence) == [("bob", 2)]
     assert presence.next_lapse_s() is None
@@ -221,6 +222,25 @@ def test_a_snapshot_given_to_another_node_makes_it_the_same() -> None:
     assert two.users(NEWS) == one.users(NEWS)
     assert two.users(OTHER) == one.users(OTHER)
     assert two.lapse(110, MANY) == {OTHER: None}
+
+
+def test_what_others_tell_is_taken_in_a_little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence_module, "TAKEN_AT_ONCE", 2)
+    presence = Presence("a")
+    presence.merge("b", 0, [held(User(number, f"u{number}"), 1) for number in range(6)], 0)
+    assert presence.count(NEWS) == 2
+    assert presence.has_news
+    presence.take_in(0)
+    assert presence.count(NEWS) == 4
+    presence.merge("b", 1, [held(User(9, "u9"), 1)], 0)
+    while presence.has_news:
+        presence.take_in(0)
+    assert here(presence) == [("u9", 1)]
+    presence.merge("b", 2, [held(User(number, f"u{number}"), 1) for number in range(6, 10)], 0)
+    presence.node_gone("b", 0, 0)
+    while presence.has_news:
+        presence.take_in(0)
+    assert here(presence) == [(f"u{number}", 0) for number in range(6, 10)]
 
 
 NODES = ("a", "b", "c")
@@ -289,10 +309,20 @@ class Nodes:
         """Some of the others have not heard of it for a while."""
         for number, other in enumerate(NODES):
             if other != node and lost >> number & 1:
-                self.seen[other].node_gone(node, self.now_s - 6)
+                self.checked(other, self.seen[other].node_gone, node, self.now_s - 6, self.now_s)
         return {}
 
+    def take_in(self, node: str, _key: Key, _user: User, _lost: int) -> Changed:
+        self.checked(node, self.seen[node].take_in, self.now_s)
+        return {}
+
+    def take_in_all(self) -> None:
+        for node in NODES:
+            while self.seen[node].has_news:
+                self.take_in(node, NEWS, ALICE, 0)
+
     def wait(self, node: str, key: Key, user: User, lost: int) -> Changed:
+        self.take_in_all()
         self.now_s += lost
         for each in NODES:
             self.checked(each, self.seen[each].lapse, self.now_s, MANY)
@@ -315,6 +345,7 @@ class Nodes:
     def heal(self) -> None:
         for node in NODES:
             self.ask(node, NEWS, ALICE, 0)
+        self.take_in_all()
 
     def check_connections(self) -> None:
         """All know the open connections; whoever is there without one is in the grace."""
@@ -334,7 +365,7 @@ class Nodes:
         return totals
 
 
-VERBS = ("join", "join", "end", "leave", "say", "ask", "silent", "wait")
+VERBS = ("join", "join", "end", "leave", "say", "ask", "silent", "take_in", "wait")
 steps = st.lists(
     st.tuples(
         st.sampled_from(VERBS),
@@ -347,10 +378,16 @@ steps = st.lists(
 )
 
 
-@given(steps)
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([1, 2, 500]), steps)
 def test_after_healing_all_nodes_know_the_truth(
-    steps: list[tuple[str, str, Key, User, int]],
+    at_once: int, steps: list[tuple[str, str, Key, User, int]]
 ) -> None:
+    with mock.patch.object(presence_module, "TAKEN_AT_ONCE", at_once):
+        run(steps)
+
+
+def run(steps: list[tuple[str, str, Key, User, int]]) -> None:
     nodes = Nodes()
     for step in steps:
         nodes.step(*step)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.core import watchers as watchers_module
@@ -206,6 +206,31 @@ def test_lists_become_counts_above_the_limit_and_come_back_whole() -> None:
         assert client.knows(roster({3, 4}))
 
 
+def test_a_list_goes_on_exactly_until_a_count_was_told() -> None:
+    room, stranger, client = Room(), Client(is_named=False), Client()
+    room.watch(stranger)
+    room.change({1})
+    room.tick()
+    room.watch(client)
+    room.change({1, 2, 3, 4})
+    room.tick()
+    room.change({1, 2})
+    room.tick()
+    assert [sorted(payload) for payload in client.told] == [["joined", "left"]]
+    assert client.knows(roster({1, 2}))
+
+
+def test_a_stranger_that_asks_anew_before_its_count_arrives_ends_up_right() -> None:
+    room, stranger = Room(), Client(is_named=False)
+    room.watch(stranger)
+    room.change({1})
+    room.begin()
+    room.change(set())
+    room.watch(stranger)
+    room.settle()
+    assert stranger.knows(roster(set()))
+
+
 def test_former_lists_are_bounded() -> None:
     room, client = Room(), Client()
     crowd = set(range(-9, 0))
@@ -240,6 +265,7 @@ steps = st.lists(
 )
 
 
+@settings(max_examples=500, deadline=None)
 @given(steps)
 def test_every_client_ends_up_right(steps: list[tuple[str, int]]) -> None:
     room = Room()

@@ -386,7 +386,9 @@ async def test_too_many_changes_at_once_come_as_a_snapshot(world: World) -> None
     for number in range(MAX_PENDING_CHANGES + 5):
         one.cluster.join(NEWS, User(number, f"u{number}"))
     assert len(one.cluster._changes) <= MAX_PENDING_CHANGES
-    await settle()
+    async with asyncio.timeout(10):
+        while len(two.users()) < MAX_PENDING_CHANGES + 5:
+            await settle()
     assert len(two.users()) == MAX_PENDING_CHANGES + 5
 
 

@@ -158,6 +158,8 @@ async def test_a_lost_history_ends_the_subscriptions_and_says_so(node: Node) -> 
     assert kind == "unsubscribed"
     assert payload["code"] == "unrecoverable_position"
     assert follower.metrics.subscriptions == 0
+    # It comes back by itself: its user is not away.
+    assert [at_once for _, at_once in node.presences.ended] == [False]
     joined = await node.join(again)
     await node.publish(3)
     await settle()
