@@ -127,20 +127,23 @@ async def test_whoever_is_signed_out_leaves_at_once(acme: Visitor, topic: str) -
         assert time.monotonic() - closed_s < 4.0
 
 
-@pytest.mark.kinds("scaled")
-async def test_whoever_is_removed_has_no_grace_left(acme: Visitor, topic: str) -> None:
-    async with acme.open_json(PATH, "alice") as alice:
+async def test_whoever_goes_out_of_a_room_has_no_grace_left(acme: Visitor) -> None:
+    path = "/ws/chat/"
+    async with acme.open_json(path, "alice") as alice:
+        room = {"name": f"room {uuid4().hex[:8]}", "is_public": True}
+        room_id = (await alice.ask("room.create", room))["room"]["id"]
+        topic = f"room:{room_id}"
         await alice.ask("subscribe", {"topic": topic, "presence": True})
-        async with acme.open_json(PATH, "bob") as bob:
-            user_id = bob.welcome["user"]["id"]
+        async with acme.open_json(path, "bob") as bob:
+            await bob.ask("room.join", {"room_id": room_id})
             await bob.ask("subscribe", {"topic": topic})
             assert await change(alice, topic, "joined", "bob")
         await gone_without_a_word(alice, topic, "bob")
-        code = "from realtime import api\napi.end_subscriptions(topic, tenant='acme', user_id=user_id)"
-        removed_s = time.monotonic()
-        await asyncio.to_thread(acme.site.orm.run, code, topic=topic, user_id=user_id)
-        assert await change(alice, topic, "left", "bob")
-        assert time.monotonic() - removed_s < 6.0
+        async with acme.open_json(path, "bob") as bob:
+            await bob.ask("room.leave", {"room_id": room_id})
+            left_s = time.monotonic()
+            assert await change(alice, topic, "left", "bob")
+            assert time.monotonic() - left_s < 5.0
 
 
 async def test_strangers_get_counts_and_no_names(acme: Visitor, topic: str) -> None:
