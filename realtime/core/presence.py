@@ -238,7 +238,7 @@ class Presence:
             if news and (key := self._take_in(node, news.popleft(), now_s)) is not None:
                 changed[key] = None
             if not news:
-                del self._behind[node]
+                self._behind.pop(node, None)
                 self._forget_if_over(node)
         return changed
 
@@ -341,6 +341,7 @@ class Presence:
         part = self._parts.get(node)
         if part is not None and part.seq is None and not part.held and not part.news:
             del self._parts[node]
+            self._behind.pop(node, None)
 
 
 _NOTHING = _Entry(0)

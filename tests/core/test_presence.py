@@ -243,6 +243,18 @@ def test_what_others_tell_is_taken_in_a_little_at_a_time(monkeypatch: pytest.Mon
     assert here(presence) == [(f"u{number}", 0) for number in range(6, 10)]
 
 
+def test_a_node_may_be_over_before_its_end_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence_module, "TAKEN_AT_ONCE", 1)
+    presence = Presence("a")
+    presence.merge("c", 0, [held(BOB, 0, lingers_s=1.0)], 0)
+    presence.merge("b", 0, [held(User(number, f"u{number}"), 1, OTHER) for number in range(3, 6)], 0)
+    presence.node_gone("c", 0, 0)
+    assert presence.lapse(2, MANY) == {NEWS: None}
+    while presence.has_news:
+        presence.take_in(2)
+    assert here(presence, OTHER) == [("u3", 1), ("u4", 1), ("u5", 1)]
+
+
 NODES = ("a", "b", "c")
 KEYS = (NEWS, OTHER)
 USERS = (ALICE, BOB, User("3", "carol"))
