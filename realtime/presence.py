@@ -79,7 +79,7 @@ class Presence:
         self._clock = clock
         self._turns = Turns(asyncio.get_running_loop(), corks)
         # Who a live subscription of a signed-in user began as: a credential may be renewed meanwhile.
-        self._identities: dict[Subscription, Identity] = {}
+        self._users: dict[Subscription, Identity] = {}
         self._topics: dict[Key, _Topic] = {}
         # Watched topics that have changed; a dict for its order.
         self._due: dict[Key, None] = {}
@@ -88,7 +88,7 @@ class Presence:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is kept of any subscription."""
-        return not self._identities and not self._topics and not self._due
+        return not self._users and not self._topics and not self._due
 
     def began(self, subscription: Subscription) -> None:
         """It is LIVE from now on; or it was, and was asked for again: the last request decides about pushes.
@@ -96,8 +96,8 @@ class Presence:
         They lead on from what `view` gives before the next await.
         """
         identity = subscription.connection.identity
-        if identity is not None and subscription not in self._identities:
-            self._identities[subscription] = identity
+        if identity is not None and subscription not in self._users:
+            self._users[subscription] = identity
             self._cluster.join(subscription.key, _user(identity))
         if subscription.wants_presence:
             self._watch(subscription)
@@ -107,7 +107,7 @@ class Presence:
     def ended(self, subscription: Subscription, *, at_once: bool) -> None:
         """It was LIVE and is over. Unless `at_once`, a user without another connection stays for PRESENCE_GRACE_S."""
         self._forget(subscription)
-        identity = self._identities.pop(subscription, None)
+        identity = self._users.pop(subscription, None)
         if identity is not None:
             self._cluster.leave(subscription.key, _user(identity), at_once=at_once)
 
