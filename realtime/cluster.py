@@ -312,7 +312,9 @@ class Cluster:
 
     async def _send(self, group: str, message: _Message) -> None:
         try:
-            await self._bus.send(group, msgspec.msgpack.encode(message), to_self=True)
+            # Beats go round: a node that does not hear its own is deaf. The rest it knows.
+            to_self = isinstance(message, Beat)
+            await self._bus.send(group, msgspec.msgpack.encode(message), to_self=to_self)
         except BusUnavailableError as error:
             # Its number is missing to the others; they will ask.
             logger.debug("A message to the other nodes was lost: %s", error)

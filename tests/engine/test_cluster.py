@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from realtime import cluster as cluster_module
@@ -242,6 +243,25 @@ async def test_a_newcomer_learns_at_once_what_was_before(world: World) -> None:
     await settle()
     assert late.users() == [("alice", 1), ("bob", 1)]
     assert late.nodes() == one.nodes() == ["one", "three", "two"]
+
+
+async def test_of_its_own_messages_a_node_hears_beats_only(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    heard: list[tuple[str, bytes]] = []
+    take_in = one.bus.deliver  # type: ignore[attr-defined]
+
+    def deliver(group: str, body: bytes) -> None:
+        heard.append((group, body))
+        take_in(group, body)
+
+    one.bus.deliver = deliver  # type: ignore[attr-defined]
+    await world.beat(one, two)
+    one.cluster.join(NEWS, ALICE)
+    two.cluster.join(NEWS, BOB)
+    await settle()
+    said = [msgspec.msgpack.decode(body) for _, body in heard]
+    assert {each["type"] for each in said if each["node"] == "one"} == {"Beat"}
+    assert {each["type"] for each in said if each["node"] == "two"} >= {"Beat", "Changes"}
 
 
 async def test_beats_carry_counters(world: World) -> None:
