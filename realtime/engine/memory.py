@@ -1,6 +1,7 @@
 """The engine of one process: everything in memory, nothing to set up, nothing kept over a restart."""
 
 import asyncio
+import hashlib
 import secrets
 import time
 from collections import OrderedDict
@@ -87,7 +88,7 @@ class MemoryHistory:
     async def position(self, key: TopicKey) -> Position:
         """As `History.position`."""
         tenant = self._tenants.get(key.tenant)
-        return Position(self._epoch, 0) if tenant is None else tenant.position(key.topic)
+        return Position(self._tenant_epoch(key.tenant), 0) if tenant is None else tenant.position(key.topic)
 
     async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
         """As `History.positions`."""
@@ -135,11 +136,15 @@ class MemoryHistory:
     def _tenant(self, name: str) -> TenantHistory:
         tenant = self._tenants.get(name)
         if tenant is None:
-            epochs = Epochs(self._epoch, self._fresh_epoch)
+            epochs = Epochs(self._tenant_epoch(name), self._fresh_epoch)
             used_keys = UsedKeys(self._idempotency_ttl_s)
             tenant = TenantHistory(epochs, used_keys, topic_bytes=self._budgets.topic_bytes)
             self._tenants[name] = tenant
         return tenant
+
+    def _tenant_epoch(self, tenant: str) -> str:
+        """The store's epoch as one tenant sees it: a position is worth nothing on another."""
+        return hashlib.blake2b(tenant.encode(), digest_size=8, key=self._epoch.encode()[:64]).hexdigest()
 
     def _readable(self, key: TopicKey) -> TopicHistory | None:
         tenant = self._tenants.get(key.tenant)

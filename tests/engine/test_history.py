@@ -56,11 +56,13 @@ async def test_a_new_topic_is_at_0_and_stays_in_its_epoch(engine: Engine) -> Non
     assert added.position == Position(position.epoch, 1)
 
 
-async def test_topics_never_written_share_the_epoch_of_the_store(engine: Engine) -> None:
+async def test_topics_never_written_share_an_epoch_that_no_other_tenant_has(engine: Engine) -> None:
     history, other_node = engine.history(), engine.history()
     keys = [TopicKey("acme", "a"), TopicKey("globex", "a"), TopicKey("acme", "b" * 255)]
     positions = [await history.position(key) for key in keys]
-    assert positions == [positions[0]] * 3
+    assert positions[0] == positions[2]
+    assert positions[0].epoch != positions[1].epoch
+    assert (await history.since(keys[1], positions[0], 10, 0)).publications is None
     assert await other_node.positions(keys) == positions
     await history.add(KEY, draft("first"), RETENTION)
     assert await other_node.positions(keys) == positions
