@@ -31,7 +31,7 @@ local function beginning(meta)
     end
   end
   -- As the topic's tenant sees it: a position is worth nothing on another.
-  return string.sub(redis.sha1hex(store_epoch .. string.match(meta, '{(.*):')), 1, 16)
+  return string.sub(redis.sha1hex(store_epoch .. string.match(meta, '{(.-):')), 1, 16)
 end
 local function where(meta)
   local known = redis.call('HMGET', meta, 'epoch', 'run', 'top', 'ttl_ms', 'bytes')
