@@ -16,4 +16,5 @@ class RealtimeConfig(AppConfig):
         from realtime import checks  # noqa: PLC0415 settings must be ready first
 
         register(checks.check_layer)
+        register(checks.check_gates)
         register(checks.check_deployment, deploy=True)

@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django's name
 
+from realtime.core.topics import gate_faults
+
 # Below it a connection would end between two messages of a quiet broker.
 SOCKET_TIMEOUT_MIN_S = 20.0
 
@@ -16,6 +18,15 @@ def check_layer(**_kwargs: Any) -> list[CheckMessage]:
     """The channel layer carries what the bus sends, and its connections live through quiet times."""
     layers: Mapping[str, Any] = getattr(settings, "CHANNEL_LAYERS", {})
     return [*_unshared(layers), *_short_timeouts(layers)]
+
+
+def check_gates(**_kwargs: Any) -> list[CheckMessage]:
+    """Every gate of a topic rule can say no."""
+    faults = gate_faults(settings.REALTIME.get("TOPIC_RULES", {}))
+    return [
+        Error(fault, hint="A gate opens by returning True; a coroutine is never True.", id="realtime.E003")
+        for fault in faults
+    ]
 
 
 def check_deployment(**_kwargs: Any) -> list[CheckMessage]:

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-from realtime.core.topics import TopicRule
+from realtime.core.topics import TopicRule, gate_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,11 @@ class RealtimeSettings:
 
 
 def load_settings() -> RealtimeSettings:
-    """The settings of this process; raises ImproperlyConfigured for a name that does not exist."""
+    """The settings of this process; raises ImproperlyConfigured for an unknown name and a gate that cannot say no."""
     given: dict[str, Any] = dict(django_settings.REALTIME)
     unknown = sorted(set(given) - {each.name for each in fields(RealtimeSettings)})
     if unknown:
         raise ImproperlyConfigured(f"REALTIME has unknown settings: {', '.join(unknown)}.")
+    if faults := list(gate_faults(given.get("TOPIC_RULES", {}))):
+        raise ImproperlyConfigured(" ".join(faults))
     return RealtimeSettings(**given)

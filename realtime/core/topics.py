@@ -1,7 +1,11 @@
 """Who may do what with a topic: rules declared in settings, found by the name's part before the first `:`."""
 
-from collections.abc import Callable, Mapping
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+
+from asgiref.sync import iscoroutinefunction
 
 from realtime.core.identity import Identity
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -45,7 +49,9 @@ class TopicRule:
     """What a group of topics allows, and how much of each is remembered.
 
     `history_size` counts publications, `history_ttl_s` is seconds; a size of 0 remembers nothing.
-    A gate is called on the loop (no I/O) with the identity, None where nobody signed in, and the whole name.
+    A gate is called on the loop (no I/O) with the identity, None where nobody signed in, and the whole name;
+    `subscribe_in_db` in a database thread, once `subscribe` has opened. A gate is a plain function and opens by
+    returning True: any other value, also one that counts as true, keeps it closed.
     """
 
     subscribe: Gate = anyone
@@ -53,6 +59,37 @@ class TopicRule:
     subscribe_in_db: Gate | None = None
     history_size: int = 1000
     history_ttl_s: float = 300.0
+
+
+def gate_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
+    """What is wrong with the gates of `rules`: a line for each that could not say no."""
+    for prefix, rule in rules.items():
+        for name in ("subscribe", "publish", "subscribe_in_db"):
+            gate: object = getattr(rule, name)
+            if gate is None and name == "subscribe_in_db":
+                continue
+            if not callable(gate):
+                yield f"The gate {name!r} of the topic rule {prefix!r} is no function."
+            elif _is_async(gate):
+                yield (
+                    f"The gate {name!r} of the topic rule {prefix!r} is a coroutine function, and nothing awaits it: "
+                    f"make it a plain function (`subscribe_in_db` may use the database)."
+                )
+
+
+def opens(answer: object) -> bool:
+    """Whether a gate's answer lets in: True does, and nothing else that counts as true (a coroutine, a row)."""
+    return answer is True
+
+
+def _is_async(gate: object) -> bool:
+    while isinstance(gate, functools.partial):
+        gate = gate.func
+    # An instance is called by the method of its class.
+    return any(
+        iscoroutinefunction(each) or inspect.isasyncgenfunction(each) or inspect.isgeneratorfunction(each)
+        for each in (gate, getattr(gate, "__call__", None))  # noqa: B004 the method itself is looked at
+    )
 
 
 class TopicRules:
@@ -82,7 +119,7 @@ class TopicRules:
     def _require(
         self, rule: TopicRule, gate: Gate, identity: Identity | None, topic: str, verb: str
     ) -> TopicRule:
-        if gate(identity, topic):
+        if opens(gate(identity, topic)):
             return rule
         if identity is None:
             raise RequestError(ErrorCode.UNAUTHENTICATED, f"Sign in to {verb} this topic.")

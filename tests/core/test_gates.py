@@ -1,0 +1,104 @@
+"""Gates fail closed: only True opens, and what could never say no stops the start."""
+
+import functools
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, markcoroutinefunction
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
+
+from realtime import checks
+from realtime.conf import load_settings
+from realtime.core.identity import CredentialKind, Identity
+from realtime.core.topics import TopicRule, TopicRules, gate_faults, opens
+from realtime.protocol.errors import ErrorCode, RequestError
+
+ALICE = Identity(1, "alice", "acme", frozenset(), CredentialKind.TOKEN, is_staff=True)
+
+
+async def shut(identity: Identity | None, topic: str) -> bool:
+    return False
+
+
+async def shut_generator(identity: Identity | None, topic: str) -> AsyncIterator[bool]:
+    yield False
+
+
+def generator(identity: Identity | None, topic: str) -> Iterator[bool]:
+    yield False
+
+
+class Gate:
+    async def __call__(self, identity: Identity | None, topic: str) -> bool:
+        return False
+
+    async def method(self, identity: Identity | None, topic: str) -> bool:
+        return False
+
+
+def marked(identity: Identity | None, topic: str) -> Any:
+    return shut(identity, topic)
+
+
+ASYNC_GATES = {
+    "function": shut,
+    "lambda": functools.partial(shut),
+    "partial of a partial": functools.partial(functools.partial(shut)),
+    "instance": Gate(),
+    "partial of an instance": functools.partial(Gate()),
+    "method": Gate().method,
+    "marked": markcoroutinefunction(marked),
+    "async generator": shut_generator,
+    "generator": generator,
+}
+
+
+@pytest.mark.parametrize("name", ["subscribe", "publish", "subscribe_in_db"])
+@pytest.mark.parametrize("gate", ASYNC_GATES.values(), ids=ASYNC_GATES.keys())
+def test_a_gate_that_would_have_to_be_awaited_stops_the_start(
+    settings: Settings, gate: Callable[..., Any], name: str
+) -> None:
+    settings.REALTIME = settings.REALTIME | {"TOPIC_RULES": {"news": TopicRule(**{name: gate})}}
+    with pytest.raises(ImproperlyConfigured, match=f"'{name}' of the topic rule 'news'"):
+        load_settings()
+    assert [error.id for error in checks.check_gates()] == ["realtime.E003"]
+
+
+def test_what_is_no_function_stops_it_too() -> None:
+    rules: dict[str, Any] = {"": TopicRule(publish=False)}  # type: ignore[arg-type]
+    assert list(gate_faults(rules)) == ["The gate 'publish' of the topic rule '' is no function."]
+
+
+def test_plain_gates_of_every_kind_are_fine() -> None:
+    rules = {
+        "a": TopicRule(subscribe=lambda identity, topic: True, publish=functools.partial(_is_it, "x")),
+        "b": TopicRule(subscribe_in_db=async_to_sync(shut)),
+    }
+    assert list(gate_faults(rules)) == []
+
+
+def _is_it(name: str, identity: Identity | None, topic: str) -> bool:
+    return topic == name
+
+
+@pytest.mark.parametrize("answer", [1, "yes", [0], object(), ALICE, {"a": 1}, 0, None, "", False])
+@pytest.mark.parametrize("identity", [ALICE, None])
+def test_only_true_opens(identity: Identity | None, answer: object) -> None:
+    gate: Any = lambda identity, topic: answer  # noqa: E731
+    rules = TopicRules({"": TopicRule(subscribe=gate, publish=gate)})
+    code = ErrorCode.PERMISSION_DENIED if identity else ErrorCode.UNAUTHENTICATED
+    for ask in (rules.require_subscribe, rules.require_publish):
+        with pytest.raises(RequestError) as caught:
+            ask(identity, "news")
+        assert caught.value.code is code
+    assert opens(True)
+
+
+def test_a_coroutine_that_slips_through_is_closed_to() -> None:
+    coroutine = shut(None, "news")
+    with warnings.catch_warnings():
+        assert not opens(coroutine)
+    coroutine.close()
