@@ -1,16 +1,19 @@
 """Telling the sockets, in every process, that somebody's standing has changed."""
 
+from functools import partial
+
 from django.db import transaction
 
 from realtime import api
+from realtime.core.revocations import Revocation
 
 
-def recheck_sockets_on_commit() -> None:
-    """After the commit every process reads revocations again and checks its connections.
+def revoke_on_commit(revocation: Revocation) -> None:
+    """After the commit every process closes what `revocation` ends.
 
-    The change stands even where the others cannot be told; they find out by themselves within a second.
+    The change stands even where the others cannot be told; they find its row by themselves within a second.
     """
-    transaction.on_commit(_recheck, robust=True)
+    transaction.on_commit(partial(_revoke, revocation), robust=True)
 
 
 def refresh_tenants_on_commit() -> None:
@@ -18,8 +21,8 @@ def refresh_tenants_on_commit() -> None:
     transaction.on_commit(_refresh_tenants, robust=True)
 
 
-def _recheck() -> None:
-    api.recheck()
+def _revoke(revocation: Revocation) -> None:
+    api.revoke([revocation])
 
 
 def _refresh_tenants() -> None:

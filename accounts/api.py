@@ -12,16 +12,15 @@ from rest_framework.response import Response
 
 from accounts import serializers
 from accounts.authentication import live_identity
-from accounts.exceptions import ApiError
 from accounts.identity import Authenticator
-from accounts.models import User
+from accounts.models import Membership, User
 from accounts.scopes import narrow
 from accounts.selectors import membership_of
-from accounts.throttling import SignInAttempt
+from accounts.throttling import counted
 from accounts.tickets import TICKET_LIFETIME_S, ticket_issue
 from accounts.tokens import TokenPair, token_issue, token_refresh, token_revoke
 from realtime.core.identity import Identity, Tenant
-from realtime.protocol.errors import ErrorCode, Refusal, unauthenticated
+from realtime.protocol.errors import Refusal, unauthenticated
 
 
 def _error_responses(*statuses: int) -> dict[int, type[serializers.ErrorSerializer]]:
@@ -44,10 +43,6 @@ class TenantAPIView(GenericAPIView[Any]):
         values: dict[str, Any] = serializer.validated_data
         return values
 
-    def handle_exception(self, exc: Exception) -> Response:
-        """A Refusal is answered as it would be on a socket."""
-        return super().handle_exception(ApiError.of_refusal(exc) if isinstance(exc, Refusal) else exc)
-
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Secrets stay out of every cache."""
         response["Cache-Control"] = "no-store"
@@ -69,22 +64,26 @@ class TokenView(CredentialAPIView):
     @extend_schema(
         operation_id="token_create",
         auth=[],
-        responses={200: serializers.TokenPairSerializer, **_error_responses(400, 401, 429)},
+        responses={200: serializers.TokenPairSerializer, **_error_responses(400, 401, 413, 429, 503)},
     )
     def post(self, request: Request) -> Response:
         """Give an access token and a refresh token for a user name and a password."""
         values = self.validated()
-        attempt = SignInAttempt(request, values["username"])
-        wait_s = attempt.wait_s()
-        if wait_s:
-            message = f"Too many failed attempts. Try again in {wait_s} seconds."
-            raise ApiError(429, ErrorCode.RATE_LIMITED, message, retry_after_s=wait_s)
-        user = authenticate(request, username=values["username"], password=values["password"])
-        membership = membership_of(self.tenant.id, user.pk) if isinstance(user, User) else None
-        if membership is None:
-            attempt.failed()
-            raise unauthenticated("The user name or the password is wrong.")
+        with counted(request, values["username"]) as attempt:
+            membership = self._member(request, values["username"], values["password"])
+            if membership is None:
+                attempt.failed()
+                raise unauthenticated("The user name or the password is wrong.")
         return _pair_response(token_issue(membership, values.get("scopes")))
+
+    def _member(self, request: Request, username: str, password: str) -> Membership | None:
+        user = authenticate(request, username=username, password=password)
+        if not isinstance(user, User):
+            return None
+        membership = membership_of(self.tenant.id, user.pk)
+        # Read after the password was judged, which takes a while: it may be another one by now.
+        is_same = membership is not None and membership.user.password == user.password
+        return membership if is_same else None
 
 
 class TokenRefreshView(CredentialAPIView):

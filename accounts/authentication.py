@@ -27,7 +27,11 @@ class TenantJWTAuthentication(BaseAuthentication):
             identity = live_identity(words[1].decode("latin-1"), tenant)
         except Refusal as refusal:
             raise ApiError.of_refusal(refusal) from refusal
-        return User.objects.get(pk=identity.user_id), identity
+        # Between the check and here the user may have been deleted.
+        user = User.objects.filter(pk=identity.user_id).first()
+        if user is None:
+            raise ApiError.of_refusal(unauthenticated("This token is no longer valid."))
+        return user, identity
 
     def authenticate_header(self, request: Request) -> str:
         """The `WWW-Authenticate` of a 401."""

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.http import UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 
 from accounts.exceptions import ApiError
-from realtime.protocol.errors import ErrorCode
+from realtime.protocol.errors import ErrorCode, Refusal
 
 _CODE_OF_STATUS = {
     status.HTTP_400_BAD_REQUEST: ErrorCode.INVALID_MESSAGE.value,
@@ -21,11 +24,13 @@ _CODE_OF_STATUS = {
     status.HTTP_413_REQUEST_ENTITY_TOO_LARGE: ErrorCode.MESSAGE_TOO_LARGE.value,
     status.HTTP_415_UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
     status.HTTP_429_TOO_MANY_REQUESTS: ErrorCode.RATE_LIMITED.value,
+    status.HTTP_503_SERVICE_UNAVAILABLE: "busy",
 }
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's `EXCEPTION_HANDLER`; None leaves an unexpected exception to Django."""
+    error = _as_api_error(error)
     response = rest_exception_handler(error, context)
     if response is None:
         return None
@@ -41,3 +46,14 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if response.status_code == status.HTTP_401_UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def _as_api_error(error: Exception) -> Exception:
+    """What Django and the sockets raise for a bad request, as REST framework would."""
+    if isinstance(error, Refusal):
+        return ApiError.of_refusal(error)
+    if isinstance(error, RequestDataTooBig):
+        return ApiError(413, ErrorCode.MESSAGE_TOO_LARGE.value, "The body is too large.")
+    if isinstance(error, SuspiciousOperation | BadRequest | MultiPartParserError | UnreadablePostError):
+        return ApiError(400, ErrorCode.INVALID_MESSAGE.value, "The body cannot be read.")
+    return error

@@ -1,35 +1,33 @@
-"""Sign-in and password forms."""
+"""Sign-in and password forms. What refuses them is noted on the request, and answered by `RefusalMiddleware`."""
 
 from typing import Any
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.forms import AdminPasswordChangeForm, AuthenticationForm, PasswordChangeForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.http import HttpRequest
 
-from accounts.models import User
-from accounts.services import password_changing
-from accounts.throttling import SignInAttempt
+from accounts.middleware import refuse_by
+from accounts.throttling import counted
+from realtime.protocol.errors import Refusal
 
 
 class SignInForm(AuthenticationForm):
-    """Django's, held back after too many failures; `retry_after_s` is above 0 when it was."""
-
-    retry_after_s = 0
+    """Django's, held back after too many failures."""
 
     def clean(self) -> dict[str, Any]:
         """The checked values; raises ValidationError for a wrong password or too many of them."""
         if self.request is None:
             raise TypeError("The form needs the request, for its tenant and address.")
-        attempt = SignInAttempt(self.request, self.cleaned_data.get("username") or "")
-        self.retry_after_s = attempt.wait_s()
-        if self.retry_after_s:
-            message = f"Too many failed attempts. Try again in {self.retry_after_s} seconds."
-            raise forms.ValidationError(message, code="rate_limited")
         try:
-            return super().clean()
-        except forms.ValidationError:
-            attempt.failed()
-            raise
+            with counted(self.request, self.cleaned_data.get("username") or "") as attempt:
+                try:
+                    return super().clean()
+                except forms.ValidationError:
+                    attempt.failed()
+                    raise
+        except Refusal as refusal:
+            raise _as_form_error(self.request, refusal) from refusal
 
 
 class AdminSignInForm(SignInForm, AdminAuthenticationForm):
@@ -37,20 +35,25 @@ class AdminSignInForm(SignInForm, AdminAuthenticationForm):
 
 
 class OwnPasswordForm(PasswordChangeForm):
-    """Changing one's own password ends what was proved under the former one."""
+    """Changing one's own password: the old one is guessed here no faster than on the sign-in page."""
 
-    def save(self, commit: bool = True) -> User:
-        """Store the new password."""
-        with password_changing(self.user):
-            return super().save(commit)
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        self._request = request
+        super().__init__(*args, **kwargs)
+
+    def clean_old_password(self) -> str:
+        """The old password; raises ValidationError when it is wrong, or after too many that were."""
+        try:
+            with counted(self._request, self.user.get_username()) as attempt:
+                try:
+                    return super().clean_old_password()
+                except forms.ValidationError:
+                    attempt.failed()
+                    raise
+        except Refusal as refusal:
+            raise _as_form_error(self._request, refusal) from refusal
 
 
-class UserPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not generic at run time
-    """Setting somebody's password in the admin ends what was proved under the former one."""
-
-    def save(self, commit: bool = True) -> User:
-        """Store the new password."""
-        user: User = self.user
-        with password_changing(user):
-            super().save(commit)
-        return user
+def _as_form_error(request: HttpRequest, refusal: Refusal) -> forms.ValidationError:
+    refuse_by(request, refusal)
+    return forms.ValidationError(refusal.message, code=refusal.code)

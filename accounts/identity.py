@@ -1,50 +1,57 @@
 """From credentials to identities: `realtime.ports.Authenticator` on this project's tables."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any
+from datetime import datetime
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
-from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.models import Membership, Revocation, User, UserSession
+from accounts.claims import token_claims, token_identity
+from accounts.models import Membership, User, UserSession
+from accounts.revocation_log import RevocationLog, first_end, revocations_of
 from accounts.scopes import member_scopes
 from accounts.selectors import membership_of
 from accounts.sessions import TENANT_KEY, SessionStore, session_key_hash
+from accounts.sweeps import sweep
 from accounts.tickets import ticket_redeem
 from accounts.verified import VerifiedTokens
 from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.core.revocations import Revocation as RevocationValue
 from realtime.ports import LoadedSession
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import forbidden, unauthenticated
 
 
 class Authenticator:
-    """Checks access tokens, tickets and sessions. Revocations are in memory: a token costs no query."""
+    """Checks access tokens, tickets and sessions, and tells of revocations."""
 
     def __init__(self) -> None:
-        self._revoked: frozenset[str] = frozenset()
         self._verified = VerifiedTokens()
+        self._log = RevocationLog()
 
-    def refresh(self) -> None:
-        """Read the live revocations again: one query. Never call it on the loop."""
-        self._revoked = _live_revocations()
+    def revocations(self) -> list[RevocationValue]:
+        """Those that came since the last call; at first, all that are in force. One query."""
+        return self._log.read()
+
+    def sweep(self) -> bool:
+        """Delete some of what has expired; whether some may be left."""
+        self._log.rewind()
+        return sweep()
 
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
-        """The identity of an access token, from memory. Raises Refusal (401; 403: of another tenant)."""
-        try:
-            identity = self._verified.find(token) or self._verify(token)
-        except (TokenError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise unauthenticated("This token is not valid here.") from error
+        """The identity of an access token, from memory. Raises Refusal (401; 403: of another tenant).
+
+        Whether it was revoked is asked elsewhere, at every use: of the process' memory, or of the tables (`recheck`).
+        """
+        identity = self._verified.find(token)
+        if identity is None:
+            identity = token_identity(token_claims(AccessToken, token))
+            self._verified.add(token, identity)
         if identity.tenant != tenant.slug:
             raise forbidden("tenant_denied", "This token belongs to another tenant.")
-        if not self._revoked.isdisjoint({identity.family, identity.password_stamp}):
-            raise unauthenticated("This token was revoked.")
         return identity
 
     def redeem_ticket(self, ticket: str, tenant: Tenant) -> Identity:
@@ -84,26 +91,20 @@ class Authenticator:
         # Read later: whoever is switched off in between must not look like a member who left.
         lost_ids = {each.user_id for each in checked if (each.tenant, each.user_id) not in standings}
         active_ids = _active_ids(lost_ids)
-        revoked = _live_revocations()
+        revoked = revocations_of(checked)
         sessions = _live_sessions({identity.session_key_hash for identity in checked} - {""})
         gone: dict[Identity, CloseCode] = {}
         for identity in checked:
             standing = standings.get((identity.tenant, identity.user_id))
             if standing is None and identity.user_id in active_ids:
                 gone[identity] = CloseCode.FORBIDDEN
-            elif (
-                not _still_holds(identity, standing)
-                or not revoked.isdisjoint({identity.family, identity.password_stamp})
-                or (identity.session_key_hash and identity.session_key_hash not in sessions)
+            elif code := first_end(revoked, identity):
+                gone[identity] = code
+            elif not _still_holds(identity, standing) or (
+                identity.session_key_hash and identity.session_key_hash not in sessions
             ):
                 gone[identity] = CloseCode.UNAUTHENTICATED
         return gone
-
-    def _verify(self, token: str) -> Identity:
-        claims: dict[str, Any] = AccessToken(token).payload  # type: ignore[arg-type]  # simplejwt means str
-        identity = _identity_of_claims(claims)
-        self._verified.add(token, identity)
-        return identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,45 +131,12 @@ def identity_of_session(membership: Membership, session_key: str, expires_at: da
         expires_at=expires_at,
         session_key_hash=session_key_hash(session_key),
         password_stamp=user.password_stamp(),
+        rights=user.rights_version,
     )
-
-
-def _identity_of_claims(claims: Mapping[str, Any]) -> Identity:
-    scopes = claims["scopes"]
-    if not isinstance(scopes, list) or not isinstance(claims["tenant"], str):
-        raise TypeError("Expected a list of scopes and the name of a tenant.")
-    return Identity(
-        user_id=int(claims["user_id"]),
-        username=str(claims.get("username", "")),
-        tenant=claims["tenant"],
-        scopes=_shared_scopes(*map(str, scopes)),
-        kind=CredentialKind.TOKEN,
-        is_staff=claims.get("staff") is True,
-        is_superuser=claims.get("superuser") is True,
-        issued_at=_time_of(claims["iat"]) if "iat" in claims else None,
-        expires_at=_time_of(claims["exp"]),
-        family=str(claims.get("fam", "")),
-        password_stamp=str(claims.get("stamp", "")),
-    )
-
-
-@lru_cache(maxsize=1024)
-def _shared_scopes(*scopes: str) -> frozenset[str]:
-    """One set for all connections that hold the same scopes, not one for each."""
-    return frozenset(scopes)
-
-
-def _time_of(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _live_revocations() -> frozenset[str]:
-    live = Revocation.objects.filter(expires_at__gt=timezone.now())
-    return frozenset(live.values_list("value", flat=True))
 
 
 def _live_memberships(user_ids: set[int]) -> dict[tuple[str, int], _Standing]:
-    # Plain values: this is asked twice a second, for hundreds of people, and objects of models take most of the time.
+    # Plain values: this is asked all the time, for hundreds of people at once, and objects of models take most of the time.
     rows = (
         Membership.objects.filter(
             user_id__in=user_ids, is_active=True, user__is_active=True, tenant__is_active=True

@@ -17,6 +17,10 @@ from accounts.sessions import SessionStore
 from accounts.tenants import Directory
 from realtime.core.identity import Tenant
 from realtime.middleware.gate import HOSTLESS_PATHS
+from realtime.protocol.errors import Refusal
+
+# Where a request keeps what refused it.
+REFUSAL = "_refusal"
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -34,7 +38,38 @@ class TenantMiddleware:
             error = {"code": "unknown_host", "message": "No tenant answers to this host."}
             return JsonResponse({"error": error}, status=404)
         request.tenant = tenant  # type: ignore[attr-defined]  # Django's requests carry what middleware adds
+        if request.encoding is not None:
+            # Named by the client; Python has some that are no encodings of text. Forms and JSON are UTF-8 here.
+            request.encoding = "utf-8"
         return self.get_response(request)
+
+
+class RefusalMiddleware:
+    """Gives what was refused its status and `Retry-After`: a page that shows it (`refuse_by`), or JSON."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request."""
+        response = self.get_response(request)
+        refusal: Refusal | None = getattr(request, REFUSAL, None)
+        if refusal is None:
+            return response
+        response.status_code = refusal.status
+        return _with_wait(response, refusal)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """A view that let a Refusal through."""
+        if not isinstance(exception, Refusal):
+            return None
+        error = {"code": exception.code, "message": exception.message}
+        return _with_wait(JsonResponse({"error": error}, status=exception.status), exception)
+
+
+def refuse_by(request: HttpRequest, refusal: Refusal) -> None:
+    """Answer `request` with the page it gets, under the status of `refusal`."""
+    setattr(request, REFUSAL, refusal)
 
 
 class TenantSessionMiddleware:
@@ -56,6 +91,12 @@ class TenantSessionMiddleware:
         request.user = SimpleLazyObject(partial(_member_of, request, tenant))  # type: ignore[assignment]
         request.auser = partial(sync_to_async(_member_of), request, tenant)
         return self.get_response(request)
+
+
+def _with_wait(response: HttpResponseBase, refusal: Refusal) -> HttpResponseBase:
+    if refusal.retry_after_s is not None:
+        response["Retry-After"] = str(refusal.retry_after_s)
+    return response
 
 
 def _tenant_of(request: HttpRequest) -> Tenant | None:

@@ -1,7 +1,10 @@
 """Users, the tenants they are members of, and the short-lived records of tokens, tickets and sessions."""
 
+from collections.abc import Callable, Collection
+from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from time import time_ns
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.sessions.base_session import AbstractBaseSession
@@ -9,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower
 
+from accounts import hashing
 from accounts.hosts import MAX_HOST_CHARS, validate_host
 from accounts.scopes import member_scopes, validate_scopes
 from accounts.text import TextError, clean_name, poses_as_ascii
@@ -22,8 +26,40 @@ STAMP_CHARS = 16
 MAX_STATUS_CHARS = 64
 
 
+def first_rights_version() -> int:
+    """Of a user made now: above that of any former user with the same id. Microseconds since 1970."""
+    return time_ns() // 1000
+
+
 class User(AbstractUser):
-    """A person. What they may do is said by their membership of each tenant."""
+    """A person. What they may do is said by their membership of each tenant.
+
+    `rights_version` rises whenever something is taken away; credentials carry the one they were made under. It is
+    no time: the clocks of several machines differ, and two things may happen within one second.
+    """
+
+    rights_version = models.BigIntegerField(default=first_rights_version, db_default=0, editable=False)
+
+    def save(self, **kwargs: Any) -> None:
+        """Store it; a new password, or a right taken away, ends the credentials made before."""
+        from accounts import rights  # noqa: PLC0415 it needs the models
+
+        rights.user_save(self, partial(_saver, super().save, kwargs), kwargs.get("update_fields"))
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Hash a new password, in the bounded pool; None makes it unusable. Raises Refusal(503) when that is busy."""
+        self.password = hashing.make(raw_password)
+        self._password = raw_password
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether it is the password, judged in the bounded pool. Raises Refusal(503) when that is busy."""
+        is_right, must_update = hashing.verify(raw_password, self.password)
+        if is_right and must_update:
+            self.set_password(raw_password)
+            # Django's own way to say that nothing but the hash has changed.
+            self._password = None
+            self.save(update_fields=["password"])
+        return is_right
 
     def clean(self) -> None:
         """Names that can be seen, and a user name that is what it looks like; raises ValidationError. For every form."""
@@ -36,6 +72,10 @@ class User(AbstractUser):
         """A short fingerprint of the current password; what was proved under another is worth nothing."""
         # With the id: users whose stored passwords are the same text still have different stamps.
         return sha256(f"{self.pk}:{self.get_session_auth_hash()}".encode()).hexdigest()[:STAMP_CHARS]
+
+
+def _saver(save: Callable[..., None], kwargs: dict[str, Any], update_fields: Collection[str] | None) -> None:
+    save(**kwargs | {"update_fields": update_fields})
 
 
 class Tenant(models.Model):
@@ -112,6 +152,12 @@ class Membership(models.Model):
         super().clean()
         _require_visible_names(self, "status")
 
+    def save(self, **kwargs: Any) -> None:
+        """Store it; what it takes away ends the credentials that hold it."""
+        from accounts import rights  # noqa: PLC0415 it needs the models
+
+        rights.membership_save(self, partial(_saver, super().save, kwargs), kwargs.get("update_fields"))
+
     @property
     def is_staff(self) -> bool:
         """Whether the member runs this tenant: by role, or as the site's superuser."""
@@ -145,26 +191,32 @@ class Ticket(models.Model):
 
 
 class Revocation(models.Model):
-    """Access tokens that end before their time. Kept until the longest of them would have ended by itself."""
+    """Credentials that end before their time: never changed, read in the order of ids, kept while one could be used.
+
+    `value` is a token family, the hash of a session's key, a tenant's slug (membership), else empty. Of users and
+    memberships it ends what was made under a version of the user's rights below `rights_below`; `lost` narrows that
+    to what holds one of these scopes or flags. `user_id` is no foreign key: it outlives the user.
+    """
 
     class Kind(models.TextChoices):
-        """What `value` names."""
+        """What ended."""
 
         FAMILY = "family", "all tokens of one sign-in"
-        STAMP = "stamp", "all tokens made under a former password"
+        STAMP = "stamp", "all tokens made under a former password (of an older version)"
+        SESSION = "session", "a session"
+        USER = "user", "what a user held"
+        MEMBERSHIP = "membership", "what a user held in a tenant"
 
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    value = models.CharField(max_length=64)
+    user_id = models.BigIntegerField(null=True, db_index=True)
+    value = models.CharField(max_length=64, db_index=True, blank=True)
+    rights_below = models.BigIntegerField(default=0, db_default=0)
+    lost = models.JSONField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(db_index=True)
 
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["kind", "value"], name="one_revocation_per_value"),
-        ]
-
     def __str__(self) -> str:
-        return f"{self.kind} {self.value}"
+        return f"{self.kind} {self.value or self.user_id}"
 
 
 class UserSession(AbstractBaseSession):

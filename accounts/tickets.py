@@ -18,8 +18,6 @@ TICKET_BYTES = 32
 def ticket_issue(identity: Identity, tenant: Tenant) -> str:
     """A new ticket that proves what `identity` proves, with its scopes, and ends when it ends."""
     now = timezone.now()
-    # Tickets nobody used go when the next is made.
-    Ticket.objects.filter(expires_at__lte=now).delete()
     secret = secrets.token_urlsafe(TICKET_BYTES)
     Ticket.objects.create(
         token_hash=_hash(secret),
@@ -60,6 +58,7 @@ def ticket_redeem(secret: str, tenant: Tenant) -> Identity:
         family=ticket.family,
         session_key_hash=ticket.session_key_hash,
         password_stamp=ticket.stamp,
+        rights=membership.user.rights_version,
     )
 
 

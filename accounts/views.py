@@ -3,15 +3,11 @@
 from typing import Any
 
 from django.contrib.auth import views
-from django.http import HttpRequest, HttpResponse
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 
-from accounts.announcements import recheck_sockets_on_commit
 from accounts.forms import OwnPasswordForm, SignInForm
-
-TOO_MANY_REQUESTS = 429
 
 
 class SignInView(views.LoginView):
@@ -21,23 +17,9 @@ class SignInView(views.LoginView):
     form_class = SignInForm
     redirect_authenticated_user = True
 
-    def form_invalid(self, form: SignInForm) -> HttpResponse:  # type: ignore[override]  # it is this view's form
-        """The page again; 429 after too many failures."""
-        response = super().form_invalid(form)
-        if form.retry_after_s:
-            response.status_code = TOO_MANY_REQUESTS
-            response["Retry-After"] = str(form.retry_after_s)
-        return response
-
 
 class SignOutView(views.LogoutView):
-    """Ends the session, and the sockets it opened."""
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Sign out and go to the sign-in page."""
-        response = super().post(request, *args, **kwargs)
-        recheck_sockets_on_commit()
-        return response
+    """Ends the session, and with it the sockets it opened."""
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
@@ -47,6 +29,10 @@ class PasswordView(views.PasswordChangeView):
     template_name = "accounts/password_change.html"
     form_class = OwnPasswordForm
     success_url = reverse_lazy("password_change_done")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """The form counts guesses by the request's tenant and address."""
+        return super().get_form_kwargs() | {"request": self.request}
 
 
 class PasswordDoneView(views.PasswordChangeDoneView):

@@ -1,6 +1,7 @@
 """The public face: what the rest of a Django project calls."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -9,6 +10,7 @@ from realtime import runtime as runtimes
 from realtime.clock import utc_now_text
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position, Publisher
+from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicRules
 from realtime.engine.combined import CombinedEngine
 from realtime.engine.drafts import make_draft
@@ -85,12 +87,14 @@ def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
     transaction.on_commit(end, robust=True)
 
 
-def recheck() -> None:
-    """Have every node look at the credentials in use again, at once: after a sign-out, a revocation, a change of
-    password or membership. Does nothing where no sockets are served; the nodes look twice a second by themselves."""
+def revoke(revocations: Sequence[Revocation]) -> None:
+    """Close, on every node, the connections that `revocations` end, and open no more. Call it after the commit.
+
+    Does nothing where no sockets are served: there the nodes find out by what the Authenticator tells them.
+    """
     runtime = runtimes.current()
     if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
-        asyncio.run_coroutine_threadsafe(runtime.recheck(), runtime.loop)
+        asyncio.run_coroutine_threadsafe(runtime.revoke(revocations), runtime.loop)
 
 
 def refresh_tenants() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic, time
@@ -13,16 +13,18 @@ import msgspec
 from channels.layers import channel_layers
 from django.utils.module_loading import import_string
 
+from realtime import credentials
 from realtime.calls import Deadlines
 from realtime.cluster import Cluster
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.connection import Connection
 from realtime.core.history import Position
-from realtime.core.identity import Identity, Tenant
 from realtime.core.nodes import NodeState
 from realtime.core.places import Attempts, Places
 from realtime.core.presence import Key
+from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicRules
+from realtime.credentials import Credentials
 from realtime.database import Database
 from realtime.engine.combined import CombinedEngine
 from realtime.engine.layer_bus import LayerBus
@@ -52,17 +54,14 @@ from realtime.watches import Watches
 
 logger = logging.getLogger(__name__)
 
-# How often tenants, revocations and the identities of open connections are read again.
-RECHECK_INTERVAL_S = 0.5
 # How often the ends of credentials are looked at.
 EXPIRY_INTERVAL_S = 0.5
-# Identities read again in one visit to the database; more wait for the next second.
-RECHECK_BATCH = 500
 # How often it is looked which topics are due to be compared with their history.
 GAP_CHECK_INTERVAL_S = 1.0
 # Connections are closed so often while the process drains.
 DRAIN_SLICE_S = 0.05
 CONTROL_GROUP = "control"
+REVOCATIONS_GROUP = "revocations"
 
 
 class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
@@ -93,6 +92,7 @@ class Runtime:
         self.directory: TenantDirectory = import_string(settings.TENANTS)()
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
         self.connections: dict[str, Connection] = {}
+        self.credentials = Credentials(self.authenticator, self.directory)
         # What verbs keep for this process, by the module that owns it.
         self.state: dict[str, Any] = {}
         self.is_draining = False
@@ -100,7 +100,6 @@ class Runtime:
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._recheck_now = asyncio.Event()
         self._gap = asyncio.Event()
 
     @property
@@ -134,6 +133,7 @@ class Runtime:
         await self.cluster.stop()
         await self.bus.stop()
         await self.history.close()
+        await self.credentials.database.close()
         await self.database.close()
 
     async def drain(self) -> None:
@@ -156,6 +156,7 @@ class Runtime:
         connection = Connection(scope, send, runtime=self, metrics=metrics, is_json=is_json)
         self.connections[connection.id] = connection
         self.observer.opened(connection)
+        self.credentials.opened(connection)
         return connection
 
     async def release(self, connection: Connection, code: int) -> None:
@@ -163,6 +164,7 @@ class Runtime:
         connection.end_subscriptions(at_once=False)
         await connection.release()
         del self.connections[connection.id]
+        self.credentials.released(connection)
         self.observer.closed(connection, code)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -182,16 +184,16 @@ class Runtime:
         """End a user's subscriptions to a topic, here and on the other nodes."""
         ended = EndSubscriptions(tenant, topic, user_id)
         self._end_subscriptions(ended)
-        await self._tell_nodes(msgspec.msgpack.encode(ended))
+        await self._tell_nodes(CONTROL_GROUP, msgspec.msgpack.encode(ended))
 
-    async def recheck(self) -> None:
-        """Look at every credential in use again, here and on the other nodes, at once."""
-        self._recheck_now.set()
-        await self._tell_nodes(b"recheck")
+    async def revoke(self, revocations: Sequence[Revocation]) -> None:
+        """Close what `revocations` end, here and on the other nodes, at once."""
+        self.credentials.revoke(revocations)
+        await self._tell_nodes(REVOCATIONS_GROUP, credentials.encode(revocations))
 
-    async def _tell_nodes(self, body: bytes) -> None:
+    async def _tell_nodes(self, group: str, body: bytes) -> None:
         try:
-            await self.bus.send(CONTROL_GROUP, body)
+            await self.bus.send(group, body)
         except BusUnavailableError:
             logger.warning("The broker is away; the other nodes find out by themselves")
 
@@ -214,11 +216,14 @@ class Runtime:
         if isinstance(self.bus, LayerBus):
             self.bus.on_gap = self._gap.set
         self.watches = Watches(self.database, self.spawn)
-        await self.database.run(self._refresh)
+        self.credentials.database = Database(1, self.settings.DATABASE_WAIT_S)
+        await self.credentials.load()
         await self.bus.start(self._received)
         await self.bus.join(CONTROL_GROUP)
+        await self.bus.join(REVOCATIONS_GROUP)
         await self.cluster.start()
-        self.spawn(self._keep_credentials())
+        self.spawn(self.credentials.keep())
+        self.spawn(self.credentials.sweep(self.database))
         self.spawn(self._keep_whole())
         self.spawn(self._keep_time())
         self.spawn(self.loop_lag.run())
@@ -227,10 +232,10 @@ class Runtime:
     def _received(self, group: str, body: bytes) -> None:
         if self.cluster.is_own_group(group):
             self.cluster.received(body)
+        elif group == REVOCATIONS_GROUP:
+            self.credentials.received(body)
         elif group != CONTROL_GROUP:
             self.engine.received(group, body)
-        elif body == b"recheck":
-            self._recheck_now.set()
         else:
             self._end_subscriptions(msgspec.msgpack.decode(body, type=EndSubscriptions))
 
@@ -240,44 +245,6 @@ class Runtime:
 
     def _presence_changed(self, key: Key) -> None:
         self.presence.changed(key)
-
-    async def _keep_credentials(self) -> None:
-        """Close what should no longer be open: signed out, revoked, deactivated, moved out of the tenant."""
-        waiting: list[Identity] = []
-        while True:
-            is_everyone = self._recheck_now.is_set()
-            self._recheck_now.clear()
-            if is_everyone or not waiting:
-                waiting = self._identities()
-            count = len(waiting) if is_everyone else RECHECK_BATCH
-            chosen, waiting = waiting[:count], waiting[count:]
-            await self._recheck(chosen)
-            # Running out of time is the usual way on: nobody asked for it.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(RECHECK_INTERVAL_S):
-                    await self._recheck_now.wait()
-
-    def _identities(self) -> list[Identity]:
-        """Those in use. Connections with one token share one object; looking at values would cost a hash for each."""
-        identities = (each.identity for each in self.connections.values())
-        return list({id(identity): identity for identity in identities if identity is not None}.values())
-
-    async def _recheck(self, identities: list[Identity]) -> None:
-        try:
-            await self.database.run(self._refresh)
-            self._close_homeless()
-            for at in range(0, len(identities), RECHECK_BATCH):
-                batch = identities[at : at + RECHECK_BATCH]
-                if gone := await self.database.run(self.authenticator.recheck, batch):
-                    self._close_gone(gone)
-        except Exception:
-            # The database is away: open connections stay, and what is known stays in force.
-            logger.exception("Tenants and credentials could not be read again")
-
-    def _close_gone(self, gone: Mapping[Identity, CloseCode]) -> None:
-        for connection in list(self.connections.values()):
-            if connection.identity is not None and connection.identity in gone:
-                connection.close(gone[connection.identity], "no longer allowed here")
 
     async def _keep_time(self) -> None:
         """Look at the credentials that are about to end, and at what the history need not keep: one timer for all."""
@@ -312,24 +279,6 @@ class Runtime:
         for connection in list(self.connections.values()):
             if any(each.rule.subscribe_in_db for each in connection.subscriptions.values()):
                 await self.joiner.judge_again(connection)
-
-    def _close_homeless(self) -> None:
-        """Close what was opened on a tenant that is no longer served by any of its hosts, signed in or not."""
-        tenants = {id(each.tenant): each.tenant for each in self.connections.values()}
-        homeless = {tenant for tenant in tenants.values() if not self._is_served(tenant)}
-        if not homeless:
-            return
-        for connection in list(self.connections.values()):
-            if connection.tenant in homeless:
-                connection.close(CloseCode.NOT_FOUND, "no such host")
-
-    def _is_served(self, tenant: Tenant) -> bool:
-        found = (self.directory.lookup(host) for host in tenant.hosts)
-        return any(each is not None and each.id == tenant.id for each in found)
-
-    def _refresh(self) -> None:
-        self.directory.refresh()
-        self.authenticator.refresh()
 
     def _task_done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

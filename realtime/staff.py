@@ -17,7 +17,7 @@ def is_staff_session(request: Request | HttpRequest) -> bool:
         session = runtime.current().authenticator.load_session(session_key, tenant)
     except Refusal:
         return False
-    return session.identity is not None and session.identity.is_staff
+    return session.identity is not None and session.identity.is_staff is True
 
 
 def tenant_of(request: Request | HttpRequest) -> Tenant | None:

@@ -57,6 +57,9 @@ class Environment:
     metrics_token: str
     access_token_lifetime_s: int
     refresh_token_lifetime_s: int
+    password_threads: int
+    password_queue: int
+    password_wait_s: float
     realtime: dict[str, Any]
 
 
@@ -76,6 +79,7 @@ def read_environment(base_dir: Path) -> Environment:
         "access": env.int("ACCESS_TOKEN_LIFETIME_S", 900, validate=_lifetime),
         "refresh": env.int("REFRESH_TOKEN_LIFETIME_S", 14 * 86400, validate=_lifetime),
     }
+    passwords = _read_passwords(env)
     realtime = _read_realtime(env)
     faults = _seal(env)
     database, database_faults = _read_database(values["database_url"], base_dir)
@@ -93,8 +97,17 @@ def read_environment(base_dir: Path) -> Environment:
         metrics_token=values["metrics_token"],
         access_token_lifetime_s=values["access"],
         refresh_token_lifetime_s=values["refresh"],
+        **passwords,
         realtime=realtime,
     )
+
+
+def _read_passwords(env: Env) -> dict[str, Any]:
+    return {
+        "password_threads": env.int("PASSWORD_THREADS", 2, validate=_at_least_zero),
+        "password_queue": env.int("PASSWORD_QUEUE", 32, validate=_at_least_zero),
+        "password_wait_s": env.float("PASSWORD_WAIT_S", 5.0, validate=_at_least_zero),
+    }
 
 
 def _require_none(faults: dict[str, list[str]]) -> None:

@@ -45,7 +45,8 @@ async def on_refresh(call: Call, payload: Refresh) -> Reply:
     """Go on with a new token of the same user."""
     identity = call.require_identity()
     try:
-        fresh = call.runtime.authenticator.verify_token(payload.token, call.tenant)
+        verified = call.runtime.authenticator.verify_token(payload.token, call.tenant)
+        fresh = call.runtime.credentials.require_live(verified)
     except Refusal as refusal:
         raise RequestError(ErrorCode.UNAUTHENTICATED, refusal.message) from None
     if fresh.user_id != identity.user_id:

@@ -33,7 +33,8 @@ class Identity:
 
     `expires_at` ends the connection; None means the credential does not end by itself.
     `family` ties all tokens of one sign-in; `session_key_hash` names a session without being its key;
-    `password_stamp` is a fingerprint of the password the credential was made under.
+    `password_stamp` is a fingerprint of the password the credential was made under; `rights` is the version of the
+    user's rights it was made under: what was taken away since then may end it.
     """
 
     user_id: int
@@ -48,6 +49,7 @@ class Identity:
     family: str = ""
     session_key_hash: str = ""
     password_stamp: str = ""
+    rights: int = 0
 
 
 @dataclass(frozen=True, slots=True)

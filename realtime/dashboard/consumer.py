@@ -61,7 +61,7 @@ class LiveConsumer(JsonConsumer):
     async def welcomed(self) -> None:
         """Begin at once."""
         identity = self.connection.identity
-        sees_all = identity is not None and identity.is_superuser
+        sees_all = identity is not None and identity.is_superuser is True
         feed = LiveFeed(self.connection.runtime, None if sees_all else self.connection.tenant.slug)
         pulse = self.connection.state["live"] = _Pulse(self.connection, feed)
         pulse.start(INTERVAL_DEFAULT_S)

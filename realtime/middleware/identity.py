@@ -45,7 +45,9 @@ class Identify:
         scope["session"] = scope["identity"] = None
         is_token = len(given) == 1 and given[0].kind is CredentialKind.TOKEN
         if is_token and not route.needs_session:
-            scope["identity"] = self._runtime.authenticator.verify_token(given[0].secret, scope["tenant"])
+            runtime = self._runtime
+            identity = runtime.authenticator.verify_token(given[0].secret, scope["tenant"])
+            scope["identity"] = runtime.credentials.require_live(identity)
             return self._app(scope, receive, send)
         if not given and not self._session_key(scope, route):
             return self._app(scope, receive, send)
@@ -64,7 +66,8 @@ class Identify:
     async def _check(self, credential: Credential, tenant: Tenant) -> Identity:
         authenticator = self._runtime.authenticator
         if credential.kind is CredentialKind.TOKEN:
-            return authenticator.verify_token(credential.secret, tenant)
+            identity = authenticator.verify_token(credential.secret, tenant)
+            return self._runtime.credentials.require_live(identity)
         return await self._in_db(authenticator.redeem_ticket, credential.secret, tenant)
 
     async def _session(self, scope: Scope, route: Route) -> LoadedSession | None:
@@ -108,7 +111,7 @@ class Authorize:
             raise unauthenticated("This needs a session: open it from a page of this site.")
         if identity is None and (route.is_signed_in or route.is_staff or route.scopes):
             raise unauthenticated()
-        if route.is_staff and not (identity and identity.is_staff):
+        if route.is_staff and (identity is None or identity.is_staff is not True):
             raise forbidden("permission_denied", "This is for staff.")
         if not has_scopes(identity, route.scopes):
             raise forbidden("permission_denied", f"This needs the scopes {', '.join(sorted(route.scopes))}.")

@@ -8,9 +8,12 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
+from accounts.identity import Authenticator
 from accounts.models import Domain, Membership, Tenant, User
 from accounts.tenants import Directory
 from realtime.core.identity import Tenant as CoreTenant
+from realtime.core.revocations import Revocation, Revocations
+from realtime.protocol.close_codes import CloseCode
 
 PASSWORD = "correct horse"
 ACME_HOST = "acme.localhost"
@@ -26,16 +29,16 @@ def _quick_and_separate(settings: Settings) -> None:
 
 
 @pytest.fixture
-def rechecks(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """One entry for each time the sockets were told to check again."""
-    told: list[None] = []
-    monkeypatch.setattr("realtime.api.recheck", lambda: told.append(None))
+def revoked(monkeypatch: pytest.MonkeyPatch) -> list[Revocation]:
+    """What the sockets were told to end."""
+    told: list[Revocation] = []
+    monkeypatch.setattr("realtime.api.revoke", told.extend)
     monkeypatch.setattr("realtime.api.refresh_tenants", lambda: None)
     return told
 
 
 @pytest.fixture(autouse=True)
-def _no_sockets(rechecks: list[None]) -> None:
+def _no_sockets(revoked: list[Revocation]) -> None:
     """There is no runtime in these tests."""
 
 
@@ -110,6 +113,15 @@ def tokens(post: Post, username: str = "alice", **extra: Any) -> dict[str, Any]:
     response = post("token/", {"username": username, "password": PASSWORD} | extra)
     assert response.status_code == 200, response.content
     return response.json()
+
+
+def revocations_now(authenticator: Authenticator | None = None) -> Callable[[str, Tenant], CloseCode | None]:
+    """As a process that starts now: the code that an access token is refused with, asked without a query."""
+    authenticator = authenticator or Authenticator()
+    revocations = Revocations()
+    for revocation in authenticator.revocations():
+        revocations.add(revocation)
+    return lambda access, tenant: revocations.ends(authenticator.verify_token(access, core(tenant)))
 
 
 def fresh_directory() -> Directory:

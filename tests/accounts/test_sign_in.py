@@ -5,6 +5,7 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from accounts.models import Membership, Tenant, User, UserSession
+from realtime.core.revocations import Revocation as RevocationValue
 from tests.accounts.conftest import ACME_HOST, GLOBEX_HOST, PASSWORD, Post, sign_in, tokens
 
 PAGE = "/accounts/password/"
@@ -17,7 +18,7 @@ def is_signed_in(browser: Client, host: str = ACME_HOST) -> bool:
 def test_a_member_signs_in_and_out(
     alice: User,
     browser: Client,
-    rechecks: list[None],
+    revoked: list[RevocationValue],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     assert not is_signed_in(browser)
@@ -29,7 +30,7 @@ def test_a_member_signs_in_and_out(
     with django_capture_on_commit_callbacks(execute=True):
         assert browser.post("/accounts/logout/").status_code == 302
     assert not is_signed_in(browser)
-    assert rechecks
+    assert revoked
     assert not UserSession.objects.filter(pk=row.pk).exists()
 
 
@@ -107,7 +108,7 @@ def test_changing_the_password_ends_everything_else(
     alice: User,
     browser: Client,
     post: Post,
-    rechecks: list[None],
+    revoked: list[RevocationValue],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     other = Client(headers={"host": ACME_HOST})
@@ -122,7 +123,7 @@ def test_changing_the_password_ends_everything_else(
     with django_capture_on_commit_callbacks(execute=True):
         response = browser.post(PAGE, body)
     assert response.status_code == 302, response.content
-    assert rechecks
+    assert revoked
     assert is_signed_in(browser)
     assert not is_signed_in(other)
     assert post("token/verify/", {"token": pair["access"]}).status_code == 401

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.identity import Authenticator
 from accounts.models import Membership, Tenant, Ticket, User
+from accounts.sweeps import sweep
 from realtime.core.identity import CredentialKind, Identity
 from realtime.core.identity import Tenant as CoreTenant
 from realtime.protocol.errors import Refusal
@@ -59,8 +60,9 @@ def test_a_ticket_ends_after_30_seconds(alice: User, acme: Tenant, post: Post) -
     assert timedelta(seconds=25) < left <= timedelta(seconds=30)
     Ticket.objects.update(expires_at=timezone.now())
     assert refused(ticket, core(acme)) == (401, "unauthenticated")
-    ticket_for(post)
     assert Ticket.objects.count() == 1
+    assert not sweep()
+    assert not Ticket.objects.exists()
 
 
 @pytest.mark.parametrize("ending", ["user", "membership", "password", "family"])

@@ -33,7 +33,8 @@ async def test_the_header_with_the_token_is_not_kept() -> None:
         "route": SimpleNamespace(needs_session=False),
         "tenant": Tenant(1, "acme"),
     }
-    runtime = cast("Runtime", SimpleNamespace(authenticator=Authenticator()))
+    credentials = SimpleNamespace(require_live=lambda identity: identity)
+    runtime = cast("Runtime", SimpleNamespace(authenticator=Authenticator(), credentials=credentials))
     await Identify(app, runtime)(scope, asyncio.Queue[Any]().get, asyncio.Queue[Any]().put)
     assert seen[0]["identity"] is ALICE
     assert seen[0]["headers"] == [(b"host", b"acme.localhost"), (b"x-kept", b"1")]

@@ -1,0 +1,30 @@
+"""The Django app."""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_delete
+
+
+class AccountsConfig(AppConfig):
+    """Has every delete of a user, membership or session end what was proved with it."""
+
+    name = "accounts"
+
+    def ready(self) -> None:
+        """Called by Django once, when all models are there."""
+        from accounts import models, rights  # noqa: PLC0415 models must be ready first
+
+        # A delete of many rows, or by a cascade, calls no delete() of a row, but it sends this.
+        def user(instance: models.User, **_: Any) -> None:
+            rights.user_deleted(instance)
+
+        def membership(instance: models.Membership, origin: object, **_: Any) -> None:
+            rights.membership_deleted(instance, origin)
+
+        def session(instance: models.UserSession, origin: object, **_: Any) -> None:
+            rights.session_deleted(instance, origin)
+
+        post_delete.connect(user, models.User, weak=False, dispatch_uid="user")
+        post_delete.connect(membership, models.Membership, weak=False, dispatch_uid="membership")
+        post_delete.connect(session, models.UserSession, weak=False, dispatch_uid="session")
