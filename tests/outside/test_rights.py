@@ -175,7 +175,7 @@ async def test_without_the_broker_too(acme: Visitor, elsewhere: Visitor) -> None
     assert await elsewhere.tokens(other.username)
     for server in acme.site.servers:
         # The layer logs that its broker is away, with tracebacks, for as long as it is.
-        server.stop()
+        server.terminate()
         server.forget_faults()
         assert server.log().count("each process counts failed sign-ins by itself") == 1
 
