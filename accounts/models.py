@@ -147,16 +147,16 @@ class Membership(models.Model):
     def __str__(self) -> str:
         return f"{self.user} in {self.tenant}"
 
-    def clean(self) -> None:
-        """A status that can be seen, or none; raises ValidationError."""
-        super().clean()
-        _require_visible_names(self, "status")
-
     def save(self, **kwargs: Any) -> None:
         """Store it; what it takes away ends the credentials that hold it."""
         from accounts import rights  # noqa: PLC0415 it needs the models
 
         rights.membership_save(self, partial(_saver, super().save, kwargs), kwargs.get("update_fields"))
+
+    def clean(self) -> None:
+        """A status that can be seen, or none; raises ValidationError."""
+        super().clean()
+        _require_visible_names(self, "status")
 
     @property
     def is_staff(self) -> bool:

@@ -77,11 +77,6 @@ def gate_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
                 )
 
 
-def opens(answer: object) -> bool:
-    """Whether a gate's answer lets in: True does, and nothing else that counts as true (a coroutine, a row)."""
-    return answer is True
-
-
 def _is_async(gate: object) -> bool:
     while isinstance(gate, functools.partial):
         gate = gate.func
@@ -119,7 +114,8 @@ class TopicRules:
     def _require(
         self, rule: TopicRule, gate: Gate, identity: Identity | None, topic: str, verb: str
     ) -> TopicRule:
-        if opens(gate(identity, topic)):
+        # Not what counts as true: a coroutine does, and a row.
+        if gate(identity, topic) is True:
             return rule
         if identity is None:
             raise RequestError(ErrorCode.UNAUTHENTICATED, f"Sign in to {verb} this topic.")
