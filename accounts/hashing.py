@@ -4,6 +4,7 @@ A hash takes some 0.4 s of a processor. The pool has PASSWORD_THREADS threads, b
 and a bounded queue. Whoever waits holds no database connection.
 """
 
+import math
 import os
 import sys
 import threading
@@ -26,15 +27,15 @@ NICENESS = 10
 
 
 class HashingPool:
-    """`threads` hash at once (0: no bound), `waiting` more wait, each for at most `wait_s` seconds."""
+    """`threads` hash at once, `waiting` more wait, each for at most `wait_s` seconds. 0: no bound."""
 
     def __init__(self, threads: int, waiting: int, wait_s: float) -> None:
         self._executor = ThreadPoolExecutor(threads, "password", _step_back) if threads else None
         self._threads = threads
-        self._places = threads + waiting
+        self._places = threads + waiting if waiting else math.inf
         self._taken = 0
         self._lock = threading.Lock()
-        self._wait_s = wait_s
+        self._wait_s = wait_s or None
 
     def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it in the pool. Raises Refusal(503) at once where the queue is full, and when its turn does not come."""

@@ -68,7 +68,7 @@ class Attempt:
             return 1
         try:
             let_go_of_database()
-            until_s = time.monotonic() + settings.PASSWORD_WAIT_S
+            until_s = time.monotonic() + (settings.PASSWORD_WAIT_S or WINDOW_S)
             while is_pending and time.monotonic() < until_s:
                 time.sleep(PENDING_POLL_S)
                 wait_s, is_pending = self._take()

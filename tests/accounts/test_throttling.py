@@ -347,6 +347,14 @@ def test_the_pool_is_bounded(pool: hashing.HashingPool) -> None:
 def test_0_is_no_bound() -> None:
     pool = hashing.HashingPool(0, 0, 0.0)
     assert pool.run(threading.current_thread) is threading.current_thread()
+    pool = hashing.HashingPool(1, 0, 0.0)
+    with ThreadPoolExecutor(20) as asking:
+        assert list(asking.map(pool.run, [_nap] * 20)) == [1] * 20
+
+
+def _nap() -> int:
+    threading.Event().wait(0.01)
+    return 1
 
 
 def test_a_busy_pool_is_503_everywhere(
