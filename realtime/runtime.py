@@ -18,6 +18,7 @@ from realtime.calls import Deadlines
 from realtime.cluster import Cluster
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.connection import Connection
+from realtime.control import Control
 from realtime.core.history import Position
 from realtime.core.nodes import NodeState
 from realtime.core.places import Attempts, Places
@@ -31,7 +32,6 @@ from realtime.engine.layer_bus import LayerBus
 from realtime.engine.memory import Budgets, MemoryBus, MemoryHistory
 from realtime.engine.ports import (
     Bus,
-    BusUnavailableError,
     Draft,
     EngineUnavailableError,
     History,
@@ -184,18 +184,12 @@ class Runtime:
         """End a user's subscriptions to a topic, here and on the other nodes."""
         ended = EndSubscriptions(tenant, topic, user_id)
         self._end_subscriptions(ended)
-        await self._tell_nodes(CONTROL_GROUP, msgspec.msgpack.encode(ended))
+        await self.control.tell(CONTROL_GROUP, msgspec.msgpack.encode(ended))
 
     async def revoke(self, revocations: Sequence[Revocation]) -> None:
         """Close what `revocations` end, here and on the other nodes, at once."""
         self.credentials.revoke(revocations)
-        await self._tell_nodes(REVOCATIONS_GROUP, credentials.encode(revocations))
-
-    async def _tell_nodes(self, group: str, body: bytes) -> None:
-        try:
-            await self.bus.send(group, body)
-        except BusUnavailableError:
-            logger.warning("The broker is away; the other nodes find out by themselves")
+        await self.control.tell(REVOCATIONS_GROUP, credentials.encode(revocations))
 
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -210,17 +204,27 @@ class Runtime:
             on_presence=self._presence_changed,
         )
         self.presence = Presence(self.cluster, self.corks)
-        self.hub = Hub(self.engine, self.spawn, self.presence, self.corks)
+        self.hub = Hub(
+            self.engine,
+            self.spawn,
+            self.presence,
+            self.corks,
+            tail_max_bytes=self.settings.HISTORY_BYTES_PER_TOPIC,
+        )
         self.engine.arrived = self.hub.arrived
         self.joiner = Joiner(self.hub, self.rules, self.database, self.settings.MAX_SUBSCRIPTIONS)
+        self.control = Control(
+            self.bus,
+            self.spawn,
+            {CONTROL_GROUP: self._told_to_end, REVOCATIONS_GROUP: self.credentials.received},
+        )
         if isinstance(self.bus, LayerBus):
             self.bus.on_gap = self._gap.set
         self.watches = Watches(self.database, self.spawn)
         self.credentials.database = Database(1, self.settings.DATABASE_WAIT_S)
         await self.credentials.load()
         await self.bus.start(self._received)
-        await self.bus.join(CONTROL_GROUP)
-        await self.bus.join(REVOCATIONS_GROUP)
+        await self.control.start()
         await self.cluster.start()
         self.spawn(self.credentials.keep())
         self.spawn(self.credentials.sweep(self.database))
@@ -232,12 +236,13 @@ class Runtime:
     def _received(self, group: str, body: bytes) -> None:
         if self.cluster.is_own_group(group):
             self.cluster.received(body)
-        elif group == REVOCATIONS_GROUP:
-            self.credentials.received(body)
-        elif group != CONTROL_GROUP:
-            self.engine.received(group, body)
+        elif self.control.is_own_group(group):
+            self.control.received(group, body)
         else:
-            self._end_subscriptions(msgspec.msgpack.decode(body, type=EndSubscriptions))
+            self.engine.received(group, body)
+
+    def _told_to_end(self, body: bytes) -> None:
+        self._end_subscriptions(msgspec.msgpack.decode(body, type=EndSubscriptions))
 
     def _end_subscriptions(self, ended: EndSubscriptions) -> None:
         self.hub.revoke(TopicKey(ended.tenant, ended.topic), ended.user_id)
