@@ -23,19 +23,6 @@ class BrokenBus(MemoryBus):
         await super().send(group, body, to_self=to_self)
 
 
-async def nodes() -> tuple[BrokenBus, Control, Heard]:
-    """A node that speaks, and what another one hears."""
-    exchange, heard = MemoryExchange(), Heard()
-    speaking, hearing = BrokenBus(exchange), MemoryBus(exchange)
-    speaker = Control(speaking, asyncio.create_task, {GROUP: lambda body: None})
-    hearer = Control(hearing, asyncio.create_task, {GROUP: heard.append})
-    await speaking.start(speaker.received)
-    await hearing.start(hearer.received)
-    await speaker.start()
-    await hearer.start()
-    return speaking, speaker, heard
-
-
 class Heard(list[bytes]):
     """What another node heard, and a way to wait for it."""
 
@@ -52,6 +39,19 @@ class Heard(list[bytes]):
             while len(self) < count:
                 self._grown.clear()
                 await self._grown.wait()
+
+
+async def nodes() -> tuple[BrokenBus, Control, Heard]:
+    """A node that speaks, and what another one hears."""
+    exchange, heard = MemoryExchange(), Heard()
+    speaking, hearing = BrokenBus(exchange), MemoryBus(exchange)
+    speaker = Control(speaking, asyncio.create_task, {GROUP: lambda body: None})
+    hearer = Control(hearing, asyncio.create_task, {GROUP: heard.append})
+    await speaking.start(speaker.received)
+    await hearing.start(hearer.received)
+    await speaker.start()
+    await hearer.start()
+    return speaking, speaker, heard
 
 
 async def test_what_is_said_while_the_broker_is_away_is_heard_later_in_order() -> None:
