@@ -247,6 +247,9 @@ class RequestsProtocol(HttpToolsProtocol):
         self.url = target
         for name, value in reader.head.headers:
             self.on_header(name, value)
+        if asks_for_websocket(reader.head.headers) and self.ws_protocol_class is not None:
+            self._upgrade_by_uvicorn()
+            return
         try:
             self.on_headers_complete()
         except (HttpParserError, ValueError):
@@ -276,6 +279,13 @@ class RequestsProtocol(HttpToolsProtocol):
         rest, self._waiting = self._waiting, b""
         self._leave()
         _hand_over(ours(self.config, self.server_state, self.app_state), self.transport, request, rest)
+
+    def _upgrade_by_uvicorn(self) -> None:
+        """To a class that is not ours; it counts nothing, and gets nothing that came behind its head."""
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self._leave()
+        self._door.leave(self.transport)
+        self.handle_websocket_upgrade()
 
     # Answering
 
