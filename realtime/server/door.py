@@ -51,7 +51,8 @@ class Door:
         self._inside: dict[asyncio.BaseTransport, str] = {}
         self._by_address: dict[str, int] = {}
         self._turned_away: set[asyncio.BaseTransport] = set()
-        self._bodies_bytes = 0
+        # What bodies hold whose requests are not answered yet.
+        self.bodies_bytes = 0
         self._bodies_by_address: dict[str, int] = {}
         self._has_warned = False
 
@@ -96,16 +97,16 @@ class Door:
         """Count content that is kept for a request; raises HttpError(503) where bodies hold too much already."""
         key, most = self._inside.get(transport, ""), self.limits.bodies_bytes
         of_address = self._bodies_by_address.get(key, 0) + size_bytes
-        is_too_much = self._bodies_bytes + size_bytes > most or (key and of_address > most // ADDRESS_PARTS)
+        is_too_much = self.bodies_bytes + size_bytes > most or (key and of_address > most // ADDRESS_PARTS)
         if most and is_too_much:
             headers = [(b"retry-after", b"%d" % RETRY_AFTER_S)]
             raise HttpError(503, "Too many bodies are under way.", headers, code="busy")
-        self._bodies_bytes += size_bytes
+        self.bodies_bytes += size_bytes
         self._bodies_by_address[key] = of_address
 
     def drop_body(self, transport: asyncio.BaseTransport, size_bytes: int) -> None:
         """Give that back: the request is answered, or gone."""
-        self._bodies_bytes -= size_bytes
+        self.bodies_bytes -= size_bytes
         _subtract(self._bodies_by_address, self._inside.get(transport, ""), size_bytes)
 
     def _key(self, transport: asyncio.BaseTransport) -> str:

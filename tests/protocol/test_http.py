@@ -64,7 +64,18 @@ def test_empty_lines_before_a_request_are_its_own() -> None:
 @given(st.data())
 def test_any_cut_of_any_head_gives_the_same_answer(data: st.DataObject) -> None:
     parts = st.sampled_from(
-        [b"GET / HTTP/1.1", b"\r\n", b"\r\n\r\n", b"\n", b"A: b", b"A : b", b" c", b"\x00", b"HTTP/2.0", b"GET "]
+        [
+            b"GET / HTTP/1.1",
+            b"\r\n",
+            b"\r\n\r\n",
+            b"\n",
+            b"A: b",
+            b"A : b",
+            b" c",
+            b"\x00",
+            b"HTTP/2.0",
+            b"GET ",
+        ]
     )
     stream = b"".join(data.draw(st.lists(parts, min_size=1, max_size=8)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=4)))

@@ -144,7 +144,12 @@ async def test_a_handshake_that_is_none_is_400(case: str, behind: bool) -> None:
             await answers(client, 1)
         status, head, body = await client.answer()
         assert (status, json.loads(body)["error"].keys()) == (400, {"code", "message"})
-        for header in (b"nosniff", b"default-src 'none'; frame-ancestors 'none'", b"no-store", b"no-referrer"):
+        for header in (
+            b"nosniff",
+            b"default-src 'none'; frame-ancestors 'none'",
+            b"no-store",
+            b"no-referrer",
+        ):
             assert header in head
 
 
