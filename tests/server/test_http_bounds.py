@@ -127,7 +127,7 @@ async def test_a_deadline_is_not_put_off_by_drops() -> None:
         client.send(b"GET / HTTP/1.1\r\n")
         async with asyncio.timeout(SOON_S):
             answer = asyncio.create_task(client.reader.read())
-            while not answer.done():  # noqa: ASYNC110 what is done meanwhile is the point
+            while not answer.done():
                 client.send(b"A")
                 await asyncio.sleep(0.02)
         assert b" 408 " in await answer
