@@ -75,6 +75,11 @@ def asks_for_websocket(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     return is_upgrade and is_websocket
 
 
+def asks_for_close(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a request wants to be the last of its connection."""
+    return any(_has_token([value], b"close") for name, value in headers if name == b"connection")
+
+
 def accept_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """The value of Sec-WebSocket-Accept; raises HandshakeError(400 | 426)."""
     found: dict[bytes, list[bytes]] = {}

@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from realtime.core.hosts import origin_form
 from realtime.protocol.errors import Refusal
-from realtime.protocol.handshake import asks_for_websocket
+from realtime.protocol.handshake import asks_for_close, asks_for_websocket
 from realtime.protocol.http import Body, Head, HeadReader, HttpError, body_of
 from realtime.server.door import shared_door
 from realtime.server.farewell import encode_refusal, say_farewell, turn_away
@@ -255,6 +255,9 @@ class RequestsProtocol(HttpToolsProtocol):
         except (HttpParserError, ValueError):
             self._body = None
             raise HttpError(400, "The request's target is malformed.") from None
+        # The parser has forgotten it, being at the end of the head.
+        if asks_for_close(reader.head.headers):
+            self.cycle.keep_alive = False
         self._bytes_since_look = BODY_MIN_BYTES_PER_LOOK
         self._look()
         if self._body is None:

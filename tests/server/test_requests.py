@@ -173,3 +173,26 @@ async def test_trailers_are_no_headers() -> None:
     async with serving(tell) as lab, connect(lab.port) as client:
         client.send(CHUNKS)
         assert await answers(client, 1) == [told("/chunks", None, "whole")]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+        GET.replace(b"\r\n\r\n", b"\r\nConnection: x, Close\r\n\r\n"),
+        GET.replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)
+@pytest.mark.parametrize("before", [b"", GET])
+async def test_the_last_request_of_a_connection(last: bytes, before: bytes) -> None:
+    async with serving(tell) as lab, connect(lab.port) as client:
+        client.send(before + last)
+        await answers(client, 2 if before else 1)
+        assert await client.ended(2) == b""
+
+
+async def test_a_connection_that_rests_is_let_go() -> None:
+    async with serving(tell, timeout_keep_alive=0.2) as lab, connect(lab.port) as client:
+        client.send(GET)
+        await answers(client, 1)
+        assert await client.ended(2) == b""
