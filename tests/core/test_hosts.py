@@ -39,7 +39,7 @@ def test_hosts(written: str, name: str, port: int | None) -> None:
         "acme.localhost:00",
         "acme.localhost:65536",
         "acme.localhost:+80",
-        "acme.localhost:8０",
+        "acme.localhost:8\uff10",
         "[::1",
         "[1]",
         "[::ffff:999.0.0.1]",

@@ -17,6 +17,7 @@ BAD_HOSTS = [
     "acme.localhost/x",
     "[::1",
     "acme..localhost",
+    "acme.localhost:0080",
 ]
 
 
