@@ -258,8 +258,7 @@ class RequestsProtocol(HttpToolsProtocol):
         # The parser has forgotten it, being at the end of the head.
         if asks_for_close(reader.head.headers):
             self.cycle.keep_alive = False
-        self._bytes_since_look = BODY_MIN_BYTES_PER_LOOK
-        self._look()
+        self._watch()
         if self._body is None:
             self._request_received()
 
@@ -326,7 +325,7 @@ class RequestsProtocol(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """No further request came: close, and cut a client that does not take its last answer."""
         super().timeout_keep_alive_handler()
-        self._look()
+        self._watch()
 
     def _refuse(self, error: HttpError) -> None:
         """Answer, unless the application does so already, and end the connection."""
@@ -361,6 +360,11 @@ class RequestsProtocol(HttpToolsProtocol):
 
     def _head_too_slow(self) -> None:
         self._refuse(_slow_head())
+
+    def _watch(self) -> None:
+        """From now on look whether the client goes on."""
+        self._bytes_since_look = self._unsent_bytes = 0
+        self._set_timer(LOOK_S, self._look)
 
     def _look(self) -> None:
         """Now and then, while a request is under way or the connection closes: does the client go on?"""

@@ -27,6 +27,8 @@ SOON_S = 5.0
 class Site:
     """Takes in whole bodies, as Django does, and counts."""
 
+    answer = b"ok"
+
     def __init__(self) -> None:
         self.asked = 0
         self.under_way = 0
@@ -53,8 +55,9 @@ class Site:
             has_more = event["more_body"]
         await self.may_answer.wait()
         self.under_way -= 1
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
+        headers = [(b"content-length", b"%d" % len(self.answer))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self.answer})
 
 
 async def send_until_cut(client: Client, piece: bytes, most_bytes: int) -> int:
@@ -166,6 +169,14 @@ async def test_a_body_that_is_refused_is_not_asked_for() -> None:
         await refusal(client, 413)
 
 
+async def test_a_body_that_is_taken_is_asked_for() -> None:
+    async with serving(Site(), limits=SMALL) as lab, connect(lab.port) as client:
+        client.send(START + b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
+        assert (await client.head()).startswith(b"HTTP/1.1 100 ")
+        client.send(b"x" * 1000)
+        assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_a_body_that_ends_after_its_answer_is_bounded_too() -> None:
     async def deaf(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
@@ -235,6 +246,19 @@ async def test_pipelined_requests_wait_and_are_all_answered() -> None:
             await client.head()
             assert await client.reader.readexactly(2) == b"ok"
     assert (site.asked, site.most_under_way) == (500, 1)
+
+
+async def test_who_reads_one_answer_behind_is_not_taken_for_one_who_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "LOOK_S", 0.05)
+    monkeypatch.setattr(Site, "answer", b"x" * 300_000)
+    async with serving(Site()) as lab, connect(lab.port, receive_bytes=65_536) as client:
+        client.send(GET * 40)
+        for _ in range(40):
+            await client.head()
+            await client.reader.readexactly(300_000)
+            await asyncio.sleep(0.01)
 
 
 async def test_who_pipelines_and_gets_no_answer_is_not_read() -> None:
