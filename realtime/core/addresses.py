@@ -35,8 +35,10 @@ class TrustedProxies:
         self._networks = [_network(entry) for entry in entries if entry and entry != ANY]
 
     def __contains__(self, address: str) -> bool:
+        if self._is_any or not self._networks:
+            return self._is_any
         parsed = _parse(address)
-        return self._is_any or any(parsed in network for network in self._networks if parsed is not None)
+        return parsed is not None and any(parsed in network for network in self._networks)
 
     def spelled_out(self) -> list[str]:
         """All of them as a server compares them that knows nothing of IPv4-mapped addresses."""
@@ -51,6 +53,7 @@ class TrustedProxies:
         return plain + mapped
 
 
+@lru_cache(maxsize=ADDRESSES_REMEMBERED)
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
     try:
         parsed = ip_address(address)

@@ -16,10 +16,11 @@ from uvicorn.server import ServerState
 from realtime.conf import load_settings
 from realtime.core.addresses import TrustedProxies, address_key
 from realtime.protocol.http import HttpError
+from realtime.server.scope import Address
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER_S = 5
+_RETRY_AFTER = ((b"retry-after", b"5"),)
 # Connections beyond the limits that are told so at the same time; all others are cut.
 TURNED_AWAY_MAX = 100
 # Of what all bodies of a process may hold, one address may use one in so many parts.
@@ -61,23 +62,25 @@ class Door:
         """How many are inside."""
         return len(self._inside)
 
-    def enter(self, transport: asyncio.BaseTransport) -> HttpError | None:
+    def enter(self, transport: asyncio.BaseTransport, client: Address) -> HttpError | None:
         """Let a new connection in; the refusal where there are too many (503 of the process, 429 of the address)."""
-        limits, key = self.limits, self._key(transport)
-        headers = [(b"retry-after", b"%d" % RETRY_AFTER_S)]
+        limits, key = self.limits, self._key(client)
         if limits.connections and len(self._inside) >= limits.connections:
-            return HttpError(503, "This server is full.", headers, code="full")
+            return HttpError(503, "This server is full.", _RETRY_AFTER, code="full")
         most = limits.connections_per_address
         if key and most and self._by_address.get(key, 0) >= most:
             self._warn(key, most)
-            return HttpError(429, "Too many connections from this address.", headers, code="rate_limited")
+            return HttpError(
+                429, "Too many connections from this address.", _RETRY_AFTER, code="rate_limited"
+            )
         self._add(transport, key)
         return None
 
     def come_back(self, transport: asyncio.BaseTransport) -> None:
         """A socket is being closed: count it until it is gone, also beyond the limits."""
         if transport not in self._inside:
-            self._add(transport, self._key(transport))
+            client = get_remote_addr(transport)  # type: ignore[arg-type] # uvicorn asks for more than it needs
+            self._add(transport, self._key(client))
 
     def leave(self, transport: asyncio.BaseTransport) -> None:
         """It is an open socket now, or gone. Safe to call again."""
@@ -99,8 +102,7 @@ class Door:
         of_address = self._bodies_by_address.get(key, 0) + size_bytes
         is_too_much = self.bodies_bytes + size_bytes > most or (key and of_address > most // ADDRESS_PARTS)
         if most and is_too_much:
-            headers = [(b"retry-after", b"%d" % RETRY_AFTER_S)]
-            raise HttpError(503, "Too many bodies are under way.", headers, code="busy")
+            raise HttpError(503, "Too many bodies are under way.", _RETRY_AFTER, code="busy")
         self.bodies_bytes += size_bytes
         self._bodies_by_address[key] = of_address
 
@@ -109,9 +111,8 @@ class Door:
         self.bodies_bytes -= size_bytes
         _subtract(self._bodies_by_address, self._inside.get(transport, ""), size_bytes)
 
-    def _key(self, transport: asyncio.BaseTransport) -> str:
+    def _key(self, client: Address) -> str:
         """Only a proxy connects by a Unix socket, which has no address."""
-        client = get_remote_addr(transport)  # type: ignore[arg-type] # uvicorn asks for more than it needs
         address = str(client[0]) if client else ""
         return "" if not address or address in self.limits.proxies else address_key(address)
 

@@ -18,7 +18,7 @@ from realtime.protocol.http import Body, Head, HeadReader, HttpError, body_of
 from realtime.server.door import shared_door
 from realtime.server.farewell import encode_refusal, say_farewell, turn_away
 from realtime.server.protocol import WebSocketProtocol
-from realtime.server.scope import Request
+from realtime.server.scope import Address, Request
 
 # A body must bring so much between two looks at it: 1 KiB/s.
 LOOK_S = 10.0
@@ -58,6 +58,7 @@ class HttpProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_app_state",
+        "_client",
         "_config",
         "_deadline",
         "_door",
@@ -85,7 +86,8 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody connected."""
         self._transport = cast("asyncio.Transport", transport)
-        refusal = self._door.enter(transport)
+        self._client = get_remote_addr(self._transport)
+        refusal = self._door.enter(transport, self._client)
         if refusal is not None:
             turn_away(self._transport, self._server_state, self._door, refusal)
             return
@@ -114,7 +116,7 @@ class HttpProtocol(asyncio.Protocol):
     def _head_received(self, rest: bytes) -> None:
         ours = _websocket_class(self._config)
         if asks_for_websocket(self._reader.head.headers) and ours is not None:
-            request = read_handshake(self._reader, self._transport)
+            request = read_handshake(self._reader, self._transport, self._client)
             self._done()
             socket = ours(self._config, self._server_state, self._app_state, self._loop)
             _hand_over(socket, self._transport, request, rest)
@@ -277,7 +279,7 @@ class RequestsProtocol(HttpToolsProtocol):
             self._rest()
 
     def _upgrade(self, reader: HeadReader, ours: type[WebSocketProtocol]) -> None:
-        request = read_handshake(reader, self.transport)
+        request = read_handshake(reader, self.transport, self.client)
         rest, self._waiting = self._waiting, b""
         self._leave()
         _hand_over(ours(self.config, self.server_state, self.app_state), self.transport, request, rest)
@@ -428,12 +430,12 @@ def _websocket_class(config: Config) -> type[WebSocketProtocol] | None:
     return ours if ours is not None and issubclass(ours, WebSocketProtocol) else None
 
 
-def read_handshake(reader: HeadReader, transport: asyncio.Transport) -> Request:
+def read_handshake(reader: HeadReader, transport: asyncio.Transport, client: Address) -> Request:
     """The handshake in a complete head; raises HttpError(400) where no such request can be one."""
     if reader.parser.get_method() != b"GET" or reader.version != "1.1":
         raise HttpError(400, "A WebSocket begins with GET and HTTP/1.1.")
     shared = [(_NAMES.get(name, name), value.strip()) for name, value in reader.head.headers]
-    return Request(own_target(reader.head), shared, get_local_addr(transport), get_remote_addr(transport))
+    return Request(own_target(reader.head), shared, get_local_addr(transport), client)
 
 
 def own_target(head: Head) -> bytes:
