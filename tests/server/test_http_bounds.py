@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from random import Random
 from typing import Any
 
 import pytest
@@ -370,5 +371,55 @@ async def test_who_leaves_amid_a_pipeline_leaves_nothing(caplog: pytest.LogCaptu
             client.send(GET * 3000)
             await client.head()
             client.reset()
+        await lab.is_empty()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+PARTS = (
+    GET,
+    request("/ws/"),
+    START + b"Content-Length: 5\r\n\r\nwhole",
+    START + b"Transfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n",
+    START + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+    b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
+    b"GET http://acme.localhost/ HTTP/1.1\r\nHost: acme.localhost\r\n\r\n",
+    b"\r\n\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /%ff%00?\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+)
+
+
+def mutated(random: Random) -> bytes:
+    """Requests after one another, some of them damaged."""
+    stream = bytearray(b"".join(random.choices(PARTS, k=random.randint(1, 5))))
+    for _ in range(random.choice((0, 0, 1, 3))):
+        at = random.randrange(len(stream))
+        stream[at : at + random.randint(0, 3)] = random.randbytes(random.randint(0, 3))
+    return bytes(stream)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_comes_nothing_fails_and_nothing_stays(
+    seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    random = Random(seed)
+    limits = HttpLimits(body_bytes=BODY_BYTES, head_timeout_s=0.5)
+
+    async def visit(stream: bytes, at: int, has_end: bool) -> None:
+        with contextlib.suppress(ConnectionError):
+            async with connect(lab.port) as client:
+                client.send(stream[:at])
+                await client.drain()
+                client.send(stream[at:])
+                if has_end:
+                    client.writer.write_eof()
+                with contextlib.suppress(TimeoutError):
+                    await client.ended(2.0)
+
+    async with serving(Site(), limits=limits, timeout_keep_alive=0.2) as lab:
+        streams = [mutated(random) for _ in range(100)]
+        await asyncio.gather(
+            *[visit(stream, random.randint(0, len(stream)), random.random() < 0.3) for stream in streams]
+        )
         await lab.is_empty()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
