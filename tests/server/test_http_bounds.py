@@ -416,7 +416,8 @@ async def test_whatever_comes_nothing_fails_and_nothing_stays(
                 with contextlib.suppress(TimeoutError):
                     await client.ended(2.0)
 
-    async with serving(Site(), limits=limits, timeout_keep_alive=0.2) as lab:
+    # The application is told by its `send` where a client has left.
+    async with serving(Site(), may_fail=True, limits=limits, timeout_keep_alive=0.2) as lab:
         streams = [mutated(random) for _ in range(100)]
         await asyncio.gather(
             *[visit(stream, random.randint(0, len(stream)), random.random() < 0.3) for stream in streams]
