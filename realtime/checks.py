@@ -57,6 +57,12 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
             "HTTPS is off.",
             "Set HTTPS=1 behind a proxy that ends TLS: else cookies and tokens cross the net in the clear.",
         ),
+        (
+            realtime.get("HTTPS") and not realtime.get("TRUSTED_PROXIES"),
+            "W005",
+            "HTTPS is on, and there are no REALTIME_TRUSTED_PROXIES.",
+            "Name the proxy that ends TLS: else all its clients count as one address, and meet its limits together.",
+        ),
     )
     return [
         Warning(message, hint=hint, id=f"realtime.{number}")

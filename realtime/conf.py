@@ -33,10 +33,19 @@ class RealtimeSettings:
     # Failed attempts to connect from one address: beyond it 429.
     ATTEMPTS_PER_S: float = 20.0
     ATTEMPTS_BURST: int = 1000
-    # Open connections of this process (503), of one address and of one user in it (429).
+    # Open connections of this process (503), of one address (IPv6: one /64) and of one user in it (429). The first two
+    # also bound, apart, the connections that are no open sockets: plain HTTP, half-sent heads, sockets being closed.
     MAX_CONNECTIONS: int = 20_000
-    MAX_CONNECTIONS_PER_IP: int = 20_000
-    MAX_CONNECTIONS_PER_USER: int = 20_000
+    MAX_CONNECTIONS_PER_IP: int = 200
+    MAX_CONNECTIONS_PER_USER: int = 50
+    # Addresses and networks of the proxies whose X-Forwarded-* headers are believed (`serve` only); `*` is everybody.
+    TRUSTED_PROXIES: tuple[str, ...] = ()
+    # Seconds in which the head of an HTTP request must be complete (408; `serve` only).
+    HTTP_HEAD_TIMEOUT_S: float = 10.0
+    # Bytes of one request's body (413), and of all bodies a process keeps until they are answered (503; one address: a
+    # quarter of it; `serve` only).
+    HTTP_BODY_BYTES: int = 2_621_440
+    HTTP_BODIES_BYTES: int = 64 * 1024 * 1024
     # Open connections of /ws/pooled/ (503).
     POOL_SIZE: int = 1000
     # Seconds without a frame from the client on /ws/timeout/ before close 4408.

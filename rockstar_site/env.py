@@ -17,6 +17,7 @@ from marshmallow import ValidationError
 from marshmallow.fields import Boolean
 
 from realtime.conf import RealtimeSettings
+from realtime.core.addresses import TrustedProxies
 from rockstar_site.secret_key import read_secret_key
 
 # Ten years: a time that no calculation with dates fails on.
@@ -30,6 +31,9 @@ REALTIME_VARIABLES = (
     "MAX_CONNECTIONS",
     "MAX_CONNECTIONS_PER_IP",
     "MAX_CONNECTIONS_PER_USER",
+    "HTTP_HEAD_TIMEOUT_S",
+    "HTTP_BODY_BYTES",
+    "HTTP_BODIES_BYTES",
     "POOL_SIZE",
     "IDLE_TIMEOUT_S",
     "PING_INTERVAL_S",
@@ -128,6 +132,7 @@ def _read_realtime(env: Env) -> dict[str, Any]:
             values[name] = read(name, defaults[name], validate=_at_least_zero)
         # None where it was wrong: that is told later, with all else that is.
         values["ALLOWED_ORIGINS"] = tuple(env.list("ALLOWED_ORIGINS", [], validate=_origins) or ())
+        values["TRUSTED_PROXIES"] = tuple(env.list("TRUSTED_PROXIES", [], validate=_proxies) or ())
     return values
 
 
@@ -226,6 +231,13 @@ def _redis_url(url: str) -> None:
     parts = _parts(url)
     if url and not (parts and parts.scheme in {"redis", "rediss", "unix"} and (parts.hostname or parts.path)):
         raise ValidationError("Expected redis://host:port/number.")
+
+
+def _proxies(proxies: list[str]) -> None:
+    try:
+        TrustedProxies(proxies)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 def _origins(origins: list[str]) -> None:

@@ -1,7 +1,7 @@
-"""Before the suite: find a Chromium for the browser tests, or get one. Says in one line what it has.
+"""Before the suite: find a Chromium and an nginx for the tests, or get them. Says in a line each what it has.
 
-Standard library only; `make test` calls it. Without a browser the browser tests are skipped with the reason,
-or fail with it where the environment says CI.
+Standard library only; `make test` calls it. Without them the tests that need them are skipped with the reason, or fail
+with it where the environment says CI.
 """
 
 import os
@@ -27,8 +27,21 @@ def find_chromium() -> str | None:
     return _find_playwrights()
 
 
+def find_nginx() -> str | None:
+    """The path of an nginx: $NGINX, or one on PATH or where Debian has it."""
+    named = os.environ.get("NGINX")
+    if named and Path(named).is_file():
+        return named
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
 def main() -> None:
-    """Find it or install it, and say so."""
+    """Find them or install them, and say so."""
+    _prepare_chromium()
+    _prepare_nginx()
+
+
+def _prepare_chromium() -> None:
     path = find_chromium()
     if path:
         _say(f"Browser tests use {path}.")
@@ -39,6 +52,20 @@ def main() -> None:
         _say(f"Browser tests use {path} (installed just now).")
     else:
         _say(f"No Chromium: the browser tests cannot run. {reason} Install one, or name it in $CHROMIUM.")
+
+
+def _prepare_nginx() -> None:
+    path, reason = find_nginx(), ""
+    if path is None and _is_debian_root():
+        _say("Installing Debian's nginx for the test of docs/production.md ...")
+        reason = _install_from_debian("nginx") or ""
+        path = find_nginx()
+    if path:
+        _say(f"The test of docs/production.md uses {path}.")
+    else:
+        _say(
+            f"No nginx: the test of docs/production.md cannot run. {reason} Install it, or name it in $NGINX."
+        )
 
 
 def _find_playwrights() -> str | None:
@@ -62,17 +89,24 @@ def _find_playwrights() -> str | None:
 
 def _install() -> str:
     """Try what this machine allows; returns what went wrong, in a sentence."""
-    if os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get"):
+    if _is_debian_root():
         _say("Installing Debian's chromium for the browser tests ...")
-        env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        fault = _run(["apt-get", "update", "-qq"], env) or _run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
-            env,
-        )
-        if fault is None:
+        if _install_from_debian("chromium", "fonts-dejavu-core") is None:
             return ""
     _say("Installing playwright's chromium for the browser tests ...")
     return _run([sys.executable, "-m", "playwright", "install", "chromium"], dict(os.environ)) or ""
+
+
+def _is_debian_root() -> bool:
+    return os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def _install_from_debian(*packages: str) -> str | None:
+    # With this runlevel a package starts no service.
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    return _run(["apt-get", "update", "-qq"], env) or _run(
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], env
+    )
 
 
 def _run(command: list[str], env: dict[str, str]) -> str | None:

@@ -9,6 +9,8 @@ from tests.servers.ports import free_port
 
 # A client of the echo sends more than a connection may by default; the limiter stays at work, out of reach.
 RAISED = {"REALTIME_MESSAGES_PER_S": "10000000", "REALTIME_MESSAGES_BURST": "20000000"}
+# The whole load comes from one address, and often from one user.
+CROWD = {"REALTIME_MAX_CONNECTIONS_PER_IP": "20000", "REALTIME_MAX_CONNECTIONS_PER_USER": "20000"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Ours:
             SECRET_KEY=SECRET_KEY,
             DATABASE_URL=data.url,
             REDIS_URL=redis_url,
+            **CROWD,
             **(RAISED if self.has_raised_limits else {}),
         )
         ports = [free_port() for _ in range(self.processes)]

@@ -4,15 +4,19 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv6Address
 
 from realtime.protocol.errors import Refusal
 
-# A DNS name or IPv4 address, or an IPv6 address in brackets; then, perhaps, a port.
+# A DNS name or IPv4 address, or an IPv6 address in brackets; then, perhaps, a port. A port as a browser writes it, which
+# is one way for each: no leading zeros.
 _HOST = re.compile(
     r"(?P<name>(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?|\[[0-9a-f:.]+\])"
-    r"\.?(?::(?P<port>[0-9]{1,5}))?",
+    r"(?P<root>\.?)(?::(?P<port>[1-9][0-9]{0,4}))?",
     re.ASCII,
 )
+# A target that names its host (RFC 9112 section 3.2.2).
+_ABSOLUTE = re.compile(rb"(?:http|ws)(?P<secure>s?)://(?P<authority>[^/?]*)(?P<rest>.*)", re.IGNORECASE)
 HOST_MAX_CHARS = 253
 PORT_MAX = 65535
 # A site has a few hosts; what else is asked for drives out no more than what was parsed once.
@@ -21,10 +25,14 @@ HOSTS_REMEMBERED = 256
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host as a client named it: lower case, without the root dot; `port` is None where none was given."""
+    """A host as a client named it: lower case, without the root dot; `port` is None where none was given.
+
+    A browser takes a name with the root dot for another site than the one without, so an origin looks at that too.
+    """
 
     name: str
     port: int | None
+    has_root_dot: bool = False
 
 
 def read_host(headers: Iterable[Sequence[bytes]]) -> Host:
@@ -38,6 +46,25 @@ def read_host(headers: Iterable[Sequence[bytes]]) -> Host:
     return host
 
 
+def origin_form(target: bytes, headers: Iterable[Sequence[bytes]]) -> bytes:
+    """Path and query of a request's target; raises Refusal(400) where it names another host than the Host header.
+
+    So there is one host for everybody who looks at the request, before us and behind.
+    """
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is not None:
+        named, requested = parse_host(absolute["authority"].decode("latin-1")), read_host(headers)
+        default = 443 if absolute["secure"] else 80
+        if named is None or named.name != requested.name:
+            raise Refusal(400, "bad_target", "The request's target and its Host header name different hosts.")
+        if (named.port or default) != (requested.port or default):
+            raise Refusal(400, "bad_target", "The request's target and its Host header name different ports.")
+        target = absolute["rest"] if absolute["rest"].startswith(b"/") else b"/" + absolute["rest"]
+    if not target.startswith(b"/") or b"#" in target:
+        raise Refusal(400, "bad_target", "Expected a path and query as the request's target.")
+    return target
+
+
 @lru_cache(maxsize=HOSTS_REMEMBERED)
 def parse_host(text: str) -> Host | None:
     """The host in `name[:port]`, or None where it is malformed. One object for all connections that name it."""
@@ -45,6 +72,14 @@ def parse_host(text: str) -> Host | None:
     if match is None or len(match["name"]) > HOST_MAX_CHARS:
         return None
     port = int(match["port"]) if match["port"] else None
-    if port is not None and not 0 < port <= PORT_MAX:
+    name = _ipv6(match["name"]) if match["name"].startswith("[") else match["name"]
+    if name is None or (port is not None and port > PORT_MAX):
         return None
-    return Host(match["name"], port)
+    return Host(name, port, has_root_dot=bool(match["root"]))
+
+
+def _ipv6(name: str) -> str | None:
+    try:
+        return f"[{IPv6Address(name[1:-1])}]"
+    except ValueError:
+        return None

@@ -10,7 +10,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The origin of a page."""
+    """The origin of a page. `host` keeps its root dot: for a browser that is another site."""
 
     scheme: str
     host: str
@@ -24,7 +24,10 @@ def parse_origin(text: str) -> Origin | None:
     if not separator or scheme not in DEFAULT_PORTS:
         return None
     host = parse_host(rest)
-    return Origin(scheme, host.name, host.port or DEFAULT_PORTS[scheme]) if host else None
+    if host is None:
+        return None
+    name = f"{host.name}." if host.has_root_dot else host.name
+    return Origin(scheme, name, host.port or DEFAULT_PORTS[scheme])
 
 
 def is_own_origin(origin: Origin, *, hosts: Iterable[str], scheme: str, requested: Host) -> bool:

@@ -1,10 +1,10 @@
 """The gate in front of everything, HTTP and WebSocket: one valid host, a known tenant."""
 
-import json
 from collections.abc import Awaitable
 
 from realtime.core.hosts import read_host
 from realtime.protocol.errors import Refusal
+from realtime.protocol.handshake import REFUSAL_HEADERS, refusal_body
 from realtime.runtime import Runtime
 from realtime.types import Application, Receive, Scope, Send
 
@@ -66,17 +66,17 @@ class HttpRefusals:
         except Refusal as refusal:
             headers = refusal_headers(refusal)
             await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-            await send({"type": "http.response.body", "body": refusal_body(refusal)})
+            await send({"type": "http.response.body", "body": encode_refusal(refusal)})
 
 
-def refusal_body(refusal: Refusal) -> bytes:
+def encode_refusal(refusal: Refusal) -> bytes:
     """`{"error": {"code", "message"}}`."""
-    return json.dumps({"error": {"code": refusal.code, "message": refusal.message}}).encode()
+    return refusal_body(refusal.status, refusal.message, refusal.code)
 
 
 def refusal_headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
     """The headers that go with the status."""
-    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    headers = list(REFUSAL_HEADERS)
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     if refusal.status == 401:  # noqa: PLR2004 RFC 9110 section 11.6.1

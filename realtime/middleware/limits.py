@@ -1,12 +1,15 @@
 """Connection limits: of the process, the address, the route's pool, the user; and failed attempts of an address."""
 
+import logging
 from collections.abc import Awaitable
 from time import monotonic
 
-from realtime.middleware.headers import remote_host
+from realtime.middleware.headers import header_values, limit_key, remote_host
 from realtime.protocol.errors import Refusal, unavailable
 from realtime.runtime import Runtime
 from realtime.types import Application, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 5
 
@@ -17,11 +20,12 @@ class ConnectionLimits:
     def __init__(self, app: Application, runtime: Runtime) -> None:
         self._app = app
         self._runtime = runtime
+        self._has_warned = False
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Take a place in each count, or raise Refusal(429 | 503)."""
         runtime, settings, route = self._runtime, self._runtime.settings, scope["route"]
-        address = remote_host(scope)
+        address = limit_key(scope)
         if runtime.is_draining:
             raise unavailable("draining", "This server is going away.", retry_after_s=RETRY_AFTER_S)
         if wait_s := runtime.attempts.wait_s(address, monotonic()):
@@ -32,8 +36,22 @@ class ConnectionLimits:
         if not places.take(connection_id, ("pool", route.host, route.path), route.pool_size):
             raise unavailable("full", "This endpoint is full.", retry_after_s=RETRY_AFTER_S)
         if not places.take(connection_id, ("address", address), settings.MAX_CONNECTIONS_PER_IP):
+            self._warn_of_proxy(scope)
             raise _too_many("Too many connections from this address.", RETRY_AFTER_S)
         return self._app(scope, receive, send)
+
+    def _warn_of_proxy(self, scope: Scope) -> None:
+        """Once: a proxy that is not believed makes everybody behind it one address."""
+        forwarded = ",".join(header_values(scope, b"x-forwarded-for"))
+        # Where it is believed, the server took the client from it.
+        if not forwarded or self._has_warned or remote_host(scope) in forwarded:
+            return
+        self._has_warned = True
+        logger.warning(
+            "%s has reached the limit of connections of an address, and sends X-Forwarded-For. If it is your proxy, "
+            "name it in REALTIME_TRUSTED_PROXIES: now all its clients count as one.",
+            remote_host(scope),
+        )
 
 
 class UserLimit:

@@ -4,8 +4,8 @@ from time import monotonic
 
 from realtime.connection import new_connection_id
 from realtime.core.credentials import choose_subprotocol
-from realtime.middleware.gate import refusal_body, refusal_headers
-from realtime.middleware.headers import remote_host
+from realtime.middleware.gate import encode_refusal, refusal_headers
+from realtime.middleware.headers import limit_key
 from realtime.protocol.errors import Refusal
 from realtime.protocol.names import SUBPROTOCOLS
 from realtime.runtime import Runtime
@@ -13,6 +13,8 @@ from realtime.types import Application, Receive, Scope, Send
 
 # A close frame holds at most 123 bytes of reason (RFC 6455 section 5.5).
 REASON_MAX_CHARS = 120
+# How long such a socket may take to answer its close; it is served nothing meanwhile.
+REFUSED_CLOSE_TIMEOUT_S = 1.0
 # Refusals that count as failed attempts of their address.
 ATTEMPT_STATUSES = frozenset({401, 403})
 
@@ -38,7 +40,7 @@ class Refusals:
         except Refusal as refusal:
             self._runtime.observer.refused(scope, refusal)
             if refusal.status in ATTEMPT_STATUSES:
-                self._runtime.attempts.failed(remote_host(scope), monotonic())
+                self._runtime.attempts.failed(limit_key(scope), monotonic())
             can_answer = "websocket.http.response" in scope.get("extensions", {})
             if not SUBPROTOCOLS.isdisjoint(offered) or not can_answer:
                 await _accept_and_close(scope, receive, send, refusal)
@@ -52,11 +54,19 @@ async def _accept_and_close(scope: Scope, receive: Receive, send: Send, refusal:
     await receive()
     await send({"type": "websocket.accept", "subprotocol": scope["subprotocol"]})
     reason = refusal.message[:REASON_MAX_CHARS]
-    await send({"type": "websocket.close", "code": int(refusal.close_code), "reason": reason})
+    await send(
+        {
+            "type": "websocket.close",
+            "code": int(refusal.close_code),
+            "reason": reason,
+            # Our own server's; others look at no keys that they do not know.
+            "timeout_s": REFUSED_CLOSE_TIMEOUT_S,
+        }
+    )
 
 
 async def _answer(receive: Receive, send: Send, refusal: Refusal) -> None:
     await receive()
     headers = refusal_headers(refusal)
     await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": refusal_body(refusal)})
+    await send({"type": "websocket.http.response.body", "body": encode_refusal(refusal)})

@@ -8,16 +8,22 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
-from realtime.protocol.errors import RealtimeError
+from realtime.protocol.http import HEAD_MAX_BYTES, HttpError
 
 VERSION = b"13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES = 16
-# All of the request line and headers. Proxies allow 8 KiB for a line; beyond this nobody is a browser.
-HANDSHAKE_MAX_BYTES = 64 * 1024
-REFUSAL_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
-# What makes a request a handshake.
+# Of every answer that does not come from the site: nothing in it is to be shown, run, kept or told to others.
+REFUSAL_HEADERS = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+# What makes a request a handshake, and what it may not have.
 _ASKED = frozenset({b"connection", b"upgrade", b"sec-websocket-version", b"sec-websocket-key"})
+_OF_BODIES = frozenset({b"content-length", b"transfer-encoding"})
 # What an answer says of its length and its connection is not its maker's to say.
 _OWN_HEADERS = frozenset({b"content-length", b"connection", b"transfer-encoding"})
 # One name of Sec-WebSocket-Extensions with its value, if any, and what comes behind it (RFC 6455 section 9.1).
@@ -36,18 +42,14 @@ class Headers(NamedTuple):
     headers: list[tuple[bytes, bytes]]
 
 
-class HandshakeError(RealtimeError):
-    """The upgrade cannot be accepted; `status` and `headers` make the HTTP answer."""
-
-    def __init__(self, status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = list(headers)
+class HandshakeError(HttpError):
+    """The upgrade cannot be accepted."""
 
 
 def read_request(request: bytes) -> Headers:
     """The request line and headers of a complete `GET`; raises HandshakeError(400 | 431)."""
-    check_size(len(request))
+    if len(request) > HEAD_MAX_BYTES:
+        raise HandshakeError(431, f"The request's headers are larger than {HEAD_MAX_BYTES} bytes.")
     lines = request.split(b"\r\n")
     parts = lines[0].split(b" ")
     if len(parts) != 3 or parts[0] != b"GET" or parts[2] != b"HTTP/1.1":  # noqa: PLR2004 method, target, version
@@ -62,10 +64,20 @@ def read_request(request: bytes) -> Headers:
     return Headers(parts[1], headers)
 
 
-def check_size(size_bytes: int) -> None:
-    """Raises HandshakeError(431) where the request line and headers are larger than anybody's need to be."""
-    if size_bytes > HANDSHAKE_MAX_BYTES:
-        raise HandshakeError(431, f"The request's headers are larger than {HANDSHAKE_MAX_BYTES} bytes.")
+def asks_for_websocket(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a request wants to become a WebSocket, rightly or wrongly."""
+    is_upgrade = is_websocket = False
+    for name, value in headers:
+        if name == b"connection":
+            is_upgrade = is_upgrade or _has_token([value], b"upgrade")
+        elif name == b"upgrade":
+            is_websocket = is_websocket or _has_token([value], b"websocket")
+    return is_upgrade and is_websocket
+
+
+def asks_for_close(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a request wants to be the last of its connection."""
+    return any(_has_token([value], b"close") for name, value in headers if name == b"connection")
 
 
 def accept_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -74,24 +86,35 @@ def accept_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     for name, value in headers:
         if name in _ASKED:
             found.setdefault(name, []).append(value)
-    if not _has_token(found.get(b"connection"), b"upgrade"):
-        raise HandshakeError(400, "Expected `Connection: Upgrade`.")
-    if not _has_token(found.get(b"upgrade"), b"websocket"):
-        raise HandshakeError(426, "Expected `Upgrade: websocket`.", [(b"upgrade", b"websocket")])
-    versions = found.get(b"sec-websocket-version", [])
-    if len(versions) != 1:
-        # Not another version of the protocol, but none said: a bad upgrade (RFC 6455 section 4.2.1).
-        raise HandshakeError(
-            400, "Expected one `Sec-WebSocket-Version`.", [(b"sec-websocket-version", VERSION)]
-        )
-    if versions != [VERSION]:
-        message = "Expected `Sec-WebSocket-Version: 13`."
-        raise HandshakeError(426, message, [(b"sec-websocket-version", VERSION), (b"upgrade", b"websocket")])
+        elif name in _OF_BODIES and value != b"0":
+            raise HandshakeError(400, "A WebSocket's request has no body.")
+    _check_upgrade(found.get(b"connection"), found.get(b"upgrade"))
+    _check_version(found.get(b"sec-websocket-version", []))
     keys = found.get(b"sec-websocket-key", [])
     if len(keys) != 1 or not _is_key(keys[0]):
         raise HandshakeError(400, "Expected one Sec-WebSocket-Key of 16 bytes in base64.")
     digest = hashlib.sha1(keys[0] + _GUID, usedforsecurity=False).digest()
     return binascii.b2a_base64(digest, newline=False)
+
+
+def _check_upgrade(connections: list[bytes] | None, upgrades: list[bytes] | None) -> None:
+    if not _has_token(connections, b"upgrade"):
+        raise HandshakeError(400, "Expected `Connection: Upgrade`.")
+    if not _has_token(upgrades, b"websocket"):
+        raise HandshakeError(426, "Expected `Upgrade: websocket`.", [(b"upgrade", b"websocket")])
+    if upgrades is not None and len(upgrades) != 1:
+        raise HandshakeError(400, "Expected one `Upgrade`.")
+
+
+def _check_version(versions: list[bytes]) -> None:
+    asked = (b"sec-websocket-version", VERSION)
+    if len(versions) != 1:
+        # Not another version of the protocol, but none said: a bad upgrade (RFC 6455 section 4.2.1).
+        raise HandshakeError(400, "Expected one `Sec-WebSocket-Version`.", [asked])
+    if versions != [VERSION]:
+        raise HandshakeError(
+            426, "Expected `Sec-WebSocket-Version: 13`.", [asked, (b"upgrade", b"websocket")]
+        )
 
 
 def offered_subprotocols(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
@@ -148,9 +171,9 @@ def encode_answer(status: int, headers: Sequence[tuple[bytes, bytes]], body: byt
     return b"".join(lines) + body
 
 
-def refusal_body(status: int, message: str) -> bytes:
-    """The JSON of a refusal by the server itself: `{"error": {"code", "message"}}`."""
-    code = _phrase(status).lower().replace(" ", "_")
+def refusal_body(status: int, message: str, code: str | None = None) -> bytes:
+    """The JSON of a refusal: `{"error": {"code", "message"}}`; without a `code` the status gives one."""
+    code = code or _phrase(status).lower().replace(" ", "_")
     return json.dumps({"error": {"code": code, "message": message}}).encode()
 
 

@@ -1,18 +1,28 @@
-"""The HTTP side of the server: finds out which new connections are WebSockets, with little work for those that are."""
+"""The HTTP side of the server: finds out which connections are WebSockets, with little work for those that are."""
 
 import asyncio
-import sys
+from collections.abc import Callable
 from typing import Any, cast
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserError
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from realtime.protocol.handshake import HANDSHAKE_MAX_BYTES
+from realtime.core.hosts import origin_form
+from realtime.protocol.errors import Refusal
+from realtime.protocol.handshake import asks_for_close, asks_for_websocket
+from realtime.protocol.http import Body, Head, HeadReader, HttpError, body_of
+from realtime.server.door import shared_door
+from realtime.server.farewell import encode_refusal, say_farewell, turn_away
 from realtime.server.protocol import WebSocketProtocol
-from realtime.server.scope import Header, Request
+from realtime.server.scope import Address, Request
+
+# A body must bring so much between two looks at it: 1 KiB/s.
+LOOK_S = 10.0
+BODY_MIN_BYTES_PER_LOOK = 10 * 1024
 
 # Names that every handshake has: one object for all connections, whose scopes keep them.
 _NAMES = {
@@ -42,17 +52,18 @@ _NAMES = {
 class HttpProtocol(asyncio.Protocol):
     """A new connection, until the head of its first request is read: a handshake goes to our WebSocket class.
 
-    Everything else goes to uvicorn's own protocol, as it came. That one makes ready for requests of all kinds, before
-    it knows of any, which takes five times as long.
+    Everything else goes to the class for requests of all kinds, with all that came behind the head. That one makes
+    ready for requests of all kinds, before it knows of any, which takes five times as long.
     """
 
     __slots__ = (
         "_app_state",
+        "_client",
         "_config",
-        "_head",
+        "_deadline",
+        "_door",
         "_loop",
-        "_parser",
-        "_received",
+        "_reader",
         "_server_state",
         "_transport",
     )
@@ -67,118 +78,383 @@ class HttpProtocol(asyncio.Protocol):
         self._config = config
         self._server_state = server_state
         self._app_state = app_state
-        self._loop = _loop
-        self._head = _Head()
-        self._parser = HttpRequestParser(self._head)
-        self._received = b""
+        self._loop = _loop or asyncio.get_running_loop()
+        self._door = shared_door(server_state, config)
+        self._reader = HeadReader()
+        self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody connected."""
         self._transport = cast("asyncio.Transport", transport)
+        self._client = get_remote_addr(self._transport)
+        refusal = self._door.enter(transport, self._client)
+        if refusal is not None:
+            turn_away(self._transport, self._server_state, self._door, refusal)
+            return
         self._server_state.connections.add(self)  # type: ignore[arg-type] # uvicorn's set of any protocol
+        if timeout_s := self._door.limits.head_timeout_s:
+            self._deadline = self._loop.call_later(timeout_s, self._too_slow)
 
     def connection_lost(self, error: Exception | None) -> None:
         """They left without a request."""
-        self._server_state.connections.discard(self)
+        self._done()
+        self._door.leave(self._transport)
 
     def shutdown(self) -> None:
         """The server ends."""
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Parse some more of the head."""
-        self._received += data
+        """Read some more of the head."""
         try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade as stopped:
-            # The exception tells how far the parser came; the rest is frames.
-            self._upgrade(data[stopped.args[0] :])
-        except HttpParserError:
-            self._leave_to_uvicorn()
-        else:
-            if self._head.is_complete or len(self._received) > HANDSHAKE_MAX_BYTES:
-                self._leave_to_uvicorn()
+            end = self._reader.feed(data)
+            if end is not None:
+                self._head_received(data[end:])
+        except HttpError as error:
+            self._refuse(error)
 
-    def _upgrade(self, rest: bytes) -> None:
-        ours = self._config.ws_protocol_class
-        is_handshake = self._parser.get_method() == b"GET" and self._head.asks_for_websocket()
-        if is_handshake and ours is not None and issubclass(ours, WebSocketProtocol):
-            self._server_state.connections.discard(self)
-            protocol = ours(self._config, self._server_state, self._app_state, self._loop)
-            _hand_over(protocol, self._transport, self._head.target, self._head.headers)
-            if rest:
-                protocol.data_received(rest)
+    def _head_received(self, rest: bytes) -> None:
+        ours = _websocket_class(self._config)
+        if asks_for_websocket(self._reader.head.headers) and ours is not None:
+            request = read_handshake(self._reader, self._transport, self._client)
+            self._done()
+            socket = ours(self._config, self._server_state, self._app_state, self._loop)
+            _hand_over(socket, self._transport, request, rest)
         else:
-            self._leave_to_uvicorn()
+            self._done()
+            protocol = RequestsProtocol(self._config, self._server_state, self._app_state, self._loop)
+            protocol.connection_made(self._transport)
+            self._transport.set_protocol(protocol)
+            protocol.begin(self._reader, rest)
 
-    def _leave_to_uvicorn(self) -> None:
+    def _too_slow(self) -> None:
+        if self._reader.has_begun:
+            self._refuse(_slow_head())
+        else:
+            self._transport.close()
+
+    def _refuse(self, error: HttpError) -> None:
+        self._done()
+        answer = encode_refusal(self._server_state, error)
+        say_farewell(self._transport, self._server_state, self._door, answer)
+
+    def _done(self) -> None:
         self._server_state.connections.discard(self)
-        protocol = RequestsProtocol(self._config, self._server_state, self._app_state, self._loop)
-        protocol.connection_made(self._transport)
-        self._transport.set_protocol(protocol)
-        protocol.data_received(self._received)
-
-
-class _Head:
-    """What httptools reads; apart from the protocol, which the parser would hold and be held by."""
-
-    __slots__ = ("headers", "is_complete", "target")
-
-    def __init__(self) -> None:
-        self.target = b""
-        self.headers: list[Header] = []
-        self.is_complete = False
-
-    def on_url(self, part: bytes) -> None:
-        self.target += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self.is_complete = True
-
-    def asks_for_websocket(self) -> bool:
-        return [value.lower() for name, value in self.headers if name == b"upgrade"] == [b"websocket"]
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class RequestsProtocol(HttpToolsProtocol):
-    """Uvicorn's own; a handshake that follows other requests reaches our class with its headers and what came behind.
+    """Uvicorn's answers, to requests that we read: one at a time, each within the bounds of its head and body.
 
-    Uvicorn's way writes the request out again to be read a second time, and loses what follows a handshake in the
-    same packet.
+    A request that comes before the last one is answered waits, and the socket is read no further; so the bound of what
+    is pipelined is one read. A handshake after other requests reaches our WebSocket class with its own head.
     """
 
-    _received = b""
+    flow: "HeldFlow"
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._door = shared_door(server_state, config)
+        self._reader = HeadReader()
+        # What came and is not yet looked at.
+        self._waiting = b""
+        # What is still to come of the request under way, and what it has brought.
+        self._body: Body | None = None
+        self._body_bytes = 0
+        self._bytes_since_look = 0
+        self._unsent_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The first request's head was read by another class."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        self.flow = HeldFlow(self.transport)
+
+    def begin(self, reader: HeadReader, rest: bytes) -> None:
+        """Go on from the first head, which is complete, and what came behind it."""
+        self._reader, self._waiting = reader, rest
+        try:
+            self._head_received()
+        except HttpError as error:
+            self._refuse(error)
+        else:
+            self._go_on()
 
     def data_received(self, data: bytes) -> None:
-        """Parse some more of a request."""
-        self._received = data
-        super().data_received(data)
-        self._received = b""
+        """Some more of a request, or of the next ones."""
+        self._unset_keepalive_if_required()
+        self._waiting += data
+        self._go_on()
 
-    def handle_websocket_upgrade(self) -> None:
-        """Called where the parser stopped behind a handshake: its exception tells how far it came."""
-        ours = self.ws_protocol_class
-        if self.scope["method"] == "GET" and ours is not None and issubclass(ours, WebSocketProtocol):
-            self.connections.discard(self)
-            protocol = ours(self.config, self.server_state, self.app_state)
-            _hand_over(protocol, self.transport, self.url, self.headers)
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._unset_keepalive_if_required()
+        self._leave()
+        super().connection_lost(exc)
+        self._door.leave(self.transport)
+
+    # Reading
+
+    def _go_on(self) -> None:
+        try:
+            while self._waiting and self._is_mine() and self._step():
+                pass
+        except HttpError as error:
+            self._refuse(error)
+        if self._waiting and self._is_answering():
+            self.flow.hold()
         else:
-            super().handle_websocket_upgrade()
-        # It holds this object and is held by it: the two would stay until the collector finds them.
-        self.parser = None  # type: ignore[assignment] # as uvicorn does where a connection is lost
-        stopped = sys.exception()
-        if isinstance(stopped, HttpParserUpgrade):
-            rest = self._received[stopped.args[0] :]
-            if rest:
-                self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined] # it is ours now
+            self.flow.release()
+
+    def _step(self) -> bool:
+        """Take in some of what waits; False where the rest must go on waiting."""
+        if self._body is not None:
+            end = self._body.feed(self._waiting, self._content_received)
+            self._waiting = self._waiting[end:]
+            if self._body.is_complete:
+                self._request_received()
+            return True
+        if self._is_answering():
+            return False
+        if not self._reader.has_begun and self._door.limits.head_timeout_s:
+            self._set_timer(self._door.limits.head_timeout_s, self._head_too_slow)
+        end_of_head = self._reader.feed(self._waiting)
+        if end_of_head is None:
+            self._waiting = b""
+            return False
+        self._waiting = self._waiting[end_of_head:]
+        self._head_received()
+        return True
+
+    def _head_received(self) -> None:
+        reader, self._reader = self._reader, HeadReader()
+        ours = _websocket_class(self.config)
+        if asks_for_websocket(reader.head.headers) and ours is not None:
+            self._upgrade(reader, ours)
+            return
+        target = own_target(reader.head)
+        self._body = body_of(reader, self._door.limits.body_bytes)
+        self.parser = reader.parser
+        self.on_message_begin()
+        self.url = target
+        for name, value in reader.head.headers:
+            self.on_header(name, value)
+        if asks_for_websocket(reader.head.headers) and self.ws_protocol_class is not None:
+            self._upgrade_by_uvicorn()
+            return
+        try:
+            self.on_headers_complete()
+        except (HttpParserError, ValueError):
+            self._body = None
+            raise HttpError(400, "The request's target is malformed.") from None
+        # The parser has forgotten it, being at the end of the head.
+        if asks_for_close(reader.head.headers):
+            self.cycle.keep_alive = False
+        self._watch()
+        if self._body is None:
+            self._request_received()
+
+    def _content_received(self, content: bytes) -> None:
+        self._bytes_since_look += len(content)
+        if self._is_answering():
+            self._door.hold_body(self.transport, len(content))
+            self._body_bytes += len(content)
+        self.on_body(content)
+
+    def _request_received(self) -> None:
+        self._body = None
+        self.on_message_complete()
+        if not self._is_answering():
+            # It was answered before its end.
+            self._rest()
+
+    def _upgrade(self, reader: HeadReader, ours: type[WebSocketProtocol]) -> None:
+        request = read_handshake(reader, self.transport, self.client)
+        rest, self._waiting = self._waiting, b""
+        self._leave()
+        _hand_over(ours(self.config, self.server_state, self.app_state), self.transport, request, rest)
+
+    def _upgrade_by_uvicorn(self) -> None:
+        """To a class that is not ours; it counts nothing, and gets nothing that came behind its head."""
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self._leave()
+        self._door.leave(self.transport)
+        self.handle_websocket_upgrade()
+
+    # Answering
+
+    def _should_upgrade(self) -> bool:
+        """Uvicorn asks; what shall be upgraded has never come so far."""
+        return False
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _is_mine(self) -> bool:
+        return not self.transport.is_closing() and self.transport.get_protocol() is self
+
+    def on_response_complete(self) -> None:
+        """Called when the application has said all of its answer."""
+        super().on_response_complete()
+        self._drop_body()
+        if not self._is_mine():
+            return
+        if self._body is None:
+            self._rest()
+        if self._waiting:
+            self._unset_keepalive_if_required()
+            # Not now: between two requests of one client the others have their turn.
+            self.loop.call_soon(self._go_on)
+
+    def _rest(self) -> None:
+        """Between two requests: uvicorn's own time for that runs."""
+        self._cancel_timer()
+        if not self._waiting and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No further request came: close, and cut a client that does not take its last answer."""
+        super().timeout_keep_alive_handler()
+        self._watch()
+
+    def _refuse(self, error: HttpError) -> None:
+        """Answer, unless the application does so already, and end the connection."""
+        cycle, is_answering = self.cycle, self._is_answering()
+        is_answered = self._body is not None and (not is_answering or cycle.response_started)
+        if is_answering:
+            cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
+            cycle.message_event.set()
+        self._leave()
+        answer = b"" if is_answered else encode_refusal(self.server_state, error)
+        say_farewell(self.transport, self.server_state, self._door, answer)
+
+    def _leave(self) -> None:
+        """This connection is no longer served here."""
+        self._unset_keepalive_if_required()
+        self._cancel_timer()
+        self._drop_body()
+        self._waiting, self._body = b"", None
+        self.connections.discard(self)
+        if self.flow is not None:
+            self.flow.release()
+            self.flow.resume_reading()
+            self.flow.resume_writing()
+
+    def _drop_body(self) -> None:
+        if self._body_bytes:
+            self._door.drop_body(self.transport, self._body_bytes)
+            self._body_bytes = 0
+
+    # Deadlines
+
+    def _head_too_slow(self) -> None:
+        self._refuse(_slow_head())
+
+    def _watch(self) -> None:
+        """From now on look whether the client goes on."""
+        self._bytes_since_look = self._unsent_bytes = 0
+        self._set_timer(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """Now and then, while a request is under way or the connection closes: does the client go on?"""
+        self._timer = None
+        if self.transport.get_protocol() is not self:
+            return
+        if self._body is not None and not self.flow.read_paused:
+            if self._bytes_since_look < BODY_MIN_BYTES_PER_LOOK:
+                self._refuse(HttpError(408, "The request's body came too slowly."))
+                return
+            self._bytes_since_look = 0
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes and unsent_bytes == self._unsent_bytes:
+            self.transport.abort()
+            return
+        self._unsent_bytes = unsent_bytes
+        self._set_timer(LOOK_S, self._look)
+
+    def _set_timer(self, wait_s: float, callback: Callable[[], None]) -> None:
+        self._cancel_timer()
+        self._timer = self.loop.call_later(wait_s, callback)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class HeldFlow(FlowControl):
+    """Uvicorn's, which the application resumes whenever it asks for more; not while it is held."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._is_held = False
+
+    def hold(self) -> None:
+        """Read no more, whatever the application asks."""
+        self._is_held = True
+        self.pause_reading()
+
+    def release(self) -> None:
+        """As before, and read on if nothing else stands against it."""
+        if self._is_held:
+            self._is_held = False
+            self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """As its parent's; nothing where the transport is closing."""
+        if not self._transport.is_closing():
+            super().pause_reading()
+
+    def resume_reading(self) -> None:
+        """As its parent's, unless held; nothing where the transport is closing."""
+        if not self._is_held and not self._transport.is_closing():
+            super().resume_reading()
+
+
+def _websocket_class(config: Config) -> type[WebSocketProtocol] | None:
+    """Ours; with another one, or none, there is plain HTTP only."""
+    ours = config.ws_protocol_class
+    return ours if ours is not None and issubclass(ours, WebSocketProtocol) else None
+
+
+def read_handshake(reader: HeadReader, transport: asyncio.Transport, client: Address) -> Request:
+    """The handshake in a complete head; raises HttpError(400) where no such request can be one."""
+    if reader.parser.get_method() != b"GET" or reader.version != "1.1":
+        raise HttpError(400, "A WebSocket begins with GET and HTTP/1.1.")
+    shared = [(_NAMES.get(name, name), value.strip()) for name, value in reader.head.headers]
+    return Request(own_target(reader.head), shared, get_local_addr(transport), client)
+
+
+def own_target(head: Head) -> bytes:
+    """The path and query; raises HttpError(400) for the target of another host than `Host`'s, or of none."""
+    try:
+        return origin_form(head.target, head.headers)
+    except Refusal as refusal:
+        raise HttpError(refusal.status, refusal.message, code=refusal.code) from None
 
 
 def _hand_over(
-    protocol: WebSocketProtocol, transport: asyncio.Transport, target: bytes, headers: list[Header]
+    protocol: WebSocketProtocol, transport: asyncio.Transport, request: Request, rest: bytes
 ) -> None:
     protocol.connection_made(transport)
     transport.set_protocol(protocol)
-    shared = [(_NAMES.get(name, name), value.strip()) for name, value in headers]
-    protocol.upgrade(Request(target, shared, get_local_addr(transport), get_remote_addr(transport)))
+    protocol.upgrade(request)
+    if rest:
+        protocol.data_received(rest)
+
+
+def _slow_head() -> HttpError:
+    return HttpError(408, "The request's headers came too slowly.")

@@ -33,12 +33,12 @@ from realtime.protocol.handshake import (
     REFUSAL_HEADERS,
     HandshakeError,
     accept_key,
-    check_size,
     encode_answer,
     encode_upgrade,
     read_request,
     refusal_body,
 )
+from realtime.server.door import shared_door
 from realtime.server.heartbeat import Heartbeat, shared_heartbeat
 from realtime.server.inbox import Inbox
 from realtime.server.scope import Request, websocket_scope
@@ -81,6 +81,7 @@ class WebSocketProtocol(Inbox):
         "_app_state",
         "_close_timer",
         "_config",
+        "_door",
         "_heartbeat",
         "_parser",
         "_server_state",
@@ -106,6 +107,7 @@ class WebSocketProtocol(Inbox):
         self._config = config
         self._server_state = server_state
         self._app_state = app_state
+        self._door = shared_door(server_state, config)
         self._parser = FrameParser(config.ws_max_size)
         self._state = CONNECTING
         self._writable: asyncio.Future[None] | None = None
@@ -146,6 +148,7 @@ class WebSocketProtocol(Inbox):
     def connection_lost(self, error: Exception | None) -> None:
         """The transport is gone, for whatever reason."""
         self._server_state.connections.discard(self)
+        self._door.leave(self.transport)
         self._gone()
         self._state = ENDED
         self._stop_timers()
@@ -213,7 +216,6 @@ class WebSocketProtocol(Inbox):
     def upgrade(self, request: Request) -> None:
         """Begin with the handshake in this request, or refuse it. Called once, by the HTTP protocol."""
         try:
-            check_size(request.size_bytes)
             self._accept = accept_key(request.headers)
         except HandshakeError as error:
             self._refuse(error.status, str(error), error.headers)
@@ -368,7 +370,7 @@ class WebSocketProtocol(Inbox):
             opcode, payload = (TEXT, text.encode()) if text is not None else (BINARY, event["bytes"])
             self.transport.write(encode_frame(opcode, payload))
         elif kind == "websocket.close":
-            self._begin_close(event.get("code", DONE), event.get("reason") or "")
+            self._begin_close(event.get("code", DONE), event.get("reason") or "", event.get("timeout_s"))
         else:
             raise RuntimeError(f"Expected websocket.send or websocket.close, received {kind}.")
 
@@ -390,6 +392,7 @@ class WebSocketProtocol(Inbox):
         if subprotocol:
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1")))
         self._state = OPEN
+        self._door.leave(self.transport)
         self._flow_changed()
         self.transport.write(encode_upgrade(self._accept, headers))
         interval_s, timeout_s = self._config.ws_ping_interval, self._config.ws_ping_timeout
@@ -410,13 +413,15 @@ class WebSocketProtocol(Inbox):
 
     # Ending
 
-    def _begin_close(self, code: int, reason: str) -> None:
+    def _begin_close(self, code: int, reason: str, timeout_s: float | None = None) -> None:
         self._state = CLOSING
+        self._door.come_back(self.transport)
         self._flow_changed()
         self.transport.write(encode_close(code, reason))
         self._queue.clear()
         self._say_disconnect(code, reason)
-        self._close_timer = self._loop.call_later(CLOSE_TIMEOUT_S, self._end)
+        wait_s = CLOSE_TIMEOUT_S if timeout_s is None else timeout_s
+        self._close_timer = self._loop.call_later(wait_s, self._end)
         self._take_more()
 
     def _gone(self) -> None:

@@ -1,6 +1,5 @@
 """The ASGI scope of a WebSocket, from the request that asked for it."""
 
-from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -21,11 +20,6 @@ class Request(NamedTuple):
     headers: list[Header]
     server: Address
     client: Address
-
-    @property
-    def size_bytes(self) -> int:
-        """Of what the client chose."""
-        return len(self.target) + sum(map(len, chain.from_iterable(self.headers)))
 
 
 def websocket_scope(

@@ -6,6 +6,7 @@ import sys
 import uvicorn
 
 from realtime.conf import RealtimeSettings
+from realtime.core.addresses import TrustedProxies
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
 
 # Twice what any endpoint takes, so that what is somewhat too large is answered by the endpoint, with its reason.
@@ -13,6 +14,8 @@ SERVER_MESSAGE_MAX_BYTES = 2 * RAW_MESSAGE_MAX_BYTES
 PROTOCOL = "realtime.server.protocol:WebSocketProtocol"
 COMPRESSING_PROTOCOL = "realtime.server.compression:CompressingProtocol"
 BACKLOG = 4096
+# How long a connection may stay between two requests of plain HTTP.
+KEEP_ALIVE_S = 5
 # How long handlers may take to end, after the drain, before they are cancelled.
 GRACE_S = 5
 
@@ -24,12 +27,13 @@ def serve(
     host: str,
     port: int,
     workers: int,
-    trusted_proxies: str,
+    trusted_proxies: TrustedProxies,
 ) -> None:
     """Serve the ASGI application at an import path until SIGTERM (drains) or SIGINT (ends at once).
 
-    `trusted_proxies`: addresses, comma-separated, whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    `trusted_proxies`: whose X-Forwarded-For and X-Forwarded-Proto are believed.
     """
+    proxies = trusted_proxies.spelled_out()
     # Having ended in good order, uvicorn raises the signal once more; that is no failure.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
     uvicorn.run(
@@ -50,7 +54,8 @@ def serve(
         access_log=False,
         log_config=None,
         server_header=False,
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=trusted_proxies,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=",".join(proxies),
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )

@@ -15,6 +15,8 @@ from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, links
 
 PYTHON = [block for page in PAGES for block in blocks(page, "python")]
 JAVASCRIPT = [block for page in PAGES for block in blocks(page, "js")]
+# Variables of realtime that are lists.
+LISTS = ("ALLOWED_ORIGINS", "TRUSTED_PROXIES")
 # Places that a reader of the repository does not have.
 OUTSIDE = re.compile(r"/work/|/tmp/|PROTOCOL\.md|DESIGN\.md|STYLE\.md")
 
@@ -32,8 +34,8 @@ def test_generated_tables_are_current() -> None:
 def test_variables_are_the_same_everywhere() -> None:
     example = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     source = (ROOT / "rockstar_site" / "env.py").read_text()
-    read = set(re.findall(r'env\.\w+\("([A-Z_]*[A-Z])"', source)) - {"ALLOWED_ORIGINS"}
-    read |= {f"REALTIME_{name}" for name in (*REALTIME_VARIABLES, "ALLOWED_ORIGINS")}
+    read = set(re.findall(r'env\.\w+\("([A-Z_]*[A-Z])"', source)) - set(LISTS)
+    read |= {f"REALTIME_{name}" for name in (*REALTIME_VARIABLES, *LISTS)}
     assert example == read
     page = (ROOT / "docs" / "protocol.md").read_text()
     assert example == set(re.findall(r"^\| `([A-Z_]+)` \|", _table(page, "environment"), re.MULTILINE))

@@ -72,5 +72,7 @@ def test_a_careful_deployment_is_not_warned(settings: Settings, monkeypatch: pyt
     monkeypatch.setenv("SECRET_KEY", settings.SECRET_KEY)
     settings.DEBUG = False
     settings.CHANNEL_LAYERS = layers({"address": URL, "socket_timeout": 30})
-    settings.REALTIME = {**settings.REALTIME, "REDIS_URL": URL, "HTTPS": True}
+    settings.REALTIME = {**settings.REALTIME, "REDIS_URL": URL, "HTTPS": True, "TRUSTED_PROXIES": ("::1",)}
     assert found(deploy=True) == []
+    settings.REALTIME = {**settings.REALTIME, "TRUSTED_PROXIES": ()}
+    assert found(deploy=True) == ["realtime.W005"]

@@ -5,7 +5,8 @@ import contextlib
 
 import pytest
 
-from tests.outside.talk import Talk
+from tests.outside.raw import handshake, http_exchange, tcp
+from tests.outside.talk import WAIT_S, Talk
 from tests.outside.visitor import Visitor
 
 PATH = "/ws/echo/"
@@ -41,6 +42,96 @@ async def test_of_a_process(acme: Visitor) -> None:
 @few_each
 async def test_of_an_address(acme: Visitor) -> None:
     await assert_limit(acme, 5, 429, 4429)
+
+
+async def status_of(stack: contextlib.AsyncExitStack, visitor: Visitor, changed: dict[str, str]) -> int:
+    """Of a handshake's answer; an open socket stays so."""
+    reader, writer = await stack.enter_async_context(tcp(visitor))
+    writer.write(handshake(visitor, PATH, dict(changed)))
+    async with asyncio.timeout(WAIT_S):
+        return int((await reader.readuntil(b"\r\n\r\n")).split(b" ")[1])
+
+
+async def assert_limit_of_addresses(visitor: Visitor, few: list[str], other: str) -> None:
+    """The addresses `few`, as a proxy tells them, fill their one limit; another is let in."""
+    async with contextlib.AsyncExitStack() as stack:
+        for address in few:
+            assert await status_of(stack, visitor, {"X-Forwarded-For": address}) == 101
+        for address, status in ((few[0], 429), (few[-1], 429), (other, 101)):
+            assert await status_of(stack, visitor, {"X-Forwarded-For": address}) == status, address
+
+
+@pytest.mark.settings(REALTIME_MAX_CONNECTIONS_PER_IP=3, REALTIME_TRUSTED_PROXIES="::1,127.0.0.0/8")
+@pytest.mark.kinds("serve")
+async def test_an_address_is_what_one_customer_has(acme: Visitor) -> None:
+    few = ["2001:db8:1:2::1", "2001:db8:1:2::2", "2001:db8:1:2:3:4:5:6"]
+    await assert_limit_of_addresses(acme, few, "2001:db8:1:3::1")
+    await assert_limit_of_addresses(acme, ["192.0.2.1", "::ffff:192.0.2.1", "::ffff:c000:201"], "192.0.2.2")
+
+
+@pytest.mark.settings(REALTIME_MAX_CONNECTIONS_PER_IP=3)
+@pytest.mark.kinds("serve")
+async def test_a_proxy_that_is_not_trusted_is_one_address_and_that_is_logged_once(acme: Visitor) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(3):
+            assert await status_of(stack, acme, {"X-Forwarded-For": f"192.0.2.{number}"}) == 101
+        for number in range(3):
+            assert await status_of(stack, acme, {"X-Forwarded-For": f"192.0.2.1{number}"}) == 429
+    assert acme.server.log().count("name it in REALTIME_TRUSTED_PROXIES") == 1
+
+
+@pytest.mark.settings(REALTIME_MAX_CONNECTIONS_PER_IP=4)
+@pytest.mark.kinds("serve")
+async def test_refused_browsers_are_counted_and_soon_gone(acme: Visitor) -> None:
+    told = handshake(acme, PATH, {"Origin": "http://evil.example", "Sec-WebSocket-Protocol": "rockstar.v1"})
+    async with contextlib.AsyncExitStack() as stack:
+        pairs = [await stack.enter_async_context(tcp(acme)) for _ in range(4)]
+        for reader, writer in pairs:
+            writer.write(told)
+            async with asyncio.timeout(WAIT_S):
+                assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        # They are four that are no open sockets; more are not accepted.
+        answer = await http_exchange(acme, told)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+        # They never answer the close frame.
+        async with asyncio.timeout(5):
+            for reader, _ in pairs:
+                await reader.read()
+    async with acme.reopen(PATH) as talk:
+        assert await talk.is_alive()
+
+
+@pytest.mark.kinds("serve")
+async def test_half_sent_heads_keep_nobody_else_out(acme: Visitor) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        pairs = [await stack.enter_async_context(tcp(acme)) for _ in range(230)]
+        for _, writer in pairs:
+            writer.write(b"GET / HTTP/1.1\r\nX: ")
+        # By default an address has 200 of them.
+        ends = [asyncio.create_task(reader.read()) for reader, _ in pairs]
+        async with asyncio.timeout(5):
+            while sum(end.done() for end in ends) < 30:  # noqa: ASYNC110 they come one by one
+                await asyncio.sleep(0.05)
+        answers = [end.result() for end in ends if end.done()]
+        assert all(answer.startswith(b"HTTP/1.1 429 ") for answer in answers)
+        for end in ends:
+            end.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
+
+
+@pytest.mark.settings(REALTIME_HTTP_HEAD_TIMEOUT_S=0.3, REALTIME_HTTP_BODY_BYTES=1000)
+@pytest.mark.kinds("serve")
+async def test_plain_http_has_deadlines_and_bounds(acme: Visitor) -> None:
+    host = f"Host: acme.localhost:{acme.server.port}\r\n".encode()
+    assert (await http_exchange(acme, b"GET / HTTP/1.1\r\n" + host)).status_code == 408
+    for path in (b"/api/token/", b"/nonexistent", b"/ws/echo/"):
+        start = b"POST " + path + b" HTTP/1.1\r\n" + host
+        chunks = b"Transfer-Encoding: chunked\r\n\r\n" + (b"64\r\n" + b"x" * 100 + b"\r\n") * 20
+        if path == b"/api/token/":
+            assert (await http_exchange(acme, start + chunks)).status_code == 413
+        answer = await http_exchange(acme, start + b"Content-Length: 1001\r\n\r\n")
+        assert answer.status_code == 413
+        assert answer.json()["error"]["code"] == "body_too_large"
 
 
 @few_each

@@ -6,7 +6,7 @@ import pytest
 
 from tests.outside.raw import handshake, http_exchange, request_bytes
 from tests.outside.talk import assert_reply
-from tests.outside.visitor import Visitor, assert_error_body
+from tests.outside.visitor import Visitor, assert_error_body, assert_safe_headers
 
 UNKNOWN = "nobody.example"
 BAD_HOSTS = [
@@ -17,6 +17,7 @@ BAD_HOSTS = [
     "acme.localhost/x",
     "[::1",
     "acme..localhost",
+    "acme.localhost:0080",
 ]
 
 
@@ -25,6 +26,7 @@ async def test_an_unknown_host_is_404_by_http(acme: Visitor) -> None:
         response = await acme.http.get(path, headers={"Host": f"{UNKNOWN}:{acme.server.port}"})
         assert response.status_code == 404, path
         assert assert_error_body(response)["code"] == "unknown_host"
+        assert_safe_headers(response)
 
 
 async def test_an_unknown_host_is_refused_a_socket(acme: Visitor) -> None:
@@ -78,6 +80,8 @@ async def test_two_hosts_are_400_in_a_handshake(acme: Visitor) -> None:
 async def test_a_bad_host_is_400(acme: Visitor, host: str) -> None:
     answer = await http_exchange(acme, request_bytes("/healthz", [f"Host: {host}"]))
     assert answer.status_code == 400
+    if acme.server.refuses_by_http:
+        assert_safe_headers(answer)
 
 
 async def test_tenants_and_hosts_change_without_a_restart(acme: Visitor) -> None:

@@ -1,4 +1,4 @@
-"""A thousand sockets on which nothing happens stay open, with default settings."""
+"""A thousand sockets on which nothing happens stay open, with default settings but for the limit of their address."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,7 @@ IDLE_S = float(os.environ.get("IDLE_SECONDS", "6"))
 pytestmark = pytest.mark.timeout(240)
 
 
+@pytest.mark.settings(REALTIME_MAX_CONNECTIONS_PER_IP=SOCKETS)
 @pytest.mark.kinds("serve", "scaled")
 async def test_a_thousand_idle_sockets_stay(acme: Visitor) -> None:
     async with contextlib.AsyncExitStack() as stack:

@@ -27,6 +27,7 @@ def foreign(visitor: Visitor) -> list[str]:
         f"http://globex.localhost:{port}",
         f"http://evil.acme.localhost:{port}",
         f"http://acme.localhost.evil.example:{port}",
+        f"http://acme.localhost.:{port}",
         f"http://user@acme.localhost:{port}",
         "http://evil.example",
     ]
@@ -49,6 +50,16 @@ async def test_an_origin_that_is_none_is_refused(acme: Visitor) -> None:
     cookie = await acme.session()
     for origin in MALFORMED:
         await acme.assert_refused(PATH, 403, 4403, cookie=cookie, origin=origin)
+
+
+@pytest.mark.kinds("serve", "scaled")
+async def test_the_root_dot_makes_another_site(acme: Visitor) -> None:
+    cookie, host = await acme.session(), "acme.localhost."
+    await acme.assert_refused(
+        PATH, 403, 4403, cookie=cookie, host=host, origin=f"http://{host}:{acme.server.port}"
+    )
+    async with acme.open_json(PATH, cookie=cookie, host=host, origin=acme.origin) as talk:
+        assert talk.welcome["tenant"] == "acme"
 
 
 async def test_a_foreign_origin_is_refused_everywhere(acme: Visitor) -> None:

@@ -166,6 +166,7 @@ class Visitor:
             response = await self.refusal(path, **options)
             assert response.status_code == status, (response.status_code, response.text)
             assert_error_body(response)
+            assert_safe_headers(response)
             assert ("retry-after" in response.headers) == (status in {429, 503}), response.headers
         else:
             await self.assert_closed_at_once(path, close, **options)
@@ -188,6 +189,15 @@ class Visitor:
             answer = refused.response
             headers = list(answer.headers.raw_items())
             return httpx.Response(answer.status_code, headers=headers, content=bytes(answer.body or b""))
+
+
+def assert_safe_headers(response: httpx.Response) -> None:
+    """What every answer says that does not come from the site."""
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+    assert response.headers["referrer-policy"]
+    assert response.headers["cache-control"] == "no-store"
 
 
 def assert_error_body(response: httpx.Response) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from realtime.server.door import Door, HttpLimits
 from realtime.server.http import HttpProtocol
 from realtime.server.protocol import WebSocketProtocol
 
@@ -18,10 +19,12 @@ OURS = "realtime.server.protocol:WebSocketProtocol"
 class Lab:
     """A server in this process."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, limits: HttpLimits) -> None:
         config.load()
         self.config = config
         self.state = ServerState()
+        self.door = Door(limits)
+        vars(self.state)["door"] = self.door
         self.port = 0
         self.app_state: dict[str, Any] = {"kept": "by the lifespan"}
 
@@ -43,7 +46,12 @@ class Lab:
 
 @asynccontextmanager
 async def serving(
-    app: Application, *, ws: str = OURS, may_fail: bool = False, **options: Any
+    app: Application,
+    *,
+    ws: str = OURS,
+    may_fail: bool = False,
+    limits: HttpLimits | None = None,
+    **options: Any,
 ) -> AsyncIterator[Lab]:
     """Serve `app` with the WebSocket class `ws`; it must leave nothing behind, and not fail unless it `may_fail`."""
 
@@ -56,7 +64,8 @@ async def serving(
 
     failures: list[Exception] = []
     options = {"ws_ping_interval": None, "ws_max_size": 100_000, "ws_per_message_deflate": False} | options
-    lab = Lab(Config(watched, ws=ws, lifespan="off", log_config=None, server_header=False, **options))
+    config = Config(watched, ws=ws, lifespan="off", log_config=None, server_header=False, **options)
+    lab = Lab(config, limits or HttpLimits())
     server = await asyncio.get_running_loop().create_server(lab.make, "127.0.0.1", 0)
     lab.port = server.sockets[0].getsockname()[1]
     try:
@@ -67,6 +76,7 @@ async def serving(
     finally:
         server.close()
     assert may_fail or not failures, failures
+    assert lab.door.count == lab.door.bodies_bytes == 0
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

@@ -21,6 +21,10 @@ FAULTY = {
     "REALTIME_MAX_CONNECTIONS": "1.5",
     "REALTIME_MAX_CONNECTIONS_PER_IP": "x",
     "REALTIME_MAX_CONNECTIONS_PER_USER": "-5",
+    "REALTIME_TRUSTED_PROXIES": "my-proxy",
+    "REALTIME_HTTP_HEAD_TIMEOUT_S": "-1",
+    "REALTIME_HTTP_BODY_BYTES": "2MiB",
+    "REALTIME_HTTP_BODIES_BYTES": "-1",
     "REALTIME_IDLE_TIMEOUT_S": "nan",
     "REALTIME_POOL_SIZE": "x",
     "REALTIME_PING_INTERVAL_S": "-1",
@@ -194,3 +198,11 @@ def test_seeding_wants_debug_or_force(tmp_path: object) -> None:
         ).fetchone()
     # Not the one of tests/settings.py.
     assert password.startswith("pbkdf2_sha256$")
+
+
+def test_a_proxy_that_is_no_address_is_named() -> None:
+    done = start({}, "serve", "--trusted-proxies", "127.0.0.1,my-proxy")
+    assert done.returncode != 0
+    assert "--trusted-proxies" in done.stderr
+    assert "'my-proxy'" in done.stderr
+    assert "Traceback" not in done.stderr

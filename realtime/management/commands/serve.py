@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DatabaseFailure
 
+from realtime.core.addresses import TrustedProxies
 from realtime.runtime import current
 from realtime.server.server import serve
 from realtime.server.static import collect_static
@@ -29,8 +30,8 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--trusted-proxies",
-            default="",
-            help="addresses, comma-separated, whose X-Forwarded-* headers are believed (default: nobody's)",
+            help="addresses and networks, comma-separated, whose X-Forwarded-* headers are believed "
+            "(default: REALTIME_TRUSTED_PROXIES)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,6 +41,7 @@ class Command(BaseCommand):
             raise CommandError(f"--port: expected 1 to {PORT_MAX}, received {port}.")
         if workers < 1:
             raise CommandError(f"--workers: expected 1 or more, received {workers}.")
+        proxies = _trusted_proxies(options["trusted_proxies"])
         self._warn(workers)
         _check_database()
         # Says what to run where tables are missing; the server alone would end with their names.
@@ -55,7 +57,7 @@ class Command(BaseCommand):
             host=host,
             port=port,
             workers=workers,
-            trusted_proxies=options["trusted_proxies"],
+            trusted_proxies=proxies,
         )
 
     def _collect_static(self) -> None:
@@ -81,6 +83,14 @@ class Command(BaseCommand):
                 "DEBUG is off: only the hosts of tenants answer, plain localhost does not. "
                 "For development set DEBUG=1."
             )
+
+
+def _trusted_proxies(given: str | None) -> TrustedProxies:
+    written = current().settings.TRUSTED_PROXIES if given is None else given.split(",")
+    try:
+        return TrustedProxies(written)
+    except ValueError as error:
+        raise CommandError(f"--trusted-proxies: {error}") from None
 
 
 def _check_database() -> None:

@@ -1,0 +1,254 @@
+"""HTTP/1.1 requests from bytes (RFC 9112): where a head ends, where a body ends, and how large each may be.
+
+Each head is read by a parser of its own that sees no byte of anything else. So two requests never become one, however
+they are cut into packets, and whatever is refused is refused at the same byte.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from realtime.protocol.errors import RealtimeError
+
+Header = tuple[bytes, bytes]
+
+# All of the request line and headers. Proxies allow 8 KiB for a line; beyond this nobody is a browser: 431.
+HEAD_MAX_BYTES = 64 * 1024
+# Browsers send some 20, proxies add some: 431.
+HEADERS_MAX = 256
+# A line with the size of a chunk, or one trailer: 400.
+CHUNK_LINE_MAX_BYTES = 4 * 1024
+# All chunk extensions of one body, which nobody reads: 400.
+CHUNK_EXTENSIONS_MAX_BYTES = 16 * 1024
+# All trailers of one body, which nobody reads: 431.
+TRAILERS_MAX_BYTES = 8 * 1024
+
+_HEAD_END = b"\r\n\r\n"
+_VERSIONS = frozenset({"1.0", "1.1"})
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*((?:;[\t\x20-\x7e\x80-\xff]*)?)\r\n")
+_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
+
+
+class HttpError(RealtimeError):
+    """A request that is not taken; `status`, `code` and `headers` make the answer, after which the connection ends.
+
+    `code` is the machine's name of the reason; without one it is made from the status.
+    """
+
+    def __init__(
+        self, status: int, message: str, headers: Sequence[Header] = (), *, code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = list(headers)
+
+
+class Head:
+    """What a request says before its body: lower-case names, values as they came."""
+
+    __slots__ = ("fault", "headers", "is_complete", "target")
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.headers: list[Header] = []
+        self.is_complete = False
+        self.fault: HttpError | None = None
+
+    # What the parser calls
+
+    def on_url(self, part: bytes) -> None:
+        """Some of the target."""
+        self.target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One whole header."""
+        if len(self.headers) == HEADERS_MAX:
+            self.fault = HttpError(431, f"The request has more than {HEADERS_MAX} headers.")
+            raise self.fault
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The empty line behind the headers."""
+        self.is_complete = True
+
+    def values(self, name: bytes) -> list[bytes]:
+        """All values of the header `name` (lower case), in order."""
+        return [value for key, value in self.headers if key == name]
+
+
+class HeadReader:
+    """Reads one head, however it is cut into pieces, and looks at nothing behind it."""
+
+    __slots__ = ("_end_of_last", "_size_bytes", "head", "parser")
+
+    def __init__(self) -> None:
+        self.head = Head()
+        self.parser = HttpRequestParser(self.head)
+        self._size_bytes = 0
+        # The head's end may begin in the piece before.
+        self._end_of_last = b""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any byte has come."""
+        return self._size_bytes > 0
+
+    @property
+    def version(self) -> str:
+        """The version of HTTP, when the head is complete."""
+        return self.parser.get_http_version()
+
+    def feed(self, data: bytes) -> int | None:
+        """Take in more; how many bytes of `data` were the head's, when it is complete. Raises HttpError(400 | 431)."""
+        window = self._end_of_last + data
+        at = before = len(self._end_of_last)
+        while at < len(window):
+            found = window.find(_HEAD_END, max(at - 3, 0))
+            end = len(window) if found < 0 else found + len(_HEAD_END)
+            self._parse(window[at:end])
+            at = end
+            if self.head.is_complete:
+                self._check()
+                return at - before
+        self._end_of_last = window[-3:]
+        return None
+
+    def _parse(self, piece: bytes) -> None:
+        """Nothing in `piece` is behind the head: it ends where the head may end."""
+        room = HEAD_MAX_BYTES - self._size_bytes
+        self._size_bytes += len(piece)
+        try:
+            self.parser.feed_data(piece[:room])
+        except HttpParserUpgrade:
+            pass
+        except HttpParserError as error:
+            raise self.head.fault or HttpError(400, "This is no HTTP/1.1 request.") from error
+        if len(piece) > room:
+            raise HttpError(431, f"The request's headers are larger than {HEAD_MAX_BYTES} bytes.")
+
+    def _check(self) -> None:
+        if self.version not in _VERSIONS:
+            raise HttpError(400, "Expected HTTP/1.1.")
+
+
+class Body(Protocol):
+    """The body of one request, as it is on the wire."""
+
+    is_complete: bool
+
+    def feed(self, data: bytes, on_data: Callable[[bytes], None]) -> int:
+        """Give what of `data` is content to `on_data`; how many bytes were the body's. Raises HttpError."""
+        ...
+
+
+def body_of(reader: HeadReader, max_bytes: int) -> Body | None:
+    """The body that a head announces, None without one; at most `max_bytes` of content (0: no limit).
+
+    Raises HttpError(400 | 413 | 501). The parser has refused what is ambiguous: two lengths, a length and chunks.
+    """
+    codings = reader.head.values(b"transfer-encoding")
+    if codings:
+        if reader.version == "1.0":
+            raise HttpError(400, "HTTP/1.0 has no Transfer-Encoding.")
+        if [coding.strip().lower() for coding in codings] != [b"chunked"]:
+            raise HttpError(501, "The only Transfer-Encoding served here is `chunked`.")
+        return ChunkedBody(max_bytes)
+    size_bytes = sum(map(int, reader.head.values(b"content-length")))
+    if max_bytes and size_bytes > max_bytes:
+        raise too_large(max_bytes)
+    return SizedBody(size_bytes) if size_bytes else None
+
+
+def too_large(max_bytes: int) -> HttpError:
+    """413: more content than `max_bytes`."""
+    return HttpError(413, f"The request's body is larger than {max_bytes} bytes.", code="body_too_large")
+
+
+class SizedBody:
+    """A body with a Content-Length."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._left_bytes = size_bytes
+        self.is_complete = False
+
+    def feed(self, data: bytes, on_data: Callable[[bytes], None]) -> int:
+        """As Body says; raises nothing."""
+        content = data[: self._left_bytes]
+        self._left_bytes -= len(content)
+        self.is_complete = not self._left_bytes
+        on_data(content)
+        return len(content)
+
+
+class ChunkedBody:
+    """A body in chunks (RFC 9112 section 7.1). Extensions and trailers are counted and thrown away."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._size_bytes = 0
+        self._extensions_bytes = 0
+        self._trailers_bytes = 0
+        # Of the chunk that is under way.
+        self._left_bytes = 0
+        self._line = bytearray()
+        # What a whole line is given to.
+        self._on_line = self._size_received
+        self.is_complete = False
+
+    def feed(self, data: bytes, on_data: Callable[[bytes], None]) -> int:
+        """As Body says; raises HttpError(400 | 413 | 431)."""
+        at = 0
+        while at < len(data) and not self.is_complete:
+            if self._left_bytes:
+                content = data[at : at + self._left_bytes]
+                self._left_bytes -= len(content)
+                at += len(content)
+                on_data(content)
+            else:
+                at = self._take_line(data, at)
+        return at
+
+    def _take_line(self, data: bytes, at: int) -> int:
+        end = data.find(b"\n", at) + 1 or len(data)
+        if len(self._line) + end - at > CHUNK_LINE_MAX_BYTES:
+            raise _bad_chunk()
+        self._line += data[at:end]
+        if self._line.endswith(b"\n"):
+            line = bytes(self._line)
+            self._line.clear()
+            self._on_line(line)
+        return end
+
+    def _size_received(self, line: bytes) -> None:
+        match = _CHUNK_SIZE.fullmatch(line)
+        if match is None:
+            raise _bad_chunk()
+        self._left_bytes = int(match[1], 16)
+        self._size_bytes += self._left_bytes
+        self._extensions_bytes += len(match[2])
+        if self._max_bytes and self._size_bytes > self._max_bytes:
+            raise too_large(self._max_bytes)
+        if self._extensions_bytes > CHUNK_EXTENSIONS_MAX_BYTES:
+            raise _bad_chunk()
+        self._on_line = self._chunk_ended if self._left_bytes else self._trailer_received
+
+    def _chunk_ended(self, line: bytes) -> None:
+        if line != b"\r\n":
+            raise _bad_chunk()
+        self._on_line = self._size_received
+
+    def _trailer_received(self, line: bytes) -> None:
+        self._trailers_bytes += len(line)
+        if self._trailers_bytes > TRAILERS_MAX_BYTES:
+            raise HttpError(431, f"The request's trailers are larger than {TRAILERS_MAX_BYTES} bytes.")
+        if line == b"\r\n":
+            self.is_complete = True
+        elif _TRAILER.fullmatch(line) is None:
+            raise _bad_chunk()
+
+
+def _bad_chunk() -> HttpError:
+    return HttpError(400, "The request's chunks are malformed.")

@@ -1,0 +1,161 @@
+"""The door: connections that are no open sockets, counted by address and process, and what their bodies hold.
+
+A connection comes in when it is accepted and goes out when it has become an open WebSocket, which the application
+counts itself, or when it ends. A socket that is being closed, or was accepted only to be told why it is refused, is
+back inside until it is gone.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from uvicorn.config import Config
+from uvicorn.protocols.utils import get_remote_addr
+from uvicorn.server import ServerState
+
+from realtime.conf import load_settings
+from realtime.core.addresses import TrustedProxies, address_key
+from realtime.protocol.http import HttpError
+from realtime.server.scope import Address
+
+logger = logging.getLogger(__name__)
+
+_RETRY_AFTER = ((b"retry-after", b"5"),)
+# Connections beyond the limits that are told so at the same time; all others are cut.
+TURNED_AWAY_MAX = 100
+# Of what all bodies of a process may hold, one address may use one in so many parts.
+ADDRESS_PARTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds of plain HTTP; 0 switches one off. realtime/conf.py says more of each."""
+
+    # Connections that are no open sockets.
+    connections: int = 20_000
+    connections_per_address: int = 200
+    # Seconds in which a head must be complete.
+    head_timeout_s: float = 10.0
+    # Content of one body, and of all bodies whose requests are not answered yet.
+    body_bytes: int = 2_621_440
+    bodies_bytes: int = 64 * 1024 * 1024
+    # They carry many people's connections: not counted by address.
+    proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies(()))
+
+
+class Door:
+    """Who is inside, by transport. Shared by all protocols of a server."""
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self.limits = limits
+        # The key of each transport's address; "" where it is not counted by one.
+        self._inside: dict[asyncio.BaseTransport, str] = {}
+        self._by_address: dict[str, int] = {}
+        self._turned_away: set[asyncio.BaseTransport] = set()
+        # What bodies hold whose requests are not answered yet.
+        self.bodies_bytes = 0
+        self._bodies_by_address: dict[str, int] = {}
+        self._has_warned = False
+
+    @property
+    def count(self) -> int:
+        """How many are inside."""
+        return len(self._inside)
+
+    def enter(self, transport: asyncio.BaseTransport, client: Address) -> HttpError | None:
+        """Let a new connection in; the refusal where there are too many (503 of the process, 429 of the address)."""
+        limits, key = self.limits, self._key(client)
+        if limits.connections and len(self._inside) >= limits.connections:
+            return HttpError(503, "This server is full.", _RETRY_AFTER, code="full")
+        most = limits.connections_per_address
+        if key and most and self._by_address.get(key, 0) >= most:
+            self._warn(key, most)
+            return HttpError(
+                429, "Too many connections from this address.", _RETRY_AFTER, code="rate_limited"
+            )
+        self._add(transport, key)
+        return None
+
+    def come_back(self, transport: asyncio.BaseTransport) -> None:
+        """A socket is being closed: count it until it is gone, also beyond the limits."""
+        if transport not in self._inside:
+            client = get_remote_addr(transport)  # type: ignore[arg-type] # uvicorn asks for more than it needs
+            self._add(transport, self._key(client))
+
+    def leave(self, transport: asyncio.BaseTransport) -> None:
+        """It is an open socket now, or gone. Safe to call again."""
+        self._turned_away.discard(transport)
+        key = self._inside.pop(transport, "")
+        if key:
+            _subtract(self._by_address, key, 1)
+
+    def may_linger(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether one that was not let in may stay to hear why; `leave` gives its place back."""
+        if len(self._turned_away) >= TURNED_AWAY_MAX:
+            return False
+        self._turned_away.add(transport)
+        return True
+
+    def hold_body(self, transport: asyncio.BaseTransport, size_bytes: int) -> None:
+        """Count content that is kept for a request; raises HttpError(503) where bodies hold too much already."""
+        key, most = self._inside.get(transport, ""), self.limits.bodies_bytes
+        of_address = self._bodies_by_address.get(key, 0) + size_bytes
+        is_too_much = self.bodies_bytes + size_bytes > most or (key and of_address > most // ADDRESS_PARTS)
+        if most and is_too_much:
+            raise HttpError(503, "Too many bodies are under way.", _RETRY_AFTER, code="busy")
+        self.bodies_bytes += size_bytes
+        self._bodies_by_address[key] = of_address
+
+    def drop_body(self, transport: asyncio.BaseTransport, size_bytes: int) -> None:
+        """Give that back: the request is answered, or gone."""
+        self.bodies_bytes -= size_bytes
+        _subtract(self._bodies_by_address, self._inside.get(transport, ""), size_bytes)
+
+    def _key(self, client: Address) -> str:
+        """Only a proxy connects by a Unix socket, which has no address."""
+        address = str(client[0]) if client else ""
+        return "" if not address or address in self.limits.proxies else address_key(address)
+
+    def _add(self, transport: asyncio.BaseTransport, key: str) -> None:
+        self._inside[transport] = key
+        if key:
+            self._by_address[key] = self._by_address.get(key, 0) + 1
+
+    def _warn(self, key: str, most: int) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "%s has %d connections, the limit of an address. If it is your proxy, name it in "
+                "REALTIME_TRUSTED_PROXIES: now all its clients count as one.",
+                key,
+                most,
+            )
+
+
+def shared_door(server_state: ServerState, config: Config) -> Door:
+    """The door of all protocols of a server: kept on uvicorn's state of a server, the one thing that they share."""
+    shared: dict[str, Door] = vars(server_state)
+    if "door" not in shared:
+        shared["door"] = Door(_limits(config))
+    return shared["door"]
+
+
+def _limits(config: Config) -> HttpLimits:
+    settings = load_settings()
+    written = config.forwarded_allow_ips if config.proxy_headers else ""
+    return HttpLimits(
+        connections=settings.MAX_CONNECTIONS,
+        connections_per_address=settings.MAX_CONNECTIONS_PER_IP,
+        head_timeout_s=settings.HTTP_HEAD_TIMEOUT_S,
+        body_bytes=settings.HTTP_BODY_BYTES,
+        bodies_bytes=settings.HTTP_BODIES_BYTES,
+        proxies=TrustedProxies(written.split(",") if isinstance(written, str) else written or ()),
+    )
+
+
+def _subtract(counts: dict[str, int], key: str, amount: int) -> None:
+    left = counts.get(key, 0) - amount
+    if left > 0:
+        counts[key] = left
+    else:
+        counts.pop(key, None)
