@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address
 from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
@@ -22,6 +21,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.http import HttpRequest
 
 from accounts.hashing import let_go_of_database
+from realtime.core.addresses import address_key
 from realtime.core.identity import Tenant
 from realtime.protocol.errors import Refusal
 
@@ -54,7 +54,7 @@ class Attempt:
     def __init__(self, request: HttpRequest, username: str) -> None:
         tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # TenantMiddleware's
         name = unicodedata.normalize("NFKC", username).casefold()
-        address = network_of(request.META.get("REMOTE_ADDR", ""))
+        address = address_key(request.META.get("REMOTE_ADDR", ""))
         self._keys = [_key("name", tenant.slug, name), _key("address", tenant.slug, address)]
         self._slots: list[Slot] = []
         self._has_failed = False
@@ -110,17 +110,6 @@ def counted(request: HttpRequest, username: str) -> Iterator[Attempt]:
         yield attempt
     finally:
         attempt.end()
-
-
-def network_of(address: str) -> str:
-    """What counts as one address: of IPv6 the first 64 bits, which are one customer's."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    return str(parsed.ipv4_mapped) if parsed.ipv4_mapped else f"{int(parsed) >> 64:016x}::/64"
 
 
 def _key(*parts: str) -> str:

@@ -164,7 +164,7 @@ def body_of(reader: HeadReader, max_bytes: int) -> Body | None:
 
 def too_large(max_bytes: int) -> HttpError:
     """413: more content than `max_bytes`."""
-    return HttpError(413, f"The request's body is larger than {max_bytes} bytes.", code="body_too_large")
+    return HttpError(413, f"The request's body is larger than {max_bytes} bytes.", code="message_too_large")
 
 
 class SizedBody:

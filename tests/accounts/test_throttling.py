@@ -16,7 +16,8 @@ from pytest_django import Settings
 from accounts import hashing, throttling
 from accounts.models import Tenant as TenantRow
 from accounts.models import User
-from accounts.throttling import MAX_FAILURES, WINDOW_S, Attempt, network_of
+from accounts.throttling import MAX_FAILURES, WINDOW_S, Attempt
+from realtime.core.addresses import address_key
 from realtime.core.identity import Tenant
 from realtime.protocol.errors import Refusal
 from tests.accounts.conftest import ACME_HOST, GLOBEX_HOST, PASSWORD, Post, add_member, sign_in, tokens
@@ -149,7 +150,7 @@ def test_tenants_do_not_lock_each_other_out(rf: RequestFactory) -> None:
     ],
 )
 def test_what_counts_as_one_address(one: str, other: str, is_same: bool) -> None:
-    assert (network_of(one) == network_of(other)) is is_same
+    assert (address_key(one) == address_key(other)) is is_same
 
 
 def test_sixty_guesses_at_once_are_ten(rf: RequestFactory) -> None:

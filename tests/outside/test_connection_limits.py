@@ -131,7 +131,7 @@ async def test_plain_http_has_deadlines_and_bounds(acme: Visitor) -> None:
             assert (await http_exchange(acme, start + chunks)).status_code == 413
         answer = await http_exchange(acme, start + b"Content-Length: 1001\r\n\r\n")
         assert answer.status_code == 413
-        assert answer.json()["error"]["code"] == "body_too_large"
+        assert answer.json()["error"]["code"] == "message_too_large"
 
 
 @few_each

@@ -150,7 +150,7 @@ async def test_a_body_over_the_bound_is_413_before_it_comes(announced: bytes) ->
     site = Site()
     async with serving(site, limits=SMALL) as lab, connect(lab.port) as client:
         client.send(START + announced)
-        assert (await refusal(client, 413))["code"] == "body_too_large"
+        assert (await refusal(client, 413))["code"] == "message_too_large"
     assert site.received_bytes == 0
 
 
