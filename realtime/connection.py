@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from realtime.core.identity import Identity, Tenant
+from realtime.core.token_bucket import TokenBucket
 from realtime.frame import Batch, Frame
 from realtime.outbox import make_outbox
 from realtime.protocol.close_codes import CloseCode
@@ -45,12 +46,14 @@ class Connection:
         "_reader",
         "_server",
         "_tasks",
+        "byte_bucket",
         "close_code",
         "close_reason",
         "expiry_due_s",
         "id",
         "identity",
         "is_json",
+        "message_bucket",
         "messages_in",
         "metrics",
         "opened_at",
@@ -79,6 +82,10 @@ class Connection:
         self.is_json = is_json
         self.metrics = metrics
         self.messages_in = 0
+        # What the client may send: messages, and their bytes as they are after decompression.
+        settings = runtime.settings
+        self.message_bucket = TokenBucket(settings.MESSAGES_PER_S, settings.MESSAGES_BURST, self.opened_s)
+        self.byte_bucket = TokenBucket(settings.BYTES_PER_S, settings.BYTES_BURST, self.opened_s)
         self.close_code: int | None = None
         self.close_reason = ""
         # By topic, JOINING or LIVE.
@@ -88,12 +95,12 @@ class Connection:
         self.outbox = make_outbox(
             scope,
             send,
-            runtime.settings.OUTBOX_BYTES,
+            settings.OUTBOX_BYTES,
             self._fell_behind,
             metrics,
             runtime.corks,
             has_batches=is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL,
-            deflate_min_bytes=runtime.settings.COMPRESSION_MIN_BYTES,
+            deflate_min_bytes=settings.COMPRESSION_MIN_BYTES,
         )
         self._reader = asyncio.current_task()
         # A dict, in the place of a set: most connections have none, and an empty set is no small thing.

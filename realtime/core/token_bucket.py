@@ -17,17 +17,21 @@ class TokenBucket:
         self._tokens = self._burst
         self._updated_s = now_s
 
-    def take(self, now_s: float) -> float:
-        """Take one token: 0.0 when there was one, else the seconds until there is one (nothing is taken)."""
+    def take(self, now_s: float, count: float = 1.0) -> float:
+        """Take `count` tokens: 0.0 when there were so many, else the seconds until there are (nothing is taken).
+
+        More than the burst are there when the bucket is full: what is missing is owed, and comes in before the next.
+        """
         if self._rate_per_s <= 0:
             return 0.0
         if now_s > self._updated_s:
             self._tokens = min(self._burst, self._tokens + (now_s - self._updated_s) * self._rate_per_s)
             self._updated_s = now_s
-        if self._tokens >= 1.0:
-            self._tokens -= 1.0
+        needed = min(count, self._burst)
+        if self._tokens >= needed:
+            self._tokens -= count
             return 0.0
-        return (1.0 - self._tokens) / self._rate_per_s
+        return (needed - self._tokens) / self._rate_per_s
 
     def is_full(self, now_s: float) -> bool:
         """Whether nothing would be forgotten by dropping this bucket."""
