@@ -26,7 +26,7 @@ from realtime.core.presence import Key
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicRules
 from realtime.credentials import Credentials
-from realtime.database import Database
+from realtime.database import build_database
 from realtime.engine.combined import CombinedEngine
 from realtime.engine.layer_bus import LayerBus
 from realtime.engine.memory import Budgets, MemoryBus, MemoryHistory
@@ -193,7 +193,7 @@ class Runtime:
 
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.database = Database(self.settings.DATABASE_THREADS, self.settings.DATABASE_WAIT_S)
+        self.database = build_database(self.settings)
         self.history, self.bus = build_engine(self.settings)
         self.engine = CombinedEngine(self.history, self.bus)
         self.cluster = Cluster(
