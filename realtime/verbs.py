@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import msgspec
 
 from realtime.core.identity import Identity, Tenant
-from realtime.core.slots import Owner
+from realtime.core.slots import owner_of
 from realtime.core.token_bucket import retry_after_ms
 from realtime.protocol.envelope import Reply, Request
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -65,20 +65,18 @@ class Call(msgspec.Struct, frozen=True):
         return self.connection.identity
 
     def charge(self, messages: int) -> None:
-        """Count this request as so many `messages` more: the request itself has been counted as one.
+        """Count this request as so many `messages`; so far it was one.
 
-        Raises RequestError(rate_limited), and counts nothing, where the connection may not send so many now. More than
+        Raises RequestError(rate_limited), and counts no more, where the connection may not send so many now. More than
         the burst are let through when nothing else was sent; what comes next waits the longer.
         """
-        if wait_s := self.connection.message_bucket.take(monotonic(), messages):
+        if wait_s := self.connection.message_bucket.take(monotonic(), messages - 1, paid=1.0):
             raise rate_limited(wait_s)
 
     async def in_db(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work` in a database thread and return its result; raises what `Database.run_for` does."""
-        connection = self.connection
-        user_id = connection.identity.user_id if connection.identity is not None else None
-        owner = Owner(connection.tenant.slug, user_id)
-        return await connection.runtime.database.run_for(owner, work, *args, **kwargs)
+        owner = owner_of(self.tenant, self.identity)
+        return await self.runtime.database.run_for(owner, work, *args, **kwargs)
 
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
         """Send something that is not the reply."""

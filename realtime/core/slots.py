@@ -4,6 +4,8 @@ from collections.abc import Hashable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from realtime.core.identity import Identity, Tenant
+
 
 class Owner(NamedTuple):
     """Whose work it is. `user` is anything that tells the users of a tenant apart; None for those not signed in."""
@@ -14,6 +16,11 @@ class Owner(NamedTuple):
 
 # The process's own work, in the place of a tenant.
 PROCESS = Owner("")
+
+
+def owner_of(tenant: Tenant, identity: Identity | None) -> Owner:
+    """Whose work the requests of a connection are."""
+    return Owner(tenant.slug, identity.user_id if identity is not None else None)
 
 
 class Entry(StrEnum):

@@ -17,17 +17,18 @@ class TokenBucket:
         self._tokens = self._burst
         self._updated_s = now_s
 
-    def take(self, now_s: float, count: float = 1.0) -> float:
+    def take(self, now_s: float, count: float = 1.0, *, paid: float = 0.0) -> float:
         """Take `count` tokens: 0.0 when there were so many, else the seconds until there are (nothing is taken).
 
         More than the burst are there when the bucket is full: what is missing is owed, and comes in before the next.
+        `paid` tokens have been taken for the same thing just before.
         """
         if self._rate_per_s <= 0:
             return 0.0
         if now_s > self._updated_s:
             self._tokens = min(self._burst, self._tokens + (now_s - self._updated_s) * self._rate_per_s)
             self._updated_s = now_s
-        needed = min(count, self._burst)
+        needed = min(count + paid, self._burst) - paid
         if self._tokens >= needed:
             self._tokens -= count
             return 0.0

@@ -94,6 +94,14 @@ def test_more_than_the_burst_passes_when_the_bucket_is_full_and_is_paid_later() 
     assert bucket.take(5.2, 50) == 0
 
 
+@pytest.mark.parametrize("burst", [1, 60, 100])
+def test_what_was_paid_for_the_same_thing_counts_towards_the_burst(burst: int) -> None:
+    bucket = TokenBucket(10, burst, now_s=0)
+    assert bucket.take(0) == 0
+    assert bucket.take(0, 99, paid=1) == 0
+    assert bucket.take(0) == pytest.approx((101 - burst) / 10)
+
+
 def test_a_full_bucket_may_be_forgotten() -> None:
     bucket = TokenBucket(10, 3, now_s=0)
     assert bucket.is_full(0)

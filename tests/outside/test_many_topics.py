@@ -100,3 +100,20 @@ async def test_what_does_not_fit_one_answer_is_asked_for_again(acme: Visitor) ->
         assert answers[2]["error"]["code"] == "limit_exceeded"
         assert answers[2]["error"]["retryable"] is True
         assert (await talk.ask("subscribe", wishes[2]))["recovered"] is True
+
+
+@pytest.mark.settings(REALTIME_MESSAGES_PER_S=1, REALTIME_MESSAGES_BURST=60)
+async def test_many_topics_cost_as_many_messages(acme: Visitor) -> None:
+    async with acme.open_json(PATH) as talk:
+        topics = names(110)
+        await talk.ask("subscribe", {"topics": [{"topic": topic} for topic in topics[:50]]})
+        error = assert_error(
+            await talk.request("subscribe", {"topics": [{"topic": topic} for topic in topics[50:80]]}),
+            "rate_limited",
+        )
+        assert error["retry_after_ms"] > 10_000
+    async with acme.open_json(PATH) as fresh:
+        # More than the burst at once is taken, and paid for later.
+        payload = {"topics": [{"topic": topic} for topic in topics[:100]]}
+        assert len((await fresh.ask("subscribe", payload))["topics"]) == 100
+        assert_error(await fresh.request("ping"), "rate_limited")
