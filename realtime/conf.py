@@ -58,6 +58,10 @@ class RealtimeSettings:
     PING_TIMEOUT_S: float = 20.0
     # Bytes a connection may be behind before close 4410.
     OUTBOX_BYTES: int = 1024 * 1024
+    # Bytes that wait for all slow clients of this process: beyond it the worst are cut with 4410.
+    OUTBOXES_BYTES: int = 256 * 1024 * 1024
+    # Seconds in which a client may take no byte while something waits for it, before it is cut with 4410.
+    OUTBOX_STALL_S: float = 10.0
     # Whether messages of at least so many bytes go out compressed to clients that offer it (`serve` only).
     COMPRESSION: bool = False
     COMPRESSION_MIN_BYTES: int = 256

@@ -101,6 +101,8 @@ class Connection:
             runtime.corks,
             has_batches=is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL,
             deflate_min_bytes=settings.COMPRESSION_MIN_BYTES,
+            backlogs=runtime.backlogs,
+            cut=self.cut,
         )
         self._reader = asyncio.current_task()
         # A dict, in the place of a set: most connections have none, and an empty set is no small thing.
@@ -156,6 +158,12 @@ class Connection:
         self.end_subscriptions(at_once=code in TOLD_AT_ONCE)
         self.outbox.close(int(code), reason, discard=discard)
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut)
+
+    def cut(self) -> None:
+        """End it now, as a slow consumer: a client that takes nothing would not take a close frame either."""
+        self._fell_behind()
+        self.outbox.abort()
+        self._cut()
 
     def end_subscriptions(self, *, at_once: bool) -> None:
         """End all of them, those under way too. `at_once`: the user will not come back by itself."""

@@ -142,7 +142,10 @@ class JsonConsumer(RealtimeConsumer):
         try:
             frame = reply_frame(request_id, await handling)
             if frame is not None:
-                await self.connection.send(frame)
+                sending = self.connection.send(frame)
+                # What waits for the client is kept once, by the outbox.
+                del frame
+                await sending
         except Exception as failure:
             await self._refuse(failure, request_id)
 
