@@ -23,16 +23,22 @@ class TokenBucket:
         More than the burst are there when the bucket is full: what is missing is owed, and comes in before the next.
         `paid` tokens have been taken for the same thing just before.
         """
-        if self._rate_per_s <= 0:
+        # Written out, without `min`: on the way of every message, twice.
+        rate_per_s, tokens = self._rate_per_s, self._tokens
+        if rate_per_s <= 0:
             return 0.0
         if now_s > self._updated_s:
-            self._tokens = min(self._burst, self._tokens + (now_s - self._updated_s) * self._rate_per_s)
+            tokens += (now_s - self._updated_s) * rate_per_s
+            if tokens > self._burst:  # noqa: PLR1730 `min` would cost as much as all the rest
+                tokens = self._burst
             self._updated_s = now_s
-        needed = min(count + paid, self._burst) - paid
-        if self._tokens >= needed:
-            self._tokens -= count
-            return 0.0
-        return (needed - self._tokens) / self._rate_per_s
+        if tokens < count:
+            needed = min(count + paid, self._burst) - paid
+            if tokens < needed:
+                self._tokens = tokens
+                return (needed - tokens) / rate_per_s
+        self._tokens = tokens - count
+        return 0.0
 
     def is_full(self, now_s: float) -> bool:
         """Whether nothing would be forgotten by dropping this bucket."""
