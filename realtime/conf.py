@@ -75,6 +75,11 @@ class RealtimeSettings:
     MAX_CALLS: int = 8
     # Seconds a call may take before `timeout`.
     CALL_TIMEOUT_S: float = 10.0
+    # Watched queries of one user, and different ones of a tenant, in this process: beyond it `limit_exceeded`.
+    MAX_WATCHES_PER_USER: int = 1000
+    MAX_WATCHES_PER_TENANT: int = 5000
+    # Rows that the watched queries of a tenant keep in this process: beyond it `limit_exceeded`.
+    MAX_WATCHED_ROWS_PER_TENANT: int = 100_000
     # Threads for database work, at least 1: a user has at most a quarter of them, a tenant half while others wait.
     DATABASE_THREADS: int = 8
     # Seconds that database work waits for a thread before `timeout`.

@@ -107,7 +107,8 @@ class Connection:
         self._reader = asyncio.current_task()
         # A dict, in the place of a set: most connections have none, and an empty set is no small thing.
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._cleanups: list[Callable[[], None]] = []
+        # In the order they came.
+        self._cleanups: dict[Callable[[], None], None] = {}
         # When the end of the credential is due to be looked at, as a timestamp.
         self.expiry_due_s = self._notice_due_s()
 
@@ -189,8 +190,12 @@ class Connection:
             self._tasks.pop(task, None)
 
     def on_release(self, cleanup: Callable[[], None]) -> None:
-        """Call `cleanup` when the connection is over, whatever happened."""
-        self._cleanups.append(cleanup)
+        """Call `cleanup` when the connection is over, whatever happened; what it undoes may end before."""
+        self._cleanups[cleanup] = None
+
+    def off_release(self, cleanup: Callable[[], None]) -> None:
+        """Take back a `cleanup` that has nothing to undo any more."""
+        self._cleanups.pop(cleanup, None)
 
     def renew(self, identity: Identity) -> None:
         """Go on with a newer credential; its own end will be announced too."""
@@ -213,7 +218,7 @@ class Connection:
         """Undo all that this connection holds. Called once, at the very end."""
         for task in self._tasks:
             task.cancel()
-        for cleanup in reversed(self._cleanups):
+        for cleanup in reversed(list(self._cleanups)):
             try:
                 cleanup()
             except Exception:

@@ -137,6 +137,7 @@ class Runtime:
         await self.bus.stop()
         await self.history.close()
         await self.credentials.database.close()
+        await self.watches.stop()
         await self.database.close()
 
     async def drain(self) -> None:
@@ -223,7 +224,7 @@ class Runtime:
         )
         if isinstance(self.bus, LayerBus):
             self.bus.on_gap = self._gap.set
-        self.watches = Watches(self.database, self.spawn)
+        self.watches = Watches(self.database, self.spawn, self.settings)
         self.credentials.database = Database(1, self.settings.DATABASE_WAIT_S)
         await self.credentials.load()
         await self.bus.start(self._received)
