@@ -73,7 +73,7 @@ class Database:
                 await waiting
         except BaseException as error:
             if self._turns.pop(turn, None) is None:
-                # Its turn came in the same moment.
+                # Its turn came in the same moment: the slot is its own.
                 self._leave(owner)
             else:
                 self._slots.withdraw(owner, turn)
@@ -88,7 +88,10 @@ class Database:
 
     def _begin_next(self) -> None:
         while (turn := self._slots.next()) is not None:
-            self._turns.pop(turn).set_result(None)
+            waiting = self._turns.pop(turn)
+            # One that was cancelled just before gives its slot back when it hears of that.
+            if not waiting.done():
+                waiting.set_result(None)
 
     async def close(self) -> None:
         """Take no more work, wait for what runs, and close what is kept open."""

@@ -36,7 +36,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 # Seconds between two questions whether anything was committed.
 WATCH_INTERVAL_S = 0.5
 # Seconds after which a watch is looked at although nothing was.
-QUIET_INTERVAL_S = 10.0
+QUIET_INTERVAL_S = 30.0
 # Rows one watch keeps in memory: beyond it `limit_exceeded`.
 WATCH_ROWS_MAX = 5000
 # Queries watched by one connection: beyond it `limit_exceeded`.

@@ -136,7 +136,7 @@ def _read_realtime(env: Env) -> dict[str, Any]:
     with env.prefixed("REALTIME_"):
         for name in REALTIME_VARIABLES:
             read = readers[type(defaults[name])]
-            validate = _above_zero if name in NOT_ZERO else _at_least_zero
+            validate = _at_least_one if name in NOT_ZERO else _at_least_zero
             values[name] = read(name, defaults[name], validate=validate)
         # None where it was wrong: that is told later, with all else that is.
         values["ALLOWED_ORIGINS"] = tuple(env.list("ALLOWED_ORIGINS", [], validate=_origins) or ())
@@ -223,6 +223,11 @@ def _switch(text: str) -> None:
 
 def _is_on(text: str) -> bool:
     return bool(Boolean().deserialize(text))
+
+
+def _at_least_one(number: float) -> None:
+    if number < 1:
+        raise ValidationError("Expected a number of 1 or more.")
 
 
 def _at_least_zero(number: float) -> None:

@@ -118,6 +118,28 @@ async def test_cancelled_in_the_moment_its_turn_comes(gate: Gate) -> None:
     await database.close()
 
 
+async def test_its_turn_comes_in_the_moment_it_is_cancelled(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(1, 5.0)
+    running = asyncio.create_task(database.run_for(ALICE, gate.work))
+    waiting = [asyncio.create_task(database.run_for(CAROL, gate.work)) for _ in range(3)]
+    await settle()
+    leave = database._slots.leave
+
+    def leave_late(owner: Owner) -> None:
+        waiting[0].cancel()
+        leave(owner)
+
+    monkeypatch.setattr(database._slots, "leave", leave_late)
+    gate.may_end.set()
+    await asyncio.wait([running, *waiting], timeout=5)
+    assert waiting[0].cancelled()
+    assert [each.result() for each in (running, *waiting[1:])] == [0, 0, 0]
+    assert await database.run(lambda: 1) == 1
+    await database.close()
+
+
 async def test_work_that_fails_gives_its_slot_back() -> None:
     database = Database(1, 5.0)
     for _ in range(3):
