@@ -24,13 +24,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def rate_limited(wait_s: float) -> RequestError:
-    """The client sends faster than it may; after `wait_s` seconds it may go on."""
-    return RequestError(
-        ErrorCode.RATE_LIMITED,
-        "Too many messages or bytes; slow down.",
-        retry_after_ms=retry_after_ms(wait_s),
-    )
+class TooFastError(RequestError):
+    """The connection sends more than it may; after `wait_s` seconds it may go on. Too many of these end it."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(
+            ErrorCode.RATE_LIMITED,
+            "Too many messages or bytes; slow down.",
+            retry_after_ms=retry_after_ms(wait_s),
+        )
 
 
 class NoPayload(msgspec.Struct, frozen=True):
@@ -67,11 +69,11 @@ class Call(msgspec.Struct, frozen=True):
     def charge(self, messages: int) -> None:
         """Count this request as so many `messages`; so far it was one.
 
-        Raises RequestError(rate_limited), and counts no more, where the connection may not send so many now. More than
+        Raises TooFastError (rate_limited), and counts no more, where the connection may not send so many now. More than
         the burst are let through when nothing else was sent; what comes next waits the longer.
         """
         if wait_s := self.connection.message_bucket.take(monotonic(), messages - 1, paid=1.0):
-            raise rate_limited(wait_s)
+            raise TooFastError(wait_s)
 
     async def in_db(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work` in a database thread and return its result; raises what `Database.run_for` does."""

@@ -17,7 +17,7 @@ from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, FlatForm, decode_request, payload_as
 from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
-from realtime.verbs import Call, NoPayload, Verb, rate_limited
+from realtime.verbs import Call, NoPayload, TooFastError, Verb
 
 # More than this many refused messages within the window end the connection.
 REFUSED_MESSAGES_MAX = 20
@@ -100,7 +100,7 @@ class JsonConsumer(RealtimeConsumer):
             request = decode_request(text_data, max_bytes=self.max_message_bytes, flat_form=flat_form)
             request_id = request.id
             if wait_s:
-                raise rate_limited(wait_s)
+                raise TooFastError(wait_s)
             return self._run(request)
         except Exception as failure:
             return self._refuse(failure, request_id, is_too_fast=wait_s > 0)
@@ -116,7 +116,7 @@ class JsonConsumer(RealtimeConsumer):
         if error.request_id is None:
             error.request_id = request_id
         await self.bad_message(error)
-        if not is_too_fast and error.code is not ErrorCode.RATE_LIMITED:
+        if not is_too_fast and not isinstance(error, TooFastError):
             return
         if self._refused is None:
             self._refused = Strikes(REFUSED_MESSAGES_MAX, STRIKES_WINDOW_S)

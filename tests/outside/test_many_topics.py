@@ -1,10 +1,12 @@
 """Many topics in one `subscribe`."""
 
+import contextlib
 from uuid import uuid4
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from tests.outside.talk import assert_error
+from tests.outside.talk import assert_closed, assert_error
 from tests.outside.visitor import Visitor
 
 PATH = "/ws/pubsub/"
@@ -117,3 +119,13 @@ async def test_many_topics_cost_as_many_messages(acme: Visitor) -> None:
         payload = {"topics": [{"topic": topic} for topic in topics[:100]]}
         assert len((await fresh.ask("subscribe", payload))["topics"]) == 100
         assert_error(await fresh.request("ping"), "rate_limited")
+
+
+@pytest.mark.settings(REALTIME_MESSAGES_PER_S=20, REALTIME_MESSAGES_BURST=30)
+async def test_too_many_topics_for_too_long_are_closed(acme: Visitor) -> None:
+    async with acme.open_json(PATH) as talk:
+        payload = {"topics": [{"topic": topic} for topic in names(100)]}
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(200):
+                await talk.send("subscribe", payload)
+        await assert_closed(talk, 4429)
