@@ -137,8 +137,8 @@ class Runtime:
         await self.bus.stop()
         await self.history.close()
         await self.credentials.database.close()
-        await self.watches.stop()
         await self.database.close()
+        await self.watches.stop()
 
     async def drain(self) -> None:
         """Take no new connection and close the open ones, spread evenly over DRAIN_S seconds."""

@@ -143,8 +143,8 @@ class Watches:
         return list(watch.rows.values())
 
     async def stop(self) -> None:
-        """Let go of the database."""
-        await self._database.run(self._versions.close)
+        """Let go of the database, whose threads have ended."""
+        await asyncio.to_thread(self._versions.close)
 
     def unwatch(self, connection: Connection, query_id: str) -> bool:
         """Push no more; False where the connection watches no such query."""
