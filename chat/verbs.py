@@ -18,6 +18,7 @@ from chat.topics import room_topic, typing_topic
 from chat.typing import Typing
 from chat.writer import MessageWriter, MessageWriters, NotStoredError, in_turns
 from realtime.core.history import Publisher
+from realtime.core.slots import Owner
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError, internal_error
 from realtime.verbs import Call, NoPayload, Verb
@@ -162,6 +163,8 @@ async def on_member_list(call: Call, payload: InRoom) -> Reply:
     )
 
 
+# Whose database work it is that a tenant's messages are stored: no single user's.
+WRITER = "chat.writer"
 READ = ("chat:read",)
 WRITE = ("chat:write",)
 
@@ -208,7 +211,9 @@ def _writers(call: Call) -> MessageWriters:
         store = services.messages_send if has_row_locks else in_turns(services.messages_send)
         writers = runtime.state["chat.writers"] = MessageWriters(
             lambda: MessageWriter(
-                lambda drafts: runtime.database.run(store, drafts), _announce, runtime.spawn
+                lambda drafts: runtime.database.run_for(Owner(drafts[0].tenant.slug, WRITER), store, drafts),
+                _announce,
+                runtime.spawn,
             )
         )
     return writers

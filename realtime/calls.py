@@ -122,7 +122,10 @@ class Calls:
             if running.ended_by is not None:
                 await connection.send_error(running.ended_by, request_id)
             elif frame is not None:
-                await connection.send(frame)
+                sending = connection.send(frame)
+                # What waits for the client is kept once, by the outbox.
+                del frame
+                await sending
         finally:
             del self._running[key]
             connection.disown(running.task)

@@ -30,6 +30,9 @@ class RealtimeSettings:
     # A connection's messages: beyond it `rate_limited`, beyond it for too long close 4429.
     MESSAGES_PER_S: float = 1000.0
     MESSAGES_BURST: int = 2000
+    # A connection's bytes, counted after decompression: beyond it as for messages. A single larger message passes.
+    BYTES_PER_S: float = 1024 * 1024
+    BYTES_BURST: int = 4 * 1024 * 1024
     # Failed attempts to connect from one address: beyond it 429.
     ATTEMPTS_PER_S: float = 20.0
     ATTEMPTS_BURST: int = 1000
@@ -55,6 +58,10 @@ class RealtimeSettings:
     PING_TIMEOUT_S: float = 20.0
     # Bytes a connection may be behind before close 4410.
     OUTBOX_BYTES: int = 1024 * 1024
+    # Bytes that wait for all slow clients of this process: beyond it the worst are cut with 4410.
+    OUTBOXES_BYTES: int = 256 * 1024 * 1024
+    # Seconds in which a client may take no byte while something waits for it, before it is cut with 4410.
+    OUTBOX_STALL_S: float = 10.0
     # Whether messages of at least so many bytes go out compressed to clients that offer it (`serve` only).
     COMPRESSION: bool = False
     COMPRESSION_MIN_BYTES: int = 256
@@ -68,9 +75,18 @@ class RealtimeSettings:
     MAX_CALLS: int = 8
     # Seconds a call may take before `timeout`.
     CALL_TIMEOUT_S: float = 10.0
-    # Threads for database work, and seconds a call waits for one before `timeout`.
+    # Watched queries of one user, and different ones of a tenant, in this process: beyond it `limit_exceeded`.
+    MAX_WATCHES_PER_USER: int = 1000
+    MAX_WATCHES_PER_TENANT: int = 5000
+    # Rows that the watched queries of a tenant keep in this process: beyond it `limit_exceeded`.
+    MAX_WATCHED_ROWS_PER_TENANT: int = 100_000
+    # Threads for database work, at least 1: a user has at most a quarter of them, a tenant half while others wait.
     DATABASE_THREADS: int = 8
+    # Seconds that database work waits for a thread before `timeout`.
     DATABASE_WAIT_S: float = 5.0
+    # Database work that waits for a thread, of all and of one tenant: beyond it `rate_limited` at once.
+    DATABASE_WAITING: int = 8000
+    DATABASE_WAITING_PER_TENANT: int = 2000
     # Bytes of publications that a history keeps: of a topic (in Redis too), of a tenant and of this process (in
     # memory only). Beyond it the oldest go first; beyond the process's those of the tenant that holds the most.
     HISTORY_BYTES_PER_TOPIC: int = 4 * 1024 * 1024
@@ -96,4 +112,9 @@ def load_settings() -> RealtimeSettings:
         raise ImproperlyConfigured(f"REALTIME has unknown settings: {', '.join(unknown)}.")
     if faults := list(gate_faults(given.get("TOPIC_RULES", {}))):
         raise ImproperlyConfigured(" ".join(faults))
-    return RealtimeSettings(**given)
+    settings = RealtimeSettings(**given)
+    if settings.DATABASE_THREADS < 1:
+        raise ImproperlyConfigured(
+            f"REALTIME: DATABASE_THREADS must be 1 or more, received {settings.DATABASE_THREADS}."
+        )
+    return settings

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from realtime.core.identity import Identity, Tenant
+from realtime.core.token_bucket import TokenBucket
 from realtime.frame import Batch, Frame
 from realtime.outbox import make_outbox
 from realtime.protocol.close_codes import CloseCode
@@ -45,12 +46,14 @@ class Connection:
         "_reader",
         "_server",
         "_tasks",
+        "byte_bucket",
         "close_code",
         "close_reason",
         "expiry_due_s",
         "id",
         "identity",
         "is_json",
+        "message_bucket",
         "messages_in",
         "metrics",
         "opened_at",
@@ -79,6 +82,10 @@ class Connection:
         self.is_json = is_json
         self.metrics = metrics
         self.messages_in = 0
+        # What the client may send: messages, and their bytes as they are after decompression.
+        settings = runtime.settings
+        self.message_bucket = TokenBucket(settings.MESSAGES_PER_S, settings.MESSAGES_BURST, self.opened_s)
+        self.byte_bucket = TokenBucket(settings.BYTES_PER_S, settings.BYTES_BURST, self.opened_s)
         self.close_code: int | None = None
         self.close_reason = ""
         # By topic, JOINING or LIVE.
@@ -88,17 +95,20 @@ class Connection:
         self.outbox = make_outbox(
             scope,
             send,
-            runtime.settings.OUTBOX_BYTES,
+            settings.OUTBOX_BYTES,
             self._fell_behind,
             metrics,
             runtime.corks,
             has_batches=is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL,
-            deflate_min_bytes=runtime.settings.COMPRESSION_MIN_BYTES,
+            deflate_min_bytes=settings.COMPRESSION_MIN_BYTES,
+            backlogs=runtime.backlogs,
+            cut=self.cut,
         )
         self._reader = asyncio.current_task()
         # A dict, in the place of a set: most connections have none, and an empty set is no small thing.
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._cleanups: list[Callable[[], None]] = []
+        # In the order they came.
+        self._cleanups: dict[Callable[[], None], None] = {}
         # When the end of the credential is due to be looked at, as a timestamp.
         self.expiry_due_s = self._notice_due_s()
 
@@ -150,6 +160,12 @@ class Connection:
         self.outbox.close(int(code), reason, discard=discard)
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut)
 
+    def cut(self) -> None:
+        """End it now, as a slow consumer: a client that takes nothing would not take a close frame either."""
+        self._fell_behind()
+        self.outbox.abort()
+        self._cut()
+
     def end_subscriptions(self, *, at_once: bool) -> None:
         """End all of them, those under way too. `at_once`: the user will not come back by itself."""
         for subscription in list(self.subscriptions.values()):
@@ -174,8 +190,12 @@ class Connection:
             self._tasks.pop(task, None)
 
     def on_release(self, cleanup: Callable[[], None]) -> None:
-        """Call `cleanup` when the connection is over, whatever happened."""
-        self._cleanups.append(cleanup)
+        """Call `cleanup` when the connection is over, whatever happened; what it undoes may end before."""
+        self._cleanups[cleanup] = None
+
+    def off_release(self, cleanup: Callable[[], None]) -> None:
+        """Take back a `cleanup` that has nothing to undo any more."""
+        self._cleanups.pop(cleanup, None)
 
     def renew(self, identity: Identity) -> None:
         """Go on with a newer credential; its own end will be announced too."""
@@ -198,7 +218,7 @@ class Connection:
         """Undo all that this connection holds. Called once, at the very end."""
         for task in self._tasks:
             task.cancel()
-        for cleanup in reversed(self._cleanups):
+        for cleanup in reversed(list(self._cleanups)):
             try:
                 cleanup()
             except Exception:

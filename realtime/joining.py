@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from realtime.connection import Connection
 from realtime.core.history import Position
 from realtime.core.identity import Identity
+from realtime.core.slots import PROCESS, Owner, owner_of
 from realtime.core.topics import TopicRule, TopicRules
 from realtime.database import Database
 from realtime.engine.ports import EngineUnavailableError
@@ -121,7 +122,7 @@ class Joiner:
                 live.append(subscription)
             else:
                 self._hub.drop(subscription, denial.code, NO_LONGER)
-        answers = await self._ask_database(connection, live)
+        answers = await self._ask_database(PROCESS, connection, live)
         for subscription, error in zip(live, answers, strict=True):
             if error is not None and error.code in DENIALS:
                 self._hub.drop(subscription, error.code, NO_LONGER)
@@ -159,19 +160,20 @@ class Joiner:
                 allowed.append(each)
             else:
                 self._deny(each, denial)
-        answers = await self._ask_database(connection, [_of(each) for each in allowed])
+        owner = owner_of(connection.tenant, connection.identity)
+        answers = await self._ask_database(owner, connection, [_of(each) for each in allowed])
         for each, error in zip(allowed, answers, strict=True):
             if error is not None and each.is_under_way:
                 self._deny(each, error)
 
     async def _ask_database(
-        self, connection: Connection, subscriptions: Sequence[Subscription]
+        self, owner: Owner, connection: Connection, subscriptions: Sequence[Subscription]
     ) -> list[RequestError | None]:
         """What the gates in the database say, None where they open: all in one visit of a thread."""
         asked = [(each.rule, each.topic) for each in subscriptions]
         if all(rule.subscribe_in_db is None for rule, _ in asked):
             return [None] * len(asked)
-        answers = await self._database.run(_ask_in_thread, connection.identity, asked)
+        answers = await self._database.run_for(owner, _ask_in_thread, connection.identity, asked)
         return [None if answer is None else request_error(answer, connection.id) for answer in answers]
 
     def _deny(self, joining: _Joining, error: RequestError) -> None:

@@ -5,9 +5,12 @@ Two ways down, one above: over a server that takes ready frames (`WireOutbox`), 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Protocol
 
+from realtime.asgi_outbox import AsgiOutbox
+from realtime.backlogs import Backlogs
+from realtime.delivering import LOW_WATER_BYTES, Bounds, Delivering, count_on, nobody
 from realtime.done import DONE
 from realtime.frame import (
     AS_BATCH_EVENTS,
@@ -15,7 +18,6 @@ from realtime.frame import (
     AS_EVENTS,
     AS_WIRE,
     Batch,
-    EventForm,
     Frame,
     WireForm,
     as_deflated_wire,
@@ -27,16 +29,13 @@ from realtime.wire import Transport, Wire, wire_of
 
 logger = logging.getLogger(__name__)
 
-# While a connection owes its client more than this, it takes no further request from it.
-LOW_WATER_BYTES = 64 * 1024
-
 
 class Outbox(Protocol):
-    """`pending_bytes` wait here, at most the limit, counted as they are before compression; `dropped` counts messages
-    that never went out.
+    """`pending_bytes` wait here, counted as they are before compression; with what the transport still holds they are
+    at most the limit, replies that are waited for among them. `dropped` counts messages that never went out.
 
-    A message beyond the limit calls `overflowed` once and is dropped with all that wait; one that is larger than the
-    limit by itself passes when nothing waits before it.
+    A message beyond the limit calls `overflowed` once and is dropped with all that wait; one passes when no other waits
+    here before it, whatever its size.
 
     While `direct` is not None, `direct.write(form(item))` is all that `put` does: for who sends to a whole crowd.
     """
@@ -84,9 +83,13 @@ class Outbox(Protocol):
         """The socket is gone: drop what waits."""
         ...
 
+    def abort(self) -> None:
+        """End the socket now, without a close frame, and drop what waits here and in the transport."""
+        ...
 
-def _nobody() -> None:
-    """Who is told of an overflow after the end: a connection and its outbox shall not keep each other alive."""
+    def mark(self) -> Hashable | None:
+        """Something that changes when the client takes a byte, as far as the server tells; None: nothing waits."""
+        ...
 
 
 def make_outbox(
@@ -99,20 +102,25 @@ def make_outbox(
     *,
     has_batches: bool = False,
     deflate_min_bytes: int = 0,
+    backlogs: Backlogs | None = None,
+    cut: Callable[[], None] = nobody,
 ) -> Outbox:
     """The outbox for a socket, by what its server can do and its client takes. `limit_bytes` of 0 is no bound.
+
+    What waits is counted in `backlogs`, which calls `cut` where all outboxes together hold too much.
 
     `has_batches`: the client takes several messages in one text frame. `deflate_min_bytes`: where the client takes
     compressed messages, smaller ones are sent plain.
     """
+    bounds = Bounds(limit_bytes, overflowed, cut, backlogs or Backlogs())
     wire = wire_of(scope)
     if wire is not None:
         form = AS_BATCH_WIRE if has_batches else AS_WIRE
         if wire.deflate_bits:
             deflate = Deflate(wire.deflate_bits, deflate_min_bytes)
             form = as_deflated_wire(deflate, has_batches=has_batches)
-        return WireOutbox(wire, form, limit_bytes, overflowed, metrics, corks)
-    return AsgiOutbox(send, AS_BATCH_EVENTS if has_batches else AS_EVENTS, limit_bytes, overflowed, metrics)
+        return WireOutbox(wire, form, bounds, metrics, corks)
+    return AsgiOutbox(send, AS_BATCH_EVENTS if has_batches else AS_EVENTS, bounds, metrics)
 
 
 def put_to_all(outboxes: Iterable[Outbox], item: Frame | Batch) -> None:
@@ -136,16 +144,10 @@ def put_to_all(outboxes: Iterable[Outbox], item: Frame | Batch) -> None:
         outbox.messages_out += count
         # Of one route, as nearly always: counted together.
         if outbox.metrics is not metrics:
-            _count_on(metrics, item, metrics_count)
+            count_on(metrics, item, metrics_count)
             metrics, metrics_count = outbox.metrics, 0
         metrics_count += 1
-    _count_on(metrics, item, metrics_count)
-
-
-def _count_on(metrics: RouteMetrics | None, item: Frame | Batch, deliveries: int) -> None:
-    if metrics is not None:
-        metrics.messages_out += item.count * deliveries
-        metrics.bytes_out += item.size_bytes * deliveries
+    count_on(metrics, item, metrics_count)
 
 
 class Corks:
@@ -174,34 +176,15 @@ class Corks:
                 logger.exception("Replies could not be sent")
 
 
-class Delivering:
-    """What every outbox has: what is looked at for each delivery, side by side."""
-
-    __slots__ = ("direct", "dropped", "form", "messages_out", "metrics", "pending_bytes")
-
-    def __init__(self, direct: Transport | None, form: WireForm, metrics: RouteMetrics) -> None:
-        self.direct = direct
-        self.form = form
-        self.metrics = metrics
-        self.messages_out = 0
-        self.dropped = 0
-        self.pending_bytes = 0
-
-    def _count(self, item: Frame | Batch) -> None:
-        self.messages_out += item.count
-        _count_on(self.metrics, item, 1)
-
-
 class WireOutbox(Delivering):
     """Ready frames to a socket that takes them: nothing waits here unless the client is not reading."""
 
     __slots__ = (
         "_corks",
         "_drained",
+        "_flow_changes",
         "_is_closed",
         "_is_corked",
-        "_limit_bytes",
-        "_overflowed",
         "_waiting",
         "_waiting_count",
         "_wire",
@@ -211,17 +194,15 @@ class WireOutbox(Delivering):
         self,
         wire: Wire,
         form: WireForm,
-        limit_bytes: int,
-        overflowed: Callable[[], None],
+        bounds: Bounds,
         metrics: RouteMetrics,
         corks: Corks,
     ) -> None:
-        super().__init__(wire.direct, form, metrics)
+        super().__init__(wire.direct, form, metrics, bounds)
         self._wire = wire
         self._corks = corks
         self._is_corked = False
-        self._limit_bytes = limit_bytes
-        self._overflowed = overflowed
+        self._flow_changes = 0
         self._waiting: list[bytes] = []
         self._waiting_count = 0
         self._is_closed = False
@@ -251,7 +232,7 @@ class WireOutbox(Delivering):
         if self.direct is not None:
             self._is_corked = True
             self._corks.add(self)
-        if self._is_corked and self.pending_bytes < LOW_WATER_BYTES:
+        if self._is_corked and self.pending_bytes + frame.size_bytes < LOW_WATER_BYTES:
             self._count(frame)
             self._hold(frame)
             return DONE
@@ -275,30 +256,38 @@ class WireOutbox(Delivering):
             self._forget()
         elif self._waiting:
             self._wire.write(b"".join(self._waiting))
-            self._waiting = []
-            self.pending_bytes = 0
+            self._take_all()
         self._wire.close(code, reason)
         self._wake()
 
     def abandon(self) -> None:
         """As `Outbox.abandon`."""
-        self._overflowed = _nobody
+        self._overflowed = self._cut = nobody
         self._is_closed = True
         self.direct = None
         self._wire.on_flow = None
         self._forget()
+        self._backlogs.note(self, 0)
         self._wake()
 
+    def abort(self) -> None:
+        """As `Outbox.abort`."""
+        self.abandon()
+        self._wire.abort()
+
+    def mark(self) -> Hashable | None:
+        """As `Outbox.mark`. Nothing is written to a transport that is full, so that its buffer only shrinks; to one that
+        is not full, only with a message that is counted."""
+        buffered_bytes = self._wire.buffered_bytes
+        if not buffered_bytes and not self.pending_bytes:
+            return None
+        return buffered_bytes, self._flow_changes, self._wire.is_writable and self.messages_out
+
     def _wait(self, item: Frame | Batch) -> None:
-        if (
-            self._limit_bytes
-            and self.pending_bytes
-            and self.pending_bytes + item.size_bytes > self._limit_bytes
-        ):
-            self.dropped += item.count
-            self._overflowed()
-        else:
+        held_bytes = self.pending_bytes + self._wire.buffered_bytes
+        if not self._overflows(held_bytes, item):
             self._hold(item)
+            self._backlogs.note(self, held_bytes + item.size_bytes)
 
     def _hold(self, item: Frame | Batch) -> None:
         # From now on nothing may pass by what waits.
@@ -308,6 +297,9 @@ class WireOutbox(Delivering):
         self.pending_bytes += item.size_bytes
 
     def _flow_changed(self) -> None:
+        self._flow_changes += 1
+        is_behind = not self._wire.is_writable
+        self._backlogs.note(self, self.pending_bytes + self._wire.buffered_bytes if is_behind else 0)
         if not self._waiting and not self._is_closed:
             self.direct = self._wire.direct
         self.flush()
@@ -316,9 +308,8 @@ class WireOutbox(Delivering):
         """Write what waits, where the client reads."""
         self._is_corked = False
         if self._waiting and self._wire.is_writable and not self._is_closed:
-            waiting, self._waiting = self._waiting, []
-            self._waiting_count = 0
-            self.pending_bytes = 0
+            waiting = self._waiting
+            self._take_all()
             self._wire.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
             self.direct = self._wire.direct
         if self._wire.is_writable:
@@ -326,165 +317,11 @@ class WireOutbox(Delivering):
 
     def _forget(self) -> None:
         self.dropped += self._waiting_count
+        self._take_all()
+
+    def _take_all(self) -> None:
         self._waiting = []
         self._waiting_count = 0
-        self.pending_bytes = 0
-
-    def _wake(self) -> None:
-        if self._drained is not None:
-            self._drained.set()
-            self._drained = None
-
-
-class AsgiOutbox(Delivering):
-    """Over ASGI's `send`, by a task that lives while something waits."""
-
-    __slots__ = (
-        "_drained",
-        "_events",
-        "_is_closed",
-        "_is_sending",
-        "_last",
-        "_limit_bytes",
-        "_overflowed",
-        "_queue",
-        "_send",
-        "_task",
-    )
-
-    def __init__(
-        self,
-        send: Send,
-        events: EventForm,
-        limit_bytes: int,
-        overflowed: Callable[[], None],
-        metrics: RouteMetrics,
-    ) -> None:
-        super().__init__(None, AS_WIRE, metrics)
-        self._send = send
-        self._events = events
-        self._limit_bytes = limit_bytes
-        self._overflowed = overflowed
-        # A list: an empty deque takes ten times as much, and with most connections nothing waits.
-        self._queue: list[Frame | Batch] = []
-        self._task: asyncio.Task[None] | None = None
-        self._is_sending = False
-        self._is_closed = False
-        self._last: dict[str, Any] | None = None
-        self._drained: asyncio.Event | None = None
-
-    @property
-    def is_behind(self) -> bool:
-        """As `Outbox.is_behind`."""
-        return self.pending_bytes > 0
-
-    def put(self, item: Frame | Batch) -> None:
-        """As `Outbox.put`."""
-        self._count(item)
-        if self._is_closed:
-            self.dropped += item.count
-            return
-        if (
-            self._limit_bytes
-            and self.pending_bytes
-            and self.pending_bytes + item.size_bytes > self._limit_bytes
-        ):
-            self.dropped += item.count
-            self._overflowed()
-            return
-        self._queue.append(item)
-        self.pending_bytes += item.size_bytes
-        if not self._is_sending:
-            self._start()
-
-    async def send(self, frame: Frame) -> None:
-        """As `Outbox.send`; sent when it is awaited."""
-        if self._is_sending or self._is_closed or self._queue:
-            self.put(frame)
-        else:
-            self._count(frame)
-            self.pending_bytes += frame.size_bytes
-            await self._send_now(frame)
-        if self.pending_bytes > LOW_WATER_BYTES:
-            await self.drained()
-
-    async def drained(self) -> None:
-        """As `Outbox.drained`."""
-        while self.pending_bytes and not self._is_closed:
-            if self._drained is None:
-                self._drained = asyncio.Event()
-            await self._drained.wait()
-
-    def close(self, code: int, reason: str, *, discard: bool) -> None:
-        """As `Outbox.close`."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self._last = {"type": "websocket.close", "code": code, "reason": reason}
-        if discard:
-            self._forget()
-            if self._task is not None:
-                self._task.cancel()
-                self._is_sending = False
-        if not self._is_sending:
-            self._start()
-        self._wake()
-
-    def abandon(self) -> None:
-        """As `Outbox.abandon`."""
-        self._overflowed = _nobody
-        self._gone()
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _send_now(self, frame: Frame) -> None:
-        self._is_sending = True
-        try:
-            await self._write(frame)
-        finally:
-            # The sender may have been cancelled: the others go on.
-            self._is_sending = False
-            if self._queue or self._last is not None:
-                self._start()
-
-    def _start(self) -> None:
-        self._is_sending = True
-        self._task = asyncio.create_task(self._drain())
-
-    async def _drain(self) -> None:
-        while self._queue:
-            await self._write(self._queue.pop(0))
-        if self._last is not None:
-            last, self._last = self._last, None
-            await self._write_event(last)
-        self._is_sending = False
-        self._task = None
-
-    async def _write(self, item: Frame | Batch) -> None:
-        try:
-            for event in self._events(item):
-                await self._write_event(event)
-        finally:
-            self.pending_bytes = max(self.pending_bytes - item.size_bytes, 0)
-            if not self.pending_bytes:
-                self._wake()
-
-    async def _write_event(self, event: dict[str, Any]) -> None:
-        try:
-            await self._send(event)
-        except (OSError, RuntimeError):
-            # Servers raise one or the other when the client left first; the reader hears of it as a disconnect.
-            self._gone()
-
-    def _gone(self) -> None:
-        self._is_closed = True
-        self._last = None
-        self._forget()
-        self._wake()
-
-    def _forget(self) -> None:
-        self.dropped += sum(item.count for item in self._queue)
-        self._queue.clear()
         self.pending_bytes = 0
 
     def _wake(self) -> None:

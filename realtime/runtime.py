@@ -14,6 +14,7 @@ from channels.layers import channel_layers
 from django.utils.module_loading import import_string
 
 from realtime import credentials
+from realtime.backlogs import Backlogs
 from realtime.calls import Deadlines
 from realtime.cluster import Cluster
 from realtime.conf import RealtimeSettings, load_settings
@@ -26,7 +27,7 @@ from realtime.core.presence import Key
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicRules
 from realtime.credentials import Credentials
-from realtime.database import Database
+from realtime.database import Database, build_database
 from realtime.engine.combined import CombinedEngine
 from realtime.engine.layer_bus import LayerBus
 from realtime.engine.memory import Budgets, MemoryBus, MemoryHistory
@@ -49,6 +50,7 @@ from realtime.presence import Presence
 from realtime.protocol.close_codes import CloseCode
 from realtime.registry import Registry
 from realtime.routing import Router
+from realtime.stalls import cut_stalled
 from realtime.types import Scope, Send
 from realtime.watches import Watches
 
@@ -88,6 +90,7 @@ class Runtime:
         self.registry = Registry.discover()
         self.deadlines = Deadlines(settings.CALL_TIMEOUT_S)
         self.corks = Corks()
+        self.backlogs = Backlogs(settings.OUTBOXES_BYTES)
         self.router = Router(import_string(f"{settings.ROUTES}.routes"))
         self.directory: TenantDirectory = import_string(settings.TENANTS)()
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
@@ -135,6 +138,7 @@ class Runtime:
         await self.history.close()
         await self.credentials.database.close()
         await self.database.close()
+        await self.watches.stop()
 
     async def drain(self) -> None:
         """Take no new connection and close the open ones, spread evenly over DRAIN_S seconds."""
@@ -193,7 +197,7 @@ class Runtime:
 
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.database = Database(self.settings.DATABASE_THREADS, self.settings.DATABASE_WAIT_S)
+        self.database = build_database(self.settings)
         self.history, self.bus = build_engine(self.settings)
         self.engine = CombinedEngine(self.history, self.bus)
         self.cluster = Cluster(
@@ -220,7 +224,7 @@ class Runtime:
         )
         if isinstance(self.bus, LayerBus):
             self.bus.on_gap = self._gap.set
-        self.watches = Watches(self.database, self.spawn)
+        self.watches = Watches(self.database, self.spawn, self.settings)
         self.credentials.database = Database(1, self.settings.DATABASE_WAIT_S)
         await self.credentials.load()
         await self.bus.start(self._received)
@@ -230,6 +234,7 @@ class Runtime:
         self.spawn(self.credentials.sweep(self.database))
         self.spawn(self._keep_whole())
         self.spawn(self._keep_time())
+        self.spawn(cut_stalled(self.connections, self.settings.OUTBOX_STALL_S))
         self.spawn(self.loop_lag.run())
         self._is_started = True
 

@@ -5,11 +5,14 @@ A consumer is a mapping of verb names to `Verb`; tables are joined with `|`.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import msgspec
 
 from realtime.core.identity import Identity, Tenant
+from realtime.core.slots import owner_of
+from realtime.core.token_bucket import retry_after_ms
 from realtime.protocol.envelope import Reply, Request
 from realtime.protocol.errors import ErrorCode, RequestError
 
@@ -19,6 +22,17 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class TooFastError(RequestError):
+    """The connection sends more than it may; after `wait_s` seconds it may go on. Too many of these end it."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(
+            ErrorCode.RATE_LIMITED,
+            "Too many messages or bytes; slow down.",
+            retry_after_ms=retry_after_ms(wait_s),
+        )
 
 
 class NoPayload(msgspec.Struct, frozen=True):
@@ -52,9 +66,19 @@ class Call(msgspec.Struct, frozen=True):
             raise RequestError(ErrorCode.UNAUTHENTICATED, "This needs a signed-in user.")
         return self.connection.identity
 
+    def charge(self, messages: int) -> None:
+        """Count this request as so many `messages`; so far it was one.
+
+        Raises TooFastError (rate_limited), and counts no more, where the connection may not send so many now. More than
+        the burst are let through when nothing else was sent; what comes next waits the longer.
+        """
+        if wait_s := self.connection.message_bucket.take(monotonic(), messages - 1, paid=1.0):
+            raise TooFastError(wait_s)
+
     async def in_db(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `work` in a database thread and return its result."""
-        return await self.runtime.database.run(work, *args, **kwargs)
+        """Run `work` in a database thread and return its result; raises what `Database.run_for` does."""
+        owner = owner_of(self.tenant, self.identity)
+        return await self.runtime.database.run_for(owner, work, *args, **kwargs)
 
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
         """Send something that is not the reply."""

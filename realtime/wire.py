@@ -40,6 +40,11 @@ class Wire(Protocol):
     receiver: Receiver | None
 
     @property
+    def buffered_bytes(self) -> int:
+        """What was written and has not been taken by the kernel yet."""
+        ...
+
+    @property
     def deflate_bits(self) -> int:
         """The window that messages may be compressed with; 0: the client takes none that are."""
         ...
@@ -50,6 +55,10 @@ class Wire(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and begin the closing handshake."""
+        ...
+
+    def abort(self) -> None:
+        """End it now, without a close frame; what was not taken is dropped."""
         ...
 
 

@@ -26,6 +26,8 @@ LIFETIME_MAX_S = 10 * 365 * 86400
 REALTIME_VARIABLES = (
     "MESSAGES_PER_S",
     "MESSAGES_BURST",
+    "BYTES_PER_S",
+    "BYTES_BURST",
     "ATTEMPTS_PER_S",
     "ATTEMPTS_BURST",
     "MAX_CONNECTIONS",
@@ -42,10 +44,15 @@ REALTIME_VARIABLES = (
     "HISTORY_BYTES_PER_TENANT",
     "HISTORY_BYTES_PER_PROCESS",
     "OUTBOX_BYTES",
+    "OUTBOXES_BYTES",
+    "OUTBOX_STALL_S",
     "COMPRESSION",
     "COMPRESSION_MIN_BYTES",
     "DRAIN_S",
+    "DATABASE_THREADS",
 )
+# Of these there must be one.
+NOT_ZERO = {"DATABASE_THREADS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,8 @@ def _read_realtime(env: Env) -> dict[str, Any]:
     with env.prefixed("REALTIME_"):
         for name in REALTIME_VARIABLES:
             read = readers[type(defaults[name])]
-            values[name] = read(name, defaults[name], validate=_at_least_zero)
+            validate = _at_least_one if name in NOT_ZERO else _at_least_zero
+            values[name] = read(name, defaults[name], validate=validate)
         # None where it was wrong: that is told later, with all else that is.
         values["ALLOWED_ORIGINS"] = tuple(env.list("ALLOWED_ORIGINS", [], validate=_origins) or ())
         values["TRUSTED_PROXIES"] = tuple(env.list("TRUSTED_PROXIES", [], validate=_proxies) or ())
@@ -215,6 +223,11 @@ def _switch(text: str) -> None:
 
 def _is_on(text: str) -> bool:
     return bool(Boolean().deserialize(text))
+
+
+def _at_least_one(number: float) -> None:
+    if number < 1:
+        raise ValidationError("Expected a number of 1 or more.")
 
 
 def _at_least_zero(number: float) -> None:

@@ -8,7 +8,12 @@ from bench.servers.seeded import SECRET_KEY, SeededDatabases
 from tests.servers.ports import free_port
 
 # A client of the echo sends more than a connection may by default; the limiter stays at work, out of reach.
-RAISED = {"REALTIME_MESSAGES_PER_S": "10000000", "REALTIME_MESSAGES_BURST": "20000000"}
+RAISED = {
+    "REALTIME_MESSAGES_PER_S": "10000000",
+    "REALTIME_MESSAGES_BURST": "20000000",
+    "REALTIME_BYTES_PER_S": "10000000000",
+    "REALTIME_BYTES_BURST": "20000000000",
+}
 # The whole load comes from one address, and often from one user.
 CROWD = {"REALTIME_MAX_CONNECTIONS_PER_IP": "20000", "REALTIME_MAX_CONNECTIONS_PER_USER": "20000"}
 

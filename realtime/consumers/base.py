@@ -10,7 +10,6 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from realtime.connection import Connection
 from realtime.core.strikes import Strikes
-from realtime.core.token_bucket import TokenBucket
 from realtime.done import DONE
 from realtime.failures import request_error
 from realtime.frame import Frame
@@ -47,6 +46,8 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     # Set at the first: most connections never have one, and each attribute of its own takes memory.
     _bad: Strikes | None = None
     _fast_since_s: float | None = None
+    # The seconds by which the message in `receive` came too early, where it is not made to wait.
+    _early_s = 0.0
 
     def __init__(self, idle_timeout_s: float = 0.0) -> None:
         """`idle_timeout_s`: seconds without a frame before close 4408; 0 waits for ever."""
@@ -57,17 +58,13 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket from its handshake to its end."""
         self.scope = scope
-        runtime = scope["runtime"]
         await receive()
         await send({"type": "websocket.accept", "subprotocol": scope["subprotocol"]})
-        connection = self.connection = runtime.open(scope, send, is_json=self.is_json)
-        settings = runtime.settings
-        now_s = monotonic()
-        self._bucket = TokenBucket(settings.MESSAGES_PER_S, settings.MESSAGES_BURST, now_s)
+        connection = self.connection = scope["runtime"].open(scope, send, is_json=self.is_json)
         code = ABNORMAL_CLOSURE
         try:
             if self._idle_timeout_s:
-                self._last_frame_s = now_s
+                self._last_frame_s = connection.opened_s
                 connection.spawn(self._watch_idle())
             await self.opened()
             code = await self._serve(receive)
@@ -121,14 +118,19 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         self.connection.close(CloseCode.TOO_LARGE, f"larger than {self.max_message_bytes} bytes")
         return False
 
-    async def _slow_down(self, wait_s: float) -> bool:
+    def _take(self, now_s: float, size_bytes: int) -> float:
+        """Count a message and its bytes: 0.0, or the seconds that it comes too early."""
+        connection = self.connection
+        return connection.message_bucket.take(now_s) or connection.byte_bucket.take(now_s, size_bytes)
+
+    async def _slow_down(self, wait_s: float, size_bytes: int) -> bool:
         """Make a fast sender wait; False for one that has been too fast for too long."""
         now_s = monotonic()
         if self._fast_since_s is None:
             self._fast_since_s = now_s
         while wait_s:
             await asyncio.sleep(wait_s)
-            wait_s = self._bucket.take(monotonic())
+            wait_s = self._take(monotonic(), size_bytes)
         if monotonic() - self._fast_since_s <= TOO_FAST_AFTER_S:
             return True
         self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
@@ -181,14 +183,20 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         now_s = self._last_frame_s = monotonic()
         if not self.fits(size_bytes):
             return DONE
-        if self.is_paced:
-            if wait_s := self._bucket.take(now_s):
-                return self._receive_later(wait_s, text, data)
+        # As `_take`, written out: on the way of every message.
+        wait_s = connection.message_bucket.take(now_s) or connection.byte_bucket.take(now_s, size_bytes)
+        if not self.is_paced:
+            self._early_s = wait_s
+        elif wait_s:
+            return self._receive_later(wait_s, size_bytes, text, data)
+        else:
             self._fast_since_s = None
         return self.receive(text, data)
 
-    async def _receive_later(self, wait_s: float, text: str | None, data: bytes | None) -> None:
-        if await self._slow_down(wait_s):
+    async def _receive_later(
+        self, wait_s: float, size_bytes: int, text: str | None, data: bytes | None
+    ) -> None:
+        if await self._slow_down(wait_s, size_bytes):
             await self.receive(text, data)
 
     async def _watch_idle(self) -> None:

@@ -1,6 +1,5 @@
 """Named database queries: pages of rows, then live changes where they are watched."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -17,7 +16,6 @@ from realtime.verbs import Call, Verb
 
 PAGE_DEFAULT_ROWS = 100
 PAGE_MAX_ROWS = 500
-WATCHED_MAX = 20
 
 Item = dict[str, Any]
 
@@ -54,10 +52,8 @@ async def on_query(call: Call, payload: Query) -> None:
 
 async def on_unwatch(call: Call, payload: Unwatch) -> Reply:
     """Send no more changes of a query."""
-    unwatch = _watching(call).pop(payload.query_id, None)
-    if unwatch is None:
+    if not call.runtime.watches.unwatch(call.connection, payload.query_id):
         raise RequestError(ErrorCode.NOT_FOUND, "No query with this id is watched here.")
-    unwatch()
     return Reply("unwatched", {"query_id": payload.query_id})
 
 
@@ -92,13 +88,8 @@ async def _paged(call: Call, query: LiveQuery, parameters: msgspec.Struct, size:
 async def _watched(
     call: Call, query: LiveQuery, parameters: msgspec.Struct, size: int, query_id: str
 ) -> None:
-    connection, watches = call.connection, call.runtime.watches
-    watching = _watching(call)
-    if len(watching) >= WATCHED_MAX:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A connection may watch {WATCHED_MAX} queries.")
-    items = await watches.watch(connection, query_id, query, parameters)
-    watching[query_id] = lambda: watches.unwatch(connection, query_id, query, parameters)
-    connection.on_release(lambda: watches.unwatch(connection, query_id, query, parameters))
+    connection = call.connection
+    items = await call.runtime.watches.watch(connection, query_id, query, parameters)
     # Queued at once, so that no change comes before the rows it belongs to.
     for at in range(0, max(len(items), 1), size):
         page = {"query_id": query_id, "items": items[at : at + size], "more": at + size < len(items)}
@@ -108,8 +99,3 @@ async def _watched(
 async def _send_rows(call: Call, query_id: str, items: list[Item], *, has_more: bool) -> None:
     page = {"query_id": query_id, "items": items, "more": has_more}
     await call.connection.send(Frame(encode_reply(call.request.id, "rows", page)))
-
-
-def _watching(call: Call) -> dict[str, Callable[[], None]]:
-    watching: dict[str, Callable[[], None]] = call.connection.state.setdefault("watching", {})
-    return watching

@@ -11,14 +11,13 @@ from realtime.clock import utc_now_text
 from realtime.consumers.base import STRIKES_WINDOW_S, RealtimeConsumer
 from realtime.core.scopes import require_scopes
 from realtime.core.strikes import Strikes
-from realtime.core.token_bucket import retry_after_ms
 from realtime.done import DONE
 from realtime.failures import request_error
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, FlatForm, decode_request, payload_as
 from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
-from realtime.verbs import Call, NoPayload, Verb
+from realtime.verbs import Call, NoPayload, TooFastError, Verb
 
 # More than this many refused messages within the window end the connection.
 REFUSED_MESSAGES_MAX = 20
@@ -92,7 +91,7 @@ class JsonConsumer(RealtimeConsumer):
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
         """Decode one message, find its verb, check its payload, run it."""
-        wait_s = self._bucket.take(monotonic())
+        wait_s = self._early_s
         request_id: RequestId | None = None
         try:
             if text_data is None:
@@ -101,7 +100,7 @@ class JsonConsumer(RealtimeConsumer):
             request = decode_request(text_data, max_bytes=self.max_message_bytes, flat_form=flat_form)
             request_id = request.id
             if wait_s:
-                raise _rate_limited(wait_s)
+                raise TooFastError(wait_s)
             return self._run(request)
         except Exception as failure:
             return self._refuse(failure, request_id, is_too_fast=wait_s > 0)
@@ -117,7 +116,7 @@ class JsonConsumer(RealtimeConsumer):
         if error.request_id is None:
             error.request_id = request_id
         await self.bad_message(error)
-        if not is_too_fast:
+        if not is_too_fast and not isinstance(error, TooFastError):
             return
         if self._refused is None:
             self._refused = Strikes(REFUSED_MESSAGES_MAX, STRIKES_WINDOW_S)
@@ -143,7 +142,10 @@ class JsonConsumer(RealtimeConsumer):
         try:
             frame = reply_frame(request_id, await handling)
             if frame is not None:
-                await self.connection.send(frame)
+                sending = self.connection.send(frame)
+                # What waits for the client is kept once, by the outbox.
+                del frame
+                await sending
         except Exception as failure:
             await self._refuse(failure, request_id)
 
@@ -162,15 +164,11 @@ class JsonConsumer(RealtimeConsumer):
                 "message_bytes": self.max_message_bytes,
                 "messages_per_s": settings.MESSAGES_PER_S,
                 "messages_burst": settings.MESSAGES_BURST,
+                "bytes_per_s": settings.BYTES_PER_S,
+                "bytes_burst": settings.BYTES_BURST,
                 "subscriptions": settings.MAX_SUBSCRIPTIONS,
                 "calls": settings.MAX_CALLS,
                 "call_timeout_s": settings.CALL_TIMEOUT_S,
                 "outbox_bytes": settings.OUTBOX_BYTES,
             },
         }
-
-
-def _rate_limited(wait_s: float) -> RequestError:
-    return RequestError(
-        ErrorCode.RATE_LIMITED, "Too many messages; slow down.", retry_after_ms=retry_after_ms(wait_s)
-    )

@@ -98,6 +98,7 @@ async def _subscribe_many(call: Call, topics: list[SubscribeOne]) -> Reply:
     names = {one.topic for one in topics}
     if not 1 <= len(topics) <= SUBSCRIBE_MAX_TOPICS or len(names) != len(topics):
         raise _wrong("payload.topics", f"Expected 1 to {SUBSCRIBE_MAX_TOPICS} different topics.")
+    call.charge(len(topics))
     outcomes = await call.runtime.joiner.join(call.connection, [one.wish() for one in topics])
     answers = [
         {"topic": one.topic, "error": outcome.payload()}

@@ -11,6 +11,7 @@ from django.http.cookie import parse_cookie
 from realtime.core.credentials import bearer_credentials
 from realtime.core.identity import Credential, CredentialKind, Identity, Tenant
 from realtime.core.scopes import has_scopes
+from realtime.core.slots import Owner
 from realtime.middleware.headers import header_values
 from realtime.ports import LoadedSession
 from realtime.protocol.errors import RequestError, forbidden, unauthenticated, unavailable
@@ -21,6 +22,9 @@ from realtime.types import Application, Receive, Scope, Send
 logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
+
+# Whose database work a handshake is: nobody is signed in yet, and the requests of those who never are stay beside it.
+HANDSHAKES = "handshakes"
 
 
 class Identify:
@@ -89,7 +93,8 @@ class Identify:
 
     async def _in_db(self, work: Callable[[str, Tenant], R], secret: str, tenant: Tenant) -> R:
         try:
-            return await self._runtime.database.run(work, secret, tenant)
+            owner = Owner(tenant.slug, HANDSHAKES)
+            return await self._runtime.database.run_for(owner, work, secret, tenant)
         except RequestError as error:
             raise unavailable("busy", error.message, retry_after_s=1) from error
         except (InterfaceError, OperationalError) as error:

@@ -191,6 +191,11 @@ class WebSocketProtocol(Inbox):
         """Whether frames can be sent."""
         return self._state == OPEN
 
+    @property
+    def buffered_bytes(self) -> int:
+        """What the transport still holds."""
+        return self.transport.get_write_buffer_size()
+
     def write(self, frames: bytes) -> None:
         """Send ready frames, in one write; what the client does not read stays in the transport's buffer."""
         if self._state == OPEN:
@@ -200,6 +205,13 @@ class WebSocketProtocol(Inbox):
         """Begin the closing handshake; the frame goes behind whatever the client has not taken yet."""
         if self._state == OPEN:
             self._begin_close(code, reason)
+
+    def abort(self) -> None:
+        """Cut the connection: no close frame, nothing of what waits."""
+        self._gone()
+        self._state = ENDED
+        self._stop_timers()
+        self.transport.abort()
 
     # Receiving
 
@@ -421,8 +433,15 @@ class WebSocketProtocol(Inbox):
         self._queue.clear()
         self._say_disconnect(code, reason)
         wait_s = CLOSE_TIMEOUT_S if timeout_s is None else timeout_s
-        self._close_timer = self._loop.call_later(wait_s, self._end)
+        self._close_timer = self._loop.call_later(wait_s, self._close_unanswered)
         self._take_more()
+
+    def _close_unanswered(self) -> None:
+        if self.buffered_bytes:
+            # It has not even taken all that was before the close frame: no second time for it.
+            self.abort()
+        else:
+            self._end()
 
     def _gone(self) -> None:
         """The client is gone, without a close frame if there was none before."""

@@ -70,6 +70,38 @@ def test_who_waits_as_told_is_let_through(steps_s: list[float], rate_per_s: floa
         now_s += retry_after_ms(wait_s) / 1000 + 1e-6
 
 
+@given(st.lists(st.tuples(st.floats(0, 10), st.integers(0, 50)), max_size=60), st.floats(0.1, 100))
+def test_a_bucket_of_bytes_never_gives_more_than_burst_and_rate_and_one(
+    sizes: list[tuple[float, int]], rate_per_s: float
+) -> None:
+    burst = 20
+    bucket = TokenBucket(rate_per_s, burst, now_s=0)
+    now_s, given_ = 0.0, 0
+    for step_s, size in sizes:
+        now_s += step_s
+        if bucket.take(now_s, size) == 0:
+            # Each began within the budget; the last may reach beyond it.
+            assert given_ + min(size, burst) <= burst + rate_per_s * now_s + 1e-6
+            given_ += size
+
+
+def test_more_than_the_burst_passes_when_the_bucket_is_full_and_is_paid_later() -> None:
+    bucket = TokenBucket(10, 20, now_s=0)
+    assert bucket.take(0, 50) == 0
+    assert bucket.take(0, 1) == pytest.approx(3.1)
+    assert bucket.take(3.2, 1) == 0
+    assert bucket.take(3.2, 50) == pytest.approx(1.9)
+    assert bucket.take(5.2, 50) == 0
+
+
+@pytest.mark.parametrize("burst", [1, 60, 100])
+def test_what_was_paid_for_the_same_thing_counts_towards_the_burst(burst: int) -> None:
+    bucket = TokenBucket(10, burst, now_s=0)
+    assert bucket.take(0) == 0
+    assert bucket.take(0, 99, paid=1) == 0
+    assert bucket.take(0) == pytest.approx((101 - burst) / 10)
+
+
 def test_a_full_bucket_may_be_forgotten() -> None:
     bucket = TokenBucket(10, 3, now_s=0)
     assert bucket.is_full(0)

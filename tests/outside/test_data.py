@@ -174,3 +174,58 @@ async def test_no_sql_crosses_the_wire(acme: Visitor, category: str) -> None:
         else:
             assert_error(reply, "invalid_message")
         assert items_of(await rows(talk, {"query": "items", "params": {"category": "books"}}))
+
+
+BULK = ITEM + "result = Item.objects.filter(category=category).update(name='in bulk')"
+RAW = """
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("UPDATE demo_item SET name = 'raw' WHERE category = %s", [category])
+"""
+MANY = (
+    ITEM
+    + """
+Item.objects.bulk_create(
+    Item(tenant=tenant, name=f"item {number}", category=category, price=1) for number in range(count)
+)
+"""
+)
+CLEAR = ITEM + "Item.objects.filter(category=category).delete()"
+
+
+async def test_changes_in_bulk_and_by_raw_sql_are_pushed_soon(acme: Visitor) -> None:
+    category = uuid4().hex
+    acme.site.orm.run(INSERT, slug="acme", name="first", category=category)
+    async with acme.open_json(PATH, "alice") as talk:
+        await rows(talk, {"query": "items", "params": {"category": category}, "watch": True})
+        for change, name in ((BULK, "in bulk"), (RAW, "raw")):
+            acme.site.orm.run(change, slug="acme", category=category)
+            changed = await talk.push("change", 3.0)
+            assert (changed["op"], changed["item"]["name"]) == ("update", name)
+    acme.site.orm.run(CLEAR, slug="acme", category=category)
+
+
+async def test_a_watch_that_outgrows_its_bound_is_ended_and_said_so(acme: Visitor) -> None:
+    category = uuid4().hex
+    async with acme.open_json(PATH, "alice") as talk:
+        query = {"query": "items", "params": {"category": category}, "watch": True}
+        query_id = (await rows(talk, query))[0]["query_id"]
+        acme.site.orm.run(MANY, slug="acme", category=category, count=5001)
+        ended = await talk.push("unwatched")
+        assert (ended["query_id"], ended["code"]) == (query_id, "limit_exceeded")
+        assert ended["reason"]
+        assert_error(await talk.request("unwatch", {"query_id": query_id}), "not_found")
+        assert_error(await talk.request("query", query), "limit_exceeded")
+    acme.site.orm.run(CLEAR, slug="acme", category=category)
+    acme.server.check_log()
+
+
+async def test_watching_is_bounded_while_rows_are_read(acme: Visitor) -> None:
+    async with acme.open_json(PATH, "alice") as talk:
+        for number in range(19):
+            await rows(talk, {"query": "items", "params": {"category": f"none-{number}"}, "watch": True})
+        for number in range(6):
+            payload = {"query": "items", "params": {"category": f"more-{number}"}, "watch": True}
+            await talk.send("query", payload, id=f"n{number}")
+        replies = [await talk.reply_to(f"n{number}") for number in range(6)]
+        assert sorted(reply["type"] for reply in replies) == ["error"] * 5 + ["rows"]

@@ -1,10 +1,12 @@
 """Many topics in one `subscribe`."""
 
+import contextlib
 from uuid import uuid4
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from tests.outside.talk import assert_error
+from tests.outside.talk import assert_closed, assert_error
 from tests.outside.visitor import Visitor
 
 PATH = "/ws/pubsub/"
@@ -100,3 +102,30 @@ async def test_what_does_not_fit_one_answer_is_asked_for_again(acme: Visitor) ->
         assert answers[2]["error"]["code"] == "limit_exceeded"
         assert answers[2]["error"]["retryable"] is True
         assert (await talk.ask("subscribe", wishes[2]))["recovered"] is True
+
+
+@pytest.mark.settings(REALTIME_MESSAGES_PER_S=1, REALTIME_MESSAGES_BURST=60)
+async def test_many_topics_cost_as_many_messages(acme: Visitor) -> None:
+    async with acme.open_json(PATH) as talk:
+        topics = names(110)
+        await talk.ask("subscribe", {"topics": [{"topic": topic} for topic in topics[:50]]})
+        error = assert_error(
+            await talk.request("subscribe", {"topics": [{"topic": topic} for topic in topics[50:80]]}),
+            "rate_limited",
+        )
+        assert error["retry_after_ms"] > 10_000
+    async with acme.open_json(PATH) as fresh:
+        # More than the burst at once is taken, and paid for later.
+        payload = {"topics": [{"topic": topic} for topic in topics[:100]]}
+        assert len((await fresh.ask("subscribe", payload))["topics"]) == 100
+        assert_error(await fresh.request("ping"), "rate_limited")
+
+
+@pytest.mark.settings(REALTIME_MESSAGES_PER_S=20, REALTIME_MESSAGES_BURST=30)
+async def test_too_many_topics_for_too_long_are_closed(acme: Visitor) -> None:
+    async with acme.open_json(PATH) as talk:
+        payload = {"topics": [{"topic": topic} for topic in names(100)]}
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(200):
+                await talk.send("subscribe", payload)
+        await assert_closed(talk, 4429)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from json import dumps as encode
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -69,6 +70,60 @@ async def test_a_steady_sender_below_the_limit_is_left_alone(acme: Visitor) -> N
             await asyncio.sleep(0.1)
 
 
+heavy = pytest.mark.settings(REALTIME_BYTES_PER_S=20_000, REALTIME_BYTES_BURST=40_000)
+CHUNK = "x" * 10_000
+
+
+@heavy
+async def test_too_many_bytes_are_answered_with_when_to_come_back(acme: Visitor) -> None:
+    async with acme.open_json("/ws/pubsub/") as talk:
+        limits = talk.welcome["limits"]
+        assert (limits["bytes_per_s"], limits["bytes_burst"]) == (20_000, 40_000)
+        for number in range(8):
+            await talk.send("ping", {"filler": CHUNK}, id=number)
+        replies = [await talk.reply_to(number) for number in range(8)]
+        assert [reply["type"] for reply in replies[:3]] == ["pong"] * 3
+        error = assert_error(replies[-1], "rate_limited")
+        assert 1 <= error["retry_after_ms"] <= 1000
+        await asyncio.sleep(error["retry_after_ms"] / 1000 + 0.3)
+        assert_reply(await talk.request("ping"), "pong")
+
+
+@heavy
+async def test_too_many_bytes_for_too_long_are_closed(acme: Visitor) -> None:
+    async with acme.open_json("/ws/pubsub/") as talk, acme.open("/ws/echo/") as raw:
+        text = encode({"type": "ping", "payload": {"x": CHUNK}})
+        floods = [asyncio.ensure_future(send_until_closed(each, text)) for each in (talk, raw)]
+        await assert_closed(talk, 4429)
+        await assert_closed(raw, 4429)
+        await asyncio.gather(*floods)
+
+
+@heavy
+async def test_one_message_larger_than_the_burst_passes(acme: Visitor) -> None:
+    async with acme.open("/ws/echo/") as talk:
+        large = "x" * 60_000
+        await talk.send_frame(large)
+        assert await talk.frame() == large
+
+
+async def test_the_largest_raw_message_passes_as_things_are(acme: Visitor) -> None:
+    async with acme.open("/ws/echo/") as talk:
+        large = "x" * 1024 * 1024
+        for _ in range(2):
+            await talk.send_frame(large)
+            assert await talk.frame() == large
+
+
+@pytest.mark.settings(REALTIME_BYTES_PER_S=20_000, REALTIME_BYTES_BURST=40_000, REALTIME_COMPRESSION=1)
+@pytest.mark.kinds("serve")
+async def test_bytes_are_counted_as_they_were_before_compression(acme: Visitor) -> None:
+    async with acme.open_json("/ws/pubsub/", compression="deflate") as talk:
+        for number in range(8):
+            await talk.send("ping", {"filler": CHUNK}, id=number)
+        assert_error(await talk.reply_to(7), "rate_limited")
+
+
 @pytest.mark.settings(REALTIME_MESSAGES_PER_S=0, REALTIME_MESSAGES_BURST=0)
 @pytest.mark.kinds("serve")
 async def test_zero_switches_the_limit_off(acme: Visitor) -> None:
@@ -79,9 +134,9 @@ async def test_zero_switches_the_limit_off(acme: Visitor) -> None:
             assert await talk.frame() == str(number)
 
 
-async def send_until_closed(talk: Talk) -> None:
+async def send_until_closed(talk: Talk, text: str = '{"type": "ping"}') -> None:
     with contextlib.suppress(ConnectionClosed):
         while True:
-            await talk.send_frame('{"type": "ping"}')
+            await talk.send_frame(text)
             # Daphne reads without bound: it would be busy with nothing else.
             await asyncio.sleep(0.001)

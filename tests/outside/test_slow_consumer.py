@@ -17,7 +17,10 @@ LIMIT_BYTES = 200_000
 # A sleeper's kernel buffers take some of it first.
 PUBLICATIONS = 400
 
-pytestmark = [pytest.mark.settings(REALTIME_OUTBOX_BYTES=LIMIT_BYTES), pytest.mark.kinds("serve", "scaled")]
+# The publisher sends 24 MB at once.
+SETTINGS = {"REALTIME_OUTBOX_BYTES": LIMIT_BYTES, "REALTIME_BYTES_PER_S": 0}
+
+pytestmark = [pytest.mark.settings(**SETTINGS), pytest.mark.kinds("serve", "scaled")]
 
 
 async def test_a_sleeper_is_closed_and_the_others_get_everything(acme: Visitor) -> None:

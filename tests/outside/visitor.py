@@ -112,6 +112,7 @@ class Visitor:
         subprotocols: Sequence[str] = (),
         host: str | None = None,
         max_queue: int | None = None,
+        compression: str | None = None,
     ) -> AsyncIterator[Talk]:
         """Open a socket; `token` goes into the Authorization header, a cookie brings our own origin along."""
         headers = [("Authorization", f"Bearer {token}")] if token else []
@@ -125,7 +126,7 @@ class Visitor:
             additional_headers=headers,
             origin=origin or None,  # type: ignore[arg-type]
             subprotocols=list(subprotocols) or None,  # type: ignore[arg-type]
-            compression=None,
+            compression=compression,
             ping_interval=None,
             open_timeout=WAIT_S,
             close_timeout=2,

@@ -1,6 +1,8 @@
 """The codec: what it takes, what it refuses and how, and that nothing else ever comes out of it."""
 
+import gc
 import json
+import sys
 from typing import Any
 
 import msgspec
@@ -408,3 +410,58 @@ def test_whatever_is_unusual_goes_the_strict_way(text: str) -> None:
 @pytest.mark.parametrize("number", [INTEGER_MAX + 1, INTEGER_MIN - 1, 10**40])
 def test_huge_integers_are_found_wherever_they_are(payload: str, number: int) -> None:
     assert refusal('{"type":"a","payload":' + payload % number + "}").code == ErrorCode.INVALID_JSON
+
+
+# What it costs: a few passes over the text, not a step of Python for each value in it.
+
+COSTLY = {
+    "empty arrays": "[" + "[]," * 20_000 + "1]",
+    "empty objects": "[" + "{}," * 20_000 + "1]",
+    "deep arrays": "[" + ",".join(["[" * 28 + "]" * 28] * 1000) + "]",
+    "too deep": "[" * 60_000,
+    "objects": "[" + '{"":1},' * 8000 + "1]",
+    "integers": "[" + "1," * 30_000 + "1]",
+    "long integers": "[" + "18446744073709551615," * 2800 + "1]",
+    "floats": "[" + "1.5," * 15_000 + "1]",
+    "exponents": "[" + "1e9," * 15_000 + "1]",
+    "strings": "[" + '"",' * 20_000 + '""]',
+    "brackets in strings": '["[{", ' + '"]}[{",' * 8000 + "1]",
+    "escaped quotes": '"' + '\\"' * 30_000 + '"',
+    "escaped letters": '"' + "\\u00e9" * 10_000 + '"',
+    "many keys": "{" + ",".join(f'"{number}":0' for number in range(6000)) + "}",
+    "one key": "{" + ",".join(['"a":1'] * 10_000) + "}",
+    "huge integers": "[" + ",".join(["9" * 4000] * 15) + "]",
+}
+
+
+@pytest.mark.parametrize(
+    "written", ['{"type":"a","payload":{"x":%s}}', '{"type": "a", "payload": {"x": %s}}']
+)
+@pytest.mark.parametrize("value", COSTLY.values(), ids=COSTLY)
+def test_the_cost_of_a_message_is_bounded_by_its_size(value: str, written: str) -> None:
+    lines = 0
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal lines
+        lines += 1
+        return trace
+
+    text = written % value
+    assert len(text) <= JSON_MESSAGE_MAX_BYTES
+    # Hypothesis takes the time of every collection, in Python.
+    gc.disable()
+    sys.settrace(trace)
+    try:
+        _decode_or_refuse(text)
+    finally:
+        sys.settrace(None)
+        gc.enable()
+    assert lines < 300
+
+
+@pytest.mark.parametrize("count", [1, 9, 5000])
+def test_a_repeated_key_is_found_among_many(count: int) -> None:
+    keys = [f'"k{number}":{{"\\\\":"\\"{number}"}}' for number in range(count)]
+    assert len(decode_json("{" + ",".join(keys) + "}", max_bytes=10**6)) == count
+    with pytest.raises(RequestError, match="repeats a key"):
+        decode_json("{" + ",".join([*keys, '"k0":1']) + "}", max_bytes=10**6)

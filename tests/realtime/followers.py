@@ -10,6 +10,7 @@ import msgspec
 
 from realtime.core.history import Position
 from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.core.slots import Owner
 from realtime.core.topics import TopicRule, TopicRules
 from realtime.engine.combined import CombinedEngine
 from realtime.engine.drafts import make_draft
@@ -151,7 +152,7 @@ class GateKeeper:
         self.members = {1, 2, 3}
         self.asked = 0
 
-    async def run(self, work: Callable[..., Any], *args: Any) -> Any:
+    async def run_for(self, owner: Owner, work: Callable[..., Any], *args: Any) -> Any:
         self.asked += 1
         answer = work(*args)
         await self._engine.halt("gate")

@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError
 
 from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.core.slots import Owner
 from realtime.middleware.identity import Identify
 from realtime.protocol.errors import Refusal
 from realtime.runtime import Runtime
@@ -41,7 +42,7 @@ async def test_the_header_with_the_token_is_not_kept() -> None:
 
 
 class DatabaseAway:
-    async def run(self, *_: object) -> None:
+    async def run_for(self, owner: Owner, *_: object) -> None:
         raise OperationalError("connection refused")
 
 

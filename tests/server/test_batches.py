@@ -78,6 +78,7 @@ class Wire:
     """A server with our extension, of a client that reads or does not."""
 
     def __init__(self) -> None:
+        self.buffered_bytes = 0
         self.is_writable = True
         self.deflate_bits = 0
         self.on_flow: Any = None

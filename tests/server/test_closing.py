@@ -218,3 +218,22 @@ async def test_a_refused_client_that_stays_is_cut() -> None:
         client.send(request())
         assert (await client.answer())[0] == 403
         await lab.is_empty()
+
+
+async def test_one_that_is_cut_gets_nothing_more_and_its_application_hears_of_it() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        wire = scope["extensions"][TRANSPORT_EXTENSION]
+        while wire.is_writable:
+            wire.write(Frame(data=bytes(1_000_000)).wire)
+        assert wire.buffered_bytes > 0
+        wire.abort()
+        ended.append((await receive())["code"])
+
+    ended: list[int] = []
+    async with serving(app) as lab, opened(lab.port, receive_bytes=4096) as client:
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        async with asyncio.timeout(5):
+            await lab.is_empty()
+    assert ended == [1006]

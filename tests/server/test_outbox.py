@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 import pytest
 
+from realtime.delivering import LOW_WATER_BYTES
 from realtime.frame import Batch, Frame
 from realtime.metrics import RouteMetrics
-from realtime.outbox import LOW_WATER_BYTES, Corks, Outbox, make_outbox
+from realtime.outbox import Corks, Outbox, make_outbox
 from realtime.protocol.frames import BINARY, CLOSE, TEXT, FrameParser, encode_frame
 from realtime.wire import TRANSPORT_EXTENSION
 from tests.server.wire import apply
@@ -37,6 +38,8 @@ class WireSocket:
         self.deflate_bits = 0
         self.on_flow: Callable[[], None] | None = None
         self.writes: list[bytes] = []
+        self.buffered_bytes = 0
+        self.is_aborted = False
         self.overflows = 0
 
     def make(self, limit_bytes: int, corks: Corks | None = None) -> Outbox:
@@ -54,6 +57,9 @@ class WireSocket:
 
     def close(self, code: int, reason: str) -> None:
         self.writes.append(encode_frame(CLOSE, code.to_bytes(2) + reason.encode()))
+
+    def abort(self) -> None:
+        self.is_aborted = True
 
     @property
     def direct(self) -> "WireSocket | None":
@@ -492,3 +498,95 @@ def test_frames_are_made_once_and_can_be_read_by_a_client() -> None:
     masked = bytes([frame.wire[0], frame.wire[1] | 0x80]) + frame.wire[2:4] + b"mask"
     masked += apply(b"mask", frame.wire[4:])
     assert FrameParser(10_000).feed(masked) == [(TEXT, frame.payload)]
+
+
+# What the server's transport still holds is part of what waits.
+
+
+async def test_what_the_transport_holds_counts_towards_the_limit() -> None:
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    socket.buffered_bytes = 700
+    socket.pause()
+    # One may always wait, lest a client with a small limit never gets a message.
+    outbox.put(Frame("x" * 500))
+    assert socket.overflows == 0
+    socket.buffered_bytes = 400
+    outbox.put(Frame("x" * 100))
+    assert socket.overflows == 0
+    outbox.put(Frame("x"))
+    assert socket.overflows == 1
+
+
+async def test_a_large_reply_is_not_held_back_with_others() -> None:
+    """Else all replies of a turn would go to the transport in one piece, whatever the limit."""
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    await outbox.send(Frame("x" * LOW_WATER_BYTES))
+    assert len(socket.writes) == 1
+    await outbox.send(Frame("small"))
+    await outbox.send(Frame("y" * LOW_WATER_BYTES))
+    assert outbox.pending_bytes == 0
+    assert len(socket.got()) == 3
+
+
+async def test_replies_that_are_sent_at_a_close_are_not_dropped() -> None:
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    await outbox.send(Frame("reply"))
+    outbox.close(1000, "bye", discard=False)
+    outbox.abandon()
+    assert outbox.dropped == 0
+
+
+async def test_a_mark_changes_when_the_client_takes_something() -> None:
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    assert outbox.mark() is None
+    socket.buffered_bytes = 900
+    socket.pause()
+    outbox.put(Frame("waits"))
+    asleep = outbox.mark()
+    outbox.put(Frame("waits too"))
+    assert outbox.mark() == asleep
+    socket.buffered_bytes = 899
+    assert outbox.mark() not in {None, asleep}
+    socket.buffered_bytes = 900
+    await socket.resume()
+    assert outbox.mark() not in {None, asleep}
+
+
+async def test_what_goes_on_being_written_is_progress_where_the_transport_takes_it() -> None:
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    socket.buffered_bytes = 10
+    before = outbox.mark()
+    assert outbox.mark() == before
+    outbox.put(Frame("more"))
+    assert outbox.mark() != before
+
+
+async def test_asgi_tells_by_what_its_send_has_taken() -> None:
+    socket = AsgiSocket()
+    outbox = socket.make(0)
+    assert outbox.mark() is None
+    socket.pause()
+    for frame in texts(10, 10, 10):
+        outbox.put(frame)
+    await settle()
+    asleep = outbox.mark()
+    assert asleep is not None
+    outbox.put(Frame("more"))
+    assert outbox.mark() == asleep
+    await socket.resume()
+    assert outbox.mark() is None
+
+
+async def test_an_abort_ends_the_socket_and_forgets_what_waits() -> None:
+    socket = WireSocket()
+    outbox = socket.make(LIMIT_BYTES)
+    socket.pause()
+    outbox.put(Frame("waits"))
+    outbox.abort()
+    assert socket.is_aborted
+    assert (outbox.pending_bytes, outbox.dropped) == (0, 1)

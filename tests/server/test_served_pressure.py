@@ -89,8 +89,13 @@ async def test_a_stream_that_nobody_reads(server: ServerProcess) -> None:
     await assert_serves(server.port)
 
 
-async def test_an_echo_that_is_read_late_is_whole(server: ServerProcess) -> None:
+async def test_an_echo_that_is_read_late_is_whole(site_pool: SitePool) -> None:
     """The server stops reading from a client that does not read, and loses nothing."""
+    with contextlib.closing(site_pool.start("serve", {"REALTIME_BYTES_PER_S": "0"})) as site:
+        await echo_late(site.server)
+
+
+async def echo_late(server: ServerProcess) -> None:
     # More than the kernel's buffers hold, on both sides of both directions.
     messages = [bytes([number % 256]) * 100_000 for number in range(400)]
     sent: list[int] = []
@@ -116,7 +121,9 @@ async def test_an_echo_that_is_read_late_is_whole(server: ServerProcess) -> None
 
 
 async def test_a_subscriber_that_reads_again_is_told_4410_at_once(site_pool: SitePool) -> None:
-    with contextlib.closing(site_pool.start("serve", {"REALTIME_OUTBOX_BYTES": "100000"})) as site:
+    with contextlib.closing(
+        site_pool.start("serve", {"REALTIME_OUTBOX_BYTES": "100000", "REALTIME_BYTES_PER_S": "0"})
+    ) as site:
         port = site.server.port
         async with (
             opened(port, "/ws/pubsub/", receive_bytes=4096) as sleeper,
@@ -145,3 +152,81 @@ async def test_a_subscriber_that_reads_again_is_told_4410_at_once(site_pool: Sit
                 opcode, payload = await other.frame()
                 assert opcode == TEXT
                 answers += b'"history"' in payload
+
+
+# More than a client may have waiting, many times over: a topic whose history fills a reply.
+TOPIC_FULL = [
+    '{"id": 1, "type": "publish", "payload": {"topic": "full", "data": "%s"}}' % ("x" * 50_000)
+    for _ in range(12)
+]
+HISTORY = '{"id": 2, "type": "history", "payload": {"topic": "full"}}'
+SLEEPERS = 25
+
+
+async def fall_asleep(stack: contextlib.AsyncExitStack, port: int, requests: int) -> Client:
+    """A client that asks for much and reads nothing."""
+    client = await stack.enter_async_context(opened(port, "/ws/pubsub/", receive_bytes=4096))
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    for _ in range(requests):
+        client.text(HISTORY)
+    return client
+
+
+async def fill_topic(client: Client) -> None:
+    for text in TOPIC_FULL:
+        client.text(text)
+        while b"published" not in (await client.frame())[1]:
+            pass
+
+
+async def test_one_that_does_not_read_is_cut_and_holds_little(site_pool: SitePool) -> None:
+    """Replies that wait are part of the outbox; who takes no byte is cut before the ping would find it."""
+    settings = {"REALTIME_OUTBOX_STALL_S": "2", "REALTIME_OUTBOX_BYTES": "300000"}
+    with contextlib.closing(site_pool.start("serve", settings)) as site:
+        port = site.server.port
+        async with contextlib.AsyncExitStack() as stack:
+            other = await stack.enter_async_context(opened(port, "/ws/pubsub/"))
+            await fill_topic(other)
+            before = rss_bytes(site.server)
+            for _ in range(SLEEPERS):
+                await fall_asleep(stack, port, 20)
+            began_s, growths = time.monotonic(), [0]
+            while site.server.log().count('"code": 4410') < SLEEPERS:
+                assert time.monotonic() - began_s < 8, "not cut"
+                other.text(HISTORY)
+                while b'"history"' not in (await other.frame())[1]:
+                    pass
+                growths.append(rss_bytes(site.server) - before)
+                await asyncio.sleep(0.1)
+            # A reply of 0.5 MB in the transport and one behind it, each: not six, and none of them three times.
+            assert max(growths) < SLEEPERS * 1_500_000, f"{max(growths) / 2**20:.1f} MiB more"
+            assert site.server.log().count('"reason": "slow consumer"') == SLEEPERS
+
+
+async def test_all_outboxes_have_one_budget(site_pool: SitePool) -> None:
+    """Without a bound of their own, clients that do not read are cut when they hold too much together."""
+    settings = {
+        "REALTIME_OUTBOX_BYTES": "0",
+        "REALTIME_OUTBOX_STALL_S": "0",
+        "REALTIME_OUTBOXES_BYTES": "3000000",
+        "REALTIME_BYTES_PER_S": "0",
+    }
+    with contextlib.closing(site_pool.start("serve", settings)) as site:
+        port = site.server.port
+        async with contextlib.AsyncExitStack() as stack:
+            other = await stack.enter_async_context(opened(port, "/ws/pubsub/"))
+            for _ in range(5):
+                sleeper = await stack.enter_async_context(opened(port, "/ws/pubsub/", receive_bytes=4096))
+                sleeper.text('{"id": 1, "type": "subscribe", "payload": {"topic": "full"}}')
+                while b"subscribed" not in (await sleeper.frame())[1]:
+                    pass
+                sleeper.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            before = rss_bytes(site.server)
+            # Far more than the kernel's buffers hold.
+            for _ in range(25):
+                await fill_topic(other)
+            assert rss_bytes(site.server) - before < GROWTH_MAX_BYTES
+            async with asyncio.timeout(10):
+                while site.server.log().count('"code": 4410') < 5:  # noqa: ASYNC110 a log tells nobody
+                    await asyncio.sleep(0.1)
+        await assert_serves(port)

@@ -1,0 +1,23 @@
+"""Who has made no progress for too long."""
+
+from collections.abc import Hashable, Mapping
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Stalls(Generic[K]):
+    """Looks at marks that change with every step of progress. Times are monotonic seconds."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._since: dict[K, tuple[Hashable, float]] = {}
+
+    def look(self, marks: Mapping[K, Hashable], now_s: float) -> list[K]:
+        """Whose mark has been the same for `limit_s` seconds; whoever has no mark now waits for nothing."""
+        since: dict[K, tuple[Hashable, float]] = {}
+        for key, mark in marks.items():
+            before = self._since.get(key)
+            since[key] = before if before is not None and before[0] == mark else (mark, now_s)
+        self._since = since
+        return [key for key, (_, since_s) in since.items() if now_s - since_s >= self._limit_s]
