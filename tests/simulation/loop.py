@@ -11,7 +11,11 @@ from itertools import count
 from typing import Any, Protocol
 
 # Turns of the loop at one moment of the fake time: beyond it the world does not move on.
-MAX_TURNS_AT_A_MOMENT = 100_000
+MAX_TURNS_AT_A_MOMENT = 5_000
+
+
+# All turns of a world: many times what any needs.
+MAX_TURNS = 500_000
 
 
 class StuckError(RuntimeError):
@@ -80,7 +84,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.clock: Timekeeper = clock or Manual()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = count(1)
+        # At this moment, and in all.
         self._turns = 0
+        self.turns = 0
         self.set_task_factory(self._new_task)
 
     def time(self) -> float:
@@ -130,8 +136,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         while timers and timers[0][0] <= self.clock.now_s:
             ready.append(heapq.heappop(timers)[2])
         self._turns += 1
+        self.turns += 1
         if self._turns > MAX_TURNS_AT_A_MOMENT:
             raise StuckError(f"The time stands still at {self.clock.now_s} s: {ready[0]!r}")
+        if self.turns > MAX_TURNS:
+            raise StuckError(f"The world does not end; it is {self.clock.now_s} s: {ready[0]!r}")
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle._cancelled:

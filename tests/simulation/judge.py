@@ -1,0 +1,336 @@
+"""What must hold in every world, as pure functions over its record. One function a promise."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tests.simulation.record import Checkpoint, Key, Mark, Message, Record, Session, Stored, Topic
+
+# The close codes whose users are told to be gone at once.
+GONE_AT_ONCE = frozenset({4401, 4403, 4409})
+# Times are added up in floating point.
+SLACK_S = 0.001
+
+
+class Violation(NamedTuple):
+    """A promise that was broken."""
+
+    rule: str
+    at_s: float
+    order: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} at {self.at_s:.4f} s (line {self.order}): {self.text}"
+
+
+@dataclass(slots=True)
+class Followed:
+    """What a client believes of a topic it subscribed to."""
+
+    position: Stored
+    # Who is there, as far as it was told; None where it did not ask.
+    present: set[int] | None = None
+    # An answer left open what the server does now.
+    is_uncertain: bool = False
+
+
+@dataclass(slots=True)
+class View:
+    """One session as its client sees it, and what was wrong in it."""
+
+    session: Session
+    topics: dict[Topic, Followed] = field(default_factory=dict)
+    # When its subscriptions began and ended, and whether the user is gone at once by that end.
+    spans: list["Span"] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Span:
+    """A subscription in time, as its client was told of it."""
+
+    key: Key
+    user: int | None
+    began_s: float
+    ended_s: float | None = None
+    is_gone_at_once: bool = False
+
+
+def judge(record: Record) -> list[Violation]:
+    """All that was broken, in the order of its happening."""
+    views = [fold(record, session, None) for session in record.sessions]
+    found = [violation for view in views for violation in view.violations]
+    for session in record.sessions:
+        found += nothing_after_rights_were_taken(record, session)
+    if record.checkpoint is not None:
+        at_rest = [fold(record, each, record.checkpoint.order) for each in record.sessions]
+        open_views = [view for view in at_rest if _is_open(view.session, record.checkpoint)]
+        found += nobody_is_behind(record, record.checkpoint, open_views)
+        found += presence_is_the_truth(record.checkpoint, open_views)
+    found += grace_is_kept(record, [span for view in views for span in view.spans])
+    last_s = record.entries[-1].at_s if record.entries else 0.0
+    found += [Violation("left behind", last_s, record.order, text) for text in record.leftovers]
+    found += [Violation("failure", last_s, record.order, text) for text in record.failures]
+    return sorted(found, key=lambda violation: violation.order)
+
+
+# Order: no gap, double or reorder that the client was not told of; nothing that was not published.
+
+
+def fold(record: Record, session: Session, until: int | None) -> View:
+    """Go through what a client sent and got, as far as line `until`."""
+    view = View(session)
+    asked: dict[int, Message] = {}
+    for message in session.messages:
+        if until is not None and message.order >= until:
+            break
+        if message.is_sent:
+            assert message.id is not None
+            asked[message.id] = message
+        else:
+            _take(record, view, message, asked)
+    if session.ended_s is not None and (until is None or (session.ended_order or 0) < until):
+        for topic in list(view.topics):
+            _end(view, topic, session.ended_s, is_gone_at_once=session.close_code in GONE_AT_ONCE)
+    return view
+
+
+def _take(record: Record, view: View, message: Message, asked: dict[int, Message]) -> None:
+    request = asked.get(message.id) if message.id is not None else None
+    if message.id is not None and request is None:
+        _violate(view, "order", message, f"a reply to nothing that was asked: {message.id}")
+    match message.type:
+        case "subscribed" if request is not None:
+            _subscribed(record, view, message, request)
+        case "publication":
+            _publication(record, view, message)
+        case "unsubscribed":
+            _end(view, message.payload["topic"], message.at_s, is_gone_at_once=_is_said_at_once(message))
+        case "presence" if message.id is None:
+            _presence(view, message)
+        case "error" if request is not None and request.type == "subscribe":
+            for topic in _topics_of(request):
+                if topic in view.topics:
+                    view.topics[topic].is_uncertain = True
+        case "published" if request is not None:
+            _published(record, view, message, request)
+
+
+def _is_said_at_once(message: Message) -> bool:
+    return message.id is not None or message.payload.get("code") == "permission_denied"
+
+
+def _topics_of(request: Message) -> list[Topic]:
+    if "topics" in request.payload:
+        return [each["topic"] for each in request.payload["topics"]]
+    return [request.payload["topic"]]
+
+
+def _subscribed(record: Record, view: View, message: Message, request: Message) -> None:
+    if "topics" not in request.payload:
+        _joined(record, view, message, request.payload, message.payload)
+        return
+    asked, answers = request.payload["topics"], message.payload["topics"]
+    if [each["topic"] for each in asked] != [each["topic"] for each in answers]:
+        _violate(view, "order", message, f"asked for {_topics_of(request)}, answered {answers!r}")
+    for wanted, answer in zip(asked, answers, strict=False):
+        if "error" not in answer:
+            _joined(record, view, message, wanted, answer)
+        elif wanted["topic"] in view.topics:
+            view.topics[wanted["topic"]].is_uncertain = True
+
+
+def _joined(
+    record: Record, view: View, message: Message, wanted: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    topic, recover = wanted["topic"], wanted.get("recover")
+    position = Stored(answer["epoch"], answer["offset"])
+    is_known = topic in view.topics
+    present = {user["id"] for user in answer["presence"]["users"]} if "presence" in answer else None
+    view.topics[topic] = Followed(position, present)
+    if not is_known:
+        view.spans.append(Span((view.session.tenant, topic), view.session.user, message.at_s))
+    publications, recovered = answer["publications"], answer["recovered"]
+    if recover is None or recovered is not True:
+        if publications or recovered is not (None if recover is None else False):
+            _violate(view, "order", message, f"{topic}: recovered {recovered} with {len(publications)}")
+        return
+    offsets = [publication["offset"] for publication in publications]
+    if topic in record.forgetful and not offsets:
+        return
+    if recover["epoch"] != position.epoch or offsets != list(
+        range(recover["offset"] + 1, position.offset + 1)
+    ):
+        _violate(view, "order", message, f"{topic}: `recovered` from {recover} to {position}: {offsets}")
+    for publication in publications:
+        _compare(record, view, message, position.epoch, publication)
+
+
+def _publication(record: Record, view: View, message: Message) -> None:
+    topic, offset = message.payload["topic"], message.payload["offset"]
+    followed = view.topics.get(topic)
+    if followed is None:
+        _violate(view, "order", message, f"{topic}: publication {offset} without a subscription")
+        return
+    at = followed.position.offset
+    is_next = offset > at if topic in record.forgetful else offset == at + 1
+    if not is_next:
+        kind = "a gap" if offset > at else "a double or a reorder"
+        _violate(view, "order", message, f"{topic}: {kind}: publication {offset} after {at}")
+    followed.position = Stored(followed.position.epoch, offset)
+    _compare(record, view, message, followed.position.epoch, message.payload)
+
+
+def _compare(record: Record, view: View, message: Message, epoch: str, publication: dict[str, Any]) -> None:
+    key = (view.session.tenant, publication["topic"])
+    stored = record.truth.get(key, {}).get((epoch, publication["offset"]), _NOTHING)
+    if stored != publication["data"]:
+        text = f"{key}: {publication['data']!r} as {epoch} {publication['offset']}, published was {stored!r}"
+        _violate(view, "order", message, text)
+
+
+_NOTHING = object()
+
+
+def _published(record: Record, view: View, message: Message, request: Message) -> None:
+    answer = message.payload
+    key = (view.session.tenant, answer["topic"])
+    stored = record.truth.get(key, {}).get((answer["epoch"], answer["offset"]), _NOTHING)
+    if stored != request.payload["data"]:
+        _violate(
+            view, "order", message, f"{key}: {answer} acknowledges what the store has not ({stored!r})"
+        )
+
+
+def _presence(view: View, message: Message) -> None:
+    payload = message.payload
+    followed = view.topics.get(payload["topic"])
+    if followed is None:
+        _violate(
+            view, "order", message, f"{payload['topic']}: a push of its presence without a subscription"
+        )
+    elif followed.present is not None and "joined" in payload:
+        followed.present |= {user["id"] for user in payload["joined"]}
+        followed.present -= {user["id"] for user in payload["left"]}
+
+
+def _end(view: View, topic: Topic, at_s: float, *, is_gone_at_once: bool) -> None:
+    if view.topics.pop(topic, None) is None:
+        return
+    for span in view.spans:
+        if span.key[1] == topic and span.ended_s is None:
+            span.ended_s, span.is_gone_at_once = at_s, is_gone_at_once
+
+
+def _violate(view: View, rule: str, message: Message, text: str) -> None:
+    view.violations.append(
+        Violation(rule, message.at_s, message.order, f"{view.session.name} on {view.session.node}: {text}")
+    )
+
+
+# Rights: nothing is received after they were taken.
+
+
+def nothing_after_rights_were_taken(record: Record, session: Session) -> Iterator[Violation]:
+    """After a mark nothing of its topic, unless the right was given again; after a close nothing at all."""
+    for mark in session.marks:
+        for message in session.messages:
+            if message.is_sent or message.index < mark.index:
+                continue
+            topic = _is_of(message, mark)
+            if topic is not None and not _is_given_again(record, session, mark, message):
+                text = f"{session.name} on {session.node}: {message.type} of {topic} after {mark.cause}"
+                yield Violation("rights", message.at_s, message.order, text)
+                break
+
+
+def _is_of(message: Message, mark: Mark) -> Topic | None:
+    """The topic that the message gives away; None where it has nothing to do with the mark."""
+    if message.type in {"publication", "presence", "history"}:
+        topics = [message.payload["topic"]]
+    elif message.type == "subscribed":
+        answers = message.payload.get("topics", [message.payload])
+        topics = [each["topic"] for each in answers if "error" not in each]
+    else:
+        return None
+    return next((topic for topic in topics if mark.topic is None or topic == mark.topic), None)
+
+
+def _is_given_again(record: Record, session: Session, mark: Mark, message: Message) -> bool:
+    return any(
+        right.is_given
+        and (right.tenant, right.user, right.topic) == (session.tenant, session.user, mark.topic)
+        and mark.since_order < right.order < message.order
+        for right in record.rights
+    )
+
+
+# At rest: nobody is silently behind, and presence is the truth.
+
+
+def _is_open(session: Session, checkpoint: Checkpoint) -> bool:
+    return session.ended_order is None or session.ended_order >= checkpoint.order
+
+
+def nobody_is_behind(record: Record, checkpoint: Checkpoint, views: list[View]) -> Iterator[Violation]:
+    """Whoever believes to be subscribed has all that is published."""
+    for view in views:
+        for topic, followed in view.topics.items():
+            now = checkpoint.positions.get((view.session.tenant, topic))
+            if followed.is_uncertain or now is None or followed.position == now:
+                continue
+            text = f"{view.session.name} on {view.session.node}: {topic} at {followed.position}, is {now}"
+            yield Violation("behind", checkpoint.at_s, checkpoint.order, text)
+
+
+def presence_is_the_truth(checkpoint: Checkpoint, views: list[View]) -> Iterator[Violation]:
+    """Every node, and every client that asked, knows exactly who is subscribed."""
+    truth: dict[Key, dict[int, int]] = {}
+    unsure = {
+        (view.session.tenant, topic) for view in views for topic, f in view.topics.items() if f.is_uncertain
+    }
+    for view in views:
+        for topic in view.topics:
+            if view.session.user is not None:
+                users = truth.setdefault((view.session.tenant, topic), {})
+                users[view.session.user] = users.get(view.session.user, 0) + 1
+    for node, known in checkpoint.presence.items():
+        for key in sorted((known.keys() | truth.keys()) - unsure):
+            if known.get(key, {}) != truth.get(key, {}):
+                text = f"{node}: {key} has {known.get(key, {})}, the truth is {truth.get(key, {})}"
+                yield Violation("presence", checkpoint.at_s, checkpoint.order, text)
+    for view in views:
+        if view.session.user is None:
+            continue
+        for topic, followed in view.topics.items():
+            key = (view.session.tenant, topic)
+            if followed.present is None or key in unsure or followed.present == set(truth.get(key, {})):
+                continue
+            text = f"{view.session.name}: {key} was told {followed.present}, the truth is {truth.get(key)}"
+            yield Violation("presence", checkpoint.at_s, checkpoint.order, text)
+
+
+def grace_is_kept(record: Record, spans: list[Span]) -> Iterator[Violation]:
+    """A user whose sockets ended without a word is not said to have left before the grace is over."""
+    if record.grace_s is None:
+        return
+    for session in record.sessions:
+        for message in session.messages:
+            if message.is_sent or message.type != "presence" or message.id is not None:
+                continue
+            key = (session.tenant, message.payload["topic"])
+            for user in message.payload.get("left", ()):
+                if _is_within_grace(spans, key, user["id"], message.at_s, record.grace_s):
+                    text = f"{session.name} was told that {user['id']} left {key} within the grace"
+                    yield Violation("grace", message.at_s, message.order, text)
+
+
+def _is_within_grace(spans: list[Span], key: Key, user: int, at_s: float, grace_s: float) -> bool:
+    """Whether it has sockets there, or the last ended less than the grace ago, none of them for good."""
+    theirs = [span for span in spans if span.key == key and span.user == user and span.began_s < at_s]
+    recent = [
+        span for span in theirs if span.ended_s is not None and at_s < span.ended_s + grace_s - SLACK_S
+    ]
+    has_open = any(span.ended_s is None or span.ended_s > at_s for span in theirs)
+    return (bool(recent) or has_open) and not any(span.is_gone_at_once for span in recent)

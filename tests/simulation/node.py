@@ -1,0 +1,351 @@
+"""One node of the real project on the simulator's ports. All that knows how the project is put together is here."""
+
+import asyncio
+import contextvars
+import os
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+import realtime.fanout
+import realtime.runtime
+from realtime.conf import RealtimeSettings
+from realtime.connection import Connection
+from realtime.consumers.pubsub import PubSubConsumer
+from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.core.topics import TopicRule
+from realtime.engine.ports import EngineUnavailableError
+from realtime.metrics import LoopLag
+from realtime.protocol.errors import RequestError
+from realtime.protocol.names import BATCH_SUBPROTOCOL, SUBPROTOCOL
+from realtime.registry import Registry
+from realtime.routing import websocket
+from realtime.runtime import CONTROL_GROUP, EndSubscriptions, Runtime
+from realtime.verbs import Verb
+from realtime.wire import TRANSPORT_EXTENSION
+from tests.simulation.clients import WIDE
+from tests.simulation.faults import Dice
+from tests.simulation.loop import OWNER, Owner
+from tests.simulation.plan import ClientPlan, Plan
+from tests.simulation.ports import SESSION, Broker, FaultyBus, FaultyDatabase, FaultyHistory, Line, Store
+from tests.simulation.record import Key, Mark, Record, Session
+from tests.simulation.sockets import Socket
+
+# Seconds after which everything that was lost is made good: gaps found, silent nodes dropped, the grace over.
+HEAL_S = 30.0
+# Seconds for a publication to reach everybody on whole lines.
+REACH_S = 1.0
+# Seconds after the last client has gone until nothing may be left of it (a close that is not answered takes 10).
+GONE_S = 25.0
+# Seconds for which a user whose socket just ended stays present; None: this tree has no grace.
+GRACE_S: float | None = None
+# Rooms of time between looks that this simulator has no use for, in seconds.
+SELDOM_S = 5.0
+
+TENANTS = {slug: Tenant(number, slug, slug, frozenset({slug})) for number, slug in enumerate(("acme", "globex"), 1)}
+
+
+class SlowSubscribe(PubSubConsumer):
+    """The endpoint whose subscribes run beside its other requests, and can be cancelled."""
+
+    verbs = {
+        **PubSubConsumer.verbs,
+        "subscribe": Verb(
+            PubSubConsumer.verbs["subscribe"].payload, PubSubConsumer.verbs["subscribe"].handle, is_slow=True
+        ),
+    }
+
+
+routes = [websocket("ws/pubsub/", PubSubConsumer)]
+
+
+class Directory:
+    """The tenants of every world."""
+
+    def lookup(self, host: str) -> Tenant | None:
+        """As `TenantDirectory.lookup`."""
+        return TENANTS.get(host)
+
+    def refresh(self) -> None:
+        """They do not change."""
+
+
+class Authenticator:
+    """Knows tokens by their text: tenant, user, and whether the scopes are wide."""
+
+    def refresh(self) -> None:
+        """Nothing is revoked by the table."""
+
+    def verify_token(self, token: str, tenant: Tenant) -> Identity:
+        """As `Authenticator.verify_token`."""
+        slug, user, width = token.split()
+        assert slug == tenant.slug
+        return identity_of(slug, int(user), width)
+
+    def recheck(self, identities: Iterable[Identity]) -> Mapping[Identity, int]:
+        """All hold."""
+        return {}
+
+
+def identity_of(tenant: str, user: int, width: str) -> Identity:
+    """A signed-in user."""
+    scopes = frozenset({"scoped"}) if width == WIDE else frozenset[str]()
+    return Identity(user, f"user{user}", tenant, scopes, CredentialKind.TOKEN)
+
+
+def install() -> None:
+    """Give the project the simulator's ports where it would build its own. Once a process."""
+    registry = Registry([], [], [])
+    replace(Registry, "discover", classmethod(lambda cls: registry))
+    replace(realtime.runtime, "build_engine", lambda settings: (_owner().history, _owner().bus))
+    replace(realtime.runtime, "Database", lambda *args, **kwargs: _owner().database)
+    for name in ("RECHECK_INTERVAL_S", "EXPIRY_INTERVAL_S"):
+        replace(realtime.runtime, name, SELDOM_S)
+    # Sets of them have the same order in every run.
+    Connection.__hash__ = lambda connection: hash(connection.id)  # type: ignore[method-assign]
+
+
+def replace(owner: Any, name: str, value: Any) -> None:
+    """Set what must exist."""
+    getattr(owner, name)
+    setattr(owner, name, value)
+
+
+def _owner() -> "Node":
+    node = OWNER.get()
+    assert isinstance(node, Node)
+    return node
+
+
+class Node(Owner):
+    """A process of the site. `may_follow(tenant, user, topic)` is the gate's look into the database."""
+
+    def __init__(
+        self,
+        name: str,
+        plan: Plan,
+        record: Record,
+        dice: Dice,
+        store: Store,
+        broker: Broker,
+        may_follow: Callable[[str, int, str], bool],
+        when_waiting: Callable[[str, str], None],
+    ) -> None:
+        super().__init__(name)
+        self.is_draining = False
+        self.is_started = False
+        self.sockets: dict[str, Socket] = {}
+        self._serving: dict[str, asyncio.Task[None]] = {}
+        self._record = record
+        self._dice = dice
+        self.line = Line(name, dice, record, when_waiting)
+        self.history = FaultyHistory(self.line, store)
+        self.database = FaultyDatabase(self.line)
+        self.bus = FaultyBus(self.line, broker, self._delivered)
+        self.context = contextvars.copy_context()
+        self.context.run(OWNER.set, self)
+        self.bus.context = self.context
+        self.runtime: Runtime = self.run(lambda: Runtime(_settings(plan, may_follow)))
+        self.runtime.node = name
+        self.runtime.loop_lag = LoopLag(interval_s=SELDOM_S, window_s=SELDOM_S)
+        replace(realtime.fanout, "CHUNK", plan.fanout_chunk)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it takes clients."""
+        return self.is_started and not self.line.is_cut and not self.is_draining
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str = "") -> "asyncio.Task[None]":
+        """Run in the node's name."""
+        task: asyncio.Task[None] = self.run(lambda: asyncio.get_running_loop().create_task(work))
+        return task
+
+    async def start(self) -> None:
+        """As the server does; tried again until it works, as whoever runs it would."""
+        while not self.line.is_cut:
+            try:
+                await self.runtime.ensure_started()
+            except RequestError as error:
+                self._record.add(self.name, "start fails", str(error))
+                await asyncio.sleep(0.5)
+            else:
+                self.is_started = True
+                self._record.add(self.name, "starts")
+                return
+
+    def serve(self, socket: Socket, plan: ClientPlan, credential: str) -> None:
+        """As the server does for an accepted handshake."""
+        name = socket.session.name
+        identity = identity_of(plan.tenant, plan.user, credential) if plan.user is not None else None
+        scope = {
+            "type": "websocket",
+            "runtime": self.runtime,
+            "connection_id": name,
+            "tenant": TENANTS[plan.tenant],
+            "identity": identity,
+            "route": routes[0],
+            "subprotocol": BATCH_SUBPROTOCOL if plan.is_batching else SUBPROTOCOL,
+            "extensions": {TRANSPORT_EXTENSION: socket} if plan.is_wire else {},
+        }
+        consumer = SlowSubscribe if plan.is_beside else PubSubConsumer
+        self.sockets[name] = socket
+        self._serving[name] = self.spawn(self._serve(consumer, scope, socket))
+
+    async def _serve(self, consumer: type[PubSubConsumer], scope: dict[str, Any], socket: Socket) -> None:
+        SESSION.set(socket.session.name)
+        try:
+            await consumer()(scope, socket.receive, socket.send)
+        finally:
+            # Also where it was cut off: the client sees the line go.
+            del self.sockets[socket.session.name], self._serving[socket.session.name]
+            socket.end(1006)
+
+    # What operators, the site and fate do.
+
+    async def publish(self, tenant: str, topic: str, data: Any) -> None:
+        """From a view of the site; the caller lives with a broker that is away."""
+        try:
+            await self.runtime.publish(tenant, topic, data)
+        except EngineUnavailableError as error:
+            self._record.add(self.name, "publish fails", tenant, topic, str(error))
+
+    async def end_subscriptions(self, tenant: str, topic: str, user: int, since_order: int) -> None:
+        """After a removal, as the chat does it."""
+        await self.runtime.end_subscriptions(tenant, topic, user)
+        self._mark(tenant, topic, user, since_order, "removal")
+
+    def close(self, session: str, code: int) -> None:
+        """End a connection from here."""
+        connection = self.runtime.connections.get(session)
+        if connection is None or connection.is_closing:
+            return
+        self._record.add(self.name, "closes", session, code)
+        connection.close(code, "simulated")
+        self._mark_session(session, None, self._record.order, f"close {code}")
+
+    def cut(self, session: str) -> None:
+        """Cancel the task that serves a connection, as a server in a hurry does."""
+        if (task := self._serving.get(session)) is not None:
+            self._record.add(self.name, "cuts", session)
+            task.cancel()
+
+    async def drain(self) -> None:
+        """End in good order."""
+        self._record.add(self.name, "drains")
+        self.is_draining = True
+        await self.runtime.drain()
+        for name in list(self.sockets):
+            self.cut(name)
+        await self.runtime.stop()
+        self.line.is_cut = True
+        self._record.add(self.name, "stops")
+
+    async def kill(self) -> None:
+        """End at once: nothing that it still does has any effect on others."""
+        self._record.add(self.name, "dies")
+        self.line.is_cut = True
+        await self.bus.stop()
+        for socket in list(self.sockets.values()):
+            socket.end(1006)
+        for _ in range(100):
+            for task in self.open_tasks():
+                task.cancel()
+            await asyncio.sleep(0)
+        self.tasks.clear()
+
+    def _delivered(self, group: str, body: bytes) -> None:
+        if group != CONTROL_GROUP:
+            return
+        try:
+            ended = msgspec.msgpack.decode(body, type=EndSubscriptions)
+        except msgspec.MsgspecError:
+            return
+        since_order = next(
+            right.order
+            for right in reversed(self._record.rights)
+            if not right.is_given and (right.tenant, right.user, right.topic) == (ended.tenant, ended.user_id, ended.topic)
+        )
+        self._mark(ended.tenant, ended.topic, ended.user_id, since_order, "a removal elsewhere")
+
+    def _mark(self, tenant: str, topic: str, user: int, since_order: int, cause: str) -> None:
+        for name, socket in self.sockets.items():
+            if (socket.session.tenant, socket.session.user) == (tenant, user):
+                self._mark_session(name, topic, since_order, cause)
+
+    def _mark_session(self, name: str, topic: str | None, since_order: int, cause: str) -> None:
+        connection = self.runtime.connections.get(name)
+        # Accepted a moment ago: nothing was sent on it yet.
+        index = connection.messages_out if connection is not None else 0
+        session: Session = self.sockets[name].session
+        order = self._record.add(self.name, "marks", name, topic, index, cause)
+        session.marks.append(Mark(order, index, topic, since_order, cause))
+
+    # What the judge asks.
+
+    def presence(self, keys: Iterable[Key]) -> dict[Key, dict[int, int]]:
+        """Who is in each topic, with the number of connections, as this node knows it."""
+        known: dict[Key, dict[int, int]] = {}
+        for tenant, topic in keys:
+            users = self.runtime.presence.users(tenant, topic)["users"]
+            if users:
+                known[tenant, topic] = {user["id"]: user["connections"] for user in users}
+        return known
+
+    def at_rest(self) -> Counter[str]:
+        """The tasks that are under way, by what they do."""
+        return Counter(task.get_coro().__qualname__ for task in self.open_tasks())
+
+    def leftovers(self, at_rest: Counter[str]) -> list[str]:
+        """What is left of clients that are all gone. `at_rest`: the tasks that were there before the first came."""
+        runtime, hub = self.runtime, self.runtime.hub
+        held = {
+            "connections": runtime.connections,
+            "sockets": self.sockets,
+            "topics": hub._topics,
+            "groups of topics": hub._by_group,
+            "openings": hub._opening,
+            "present connections": runtime.presence._present,
+            "watchers": runtime.presence._watchers,
+            "presence": runtime.cluster._presence._totals,
+            "joined groups": self.bus.groups - {CONTROL_GROUP, "nodes", f"node.{self.name}"},
+            "calls with a deadline": runtime.deadlines._until_s,
+            "tasks": self.at_rest() - at_rest,
+            "subscriptions counted": sum(each.subscriptions for each in runtime.metrics.routes()),
+        }
+        return [f"{self.name}: {what}: {_names(left)}" for what, left in held.items() if left]
+
+    def failures(self) -> list[str]:
+        """What tasks of this node failed with that nobody looked at."""
+        return [f"{self.name}: a task failed: {error!r}" for error in self.unseen_failures()]
+
+
+def _names(left: Any) -> str:
+    return str(list(left)) if isinstance(left, dict | set) and not isinstance(left, Counter) else str(left)
+
+
+def _settings(plan: Plan, may_follow: Callable[[str, int, str], bool]) -> RealtimeSettings:
+    kept = {"history_size": plan.history_size, "history_ttl_s": plan.history_ttl_s}
+
+    def member(identity: Identity | None, topic: str) -> bool:
+        return identity is not None and may_follow(identity.tenant, identity.user_id, topic)
+
+    def scoped(identity: Identity | None, topic: str) -> bool:
+        return identity is not None and "scoped" in identity.scopes
+
+    return RealtimeSettings(
+        TENANTS=f"{__name__}.Directory",
+        IDENTITY=f"{__name__}.Authenticator",
+        ROUTES=__name__,
+        TOPIC_RULES={
+            "": TopicRule(**kept),
+            "room": TopicRule(subscribe_in_db=member, **kept),
+            "scoped": TopicRule(subscribe=scoped, **kept),
+            "typing": TopicRule(history_size=0, history_ttl_s=0.0),
+        },
+        OUTBOX_BYTES=plan.outbox_bytes,
+        DRAIN_S=1.0,
+    )

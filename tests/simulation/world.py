@@ -1,0 +1,385 @@
+"""Runs one plan: operations and faults, then healing, a checkpoint, and the end of everybody."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+from tests.simulation import determinism
+from tests.simulation.clients import NARROW, WIDE, Client
+from tests.simulation.determinism import CLOCK
+from tests.simulation.faults import Dice
+from tests.simulation.loop import OWNER, SimulatedLoop, StuckError
+from tests.simulation.node import GONE_S, GRACE_S, HEAL_S, REACH_S, Node
+from tests.simulation.plan import (
+    CLOSE_CODES,
+    FORGETFUL,
+    GATED,
+    SCOPED,
+    TENANTS,
+    TOPICS,
+    USERS,
+    Operation,
+    Plan,
+    pick,
+)
+from tests.simulation.ports import Broker, Store
+from tests.simulation.record import Checkpoint, Mark, Message, Record, Right, Session, Stored
+
+# The context of what belongs to no node.
+NOBODY = contextvars.Context()
+# How long outages last, in seconds.
+OUTAGES_S = (0.5, 2.0, 4.0, 9.0)
+# At most so many nodes over the life of a world.
+MAX_NODES = 6
+RETURN_S = (0.0, 0.05, 0.5, 2.0)
+# A text in publications, so that outboxes fill.
+PADDING = "x" * 120
+# What the world waits for requests that are still under way when the faults are over, in seconds.
+ANSWER_S = 15.0
+
+
+def run_plan(plan: Plan) -> Record:
+    """The record of a whole world."""
+    determinism.begin(plan.seed)
+    loop = SimulatedLoop(CLOCK)
+    record = Record(forgetful=frozenset({FORGETFUL}))
+    world: World | None = None
+    handler = _Failures(record)
+    loop.set_exception_handler(lambda _loop, context: record.failures.append(_context(context)))
+    logging.getLogger().addHandler(handler)
+    try:
+        world = World(plan, record, loop)
+        loop.run_until_complete(world.live())
+    except StuckError as error:
+        record.failures.append(str(error))
+    finally:
+        logging.getLogger().removeHandler(handler)
+        loop.close()
+    return record
+
+
+class World:
+    """One run."""
+
+    def __init__(self, plan: Plan, record: Record, loop: SimulatedLoop) -> None:
+        self.plan = plan
+        self.record = record
+        self.loop = loop
+        self.dice = Dice(Random(plan.seed + 1), plan.faults, is_on=False)
+        self.store = Store(record)
+        self.broker = Broker()
+        self.nodes: list[Node] = []
+        self.rights: set[tuple[str, int, str]] = {
+            (tenant, user, GATED) for tenant in TENANTS for user in USERS
+        }
+        self.clients = [
+            Client(f"c{number}", each, record, Random(plan.seed + 100 + number), self._narrowed, self._ended)
+            for number, each in enumerate(plan.clients)
+        ]
+        self._published = 0
+        self._is_over = False
+        self._work: list[asyncio.Task[None]] = []
+        self._rng = Random(plan.seed + 2)
+
+    async def live(self) -> None:
+        """From the first node to the last."""
+        for _ in range(self.plan.nodes):
+            node = self._new_node()
+            await node.spawn(node.start())
+        await asyncio.sleep(0.1)
+        at_rest = self.nodes[0].at_rest()
+        CLOCK.cost_s = self.plan.clock_cost_s
+        self.dice.is_on = True
+        began_s = CLOCK.now_s
+        for client in self.clients:
+            self._connect(client)
+        for operation in self.plan.operations:
+            await asyncio.sleep(max(began_s + operation.at_s - CLOCK.now_s, 0.0))
+            self._do(operation)
+        await self._heal()
+        await self._check()
+        await self._end(at_rest)
+
+    # Operations.
+
+    def _do(self, operation: Operation) -> None:
+        self.record.add("world", operation.kind, operation.number)
+        self.dice.count(operation.kind)
+        getattr(self, f"_do_{operation.kind}")(operation.draw)
+
+    def _do_subscribe(self, draw: tuple[float, ...]) -> None:
+        self._client(draw).subscribe(pick(draw[1], TOPICS), is_recovering=draw[2] < 0.5)
+
+    def _do_subscribe_many(self, draw: tuple[float, ...]) -> None:
+        count = 1 + int(draw[1] * len(TOPICS))
+        self._client(draw).subscribe_many(list(TOPICS[:count]), is_recovering=draw[2] < 0.5)
+
+    def _do_unsubscribe(self, draw: tuple[float, ...]) -> None:
+        self._client(draw).unsubscribe(pick(draw[1], TOPICS))
+
+    def _do_publish(self, draw: tuple[float, ...]) -> None:
+        self._client(draw).publish(pick(draw[1], TOPICS), self._data())
+
+    def _do_publish_elsewhere(self, draw: tuple[float, ...]) -> None:
+        if (node := self._node(draw[0])) is not None:
+            self._spawn(node, node.publish(pick(draw[2], TENANTS[:1] * 3 + TENANTS), pick(draw[1], TOPICS), self._data()))
+
+    def _do_burst(self, draw: tuple[float, ...]) -> None:
+        for _ in range(12):
+            self._do_publish_elsewhere(draw)
+
+    def _do_leave(self, draw: tuple[float, ...]) -> None:
+        self._client(draw).leave()
+
+    def _do_pause(self, draw: tuple[float, ...]) -> None:
+        socket = self._client(draw).socket
+        if socket is not None:
+            socket.pause()
+            self.loop.call_later(draw[1] * 4, socket.resume)
+
+    def _do_cancel(self, draw: tuple[float, ...]) -> None:
+        self._client(draw).cancel()
+
+    def _do_cut(self, draw: tuple[float, ...]) -> None:
+        client = self._client(draw)
+        for node in self._living():
+            node.cut(client.session_name)
+
+    def _do_narrow(self, draw: tuple[float, ...]) -> None:
+        client = self._client(draw)
+        if client.plan.user is not None:
+            client.refresh(NARROW if draw[1] < 0.6 else WIDE)
+
+    def _do_remove(self, draw: tuple[float, ...]) -> None:
+        client = self._client(draw)
+        if client.plan.user is not None:
+            self._remove(client.plan.tenant, client.plan.user, GATED, draw[1], 0.2 + 3 * draw[2])
+
+    def _do_close(self, draw: tuple[float, ...]) -> None:
+        self._close(self._client(draw), pick(draw[1], CLOSE_CODES))
+
+    def _do_history(self, draw: tuple[float, ...]) -> None:
+        self._client(draw).history(pick(draw[1], TOPICS))
+
+    def _do_lose_store(self, draw: tuple[float, ...]) -> None:
+        self.store.lose_everything()
+
+    def _do_store_outage(self, draw: tuple[float, ...]) -> None:
+        self.store.outage_until_s = CLOCK.now_s + pick(draw[0], OUTAGES_S)
+
+    def _do_bus_outage(self, draw: tuple[float, ...]) -> None:
+        self.broker.outage_until_s = CLOCK.now_s + pick(draw[0], OUTAGES_S)
+
+    def _do_deaf(self, draw: tuple[float, ...]) -> None:
+        if (node := self._node(draw[0])) is not None:
+            self.record.add(node.name, "is deaf")
+            node.bus.deaf_until_s = CLOCK.now_s + pick(draw[1], OUTAGES_S)
+
+    def _do_mute(self, draw: tuple[float, ...]) -> None:
+        if (node := self._node(draw[0])) is not None:
+            self.record.add(node.name, "is mute")
+            node.bus.mute_until_s = CLOCK.now_s + pick(draw[1], OUTAGES_S)
+
+    def _do_kill(self, draw: tuple[float, ...]) -> None:
+        if len(self._living()) > 1 and (node := self._node(draw[0])) is not None:
+            self._work.append(self.loop.create_task(node.kill()))
+
+    def _do_drain(self, draw: tuple[float, ...]) -> None:
+        if len(self._living()) > 1 and (node := self._node(draw[0])) is not None:
+            self._spawn(node, node.drain())
+
+    def _do_start(self, draw: tuple[float, ...]) -> None:
+        if len(self.nodes) < MAX_NODES:
+            node = self._new_node()
+            self._spawn(node, node.start())
+
+    # What happens to the client whose request waits at an await.
+
+    def _ambush(self, session: str, place: str) -> None:
+        client = next(each for each in self.clients if session.startswith(f"{each.name}."))
+        if client.session_name != session:
+            return
+        draw = self.dice.rng.random(), self.dice.rng.random(), self.dice.rng.random()
+        name, happens = pick(draw[0], self._mishaps(client, draw))
+        if name in self.plan.off:
+            return
+        self.record.add("world", f"ambush {name}", session, place)
+        self.dice.count(f"ambush {name}")
+        # Half of them at once, the others a turn later; in nobody's name.
+        if draw[1] < 0.5:
+            NOBODY.copy().run(happens)
+        else:
+            self.loop.call_soon(happens, context=NOBODY.copy())
+
+    def _mishaps(self, client: Client, draw: tuple[float, ...]) -> list[tuple[str, Callable[[], None]]]:
+        tenant, user, seconds = client.plan.tenant, client.plan.user, draw[2]
+        mishaps: list[tuple[str, Callable[[], None]]] = [
+            ("leave", client.leave),
+            ("close", lambda: self._close(client, pick(draw[2], CLOSE_CODES))),
+            ("cancel", client.cancel),
+            ("cut", lambda: self._do_cut_of(client)),
+            ("unsubscribe", lambda: client.unsubscribe(pick(draw[2], TOPICS))),
+            ("lose_store", self.store.lose_everything),
+            ("publish_elsewhere", lambda: self._do_publish_elsewhere((draw[2], draw[1], draw[0]))),
+            ("deaf", lambda: self._do_deaf((draw[2], draw[1]))),
+        ]
+        if user is not None:
+            mishaps += [
+                ("remove", lambda: self._remove(tenant, user, GATED, draw[1], 0.2 + 3 * seconds)),
+                ("narrow", lambda: client.refresh(NARROW)),
+            ]
+        return mishaps
+
+    def _do_cut_of(self, client: Client) -> None:
+        for node in self._living():
+            node.cut(client.session_name)
+
+    # How things are done.
+
+    def _new_node(self) -> Node:
+        node = Node(
+            f"n{len(self.nodes) + 1}",
+            self.plan,
+            self.record,
+            self.dice,
+            self.store,
+            self.broker,
+            lambda tenant, user, topic: (tenant, user, topic) in self.rights,
+            self._ambush,
+        )
+        self.nodes.append(node)
+        return node
+
+    def _client(self, draw: tuple[float, ...]) -> Client:
+        client: Client = pick(draw[0], self.clients)
+        return client
+
+    def _living(self) -> list[Node]:
+        return [node for node in self.nodes if node.is_alive]
+
+    def _node(self, draw: float) -> Node | None:
+        living = self._living()
+        node: Node | None = pick(draw, living) if living else None
+        return node
+
+    def _spawn(self, node: Node, work: Coroutine[Any, Any, None]) -> None:
+        self._work.append(node.spawn(work))
+
+    def _data(self) -> dict[str, Any]:
+        self._published += 1
+        return {"n": self._published, "padding": PADDING if self._published % 3 else ""}
+
+    def _connect(self, client: Client) -> None:
+        if client.socket is not None or self._is_over:
+            return
+        node = self._node(self._rng.random())
+        if node is None:
+            self.loop.call_later(0.5, self._connect, client)
+        else:
+            client.connect(node)
+
+    def _ended(self, client: Client) -> None:
+        if not self._is_over:
+            # In nobody's name: a client outlives the node it was on.
+            self.loop.call_later(pick(self._rng.random(), RETURN_S), self._connect, client, context=NOBODY.copy())
+
+    def _close(self, client: Client, code: int) -> None:
+        for node in self._living():
+            node.close(client.session_name, code)
+
+    def _remove(self, tenant: str, user: int, topic: str, draw: float, away_s: float) -> None:
+        node = self._node(draw)
+        if node is None or (tenant, user, topic) not in self.rights:
+            return
+        self.rights.discard((tenant, user, topic))
+        order = self.record.add("world", "takes", tenant, user, topic, node.name)
+        self.record.rights.append(Right(order, tenant, user, topic, False))
+        self._spawn(node, node.end_subscriptions(tenant, topic, user, order))
+        self.loop.call_later(away_s, self._give, tenant, user, topic, context=NOBODY.copy())
+
+    def _give(self, tenant: str, user: int, topic: str) -> None:
+        self.rights.add((tenant, user, topic))
+        order = self.record.add("world", "gives", tenant, user, topic)
+        self.record.rights.append(Right(order, tenant, user, topic, True))
+
+    def _narrowed(self, session: Session, message: Message, is_narrow: bool) -> None:
+        assert session.user is not None
+        self.record.rights.append(Right(message.order, session.tenant, session.user, SCOPED, not is_narrow))
+        if is_narrow:
+            session.marks.append(Mark(message.order, message.index + 1, SCOPED, message.order, "a narrower credential"))
+
+    # The end.
+
+    async def _heal(self) -> None:
+        self.record.add("world", "heals")
+        self.dice.is_on = False
+        CLOCK.cost_s = 0.0
+        self.store.outage_until_s = self.broker.outage_until_s = 0.0
+        for node in self.nodes:
+            node.bus.deaf_until_s = node.bus.mute_until_s = 0.0
+        await asyncio.sleep(ANSWER_S)
+        for client in self.clients:
+            if client.socket is not None:
+                client.socket.resume()
+        for key in [(user, GATED) for user in USERS]:
+            for tenant in TENANTS:
+                if (tenant, *key) not in self.rights:
+                    self._give(tenant, *key)
+        await asyncio.sleep(HEAL_S)
+
+    async def _check(self) -> None:
+        # One more for every topic: whoever is not really subscribed misses it.
+        for number, key in enumerate((tenant, topic) for tenant in TENANTS for topic in TOPICS):
+            node = self._living()[number % len(self._living())]
+            self._spawn(node, node.publish(*key, self._data()))
+        await asyncio.sleep(REACH_S)
+        checkpoint = Checkpoint(self.record.add("world", "checks"), CLOCK.now_s)
+        keys = [(tenant, topic) for tenant in TENANTS for topic in TOPICS]
+        for key in keys:
+            (epoch, offset) = list(self.record.truth[key])[-1]
+            checkpoint.positions[key] = Stored(epoch, offset)
+        for node in self._living():
+            checkpoint.presence[node.name] = node.presence(keys)
+        self.record.checkpoint = checkpoint
+
+    async def _end(self, at_rest: Any) -> None:
+        self._is_over = True
+        self.record.add("world", "ends")
+        for client in self.clients:
+            client.leave()
+        await asyncio.sleep(GONE_S)
+        for node in self._living():
+            self.record.leftovers += node.leftovers(at_rest)
+        for node in self.nodes:
+            if node.is_started and not node.line.is_cut and not node.is_draining:
+                await node.spawn(node.drain())
+        for outcome in await asyncio.gather(*self._work, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self.record.failures.append(f"an operation failed: {outcome!r}")
+        await asyncio.sleep(0.1)
+        for node in self.nodes:
+            self.record.leftovers += [f"{node.name}: {task!r} outlives it" for task in node.open_tasks()]
+            self.record.failures += node.failures()
+
+
+class _Failures(logging.Handler):
+    """Errors in the log that no injected fault explains."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(logging.WARNING)
+        self._record = record
+
+    def emit(self, line: logging.LogRecord) -> None:
+        node = OWNER.get()
+        text = line.getMessage()
+        error = line.exc_info[1] if line.exc_info else None
+        self._record.add(node.name if node else "log", line.levelname.lower(), text, repr(error) if error else "")
+        if line.levelno >= logging.ERROR and "injected" not in repr(error):
+            self._record.failures.append(f"{node.name if node else 'log'}: {text} {error!r}")
+
+
+def _context(context: dict[str, Any]) -> str:
+    return f"{context.get('message')} {context.get('exception')!r}"
