@@ -12,6 +12,7 @@ import msgspec
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
 import realtime.fanout
+import realtime.hub
 import realtime.runtime
 from realtime.conf import RealtimeSettings
 from realtime.connection import Connection
@@ -43,8 +44,10 @@ REACH_S = 1.0
 GONE_S = 25.0
 # Seconds for which a user whose socket just ended stays present; None: this tree has no grace.
 GRACE_S: float | None = None
-# Rooms of time between looks that this simulator has no use for, in seconds.
+# Between looks that are of no use here, in seconds.
 SELDOM_S = 5.0
+# After which a topic is quiet, and how often it is compared then: worlds are short.
+QUIET_S = 8.0
 
 TENANTS = {slug: Tenant(number, slug, slug, frozenset({slug})) for number, slug in enumerate(("acme", "globex"), 1)}
 
@@ -105,6 +108,7 @@ def install() -> None:
     replace(realtime.runtime, "Database", lambda *args, **kwargs: _owner().database)
     for name in ("RECHECK_INTERVAL_S", "EXPIRY_INTERVAL_S"):
         replace(realtime.runtime, name, SELDOM_S)
+    replace(realtime.hub, "COMPARE_QUIET_S", QUIET_S)
     # Sets of them have the same order in every run.
     Connection.__hash__ = lambda connection: hash(connection.id)  # type: ignore[method-assign]
 
@@ -233,6 +237,10 @@ class Node(Owner):
             self._record.add(self.name, "cuts", session)
             task.cancel()
 
+    def notice_gap(self) -> None:
+        """The bus says that something may have been missed, as the one over a broker does when it is back."""
+        self.runtime._gap.set()
+
     async def drain(self) -> None:
         """End in good order."""
         self._record.add(self.name, "drains")
@@ -290,9 +298,9 @@ class Node(Owner):
         """Who is in each topic, with the number of connections, as this node knows it."""
         known: dict[Key, dict[int, int]] = {}
         for tenant, topic in keys:
-            users = self.runtime.presence.users(tenant, topic)["users"]
+            users = self.runtime.cluster.users((tenant, topic))
             if users:
-                known[tenant, topic] = {user["id"]: user["connections"] for user in users}
+                known[tenant, topic] = {user.id: user.connections for user in users}
         return known
 
     def at_rest(self) -> Counter[str]:
@@ -306,8 +314,9 @@ class Node(Owner):
             "connections": runtime.connections,
             "sockets": self.sockets,
             "topics": hub._topics,
-            "groups of topics": hub._by_group,
-            "openings": hub._opening,
+            "cached topics": hub._cached,
+            "attached topics": runtime.engine._keys,
+            "reads": hub.reads._waiting | hub.reads._under_way,
             "present connections": runtime.presence._present,
             "watchers": runtime.presence._watchers,
             "presence": runtime.cluster._presence._totals,

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+import msgspec
+
 from realtime.engine.memory import MemoryHistory
 from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Receiver
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -127,6 +129,9 @@ class FaultyBus:
         self._broker = broker
         self._after_delivery = after_delivery
         self._receive: Receiver | None = None
+        self._turns: dict[str, asyncio.Lock] = {}
+        # The context of the node; set by it.
+        self.context: Any = None
         # When the last message of each sender arrives: the next comes no earlier.
         self._arrival_s: dict[str, float] = {}
 
@@ -144,17 +149,19 @@ class FaultyBus:
 
     async def join(self, group: str) -> None:
         """As `Bus.join`: while the broker is away it returns soon, and takes effect later."""
-        await self._line.wait("join before", "bus_slow")
-        if self._line.is_cut:
-            return
-        self.groups.add(group)
-        await self._line.wait("join after", "bus_slow")
+        async with self._turn(group):
+            await self._line.wait("join before", "bus_slow")
+            if not self._line.is_cut:
+                self.groups.add(group)
+                await self._line.wait("join after", "bus_slow")
 
     async def leave(self, group: str) -> None:
         """As `Bus.leave`."""
-        if not self._line.is_cut:
-            self.groups.discard(group)
-        await self._line.wait("leave", "bus_slow")
+        async with self._turn(group):
+            await self._line.wait("leave before", "bus_slow")
+            if not self._line.is_cut:
+                self.groups.discard(group)
+                await self._line.wait("leave after", "bus_slow")
 
     async def send(self, group: str, body: bytes, *, to_self: bool = True) -> None:
         """As `Bus.send`."""
@@ -182,8 +189,9 @@ class FaultyBus:
         if dice.falls("bus_doubles"):
             loop.call_at(at_s + dice.rng.choice((0.0, 0.01, 1.0)), self._deliver, group, body, context=self.context)
 
-    # The context of the node that receives; set by whoever made the node.
-    context: Any = None
+    def _turn(self, group: str) -> asyncio.Lock:
+        """As in the project's bus, joining and leaving one group happen in the order they were asked for."""
+        return self._turns.setdefault(group, asyncio.Lock())
 
     def _deliver(self, group: str, body: bytes) -> None:
         is_deaf = CLOCK.now_s < self.deaf_until_s
@@ -215,6 +223,4 @@ class FaultyDatabase:
 
 def plain(data: Any) -> Any:
     """A publication's data as the value it stands for, whether the port takes values or encoded text."""
-    import msgspec
-
     return msgspec.json.decode(data) if isinstance(data, msgspec.Raw | bytes) else data

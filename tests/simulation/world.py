@@ -175,8 +175,10 @@ class World:
 
     def _do_deaf(self, draw: tuple[float, ...]) -> None:
         if (node := self._node(draw[0])) is not None:
-            self.record.add(node.name, "is deaf")
-            node.bus.deaf_until_s = CLOCK.now_s + pick(draw[1], OUTAGES_S)
+            until_s = node.bus.deaf_until_s = CLOCK.now_s + pick(draw[1], OUTAGES_S)
+            self.record.add(node.name, "is deaf", until_s)
+            if draw[1] * 8 % 2 < 1:
+                self.loop.call_at(until_s, node.notice_gap)
 
     def _do_mute(self, draw: tuple[float, ...]) -> None:
         if (node := self._node(draw[0])) is not None:
