@@ -127,8 +127,9 @@ class Hub:
 
         Raises EngineUnavailableError.
         """
-        local = self._topics[key]
-        if local.is_open:
+        local = self._topics.get(key)
+        # The reservation may have ended since the caller looked.
+        if local is None or local.is_open:
             return
         if local.opening is None or local.opening.done():
             local.opening = self._spawn(self._open(local, since))
