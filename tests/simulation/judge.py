@@ -63,11 +63,11 @@ def judge(record: Record) -> list[Violation]:
     found = [violation for view in views for violation in view.violations]
     for session in record.sessions:
         found += nothing_after_rights_were_taken(record, session)
-    if record.checkpoint is not None:
-        at_rest = [fold(record, each, record.checkpoint.order) for each in record.sessions]
-        open_views = [view for view in at_rest if _is_open(view.session, record.checkpoint)]
-        found += nobody_is_behind(record, record.checkpoint, open_views)
-        found += presence_is_the_truth(record.checkpoint, open_views)
+    for checkpoint in record.checkpoints:
+        at_rest = [fold(record, each, checkpoint.order) for each in record.sessions]
+        open_views = [view for view in at_rest if _is_open(view.session, checkpoint)]
+        found += nobody_is_behind(checkpoint, open_views)
+        found += presence_is_the_truth(checkpoint, open_views)
     found += grace_is_kept(record, [span for view in views for span in view.spans])
     last_s = record.entries[-1].at_s if record.entries else 0.0
     found += [Violation("left behind", last_s, record.order, text) for text in record.leftovers]
@@ -103,6 +103,9 @@ def _take(record: Record, view: View, message: Message, asked: dict[int, Message
     match message.type:
         case "subscribed" if request is not None:
             _subscribed(record, view, message, request)
+        case "error" if message.id in view.session.completed and request is not None:
+            done = view.session.completed[message.id]
+            _subscribed(record, view, message._replace(payload=done), request)
         case "publication":
             _publication(record, view, message)
         case "unsubscribed":
@@ -273,14 +276,15 @@ def _is_open(session: Session, checkpoint: Checkpoint) -> bool:
     return session.ended_order is None or session.ended_order >= checkpoint.order
 
 
-def nobody_is_behind(record: Record, checkpoint: Checkpoint, views: list[View]) -> Iterator[Violation]:
+def nobody_is_behind(checkpoint: Checkpoint, views: list[View]) -> Iterator[Violation]:
     """Whoever believes to be subscribed has all that is published."""
     for view in views:
         for topic, followed in view.topics.items():
-            now = checkpoint.positions.get((view.session.tenant, topic))
-            if followed.is_uncertain or now is None or followed.position == now:
+            now = checkpoint.positions.get((view.session.tenant, topic), followed.position)
+            if followed.is_uncertain or followed.position == now:
                 continue
             text = f"{view.session.name} on {view.session.node}: {topic} at {followed.position}, is {now}"
+            text += f" ({checkpoint.name})"
             yield Violation("behind", checkpoint.at_s, checkpoint.order, text)
 
 

@@ -78,6 +78,7 @@ class Plan:
     history_ttl_s: float
     outbox_bytes: int
     fanout_chunk: int
+    page_max: int
     clock_cost_s: float
     without: frozenset[int] = frozenset()
     off: frozenset[str] = frozenset()
@@ -98,6 +99,7 @@ def make_plan(seed: int, without: frozenset[int] = frozenset(), off: frozenset[s
         history_size=rng.choice((2, 5, 50)),
         history_ttl_s=rng.choice((2.0, 10.0, 300.0)),
         outbox_bytes=rng.choice((1500, 4000, 1024 * 1024)),
+        page_max=rng.choice((1, 3, 1000)),
         fanout_chunk=rng.choice((1, 2, 32)),
         clock_cost_s=rng.choice((0.0, 0.0, 0.0005)),
         without=without,

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from realtime.engine.memory import MemoryHistory
-from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Receiver
+from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Receiver, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.simulation.determinism import CLOCK
 from tests.simulation.faults import Dice
-from tests.simulation.record import Record
+from tests.simulation.record import Key, Record, Stored
 
 # The name of the session whose request is under way, in the tasks of it.
 SESSION: ContextVar[str | None] = ContextVar("session", default=None)
@@ -61,6 +61,11 @@ class Store:
     def lose_everything(self) -> None:
         """It comes up empty."""
         self.memory = MemoryHistory(clock=CLOCK.monotonic)
+
+    async def position(self, key: Key) -> Stored:
+        """Where a topic is, for the judge."""
+        position = await self.memory.position(TopicKey(*key))
+        return Stored(position.epoch, position.offset)
 
     def remember(self, key: Any, draft: Any, added: Any) -> None:
         """For the judge: what is stored, and where."""

@@ -55,6 +55,8 @@ class Session:
     user: int | None
     messages: list[Message] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    # What cancelled subscribes had done when their cancelling came too late, by request.
+    completed: dict[Any, dict[str, Any]] = field(default_factory=dict)
     # Its end: None while it is open. `close_code` is what the client saw, 1006 where the line was cut.
     ended_s: float | None = None
     ended_order: int | None = None
@@ -82,6 +84,7 @@ class Stored(NamedTuple):
 class Checkpoint:
     """The world at rest: faults healed, time given. Only open sessions on living nodes are asked about."""
 
+    name: str
     order: int
     at_s: float
     positions: dict[Key, Stored] = field(default_factory=dict)
@@ -102,11 +105,14 @@ class Record:
     rights: list[Right] = field(default_factory=list)
     # What was published, by topic, epoch and offset.
     truth: dict[Key, dict[tuple[str, int], Any]] = field(default_factory=dict)
-    checkpoint: Checkpoint | None = None
+    checkpoints: list[Checkpoint] = field(default_factory=list)
     # What was left behind when everybody was gone.
     leftovers: list[str] = field(default_factory=list)
     # What nobody expected: failed tasks, errors in the log.
     failures: list[str] = field(default_factory=list)
+    # How long the world lived, in seconds of its own, and what was injected into it.
+    lived_s: float = 0.0
+    injected: dict[str, int] = field(default_factory=dict)
 
     @property
     def order(self) -> int:

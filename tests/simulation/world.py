@@ -26,10 +26,11 @@ from tests.simulation.plan import (
     pick,
 )
 from tests.simulation.ports import Broker, Store
-from tests.simulation.record import Checkpoint, Mark, Message, Record, Right, Session, Stored
+from tests.simulation.record import Checkpoint, Mark, Message, Record, Right, Session
 
 # The context of what belongs to no node.
 NOBODY = contextvars.Context()
+KEYS = [(tenant, topic) for tenant in TENANTS for topic in TOPICS]
 # How long outages last, in seconds.
 OUTAGES_S = (0.5, 2.0, 4.0, 9.0)
 # At most so many nodes over the life of a world.
@@ -58,6 +59,8 @@ def run_plan(plan: Plan) -> Record:
     finally:
         logging.getLogger().removeHandler(handler)
         loop.close()
+    record.lived_s = CLOCK.now_s
+    record.injected = world.dice.counts if world else {}
     return record
 
 
@@ -333,19 +336,24 @@ class World:
         await asyncio.sleep(HEAL_S)
 
     async def _check(self) -> None:
+        await self._look("before the last publications")
         # One more for every topic: whoever is not really subscribed misses it.
-        for number, key in enumerate((tenant, topic) for tenant in TENANTS for topic in TOPICS):
+        for number, key in enumerate(KEYS):
             node = self._living()[number % len(self._living())]
             self._spawn(node, node.publish(*key, self._data()))
         await asyncio.sleep(REACH_S)
-        checkpoint = Checkpoint(self.record.add("world", "checks"), CLOCK.now_s)
-        keys = [(tenant, topic) for tenant in TENANTS for topic in TOPICS]
-        for key in keys:
-            (epoch, offset) = list(self.record.truth[key])[-1]
-            checkpoint.positions[key] = Stored(epoch, offset)
+        await self._look("after the last publications")
+
+    async def _look(self, name: str) -> None:
+        checkpoint = Checkpoint(name, self.record.add("world", "checks"), CLOCK.now_s)
+        for key in KEYS:
+            # What a forgetful topic has missed before it is not owed.
+            if key[1] != FORGETFUL or self.record.checkpoints:
+                checkpoint.positions[key] = await self.store.position(key)
         for node in self._living():
-            checkpoint.presence[node.name] = node.presence(keys)
-        self.record.checkpoint = checkpoint
+            checkpoint.presence[node.name] = node.presence(KEYS)
+            self.record.leftovers += node.unrest()
+        self.record.checkpoints.append(checkpoint)
 
     async def _end(self, at_rest: Any) -> None:
         self._is_over = True
