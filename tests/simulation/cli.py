@@ -212,10 +212,12 @@ def _mutants(parsed: argparse.Namespace) -> int:
 
 def _find(mutant: Mutant, seeds: Sequence[int]) -> tuple[int | None, int]:
     """The first seed that finds it, and how many were tried."""
-    with planted(mutant):
-        for tries, seed in enumerate(seeds, 1):
-            if judge(run_plan(make_plan(seed))):
-                return seed, tries
+    for tries, seed in enumerate(seeds, 1):
+        with planted(mutant):
+            is_found = bool(judge(run_plan(make_plan(seed))))
+        # By its own fault only: the world is well without it.
+        if is_found and not judge(run_plan(make_plan(seed))):
+            return seed, tries
     return None, len(seeds)
 
 

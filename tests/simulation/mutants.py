@@ -50,6 +50,18 @@ MUTANTS = (
         "pass",
     ),
     Mutant(
+        "a topic is opened for a reservation that has ended",
+        "realtime.hub:Hub.open",
+        "local is None or local.is_open",
+        "local.is_open",
+    ),
+    Mutant(
+        "a connection stays in the table where its release is cancelled",
+        "realtime.runtime:Runtime.release",
+        "    finally:",
+        "    except ValueError:\n        raise\n    if True:",
+    ),
+    Mutant(
         "a cancelled subscribe leaves its subscription joining",
         "realtime.joining:Joiner.join",
         "self._hub.end(each.subscription, at_once=False)",
@@ -104,15 +116,15 @@ MUTANTS = (
         "if False:",
     ),
     Mutant(
-        "a catch-up goes beyond what the others were given",
+        "a catch-up claims more than it has read",
         "realtime.joining:_read",
-        "if each.offset <= local.offset",
-        "if True",
+        "Position(reached.epoch, known[-1] if known else reached.offset)",
+        "local.position",
     ),
     Mutant(
-        "a tail outlives the loss of its history",
-        "realtime.core.tail:Tail.clear",
-        "self._kept.clear()",
+        "a topic keeps its position when its history is lost",
+        "realtime.hub:Hub._lost",
+        "local.begin(position)",
         "pass",
     ),
     Mutant(

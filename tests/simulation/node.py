@@ -13,6 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
 import realtime.fanout
 import realtime.hub
+import realtime.joining
 import realtime.reads
 import realtime.runtime
 from realtime.conf import RealtimeSettings
@@ -170,7 +171,9 @@ class Node(Owner):
         self.runtime.node = name
         self.runtime.loop_lag = LoopLag(interval_s=SELDOM_S, window_s=SELDOM_S)
         replace(realtime.fanout, "CHUNK", plan.fanout_chunk)
+        replace(realtime.fanout, "SLICE_S", plan.slice_s)
         replace(realtime.reads, "PAGE_MAX", plan.page_max)
+        replace(realtime.joining, "CATCH_UP_READS_MAX", plan.reads_max)
 
     @property
     def is_alive(self) -> bool:

@@ -22,9 +22,9 @@ WEIGHTS = {
     "unsubscribe": 4,
     "publish": 10,
     "publish_elsewhere": 8,
-    "burst": 2,
+    "burst": 4,
     "leave": 3,
-    "pause": 2,
+    "pause": 4,
     "cancel": 2,
     "cut": 1,
     "narrow": 2,
@@ -77,9 +77,11 @@ class Plan:
     history_size: int
     history_ttl_s: float
     outbox_bytes: int
+    reads_max: int
     fanout_chunk: int
     page_max: int
     clock_cost_s: float
+    slice_s: float
     without: frozenset[int] = frozenset()
     off: frozenset[str] = frozenset()
 
@@ -98,10 +100,12 @@ def make_plan(seed: int, without: frozenset[int] = frozenset(), off: frozenset[s
         operations=operations,
         history_size=rng.choice((2, 5, 50)),
         history_ttl_s=rng.choice((2.0, 10.0, 300.0)),
-        outbox_bytes=rng.choice((1500, 4000, 1024 * 1024)),
+        outbox_bytes=rng.choice((900, 3000, 1024 * 1024)),
+        reads_max=rng.choice((2, 16)),
         page_max=rng.choice((1, 3, 1000)),
         fanout_chunk=rng.choice((1, 2, 32)),
         clock_cost_s=rng.choice((0.0, 0.0, 0.0005)),
+        slice_s=rng.choice((0.0, 0.0015)),
         without=without,
         off=off,
     )

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import logging
+import traceback
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
@@ -56,6 +57,9 @@ def run_plan(plan: Plan) -> Record:
         loop.run_until_complete(world.live())
     except StuckError as error:
         record.failures.append(str(error))
+    except Exception:
+        # The project failed whoever called it from outside.
+        record.failures.append(traceback.format_exc())
     finally:
         logging.getLogger().removeHandler(handler)
         loop.close()
@@ -79,7 +83,15 @@ class World:
             (tenant, user, GATED) for tenant in TENANTS for user in USERS
         }
         self.clients = [
-            Client(f"c{number}", each, record, Random(plan.seed + 100 + number), self._narrowed, self._ended)
+            Client(
+                f"c{number}",
+                each,
+                record,
+                Random(plan.seed + 100 + number),
+                self._narrowed,
+                self._ended,
+                self._ambush_delivery,
+            )
             for number, each in enumerate(plan.clients)
         ]
         self._published = 0
@@ -203,7 +215,7 @@ class World:
 
     # What happens to the client whose request waits at an await.
 
-    def _ambush(self, session: str, place: str) -> None:
+    def _ambush(self, session: str, place: str, *, is_later: bool = False) -> None:
         client = next(each for each in self.clients if session.startswith(f"{each.name}."))
         if client.session_name != session:
             return
@@ -214,10 +226,17 @@ class World:
         self.record.add("world", f"ambush {name}", session, place)
         self.dice.count(f"ambush {name}")
         # Half of them at once, the others a turn later; in nobody's name.
-        if draw[1] < 0.5:
+        if draw[1] < 0.5 and not is_later:
             NOBODY.copy().run(happens)
         else:
             self.loop.call_soon(happens, context=NOBODY.copy())
+
+    def _ambush_delivery(self, _kind: str) -> None:
+        """Something happens to somebody while a publication is on its way to several."""
+        if self.dice.falls("ambush"):
+            client = self.dice.rng.choice(self.clients)
+            if client.socket is not None:
+                self._ambush(client.session_name, "delivery", is_later=True)
 
     def _mishaps(self, client: Client, draw: tuple[float, ...]) -> list[tuple[str, Callable[[], None]]]:
         tenant, user, seconds = client.plan.tenant, client.plan.user, draw[2]
