@@ -23,7 +23,7 @@ class Host(Protocol):
 
 class Client:
     """One client over all its connections. `when_narrowed(session, message, is_narrow)`: its rights have changed.
-    `when_given`: a publication has just come, and is perhaps on its way to others."""
+    `when_given(topic)`: a publication has just come, and is perhaps on its way to others."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class Client:
             case "publication":
                 if (position := self.follows.get(payload["topic"])) is not None:
                     position["offset"] = payload["offset"]
-                self._when_given(message.type)
+                self._when_given(payload["topic"])
             case "unsubscribed" if message.id is None:
                 self._dropped(payload)
             case "refreshed" if asked is not None and self.socket is not None:

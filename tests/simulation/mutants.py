@@ -122,12 +122,6 @@ MUTANTS = (
         "local.position",
     ),
     Mutant(
-        "a topic keeps its position when its history is lost",
-        "realtime.hub:Hub._lost",
-        "local.begin(position)",
-        "pass",
-    ),
-    Mutant(
         "the newest kept publication is forgotten",
         "realtime.core.tail:Tail.after",
         "len(self._kept) - missed, None)",

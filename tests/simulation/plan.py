@@ -72,6 +72,8 @@ class Plan:
     seed: int
     faults: Faults
     nodes: int
+    # All are on one tenant and follow everything from the beginning.
+    is_crowd: bool
     clients: tuple[ClientPlan, ...]
     operations: tuple[Operation, ...]
     history_size: int
@@ -90,12 +92,14 @@ def make_plan(seed: int, without: frozenset[int] = frozenset(), off: frozenset[s
     """The world of a seed. `off` also takes kinds of operations."""
     rng = Random(seed)
     chosen = faults.choose(rng, off)
-    clients = tuple(_client(rng) for _ in range(rng.randint(3, 6)))
+    is_crowd = rng.random() < 0.3
+    clients = tuple(_client(rng, is_crowd=is_crowd) for _ in range(rng.randint(5 if is_crowd else 3, 6)))
     operations = tuple(each for each in _operations(rng) if each.number not in without | _all_of(off, each))
     return Plan(
         seed=seed,
         faults=chosen,
-        nodes=rng.choice((1, 2, 2, 3)),
+        nodes=rng.choice((1, 1, 2) if is_crowd else (1, 2, 2, 3)),
+        is_crowd=is_crowd,
         clients=clients,
         operations=operations,
         history_size=rng.choice((2, 5, 50)),
@@ -103,9 +107,9 @@ def make_plan(seed: int, without: frozenset[int] = frozenset(), off: frozenset[s
         outbox_bytes=rng.choice((900, 3000, 1024 * 1024)),
         reads_max=rng.choice((2, 16)),
         page_max=rng.choice((1, 3, 1000)),
-        fanout_chunk=rng.choice((1, 2, 32)),
-        clock_cost_s=rng.choice((0.0, 0.0, 0.0005)),
-        slice_s=rng.choice((0.0, 0.0015)),
+        fanout_chunk=rng.choice((1, 1, 2, 32)),
+        clock_cost_s=rng.choice((0.0, 0.0005)),
+        slice_s=rng.choice((0.0, 0.0, 0.0015)),
         without=without,
         off=off,
     )
@@ -115,9 +119,10 @@ def _all_of(off: frozenset[str], operation: Operation) -> frozenset[int]:
     return frozenset({operation.number}) if operation.kind in off else frozenset()
 
 
-def _client(rng: Random) -> ClientPlan:
+def _client(rng: Random, *, is_crowd: bool) -> ClientPlan:
+    tenant = rng.choice((TENANTS[0], TENANTS[0], TENANTS[0], TENANTS[1]))
     return ClientPlan(
-        tenant=rng.choice((TENANTS[0], TENANTS[0], TENANTS[0], TENANTS[1])),
+        tenant=TENANTS[0] if is_crowd else tenant,
         user=rng.choice((*USERS, *USERS, None)),
         is_wire=rng.random() < 0.6,
         is_batching=rng.random() < 0.3,

@@ -110,6 +110,8 @@ class World:
         self.dice.is_on = True
         began_s = CLOCK.now_s
         for client in self.clients:
+            if self.plan.is_crowd:
+                client.follows = dict.fromkeys(TOPICS)
             self._connect(client)
         for operation in self.plan.operations:
             await asyncio.sleep(max(began_s + operation.at_s - CLOCK.now_s, 0.0))
@@ -154,6 +156,11 @@ class World:
         if socket is not None:
             socket.pause()
             self.loop.call_later(draw[1] * 4, socket.resume)
+            # So that it falls behind.
+            if (node := self._node(draw[2])) is not None:
+                for topic in self._client(draw).follows:
+                    for _ in range(12):
+                        self._spawn(node, node.publish(socket.session.tenant, topic, self._data()))
 
     def _do_cancel(self, draw: tuple[float, ...]) -> None:
         self._client(draw).cancel()
@@ -231,12 +238,17 @@ class World:
         else:
             self.loop.call_soon(happens, context=NOBODY.copy())
 
-    def _ambush_delivery(self, _kind: str) -> None:
+    def _ambush_delivery(self, topic: str) -> None:
         """Something happens to somebody while a publication is on its way to several."""
-        if self.dice.falls("ambush"):
-            client = self.dice.rng.choice(self.clients)
-            if client.socket is not None:
-                self._ambush(client.session_name, "delivery", is_later=True)
+        if not self.dice.falls("ambush"):
+            return
+        client = self.dice.rng.choice(self.clients)
+        if client.socket is None:
+            return
+        if self.dice.rng.random() < 0.5:
+            self.loop.call_soon(client.unsubscribe, topic, context=NOBODY.copy())
+        else:
+            self._ambush(client.session_name, "delivery", is_later=True)
 
     def _mishaps(self, client: Client, draw: tuple[float, ...]) -> list[tuple[str, Callable[[], None]]]:
         tenant, user, seconds = client.plan.tenant, client.plan.user, draw[2]
@@ -321,8 +333,13 @@ class World:
         self.rights.discard((tenant, user, topic))
         order = self.record.add("world", "takes", tenant, user, topic, node.name)
         self.record.rights.append(Right(order, tenant, user, topic, False))
-        self._spawn(node, node.end_subscriptions(tenant, topic, user, order))
+        self._spawn(node, self._end_subscriptions(node, tenant, topic, user, order))
         self.loop.call_later(away_s, self._give, tenant, user, topic, context=NOBODY.copy())
+
+    async def _end_subscriptions(self, node: Node, tenant: str, topic: str, user: int, order: int) -> None:
+        await node.end_subscriptions(tenant, topic, user, order)
+        # What whoever was removed shall not see.
+        await node.publish(tenant, topic, self._data())
 
     def _give(self, tenant: str, user: int, topic: str) -> None:
         self.rights.add((tenant, user, topic))
@@ -333,6 +350,8 @@ class World:
         assert session.user is not None
         self.record.rights.append(Right(message.order, session.tenant, session.user, SCOPED, not is_narrow))
         if is_narrow:
+            if (node := self._node(self._rng.random())) is not None:
+                self._spawn(node, node.publish(session.tenant, SCOPED, self._data()))
             session.marks.append(Mark(message.order, message.index + 1, SCOPED, message.order, "a narrower credential"))
 
     # The end.
