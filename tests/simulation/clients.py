@@ -154,7 +154,7 @@ class Client:
             self.follows[answer["topic"]] = {"epoch": answer["epoch"], "offset": answer["offset"]}
 
     def _dropped(self, payload: dict[str, Any]) -> None:
-        if payload["code"] == "permission_denied":
+        if payload["code"] != "unrecoverable_position":
             self.follows.pop(payload["topic"], None)
         elif payload["topic"] in self.follows:
             self.follows[payload["topic"]] = None

@@ -8,6 +8,8 @@ from tests.simulation.record import Checkpoint, Key, Mark, Message, Record, Sess
 
 # The close codes whose users are told to be gone at once.
 GONE_AT_ONCE = frozenset({4401, 4403, 4409})
+# The codes of an `unsubscribed` that takes a right away.
+DENIALS = frozenset({"permission_denied", "unauthenticated", "not_found"})
 # Times are added up in floating point.
 SLACK_S = 0.001
 
@@ -121,7 +123,7 @@ def _take(record: Record, view: View, message: Message, asked: dict[int, Message
 
 
 def _is_said_at_once(message: Message) -> bool:
-    return message.id is not None or message.payload.get("code") == "permission_denied"
+    return message.id is not None or message.payload.get("code") in DENIALS
 
 
 def _topics_of(request: Message) -> list[Topic]:

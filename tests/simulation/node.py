@@ -11,11 +11,13 @@ import msgspec
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
+import realtime.core.presence
 import realtime.fanout
 import realtime.hub
 import realtime.joining
 import realtime.reads
 import realtime.runtime
+from realtime.clock import utc_now_text
 from realtime.conf import RealtimeSettings
 from realtime.connection import Connection
 from realtime.consumers.pubsub import PubSubConsumer
@@ -46,7 +48,7 @@ REACH_S = 1.0
 # Seconds after the last client has gone until nothing may be left of it (a close that is not answered takes 10).
 GONE_S = 25.0
 # Seconds for which a user whose socket just ended stays present; None: this tree has no grace.
-GRACE_S: float | None = None
+GRACE_S: float | None = getattr(realtime.core.presence, "PRESENCE_GRACE_S", None)
 # Between looks that are of no use here, in seconds.
 SELDOM_S = 5.0
 # After which a topic is quiet, and how often it is compared then: worlds are short.
@@ -230,7 +232,7 @@ class Node(Owner):
     async def publish(self, tenant: str, topic: str, data: Any) -> None:
         """From a view of the site; the caller lives with a broker that is away."""
         try:
-            await self.runtime.publish(tenant, topic, data)
+            await _publish(self.runtime, tenant, topic, data)
         except EngineUnavailableError as error:
             self._record.add(self.name, "publish fails", tenant, topic, str(error))
 
@@ -348,9 +350,7 @@ class Node(Owner):
             "cached topics": hub._cached,
             "attached topics": runtime.engine._keys,
             "reads": hub.reads._waiting | hub.reads._under_way,
-            "present connections": runtime.presence._present,
-            "watchers": runtime.presence._watchers,
-            "presence": runtime.cluster._presence._totals,
+            "presence": _presence_left(runtime),
             "joined groups": self.bus.groups - {CONTROL_GROUP, "nodes", f"node.{self.name}"},
             "calls with a deadline": runtime.deadlines._until_s,
             "tasks": self.at_rest() - at_rest,
@@ -361,6 +361,23 @@ class Node(Owner):
     def failures(self) -> list[str]:
         """What tasks of this node failed with that nobody looked at."""
         return [f"{self.name}: a task failed: {error!r}" for error in self.unseen_failures()]
+
+
+async def _publish(runtime: Runtime, tenant: str, topic: str, data: Any) -> None:
+    try:
+        from realtime.engine.drafts import make_draft
+    except ImportError:
+        await runtime.publish(tenant, topic, data)
+    else:
+        await runtime.publish(tenant, topic, make_draft(topic, data, time=utc_now_text()))
+
+
+def _presence_left(runtime: Runtime) -> list[Any]:
+    presence, cluster = runtime.presence, runtime.cluster
+    if not hasattr(presence, "is_empty"):
+        return [*presence._present, *presence._watchers, *cluster._presence._totals]
+    kept = [*presence._users, *presence._topics, *presence._due]
+    return kept if cluster.holds_nobody else [*kept, *cluster._presence._totals]
 
 
 def _names(left: Any) -> str:

@@ -5,13 +5,14 @@ sends to another, as the port promises, and nothing else.
 """
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 import msgspec
 
-from realtime.engine.memory import MemoryHistory
+from realtime.engine.memory import MemoryBus, MemoryHistory
 from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Receiver, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.simulation.determinism import CLOCK
@@ -22,6 +23,8 @@ from tests.simulation.record import Key, Record, Stored
 SESSION: ContextVar[str | None] = ContextVar("session", default=None)
 # How long a call to something that is away waits before it gives up, in seconds.
 GIVE_UP_S = 0.5
+# What the port does where nothing is said.
+TO_SELF = "to_self" not in inspect.signature(MemoryBus.send).parameters
 WhenWaiting = Callable[[str, str], None]
 
 
@@ -88,6 +91,10 @@ class FaultyHistory:
             return await self._call(name, args, kwargs)
 
         return call
+
+    def sweep(self, now_s: float) -> None:
+        """As `History.sweep`."""
+        self._store.memory.sweep(now_s)
 
     async def close(self) -> None:
         """The store goes on."""
@@ -168,7 +175,7 @@ class FaultyBus:
                 self.groups.discard(group)
                 await self._line.wait("leave after", "bus_slow")
 
-    async def send(self, group: str, body: bytes, *, to_self: bool = True) -> None:
+    async def send(self, group: str, body: bytes, *, to_self: bool = TO_SELF) -> None:
         """As `Bus.send`."""
         line = self._line
         await line.wait("send before", "bus_slow")

@@ -34,6 +34,11 @@ NOBODY = contextvars.Context()
 KEYS = [(tenant, topic) for tenant in TENANTS for topic in TOPICS]
 # How long outages last, in seconds.
 OUTAGES_S = (0.5, 2.0, 4.0, 9.0)
+# What keeps nodes from knowing of each other.
+BREAKS_PRESENCE = {
+    *("bus_slow", "bus_loses", "bus_doubles", "bus_away", "bus_outage"),
+    *("deaf", "mute", "ambush deaf", "kill", "drain", "start"),
+}
 # At most so many nodes over the life of a world.
 MAX_NODES = 6
 RETURN_S = (0.0, 0.05, 0.5, 2.0)
@@ -64,7 +69,11 @@ def run_plan(plan: Plan) -> Record:
         logging.getLogger().removeHandler(handler)
         loop.close()
     record.lived_s = CLOCK.now_s
-    record.injected = world.dice.counts if world else {}
+    if world is not None:
+        record.injected = world.dice.counts
+        # With several nodes and a broker that fails, a node may have to say that somebody left whom it cannot hear of.
+        if len(world.nodes) == 1 or not record.injected.keys() & BREAKS_PRESENCE:
+            record.grace_s = GRACE_S
     return record
 
 
