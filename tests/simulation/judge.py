@@ -55,6 +55,8 @@ class Span:
     key: Key
     user: int | None
     began_s: float
+    # Its client read slowly, and saw its end later than it was.
+    is_vague: bool = False
     ended_s: float | None = None
     is_gone_at_once: bool = False
 
@@ -155,7 +157,8 @@ def _joined(
     present = {user["id"] for user in answer["presence"]["users"]} if "presence" in answer else None
     view.topics[topic] = Followed(position, present)
     if not is_known:
-        view.spans.append(Span((view.session.tenant, topic), view.session.user, message.at_s))
+        session = view.session
+        view.spans.append(Span((session.tenant, topic), session.user, message.at_s, session.was_paused))
     publications, recovered = answer["publications"], answer["recovered"]
     if recover is None or recovered is not True:
         if publications or recovered is not (None if recover is None else False):
@@ -327,9 +330,21 @@ def grace_is_kept(record: Record, spans: list[Span]) -> Iterator[Violation]:
                 continue
             key = (session.tenant, message.payload["topic"])
             for user in message.payload.get("left", ()):
+                if _is_removed(record, key, user["id"], message.at_s):
+                    continue
                 if _is_within_grace(spans, key, user["id"], message.at_s, record.grace_s):
                     text = f"{session.name} was told that {user['id']} left {key} within the grace"
                     yield Violation("grace", message.at_s, message.order, text)
+
+
+def _is_removed(record: Record, key: Key, user: int, at_s: float) -> bool:
+    """Whether the right was taken within the grace: then there is none."""
+    assert record.grace_s is not None
+    taken = [right for right in record.rights if (right.tenant, right.topic) == key and right.user == user]
+    return any(
+        not right.is_given and 0 <= at_s - record.entries[right.order].at_s <= record.grace_s + SLACK_S
+        for right in taken
+    )
 
 
 def _is_within_grace(spans: list[Span], key: Key, user: int, at_s: float, grace_s: float) -> bool:
@@ -339,4 +354,6 @@ def _is_within_grace(spans: list[Span], key: Key, user: int, at_s: float, grace_
         span for span in theirs if span.ended_s is not None and at_s < span.ended_s + grace_s - SLACK_S
     ]
     has_open = any(span.ended_s is None or span.ended_s > at_s for span in theirs)
-    return (bool(recent) or has_open) and not any(span.is_gone_at_once for span in recent)
+    if any(span.is_vague for span in theirs) or any(span.is_gone_at_once for span in recent):
+        return False
+    return bool(recent) or has_open

@@ -57,6 +57,7 @@ class Session:
     marks: list[Mark] = field(default_factory=list)
     # What cancelled subscribes had done when their cancelling came too late, by request.
     completed: dict[Any, dict[str, Any]] = field(default_factory=dict)
+    was_paused: bool = False
     # Its end: None while it is open. `close_code` is what the client saw, 1006 where the line was cut.
     ended_s: float | None = None
     ended_order: int | None = None

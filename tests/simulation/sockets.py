@@ -62,6 +62,7 @@ class Socket:
     def pause(self) -> None:
         """Read nothing for a while."""
         self.is_writable = False
+        self.session.was_paused = True
         self._flow_changed()
 
     def resume(self) -> None:
