@@ -157,7 +157,9 @@ def _summary(totals: Totals, took_s: float) -> str:
     ]
     if totals.failed:
         lines.append(f"Failed seeds: {' '.join(map(str, totals.failed))}")
-        lines.append("Repeat one: make simulate SEED=<seed>; then write it into tests/simulation/failed_seeds.txt")
+        lines.append(
+            "Repeat one: make simulate SEED=<seed>; then write it into tests/simulation/failed_seeds.txt"
+        )
     return "\n".join(lines)
 
 
@@ -177,7 +179,9 @@ def _one(seed: int, without: frozenset[int], off: frozenset[str], *, is_shrinkin
     if violations and is_shrinking:
         rules = {violation.rule for violation in violations}
         plan = shrink(seed, lambda smaller: bool(rules & {each.rule for each in judge(run_plan(smaller))}))
-        _say(f"Smaller: --without {','.join(map(str, sorted(plan.without)))} --off {','.join(sorted(plan.off))}")
+        _say(
+            f"Smaller: --without {','.join(map(str, sorted(plan.without)))} --off {','.join(sorted(plan.off))}"
+        )
     return _show(plan)
 
 
@@ -203,7 +207,10 @@ def _mutants(parsed: argparse.Namespace) -> int:
             continue
         found[mutant.name] = seed
         is_stale = mutant.name in pinned and tries > 1
-        _say(f"{tries:4} worlds, seed {seed:4}: {mutant.name}" + (" (its pinned seed is stale)" if is_stale else ""))
+        _say(
+            f"{tries:4} worlds, seed {seed:4}: {mutant.name}"
+            + (" (its pinned seed is stale)" if is_stale else "")
+        )
     if parsed.pin:
         pin(found)
     _say(f"{len(found)} of {len(MUTANTS)} mutants found")

@@ -55,7 +55,7 @@ class Span:
     key: Key
     user: int | None
     began_s: float
-    # Its client read slowly, and saw its end later than it was.
+    # Its client read slowly, or asked for its end: it ended before its client saw that.
     is_vague: bool = False
     ended_s: float | None = None
     is_gone_at_once: bool = False
@@ -92,6 +92,8 @@ def fold(record: Record, session: Session, until: int | None) -> View:
         if message.is_sent:
             assert message.id is not None
             asked[message.id] = message
+            if message.type == "unsubscribe":
+                _will_end(view, message.payload["topic"])
         else:
             _take(record, view, message, asked)
     if session.ended_s is not None and (until is None or (session.ended_order or 0) < until):
@@ -101,31 +103,40 @@ def fold(record: Record, session: Session, until: int | None) -> View:
 
 
 def _take(record: Record, view: View, message: Message, asked: dict[int, Message]) -> None:
-    request = asked.get(message.id) if message.id is not None else None
-    if message.id is not None and request is None:
+    if message.id is None:
+        _take_push(record, view, message)
+    elif (request := asked.get(message.id)) is None:
         _violate(view, "order", message, f"a reply to nothing that was asked: {message.id}")
+    else:
+        _take_reply(record, view, message, request)
+
+
+def _take_push(record: Record, view: View, message: Message) -> None:
     match message.type:
-        case "subscribed" if request is not None:
-            _subscribed(record, view, message, request)
-        case "error" if message.id in view.session.completed and request is not None:
-            done = view.session.completed[message.id]
-            _subscribed(record, view, message._replace(payload=done), request)
         case "publication":
             _publication(record, view, message)
         case "unsubscribed":
-            _end(view, message.payload["topic"], message.at_s, is_gone_at_once=_is_said_at_once(message))
-        case "presence" if message.id is None:
+            is_denied = message.payload.get("code") in DENIALS
+            _end(view, message.payload["topic"], message.at_s, is_gone_at_once=is_denied)
+        case "presence":
             _presence(view, message)
-        case "error" if request is not None and request.type == "subscribe":
+
+
+def _take_reply(record: Record, view: View, message: Message, request: Message) -> None:
+    match message.type:
+        case "subscribed":
+            _subscribed(record, view, message, request)
+        case "error" if message.id in view.session.completed:
+            done = view.session.completed[message.id]
+            _subscribed(record, view, message._replace(payload=done), request)
+        case "error" if request.type == "subscribe":
             for topic in _topics_of(request):
                 if topic in view.topics:
                     view.topics[topic].is_uncertain = True
-        case "published" if request is not None:
+        case "unsubscribed":
+            _end(view, message.payload["topic"], message.at_s, is_gone_at_once=True)
+        case "published":
             _published(record, view, message, request)
-
-
-def _is_said_at_once(message: Message) -> bool:
-    return message.id is not None or message.payload.get("code") in DENIALS
 
 
 def _topics_of(request: Message) -> list[Topic]:
@@ -206,21 +217,23 @@ def _published(record: Record, view: View, message: Message, request: Message) -
     key = (view.session.tenant, answer["topic"])
     stored = record.truth.get(key, {}).get((answer["epoch"], answer["offset"]), _NOTHING)
     if stored != request.payload["data"]:
-        _violate(
-            view, "order", message, f"{key}: {answer} acknowledges what the store has not ({stored!r})"
-        )
+        _violate(view, "order", message, f"{key}: {answer} acknowledges what the store has not ({stored!r})")
 
 
 def _presence(view: View, message: Message) -> None:
     payload = message.payload
     followed = view.topics.get(payload["topic"])
     if followed is None:
-        _violate(
-            view, "order", message, f"{payload['topic']}: a push of its presence without a subscription"
-        )
+        _violate(view, "order", message, f"{payload['topic']}: a push of its presence without a subscription")
     elif followed.present is not None and "joined" in payload:
         followed.present |= {user["id"] for user in payload["joined"]}
         followed.present -= {user["id"] for user in payload["left"]}
+
+
+def _will_end(view: View, topic: Topic) -> None:
+    for span in view.spans:
+        if span.key[1] == topic and span.ended_s is None:
+            span.is_vague = True
 
 
 def _end(view: View, topic: Topic, at_s: float, *, is_gone_at_once: bool) -> None:
@@ -295,29 +308,37 @@ def nobody_is_behind(checkpoint: Checkpoint, views: list[View]) -> Iterator[Viol
 
 def presence_is_the_truth(checkpoint: Checkpoint, views: list[View]) -> Iterator[Violation]:
     """Every node, and every client that asked, knows exactly who is subscribed."""
-    truth: dict[Key, dict[int, int]] = {}
+    truth = _who_is_subscribed(views)
     unsure = {
         (view.session.tenant, topic) for view in views for topic, f in view.topics.items() if f.is_uncertain
     }
-    for view in views:
-        for topic in view.topics:
-            if view.session.user is not None:
-                users = truth.setdefault((view.session.tenant, topic), {})
-                users[view.session.user] = users.get(view.session.user, 0) + 1
     for node, known in checkpoint.presence.items():
         for key in sorted((known.keys() | truth.keys()) - unsure):
             if known.get(key, {}) != truth.get(key, {}):
                 text = f"{node}: {key} has {known.get(key, {})}, the truth is {truth.get(key, {})}"
                 yield Violation("presence", checkpoint.at_s, checkpoint.order, text)
     for view in views:
-        if view.session.user is None:
-            continue
         for topic, followed in view.topics.items():
             key = (view.session.tenant, topic)
-            if followed.present is None or key in unsure or followed.present == set(truth.get(key, {})):
+            # Only signed-in clients are told who, and only those that asked.
+            if view.session.user is None or followed.present is None or key in unsure:
                 continue
-            text = f"{view.session.name}: {key} was told {followed.present}, the truth is {truth.get(key)}"
-            yield Violation("presence", checkpoint.at_s, checkpoint.order, text)
+            if followed.present != set(truth.get(key, {})):
+                text = (
+                    f"{view.session.name}: {key} was told {followed.present}, the truth is {truth.get(key)}"
+                )
+                yield Violation("presence", checkpoint.at_s, checkpoint.order, text)
+
+
+def _who_is_subscribed(views: list[View]) -> dict[Key, dict[int, int]]:
+    """The users of each topic, with the number of their connections."""
+    truth: dict[Key, dict[int, int]] = {}
+    for view in views:
+        if view.session.user is not None:
+            for topic in view.topics:
+                users = truth.setdefault((view.session.tenant, topic), {})
+                users[view.session.user] = users.get(view.session.user, 0) + 1
+    return truth
 
 
 def grace_is_kept(record: Record, spans: list[Span]) -> Iterator[Violation]:
@@ -350,9 +371,7 @@ def _is_removed(record: Record, key: Key, user: int, at_s: float) -> bool:
 def _is_within_grace(spans: list[Span], key: Key, user: int, at_s: float, grace_s: float) -> bool:
     """Whether it has sockets there, or the last ended less than the grace ago, none of them for good."""
     theirs = [span for span in spans if span.key == key and span.user == user and span.began_s < at_s]
-    recent = [
-        span for span in theirs if span.ended_s is not None and at_s < span.ended_s + grace_s - SLACK_S
-    ]
+    recent = [span for span in theirs if span.ended_s is not None and at_s < span.ended_s + grace_s - SLACK_S]
     has_open = any(span.ended_s is None or span.ended_s > at_s for span in theirs)
     if any(span.is_vague for span in theirs) or any(span.is_gone_at_once for span in recent):
         return False

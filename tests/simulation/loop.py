@@ -116,7 +116,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         heapq.heappush(self._timers, (when, next(self._numbers), timer))
         return timer
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
         """Refused."""
         raise StuckError(f"A world has no threads; {func!r} wants one.")
 
@@ -130,7 +130,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return task
 
     def _run_once(self) -> None:
-        ready, timers = self._ready, self._timers
+        ready, timers = self._ready, self._timers  # type: ignore[attr-defined] # asyncio's own
         if not ready:
             self._jump()
         while timers and timers[0][0] <= self.clock.now_s:
@@ -167,7 +167,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
 def has_unseen_failure(task: "asyncio.Task[Any]") -> bool:
     """Whether it ended with an exception that nobody looked at."""
-    return task.done() and not task.cancelled() and bool(task._log_traceback)  # type: ignore[attr-defined]
+    return task.done() and not task.cancelled() and bool(task._log_traceback)
 
 
 def run(world: Coroutine[Any, Any, Any], clock: Timekeeper | None = None) -> Any:
@@ -176,4 +176,11 @@ def run(world: Coroutine[Any, Any, Any], clock: Timekeeper | None = None) -> Any
     try:
         return loop.run_until_complete(world)
     finally:
-        loop.close()
+        abandon(loop)
+
+
+def abandon(loop: SimulatedLoop) -> None:
+    """The loop is over, and so is what still waits on it."""
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own
+    loop.close()

@@ -54,7 +54,9 @@ SELDOM_S = 5.0
 # After which a topic is quiet, and how often it is compared then: worlds are short.
 QUIET_S = 8.0
 
-TENANTS = {slug: Tenant(number, slug, slug, frozenset({slug})) for number, slug in enumerate(("acme", "globex"), 1)}
+TENANTS = {
+    slug: Tenant(number, slug, slug, frozenset({slug})) for number, slug in enumerate(("acme", "globex"), 1)
+}
 
 
 _SUBSCRIBE = PubSubConsumer.verbs["subscribe"]
@@ -62,6 +64,7 @@ _SUBSCRIBE = PubSubConsumer.verbs["subscribe"]
 
 async def _subscribe(call: Call, payload: Any) -> Any:
     reply = await _SUBSCRIBE.handle(call, payload)
+    assert reply is not None
     node = _owner()
     if call.connection.id in node.sockets:
         completed = node.sockets[call.connection.id].session.completed
@@ -126,7 +129,11 @@ def install() -> None:
         replace(realtime.runtime, name, SELDOM_S)
     replace(realtime.hub, "COMPARE_QUIET_S", QUIET_S)
     # Sets of them have the same order in every run.
-    Connection.__hash__ = lambda connection: hash(connection.id)  # type: ignore[method-assign]
+    replace(Connection, "__hash__", _hash_of)
+
+
+def _hash_of(connection: Connection) -> int:
+    return hash(connection.id)
 
 
 def replace(owner: Any, name: str, value: Any) -> None:
@@ -294,7 +301,8 @@ class Node(Owner):
         since_order = next(
             right.order
             for right in reversed(self._record.rights)
-            if not right.is_given and (right.tenant, right.user, right.topic) == (ended.tenant, ended.user_id, ended.topic)
+            if not right.is_given
+            and (right.tenant, right.user, right.topic) == (ended.tenant, ended.user_id, ended.topic)
         )
         self._mark(ended.tenant, ended.topic, ended.user_id, since_order, "a removal elsewhere")
 
@@ -338,7 +346,7 @@ class Node(Owner):
 
     def at_rest(self) -> Counter[str]:
         """The tasks that are under way, by what they do."""
-        return Counter(task.get_coro().__qualname__ for task in self.open_tasks())
+        return Counter(getattr(task.get_coro(), "__qualname__", "") for task in self.open_tasks())
 
     def leftovers(self, at_rest: Counter[str]) -> list[str]:
         """What is left of clients that are all gone. `at_rest`: the tasks that were there before the first came."""
@@ -365,7 +373,7 @@ class Node(Owner):
 
 async def _publish(runtime: Runtime, tenant: str, topic: str, data: Any) -> None:
     try:
-        from realtime.engine.drafts import make_draft
+        from realtime.engine.drafts import make_draft  # noqa: PLC0415
     except ImportError:
         await runtime.publish(tenant, topic, data)
     else:
@@ -385,7 +393,7 @@ def _names(left: Any) -> str:
 
 
 def _settings(plan: Plan, may_follow: Callable[[str, int, str], bool]) -> RealtimeSettings:
-    kept = {"history_size": plan.history_size, "history_ttl_s": plan.history_ttl_s}
+    kept: dict[str, Any] = {"history_size": plan.history_size, "history_ttl_s": plan.history_ttl_s}
 
     def member(identity: Identity | None, topic: str) -> bool:
         return identity is not None and may_follow(identity.tenant, identity.user_id, topic)

@@ -199,7 +199,9 @@ class FaultyBus:
         self._arrival_s[sender] = at_s
         loop.call_at(at_s, self._deliver, group, body, context=self.context)
         if dice.falls("bus_doubles"):
-            loop.call_at(at_s + dice.rng.choice((0.0, 0.01, 1.0)), self._deliver, group, body, context=self.context)
+            loop.call_at(
+                at_s + dice.rng.choice((0.0, 0.01, 1.0)), self._deliver, group, body, context=self.context
+            )
 
     def _turn(self, group: str) -> asyncio.Lock:
         """As in the project's bus, joining and leaving one group happen in the order they were asked for."""

@@ -90,14 +90,16 @@ async def _wait_shielded(inner: "asyncio.Task[str]") -> str:
 
 async def _gather() -> bool:
     results = await asyncio.gather(asyncio.sleep(2, "a"), asyncio.sleep(1, "b"))
-    return results == ["a", "b"] and asyncio.get_running_loop().time() == 2
+    return list(results) == ["a", "b"] and asyncio.get_running_loop().time() == 2
 
 
 async def _task_group() -> bool:
-    with pytest.raises(ExceptionGroup):
+    try:
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.sleep(9))
             group.create_task(_fail())
+    except* ValueError:
+        pass
     return asyncio.get_running_loop().time() == 0
 
 
@@ -138,7 +140,7 @@ def test_a_world_without_a_future_is_stuck() -> None:
 
 def test_a_world_whose_time_stands_still_is_stuck() -> None:
     async def world() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 this is what is tried
             await asyncio.sleep(0)
 
     with pytest.raises(StuckError, match="stands still"):

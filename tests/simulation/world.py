@@ -12,7 +12,7 @@ from tests.simulation import determinism
 from tests.simulation.clients import NARROW, WIDE, Client
 from tests.simulation.determinism import CLOCK
 from tests.simulation.faults import Dice
-from tests.simulation.loop import OWNER, SimulatedLoop, StuckError
+from tests.simulation.loop import OWNER, SimulatedLoop, StuckError, abandon
 from tests.simulation.node import GONE_S, GRACE_S, HEAL_S, REACH_S, Node
 from tests.simulation.plan import (
     CLOSE_CODES,
@@ -67,7 +67,7 @@ def run_plan(plan: Plan) -> Record:
         record.failures.append(traceback.format_exc())
     finally:
         logging.getLogger().removeHandler(handler)
-        loop.close()
+        abandon(loop)
     record.lived_s = CLOCK.now_s
     if world is not None:
         record.injected = world.dice.counts
@@ -151,7 +151,10 @@ class World:
 
     def _do_publish_elsewhere(self, draw: tuple[float, ...]) -> None:
         if (node := self._node(draw[0])) is not None:
-            self._spawn(node, node.publish(pick(draw[2], TENANTS[:1] * 3 + TENANTS), pick(draw[1], TOPICS), self._data()))
+            self._spawn(
+                node,
+                node.publish(pick(draw[2], TENANTS[:1] * 3 + TENANTS), pick(draw[1], TOPICS), self._data()),
+            )
 
     def _do_burst(self, draw: tuple[float, ...]) -> None:
         for _ in range(12):
@@ -329,7 +332,9 @@ class World:
     def _ended(self, client: Client) -> None:
         if not self._is_over:
             # In nobody's name: a client outlives the node it was on.
-            self.loop.call_later(pick(self._rng.random(), RETURN_S), self._connect, client, context=NOBODY.copy())
+            self.loop.call_later(
+                pick(self._rng.random(), RETURN_S), self._connect, client, context=NOBODY.copy()
+            )
 
     def _close(self, client: Client, code: int) -> None:
         for node in self._living():
@@ -361,7 +366,9 @@ class World:
         if is_narrow:
             if (node := self._node(self._rng.random())) is not None:
                 self._spawn(node, node.publish(session.tenant, SCOPED, self._data()))
-            session.marks.append(Mark(message.order, message.index + 1, SCOPED, message.order, "a narrower credential"))
+            session.marks.append(
+                Mark(message.order, message.index + 1, SCOPED, message.order, "a narrower credential")
+            )
 
     # The end.
 
@@ -433,7 +440,9 @@ class _Failures(logging.Handler):
         node = OWNER.get()
         text = line.getMessage()
         error = line.exc_info[1] if line.exc_info else None
-        self._record.add(node.name if node else "log", line.levelname.lower(), text, repr(error) if error else "")
+        self._record.add(
+            node.name if node else "log", line.levelname.lower(), text, repr(error) if error else ""
+        )
         if line.levelno >= logging.ERROR and "injected" not in repr(error):
             self._record.failures.append(f"{node.name if node else 'log'}: {text} {error!r}")
 
