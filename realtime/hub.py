@@ -76,6 +76,8 @@ class Hub:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.reads = Reads(engine, spawn)
+        # How often a user lost a topic: an answer that a gate allowed before counts only while this is the same.
+        self.revocations = 0
         self._engine = engine
         self._spawn = spawn
         self._witness = witness
@@ -175,6 +177,7 @@ class Hub:
 
     def revoke(self, key: TopicKey, user_id: int) -> None:
         """A user may no longer follow a topic. One that is JOINING asks its gates again."""
+        self.revocations += 1
         local = self._topics.get(key)
         if local is None:
             return
