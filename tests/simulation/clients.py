@@ -102,6 +102,10 @@ class Client:
         """Read what a topic remembers."""
         self._ask("history", {"topic": topic})
 
+    def who(self, topic: str) -> None:
+        """Ask who is there."""
+        self._ask("presence", {"topic": topic})
+
     def refresh(self, credential: str) -> None:
         """Go on with another credential."""
         self._ask("refresh", {"token": f"{self.plan.tenant} {self.plan.user} {credential}"})

@@ -126,17 +126,24 @@ def _take_reply(record: Record, view: View, message: Message, request: Message) 
     match message.type:
         case "subscribed":
             _subscribed(record, view, message, request)
-        case "error" if message.id in view.session.completed:
-            done = view.session.completed[message.id]
-            _subscribed(record, view, message._replace(payload=done), request)
         case "error" if request.type == "subscribe":
-            for topic in _topics_of(request):
-                if topic in view.topics:
-                    view.topics[topic].is_uncertain = True
+            _not_subscribed(record, view, message, request)
         case "unsubscribed":
             _end(view, message.payload["topic"], message.at_s, is_gone_at_once=True)
         case "published":
             _published(record, view, message, request)
+        case "history":
+            _history(record, view, message)
+
+
+def _not_subscribed(record: Record, view: View, message: Message, request: Message) -> None:
+    done = view.session.completed.get(message.id)
+    if done is not None:
+        _subscribed(record, view, message._replace(payload=done), request)
+        return
+    for topic in _topics_of(request):
+        if topic in view.topics:
+            view.topics[topic].is_uncertain = True
 
 
 def _topics_of(request: Message) -> list[Topic]:
@@ -218,6 +225,15 @@ def _published(record: Record, view: View, message: Message, request: Message) -
     stored = record.truth.get(key, {}).get((answer["epoch"], answer["offset"]), _NOTHING)
     if stored != request.payload["data"]:
         _violate(view, "order", message, f"{key}: {answer} acknowledges what the store has not ({stored!r})")
+
+
+def _history(record: Record, view: View, message: Message) -> None:
+    publications = message.payload["publications"]
+    offsets = [publication["offset"] for publication in publications]
+    if offsets and offsets != list(range(offsets[0], offsets[0] + len(offsets))):
+        _violate(view, "order", message, f"a history with holes: {offsets}")
+    for publication in publications:
+        _compare(record, view, message, message.payload["epoch"], publication)
 
 
 def _presence(view: View, message: Message) -> None:

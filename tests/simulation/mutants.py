@@ -38,6 +38,12 @@ MUTANTS = (
         "if True:",
     ),
     Mutant(
+        "a removal does not count for a history that is being read",
+        "realtime.hub:Hub.revoke",
+        "self.revocations += 1",
+        "pass",
+    ),
+    Mutant(
         "what ended while joining goes live",
         "realtime.joining:_Joining.is_under_way",
         "if self.error is None and self.subscription is not None and self.subscription.is_ended:",

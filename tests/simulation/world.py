@@ -198,6 +198,9 @@ class World:
     def _do_history(self, draw: tuple[float, ...]) -> None:
         self._client(draw).history(pick(draw[1], TOPICS))
 
+    def _do_who(self, draw: tuple[float, ...]) -> None:
+        self._client(draw).who(pick(draw[1], TOPICS))
+
     def _do_lose_store(self, draw: tuple[float, ...]) -> None:
         self.store.lose_everything()
 
