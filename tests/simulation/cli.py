@@ -200,7 +200,12 @@ def _mutants(parsed: argparse.Namespace) -> int:
     for mutant in MUTANTS:
         seeds = range(MUTANT_FIRST_SEED, MUTANT_FIRST_SEED + parsed.worlds)
         tried = [pinned[mutant.name], *seeds[:REPIN_WORLDS]] if mutant.name in pinned else list(seeds)
-        seed, tries = _find(mutant, tried)
+        try:
+            seed, tries = _find(mutant, tried)
+        except (LookupError, AttributeError) as error:
+            missed.append(mutant.name)
+            _say(f"NOT FOUND, its place has changed: {mutant.name}: {error}")
+            continue
         if seed is None:
             missed.append(mutant.name)
             _say(f"NOT FOUND in {tries} worlds: {mutant.name}")

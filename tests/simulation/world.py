@@ -189,8 +189,15 @@ class World:
 
     def _do_remove(self, draw: tuple[float, ...]) -> None:
         client = self._client(draw)
-        if client.plan.user is not None:
-            self._remove(client.plan.tenant, client.plan.user, GATED, draw[1], 0.2 + 3 * draw[2])
+        tenant, user = client.plan.tenant, client.plan.user
+        if user is None:
+            return
+        # It asks for something a moment before.
+        ask = pick(draw[3], (client.history, client.who, None))
+        if ask is not None:
+            ask(GATED)
+        after_s = pick(draw[2], (0.0, 0.003, 0.03, 0.3))
+        self.loop.call_later(after_s, self._remove, tenant, user, GATED, draw[1], 0.4 + 3 * draw[2])
 
     def _do_close(self, draw: tuple[float, ...]) -> None:
         self._close(self._client(draw), pick(draw[1], CLOSE_CODES))
