@@ -297,6 +297,10 @@ class Hub:
 
     def _count_cached(self, local: LocalTopic, before_bytes: int) -> None:
         """A tail has changed. Over the bound of all of them, the topics that are unused the longest forget theirs."""
+        if self._topics.get(local.key) is not local:
+            # It was closed while its history was read: nobody is caught up from it any more.
+            local.tail.clear()
+            return
         self._cached_bytes += local.tail.size_bytes - before_bytes
         self._cached[local.key] = local
         self._cached.move_to_end(local.key)
