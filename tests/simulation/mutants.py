@@ -134,6 +134,12 @@ MUTANTS = (
         "len(self._kept) - missed, max(len(self._kept) - 1, 0))",
     ),
     Mutant(
+        "what is read for a topic that was closed meanwhile is kept",
+        "realtime.hub:Hub._count_cached",
+        "if self._topics.get(local.key) is not local:",
+        "if False:",
+    ),
+    Mutant(
         "an ended subscription stays present",
         "realtime.hub:Hub.end",
         "self._witness.ended(subscription, at_once=at_once)",

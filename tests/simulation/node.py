@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -49,6 +50,7 @@ REACH_S = 1.0
 GONE_S = 25.0
 # Seconds for which a user whose socket just ended stays present; None: this tree has no grace.
 GRACE_S: float | None = getattr(realtime.core.presence, "PRESENCE_GRACE_S", None)
+WIDE_OUTBOX_BYTES = 1024 * 1024
 # Between looks that are of no use here, in seconds.
 SELDOM_S = 5.0
 # After which a topic is quiet, and how often it is compared then: worlds are short.
@@ -246,7 +248,7 @@ class Node(Owner):
     async def end_subscriptions(self, tenant: str, topic: str, user: int, since_order: int) -> None:
         """After a removal, as the chat does it."""
         await self.runtime.end_subscriptions(tenant, topic, user)
-        self._mark(tenant, topic, user, since_order, "removal")
+        self.mark(tenant, topic, user, since_order, "removal")
 
     def close(self, session: str, code: int) -> None:
         """End a connection from here."""
@@ -266,6 +268,10 @@ class Node(Owner):
     def notice_gap(self) -> None:
         """The bus says that something may have been missed, as the one over a broker does when it is back."""
         self.runtime._gap.set()
+
+    def grow_outboxes(self) -> None:
+        """Connections from now on fall behind no more: small outboxes are one of the faults."""
+        self.runtime.settings = dataclasses.replace(self.runtime.settings, OUTBOX_BYTES=WIDE_OUTBOX_BYTES)
 
     async def drain(self) -> None:
         """End in good order."""
@@ -304,9 +310,10 @@ class Node(Owner):
             if not right.is_given
             and (right.tenant, right.user, right.topic) == (ended.tenant, ended.user_id, ended.topic)
         )
-        self._mark(ended.tenant, ended.topic, ended.user_id, since_order, "a removal elsewhere")
+        self.mark(ended.tenant, ended.topic, ended.user_id, since_order, "a removal elsewhere")
 
-    def _mark(self, tenant: str, topic: str, user: int, since_order: int, cause: str) -> None:
+    def mark(self, tenant: str, topic: str, user: int, since_order: int, cause: str) -> None:
+        """From now on the user's connections here get nothing of the topic."""
         for name, socket in self.sockets.items():
             if (socket.session.tenant, socket.session.user) == (tenant, user):
                 self._mark_session(name, topic, since_order, cause)

@@ -358,7 +358,9 @@ class World:
         order = self.record.add("world", "takes", tenant, user, topic, node.name)
         self.record.rights.append(Right(order, tenant, user, topic, False))
         self._spawn(node, self._end_subscriptions(node, tenant, topic, user, order))
-        self.loop.call_later(away_s, self._give, tenant, user, topic, context=NOBODY.copy())
+        # A third of them stays away until the end.
+        if draw * 3 % 1 < 0.67:
+            self.loop.call_later(away_s, self._give, tenant, user, topic, context=NOBODY.copy())
 
     async def _end_subscriptions(self, node: Node, tenant: str, topic: str, user: int, order: int) -> None:
         await node.end_subscriptions(tenant, topic, user, order)
@@ -389,15 +391,30 @@ class World:
         self.store.outage_until_s = self.broker.outage_until_s = 0.0
         for node in self.nodes:
             node.bus.deaf_until_s = node.bus.mute_until_s = 0.0
+            node.grow_outboxes()
+        for node in self._living():
+            # The bus is back, and says so: whoever was removed while it was deaf is found.
+            node.notice_gap()
         await asyncio.sleep(ANSWER_S)
         for client in self.clients:
             if client.socket is not None:
                 client.socket.resume()
-        for key in [(user, GATED) for user in USERS]:
-            for tenant in TENANTS:
-                if (tenant, *key) not in self.rights:
-                    self._give(tenant, *key)
+        await self._give_back()
         await asyncio.sleep(HEAL_S)
+
+    async def _give_back(self) -> None:
+        """Who was removed for good follows the room nowhere by now; then everybody may again."""
+        removed = sorted({(t, user, GATED) for t in TENANTS for user in USERS} - self.rights)
+        for tenant, user, topic in removed:
+            order = max(
+                r.order for r in self.record.rights if (r.tenant, r.user, r.topic) == (tenant, user, topic)
+            )
+            for node in self._living():
+                node.mark(tenant, topic, user, order, "a removal that it noticed late")
+                self._spawn(node, node.publish(tenant, topic, self._data()))
+        await asyncio.sleep(REACH_S)
+        for right in removed:
+            self._give(*right)
 
     async def _check(self) -> None:
         await self._look("before the last publications")
