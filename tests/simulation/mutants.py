@@ -166,8 +166,32 @@ MUTANTS = (
     Mutant(
         "changes of presence that were lost are not asked for",
         "realtime.core.presence:Presence.needs_resync",
-        "part is None or seq > part.seq + 1",
-        "part is None",
+        "part is None or part.seq is None or seq > part.seq + 1",
+        "part is None or part.seq is None",
+    ),
+    Mutant(
+        "a snapshot leaves those who have gone",
+        "realtime.core.presence:Presence.merge",
+        "if (key, user_id) not in kept",
+        "if False",
+    ),
+    Mutant(
+        "a user whose socket broke is gone at once",
+        "realtime.core.presence:Presence.leave",
+        "if at_once or not self._may_linger(key, user.id):",
+        "if True:",
+    ),
+    Mutant(
+        "a grace does not end",
+        "realtime.core.presence:Presence.lapse",
+        'if self._put(node, key, User(user_id, ""), None):',
+        "if False:",
+    ),
+    Mutant(
+        "a push of presence goes to those who know more already",
+        "realtime.core.watchers:Watchers.is_in",
+        "self._group_of.get(watcher) is group",
+        "watcher in self._group_of",
     ),
     Mutant(
         "a node that fell silent keeps its users",

@@ -12,7 +12,6 @@ import msgspec
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
-import realtime.core.presence
 import realtime.fanout
 import realtime.hub
 import realtime.joining
@@ -23,7 +22,9 @@ from realtime.conf import RealtimeSettings
 from realtime.connection import Connection
 from realtime.consumers.pubsub import PubSubConsumer
 from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.core.presence import PRESENCE_GRACE_S
 from realtime.core.topics import TopicRule
+from realtime.engine.drafts import make_draft
 from realtime.engine.ports import EngineUnavailableError
 from realtime.metrics import LoopLag
 from realtime.protocol.errors import RequestError
@@ -48,8 +49,8 @@ HEAL_S = 30.0
 REACH_S = 1.0
 # Seconds after the last client has gone until nothing may be left of it (a close that is not answered takes 10).
 GONE_S = 25.0
-# Seconds for which a user whose socket just ended stays present; None: this tree has no grace.
-GRACE_S: float | None = getattr(realtime.core.presence, "PRESENCE_GRACE_S", None)
+# Seconds for which a user whose socket just ended stays present.
+GRACE_S = PRESENCE_GRACE_S
 WIDE_OUTBOX_BYTES = 1024 * 1024
 # Between looks that are of no use here, in seconds.
 SELDOM_S = 5.0
@@ -241,7 +242,8 @@ class Node(Owner):
     async def publish(self, tenant: str, topic: str, data: Any) -> None:
         """From a view of the site; the caller lives with a broker that is away."""
         try:
-            await _publish(self.runtime, tenant, topic, data)
+            draft = make_draft(topic, data, time=utc_now_text())
+            await self.runtime.publish(tenant, topic, draft)
         except EngineUnavailableError as error:
             self._record.add(self.name, "publish fails", tenant, topic, str(error))
 
@@ -378,21 +380,10 @@ class Node(Owner):
         return [f"{self.name}: a task failed: {error!r}" for error in self.unseen_failures()]
 
 
-async def _publish(runtime: Runtime, tenant: str, topic: str, data: Any) -> None:
-    try:
-        from realtime.engine.drafts import make_draft  # noqa: PLC0415
-    except ImportError:
-        await runtime.publish(tenant, topic, data)
-    else:
-        await runtime.publish(tenant, topic, make_draft(topic, data, time=utc_now_text()))
-
-
 def _presence_left(runtime: Runtime) -> list[Any]:
     presence, cluster = runtime.presence, runtime.cluster
-    if not hasattr(presence, "is_empty"):
-        return [*presence._present, *presence._watchers, *cluster._presence._totals]
     kept = [*presence._users, *presence._topics, *presence._due]
-    return kept if cluster.holds_nobody else [*kept, *cluster._presence._totals]
+    return kept if cluster.holds_nobody else [*kept, cluster._presence._totals, cluster._presence._lapses]
 
 
 def _names(left: Any) -> str:

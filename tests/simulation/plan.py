@@ -107,7 +107,7 @@ def make_plan(seed: int, without: frozenset[int] = frozenset(), off: frozenset[s
         history_ttl_s=rng.choice((2.0, 10.0, 300.0)),
         outbox_bytes=rng.choice((900, 3000, 1024 * 1024)),
         reads_max=rng.choice((2, 16)),
-        page_max=rng.choice((1, 3, 1000)),
+        page_max=rng.choice((1, 1, 3, 1000)),
         fanout_chunk=rng.choice((1, 1, 2, 32)),
         clock_cost_s=rng.choice((0.0, 0.0005)),
         slice_s=rng.choice((0.0, 0.0, 0.0015)),
@@ -127,7 +127,7 @@ def _client(rng: Random, *, is_crowd: bool) -> ClientPlan:
         user=rng.choice((*USERS, *USERS, None)),
         is_wire=rng.random() < 0.6,
         is_batching=rng.random() < 0.3,
-        is_beside=rng.random() < 0.3,
+        is_beside=rng.random() < 0.4,
         answers_close=rng.random() < 0.8,
         wants_presence=rng.random() < 0.6,
     )

@@ -5,14 +5,13 @@ sends to another, as the port promises, and nothing else.
 """
 
 import asyncio
-import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 import msgspec
 
-from realtime.engine.memory import MemoryBus, MemoryHistory
+from realtime.engine.memory import MemoryHistory
 from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Receiver, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.simulation.determinism import CLOCK
@@ -23,8 +22,6 @@ from tests.simulation.record import Key, Record, Stored
 SESSION: ContextVar[str | None] = ContextVar("session", default=None)
 # How long a call to something that is away waits before it gives up, in seconds.
 GIVE_UP_S = 0.5
-# What the port does where nothing is said.
-TO_SELF = "to_self" not in inspect.signature(MemoryBus.send).parameters
 WhenWaiting = Callable[[str, str], None]
 
 
@@ -76,7 +73,7 @@ class Store:
             return
         position = added.position
         at = (position.epoch, added.publication.offset)
-        self._record.truth.setdefault(tuple(key), {})[at] = plain(draft.data)
+        self._record.truth.setdefault(tuple(key), {})[at] = msgspec.json.decode(draft.data)
 
 
 class FaultyHistory:
@@ -175,7 +172,7 @@ class FaultyBus:
                 self.groups.discard(group)
                 await self._line.wait("leave after", "bus_slow")
 
-    async def send(self, group: str, body: bytes, *, to_self: bool = TO_SELF) -> None:
+    async def send(self, group: str, body: bytes, *, to_self: bool = False) -> None:
         """As `Bus.send`."""
         line = self._line
         await line.wait("send before", "bus_slow")
@@ -233,8 +230,3 @@ class FaultyDatabase:
 
     async def close(self) -> None:
         """As `Database.close`."""
-
-
-def plain(data: Any) -> Any:
-    """A publication's data as the value it stands for, whether the port takes values or encoded text."""
-    return msgspec.json.decode(data) if isinstance(data, msgspec.Raw | bytes) else data

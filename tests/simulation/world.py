@@ -280,6 +280,7 @@ class World:
             ("cancel", client.cancel),
             ("cut", lambda: self._do_cut_of(client)),
             ("unsubscribe", lambda: client.unsubscribe(pick(draw[2], TOPICS))),
+            ("unsubscribe", lambda: self._unsubscribe_all(client)),
             ("lose_store", self.store.lose_everything),
             ("publish_elsewhere", lambda: self._do_publish_elsewhere((draw[2], draw[1], draw[0]))),
             ("deaf", lambda: self._do_deaf((draw[2], draw[1]))),
@@ -290,6 +291,10 @@ class World:
                 ("narrow", lambda: client.refresh(NARROW)),
             ]
         return mishaps
+
+    def _unsubscribe_all(self, client: Client) -> None:
+        for topic in TOPICS:
+            client.unsubscribe(topic)
 
     def _do_cut_of(self, client: Client) -> None:
         for node in self._living():
