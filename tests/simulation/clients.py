@@ -89,6 +89,13 @@ class Client:
             "subscribe", {"topics": [self._wish(topic, is_recovering=is_recovering) for topic in topics]}
         )
 
+    def rewind(self, topic: str, behind: int) -> None:
+        """Ask for a topic from `behind` publications before where it is known."""
+        wish = self._wish(topic, is_recovering=True)
+        if "recover" in wish:
+            wish["recover"]["offset"] = max(wish["recover"]["offset"] - behind, 0)
+        self._ask("subscribe", wish)
+
     def unsubscribe(self, topic: str) -> None:
         """Follow it no more."""
         self.follows.pop(topic, None)

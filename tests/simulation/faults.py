@@ -44,7 +44,7 @@ def choose(rng: Random, off: frozenset[str] = frozenset()) -> Faults:
         bus_loses=rng.choice(CHANCES),
         bus_doubles=rng.choice(CHANCES),
         bus_away=rng.choice(FEW),
-        ambush=rng.choice((0.0, 0.05, 0.15, 0.3)),
+        ambush=rng.choice((0.0, 0.05, 0.15, 0.3, 0.5)),
     )
     for name in off & set(NAMES):
         setattr(chosen, name, 0.0)

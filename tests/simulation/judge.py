@@ -242,8 +242,11 @@ def _presence(view: View, message: Message) -> None:
     if followed is None:
         _violate(view, "order", message, f"{payload['topic']}: a push of its presence without a subscription")
     elif followed.present is not None and "joined" in payload:
-        followed.present |= {user["id"] for user in payload["joined"]}
-        followed.present -= {user["id"] for user in payload["left"]}
+        joined, left = ({user["id"] for user in payload[name]} for name in ("joined", "left"))
+        if joined & followed.present or left - followed.present:
+            text = f"{payload['topic']}: +{joined} -{left} to a client that knows {followed.present}"
+            _violate(view, "presence", message, text)
+        followed.present = (followed.present | joined) - left
 
 
 def _will_end(view: View, topic: Topic) -> None:

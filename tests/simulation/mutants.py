@@ -188,10 +188,10 @@ MUTANTS = (
         "if False:",
     ),
     Mutant(
-        "a push of presence goes to those who know more already",
-        "realtime.core.watchers:Watchers.is_in",
-        "self._group_of.get(watcher) is group",
-        "watcher in self._group_of",
+        "a change of presence is told again and again",
+        "realtime.core.watchers:Watchers._differences",
+        "self._listed.users = users",
+        "pass",
     ),
     Mutant(
         "a node that fell silent keeps its users",

@@ -32,6 +32,7 @@ WEIGHTS = {
     "close": 2,
     "history": 2,
     "who": 1,
+    "rewind": 3,
     "lose_store": 1,
     "store_outage": 1,
     "bus_outage": 1,

@@ -32,6 +32,9 @@ from tests.simulation.record import Checkpoint, Mark, Message, Record, Right, Se
 # The context of what belongs to no node.
 NOBODY = contextvars.Context()
 KEYS = [(tenant, topic) for tenant in TENANTS for topic in TOPICS]
+# Half of the mishaps, and all while a history is read, are ends of what is under way.
+READS = ("since", "pages", "positions")
+ENDS = {"leave", "close", "cut", "cancel", "unsubscribe all", "lose_store"}
 # How long outages last, in seconds.
 OUTAGES_S = (0.5, 2.0, 4.0, 9.0)
 # What keeps nodes from knowing of each other.
@@ -208,6 +211,17 @@ class World:
     def _do_who(self, draw: tuple[float, ...]) -> None:
         self._client(draw).who(pick(draw[1], TOPICS))
 
+    def _do_rewind(self, draw: tuple[float, ...]) -> None:
+        """Ask again for what is long known, and perhaps be gone before the answer."""
+        client = self._client(draw)
+        topics = sorted(client.follows)
+        if not topics:
+            return
+        client.rewind(pick(draw[1], topics), 1 + int(draw[2] * 12))
+        gone: list[Callable[[], None] | None] = [client.leave, lambda: self._close(client, 4503), None]
+        if (goes := pick(draw[3], gone)) is not None:
+            self.loop.call_later(pick(draw[2] * 7 % 1, (0.0, 0.001, 0.02)), goes)
+
     def _do_lose_store(self, draw: tuple[float, ...]) -> None:
         self.store.lose_everything()
 
@@ -249,7 +263,10 @@ class World:
         if client.session_name != session:
             return
         draw = self.dice.rng.random(), self.dice.rng.random(), self.dice.rng.random()
-        name, happens = pick(draw[0], self._mishaps(client, draw))
+        mishaps = self._mishaps(client, draw)
+        if place.startswith(READS) or draw[2] < 0.5:
+            mishaps = [each for each in mishaps if each[0] in ENDS]
+        name, happens = pick(draw[0], mishaps)
         if name in self.plan.off:
             return
         self.record.add("world", f"ambush {name}", session, place)
@@ -280,7 +297,7 @@ class World:
             ("cancel", client.cancel),
             ("cut", lambda: self._do_cut_of(client)),
             ("unsubscribe", lambda: client.unsubscribe(pick(draw[2], TOPICS))),
-            ("unsubscribe", lambda: self._unsubscribe_all(client)),
+            ("unsubscribe all", lambda: self._unsubscribe_all(client)),
             ("lose_store", self.store.lose_everything),
             ("publish_elsewhere", lambda: self._do_publish_elsewhere((draw[2], draw[1], draw[0]))),
             ("deaf", lambda: self._do_deaf((draw[2], draw[1]))),
