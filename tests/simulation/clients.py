@@ -40,8 +40,8 @@ class Client:
         self.socket: Socket | None = None
         # What it follows, with the last position it knows (None: not yet); kept from connection to connection.
         self.follows: dict[str, dict[str, Any] | None] = {}
-        self.credential = WIDE
-        self.is_away = False
+        self.width = WIDE
+        self._revoked = 0
         self._record = record
         self._rng = rng
         self._when_narrowed = when_narrowed
@@ -50,6 +50,11 @@ class Client:
         self._sessions = 0
         self._requests = 0
         self._asked: dict[int, tuple[str, dict[str, Any]]] = {}
+
+    @property
+    def family(self) -> str:
+        """What its credentials have in common; another one after each revocation."""
+        return f"{self.name}/{self._revoked}"
 
     @property
     def session_name(self) -> str:
@@ -63,7 +68,7 @@ class Client:
         name = f"{self.name}.{self._sessions}"
         session = Session(name, host.name, self.plan.tenant, self.plan.user)
         self._record.sessions.append(session)
-        self._record.add(name, "connects", host.name, self.plan.tenant, self.plan.user, self.credential)
+        self._record.add(name, "connects", host.name, self.plan.tenant, self.plan.user, self.width)
         self.socket = Socket(
             session,
             self._record,
@@ -72,7 +77,7 @@ class Client:
             on_end=self._ended,
         )
         self._asked.clear()
-        host.serve(self.socket, self.plan, self.credential)
+        host.serve(self.socket, self.plan, f"{self.width} {self.family}")
         if self._rng.random() < 0.5 and len(self.follows) > 1:
             self.subscribe_many(list(self.follows), is_recovering=True)
         else:
@@ -113,9 +118,15 @@ class Client:
         """Ask who is there."""
         self._ask("presence", {"topic": topic})
 
-    def refresh(self, credential: str) -> None:
+    def refresh(self, width: str) -> None:
         """Go on with another credential."""
-        self._ask("refresh", {"token": f"{self.plan.tenant} {self.plan.user} {credential}"})
+        self._ask("refresh", {"token": f"{self.plan.tenant} {self.plan.user} {width} {self.family}"})
+
+    def signs_in_anew(self) -> str:
+        """From now on with credentials of another family; gives the one that was."""
+        family = self.family
+        self._revoked += 1
+        return family
 
     def cancel(self) -> None:
         """Cancel the newest request that is not answered."""
@@ -159,8 +170,8 @@ class Client:
             case "unsubscribed" if message.id is None:
                 self._dropped(payload)
             case "refreshed" if asked is not None and self.socket is not None:
-                self.credential = asked[1]["token"].split()[-1]
-                self._when_narrowed(self.socket.session, message, self.credential == NARROW)
+                self.width = asked[1]["token"].split()[2]
+                self._when_narrowed(self.socket.session, message, self.width == NARROW)
 
     def _subscribed(self, answer: dict[str, Any]) -> None:
         if "error" not in answer and answer["topic"] in self.follows:

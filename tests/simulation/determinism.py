@@ -60,6 +60,8 @@ def install() -> None:
     time.time = CLOCK.time
     time.time_ns = CLOCK.time_ns
     os.urandom = random.randbytes
+    # Of SystemRandom.
+    random._urandom = random.randbytes  # type: ignore[attr-defined]
     secrets.token_bytes = lambda nbytes=None: random.randbytes(nbytes or 32)
     secrets.token_hex = lambda nbytes=None: random.randbytes(nbytes or 32).hex()
     secrets.token_urlsafe = secrets.token_hex

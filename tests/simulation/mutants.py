@@ -50,6 +50,12 @@ MUTANTS = (
         "if False:",
     ),
     Mutant(
+        "a revocation of another node closes nothing",
+        "realtime.runtime:Runtime._received",
+        "self.credentials.received(body)",
+        "pass",
+    ),
+    Mutant(
         "a narrower credential keeps its subscriptions",
         "realtime.joining:Joiner.judge_again",
         "self._hub.drop(subscription, denial.code, NO_LONGER)",

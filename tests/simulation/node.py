@@ -12,6 +12,7 @@ import msgspec
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
+import realtime.credentials
 import realtime.fanout
 import realtime.hub
 import realtime.joining
@@ -23,6 +24,7 @@ from realtime.connection import Connection
 from realtime.consumers.pubsub import PubSubConsumer
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.presence import PRESENCE_GRACE_S
+from realtime.core.revocations import Revocation, RevocationKind
 from realtime.core.topics import TopicRule
 from realtime.engine.drafts import make_draft
 from realtime.engine.ports import EngineUnavailableError
@@ -31,7 +33,7 @@ from realtime.protocol.errors import RequestError
 from realtime.protocol.names import BATCH_SUBPROTOCOL, SUBPROTOCOL
 from realtime.registry import Registry
 from realtime.routing import websocket
-from realtime.runtime import CONTROL_GROUP, EndSubscriptions, Runtime
+from realtime.runtime import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions, Runtime
 from realtime.subscription import SubscriptionState
 from realtime.verbs import Call, Verb
 from realtime.wire import TRANSPORT_EXTENSION
@@ -102,24 +104,29 @@ class Directory:
 class Authenticator:
     """Knows tokens by their text: tenant, user, and whether the scopes are wide."""
 
-    def refresh(self) -> None:
-        """Nothing is revoked by the table."""
+    def revocations(self) -> list[Revocation]:
+        """As `Authenticator.revocations`: they come over the bus only."""
+        return []
 
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
         """As `Authenticator.verify_token`."""
-        slug, user, width = token.split()
+        slug, user, width, family = token.split()
         assert slug == tenant.slug
-        return identity_of(slug, int(user), width)
+        return identity_of(slug, int(user), width, family)
+
+    def sweep(self) -> bool:
+        """As `Authenticator.sweep`."""
+        return False
 
     def recheck(self, identities: Iterable[Identity]) -> Mapping[Identity, int]:
         """All hold."""
         return {}
 
 
-def identity_of(tenant: str, user: int, width: str) -> Identity:
+def identity_of(tenant: str, user: int, width: str, family: str) -> Identity:
     """A signed-in user."""
     scopes = frozenset({"scoped"}) if width == WIDE else frozenset[str]()
-    return Identity(user, f"user{user}", tenant, scopes, CredentialKind.TOKEN)
+    return Identity(user, f"user{user}", tenant, scopes, CredentialKind.TOKEN, family=family)
 
 
 def install() -> None:
@@ -128,8 +135,8 @@ def install() -> None:
     replace(Registry, "discover", classmethod(lambda cls: registry))
     replace(realtime.runtime, "build_engine", lambda settings: (_owner().history, _owner().bus))
     replace(realtime.runtime, "Database", lambda *args, **kwargs: _owner().database)
-    for name in ("RECHECK_INTERVAL_S", "EXPIRY_INTERVAL_S"):
-        replace(realtime.runtime, name, SELDOM_S)
+    replace(realtime.runtime, "EXPIRY_INTERVAL_S", SELDOM_S)
+    replace(realtime.credentials, "POLL_INTERVAL_S", SELDOM_S)
     replace(realtime.hub, "COMPARE_QUIET_S", QUIET_S)
     # Sets of them have the same order in every run.
     replace(Connection, "__hash__", _hash_of)
@@ -170,6 +177,9 @@ class Node(Owner):
         self.is_started = False
         self.sockets: dict[str, Socket] = {}
         self._serving: dict[str, asyncio.Task[None]] = {}
+        # By session: which credentials are revoked together.
+        self._families: dict[str, str] = {}
+        self._groups_at_rest: set[str] = set()
         self._record = record
         self._dice = dice
         self.line = Line(name, dice, record, when_waiting)
@@ -207,13 +217,17 @@ class Node(Owner):
                 await asyncio.sleep(0.5)
             else:
                 self.is_started = True
+                self._groups_at_rest = set(self.bus.groups)
                 self._record.add(self.name, "starts")
                 return
 
     def serve(self, socket: Socket, plan: ClientPlan, credential: str) -> None:
         """As the server does for an accepted handshake."""
         name = socket.session.name
-        identity = identity_of(plan.tenant, plan.user, credential) if plan.user is not None else None
+        identity = None
+        if plan.user is not None:
+            identity = identity_of(plan.tenant, plan.user, *credential.split())
+            self._families[name] = identity.family
         scope = {
             "type": "websocket",
             "runtime": self.runtime,
@@ -235,6 +249,7 @@ class Node(Owner):
         finally:
             # Also where it was cut off: the client sees the line go.
             del self.sockets[socket.session.name], self._serving[socket.session.name]
+            self._families.pop(socket.session.name, None)
             socket.end(1006)
 
     # What operators, the site and fate do.
@@ -251,6 +266,12 @@ class Node(Owner):
         """After a removal, as the chat does it."""
         await self.runtime.end_subscriptions(tenant, topic, user)
         self.mark(tenant, topic, user, since_order, "removal")
+
+    async def revoke(self, user: int, family: str) -> None:
+        """End all credentials of a family, as a sign-out does it."""
+        revocation = Revocation(RevocationKind.FAMILY, user, family, 0, None, float("inf"))
+        await self.runtime.revoke([revocation])
+        self._mark_family(family, "its revocation")
 
     def close(self, session: str, code: int) -> None:
         """End a connection from here."""
@@ -300,19 +321,20 @@ class Node(Owner):
         self.tasks.clear()
 
     def _delivered(self, group: str, body: bytes) -> None:
-        if group != CONTROL_GROUP:
-            return
-        try:
+        if group == REVOCATIONS_GROUP:
+            for revocation in msgspec.msgpack.decode(body, type=list[Revocation]):
+                self._mark_family(revocation.name, "its revocation elsewhere")
+        elif group == CONTROL_GROUP:
             ended = msgspec.msgpack.decode(body, type=EndSubscriptions)
-        except msgspec.MsgspecError:
-            return
-        since_order = next(
-            right.order
-            for right in reversed(self._record.rights)
-            if not right.is_given
-            and (right.tenant, right.user, right.topic) == (ended.tenant, ended.user_id, ended.topic)
-        )
-        self.mark(ended.tenant, ended.topic, ended.user_id, since_order, "a removal elsewhere")
+            who = (ended.tenant, ended.user_id, ended.topic)
+            taken = [each for each in self._record.rights if not each.is_given]
+            order = max(each.order for each in taken if (each.tenant, each.user, each.topic) == who)
+            self.mark(ended.tenant, ended.topic, ended.user_id, order, "a removal elsewhere")
+
+    def _mark_family(self, family: str, cause: str) -> None:
+        for name, each in self._families.items():
+            if each == family:
+                self._mark_session(name, None, self._record.order, cause)
 
     def mark(self, tenant: str, topic: str, user: int, since_order: int, cause: str) -> None:
         """From now on the user's connections here get nothing of the topic."""
@@ -368,7 +390,8 @@ class Node(Owner):
             "attached topics": runtime.engine._keys,
             "reads": hub.reads._waiting | hub.reads._under_way,
             "presence": _presence_left(runtime),
-            "joined groups": self.bus.groups - {CONTROL_GROUP, "nodes", f"node.{self.name}"},
+            "joined groups": self.bus.groups - self._groups_at_rest,
+            "credentials": runtime.credentials._open | runtime.credentials._of_user,
             "calls with a deadline": runtime.deadlines._until_s,
             "tasks": self.at_rest() - at_rest,
             "subscriptions counted": sum(each.subscriptions for each in runtime.metrics.routes()),

@@ -30,6 +30,7 @@ WEIGHTS = {
     "narrow": 2,
     "remove": 4,
     "close": 2,
+    "revoke": 2,
     "history": 2,
     "who": 1,
     "rewind": 3,

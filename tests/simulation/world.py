@@ -34,7 +34,7 @@ NOBODY = contextvars.Context()
 KEYS = [(tenant, topic) for tenant in TENANTS for topic in TOPICS]
 # Half of the mishaps, and all while a history is read, are ends of what is under way.
 READS = ("since", "pages", "positions")
-ENDS = {"leave", "close", "cut", "cancel", "unsubscribe all", "lose_store"}
+ENDS = {"leave", "close", "revoke", "cut", "cancel", "unsubscribe all", "lose_store"}
 # How long outages last, in seconds.
 OUTAGES_S = (0.5, 2.0, 4.0, 9.0)
 # What keeps nodes from knowing of each other.
@@ -202,6 +202,9 @@ class World:
         after_s = pick(draw[2], (0.0, 0.003, 0.03, 0.3))
         self.loop.call_later(after_s, self._remove, tenant, user, GATED, draw[1], 0.4 + 3 * draw[2])
 
+    def _do_revoke(self, draw: tuple[float, ...]) -> None:
+        self._revoke(self._client(draw), draw[1])
+
     def _do_close(self, draw: tuple[float, ...]) -> None:
         self._close(self._client(draw), pick(draw[1], CLOSE_CODES))
 
@@ -306,6 +309,7 @@ class World:
             mishaps += [
                 ("remove", lambda: self._remove(tenant, user, GATED, draw[1], 0.2 + 3 * seconds)),
                 ("narrow", lambda: client.refresh(NARROW)),
+                ("revoke", lambda: self._revoke(client, draw[1])),
             ]
         return mishaps
 
@@ -371,6 +375,11 @@ class World:
     def _close(self, client: Client, code: int) -> None:
         for node in self._living():
             node.close(client.session_name, code)
+
+    def _revoke(self, client: Client, draw: float) -> None:
+        node = self._node(draw)
+        if node is not None and client.plan.user is not None:
+            self._spawn(node, node.revoke(client.plan.user, client.signs_in_anew()))
 
     def _remove(self, tenant: str, user: int, topic: str, draw: float, away_s: float) -> None:
         node = self._node(draw)
