@@ -50,10 +50,16 @@ MUTANTS = (
         "if False:",
     ),
     Mutant(
-        "a revocation of another node closes nothing",
-        "realtime.runtime:Runtime._received",
-        "self.credentials.received(body)",
+        "what the other nodes tell is not acted upon",
+        "realtime.control:Control.received",
+        "self._handlers[group](body)",
         "pass",
+    ),
+    Mutant(
+        "a revocation that did not come over the bus is not noticed",
+        "realtime.credentials:Credentials.keep",
+        "self.revoke(await self.database.run(self._read))",
+        "await self.database.run(self._read)",
     ),
     Mutant(
         "a narrower credential keeps its subscriptions",

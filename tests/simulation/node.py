@@ -104,9 +104,14 @@ class Directory:
 class Authenticator:
     """Knows tokens by their text: tenant, user, and whether the scopes are wide."""
 
+    def __init__(self) -> None:
+        self._known = 0
+
     def revocations(self) -> list[Revocation]:
-        """As `Authenticator.revocations`: they come over the bus only."""
-        return []
+        """As `Authenticator.revocations`: what the table has and this process has not read yet."""
+        table = _owner().revocations
+        new, self._known = table[self._known :], len(table)
+        return new
 
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
         """As `Authenticator.verify_token`."""
@@ -159,7 +164,10 @@ def _owner() -> "Node":
 
 
 class Node(Owner):
-    """A process of the site. `may_follow(tenant, user, topic)` is the gate's look into the database."""
+    """A process of the site.
+
+    `may_follow(tenant, user, topic)` is the gate's look into the database, `revocations` a table in it.
+    """
 
     def __init__(
         self,
@@ -171,14 +179,14 @@ class Node(Owner):
         broker: Broker,
         may_follow: Callable[[str, int, str], bool],
         when_waiting: Callable[[str, str], None],
+        revocations: list[Revocation],
     ) -> None:
         super().__init__(name)
+        self.revocations = revocations
         self.is_draining = False
         self.is_started = False
         self.sockets: dict[str, Socket] = {}
         self._serving: dict[str, asyncio.Task[None]] = {}
-        # By session: which credentials are revoked together.
-        self._families: dict[str, str] = {}
         self._groups_at_rest: set[str] = set()
         self._record = record
         self._dice = dice
@@ -227,7 +235,6 @@ class Node(Owner):
         identity = None
         if plan.user is not None:
             identity = identity_of(plan.tenant, plan.user, *credential.split())
-            self._families[name] = identity.family
         scope = {
             "type": "websocket",
             "runtime": self.runtime,
@@ -249,7 +256,6 @@ class Node(Owner):
         finally:
             # Also where it was cut off: the client sees the line go.
             del self.sockets[socket.session.name], self._serving[socket.session.name]
-            self._families.pop(socket.session.name, None)
             socket.end(1006)
 
     # What operators, the site and fate do.
@@ -270,6 +276,7 @@ class Node(Owner):
     async def revoke(self, user: int, family: str) -> None:
         """End all credentials of a family, as a sign-out does it."""
         revocation = Revocation(RevocationKind.FAMILY, user, family, 0, None, float("inf"))
+        self.revocations.append(revocation)
         await self.runtime.revoke([revocation])
         self._mark_family(family, "its revocation")
 
@@ -331,9 +338,14 @@ class Node(Owner):
             order = max(each.order for each in taken if (each.tenant, each.user, each.topic) == who)
             self.mark(ended.tenant, ended.topic, ended.user_id, order, "a removal elsewhere")
 
+    def mark_revoked(self) -> None:
+        """By now nobody is connected with what was revoked, wherever that was."""
+        for revocation in self.revocations:
+            self._mark_family(revocation.name, "a revocation that it noticed late")
+
     def _mark_family(self, family: str, cause: str) -> None:
-        for name, each in self._families.items():
-            if each == family:
+        for name, connection in self.runtime.connections.items():
+            if connection.identity is not None and connection.identity.family == family:
                 self._mark_session(name, None, self._record.order, cause)
 
     def mark(self, tenant: str, topic: str, user: int, since_order: int, cause: str) -> None:

@@ -106,6 +106,7 @@ class World:
             )
             for number, each in enumerate(plan.clients)
         ]
+        self.revocations: list[Any] = []
         self._published = 0
         self._is_over = False
         self._work: list[asyncio.Task[None]] = []
@@ -333,6 +334,7 @@ class World:
             self.broker,
             lambda tenant, user, topic: (tenant, user, topic) in self.rights,
             self._ambush,
+            self.revocations,
         )
         self.nodes.append(node)
         return node
@@ -430,6 +432,8 @@ class World:
         for client in self.clients:
             if client.socket is not None:
                 client.socket.resume()
+        for node in self._living():
+            node.mark_revoked()
         await self._give_back()
         await asyncio.sleep(HEAL_S)
 
