@@ -16,6 +16,7 @@ import realtime.credentials
 import realtime.fanout
 import realtime.hub
 import realtime.joining
+import realtime.local_topic
 import realtime.reads
 import realtime.runtime
 from realtime.clock import utc_now_text
@@ -28,6 +29,7 @@ from realtime.core.revocations import Revocation, RevocationKind
 from realtime.core.topics import TopicRule
 from realtime.engine.drafts import make_draft
 from realtime.engine.ports import EngineUnavailableError
+from realtime.hub import Hub
 from realtime.metrics import LoopLag
 from realtime.protocol.errors import RequestError
 from realtime.protocol.names import BATCH_SUBPROTOCOL, SUBPROTOCOL
@@ -200,10 +202,7 @@ class Node(Owner):
         self.runtime: Runtime = self.run(lambda: Runtime(_settings(plan, may_follow)))
         self.runtime.node = name
         self.runtime.loop_lag = LoopLag(interval_s=SELDOM_S, window_s=SELDOM_S)
-        replace(realtime.fanout, "CHUNK", plan.fanout_chunk)
-        replace(realtime.fanout, "SLICE_S", plan.slice_s)
-        replace(realtime.reads, "PAGE_MAX", plan.page_max)
-        replace(realtime.joining, "CATCH_UP_READS_MAX", plan.reads_max)
+        _shrink_bounds(plan)
 
     @property
     def is_alive(self) -> bool:
@@ -419,6 +418,19 @@ def _presence_left(runtime: Runtime) -> list[Any]:
     presence, cluster = runtime.presence, runtime.cluster
     kept = [*presence._users, *presence._topics, *presence._due]
     return kept if cluster.holds_nobody else [*kept, cluster._presence._totals, cluster._presence._lapses]
+
+
+def _shrink_bounds(plan: Plan) -> None:
+    """So that small worlds come up against the project's bounds."""
+    replace(realtime.fanout, "CHUNK", plan.fanout_chunk)
+    replace(realtime.fanout, "SLICE_S", plan.slice_s)
+    replace(realtime.reads, "PAGE_MAX", plan.page_max)
+    replace(realtime.joining, "CATCH_UP_READS_MAX", plan.reads_max)
+    replace(realtime.joining, "CATCH_UP_MAX_BYTES", plan.catch_up_bytes)
+    replace(realtime.local_topic, "TAIL_MAX_BYTES", plan.tail_bytes)
+    defaults = Hub.__init__.__kwdefaults__
+    assert "cache_bytes" in defaults
+    defaults["cache_bytes"] = plan.cache_bytes
 
 
 def _names(left: Any) -> str:

@@ -87,6 +87,9 @@ class Plan:
     page_max: int
     clock_cost_s: float
     slice_s: float
+    catch_up_bytes: int
+    tail_bytes: int
+    cache_bytes: int
     without: frozenset[int] = frozenset()
     off: frozenset[str] = frozenset()
 
@@ -113,6 +116,9 @@ def make_plan(seed: int, without: frozenset[int] = frozenset(), off: frozenset[s
         fanout_chunk=rng.choice((1, 1, 2, 32)),
         clock_cost_s=rng.choice((0.0, 0.0005)),
         slice_s=rng.choice((0.0, 0.0, 0.0015)),
+        catch_up_bytes=rng.choice((700, 512 * 1024)),
+        tail_bytes=rng.choice((300, 512 * 1024)),
+        cache_bytes=rng.choice((500, 64 * 1024 * 1024)),
         without=without,
         off=off,
     )
