@@ -5,7 +5,7 @@ PORT ?= 8000
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 
-.PHONY: setup run test check format lock bench bench-quick bench-profile clean
+.PHONY: setup run test simulate simulate-mutants check format lock bench bench-quick bench-profile clean
 
 setup: .venv/.setup
 
@@ -27,6 +27,14 @@ run: setup
 test: .venv/.setup-dev
 	@$(BIN)/python tests/prepare.py
 	$(BIN)/python -m pytest $(ARGS)
+
+# Seeded worlds on a fake clock (tests/simulation/README.md); SEED=<seed> repeats one and shows its log.
+WORLDS ?= 10000
+simulate: .venv/.setup-dev
+	$(BIN)/python -m tests.simulation $(if $(SEED),seed $(SEED),run --worlds $(WORLDS) --failed-seeds) $(ARGS)
+
+simulate-mutants: .venv/.setup-dev
+	$(BIN)/python -m tests.simulation mutants $(ARGS)
 
 check: .venv/.setup-dev
 	$(BIN)/ruff format --check .

@@ -76,6 +76,8 @@ class Hub:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.reads = Reads(engine, spawn)
+        # How often a user lost a topic: an answer that a gate allowed before counts only while this is the same.
+        self.revocations = 0
         self._engine = engine
         self._spawn = spawn
         self._witness = witness
@@ -127,8 +129,9 @@ class Hub:
 
         Raises EngineUnavailableError.
         """
-        local = self._topics[key]
-        if local.is_open:
+        local = self._topics.get(key)
+        # The reservation may have ended since the caller looked.
+        if local is None or local.is_open:
             return
         if local.opening is None or local.opening.done():
             local.opening = self._spawn(self._open(local, since))
@@ -174,6 +177,7 @@ class Hub:
 
     def revoke(self, key: TopicKey, user_id: int) -> None:
         """A user may no longer follow a topic. One that is JOINING asks its gates again."""
+        self.revocations += 1
         local = self._topics.get(key)
         if local is None:
             return
@@ -293,6 +297,10 @@ class Hub:
 
     def _count_cached(self, local: LocalTopic, before_bytes: int) -> None:
         """A tail has changed. Over the bound of all of them, the topics that are unused the longest forget theirs."""
+        if self._topics.get(local.key) is not local:
+            # It was closed while its history was read: nobody is caught up from it any more.
+            local.tail.clear()
+            return
         self._cached_bytes += local.tail.size_bytes - before_bytes
         self._cached[local.key] = local
         self._cached.move_to_end(local.key)

@@ -166,10 +166,13 @@ class Runtime:
     async def release(self, connection: Connection, code: int) -> None:
         """The connection is over: undo all it held."""
         connection.end_subscriptions(at_once=False)
-        await connection.release()
-        del self.connections[connection.id]
-        self.credentials.released(connection)
-        self.observer.closed(connection, code)
+        try:
+            await connection.release()
+        finally:
+            # Whoever serves it may be cancelled while its tasks end.
+            del self.connections[connection.id]
+            self.credentials.released(connection)
+            self.observer.closed(connection, code)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run `work` as a task of this process; its failure is logged."""

@@ -1,7 +1,7 @@
 """Publish and subscribe: the verbs, and the endpoint that has nothing else."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -24,6 +24,10 @@ HISTORY_MAX_LIMIT = 1000
 HISTORY_MAX_BYTES = 512 * 1024
 # Of one `subscribe`.
 SUBSCRIBE_MAX_TOPICS = 100
+# How often a read asks its gate where rights are taken meanwhile.
+GATE_ASKS_MAX = 8
+
+T = TypeVar("T")
 
 
 class Since(msgspec.Struct, frozen=True):
@@ -137,19 +141,13 @@ async def on_publish(call: Call, payload: Publish) -> Reply:
 
 async def on_history(call: Call, payload: History) -> Reply:
     """Read what a topic remembers: after a position, or the newest."""
-    await _require_subscribe(call, payload.topic)
-    key, history = TopicKey(call.tenant.slug, payload.topic), call.runtime.history
-    if payload.since is None:
-        page = await history.latest(key, payload.limit, HISTORY_MAX_BYTES)
-    else:
-        page = await history.since(key, payload.since.position(), payload.limit, HISTORY_MAX_BYTES)
+    page = await _while_allowed(call, payload.topic, lambda: _read(call, payload))
     return Reply("history", _history_payload(payload.topic, page, is_newest=payload.since is None))
 
 
 async def on_presence(call: Call, payload: Topic) -> Reply:
     """Who is subscribed now."""
-    await _require_subscribe(call, payload.topic)
-    users = call.runtime.presence.view(call.connection, payload.topic)
+    users = await _while_allowed(call, payload.topic, lambda: _users(call, payload))
     return Reply("presence", {"topic": payload.topic, **users})
 
 
@@ -186,6 +184,29 @@ async def _require_subscribe(call: Call, topic: str) -> TopicRule:
     if gate is not None and await call.in_db(gate, call.identity, topic) is not True:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "You may not subscribe to this topic.")
     return rule
+
+
+async def _while_allowed(call: Call, topic: str, read: Callable[[], Awaitable[T]]) -> T:
+    """What `read` gives, to whoever may subscribe until the very end: a removal may cross the gate and the read."""
+    hub = call.runtime.hub
+    for _ in range(GATE_ASKS_MAX):
+        revocations = hub.revocations
+        await _require_subscribe(call, topic)
+        answer = await read()
+        if hub.revocations == revocations:
+            return answer
+    raise RequestError(ErrorCode.TIMEOUT, "Rights change too fast to answer; try again.")
+
+
+async def _read(call: Call, payload: History) -> Page:
+    key, history = TopicKey(call.tenant.slug, payload.topic), call.runtime.history
+    if payload.since is None:
+        return await history.latest(key, payload.limit, HISTORY_MAX_BYTES)
+    return await history.since(key, payload.since.position(), payload.limit, HISTORY_MAX_BYTES)
+
+
+async def _users(call: Call, payload: Topic) -> dict[str, Any]:
+    return call.runtime.presence.view(call.connection, payload.topic)
 
 
 def _subscribed(call: Call, one: SubscribeOne, joined: Joined) -> dict[str, Any]:

@@ -1,0 +1,186 @@
+"""An event loop without a wall clock: when nothing is ready it jumps to the next timer. No I/O, no threads.
+
+As asyncio promises, callbacks run in the order they were asked for; timers of one moment too, in that order.
+"""
+
+import asyncio
+import contextvars
+import heapq
+from collections.abc import Callable, Coroutine
+from itertools import count
+from typing import Any, Protocol
+
+# Turns of the loop at one moment of the fake time: beyond it the world does not move on.
+MAX_TURNS_AT_A_MOMENT = 5_000
+
+
+# All turns of a world: many times what any needs.
+MAX_TURNS = 500_000
+
+
+class StuckError(RuntimeError):
+    """Nothing is ready and no timer is set, or the time stands still: the world would never end."""
+
+
+class Timekeeper(Protocol):
+    """Whose time the loop tells and moves, in seconds."""
+
+    now_s: float
+
+
+class Manual:
+    """A time of its own."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+
+# In whose name what runs now runs (a node); tasks and callbacks inherit it.
+OWNER: contextvars.ContextVar["Owner | None"] = contextvars.ContextVar("owner", default=None)
+
+
+class Owner:
+    """Has tasks: all that were created in its context."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.tasks: list[SimulatedTask] = []
+
+    def run(self, call: Callable[[], Any]) -> Any:
+        """Call in the owner's context."""
+        context = contextvars.copy_context()
+        context.run(OWNER.set, self)
+        return context.run(call)
+
+    def open_tasks(self) -> list["SimulatedTask"]:
+        """Those that have not ended, in the order of their creation."""
+        self.tasks = [task for task in self.tasks if not task.done() or has_unseen_failure(task)]
+        return [task for task in self.tasks if not task.done()]
+
+    def unseen_failures(self) -> list[BaseException]:
+        """What tasks failed with that nobody looked at."""
+        return [error for task in self.tasks if has_unseen_failure(task) and (error := task.exception())]
+
+
+class SimulatedTask(asyncio.Task[Any]):
+    """A task whose hash is its number: sets of tasks have the same order in every run."""
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], *, number: int, **kwargs: Any) -> None:
+        self.number = number
+        super().__init__(coro, **kwargs)
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class SimulatedLoop(asyncio.BaseEventLoop):
+    """The loop of one world. `clock` is moved by it."""
+
+    def __init__(self, clock: Timekeeper | None = None) -> None:
+        super().__init__()
+        self.clock: Timekeeper = clock or Manual()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._numbers = count(1)
+        # At this moment, and in all.
+        self._turns = 0
+        self.turns = 0
+        self.set_task_factory(self._new_task)
+
+    def time(self) -> float:
+        """As of the fake clock, in seconds."""
+        return self.clock.now_s
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As in asyncio; a delay of 0 comes after all that is ready now."""
+        return self.call_at(self.clock.now_s + delay, callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As in asyncio; timers of one moment run in the order they were set."""
+        self._check_closed()
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._numbers), timer))
+        return timer
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        """Refused."""
+        raise StuckError(f"A world has no threads; {func!r} wants one.")
+
+    def _new_task(
+        self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **kwargs: Any
+    ) -> SimulatedTask:
+        task = SimulatedTask(coro, number=next(self._numbers), loop=loop, **kwargs)
+        owner = OWNER.get()
+        if owner is not None:
+            owner.tasks.append(task)
+        return task
+
+    def _run_once(self) -> None:
+        ready, timers = self._ready, self._timers  # type: ignore[attr-defined] # asyncio's own
+        if not ready:
+            self._jump()
+        while timers and timers[0][0] <= self.clock.now_s:
+            ready.append(heapq.heappop(timers)[2])
+        self._turns += 1
+        self.turns += 1
+        if self._turns > MAX_TURNS_AT_A_MOMENT:
+            raise StuckError(f"The time stands still at {self.clock.now_s} s: {ready[0]!r}")
+        if self.turns > MAX_TURNS:
+            raise StuckError(f"The world does not end; it is {self.clock.now_s} s: {ready[0]!r}")
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _jump(self) -> None:
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+        if not timers:
+            raise StuckError("Nothing is ready and no timer is set.")
+        if timers[0][0] > self.clock.now_s:
+            self.clock.now_s = timers[0][0]
+            self._turns = 0
+
+    # What the base class asks of a loop with a selector.
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is passed over when its time comes."""
+
+    def _write_to_self(self) -> None:
+        """Nothing has to be woken."""
+
+
+def has_unseen_failure(task: "asyncio.Task[Any]") -> bool:
+    """Whether it ended with an exception that nobody looked at."""
+    return task.done() and not task.cancelled() and bool(task._log_traceback)
+
+
+def run(world: Coroutine[Any, Any, Any], clock: Timekeeper | None = None) -> Any:
+    """Run it to its end on a loop of its own."""
+    loop = SimulatedLoop(clock)
+    try:
+        return loop.run_until_complete(world)
+    finally:
+        abandon(loop)
+
+
+def abandon(loop: SimulatedLoop) -> None:
+    """The loop is over, and so is what still waits on it."""
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own
+    loop.close()
