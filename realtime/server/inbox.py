@@ -8,7 +8,7 @@ from realtime.wire import Receiver
 
 # Messages that wait for the application before the socket is read no further.
 QUEUE_MAX_MESSAGES = 64
-QUEUE_MAX_BYTES = 256 * 1024
+QUEUE_MAX_BYTES = 64 * 1024
 
 
 class Inbox(asyncio.Protocol):
