@@ -23,7 +23,7 @@ from tests.simulation.world import run_plan
 MUTANT_WORLDS = 200
 MUTANT_FIRST_SEED = 0
 # Worlds tried where a pinned seed finds nothing any more, because the project has changed around it.
-REPIN_WORLDS = 60
+REPIN_WORLDS = MUTANT_WORLDS
 # Failing worlds that are shown whole.
 SHOWN_MAX = 2
 

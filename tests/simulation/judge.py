@@ -92,14 +92,21 @@ def fold(record: Record, session: Session, until: int | None) -> View:
         if message.is_sent:
             assert message.id is not None
             asked[message.id] = message
-            if message.type == "unsubscribe":
-                _will_end(view, message.payload["topic"])
         else:
             _take(record, view, message, asked)
+    _close_spans(view, session, until)
+    return view
+
+
+def _close_spans(view: View, session: Session, until: int | None) -> None:
     if session.ended_s is not None and (until is None or (session.ended_order or 0) < until):
         for topic in list(view.topics):
             _end(view, topic, session.ended_s, is_gone_at_once=session.close_code in GONE_AT_ONCE)
-    return view
+    # The server may have ended it before its client saw that; and an unsubscribe may have gone without an answer.
+    is_vague = session.was_paused or any(mark.topic is None for mark in session.marks)
+    asked_out = {m.payload["topic"] for m in session.messages if m.is_sent and m.type == "unsubscribe"}
+    for span in view.spans:
+        span.is_vague = is_vague or span.key[1] in asked_out
 
 
 def _take(record: Record, view: View, message: Message, asked: dict[int, Message]) -> None:
@@ -175,8 +182,7 @@ def _joined(
     present = {user["id"] for user in answer["presence"]["users"]} if "presence" in answer else None
     view.topics[topic] = Followed(position, present)
     if not is_known:
-        session = view.session
-        view.spans.append(Span((session.tenant, topic), session.user, message.at_s, session.was_paused))
+        view.spans.append(Span((view.session.tenant, topic), view.session.user, message.at_s))
     publications, recovered = answer["publications"], answer["recovered"]
     if recover is None or recovered is not True:
         if publications or recovered is not (None if recover is None else False):
@@ -247,12 +253,6 @@ def _presence(view: View, message: Message) -> None:
             text = f"{payload['topic']}: +{joined} -{left} to a client that knows {followed.present}"
             _violate(view, "presence", message, text)
         followed.present = (followed.present | joined) - left
-
-
-def _will_end(view: View, topic: Topic) -> None:
-    for span in view.spans:
-        if span.key[1] == topic and span.ended_s is None:
-            span.is_vague = True
 
 
 def _end(view: View, topic: Topic, at_s: float, *, is_gone_at_once: bool) -> None:

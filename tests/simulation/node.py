@@ -299,8 +299,10 @@ class Node(Owner):
         self.runtime._gap.set()
 
     def grow_outboxes(self) -> None:
-        """Connections from now on fall behind no more: small outboxes are one of the faults."""
+        """Nobody falls behind any more: small outboxes are one of the faults."""
         self.runtime.settings = dataclasses.replace(self.runtime.settings, OUTBOX_BYTES=WIDE_OUTBOX_BYTES)
+        for connection in self.runtime.connections.values():
+            replace(connection.outbox, "_limit_bytes", WIDE_OUTBOX_BYTES)
 
     async def drain(self) -> None:
         """End in good order."""
@@ -429,6 +431,7 @@ def _shrink_bounds(plan: Plan) -> None:
     replace(realtime.joining, "CATCH_UP_MAX_BYTES", plan.catch_up_bytes)
     replace(realtime.local_topic, "TAIL_MAX_BYTES", plan.tail_bytes)
     defaults = Hub.__init__.__kwdefaults__
+    assert defaults is not None
     assert "cache_bytes" in defaults
     defaults["cache_bytes"] = plan.cache_bytes
 
