@@ -47,7 +47,4 @@ async def update_status(call: Call, *, status: Status) -> dict[str, Any]:
 
 
 def _profiles(call: Call) -> Profiles:
-    profiles: Profiles | None = call.runtime.state.get("accounts.profiles")
-    if profiles is None:
-        profiles = call.runtime.state["accounts.profiles"] = Profiles()
-    return profiles
+    return call.node.shared(Profiles, Profiles)

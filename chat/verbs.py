@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from time import monotonic
-from typing import Annotated
+from typing import Annotated, Protocol
 from uuid import UUID
 
 from django.db import connection
@@ -21,7 +21,7 @@ from realtime.core.history import Publisher
 from realtime.core.slots import Owner
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError, internal_error
-from realtime.verbs import Call, NoPayload, Verb
+from realtime.verbs import Call, Caller, NoPayload, Verb
 
 MESSAGES_PER_PAGE = 50
 MESSAGES_PER_PAGE_MAX = 100
@@ -68,6 +68,12 @@ class Read(Struct, frozen=True):
 
     room_id: RoomId
     seq: Seq
+
+
+class ChatCaller(Caller, Protocol):
+    """The chat's consumer, with what it keeps for its connection."""
+
+    typing: Typing | None
 
 
 async def on_room_list(call: Call, payload: NoPayload) -> Reply:
@@ -131,7 +137,7 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
     return Reply("message.sent", {"message": message_payload(message)})
 
 
-async def on_typing(call: Call, payload: InRoom) -> Reply:
+async def on_typing(call: Call[ChatCaller], payload: InRoom) -> Reply:
     """Tell the room that the user is typing.
 
     Not a slow verb: for a connection that follows the room it costs no query and no task, for any other at most a few
@@ -193,30 +199,30 @@ def _follows(call: Call, room_id: int) -> bool:
     return any(topic in subscriptions and subscriptions[topic].is_live for topic in topics)
 
 
-def _typing(call: Call) -> Typing:
+def _typing(call: Call[ChatCaller]) -> Typing:
     """The connection's one, made when somebody first types on it."""
-    state = call.connection.state
-    typing: Typing | None = state.get("chat.typing")
-    if typing is None:
-        typing = state["chat.typing"] = Typing(monotonic())
-    return typing
+    consumer = call.consumer
+    if consumer.typing is None:
+        consumer.typing = Typing(monotonic())
+    return consumer.typing
 
 
 def _writers(call: Call) -> MessageWriters:
     """The process's, made at its first message."""
-    runtime = call.runtime
-    writers: MessageWriters | None = runtime.state.get("chat.writers")
-    if writers is None:
+    node = call.node
+
+    def make() -> MessageWriters:
         has_row_locks = connection.features.has_select_for_update
         store = services.messages_send if has_row_locks else in_turns(services.messages_send)
-        writers = runtime.state["chat.writers"] = MessageWriters(
+        return MessageWriters(
             lambda: MessageWriter(
-                lambda drafts: runtime.database.run_for(Owner(drafts[0].tenant.slug, WRITER), store, drafts),
+                lambda drafts: node.database.run_for(Owner(drafts[0].tenant.slug, WRITER), store, drafts),
                 _announce,
-                runtime.spawn,
+                node.spawn,
             )
         )
-    return writers
+
+    return node.shared(MessageWriters, make)
 
 
 async def _announce(sent: Sequence[services.Sent]) -> None:

@@ -2,6 +2,7 @@
 
 from channels.routing import ProtocolTypeRouter
 
+from realtime.endpoints import Endpoints
 from realtime.middleware.gate import HttpRefusals, TenantGate, UpgradeRequired
 from realtime.middleware.identity import Authorize, Identify
 from realtime.middleware.limits import ConnectionLimits, UserLimit
@@ -14,52 +15,49 @@ from realtime.server.drain import drain_on_sigterm
 from realtime.types import Application, Receive, Scope, Send
 
 
-def build_application(runtime: Runtime, http: Application) -> ProtocolTypeRouter:
+def build_application(node: Runtime, http: Application) -> ProtocolTypeRouter:
     """The whole site: `http` (Django) behind the tenant gate, the WebSocket routes behind all their middleware."""
+    endpoints = Endpoints(node)
     return ProtocolTypeRouter(
         {
-            "http": HttpRefusals(TenantGate(UpgradeRequired(http, runtime), runtime)),
-            "websocket": build_websocket(runtime),
-            "lifespan": Lifespan(runtime),
+            "http": HttpRefusals(TenantGate(UpgradeRequired(http, endpoints), endpoints)),
+            "websocket": build_websocket(endpoints),
+            "lifespan": Lifespan(node),
         }
     )
 
 
-def build_websocket(runtime: Runtime) -> Application:
-    """The middleware of every WebSocket, outermost last; each line adds to the scope what the ones above it need."""
-    app: Application = run_route
-    # With what uvicorn gives, that makes 21 keys: at the 22nd the scope, which lives as long as the socket, would grow
-    # by 0.4 KiB.
-    for middleware in (
-        UserLimit,
-        Authorize,
-        Identify,
-        ConnectionLimits,
-        OriginCheck,
-        RouteGate,
-        TenantGate,
-        Refusals,
-    ):
-        app = middleware(app, runtime)
-    return app
+def build_websocket(endpoints: Endpoints) -> Application:
+    """The middleware of every WebSocket; each adds to the scope what those inside it need."""
+    node = endpoints.node
+    # From the inside out. With what uvicorn gives, the scope has 21 keys: at the 22nd the scope, which lives as long
+    # as the socket, would grow by 0.4 KiB.
+    app: Application = UserLimit(run_route, node)
+    app = Authorize(app, node)
+    app = Identify(app, node)
+    app = ConnectionLimits(app, node)
+    app = OriginCheck(app, node)
+    app = RouteGate(app, endpoints)
+    app = TenantGate(app, endpoints)
+    return Refusals(app, node)
 
 
 class Lifespan:
-    """Starts the runtime with the server and stops it with it, where the server says so."""
+    """Starts the node with the server and stops it with it, where the server says so."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, node: Runtime) -> None:
+        self._node = node
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Speak the lifespan protocol."""
         while True:
             event = await receive()
             if event["type"] == "lifespan.startup":
-                await self._runtime.ensure_started()
+                await self._node.ensure_started()
                 calm_collector()
-                drain_on_sigterm(self._runtime.drain)
+                drain_on_sigterm(self._node.drain)
                 await send({"type": "lifespan.startup.complete"})
             else:
-                await self._runtime.stop()
+                await self._node.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

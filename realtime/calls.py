@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Hashable
 from time import monotonic
+from typing import Any
 
 from realtime.connection import Connection
 from realtime.failures import request_error
@@ -95,7 +96,7 @@ class Calls:
                 ErrorCode.CONFLICT, "A call with this id is in flight.", details={"field": "id"}
             )
 
-    def start(self, call: Call, handle: Handler, payload: object) -> None:
+    def start(self, call: Call[Any], handle: Handler, payload: object) -> None:
         """Run the call as a task; raises what `admit` raises."""
         request_id = call.request.id
         self.admit(request_id)
@@ -114,7 +115,7 @@ class Calls:
         return True
 
     async def _run(
-        self, key: Hashable, running: InFlight, call: Call, handle: Handler, payload: object
+        self, key: Hashable, running: InFlight, call: Call[Any], handle: Handler, payload: object
     ) -> None:
         connection, request_id = self._connection, call.request.id
         try:
@@ -130,7 +131,9 @@ class Calls:
             del self._running[key]
             connection.disown(running.task)
 
-    async def _outcome(self, running: InFlight, call: Call, handle: Handler, payload: object) -> Frame | None:
+    async def _outcome(
+        self, running: InFlight, call: Call[Any], handle: Handler, payload: object
+    ) -> Frame | None:
         """The handler's reply; where there is none because it failed, `running.ended_by` says why."""
         try:
             return reply_frame(call.request.id, await handle(call, payload))
@@ -145,15 +148,6 @@ class Calls:
             running.is_handled = True
             self._deadlines.discard(running)
         return None
-
-
-def calls_of(connection: Connection) -> Calls:
-    """The calls of a connection; made at the first, because most connections of a large site never call."""
-    calls: Calls | None = connection.state.get("calls")
-    if calls is None:
-        runtime = connection.runtime
-        calls = connection.state["calls"] = Calls(connection, runtime.settings.MAX_CALLS, runtime.deadlines)
-    return calls
 
 
 def reply_frame(request_id: RequestId | None, reply: Reply | None) -> Frame | None:

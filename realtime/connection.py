@@ -7,22 +7,19 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from realtime.conf import RealtimeSettings
 from realtime.core.identity import Identity, Tenant
 from realtime.core.token_bucket import TokenBucket
 from realtime.frame import Batch, Frame
-from realtime.outbox import make_outbox
+from realtime.metrics import RouteMetrics
+from realtime.outbox import Outbox
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import encode_error, encode_reply
 from realtime.protocol.errors import RequestError
-from realtime.protocol.names import BATCH_SUBPROTOCOL
 from realtime.subscription import TOLD_AT_ONCE, Subscription
-from realtime.types import Scope, Send
-
-if TYPE_CHECKING:
-    from realtime.metrics import RouteMetrics
-    from realtime.runtime import Runtime
+from realtime.types import Scope
 
 logger = logging.getLogger(__name__)
 
@@ -60,16 +57,19 @@ class Connection:
         "opened_s",
         "outbox",
         "route",
-        "runtime",
-        "state",
         "subscriptions",
         "tenant",
     )
 
     def __init__(
-        self, scope: Scope, send: Send, *, runtime: "Runtime", metrics: "RouteMetrics", is_json: bool
+        self,
+        scope: Scope,
+        make_outbox: Callable[["Connection"], Outbox],
+        *,
+        settings: RealtimeSettings,
+        metrics: RouteMetrics,
+        is_json: bool,
     ) -> None:
-        self.runtime = runtime
         self.id: str = scope["connection_id"]
         self.tenant: Tenant = scope["tenant"]
         self.identity: Identity | None = scope["identity"]
@@ -83,27 +83,14 @@ class Connection:
         self.metrics = metrics
         self.messages_in = 0
         # What the client may send: messages, and their bytes as they are after decompression.
-        settings = runtime.settings
         self.message_bucket = TokenBucket(settings.MESSAGES_PER_S, settings.MESSAGES_BURST, self.opened_s)
         self.byte_bucket = TokenBucket(settings.BYTES_PER_S, settings.BYTES_BURST, self.opened_s)
         self.close_code: int | None = None
         self.close_reason = ""
         # By topic, JOINING or LIVE.
         self.subscriptions: dict[str, Subscription] = {}
-        # What verbs keep for this connection, by the module that owns it.
-        self.state: dict[str, Any] = {}
-        self.outbox = make_outbox(
-            scope,
-            send,
-            settings.OUTBOX_BYTES,
-            self._fell_behind,
-            metrics,
-            runtime.corks,
-            has_batches=is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL,
-            deflate_min_bytes=settings.COMPRESSION_MIN_BYTES,
-            backlogs=runtime.backlogs,
-            cut=self.cut,
-        )
+        # Last: it calls back when the client falls behind.
+        self.outbox = make_outbox(self)
         self._reader = asyncio.current_task()
         # A dict, in the place of a set: most connections have none, and an empty set is no small thing.
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -162,9 +149,13 @@ class Connection:
 
     def cut(self) -> None:
         """End it now, as a slow consumer: a client that takes nothing would not take a close frame either."""
-        self._fell_behind()
+        self.fall_behind()
         self.outbox.abort()
         self._cut()
+
+    def fall_behind(self) -> None:
+        """Close a slow consumer: called by its outbox. What waits is dropped."""
+        self.close(CloseCode.SLOW_CONSUMER, "slow consumer", discard=True)
 
     def end_subscriptions(self, *, at_once: bool) -> None:
         """End all of them, those under way too. `at_once`: the user will not come back by itself."""
@@ -230,9 +221,6 @@ class Connection:
     def _notice_due_s(self) -> float:
         expires_at = self.identity.expires_at if self.identity is not None else None
         return expires_at.timestamp() - EXPIRING_NOTICE_S if expires_at is not None else inf
-
-    def _fell_behind(self) -> None:
-        self.close(CloseCode.SLOW_CONSUMER, "slow consumer", discard=True)
 
     def _cut(self) -> None:
         if self._reader is not None and not self._reader.done():

@@ -28,8 +28,8 @@ def clock(feed: Feed) -> Iterator[str]:
 def server(feed: Feed) -> Iterator[dict[str, Any]]:
     """How many connections the tenant has here, and how late the event loop runs."""
     while True:
-        totals = feed.runtime.metrics.snapshot(feed.tenant.slug)["totals"]
+        totals = feed.node.metrics.snapshot(feed.tenant.slug)["totals"]
         yield {
             "connections": totals["active_connections"],
-            "loop_lag_ms": feed.runtime.loop_lag.snapshot()["last_ms"],
+            "loop_lag_ms": feed.node.loop_lag.snapshot()["last_ms"],
         }

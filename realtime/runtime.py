@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic, time
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from channels.layers import channel_layers
@@ -15,7 +15,6 @@ from django.utils.module_loading import import_string
 
 from realtime import credentials
 from realtime.backlogs import Backlogs
-from realtime.calls import Deadlines
 from realtime.cluster import Cluster
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.connection import Connection
@@ -44,17 +43,17 @@ from realtime.hub import Hub
 from realtime.joining import Joiner
 from realtime.metrics import LoopLag, Metrics
 from realtime.observer import Observer
-from realtime.outbox import Corks
+from realtime.outbox import Corks, Outbox, make_outbox
 from realtime.ports import Authenticator, TenantDirectory
 from realtime.presence import Presence
 from realtime.protocol.close_codes import CloseCode
-from realtime.registry import Registry
-from realtime.routing import Router
+from realtime.protocol.names import BATCH_SUBPROTOCOL
 from realtime.stalls import cut_stalled
 from realtime.types import Scope, Send
-from realtime.watches import Watches
 
 logger = logging.getLogger(__name__)
+
+S = TypeVar("S")
 
 # How often the ends of credentials are looked at.
 EXPIRY_INTERVAL_S = 0.5
@@ -87,22 +86,21 @@ class Runtime:
         self.places = Places()
         self.attempts = Attempts(settings.ATTEMPTS_PER_S, settings.ATTEMPTS_BURST)
         self.rules = TopicRules(settings.TOPIC_RULES)
-        self.registry = Registry.discover()
-        self.deadlines = Deadlines(settings.CALL_TIMEOUT_S)
         self.corks = Corks()
         self.backlogs = Backlogs(settings.OUTBOXES_BYTES)
-        self.router = Router(import_string(f"{settings.ROUTES}.routes"))
         self.directory: TenantDirectory = import_string(settings.TENANTS)()
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
         self.connections: dict[str, Connection] = {}
         self.credentials = Credentials(self.authenticator, self.directory)
-        # What verbs keep for this process, by the module that owns it.
-        self.state: dict[str, Any] = {}
+        # What apps keep for this process, by its type.
+        self._shared: dict[type, Any] = {}
         self.is_draining = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
+        # Called when the database threads have ended.
+        self.on_stop: list[Callable[[], Awaitable[None]]] = []
         self._gap = asyncio.Event()
 
     @property
@@ -138,7 +136,8 @@ class Runtime:
         await self.history.close()
         await self.credentials.database.close()
         await self.database.close()
-        await self.watches.stop()
+        for stop in self.on_stop:
+            await stop()
 
     async def drain(self) -> None:
         """Take no new connection and close the open ones, spread evenly over DRAIN_S seconds."""
@@ -157,7 +156,24 @@ class Runtime:
     def open(self, scope: Scope, send: Send, *, is_json: bool) -> Connection:
         """The connection of an accepted socket."""
         metrics = self.observer.route_metrics(scope)
-        connection = Connection(scope, send, runtime=self, metrics=metrics, is_json=is_json)
+        has_batches = is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL
+        settings = self.settings
+
+        def outbox_of(connection: Connection) -> Outbox:
+            return make_outbox(
+                scope,
+                send,
+                settings.OUTBOX_BYTES,
+                connection.fall_behind,
+                metrics,
+                self.corks,
+                has_batches=has_batches,
+                deflate_min_bytes=settings.COMPRESSION_MIN_BYTES,
+                backlogs=self.backlogs,
+                cut=connection.cut,
+            )
+
+        connection = Connection(scope, outbox_of, settings=settings, metrics=metrics, is_json=is_json)
         self.connections[connection.id] = connection
         self.observer.opened(connection)
         self.credentials.opened(connection)
@@ -173,6 +189,13 @@ class Runtime:
             del self.connections[connection.id]
             self.credentials.released(connection)
             self.observer.closed(connection, code)
+
+    def shared(self, kind: type[S], make: Callable[[], S]) -> S:
+        """The process's one object of this type, made at its first use: what an app's verbs keep for all connections."""
+        if kind not in self._shared:
+            self._shared[kind] = make()
+        found: S = self._shared[kind]
+        return found
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run `work` as a task of this process; its failure is logged."""
@@ -227,7 +250,6 @@ class Runtime:
         )
         if isinstance(self.bus, LayerBus):
             self.bus.on_gap = self._gap.set
-        self.watches = Watches(self.database, self.spawn, self.settings)
         self.credentials.database = Database(1, self.settings.DATABASE_WAIT_S)
         await self.credentials.load()
         await self.bus.start(self._received)

@@ -7,19 +7,17 @@ def countdown(feed: Feed) -> Iterator[int]:
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from realtime.core.identity import Identity, Tenant
-
-if TYPE_CHECKING:
-    from realtime.runtime import Runtime
+from realtime.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
     """What a source may know of the stream it makes."""
 
-    runtime: "Runtime"
+    node: Runtime
     tenant: Tenant
     identity: Identity | None
 

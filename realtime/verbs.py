@@ -6,19 +6,18 @@ A consumer is a mapping of verb names to `Verb`; tables are joined with `|`.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol
 
 import msgspec
+from typing_extensions import TypeVar
 
+from realtime.connection import Connection
 from realtime.core.identity import Identity, Tenant
 from realtime.core.slots import owner_of
 from realtime.core.token_bucket import retry_after_ms
 from realtime.protocol.envelope import Reply, Request
 from realtime.protocol.errors import ErrorCode, RequestError
-
-if TYPE_CHECKING:
-    from realtime.connection import Connection
-    from realtime.runtime import Runtime
+from realtime.runtime import Runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,16 +38,35 @@ class NoPayload(msgspec.Struct, frozen=True):
     """The payload of verbs that take none."""
 
 
-class Call(msgspec.Struct, frozen=True):
-    """One request on one connection."""
+class Caller(Protocol):
+    """A consumer, as its verbs see it."""
 
-    connection: "Connection"
+    connection: Connection
+
+    @property
+    def node(self) -> Runtime:
+        """What this process has one of: hub, engine, settings, database threads."""
+        ...
+
+
+C_co = TypeVar("C_co", bound=Caller, default=Caller, covariant=True)
+
+
+class Call(msgspec.Struct, Generic[C_co], frozen=True):
+    """One request on one connection. `consumer` is the endpoint's, with what it keeps for the connection."""
+
+    consumer: C_co
     request: Request
 
     @property
-    def runtime(self) -> "Runtime":
-        """What this process has one of: hub, engine, registry, database threads."""
-        return self.connection.runtime
+    def connection(self) -> Connection:
+        """The socket."""
+        return self.consumer.connection
+
+    @property
+    def node(self) -> Runtime:
+        """What this process has one of: hub, engine, settings, database threads."""
+        return self.consumer.node
 
     @property
     def tenant(self) -> Tenant:
@@ -78,14 +96,14 @@ class Call(msgspec.Struct, frozen=True):
     async def in_db(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work` in a database thread and return its result; raises what `Database.run_for` does."""
         owner = owner_of(self.tenant, self.identity)
-        return await self.runtime.database.run_for(owner, work, *args, **kwargs)
+        return await self.node.database.run_for(owner, work, *args, **kwargs)
 
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
         """Send something that is not the reply."""
         self.connection.push(message_type, payload)
 
 
-Handler = Callable[[Call, Any], Awaitable[Reply | None]]
+Handler = Callable[[Call[Any], Any], Awaitable[Reply | None]]
 
 
 @dataclass(frozen=True, slots=True)

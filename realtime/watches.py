@@ -113,6 +113,8 @@ class Watches:
         self._settings = settings
         self._versions = versions or DatabaseVersions()
         self._watches: dict[WatchKey, Watch] = {}
+        # By connection and what it calls its query; none where it watches nothing.
+        self._watchers: dict[Connection, dict[str, Watcher]] = {}
         self._of_owner: Counter[Owner] = Counter()
         self._of_tenant: Counter[str] = Counter()
         self._rows_of_tenant: Counter[str] = Counter()
@@ -148,7 +150,7 @@ class Watches:
 
     def unwatch(self, connection: Connection, query_id: str) -> bool:
         """Push no more; False where the connection watches no such query."""
-        watcher = _watching(connection).get(query_id)
+        watcher = self._watchers.get(connection, {}).get(query_id)
         if watcher is not None:
             self.end(watcher)
         return watcher is not None
@@ -159,7 +161,10 @@ class Watches:
         if cleanup is None:
             return
         watcher.connection.off_release(cleanup)
-        _watching(watcher.connection).pop(watcher.query_id, None)
+        watching = self._watchers[watcher.connection]
+        del watching[watcher.query_id]
+        if not watching:
+            del self._watchers[watcher.connection]
         self._of_owner[watcher.owner] -= 1
         if not self._of_owner[watcher.owner]:
             del self._of_owner[watcher.owner]
@@ -172,14 +177,14 @@ class Watches:
 
     def _admit(self, connection: Connection, query_id: str, key: WatchKey) -> Watcher:
         settings, owner = self._settings, owner_of(connection.tenant, connection.identity)
-        _bounded(len(_watching(connection)), WATCHED_MAX, "A connection")
+        _bounded(len(self._watchers.get(connection, ())), WATCHED_MAX, "A connection")
         _bounded(self._of_owner[owner], settings.MAX_WATCHES_PER_USER, "A user")
         if key not in self._watches:
             _bounded(self._of_tenant[key.tenant], settings.MAX_WATCHES_PER_TENANT, "A tenant")
         watcher = Watcher(connection, query_id, key, owner)
         watcher.cleanup = lambda: self.end(watcher)
         connection.on_release(watcher.cleanup)
-        _watching(connection)[query_id] = watcher
+        self._watchers.setdefault(connection, {})[query_id] = watcher
         self._of_owner[owner] += 1
         return watcher
 
@@ -327,11 +332,6 @@ def _require_still(watcher: Watcher, query: LiveQuery) -> None:
 def _bounded(count: int, most: int, whose: str) -> None:
     if 0 < most <= count:
         raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"{whose} may watch {most} queries.")
-
-
-def _watching(connection: Connection) -> dict[str, Watcher]:
-    watching: dict[str, Watcher] = connection.state.setdefault("watching", {})
-    return watching
 
 
 def _is_due(watch: Watch, versions: dict[str, Hashable | None], now_s: float) -> bool:

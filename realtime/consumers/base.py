@@ -16,6 +16,7 @@ from realtime.frame import Frame
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
 from realtime.protocol.errors import BAD_MESSAGE_CODES, RequestError
+from realtime.runtime import Runtime
 from realtime.types import Receive, Scope, Send
 from realtime.wire import wire_of
 
@@ -60,7 +61,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         self.scope = scope
         await receive()
         await send({"type": "websocket.accept", "subprotocol": scope["subprotocol"]})
-        connection = self.connection = scope["runtime"].open(scope, send, is_json=self.is_json)
+        connection = self.connection = self.node.open(scope, send, is_json=self.is_json)
         code = ABNORMAL_CLOSURE
         try:
             if self._idle_timeout_s:
@@ -75,6 +76,12 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         finally:
             code = connection.close_code or code
             await self._end(code)
+
+    @property
+    def node(self) -> Runtime:
+        """What this process has one of: hub, engine, settings, database threads."""
+        node: Runtime = self.scope["endpoints"].node
+        return node
 
     async def opened(self) -> None:
         """The socket is open: greet."""
@@ -213,7 +220,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         except Exception:
             logger.exception("The end of connection %s failed", self.connection.id)
         finally:
-            await self.connection.runtime.release(self.connection, code)
+            await self.node.release(self.connection, code)
 
 
 def _size(text: Any) -> int:

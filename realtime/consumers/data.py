@@ -35,24 +35,24 @@ class Unwatch(msgspec.Struct, frozen=True):
     query_id: str
 
 
-async def on_query(call: Call, payload: Query) -> None:
+async def on_query(call: Call["DataConsumer"], payload: Query) -> None:
     """Send all rows, page by page, each under the request's id; then changes, where they are watched."""
-    query = call.runtime.registry.queries.get(payload.query)
+    query = call.consumer.endpoints.registry.queries.get(payload.query)
     if query is None:
         raise RequestError(ErrorCode.NOT_FOUND, "No query has this name.", details={"field": "payload.query"})
     require_scopes(call.identity, query.scopes)
     parameters = parameters_from(query.parameters, payload.params, "payload.params")
-    number = call.connection.state["queries"] = call.connection.state.get("queries", 0) + 1
-    query_id = f"q{number}"
+    call.consumer.queries_asked += 1
+    query_id = f"q{call.consumer.queries_asked}"
     if payload.watch:
         await _watched(call, query, parameters, payload.page_size, query_id)
     else:
         await _paged(call, query, parameters, payload.page_size, query_id)
 
 
-async def on_unwatch(call: Call, payload: Unwatch) -> Reply:
+async def on_unwatch(call: Call["DataConsumer"], payload: Unwatch) -> Reply:
     """Send no more changes of a query."""
-    if not call.runtime.watches.unwatch(call.connection, payload.query_id):
+    if not call.consumer.endpoints.watches.unwatch(call.connection, payload.query_id):
         raise RequestError(ErrorCode.NOT_FOUND, "No query with this id is watched here.")
     return Reply("unwatched", {"query_id": payload.query_id})
 
@@ -67,6 +67,9 @@ def data_flat_form(message: Item) -> Item:
 
 class DataConsumer(JsonConsumer):
     """Registered queries for signed-in users."""
+
+    # Numbers the queries of the connection.
+    queries_asked = 0
 
     verbs = {
         **CORE_VERBS,
@@ -86,10 +89,10 @@ async def _paged(call: Call, query: LiveQuery, parameters: msgspec.Struct, size:
 
 
 async def _watched(
-    call: Call, query: LiveQuery, parameters: msgspec.Struct, size: int, query_id: str
+    call: Call[DataConsumer], query: LiveQuery, parameters: msgspec.Struct, size: int, query_id: str
 ) -> None:
     connection = call.connection
-    items = await call.runtime.watches.watch(connection, query_id, query, parameters)
+    items = await call.consumer.endpoints.watches.watch(connection, query_id, query, parameters)
     # Queued at once, so that no change comes before the rows it belongs to.
     for at in range(0, max(len(items), 1), size):
         page = {"query_id": query_id, "items": items[at : at + size], "more": at + size < len(items)}

@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from realtime.calls import calls_of, reply_frame
+from realtime.calls import Calls, reply_frame
 from realtime.clock import utc_now_text
 from realtime.consumers.base import STRIKES_WINDOW_S, RealtimeConsumer
 from realtime.core.scopes import require_scopes
 from realtime.core.strikes import Strikes
 from realtime.done import DONE
+from realtime.endpoints import Endpoints
 from realtime.failures import request_error
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, FlatForm, decode_request, payload_as
@@ -44,20 +45,20 @@ async def on_refresh(call: Call, payload: Refresh) -> Reply:
     """Go on with a new token of the same user."""
     identity = call.require_identity()
     try:
-        verified = call.runtime.authenticator.verify_token(payload.token, call.tenant)
-        fresh = call.runtime.credentials.require_live(verified)
+        verified = call.node.authenticator.verify_token(payload.token, call.tenant)
+        fresh = call.node.credentials.require_live(verified)
     except Refusal as refusal:
         raise RequestError(ErrorCode.UNAUTHENTICATED, refusal.message) from None
     if fresh.user_id != identity.user_id:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "The token belongs to another user.")
     call.connection.renew(fresh)
-    await call.runtime.joiner.judge_again(call.connection)
+    await call.node.joiner.judge_again(call.connection)
     return Reply("refreshed", {"expires_at": fresh.expires_at and fresh.expires_at.isoformat()})
 
 
-async def on_cancel(call: Call, payload: Cancel) -> Reply:
+async def on_cancel(call: Call["JsonConsumer"], payload: Cancel) -> Reply:
     """End a call in flight; its own answer is the error `cancelled`."""
-    if not calls_of(call.connection).cancel(payload.id):
+    if not call.consumer.calls.cancel(payload.id):
         raise RequestError(ErrorCode.NOT_FOUND, "No call with this id is in flight.")
     return Reply("cancelled", {"id": payload.id})
 
@@ -80,6 +81,20 @@ class JsonConsumer(RealtimeConsumer):
     # An older way of writing requests, where the endpoint takes one.
     flat_form: FlatForm | None = None
     _refused: Strikes | None = None
+    _calls: Calls | None = None
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """What the endpoints of this process share."""
+        endpoints: Endpoints = self.scope["endpoints"]
+        return endpoints
+
+    @property
+    def calls(self) -> Calls:
+        """The calls in flight; made at the first, because most connections of a large site never call."""
+        if self._calls is None:
+            self._calls = Calls(self.connection, self.node.settings.MAX_CALLS, self.endpoints.deadlines)
+        return self._calls
 
     async def opened(self) -> None:
         """Greet with `welcome`."""
@@ -131,10 +146,10 @@ class JsonConsumer(RealtimeConsumer):
                 ErrorCode.UNKNOWN_TYPE, "Nothing here has this type.", details={"field": "type"}
             )
         require_scopes(self.connection.identity, verb.scopes)
-        call = Call(self.connection, request)
+        call = Call(self, request)
         payload = payload_as(verb.payload, request.payload)
         if verb.is_slow:
-            calls_of(self.connection).start(call, verb.handle, payload)
+            self.calls.start(call, verb.handle, payload)
             return DONE
         return self._answer(request.id, verb.handle(call, payload))
 
@@ -151,13 +166,13 @@ class JsonConsumer(RealtimeConsumer):
 
     def _welcome(self) -> dict[str, Any]:
         connection = self.connection
-        settings, identity = connection.runtime.settings, connection.identity
+        settings, identity = self.node.settings, connection.identity
         return {
             "connection_id": connection.id,
             "tenant": connection.tenant.slug,
             "user": identity and {"id": identity.user_id, "username": identity.username},
             "scopes": sorted(identity.scopes) if identity else [],
-            "node": connection.runtime.node,
+            "node": self.node.node,
             "server_time": utc_now_text(),
             "heartbeat": {"interval_s": settings.PING_INTERVAL_S, "timeout_s": settings.PING_TIMEOUT_S},
             "limits": {

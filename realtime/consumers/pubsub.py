@@ -92,7 +92,7 @@ async def on_subscribe(call: Call, payload: Subscribe) -> Reply:
         return await _subscribe_many(call, payload.topics)
     assert payload.topic is not None
     one = SubscribeOne(payload.topic, payload.recover, payload.presence)
-    [outcome] = await call.runtime.joiner.join(call.connection, [one.wish()])
+    [outcome] = await call.node.joiner.join(call.connection, [one.wish()])
     if isinstance(outcome, RequestError):
         raise outcome
     return Reply("subscribed", _subscribed(call, one, outcome))
@@ -103,7 +103,7 @@ async def _subscribe_many(call: Call, topics: list[SubscribeOne]) -> Reply:
     if not 1 <= len(topics) <= SUBSCRIBE_MAX_TOPICS or len(names) != len(topics):
         raise _wrong("payload.topics", f"Expected 1 to {SUBSCRIBE_MAX_TOPICS} different topics.")
     call.charge(len(topics))
-    outcomes = await call.runtime.joiner.join(call.connection, [one.wish() for one in topics])
+    outcomes = await call.node.joiner.join(call.connection, [one.wish() for one in topics])
     answers = [
         {"topic": one.topic, "error": outcome.payload()}
         if isinstance(outcome, RequestError)
@@ -118,13 +118,13 @@ async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
     check_topic_name(payload.topic)
     subscription = call.connection.subscriptions.get(payload.topic)
     if subscription is not None:
-        call.runtime.hub.end(subscription, at_once=True)
+        call.node.hub.end(subscription, at_once=True)
     return Reply("unsubscribed", {"topic": payload.topic})
 
 
 async def on_publish(call: Call, payload: Publish) -> Reply:
     """Publish to everyone subscribed, the publisher among them."""
-    rule = call.runtime.rules.require_publish(call.identity, payload.topic)
+    rule = call.node.rules.require_publish(call.identity, payload.topic)
     identity = call.identity
     publisher = Publisher(identity.user_id, identity.username) if identity else None
     draft = make_draft(
@@ -135,7 +135,7 @@ async def on_publish(call: Call, payload: Publish) -> Reply:
         idempotency_key=payload.idempotency_key,
     )
     key = TopicKey(call.tenant.slug, payload.topic)
-    position = await call.runtime.hub.publish(key, draft, _retention(rule))
+    position = await call.node.hub.publish(key, draft, _retention(rule))
     return Reply("published", {"topic": payload.topic, "epoch": position.epoch, "offset": position.offset})
 
 
@@ -179,7 +179,7 @@ class PubSubConsumer(JsonConsumer):
 
 
 async def _require_subscribe(call: Call, topic: str) -> TopicRule:
-    rule = call.runtime.rules.require_subscribe(call.identity, topic)
+    rule = call.node.rules.require_subscribe(call.identity, topic)
     gate = rule.subscribe_in_db
     if gate is not None and await call.in_db(gate, call.identity, topic) is not True:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "You may not subscribe to this topic.")
@@ -188,7 +188,7 @@ async def _require_subscribe(call: Call, topic: str) -> TopicRule:
 
 async def _while_allowed(call: Call, topic: str, read: Callable[[], Awaitable[T]]) -> T:
     """What `read` gives, to whoever may subscribe until the very end: a removal may cross the gate and the read."""
-    hub = call.runtime.hub
+    hub = call.node.hub
     for _ in range(GATE_ASKS_MAX):
         revocations = hub.revocations
         await _require_subscribe(call, topic)
@@ -199,14 +199,14 @@ async def _while_allowed(call: Call, topic: str, read: Callable[[], Awaitable[T]
 
 
 async def _read(call: Call, payload: History) -> Page:
-    key, history = TopicKey(call.tenant.slug, payload.topic), call.runtime.history
+    key, history = TopicKey(call.tenant.slug, payload.topic), call.node.history
     if payload.since is None:
         return await history.latest(key, payload.limit, HISTORY_MAX_BYTES)
     return await history.since(key, payload.since.position(), payload.limit, HISTORY_MAX_BYTES)
 
 
 async def _users(call: Call, payload: Topic) -> dict[str, Any]:
-    return call.runtime.presence.view(call.connection, payload.topic)
+    return call.node.presence.view(call.connection, payload.topic)
 
 
 def _subscribed(call: Call, one: SubscribeOne, joined: Joined) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def _subscribed(call: Call, one: SubscribeOne, joined: Joined) -> dict[str, Any]
         "publications": [msgspec.Raw(payload) for payload in joined.payloads or ()],
     }
     if one.presence:
-        reply["presence"] = call.runtime.presence.view(call.connection, one.topic)
+        reply["presence"] = call.node.presence.view(call.connection, one.topic)
     return reply
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 
 from msgspec.structs import asdict
 
-from realtime.calls import calls_of, reply_frame
+from realtime.calls import reply_frame
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.scopes import require_scopes
 from realtime.done import DONE
@@ -13,9 +13,9 @@ from realtime.protocol.envelope import Reply, Request
 from realtime.verbs import Call, NoPayload, Verb
 
 
-async def on_methods(call: Call, payload: NoPayload) -> Reply:
+async def on_methods(call: Call["RpcConsumer"], payload: NoPayload) -> Reply:
     """Tell what can be called, and with what."""
-    methods = call.runtime.registry.methods
+    methods = call.consumer.endpoints.registry.methods
     return Reply("rpc.methods", {"methods": [methods[name].describe() for name in sorted(methods)]})
 
 
@@ -25,16 +25,16 @@ class RpcConsumer(JsonConsumer):
     verbs = {**CORE_VERBS, "rpc.methods": Verb(NoPayload, on_methods)}
 
     def _run(self, request: Request) -> Awaitable[None]:
-        method = self.connection.runtime.registry.methods.get(request.type)
+        method = self.scope["endpoints"].registry.methods.get(request.type)
         if method is None:
             return super()._run(request)
-        call = Call(self.connection, request)
+        call = Call(self, request)
         if method.needs_user:
             call.require_identity()
         if method.scopes:
             require_scopes(self.connection.identity, method.scopes)
         parameters = parameters_from(method.parameters, request.payload)
-        calls = calls_of(self.connection)
+        calls = self.calls
         if method.at_hand is not None:
             calls.admit(request.id)
             payload = method.at_hand(call, **asdict(parameters))

@@ -33,9 +33,9 @@ class KeyValue(msgspec.Struct, frozen=True):
     value: Any
 
 
-async def on_whoami(call: Call, payload: NoPayload) -> Reply:
+async def on_whoami(call: Call["SessionConsumer"], payload: NoPayload) -> Reply:
     """Who this session is, until when, and what it holds."""
-    values = await call.in_db(_values, _session_key(call))
+    values = await call.in_db(_values, call.consumer.session_key)
     identity = call.identity
     return Reply(
         "session",
@@ -47,7 +47,7 @@ async def on_whoami(call: Call, payload: NoPayload) -> Reply:
     )
 
 
-async def on_set(call: Call, payload: KeyValue) -> Reply:
+async def on_set(call: Call["SessionConsumer"], payload: KeyValue) -> Reply:
     """Keep a value in the session."""
     key = _checked(payload.key)
     if len(msgspec.json.encode(payload.value)) > VALUE_MAX_BYTES:
@@ -56,19 +56,21 @@ async def on_set(call: Call, payload: KeyValue) -> Reply:
             f"A value has at most {VALUE_MAX_BYTES} bytes of JSON.",
             details={"field": "payload.value"},
         )
-    await call.in_db(_set, _session_key(call), key, payload.value)
+    await call.in_db(_set, call.consumer.session_key, key, payload.value)
     return Reply("saved", {"key": key})
 
 
-async def on_get(call: Call, payload: Key) -> Reply:
+async def on_get(call: Call["SessionConsumer"], payload: Key) -> Reply:
     """Read a value; null where there is none."""
     key = _checked(payload.key)
-    values = await call.in_db(_values, _session_key(call))
+    values = await call.in_db(_values, call.consumer.session_key)
     return Reply("value", {"key": key, "value": values.get(key)})
 
 
 class SessionConsumer(JsonConsumer):
     """The session's verbs. They run in the order they came: a `get` sees the `set` before it."""
+
+    session_key: str
 
     verbs = {
         **CORE_VERBS,
@@ -80,12 +82,7 @@ class SessionConsumer(JsonConsumer):
     async def welcomed(self) -> None:
         """Remember which session this is."""
         session: LoadedSession = self.scope["session"]
-        self.connection.state["session_key"] = session.session_key
-
-
-def _session_key(call: Call) -> str:
-    key: str = call.connection.state["session_key"]
-    return key
+        self.session_key = session.session_key
 
 
 def _checked(key: str) -> str:

@@ -7,7 +7,6 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from realtime.connection import Connection
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -36,14 +35,14 @@ class Stop(msgspec.Struct, frozen=True):
     stream: str
 
 
-async def on_start(call: Call, payload: Start) -> Reply:
+async def on_start(call: Call["StreamConsumer"], payload: Start) -> Reply:
     """Begin another stream on this connection."""
-    return Reply("started", {"stream": start_stream(call.connection, payload)})
+    return Reply("started", {"stream": call.consumer.start(payload)})
 
 
-async def on_stop(call: Call, payload: Stop) -> Reply:
+async def on_stop(call: Call["StreamConsumer"], payload: Stop) -> Reply:
     """End a stream."""
-    task = _streams(call.connection).pop(payload.stream, None)
+    task = call.consumer.streams.pop(payload.stream, None)
     if task is None:
         raise RequestError(ErrorCode.NOT_FOUND, "No stream of this name runs here.")
     task.cancel()
@@ -55,53 +54,52 @@ class StreamConsumer(JsonConsumer):
 
     verbs = {**CORE_VERBS, "start": Verb(Start, on_start), "stop": Verb(Stop, on_stop)}
 
+    def __init__(self, idle_timeout_s: float = 0.0) -> None:
+        super().__init__(idle_timeout_s)
+        # Those that run, by name, and how many there have been.
+        self.streams: dict[str, asyncio.Task[None]] = {}
+        self._started = 0
+
     async def welcomed(self) -> None:
         """Begin the stream of the query string."""
         try:
-            start_stream(self.connection, _asked(self.scope["query_string"].decode("latin-1")))
+            self.start(_asked(self.scope["query_string"].decode("latin-1")))
         except RequestError as error:
             await self.bad_message(error)
 
+    def start(self, start: Start) -> str:
+        """Begin a stream and return its name; raises RequestError(not_found | limit_exceeded)."""
+        source = self.endpoints.registry.sources.get(start.source)
+        if source is None:
+            raise RequestError(
+                ErrorCode.NOT_FOUND, "No stream source has this name.", details={"field": "payload.source"}
+            )
+        if len(self.streams) >= STREAMS_MAX:
+            raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A connection may have {STREAMS_MAX} streams.")
+        self._started += 1
+        name = f"s{self._started}"
+        self.streams[name] = self.connection.spawn(self._stream(name, source, start.interval))
+        return name
 
-def start_stream(connection: Connection, start: Start) -> str:
-    """Begin a stream and return its name; raises RequestError(not_found | limit_exceeded)."""
-    source = connection.runtime.registry.sources.get(start.source)
-    if source is None:
-        raise RequestError(
-            ErrorCode.NOT_FOUND, "No stream source has this name.", details={"field": "payload.source"}
-        )
-    streams = _streams(connection)
-    if len(streams) >= STREAMS_MAX:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A connection may have {STREAMS_MAX} streams.")
-    number = connection.state["streams_started"] = connection.state.get("streams_started", 0) + 1
-    name = f"s{number}"
-    streams[name] = connection.spawn(_run(connection, name, source, start.interval))
-    return name
-
-
-async def _run(connection: Connection, name: str, source: StreamSource, interval_s: float) -> None:
-    feed = Feed(connection.runtime, connection.tenant, connection.identity)
-    due_s = time.monotonic()
-    for value in source.generate(feed):
-        if connection.outbox.is_behind:
-            connection.metrics.dropped += 1
-        else:
-            payload = {
-                "stream": name,
-                "source": source.name,
-                "timestamp": round(time.time(), 3),
-                "value": value,
-            }
-            connection.push("data", payload)
-        # The next due time that has not passed: a late value is skipped, not sent in a hurry.
-        due_s = max(due_s + interval_s, time.monotonic())
-        await asyncio.sleep(due_s - time.monotonic())
-    _streams(connection).pop(name, None)
-
-
-def _streams(connection: Connection) -> dict[str, "asyncio.Task[None]"]:
-    streams: dict[str, asyncio.Task[None]] = connection.state.setdefault("streams", {})
-    return streams
+    async def _stream(self, name: str, source: StreamSource, interval_s: float) -> None:
+        connection = self.connection
+        feed = Feed(self.node, connection.tenant, connection.identity)
+        due_s = time.monotonic()
+        for value in source.generate(feed):
+            if connection.outbox.is_behind:
+                connection.metrics.dropped += 1
+            else:
+                payload = {
+                    "stream": name,
+                    "source": source.name,
+                    "timestamp": round(time.time(), 3),
+                    "value": value,
+                }
+                connection.push("data", payload)
+            # The next due time that has not passed: a late value is skipped, not sent in a hurry.
+            due_s = max(due_s + interval_s, time.monotonic())
+            await asyncio.sleep(due_s - time.monotonic())
+        self.streams.pop(name, None)
 
 
 def _asked(query_string: str) -> Start:

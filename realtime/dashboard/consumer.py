@@ -11,6 +11,7 @@ from realtime.connection import Connection
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.dashboard.access import PERMISSION, may_view
 from realtime.dashboard.feed import LiveFeed
+from realtime.database import Database
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import Refusal, forbidden
@@ -32,15 +33,15 @@ class Start(msgspec.Struct, frozen=True):
     interval_s: Interval = INTERVAL_DEFAULT_S
 
 
-async def on_start(call: Call, payload: Start) -> Reply:
+async def on_start(call: Call["LiveConsumer"], payload: Start) -> Reply:
     """Push from now on, at this interval."""
-    _pulse(call.connection).start(payload.interval_s)
+    call.consumer.pulse.start(payload.interval_s)
     return Reply("live.started", {"interval_s": payload.interval_s})
 
 
-async def on_stop(call: Call, payload: NoPayload) -> Reply:
+async def on_stop(call: Call["LiveConsumer"], payload: NoPayload) -> Reply:
     """Push no more: the page is paused or out of sight."""
-    _pulse(call.connection).stop()
+    call.consumer.pulse.stop()
     return Reply("live.stopped", {})
 
 
@@ -51,10 +52,11 @@ class LiveConsumer(JsonConsumer):
     """
 
     verbs = {**CORE_VERBS, "live.start": Verb(Start, on_start), "live.stop": Verb(NoPayload, on_stop)}
+    pulse: "_Pulse"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket; raises Refusal(403) without the permission, (503) where the database cannot say."""
-        if not await may_view(scope["runtime"].database, scope["identity"]):
+        if not await may_view(scope["endpoints"].node.database, scope["identity"]):
             raise forbidden("permission_denied", f"This needs the permission {PERMISSION}.")
         await super().__call__(scope, receive, send)
 
@@ -62,9 +64,9 @@ class LiveConsumer(JsonConsumer):
         """Begin at once."""
         identity = self.connection.identity
         sees_all = identity is not None and identity.is_superuser is True
-        feed = LiveFeed(self.connection.runtime, None if sees_all else self.connection.tenant.slug)
-        pulse = self.connection.state["live"] = _Pulse(self.connection, feed)
-        pulse.start(INTERVAL_DEFAULT_S)
+        feed = LiveFeed(self.node, None if sees_all else self.connection.tenant.slug)
+        self.pulse = _Pulse(self.connection, self.node.database, feed)
+        self.pulse.start(INTERVAL_DEFAULT_S)
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class _Pulse:
     """
 
     connection: Connection
+    database: Database
     feed: LiveFeed
     interval_s: float = INTERVAL_DEFAULT_S
     task: "asyncio.Task[None] | None" = None
@@ -114,12 +117,7 @@ class _Pulse:
             return True
         self.checked_s = now_s
         try:
-            return await may_view(self.connection.runtime.database, self.connection.identity)
+            return await may_view(self.database, self.connection.identity)
         except Refusal:
             # Operators look when the database is in trouble: what it said last holds until it can say again.
             return True
-
-
-def _pulse(connection: Connection) -> _Pulse:
-    pulse: _Pulse = connection.state["live"]
-    return pulse

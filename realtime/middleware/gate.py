@@ -3,9 +3,9 @@
 from collections.abc import Awaitable
 
 from realtime.core.hosts import read_host
+from realtime.endpoints import Endpoints
 from realtime.protocol.errors import Refusal
 from realtime.protocol.handshake import REFUSAL_HEADERS, refusal_body
-from realtime.runtime import Runtime
 from realtime.types import Application, Receive, Scope, Send
 
 # Asked by load balancers, which name a host by its address; they tell nothing of any tenant.
@@ -13,40 +13,40 @@ HOSTLESS_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class TenantGate:
-    """Adds `runtime`, `tenant` and `host` to the scope; refuses 400 (bad Host) and 404 (unknown host)."""
+    """Adds `endpoints`, `tenant` and `host` to the scope; refuses 400 (bad Host) and 404 (unknown host)."""
 
-    def __init__(self, app: Application, runtime: Runtime) -> None:
+    def __init__(self, app: Application, endpoints: Endpoints) -> None:
         self._app = app
-        self._runtime = runtime
+        self._endpoints = endpoints
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on with its tenant, or raise Refusal."""
-        if not self._runtime.is_started:
+        if not self._endpoints.node.is_started:
             return self._start_first(scope, receive, send)
         host = read_host(scope["headers"])
         scope["host"] = host
-        scope["runtime"] = self._runtime
-        scope["tenant"] = self._runtime.directory.lookup(host.name)
+        scope["endpoints"] = self._endpoints
+        scope["tenant"] = self._endpoints.node.directory.lookup(host.name)
         is_hostless = scope["type"] == "http" and scope["path"].rstrip("/") in HOSTLESS_PATHS
         if scope["tenant"] is None and not is_hostless:
             raise Refusal(404, "unknown_host", "No site is served under this host name.")
         return self._app(scope, receive, send)
 
     async def _start_first(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._runtime.ensure_started()
+        await self._endpoints.node.ensure_started()
         await self(scope, receive, send)
 
 
 class UpgradeRequired:
     """Answers a plain HTTP request to a WebSocket route with 426."""
 
-    def __init__(self, app: Application, runtime: Runtime) -> None:
+    def __init__(self, app: Application, endpoints: Endpoints) -> None:
         self._app = app
-        self._runtime = runtime
+        self._endpoints = endpoints
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass on what is not a WebSocket route."""
-        if self._runtime.router.find(scope["host"].name, scope["path"]) is not None:
+        if self._endpoints.router.find(scope["host"].name, scope["path"]) is not None:
             raise Refusal(
                 426, "upgrade_required", "This is a WebSocket endpoint: connect with ws:// or wss://."
             )

@@ -3,21 +3,21 @@
 from collections.abc import Awaitable
 
 from realtime.core.credentials import choose_subprotocol
+from realtime.endpoints import Endpoints
 from realtime.protocol.errors import Refusal
-from realtime.runtime import Runtime
 from realtime.types import Application, Receive, Scope, Send
 
 
 class RouteGate:
     """Adds `route` to the scope, and settles `subprotocol`: only a JSON endpoint has batches."""
 
-    def __init__(self, app: Application, runtime: Runtime) -> None:
+    def __init__(self, app: Application, endpoints: Endpoints) -> None:
         self._app = app
-        self._runtime = runtime
+        self._router = endpoints.router
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass on with the route, or raise Refusal(404)."""
-        route = self._runtime.router.find(scope["host"].name, scope["path"])
+        route = self._router.find(scope["host"].name, scope["path"])
         if route is None:
             raise Refusal(404, "not_found", "Nothing is served at this path on this host.")
         scope["route"] = route

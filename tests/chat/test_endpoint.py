@@ -20,6 +20,7 @@ from chat.typing import LOOKUPS_BURST, LOOKUPS_PER_S
 from realtime import runtime as runtimes
 from realtime.conf import load_settings
 from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.endpoints import Endpoints
 from realtime.routing import websocket
 from realtime.runtime import Runtime
 
@@ -39,7 +40,7 @@ class Client:
         scope = {
             "type": "websocket",
             "path": "/ws/chat/",
-            "runtime": runtime,
+            "endpoints": Endpoints(runtime),
             "connection_id": uuid.uuid4().hex,
             "tenant": tenant,
             "identity": Identity(user.pk, user.username, tenant.slug, scopes, CredentialKind.TOKEN),

@@ -21,6 +21,7 @@ from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.dashboard import access, consumer
 from realtime.dashboard.consumer import LiveConsumer
 from realtime.dashboard.memory import resident_mb
+from realtime.endpoints import Endpoints
 from realtime.protocol.errors import Refusal
 from realtime.routing import websocket
 from realtime.runtime import Runtime
@@ -215,7 +216,7 @@ def _take_permissions() -> None:
 async def _connect(runtime: Runtime, *, is_superuser: bool = False) -> WebsocketCommunicator:
     socket = WebsocketCommunicator(ROUTE.app, ROUTE.path)
     socket.scope |= {
-        "runtime": runtime,
+        "endpoints": Endpoints(runtime),
         "connection_id": uuid.uuid4().hex,
         "tenant": ACME,
         "identity": Identity(

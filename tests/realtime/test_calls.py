@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -55,7 +56,8 @@ def calls_on(connection: FakeConnection, *, limit: int = 8, timeout_s: float = 1
 
 
 def call_with(connection: FakeConnection, request_id: str | None) -> Call:
-    return Call(cast("Connection", connection), Request("work", {}, request_id))
+    consumer = SimpleNamespace(connection=connection, node=None)
+    return Call(cast("Any", consumer), Request("work", {}, request_id))
 
 
 async def at_once(call: Call, payload: object) -> Reply:

@@ -11,7 +11,7 @@ from realtime.conf import RealtimeSettings
 from realtime.connection import Connection
 from realtime.core.identity import Tenant
 from realtime.metrics import RouteMetrics
-from realtime.outbox import Corks
+from realtime.outbox import Corks, make_outbox
 from realtime.stalls import cut_stalled
 
 LIMIT_S = 0.2
@@ -23,11 +23,7 @@ class Client:
     def __init__(self, number: int, backlogs: Backlogs | None = None) -> None:
         self.reads = asyncio.Event()
         self.took = 0
-        runtime = SimpleNamespace(
-            settings=RealtimeSettings(TENANTS="", IDENTITY="", ROUTES="", OUTBOX_BYTES=10_000),
-            corks=Corks(),
-            backlogs=backlogs or Backlogs(),
-        )
+        metrics = RouteMetrics("", "")
         scope = {
             "connection_id": f"c{number}",
             "tenant": Tenant(1, "acme", "Acme", frozenset()),
@@ -37,9 +33,18 @@ class Client:
         }
         self.connection = Connection(
             scope,
-            cast("Any", self.send),
-            runtime=cast("Any", runtime),
-            metrics=RouteMetrics("", ""),
+            lambda connection: make_outbox(
+                scope,
+                cast("Any", self.send),
+                10_000,
+                connection.fall_behind,
+                metrics,
+                Corks(),
+                backlogs=backlogs or Backlogs(),
+                cut=connection.cut,
+            ),
+            settings=RealtimeSettings(TENANTS="", IDENTITY="", ROUTES=""),
+            metrics=metrics,
             is_json=True,
         )
 

@@ -16,13 +16,12 @@ import pytest
 from django.db import OperationalError
 
 from realtime import watches as module
-from realtime.backlogs import Backlogs
 from realtime.conf import RealtimeSettings
 from realtime.connection import Connection
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.slots import Owner
 from realtime.metrics import RouteMetrics
-from realtime.outbox import Corks
+from realtime.outbox import Corks, make_outbox
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.queries import LiveQuery
 from realtime.watches import WATCH_ROWS_MAX, WATCHED_MAX, Watches
@@ -63,6 +62,12 @@ class Database:
         return work(*args)
 
 
+class Listener(Connection):
+    """Remembers what it was sent."""
+
+    sent: list[Any]
+
+
 class Site:
     """Watches over made-up rows."""
 
@@ -96,7 +101,6 @@ class Site:
             sent.append(msgspec.json.decode(event["text"]))
 
         sent: list[Any] = []
-        runtime = SimpleNamespace(settings=SETTINGS, corks=Corks(), backlogs=Backlogs())
         scope = {
             "connection_id": f"c{len(self.connections)}",
             "tenant": tenant,
@@ -104,10 +108,17 @@ class Site:
             "route": SimpleNamespace(path="/ws/data/"),
             "subprotocol": None,
         }
-        connection = Connection(
-            scope, cast("Any", send), runtime=cast("Any", runtime), metrics=RouteMetrics("", ""), is_json=True
+        metrics = RouteMetrics("", "")
+        connection = Listener(
+            scope,
+            lambda connection: make_outbox(
+                scope, cast("Any", send), SETTINGS.OUTBOX_BYTES, connection.fall_behind, metrics, Corks()
+            ),
+            settings=SETTINGS,
+            metrics=metrics,
+            is_json=True,
         )
-        connection.state["sent"] = sent
+        connection.sent = sent
         self.connections.append(connection)
         return connection
 
@@ -122,10 +133,9 @@ class Site:
 
     def assert_nothing_is_left(self) -> None:
         held = self.watches
-        assert not any((held._watches, held._of_owner, held._of_tenant, held._rows_of_tenant))
+        assert not any((held._watches, held._watchers, held._of_owner, held._of_tenant, held._rows_of_tenant))
         for connection in self.connections:
             assert connection._cleanups == {}
-            assert not connection.state.get("watching")
 
     def _versions(self, aliases: Any) -> dict[str, Any]:
         return dict.fromkeys(aliases, self.version)
@@ -152,7 +162,7 @@ def identity(user_id: int, tenant: Tenant, scopes: frozenset[str]) -> Identity:
 
 
 def pushes(connection: Connection, message_type: str) -> list[Any]:
-    return [each["payload"] for each in connection.state["sent"] if each["type"] == message_type]
+    return [each["payload"] for each in cast("Listener", connection).sent if each["type"] == message_type]
 
 
 async def until(condition: Callable[[], Any]) -> None:

@@ -27,6 +27,7 @@ from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.presence import PRESENCE_GRACE_S
 from realtime.core.revocations import Revocation, RevocationKind
 from realtime.core.topics import TopicRule
+from realtime.endpoints import Endpoints
 from realtime.engine.drafts import make_draft
 from realtime.engine.ports import EngineUnavailableError
 from realtime.hub import Hub
@@ -201,6 +202,7 @@ class Node(Owner):
         self.bus.context = self.context
         self.runtime: Runtime = self.run(lambda: Runtime(_settings(plan, may_follow)))
         self.runtime.node = name
+        self.endpoints = self.run(lambda: Endpoints(self.runtime))
         self.runtime.loop_lag = LoopLag(interval_s=SELDOM_S, window_s=SELDOM_S)
         _shrink_bounds(plan)
 
@@ -236,7 +238,7 @@ class Node(Owner):
             identity = identity_of(plan.tenant, plan.user, *credential.split())
         scope = {
             "type": "websocket",
-            "runtime": self.runtime,
+            "endpoints": self.endpoints,
             "connection_id": name,
             "tenant": TENANTS[plan.tenant],
             "identity": identity,
@@ -405,7 +407,7 @@ class Node(Owner):
             "presence": _presence_left(runtime),
             "joined groups": self.bus.groups - self._groups_at_rest,
             "credentials": runtime.credentials._open | runtime.credentials._of_user,
-            "calls with a deadline": runtime.deadlines._until_s,
+            "calls with a deadline": self.endpoints.deadlines._until_s,
             "tasks": self.at_rest() - at_rest,
             "subscriptions counted": sum(each.subscriptions for each in runtime.metrics.routes()),
         }
