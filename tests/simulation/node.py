@@ -275,6 +275,7 @@ class Node(Owner):
     async def revoke(self, user: int, family: str) -> None:
         """End all credentials of a family, as a sign-out does it."""
         revocation = Revocation(RevocationKind.FAMILY, user, family, 0, None, float("inf"))
+        self._record.revoked.append((self._record.add(self.name, "revokes", user, family), user))
         self.revocations.append(revocation)
         await self.runtime.revoke([revocation])
         self._mark_family(family, "its revocation")
