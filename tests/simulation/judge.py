@@ -55,7 +55,7 @@ class Span:
     key: Key
     user: int | None
     began_s: float
-    # Its client read slowly, or asked for its end: it ended before its client saw that.
+    # Its client read slowly, and saw its end later than it was.
     is_vague: bool = False
     ended_s: float | None = None
     is_gone_at_once: bool = False
@@ -102,11 +102,8 @@ def _close_spans(view: View, session: Session, until: int | None) -> None:
     if session.ended_s is not None and (until is None or (session.ended_order or 0) < until):
         for topic in list(view.topics):
             _end(view, topic, session.ended_s, is_gone_at_once=session.close_code in GONE_AT_ONCE)
-    # The server may have ended it before its client saw that; and an unsubscribe may have gone without an answer.
-    is_vague = session.was_paused or any(mark.topic is None for mark in session.marks)
-    asked_out = {m.payload["topic"] for m in session.messages if m.is_sent and m.type == "unsubscribe"}
     for span in view.spans:
-        span.is_vague = is_vague or span.key[1] in asked_out
+        span.is_vague = session.was_paused
 
 
 def _take(record: Record, view: View, message: Message, asked: dict[int, Message]) -> None:
@@ -370,20 +367,33 @@ def grace_is_kept(record: Record, spans: list[Span]) -> Iterator[Violation]:
                 continue
             key = (session.tenant, message.payload["topic"])
             for user in message.payload.get("left", ()):
-                if _is_removed(record, key, user["id"], message.at_s):
+                if _is_said(record, key, user["id"], message.at_s):
                     continue
                 if _is_within_grace(spans, key, user["id"], message.at_s, record.grace_s):
                     text = f"{session.name} was told that {user['id']} left {key} within the grace"
                     yield Violation("grace", message.at_s, message.order, text)
 
 
-def _is_removed(record: Record, key: Key, user: int, at_s: float) -> bool:
-    """Whether the right was taken within the grace: then there is none."""
+def _is_said(record: Record, key: Key, user: int, at_s: float) -> bool:
+    """Whether something told within the grace that the user is gone: then there is none, whatever came of it."""
     assert record.grace_s is not None
-    taken = [right for right in record.rights if (right.tenant, right.topic) == key and right.user == user]
+    since_s = at_s - record.grace_s - SLACK_S
+    taken = [
+        right.order
+        for right in record.rights
+        if not right.is_given and (right.tenant, right.topic) == key and right.user == user
+    ]
+    theirs = [each for each in record.sessions if (each.tenant, each.user) == (key[0], user)]
+    revoked = [order for order, whose in record.revoked if whose == user]
+    closes = [mark.order for each in theirs for mark in each.marks if mark.topic is None]
+    asked_out = [
+        message.order
+        for each in theirs
+        for message in each.messages
+        if message.is_sent and message.type == "unsubscribe" and message.payload["topic"] == key[1]
+    ]
     return any(
-        not right.is_given and 0 <= at_s - record.entries[right.order].at_s <= record.grace_s + SLACK_S
-        for right in taken
+        since_s <= record.entries[order].at_s <= at_s for order in (*taken, *revoked, *closes, *asked_out)
     )
 
 

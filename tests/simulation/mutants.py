@@ -171,7 +171,7 @@ MUTANTS = (
     ),
     Mutant(
         "a slow consumer loses messages and stays",
-        "realtime.outbox:WireOutbox._wait",
+        "realtime.delivering:Delivering._overflows",
         "self._overflowed()",
         "pass",
     ),

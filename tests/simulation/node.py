@@ -39,6 +39,7 @@ from realtime.routing import websocket
 from realtime.runtime import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions, Runtime
 from realtime.subscription import SubscriptionState
 from realtime.verbs import Call, Verb
+from realtime.watches import Watches
 from realtime.wire import TRANSPORT_EXTENSION
 from tests.simulation.clients import WIDE
 from tests.simulation.faults import Dice
@@ -142,12 +143,19 @@ def install() -> None:
     registry = Registry([], [], [])
     replace(Registry, "discover", classmethod(lambda cls: registry))
     replace(realtime.runtime, "build_engine", lambda settings: (_owner().history, _owner().bus))
-    replace(realtime.runtime, "Database", lambda *args, **kwargs: _owner().database)
+    for name in ("Database", "build_database"):
+        replace(realtime.runtime, name, lambda *args, **kwargs: _owner().database)
+    # Nobody watches queries here, and their connections to the database are ended by a thread.
+    replace(Watches, "stop", _nothing)
     replace(realtime.runtime, "EXPIRY_INTERVAL_S", SELDOM_S)
     replace(realtime.credentials, "POLL_INTERVAL_S", SELDOM_S)
     replace(realtime.hub, "COMPARE_QUIET_S", QUIET_S)
     # Sets of them have the same order in every run.
     replace(Connection, "__hash__", _hash_of)
+
+
+async def _nothing(_watches: Watches) -> None:
+    return
 
 
 def _hash_of(connection: Connection) -> int:
@@ -277,6 +285,7 @@ class Node(Owner):
     async def revoke(self, user: int, family: str) -> None:
         """End all credentials of a family, as a sign-out does it."""
         revocation = Revocation(RevocationKind.FAMILY, user, family, 0, None, float("inf"))
+        self._record.revoked.append((self._record.add(self.name, "revokes", user, family), user))
         self.revocations.append(revocation)
         await self.runtime.revoke([revocation])
         self._mark_family(family, "its revocation")

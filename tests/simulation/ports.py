@@ -220,6 +220,10 @@ class FaultyDatabase:
 
     async def run(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As `Database.run`."""
+        return await self.run_for(None, work, *args, **kwargs)
+
+    async def run_for(self, owner: Any, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """As `Database.run_for`."""
         line = self._line
         await line.wait("database before", "database_slow")
         if line.dice.falls("database_fails"):

@@ -104,6 +104,8 @@ class Record:
     entries: list[Entry] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
     rights: list[Right] = field(default_factory=list)
+    # When credentials of a user were revoked: the order and the user.
+    revoked: list[tuple[int, int]] = field(default_factory=list)
     # What was published, by topic, epoch and offset.
     truth: dict[Key, dict[tuple[str, int], Any]] = field(default_factory=dict)
     checkpoints: list[Checkpoint] = field(default_factory=list)

@@ -21,6 +21,8 @@ class Socket:
     """
 
     deflate_bits = 0
+    # What waits, waits in the outbox.
+    buffered_bytes = 0
 
     def __init__(
         self,
@@ -129,6 +131,12 @@ class Socket:
         if self._answers_close:
             self._put({"type": "websocket.disconnect", "code": code})
         self.end(code)
+
+    def abort(self) -> None:
+        """The node cuts the line."""
+        if self.is_open:
+            self._put({"type": "websocket.disconnect", "code": ABNORMAL})
+            self.end(ABNORMAL)
 
     def _take(self, text: str) -> None:
         for line in text.split("\n"):
