@@ -4,9 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
-from time import monotonic, time
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,7 +31,6 @@ from realtime.engine.memory import Budgets, MemoryBus, MemoryHistory
 from realtime.engine.ports import (
     Bus,
     Draft,
-    EngineUnavailableError,
     History,
     Retention,
     TopicKey,
@@ -48,17 +45,13 @@ from realtime.ports import Authenticator, TenantDirectory
 from realtime.presence import Presence
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.names import BATCH_SUBPROTOCOL
-from realtime.stalls import cut_stalled
+from realtime.sweeps import Sweeps
 from realtime.types import Scope, Send
 
 logger = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
-# How often the ends of credentials are looked at.
-EXPIRY_INTERVAL_S = 0.5
-# How often it is looked which topics are due to be compared with their history.
-GAP_CHECK_INTERVAL_S = 1.0
 # Connections are closed so often while the process drains.
 DRAIN_SLICE_S = 0.05
 CONTROL_GROUP = "control"
@@ -101,7 +94,6 @@ class Runtime:
         self._tasks: set[asyncio.Task[None]] = set()
         # Called when the database threads have ended.
         self.on_stop: list[Callable[[], Awaitable[None]]] = []
-        self._gap = asyncio.Event()
 
     @property
     def is_started(self) -> bool:
@@ -248,18 +240,18 @@ class Runtime:
             self.spawn,
             {CONTROL_GROUP: self._told_to_end, REVOCATIONS_GROUP: self.credentials.received},
         )
+        self.sweeps = Sweeps(
+            self.settings, self.connections, self.history, self.hub, self.joiner, self.credentials
+        )
         if isinstance(self.bus, LayerBus):
-            self.bus.on_gap = self._gap.set
+            self.bus.on_gap = self.sweeps.notice_gap
         self.credentials.database = Database(1, self.settings.DATABASE_WAIT_S)
         await self.credentials.load()
         await self.bus.start(self._received)
         await self.control.start()
         await self.cluster.start()
-        self.spawn(self.credentials.keep())
-        self.spawn(self.credentials.sweep(self.database))
-        self.spawn(self._keep_whole())
-        self.spawn(self._keep_time())
-        self.spawn(cut_stalled(self.connections, self.settings.OUTBOX_STALL_S))
+        for sweep in self.sweeps.all(self.database):
+            self.spawn(sweep)
         self.spawn(self.loop_lag.run())
         self._is_started = True
 
@@ -280,40 +272,6 @@ class Runtime:
 
     def _presence_changed(self, key: Key) -> None:
         self.presence.changed(key)
-
-    async def _keep_time(self) -> None:
-        """Look at the credentials that are about to end, and at what the history need not keep: one timer for all."""
-        while True:
-            await asyncio.sleep(EXPIRY_INTERVAL_S)
-            self.history.sweep(monotonic())
-            now_s = time()
-            due = [each for each in self.connections.values() if each.expiry_due_s <= now_s]
-            for connection in due:
-                connection.check_expiry(now_s)
-
-    async def _keep_whole(self) -> None:
-        """Compare topics with their history: now and then, and all as soon as the bus may have lost something."""
-        while True:
-            # Running out of time is the usual way on: nothing reported a gap.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GAP_CHECK_INTERVAL_S):
-                    await self._gap.wait()
-            had_gap = self._gap.is_set()
-            self._gap.clear()
-            try:
-                await self.hub.compare(everything=had_gap)
-                if had_gap:
-                    await self._judge_all_again()
-            except EngineUnavailableError:
-                logger.warning("The history is away; topics are compared with it later")
-            except Exception:
-                logger.exception("Topics and their subscribers could not be looked at")
-
-    async def _judge_all_again(self) -> None:
-        """Whoever lost the right to a topic while this process was deaf was not named to it."""
-        for connection in list(self.connections.values()):
-            if any(each.rule.subscribe_in_db for each in connection.subscriptions.values()):
-                await self.joiner.judge_again(connection)
 
     def _task_done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

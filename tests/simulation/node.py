@@ -19,6 +19,7 @@ import realtime.joining
 import realtime.local_topic
 import realtime.reads
 import realtime.runtime
+import realtime.sweeps
 from realtime.clock import utc_now_text
 from realtime.conf import RealtimeSettings
 from realtime.connection import Connection
@@ -147,7 +148,7 @@ def install() -> None:
         replace(realtime.runtime, name, lambda *args, **kwargs: _owner().database)
     # Nobody watches queries here, and their connections to the database are ended by a thread.
     replace(Watches, "stop", _nothing)
-    replace(realtime.runtime, "EXPIRY_INTERVAL_S", SELDOM_S)
+    replace(realtime.sweeps, "EXPIRY_INTERVAL_S", SELDOM_S)
     replace(realtime.credentials, "POLL_INTERVAL_S", SELDOM_S)
     replace(realtime.hub, "COMPARE_QUIET_S", QUIET_S)
     # Sets of them have the same order in every run.
@@ -307,7 +308,7 @@ class Node(Owner):
 
     def notice_gap(self) -> None:
         """The bus says that something may have been missed, as the one over a broker does when it is back."""
-        self.runtime._gap.set()
+        self.runtime.sweeps.notice_gap()
 
     def grow_outboxes(self) -> None:
         """Nobody falls behind any more: small outboxes are one of the faults."""
