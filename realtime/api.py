@@ -11,10 +11,10 @@ from realtime.clock import utc_now_text
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position, Publisher
 from realtime.core.revocations import Revocation
-from realtime.core.topics import TopicRules
+from realtime.core.topics import TopicKey, TopicRules
 from realtime.engine.combined import CombinedEngine
 from realtime.engine.drafts import make_draft
-from realtime.engine.ports import Draft, Retention, TopicKey
+from realtime.engine.ports import Draft, Retention
 from realtime.protocol.errors import PublishUnavailableError
 
 # How long a synchronous caller waits for its publication to be numbered.

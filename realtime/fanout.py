@@ -5,9 +5,9 @@ from collections import deque
 from time import monotonic
 from typing import Protocol
 
-from realtime.connection import Connection
 from realtime.frame import Batch, Frame
 from realtime.outbox import Corks, Outbox, put_to_all
+from realtime.subscription import Subscriber
 
 # How long one turn may hold the loop (an echo waits for two of them), and how many subscribers are served between two
 # looks at the clock.
@@ -45,15 +45,15 @@ class Fanout:
 
     def __init__(self) -> None:
         # Changed by `join` and `leave` only.
-        self.subscribers: dict[Connection, int] = {}
+        self.subscribers: dict[Subscriber, int] = {}
         self.is_queued = False
         self._pending: list[tuple[int, Frame]] = []
         # The subscribers and their outboxes, kept from one delivery to the next; None: they have changed.
-        self._members: tuple[list[Connection], list[Outbox]] | None = None
+        self._members: tuple[list[Subscriber], list[Outbox]] | None = None
         # The furthest that anybody knows.
         self._newest_known = 0
         # The delivery that is under way: to whom, how far it is, what, and the offset it begins with.
-        self._targets: list[Connection] = []
+        self._targets: list[Subscriber] = []
         self._outboxes: list[Outbox] = []
         self._at = 0
         self._batch: list[tuple[int, Frame]] = []
@@ -61,14 +61,14 @@ class Fanout:
         # Whether all of them are still here and are to get all of it.
         self._is_uniform = False
 
-    def join(self, connection: Connection, offset: int) -> None:
+    def join(self, connection: Subscriber, offset: int) -> None:
         """Give it what comes after `offset`."""
         self.subscribers[connection] = offset
         self._newest_known = max(self._newest_known, offset)
         self._members = None
         self._is_uniform = False
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Subscriber) -> None:
         """Give it no more."""
         del self.subscribers[connection]
         self._members = None
@@ -114,7 +114,7 @@ class Fanout:
         self._targets, self._outboxes = [], []
         return True
 
-    def _deliver_apart(self, chunk: list[Connection], whole: Frame | Batch) -> None:
+    def _deliver_apart(self, chunk: list[Subscriber], whole: Frame | Batch) -> None:
         first_offset = self._batch[0][0]
         for connection in chunk:
             # As of now: it may have left since the delivery began, or left and come back knowing more.

@@ -13,9 +13,8 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Protocol
 
-from realtime.connection import Connection
 from realtime.core.history import Position
-from realtime.core.topics import TopicRule
+from realtime.core.topics import TopicKey, TopicRule
 from realtime.engine.ports import (
     POSITIONS_PER_CALL,
     Arrival,
@@ -24,7 +23,6 @@ from realtime.engine.ports import (
     EngineUnavailableError,
     Page,
     Retention,
-    TopicKey,
 )
 from realtime.fanout import Turns
 from realtime.frame import Frame
@@ -33,7 +31,7 @@ from realtime.outbox import Corks
 from realtime.protocol.codec import encode, publication_text
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.reads import Reads
-from realtime.subscription import Subscription, SubscriptionState
+from realtime.subscription import Subscriber, Subscription, SubscriptionState
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +99,7 @@ class Hub:
     # Subscriptions
 
     def reserve(
-        self, connection: Connection, topic: str, rule: TopicRule, *, wants_presence: bool
+        self, connection: Subscriber, topic: str, rule: TopicRule, *, wants_presence: bool
     ) -> Subscription:
         """The connection's subscription to `topic`: a JOINING one, or the one that is LIVE already.
 

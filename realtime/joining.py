@@ -9,7 +9,6 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from realtime.connection import Connection
 from realtime.core.history import Position
 from realtime.core.identity import Identity
 from realtime.core.slots import PROCESS, Owner, owner_of
@@ -19,7 +18,7 @@ from realtime.engine.ports import EngineUnavailableError
 from realtime.failures import request_error
 from realtime.hub import Hub
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.subscription import Subscription, SubscriptionState
+from realtime.subscription import Subscriber, Subscription, SubscriptionState
 
 # All publications of one reply: it has to fit a client's own limit and the outbox.
 CATCH_UP_MAX_BYTES = 512 * 1024
@@ -90,7 +89,7 @@ class Joiner:
         self._database = database
         self._max_subscriptions = max_subscriptions
 
-    async def join(self, connection: Connection, wishes: Sequence[Wish]) -> list[Joined | RequestError]:
+    async def join(self, connection: Subscriber, wishes: Sequence[Wish]) -> list[Joined | RequestError]:
         """Subscribe the connection to each topic, or say why not, in the order asked.
 
         Between the return and the next await nothing is delivered: the caller's reply comes first.
@@ -109,7 +108,7 @@ class Joiner:
                 if each.subscription is not None and each.subscription.state is SubscriptionState.JOINING:
                     self._hub.end(each.subscription, at_once=False)
 
-    async def judge_again(self, connection: Connection) -> None:
+    async def judge_again(self, connection: Subscriber) -> None:
         """Its rights may have shrunk: end the subscriptions that would not be granted now."""
         live = []
         for subscription in list(connection.subscriptions.values()):
@@ -127,7 +126,7 @@ class Joiner:
             if error is not None and error.code in DENIALS:
                 self._hub.drop(subscription, error.code, NO_LONGER)
 
-    def _reserve(self, connection: Connection, wish: Wish) -> _Joining:
+    def _reserve(self, connection: Subscriber, wish: Wish) -> _Joining:
         joining = _Joining(wish, wish.since)
         try:
             rule = self._rules.rule(wish.topic)
@@ -143,7 +142,7 @@ class Joiner:
             joining.error = error
         return joining
 
-    def _denial(self, connection: Connection, topic: str) -> RequestError | None:
+    def _denial(self, connection: Subscriber, topic: str) -> RequestError | None:
         """What the gate without I/O says; None where it opens."""
         try:
             self._rules.require_subscribe(connection.identity, topic)
@@ -151,7 +150,7 @@ class Joiner:
             return error
         return None
 
-    async def _ask_gates(self, connection: Connection, joinings: Sequence[_Joining]) -> None:
+    async def _ask_gates(self, connection: Subscriber, joinings: Sequence[_Joining]) -> None:
         allowed: list[_Joining] = []
         for each in joinings:
             _of(each).is_doubted = False
@@ -167,7 +166,7 @@ class Joiner:
                 self._deny(each, error)
 
     async def _ask_database(
-        self, owner: Owner, connection: Connection, subscriptions: Sequence[Subscription]
+        self, owner: Owner, connection: Subscriber, subscriptions: Sequence[Subscription]
     ) -> list[RequestError | None]:
         """What the gates in the database say, None where they open: all in one visit of a thread."""
         asked = [(each.rule, each.topic) for each in subscriptions]

@@ -2,12 +2,12 @@
 
 import asyncio
 
-from realtime.connection import Connection
 from realtime.core.history import Position
 from realtime.core.tail import Tail
-from realtime.engine.ports import Retention, TopicKey
+from realtime.core.topics import TopicKey
+from realtime.engine.ports import Retention
 from realtime.fanout import Fanout
-from realtime.subscription import Subscription
+from realtime.subscription import Subscriber, Subscription
 
 # Of one topic's payloads in memory: as much as a reply can hold.
 TAIL_MAX_BYTES = 512 * 1024
@@ -36,7 +36,7 @@ class LocalTopic:
         self.retention = retention
         self.epoch = ""
         # Each connection's one, JOINING or LIVE; the LIVE ones are in `fanout` too.
-        self.subscriptions: dict[Connection, Subscription] = {}
+        self.subscriptions: dict[Subscriber, Subscription] = {}
         self.fanout = Fanout()
         self.tail = Tail(
             0,

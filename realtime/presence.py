@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Any
 
 from realtime.cluster import Cluster
-from realtime.connection import Connection
 from realtime.core.identity import Identity
 from realtime.core.presence import Key, User
 from realtime.core.watchers import LIST_MAX_USERS, Push, Roster, Watchers
@@ -18,7 +17,7 @@ from realtime.fanout import CHUNK, Turns
 from realtime.frame import Frame
 from realtime.outbox import Corks, put_to_all
 from realtime.protocol.codec import encode_reply
-from realtime.subscription import Subscription
+from realtime.subscription import Subscriber, Subscription
 
 # Changes of so many seconds come in one push.
 PUSH_GATHER_S = 0.2
@@ -115,7 +114,7 @@ class Presence:
         """The user may no longer follow the topic: nor are they there for the rest of a grace. On every node."""
         self._cluster.end_grace((tenant, topic), user_id)
 
-    def view(self, connection: Connection, topic: str) -> dict[str, Any]:
+    def view(self, connection: Subscriber, topic: str) -> dict[str, Any]:
         """`{users: [{id, username, connections}], count}` as `connection` may see it, users by username."""
         return _as_json(self._roster((connection.tenant.slug, topic)), is_named=_is_named(connection))
 
@@ -189,7 +188,7 @@ def _user(identity: Identity) -> User:
     return User(identity.user_id, identity.username)
 
 
-def _is_named(connection: Connection) -> bool:
+def _is_named(connection: Subscriber) -> bool:
     return connection.identity is not None
 
 

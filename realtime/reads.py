@@ -5,7 +5,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from realtime.core.history import Position
-from realtime.engine.ports import Ask, Engine, Page, TopicKey
+from realtime.core.topics import TopicKey
+from realtime.engine.ports import Ask, Engine, Page
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 # Pages read in one call; each holds at most PAGE_MAX publications and PAGE_MAX_BYTES of their data.

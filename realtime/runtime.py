@@ -22,19 +22,13 @@ from realtime.core.nodes import NodeState
 from realtime.core.places import Attempts, Places
 from realtime.core.presence import Key
 from realtime.core.revocations import Revocation
-from realtime.core.topics import TopicRules
+from realtime.core.topics import TopicKey, TopicRules
 from realtime.credentials import Credentials
 from realtime.database import Database, build_database
 from realtime.engine.combined import CombinedEngine
 from realtime.engine.layer_bus import LayerBus
 from realtime.engine.memory import Budgets, MemoryBus, MemoryHistory
-from realtime.engine.ports import (
-    Bus,
-    Draft,
-    History,
-    Retention,
-    TopicKey,
-)
+from realtime.engine.ports import Bus, Draft, History, Retention
 from realtime.engine.redis_history import RedisHistory
 from realtime.hub import Hub
 from realtime.joining import Joiner

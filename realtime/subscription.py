@@ -1,15 +1,14 @@
 """One connection's subscription to one topic, from before its first await to its end."""
 
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
-from realtime.core.topics import TopicRule
-from realtime.engine.ports import TopicKey
+from realtime.core.identity import Identity, Tenant
+from realtime.core.topics import TopicKey, TopicRule
+from realtime.metrics import RouteMetrics
+from realtime.outbox import Outbox
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import RequestError
-
-if TYPE_CHECKING:
-    from realtime.connection import Connection
 
 # The ends that take rights away: others hear of them at once. Any other end may be followed by a reconnect.
 TOLD_AT_ONCE = frozenset({CloseCode.UNAUTHENTICATED, CloseCode.FORBIDDEN, CloseCode.ENDED_BY_OPERATOR})
@@ -23,6 +22,27 @@ class SubscriptionState(Enum):
     ENDED = "ended"
 
 
+class Subscriber(Protocol):
+    """A connection, as topics see it."""
+
+    id: str
+    tenant: Tenant
+    identity: Identity | None
+    outbox: Outbox
+    metrics: RouteMetrics
+    # By topic, JOINING or LIVE.
+    subscriptions: "dict[str, Subscription]"
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether its end has begun, from either side."""
+        ...
+
+    def push(self, message_type: str, payload: dict[str, Any]) -> None:
+        """Queue a push."""
+        ...
+
+
 class Subscription:
     """Held by its connection (`connection.subscriptions[topic]`) and by the hub's topic, both from its reservation on.
 
@@ -34,7 +54,7 @@ class Subscription:
 
     def __init__(
         self,
-        connection: "Connection",
+        connection: Subscriber,
         key: TopicKey,
         rule: TopicRule,
         owner: "SubscriptionOwner",

@@ -8,9 +8,9 @@ import msgspec
 from realtime.clock import utc_now_text
 from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.core.history import Position, Publication, Publisher
-from realtime.core.topics import TopicRule
+from realtime.core.topics import TopicKey, TopicRule
 from realtime.engine.drafts import make_draft
-from realtime.engine.ports import Page, Retention, TopicKey
+from realtime.engine.ports import Page, Retention
 from realtime.joining import Joined, Wish
 from realtime.protocol.codec import encode
 from realtime.protocol.envelope import Reply

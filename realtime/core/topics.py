@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from asgiref.sync import iscoroutinefunction
 
@@ -85,6 +86,13 @@ def _is_async(gate: object) -> bool:
         iscoroutinefunction(each) or inspect.isasyncgenfunction(each) or inspect.isgeneratorfunction(each)
         for each in (gate, getattr(gate, "__call__", None))  # noqa: B004 the method itself is looked at
     )
+
+
+class TopicKey(NamedTuple):
+    """A topic of a tenant. The same name on two tenants is two topics."""
+
+    tenant: str
+    topic: str
 
 
 class TopicRules:

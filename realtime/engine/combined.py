@@ -8,6 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from realtime.core.history import Position
+from realtime.core.topics import TopicKey
 from realtime.engine.ports import (
     Arrival,
     Ask,
@@ -18,7 +19,6 @@ from realtime.engine.ports import (
     Page,
     Published,
     Retention,
-    TopicKey,
 )
 from realtime.protocol.codec import encode
 

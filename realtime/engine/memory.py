@@ -12,8 +12,9 @@ from realtime.core.epochs import Epochs
 from realtime.core.history import Position, Publication, TopicHistory
 from realtime.core.shares import Shares
 from realtime.core.tenant_history import TenantHistory
+from realtime.core.topics import TopicKey
 from realtime.core.used_keys import Used, UsedKeys, key_name
-from realtime.engine.ports import IDEMPOTENCY_TTL_S, Added, Ask, Draft, Page, Receiver, Retention, TopicKey
+from realtime.engine.ports import IDEMPOTENCY_TTL_S, Added, Ask, Draft, Page, Receiver, Retention
 from realtime.protocol.errors import ErrorCode, RequestError
 
 # Steps of a sweep (a topic looked at, a publication or key dropped): about a microsecond each.

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
 from realtime.core.history import Position, Publication, Publisher
+from realtime.core.topics import TopicKey
 from realtime.protocol.errors import RealtimeError
 
 
@@ -16,13 +17,6 @@ class EngineUnavailableError(RealtimeError):
 
 class BusUnavailableError(EngineUnavailableError):
     """The broker could not be reached; what was to be sent did not leave this node."""
-
-
-class TopicKey(NamedTuple):
-    """A topic of a tenant. The same name on two tenants is two topics."""
-
-    tenant: str
-    topic: str
 
 
 @dataclass(frozen=True, slots=True)

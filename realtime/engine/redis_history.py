@@ -22,6 +22,7 @@ from redis.exceptions import ReadOnlyError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
+from realtime.core.topics import TopicKey
 from realtime.engine.ports import (
     IDEMPOTENCY_TTL_S,
     POSITIONS_PER_CALL,
@@ -31,7 +32,6 @@ from realtime.engine.ports import (
     EngineUnavailableError,
     Page,
     Retention,
-    TopicKey,
 )
 from realtime.engine.redis_scripts import ADD, LATEST, PAGES, POSITIONS
 from realtime.protocol.errors import ErrorCode, RequestError

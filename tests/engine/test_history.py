@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
+from realtime.core.topics import TopicKey
 from realtime.engine.drafts import make_draft
-from realtime.engine.ports import POSITIONS_PER_CALL, Draft, History, Page, Retention, TopicKey
+from realtime.engine.ports import POSITIONS_PER_CALL, Draft, History, Page, Retention
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.engine.conftest import IDEMPOTENCY_TTL_S, Engine
 

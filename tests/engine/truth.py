@@ -5,8 +5,9 @@ from collections import defaultdict
 import msgspec
 
 from realtime.core.history import Position
+from realtime.core.topics import TopicKey
 from realtime.engine.drafts import make_draft
-from realtime.engine.ports import History, Retention, TopicKey
+from realtime.engine.ports import History, Retention
 
 EVERYTHING = 10_000
 

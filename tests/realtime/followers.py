@@ -11,11 +11,11 @@ import msgspec
 from realtime.core.history import Position
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.slots import Owner
-from realtime.core.topics import TopicRule, TopicRules
+from realtime.core.topics import TopicKey, TopicRule, TopicRules
 from realtime.engine.combined import CombinedEngine
 from realtime.engine.drafts import make_draft
 from realtime.engine.memory import MemoryBus, MemoryHistory
-from realtime.engine.ports import Ask, Draft, EngineUnavailableError, Page, Retention, TopicKey
+from realtime.engine.ports import Ask, Draft, EngineUnavailableError, Page, Retention
 from realtime.frame import Batch, Frame
 from realtime.hub import Hub
 from realtime.joining import Joined, Joiner, Wish

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from realtime.conf import load_settings
-from realtime.core.topics import TopicRule
+from realtime.core.topics import TopicKey, TopicRule
 from realtime.engine.drafts import make_draft
 from realtime.engine.memory import MemoryHistory
-from realtime.engine.ports import TopicKey
-from realtime.runtime import EXPIRY_INTERVAL_S, Runtime
+from realtime.runtime import Runtime
+from realtime.sweeps import EXPIRY_INTERVAL_S
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

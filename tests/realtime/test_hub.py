@@ -8,8 +8,9 @@ import pytest
 
 from realtime.core.history import Position
 from realtime.core.tail import Tail
+from realtime.core.topics import TopicKey
 from realtime.engine.combined import Carried, group_name
-from realtime.engine.ports import Ask, Page, TopicKey
+from realtime.engine.ports import Ask, Page
 from realtime.hub import COMPARE_ACTIVE_S, COMPARE_QUIET_S, Hub
 from realtime.outbox import Corks
 from realtime.protocol.codec import encode

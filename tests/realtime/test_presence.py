@@ -16,9 +16,8 @@ from realtime.connection import Connection
 from realtime.core import presence as core
 from realtime.core import watchers
 from realtime.core.identity import Tenant
-from realtime.core.topics import TopicRule
+from realtime.core.topics import TopicKey, TopicRule
 from realtime.engine.memory import MemoryBus, MemoryExchange
-from realtime.engine.ports import TopicKey
 from realtime.frame import Batch, Frame
 from realtime.outbox import Corks
 from realtime.presence import PUSH_GATHER_S, Presence

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from realtime.core.topics import TopicKey
 from realtime.engine.memory import MemoryHistory
-from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Receiver, TopicKey
+from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Receiver
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.simulation.determinism import CLOCK
 from tests.simulation.faults import Dice
