@@ -1,4 +1,4 @@
-"""From credentials to identities: `realtime.ports.Authenticator` on this project's tables."""
+"""From credentials to identities: `realtime.node.ports.Authenticator` on this project's tables."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from accounts.tickets import ticket_redeem
 from accounts.verified import VerifiedTokens
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.revocations import Revocation as RevocationValue
-from realtime.ports import LoadedSession
+from realtime.node.ports import LoadedSession
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import forbidden, unauthenticated
 

@@ -8,9 +8,9 @@ import msgspec
 from accounts.profiles import Profile, Profiles
 from accounts.selectors import user_profile
 from accounts.services import status_update
+from realtime.endpoints.rpc import rpc_method
+from realtime.endpoints.verbs import Call
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.rpc import rpc_method
-from realtime.verbs import Call
 
 Payload = dict[str, Any]
 Status = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]

@@ -2,8 +2,8 @@
 
 from chat.typing import Typing
 from chat.verbs import CHAT_VERBS
-from realtime.consumers.json import CORE_VERBS, JsonConsumer
-from realtime.consumers.pubsub import PUBSUB_VERBS
+from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.consumers.pubsub import PUBSUB_VERBS
 
 
 class ChatConsumer(JsonConsumer):

@@ -19,9 +19,9 @@ from chat.typing import Typing
 from chat.writer import MessageWriter, MessageWriters, NotStoredError, in_turns
 from realtime.core.history import Publisher
 from realtime.core.slots import Owner
+from realtime.endpoints.verbs import Call, Caller, NoPayload, Verb
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError, internal_error
-from realtime.verbs import Call, Caller, NoPayload, Verb
 
 MESSAGES_PER_PAGE = 50
 MESSAGES_PER_PAGE_MAX = 100

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from demo.models import Item
 from realtime.core.identity import Tenant
-from realtime.queries import live_query
+from realtime.endpoints.queries import live_query
 
 
 def item_payload(item: Item) -> dict[str, Any]:

@@ -6,16 +6,16 @@ from typing import Any
 
 from django.db import transaction
 
-from realtime import runtime as runtimes
-from realtime.clock import utc_now_text
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position, Publisher
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRules
-from realtime.engine.combined import CombinedEngine
-from realtime.engine.drafts import make_draft
-from realtime.engine.ports import Draft, Retention
+from realtime.node import node as runtimes
+from realtime.node.clock import utc_now_text
 from realtime.protocol.errors import PublishUnavailableError
+from realtime.topics.engine.combined import CombinedEngine
+from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.ports import Draft, Retention
 
 # How long a synchronous caller waits for its publication to be numbered.
 PUBLISH_TIMEOUT_S = 5.0

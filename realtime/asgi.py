@@ -2,17 +2,17 @@
 
 from channels.routing import ProtocolTypeRouter
 
-from realtime.endpoints import Endpoints
+from realtime.endpoints.shared import Endpoints
 from realtime.middleware.gate import HttpRefusals, TenantGate, UpgradeRequired
 from realtime.middleware.identity import Authorize, Identify
 from realtime.middleware.limits import ConnectionLimits, UserLimit
 from realtime.middleware.origin import OriginCheck
 from realtime.middleware.refusals import Refusals
 from realtime.middleware.route import RouteGate, run_route
-from realtime.runtime import Runtime
+from realtime.node.node import Runtime
 from realtime.server.collector import calm_collector
 from realtime.server.drain import drain_on_sigterm
-from realtime.types import Application, Receive, Scope, Send
+from realtime.sockets.types import Application, Receive, Scope, Send
 
 
 def build_application(node: Runtime, http: Application) -> ProtocolTypeRouter:

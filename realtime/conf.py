@@ -17,7 +17,7 @@ from realtime.core.topics import TopicRule, gate_faults
 class RealtimeSettings:
     """One value of each setting, as the process uses it."""
 
-    # Dotted paths of the classes behind realtime.ports.
+    # Dotted paths of the classes behind realtime.node.ports.
     TENANTS: str
     IDENTITY: str
     # The module whose `routes` list names every WebSocket route.

@@ -8,8 +8,8 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rockstar_site.settings")
 django_application = get_asgi_application()
 
-from realtime import runtime  # noqa: E402 needs the app registry
 from realtime.asgi import build_application  # noqa: E402
-from realtime.types import Application  # noqa: E402
+from realtime.node import node as runtime  # noqa: E402 needs the app registry
+from realtime.sockets.types import Application  # noqa: E402
 
 application = build_application(runtime.current(), cast("Application", django_application))

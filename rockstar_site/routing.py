@@ -3,20 +3,20 @@
 from django.conf import settings
 
 from chat.consumers import ChatConsumer
-from realtime.consumers.data import DataConsumer
-from realtime.consumers.pubsub import PubSubConsumer
-from realtime.consumers.raw import (
+from realtime.dashboard.consumer import LiveConsumer
+from realtime.endpoints.consumers.data import DataConsumer
+from realtime.endpoints.consumers.pubsub import PubSubConsumer
+from realtime.endpoints.consumers.raw import (
     EchoConsumer,
     ManagedConsumer,
     SecureConsumer,
     ValidatedConsumer,
     WelcomeConsumer,
 )
-from realtime.consumers.rpc import RpcConsumer
-from realtime.consumers.session import SessionConsumer
-from realtime.consumers.stream import StreamConsumer
-from realtime.dashboard.consumer import LiveConsumer
-from realtime.routing import host, websocket
+from realtime.endpoints.consumers.rpc import RpcConsumer
+from realtime.endpoints.consumers.session import SessionConsumer
+from realtime.endpoints.consumers.stream import StreamConsumer
+from realtime.endpoints.routing import host, websocket
 
 routes = [
     websocket("ws/", WelcomeConsumer),

@@ -231,7 +231,7 @@ SERVESTATIC_USE_FINDERS = True
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "realtime.logs.RedactSecrets"}},
+    "filters": {"redact": {"()": "realtime.node.logs.RedactSecrets"}},
     "formatters": {
         "plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
         "bare": {"format": "%(message)s"},

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from realtime.core.presence import PresentUser, UserId, by_username
+from realtime.core.presence_table import PresentUser, UserId, by_username
 
 # Above so many users nobody is told who they are, only how many.
 LIST_MAX_USERS = 200

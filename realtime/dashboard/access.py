@@ -5,7 +5,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import InterfaceError, OperationalError
 
 from realtime.core.identity import Identity
-from realtime.database import Database
+from realtime.node.database import Database
 from realtime.protocol.errors import RequestError, unavailable
 
 PERMISSION = "realtime.view_live"

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import msgspec
 
-from realtime.connection import Connection
-from realtime.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.dashboard.access import PERMISSION, may_view
 from realtime.dashboard.feed import LiveFeed
-from realtime.database import Database
+from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.verbs import Call, NoPayload, Verb
+from realtime.node.database import Database
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import Refusal, forbidden
-from realtime.types import Receive, Scope, Send
-from realtime.verbs import Call, NoPayload, Verb
+from realtime.sockets.connection import Connection
+from realtime.sockets.types import Receive, Scope, Send
 
 INTERVAL_MIN_S = 0.5
 INTERVAL_MAX_S = 60.0

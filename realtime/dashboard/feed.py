@@ -10,8 +10,8 @@ from realtime.core.rates import Rates
 from realtime.dashboard.memory import resident_mb
 
 if TYPE_CHECKING:
-    from realtime.connection import Connection
-    from realtime.runtime import Runtime
+    from realtime.node.node import Runtime
+    from realtime.sockets.connection import Connection
 
 SAMPLE_SIZE = 100
 

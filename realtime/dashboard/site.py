@@ -10,8 +10,8 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext as _
 
 from realtime.dashboard.access import PERMISSION
+from realtime.node.staff import is_staff_session
 from realtime.protocol.close_codes import CLOSE_RULES
-from realtime.staff import is_staff_session
 
 APP_LABEL = "realtime"
 FEED_PATH = "/ws/admin/live/"

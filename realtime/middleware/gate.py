@@ -3,10 +3,10 @@
 from collections.abc import Awaitable
 
 from realtime.core.hosts import read_host
-from realtime.endpoints import Endpoints
+from realtime.endpoints.shared import Endpoints
 from realtime.protocol.errors import Refusal
 from realtime.protocol.handshake import REFUSAL_HEADERS, refusal_body
-from realtime.types import Application, Receive, Scope, Send
+from realtime.sockets.types import Application, Receive, Scope, Send
 
 # Asked by load balancers, which name a host by its address; they tell nothing of any tenant.
 HOSTLESS_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})

@@ -1,7 +1,7 @@
 """Reading headers of a scope."""
 
 from realtime.core.addresses import address_key
-from realtime.types import Scope
+from realtime.sockets.types import Scope
 
 
 def remote_host(scope: Scope) -> str:

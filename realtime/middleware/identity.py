@@ -8,16 +8,16 @@ from django.conf import settings as django_settings
 from django.db import InterfaceError, OperationalError
 from django.http.cookie import parse_cookie
 
-from realtime.core.credentials import bearer_credentials
+from realtime.core.credential_reading import bearer_credentials
 from realtime.core.identity import Credential, CredentialKind, Identity, Tenant
 from realtime.core.scopes import has_scopes
 from realtime.core.slots import Owner
+from realtime.endpoints.routing import Route
 from realtime.middleware.headers import header_values
-from realtime.ports import LoadedSession
+from realtime.node.node import Runtime
+from realtime.node.ports import LoadedSession
 from realtime.protocol.errors import RequestError, forbidden, unauthenticated, unavailable
-from realtime.routing import Route
-from realtime.runtime import Runtime
-from realtime.types import Application, Receive, Scope, Send
+from realtime.sockets.types import Application, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from collections.abc import Awaitable
 from time import monotonic
 
 from realtime.middleware.headers import header_values, limit_key, remote_host
+from realtime.node.node import Runtime
 from realtime.protocol.errors import Refusal, unavailable
-from realtime.runtime import Runtime
-from realtime.types import Application, Receive, Scope, Send
+from realtime.sockets.types import Application, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 

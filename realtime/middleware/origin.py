@@ -4,9 +4,9 @@ from collections.abc import Awaitable
 
 from realtime.core.origins import is_own_origin, parse_origin
 from realtime.middleware.headers import header_values
+from realtime.node.node import Runtime
 from realtime.protocol.errors import Refusal, forbidden
-from realtime.runtime import Runtime
-from realtime.types import Application, Receive, Scope, Send
+from realtime.sockets.types import Application, Receive, Scope, Send
 
 
 class OriginCheck:

@@ -2,14 +2,14 @@
 
 from time import monotonic
 
-from realtime.connection import new_connection_id
-from realtime.core.credentials import choose_subprotocol
+from realtime.core.credential_reading import choose_subprotocol
 from realtime.middleware.gate import encode_refusal, refusal_headers
 from realtime.middleware.headers import limit_key
+from realtime.node.node import Runtime
 from realtime.protocol.errors import Refusal
 from realtime.protocol.names import SUBPROTOCOLS
-from realtime.runtime import Runtime
-from realtime.types import Application, Receive, Scope, Send
+from realtime.sockets.connection import new_connection_id
+from realtime.sockets.types import Application, Receive, Scope, Send
 
 # A close frame holds at most 123 bytes of reason (RFC 6455 section 5.5).
 REASON_MAX_CHARS = 120

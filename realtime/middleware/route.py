@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable
 
-from realtime.core.credentials import choose_subprotocol
-from realtime.endpoints import Endpoints
+from realtime.core.credential_reading import choose_subprotocol
+from realtime.endpoints.shared import Endpoints
 from realtime.protocol.errors import Refusal
-from realtime.types import Application, Receive, Scope, Send
+from realtime.sockets.types import Application, Receive, Scope, Send
 
 
 class RouteGate:

@@ -10,10 +10,10 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from realtime import runtime
 from realtime.core.identity import Identity
 from realtime.core.scopes import has_scopes
-from realtime.staff import is_staff_session, tenant_of
+from realtime.node import node as runtime
+from realtime.node.staff import is_staff_session, tenant_of
 
 METRICS_SCOPE = "metrics:read"
 

@@ -11,9 +11,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from realtime import runtime
-from realtime.engine.ports import BusUnavailableError
+from realtime.node import node as runtime
 from realtime.rest.views import JsonView
+from realtime.topics.engine.ports import BusUnavailableError
 
 # Nobody joins it: what is sent there tells only whether the broker takes it.
 PROBE_GROUP = "readyz"

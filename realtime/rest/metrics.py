@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from realtime import runtime
+from realtime.node import node as runtime
 from realtime.rest.access import MayReadMetrics, MetricsTokenAuthentication, visible_tenant
 from realtime.rest.prometheus import registry_of
 from realtime.rest.views import JsonView

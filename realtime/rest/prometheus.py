@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from realtime.metrics import LoopLag, Metrics
+from realtime.sockets.metrics import LoopLag, Metrics
 
 _ROUTE_LABELS = ("tenant", "route")
 _MS_PER_S = 1000

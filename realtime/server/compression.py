@@ -3,7 +3,7 @@
 from realtime.protocol.deflate import InflatingParser, negotiate
 from realtime.server.protocol import WebSocketProtocol
 from realtime.server.scope import Request
-from realtime.types import Event
+from realtime.sockets.types import Event
 
 
 class CompressingProtocol(WebSocketProtocol):

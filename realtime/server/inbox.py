@@ -2,9 +2,9 @@
 
 import asyncio
 
-from realtime.done import DONE
-from realtime.types import Event
-from realtime.wire import Receiver
+from realtime.sockets.done import DONE
+from realtime.sockets.transport import Receiver
+from realtime.sockets.types import Event
 
 # Messages that wait for the application before the socket is read no further.
 QUEUE_MAX_MESSAGES = 64

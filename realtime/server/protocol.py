@@ -42,8 +42,8 @@ from realtime.server.door import shared_door
 from realtime.server.heartbeat import Heartbeat, shared_heartbeat
 from realtime.server.inbox import Inbox
 from realtime.server.scope import Request, websocket_scope
-from realtime.types import Event, Scope
-from realtime.wire import TRANSPORT_EXTENSION, Transport
+from realtime.sockets.transport import TRANSPORT_EXTENSION, Transport
+from realtime.sockets.types import Event, Scope
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from uvicorn.config import Config
 
 from realtime.protocol.handshake import offered_subprotocols
-from realtime.types import Scope
+from realtime.sockets.types import Scope
 
 Header = tuple[bytes, bytes]
 # Host and port; a Unix socket's own end is its path and None, its other end is nobody.

@@ -17,12 +17,12 @@ from accounts.models import Tenant as TenantRow
 from chat.consumers import ChatConsumer
 from chat.models import Message, RoomMembership
 from chat.typing import LOOKUPS_BURST, LOOKUPS_PER_S
-from realtime import runtime as runtimes
 from realtime.conf import load_settings
 from realtime.core.identity import CredentialKind, Identity, Tenant
-from realtime.endpoints import Endpoints
-from realtime.routing import websocket
-from realtime.runtime import Runtime
+from realtime.endpoints.routing import websocket
+from realtime.endpoints.shared import Endpoints
+from realtime.node import node as runtimes
+from realtime.node.node import Runtime
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

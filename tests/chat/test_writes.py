@@ -17,7 +17,7 @@ from chat.models import Message, Room, RoomMembership
 from chat.services import Sent, messages_send
 from chat.writer import MessageWriter, MessageWriters, NotStoredError
 from realtime.core.history import Publisher
-from realtime.database import Database
+from realtime.node.database import Database
 from realtime.protocol.errors import ErrorCode
 from tests.chat.conftest import World
 from tests.chat.test_concurrency import THREADS, in_threads

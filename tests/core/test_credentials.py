@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime.core.credentials import choose_subprotocol, subprotocol_token
+from realtime.core.credential_reading import choose_subprotocol, subprotocol_token
 
 V1, BATCH = "rockstar.v1", "rockstar.v1.batch"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoxfQ.c2lnbmF0dXJl"

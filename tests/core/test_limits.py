@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.core.places import Attempts, Places
-from realtime.core.strikes import Strikes
+from realtime.core.quota import Attempts, Places
+from realtime.core.sliding_window import Strikes
 from realtime.core.token_bucket import TokenBucket, retry_after_ms
 
 STEPS_S = st.lists(st.floats(0, 10, allow_nan=False), min_size=1, max_size=80)

@@ -1,6 +1,6 @@
 """Who is alive, by beats and silence."""
 
-from realtime.core.nodes import Nodes, NodeState
+from realtime.core.liveness import Nodes, NodeState
 
 
 def state(node: str, **counters: float) -> NodeState:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.core import presence as presence_module
-from realtime.core.presence import (
+from realtime.core import presence_table as presence_module
+from realtime.core.presence_table import (
     LAPSE_STEP_S,
     PRESENCE_GRACE_S,
     Changed,

@@ -1,6 +1,6 @@
 """Stalls: judged by marks, with a clock that is an argument."""
 
-from realtime.core.stalls import Stalls
+from realtime.core.stalled import Stalls
 
 
 def test_the_same_mark_for_too_long() -> None:

@@ -9,10 +9,10 @@ import pytest
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from redis.asyncio import Redis
 
-from realtime.engine.layer_bus import LayerBus
-from realtime.engine.memory import Budgets, MemoryBus, MemoryExchange, MemoryHistory
-from realtime.engine.ports import Bus, History
-from realtime.engine.redis_history import RedisHistory
+from realtime.topics.engine.layer_bus import LayerBus
+from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryExchange, MemoryHistory
+from realtime.topics.engine.ports import Bus, History
+from realtime.topics.engine.redis_history import RedisHistory
 
 # Long beside what a real server needs for a test's calls, short enough to wait for.
 IDEMPOTENCY_TTL_S = 1.0

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from realtime import cluster as cluster_module
-from realtime.cluster import MAX_PENDING_CHANGES, Cluster
-from realtime.core import presence as presence_module
-from realtime.core.presence import Key, User
-from realtime.engine.memory import MemoryBus, MemoryExchange
-from realtime.engine.ports import Bus, BusUnavailableError
+from realtime.core import presence_table as presence_module
+from realtime.core.presence_table import Key, User
+from realtime.topics import cluster as cluster_module
+from realtime.topics.cluster import MAX_PENDING_CHANGES, Cluster
+from realtime.topics.engine.memory import MemoryBus, MemoryExchange
+from realtime.topics.engine.ports import Bus, BusUnavailableError
 from tests.engine.conftest import Engine
 
 NEWS = ("acme", "news")

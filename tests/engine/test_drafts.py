@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.engine.drafts import make_draft
-from realtime.engine.ports import Draft
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.ports import Draft
 
 JSON = st.recursive(
     st.none()

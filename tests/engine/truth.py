@@ -6,8 +6,8 @@ import msgspec
 
 from realtime.core.history import Position
 from realtime.core.topics import TopicKey
-from realtime.engine.drafts import make_draft
-from realtime.engine.ports import History, Retention
+from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.ports import History, Retention
 
 EVERYTHING = 10_000
 

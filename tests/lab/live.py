@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import connection
 
-from realtime.rpc import rpc_method
-from realtime.verbs import Call
+from realtime.endpoints.rpc import rpc_method
+from realtime.endpoints.verbs import Call
 
 
 @rpc_method("lab.sleep")

@@ -13,11 +13,11 @@ from pytest_django import Settings
 
 from accounts.identity import Authenticator
 from accounts.models import Domain, Membership, Tenant, User
-from realtime import runtime
-from realtime.core.nodes import NodeState
-from realtime.engine.memory import MemoryBus
-from realtime.engine.ports import Bus
-from realtime.metrics import LoopLag, Metrics
+from realtime.core.liveness import NodeState
+from realtime.node import node as runtime
+from realtime.sockets.metrics import LoopLag, Metrics
+from realtime.topics.engine.memory import MemoryBus
+from realtime.topics.engine.ports import Bus
 
 PASSWORD = "correct horse"
 METRICS_TOKEN = "the operator's own token"

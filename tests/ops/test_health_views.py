@@ -5,9 +5,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 
-from realtime.engine.memory import MemoryBus
-from realtime.engine.ports import BusUnavailableError
 from realtime.rest.health import HealthView
+from realtime.topics.engine.memory import MemoryBus
+from realtime.topics.engine.ports import BusUnavailableError
 from tests.ops.conftest import Process
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("process")]

@@ -15,16 +15,16 @@ from django.test import Client
 from accounts.identity import Authenticator
 from accounts.models import Membership, User
 from accounts.tenants import Directory
-from realtime import runtime as runtimes
 from realtime.conf import load_settings
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.dashboard import access, consumer
 from realtime.dashboard.consumer import LiveConsumer
 from realtime.dashboard.memory import resident_mb
-from realtime.endpoints import Endpoints
+from realtime.endpoints.routing import websocket
+from realtime.endpoints.shared import Endpoints
+from realtime.node import node as runtimes
+from realtime.node.node import Runtime
 from realtime.protocol.errors import Refusal
-from realtime.routing import websocket
-from realtime.runtime import Runtime
 
 PAGE = "/admin/realtime/live/"
 ROUTE = websocket("ws/admin/live/", LiveConsumer, staff=True, session=True)

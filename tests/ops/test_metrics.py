@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from realtime import metrics as module
-from realtime.metrics import OTHER, UNKNOWN, LoopLag, Metrics
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import ErrorCode
+from realtime.sockets import metrics as module
+from realtime.sockets.metrics import OTHER, UNKNOWN, LoopLag, Metrics
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.frame import Batch, Frame, as_deflated_wire
 from realtime.protocol import deflate as module
 from realtime.protocol.deflate import (
     DEFLATE_MAX_BYTES,
@@ -21,6 +20,7 @@ from realtime.protocol.deflate import (
     negotiate,
 )
 from realtime.protocol.frames import FrameError, FrameParser, Message
+from realtime.sockets.prepared import Batch, Frame, as_deflated_wire
 from tests.server.test_frames import FAULTS
 from tests.server.wire import BINARY, CONTINUATION, PING, TEXT, client_frame
 

@@ -12,16 +12,16 @@ from realtime.core.history import Position
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.slots import Owner
 from realtime.core.topics import TopicKey, TopicRule, TopicRules
-from realtime.engine.combined import CombinedEngine
-from realtime.engine.drafts import make_draft
-from realtime.engine.memory import MemoryBus, MemoryHistory
-from realtime.engine.ports import Ask, Draft, EngineUnavailableError, Page, Retention
-from realtime.frame import Batch, Frame
-from realtime.hub import Hub
-from realtime.joining import Joined, Joiner, Wish
-from realtime.outbox import Corks
+from realtime.node.joining import Joined, Joiner, Wish
 from realtime.protocol.errors import RequestError
-from realtime.subscription import TOLD_AT_ONCE, Subscription
+from realtime.sockets.outbox import Corks
+from realtime.sockets.prepared import Batch, Frame
+from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
+from realtime.topics.engine.combined import CombinedEngine
+from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.memory import MemoryBus, MemoryHistory
+from realtime.topics.engine.ports import Ask, Draft, EngineUnavailableError, Page, Retention
+from realtime.topics.hub import Hub
 
 ACME = Tenant(1, "acme")
 KEY = TopicKey("acme", "news")

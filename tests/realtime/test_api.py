@@ -7,8 +7,8 @@ import pytest
 
 from realtime import api
 from realtime.core.history import Position
-from realtime.engine.ports import Draft
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.topics.engine.ports import Draft
 
 pytestmark = pytest.mark.django_db
 

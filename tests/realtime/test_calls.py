@@ -8,13 +8,13 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from realtime.calls import Calls, Deadlines
-from realtime.connection import Connection
-from realtime.frame import Frame
+from realtime.endpoints.calls import Calls, Deadlines
+from realtime.endpoints.verbs import Call
 from realtime.protocol.codec import encode_error
 from realtime.protocol.envelope import Reply, Request
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.verbs import Call
+from realtime.sockets.connection import Connection
+from realtime.sockets.prepared import Frame
 
 
 class FakeConnection:

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from realtime.clock import utc_now_text
+from realtime.node.clock import utc_now_text
 
 A_MS = timedelta(milliseconds=1)
 

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from realtime import control
-from realtime.control import Control
-from realtime.engine.memory import MemoryBus, MemoryExchange
-from realtime.engine.ports import BusUnavailableError
+from realtime.node import control
+from realtime.node.control import Control
+from realtime.topics.engine.memory import MemoryBus, MemoryExchange
+from realtime.topics.engine.ports import BusUnavailableError
 
 GROUP = "control"
 

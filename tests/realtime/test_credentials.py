@@ -10,11 +10,11 @@ from typing import Any, cast
 import pytest
 from django.db import OperationalError
 
-from realtime import credentials
 from realtime.core import revocations as revocations_module
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.revocations import Revocation, RevocationKind, Revocations
-from realtime.credentials import Credentials
+from realtime.node import credentials
+from realtime.node.credentials import Credentials
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import Refusal
 
@@ -219,7 +219,7 @@ async def test_an_outage_is_said_once(
     site.fault = OperationalError("away")
     await asyncio.sleep(0.05)
     keeping.cancel()
-    assert [each.message for each in caplog.records if each.name == "realtime.credentials"] == [
+    assert [each.message for each in caplog.records if each.name == "realtime.node.credentials"] == [
         "Credentials cannot be read again now: OperationalError"
     ]
 

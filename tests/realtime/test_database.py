@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from realtime.conf import load_settings
 from realtime.core.slots import Owner
-from realtime.database import Database
+from realtime.node.database import Database
 from realtime.protocol.errors import ErrorCode, RequestError
 
 ALICE, CAROL = Owner("acme", 1), Owner("globex", 2)

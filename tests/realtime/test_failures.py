@@ -3,9 +3,9 @@
 import pytest
 from django.db import OperationalError
 
-from realtime.engine.ports import EngineUnavailableError
-from realtime.failures import request_error
+from realtime.node.failures import request_error
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.topics.engine.ports import EngineUnavailableError
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 
 from realtime.conf import load_settings
 from realtime.core.topics import TopicKey, TopicRule
-from realtime.engine.drafts import make_draft
-from realtime.engine.memory import MemoryHistory
-from realtime.runtime import Runtime
-from realtime.sweeps import EXPIRY_INTERVAL_S
+from realtime.node.node import Runtime
+from realtime.node.sweeps import EXPIRY_INTERVAL_S
+from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.memory import MemoryHistory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,11 +9,11 @@ import pytest
 from realtime.core.history import Position
 from realtime.core.tail import Tail
 from realtime.core.topics import TopicKey
-from realtime.engine.combined import Carried, group_name
-from realtime.engine.ports import Ask, Page
-from realtime.hub import COMPARE_ACTIVE_S, COMPARE_QUIET_S, Hub
-from realtime.outbox import Corks
 from realtime.protocol.codec import encode
+from realtime.sockets.outbox import Corks
+from realtime.topics.engine.combined import Carried, group_name
+from realtime.topics.engine.ports import Ask, Page
+from realtime.topics.hub import COMPARE_ACTIVE_S, COMPARE_QUIET_S, Hub
 from tests.realtime.followers import KEPT, KEY, Follower, Node, draft, offsets_of, settle
 
 

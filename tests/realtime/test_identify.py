@@ -10,8 +10,8 @@ from django.db import OperationalError
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.slots import Owner
 from realtime.middleware.identity import Identify
+from realtime.node.node import Runtime
 from realtime.protocol.errors import Refusal
-from realtime.runtime import Runtime
 
 ALICE = Identity(1, "alice", "acme", frozenset(), CredentialKind.TOKEN)
 

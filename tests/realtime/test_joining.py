@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from realtime.core.history import Position
-from realtime.joining import Joined, Wish
+from realtime.node.joining import Joined, Wish
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.subscription import SubscriptionState
+from realtime.sockets.subscription import SubscriptionState
 from tests.realtime.followers import (
     KEPT,
     MAX_SUBSCRIPTIONS,

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from realtime.core.identity import CredentialKind, Identity, Tenant
-from realtime.logs import redact
-from realtime.metrics import Metrics
-from realtime.observer import Observer, access_log
+from realtime.node.logs import redact
+from realtime.node.observer import Observer, access_log
 from realtime.protocol.close_codes import CloseCode
+from realtime.sockets.metrics import Metrics
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoxfQ.c2lnbmF0dXJl"
 

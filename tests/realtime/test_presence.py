@@ -10,18 +10,18 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from realtime import presence as presence_module
-from realtime.cluster import Cluster
-from realtime.connection import Connection
-from realtime.core import presence as core
+from realtime.core import presence_table as core
 from realtime.core import watchers
 from realtime.core.identity import Tenant
 from realtime.core.topics import TopicKey, TopicRule
-from realtime.engine.memory import MemoryBus, MemoryExchange
-from realtime.frame import Batch, Frame
-from realtime.outbox import Corks
-from realtime.presence import PUSH_GATHER_S, Presence
-from realtime.subscription import Subscription, SubscriptionOwner
+from realtime.sockets.connection import Connection
+from realtime.sockets.outbox import Corks
+from realtime.sockets.prepared import Batch, Frame
+from realtime.sockets.subscription import Subscription, SubscriptionOwner
+from realtime.topics import presence as presence_module
+from realtime.topics.cluster import Cluster
+from realtime.topics.engine.memory import MemoryBus, MemoryExchange
+from realtime.topics.presence import PUSH_GATHER_S, Presence
 
 ACME = Tenant(1, "acme")
 KEY = ("acme", "news")
@@ -308,7 +308,7 @@ async def test_when_all_is_over_nothing_is_kept(
 async def test_pushes_on_their_way_are_not_overtaken(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """A delivery that takes longer than the ticks after it: each push leads on from the one before."""
     monkeypatch.setattr(presence_module, "PUSH_GATHER_S", 0.001)
-    monkeypatch.setattr("realtime.fanout.SLICE_S", 0.0)
+    monkeypatch.setattr("realtime.topics.fanout.SLICE_S", 0.0)
     sockets = [person(number % 150) for number in range(3000)]
     first = [node.subscribe(socket, watches=True) for socket in sockets]
     await becomes(lambda: not node.presence._due)

@@ -6,13 +6,13 @@ from typing import Any, cast
 
 import pytest
 
-from realtime.backlogs import Backlogs
 from realtime.conf import RealtimeSettings
-from realtime.connection import Connection
 from realtime.core.identity import Tenant
-from realtime.metrics import RouteMetrics
-from realtime.outbox import Corks, make_outbox
-from realtime.stalls import cut_stalled
+from realtime.node.stalls import cut_stalled
+from realtime.sockets.backlogs import Backlogs
+from realtime.sockets.connection import Connection
+from realtime.sockets.metrics import RouteMetrics
+from realtime.sockets.outbox import Corks, make_outbox
 
 LIMIT_S = 0.2
 

@@ -15,16 +15,16 @@ import msgspec
 import pytest
 from django.db import OperationalError
 
-from realtime import watches as module
 from realtime.conf import RealtimeSettings
-from realtime.connection import Connection
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.slots import Owner
-from realtime.metrics import RouteMetrics
-from realtime.outbox import Corks, make_outbox
+from realtime.endpoints import watches as module
+from realtime.endpoints.queries import LiveQuery
+from realtime.endpoints.watches import WATCH_ROWS_MAX, WATCHED_MAX, Watches
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.queries import LiveQuery
-from realtime.watches import WATCH_ROWS_MAX, WATCHED_MAX, Watches
+from realtime.sockets.connection import Connection
+from realtime.sockets.metrics import RouteMetrics
+from realtime.sockets.outbox import Corks, make_outbox
 
 ACME, GLOBEX = Tenant(1, "acme", "Acme", frozenset()), Tenant(2, "globex", "Globex", frozenset())
 SETTINGS = RealtimeSettings(TENANTS="", IDENTITY="", ROUTES="")

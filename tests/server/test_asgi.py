@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from realtime.wire import TRANSPORT_EXTENSION
+from realtime.sockets.transport import TRANSPORT_EXTENSION
 from tests.server.client import Client, connect, opened, request
 from tests.server.lab import OURS, echo, serving
 from tests.server.wire import BINARY, CLOSE, PING, PONG, TEXT, client_frame, close_frame

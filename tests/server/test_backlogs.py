@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.backlogs import Backlogs
+from realtime.sockets.backlogs import Backlogs
 
 
 class Slow:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from realtime.frame import SHARED_FRAME_MAX_BYTES, Batch, Frame
-from realtime.metrics import RouteMetrics
-from realtime.outbox import Corks, make_outbox
 from realtime.protocol.frames import BINARY, TEXT, encode_frame
-from realtime.wire import TRANSPORT_EXTENSION
+from realtime.sockets.metrics import RouteMetrics
+from realtime.sockets.outbox import Corks, make_outbox
+from realtime.sockets.prepared import SHARED_FRAME_MAX_BYTES, Batch, Frame
+from realtime.sockets.transport import TRANSPORT_EXTENSION
 
 
 def payloads(batch: Batch) -> list[bytes]:

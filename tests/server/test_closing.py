@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from realtime.frame import Frame
-from realtime.metrics import RouteMetrics
-from realtime.outbox import Corks, make_outbox
 from realtime.server import protocol
-from realtime.wire import TRANSPORT_EXTENSION
+from realtime.sockets.metrics import RouteMetrics
+from realtime.sockets.outbox import Corks, make_outbox
+from realtime.sockets.prepared import Frame
+from realtime.sockets.transport import TRANSPORT_EXTENSION
 from tests.server.client import Client, connect, opened, request
 from tests.server.lab import echo, serving
 from tests.server.wire import CLOSE, PING, TEXT, client_frame, close_frame

@@ -13,13 +13,13 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as library_connect
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from realtime.fanout import Fanout
-from realtime.frame import Frame
-from realtime.metrics import RouteMetrics
-from realtime.outbox import Corks, make_outbox
 from realtime.protocol import deflate as module
 from realtime.protocol.deflate import deflate
 from realtime.server.server import COMPRESSING_PROTOCOL
+from realtime.sockets.metrics import RouteMetrics
+from realtime.sockets.outbox import Corks, make_outbox
+from realtime.sockets.prepared import Frame
+from realtime.topics.fanout import Fanout
 from tests.server.client import Client, connect, request
 from tests.server.lab import OURS, Lab, echo, serving
 from tests.server.wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, client_frame

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from realtime import fanout as fanout_module
-from realtime.fanout import CHUNK, SLICE_S, Fanout, Turns
-from realtime.frame import Batch, Frame
-from realtime.outbox import Corks
+from realtime.sockets.outbox import Corks
+from realtime.sockets.prepared import Batch, Frame
+from realtime.topics import fanout as fanout_module
+from realtime.topics.fanout import CHUNK, SLICE_S, Fanout, Turns
 
 
 class FakeLoop:

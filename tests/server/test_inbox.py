@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from realtime.done import DONE
 from realtime.protocol.frames import FRAMES_AT_ONCE
 from realtime.server.protocol import WebSocketProtocol
-from realtime.wire import wire_of
+from realtime.sockets.done import DONE
+from realtime.sockets.transport import wire_of
 from tests.server.client import opened
 from tests.server.lab import serving
 from tests.server.wire import BINARY, TEXT, client_frame, close_frame

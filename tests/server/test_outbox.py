@@ -6,12 +6,12 @@ from typing import Any, Protocol
 
 import pytest
 
-from realtime.delivering import LOW_WATER_BYTES
-from realtime.frame import Batch, Frame
-from realtime.metrics import RouteMetrics
-from realtime.outbox import Corks, Outbox, make_outbox
 from realtime.protocol.frames import BINARY, CLOSE, TEXT, FrameParser, encode_frame
-from realtime.wire import TRANSPORT_EXTENSION
+from realtime.sockets.delivering import LOW_WATER_BYTES
+from realtime.sockets.metrics import RouteMetrics
+from realtime.sockets.outbox import Corks, Outbox, make_outbox
+from realtime.sockets.prepared import Batch, Frame
+from realtime.sockets.transport import TRANSPORT_EXTENSION
 from tests.server.wire import apply
 
 LIMIT_BYTES = 1000

@@ -12,36 +12,36 @@ import msgspec
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
-import realtime.credentials
-import realtime.fanout
-import realtime.hub
-import realtime.joining
-import realtime.local_topic
-import realtime.reads
-import realtime.runtime
-import realtime.sweeps
-from realtime.clock import utc_now_text
+import realtime.node.credentials
+import realtime.node.joining
+import realtime.node.node
+import realtime.node.sweeps
+import realtime.topics.fanout
+import realtime.topics.hub
+import realtime.topics.local_topic
+import realtime.topics.reads
 from realtime.conf import RealtimeSettings
-from realtime.connection import Connection
-from realtime.consumers.pubsub import PubSubConsumer
 from realtime.core.identity import CredentialKind, Identity, Tenant
-from realtime.core.presence import PRESENCE_GRACE_S
+from realtime.core.presence_table import PRESENCE_GRACE_S
 from realtime.core.revocations import Revocation, RevocationKind
 from realtime.core.topics import TopicRule
-from realtime.endpoints import Endpoints
-from realtime.engine.drafts import make_draft
-from realtime.engine.ports import EngineUnavailableError
-from realtime.hub import Hub
-from realtime.metrics import LoopLag
+from realtime.endpoints.consumers.pubsub import PubSubConsumer
+from realtime.endpoints.registry import Registry
+from realtime.endpoints.routing import websocket
+from realtime.endpoints.shared import Endpoints
+from realtime.endpoints.verbs import Call, Verb
+from realtime.endpoints.watches import Watches
+from realtime.node.clock import utc_now_text
+from realtime.node.node import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions, Runtime
 from realtime.protocol.errors import RequestError
 from realtime.protocol.names import BATCH_SUBPROTOCOL, SUBPROTOCOL
-from realtime.registry import Registry
-from realtime.routing import websocket
-from realtime.runtime import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions, Runtime
-from realtime.subscription import SubscriptionState
-from realtime.verbs import Call, Verb
-from realtime.watches import Watches
-from realtime.wire import TRANSPORT_EXTENSION
+from realtime.sockets.connection import Connection
+from realtime.sockets.metrics import LoopLag
+from realtime.sockets.subscription import SubscriptionState
+from realtime.sockets.transport import TRANSPORT_EXTENSION
+from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.ports import EngineUnavailableError
+from realtime.topics.hub import Hub
 from tests.simulation.clients import WIDE
 from tests.simulation.faults import Dice
 from tests.simulation.loop import OWNER, Owner
@@ -143,14 +143,14 @@ def install() -> None:
     """Give the project the simulator's ports where it would build its own. Once a process."""
     registry = Registry([], [], [])
     replace(Registry, "discover", classmethod(lambda cls: registry))
-    replace(realtime.runtime, "build_engine", lambda settings: (_owner().history, _owner().bus))
+    replace(realtime.node.node, "build_engine", lambda settings: (_owner().history, _owner().bus))
     for name in ("Database", "build_database"):
-        replace(realtime.runtime, name, lambda *args, **kwargs: _owner().database)
+        replace(realtime.node.node, name, lambda *args, **kwargs: _owner().database)
     # Nobody watches queries here, and their connections to the database are ended by a thread.
     replace(Watches, "stop", _nothing)
-    replace(realtime.sweeps, "EXPIRY_INTERVAL_S", SELDOM_S)
-    replace(realtime.credentials, "POLL_INTERVAL_S", SELDOM_S)
-    replace(realtime.hub, "COMPARE_QUIET_S", QUIET_S)
+    replace(realtime.node.sweeps, "EXPIRY_INTERVAL_S", SELDOM_S)
+    replace(realtime.node.credentials, "POLL_INTERVAL_S", SELDOM_S)
+    replace(realtime.topics.hub, "COMPARE_QUIET_S", QUIET_S)
     # Sets of them have the same order in every run.
     replace(Connection, "__hash__", _hash_of)
 
@@ -436,12 +436,12 @@ def _presence_left(runtime: Runtime) -> list[Any]:
 
 def _shrink_bounds(plan: Plan) -> None:
     """So that small worlds come up against the project's bounds."""
-    replace(realtime.fanout, "CHUNK", plan.fanout_chunk)
-    replace(realtime.fanout, "SLICE_S", plan.slice_s)
-    replace(realtime.reads, "PAGE_MAX", plan.page_max)
-    replace(realtime.joining, "CATCH_UP_READS_MAX", plan.reads_max)
-    replace(realtime.joining, "CATCH_UP_MAX_BYTES", plan.catch_up_bytes)
-    replace(realtime.local_topic, "TAIL_MAX_BYTES", plan.tail_bytes)
+    replace(realtime.topics.fanout, "CHUNK", plan.fanout_chunk)
+    replace(realtime.topics.fanout, "SLICE_S", plan.slice_s)
+    replace(realtime.topics.reads, "PAGE_MAX", plan.page_max)
+    replace(realtime.node.joining, "CATCH_UP_READS_MAX", plan.reads_max)
+    replace(realtime.node.joining, "CATCH_UP_MAX_BYTES", plan.catch_up_bytes)
+    replace(realtime.topics.local_topic, "TAIL_MAX_BYTES", plan.tail_bytes)
     defaults = Hub.__init__.__kwdefaults__
     assert defaults is not None
     assert "cache_bytes" in defaults

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from realtime.core.topics import TopicKey
-from realtime.engine.memory import MemoryHistory
-from realtime.engine.ports import BusUnavailableError, EngineUnavailableError, Receiver
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.topics.engine.memory import MemoryHistory
+from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError, Receiver
 from tests.simulation.determinism import CLOCK
 from tests.simulation.faults import Dice
 from tests.simulation.record import Key, Record, Stored

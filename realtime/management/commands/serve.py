@@ -9,7 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DatabaseFailure
 
 from realtime.core.addresses import TrustedProxies
-from realtime.runtime import current
+from realtime.node.node import current
 from realtime.server.server import serve
 from realtime.server.static import collect_static
 

@@ -1,0 +1,1 @@
+"""Endpoints: consumers, verbs, calls, routes, and what apps declare (RPC methods, streams, live queries)."""

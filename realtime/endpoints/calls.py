@@ -1,0 +1,158 @@
+"""Requests that take time: run side by side, bounded in number and time, and can be cancelled."""
+
+import asyncio
+from collections.abc import Hashable
+from time import monotonic
+from typing import Any
+
+from realtime.endpoints.verbs import Call, Handler
+from realtime.node.failures import request_error
+from realtime.protocol.codec import encode_reply
+from realtime.protocol.envelope import Reply, RequestId
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.sockets.connection import Connection
+from realtime.sockets.prepared import Frame
+
+
+class InFlight:
+    """One call that runs. `ended_by` is what its client is told where it was ended from outside."""
+
+    __slots__ = ("ended_by", "is_handled", "task")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.ended_by: RequestError | None = None
+        # Whether the handler is done: what is left is to hand over the answer.
+        self.is_handled = False
+
+    def end(self, error: RequestError) -> None:
+        """Cancel the handler and answer `error`; the first to end it decides."""
+        if self.ended_by is None:
+            self.ended_by = error
+            # Not at once: a task that is cancelled before its first step never runs, and so would never answer.
+            asyncio.get_running_loop().call_soon(self._cancel)
+
+    def _cancel(self) -> None:
+        if self.task is not None and not self.is_handled:
+            self.task.cancel()
+
+
+class Deadlines:
+    """Ends the calls of a process that take longer than `timeout_s` seconds (0: none).
+
+    All are given the same time and so end in the order they began: one timer, for the oldest, does for all of them,
+    where a timer for each call would cost as much as the call.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._until_s: dict[InFlight, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, running: InFlight) -> None:
+        """Give it its time from now."""
+        if self._timeout_s:
+            self._until_s[running] = monotonic() + self._timeout_s
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._look)
+
+    def discard(self, running: InFlight) -> None:
+        """It is over."""
+        self._until_s.pop(running, None)
+
+    def _look(self) -> None:
+        self._timer = None
+        while self._until_s:
+            running, until_s = next(iter(self._until_s.items()))
+            left_s = until_s - monotonic()
+            if left_s > 0:
+                self._timer = asyncio.get_running_loop().call_later(left_s, self._look)
+                return
+            del self._until_s[running]
+            message = f"The call did not end within {self._timeout_s:g} s."
+            running.end(RequestError(ErrorCode.TIMEOUT, message))
+
+
+class Calls:
+    """The calls in flight on one connection: at most `limit` (0: any number)."""
+
+    __slots__ = ("_connection", "_deadlines", "_limit", "_running")
+
+    def __init__(self, connection: Connection, limit: int, deadlines: Deadlines) -> None:
+        self._connection = connection
+        self._limit = limit
+        self._deadlines = deadlines
+        # By request id; those without one by themselves.
+        self._running: dict[Hashable, InFlight] = {}
+
+    def admit(self, request_id: RequestId | None) -> None:
+        """Raises RequestError(limit_exceeded | conflict) where a call with this id cannot begin now."""
+        if self._limit and len(self._running) >= self._limit:
+            raise RequestError(
+                ErrorCode.LIMIT_EXCEEDED, f"{self._limit} calls are in flight; wait for one to end."
+            )
+        if request_id is not None and request_id in self._running:
+            raise RequestError(
+                ErrorCode.CONFLICT, "A call with this id is in flight.", details={"field": "id"}
+            )
+
+    def start(self, call: Call[Any], handle: Handler, payload: object) -> None:
+        """Run the call as a task; raises what `admit` raises."""
+        request_id = call.request.id
+        self.admit(request_id)
+        running = InFlight()
+        key: Hashable = running if request_id is None else request_id
+        self._running[key] = running
+        self._deadlines.add(running)
+        running.task = self._connection.adopt(self._run(key, running, call, handle, payload))
+
+    def cancel(self, request_id: RequestId) -> bool:
+        """End the call with `cancelled`; False where none with this id is in flight."""
+        running = self._running.get(request_id)
+        if running is None or running.is_handled:
+            return False
+        running.end(RequestError(ErrorCode.CANCELLED, "The call was cancelled."))
+        return True
+
+    async def _run(
+        self, key: Hashable, running: InFlight, call: Call[Any], handle: Handler, payload: object
+    ) -> None:
+        connection, request_id = self._connection, call.request.id
+        try:
+            frame = await self._outcome(running, call, handle, payload)
+            if running.ended_by is not None:
+                await connection.send_error(running.ended_by, request_id)
+            elif frame is not None:
+                sending = connection.send(frame)
+                # What waits for the client is kept once, by the outbox.
+                del frame
+                await sending
+        finally:
+            del self._running[key]
+            connection.disown(running.task)
+
+    async def _outcome(
+        self, running: InFlight, call: Call[Any], handle: Handler, payload: object
+    ) -> Frame | None:
+        """The handler's reply; where there is none because it failed, `running.ended_by` says why."""
+        try:
+            return reply_frame(call.request.id, await handle(call, payload))
+        except asyncio.CancelledError:
+            if running.ended_by is None:
+                raise
+        except TimeoutError:
+            running.ended_by = RequestError(ErrorCode.TIMEOUT, "The call took too long.")
+        except Exception as error:
+            running.ended_by = request_error(error, self._connection.id)
+        finally:
+            running.is_handled = True
+            self._deadlines.discard(running)
+        return None
+
+
+def reply_frame(request_id: RequestId | None, reply: Reply | None) -> Frame | None:
+    """A reply ready to be sent, where one is wanted: without an id success is silent, unless the reply is one to be
+    sent always."""
+    if reply is None or (request_id is None and not reply.always):
+        return None
+    return Frame(encode_reply(request_id, reply.type, reply.payload))

@@ -1,0 +1,227 @@
+"""The base of every consumer: Channels' interface over one connection, with a lean receive loop."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from time import monotonic
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from realtime.core.sliding_window import Strikes
+from realtime.node.failures import request_error
+from realtime.node.node import Runtime
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
+from realtime.protocol.errors import BAD_MESSAGE_CODES, RequestError
+from realtime.sockets.connection import Connection
+from realtime.sockets.done import DONE
+from realtime.sockets.prepared import Frame
+from realtime.sockets.transport import wire_of
+from realtime.sockets.types import Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+
+# More than this many bad messages within the window end the connection.
+BAD_MESSAGES_MAX = 20
+STRIKES_WINDOW_S = 5.0
+# A raw endpoint cannot answer `rate_limited`: it reads slower, and ends who is too fast for this long.
+TOO_FAST_AFTER_S = 3.0
+ABNORMAL_CLOSURE = 1006
+
+
+class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has no types
+    """A consumer of raw frames. Override `opened`, `receive` and `disconnect`.
+
+    Differs from its parent in what it leaves out: no thread hop and no task for each message, and no channel in the
+    layer for each connection (the process has one, in the hub).
+    """
+
+    is_json = False
+    # Whether a fast sender is made to wait. A JSON endpoint answers it instead.
+    is_paced = True
+    max_message_bytes = RAW_MESSAGE_MAX_BYTES
+    # Channels' own: a connection is in none, and needs no list to say so.
+    groups = ()
+    connection: Connection
+    # Set at the first: most connections never have one, and each attribute of its own takes memory.
+    _bad: Strikes | None = None
+    _fast_since_s: float | None = None
+    # The seconds by which the message in `receive` came too early, where it is not made to wait.
+    _early_s = 0.0
+
+    def __init__(self, idle_timeout_s: float = 0.0) -> None:
+        """`idle_timeout_s`: seconds without a frame before close 4408; 0 waits for ever."""
+        super().__init__()
+        self._idle_timeout_s = idle_timeout_s
+        self._last_frame_s = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket from its handshake to its end."""
+        self.scope = scope
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": scope["subprotocol"]})
+        connection = self.connection = self.node.open(scope, send, is_json=self.is_json)
+        code = ABNORMAL_CLOSURE
+        try:
+            if self._idle_timeout_s:
+                self._last_frame_s = connection.opened_s
+                connection.spawn(self._watch_idle())
+            await self.opened()
+            code = await self._serve(receive)
+        except asyncio.CancelledError:
+            # Our own close was not answered in time; anything else that cancels us is the server's business.
+            if not connection.is_closing:
+                raise
+        finally:
+            code = connection.close_code or code
+            await self._end(code)
+
+    @property
+    def node(self) -> Runtime:
+        """What this process has one of: hub, engine, settings, database threads."""
+        node: Runtime = self.scope["endpoints"].node
+        return node
+
+    async def opened(self) -> None:
+        """The socket is open: greet."""
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
+        """Handle one message; one of the two is given. `async`, or returns what is to be awaited: DONE for nothing."""
+        raise NotImplementedError
+
+    async def disconnect(self, code: int) -> None:
+        """The socket is over, for whatever reason."""
+
+    def send(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
+    ) -> Awaitable[None]:
+        """Send one message; waits while the client is not reading. To be awaited, as in Channels; may be DONE."""
+        sending = self.connection.send(Frame(text_data, bytes_data))
+        return self._close_after(sending) if close else sending
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """End the connection after what has been sent."""
+        self.connection.close(code or CloseCode.DONE, reason or "")
+
+    async def _close_after(self, sending: Awaitable[None]) -> None:
+        await sending
+        await self.close()
+
+    async def bad_message(self, error: RequestError) -> None:
+        """Answer a message that is wrong; too many of them end the connection."""
+        await self.connection.send_error(error)
+        if error.code not in BAD_MESSAGE_CODES:
+            return
+        if self._bad is None:
+            self._bad = Strikes(BAD_MESSAGES_MAX, STRIKES_WINDOW_S)
+        if self._bad.add(monotonic()):
+            self.connection.close(CloseCode.BAD_MESSAGES, "too many bad messages")
+
+    def fits(self, size_bytes: int) -> bool:
+        """Whether a message of this size is handled; a raw endpoint ends with the first that is too large."""
+        if size_bytes <= self.max_message_bytes:
+            return True
+        self.connection.close(CloseCode.TOO_LARGE, f"larger than {self.max_message_bytes} bytes")
+        return False
+
+    def _take(self, now_s: float, size_bytes: int) -> float:
+        """Count a message and its bytes: 0.0, or the seconds that it comes too early."""
+        connection = self.connection
+        return connection.message_bucket.take(now_s) or connection.byte_bucket.take(now_s, size_bytes)
+
+    async def _slow_down(self, wait_s: float, size_bytes: int) -> bool:
+        """Make a fast sender wait; False for one that has been too fast for too long."""
+        now_s = monotonic()
+        if self._fast_since_s is None:
+            self._fast_since_s = now_s
+        while wait_s:
+            await asyncio.sleep(wait_s)
+            wait_s = self._take(monotonic(), size_bytes)
+        if monotonic() - self._fast_since_s <= TOO_FAST_AFTER_S:
+            return True
+        self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
+        return False
+
+    async def _serve(self, receive: Receive) -> int:
+        wire = wire_of(self.scope)
+        if wire is not None:
+            # What comes while this waits in `receive` is handed over at once.
+            wire.receiver = self
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.receive":
+                await self.received(event.get("text"), event.get("bytes"))
+            elif event["type"] == "websocket.disconnect":
+                return int(event.get("code") or ABNORMAL_CLOSURE)
+            # Else an idle connection would hold its last message.
+            event = None
+
+    def received(self, text: str | None, data: bytes | None) -> Awaitable[None]:
+        """Handle a message; what is left to be awaited, DONE where nothing is. Raises nothing, nor does that.
+
+        No coroutine itself: on the way of a message each costs 2 µs.
+        """
+        try:
+            handling = self._handling(text, data)
+        except Exception as error:
+            return self._failed(error)
+        return DONE if handling is DONE else self._guarded(handling)
+
+    async def _guarded(self, handling: Awaitable[None]) -> None:
+        try:
+            await handling
+        except Exception as error:
+            await self._failed(error)
+
+    def _failed(self, error: Exception) -> Awaitable[None]:
+        return self.bad_message(request_error(error, self.connection.id))
+
+    def _handling(self, text: str | None, data: bytes | None) -> Awaitable[None]:
+        connection = self.connection
+        if connection.close_code is not None:
+            return DONE
+        if text is not None:
+            data = None
+        size_bytes = _size(text) if text is not None else len(data or b"")
+        connection.messages_in += 1
+        connection.metrics.messages_in += 1
+        connection.metrics.bytes_in += size_bytes
+        now_s = self._last_frame_s = monotonic()
+        if not self.fits(size_bytes):
+            return DONE
+        # As `_take`, written out: on the way of every message.
+        wait_s = connection.message_bucket.take(now_s) or connection.byte_bucket.take(now_s, size_bytes)
+        if not self.is_paced:
+            self._early_s = wait_s
+        elif wait_s:
+            return self._receive_later(wait_s, size_bytes, text, data)
+        else:
+            self._fast_since_s = None
+        return self.receive(text, data)
+
+    async def _receive_later(
+        self, wait_s: float, size_bytes: int, text: str | None, data: bytes | None
+    ) -> None:
+        if await self._slow_down(wait_s, size_bytes):
+            await self.receive(text, data)
+
+    async def _watch_idle(self) -> None:
+        while True:
+            left_s = self._last_frame_s + self._idle_timeout_s - monotonic()
+            if left_s <= 0:
+                self.connection.close(CloseCode.TIMEOUT, "idle")
+                return
+            await asyncio.sleep(left_s)
+
+    async def _end(self, code: int) -> None:
+        try:
+            await self.disconnect(code)
+        except Exception:
+            logger.exception("The end of connection %s failed", self.connection.id)
+        finally:
+            await self.node.release(self.connection, code)
+
+
+def _size(text: Any) -> int:
+    return len(text) if text.isascii() else len(text.encode())

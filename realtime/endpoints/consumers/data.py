@@ -1,0 +1,104 @@
+"""Named database queries: pages of rows, then live changes where they are watched."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from realtime.core.scopes import require_scopes
+from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.parameters import parameters_from
+from realtime.endpoints.queries import LiveQuery
+from realtime.endpoints.verbs import Call, Verb
+from realtime.protocol.codec import encode_reply
+from realtime.protocol.envelope import Reply
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.sockets.prepared import Frame
+
+PAGE_DEFAULT_ROWS = 100
+PAGE_MAX_ROWS = 500
+
+Item = dict[str, Any]
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Payload of `query`."""
+
+    query: str
+    params: dict[str, Any] = {}
+    page_size: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX_ROWS)] = PAGE_DEFAULT_ROWS
+    watch: bool = False
+
+
+class Unwatch(msgspec.Struct, frozen=True):
+    """Payload of `unwatch`."""
+
+    query_id: str
+
+
+async def on_query(call: Call["DataConsumer"], payload: Query) -> None:
+    """Send all rows, page by page, each under the request's id; then changes, where they are watched."""
+    query = call.consumer.endpoints.registry.queries.get(payload.query)
+    if query is None:
+        raise RequestError(ErrorCode.NOT_FOUND, "No query has this name.", details={"field": "payload.query"})
+    require_scopes(call.identity, query.scopes)
+    parameters = parameters_from(query.parameters, payload.params, "payload.params")
+    call.consumer.queries_asked += 1
+    query_id = f"q{call.consumer.queries_asked}"
+    if payload.watch:
+        await _watched(call, query, parameters, payload.page_size, query_id)
+    else:
+        await _paged(call, query, parameters, payload.page_size, query_id)
+
+
+async def on_unwatch(call: Call["DataConsumer"], payload: Unwatch) -> Reply:
+    """Send no more changes of a query."""
+    if not call.consumer.endpoints.watches.unwatch(call.connection, payload.query_id):
+        raise RequestError(ErrorCode.NOT_FOUND, "No query with this id is watched here.")
+    return Reply("unwatched", {"query_id": payload.query_id})
+
+
+def data_flat_form(message: Item) -> Item:
+    """The original guide's `{"category": "books"}` is the query `items` with those parameters."""
+    if "type" in message or "category" not in message:
+        return message
+    params = {key: value for key, value in message.items() if key != "id"}
+    return {"id": message.get("id"), "type": "query", "payload": {"query": "items", "params": params}}
+
+
+class DataConsumer(JsonConsumer):
+    """Registered queries for signed-in users."""
+
+    # Numbers the queries of the connection.
+    queries_asked = 0
+
+    verbs = {
+        **CORE_VERBS,
+        "query": Verb(Query, on_query, is_slow=True),
+        "unwatch": Verb(Unwatch, on_unwatch),
+    }
+    flat_form = staticmethod(data_flat_form)
+
+
+async def _paged(call: Call, query: LiveQuery, parameters: msgspec.Struct, size: int, query_id: str) -> None:
+    after: Any = None
+    has_more = True
+    while has_more:
+        items, after = await call.in_db(query.page, call.tenant, parameters, after, size)
+        has_more = after is not None
+        await _send_rows(call, query_id, items, has_more=has_more)
+
+
+async def _watched(
+    call: Call[DataConsumer], query: LiveQuery, parameters: msgspec.Struct, size: int, query_id: str
+) -> None:
+    connection = call.connection
+    items = await call.consumer.endpoints.watches.watch(connection, query_id, query, parameters)
+    # Queued at once, so that no change comes before the rows it belongs to.
+    for at in range(0, max(len(items), 1), size):
+        page = {"query_id": query_id, "items": items[at : at + size], "more": at + size < len(items)}
+        connection.deliver(Frame(encode_reply(call.request.id, "rows", page)))
+
+
+async def _send_rows(call: Call, query_id: str, items: list[Item], *, has_more: bool) -> None:
+    page = {"query_id": query_id, "items": items, "more": has_more}
+    await call.connection.send(Frame(encode_reply(call.request.id, "rows", page)))

@@ -1,0 +1,189 @@
+"""The base of every JSON endpoint: envelope in, verbs, envelope out."""
+
+from collections.abc import Awaitable, Mapping
+from time import monotonic
+from typing import Any, ClassVar
+
+import msgspec
+
+from realtime.core.scopes import require_scopes
+from realtime.core.sliding_window import Strikes
+from realtime.endpoints.calls import Calls, reply_frame
+from realtime.endpoints.consumers.base import STRIKES_WINDOW_S, RealtimeConsumer
+from realtime.endpoints.shared import Endpoints
+from realtime.endpoints.verbs import Call, NoPayload, TooFastError, Verb
+from realtime.node.clock import utc_now_text
+from realtime.node.failures import request_error
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, FlatForm, decode_request, payload_as
+from realtime.protocol.envelope import Reply, Request, RequestId
+from realtime.protocol.errors import ErrorCode, Refusal, RequestError
+from realtime.sockets.done import DONE
+
+# More than this many refused messages within the window end the connection.
+REFUSED_MESSAGES_MAX = 20
+
+
+class Refresh(msgspec.Struct, frozen=True):
+    """A new token for this connection."""
+
+    token: str
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """The id of the call to end."""
+
+    id: str | int
+
+
+async def on_ping(call: Call, payload: NoPayload) -> Reply:
+    """Tell a client that cannot see protocol pings that the connection lives."""
+    return Reply("pong", {}, always=True)
+
+
+async def on_refresh(call: Call, payload: Refresh) -> Reply:
+    """Go on with a new token of the same user."""
+    identity = call.require_identity()
+    try:
+        verified = call.node.authenticator.verify_token(payload.token, call.tenant)
+        fresh = call.node.credentials.require_live(verified)
+    except Refusal as refusal:
+        raise RequestError(ErrorCode.UNAUTHENTICATED, refusal.message) from None
+    if fresh.user_id != identity.user_id:
+        raise RequestError(ErrorCode.PERMISSION_DENIED, "The token belongs to another user.")
+    call.connection.renew(fresh)
+    await call.node.joiner.judge_again(call.connection)
+    return Reply("refreshed", {"expires_at": fresh.expires_at and fresh.expires_at.isoformat()})
+
+
+async def on_cancel(call: Call["JsonConsumer"], payload: Cancel) -> Reply:
+    """End a call in flight; its own answer is the error `cancelled`."""
+    if not call.consumer.calls.cancel(payload.id):
+        raise RequestError(ErrorCode.NOT_FOUND, "No call with this id is in flight.")
+    return Reply("cancelled", {"id": payload.id})
+
+
+# Every JSON endpoint has these.
+CORE_VERBS: Mapping[str, Verb] = {
+    "ping": Verb(NoPayload, on_ping),
+    "refresh": Verb(Refresh, on_refresh),
+    "cancel": Verb(Cancel, on_cancel),
+}
+
+
+class JsonConsumer(RealtimeConsumer):
+    """A consumer of verbs. A subclass names its table, joined with the core's: `verbs = CORE_VERBS | MY_VERBS`."""
+
+    is_json = True
+    is_paced = False
+    max_message_bytes = JSON_MESSAGE_MAX_BYTES
+    verbs: ClassVar[Mapping[str, Verb]] = CORE_VERBS
+    # An older way of writing requests, where the endpoint takes one.
+    flat_form: FlatForm | None = None
+    _refused: Strikes | None = None
+    _calls: Calls | None = None
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """What the endpoints of this process share."""
+        endpoints: Endpoints = self.scope["endpoints"]
+        return endpoints
+
+    @property
+    def calls(self) -> Calls:
+        """The calls in flight; made at the first, because most connections of a large site never call."""
+        if self._calls is None:
+            self._calls = Calls(self.connection, self.node.settings.MAX_CALLS, self.endpoints.deadlines)
+        return self._calls
+
+    async def opened(self) -> None:
+        """Greet with `welcome`."""
+        self.connection.push("welcome", self._welcome())
+        await self.welcomed()
+
+    async def welcomed(self) -> None:
+        """The client has been greeted: begin what it did not ask for."""
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
+        """Decode one message, find its verb, check its payload, run it."""
+        wait_s = self._early_s
+        request_id: RequestId | None = None
+        try:
+            if text_data is None:
+                raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
+            flat_form = type(self).flat_form
+            request = decode_request(text_data, max_bytes=self.max_message_bytes, flat_form=flat_form)
+            request_id = request.id
+            if wait_s:
+                raise TooFastError(wait_s)
+            return self._run(request)
+        except Exception as failure:
+            return self._refuse(failure, request_id, is_too_fast=wait_s > 0)
+
+    def fits(self, size_bytes: int) -> bool:
+        """Always: what is too large is answered."""
+        return True
+
+    async def _refuse(
+        self, failure: Exception, request_id: RequestId | None, *, is_too_fast: bool = False
+    ) -> None:
+        error = request_error(failure, self.connection.id)
+        if error.request_id is None:
+            error.request_id = request_id
+        await self.bad_message(error)
+        if not is_too_fast and not isinstance(error, TooFastError):
+            return
+        if self._refused is None:
+            self._refused = Strikes(REFUSED_MESSAGES_MAX, STRIKES_WINDOW_S)
+        if self._refused.add(monotonic()):
+            self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
+
+    def _run(self, request: Request) -> Awaitable[None]:
+        """What is to be awaited for this request; DONE where it is answered, or goes on by itself."""
+        verb = self.verbs.get(request.type)
+        if verb is None:
+            raise RequestError(
+                ErrorCode.UNKNOWN_TYPE, "Nothing here has this type.", details={"field": "type"}
+            )
+        require_scopes(self.connection.identity, verb.scopes)
+        call = Call(self, request)
+        payload = payload_as(verb.payload, request.payload)
+        if verb.is_slow:
+            self.calls.start(call, verb.handle, payload)
+            return DONE
+        return self._answer(request.id, verb.handle(call, payload))
+
+    async def _answer(self, request_id: RequestId | None, handling: Awaitable[Reply | None]) -> None:
+        try:
+            frame = reply_frame(request_id, await handling)
+            if frame is not None:
+                sending = self.connection.send(frame)
+                # What waits for the client is kept once, by the outbox.
+                del frame
+                await sending
+        except Exception as failure:
+            await self._refuse(failure, request_id)
+
+    def _welcome(self) -> dict[str, Any]:
+        connection = self.connection
+        settings, identity = self.node.settings, connection.identity
+        return {
+            "connection_id": connection.id,
+            "tenant": connection.tenant.slug,
+            "user": identity and {"id": identity.user_id, "username": identity.username},
+            "scopes": sorted(identity.scopes) if identity else [],
+            "node": self.node.node,
+            "server_time": utc_now_text(),
+            "heartbeat": {"interval_s": settings.PING_INTERVAL_S, "timeout_s": settings.PING_TIMEOUT_S},
+            "limits": {
+                "message_bytes": self.max_message_bytes,
+                "messages_per_s": settings.MESSAGES_PER_S,
+                "messages_burst": settings.MESSAGES_BURST,
+                "bytes_per_s": settings.BYTES_PER_S,
+                "bytes_burst": settings.BYTES_BURST,
+                "subscriptions": settings.MAX_SUBSCRIPTIONS,
+                "calls": settings.MAX_CALLS,
+                "call_timeout_s": settings.CALL_TIMEOUT_S,
+                "outbox_bytes": settings.OUTBOX_BYTES,
+            },
+        }

@@ -1,0 +1,256 @@
+"""Publish and subscribe: the verbs, and the endpoint that has nothing else."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from realtime.core.history import Position, Publication, Publisher
+from realtime.core.topics import TopicKey, TopicRule
+from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.verbs import Call, Verb
+from realtime.node.clock import utc_now_text
+from realtime.node.joining import Joined, Wish
+from realtime.protocol.codec import encode
+from realtime.protocol.envelope import Reply
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.protocol.names import check_topic_name
+from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.ports import Page, Retention
+
+HISTORY_DEFAULT_LIMIT = 100
+HISTORY_MAX_LIMIT = 1000
+# A reply holds at most this much of a history: it has to fit a client's own limit and the outbox.
+HISTORY_MAX_BYTES = 512 * 1024
+# Of one `subscribe`.
+SUBSCRIBE_MAX_TOPICS = 100
+# How often a read asks its gate where rights are taken meanwhile.
+GATE_ASKS_MAX = 8
+
+T = TypeVar("T")
+
+
+class Since(msgspec.Struct, frozen=True):
+    """A position the client was at."""
+
+    epoch: str
+    offset: Annotated[int, msgspec.Meta(ge=0)]
+
+    def position(self) -> Position:
+        """As the core knows it."""
+        return Position(self.epoch, self.offset)
+
+
+class SubscribeOne(msgspec.Struct, frozen=True):
+    """One topic of a `subscribe`."""
+
+    topic: str
+    recover: Since | None = None
+    presence: bool = False
+
+    def wish(self) -> Wish:
+        """As joining knows it."""
+        return Wish(self.topic, self.recover.position() if self.recover else None, self.presence)
+
+
+class Subscribe(msgspec.Struct, frozen=True):
+    """Payload of `subscribe`: one topic, or many in `topics`."""
+
+    topic: str | None = None
+    recover: Since | None = None
+    presence: bool = False
+    topics: list[SubscribeOne] | None = None
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """Payload of `unsubscribe` and `presence`."""
+
+    topic: str
+
+
+class Publish(msgspec.Struct, frozen=True):
+    """Payload of `publish`."""
+
+    topic: str
+    data: Any
+    idempotency_key: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+
+
+class History(msgspec.Struct, frozen=True):
+    """Payload of `history`."""
+
+    topic: str
+    since: Since | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=HISTORY_MAX_LIMIT)] = HISTORY_DEFAULT_LIMIT
+
+
+async def on_subscribe(call: Call, payload: Subscribe) -> Reply:
+    """Begin one subscription or many, with what was missed where that is asked."""
+    if (payload.topic is None) == (payload.topics is None):
+        raise _wrong("payload.topic", "Expected either `topic` or `topics`.")
+    if payload.topics is not None:
+        return await _subscribe_many(call, payload.topics)
+    assert payload.topic is not None
+    one = SubscribeOne(payload.topic, payload.recover, payload.presence)
+    [outcome] = await call.node.joiner.join(call.connection, [one.wish()])
+    if isinstance(outcome, RequestError):
+        raise outcome
+    return Reply("subscribed", _subscribed(call, one, outcome))
+
+
+async def _subscribe_many(call: Call, topics: list[SubscribeOne]) -> Reply:
+    names = {one.topic for one in topics}
+    if not 1 <= len(topics) <= SUBSCRIBE_MAX_TOPICS or len(names) != len(topics):
+        raise _wrong("payload.topics", f"Expected 1 to {SUBSCRIBE_MAX_TOPICS} different topics.")
+    call.charge(len(topics))
+    outcomes = await call.node.joiner.join(call.connection, [one.wish() for one in topics])
+    answers = [
+        {"topic": one.topic, "error": outcome.payload()}
+        if isinstance(outcome, RequestError)
+        else _subscribed(call, one, outcome)
+        for one, outcome in zip(topics, outcomes, strict=True)
+    ]
+    return Reply("subscribed", {"topics": answers})
+
+
+async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
+    """End a subscription; ending none is no error."""
+    check_topic_name(payload.topic)
+    subscription = call.connection.subscriptions.get(payload.topic)
+    if subscription is not None:
+        call.node.hub.end(subscription, at_once=True)
+    return Reply("unsubscribed", {"topic": payload.topic})
+
+
+async def on_publish(call: Call, payload: Publish) -> Reply:
+    """Publish to everyone subscribed, the publisher among them."""
+    rule = call.node.rules.require_publish(call.identity, payload.topic)
+    identity = call.identity
+    publisher = Publisher(identity.user_id, identity.username) if identity else None
+    draft = make_draft(
+        payload.topic,
+        payload.data,
+        publisher,
+        time=utc_now_text(),
+        idempotency_key=payload.idempotency_key,
+    )
+    key = TopicKey(call.tenant.slug, payload.topic)
+    position = await call.node.hub.publish(key, draft, _retention(rule))
+    return Reply("published", {"topic": payload.topic, "epoch": position.epoch, "offset": position.offset})
+
+
+async def on_history(call: Call, payload: History) -> Reply:
+    """Read what a topic remembers: after a position, or the newest."""
+    page = await _while_allowed(call, payload.topic, lambda: _read(call, payload))
+    return Reply("history", _history_payload(payload.topic, page, is_newest=payload.since is None))
+
+
+async def on_presence(call: Call, payload: Topic) -> Reply:
+    """Who is subscribed now."""
+    users = await _while_allowed(call, payload.topic, lambda: _users(call, payload))
+    return Reply("presence", {"topic": payload.topic, **users})
+
+
+PUBSUB_VERBS: Mapping[str, Verb] = {
+    "subscribe": Verb(Subscribe, on_subscribe),
+    "unsubscribe": Verb(Topic, on_unsubscribe),
+    "publish": Verb(Publish, on_publish),
+    "history": Verb(History, on_history),
+    "presence": Verb(Topic, on_presence),
+}
+
+
+def pubsub_flat_form(message: dict[str, Any]) -> dict[str, Any]:
+    """The original guide's `{"action", "topic", "message"}` as an envelope."""
+    action = message.get("action")
+    if "type" in message or not isinstance(action, str):
+        return message
+    payload = {key: value for key, value in message.items() if key not in {"action", "message", "id"}}
+    if "message" in message:
+        payload["data"] = message["message"]
+    return {"id": message.get("id"), "type": action, "payload": payload}
+
+
+class PubSubConsumer(JsonConsumer):
+    """Topics for everybody, as far as their rules go."""
+
+    verbs = {**CORE_VERBS, **PUBSUB_VERBS}
+    flat_form = staticmethod(pubsub_flat_form)
+
+
+async def _require_subscribe(call: Call, topic: str) -> TopicRule:
+    rule = call.node.rules.require_subscribe(call.identity, topic)
+    gate = rule.subscribe_in_db
+    if gate is not None and await call.in_db(gate, call.identity, topic) is not True:
+        raise RequestError(ErrorCode.PERMISSION_DENIED, "You may not subscribe to this topic.")
+    return rule
+
+
+async def _while_allowed(call: Call, topic: str, read: Callable[[], Awaitable[T]]) -> T:
+    """What `read` gives, to whoever may subscribe until the very end: a removal may cross the gate and the read."""
+    hub = call.node.hub
+    for _ in range(GATE_ASKS_MAX):
+        revocations = hub.revocations
+        await _require_subscribe(call, topic)
+        answer = await read()
+        if hub.revocations == revocations:
+            return answer
+    raise RequestError(ErrorCode.TIMEOUT, "Rights change too fast to answer; try again.")
+
+
+async def _read(call: Call, payload: History) -> Page:
+    key, history = TopicKey(call.tenant.slug, payload.topic), call.node.history
+    if payload.since is None:
+        return await history.latest(key, payload.limit, HISTORY_MAX_BYTES)
+    return await history.since(key, payload.since.position(), payload.limit, HISTORY_MAX_BYTES)
+
+
+async def _users(call: Call, payload: Topic) -> dict[str, Any]:
+    return call.node.presence.view(call.connection, payload.topic)
+
+
+def _subscribed(call: Call, one: SubscribeOne, joined: Joined) -> dict[str, Any]:
+    reply: dict[str, Any] = {
+        "topic": one.topic,
+        "epoch": joined.position.epoch,
+        "offset": joined.position.offset,
+        "recovered": None if one.recover is None else joined.payloads is not None,
+        "publications": [msgspec.Raw(payload) for payload in joined.payloads or ()],
+    }
+    if one.presence:
+        reply["presence"] = call.node.presence.view(call.connection, one.topic)
+    return reply
+
+
+def _wrong(field: str, message: str) -> RequestError:
+    return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field})
+
+
+def _retention(rule: TopicRule) -> Retention:
+    return Retention(rule.history_size, rule.history_ttl_s)
+
+
+def _history_payload(topic: str, page: Page, *, is_newest: bool) -> dict[str, Any]:
+    if page.publications is None:
+        raise RequestError(
+            ErrorCode.UNRECOVERABLE_POSITION, "The history no longer reaches back to this position."
+        )
+    return {
+        "topic": topic,
+        "epoch": page.position.epoch,
+        "offset": page.position.offset,
+        "publications": _fitting(page.publications, is_newest=is_newest),
+    }
+
+
+def _fitting(publications: list[Publication], *, is_newest: bool) -> list[Mapping[str, Any]]:
+    """As many as fit a reply, from the newest or from the oldest."""
+    fitting: list[Mapping[str, Any]] = []
+    left_bytes = HISTORY_MAX_BYTES
+    for publication in reversed(publications) if is_newest else publications:
+        payload = publication.payload()
+        left_bytes -= len(encode(payload))
+        if left_bytes < 0 and fitting:
+            break
+        fitting.append(payload)
+    return fitting[::-1] if is_newest else fitting

@@ -1,0 +1,81 @@
+"""The raw endpoints: frames as they come, without an envelope."""
+
+from collections.abc import Awaitable
+
+from realtime.endpoints.consumers.base import RealtimeConsumer
+from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.sockets.prepared import Frame
+
+
+class EchoConsumer(RealtimeConsumer):
+    """Echoes text as text and binary as binary, nothing else."""
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
+        """Send it back in kind."""
+        return self.connection.send(Frame(text_data, bytes_data))
+
+
+class WelcomeConsumer(EchoConsumer):
+    """Greets, then echoes."""
+
+    async def opened(self) -> None:
+        """Greet with a text."""
+        await self.send("Welcome to WebSocket!")
+
+
+class ManagedConsumer(EchoConsumer):
+    """Tells a connection what the server knows of it, then echoes."""
+
+    async def opened(self) -> None:
+        """Send the connection's own facts."""
+        connection = self.connection
+        facts = {
+            "connection_id": connection.id,
+            "remote_addr": connection.remote_addr,
+            "local_addr": connection.local_addr,
+            "connected_at": connection.opened_at.isoformat(),
+        }
+        await self.send(encode({"type": "connection", "payload": facts}))
+
+
+class ValidatedConsumer(RealtimeConsumer):
+    """Echoes valid messages, answers an error to the others; all stay connected."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Check one message."""
+        if text_data is None:
+            raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
+        message = decode_json(text_data, max_bytes=RAW_MESSAGE_MAX_BYTES)
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise RequestError(
+                ErrorCode.INVALID_MESSAGE,
+                "Expected a JSON object with a string `type`.",
+                details={"field": "type"},
+                request_id=readable_id(message) if isinstance(message, dict) else None,
+            )
+        await self.send(text_data)
+
+    def fits(self, size_bytes: int) -> bool:
+        """Always: what is too large is answered."""
+        return True
+
+
+class SecureConsumer(RealtimeConsumer):
+    """For users whose credential holds the route's scopes."""
+
+    async def opened(self) -> None:
+        """Greet by user id."""
+        await self.send(f"Welcome, user {self._user_id}!")
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Answer every text with who sent it, and where."""
+        if text_data is None:
+            raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
+        payload = {"user": self._user_id, "tenant": self.connection.tenant.slug, "text": text_data}
+        await self.send(encode({"type": "reply", "payload": payload}))
+
+    @property
+    def _user_id(self) -> int | None:
+        identity = self.connection.identity
+        return identity.user_id if identity else None

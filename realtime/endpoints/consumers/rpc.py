@@ -1,0 +1,45 @@
+"""Request and reply: every registered method is a verb of this endpoint."""
+
+from collections.abc import Awaitable
+
+from msgspec.structs import asdict
+
+from realtime.core.scopes import require_scopes
+from realtime.endpoints.calls import reply_frame
+from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.parameters import parameters_from
+from realtime.endpoints.verbs import Call, NoPayload, Verb
+from realtime.protocol.envelope import Reply, Request
+from realtime.sockets.done import DONE
+
+
+async def on_methods(call: Call["RpcConsumer"], payload: NoPayload) -> Reply:
+    """Tell what can be called, and with what."""
+    methods = call.consumer.endpoints.registry.methods
+    return Reply("rpc.methods", {"methods": [methods[name].describe() for name in sorted(methods)]})
+
+
+class RpcConsumer(JsonConsumer):
+    """Calls run side by side and are answered in the order they end."""
+
+    verbs = {**CORE_VERBS, "rpc.methods": Verb(NoPayload, on_methods)}
+
+    def _run(self, request: Request) -> Awaitable[None]:
+        method = self.scope["endpoints"].registry.methods.get(request.type)
+        if method is None:
+            return super()._run(request)
+        call = Call(self, request)
+        if method.needs_user:
+            call.require_identity()
+        if method.scopes:
+            require_scopes(self.connection.identity, method.scopes)
+        parameters = parameters_from(method.parameters, request.payload)
+        calls = self.calls
+        if method.at_hand is not None:
+            calls.admit(request.id)
+            payload = method.at_hand(call, **asdict(parameters))
+            if payload is not None:
+                frame = reply_frame(request.id, Reply(method.reply, payload))
+                return DONE if frame is None else self.connection.send(frame)
+        calls.start(call, method.answer, parameters)
+        return DONE

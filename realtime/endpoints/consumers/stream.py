@@ -1,0 +1,113 @@
+"""Server-made data at an interval. A reader that falls behind gets the newest value, not a backlog."""
+
+import asyncio
+import time
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.streams import Feed, StreamSource
+from realtime.endpoints.verbs import Call, Verb
+from realtime.protocol.envelope import Reply
+from realtime.protocol.errors import ErrorCode, RequestError
+
+INTERVAL_MIN_S = 0.05
+INTERVAL_MAX_S = 60.0
+INTERVAL_DEFAULT_S = 1.0
+DEFAULT_SOURCE = "random_walk"
+STREAMS_MAX = 8
+
+Interval = Annotated[float, msgspec.Meta(ge=INTERVAL_MIN_S, le=INTERVAL_MAX_S)]
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Payload of `start`: a source and the seconds between its values."""
+
+    source: str = DEFAULT_SOURCE
+    interval: Interval = INTERVAL_DEFAULT_S
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Payload of `stop`."""
+
+    stream: str
+
+
+async def on_start(call: Call["StreamConsumer"], payload: Start) -> Reply:
+    """Begin another stream on this connection."""
+    return Reply("started", {"stream": call.consumer.start(payload)})
+
+
+async def on_stop(call: Call["StreamConsumer"], payload: Stop) -> Reply:
+    """End a stream."""
+    task = call.consumer.streams.pop(payload.stream, None)
+    if task is None:
+        raise RequestError(ErrorCode.NOT_FOUND, "No stream of this name runs here.")
+    task.cancel()
+    return Reply("stopped", {"stream": payload.stream})
+
+
+class StreamConsumer(JsonConsumer):
+    """Streams at once what the query string asks for."""
+
+    verbs = {**CORE_VERBS, "start": Verb(Start, on_start), "stop": Verb(Stop, on_stop)}
+
+    def __init__(self, idle_timeout_s: float = 0.0) -> None:
+        super().__init__(idle_timeout_s)
+        # Those that run, by name, and how many there have been.
+        self.streams: dict[str, asyncio.Task[None]] = {}
+        self._started = 0
+
+    async def welcomed(self) -> None:
+        """Begin the stream of the query string."""
+        try:
+            self.start(_asked(self.scope["query_string"].decode("latin-1")))
+        except RequestError as error:
+            await self.bad_message(error)
+
+    def start(self, start: Start) -> str:
+        """Begin a stream and return its name; raises RequestError(not_found | limit_exceeded)."""
+        source = self.endpoints.registry.sources.get(start.source)
+        if source is None:
+            raise RequestError(
+                ErrorCode.NOT_FOUND, "No stream source has this name.", details={"field": "payload.source"}
+            )
+        if len(self.streams) >= STREAMS_MAX:
+            raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A connection may have {STREAMS_MAX} streams.")
+        self._started += 1
+        name = f"s{self._started}"
+        self.streams[name] = self.connection.spawn(self._stream(name, source, start.interval))
+        return name
+
+    async def _stream(self, name: str, source: StreamSource, interval_s: float) -> None:
+        connection = self.connection
+        feed = Feed(self.node, connection.tenant, connection.identity)
+        due_s = time.monotonic()
+        for value in source.generate(feed):
+            if connection.outbox.is_behind:
+                connection.metrics.dropped += 1
+            else:
+                payload = {
+                    "stream": name,
+                    "source": source.name,
+                    "timestamp": round(time.time(), 3),
+                    "value": value,
+                }
+                connection.push("data", payload)
+            # The next due time that has not passed: a late value is skipped, not sent in a hurry.
+            due_s = max(due_s + interval_s, time.monotonic())
+            await asyncio.sleep(due_s - time.monotonic())
+        self.streams.pop(name, None)
+
+
+def _asked(query_string: str) -> Start:
+    query = parse_qs(query_string)
+    asked: dict[str, Any] = {name: query[name][-1] for name in ("source", "interval") if name in query}
+    try:
+        return msgspec.convert(asked, Start, strict=False)
+    except msgspec.ValidationError as error:
+        field = "interval" if "interval" in str(error) else "source"
+        message = f"Wrong query parameter {field}: expected {INTERVAL_MIN_S:g} to {INTERVAL_MAX_S:g} seconds."
+        raise RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field}) from None

@@ -1,0 +1,106 @@
+"""Declared routes, one line each.
+
+routes = [
+    websocket("ws/secure/", SecureConsumer, scopes={"chat:read", "chat:write"}),
+    *host("globex.localhost", websocket("ws/vault/", VaultConsumer, middleware=[AuditLog])),
+]
+"""
+
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from asgiref.sync import markcoroutinefunction
+from django.core.exceptions import ImproperlyConfigured
+
+from realtime.endpoints.consumers.base import RealtimeConsumer
+from realtime.sockets.types import Application, Middleware, Receive, Scope, Send
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a consumer answers and who may connect. `path` has both slashes; `host` is None on every host.
+
+    `pool_size` bounds the open connections of the route in this process (0: no bound of its own).
+    """
+
+    path: str
+    consumer: type[RealtimeConsumer]
+    app: Application
+    host: str | None = None
+    scopes: frozenset[str] = frozenset()
+    is_signed_in: bool = False
+    is_staff: bool = False
+    needs_session: bool = False
+    pool_size: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anyone may connect."""
+        return not (self.scopes or self.is_signed_in or self.is_staff or self.needs_session)
+
+
+def websocket(
+    path: str,
+    consumer: type[RealtimeConsumer],
+    *,
+    scopes: Iterable[str] = (),
+    signed_in: bool = False,
+    staff: bool = False,
+    session: bool = False,
+    pool_size: int = 0,
+    middleware: Sequence[Middleware] = (),
+    **settings: Any,
+) -> Route:
+    """A route at `path` (with or without slashes around it). The first middleware is the outermost.
+
+    `settings` go to the consumer's constructor. `session` wants a Django session, signed in or not.
+    """
+    app = _application(consumer, settings)
+    for wrap in reversed(middleware):
+        app = wrap(app)
+    return Route(
+        path=f"/{path.strip('/')}/",
+        consumer=consumer,
+        app=app,
+        scopes=frozenset(scopes),
+        is_signed_in=signed_in,
+        is_staff=staff,
+        needs_session=session,
+        pool_size=pool_size,
+    )
+
+
+def _application(consumer: type[RealtimeConsumer], settings: dict[str, Any]) -> Application:
+    """As `consumer.as_asgi(**settings)`, without a frame of its own for every connection."""
+
+    def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return consumer(**settings)(scope, receive, send)
+
+    # asgiref takes a plain function for ASGI 2, unless it is marked as what it is.
+    return markcoroutinefunction(application)
+
+
+def host(name: str, *routes: Route) -> list[Route]:
+    """`routes` on one host only, where they win over those of every host."""
+    return [replace(route, host=name.lower()) for route in routes]
+
+
+class Router:
+    """Finds the route of a host and path. Built once; two routes in one place are a mistake."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes: dict[tuple[str | None, str], Route] = {}
+        for route in routes:
+            key = (route.host, route.path)
+            if key in self._routes:
+                raise ImproperlyConfigured(
+                    f"Two WebSocket routes for {route.path} on {route.host or 'every host'}."
+                )
+            self._routes[key] = route
+
+    def find(self, hostname: str, path: str) -> Route | None:
+        """The route at `path`, with or without its final slash; the host's own before the one of every host."""
+        if not path.endswith("/"):
+            path += "/"
+        return self._routes.get((hostname, path)) or self._routes.get((None, path))

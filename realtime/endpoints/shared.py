@@ -1,0 +1,28 @@
+"""What the endpoints of a process share: its routes, what apps declared, the deadlines of calls, the watched queries."""
+
+from functools import cached_property
+
+from django.utils.module_loading import import_string
+
+from realtime.endpoints.calls import Deadlines
+from realtime.endpoints.registry import Registry
+from realtime.endpoints.routing import Router
+from realtime.endpoints.watches import Watches
+from realtime.node.node import Runtime
+
+
+class Endpoints:
+    """Built once, by `realtime.asgi`; consumers reach it through the scope."""
+
+    def __init__(self, node: Runtime) -> None:
+        self.node = node
+        self.router = Router(import_string(f"{node.settings.ROUTES}.routes"))
+        self.registry = Registry.discover()
+        self.deadlines = Deadlines(node.settings.CALL_TIMEOUT_S)
+
+    @cached_property
+    def watches(self) -> Watches:
+        """The watched queries; made at the first, when the node has its database threads."""
+        watches = Watches(self.node.database, self.node.spawn, self.node.settings)
+        self.node.on_stop.append(watches.stop)
+        return watches

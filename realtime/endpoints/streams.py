@@ -1,0 +1,42 @@
+"""Stream sources: generators whose next value is sent at every interval.
+
+@stream_source("countdown")
+def countdown(feed: Feed) -> Iterator[int]:
+    yield from range(10, 0, -1)
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from realtime.core.identity import Identity, Tenant
+from realtime.node.node import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a source may know of the stream it makes."""
+
+    node: Runtime
+    tenant: Tenant
+    identity: Identity | None
+
+
+Generate = Callable[[Feed], Iterator[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSource:
+    """A declared source. The generator runs on the loop: each value is made at once, without waiting."""
+
+    name: str
+    generate: Generate
+
+
+def stream_source(name: str) -> Callable[[Generate], StreamSource]:
+    """Declare the decorated generator as the source `name`. The stream stops when the generator ends."""
+
+    def declare(generate: Generate) -> StreamSource:
+        return StreamSource(name, generate)
+
+    return declare

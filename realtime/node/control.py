@@ -1,0 +1,71 @@
+"""Messages from node to node that are no publications: rights that ended, subscriptions to end."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from realtime.topics.engine.ports import Bus, BusUnavailableError
+
+logger = logging.getLogger(__name__)
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+# Messages that wait for the broker to come back; beyond it the oldest is lost, and the log says so.
+MAX_WAITING = 10_000
+RETRY_MIN_S = 0.1
+RETRY_MAX_S = 2.0
+
+
+class Control:
+    """Tells the other nodes, in order. A message that cannot be sent now is sent when the broker is back: nobody
+    else would find out. `handlers` take what the others say, by bus group.
+    """
+
+    def __init__(self, bus: Bus, spawn: Spawn, handlers: Mapping[str, Callable[[bytes], None]]) -> None:
+        self._bus = bus
+        self._spawn = spawn
+        self._handlers = handlers
+        self._waiting: deque[tuple[str, bytes]] = deque()
+
+    async def start(self) -> None:
+        """Hear the others from now on."""
+        for group in self._handlers:
+            await self._bus.join(group)
+
+    def is_own_group(self, group: str) -> bool:
+        """Whether what comes for this bus group is for `received`."""
+        return group in self._handlers
+
+    def received(self, group: str, body: bytes) -> None:
+        """Take in what the bus carried."""
+        self._handlers[group](body)
+
+    async def tell(self, group: str, body: bytes) -> None:
+        """Say `body` to every other node, now or as soon as it is possible; never fails."""
+        if not self._waiting and await self._sent(group, body):
+            return
+        if len(self._waiting) >= MAX_WAITING:
+            self._waiting.popleft()
+            logger.error("Too many messages wait for the broker; the oldest is lost to the other nodes")
+        self._waiting.append((group, body))
+        if len(self._waiting) == 1:
+            logger.warning("The broker is away; the other nodes are told when it is back")
+            self._spawn(self._send_later())
+
+    async def _send_later(self) -> None:
+        retry_s = RETRY_MIN_S
+        while self._waiting:
+            if await self._sent(*self._waiting[0]):
+                self._waiting.popleft()
+                retry_s = RETRY_MIN_S
+            else:
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, RETRY_MAX_S)
+
+    async def _sent(self, group: str, body: bytes) -> bool:
+        try:
+            await self._bus.send(group, body)
+        except BusUnavailableError:
+            return False
+        return True

@@ -1,0 +1,24 @@
+"""What a client is told when a handler did not end well."""
+
+import logging
+
+from django.db import OperationalError
+
+from realtime.protocol.errors import ErrorCode, RequestError, internal_error
+from realtime.topics.engine.ports import EngineUnavailableError
+
+logger = logging.getLogger(__name__)
+
+
+def request_error(error: Exception, connection_id: str) -> RequestError:
+    """The error to answer with. What nobody expected is logged here, once, with the connection's id."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, EngineUnavailableError):
+        return RequestError(ErrorCode.TIMEOUT, "The broker cannot be reached now; try again.")
+    if isinstance(error, OperationalError):
+        # Its text says what became of it: away, full, locked for too long.
+        logger.error("The database failed a handler on connection %s: %s", connection_id, error)
+        return RequestError(ErrorCode.TIMEOUT, "The database cannot be reached now; try again.")
+    logger.error("A handler failed on connection %s", connection_id, exc_info=error)
+    return internal_error(connection_id)

@@ -1,0 +1,302 @@
+"""How subscriptions come about: reserved, judged, caught up, and made LIVE all at one moment.
+
+Every await here may cross a close, a removal, a loss of rights or of the history. Each of them acts on the
+`Subscription`, which exists from before the first await; what is found after an await is looked at again.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from realtime.core.history import Position
+from realtime.core.identity import Identity
+from realtime.core.slots import PROCESS, Owner, owner_of
+from realtime.core.topics import TopicRule, TopicRules
+from realtime.node.database import Database
+from realtime.node.failures import request_error
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.sockets.subscription import Subscriber, Subscription, SubscriptionState
+from realtime.topics.engine.ports import EngineUnavailableError
+from realtime.topics.hub import Hub
+
+# All publications of one reply: it has to fit a client's own limit and the outbox.
+CATCH_UP_MAX_BYTES = 512 * 1024
+# Reads of one topic for one subscription; whoever is not whole after them reloads.
+CATCH_UP_READS_MAX = 16
+# What a gate says when it stays closed; anything else is a failure to ask it.
+DENIALS = frozenset({ErrorCode.PERMISSION_DENIED, ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_FOUND})
+NO_LONGER = "no longer allowed"
+
+
+class Wish(NamedTuple):
+    """A topic to follow; `since` is where the client was, None where it asks for nothing that it missed."""
+
+    topic: str
+    since: Position | None
+    wants_presence: bool
+
+
+class Joined(NamedTuple):
+    """Where a subscription begins. `payloads` are the publications after `since`, None where they are not complete."""
+
+    subscription: Subscription
+    position: Position
+    payloads: list[bytes] | None
+
+
+@dataclass(slots=True)
+class _Joining:
+    """One wish on its way. `reached` is how far `payloads` go."""
+
+    wish: Wish
+    reached: Position | None
+    subscription: Subscription | None = None
+    payloads: list[bytes] = field(default_factory=list)
+    size_bytes: int = 0
+    is_lost: bool = False
+    error: RequestError | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it may still become LIVE; one that was ended meanwhile takes the error of its end."""
+        if self.error is None and self.subscription is not None and self.subscription.is_ended:
+            self.error = self.subscription.ended_by or RequestError(
+                ErrorCode.CANCELLED, "The subscription ended before it began."
+            )
+        return self.error is None
+
+    def take(self, payloads: Sequence[bytes], reached: Position) -> None:
+        """Go on to `reached`; what no reply can hold is not kept."""
+        self.reached = reached
+        self.payloads += payloads
+        self.size_bytes += sum(map(len, payloads))
+        if self.size_bytes > CATCH_UP_MAX_BYTES:
+            self.lose()
+
+    def lose(self) -> None:
+        """What was missed cannot be given completely."""
+        self.is_lost = True
+        self.payloads = []
+
+
+class Joiner:
+    """Brings subscriptions about, and judges them again. `max_subscriptions` bounds those of a connection (0: none)."""
+
+    def __init__(self, hub: Hub, rules: TopicRules, database: Database, max_subscriptions: int) -> None:
+        self._hub = hub
+        self._rules = rules
+        self._database = database
+        self._max_subscriptions = max_subscriptions
+
+    async def join(self, connection: Subscriber, wishes: Sequence[Wish]) -> list[Joined | RequestError]:
+        """Subscribe the connection to each topic, or say why not, in the order asked.
+
+        Between the return and the next await nothing is delivered: the caller's reply comes first.
+        """
+        joinings = [self._reserve(connection, wish) for wish in wishes]
+        try:
+            undecided = [each for each in joinings if each.is_under_way]
+            while undecided:
+                await self._ask_gates(connection, undecided)
+                await _catch_up(self._hub, [each for each in undecided if each.is_under_way])
+                # Something ended meanwhile that their gates may have counted on.
+                undecided = [each for each in joinings if each.is_under_way and _of(each).is_doubted]
+            return self._all_go_live(joinings)
+        finally:
+            for each in joinings:
+                if each.subscription is not None and each.subscription.state is SubscriptionState.JOINING:
+                    self._hub.end(each.subscription, at_once=False)
+
+    async def judge_again(self, connection: Subscriber) -> None:
+        """Its rights may have shrunk: end the subscriptions that would not be granted now."""
+        live = []
+        for subscription in list(connection.subscriptions.values()):
+            # One that is under way asks again by itself.
+            subscription.is_doubted = True
+            if subscription.state is not SubscriptionState.LIVE:
+                continue
+            denial = self._denial(connection, subscription.topic)
+            if denial is None:
+                live.append(subscription)
+            else:
+                self._hub.drop(subscription, denial.code, NO_LONGER)
+        answers = await self._ask_database(PROCESS, connection, live)
+        for subscription, error in zip(live, answers, strict=True):
+            if error is not None and error.code in DENIALS:
+                self._hub.drop(subscription, error.code, NO_LONGER)
+
+    def _reserve(self, connection: Subscriber, wish: Wish) -> _Joining:
+        joining = _Joining(wish, wish.since)
+        try:
+            rule = self._rules.rule(wish.topic)
+            limit, known = self._max_subscriptions, connection.subscriptions
+            if limit and wish.topic not in known and len(known) >= limit:
+                raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A connection may subscribe to {limit} topics.")
+            if connection.is_closing:
+                raise RequestError(ErrorCode.CANCELLED, "The connection is closing.")
+            joining.subscription = self._hub.reserve(
+                connection, wish.topic, rule, wants_presence=wish.wants_presence
+            )
+        except RequestError as error:
+            joining.error = error
+        return joining
+
+    def _denial(self, connection: Subscriber, topic: str) -> RequestError | None:
+        """What the gate without I/O says; None where it opens."""
+        try:
+            self._rules.require_subscribe(connection.identity, topic)
+        except RequestError as error:
+            return error
+        return None
+
+    async def _ask_gates(self, connection: Subscriber, joinings: Sequence[_Joining]) -> None:
+        allowed: list[_Joining] = []
+        for each in joinings:
+            _of(each).is_doubted = False
+            denial = self._denial(connection, each.wish.topic)
+            if denial is None:
+                allowed.append(each)
+            else:
+                self._deny(each, denial)
+        owner = owner_of(connection.tenant, connection.identity)
+        answers = await self._ask_database(owner, connection, [_of(each) for each in allowed])
+        for each, error in zip(allowed, answers, strict=True):
+            if error is not None and each.is_under_way:
+                self._deny(each, error)
+
+    async def _ask_database(
+        self, owner: Owner, connection: Subscriber, subscriptions: Sequence[Subscription]
+    ) -> list[RequestError | None]:
+        """What the gates in the database say, None where they open: all in one visit of a thread."""
+        asked = [(each.rule, each.topic) for each in subscriptions]
+        if all(rule.subscribe_in_db is None for rule, _ in asked):
+            return [None] * len(asked)
+        answers = await self._database.run_for(owner, _ask_in_thread, connection.identity, asked)
+        return [None if answer is None else request_error(answer, connection.id) for answer in answers]
+
+    def _deny(self, joining: _Joining, error: RequestError) -> None:
+        """What would not be granted again does not go on either, where it was LIVE."""
+        joining.error = error
+        if error.code in DENIALS:
+            self._hub.drop(_of(joining), error.code, NO_LONGER)
+
+    def _all_go_live(self, joinings: Sequence[_Joining]) -> list[Joined | RequestError]:
+        left_bytes = CATCH_UP_MAX_BYTES
+        outcomes = []
+        for each in joinings:
+            outcome = _go_live(self._hub, each, left_bytes)
+            if isinstance(outcome, Joined) and outcome.payloads:
+                left_bytes -= each.size_bytes
+            outcomes.append(outcome)
+        return outcomes
+
+
+def _ask_in_thread(
+    identity: Identity | None, asked: Sequence[tuple[TopicRule, str]]
+) -> list[Exception | None]:
+    return [_answer(rule, identity, topic) for rule, topic in asked]
+
+
+def _answer(rule: TopicRule, identity: Identity | None, topic: str) -> Exception | None:
+    """None where the gate opens. One topic's failure is its own answer, not that of all."""
+    if rule.subscribe_in_db is None:
+        return None
+    try:
+        is_open = rule.subscribe_in_db(identity, topic) is True
+    except Exception as error:
+        return error
+    if is_open:
+        return None
+    return RequestError(ErrorCode.PERMISSION_DENIED, "You may not subscribe to this topic.")
+
+
+async def _catch_up(hub: Hub, joinings: Sequence[_Joining]) -> None:
+    await _all([_open(hub, each) for each in joinings if _needs_opening(hub, each)])
+    for _ in range(CATCH_UP_READS_MAX):
+        behind = [each for each in joinings if each.is_under_way and not _is_caught_up(hub, each)]
+        if not behind:
+            return
+        await _all([_read(hub, each) for each in behind])
+
+
+def _needs_opening(hub: Hub, joining: _Joining) -> bool:
+    local = hub.topic(_of(joining).key)
+    return local is not None and not local.is_open
+
+
+async def _open(hub: Hub, joining: _Joining) -> None:
+    try:
+        await hub.open(_of(joining).key, joining.wish.since)
+    except EngineUnavailableError as error:
+        joining.error = request_error(error, _of(joining).connection.id)
+
+
+def _is_caught_up(hub: Hub, joining: _Joining) -> bool:
+    """Take what the hub holds in memory; False where more has to be read."""
+    local = hub.topic(_of(joining).key)
+    if joining.reached is None or joining.is_lost or local is None:
+        return True
+    if joining.reached.epoch != local.epoch:
+        joining.lose()
+        return True
+    payloads = hub.kept_after(local, joining.reached.offset)
+    if payloads is None:
+        return False
+    joining.take(payloads, local.position)
+    return True
+
+
+async def _read(hub: Hub, joining: _Joining) -> None:
+    """Read once more for a joining that the hub's memory does not catch up."""
+    local, reached = hub.topic(_of(joining).key), joining.reached
+    if local is None or reached is None:
+        return
+    try:
+        if reached.offset > local.offset:
+            # The client knows more than this node: it was told so by another one, or makes it up.
+            await hub.look_now(local)
+            if reached.offset > local.offset:
+                joining.lose()
+            return
+        page = await hub.reads.page(local.key, reached)
+    except EngineUnavailableError as error:
+        joining.error = request_error(error, _of(joining).connection.id)
+        return
+    if page.publications is None or not page.publications:
+        joining.lose()
+    else:
+        known = [each.offset for each in page.publications if each.offset <= local.offset]
+        payloads = hub.cache(local, reached, page)[: len(known)]
+        joining.take(payloads, Position(reached.epoch, known[-1] if known else reached.offset))
+    hub.heard_of(local, page.position)
+
+
+def _go_live(hub: Hub, joining: _Joining, left_bytes: int) -> Joined | RequestError:
+    """The one moment: nothing is awaited between the last look and the beginning."""
+    if not joining.is_under_way:
+        assert joining.error is not None
+        return joining.error
+    if not _is_caught_up(hub, joining):
+        joining.lose()
+    if not joining.is_lost and joining.size_bytes > left_bytes:
+        return RequestError(
+            ErrorCode.LIMIT_EXCEEDED, "The reply holds no more; subscribe to this topic by itself."
+        )
+    subscription = _of(joining)
+    hub.go_live(subscription)
+    local = hub.topic(subscription.key)
+    assert local is not None
+    return Joined(subscription, local.position, None if joining.is_lost else joining.payloads)
+
+
+def _of(joining: _Joining) -> Subscription:
+    assert joining.subscription is not None
+    return joining.subscription
+
+
+async def _all(steps: Sequence[Coroutine[Any, Any, None]]) -> None:
+    if len(steps) == 1:
+        await steps[0]
+    elif steps:
+        await asyncio.gather(*steps)

@@ -1,0 +1,307 @@
+"""What a process has one of, built here and passed on; nothing else in this package is global."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+from channels.layers import channel_layers
+from django.utils.module_loading import import_string
+
+from realtime.conf import RealtimeSettings, load_settings
+from realtime.core.history import Position
+from realtime.core.liveness import NodeState
+from realtime.core.presence_table import Key
+from realtime.core.quota import Attempts, Places
+from realtime.core.revocations import Revocation
+from realtime.core.topics import TopicKey, TopicRules
+from realtime.node import credentials
+from realtime.node.control import Control
+from realtime.node.credentials import Credentials
+from realtime.node.database import Database, build_database
+from realtime.node.joining import Joiner
+from realtime.node.observer import Observer
+from realtime.node.ports import Authenticator, TenantDirectory
+from realtime.node.sweeps import Sweeps
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.names import BATCH_SUBPROTOCOL
+from realtime.sockets.backlogs import Backlogs
+from realtime.sockets.connection import Connection
+from realtime.sockets.metrics import LoopLag, Metrics
+from realtime.sockets.outbox import Corks, Outbox, make_outbox
+from realtime.sockets.types import Scope, Send
+from realtime.topics.cluster import Cluster
+from realtime.topics.engine.combined import CombinedEngine
+from realtime.topics.engine.layer_bus import LayerBus
+from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryHistory
+from realtime.topics.engine.ports import Bus, Draft, History, Retention
+from realtime.topics.engine.redis_history import RedisHistory
+from realtime.topics.hub import Hub
+from realtime.topics.presence import Presence
+
+logger = logging.getLogger(__name__)
+
+S = TypeVar("S")
+
+# Connections are closed so often while the process drains.
+DRAIN_SLICE_S = 0.05
+CONTROL_GROUP = "control"
+REVOCATIONS_GROUP = "revocations"
+
+
+class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
+    """Said to every node: a user may no longer follow a topic."""
+
+    tenant: str
+    topic: str
+    user_id: int
+
+
+class Runtime:
+    """One process's hub, engine, registry, database threads, limits and figures."""
+
+    def __init__(self, settings: RealtimeSettings) -> None:
+        self.settings = settings
+        self.node = secrets.token_hex(6)
+        self.started_at = datetime.now(UTC)
+        self.metrics = Metrics()
+        self.loop_lag = LoopLag()
+        self.observer = Observer(self.metrics)
+        self.places = Places()
+        self.attempts = Attempts(settings.ATTEMPTS_PER_S, settings.ATTEMPTS_BURST)
+        self.rules = TopicRules(settings.TOPIC_RULES)
+        self.corks = Corks()
+        self.backlogs = Backlogs(settings.OUTBOXES_BYTES)
+        self.directory: TenantDirectory = import_string(settings.TENANTS)()
+        self.authenticator: Authenticator = import_string(settings.IDENTITY)()
+        self.connections: dict[str, Connection] = {}
+        self.credentials = Credentials(self.authenticator, self.directory)
+        # What apps keep for this process, by its type.
+        self._shared: dict[type, Any] = {}
+        self.is_draining = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._is_started = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        # Called when the database threads have ended.
+        self.on_stop: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def is_started(self) -> bool:
+        """Whether this process serves."""
+        return self._is_started
+
+    def nodes(self) -> list[NodeState]:
+        """The nodes that are alive, this one too, each as of its last beat; none before the start."""
+        return self.cluster.nodes() if self._is_started else []
+
+    async def ensure_started(self) -> None:
+        """Start on the first use: servers without lifespan events tell nobody when they begin."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        if not self._starting.done():
+            await asyncio.shield(self._starting)
+        elif self._starting.exception() is not None:
+            # The database was away, or not migrated yet: the next request tries again.
+            self._starting = None
+            await self.ensure_started()
+
+    async def stop(self) -> None:
+        """End the background work and let go of the engine."""
+        if not self.is_started:
+            return
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.presence.stop()
+        await self.cluster.stop()
+        await self.bus.stop()
+        await self.history.close()
+        await self.credentials.database.close()
+        await self.database.close()
+        for stop in self.on_stop:
+            await stop()
+
+    async def drain(self) -> None:
+        """Take no new connection and close the open ones, spread evenly over DRAIN_S seconds."""
+        self.is_draining = True
+        waiting = list(self.connections.values())
+        # By slices of time: a pause for each connection is rounded to nothing where there are many.
+        slices = max(round(self.settings.DRAIN_S / DRAIN_SLICE_S), 1)
+        for left in range(slices, 0, -1):
+            count = -(-len(waiting) // left)
+            closing, waiting = waiting[:count], waiting[count:]
+            for connection in closing:
+                connection.close(CloseCode.RESTART, "service restart")
+            if waiting:
+                await asyncio.sleep(DRAIN_SLICE_S)
+
+    def open(self, scope: Scope, send: Send, *, is_json: bool) -> Connection:
+        """The connection of an accepted socket."""
+        metrics = self.observer.route_metrics(scope)
+        has_batches = is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL
+        settings = self.settings
+
+        def outbox_of(connection: Connection) -> Outbox:
+            return make_outbox(
+                scope,
+                send,
+                settings.OUTBOX_BYTES,
+                connection.fall_behind,
+                metrics,
+                self.corks,
+                has_batches=has_batches,
+                deflate_min_bytes=settings.COMPRESSION_MIN_BYTES,
+                backlogs=self.backlogs,
+                cut=connection.cut,
+            )
+
+        connection = Connection(scope, outbox_of, settings=settings, metrics=metrics, is_json=is_json)
+        self.connections[connection.id] = connection
+        self.observer.opened(connection)
+        self.credentials.opened(connection)
+        return connection
+
+    async def release(self, connection: Connection, code: int) -> None:
+        """The connection is over: undo all it held."""
+        connection.end_subscriptions(at_once=False)
+        try:
+            await connection.release()
+        finally:
+            # Whoever serves it may be cancelled while its tasks end.
+            del self.connections[connection.id]
+            self.credentials.released(connection)
+            self.observer.closed(connection, code)
+
+    def shared(self, kind: type[S], make: Callable[[], S]) -> S:
+        """The process's one object of this type, made at its first use: what an app's verbs keep for all connections."""
+        if kind not in self._shared:
+            self._shared[kind] = make()
+        found: S = self._shared[kind]
+        return found
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run `work` as a task of this process; its failure is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    async def publish(self, tenant: str, topic: str, draft: Draft) -> Position:
+        """Publish for the server: the topic's rule says how much is remembered, not who may publish."""
+        rule = self.rules.rule(topic)
+        retention = Retention(rule.history_size, rule.history_ttl_s)
+        return await self.hub.publish(TopicKey(tenant, topic), draft, retention)
+
+    async def end_subscriptions(self, tenant: str, topic: str, user_id: int) -> None:
+        """End a user's subscriptions to a topic, here and on the other nodes."""
+        ended = EndSubscriptions(tenant, topic, user_id)
+        self._end_subscriptions(ended)
+        await self.control.tell(CONTROL_GROUP, msgspec.msgpack.encode(ended))
+
+    async def revoke(self, revocations: Sequence[Revocation]) -> None:
+        """Close what `revocations` end, here and on the other nodes, at once."""
+        self.credentials.revoke(revocations)
+        await self.control.tell(REVOCATIONS_GROUP, credentials.encode(revocations))
+
+    async def _start(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.database = build_database(self.settings)
+        self.history, self.bus = build_engine(self.settings)
+        self.engine = CombinedEngine(self.history, self.bus)
+        self.cluster = Cluster(
+            self.node,
+            self.bus,
+            started=self.started_at.isoformat(),
+            counters=self.metrics.counters,
+            on_presence=self._presence_changed,
+        )
+        self.presence = Presence(self.cluster, self.corks)
+        self.hub = Hub(
+            self.engine,
+            self.spawn,
+            self.presence,
+            self.corks,
+            tail_max_bytes=self.settings.HISTORY_BYTES_PER_TOPIC,
+        )
+        self.engine.arrived = self.hub.arrived
+        self.joiner = Joiner(self.hub, self.rules, self.database, self.settings.MAX_SUBSCRIPTIONS)
+        self.control = Control(
+            self.bus,
+            self.spawn,
+            {CONTROL_GROUP: self._told_to_end, REVOCATIONS_GROUP: self.credentials.received},
+        )
+        self.sweeps = Sweeps(
+            self.settings, self.connections, self.history, self.hub, self.joiner, self.credentials
+        )
+        if isinstance(self.bus, LayerBus):
+            self.bus.on_gap = self.sweeps.notice_gap
+        self.credentials.database = Database(1, self.settings.DATABASE_WAIT_S)
+        await self.credentials.load()
+        await self.bus.start(self._received)
+        await self.control.start()
+        await self.cluster.start()
+        for sweep in self.sweeps.all(self.database):
+            self.spawn(sweep)
+        self.spawn(self.loop_lag.run())
+        self._is_started = True
+
+    def _received(self, group: str, body: bytes) -> None:
+        if self.cluster.is_own_group(group):
+            self.cluster.received(body)
+        elif self.control.is_own_group(group):
+            self.control.received(group, body)
+        else:
+            self.engine.received(group, body)
+
+    def _told_to_end(self, body: bytes) -> None:
+        self._end_subscriptions(msgspec.msgpack.decode(body, type=EndSubscriptions))
+
+    def _end_subscriptions(self, ended: EndSubscriptions) -> None:
+        self.hub.revoke(TopicKey(ended.tenant, ended.topic), ended.user_id)
+        self.presence.removed(ended.tenant, ended.topic, ended.user_id)
+
+    def _presence_changed(self, key: Key) -> None:
+        self.presence.changed(key)
+
+    def _task_done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("A background task failed", exc_info=error)
+
+
+class _Current:
+    """The runtime of this process; the composition root installs it, tests replace it whole."""
+
+    runtime: Runtime | None = None
+
+
+def current() -> Runtime:
+    """The runtime of this process, built on first use."""
+    if _Current.runtime is None:
+        _Current.runtime = Runtime(load_settings())
+    return _Current.runtime
+
+
+def install(runtime: Runtime | None) -> None:
+    """Make `runtime` the one of this process (None: build a new one on the next use)."""
+    _Current.runtime = runtime
+
+
+def build_engine(settings: RealtimeSettings) -> tuple[History, Bus]:
+    """History and bus as the settings want them."""
+    if not settings.REDIS_URL:
+        budgets = Budgets(
+            topic_bytes=settings.HISTORY_BYTES_PER_TOPIC,
+            tenant_bytes=settings.HISTORY_BYTES_PER_TENANT,
+            process_bytes=settings.HISTORY_BYTES_PER_PROCESS,
+            tenant_topics=settings.MAX_TOPICS_PER_TENANT,
+            process_topics=settings.MAX_TOPICS,
+        )
+        return MemoryHistory(budgets), MemoryBus()
+    # A layer of its own: the bus flushes it when the broker has been away.
+    history = RedisHistory(settings.REDIS_URL, topic_bytes=settings.HISTORY_BYTES_PER_TOPIC)
+    return history, LayerBus(channel_layers.make_backend("default"))

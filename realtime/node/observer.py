@@ -1,0 +1,75 @@
+"""What a connection leaves behind: figures, and one line in the access log when it opens, closes or is refused."""
+
+import json
+import logging
+from json.encoder import encode_basestring_ascii as _quoted
+from time import monotonic
+
+from realtime.protocol.errors import Refusal
+from realtime.sockets.connection import Connection
+from realtime.sockets.metrics import UNKNOWN, Metrics, RouteMetrics
+from realtime.sockets.types import Scope
+
+access_log = logging.getLogger("realtime.access")
+
+
+class Observer:
+    """Counts and logs the life of connections. No credential is ever part of a line."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def route_metrics(self, scope: Scope) -> RouteMetrics:
+        """The figures of the scope's tenant and route, as far as they are known."""
+        tenant, route = scope.get("tenant"), scope.get("route")
+        return self._metrics.route(tenant.slug if tenant else UNKNOWN, route.path if route else UNKNOWN)
+
+    def opened(self, connection: Connection) -> None:
+        """A connection was accepted."""
+        connection.metrics.opened()
+        _log(f'{{"event": "open", {_who(connection)}, "remote_addr": {_quoted(connection.remote_addr)}}}')
+
+    def closed(self, connection: Connection, code: int) -> None:
+        """A connection is over."""
+        connection.metrics.closed(code)
+        connection.metrics.dropped += connection.outbox.dropped
+        seconds = round(monotonic() - connection.opened_s, 3)
+        _log(
+            f'{{"event": "close", {_who(connection)}, "code": {int(code)}, '
+            f'"reason": {_quoted(connection.close_reason)}, "seconds": {seconds}, '
+            f'"messages_in": {connection.messages_in}, "messages_out": {connection.messages_out}}}'
+        )
+
+    def refused(self, scope: Scope, refusal: Refusal) -> None:
+        """A connection was not let in."""
+        self.route_metrics(scope).refused(refusal.status)
+        tenant, route = scope.get("tenant"), scope.get("route")
+        line = {
+            "event": "refused",
+            "connection_id": scope["connection_id"],
+            "tenant": tenant and tenant.slug,
+            "path": route.path if route else None,
+            "status": refusal.status,
+            "code": refusal.code,
+            "remote_addr": (scope.get("client") or ("",))[0],
+        }
+        _log(json.dumps(line))
+
+
+def _who(connection: Connection) -> str:
+    """What both lines of a connection tell of it, as `json.dumps` writes it: that would take five times as long."""
+    user = connection.identity.user_id if connection.identity else "null"
+    return (
+        f'"connection_id": {_quoted(connection.id)}, "tenant": {_quoted(connection.tenant.slug)}, '
+        f'"user": {user}, "path": {_quoted(connection.route)}'
+    )
+
+
+def _log(line: str) -> None:
+    """As `access_log.info` does it, without looking through the stack for who called: that is always this function."""
+    if access_log.isEnabledFor(logging.INFO):
+        code = _log.__code__
+        caller = (code.co_filename, code.co_firstlineno)
+        access_log.handle(
+            access_log.makeRecord(access_log.name, logging.INFO, *caller, line, (), None, code.co_name)
+        )

@@ -1,0 +1,1 @@
+"""One socket: its connection, subscriptions, outbox and prepared messages."""

@@ -1,0 +1,170 @@
+"""The outbox over ASGI's `send`, for servers that take no ready frames."""
+
+import asyncio
+from collections.abc import Hashable
+from typing import Any
+
+from realtime.sockets.delivering import LOW_WATER_BYTES, Bounds, Delivering, nobody
+from realtime.sockets.metrics import RouteMetrics
+from realtime.sockets.prepared import AS_WIRE, Batch, EventForm, Frame
+from realtime.sockets.types import Send
+
+
+class AsgiOutbox(Delivering):
+    """Over ASGI's `send`, by a task that lives while something waits."""
+
+    __slots__ = (
+        "_drained",
+        "_events",
+        "_is_closed",
+        "_is_sending",
+        "_last",
+        "_queue",
+        "_send",
+        "_task",
+        "_writes",
+    )
+
+    def __init__(
+        self,
+        send: Send,
+        events: EventForm,
+        bounds: Bounds,
+        metrics: RouteMetrics,
+    ) -> None:
+        super().__init__(None, AS_WIRE, metrics, bounds)
+        self._send = send
+        self._events = events
+        # Events that the server has taken.
+        self._writes = 0
+        # A list: an empty deque takes ten times as much, and with most connections nothing waits.
+        self._queue: list[Frame | Batch] = []
+        self._task: asyncio.Task[None] | None = None
+        self._is_sending = False
+        self._is_closed = False
+        self._last: dict[str, Any] | None = None
+        self._drained: asyncio.Event | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """As `Outbox.is_behind`."""
+        return self.pending_bytes > 0
+
+    def put(self, item: Frame | Batch) -> None:
+        """As `Outbox.put`."""
+        self._count(item)
+        if self._is_closed:
+            self.dropped += item.count
+        elif not self._overflows(self.pending_bytes, item):
+            self._queue.append(item)
+            self.pending_bytes += item.size_bytes
+            if self._is_sending:
+                self._backlogs.note(self, self.pending_bytes)
+            else:
+                self._start()
+
+    async def send(self, frame: Frame) -> None:
+        """As `Outbox.send`; sent when it is awaited."""
+        if self._is_sending or self._is_closed or self._queue:
+            self.put(frame)
+        else:
+            self._count(frame)
+            self.pending_bytes += frame.size_bytes
+            await self._send_now(frame)
+        if self.pending_bytes > LOW_WATER_BYTES:
+            await self.drained()
+
+    async def drained(self) -> None:
+        """As `Outbox.drained`."""
+        while self.pending_bytes and not self._is_closed:
+            if self._drained is None:
+                self._drained = asyncio.Event()
+            await self._drained.wait()
+
+    def close(self, code: int, reason: str, *, discard: bool) -> None:
+        """As `Outbox.close`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._last = {"type": "websocket.close", "code": code, "reason": reason}
+        if discard:
+            self._forget()
+            if self._task is not None:
+                self._task.cancel()
+                self._is_sending = False
+        if not self._is_sending:
+            self._start()
+        self._wake()
+
+    def abandon(self) -> None:
+        """As `Outbox.abandon`."""
+        self._overflowed = self._cut = nobody
+        self._gone()
+        if self._task is not None:
+            self._task.cancel()
+
+    def abort(self) -> None:
+        """As `Outbox.abort`; ASGI has no words for it: the server closes when the application has ended."""
+        self.abandon()
+
+    def mark(self) -> Hashable | None:
+        """As `Outbox.mark`: only servers whose `send` waits tell."""
+        return self._writes if self.pending_bytes else None
+
+    async def _send_now(self, frame: Frame) -> None:
+        self._is_sending = True
+        try:
+            await self._write(frame)
+        finally:
+            # The sender may have been cancelled: the others go on.
+            self._is_sending = False
+            if self._queue or self._last is not None:
+                self._start()
+
+    def _start(self) -> None:
+        self._is_sending = True
+        self._task = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        while self._queue:
+            await self._write(self._queue.pop(0))
+        if self._last is not None:
+            last, self._last = self._last, None
+            await self._write_event(last)
+        self._is_sending = False
+        self._task = None
+
+    async def _write(self, item: Frame | Batch) -> None:
+        try:
+            for event in self._events(item):
+                await self._write_event(event)
+        finally:
+            self.pending_bytes = max(self.pending_bytes - item.size_bytes, 0)
+            if not self.pending_bytes:
+                self._backlogs.note(self, 0)
+                self._wake()
+
+    async def _write_event(self, event: dict[str, Any]) -> None:
+        try:
+            await self._send(event)
+            self._writes += 1
+        except (OSError, RuntimeError):
+            # Servers raise one or the other when the client left first; the reader hears of it as a disconnect.
+            self._gone()
+
+    def _gone(self) -> None:
+        self._is_closed = True
+        self._last = None
+        self._forget()
+        self._wake()
+
+    def _forget(self) -> None:
+        self.dropped += sum(item.count for item in self._queue)
+        self._queue.clear()
+        self.pending_bytes = 0
+        self._backlogs.note(self, 0)
+
+    def _wake(self) -> None:
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None

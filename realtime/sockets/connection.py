@@ -1,0 +1,236 @@
+"""One object per socket: who, where, what it subscribed to, and the way out to it."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from math import inf
+from time import monotonic
+from typing import Any
+
+from realtime.conf import RealtimeSettings
+from realtime.core.identity import Identity, Tenant
+from realtime.core.token_bucket import TokenBucket
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.codec import encode_error, encode_reply
+from realtime.protocol.errors import RequestError
+from realtime.sockets.metrics import RouteMetrics
+from realtime.sockets.outbox import Outbox
+from realtime.sockets.prepared import Batch, Frame
+from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
+from realtime.sockets.types import Scope
+
+logger = logging.getLogger(__name__)
+
+# How long a client may take to answer our close before the connection is cut.
+CLOSE_TIMEOUT_S = 10.0
+# How long before the end of a credential its holder is told.
+EXPIRING_NOTICE_S = 60.0
+
+
+def new_connection_id() -> str:
+    """A random name for a connection, unique among all nodes."""
+    return secrets.token_hex(8)
+
+
+class Connection:
+    """A live socket. Touched only on the loop it lives on."""
+
+    __slots__ = (
+        "_cleanups",
+        "_client",
+        "_reader",
+        "_server",
+        "_tasks",
+        "byte_bucket",
+        "close_code",
+        "close_reason",
+        "expiry_due_s",
+        "id",
+        "identity",
+        "is_json",
+        "message_bucket",
+        "messages_in",
+        "metrics",
+        "opened_at",
+        "opened_s",
+        "outbox",
+        "route",
+        "subscriptions",
+        "tenant",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        make_outbox: Callable[["Connection"], Outbox],
+        *,
+        settings: RealtimeSettings,
+        metrics: RouteMetrics,
+        is_json: bool,
+    ) -> None:
+        self.id: str = scope["connection_id"]
+        self.tenant: Tenant = scope["tenant"]
+        self.identity: Identity | None = scope["identity"]
+        self.route: str = scope["route"].path
+        # The scope's own pairs.
+        self._client = scope.get("client")
+        self._server = scope.get("server")
+        self.opened_at = datetime.now(UTC)
+        self.opened_s = monotonic()
+        self.is_json = is_json
+        self.metrics = metrics
+        self.messages_in = 0
+        # What the client may send: messages, and their bytes as they are after decompression.
+        self.message_bucket = TokenBucket(settings.MESSAGES_PER_S, settings.MESSAGES_BURST, self.opened_s)
+        self.byte_bucket = TokenBucket(settings.BYTES_PER_S, settings.BYTES_BURST, self.opened_s)
+        self.close_code: int | None = None
+        self.close_reason = ""
+        # By topic, JOINING or LIVE.
+        self.subscriptions: dict[str, Subscription] = {}
+        # Last: it calls back when the client falls behind.
+        self.outbox = make_outbox(self)
+        self._reader = asyncio.current_task()
+        # A dict, in the place of a set: most connections have none, and an empty set is no small thing.
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        # In the order they came.
+        self._cleanups: dict[Callable[[], None], None] = {}
+        # When the end of the credential is due to be looked at, as a timestamp.
+        self.expiry_due_s = self._notice_due_s()
+
+    @property
+    def remote_addr(self) -> str:
+        """The client's host and port; "" where the server does not know them."""
+        return _address(self._client)
+
+    @property
+    def local_addr(self) -> str:
+        """The host and port that the client connected to; "" where the server does not know them."""
+        return _address(self._server)
+
+    @property
+    def messages_out(self) -> int:
+        """Messages that were to be sent so far."""
+        return self.outbox.messages_out
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the end has begun, from either side."""
+        return self.close_code is not None
+
+    def deliver(self, item: Frame | Batch) -> None:
+        """Queue what others may share."""
+        self.outbox.put(item)
+
+    def push(self, message_type: str, payload: dict[str, Any]) -> None:
+        """Queue a push."""
+        self.deliver(Frame(encode_reply(None, message_type, payload)))
+
+    def send(self, frame: Frame) -> Awaitable[None]:
+        """Send a reply; waits while the client is not reading. To be awaited; DONE where there is nothing to wait for."""
+        # Returned, not awaited: a coroutine less on the way of every reply.
+        return self.outbox.send(frame)
+
+    async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
+        """Answer a request with an error, and count it."""
+        self.metrics.error(error.code)
+        await self.send(Frame(encode_error(error, request_id)))
+
+    def close(self, code: int, reason: str = "", *, discard: bool = False) -> None:
+        """End this connection; the first call decides the code."""
+        if self.is_closing:
+            return
+        self.close_code = int(code)
+        self.close_reason = reason
+        self.end_subscriptions(at_once=code in TOLD_AT_ONCE)
+        self.outbox.close(int(code), reason, discard=discard)
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut)
+
+    def cut(self) -> None:
+        """End it now, as a slow consumer: a client that takes nothing would not take a close frame either."""
+        self.fall_behind()
+        self.outbox.abort()
+        self._cut()
+
+    def fall_behind(self) -> None:
+        """Close a slow consumer: called by its outbox. What waits is dropped."""
+        self.close(CloseCode.SLOW_CONSUMER, "slow consumer", discard=True)
+
+    def end_subscriptions(self, *, at_once: bool) -> None:
+        """End all of them, those under way too. `at_once`: the user will not come back by itself."""
+        for subscription in list(self.subscriptions.values()):
+            subscription.owner.end(subscription, at_once=at_once)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` as a task of this connection: it ends with it, and its failure is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks[task] = None
+        task.add_done_callback(self._task_done)
+        return task
+
+    def adopt(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """As `spawn`, for work that does not fail and that calls `disown` at its end: calls are many."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks[task] = None
+        return task
+
+    def disown(self, task: "asyncio.Task[None] | None") -> None:
+        """An adopted task is over."""
+        if task is not None:
+            self._tasks.pop(task, None)
+
+    def on_release(self, cleanup: Callable[[], None]) -> None:
+        """Call `cleanup` when the connection is over, whatever happened; what it undoes may end before."""
+        self._cleanups[cleanup] = None
+
+    def off_release(self, cleanup: Callable[[], None]) -> None:
+        """Take back a `cleanup` that has nothing to undo any more."""
+        self._cleanups.pop(cleanup, None)
+
+    def renew(self, identity: Identity) -> None:
+        """Go on with a newer credential; its own end will be announced too."""
+        self.identity = identity
+        self.expiry_due_s = self._notice_due_s()
+
+    def check_expiry(self, now_s: float) -> None:
+        """Tell the client before its credential ends, and close when it does. Called when `expiry_due_s` has come."""
+        if self.identity is None or self.identity.expires_at is None or self.is_closing:
+            self.expiry_due_s = inf
+            return
+        expires_at = self.identity.expires_at
+        self.expiry_due_s = expires_at.timestamp()
+        if self.expiry_due_s <= now_s:
+            self.close(CloseCode.UNAUTHENTICATED, "credential expired")
+        elif self.is_json:
+            self.push("expiring", {"expires_at": expires_at.isoformat()})
+
+    async def release(self) -> None:
+        """Undo all that this connection holds. Called once, at the very end."""
+        for task in self._tasks:
+            task.cancel()
+        for cleanup in reversed(list(self._cleanups)):
+            try:
+                cleanup()
+            except Exception:
+                logger.exception("Clean-up failed on connection %s", self.id)
+        self.outbox.abandon()
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _notice_due_s(self) -> float:
+        expires_at = self.identity.expires_at if self.identity is not None else None
+        return expires_at.timestamp() - EXPIRING_NOTICE_S if expires_at is not None else inf
+
+    def _cut(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.cancel()
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("A task of connection %s failed", self.id, exc_info=error)
+
+
+def _address(pair: Any) -> str:
+    return f"{pair[0]}:{pair[1]}" if pair else ""

@@ -1,0 +1,78 @@
+"""What the outboxes have in common: counters, bounds, and what is looked at for each delivery."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from realtime.sockets.backlogs import Backlogs
+from realtime.sockets.metrics import RouteMetrics
+from realtime.sockets.prepared import Batch, Frame, WireForm
+from realtime.sockets.transport import Transport
+
+# While a connection owes its client more than this, it takes no further request from it.
+LOW_WATER_BYTES = 64 * 1024
+
+
+def nobody() -> None:
+    """Who is told of an overflow after the end: a connection and its outbox shall not keep each other alive."""
+
+
+class Bounds(NamedTuple):
+    """How much an outbox may hold, and who is told when it holds too much: by itself, or with all others."""
+
+    limit_bytes: int
+    overflowed: Callable[[], None]
+    cut: Callable[[], None]
+    backlogs: Backlogs
+
+
+class Delivering:
+    """What every outbox has: what is looked at for each delivery, side by side."""
+
+    __slots__ = (
+        "_backlogs",
+        "_cut",
+        "_limit_bytes",
+        "_overflowed",
+        "direct",
+        "dropped",
+        "form",
+        "messages_out",
+        "metrics",
+        "pending_bytes",
+    )
+
+    def __init__(
+        self, direct: Transport | None, form: WireForm, metrics: RouteMetrics, bounds: Bounds
+    ) -> None:
+        self.direct = direct
+        self.form = form
+        self.metrics = metrics
+        self._limit_bytes, self._overflowed, self._cut, self._backlogs = bounds
+        self.messages_out = 0
+        self.dropped = 0
+        self.pending_bytes = 0
+
+    def cut(self) -> None:
+        """As `Holder.cut`."""
+        self._cut()
+
+    def _overflows(self, held_bytes: int, item: Frame | Batch) -> bool:
+        """Whether `item` is too much beside `held_bytes`; it is dropped then, and the connection is told."""
+        if not (
+            self._limit_bytes and self.pending_bytes and held_bytes + item.size_bytes > self._limit_bytes
+        ):
+            return False
+        self.dropped += item.count
+        self._overflowed()
+        return True
+
+    def _count(self, item: Frame | Batch) -> None:
+        self.messages_out += item.count
+        count_on(self.metrics, item, 1)
+
+
+def count_on(metrics: RouteMetrics | None, item: Frame | Batch, deliveries: int) -> None:
+    """Count so many deliveries of an item in the figures of a route."""
+    if metrics is not None:
+        metrics.messages_out += item.count * deliveries
+        metrics.bytes_out += item.size_bytes * deliveries

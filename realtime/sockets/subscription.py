@@ -1,0 +1,95 @@
+"""One connection's subscription to one topic, from before its first await to its end."""
+
+from enum import Enum
+from typing import Any, Protocol
+
+from realtime.core.identity import Identity, Tenant
+from realtime.core.topics import TopicKey, TopicRule
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.errors import RequestError
+from realtime.sockets.metrics import RouteMetrics
+from realtime.sockets.outbox import Outbox
+
+# The ends that take rights away: others hear of them at once. Any other end may be followed by a reconnect.
+TOLD_AT_ONCE = frozenset({CloseCode.UNAUTHENTICATED, CloseCode.FORBIDDEN, CloseCode.ENDED_BY_OPERATOR})
+
+
+class SubscriptionState(Enum):
+    """JOINING → LIVE → ENDED, or JOINING → ENDED."""
+
+    JOINING = "joining"
+    LIVE = "live"
+    ENDED = "ended"
+
+
+class Subscriber(Protocol):
+    """A connection, as topics see it."""
+
+    id: str
+    tenant: Tenant
+    identity: Identity | None
+    outbox: Outbox
+    metrics: RouteMetrics
+    # By topic, JOINING or LIVE.
+    subscriptions: "dict[str, Subscription]"
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether its end has begun, from either side."""
+        ...
+
+    def push(self, message_type: str, payload: dict[str, Any]) -> None:
+        """Queue a push."""
+        ...
+
+
+class Subscription:
+    """Held by its connection (`connection.subscriptions[topic]`) and by the hub's topic, both from its reservation on.
+
+    Presence and gauges begin when it becomes LIVE and end with it. What ends a subscription acts on a JOINING one too:
+    the request under way finds it ENDED and answers `ended_by`.
+    """
+
+    __slots__ = ("connection", "ended_by", "is_doubted", "key", "owner", "rule", "state", "wants_presence")
+
+    def __init__(
+        self,
+        connection: Subscriber,
+        key: TopicKey,
+        rule: TopicRule,
+        owner: "SubscriptionOwner",
+        *,
+        wants_presence: bool,
+    ) -> None:
+        self.connection = connection
+        self.key = key
+        self.rule = rule
+        self.owner = owner
+        self.wants_presence = wants_presence
+        self.state = SubscriptionState.JOINING
+        # Something of its user or topic ended since its gates were asked: they are asked again before it goes LIVE.
+        self.is_doubted = False
+        self.ended_by: RequestError | None = None
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self.key.topic
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its gates have let it in, and nothing has ended it since."""
+        return self.state is SubscriptionState.LIVE
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it is over."""
+        return self.state is SubscriptionState.ENDED
+
+
+class SubscriptionOwner(Protocol):
+    """Who ends subscriptions: the hub."""
+
+    def end(self, subscription: Subscription, *, at_once: bool, error: RequestError | None = None) -> bool:
+        """End it; False where it was over already."""
+        ...

@@ -1,0 +1,100 @@
+"""An engine from its two halves: a history that stores publications and a bus that carries them."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import msgspec
+
+from realtime.core.history import Position
+from realtime.core.topics import TopicKey
+from realtime.protocol.codec import encode
+from realtime.topics.engine.ports import (
+    Arrival,
+    Ask,
+    Bus,
+    BusUnavailableError,
+    Draft,
+    History,
+    Page,
+    Published,
+    Retention,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Carried(msgspec.Struct, array_like=True, frozen=True):
+    """A publication on the bus; `payload` is JSON, ready to be sent."""
+
+    tenant: str
+    topic: str
+    epoch: str
+    offset: int
+    payload: bytes
+
+
+class CombinedEngine:
+    """As `Engine`. `arrived` is called on the loop for every publication of another node to an attached topic."""
+
+    def __init__(self, history: History, bus: Bus, arrived: Callable[[Arrival], None] | None = None) -> None:
+        self._history = history
+        self._bus = bus
+        self.arrived = arrived
+        # The bus groups of the attached topics.
+        self._keys: dict[str, TopicKey] = {}
+
+    async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:
+        """As `Engine.publish`. Stored but not carried is no failure: the other nodes find it in the history."""
+        added = await self._history.add(key, draft, retention)
+        publication, position = added.publication, added.position
+        if publication is None:
+            return Published(position, None)
+        payload = encode(publication.payload()).encode()
+        carried = Carried(key.tenant, key.topic, position.epoch, position.offset, payload)
+        try:
+            await self._bus.send(group_name(key), msgspec.msgpack.encode(carried))
+        except BusUnavailableError:
+            logger.warning("The broker is away; a publication reaches other nodes later")
+        return Published(position, payload)
+
+    async def pages(self, asks: Sequence[Ask]) -> list[Page]:
+        """As `Engine.pages`."""
+        return await self._history.pages(asks)
+
+    async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
+        """As `Engine.positions`."""
+        return await self._history.positions(keys)
+
+    async def attach(self, key: TopicKey) -> None:
+        """As `Engine.attach`."""
+        group = group_name(key)
+        self._keys[group] = key
+        await self._bus.join(group)
+
+    async def detach(self, key: TopicKey) -> None:
+        """As `Engine.detach`."""
+        group = group_name(key)
+        self._keys.pop(group, None)
+        await self._bus.leave(group)
+
+    def received(self, group: str, body: bytes) -> None:
+        """Take in what the bus carried for a topic; what is not for an attached one is dropped."""
+        key = self._keys.get(group)
+        if key is None or self.arrived is None:
+            return
+        try:
+            carried = msgspec.msgpack.decode(body, type=Carried)
+        except msgspec.MsgspecError:
+            logger.warning("Something that is no publication came over the bus and was dropped")
+            return
+        if (carried.tenant, carried.topic) == key:
+            self.arrived(Arrival(key, Position(carried.epoch, carried.offset), carried.payload))
+
+
+@lru_cache(maxsize=16_384)
+def group_name(key: TopicKey) -> str:
+    """The bus group of a topic: names of any characters and length become ASCII of a fixed length."""
+    digest = hashlib.sha256(f"{key.tenant}\0{key.topic}".encode()).hexdigest()
+    return f"topic.{digest}"

@@ -1,0 +1,241 @@
+"""The engine of one process: everything in memory, nothing to set up, nothing kept over a restart."""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from realtime.core.epochs import Epochs
+from realtime.core.history import Position, Publication, TopicHistory
+from realtime.core.shares import Shares
+from realtime.core.tenant_history import TenantHistory
+from realtime.core.topics import TopicKey
+from realtime.core.used_keys import Used, UsedKeys, key_name
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.topics.engine.ports import IDEMPOTENCY_TTL_S, Added, Ask, Draft, Page, Receiver, Retention
+
+# Steps of a sweep (a topic looked at, a publication or key dropped): about a microsecond each.
+SWEPT_PER_CALL = 5_000
+# The tenant that holds the most is found to within this part of the process's bound.
+SHARE_STEPS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What the histories of a process may hold; 0 switches a bound off. Bytes are of `Publication.size_bytes`.
+
+    Beyond a topic's or a tenant's bytes its oldest publications go, beyond its topics the longest unused, beyond its
+    keys the oldest of the publisher who holds the most. Beyond a bound of the process the tenant that holds the most
+    gives what it would give beyond its own. So one tenant's use never takes another's that uses less.
+    """
+
+    topic_bytes: int = 4 * 1024 * 1024
+    tenant_bytes: int = 64 * 1024 * 1024
+    process_bytes: int = 256 * 1024 * 1024
+    tenant_topics: int = 50_000
+    process_topics: int = 100_000
+    tenant_idempotency_keys: int = 50_000
+    process_idempotency_keys: int = 200_000
+
+
+class MemoryHistory:
+    """As `History`. `clock` gives monotonic seconds, `fresh_epoch` a name that was never given before."""
+
+    def __init__(
+        self,
+        budgets: Budgets | None = None,
+        *,
+        idempotency_ttl_s: float = IDEMPOTENCY_TTL_S,
+        clock: Callable[[], float] = time.monotonic,
+        fresh_epoch: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self._budgets = budgets or Budgets()
+        self._idempotency_ttl_s = idempotency_ttl_s
+        self._clock = clock
+        self._fresh_epoch = fresh_epoch
+        self._begin()
+
+    def _begin(self) -> None:
+        budgets = self._budgets
+        self._epoch = self._fresh_epoch()
+        # In the order in which `sweep` visits them. A tenant stays: its epochs must not begin anew.
+        self._tenants: OrderedDict[str, TenantHistory] = OrderedDict()
+        self._bytes: Shares[str] = Shares(budgets.process_bytes // SHARE_STEPS)
+        self._topics: Shares[str] = Shares(budgets.process_topics // SHARE_STEPS)
+        self._keys: Shares[str] = Shares(budgets.process_idempotency_keys // SHARE_STEPS)
+
+    async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
+        """As `History.add`."""
+        now_s = self._clock()
+        tenant = self._tenant(key.tenant)
+        publisher = draft.publisher.id if draft.publisher else None
+        used_name = None if draft.idempotency_key is None else key_name(key.topic, draft.idempotency_key)
+        if used_name is not None and (used := tenant.used_keys.find(publisher, used_name, now_s)) is not None:
+            return _repeated(used, draft)
+        topic = tenant.topic(key.topic)
+        topic.retain(size=retention.size, ttl_s=retention.ttl_s)
+        offset = topic.position.offset + 1
+        publication = Publication(topic.name, offset, draft.data, draft.publisher, draft.time)
+        tenant.add(topic, publication, now_s)
+        if used_name is not None:
+            used = Used(draft.fingerprint, topic.position, now_s)
+            tenant.used_keys.remember(publisher, used_name, used)
+        self._keep_bounds(key.tenant, tenant)
+        return Added(topic.position, publication)
+
+    async def position(self, key: TopicKey) -> Position:
+        """As `History.position`."""
+        tenant = self._tenants.get(key.tenant)
+        return Position(self._tenant_epoch(key.tenant), 0) if tenant is None else tenant.position(key.topic)
+
+    async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
+        """As `History.positions`."""
+        return [await self.position(key) for key in keys]
+
+    async def since(self, key: TopicKey, position: Position, limit: int, max_bytes: int) -> Page:
+        """As `History.since`."""
+        topic = self._readable(key)
+        if topic is None:
+            now = await self.position(key)
+            return Page(now, [] if position == now else None)
+        return Page(topic.position, topic.since(position, limit, max_bytes))
+
+    async def pages(self, asks: Sequence[Ask]) -> list[Page]:
+        """As `History.pages`."""
+        return [
+            Page(await self.position(ask.key), [])
+            if ask.since is None
+            else await self.since(ask.key, ask.since, ask.limit, ask.max_bytes)
+            for ask in asks
+        ]
+
+    async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
+        """As `History.latest`."""
+        topic = self._readable(key)
+        if topic is None:
+            return Page(await self.position(key), [])
+        return Page(topic.position, topic.latest(limit, max_bytes))
+
+    def sweep(self, now_s: float) -> None:
+        """As `History.sweep`: the tenants in turn, at most SWEPT_PER_CALL steps in all."""
+        left = SWEPT_PER_CALL
+        for _ in range(min(left, len(self._tenants))):
+            name, tenant = next(iter(self._tenants.items()))
+            self._tenants.move_to_end(name)
+            left -= 1 + tenant.sweep(now_s, left)
+            self._count(name, tenant)
+            if left <= 0:
+                return
+
+    async def close(self) -> None:
+        """Forget everything; what is written afterwards begins a new epoch."""
+        self._begin()
+
+    def _tenant(self, name: str) -> TenantHistory:
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            epochs = Epochs(self._tenant_epoch(name), self._fresh_epoch)
+            used_keys = UsedKeys(self._idempotency_ttl_s)
+            tenant = TenantHistory(epochs, used_keys, topic_bytes=self._budgets.topic_bytes)
+            self._tenants[name] = tenant
+        return tenant
+
+    def _tenant_epoch(self, tenant: str) -> str:
+        """The store's epoch as one tenant sees it: a position is worth nothing on another."""
+        return hashlib.blake2b(tenant.encode(), digest_size=8, key=self._epoch.encode()[:64]).hexdigest()
+
+    def _readable(self, key: TopicKey) -> TopicHistory | None:
+        tenant = self._tenants.get(key.tenant)
+        if tenant is None:
+            return None
+        topic = tenant.readable(key.topic, self._clock())
+        self._bytes.set(key.tenant, tenant.size_bytes)
+        return topic
+
+    def _count(self, name: str, tenant: TenantHistory) -> None:
+        self._bytes.set(name, tenant.size_bytes)
+        self._topics.set(name, len(tenant))
+        self._keys.set(name, len(tenant.used_keys))
+
+    def _keep_bounds(self, name: str, tenant: TenantHistory) -> None:
+        """What is beyond a bound goes, one by one: as nothing goes twice, a call costs constant time on average."""
+        budgets = self._budgets
+        while 0 < budgets.tenant_bytes < tenant.size_bytes:
+            tenant.drop_oldest()
+        while 0 < budgets.tenant_topics < len(tenant):
+            tenant.forget_topic()
+        while 0 < budgets.tenant_idempotency_keys < len(tenant.used_keys):
+            tenant.used_keys.drop_one()
+        self._count(name, tenant)
+        while 0 < budgets.process_bytes < self._bytes.total:
+            self._take(self._bytes, TenantHistory.drop_oldest)
+        while 0 < budgets.process_topics < self._topics.total:
+            self._take(self._topics, TenantHistory.forget_topic)
+        while 0 < budgets.process_idempotency_keys < self._keys.total:
+            self._take(self._keys, lambda largest: largest.used_keys.drop_one())
+
+    def _take(self, shares: Shares[str], give: Callable[[TenantHistory], None]) -> None:
+        name = shares.largest()
+        assert name is not None
+        give(self._tenants[name])
+        self._count(name, self._tenants[name])
+
+
+def _repeated(used: Used, draft: Draft) -> Added:
+    if used.fingerprint != draft.fingerprint:
+        raise RequestError(ErrorCode.CONFLICT, "This idempotency key was used with other data.")
+    return Added(used.position, None)
+
+
+class MemoryExchange:
+    """What the buses of several nodes in one process (a test) share in place of a broker."""
+
+    def __init__(self) -> None:
+        self.buses: set[MemoryBus] = set()
+
+
+class MemoryBus:
+    """Delivers on the next turn of the loop. Alone unless it is given an exchange to share with others."""
+
+    def __init__(self, exchange: MemoryExchange | None = None) -> None:
+        self._exchange = exchange or MemoryExchange()
+        self._groups: set[str] = set()
+        self._receive: Receiver | None = None
+
+    async def start(self, receive: Receiver) -> None:
+        """As `Bus.start`."""
+        self._receive = receive
+        self._exchange.buses.add(self)
+
+    async def stop(self) -> None:
+        """As `Bus.stop`."""
+        self._exchange.buses.discard(self)
+        self._groups.clear()
+        self._receive = None
+
+    async def join(self, group: str) -> None:
+        """As `Bus.join`."""
+        self._groups.add(group)
+
+    async def leave(self, group: str) -> None:
+        """As `Bus.leave`."""
+        self._groups.discard(group)
+
+    async def send(self, group: str, body: bytes, *, to_self: bool = False) -> None:
+        """As `Bus.send`; never raises."""
+        loop = asyncio.get_running_loop()
+        for bus in self._exchange.buses:
+            if (to_self or bus is not self) and bus.has_joined(group):
+                loop.call_soon(bus.deliver, group, body)
+
+    def has_joined(self, group: str) -> bool:
+        """Whether this node receives what is sent to `group`."""
+        return group in self._groups
+
+    def deliver(self, group: str, body: bytes) -> None:
+        """Called by the loop for what was sent a turn ago; a group left meanwhile receives nothing."""
+        if self._receive is not None and group in self._groups:
+            self._receive(group, body)

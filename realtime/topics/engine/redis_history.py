@@ -1,0 +1,213 @@
+"""Histories in Redis or Valkey: one stream and one hash a topic; each call is one script, one round trip.
+
+Reading creates nothing but one key with the store's epoch. A topic keeps at most so many bytes as are set; what
+tenants and the whole may hold is the server's own affair (`maxmemory`), as many processes share it. A server that
+evicts keys begins new epochs, and nothing is given twice; a key that somebody deletes by hand is not noticed.
+
+A user with restricted rights needs the scripting, hash, stream and key commands, `TIME` and `INFO`.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ReadOnlyError, RedisError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
+from realtime.core.topics import TopicKey
+from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.topics.engine.ports import (
+    IDEMPOTENCY_TTL_S,
+    POSITIONS_PER_CALL,
+    Added,
+    Ask,
+    Draft,
+    EngineUnavailableError,
+    Page,
+    Retention,
+)
+from realtime.topics.engine.redis_scripts import ADD, LATEST, PAGES, POSITIONS
+
+COMMAND_DEADLINE_S = 2.0
+MAX_CONNECTIONS = 16
+# Epoch and offset outlive the publications, so that a topic nobody used for a while goes on counting. The store's
+# epoch ends before any topic that took it is forgotten.
+POSITION_TTL_S = 7 * 86_400
+EPOCH_TTL_S = 6 * 86_400
+# As the limit of a page: none of its publications.
+POSITION_ONLY = -1
+
+
+class _Body(msgspec.Struct, array_like=True, frozen=True):
+    data: msgspec.Raw
+    publisher: tuple[int, str] | None
+    time: str
+
+
+class RedisHistory:
+    """Histories shared by every process on the same server; `url` as `redis://host:port/number`.
+
+    A topic holds at most `topic_bytes` of `Publication.size_bytes` (0: no bound), the oldest go first.
+    A call that takes longer than `deadline_s` raises EngineUnavailableError and may have been carried out.
+    Calls are never repeated by themselves, so that no publication is stored twice.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "rockstar",
+        topic_bytes: int = 4 * 1024 * 1024,
+        deadline_s: float = COMMAND_DEADLINE_S,
+        idempotency_ttl_s: float = IDEMPOTENCY_TTL_S,
+    ) -> None:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=MAX_CONNECTIONS,
+            timeout=deadline_s,
+            socket_timeout=deadline_s,
+            socket_connect_timeout=deadline_s,
+            retry=Retry(NoBackoff(), 0),
+            # While these are on, redis-py 8 does not notice that an idle connection was closed meanwhile.
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        )
+        self._redis = Redis.from_pool(pool)
+        self._prefix = prefix
+        self._topic_bytes = topic_bytes
+        self._deadline_s = deadline_s
+        self._idempotency_ttl_ms = round(idempotency_ttl_s * 1000)
+        self._add = self._redis.register_script(ADD)
+        self._positions = self._redis.register_script(POSITIONS)
+        self._pages = self._redis.register_script(PAGES)
+        self._latest = self._redis.register_script(LATEST)
+
+    async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
+        """As `History.add`."""
+        publication = Publication(key.topic, 0, draft.data, draft.publisher, draft.time)
+        arguments = (
+            retention.size,
+            round(retention.ttl_s * 1000),
+            self._topic_bytes,
+            ENTRY_OVERHEAD_BYTES,
+            len(draft.data),
+            _encode(draft),
+            draft.fingerprint,
+            self._idempotency_ttl_ms,
+        )
+        keys = [*self._keys(key), *self._used_keys(key, draft)]
+        outcome, epoch, offset = await self._run(self._add, keys, *arguments)
+        if outcome == b"conflict":
+            raise RequestError(ErrorCode.CONFLICT, "This idempotency key was used with other data.")
+        position = Position(epoch.decode(), offset)
+        if outcome == b"repeated":
+            return Added(position, None)
+        return Added(position, replace(publication, offset=offset))
+
+    async def position(self, key: TopicKey) -> Position:
+        """As `History.position`."""
+        (position,) = await self.positions([key])
+        return position
+
+    async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
+        """As `History.positions`."""
+        positions: list[Position] = []
+        for at in range(0, len(keys), POSITIONS_PER_CALL):
+            metas = [self._keys(key)[0] for key in keys[at : at + POSITIONS_PER_CALL]]
+            answer = await self._run(self._positions, metas)
+            pairs = zip(answer[::2], answer[1::2], strict=True)
+            positions += [Position(epoch.decode(), top) for epoch, top in pairs]
+        return positions
+
+    async def since(self, key: TopicKey, position: Position, limit: int, max_bytes: int) -> Page:
+        """As `History.since`."""
+        (page,) = await self.pages([Ask(key, position, limit, max_bytes)])
+        return page
+
+    async def pages(self, asks: Sequence[Ask]) -> list[Page]:
+        """As `History.pages`: one call."""
+        keys = [key for ask in asks for key in self._keys(ask.key)]
+        arguments: list[str | int] = []
+        for ask in asks:
+            if ask.since is None:
+                arguments += [POSITION_ONLY, 0, "", 0]
+            else:
+                arguments += [max(ask.limit, 0), ask.max_bytes, ask.since.epoch, ask.since.offset]
+        answers = await self._run(self._pages, keys, *arguments)
+        return [_page(ask, *answer) for ask, answer in zip(asks, answers, strict=True)]
+
+    async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
+        """As `History.latest`."""
+        epoch, top, entries = await self._run(self._latest, self._keys(key), limit, max_bytes)
+        newest = entries[: max(limit, 0)]
+        return Page(Position(epoch.decode(), top), _publications(key.topic, newest[::-1]))
+
+    def sweep(self, now_s: float) -> None:
+        """As `History.sweep`: the server itself drops what is too old, topic by topic."""
+
+    async def close(self) -> None:
+        """As `History.close`."""
+        await self._redis.aclose(close_connection_pool=True)
+
+    def _keys(self, key: TopicKey) -> tuple[str, str]:
+        """Meta and stream of a topic."""
+        base = self._base(key)
+        return f"{base}:meta", f"{base}:stream"
+
+    def _used_keys(self, key: TopicKey, draft: Draft) -> list[str]:
+        if draft.idempotency_key is None:
+            return []
+        publisher = draft.publisher.id if draft.publisher else ""
+        return [f"{self._base(key)}:used:{_digest(f'{publisher}:{draft.idempotency_key}')}"]
+
+    def _base(self, key: TopicKey) -> str:
+        # In braces: a cluster keeps all keys of a topic on one node.
+        return f"{self._prefix}:h:{{{key.tenant}:{_digest(key.topic)}}}"
+
+    async def _run(self, script: Any, keys: Sequence[str], *arguments: str | bytes | int) -> Any:
+        keys = (f"{self._prefix}:h:epoch", *keys)
+        lifetimes = (secrets.token_hex(8), EPOCH_TTL_S, POSITION_TTL_S)
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await script(keys=keys, args=(*lifetimes, *arguments))
+        except ReadOnlyError as error:
+            # These connections lead to what has become a replica: the next call connects anew.
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
+            raise EngineUnavailableError("The history's server takes no writes now.") from error
+        except (RedisError, OSError) as error:
+            # TimeoutError is an OSError.
+            raise EngineUnavailableError("The history's server cannot be reached.") from error
+
+
+def _encode(draft: Draft) -> bytes:
+    publisher = (draft.publisher.id, draft.publisher.username) if draft.publisher else None
+    return msgspec.json.encode(_Body(draft.data, publisher, draft.time))
+
+
+def _page(ask: Ask, epoch: bytes, top: int, entries: Sequence[Any] | None) -> Page:
+    position = Position(epoch.decode(), top)
+    if entries is None:
+        return Page(position, None)
+    return Page(position, _publications(ask.key.topic, entries[: max(ask.limit, 0)]))
+
+
+def _publications(topic: str, entries: Sequence[Any]) -> list[Publication]:
+    return [_publication(topic, entry_id, fields) for entry_id, fields in entries]
+
+
+def _publication(topic: str, entry_id: bytes, fields: Sequence[bytes]) -> Publication:
+    body = msgspec.json.decode(fields[3], type=_Body)
+    publisher = Publisher(*body.publisher) if body.publisher else None
+    # A copy: the decoded one holds on to the whole reply.
+    return Publication(topic, int(entry_id.partition(b"-")[0]), body.data.copy(), publisher, body.time)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,197 @@
+"""Who is subscribed to a topic, for the connections of this process: the cluster knows who is where on all nodes.
+
+Changes of a moment are gathered: a topic's watchers get one push, encoded once for all that know the same, and a large
+topic lets others in between the slices of its delivery.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from realtime.core.identity import Identity
+from realtime.core.presence_table import Key, User
+from realtime.core.watchers import LIST_MAX_USERS, Push, Roster, Watchers
+from realtime.protocol.codec import encode_reply
+from realtime.sockets.outbox import Corks, put_to_all
+from realtime.sockets.prepared import Frame
+from realtime.sockets.subscription import Subscriber, Subscription
+from realtime.topics.cluster import Cluster
+from realtime.topics.fanout import CHUNK, Turns
+
+# Changes of so many seconds come in one push.
+PUSH_GATHER_S = 0.2
+
+
+class _Topic:
+    """A topic with watchers here; gives its pushes away in turns."""
+
+    __slots__ = ("_at", "_frame", "_now", "_pushes", "is_queued", "key", "version", "watchers")
+
+    def __init__(self, key: Key, now: "Callable[[_Topic], list[Push[Subscription]]]") -> None:
+        self.key = key
+        self.watchers: Watchers[Subscription] = Watchers()
+        # Rises whenever somebody comes or leaves.
+        self.version = 0
+        self.is_queued = False
+        self._now = now
+        # What is being delivered: the last is the next; of it the frame, and how far it is.
+        self._pushes: list[Push[Subscription]] | None = None
+        self._frame: Frame | None = None
+        self._at = 0
+
+    def advance(self, deadline_s: float) -> bool:
+        """Deliver what is due until all is done (True) or it is later than `deadline_s` (False)."""
+        if self._pushes is None:
+            self._pushes = self._now(self)[::-1]
+        while self._pushes:
+            if self._deliver(self._pushes[-1]):
+                self._pushes.pop()
+                self._frame, self._at = None, 0
+            if self._pushes and monotonic() > deadline_s:
+                return False
+        self._pushes = None
+        return True
+
+    def _deliver(self, push: Push[Subscription]) -> bool:
+        """Give it to some more of those it is for; True when it has been given to all."""
+        if self._frame is None:
+            payload = push.payload()
+            if payload is None:
+                return True
+            self._frame = Frame(encode_reply(None, "presence", {"topic": self.key[1], **payload}))
+        chunk = push.to[self._at : self._at + CHUNK]
+        self._at += CHUNK
+        due = [each for each in chunk if self.watchers.is_in(each, push.group)]
+        put_to_all([each.connection.outbox for each in due], self._frame)
+        return self._at >= len(push.to)
+
+
+class Presence:
+    """Users, not connections: joined with their first subscription anywhere, left with the last and its grace.
+
+    Touched only on its loop. `changed` is to be called by the cluster. `clock` gives monotonic seconds.
+    """
+
+    def __init__(self, cluster: Cluster, corks: Corks, *, clock: Callable[[], float] = monotonic) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._turns = Turns(asyncio.get_running_loop(), corks)
+        # Who a live subscription of a signed-in user began as: a credential may be renewed meanwhile.
+        self._users: dict[Subscription, Identity] = {}
+        self._topics: dict[Key, _Topic] = {}
+        # Watched topics that have changed; a dict for its order.
+        self._due: dict[Key, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept of any subscription."""
+        return not self._users and not self._topics and not self._due
+
+    def began(self, subscription: Subscription) -> None:
+        """It is LIVE from now on; or it was, and was asked for again: the last request decides about pushes.
+
+        They lead on from what `view` gives before the next await.
+        """
+        identity = subscription.connection.identity
+        if identity is not None and subscription not in self._users:
+            self._users[subscription] = identity
+            self._cluster.join(subscription.key, _user(identity))
+        if subscription.wants_presence:
+            self._watch(subscription)
+        else:
+            self._forget(subscription)
+
+    def ended(self, subscription: Subscription, *, at_once: bool) -> None:
+        """It was LIVE and is over. Unless `at_once`, a user without another connection stays for PRESENCE_GRACE_S."""
+        self._forget(subscription)
+        identity = self._users.pop(subscription, None)
+        if identity is not None:
+            self._cluster.leave(subscription.key, _user(identity), at_once=at_once)
+
+    def removed(self, tenant: str, topic: str, user_id: int | str) -> None:
+        """The user may no longer follow the topic: nor are they there for the rest of a grace. On every node."""
+        self._cluster.end_grace((tenant, topic), user_id)
+
+    def view(self, connection: Subscriber, topic: str) -> dict[str, Any]:
+        """`{users: [{id, username, connections}], count}` as `connection` may see it, users by username."""
+        return _as_json(self._roster((connection.tenant.slug, topic)), is_named=_is_named(connection))
+
+    def changed(self, key: Key) -> None:
+        """Somebody came or left, on any node."""
+        topic = self._topics.get(key)
+        if topic is not None:
+            topic.version += 1
+            self._mark(key)
+
+    def stop(self) -> None:
+        """Push no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due.clear()
+
+    def _watch(self, subscription: Subscription) -> None:
+        key = subscription.key
+        topic = self._topics.get(key)
+        if topic is None:
+            topic = self._topics[key] = _Topic(key, self._pushes_of)
+        roster, is_named = self._roster(key), _is_named(subscription.connection)
+        topic.watchers.watch(subscription, roster, topic.version, is_named=is_named)
+        self._look_again(topic, roster)
+
+    def _forget(self, subscription: Subscription) -> None:
+        topic = self._topics.get(subscription.key)
+        if topic is None:
+            return
+        topic.watchers.forget(subscription)
+        if not topic.watchers:
+            del self._topics[subscription.key]
+            self._due.pop(subscription.key, None)
+
+    def _roster(self, key: Key) -> Roster:
+        count = self._cluster.count(key)
+        if count > LIST_MAX_USERS:
+            return Roster(count, None)
+        return Roster(count, {user.id: user for user in self._cluster.users(key)})
+
+    def _mark(self, key: Key) -> None:
+        self._due[key] = None
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PUSH_GATHER_S, self._push)
+
+    def _push(self) -> None:
+        due, self._due, self._timer = self._due, {}, None
+        for key in due:
+            topic = self._topics.get(key)
+            if topic is None:
+                continue
+            if topic.is_queued:
+                # Its last pushes are still on their way: these come after all of them.
+                self._mark(key)
+            else:
+                self._turns.add(topic)
+
+    def _pushes_of(self, topic: _Topic) -> list[Push[Subscription]]:
+        roster = self._roster(topic.key)
+        pushes = topic.watchers.pushes(roster, self._clock())
+        self._look_again(topic, roster)
+        return pushes
+
+    def _look_again(self, topic: _Topic, roster: Roster) -> None:
+        if topic.watchers.has_more(roster):
+            self._mark(topic.key)
+
+
+def _user(identity: Identity) -> User:
+    return User(identity.user_id, identity.username)
+
+
+def _is_named(connection: Subscriber) -> bool:
+    return connection.identity is not None
+
+
+def _as_json(roster: Roster, *, is_named: bool) -> dict[str, Any]:
+    users = roster.users if is_named and roster.users is not None else {}
+    return {"users": [user._asdict() for user in users.values()], "count": roster.count}
