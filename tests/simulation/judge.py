@@ -390,7 +390,9 @@ def _is_said(record: Record, key: Key, user: int, at_s: float) -> bool:
         message.order
         for each in theirs
         for message in each.messages
-        if message.is_sent and message.type == "unsubscribe" and message.payload["topic"] == key[1]
+        # A credential may be narrower, and its holder hear nothing of it any more.
+        if message.is_sent and message.type in {"unsubscribe", "refresh"}
+        if message.payload.get("topic", key[1]) == key[1]
     ]
     return any(
         since_s <= record.entries[order].at_s <= at_s for order in (*taken, *revoked, *closes, *asked_out)
