@@ -41,6 +41,7 @@ check: .venv/.setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/python tests/circles.py
 	DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
 
 format: .venv/.setup-dev

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts.models import Tenant, User
 from accounts.selectors import membership_of
-from realtime.core.identity import Tenant as CoreTenant
+from realtime import Tenant as CoreTenant
 
 # What Django's own filters put into an address. Others are dear (a regular expression), and needed by nobody.
 FILTER_LOOKUPS = frozenset({"", "exact", "isnull", "gte", "lt"})

@@ -4,8 +4,8 @@ from functools import partial
 
 from django.db import transaction
 
-from realtime import api
-from realtime.core.revocations import Revocation
+import realtime
+from realtime import Revocation
 
 
 def revoke_on_commit(revocation: Revocation) -> None:
@@ -22,8 +22,8 @@ def refresh_tenants_on_commit() -> None:
 
 
 def _revoke(revocation: Revocation) -> None:
-    api.revoke([revocation])
+    realtime.revoke([revocation])
 
 
 def _refresh_tenants() -> None:
-    api.refresh_tenants()
+    realtime.refresh_tenants()

@@ -19,8 +19,7 @@ from accounts.selectors import membership_of
 from accounts.throttling import counted
 from accounts.tickets import TICKET_LIFETIME_S, ticket_issue
 from accounts.tokens import TokenPair, token_issue, token_refresh, token_revoke
-from realtime.core.identity import Identity, Tenant
-from realtime.protocol.errors import Refusal, unauthenticated
+from realtime import Identity, Refusal, Tenant, unauthenticated
 
 
 def _error_responses(*statuses: int) -> dict[int, type[serializers.ErrorSerializer]]:

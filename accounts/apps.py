@@ -1,5 +1,6 @@
 """The Django app."""
 
+from types import ModuleType
 from typing import Any
 
 from django.apps import AppConfig
@@ -10,10 +11,14 @@ class AccountsConfig(AppConfig):
     """Has every delete of a user, membership or session end what was proved with it."""
 
     name = "accounts"
+    # What a save may take away, for the models; set once they are there.
+    rights: ModuleType
 
     def ready(self) -> None:
         """Called by Django once, when all models are there."""
         from accounts import models, rights  # noqa: PLC0415 models must be ready first
+
+        self.rights = rights
 
         # A delete of many rows, or by a cascade, calls no delete() of a row, but it sends this.
         def user(instance: models.User, **_: Any) -> None:

@@ -6,8 +6,7 @@ from rest_framework.request import Request
 from accounts.exceptions import ApiError
 from accounts.identity import Authenticator
 from accounts.models import User
-from realtime.core.identity import Identity, Tenant
-from realtime.protocol.errors import Refusal, unauthenticated
+from realtime import Identity, Refusal, Tenant, unauthenticated
 
 KEYWORD = "Bearer"
 

@@ -8,8 +8,7 @@ from typing import Any
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import Token
 
-from realtime.core.identity import CredentialKind, Identity
-from realtime.protocol.errors import unauthenticated
+from realtime import CredentialKind, Identity, unauthenticated
 
 # The largest id that both databases can look for.
 ID_MAX = 2**63 - 1

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 
 from accounts.exceptions import ApiError
-from realtime.protocol.errors import ErrorCode, Refusal
+from realtime import ErrorCode, Refusal
 
 _CODE_OF_STATUS = {
     status.HTTP_400_BAD_REQUEST: ErrorCode.INVALID_MESSAGE.value,

@@ -4,7 +4,7 @@ from typing import Self
 
 from rest_framework.exceptions import APIException
 
-from realtime.protocol.errors import Refusal
+from realtime import Refusal
 
 
 class ApiError(APIException):

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from accounts.middleware import refuse_by
 from accounts.throttling import counted
-from realtime.protocol.errors import Refusal
+from realtime import Refusal
 
 
 class SignInForm(AuthenticationForm):

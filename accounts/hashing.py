@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib.auth import hashers
 from django.db import connections
 
-from realtime.protocol.errors import Refusal, unavailable
+from realtime import Refusal, unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")

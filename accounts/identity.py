@@ -18,11 +18,8 @@ from accounts.sessions import TENANT_KEY, SessionStore, session_key_hash
 from accounts.sweeps import sweep
 from accounts.tickets import ticket_redeem
 from accounts.verified import VerifiedTokens
-from realtime.core.identity import CredentialKind, Identity, Tenant
-from realtime.core.revocations import Revocation as RevocationValue
-from realtime.node.ports import LoadedSession
-from realtime.protocol.close_codes import CloseCode
-from realtime.protocol.errors import forbidden, unauthenticated
+from realtime import CloseCode, CredentialKind, Identity, LoadedSession, Tenant, forbidden, unauthenticated
+from realtime import Revocation as RevocationValue
 
 
 class Authenticator:

@@ -15,9 +15,7 @@ from accounts.models import User
 from accounts.selectors import membership_of
 from accounts.sessions import SessionStore
 from accounts.tenants import Directory
-from realtime.core.identity import Tenant
-from realtime.middleware.gate import HOSTLESS_PATHS
-from realtime.protocol.errors import Refusal
+from realtime import HOSTLESS_PATHS, Refusal, Tenant
 
 # Where a request keeps what refused it.
 REFUSAL = "_refusal"

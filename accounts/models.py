@@ -3,10 +3,14 @@
 from collections.abc import Callable, Collection
 from functools import partial
 from hashlib import sha256
+from importlib import import_module
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
+from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -17,13 +21,32 @@ from accounts.hosts import MAX_HOST_CHARS, validate_host
 from accounts.scopes import member_scopes, validate_scopes
 from accounts.text import TextError, clean_name, poses_as_ascii
 
-if TYPE_CHECKING:
-    from accounts.sessions import SessionStore
-
 SHA256_HEX_CHARS = 64
 FAMILY_CHARS = 32
 STAMP_CHARS = 16
 MAX_STATUS_CHARS = 64
+
+
+Save = Callable[[Collection[str] | None], None]
+
+
+class Rights(Protocol):
+    """What a save may take away, and what that ends: `accounts.rights`, which the app's config hands over."""
+
+    def user_save(self, user: "User", save: Save, update_fields: Collection[str] | None) -> None:
+        """Save a user by `save`, and end what the change takes away."""
+        ...
+
+    def membership_save(
+        self, membership: "Membership", save: Save, update_fields: Collection[str] | None
+    ) -> None:
+        """Save a membership by `save`, and end what the change takes away."""
+        ...
+
+
+def _rights() -> Rights:
+    rights: Rights = apps.get_app_config("accounts").rights  # type: ignore[attr-defined] # AccountsConfig
+    return rights
 
 
 def first_rights_version() -> int:
@@ -42,9 +65,7 @@ class User(AbstractUser):
 
     def save(self, **kwargs: Any) -> None:
         """Store it; a new password, or a right taken away, ends the credentials made before."""
-        from accounts import rights  # noqa: PLC0415 it needs the models
-
-        rights.user_save(self, partial(_saver, super().save, kwargs), kwargs.get("update_fields"))
+        _rights().user_save(self, partial(_saver, super().save, kwargs), kwargs.get("update_fields"))
 
     def set_password(self, raw_password: str | None) -> None:
         """Hash a new password, in the bounded pool; None makes it unusable. Raises Refusal(503) when that is busy."""
@@ -149,9 +170,7 @@ class Membership(models.Model):
 
     def save(self, **kwargs: Any) -> None:
         """Store it; what it takes away ends the credentials that hold it."""
-        from accounts import rights  # noqa: PLC0415 it needs the models
-
-        rights.membership_save(self, partial(_saver, super().save, kwargs), kwargs.get("update_fields"))
+        _rights().membership_save(self, partial(_saver, super().save, kwargs), kwargs.get("update_fields"))
 
     def clean(self) -> None:
         """A status that can be seen, or none; raises ValidationError."""
@@ -233,11 +252,10 @@ class UserSession(AbstractBaseSession):
         return f"Session of {self.user or 'nobody'}"
 
     @classmethod
-    def get_session_store_class(cls) -> "type[SessionStore]":
+    def get_session_store_class(cls) -> type[SessionBase]:
         """The store that reads and writes these rows."""
-        from accounts.sessions import SessionStore  # noqa: PLC0415 the store needs the model
-
-        return SessionStore
+        store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
+        return store
 
 
 def _require_visible_names(row: models.Model, *fields: str) -> None:

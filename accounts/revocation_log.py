@@ -8,9 +8,8 @@ from django.utils import timezone
 
 from accounts.models import Revocation
 from accounts.rights import revocation_value
-from realtime.core.identity import Identity
-from realtime.core.revocations import Revocation as RevocationValue
-from realtime.protocol.close_codes import CloseCode
+from realtime import CloseCode, Identity
+from realtime import Revocation as RevocationValue
 
 # Rows of one read; more come with the next.
 READ_MAX = 5000

@@ -4,7 +4,7 @@ Every `save()` and `delete()` of a user, a membership or a session comes through
 do not: what they took is found by the round over open sockets.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,10 +14,10 @@ from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
 from accounts.announcements import revoke_on_commit
-from accounts.models import Membership, Revocation, Ticket, User, UserSession, first_rights_version
+from accounts.models import Membership, Revocation, Save, Ticket, User, UserSession, first_rights_version
 from accounts.scopes import member_scopes
-from realtime.core.revocations import LOST_STAFF, LOST_SUPERUSER, RevocationKind
-from realtime.core.revocations import Revocation as RevocationValue
+from realtime import LOST_STAFF, LOST_SUPERUSER, RevocationKind
+from realtime import Revocation as RevocationValue
 
 Lost = tuple[str, ...]
 # The outcomes of a comparison, besides the scopes and flags that were lost.
@@ -29,8 +29,6 @@ SESSION_REVOCATION_S = 3600
 
 _USER_FIELDS = ("password", "is_active", "is_staff", "is_superuser", "rights_version")
 _MEMBERSHIP_FIELDS = ("user_id", "tenant_id", "user", "tenant", "role", "extra_scopes", "is_active")
-
-Save = Callable[[Collection[str] | None], None]
 
 
 def user_save(user: User, save: Save, update_fields: Collection[str] | None) -> None:

@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef
 from accounts.announcements import refresh_tenants_on_commit
 from accounts.models import MAX_STATUS_CHARS, Domain, Membership, Tenant, User, UserSession
 from accounts.text import TextError, clean_name
-from realtime.protocol.errors import ErrorCode, RequestError
+from realtime import ErrorCode, RequestError
 
 
 def status_update(tenant_id: int, user_id: int, status: str) -> None:

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db.models import FilteredRelation, Q
 
 from accounts.models import Tenant as TenantRow
-from realtime.core.identity import Tenant
+from realtime import Tenant
 
 
 class Directory:

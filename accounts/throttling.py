@@ -21,9 +21,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.http import HttpRequest
 
 from accounts.hashing import let_go_of_database
-from realtime.core.addresses import address_key
-from realtime.core.identity import Tenant
-from realtime.protocol.errors import Refusal
+from realtime import Refusal, Tenant, address_key
 
 MAX_FAILURES = 10
 WINDOW_S = 60

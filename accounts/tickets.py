@@ -8,8 +8,7 @@ from django.utils import timezone
 
 from accounts.models import Ticket
 from accounts.selectors import membership_of
-from realtime.core.identity import CredentialKind, Identity, Tenant
-from realtime.protocol.errors import forbidden, unauthenticated
+from realtime import CredentialKind, Identity, Tenant, forbidden, unauthenticated
 
 TICKET_LIFETIME_S = 30
 TICKET_BYTES = 32

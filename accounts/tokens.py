@@ -15,8 +15,7 @@ from accounts.revocation_log import first_end, revocations_of
 from accounts.rights import family_end
 from accounts.scopes import narrow
 from accounts.selectors import membership_of
-from realtime.core.identity import Identity, Tenant
-from realtime.protocol.errors import forbidden, unauthenticated
+from realtime import Identity, Tenant, forbidden, unauthenticated
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from realtime.core.identity import Identity
+from realtime import Identity
 
 TOKENS_MAX = 10_000
 

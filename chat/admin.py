@@ -13,9 +13,7 @@ from accounts.models import Membership, User
 from chat import services
 from chat.models import Message, Room, RoomMembership
 from chat.text import clean_room_name, room_name_key
-from realtime.core.history import Publisher
-from realtime.core.identity import Tenant
-from realtime.protocol.errors import RequestError
+from realtime import Publisher, RequestError, Tenant
 
 
 class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time

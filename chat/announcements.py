@@ -16,9 +16,7 @@ from chat.batches import MessageDraft
 from chat.payloads import message_payload, room_payload
 from chat.selectors import MessageView, RoomView
 from chat.topics import room_topic, typing_topic, user_topic
-from realtime.api import apublish, end_subscriptions, publish
-from realtime.core.history import Publisher
-from realtime.core.identity import Tenant
+from realtime import Publisher, Tenant, apublish, end_subscriptions, publish
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chat.text import clean_text
-from realtime.core.history import Publisher
-from realtime.core.identity import Tenant
-from realtime.protocol.errors import ErrorCode, RequestError
+from realtime import ErrorCode, Publisher, RequestError, Tenant
 
 # Of all messages: the ids of tenant and author, and the author's own name of it.
 MessageName = tuple[int, int, UUID]

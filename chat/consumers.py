@@ -2,8 +2,7 @@
 
 from chat.typing import Typing
 from chat.verbs import CHAT_VERBS
-from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
-from realtime.endpoints.consumers.pubsub import PUBSUB_VERBS
+from realtime import CORE_VERBS, PUBSUB_VERBS, JsonConsumer
 
 
 class ChatConsumer(JsonConsumer):

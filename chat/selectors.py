@@ -15,8 +15,7 @@ from accounts.models import Membership, Tenant
 from chat import sql
 from chat.batches import Known, MessageDraft, MessageName, RoomState, no_such_room, not_joined
 from chat.models import Message, Room, RoomMembership
-from realtime.core.history import Publisher
-from realtime.protocol.errors import ErrorCode, RequestError
+from realtime import ErrorCode, Publisher, RequestError
 
 MEMBERS_LISTED_MAX = 1000
 

@@ -24,10 +24,7 @@ from chat.selectors import (
     room_get,
 )
 from chat.text import clean_room_name, room_name_key
-from realtime.core.history import Publisher
-from realtime.core.identity import Tenant
-from realtime.core.token_bucket import retry_after_ms
-from realtime.protocol.errors import ErrorCode, RequestError
+from realtime import ErrorCode, Publisher, RequestError, Tenant, retry_after_ms
 
 # Open rooms of a tenant, and those among them that one person made: beyond it `limit_exceeded`.
 ROOMS_MAX = 1000

@@ -1,7 +1,7 @@
 """What people write, made clean: message texts and room names. Plain values in, plain values out."""
 
 from accounts.text import TextError, clean_name, has_controls, is_visible, name_key
-from realtime.protocol.errors import ErrorCode, RequestError
+from realtime import ErrorCode, RequestError
 
 TEXT_MAX_CHARS = 4000
 ROOM_NAME_MAX_CHARS = 80

@@ -5,8 +5,7 @@ Settings import this module, so nothing here may import models before a gate is 
 
 import re
 
-from realtime.core.identity import Identity
-from realtime.core.topics import TopicRule, nobody
+from realtime import Identity, TopicRule, nobody
 
 # An id as we write it: no sign, no leading zero, and it fits the database's 64 bits.
 _ROOM_TOPIC = re.compile(r"(?:room|typing):([1-9][0-9]{0,17})", re.ASCII)

@@ -3,8 +3,7 @@
 Time is the caller's monotonic clock, in seconds.
 """
 
-from realtime.core.token_bucket import TokenBucket, retry_after_ms
-from realtime.protocol.errors import ErrorCode, RequestError
+from realtime import ErrorCode, RequestError, TokenBucket, retry_after_ms
 
 # Seconds between two announcements of a connection in a room; repeats within them are acknowledged and not announced.
 ANNOUNCE_EVERY_S = 1.0

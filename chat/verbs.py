@@ -17,11 +17,18 @@ from chat.text import TEXT_MAX_CHARS
 from chat.topics import room_topic, typing_topic
 from chat.typing import Typing
 from chat.writer import MessageWriter, MessageWriters, NotStoredError, in_turns
-from realtime.core.history import Publisher
-from realtime.core.slots import Owner
-from realtime.endpoints.verbs import Call, Caller, NoPayload, Verb
-from realtime.protocol.envelope import Reply
-from realtime.protocol.errors import ErrorCode, RequestError, internal_error
+from realtime import (
+    Call,
+    Caller,
+    ErrorCode,
+    NoPayload,
+    Owner,
+    Publisher,
+    Reply,
+    RequestError,
+    Verb,
+    internal_error,
+)
 
 MESSAGES_PER_PAGE = 50
 MESSAGES_PER_PAGE_MAX = 100

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from chat.payloads import room_payload
 from chat.selectors import room_list
-from realtime.core.identity import Tenant
+from realtime import Tenant
 
 
 @require_safe

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from chat.batches import MessageDraft
 from chat.selectors import MessageView
 from chat.services import Outcome, Sent
-from realtime.protocol.errors import ErrorCode, RealtimeError, RequestError
+from realtime import ErrorCode, RealtimeError, RequestError
 
 logger = logging.getLogger(__name__)
 

@@ -1,1 +1,137 @@
-"""Everything about sockets: the wire, hub, consumers and server. Knows nothing of chat or accounts."""
+"""Everything about sockets; knows nothing of chat or accounts. These names are its public face: other apps import them
+from here, and nothing inside of it.
+
+Each is imported when it is first asked for, so that `import realtime` works before settings are configured.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from realtime import moved
+
+if TYPE_CHECKING:
+    from realtime.api import apublish as apublish
+    from realtime.api import end_subscriptions as end_subscriptions
+    from realtime.api import publish as publish
+    from realtime.api import publish_before_commit_unsafe as publish_before_commit_unsafe
+    from realtime.api import refresh_tenants as refresh_tenants
+    from realtime.api import revoke as revoke
+    from realtime.asgi import build_application as build_application
+    from realtime.conf import RealtimeSettings as RealtimeSettings
+    from realtime.core.addresses import TrustedProxies as TrustedProxies
+    from realtime.core.addresses import address_key as address_key
+    from realtime.core.history import Position as Position
+    from realtime.core.history import Publisher as Publisher
+    from realtime.core.identity import CredentialKind as CredentialKind
+    from realtime.core.identity import Identity as Identity
+    from realtime.core.identity import Tenant as Tenant
+    from realtime.core.revocations import LOST_STAFF as LOST_STAFF
+    from realtime.core.revocations import LOST_SUPERUSER as LOST_SUPERUSER
+    from realtime.core.revocations import Revocation as Revocation
+    from realtime.core.revocations import RevocationKind as RevocationKind
+    from realtime.core.slots import Owner as Owner
+    from realtime.core.token_bucket import TokenBucket as TokenBucket
+    from realtime.core.token_bucket import retry_after_ms as retry_after_ms
+    from realtime.core.topics import TopicRule as TopicRule
+    from realtime.core.topics import anyone as anyone
+    from realtime.core.topics import members as members
+    from realtime.core.topics import nobody as nobody
+    from realtime.core.topics import owner as owner
+    from realtime.core.topics import publishing_members as publishing_members
+    from realtime.core.topics import staff as staff
+    from realtime.dashboard.consumer import LiveConsumer as LiveConsumer
+    from realtime.endpoints.consumers.base import RealtimeConsumer as RealtimeConsumer
+    from realtime.endpoints.consumers.data import DataConsumer as DataConsumer
+    from realtime.endpoints.consumers.json import CORE_VERBS as CORE_VERBS
+    from realtime.endpoints.consumers.json import JsonConsumer as JsonConsumer
+    from realtime.endpoints.consumers.pubsub import PUBSUB_VERBS as PUBSUB_VERBS
+    from realtime.endpoints.consumers.pubsub import PubSubConsumer as PubSubConsumer
+    from realtime.endpoints.consumers.raw import EchoConsumer as EchoConsumer
+    from realtime.endpoints.consumers.raw import ManagedConsumer as ManagedConsumer
+    from realtime.endpoints.consumers.raw import SecureConsumer as SecureConsumer
+    from realtime.endpoints.consumers.raw import ValidatedConsumer as ValidatedConsumer
+    from realtime.endpoints.consumers.raw import WelcomeConsumer as WelcomeConsumer
+    from realtime.endpoints.consumers.rpc import RpcConsumer as RpcConsumer
+    from realtime.endpoints.consumers.session import SessionConsumer as SessionConsumer
+    from realtime.endpoints.consumers.stream import StreamConsumer as StreamConsumer
+    from realtime.endpoints.queries import live_query as live_query
+    from realtime.endpoints.routing import host as host
+    from realtime.endpoints.routing import websocket as websocket
+    from realtime.endpoints.rpc import rpc_method as rpc_method
+    from realtime.endpoints.streams import Feed as Feed
+    from realtime.endpoints.streams import stream_source as stream_source
+    from realtime.endpoints.verbs import Call as Call
+    from realtime.endpoints.verbs import Caller as Caller
+    from realtime.endpoints.verbs import NoPayload as NoPayload
+    from realtime.endpoints.verbs import Verb as Verb
+    from realtime.middleware.gate import HOSTLESS_PATHS as HOSTLESS_PATHS
+    from realtime.node.node import current_node as current_node
+    from realtime.node.ports import Authenticator as Authenticator
+    from realtime.node.ports import LoadedSession as LoadedSession
+    from realtime.node.ports import TenantDirectory as TenantDirectory
+    from realtime.protocol.close_codes import CloseCode as CloseCode
+    from realtime.protocol.envelope import Reply as Reply
+    from realtime.protocol.errors import ErrorCode as ErrorCode
+    from realtime.protocol.errors import RealtimeError as RealtimeError
+    from realtime.protocol.errors import Refusal as Refusal
+    from realtime.protocol.errors import RequestError as RequestError
+    from realtime.protocol.errors import forbidden as forbidden
+    from realtime.protocol.errors import internal_error as internal_error
+    from realtime.protocol.errors import unauthenticated as unauthenticated
+    from realtime.protocol.errors import unavailable as unavailable
+    from realtime.sockets.types import Application as Application
+    from realtime.sockets.types import Receive as Receive
+    from realtime.sockets.types import Scope as Scope
+    from realtime.sockets.types import Send as Send
+
+# The same as above, for Python; tests compare the two.
+_HOMES = {
+    "realtime.api": "apublish end_subscriptions publish publish_before_commit_unsafe refresh_tenants revoke",
+    "realtime.asgi": "build_application",
+    "realtime.conf": "RealtimeSettings",
+    "realtime.core.addresses": "TrustedProxies address_key",
+    "realtime.core.history": "Position Publisher",
+    "realtime.core.identity": "CredentialKind Identity Tenant",
+    "realtime.core.revocations": "LOST_STAFF LOST_SUPERUSER Revocation RevocationKind",
+    "realtime.core.slots": "Owner",
+    "realtime.core.token_bucket": "TokenBucket retry_after_ms",
+    "realtime.core.topics": "TopicRule anyone members nobody owner publishing_members staff",
+    "realtime.dashboard.consumer": "LiveConsumer",
+    "realtime.endpoints.consumers.base": "RealtimeConsumer",
+    "realtime.endpoints.consumers.data": "DataConsumer",
+    "realtime.endpoints.consumers.json": "CORE_VERBS JsonConsumer",
+    "realtime.endpoints.consumers.pubsub": "PUBSUB_VERBS PubSubConsumer",
+    "realtime.endpoints.consumers.raw": "EchoConsumer ManagedConsumer SecureConsumer ValidatedConsumer WelcomeConsumer",
+    "realtime.endpoints.consumers.rpc": "RpcConsumer",
+    "realtime.endpoints.consumers.session": "SessionConsumer",
+    "realtime.endpoints.consumers.stream": "StreamConsumer",
+    "realtime.endpoints.queries": "live_query",
+    "realtime.endpoints.routing": "host websocket",
+    "realtime.endpoints.rpc": "rpc_method",
+    "realtime.endpoints.streams": "Feed stream_source",
+    "realtime.endpoints.verbs": "Call Caller NoPayload Verb",
+    "realtime.middleware.gate": "HOSTLESS_PATHS",
+    "realtime.node.node": "current_node",
+    "realtime.node.ports": "Authenticator LoadedSession TenantDirectory",
+    "realtime.protocol.close_codes": "CloseCode",
+    "realtime.protocol.envelope": "Reply",
+    "realtime.protocol.errors": "ErrorCode RealtimeError Refusal RequestError forbidden internal_error unauthenticated "
+    "unavailable",
+    "realtime.sockets.types": "Application Receive Scope Send",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 made from the table
+
+moved.install()
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'realtime' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -66,7 +66,7 @@ async def apublish(
 ) -> Position:
     """As `publish`, on the event loop, at once."""
     draft = _draft(topic, data, publisher, idempotency_key)
-    runtime = runtimes.current()
+    runtime = runtimes.current_node()
     if runtime.is_started and runtime.loop is asyncio.get_running_loop():
         return await runtime.publish(tenant, topic, draft)
     return await _publish_from_outside(tenant, topic, draft)
@@ -77,7 +77,7 @@ def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
 
     Inside a transaction it waits for the commit. Does nothing in a process that serves no sockets.
     """
-    runtime = runtimes.current()
+    runtime = runtimes.current_node()
 
     def end() -> None:
         if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
@@ -92,14 +92,14 @@ def revoke(revocations: Sequence[Revocation]) -> None:
 
     Does nothing where no sockets are served: there the nodes find out by what the Authenticator tells them.
     """
-    runtime = runtimes.current()
+    runtime = runtimes.current_node()
     if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
         asyncio.run_coroutine_threadsafe(runtime.revoke(revocations), runtime.loop)
 
 
 def refresh_tenants() -> None:
     """Have this process read tenants and domains again, at once."""
-    runtimes.current().directory.refresh()
+    runtimes.current_node().directory.refresh()
 
 
 def _draft(topic: str, data: Any, publisher: Publisher | None, idempotency_key: str | None) -> Draft:
@@ -109,7 +109,7 @@ def _draft(topic: str, data: Any, publisher: Publisher | None, idempotency_key: 
 def _publish(tenant: str, topic: str, draft: Draft) -> Position:
     if _is_on_loop():
         raise RuntimeError("publish() would block the event loop; await apublish() there.")
-    runtime = runtimes.current()
+    runtime = runtimes.current_node()
     if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
         work = runtime.publish(tenant, topic, draft)
         return asyncio.run_coroutine_threadsafe(work, runtime.loop).result(PUBLISH_TIMEOUT_S)

@@ -16,8 +16,7 @@ from environs import Env, EnvValidationError
 from marshmallow import ValidationError
 from marshmallow.fields import Boolean
 
-from realtime.conf import RealtimeSettings
-from realtime.core.addresses import TrustedProxies
+from realtime import RealtimeSettings, TrustedProxies
 from rockstar_site.secret_key import read_secret_key
 
 # Ten years: a time that no calculation with dates fails on.

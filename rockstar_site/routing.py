@@ -3,20 +3,21 @@
 from django.conf import settings
 
 from chat.consumers import ChatConsumer
-from realtime.dashboard.consumer import LiveConsumer
-from realtime.endpoints.consumers.data import DataConsumer
-from realtime.endpoints.consumers.pubsub import PubSubConsumer
-from realtime.endpoints.consumers.raw import (
+from realtime import (
+    DataConsumer,
     EchoConsumer,
+    LiveConsumer,
     ManagedConsumer,
+    PubSubConsumer,
+    RpcConsumer,
     SecureConsumer,
+    SessionConsumer,
+    StreamConsumer,
     ValidatedConsumer,
     WelcomeConsumer,
+    host,
+    websocket,
 )
-from realtime.endpoints.consumers.rpc import RpcConsumer
-from realtime.endpoints.consumers.session import SessionConsumer
-from realtime.endpoints.consumers.stream import StreamConsumer
-from realtime.endpoints.routing import host, websocket
 
 routes = [
     websocket("ws/", WelcomeConsumer),

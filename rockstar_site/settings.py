@@ -8,7 +8,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from chat.topics import ROOM_TOPICS
-from realtime.core import topics
+from realtime import TopicRule, members, nobody, owner, publishing_members, staff
 from rockstar_site.env import read_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -191,10 +191,10 @@ SPECTACULAR_SETTINGS = {
 # Sockets (realtime/conf.py says what each setting is)
 
 TOPIC_RULES = {
-    "": topics.TopicRule(),
-    "members": topics.TopicRule(subscribe=topics.members, publish=topics.publishing_members),
-    "user": topics.TopicRule(subscribe=topics.owner, publish=topics.nobody),
-    "staff": topics.TopicRule(subscribe=topics.staff, publish=topics.staff),
+    "": TopicRule(),
+    "members": TopicRule(subscribe=members, publish=publishing_members),
+    "user": TopicRule(subscribe=owner, publish=nobody),
+    "staff": TopicRule(subscribe=staff, publish=staff),
     **ROOM_TOPICS,
 }
 

@@ -1,8 +1,9 @@
 """What apps offer over sockets: RPC methods, stream sources, live queries.
 
-Each is an object made by a decorator in an app's `live` module; the runtime collects them when it is built.
+Each is an object made by a decorator in an app's `realtime` module; they are collected when the endpoints are built.
 """
 
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,12 +13,15 @@ from typing import Any, TypeVar
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 
+from realtime.endpoints import sources
 from realtime.endpoints.queries import LiveQuery
 from realtime.endpoints.rpc import RpcMethod
 from realtime.endpoints.streams import StreamSource
 
 T = TypeVar("T", RpcMethod, StreamSource, LiveQuery)
-LIVE_MODULE = "live"
+# Where an app declares what it offers, as `admin.py` is for the admin; and how that was called before.
+MODULE = "realtime"
+OLD_MODULE = "live"
 
 
 class Registry:
@@ -32,18 +36,26 @@ class Registry:
 
     @classmethod
     def discover(cls) -> "Registry":
-        """Collect from the `live` module of every installed app that has one."""
-        modules = list(_live_modules())
+        """Collect from the `realtime` module of every installed app that has one."""
+        modules = list(_modules())
         return cls(
             _declared(modules, RpcMethod), _declared(modules, StreamSource), _declared(modules, LiveQuery)
         )
 
 
-def _live_modules() -> Iterator[ModuleType]:
+def _modules() -> Iterator[ModuleType]:
+    yield sources
     for config in apps.get_app_configs():
-        name = f"{config.name}.{LIVE_MODULE}"
-        if find_spec(name) is not None:
-            yield import_module(name)
+        if config.name == "realtime":
+            continue
+        for name in (MODULE, OLD_MODULE):
+            path = f"{config.name}.{name}"
+            if find_spec(path) is None:
+                continue
+            if name == OLD_MODULE:
+                message = f"{path} is called {MODULE}.py now; the old name is found for one release."
+                warnings.warn(message, DeprecationWarning, stacklevel=2)
+            yield import_module(path)
 
 
 def _declared(modules: list[ModuleType], kind: type[T]) -> list[T]:

@@ -279,7 +279,7 @@ class _Current:
     runtime: Runtime | None = None
 
 
-def current() -> Runtime:
+def current_node() -> Runtime:
     """The runtime of this process, built on first use."""
     if _Current.runtime is None:
         _Current.runtime = Runtime(load_settings())

@@ -14,7 +14,7 @@ def is_staff_session(request: Request | HttpRequest) -> bool:
     if session_key is None or tenant is None:
         return False
     try:
-        session = runtime.current().authenticator.load_session(session_key, tenant)
+        session = runtime.current_node().authenticator.load_session(session_key, tenant)
     except Refusal:
         return False
     return session.identity is not None and session.identity.is_staff is True

@@ -28,7 +28,7 @@ class MetricsTokenAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Operator] | None:
         """Recognise the operator's token; anything else is left to the next way, if there is a tenant."""
-        expected = runtime.current().settings.METRICS_TOKEN.encode()
+        expected = runtime.current_node().settings.METRICS_TOKEN.encode()
         kind, _, given = get_authorization_header(request).partition(b" ")
         if expected and kind.lower() == b"bearer" and compare_digest(given.strip(), expected):
             return AnonymousUser(), Operator()

@@ -64,14 +64,14 @@ def _database() -> str:
 
 
 def _runtime() -> str:
-    process = runtime.current()
+    process = runtime.current_node()
     if not process.is_started:
         return "not started"
     return "draining" if process.is_draining else ""
 
 
 def _bus() -> str:
-    process = runtime.current()
+    process = runtime.current_node()
     if not process.is_started or process.loop is None:
         return "not started"
     sent = asyncio.run_coroutine_threadsafe(process.bus.send(PROBE_GROUP, b""), process.loop)

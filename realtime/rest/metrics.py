@@ -76,7 +76,7 @@ class WebSocketMetricsView(MetricsView):
     )
     def get(self, request: Request) -> Response:
         """Totals, then by tenant and by route."""
-        process = runtime.current()
+        process = runtime.current_node()
         figures = process.metrics.snapshot(visible_tenant(request))
         counters = site_counters(process, visible_tenant(request))
         return Response(
@@ -114,7 +114,7 @@ class PrometheusMetricsView(MetricsView):
     )
     def get(self, request: Request) -> HttpResponse:
         """The same figures as `/metrics/websocket`, and those of the process for who sees all tenants."""
-        process = runtime.current()
+        process = runtime.current_node()
         encode, content_type = choose_encoder(request.META.get("HTTP_ACCEPT", ""))
         registry = registry_of(process.metrics, process.node, process.loop_lag, visible_tenant(request))
         return HttpResponse(encode(registry), content_type=content_type)

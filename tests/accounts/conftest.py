@@ -32,8 +32,8 @@ def _quick_and_separate(settings: Settings) -> None:
 def revoked(monkeypatch: pytest.MonkeyPatch) -> list[Revocation]:
     """What the sockets were told to end."""
     told: list[Revocation] = []
-    monkeypatch.setattr("realtime.api.revoke", told.extend)
-    monkeypatch.setattr("realtime.api.refresh_tenants", lambda: None)
+    monkeypatch.setattr("realtime.revoke", told.extend)
+    monkeypatch.setattr("realtime.refresh_tenants", lambda: None)
     return told
 
 

@@ -138,7 +138,7 @@ def test_a_new_domain_is_told(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     told: list[None] = []
-    monkeypatch.setattr("realtime.api.refresh_tenants", lambda: told.append(None))
+    monkeypatch.setattr("realtime.refresh_tenants", lambda: told.append(None))
     form = {"tenant": acme.pk, "host": "chat.acme.example", "is_active": "on"}
     with django_capture_on_commit_callbacks(execute=True):
         assert browser.post("/admin/accounts/domain/add/", form).status_code == 302

@@ -82,7 +82,7 @@ def _quick_and_separate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> 
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
     # There are no sockets to be told of a sign-in.
-    monkeypatch.setattr("realtime.api.revoke", lambda revocations: None)
+    monkeypatch.setattr("realtime.revoke", lambda revocations: None)
     cache.clear()
 
 

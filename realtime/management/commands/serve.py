@@ -9,7 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DatabaseFailure
 
 from realtime.core.addresses import TrustedProxies
-from realtime.node.node import current
+from realtime.node.node import current_node
 from realtime.server.server import serve
 from realtime.server.static import collect_static
 
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         self.stdout.flush()
         serve(
             ":".join(application),
-            current().settings,
+            current_node().settings,
             host=host,
             port=port,
             workers=workers,
@@ -72,7 +72,7 @@ class Command(BaseCommand):
             ) from error
 
     def _warn(self, workers: int) -> None:
-        if workers > 1 and not current().settings.REDIS_URL:
+        if workers > 1 and not current_node().settings.REDIS_URL:
             self.stderr.write(
                 "Without REDIS_URL the workers share nothing: a publication stays in one of them."
             )
@@ -86,7 +86,7 @@ class Command(BaseCommand):
 
 
 def _trusted_proxies(given: str | None) -> TrustedProxies:
-    written = current().settings.TRUSTED_PROXIES if given is None else given.split(",")
+    written = current_node().settings.TRUSTED_PROXIES if given is None else given.split(",")
     try:
         return TrustedProxies(written)
     except ValueError as error:

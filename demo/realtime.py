@@ -5,8 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from demo.models import Item
-from realtime.core.identity import Tenant
-from realtime.endpoints.queries import live_query
+from realtime import Tenant, live_query
 
 
 def item_payload(item: Item) -> dict[str, Any]:

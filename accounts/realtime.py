@@ -8,9 +8,7 @@ import msgspec
 from accounts.profiles import Profile, Profiles
 from accounts.selectors import user_profile
 from accounts.services import status_update
-from realtime.endpoints.rpc import rpc_method
-from realtime.endpoints.verbs import Call
-from realtime.protocol.errors import ErrorCode, RequestError
+from realtime import Call, ErrorCode, RequestError, rpc_method
 
 Payload = dict[str, Any]
 Status = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]

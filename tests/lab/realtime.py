@@ -6,8 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from realtime.endpoints.rpc import rpc_method
-from realtime.endpoints.verbs import Call
+from realtime import Call, rpc_method
 
 
 @rpc_method("lab.sleep")

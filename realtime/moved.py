@@ -1,0 +1,72 @@
+"""Old import paths: they lead to the new modules for one release, with a warning. To be removed with version 2.
+
+`from realtime import publish` and its like, and the names in `realtime.__all__`, are what other apps should import.
+"""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+# By what an old path begins with, and where that is now.
+MOVED = {
+    "realtime.calls": "realtime.endpoints.calls",
+    "realtime.connection": "realtime.sockets.connection",
+    "realtime.consumers": "realtime.endpoints.consumers",
+    "realtime.engine": "realtime.topics.engine",
+    "realtime.frame": "realtime.sockets.prepared",
+    "realtime.hub": "realtime.topics.hub",
+    "realtime.live": "realtime.endpoints.sources",
+    "realtime.metrics": "realtime.sockets.metrics",
+    "realtime.parameters": "realtime.endpoints.parameters",
+    "realtime.ports": "realtime.node.ports",
+    "realtime.queries": "realtime.endpoints.queries",
+    "realtime.registry": "realtime.endpoints.registry",
+    "realtime.routing": "realtime.endpoints.routing",
+    "realtime.rpc": "realtime.endpoints.rpc",
+    "realtime.runtime": "realtime.node.node",
+    "realtime.streams": "realtime.endpoints.streams",
+    "realtime.types": "realtime.sockets.types",
+    "realtime.verbs": "realtime.endpoints.verbs",
+}
+
+
+class _Alias(Loader):
+    """Gives the module of the new path under the old name."""
+
+    def __init__(self, new: str) -> None:
+        self._new = new
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = import_module(self._new)
+        # The import system writes the old name into it.
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
+
+
+class MovedFinder(MetaPathFinder):
+    """Finds the old paths; asked only where no module has the name."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """As `MetaPathFinder.find_spec`."""
+        for old, new in MOVED.items():
+            if fullname == old or fullname.startswith(f"{old}."):
+                now = new + fullname.removeprefix(old)
+                message = f"{fullname} has moved: import from `realtime`, or from {now} inside of it."
+                warnings.warn(message, DeprecationWarning, stacklevel=2)
+                return ModuleSpec(fullname, _Alias(now), is_package=False)
+        return None
+
+
+def install() -> None:
+    """Let the old paths be found, after all others."""
+    if not any(isinstance(each, MovedFinder) for each in sys.meta_path):
+        sys.meta_path.append(MovedFinder())
