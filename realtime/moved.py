@@ -51,22 +51,22 @@ class _Alias(Loader):
 
 
 class MovedFinder(MetaPathFinder):
-    """Finds the old paths; asked only where no module has the name."""
+    """Finds the old paths. Asked first: below the alias of a package others would load its modules a second time."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """As `MetaPathFinder.find_spec`."""
-        for old, new in MOVED.items():
-            if fullname == old or fullname.startswith(f"{old}."):
-                now = new + fullname.removeprefix(old)
-                message = f"{fullname} has moved: import from `realtime`, or from {now} inside of it."
-                warnings.warn(message, DeprecationWarning, stacklevel=2)
-                return ModuleSpec(fullname, _Alias(now), is_package=False)
-        return None
+        old = ".".join(fullname.split(".", 2)[:2])
+        if old not in MOVED:
+            return None
+        now = MOVED[old] + fullname.removeprefix(old)
+        message = f"{fullname} has moved: import from `realtime`, or from {now} inside of it."
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return ModuleSpec(fullname, _Alias(now))
 
 
 def install() -> None:
-    """Let the old paths be found, after all others."""
+    """Let the old paths be found."""
     if not any(isinstance(each, MovedFinder) for each in sys.meta_path):
-        sys.meta_path.append(MovedFinder())
+        sys.meta_path.insert(0, MovedFinder())

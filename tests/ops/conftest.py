@@ -60,7 +60,7 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Process:
         route.messages_in += 10 * connections
         route.error("not_found")
         route.refused(403)
-    monkeypatch.setattr(runtime, "current", lambda: process)
+    monkeypatch.setattr(runtime, "current_node", lambda: process)
     return process
 
 

@@ -27,7 +27,7 @@ def test_what_types_see_is_what_python_finds() -> None:
     typed = {
         alias.name: node.module
         for node in ast.walk(ast.parse(SOURCE))
-        if isinstance(node, ast.ImportFrom) and node.module != "realtime" and node.module != "importlib"
+        if isinstance(node, ast.ImportFrom) and node.module not in {"realtime", "importlib"}
         for alias in node.names
         if alias.asname == alias.name
     }
@@ -61,8 +61,11 @@ def test_old_paths_lead_to_the_same_module_with_a_warning(old: str) -> None:
 
 
 def test_old_paths_inside_a_package_lead_on() -> None:
-    with pytest.warns(DeprecationWarning):
+    names = ("realtime.consumers", "realtime.consumers.json")
+    for name in names:
+        sys.modules.pop(name, None)
+    with pytest.warns(DeprecationWarning, match="has moved"):
         old = import_module("realtime.consumers.json")
     assert old is import_module("realtime.endpoints.consumers.json")
-    sys.modules.pop("realtime.consumers.json", None)
-    sys.modules.pop("realtime.consumers", None)
+    for name in names:
+        sys.modules.pop(name, None)
