@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from realtime.endpoints.verbs import Caller as Caller
     from realtime.endpoints.verbs import NoPayload as NoPayload
     from realtime.endpoints.verbs import Verb as Verb
-    from realtime.middleware.gate import HOSTLESS_PATHS as HOSTLESS_PATHS
+    from realtime.middleware.tenant import HOSTLESS_PATHS as HOSTLESS_PATHS
     from realtime.node.node import current_node as current_node
     from realtime.node.ports import Authenticator as Authenticator
     from realtime.node.ports import LoadedSession as LoadedSession
@@ -110,7 +110,7 @@ _HOMES = {
     "realtime.endpoints.rpc": "rpc_method",
     "realtime.endpoints.streams": "Feed stream_source",
     "realtime.endpoints.verbs": "Call Caller NoPayload Verb",
-    "realtime.middleware.gate": "HOSTLESS_PATHS",
+    "realtime.middleware.tenant": "HOSTLESS_PATHS",
     "realtime.node.node": "current_node",
     "realtime.node.ports": "Authenticator LoadedSession TenantDirectory",
     "realtime.protocol.close_codes": "CloseCode",

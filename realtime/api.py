@@ -10,7 +10,7 @@ from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position, Publisher
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRules
-from realtime.node import node as runtimes
+from realtime.node import node as nodes
 from realtime.node.clock import utc_now_text
 from realtime.protocol.errors import PublishUnavailableError
 from realtime.topics.engine.combined import CombinedEngine
@@ -66,9 +66,9 @@ async def apublish(
 ) -> Position:
     """As `publish`, on the event loop, at once."""
     draft = _draft(topic, data, publisher, idempotency_key)
-    runtime = runtimes.current_node()
-    if runtime.is_started and runtime.loop is asyncio.get_running_loop():
-        return await runtime.publish(tenant, topic, draft)
+    node = nodes.current_node()
+    if node.is_started and node.loop is asyncio.get_running_loop():
+        return await node.publish(tenant, topic, draft)
     return await _publish_from_outside(tenant, topic, draft)
 
 
@@ -77,12 +77,12 @@ def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
 
     Inside a transaction it waits for the commit. Does nothing in a process that serves no sockets.
     """
-    runtime = runtimes.current_node()
+    node = nodes.current_node()
 
     def end() -> None:
-        if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
-            work = runtime.end_subscriptions(tenant, topic, user_id)
-            asyncio.run_coroutine_threadsafe(work, runtime.loop).result(PUBLISH_TIMEOUT_S)
+        if node.is_started and node.loop is not None and node.loop.is_running():
+            work = node.end_subscriptions(tenant, topic, user_id)
+            asyncio.run_coroutine_threadsafe(work, node.loop).result(PUBLISH_TIMEOUT_S)
 
     transaction.on_commit(end, robust=True)
 
@@ -92,14 +92,14 @@ def revoke(revocations: Sequence[Revocation]) -> None:
 
     Does nothing where no sockets are served: there the nodes find out by what the Authenticator tells them.
     """
-    runtime = runtimes.current_node()
-    if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
-        asyncio.run_coroutine_threadsafe(runtime.revoke(revocations), runtime.loop)
+    node = nodes.current_node()
+    if node.is_started and node.loop is not None and node.loop.is_running():
+        asyncio.run_coroutine_threadsafe(node.revoke(revocations), node.loop)
 
 
 def refresh_tenants() -> None:
     """Have this process read tenants and domains again, at once."""
-    runtimes.current_node().directory.refresh()
+    nodes.current_node().directory.refresh()
 
 
 def _draft(topic: str, data: Any, publisher: Publisher | None, idempotency_key: str | None) -> Draft:
@@ -109,10 +109,10 @@ def _draft(topic: str, data: Any, publisher: Publisher | None, idempotency_key: 
 def _publish(tenant: str, topic: str, draft: Draft) -> Position:
     if _is_on_loop():
         raise RuntimeError("publish() would block the event loop; await apublish() there.")
-    runtime = runtimes.current_node()
-    if runtime.is_started and runtime.loop is not None and runtime.loop.is_running():
-        work = runtime.publish(tenant, topic, draft)
-        return asyncio.run_coroutine_threadsafe(work, runtime.loop).result(PUBLISH_TIMEOUT_S)
+    node = nodes.current_node()
+    if node.is_started and node.loop is not None and node.loop.is_running():
+        work = node.publish(tenant, topic, draft)
+        return asyncio.run_coroutine_threadsafe(work, node.loop).result(PUBLISH_TIMEOUT_S)
     return asyncio.run(_publish_from_outside(tenant, topic, draft))
 
 
@@ -120,7 +120,7 @@ async def _publish_from_outside(tenant: str, topic: str, draft: Draft) -> Positi
     settings = load_settings()
     _require_redis(settings)
     rule = TopicRules(settings.TOPIC_RULES).rule(topic)
-    history, bus = runtimes.build_engine(settings)
+    history, bus = nodes.build_engine(settings)
     engine = CombinedEngine(history, bus)
     try:
         retention = Retention(rule.history_size, rule.history_ttl_s)

@@ -3,24 +3,24 @@
 from channels.routing import ProtocolTypeRouter
 
 from realtime.endpoints.shared import Endpoints
-from realtime.middleware.gate import HttpRefusals, TenantGate, UpgradeRequired
 from realtime.middleware.identity import Authorize, Identify
 from realtime.middleware.limits import ConnectionLimits, UserLimit
 from realtime.middleware.origin import OriginCheck
 from realtime.middleware.refusals import Refusals
 from realtime.middleware.route import RouteGate, run_route
-from realtime.node.node import Runtime
+from realtime.middleware.tenant import HttpRefusals, TenantMiddleware, UpgradeRequired
+from realtime.node.node import Node
 from realtime.server.collector import calm_collector
 from realtime.server.drain import drain_on_sigterm
 from realtime.sockets.types import Application, Receive, Scope, Send
 
 
-def build_application(node: Runtime, http: Application) -> ProtocolTypeRouter:
+def build_application(node: Node, http: Application) -> ProtocolTypeRouter:
     """The whole site: `http` (Django) behind the tenant gate, the WebSocket routes behind all their middleware."""
     endpoints = Endpoints(node)
     return ProtocolTypeRouter(
         {
-            "http": HttpRefusals(TenantGate(UpgradeRequired(http, endpoints), endpoints)),
+            "http": HttpRefusals(TenantMiddleware(UpgradeRequired(http, endpoints), endpoints)),
             "websocket": build_websocket(endpoints),
             "lifespan": Lifespan(node),
         }
@@ -38,14 +38,14 @@ def build_websocket(endpoints: Endpoints) -> Application:
     app = ConnectionLimits(app, node)
     app = OriginCheck(app, node)
     app = RouteGate(app, endpoints)
-    app = TenantGate(app, endpoints)
+    app = TenantMiddleware(app, endpoints)
     return Refusals(app, node)
 
 
 class Lifespan:
     """Starts the node with the server and stops it with it, where the server says so."""
 
-    def __init__(self, node: Runtime) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

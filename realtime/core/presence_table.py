@@ -97,7 +97,7 @@ class _Total:
 Changed = dict[Key, None]
 
 
-class Presence:
+class PresenceTable:
     """The presence of all nodes as `own` knows it. Times are this node's monotonic seconds."""
 
     def __init__(self, own: str) -> None:

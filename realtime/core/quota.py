@@ -7,7 +7,7 @@ from realtime.core.token_bucket import TokenBucket
 ADDRESSES_MAX = 10_000
 
 
-class Places:
+class ConnectionQuota:
     """How many places of each key are taken, and by which connections."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Places:
                 del self._taken[key]
 
 
-class Attempts:
+class HandshakeLimiter:
     """Failed attempts to connect, as a token bucket for each address. Times are monotonic seconds."""
 
     def __init__(self, rate_per_s: float, burst: int) -> None:

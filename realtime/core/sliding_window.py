@@ -3,7 +3,7 @@
 from collections import deque
 
 
-class Strikes:
+class SlidingWindowLimiter:
     """More than `limit` strikes within `window_s` seconds is too many. Time is monotonic seconds."""
 
     __slots__ = ("_limit", "_times_s", "_window_s")

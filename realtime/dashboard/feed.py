@@ -10,7 +10,7 @@ from realtime.core.rates import Rates
 from realtime.dashboard.memory import resident_mb
 
 if TYPE_CHECKING:
-    from realtime.node.node import Runtime
+    from realtime.node.node import Node
     from realtime.sockets.connection import Connection
 
 SAMPLE_SIZE = 100
@@ -29,8 +29,8 @@ _RATES = {
 class LiveFeed:
     """The figures of this node, of `tenant` or of all tenants (None), with rates since the beat before."""
 
-    def __init__(self, runtime: "Runtime", tenant: str | None) -> None:
-        self._runtime = runtime
+    def __init__(self, node: "Node", tenant: str | None) -> None:
+        self._node = node
         self._tenant = tenant
         self._rates: Rates[tuple[Hashable, str]] = Rates()
 
@@ -40,7 +40,7 @@ class LiveFeed:
         `{tenant, time, nodes, totals, reasons, tenants: […], routes: […], connections: […]}`. `tenant` is
         None and `nodes` is filled only for who sees all tenants; `connections` are the newest `SAMPLE_SIZE`.
         """
-        figures = self._runtime.metrics.snapshot(self._tenant)
+        figures = self._node.metrics.snapshot(self._tenant)
         totals, routes = figures["totals"], figures["routes"]
         tenants = [{"tenant": slug, **sums} for slug, sums in figures["tenants"].items()]
         reasons = {name: dict(totals[name]) for name in ("closed", "errors", "refused")}
@@ -48,7 +48,7 @@ class LiveFeed:
         return {
             "tenant": self._tenant,
             "time": datetime.now(UTC).isoformat(),
-            "nodes": [self._node(totals)] if self._tenant is None else [],
+            "nodes": [self._node_figures(totals)] if self._tenant is None else [],
             "totals": totals,
             "reasons": reasons,
             "tenants": tenants,
@@ -67,17 +67,17 @@ class LiveFeed:
         for (key, rate), per_s in self._rates.update(counts, monotonic()).items():
             by_key[key][rate] = round(per_s, 2)
 
-    def _node(self, totals: dict[str, Any]) -> dict[str, Any]:
+    def _node_figures(self, totals: dict[str, Any]) -> dict[str, Any]:
         return {
-            "node": self._runtime.node,
-            "uptime_s": int((datetime.now(UTC) - self._runtime.started_at).total_seconds()),
+            "node": self._node.id,
+            "uptime_s": int((datetime.now(UTC) - self._node.started_at).total_seconds()),
             "active_connections": totals["active_connections"],
             "memory_mb": resident_mb(),
-            "loop_lag": self._runtime.loop_lag.snapshot(),
+            "loop_lag": self._node.loop_lag.snapshot(),
         }
 
     def _newest(self) -> Iterator["Connection"]:
-        for connection in reversed(self._runtime.connections.values()):
+        for connection in reversed(self._node.connections.values()):
             if self._tenant in {None, connection.tenant.slug}:
                 yield connection
 

@@ -11,7 +11,7 @@ from realtime.protocol.codec import encode_reply
 from realtime.protocol.envelope import Reply, RequestId
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
-from realtime.sockets.prepared import Frame
+from realtime.sockets.prepared import PreparedMessage
 
 
 class InFlight:
@@ -133,7 +133,7 @@ class Calls:
 
     async def _outcome(
         self, running: InFlight, call: Call[Any], handle: Handler, payload: object
-    ) -> Frame | None:
+    ) -> PreparedMessage | None:
         """The handler's reply; where there is none because it failed, `running.ended_by` says why."""
         try:
             return reply_frame(call.request.id, await handle(call, payload))
@@ -150,9 +150,9 @@ class Calls:
         return None
 
 
-def reply_frame(request_id: RequestId | None, reply: Reply | None) -> Frame | None:
+def reply_frame(request_id: RequestId | None, reply: Reply | None) -> PreparedMessage | None:
     """A reply ready to be sent, where one is wanted: without an id success is silent, unless the reply is one to be
     sent always."""
     if reply is None or (request_id is None and not reply.always):
         return None
-    return Frame(encode_reply(request_id, reply.type, reply.payload))
+    return PreparedMessage(encode_reply(request_id, reply.type, reply.payload))

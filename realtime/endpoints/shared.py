@@ -8,13 +8,13 @@ from realtime.endpoints.calls import Deadlines
 from realtime.endpoints.registry import Registry
 from realtime.endpoints.routing import Router
 from realtime.endpoints.watches import Watches
-from realtime.node.node import Runtime
+from realtime.node.node import Node
 
 
 class Endpoints:
     """Built once, by `realtime.asgi`; consumers reach it through the scope."""
 
-    def __init__(self, node: Runtime) -> None:
+    def __init__(self, node: Node) -> None:
         self.node = node
         self.router = Router(import_string(f"{node.settings.ROUTES}.routes"))
         self.registry = Registry.discover()

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from realtime.core.identity import Identity, Tenant
-from realtime.node.node import Runtime
+from realtime.node.node import Node
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
     """What a source may know of the stream it makes."""
 
-    node: Runtime
+    node: Node
     tenant: Tenant
     identity: Identity | None
 

@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 from realtime.core.identity import Identity, Tenant
 from realtime.core.slots import owner_of
 from realtime.core.token_bucket import retry_after_ms
-from realtime.node.node import Runtime
+from realtime.node.node import Node
 from realtime.protocol.envelope import Reply, Request
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
@@ -44,7 +44,7 @@ class Caller(Protocol):
     connection: Connection
 
     @property
-    def node(self) -> Runtime:
+    def node(self) -> Node:
         """What this process has one of: hub, engine, settings, database threads."""
         ...
 
@@ -64,7 +64,7 @@ class Call(msgspec.Struct, Generic[C_co], frozen=True):
         return self.consumer.connection
 
     @property
-    def node(self) -> Runtime:
+    def node(self) -> Node:
         """What this process has one of: hub, engine, settings, database threads."""
         return self.consumer.node
 

@@ -14,7 +14,7 @@ from realtime.core.scopes import has_scopes
 from realtime.core.slots import Owner
 from realtime.endpoints.routing import Route
 from realtime.middleware.headers import header_values
-from realtime.node.node import Runtime
+from realtime.node.node import Node
 from realtime.node.ports import LoadedSession
 from realtime.protocol.errors import RequestError, forbidden, unauthenticated, unavailable
 from realtime.sockets.types import Application, Receive, Scope, Send
@@ -33,9 +33,9 @@ class Identify:
     Takes the Authorization header out of it: the scope lives as long as the socket, and nobody needs the token again.
     """
 
-    def __init__(self, app: Application, runtime: Runtime) -> None:
+    def __init__(self, app: Application, node: Node) -> None:
         self._app = app
-        self._runtime = runtime
+        self._node = node
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Check every credential there is; raises Refusal(401 | 403). A token by itself needs no waiting."""
@@ -49,9 +49,9 @@ class Identify:
         scope["session"] = scope["identity"] = None
         is_token = len(given) == 1 and given[0].kind is CredentialKind.TOKEN
         if is_token and not route.needs_session:
-            runtime = self._runtime
-            identity = runtime.authenticator.verify_token(given[0].secret, scope["tenant"])
-            scope["identity"] = runtime.credentials.require_live(identity)
+            node = self._node
+            identity = node.authenticator.verify_token(given[0].secret, scope["tenant"])
+            scope["identity"] = node.credentials.require_live(identity)
             return self._app(scope, receive, send)
         if not given and not self._session_key(scope, route):
             return self._app(scope, receive, send)
@@ -68,17 +68,15 @@ class Identify:
         await self._app(scope, receive, send)
 
     async def _check(self, credential: Credential, tenant: Tenant) -> Identity:
-        authenticator = self._runtime.authenticator
+        authenticator = self._node.authenticator
         if credential.kind is CredentialKind.TOKEN:
             identity = authenticator.verify_token(credential.secret, tenant)
-            return self._runtime.credentials.require_live(identity)
+            return self._node.credentials.require_live(identity)
         return await self._in_db(authenticator.redeem_ticket, credential.secret, tenant)
 
     async def _session(self, scope: Scope, route: Route) -> LoadedSession | None:
         key = self._session_key(scope, route)
-        return (
-            await self._in_db(self._runtime.authenticator.load_session, key, scope["tenant"]) if key else None
-        )
+        return await self._in_db(self._node.authenticator.load_session, key, scope["tenant"]) if key else None
 
     @staticmethod
     def _session_key(scope: Scope, route: Route) -> str | None:
@@ -94,7 +92,7 @@ class Identify:
     async def _in_db(self, work: Callable[[str, Tenant], R], secret: str, tenant: Tenant) -> R:
         try:
             owner = Owner(tenant.slug, HANDSHAKES)
-            return await self._runtime.database.run_for(owner, work, secret, tenant)
+            return await self._node.database.run_for(owner, work, secret, tenant)
         except RequestError as error:
             raise unavailable("busy", error.message, retry_after_s=1) from error
         except (InterfaceError, OperationalError) as error:
@@ -105,7 +103,7 @@ class Identify:
 class Authorize:
     """Lets in whom the route lets in."""
 
-    def __init__(self, app: Application, runtime: Runtime) -> None:
+    def __init__(self, app: Application, node: Node) -> None:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

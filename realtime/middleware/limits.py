@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from time import monotonic
 
 from realtime.middleware.headers import header_values, limit_key, remote_host
-from realtime.node.node import Runtime
+from realtime.node.node import Node
 from realtime.protocol.errors import Refusal, unavailable
 from realtime.sockets.types import Application, Receive, Scope, Send
 
@@ -17,20 +17,20 @@ RETRY_AFTER_S = 5
 class ConnectionLimits:
     """Before anything costly: draining, the process, the address, the route's pool, failed attempts."""
 
-    def __init__(self, app: Application, runtime: Runtime) -> None:
+    def __init__(self, app: Application, node: Node) -> None:
         self._app = app
-        self._runtime = runtime
+        self._node = node
         self._has_warned = False
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Take a place in each count, or raise Refusal(429 | 503)."""
-        runtime, settings, route = self._runtime, self._runtime.settings, scope["route"]
+        node, settings, route = self._node, self._node.settings, scope["route"]
         address = limit_key(scope)
-        if runtime.is_draining:
+        if node.is_draining:
             raise unavailable("draining", "This server is going away.", retry_after_s=RETRY_AFTER_S)
-        if wait_s := runtime.attempts.wait_s(address, monotonic()):
+        if wait_s := node.handshakes.wait_s(address, monotonic()):
             raise _too_many("Too many failed attempts from this address.", int(wait_s) + 1)
-        places, connection_id = runtime.places, scope["connection_id"]
+        places, connection_id = node.quota, scope["connection_id"]
         if not places.take(connection_id, "process", settings.MAX_CONNECTIONS):
             raise unavailable("full", "This server is full.", retry_after_s=RETRY_AFTER_S)
         if not places.take(connection_id, ("pool", route.host, route.path), route.pool_size):
@@ -57,17 +57,17 @@ class ConnectionLimits:
 class UserLimit:
     """The connections of one user in this process."""
 
-    def __init__(self, app: Application, runtime: Runtime) -> None:
+    def __init__(self, app: Application, node: Node) -> None:
         self._app = app
-        self._runtime = runtime
+        self._node = node
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Take a place of the user, or raise Refusal(429)."""
         identity = scope["identity"]
         if identity is not None:
             key = ("user", identity.tenant, identity.user_id)
-            limit = self._runtime.settings.MAX_CONNECTIONS_PER_USER
-            if not self._runtime.places.take(scope["connection_id"], key, limit):
+            limit = self._node.settings.MAX_CONNECTIONS_PER_USER
+            if not self._node.quota.take(scope["connection_id"], key, limit):
                 raise _too_many("Too many connections of this user.", RETRY_AFTER_S)
         return self._app(scope, receive, send)
 

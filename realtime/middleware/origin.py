@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 
 from realtime.core.origins import is_own_origin, parse_origin
 from realtime.middleware.headers import header_values
-from realtime.node.node import Runtime
+from realtime.node.node import Node
 from realtime.protocol.errors import Refusal, forbidden
 from realtime.sockets.types import Application, Receive, Scope, Send
 
@@ -12,10 +12,10 @@ from realtime.sockets.types import Application, Receive, Scope, Send
 class OriginCheck:
     """After it, who has an Origin is a page of this tenant, or of an origin that the settings allow."""
 
-    def __init__(self, app: Application, runtime: Runtime) -> None:
+    def __init__(self, app: Application, node: Node) -> None:
         self._app = app
-        self._scheme = "https" if runtime.settings.HTTPS else None
-        self._allowed = {parse_origin(origin) for origin in runtime.settings.ALLOWED_ORIGINS}
+        self._scheme = "https" if node.settings.HTTPS else None
+        self._allowed = {parse_origin(origin) for origin in node.settings.ALLOWED_ORIGINS}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass on without an origin or with an own one, exactly; else raise Refusal(403)."""

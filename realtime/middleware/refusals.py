@@ -3,9 +3,9 @@
 from time import monotonic
 
 from realtime.core.credential_reading import choose_subprotocol
-from realtime.middleware.gate import encode_refusal, refusal_headers
 from realtime.middleware.headers import limit_key
-from realtime.node.node import Runtime
+from realtime.middleware.tenant import encode_refusal, refusal_headers
+from realtime.node.node import Node
 from realtime.protocol.errors import Refusal
 from realtime.protocol.names import SUBPROTOCOLS
 from realtime.sockets.connection import new_connection_id
@@ -26,9 +26,9 @@ class Refusals:
     server has no such answers, the socket is accepted and closed at once with the code that says the same.
     """
 
-    def __init__(self, app: Application, runtime: Runtime) -> None:
+    def __init__(self, app: Application, node: Node) -> None:
         self._app = app
-        self._runtime = runtime
+        self._node = node
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; a Refusal raised before the accept is answered here."""
@@ -38,16 +38,16 @@ class Refusals:
         try:
             await self._app(scope, receive, send)
         except Refusal as refusal:
-            self._runtime.observer.refused(scope, refusal)
+            self._node.observer.refused(scope, refusal)
             if refusal.status in ATTEMPT_STATUSES:
-                self._runtime.attempts.failed(limit_key(scope), monotonic())
+                self._node.handshakes.failed(limit_key(scope), monotonic())
             can_answer = "websocket.http.response" in scope.get("extensions", {})
             if not SUBPROTOCOLS.isdisjoint(offered) or not can_answer:
                 await _accept_and_close(scope, receive, send, refusal)
             else:
                 await _answer(receive, send, refusal)
         finally:
-            self._runtime.places.release(connection_id)
+            self._node.quota.release(connection_id)
 
 
 async def _accept_and_close(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:

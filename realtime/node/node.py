@@ -15,7 +15,7 @@ from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position
 from realtime.core.liveness import NodeState
 from realtime.core.presence_table import Key
-from realtime.core.quota import Attempts, Places
+from realtime.core.quota import ConnectionQuota, HandshakeLimiter
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRules
 from realtime.node import credentials
@@ -31,7 +31,7 @@ from realtime.protocol.names import BATCH_SUBPROTOCOL
 from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import LoopLag, Metrics
-from realtime.sockets.outbox import Corks, Outbox, make_outbox
+from realtime.sockets.outbox import Outbox, WriteCoalescer, make_outbox
 from realtime.sockets.types import Scope, Send
 from realtime.topics.cluster import Cluster
 from realtime.topics.engine.combined import CombinedEngine
@@ -60,20 +60,20 @@ class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
     user_id: int
 
 
-class Runtime:
+class Node:
     """One process's hub, engine, registry, database threads, limits and figures."""
 
     def __init__(self, settings: RealtimeSettings) -> None:
         self.settings = settings
-        self.node = secrets.token_hex(6)
+        self.id = secrets.token_hex(6)
         self.started_at = datetime.now(UTC)
         self.metrics = Metrics()
         self.loop_lag = LoopLag()
         self.observer = Observer(self.metrics)
-        self.places = Places()
-        self.attempts = Attempts(settings.ATTEMPTS_PER_S, settings.ATTEMPTS_BURST)
+        self.quota = ConnectionQuota()
+        self.handshakes = HandshakeLimiter(settings.ATTEMPTS_PER_S, settings.ATTEMPTS_BURST)
         self.rules = TopicRules(settings.TOPIC_RULES)
-        self.corks = Corks()
+        self.coalescer = WriteCoalescer()
         self.backlogs = Backlogs(settings.OUTBOXES_BYTES)
         self.directory: TenantDirectory = import_string(settings.TENANTS)()
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
@@ -152,7 +152,7 @@ class Runtime:
                 settings.OUTBOX_BYTES,
                 connection.fall_behind,
                 metrics,
-                self.corks,
+                self.coalescer,
                 has_batches=has_batches,
                 deflate_min_bytes=settings.COMPRESSION_MIN_BYTES,
                 backlogs=self.backlogs,
@@ -213,18 +213,18 @@ class Runtime:
         self.history, self.bus = build_engine(self.settings)
         self.engine = CombinedEngine(self.history, self.bus)
         self.cluster = Cluster(
-            self.node,
+            self.id,
             self.bus,
             started=self.started_at.isoformat(),
             counters=self.metrics.counters,
             on_presence=self._presence_changed,
         )
-        self.presence = Presence(self.cluster, self.corks)
+        self.presence = Presence(self.cluster, self.coalescer)
         self.hub = Hub(
             self.engine,
             self.spawn,
             self.presence,
-            self.corks,
+            self.coalescer,
             tail_max_bytes=self.settings.HISTORY_BYTES_PER_TOPIC,
         )
         self.engine.arrived = self.hub.arrived
@@ -274,21 +274,21 @@ class Runtime:
 
 
 class _Current:
-    """The runtime of this process; the composition root installs it, tests replace it whole."""
+    """The node of this process; the composition root installs it, tests replace it whole."""
 
-    runtime: Runtime | None = None
-
-
-def current_node() -> Runtime:
-    """The runtime of this process, built on first use."""
-    if _Current.runtime is None:
-        _Current.runtime = Runtime(load_settings())
-    return _Current.runtime
+    node: Node | None = None
 
 
-def install(runtime: Runtime | None) -> None:
-    """Make `runtime` the one of this process (None: build a new one on the next use)."""
-    _Current.runtime = runtime
+def current_node() -> Node:
+    """The node of this process, built on first use."""
+    if _Current.node is None:
+        _Current.node = Node(load_settings())
+    return _Current.node
+
+
+def install(node: Node | None) -> None:
+    """Make `node` the one of this process (None: build a new one on the next use)."""
+    _Current.node = node
 
 
 def build_engine(settings: RealtimeSettings) -> tuple[History, Bus]:

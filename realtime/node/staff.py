@@ -4,7 +4,7 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 from realtime.core.identity import Tenant
-from realtime.node import node as runtime
+from realtime.node import node as nodes
 from realtime.protocol.errors import Refusal
 
 
@@ -14,7 +14,7 @@ def is_staff_session(request: Request | HttpRequest) -> bool:
     if session_key is None or tenant is None:
         return False
     try:
-        session = runtime.current_node().authenticator.load_session(session_key, tenant)
+        session = nodes.current_node().authenticator.load_session(session_key, tenant)
     except Refusal:
         return False
     return session.identity is not None and session.identity.is_staff is True

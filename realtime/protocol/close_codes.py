@@ -7,7 +7,7 @@ from enum import IntEnum
 class CloseCode(IntEnum):
     """WebSocket close codes: RFC 6455 section 7.4.1 below 3000, ours from 4000."""
 
-    DONE = 1000
+    NORMAL = 1000
     GOING_AWAY = 1001
     BAD_DATA = 1007
     TOO_LARGE = 1009
@@ -32,7 +32,7 @@ class CloseRule:
 
 
 CLOSE_RULES: dict[CloseCode, CloseRule] = {
-    CloseCode.DONE: CloseRule("done", "nothing"),
+    CloseCode.NORMAL: CloseRule("done", "nothing"),
     CloseCode.GOING_AWAY: CloseRule("server going away", "reconnect, spread out"),
     CloseCode.BAD_DATA: CloseRule("not UTF-8", "stop"),
     CloseCode.TOO_LARGE: CloseRule("larger than the server takes", "stop"),

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from realtime.core.identity import Identity
 from realtime.core.scopes import has_scopes
-from realtime.node import node as runtime
+from realtime.node import node as nodes
 from realtime.node.staff import is_staff_session, tenant_of
 
 METRICS_SCOPE = "metrics:read"
@@ -28,7 +28,7 @@ class MetricsTokenAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Operator] | None:
         """Recognise the operator's token; anything else is left to the next way, if there is a tenant."""
-        expected = runtime.current_node().settings.METRICS_TOKEN.encode()
+        expected = nodes.current_node().settings.METRICS_TOKEN.encode()
         kind, _, given = get_authorization_header(request).partition(b" ")
         if expected and kind.lower() == b"bearer" and compare_digest(given.strip(), expected):
             return AnonymousUser(), Operator()

@@ -11,7 +11,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from realtime.node import node as runtime
+from realtime.node import node as nodes
 from realtime.rest.views import JsonView
 from realtime.topics.engine.ports import BusUnavailableError
 
@@ -64,14 +64,14 @@ def _database() -> str:
 
 
 def _runtime() -> str:
-    process = runtime.current_node()
+    process = nodes.current_node()
     if not process.is_started:
         return "not started"
     return "draining" if process.is_draining else ""
 
 
 def _bus() -> str:
-    process = runtime.current_node()
+    process = nodes.current_node()
     if not process.is_started or process.loop is None:
         return "not started"
     sent = asyncio.run_coroutine_threadsafe(process.bus.send(PROBE_GROUP, b""), process.loop)

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from realtime.node import node as runtime
+from realtime.node import node as nodes
 from realtime.rest.access import MayReadMetrics, MetricsTokenAuthentication, visible_tenant
 from realtime.rest.prometheus import registry_of
 from realtime.rest.views import JsonView
@@ -76,12 +76,12 @@ class WebSocketMetricsView(MetricsView):
     )
     def get(self, request: Request) -> Response:
         """Totals, then by tenant and by route."""
-        process = runtime.current_node()
+        process = nodes.current_node()
         figures = process.metrics.snapshot(visible_tenant(request))
         counters = site_counters(process, visible_tenant(request))
         return Response(
             {
-                "node": process.node,
+                "node": process.id,
                 "nodes": [state.node for state in process.nodes()],
                 "active_connections": counters["active_connections"],
                 "total_messages": counters["messages_in"],
@@ -91,10 +91,10 @@ class WebSocketMetricsView(MetricsView):
         )
 
 
-def site_counters(process: runtime.Runtime, tenant: str | None) -> dict[str, int]:
+def site_counters(process: nodes.Node, tenant: str | None) -> dict[str, int]:
     """The sums over all nodes: this one as it is, the others as of their last beat, at most 2 s ago."""
     own = process.metrics.counters()
-    others = [dict(state.counters) for state in process.nodes() if state.node != process.node]
+    others = [dict(state.counters) for state in process.nodes() if state.node != process.id]
     sums = {"active_connections": 0, "messages_in": 0, "errors": 0}
     for counters in (own, *others):
         for name, value in counters.items():
@@ -114,7 +114,7 @@ class PrometheusMetricsView(MetricsView):
     )
     def get(self, request: Request) -> HttpResponse:
         """The same figures as `/metrics/websocket`, and those of the process for who sees all tenants."""
-        process = runtime.current_node()
+        process = nodes.current_node()
         encode, content_type = choose_encoder(request.META.get("HTTP_ACCEPT", ""))
-        registry = registry_of(process.metrics, process.node, process.loop_lag, visible_tenant(request))
+        registry = registry_of(process.metrics, process.id, process.loop_lag, visible_tenant(request))
         return HttpResponse(encode(registry), content_type=content_type)

@@ -12,7 +12,7 @@ MIDDLE_LOOKS = 100
 
 
 def calm_collector() -> None:
-    """Look less often at what lives, and never again at what is there now: modules, settings, the runtime.
+    """Look less often at what lives, and never again at what is there now: modules, settings, the node.
 
     A connection leaves no cycles behind, so there is little to find; the looking grows with the connections held.
     Call it once, when all is started.

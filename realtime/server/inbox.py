@@ -2,7 +2,7 @@
 
 import asyncio
 
-from realtime.sockets.done import DONE
+from realtime.sockets.completed import COMPLETED
 from realtime.sockets.transport import Receiver
 from realtime.sockets.types import Event
 
@@ -38,7 +38,7 @@ class Inbox(asyncio.Protocol):
         self._disconnect: Event | None = None
         self._waiter: asyncio.Future[None] | None = None
         # What a receiver has left to be awaited.
-        self._handling = DONE
+        self._handling = COMPLETED
         self._is_paused = False
         self._is_more_due = False
         # Set by an application that wants messages at once.
@@ -51,8 +51,8 @@ class Inbox(asyncio.Protocol):
                 return self._disconnect
             self._waiter = self._loop.create_future()
             await self._waiter
-            if self._handling is not DONE:
-                handling, self._handling = self._handling, DONE
+            if self._handling is not COMPLETED:
+                handling, self._handling = self._handling, COMPLETED
                 await handling
         event = self._queue.pop(0)
         if not self._queue:
@@ -92,7 +92,7 @@ class Inbox(asyncio.Protocol):
 
     def _hand_over(self, receiver: Receiver, text: str | None, data: bytes | None) -> None:
         handling = receiver.received(text, data)
-        if handling is not DONE:
+        if handling is not COMPLETED:
             self._handling = handling
             self._wake_reader()
 
@@ -125,7 +125,7 @@ class Inbox(asyncio.Protocol):
         self._queue.clear()
         if asyncio.iscoroutine(self._handling):
             self._handling.close()
-        self._handling = DONE
+        self._handling = COMPLETED
 
     def _pause_reading(self) -> None:
         if not self._is_paused and not self.transport.is_closing():

@@ -42,7 +42,7 @@ from realtime.server.door import shared_door
 from realtime.server.heartbeat import Heartbeat, shared_heartbeat
 from realtime.server.inbox import Inbox
 from realtime.server.scope import Request, websocket_scope
-from realtime.sockets.transport import TRANSPORT_EXTENSION, Transport
+from realtime.sockets.transport import TRANSPORT_EXTENSION, FrameWriter
 from realtime.sockets.types import Event, Scope
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 # How long a peer may take to answer our close, and a closing transport to hand over its last bytes.
 CLOSE_TIMEOUT_S = 10.0
 ABNORMAL = 1006
-DONE = int(CloseCode.DONE)
+NORMAL_CLOSURE = int(CloseCode.NORMAL)
 INTERNAL_ERROR = 1011
 RESTART = int(CloseCode.RESTART)
 
@@ -117,7 +117,7 @@ class WebSocketProtocol(Inbox):
         self._accept = b""
         self.is_writable = True
         # The transport, while the socket is open and its client reads.
-        self.direct: Transport | None = None
+        self.direct: FrameWriter | None = None
         # Called when one of the two has changed.
         self.on_flow: Callable[[], None] | None = None
         self.ping_due = 0
@@ -346,7 +346,7 @@ class WebSocketProtocol(Inbox):
         code = INTERNAL_ERROR
         try:
             await self._config.loaded_app(scope, self.receive, self.send)
-            code = DONE
+            code = NORMAL_CLOSURE
         except ClientGoneError:
             pass  # Nobody's fault: its `send` told the application, which ended.
         except Exception:
@@ -382,7 +382,9 @@ class WebSocketProtocol(Inbox):
             opcode, payload = (TEXT, text.encode()) if text is not None else (BINARY, event["bytes"])
             self.transport.write(encode_frame(opcode, payload))
         elif kind == "websocket.close":
-            self._begin_close(event.get("code", DONE), event.get("reason") or "", event.get("timeout_s"))
+            self._begin_close(
+                event.get("code", NORMAL_CLOSURE), event.get("reason") or "", event.get("timeout_s")
+            )
         else:
             raise RuntimeError(f"Expected websocket.send or websocket.close, received {kind}.")
 

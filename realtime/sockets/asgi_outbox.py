@@ -6,7 +6,7 @@ from typing import Any
 
 from realtime.sockets.delivering import LOW_WATER_BYTES, Bounds, Delivering, nobody
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.prepared import AS_WIRE, Batch, EventForm, Frame
+from realtime.sockets.prepared import AS_ENCODED, EventForm, PreparedBatch, PreparedMessage
 from realtime.sockets.types import Send
 
 
@@ -32,13 +32,13 @@ class AsgiOutbox(Delivering):
         bounds: Bounds,
         metrics: RouteMetrics,
     ) -> None:
-        super().__init__(None, AS_WIRE, metrics, bounds)
+        super().__init__(None, AS_ENCODED, metrics, bounds)
         self._send = send
         self._events = events
         # Events that the server has taken.
         self._writes = 0
         # A list: an empty deque takes ten times as much, and with most connections nothing waits.
-        self._queue: list[Frame | Batch] = []
+        self._queue: list[PreparedMessage | PreparedBatch] = []
         self._task: asyncio.Task[None] | None = None
         self._is_sending = False
         self._is_closed = False
@@ -50,7 +50,7 @@ class AsgiOutbox(Delivering):
         """As `Outbox.is_behind`."""
         return self.pending_bytes > 0
 
-    def put(self, item: Frame | Batch) -> None:
+    def put(self, item: PreparedMessage | PreparedBatch) -> None:
         """As `Outbox.put`."""
         self._count(item)
         if self._is_closed:
@@ -63,7 +63,7 @@ class AsgiOutbox(Delivering):
             else:
                 self._start()
 
-    async def send(self, frame: Frame) -> None:
+    async def send(self, frame: PreparedMessage) -> None:
         """As `Outbox.send`; sent when it is awaited."""
         if self._is_sending or self._is_closed or self._queue:
             self.put(frame)
@@ -111,7 +111,7 @@ class AsgiOutbox(Delivering):
         """As `Outbox.mark`: only servers whose `send` waits tell."""
         return self._writes if self.pending_bytes else None
 
-    async def _send_now(self, frame: Frame) -> None:
+    async def _send_now(self, frame: PreparedMessage) -> None:
         self._is_sending = True
         try:
             await self._write(frame)
@@ -134,7 +134,7 @@ class AsgiOutbox(Delivering):
         self._is_sending = False
         self._task = None
 
-    async def _write(self, item: Frame | Batch) -> None:
+    async def _write(self, item: PreparedMessage | PreparedBatch) -> None:
         try:
             for event in self._events(item):
                 await self._write_event(event)

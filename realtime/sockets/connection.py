@@ -17,7 +17,7 @@ from realtime.protocol.codec import encode_error, encode_reply
 from realtime.protocol.errors import RequestError
 from realtime.sockets.metrics import RouteMetrics
 from realtime.sockets.outbox import Outbox
-from realtime.sockets.prepared import Batch, Frame
+from realtime.sockets.prepared import PreparedBatch, PreparedMessage
 from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
 from realtime.sockets.types import Scope
 
@@ -119,23 +119,23 @@ class Connection:
         """Whether the end has begun, from either side."""
         return self.close_code is not None
 
-    def deliver(self, item: Frame | Batch) -> None:
+    def deliver(self, item: PreparedMessage | PreparedBatch) -> None:
         """Queue what others may share."""
         self.outbox.put(item)
 
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
         """Queue a push."""
-        self.deliver(Frame(encode_reply(None, message_type, payload)))
+        self.deliver(PreparedMessage(encode_reply(None, message_type, payload)))
 
-    def send(self, frame: Frame) -> Awaitable[None]:
-        """Send a reply; waits while the client is not reading. To be awaited; DONE where there is nothing to wait for."""
+    def send(self, frame: PreparedMessage) -> Awaitable[None]:
+        """Send a reply, and wait while the client is not reading. To be awaited; COMPLETED where nothing is to wait for."""
         # Returned, not awaited: a coroutine less on the way of every reply.
         return self.outbox.send(frame)
 
     async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
         """Answer a request with an error, and count it."""
         self.metrics.error(error.code)
-        await self.send(Frame(encode_error(error, request_id)))
+        await self.send(PreparedMessage(encode_error(error, request_id)))
 
     def close(self, code: int, reason: str = "", *, discard: bool = False) -> None:
         """End this connection; the first call decides the code."""

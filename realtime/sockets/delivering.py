@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.prepared import Batch, Frame, WireForm
-from realtime.sockets.transport import Transport
+from realtime.sockets.prepared import EncodedForm, PreparedBatch, PreparedMessage
+from realtime.sockets.transport import FrameWriter
 
 # While a connection owes its client more than this, it takes no further request from it.
 LOW_WATER_BYTES = 64 * 1024
@@ -42,7 +42,7 @@ class Delivering:
     )
 
     def __init__(
-        self, direct: Transport | None, form: WireForm, metrics: RouteMetrics, bounds: Bounds
+        self, direct: FrameWriter | None, form: EncodedForm, metrics: RouteMetrics, bounds: Bounds
     ) -> None:
         self.direct = direct
         self.form = form
@@ -56,7 +56,7 @@ class Delivering:
         """As `Holder.cut`."""
         self._cut()
 
-    def _overflows(self, held_bytes: int, item: Frame | Batch) -> bool:
+    def _overflows(self, held_bytes: int, item: PreparedMessage | PreparedBatch) -> bool:
         """Whether `item` is too much beside `held_bytes`; it is dropped then, and the connection is told."""
         if not (
             self._limit_bytes and self.pending_bytes and held_bytes + item.size_bytes > self._limit_bytes
@@ -66,12 +66,12 @@ class Delivering:
         self._overflowed()
         return True
 
-    def _count(self, item: Frame | Batch) -> None:
+    def _count(self, item: PreparedMessage | PreparedBatch) -> None:
         self.messages_out += item.count
         count_on(self.metrics, item, 1)
 
 
-def count_on(metrics: RouteMetrics | None, item: Frame | Batch, deliveries: int) -> None:
+def count_on(metrics: RouteMetrics | None, item: PreparedMessage | PreparedBatch, deliveries: int) -> None:
     """Count so many deliveries of an item in the figures of a route."""
     if metrics is not None:
         metrics.messages_out += item.count * deliveries

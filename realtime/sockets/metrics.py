@@ -99,7 +99,7 @@ class RouteMetrics:
 
 
 class Metrics:
-    """All figures of one process. The Runtime owns one; connections hold the `RouteMetrics` of theirs."""
+    """All figures of one process. The Node owns one; connections hold the `RouteMetrics` of theirs."""
 
     def __init__(self) -> None:
         self._routes: dict[tuple[str, str], RouteMetrics] = {}
@@ -149,7 +149,7 @@ class LoopLag:
         self._samples_ms: deque[float] = deque(maxlen=max(round(window_s / interval_s), 1))
 
     async def run(self) -> None:
-        """Take samples until cancelled. The Runtime owns the task."""
+        """Take samples until cancelled. The Node owns the task."""
         loop = asyncio.get_running_loop()
         while True:
             due_s = loop.time() + self._interval_s

@@ -1,6 +1,6 @@
 """The one place that writes to a socket: counts what a connection sends, and bounds what it still has to, in bytes.
 
-Two ways down, one above: over a server that takes ready frames (`WireOutbox`), and over ASGI's `send` (`AsgiOutbox`).
+Two ways down, one above: over a server that takes ready frames (`TransportOutbox`), and over ASGI's `send` (`AsgiOutbox`).
 """
 
 import asyncio
@@ -11,20 +11,20 @@ from typing import Protocol
 from realtime.protocol.deflate import Deflate
 from realtime.sockets.asgi_outbox import AsgiOutbox
 from realtime.sockets.backlogs import Backlogs
+from realtime.sockets.completed import COMPLETED
 from realtime.sockets.delivering import LOW_WATER_BYTES, Bounds, Delivering, count_on, nobody
-from realtime.sockets.done import DONE
 from realtime.sockets.metrics import RouteMetrics
 from realtime.sockets.prepared import (
     AS_BATCH_EVENTS,
-    AS_BATCH_WIRE,
+    AS_ENCODED,
+    AS_ENCODED_BATCH,
     AS_EVENTS,
-    AS_WIRE,
-    Batch,
-    Frame,
-    WireForm,
-    as_deflated_wire,
+    EncodedForm,
+    PreparedBatch,
+    PreparedMessage,
+    as_deflated,
 )
-from realtime.sockets.transport import Transport, Wire, wire_of
+from realtime.sockets.transport import FrameWriter, SocketTransport, socket_transport
 from realtime.sockets.types import Scope, Send
 
 logger = logging.getLogger(__name__)
@@ -52,22 +52,22 @@ class Outbox(Protocol):
         ...
 
     @property
-    def direct(self) -> Transport | None:
+    def direct(self) -> FrameWriter | None:
         """Where an item may be written right now; None while something is in its way."""
         ...
 
     @property
-    def form(self) -> WireForm:
+    def form(self) -> EncodedForm:
         """What `direct` is given of an item."""
         ...
 
-    def put(self, item: Frame | Batch) -> None:
+    def put(self, item: PreparedMessage | PreparedBatch) -> None:
         """Send it after all before it; returns at once."""
         ...
 
-    def send(self, frame: Frame) -> Awaitable[None]:
+    def send(self, frame: PreparedMessage) -> Awaitable[None]:
         """`put`, then wait while the client is not reading: what a connection does with its own replies. To be awaited;
-        DONE where there is nothing to wait for.
+        COMPLETED where there is nothing to wait for.
         """
         ...
 
@@ -98,7 +98,7 @@ def make_outbox(
     limit_bytes: int,
     overflowed: Callable[[], None],
     metrics: RouteMetrics,
-    corks: "Corks",
+    coalescer: "WriteCoalescer",
     *,
     has_batches: bool = False,
     deflate_min_bytes: int = 0,
@@ -113,23 +113,23 @@ def make_outbox(
     compressed messages, smaller ones are sent plain.
     """
     bounds = Bounds(limit_bytes, overflowed, cut, backlogs or Backlogs())
-    wire = wire_of(scope)
+    wire = socket_transport(scope)
     if wire is not None:
-        form = AS_BATCH_WIRE if has_batches else AS_WIRE
+        form = AS_ENCODED_BATCH if has_batches else AS_ENCODED
         if wire.deflate_bits:
             deflate = Deflate(wire.deflate_bits, deflate_min_bytes)
-            form = as_deflated_wire(deflate, has_batches=has_batches)
-        return WireOutbox(wire, form, bounds, metrics, corks)
+            form = as_deflated(deflate, has_batches=has_batches)
+        return TransportOutbox(wire, form, bounds, metrics, coalescer)
     return AsgiOutbox(send, AS_BATCH_EVENTS if has_batches else AS_EVENTS, bounds, metrics)
 
 
-def put_to_all(outboxes: Iterable[Outbox], item: Frame | Batch) -> None:
+def put_to_all(outboxes: Iterable[Outbox], item: PreparedMessage | PreparedBatch) -> None:
     """`put` to each; that one fails is not the others' business.
 
     Written out: between two writes the kernel empties the caches, and every object and function that a delivery
     touches costs more than what it does.
     """
-    count, wire = item.count, item.wire
+    count, wire = item.count, item.encoded
     metrics, metrics_count = None, 0
     for outbox in outboxes:
         direct, form = outbox.direct, outbox.form
@@ -137,7 +137,7 @@ def put_to_all(outboxes: Iterable[Outbox], item: Frame | Batch) -> None:
             if direct is None:
                 outbox.put(item)
                 continue
-            direct.write(wire if form is AS_WIRE else form(item))
+            direct.write(wire if form is AS_ENCODED else form(item))
         except Exception:
             logger.exception("A delivery failed")
             continue
@@ -150,7 +150,7 @@ def put_to_all(outboxes: Iterable[Outbox], item: Frame | Batch) -> None:
     count_on(metrics, item, metrics_count)
 
 
-class Corks:
+class WriteCoalescer:
     """The replies of a tick leave together, at its end: those to one client in one write, and those to many in a row.
 
     A client that waits is woken by a write, which costs a virtual machine more than the write; the next ones find it
@@ -158,49 +158,49 @@ class Corks:
     """
 
     def __init__(self) -> None:
-        self._corked: list[WireOutbox] = []
+        self._waiting: list[TransportOutbox] = []
 
-    def add(self, outbox: "WireOutbox") -> None:
+    def add(self, outbox: "TransportOutbox") -> None:
         """Let it write when the tick ends."""
-        if not self._corked:
-            asyncio.get_running_loop().call_soon(self.pull)
-        self._corked.append(outbox)
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._waiting.append(outbox)
 
-    def pull(self) -> None:
+    def flush(self) -> None:
         """Let all of them write now."""
-        corked, self._corked = self._corked, []
-        for outbox in corked:
+        waiting, self._waiting = self._waiting, []
+        for outbox in waiting:
             try:
                 outbox.flush()
             except Exception:  # one socket's failure is not the others'
                 logger.exception("Replies could not be sent")
 
 
-class WireOutbox(Delivering):
+class TransportOutbox(Delivering):
     """Ready frames to a socket that takes them: nothing waits here unless the client is not reading."""
 
     __slots__ = (
-        "_corks",
+        "_coalescer",
         "_drained",
         "_flow_changes",
         "_is_closed",
         "_is_corked",
+        "_transport",
         "_waiting",
         "_waiting_count",
-        "_wire",
     )
 
     def __init__(
         self,
-        wire: Wire,
-        form: WireForm,
+        wire: SocketTransport,
+        form: EncodedForm,
         bounds: Bounds,
         metrics: RouteMetrics,
-        corks: Corks,
+        coalescer: WriteCoalescer,
     ) -> None:
         super().__init__(wire.direct, form, metrics, bounds)
-        self._wire = wire
-        self._corks = corks
+        self._transport = wire
+        self._coalescer = coalescer
         self._is_corked = False
         self._flow_changes = 0
         self._waiting: list[bytes] = []
@@ -212,36 +212,36 @@ class WireOutbox(Delivering):
     @property
     def is_behind(self) -> bool:
         """As `Outbox.is_behind`: what is held back until the tick ends is not the client's fault."""
-        return not self._wire.is_writable or (self.pending_bytes > 0 and not self._is_corked)
+        return not self._transport.is_writable or (self.pending_bytes > 0 and not self._is_corked)
 
-    def put(self, item: Frame | Batch) -> None:
+    def put(self, item: PreparedMessage | PreparedBatch) -> None:
         """As `Outbox.put`."""
         self._count(item)
         if self.direct is not None:
             self.direct.write(self.form(item))
         elif self._is_closed:
             self.dropped += item.count
-        elif not self._wire.is_writable:
+        elif not self._transport.is_writable:
             self._wait(item)
         else:
             self._hold(item)
             self.flush()
 
-    def send(self, frame: Frame) -> Awaitable[None]:
+    def send(self, frame: PreparedMessage) -> Awaitable[None]:
         """As `Outbox.send`; the frame leaves at the end of the tick, or with what is put after it."""
         if self.direct is not None:
             self._is_corked = True
-            self._corks.add(self)
+            self._coalescer.add(self)
         if self._is_corked and self.pending_bytes + frame.size_bytes < LOW_WATER_BYTES:
             self._count(frame)
             self._hold(frame)
-            return DONE
+            return COMPLETED
         self.put(frame)
-        return DONE if self._wire.is_writable else self.drained()
+        return COMPLETED if self._transport.is_writable else self.drained()
 
     async def drained(self) -> None:
         """As `Outbox.drained`."""
-        while (self.pending_bytes or not self._wire.is_writable) and not self._is_closed:
+        while (self.pending_bytes or not self._transport.is_writable) and not self._is_closed:
             if self._drained is None:
                 self._drained = asyncio.Event()
             await self._drained.wait()
@@ -255,9 +255,9 @@ class WireOutbox(Delivering):
         if discard:
             self._forget()
         elif self._waiting:
-            self._wire.write(b"".join(self._waiting))
+            self._transport.write(b"".join(self._waiting))
             self._take_all()
-        self._wire.close(code, reason)
+        self._transport.close(code, reason)
         self._wake()
 
     def abandon(self) -> None:
@@ -265,7 +265,7 @@ class WireOutbox(Delivering):
         self._overflowed = self._cut = nobody
         self._is_closed = True
         self.direct = None
-        self._wire.on_flow = None
+        self._transport.on_flow = None
         self._forget()
         self._backlogs.note(self, 0)
         self._wake()
@@ -273,23 +273,23 @@ class WireOutbox(Delivering):
     def abort(self) -> None:
         """As `Outbox.abort`."""
         self.abandon()
-        self._wire.abort()
+        self._transport.abort()
 
     def mark(self) -> Hashable | None:
         """As `Outbox.mark`. Nothing is written to a transport that is full, so that its buffer only shrinks; to one that
         is not full, only with a message that is counted."""
-        buffered_bytes = self._wire.buffered_bytes
+        buffered_bytes = self._transport.buffered_bytes
         if not buffered_bytes and not self.pending_bytes:
             return None
-        return buffered_bytes, self._flow_changes, self._wire.is_writable and self.messages_out
+        return buffered_bytes, self._flow_changes, self._transport.is_writable and self.messages_out
 
-    def _wait(self, item: Frame | Batch) -> None:
-        held_bytes = self.pending_bytes + self._wire.buffered_bytes
+    def _wait(self, item: PreparedMessage | PreparedBatch) -> None:
+        held_bytes = self.pending_bytes + self._transport.buffered_bytes
         if not self._overflows(held_bytes, item):
             self._hold(item)
             self._backlogs.note(self, held_bytes + item.size_bytes)
 
-    def _hold(self, item: Frame | Batch) -> None:
+    def _hold(self, item: PreparedMessage | PreparedBatch) -> None:
         # From now on nothing may pass by what waits.
         self.direct = None
         self._waiting.append(self.form(item))
@@ -298,21 +298,21 @@ class WireOutbox(Delivering):
 
     def _flow_changed(self) -> None:
         self._flow_changes += 1
-        is_behind = not self._wire.is_writable
-        self._backlogs.note(self, self.pending_bytes + self._wire.buffered_bytes if is_behind else 0)
+        is_behind = not self._transport.is_writable
+        self._backlogs.note(self, self.pending_bytes + self._transport.buffered_bytes if is_behind else 0)
         if not self._waiting and not self._is_closed:
-            self.direct = self._wire.direct
+            self.direct = self._transport.direct
         self.flush()
 
     def flush(self) -> None:
         """Write what waits, where the client reads."""
         self._is_corked = False
-        if self._waiting and self._wire.is_writable and not self._is_closed:
+        if self._waiting and self._transport.is_writable and not self._is_closed:
             waiting = self._waiting
             self._take_all()
-            self._wire.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
-            self.direct = self._wire.direct
-        if self._wire.is_writable:
+            self._transport.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
+            self.direct = self._transport.direct
+        if self._transport.is_writable:
             self._wake()
 
     def _forget(self) -> None:

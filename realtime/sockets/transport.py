@@ -11,7 +11,7 @@ from realtime.sockets.types import Scope
 TRANSPORT_EXTENSION = "rockstar.transport"
 
 
-class Transport(Protocol):
+class FrameWriter(Protocol):
     """What the bytes of a socket are written to."""
 
     def write(self, data: bytes) -> None:
@@ -27,13 +27,13 @@ class Receiver(Protocol):
         ...
 
 
-class Wire(Protocol):
+class SocketTransport(Protocol):
     """A socket, as the application sees it."""
 
     # Whether the client reads; true again after the end, so that nobody waits for what never comes.
     is_writable: bool
     # Where frames may be written right now: None unless the socket is open and its client reads.
-    direct: Transport | None
+    direct: FrameWriter | None
     # Called whenever one of the two has changed.
     on_flow: Callable[[], None] | None
     # Who is given messages; None: they are for `receive`.
@@ -62,7 +62,7 @@ class Wire(Protocol):
         ...
 
 
-def wire_of(scope: Scope) -> Wire | None:
+def socket_transport(scope: Scope) -> SocketTransport | None:
     """The extension, where the server has it."""
-    wire: Wire | None = scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
+    wire: SocketTransport | None = scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
     return wire

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from realtime.core.liveness import Nodes, NodeState
-from realtime.core.presence_table import Changed, Held, Key, Presence, PresentUser, User, UserId
+from realtime.core.presence_table import Changed, Held, Key, PresenceTable, PresentUser, User, UserId
 from realtime.topics.engine.ports import Bus, BusUnavailableError
 
 BEAT_S = 2.0
@@ -92,7 +92,7 @@ class Cluster:
         self._clock = clock
         self._beat_s = beat_s
         self._gather_s = gather_s
-        self._presence = Presence(node)
+        self._presence = PresenceTable(node)
         self._nodes = Nodes(node, beat_s)
         self._seq = 0
         # Whose state here the others are still to be told; a dict for its order.

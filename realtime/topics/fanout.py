@@ -5,8 +5,8 @@ from collections import deque
 from time import monotonic
 from typing import Protocol
 
-from realtime.sockets.outbox import Corks, Outbox, put_to_all
-from realtime.sockets.prepared import Batch, Frame
+from realtime.sockets.outbox import Outbox, WriteCoalescer, put_to_all
+from realtime.sockets.prepared import PreparedBatch, PreparedMessage
 from realtime.sockets.subscription import Subscriber
 
 # How long one turn may hold the loop (an echo waits for two of them), and how many subscribers are served between two
@@ -47,7 +47,7 @@ class Fanout:
         # Changed by `join` and `leave` only.
         self.subscribers: dict[Subscriber, int] = {}
         self.is_queued = False
-        self._pending: list[tuple[int, Frame]] = []
+        self._pending: list[tuple[int, PreparedMessage]] = []
         # The subscribers and their outboxes, kept from one delivery to the next; None: they have changed.
         self._members: tuple[list[Subscriber], list[Outbox]] | None = None
         # The furthest that anybody knows.
@@ -56,8 +56,8 @@ class Fanout:
         self._targets: list[Subscriber] = []
         self._outboxes: list[Outbox] = []
         self._at = 0
-        self._batch: list[tuple[int, Frame]] = []
-        self._first: Frame | Batch | None = None
+        self._batch: list[tuple[int, PreparedMessage]] = []
+        self._first: PreparedMessage | PreparedBatch | None = None
         # Whether all of them are still here and are to get all of it.
         self._is_uniform = False
 
@@ -74,7 +74,7 @@ class Fanout:
         self._members = None
         self._is_uniform = False
 
-    def add(self, offset: int, frame: Frame) -> None:
+    def add(self, offset: int, frame: PreparedMessage) -> None:
         """Deliver `frame` next."""
         self._pending.append((offset, frame))
 
@@ -91,7 +91,7 @@ class Fanout:
     def _begin(self) -> None:
         self._batch, self._pending = self._pending, []
         frames = [frame for _, frame in self._batch]
-        self._first = frames[0] if len(frames) == 1 else Batch(frames)
+        self._first = frames[0] if len(frames) == 1 else PreparedBatch(frames)
         if self._members is None:
             targets = list(self.subscribers)
             self._members = targets, [connection.outbox for connection in targets]
@@ -114,7 +114,7 @@ class Fanout:
         self._targets, self._outboxes = [], []
         return True
 
-    def _deliver_apart(self, chunk: list[Subscriber], whole: Frame | Batch) -> None:
+    def _deliver_apart(self, chunk: list[Subscriber], whole: PreparedMessage | PreparedBatch) -> None:
         first_offset = self._batch[0][0]
         for connection in chunk:
             # As of now: it may have left since the delivery began, or left and come back knowing more.
@@ -132,9 +132,9 @@ class Fanout:
 class Turns:
     """Gives each topic with something to deliver its turn, a slice at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, corks: Corks) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, coalescer: WriteCoalescer) -> None:
         self._loop = loop
-        self._corks = corks
+        self._coalescer = coalescer
         self._queue: deque[Delivery] = deque()
 
     def add(self, fanout: Delivery) -> None:
@@ -148,7 +148,7 @@ class Turns:
 
     def _turn(self) -> None:
         # The replies of this tick do not wait for a slice.
-        self._corks.pull()
+        self._coalescer.flush()
         deadline_s = monotonic() + SLICE_S
         while self._queue:
             fanout = self._queue[0]

@@ -17,8 +17,8 @@ from realtime.core.history import Position
 from realtime.core.topics import TopicKey, TopicRule
 from realtime.protocol.codec import encode, publication_text
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.sockets.outbox import Corks
-from realtime.sockets.prepared import Frame
+from realtime.sockets.outbox import WriteCoalescer
+from realtime.sockets.prepared import PreparedMessage
 from realtime.sockets.subscription import Subscriber, Subscription, SubscriptionState
 from realtime.topics.engine.ports import (
     POSITIONS_PER_CALL,
@@ -67,7 +67,7 @@ class Hub:
         engine: Engine,
         spawn: Spawn,
         witness: Witness,
-        corks: Corks,
+        coalescer: WriteCoalescer,
         *,
         tail_max_bytes: int = 0,
         cache_bytes: int = CACHE_BYTES,
@@ -82,7 +82,7 @@ class Hub:
         self._tail_max_bytes = tail_max_bytes
         self._cache_bytes = cache_bytes
         self._clock = clock
-        self._turns = Turns(asyncio.get_running_loop(), corks)
+        self._turns = Turns(asyncio.get_running_loop(), coalescer)
         self._topics: dict[TopicKey, LocalTopic] = {}
         # Topics with something in their tail, the longest unused first; and all their bytes.
         self._cached: OrderedDict[TopicKey, LocalTopic] = OrderedDict()
@@ -290,7 +290,7 @@ class Hub:
         else:
             tail.offset += 1
         local.newest = max(local.newest, tail.offset)
-        local.fanout.add(tail.offset, Frame(publication_text(payload)))
+        local.fanout.add(tail.offset, PreparedMessage(publication_text(payload)))
         self._turns.add(local.fanout)
 
     def _count_cached(self, local: LocalTopic, before_bytes: int) -> None:

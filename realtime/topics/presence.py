@@ -13,8 +13,8 @@ from realtime.core.identity import Identity
 from realtime.core.presence_table import Key, User
 from realtime.core.watchers import LIST_MAX_USERS, Push, Roster, Watchers
 from realtime.protocol.codec import encode_reply
-from realtime.sockets.outbox import Corks, put_to_all
-from realtime.sockets.prepared import Frame
+from realtime.sockets.outbox import WriteCoalescer, put_to_all
+from realtime.sockets.prepared import PreparedMessage
 from realtime.sockets.subscription import Subscriber, Subscription
 from realtime.topics.cluster import Cluster
 from realtime.topics.fanout import CHUNK, Turns
@@ -37,7 +37,7 @@ class _Topic:
         self._now = now
         # What is being delivered: the last is the next; of it the frame, and how far it is.
         self._pushes: list[Push[Subscription]] | None = None
-        self._frame: Frame | None = None
+        self._frame: PreparedMessage | None = None
         self._at = 0
 
     def advance(self, deadline_s: float) -> bool:
@@ -59,7 +59,7 @@ class _Topic:
             payload = push.payload()
             if payload is None:
                 return True
-            self._frame = Frame(encode_reply(None, "presence", {"topic": self.key[1], **payload}))
+            self._frame = PreparedMessage(encode_reply(None, "presence", {"topic": self.key[1], **payload}))
         chunk = push.to[self._at : self._at + CHUNK]
         self._at += CHUNK
         due = [each for each in chunk if self.watchers.is_in(each, push.group)]
@@ -73,10 +73,12 @@ class Presence:
     Touched only on its loop. `changed` is to be called by the cluster. `clock` gives monotonic seconds.
     """
 
-    def __init__(self, cluster: Cluster, corks: Corks, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, cluster: Cluster, coalescer: WriteCoalescer, *, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._cluster = cluster
         self._clock = clock
-        self._turns = Turns(asyncio.get_running_loop(), corks)
+        self._turns = Turns(asyncio.get_running_loop(), coalescer)
         # Who a live subscription of a signed-in user began as: a credential may be renewed meanwhile.
         self._users: dict[Subscription, Identity] = {}
         self._topics: dict[Key, _Topic] = {}

@@ -22,7 +22,7 @@ from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.endpoints.routing import websocket
 from realtime.endpoints.shared import Endpoints
 from realtime.node import node as runtimes
-from realtime.node.node import Runtime
+from realtime.node.node import Node
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +34,7 @@ ROUTE = websocket("ws/chat/", ChatConsumer, signed_in=True)
 class Client:
     """Somebody on a socket of the chat."""
 
-    def __init__(self, runtime: Runtime, tenant: Tenant, user: User, scopes: frozenset[str]) -> None:
+    def __init__(self, runtime: Node, tenant: Tenant, user: User, scopes: frozenset[str]) -> None:
         self.user = user
         self._numbers = itertools.count(1)
         scope = {
@@ -108,7 +108,7 @@ class Client:
 class Chat:
     """Two tenants: acme with alice and bob, globex with carol, admin in both."""
 
-    def __init__(self, runtime: Runtime, tenants: dict[str, Tenant], users: dict[str, User]) -> None:
+    def __init__(self, runtime: Node, tenants: dict[str, Tenant], users: dict[str, User]) -> None:
         self._runtime = runtime
         self.tenants = tenants
         self._users = users
@@ -169,7 +169,7 @@ def _populate() -> tuple[dict[str, Tenant], dict[str, User]]:
 
 @pytest.fixture
 async def chat(db: None) -> AsyncIterator[Chat]:
-    runtime = Runtime(load_settings())
+    runtime = Node(load_settings())
     runtimes.install(runtime)
     await runtime.ensure_started()
     opened = Chat(runtime, *await runtime.database.run(_populate))

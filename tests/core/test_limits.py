@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.core.quota import Attempts, Places
-from realtime.core.sliding_window import Strikes
+from realtime.core.quota import ConnectionQuota, HandshakeLimiter
+from realtime.core.sliding_window import SlidingWindowLimiter
 from realtime.core.token_bucket import TokenBucket, retry_after_ms
 
 STEPS_S = st.lists(st.floats(0, 10, allow_nan=False), min_size=1, max_size=80)
@@ -116,7 +116,7 @@ def test_waits_are_whole_milliseconds_rounded_up(wait_s: float, wait_ms: int) ->
 
 
 def test_twenty_in_five_seconds_are_forgiven() -> None:
-    strikes = Strikes(20, 5)
+    strikes = SlidingWindowLimiter(20, 5)
     assert not any(strikes.add(number * 0.25) for number in range(20))
     assert strikes.add(5.0)
     assert strikes.add(5.0)
@@ -125,7 +125,7 @@ def test_twenty_in_five_seconds_are_forgiven() -> None:
 
 @given(STEPS_S, st.integers(0, 6), st.floats(0.5, 20))
 def test_strikes_count_those_within_the_window(steps_s: list[float], limit: int, window_s: float) -> None:
-    strikes = Strikes(limit, window_s)
+    strikes = SlidingWindowLimiter(limit, window_s)
     times_s: list[float] = []
     now_s = 0.0
     for step_s in steps_s:
@@ -136,7 +136,7 @@ def test_strikes_count_those_within_the_window(steps_s: list[float], limit: int,
 
 
 def test_places_are_bounded_by_key_and_given_back() -> None:
-    places = Places()
+    places = ConnectionQuota()
     assert places.take("one", "a", 2)
     assert places.take("one", "b", 1)
     assert places.take("two", "a", 2)
@@ -152,7 +152,7 @@ def test_places_are_bounded_by_key_and_given_back() -> None:
 
 
 def test_too_many_failures_keep_an_address_out_for_a_while() -> None:
-    attempts = Attempts(1, 3)
+    attempts = HandshakeLimiter(1, 3)
     for _ in range(3):
         attempts.failed("1.2.3.4", 0)
         assert attempts.wait_s("1.2.3.4", 0) == 0
@@ -163,7 +163,7 @@ def test_too_many_failures_keep_an_address_out_for_a_while() -> None:
 
 
 def test_failures_of_ever_new_addresses_take_no_ever_growing_memory() -> None:
-    attempts = Attempts(0.001, 1)
+    attempts = HandshakeLimiter(0.001, 1)
     for number in range(25_000):
         for _ in range(2):
             attempts.failed(f"a{number}", float(number))

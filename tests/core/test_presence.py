@@ -1,4 +1,4 @@
-"""Presence over several nodes, by cases and against a simple model."""
+"""PresenceTable over several nodes, by cases and against a simple model."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from realtime.core.presence_table import (
     Changed,
     Held,
     Key,
-    Presence,
+    PresenceTable,
     PresentUser,
     User,
 )
@@ -32,14 +32,14 @@ def held(user: User, connections: int, key: Key = NEWS, lingers_s: float = 0.0) 
     return Held(*key, user.id, user.username, connections, lingers_s)
 
 
-def here(presence: Presence, key: Key = NEWS) -> list[tuple[str, int]]:
+def here(presence: PresenceTable, key: Key = NEWS) -> list[tuple[str, int]]:
     users = [(user.username, user.connections) for user in presence.users(key)]
     assert presence.count(key) == len(users)
     return users
 
 
 def test_a_user_joins_once_and_leaves_once() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     assert presence.join(NEWS, ALICE)
     assert not presence.join(NEWS, ALICE)
     assert presence.users(NEWS) == [PresentUser(1, "alice", 2)]
@@ -51,7 +51,7 @@ def test_a_user_joins_once_and_leaves_once() -> None:
 
 
 def test_users_come_by_username_whatever_their_ids_are() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     for user in (BOB, User("9", "alice"), ALICE):
         presence.join(NEWS, user)
     assert [(user.id, user.username) for user in presence.users(NEWS)] == [
@@ -62,7 +62,7 @@ def test_users_come_by_username_whatever_their_ids_are() -> None:
 
 
 def test_topics_and_tenants_are_apart() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.join(NEWS, ALICE)
     assert here(presence, ("globex", "news")) == []
     assert here(presence, OTHER) == []
@@ -70,7 +70,7 @@ def test_topics_and_tenants_are_apart() -> None:
 
 
 def test_without_a_word_a_user_stays_for_the_grace() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.join(NEWS, ALICE)
     assert not presence.leave(NEWS, ALICE, at_once=False, now_s=5)
     assert here(presence) == [("alice", 0)]
@@ -82,7 +82,7 @@ def test_without_a_word_a_user_stays_for_the_grace() -> None:
 
 
 def test_who_comes_back_in_the_grace_was_never_away() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.join(NEWS, ALICE)
     presence.leave(NEWS, ALICE, at_once=False, now_s=0)
     assert not presence.join(NEWS, ALICE)
@@ -94,7 +94,7 @@ def test_who_comes_back_in_the_grace_was_never_away() -> None:
 
 
 def test_graces_end_a_few_at_a_time() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     for number in range(10):
         user = User(number, f"u{number}")
         presence.join(NEWS, user)
@@ -109,7 +109,7 @@ def test_graces_end_a_few_at_a_time() -> None:
 @pytest.mark.parametrize("limit", ["MAX_LINGERING", "MAX_LINGERING_PER_USER"])
 def test_beyond_the_bound_an_end_is_told_at_once(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(presence_module, limit, 2)
-    presence = Presence("a")
+    presence = PresenceTable("a")
     keys = [("acme", f"t{number}") for number in range(4)]
     for key in keys:
         presence.join(key, ALICE)
@@ -121,7 +121,7 @@ def test_beyond_the_bound_an_end_is_told_at_once(monkeypatch: pytest.MonkeyPatch
 
 def test_one_user_takes_no_grace_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence_module, "MAX_LINGERING_PER_USER", 1)
-    presence = Presence("a")
+    presence = PresenceTable("a")
     for user in (ALICE, BOB):
         for key in (NEWS, OTHER):
             presence.join(key, user)
@@ -131,7 +131,7 @@ def test_one_user_takes_no_grace_from_another(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_removed_user_has_no_grace_left() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.join(NEWS, ALICE)
     assert not presence.end_grace(NEWS, ALICE.id)
     assert here(presence) == [("alice", 1)]
@@ -142,7 +142,7 @@ def test_a_removed_user_has_no_grace_left() -> None:
 
 
 def test_leaving_with_a_word_ends_the_grace_on_other_nodes_too() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.merge("b", 0, [held(ALICE, 0, lingers_s=8.0)], 0)
     presence.join(NEWS, ALICE)
     assert presence.leave(NEWS, ALICE, at_once=True, now_s=1)
@@ -154,14 +154,14 @@ def test_leaving_with_a_word_ends_the_grace_on_other_nodes_too() -> None:
 
 
 def test_no_node_can_ask_for_more_than_the_grace() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.merge("b", 0, [held(ALICE, 0, lingers_s=1e9), held(BOB, -3)], 0)
     assert here(presence) == [("alice", 0)]
     assert presence.next_lapse_s() == PRESENCE_GRACE_S
 
 
 def test_the_users_of_a_node_that_is_gone_stay_for_the_grace_after_its_last_beat() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.join(NEWS, ALICE)
     presence.merge("b", 3, [held(ALICE, 1), held(BOB, 2), held(BOB, 0, OTHER, lingers_s=2.0)], 4)
     presence.node_gone("b", 5, 6)
@@ -178,7 +178,7 @@ def test_the_users_of_a_node_that_is_gone_stay_for_the_grace_after_its_last_beat
 
 
 def test_a_node_that_comes_back_tells_anew() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.merge("b", 3, [held(ALICE, 1), held(BOB, 2)], 0)
     presence.node_gone("b", 0, 0)
     assert presence.merge("b", 3, [held(BOB, 2)], 1) == {NEWS: None}
@@ -188,7 +188,7 @@ def test_a_node_that_comes_back_tells_anew() -> None:
 
 
 def test_messages_are_taken_in_order_only() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     assert presence.needs_resync("b", 1)
     assert presence.apply("b", 1, [held(ALICE, 1)], 0) == {}
     presence.merge("b", 4, [held(ALICE, 1)], 0)
@@ -202,7 +202,7 @@ def test_messages_are_taken_in_order_only() -> None:
 
 
 def test_a_snapshot_replaces_what_was_known() -> None:
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.merge("b", 3, [held(ALICE, 2)], 0)
     assert presence.merge("b", 2, [held(BOB, 1)], 0) == {}
     assert presence.merge("b", 9, [held(BOB, 1)], 0) == {NEWS: None}
@@ -212,7 +212,7 @@ def test_a_snapshot_replaces_what_was_known() -> None:
 
 
 def test_a_snapshot_given_to_another_node_makes_it_the_same() -> None:
-    one, two = Presence("a"), Presence("b")
+    one, two = PresenceTable("a"), PresenceTable("b")
     one.join(NEWS, ALICE)
     one.join(NEWS, ALICE)
     one.join(OTHER, BOB)
@@ -226,7 +226,7 @@ def test_a_snapshot_given_to_another_node_makes_it_the_same() -> None:
 
 def test_what_others_tell_is_taken_in_a_little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence_module, "TAKEN_AT_ONCE", 2)
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.merge("b", 0, [held(User(number, f"u{number}"), 1) for number in range(6)], 0)
     assert presence.count(NEWS) == 2
     assert presence.has_news
@@ -245,7 +245,7 @@ def test_what_others_tell_is_taken_in_a_little_at_a_time(monkeypatch: pytest.Mon
 
 def test_a_node_may_be_over_before_its_end_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence_module, "TAKEN_AT_ONCE", 1)
-    presence = Presence("a")
+    presence = PresenceTable("a")
     presence.merge("c", 0, [held(BOB, 0, lingers_s=1.0)], 0)
     presence.merge("b", 0, [held(User(number, f"u{number}"), 1, OTHER) for number in range(3, 6)], 0)
     presence.node_gone("c", 0, 0)
@@ -266,7 +266,9 @@ class Nodes:
     """Nodes that tell each other as the cluster has them do, and the truth beside them."""
 
     now_s: float = 0.0
-    seen: dict[str, Presence] = field(default_factory=lambda: {node: Presence(node) for node in NODES})
+    seen: dict[str, PresenceTable] = field(
+        default_factory=lambda: {node: PresenceTable(node) for node in NODES}
+    )
     seqs: Counter[str] = field(default_factory=Counter)
     unsaid: dict[str, dict[tuple[Key, int | str], None]] = field(
         default_factory=lambda: {node: {} for node in NODES}

@@ -17,7 +17,7 @@ PYTHON = [block for page in PAGES for block in blocks(page, "python")]
 JAVASCRIPT = [block for page in PAGES for block in blocks(page, "js")]
 # Variables of realtime that are lists.
 LISTS = ("ALLOWED_ORIGINS", "TRUSTED_PROXIES")
-# Places that a reader of the repository does not have.
+# ConnectionQuota that a reader of the repository does not have.
 OUTSIDE = re.compile(r"/work/|/tmp/|PROTOCOL\.md|DESIGN\.md|STYLE\.md")
 
 

@@ -23,7 +23,7 @@ from realtime.dashboard.memory import resident_mb
 from realtime.endpoints.routing import websocket
 from realtime.endpoints.shared import Endpoints
 from realtime.node import node as runtimes
-from realtime.node.node import Runtime
+from realtime.node.node import Node
 from realtime.protocol.errors import Refusal
 
 PAGE = "/admin/realtime/live/"
@@ -78,11 +78,11 @@ class TestPage:
 
 
 @pytest.fixture
-async def runtime(db: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
+async def runtime(db: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Node]:
     """A process of its own, on the in-memory engine; it believes in whoever a test makes up."""
     monkeypatch.setattr(Authenticator, "recheck", lambda self, identities: {})
     monkeypatch.setattr(Directory, "lookup", lambda self, host: ACME)
-    runtime = Runtime(replace(load_settings(), REDIS_URL=""))
+    runtime = Node(replace(load_settings(), REDIS_URL=""))
     runtimes.install(runtime)
     await runtime.ensure_started()
     yield runtime
@@ -92,7 +92,7 @@ async def runtime(db: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ru
 
 @pytest.mark.django_db(transaction=True)
 class TestSocket:
-    async def test_staff_without_the_permission_are_refused(self, runtime: Runtime) -> None:
+    async def test_staff_without_the_permission_are_refused(self, runtime: Node) -> None:
         await sync_to_async(Permission.objects.all().delete)()
         await sync_to_async(_ada)()
         with pytest.raises(Refusal) as refused:
@@ -100,7 +100,7 @@ class TestSocket:
         assert (refused.value.status, refused.value.code) == (403, "permission_denied")
 
     async def test_a_permission_taken_away_ends_the_page(
-        self, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+        self, runtime: Node, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(consumer, "PERMISSION_CHECK_S", 0.1)
         socket = await _connect(runtime)
@@ -114,7 +114,7 @@ class TestSocket:
         await socket.disconnect()
 
     async def test_a_database_that_cannot_be_asked_ends_nothing(
-        self, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+        self, runtime: Node, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(consumer, "PERMISSION_CHECK_S", 0.1)
         socket = await _connect(runtime)
@@ -131,7 +131,7 @@ class TestSocket:
             await _connect(runtime)
         assert refused.value.status == 503
 
-    async def test_a_superuser_is_told_of_everything(self, runtime: Runtime) -> None:
+    async def test_a_superuser_is_told_of_everything(self, runtime: Node) -> None:
         runtime.metrics.route("globex", "/ws/").refused(404)
         socket = await _connect(runtime, is_superuser=True)
         beat = await _next(socket, "live")
@@ -143,11 +143,11 @@ class TestSocket:
         assert beat["totals"]["active_connections"] == 1
         assert beat["reasons"]["refused"] == {"404": 1}
         (node,) = beat["nodes"]
-        assert node["node"] == runtime.node
+        assert node["node"] == runtime.id
         (connection,) = beat["connections"]
         assert (connection["user"], connection["route"]) == ("ada", "/ws/admin/live/")
 
-    async def test_staff_are_told_of_their_tenant(self, runtime: Runtime) -> None:
+    async def test_staff_are_told_of_their_tenant(self, runtime: Node) -> None:
         runtime.metrics.route("globex", "/ws/").opened()
         socket = await _connect(runtime)
         beat = await _next(socket, "live")
@@ -157,7 +157,7 @@ class TestSocket:
         assert beat["nodes"] == []
         assert "globex" not in str(beat)
 
-    async def test_it_stops_and_starts(self, runtime: Runtime) -> None:
+    async def test_it_stops_and_starts(self, runtime: Node) -> None:
         socket = await _connect(runtime)
         await _next(socket, "live")
         assert await _ask(socket, "live.stop") == {}
@@ -166,7 +166,7 @@ class TestSocket:
         assert (await _next(socket, "live"))["interval_s"] == 0.5
         await socket.disconnect()
 
-    async def test_starting_what_runs_makes_no_second_beat(self, runtime: Runtime) -> None:
+    async def test_starting_what_runs_makes_no_second_beat(self, runtime: Node) -> None:
         socket = await _connect(runtime)
         await _next(socket, "live")
         await _ask(socket, "live.start")
@@ -174,14 +174,14 @@ class TestSocket:
         await socket.disconnect()
 
     @pytest.mark.parametrize("interval_s", [0, 0.1, 61, "2", None])
-    async def test_intervals_are_bounded(self, runtime: Runtime, interval_s: Any) -> None:
+    async def test_intervals_are_bounded(self, runtime: Node, interval_s: Any) -> None:
         socket = await _connect(runtime)
         await _next(socket, "live")
         await socket.send_json_to({"id": 1, "type": "live.start", "payload": {"interval_s": interval_s}})
         assert (await _next(socket, "error"))["code"] == "invalid_message"
         await socket.disconnect()
 
-    async def test_rates_are_those_between_two_beats(self, runtime: Runtime) -> None:
+    async def test_rates_are_those_between_two_beats(self, runtime: Node) -> None:
         route = runtime.metrics.route("acme", "/ws/echo/")
         route.messages_in += 1_000
         socket = await _connect(runtime)
@@ -213,7 +213,7 @@ def _take_permissions() -> None:
     User.objects.get(username="ada").user_permissions.clear()
 
 
-async def _connect(runtime: Runtime, *, is_superuser: bool = False) -> WebsocketCommunicator:
+async def _connect(runtime: Node, *, is_superuser: bool = False) -> WebsocketCommunicator:
     socket = WebsocketCommunicator(ROUTE.app, ROUTE.path)
     socket.scope |= {
         "endpoints": Endpoints(runtime),

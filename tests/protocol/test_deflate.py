@@ -20,7 +20,7 @@ from realtime.protocol.deflate import (
     negotiate,
 )
 from realtime.protocol.frames import FrameError, FrameParser, Message
-from realtime.sockets.prepared import Batch, Frame, as_deflated_wire
+from realtime.sockets.prepared import PreparedBatch, PreparedMessage, as_deflated
 from tests.server.test_frames import FAULTS
 from tests.server.wire import BINARY, CONTINUATION, PING, TEXT, client_frame
 
@@ -303,20 +303,22 @@ def received(wire: bytes) -> list[tuple[int, bytes]]:
 
 @pytest.mark.parametrize("data", [b"", b"x" * 255, bytes(range(256)), b"x" * (DEFLATE_MAX_BYTES + 1)])
 def test_what_is_not_worth_it_goes_out_plain(data: bytes) -> None:
-    frame = Frame(data=data)
-    assert frame.deflated_wire(Deflate(WINDOW_BITS, 256)) is frame.wire
+    frame = PreparedMessage(data=data)
+    assert frame.deflated(Deflate(WINDOW_BITS, 256)) is frame.encoded
 
 
 @settings(max_examples=40)
 @given(st.lists(st.one_of(st.text(max_size=50), compressible, st.just(TEXTS)), min_size=1, max_size=5))
 def test_every_form_says_the_same(messages: list[str | bytes]) -> None:
-    frames = [Frame(each) if isinstance(each, str) else Frame(data=each) for each in messages]
-    batch = Batch(frames)
+    frames = [
+        PreparedMessage(each) if isinstance(each, str) else PreparedMessage(data=each) for each in messages
+    ]
+    batch = PreparedBatch(frames)
     agreed = Deflate(WINDOW_BITS, 10)
-    assert received(batch.deflated_wire(agreed)) == received(batch.wire)
-    assert received(batch.deflated_batch_wire(agreed)) == received(batch.batch_wire)
-    assert len(batch.deflated_wire(agreed)) <= len(batch.wire)
-    assert received(frames[0].deflated_batch_wire(agreed)) == received(frames[0].wire)
+    assert received(batch.deflated(agreed)) == received(batch.encoded)
+    assert received(batch.deflated_batch(agreed)) == received(batch.encoded_batch)
+    assert len(batch.deflated(agreed)) <= len(batch.encoded)
+    assert received(frames[0].deflated_batch(agreed)) == received(frames[0].encoded)
 
 
 def test_each_agreement_costs_one_compression(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,13 +328,13 @@ def test_each_agreement_costs_one_compression(monkeypatch: pytest.MonkeyPatch) -
 
     windows: list[int] = []
     monkeypatch.setattr(module, "deflate", counted)
-    frame, other = Frame(TEXTS), Frame(TEXTS)
-    batch = Batch([frame, other])
+    frame, other = PreparedMessage(TEXTS), PreparedMessage(TEXTS)
+    batch = PreparedBatch([frame, other])
     for bits in (12, 9, 12, 12, 9):
-        form = as_deflated_wire(Deflate(bits, 256), has_batches=False)
+        form = as_deflated(Deflate(bits, 256), has_batches=False)
         assert form(frame) is form(frame)
         assert form(batch) is form(batch)
     assert sorted(windows) == [9, 9, 12, 12]
-    shared = as_deflated_wire(Deflate(12, 256), has_batches=True)
+    shared = as_deflated(Deflate(12, 256), has_batches=True)
     assert shared(batch) is shared(batch)
     assert sorted(windows) == [9, 9, 12, 12, 12]

@@ -14,8 +14,8 @@ from realtime.core.slots import Owner
 from realtime.core.topics import TopicKey, TopicRule, TopicRules
 from realtime.node.joining import Joined, Joiner, Wish
 from realtime.protocol.errors import RequestError
-from realtime.sockets.outbox import Corks
-from realtime.sockets.prepared import Batch, Frame
+from realtime.sockets.outbox import WriteCoalescer
+from realtime.sockets.prepared import PreparedBatch, PreparedMessage
 from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
@@ -59,8 +59,8 @@ class Follower:
     def outbox(self) -> "Follower":
         return self
 
-    def put(self, item: Frame | Batch) -> None:
-        frames = item.frames if isinstance(item, Batch) else [item]
+    def put(self, item: PreparedMessage | PreparedBatch) -> None:
+        frames = item.frames if isinstance(item, PreparedBatch) else [item]
         self.got += [msgspec.json.decode(frame.payload)["payload"] for frame in frames]
 
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
@@ -173,7 +173,7 @@ class Node:
         self.engine = StoppableEngine(MemoryHistory(), MemoryBus())
         self.presences = Presences()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.hub = Hub(self.engine, self.spawn, _Witness(self.presences), Corks())
+        self.hub = Hub(self.engine, self.spawn, _Witness(self.presences), WriteCoalescer())
         self.engine.arrived = self.hub.arrived
         self.database = GateKeeper(self.engine)
         rules = TopicRules(

@@ -14,7 +14,7 @@ from realtime.protocol.codec import encode_error
 from realtime.protocol.envelope import Reply, Request
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
-from realtime.sockets.prepared import Frame
+from realtime.sockets.prepared import PreparedMessage
 
 
 class FakeConnection:
@@ -35,12 +35,12 @@ class FakeConnection:
     def disown(self, task: "asyncio.Task[None]") -> None:
         self.tasks.discard(task)
 
-    async def send(self, frame: Frame) -> None:
+    async def send(self, frame: PreparedMessage) -> None:
         self.sent.append(msgspec.json.decode(frame.payload))
         await self.reads.wait()
 
     async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
-        await self.send(Frame(encode_error(error, request_id)))
+        await self.send(PreparedMessage(encode_error(error, request_id)))
 
     def codes(self) -> list[tuple[Any, Any]]:
         return [(each["id"], each["payload"].get("code")) for each in self.sent]

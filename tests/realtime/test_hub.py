@@ -10,7 +10,7 @@ from realtime.core.history import Position
 from realtime.core.tail import Tail
 from realtime.core.topics import TopicKey
 from realtime.protocol.codec import encode
-from realtime.sockets.outbox import Corks
+from realtime.sockets.outbox import WriteCoalescer
 from realtime.topics.engine.combined import Carried, group_name
 from realtime.topics.engine.ports import Ask, Page
 from realtime.topics.hub import COMPARE_ACTIVE_S, COMPARE_QUIET_S, Hub
@@ -108,7 +108,7 @@ async def test_a_silent_loss_is_found_by_looking(node: Node) -> None:
 
 async def test_many_topics_are_compared_in_one_call_and_quiet_ones_seldom(node: Node) -> None:
     now_s = 0.0
-    node.hub = Hub(node.engine, node.spawn, node.hub._witness, Corks(), clock=lambda: now_s)
+    node.hub = Hub(node.engine, node.spawn, node.hub._witness, WriteCoalescer(), clock=lambda: now_s)
     node.joiner._hub = node.hub
     follower = Follower()
     for number in range(100):
@@ -254,7 +254,7 @@ async def test_equal_reads_are_one_and_one_that_gives_up_does_not_end_the_others
 
 
 async def test_all_tails_together_are_bounded(node: Node) -> None:
-    node.hub = Hub(node.engine, node.spawn, node.hub._witness, Corks(), cache_bytes=10_000)
+    node.hub = Hub(node.engine, node.spawn, node.hub._witness, WriteCoalescer(), cache_bytes=10_000)
     node.joiner._hub = node.hub
     for topic in ("a", "b", "c"):
         await node.join(Follower(), topic)

@@ -10,7 +10,7 @@ from django.db import OperationalError
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.slots import Owner
 from realtime.middleware.identity import Identify
-from realtime.node.node import Runtime
+from realtime.node.node import Node
 from realtime.protocol.errors import Refusal
 
 ALICE = Identity(1, "alice", "acme", frozenset(), CredentialKind.TOKEN)
@@ -35,7 +35,7 @@ async def test_the_header_with_the_token_is_not_kept() -> None:
         "tenant": Tenant(1, "acme"),
     }
     credentials = SimpleNamespace(require_live=lambda identity: identity)
-    runtime = cast("Runtime", SimpleNamespace(authenticator=Authenticator(), credentials=credentials))
+    runtime = cast("Node", SimpleNamespace(authenticator=Authenticator(), credentials=credentials))
     await Identify(app, runtime)(scope, asyncio.Queue[Any]().get, asyncio.Queue[Any]().put)
     assert seen[0]["identity"] is ALICE
     assert seen[0]["headers"] == [(b"host", b"acme.localhost"), (b"x-kept", b"1")]
@@ -58,7 +58,7 @@ async def test_a_ticket_that_cannot_be_looked_up_is_503() -> None:
         "tenant": Tenant(1, "acme"),
     }
     authenticator = SimpleNamespace(redeem_ticket=None)
-    runtime = cast("Runtime", SimpleNamespace(authenticator=authenticator, database=DatabaseAway()))
+    runtime = cast("Node", SimpleNamespace(authenticator=authenticator, database=DatabaseAway()))
     with pytest.raises(Refusal) as caught:
         await Identify(app, runtime)(scope, asyncio.Queue[Any]().get, asyncio.Queue[Any]().put)
     assert (caught.value.status, caught.value.retry_after_s) == (503, 1)

@@ -15,8 +15,8 @@ from realtime.core import watchers
 from realtime.core.identity import Tenant
 from realtime.core.topics import TopicKey, TopicRule
 from realtime.sockets.connection import Connection
-from realtime.sockets.outbox import Corks
-from realtime.sockets.prepared import Batch, Frame
+from realtime.sockets.outbox import WriteCoalescer
+from realtime.sockets.prepared import PreparedBatch, PreparedMessage
 from realtime.sockets.subscription import Subscription, SubscriptionOwner
 from realtime.topics import presence as presence_module
 from realtime.topics.cluster import Cluster
@@ -45,14 +45,14 @@ class Socket:
     tenant: Tenant = ACME
     direct: None = None
     form: None = None
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[PreparedMessage] = field(default_factory=list)
 
     @property
     def outbox(self) -> "Socket":
         return self
 
-    def put(self, item: Frame | Batch) -> None:
-        assert isinstance(item, Frame)
+    def put(self, item: PreparedMessage | PreparedBatch) -> None:
+        assert isinstance(item, PreparedMessage)
         self.frames.append(item)
 
     @property
@@ -68,7 +68,7 @@ class Node:
     def __init__(self, name: str, exchange: MemoryExchange) -> None:
         self.bus = MemoryBus(exchange)
         self.cluster = Cluster(name, self.bus, started="", counters=dict, on_presence=self._changed)
-        self.presence = Presence(self.cluster, Corks())
+        self.presence = Presence(self.cluster, WriteCoalescer())
 
     async def start(self) -> None:
         await self.bus.start(lambda _, body: self.cluster.received(body))

@@ -12,7 +12,7 @@ from realtime.node.stalls import cut_stalled
 from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import Corks, make_outbox
+from realtime.sockets.outbox import WriteCoalescer, make_outbox
 
 LIMIT_S = 0.2
 
@@ -39,7 +39,7 @@ class Client:
                 10_000,
                 connection.fall_behind,
                 metrics,
-                Corks(),
+                WriteCoalescer(),
                 backlogs=backlogs or Backlogs(),
                 cut=connection.cut,
             ),

@@ -24,7 +24,7 @@ from realtime.endpoints.watches import WATCH_ROWS_MAX, WATCHED_MAX, Watches
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import Corks, make_outbox
+from realtime.sockets.outbox import WriteCoalescer, make_outbox
 
 ACME, GLOBEX = Tenant(1, "acme", "Acme", frozenset()), Tenant(2, "globex", "Globex", frozenset())
 SETTINGS = RealtimeSettings(TENANTS="", IDENTITY="", ROUTES="")
@@ -112,7 +112,12 @@ class Site:
         connection = Listener(
             scope,
             lambda connection: make_outbox(
-                scope, cast("Any", send), SETTINGS.OUTBOX_BYTES, connection.fall_behind, metrics, Corks()
+                scope,
+                cast("Any", send),
+                SETTINGS.OUTBOX_BYTES,
+                connection.fall_behind,
+                metrics,
+                WriteCoalescer(),
             ),
             settings=SETTINGS,
             metrics=metrics,

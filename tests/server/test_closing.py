@@ -8,8 +8,8 @@ import pytest
 
 from realtime.server import protocol
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import Corks, make_outbox
-from realtime.sockets.prepared import Frame
+from realtime.sockets.outbox import WriteCoalescer, make_outbox
+from realtime.sockets.prepared import PreparedMessage
 from realtime.sockets.transport import TRANSPORT_EXTENSION
 from tests.server.client import Client, connect, opened, request
 from tests.server.lab import echo, serving
@@ -139,10 +139,10 @@ async def test_who_waits_in_an_outbox_hears_of_the_end(how: str) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        outbox = make_outbox(scope, send, 0, lambda: None, RouteMetrics("", ""), Corks())
+        outbox = make_outbox(scope, send, 0, lambda: None, RouteMetrics("", ""), WriteCoalescer())
         while scope["extensions"][TRANSPORT_EXTENSION].is_open:
             waits.set()
-            await outbox.send(Frame(data=bytes(1_000_000)))
+            await outbox.send(PreparedMessage(data=bytes(1_000_000)))
         outbox.abandon()
         ended.append((await receive())["code"])
 
@@ -226,7 +226,7 @@ async def test_one_that_is_cut_gets_nothing_more_and_its_application_hears_of_it
         await send({"type": "websocket.accept"})
         wire = scope["extensions"][TRANSPORT_EXTENSION]
         while wire.is_writable:
-            wire.write(Frame(data=bytes(1_000_000)).wire)
+            wire.write(PreparedMessage(data=bytes(1_000_000)).encoded)
         assert wire.buffered_bytes > 0
         wire.abort()
         ended.append((await receive())["code"])

@@ -17,8 +17,8 @@ from realtime.protocol import deflate as module
 from realtime.protocol.deflate import deflate
 from realtime.server.server import COMPRESSING_PROTOCOL
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import Corks, make_outbox
-from realtime.sockets.prepared import Frame
+from realtime.sockets.outbox import WriteCoalescer, make_outbox
+from realtime.sockets.prepared import PreparedMessage
 from realtime.topics.fanout import Fanout
 from tests.server.client import Client, connect, request
 from tests.server.lab import OURS, Lab, echo, serving
@@ -47,10 +47,10 @@ async def outbox_echo(scope: Any, receive: Any, send: Any) -> None:
     await receive()
     await send({"type": "websocket.accept"})
     outbox = make_outbox(
-        scope, send, 0, lambda: None, RouteMetrics("", ""), Corks(), deflate_min_bytes=MIN_BYTES
+        scope, send, 0, lambda: None, RouteMetrics("", ""), WriteCoalescer(), deflate_min_bytes=MIN_BYTES
     )
     while (event := await receive())["type"] == "websocket.receive":
-        await outbox.send(Frame(event.get("text"), event.get("bytes")))
+        await outbox.send(PreparedMessage(event.get("text"), event.get("bytes")))
     outbox.abandon()
 
 
@@ -259,7 +259,7 @@ async def test_one_compression_for_all_of_a_topic(monkeypatch: pytest.MonkeyPatc
         await receive()
         await send({"type": "websocket.accept"})
         outbox = make_outbox(
-            scope, send, 0, lambda: None, RouteMetrics("", ""), Corks(), deflate_min_bytes=MIN_BYTES
+            scope, send, 0, lambda: None, RouteMetrics("", ""), WriteCoalescer(), deflate_min_bytes=MIN_BYTES
         )
         fanout.join(Member(outbox), 0)
         while (await receive())["type"] != "websocket.disconnect":
@@ -276,10 +276,10 @@ async def test_one_compression_for_all_of_a_topic(monkeypatch: pytest.MonkeyPatc
         while len(fanout.subscribers) < 10:  # noqa: ASYNC110 a table says nothing
             await asyncio.sleep(0)
         published = [TEXTS + "one", "short", TEXTS + "two"]
-        fanout.add(1, Frame(published[0]))
+        fanout.add(1, PreparedMessage(published[0]))
         assert fanout.advance(1e9)
         for offset, text in enumerate(published[1:], 2):
-            fanout.add(offset, Frame(text))
+            fanout.add(offset, PreparedMessage(text))
         assert fanout.advance(1e9)
         for each in members:
             assert [await each.recv() for _ in published] == published

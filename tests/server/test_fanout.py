@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from realtime.sockets.outbox import Corks
-from realtime.sockets.prepared import Batch, Frame
+from realtime.sockets.outbox import WriteCoalescer
+from realtime.sockets.prepared import PreparedBatch, PreparedMessage
 from realtime.topics import fanout as fanout_module
 from realtime.topics.fanout import CHUNK, SLICE_S, Fanout, Turns
 
@@ -49,8 +49,8 @@ class Subscriber:
         self.outbox = self
         self.direct = self.form = None
 
-    def put(self, item: Frame | Batch) -> None:
-        self.got += [each.text for each in (item.frames if isinstance(item, Batch) else [item])]
+    def put(self, item: PreparedMessage | PreparedBatch) -> None:
+        self.got += [each.text for each in (item.frames if isinstance(item, PreparedBatch) else [item])]
         if self.on_deliver is not None:
             self.on_deliver()
 
@@ -78,7 +78,7 @@ class Topic:
         for _ in range(count):
             self.offset += 1
             texts.append(f"{self.name}{self.offset}")
-            self.fanout.add(self.offset, Frame(texts[-1]))
+            self.fanout.add(self.offset, PreparedMessage(texts[-1]))
             self.turns.add(self.fanout)
         return texts
 
@@ -90,7 +90,7 @@ def loop() -> FakeLoop:
 
 @pytest.fixture
 def turns(loop: FakeLoop) -> Turns:
-    return Turns(cast("Any", loop), Corks())
+    return Turns(cast("Any", loop), WriteCoalescer())
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_publications_of_a_tick_leave_together_and_in_order(loop: FakeLoop, turn
     cast("Any", topic.all[0]).put = items.append
     texts = topic.publish(3)
     loop.run()
-    assert [type(each) for each in items] == [Batch]
+    assert [type(each) for each in items] == [PreparedBatch]
     assert [each.text for each in items[0].frames] == texts
     assert topic.all[1].got == topic.all[2].got == texts
 
@@ -278,11 +278,11 @@ async def test_the_replies_of_a_tick_do_not_wait_for_a_slice(loop: FakeLoop) -> 
             left.append("reply")
 
     left: list[str] = []
-    corks = Corks()
-    topic = Topic(Turns(cast("Any", loop), corks), 1)
+    coalescer = WriteCoalescer()
+    topic = Topic(Turns(cast("Any", loop), coalescer), 1)
     topic.all[0].on_deliver = lambda: left.append("publication")
     topic.publish()
-    corks.add(cast("Any", Corked()))
+    coalescer.add(cast("Any", Corked()))
     loop.run()
     await asyncio.sleep(0)
     assert left == ["reply", "publication"]
@@ -300,7 +300,7 @@ async def test_on_a_real_loop_others_go_on_between_the_slices() -> None:
     def work() -> None:
         sum(range(1000))
 
-    topic = Topic(Turns(asyncio.get_running_loop(), Corks()), 3000)
+    topic = Topic(Turns(asyncio.get_running_loop(), WriteCoalescer()), 3000)
     for each in topic.all:
         each.on_deliver = work
     ticks = 0

@@ -8,8 +8,8 @@ import pytest
 
 from realtime.protocol.frames import FRAMES_AT_ONCE
 from realtime.server.protocol import WebSocketProtocol
-from realtime.sockets.done import DONE
-from realtime.sockets.transport import wire_of
+from realtime.sockets.completed import COMPLETED
+from realtime.sockets.transport import socket_transport
 from tests.server.client import opened
 from tests.server.lab import serving
 from tests.server.wire import BINARY, TEXT, client_frame, close_frame
@@ -31,7 +31,7 @@ class Application:
         self.task = asyncio.current_task()
         await receive()
         await send({"type": "websocket.accept"})
-        wire = wire_of(scope)
+        wire = socket_transport(scope)
         assert wire is not None
         wire.receiver = self
         while (event := await receive())["type"] == "websocket.receive":
@@ -46,7 +46,7 @@ class Application:
         if text is not None and text.startswith("wait"):
             return self._busy(message)
         self._done(message)
-        return DONE
+        return COMPLETED
 
     async def _busy(self, message: str | bytes) -> None:
         assert asyncio.current_task() is self.task

@@ -9,8 +9,8 @@ import pytest
 from realtime.protocol.frames import BINARY, CLOSE, TEXT, FrameParser, encode_frame
 from realtime.sockets.delivering import LOW_WATER_BYTES
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import Corks, Outbox, make_outbox
-from realtime.sockets.prepared import Batch, Frame
+from realtime.sockets.outbox import Outbox, WriteCoalescer, make_outbox
+from realtime.sockets.prepared import PreparedBatch, PreparedMessage
 from realtime.sockets.transport import TRANSPORT_EXTENSION
 from tests.server.wire import apply
 
@@ -42,13 +42,13 @@ class WireSocket:
         self.is_aborted = False
         self.overflows = 0
 
-    def make(self, limit_bytes: int, corks: Corks | None = None) -> Outbox:
+    def make(self, limit_bytes: int, coalescer: WriteCoalescer | None = None) -> Outbox:
         async def send(event: Any) -> None:
             raise AssertionError("there is a shorter way")
 
         scope = {"extensions": {TRANSPORT_EXTENSION: self}}
         self.outbox = make_outbox(
-            scope, send, limit_bytes, self._overflowed, RouteMetrics("", ""), corks or Corks()
+            scope, send, limit_bytes, self._overflowed, RouteMetrics("", ""), coalescer or WriteCoalescer()
         )
         return self.outbox
 
@@ -101,7 +101,7 @@ class AsgiSocket:
 
     def make(self, limit_bytes: int) -> Outbox:
         self.outbox = make_outbox(
-            {}, self._send, limit_bytes, self._overflowed, RouteMetrics("", ""), Corks()
+            {}, self._send, limit_bytes, self._overflowed, RouteMetrics("", ""), WriteCoalescer()
         )
         return self.outbox
 
@@ -155,12 +155,12 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def texts(*sizes: int) -> list[Frame]:
+def texts(*sizes: int) -> list[PreparedMessage]:
     """Frames of these sizes, each of another letter."""
-    return [Frame(chr(ord("a") + number % 26) * size) for number, size in enumerate(sizes)]
+    return [PreparedMessage(chr(ord("a") + number % 26) * size) for number, size in enumerate(sizes)]
 
 
-def of(*frames: Frame) -> list[tuple[int, bytes]]:
+def of(*frames: PreparedMessage) -> list[tuple[int, bytes]]:
     """Those frames as a client gets them."""
     return [(TEXT if frame.text is not None else BINARY, frame.payload) for frame in frames]
 
@@ -177,7 +177,13 @@ def socket(request: pytest.FixtureRequest) -> Socket:
 
 async def test_everything_goes_out_in_order(socket: Socket) -> None:
     outbox = socket.make(LIMIT_BYTES)
-    frames = [Frame("one"), Frame(data=b"two"), Frame(""), Frame(data=b""), *texts(10, 200, 300)]
+    frames = [
+        PreparedMessage("one"),
+        PreparedMessage(data=b"two"),
+        PreparedMessage(""),
+        PreparedMessage(data=b""),
+        *texts(10, 200, 300),
+    ]
     for number, frame in enumerate(frames):
         if number % 2:
             await outbox.send(frame)
@@ -193,7 +199,7 @@ async def test_batches_stay_whole_and_in_order(socket: Socket) -> None:
     outbox = socket.make(LIMIT_BYTES)
     frames = texts(1, 2, 3, 4, 5)
     outbox.put(frames[0])
-    outbox.put(Batch(frames[1:4]))
+    outbox.put(PreparedBatch(frames[1:4]))
     outbox.put(frames[4])
     await settle()
     assert socket.got() == of(*frames)
@@ -220,7 +226,7 @@ async def test_beyond_the_limit_it_overflows_once(socket: Socket) -> None:
     for frame in texts(*[100] * 30):
         outbox.put(frame)
         assert outbox.pending_bytes <= LIMIT_BYTES
-    outbox.put(Batch(texts(5, 5, 5)))
+    outbox.put(PreparedBatch(texts(5, 5, 5)))
     await settle()
     assert socket.overflows == 1
     assert outbox.pending_bytes == 0
@@ -245,13 +251,13 @@ async def test_exactly_the_limit_passes(socket: Socket) -> None:
 
 async def test_one_that_is_larger_than_the_limit_passes_alone(socket: Socket) -> None:
     outbox = socket.make(LIMIT_BYTES)
-    large = Frame("x" * 5000)
+    large = PreparedMessage("x" * 5000)
     socket.pause()
     outbox.put(large)
     await socket.resume()
     assert socket.got() == of(large)
     socket.pause()
-    outbox.put(Frame("small"))
+    outbox.put(PreparedMessage("small"))
     outbox.put(large)
     assert socket.overflows == 1
 
@@ -275,7 +281,7 @@ async def test_a_close_comes_after_what_waits(socket: Socket) -> None:
         outbox.put(frame)
     outbox.close(1000, "bye", discard=False)
     outbox.close(4410, "slow", discard=True)
-    outbox.put(Frame("late"))
+    outbox.put(PreparedMessage("late"))
     await socket.resume()
     assert socket.got() == [*of(*frames), DONE]
     assert outbox.pending_bytes == 0
@@ -326,22 +332,22 @@ async def test_drained_waits_until_nothing_does(socket: Socket) -> None:
     outbox = socket.make(LIMIT_BYTES)
     await outbox.drained()
     socket.pause()
-    outbox.put(Frame("x"))
-    outbox.put(Frame("y"))
+    outbox.put(PreparedMessage("x"))
+    outbox.put(PreparedMessage("y"))
     waiting = asyncio.create_task(outbox.drained())
     await settle()
     assert not waiting.done()
     await socket.resume()
     await waiting
-    assert socket.got() == of(Frame("x"), Frame("y"))
+    assert socket.got() == of(PreparedMessage("x"), PreparedMessage("y"))
 
 
 @pytest.mark.parametrize("how", ["close", "discard", "abandon"])
 async def test_an_end_wakes_who_waits(socket: Socket, how: str) -> None:
     outbox = socket.make(LIMIT_BYTES)
     socket.pause()
-    outbox.put(Frame("x"))
-    outbox.put(Frame("y"))
+    outbox.put(PreparedMessage("x"))
+    outbox.put(PreparedMessage("y"))
     waiting = asyncio.create_task(outbox.drained())
     await settle()
     if how == "abandon":
@@ -356,9 +362,9 @@ async def test_an_end_wakes_who_waits(socket: Socket, how: str) -> None:
 async def test_a_lost_client_wakes_who_waits(socket: Socket) -> None:
     outbox = socket.make(0)
     socket.pause()
-    sender = asyncio.create_task(outbox.send(Frame("x" * 2 * LOW_WATER_BYTES)))
+    sender = asyncio.create_task(outbox.send(PreparedMessage("x" * 2 * LOW_WATER_BYTES)))
     await settle()
-    outbox.put(Frame("y" * 2 * LOW_WATER_BYTES))
+    outbox.put(PreparedMessage("y" * 2 * LOW_WATER_BYTES))
     waiting = asyncio.create_task(outbox.drained())
     await settle()
     socket.lose()
@@ -373,8 +379,8 @@ async def test_an_abandoned_outbox_takes_nothing_more(socket: Socket) -> None:
         outbox.put(frame)
     await settle()
     outbox.abandon()
-    outbox.put(Frame("late"))
-    await outbox.send(Frame("later"))
+    outbox.put(PreparedMessage("late"))
+    await outbox.send(PreparedMessage("later"))
     outbox.close(1000, "bye", discard=False)
     assert outbox.pending_bytes == 0
     assert outbox.dropped >= 4
@@ -403,7 +409,7 @@ async def test_a_client_is_behind_for_what_it_has_not_taken(socket: Socket) -> N
     outbox = socket.make(LIMIT_BYTES)
     assert not outbox.is_behind
     socket.pause()
-    outbox.put(Frame("push"))
+    outbox.put(PreparedMessage("push"))
     await settle()
     assert outbox.is_behind
     await socket.resume()
@@ -413,7 +419,7 @@ async def test_a_client_is_behind_for_what_it_has_not_taken(socket: Socket) -> N
 async def test_a_client_is_not_behind_for_what_is_held_back() -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
-    await outbox.send(Frame("reply"))
+    await outbox.send(PreparedMessage("reply"))
     assert outbox.pending_bytes
     assert not outbox.is_behind
     await settle()
@@ -424,31 +430,31 @@ async def test_one_whose_replies_cannot_be_sent_keeps_nobody_elses(caplog: pytes
     def fail(frames: bytes) -> None:
         raise ZeroDivisionError("broken")
 
-    corks = Corks()
+    coalescer = WriteCoalescer()
     sockets = [WireSocket(), WireSocket()]
     for socket in sockets:
-        await socket.make(LIMIT_BYTES, corks).send(Frame("reply"))
+        await socket.make(LIMIT_BYTES, coalescer).send(PreparedMessage("reply"))
     sockets[0].write = fail  # type: ignore[method-assign]
     await settle()
-    assert sockets[1].got() == of(Frame("reply"))
+    assert sockets[1].got() == of(PreparedMessage("reply"))
     assert caplog.text.count("Replies could not be sent") == 1
 
 
 async def test_a_reply_never_waits_longer_than_the_turn() -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
-    await outbox.send(Frame("reply"))
+    await outbox.send(PreparedMessage("reply"))
     await asyncio.sleep(0)
-    assert socket.got() == of(Frame("reply"))
+    assert socket.got() == of(PreparedMessage("reply"))
 
 
 async def test_a_push_goes_behind_replies_that_are_held_back() -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
-    await outbox.send(Frame("reply"))
-    outbox.put(Frame("push"))
+    await outbox.send(PreparedMessage("reply"))
+    outbox.put(PreparedMessage("push"))
     await settle()
-    assert socket.got() == of(Frame("reply"), Frame("push"))
+    assert socket.got() == of(PreparedMessage("reply"), PreparedMessage("push"))
 
 
 @pytest.mark.parametrize("size", [10, 400, 900, 5000, LOW_WATER_BYTES])
@@ -468,10 +474,10 @@ async def test_replies_that_are_held_back_never_overflow(size: int) -> None:
 async def test_a_close_goes_behind_replies_that_are_held_back() -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
-    await outbox.send(Frame("reply"))
+    await outbox.send(PreparedMessage("reply"))
     outbox.close(1000, "bye", discard=False)
     await settle()
-    assert socket.got() == [*of(Frame("reply")), DONE]
+    assert socket.got() == [*of(PreparedMessage("reply")), DONE]
 
 
 # What only ASGI's `send` has: somebody may be cancelled in it.
@@ -481,22 +487,22 @@ async def test_a_sender_that_is_cancelled_does_not_stop_the_others() -> None:
     socket = AsgiSocket()
     outbox = socket.make(LIMIT_BYTES)
     socket.pause()
-    sender = asyncio.create_task(outbox.send(Frame("cancelled")))
+    sender = asyncio.create_task(outbox.send(PreparedMessage("cancelled")))
     await settle()
-    outbox.put(Frame("next"))
+    outbox.put(PreparedMessage("next"))
     sender.cancel()
     await asyncio.wait([sender])
     await socket.resume()
-    assert socket.got() == of(Frame("next"))
+    assert socket.got() == of(PreparedMessage("next"))
     assert outbox.pending_bytes == 0
 
 
 def test_frames_are_made_once_and_can_be_read_by_a_client() -> None:
-    frame = Frame("ä" * 1000)
-    assert frame.wire is frame.wire
+    frame = PreparedMessage("ä" * 1000)
+    assert frame.encoded is frame.encoded
     assert frame.events[0] is frame.events[0]
-    masked = bytes([frame.wire[0], frame.wire[1] | 0x80]) + frame.wire[2:4] + b"mask"
-    masked += apply(b"mask", frame.wire[4:])
+    masked = bytes([frame.encoded[0], frame.encoded[1] | 0x80]) + frame.encoded[2:4] + b"mask"
+    masked += apply(b"mask", frame.encoded[4:])
     assert FrameParser(10_000).feed(masked) == [(TEXT, frame.payload)]
 
 
@@ -509,12 +515,12 @@ async def test_what_the_transport_holds_counts_towards_the_limit() -> None:
     socket.buffered_bytes = 700
     socket.pause()
     # One may always wait, lest a client with a small limit never gets a message.
-    outbox.put(Frame("x" * 500))
+    outbox.put(PreparedMessage("x" * 500))
     assert socket.overflows == 0
     socket.buffered_bytes = 400
-    outbox.put(Frame("x" * 100))
+    outbox.put(PreparedMessage("x" * 100))
     assert socket.overflows == 0
-    outbox.put(Frame("x"))
+    outbox.put(PreparedMessage("x"))
     assert socket.overflows == 1
 
 
@@ -522,10 +528,10 @@ async def test_a_large_reply_is_not_held_back_with_others() -> None:
     """Else all replies of a turn would go to the transport in one piece, whatever the limit."""
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
-    await outbox.send(Frame("x" * LOW_WATER_BYTES))
+    await outbox.send(PreparedMessage("x" * LOW_WATER_BYTES))
     assert len(socket.writes) == 1
-    await outbox.send(Frame("small"))
-    await outbox.send(Frame("y" * LOW_WATER_BYTES))
+    await outbox.send(PreparedMessage("small"))
+    await outbox.send(PreparedMessage("y" * LOW_WATER_BYTES))
     assert outbox.pending_bytes == 0
     assert len(socket.got()) == 3
 
@@ -533,7 +539,7 @@ async def test_a_large_reply_is_not_held_back_with_others() -> None:
 async def test_replies_that_are_sent_at_a_close_are_not_dropped() -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
-    await outbox.send(Frame("reply"))
+    await outbox.send(PreparedMessage("reply"))
     outbox.close(1000, "bye", discard=False)
     outbox.abandon()
     assert outbox.dropped == 0
@@ -545,9 +551,9 @@ async def test_a_mark_changes_when_the_client_takes_something() -> None:
     assert outbox.mark() is None
     socket.buffered_bytes = 900
     socket.pause()
-    outbox.put(Frame("waits"))
+    outbox.put(PreparedMessage("waits"))
     asleep = outbox.mark()
-    outbox.put(Frame("waits too"))
+    outbox.put(PreparedMessage("waits too"))
     assert outbox.mark() == asleep
     socket.buffered_bytes = 899
     assert outbox.mark() not in {None, asleep}
@@ -562,7 +568,7 @@ async def test_what_goes_on_being_written_is_progress_where_the_transport_takes_
     socket.buffered_bytes = 10
     before = outbox.mark()
     assert outbox.mark() == before
-    outbox.put(Frame("more"))
+    outbox.put(PreparedMessage("more"))
     assert outbox.mark() != before
 
 
@@ -576,7 +582,7 @@ async def test_asgi_tells_by_what_its_send_has_taken() -> None:
     await settle()
     asleep = outbox.mark()
     assert asleep is not None
-    outbox.put(Frame("more"))
+    outbox.put(PreparedMessage("more"))
     assert outbox.mark() == asleep
     await socket.resume()
     assert outbox.mark() is None
@@ -586,7 +592,7 @@ async def test_an_abort_ends_the_socket_and_forgets_what_waits() -> None:
     socket = WireSocket()
     outbox = socket.make(LIMIT_BYTES)
     socket.pause()
-    outbox.put(Frame("waits"))
+    outbox.put(PreparedMessage("waits"))
     outbox.abort()
     assert socket.is_aborted
     assert (outbox.pending_bytes, outbox.dropped) == (0, 1)

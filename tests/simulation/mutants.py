@@ -75,7 +75,7 @@ MUTANTS = (
     ),
     Mutant(
         "a connection stays in the table where its release is cancelled",
-        "realtime.node.node:Runtime.release",
+        "realtime.node.node:Node.release",
         "    finally:",
         "    except ValueError:\n        raise\n    if True:",
     ),

@@ -32,7 +32,8 @@ from realtime.endpoints.shared import Endpoints
 from realtime.endpoints.verbs import Call, Verb
 from realtime.endpoints.watches import Watches
 from realtime.node.clock import utc_now_text
-from realtime.node.node import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions, Runtime
+from realtime.node.node import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions
+from realtime.node.node import Node as RealNode
 from realtime.protocol.errors import RequestError
 from realtime.protocol.names import BATCH_SUBPROTOCOL, SUBPROTOCOL
 from realtime.sockets.connection import Connection
@@ -209,8 +210,8 @@ class Node(Owner):
         self.context = contextvars.copy_context()
         self.context.run(OWNER.set, self)
         self.bus.context = self.context
-        self.runtime: Runtime = self.run(lambda: Runtime(_settings(plan, may_follow)))
-        self.runtime.node = name
+        self.runtime: RealNode = self.run(lambda: RealNode(_settings(plan, may_follow)))
+        self.runtime.id = name
         self.endpoints = self.run(lambda: Endpoints(self.runtime))
         self.runtime.loop_lag = LoopLag(interval_s=SELDOM_S, window_s=SELDOM_S)
         _shrink_bounds(plan)
@@ -428,7 +429,7 @@ class Node(Owner):
         return [f"{self.name}: a task failed: {error!r}" for error in self.unseen_failures()]
 
 
-def _presence_left(runtime: Runtime) -> list[Any]:
+def _presence_left(runtime: RealNode) -> list[Any]:
     presence, cluster = runtime.presence, runtime.cluster
     kept = [*presence._users, *presence._topics, *presence._due]
     return kept if cluster.holds_nobody else [*kept, cluster._presence._totals, cluster._presence._lapses]

@@ -8,23 +8,23 @@ from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from realtime.core.sliding_window import Strikes
+from realtime.core.sliding_window import SlidingWindowLimiter
 from realtime.node.failures import request_error
-from realtime.node.node import Runtime
+from realtime.node.node import Node
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
 from realtime.protocol.errors import BAD_MESSAGE_CODES, RequestError
+from realtime.sockets.completed import COMPLETED
 from realtime.sockets.connection import Connection
-from realtime.sockets.done import DONE
-from realtime.sockets.prepared import Frame
-from realtime.sockets.transport import wire_of
+from realtime.sockets.prepared import PreparedMessage
+from realtime.sockets.transport import socket_transport
 from realtime.sockets.types import Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
 # More than this many bad messages within the window end the connection.
 BAD_MESSAGES_MAX = 20
-STRIKES_WINDOW_S = 5.0
+WINDOW_S = 5.0
 # A raw endpoint cannot answer `rate_limited`: it reads slower, and ends who is too fast for this long.
 TOO_FAST_AFTER_S = 3.0
 ABNORMAL_CLOSURE = 1006
@@ -45,7 +45,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     groups = ()
     connection: Connection
     # Set at the first: most connections never have one, and each attribute of its own takes memory.
-    _bad: Strikes | None = None
+    _bad: SlidingWindowLimiter | None = None
     _fast_since_s: float | None = None
     # The seconds by which the message in `receive` came too early, where it is not made to wait.
     _early_s = 0.0
@@ -78,16 +78,16 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             await self._end(code)
 
     @property
-    def node(self) -> Runtime:
+    def node(self) -> Node:
         """What this process has one of: hub, engine, settings, database threads."""
-        node: Runtime = self.scope["endpoints"].node
+        node: Node = self.scope["endpoints"].node
         return node
 
     async def opened(self) -> None:
         """The socket is open: greet."""
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
-        """Handle one message; one of the two is given. `async`, or returns what is to be awaited: DONE for nothing."""
+        """Handle one message; one of the two is given. `async`, or returns what is to be awaited: COMPLETED for nothing."""
         raise NotImplementedError
 
     async def disconnect(self, code: int) -> None:
@@ -96,13 +96,13 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     def send(
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
     ) -> Awaitable[None]:
-        """Send one message; waits while the client is not reading. To be awaited, as in Channels; may be DONE."""
-        sending = self.connection.send(Frame(text_data, bytes_data))
+        """Send one message; waits while the client is not reading. To be awaited, as in Channels; may be COMPLETED."""
+        sending = self.connection.send(PreparedMessage(text_data, bytes_data))
         return self._close_after(sending) if close else sending
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
         """End the connection after what has been sent."""
-        self.connection.close(code or CloseCode.DONE, reason or "")
+        self.connection.close(code or CloseCode.NORMAL, reason or "")
 
     async def _close_after(self, sending: Awaitable[None]) -> None:
         await sending
@@ -114,7 +114,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         if error.code not in BAD_MESSAGE_CODES:
             return
         if self._bad is None:
-            self._bad = Strikes(BAD_MESSAGES_MAX, STRIKES_WINDOW_S)
+            self._bad = SlidingWindowLimiter(BAD_MESSAGES_MAX, WINDOW_S)
         if self._bad.add(monotonic()):
             self.connection.close(CloseCode.BAD_MESSAGES, "too many bad messages")
 
@@ -144,7 +144,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         return False
 
     async def _serve(self, receive: Receive) -> int:
-        wire = wire_of(self.scope)
+        wire = socket_transport(self.scope)
         if wire is not None:
             # What comes while this waits in `receive` is handed over at once.
             wire.receiver = self
@@ -158,7 +158,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             event = None
 
     def received(self, text: str | None, data: bytes | None) -> Awaitable[None]:
-        """Handle a message; what is left to be awaited, DONE where nothing is. Raises nothing, nor does that.
+        """Handle a message; what is left to be awaited, COMPLETED where nothing is. Raises nothing, nor does that.
 
         No coroutine itself: on the way of a message each costs 2 µs.
         """
@@ -166,7 +166,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             handling = self._handling(text, data)
         except Exception as error:
             return self._failed(error)
-        return DONE if handling is DONE else self._guarded(handling)
+        return COMPLETED if handling is COMPLETED else self._guarded(handling)
 
     async def _guarded(self, handling: Awaitable[None]) -> None:
         try:
@@ -180,7 +180,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     def _handling(self, text: str | None, data: bytes | None) -> Awaitable[None]:
         connection = self.connection
         if connection.close_code is not None:
-            return DONE
+            return COMPLETED
         if text is not None:
             data = None
         size_bytes = _size(text) if text is not None else len(data or b"")
@@ -189,7 +189,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         connection.metrics.bytes_in += size_bytes
         now_s = self._last_frame_s = monotonic()
         if not self.fits(size_bytes):
-            return DONE
+            return COMPLETED
         # As `_take`, written out: on the way of every message.
         wait_s = connection.message_bucket.take(now_s) or connection.byte_bucket.take(now_s, size_bytes)
         if not self.is_paced:

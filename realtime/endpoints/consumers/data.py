@@ -12,7 +12,7 @@ from realtime.endpoints.verbs import Call, Verb
 from realtime.protocol.codec import encode_reply
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.sockets.prepared import Frame
+from realtime.sockets.prepared import PreparedMessage
 
 PAGE_DEFAULT_ROWS = 100
 PAGE_MAX_ROWS = 500
@@ -96,9 +96,9 @@ async def _watched(
     # Queued at once, so that no change comes before the rows it belongs to.
     for at in range(0, max(len(items), 1), size):
         page = {"query_id": query_id, "items": items[at : at + size], "more": at + size < len(items)}
-        connection.deliver(Frame(encode_reply(call.request.id, "rows", page)))
+        connection.deliver(PreparedMessage(encode_reply(call.request.id, "rows", page)))
 
 
 async def _send_rows(call: Call, query_id: str, items: list[Item], *, has_more: bool) -> None:
     page = {"query_id": query_id, "items": items, "more": has_more}
-    await call.connection.send(Frame(encode_reply(call.request.id, "rows", page)))
+    await call.connection.send(PreparedMessage(encode_reply(call.request.id, "rows", page)))

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import msgspec
 
 from realtime.core.scopes import require_scopes
-from realtime.core.sliding_window import Strikes
+from realtime.core.sliding_window import SlidingWindowLimiter
 from realtime.endpoints.calls import Calls, reply_frame
-from realtime.endpoints.consumers.base import STRIKES_WINDOW_S, RealtimeConsumer
+from realtime.endpoints.consumers.base import WINDOW_S, RealtimeConsumer
 from realtime.endpoints.shared import Endpoints
 from realtime.endpoints.verbs import Call, NoPayload, TooFastError, Verb
 from realtime.node.clock import utc_now_text
@@ -18,7 +18,7 @@ from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, FlatForm, decode_request, payload_as
 from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
-from realtime.sockets.done import DONE
+from realtime.sockets.completed import COMPLETED
 
 # More than this many refused messages within the window end the connection.
 REFUSED_MESSAGES_MAX = 20
@@ -80,7 +80,7 @@ class JsonConsumer(RealtimeConsumer):
     verbs: ClassVar[Mapping[str, Verb]] = CORE_VERBS
     # An older way of writing requests, where the endpoint takes one.
     flat_form: FlatForm | None = None
-    _refused: Strikes | None = None
+    _refused: SlidingWindowLimiter | None = None
     _calls: Calls | None = None
 
     @property
@@ -134,12 +134,12 @@ class JsonConsumer(RealtimeConsumer):
         if not is_too_fast and not isinstance(error, TooFastError):
             return
         if self._refused is None:
-            self._refused = Strikes(REFUSED_MESSAGES_MAX, STRIKES_WINDOW_S)
+            self._refused = SlidingWindowLimiter(REFUSED_MESSAGES_MAX, WINDOW_S)
         if self._refused.add(monotonic()):
             self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
 
     def _run(self, request: Request) -> Awaitable[None]:
-        """What is to be awaited for this request; DONE where it is answered, or goes on by itself."""
+        """What is to be awaited for this request; COMPLETED where it is answered, or goes on by itself."""
         verb = self.verbs.get(request.type)
         if verb is None:
             raise RequestError(
@@ -150,7 +150,7 @@ class JsonConsumer(RealtimeConsumer):
         payload = payload_as(verb.payload, request.payload)
         if verb.is_slow:
             self.calls.start(call, verb.handle, payload)
-            return DONE
+            return COMPLETED
         return self._answer(request.id, verb.handle(call, payload))
 
     async def _answer(self, request_id: RequestId | None, handling: Awaitable[Reply | None]) -> None:
@@ -172,7 +172,7 @@ class JsonConsumer(RealtimeConsumer):
             "tenant": connection.tenant.slug,
             "user": identity and {"id": identity.user_id, "username": identity.username},
             "scopes": sorted(identity.scopes) if identity else [],
-            "node": self.node.node,
+            "node": self.node.id,
             "server_time": utc_now_text(),
             "heartbeat": {"interval_s": settings.PING_INTERVAL_S, "timeout_s": settings.PING_TIMEOUT_S},
             "limits": {

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from realtime.endpoints.consumers.base import RealtimeConsumer
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.sockets.prepared import Frame
+from realtime.sockets.prepared import PreparedMessage
 
 
 class EchoConsumer(RealtimeConsumer):
@@ -13,7 +13,7 @@ class EchoConsumer(RealtimeConsumer):
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
         """Send it back in kind."""
-        return self.connection.send(Frame(text_data, bytes_data))
+        return self.connection.send(PreparedMessage(text_data, bytes_data))
 
 
 class WelcomeConsumer(EchoConsumer):

@@ -10,7 +10,7 @@ from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.endpoints.parameters import parameters_from
 from realtime.endpoints.verbs import Call, NoPayload, Verb
 from realtime.protocol.envelope import Reply, Request
-from realtime.sockets.done import DONE
+from realtime.sockets.completed import COMPLETED
 
 
 async def on_methods(call: Call["RpcConsumer"], payload: NoPayload) -> Reply:
@@ -40,6 +40,6 @@ class RpcConsumer(JsonConsumer):
             payload = method.at_hand(call, **asdict(parameters))
             if payload is not None:
                 frame = reply_frame(request.id, Reply(method.reply, payload))
-                return DONE if frame is None else self.connection.send(frame)
+                return COMPLETED if frame is None else self.connection.send(frame)
         calls.start(call, method.answer, parameters)
-        return DONE
+        return COMPLETED

@@ -12,7 +12,7 @@ from realtime.sockets.types import Application, Receive, Scope, Send
 HOSTLESS_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
-class TenantGate:
+class TenantMiddleware:
     """Adds `endpoints`, `tenant` and `host` to the scope; refuses 400 (bad Host) and 404 (unknown host)."""
 
     def __init__(self, app: Application, endpoints: Endpoints) -> None:

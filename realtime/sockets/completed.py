@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Generator
 from typing import Any
 
 
-class _Done:
+class _Completed:
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, Any, None]:
         yield from ()
 
 
-# Returned in the place of a coroutine by what is over already; whoever can spare the awaiting asks `is DONE`.
-DONE: Awaitable[None] = _Done()
+# Returned in the place of a coroutine by what is over already; whoever can spare the awaiting asks `is COMPLETED`.
+COMPLETED: Awaitable[None] = _Completed()
