@@ -35,7 +35,7 @@ class Process:
     """The part of a runtime that the pages read."""
 
     settings: ProcessSettings = field(default_factory=ProcessSettings)
-    node: str = "n1"
+    id: str = "n1"
     metrics: Metrics = field(default_factory=Metrics)
     loop_lag: LoopLag = field(default_factory=LoopLag)
     authenticator: Authenticator = field(default_factory=Authenticator)
