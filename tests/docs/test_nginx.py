@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from tests.docs.pages import ROOT, blocks
-from tests.outside.visitor import Visitor
+from tests.e2e.visitor import Visitor
 from tests.prepare import find_nginx
 from tests.servers.pool import Site, SitePool
 from tests.servers.ports import free_port

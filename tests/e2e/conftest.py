@@ -1,0 +1,71 @@
+"""Which server a test talks to: each kind, unless it says `kinds`; one of its own, if it says `settings`."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.visitor import Visitor
+from tests.servers.pool import KINDS, Site, SitePool, close_all
+
+
+class OwnSites:
+    """Sites with settings of their own, kept while their module runs."""
+
+    def __init__(self, pool: SitePool) -> None:
+        self._pool = pool
+        self._sites: dict[tuple[Any, ...], Site] = {}
+
+    def get(self, kind: str, settings: dict[str, Any], *, servers: int = 1) -> Site:
+        """The site of `kind` with these settings."""
+        env = {name: str(value) for name, value in settings.items()}
+        key = (kind, servers, *sorted(env.items()))
+        if key not in self._sites:
+            self._sites[key] = self._pool.start(kind, env, servers=servers)
+        return self._sites[key]
+
+    def close(self) -> None:
+        """End them."""
+        close_all(self._sites.values())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests of a `site` once for every kind they are meant for."""
+    if "site" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("kinds")
+        metafunc.parametrize("site", marker.args if marker else KINDS, indirect=True)
+
+
+@pytest.fixture(scope="module")
+def own_sites(site_pool: SitePool) -> Iterator[OwnSites]:
+    """Where sites with settings come from."""
+    sites = OwnSites(site_pool)
+    yield sites
+    sites.close()
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, site_pool: SitePool, own_sites: OwnSites) -> Iterator[Site]:
+    """The servers of this test. What they wrote during it must be free of tracebacks and secrets."""
+    marker = request.node.get_closest_marker("settings")
+    if marker is None:
+        site = site_pool.shared(request.param)
+    else:
+        site = own_sites.get(request.param, marker.kwargs, servers=marker.args[0] if marker.args else 1)
+    yield site
+    for server in site.servers:
+        server.check_log()
+
+
+@pytest.fixture
+async def acme(site: Site) -> AsyncIterator[Visitor]:
+    """A visitor of acme.localhost."""
+    async with Visitor(site, "acme.localhost") as visitor:
+        yield visitor
+
+
+@pytest.fixture
+async def globex(site: Site) -> AsyncIterator[Visitor]:
+    """A visitor of globex.localhost."""
+    async with Visitor(site, "globex.localhost") as visitor:
+        yield visitor
