@@ -16,7 +16,7 @@ from chat.batches import MessageDraft
 from chat.payloads import message_payload, room_payload
 from chat.selectors import MessageView, RoomView
 from chat.topics import room_topic, typing_topic, user_topic
-from realtime import Publisher, Tenant, apublish, end_subscriptions, publish
+from realtime import Node, Publisher, Tenant, end_subscriptions, publish
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +31,12 @@ def announce_message(tenant: Tenant, author: Publisher, message: MessageView) ->
     _on_commit(room_topic(message.room_id), _message_data(message), tenant, author)
 
 
-async def aannounce_messages(said: Iterable[Said]) -> None:
+async def aannounce_messages(node: Node, said: Iterable[Said]) -> None:
     """New messages that have committed, each to its room: in the order of their numbers, rooms side by side."""
     rooms: dict[int, list[Said]] = {}
     for draft, message in said:
         rooms.setdefault(message.room_id, []).append((draft, message))
-    await asyncio.gather(*(_announce_in_room(in_room) for in_room in rooms.values()))
+    await asyncio.gather(*(_announce_in_room(node, in_room) for in_room in rooms.values()))
 
 
 def announce_joined(tenant: Tenant, user: Publisher, room: RoomView) -> None:
@@ -65,18 +65,18 @@ def announce_read(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) ->
     _on_commit(user_topic(user.id), {"event": "read", "room_id": room_id, "seq": seq}, tenant, user)
 
 
-async def aannounce_typing(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
+async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_id: int) -> None:
     """Somebody is typing. Raises EngineUnavailableError: nothing was stored, and the next time may go out."""
     data = {"event": "typing", "user": _user(user)}
-    await apublish(typing_topic(room_id), data, tenant=tenant.slug, publisher=user)
+    await node.announce(typing_topic(room_id), data, tenant=tenant.slug, publisher=user)
 
 
-async def _announce_in_room(said: Sequence[Said]) -> None:
+async def _announce_in_room(node: Node, said: Sequence[Said]) -> None:
     try:
         async with asyncio.timeout(BATCH_TIMEOUT_S):
             for draft, message in said:
                 topic, data = room_topic(message.room_id), _message_data(message)
-                await apublish(topic, data, tenant=draft.tenant.slug, publisher=draft.author)
+                await node.announce(topic, data, tenant=draft.tenant.slug, publisher=draft.author)
     except Exception:
         logger.exception("Messages of room %s are stored but were not all announced", said[0][1].room_id)
 

@@ -1,28 +1,27 @@
 """The verbs of the chat: payloads in, one service or selector in a database thread, one reply out."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from time import monotonic
 from typing import Annotated, Protocol
 from uuid import UUID
 
-from django.db import connection
 from msgspec import Meta, Struct
 
 from chat import selectors, services
-from chat.announcements import aannounce_messages, aannounce_typing
+from chat.announcements import aannounce_typing
 from chat.batches import MessageDraft
 from chat.payloads import member_payload, message_payload, room_payload
 from chat.text import TEXT_MAX_CHARS
 from chat.topics import room_topic, typing_topic
 from chat.typing import Typing
-from chat.writer import MessageWriter, MessageWriters, NotStoredError, in_turns
+from chat.writer import NotStoredError
+from chat.writers import writers_of
 from realtime import (
     Call,
     Caller,
     ErrorCode,
     NoPayload,
-    Owner,
     Publisher,
     Reply,
     RequestError,
@@ -135,7 +134,7 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
     draft = MessageDraft(call.tenant, _user(call), payload.room_id, payload.text, payload.client_msg_id)
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
-            message = await _writers(call).send(draft)
+            message = await writers_of(call.node).send(draft)
     except TimeoutError:
         reason = "The message was not stored in time; send it again with the same client_msg_id."
         raise RequestError(ErrorCode.TIMEOUT, reason) from None
@@ -154,7 +153,7 @@ async def on_typing(call: Call[ChatCaller], payload: InRoom) -> Reply:
     if not _follows(call, room_id) and typing.may_look_up(room_id, monotonic()):
         await call.in_db(selectors.access_joined_room, call.tenant.id, user.id, room_id)
     if typing.is_due(room_id, monotonic()):
-        await aannounce_typing(call.tenant, user, room_id=room_id)
+        await aannounce_typing(call.node, call.tenant, user, room_id=room_id)
     return Reply("typing", {"room_id": room_id})
 
 
@@ -176,8 +175,6 @@ async def on_member_list(call: Call, payload: InRoom) -> Reply:
     )
 
 
-# Whose database work it is that a tenant's messages are stored: no single user's.
-WRITER = "chat.writer"
 READ = ("chat:read",)
 WRITE = ("chat:write",)
 
@@ -212,25 +209,3 @@ def _typing(call: Call[ChatCaller]) -> Typing:
     if consumer.typing is None:
         consumer.typing = Typing(monotonic())
     return consumer.typing
-
-
-def _writers(call: Call) -> MessageWriters:
-    """The process's, made at its first message."""
-    node = call.node
-
-    def make() -> MessageWriters:
-        has_row_locks = connection.features.has_select_for_update
-        store = services.messages_send if has_row_locks else in_turns(services.messages_send)
-        return MessageWriters(
-            lambda: MessageWriter(
-                lambda drafts: node.database.run_for(Owner(drafts[0].tenant.slug, WRITER), store, drafts),
-                _announce,
-                node.spawn,
-            )
-        )
-
-    return node.shared(MessageWriters, make)
-
-
-async def _announce(sent: Sequence[services.Sent]) -> None:
-    await aannounce_messages((each.draft, each.message) for each in sent)

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from realtime.endpoints.verbs import NoPayload as NoPayload
     from realtime.endpoints.verbs import Verb as Verb
     from realtime.middleware.tenant import HOSTLESS_PATHS as HOSTLESS_PATHS
+    from realtime.node.node import Node as Node
     from realtime.node.node import current_node as current_node
     from realtime.node.ports import Authenticator as Authenticator
     from realtime.node.ports import LoadedSession as LoadedSession
@@ -111,7 +112,7 @@ _HOMES = {
     "realtime.endpoints.streams": "Feed stream_source",
     "realtime.endpoints.verbs": "Call Caller NoPayload Verb",
     "realtime.middleware.tenant": "HOSTLESS_PATHS",
-    "realtime.node.node": "current_node",
+    "realtime.node.node": "Node current_node",
     "realtime.node.ports": "Authenticator LoadedSession TenantDirectory",
     "realtime.protocol.close_codes": "CloseCode",
     "realtime.protocol.envelope": "Reply",

@@ -13,7 +13,10 @@ from typing import Any
 from asgiref.sync import markcoroutinefunction
 from django.core.exceptions import ImproperlyConfigured
 
+from realtime.core.identity import Identity
+from realtime.core.scopes import has_scopes
 from realtime.endpoints.consumers.base import RealtimeConsumer
+from realtime.protocol.errors import forbidden, unauthenticated
 from realtime.sockets.types import Application, Middleware, Receive, Scope, Send
 
 
@@ -38,6 +41,15 @@ class Route:
     def is_open(self) -> bool:
         """Whether anyone may connect."""
         return not (self.scopes or self.is_signed_in or self.is_staff or self.needs_session)
+
+    def require(self, identity: Identity | None) -> None:
+        """Raises Refusal(401 | 403) if `identity` may not connect here."""
+        if identity is None and (self.is_signed_in or self.is_staff or self.scopes):
+            raise unauthenticated()
+        if self.is_staff and (identity is None or identity.is_staff is not True):
+            raise forbidden("permission_denied", "This is for staff.")
+        if not has_scopes(identity, self.scopes):
+            raise forbidden("permission_denied", f"This needs the scopes {', '.join(sorted(self.scopes))}.")
 
 
 def websocket(

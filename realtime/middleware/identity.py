@@ -10,7 +10,6 @@ from django.http.cookie import parse_cookie
 
 from realtime.core.credential_reading import bearer_credentials
 from realtime.core.identity import Credential, CredentialKind, Identity, Tenant
-from realtime.core.scopes import has_scopes
 from realtime.core.slots import Owner
 from realtime.endpoints.routing import Route
 from realtime.middleware.headers import header_values
@@ -112,10 +111,5 @@ class Authorize:
         identity: Identity | None = scope["identity"]
         if route.needs_session and scope["session"] is None:
             raise unauthenticated("This needs a session: open it from a page of this site.")
-        if identity is None and (route.is_signed_in or route.is_staff or route.scopes):
-            raise unauthenticated()
-        if route.is_staff and (identity is None or identity.is_staff is not True):
-            raise forbidden("permission_denied", "This is for staff.")
-        if not has_scopes(identity, route.scopes):
-            raise forbidden("permission_denied", f"This needs the scopes {', '.join(sorted(route.scopes))}.")
+        route.require(identity)
         return self._app(scope, receive, send)

@@ -12,13 +12,14 @@ from channels.layers import channel_layers
 from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings, load_settings
-from realtime.core.history import Position
+from realtime.core.history import Position, Publisher
 from realtime.core.liveness import NodeState
 from realtime.core.presence_table import Key
 from realtime.core.quota import ConnectionQuota, HandshakeLimiter
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRules
 from realtime.node import credentials
+from realtime.node.clock import utc_now_text
 from realtime.node.control import Control
 from realtime.node.credentials import Credentials
 from realtime.node.database import Database, build_database
@@ -35,6 +36,7 @@ from realtime.sockets.outbox import Outbox, WriteCoalescer, make_outbox
 from realtime.sockets.types import Scope, Send
 from realtime.topics.cluster import Cluster
 from realtime.topics.engine.combined import CombinedEngine
+from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryHistory
 from realtime.topics.engine.ports import Bus, Draft, History, Retention
@@ -195,6 +197,13 @@ class Node:
         rule = self.rules.rule(topic)
         retention = Retention(rule.history_size, rule.history_ttl_s)
         return await self.hub.publish(TopicKey(tenant, topic), draft, retention)
+
+    async def announce(
+        self, topic: str, data: Any, *, tenant: str, publisher: Publisher | None = None
+    ) -> Position:
+        """As `publish`, of data that is not encoded yet; raises RequestError(invalid_message) if JSON cannot hold it."""
+        draft = make_draft(topic, data, publisher, time=utc_now_text())
+        return await self.publish(tenant, topic, draft)
 
     async def end_subscriptions(self, tenant: str, topic: str, user_id: int) -> None:
         """End a user's subscriptions to a topic, here and on the other nodes."""

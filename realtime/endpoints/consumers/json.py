@@ -41,7 +41,7 @@ async def on_ping(call: Call, payload: NoPayload) -> Reply:
     return Reply("pong", {}, always=True)
 
 
-async def on_refresh(call: Call, payload: Refresh) -> Reply:
+async def on_refresh(call: Call["JsonConsumer"], payload: Refresh) -> Reply:
     """Go on with a new token of the same user."""
     identity = call.require_identity()
     try:
@@ -51,6 +51,11 @@ async def on_refresh(call: Call, payload: Refresh) -> Reply:
         raise RequestError(ErrorCode.UNAUTHENTICATED, refusal.message) from None
     if fresh.user_id != identity.user_id:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "The token belongs to another user.")
+    try:
+        call.consumer.scope["route"].require(fresh)
+    except Refusal as refusal:
+        # The connection goes on with the credential that it has.
+        raise RequestError(ErrorCode.PERMISSION_DENIED, refusal.message) from None
     call.connection.renew(fresh)
     await call.node.joiner.judge_again(call.connection)
     return Reply("refreshed", {"expires_at": fresh.expires_at and fresh.expires_at.isoformat()})
