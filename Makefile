@@ -5,7 +5,7 @@ PORT ?= 8000
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 
-.PHONY: setup run test simulate simulate-mutants check format lock bench bench-quick bench-profile clean
+.PHONY: setup run test test-fast simulate simulate-mutants check format lock bench bench-quick bench-profile clean
 
 setup: .venv/.setup
 
@@ -27,6 +27,10 @@ run: setup
 test: .venv/.setup-dev
 	@$(BIN)/python tests/prepare.py
 	$(BIN)/python -m pytest $(ARGS)
+
+# While writing: the decisions, the wire, the hub and the JavaScript; no servers and no browser. Under a minute.
+test-fast: .venv/.setup-dev
+	$(BIN)/python -m pytest -q tests/core tests/protocol tests/realtime tests/js $(ARGS)
 
 # Seeded worlds on a fake clock (tests/simulation/README.md); SEED=<seed> repeats one and shows its log.
 WORLDS ?= 10000

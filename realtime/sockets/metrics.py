@@ -7,9 +7,9 @@ choose (a close code, an unknown host or path) is folded into `OTHER` or `UNKNOW
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from statistics import quantiles
 from typing import Any
 
-from realtime.core.percentiles import percentile
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import ErrorCode
 
@@ -165,9 +165,14 @@ class LoopLag:
         samples = list(self._samples_ms) or [0.0]
         return {
             "last_ms": round(samples[-1], 3),
-            "p99_ms": round(percentile(samples, 99), 3),
+            "p99_ms": round(_p99(samples), 3),
             "max_ms": round(max(samples), 3),
         }
+
+
+def _p99(samples: list[float]) -> float:
+    # Two samples are needed for a cut between them.
+    return quantiles(samples, n=100, method="inclusive")[98] if len(samples) > 1 else samples[0]
 
 
 def _count(counts: dict[str, int], label: str) -> None:
