@@ -280,6 +280,8 @@ def _go_live(hub: Hub, joining: _Joining, left_bytes: int) -> Joined | RequestEr
     if not _is_caught_up(hub, joining):
         joining.lose()
     if not joining.is_lost and joining.size_bytes > left_bytes:
+        # Nor does one go on that was LIVE: what comes next would follow a hole that the client was not told of.
+        hub.end(_of(joining), at_once=False)
         return RequestError(
             ErrorCode.LIMIT_EXCEEDED, "The reply holds no more; subscribe to this topic by itself."
         )

@@ -104,6 +104,26 @@ async def test_what_does_not_fit_one_answer_is_asked_for_again(acme: Visitor) ->
         assert (await talk.ask("subscribe", wishes[2]))["recovered"] is True
 
 
+async def test_what_does_not_fit_is_not_subscribed_although_it_was(acme: Visitor) -> None:
+    topics = names(3)
+    async with acme.open_json(PATH) as talk, acme.open_json(PATH) as publisher:
+        wishes = []
+        for topic in topics:
+            start = await talk.ask("subscribe", {"topic": topic})
+            wishes.append({"topic": topic, "recover": {"epoch": start["epoch"], "offset": 0}})
+            for _ in range(4):
+                await publisher.ask("publish", {"topic": topic, "data": "x" * 55_000})
+        answers = (await talk.ask("subscribe", {"topics": wishes}))["topics"]
+        assert answers[2]["error"]["code"] == "limit_exceeded"
+        for topic in (topics[2], topics[0]):
+            await publisher.ask("publish", {"topic": topic, "data": "news"})
+        # Were it still subscribed, its news would have come first.
+        news = await talk.first(
+            lambda each: each["type"] == "publication" and each["payload"]["data"] == "news"
+        )
+        assert news["payload"]["topic"] == topics[0]
+
+
 @pytest.mark.settings(REALTIME_MESSAGES_PER_S=1, REALTIME_MESSAGES_BURST=60)
 async def test_many_topics_cost_as_many_messages(acme: Visitor) -> None:
     async with acme.open_json(PATH) as talk:

@@ -202,9 +202,9 @@ class Node:
         assert isinstance(outcome, Joined), outcome
         return outcome
 
-    async def publish(self, number: int, topic: str = "news") -> Position:
+    async def publish(self, data: int | str, topic: str = "news") -> Position:
         retention = Retention(0) if topic.startswith("typing") else KEPT
-        return await self.hub.publish(TopicKey("acme", topic), draft(number), retention)
+        return await self.hub.publish(TopicKey("acme", topic), draft(data), retention)
 
     def assert_nothing_left(self, *followers: Follower) -> None:
         """No topic, subscription, count, presence or task of theirs is left."""
@@ -216,8 +216,8 @@ class Node:
             assert follower.metrics.subscriptions == 0
 
 
-def draft(number: int) -> Draft:
-    return make_draft("news", number, time="2026-01-01T00:00:00Z")
+def draft(data: int | str) -> Draft:
+    return make_draft("news", data, time="2026-01-01T00:00:00Z")
 
 
 def offsets_of(joined: Joined) -> list[int] | None:

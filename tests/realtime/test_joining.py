@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from realtime.core.history import Position
-from realtime.node.joining import Joined, Wish
+from realtime.node.joining import CATCH_UP_MAX_BYTES, Joined, Wish
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.subscription import SubscriptionState
@@ -252,6 +252,22 @@ async def test_a_second_subscribe_goes_on_without_a_hole(node: Node) -> None:
     assert follower.offsets == [2]
     assert follower.metrics.subscriptions == 1
     assert node.presences.live == [follower.subscriptions["news"]]
+
+
+async def test_what_does_not_fit_does_not_go_on_either(node: Node) -> None:
+    """The client is told that it is not subscribed: it would take what comes next for a gap, or not at all."""
+    follower = Follower()
+    starts = [await node.join(follower, topic) for topic in ("a", "b")]
+    for topic in ("a", "b"):
+        for _ in range(3):
+            await node.publish("x" * (CATCH_UP_MAX_BYTES // 5), topic)
+    wishes = [Wish(each.subscription.topic, each.position, False) for each in starts]
+    outcomes = await node.joiner.join(follower, wishes)  # type: ignore[arg-type] # a fake
+    assert isinstance(outcomes[0], Joined)
+    assert isinstance(outcomes[1], RequestError)
+    assert outcomes[1].code == ErrorCode.LIMIT_EXCEEDED
+    assert list(follower.subscriptions) == ["a"]
+    assert follower.metrics.subscriptions == 1
 
 
 async def test_two_requests_for_one_topic_at_once(node: Node) -> None:
