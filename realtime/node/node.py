@@ -253,6 +253,8 @@ class Node:
         await self.bus.start(self._received)
         await self.control.start()
         await self.cluster.start()
+        if isinstance(self.history, RedisHistory):
+            self.spawn(self.history.begin())
         for sweep in self.sweeps.all(self.database):
             self.spawn(sweep)
         self.spawn(self.loop_lag.run())

@@ -101,3 +101,15 @@ async def test_a_topic_keeps_its_bytes_on_the_server(engine: RedisEngine, redis:
     (stream,) = [key for key in await keys_of(engine, redis) if key.endswith(":stream")]
     assert await redis.xlen(stream) == 300_000 // (20_005 + ENTRY_OVERHEAD_BYTES)
     assert await redis.memory_usage(stream, samples=0) < 400_000
+
+
+async def test_the_key_that_reading_needs_is_made_at_the_start(engine: RedisEngine, redis: Redis) -> None:
+    """So that reads leave the number of keys as it is, the first one too."""
+    await engine.lose_everything()
+    history = engine.history()
+    await history.begin()
+    before = await keys_of(engine, redis)
+    position = await history.position(KEY)
+    assert (await history.since(KEY, position, 10, 0)).publications == []
+    assert await keys_of(engine, redis) == before
+    assert len(before) == 1

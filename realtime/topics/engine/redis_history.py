@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -88,6 +89,11 @@ class RedisHistory:
         self._positions = self._redis.register_script(POSITIONS)
         self._pages = self._redis.register_script(PAGES)
         self._latest = self._redis.register_script(LATEST)
+
+    async def begin(self) -> None:
+        """Make the one key that reading needs, the store's epoch; a server that is away gets it at the first read."""
+        with suppress(EngineUnavailableError):
+            await self._run(self._positions, [])
 
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
         """As `History.add`."""

@@ -19,7 +19,7 @@ local _, before_run = string.find(info, 'run_id:', 1, true)
 local run = string.sub(info, before_run + 1, before_run + 40)
 local store = KEYS[1]
 local store_epoch
-local function beginning(meta)
+local function begin_store()
   if not store_epoch then
     local evicted = string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
     local known = redis.call('HMGET', store, 'epoch', 'run', 'evicted')
@@ -30,6 +30,9 @@ local function beginning(meta)
       redis.call('EXPIRE', store, epoch_ttl_s)
     end
   end
+end
+local function beginning(meta)
+  begin_store()
   -- As the topic's tenant sees it: a position is worth nothing on another.
   return string.sub(redis.sha1hex(store_epoch .. string.match(meta, '{(.-):')), 1, 16)
 end
@@ -106,6 +109,9 @@ POSITIONS = (
     _BEGIN
     + """
 local positions = {}
+if #KEYS == 1 then
+  begin_store()
+end
 for at = 2, #KEYS do
   local epoch, top = where(KEYS[at])
   positions[#positions + 1] = epoch
