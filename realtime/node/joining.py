@@ -7,6 +7,7 @@ Every await here may cross a close, a removal, a loss of rights or of the histor
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, NamedTuple
 
 from realtime.core.history import Position
@@ -26,6 +27,8 @@ CATCH_UP_MAX_BYTES = 512 * 1024
 CATCH_UP_READS_MAX = 16
 # What a gate says when it stays closed; anything else is a failure to ask it.
 DENIALS = frozenset({ErrorCode.PERMISSION_DENIED, ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_FOUND})
+# How long requests to subscribe may hold the loop in a row.
+JOIN_SLICE_S = 0.005
 NO_LONGER = "no longer allowed"
 
 
@@ -80,6 +83,30 @@ class _Joining:
         self.payloads = []
 
 
+class LoopShare:
+    """Lets work of one kind hold the loop for `slice_s` seconds at a time; then everything else has its turn.
+
+    A thousand clients that come back in one moment would otherwise hold up all others for as long as all of them take.
+    """
+
+    def __init__(self, slice_s: float) -> None:
+        self._slice_s = slice_s
+        # When the first of this turn of the loop began.
+        self._began_s: float | None = None
+
+    async def turn(self) -> None:
+        """Wait until there is time left in a turn of the loop; usually there is."""
+        # One look for each turn of the loop: there is nothing to wait for but that it comes round.
+        while self._began_s is not None and monotonic() - self._began_s >= self._slice_s:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if self._began_s is None:
+            self._began_s = monotonic()
+            asyncio.get_running_loop().call_soon(self._over)
+
+    def _over(self) -> None:
+        self._began_s = None
+
+
 class Joiner:
     """Brings subscriptions about, and judges them again. `max_subscriptions` bounds those of a connection (0: none)."""
 
@@ -88,12 +115,14 @@ class Joiner:
         self._rules = rules
         self._database = database
         self._max_subscriptions = max_subscriptions
+        self._share = LoopShare(JOIN_SLICE_S)
 
     async def join(self, connection: Subscriber, wishes: Sequence[Wish]) -> list[Joined | RequestError]:
         """Subscribe the connection to each topic, or say why not, in the order asked.
 
         Between the return and the next await nothing is delivered: the caller's reply comes first.
         """
+        await self._share.turn()
         joinings = [self._reserve(connection, wish) for wish in wishes]
         try:
             undecided = [each for each in joinings if each.is_under_way]
