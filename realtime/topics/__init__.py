@@ -1,1 +1,1 @@
-"""Topics of this process: the hub, fan-out, presence, the other nodes, and the engines below."""
+"""The topics of this process: the hub, fan-out, presence, the other nodes, and the engines they use."""

@@ -1,7 +1,8 @@
-"""This process among the others: who is alive, what each holds, who is in which topic anywhere.
+"""The nodes as this one sees them: which are alive, their figures, and the users in each topic on any node.
 
-Every node owns its part of the presence and tells the others of it over the bus, in numbered messages; each beat
-says how far the numbers have come. Who missed something asks its owner for a snapshot.
+Every node owns its part of the presence and tells the others about changes over the bus, in numbered
+messages. Each beat carries the number of the last message. A node that missed a
+message asks the owner for a snapshot.
 """
 
 import asyncio
@@ -16,11 +17,11 @@ from realtime.core.presence_table import Changed, Held, Key, PresenceTable, Pres
 from realtime.topics.engine.ports import Bus, BusUnavailableError
 
 BEAT_S = 2.0
-# Changes of a moment go in one message.
+# Changes within this many seconds go into one message.
 GATHER_S = 0.02
-# Beyond it they are not told one by one: the others find a number missing and ask for a snapshot.
+# Beyond this many, changes are dropped: the others notice a missing number and ask for a snapshot.
 MAX_PENDING_CHANGES = 10_000
-# Graces ended in one go; after so many the loop has its turn.
+# Graces ended in one step; after that many, the event loop handles other work.
 LAPSES_AT_ONCE = 500
 NODES_GROUP = "nodes"
 
@@ -40,36 +41,36 @@ class Beat(_Message, frozen=True):
 
 
 class Changes(_Message, frozen=True):
-    """What has changed in my part, each as it is now."""
+    """The changed entries of my part, each with its current state."""
 
     seq: int
     changes: list[Held]
 
 
 class Ask(_Message, frozen=True):
-    """I missed something of yours (sent to your own group)."""
+    """I missed one of your messages (sent to your own group)."""
 
 
 class Snapshot(_Message, frozen=True):
-    """All my part after my message `seq` (sent to the group of whoever asked)."""
+    """My whole part after my message `seq` (sent to the group of the node that asked)."""
 
     seq: int
     held: list[Held]
 
 
 class Bye(_Message, frozen=True):
-    """I end."""
+    """This node stops."""
 
 
 _decoder = msgspec.msgpack.Decoder(Beat | Changes | Ask | Snapshot | Bye)
 
 
 class Cluster:
-    """The nodes as this one sees them. Touched only on its loop; the bus is started and stopped by whoever made it.
+    """The nodes as this one sees them. Used only on its event loop; the caller starts and stops the bus.
 
-    `counters` is asked for this node's figures at each beat. `on_presence` is called with every topic in which
-    somebody came or left, here or on another node. `clock` gives monotonic seconds, `gather_s` is the seconds for
-    which changes are gathered into one message.
+    `counters` is called at each beat and returns this node's figures. `on_presence` is called with every
+    topic that a user has joined or left, here or on another node. `clock` returns monotonic seconds.
+    `gather_s` is how long, in seconds, changes are collected before they are sent in one message.
     """
 
     def __init__(
@@ -95,21 +96,21 @@ class Cluster:
         self._presence = PresenceTable(node)
         self._nodes = Nodes(node, beat_s)
         self._seq = 0
-        # Whose state here the others are still to be told; a dict for its order.
+        # The users whose state here is still to be sent to the others; a dict keeps the order.
         self._changes: dict[tuple[Key, UserId], None] = {}
         self._is_beat_due = False
-        # Nodes whose snapshot is wanted here, and nodes that want this one's.
+        # Nodes to ask for their snapshot, and nodes that asked for this one's.
         self._to_ask: dict[str, None] = {}
         self._to_answer: dict[str, None] = {}
         self._has_work = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        # One timer for all graces, and when it is set to.
+        # One timer for all graces, and the time it is set to.
         self._lapse_timer: asyncio.TimerHandle | None = None
         self._lapse_due_s = 0.0
         self._is_taking_in = False
 
     async def start(self) -> None:
-        """Join the others; what the bus then carries for `is_own_group` must be given to `received`."""
+        """Join the other nodes. What the bus then carries for `is_own_group` must be passed to `received`."""
         await self._bus.join(NODES_GROUP)
         await self._bus.join(node_group(self._node))
         self._nodes.heard(self._state(), self._clock())
@@ -117,7 +118,7 @@ class Cluster:
         self.beat()
 
     async def stop(self) -> None:
-        """Tell the others what has changed last, and that this node is gone: they need not wait for its silence."""
+        """Send the last changes, and say that this node stops, so that the others need not detect it."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -132,20 +133,20 @@ class Cluster:
         await self._bus.leave(node_group(self._node))
 
     def is_own_group(self, group: str) -> bool:
-        """Whether what comes for this bus group is for `received`."""
+        """Whether messages to this bus group are for `received`."""
         return group in {NODES_GROUP, node_group(self._node)}
 
     def nodes(self) -> list[NodeState]:
-        """The nodes that are alive, this one too, each as of its last beat."""
+        """The nodes that are alive, including this one, each as of its last beat."""
         return self._nodes.states()
 
     @property
     def holds_nobody(self) -> bool:
-        """Whether nobody is present anywhere, and no grace runs."""
+        """Whether no user is present on any node, and no grace is running."""
         return self._presence.is_empty
 
     def users(self, key: Key) -> list[PresentUser]:
-        """Who is in a topic on any node, by username."""
+        """The users in a topic on any node, ordered by username."""
         return self._presence.users(key)
 
     def count(self, key: Key) -> int:
@@ -153,27 +154,27 @@ class Cluster:
         return self._presence.count(key)
 
     def join(self, key: Key, user: User) -> None:
-        """One more connection of `user` here."""
+        """Count one more connection of `user` on this node."""
         has_changed = self._presence.join(key, user)
         self._tell(key, user.id, has_changed=has_changed)
 
     def leave(self, key: Key, user: User, *, at_once: bool) -> None:
-        """One connection less here, which must have joined. The last one leaves a grace, unless it is `at_once`."""
+        """Count one connection less here; it must have joined. The last starts a grace, unless `at_once`."""
         has_changed = self._presence.leave(key, user, at_once=at_once, now_s=self._clock())
         self._tell(key, user.id, has_changed=has_changed)
         self._arm_lapse()
 
     def end_grace(self, key: Key, user_id: UserId) -> None:
-        """What ended here before has no grace any more: the user was removed. The other nodes do the same."""
+        """End the grace of a user who was removed from the topic. Each node does so for its own part."""
         if self._presence.end_grace(key, user_id):
             self._tell(key, user_id, has_changed=True)
 
     def lapse(self) -> None:
-        """End the graces that are over; called by a timer when one is."""
+        """End the graces that are over; called by a timer when the next one is due."""
         self._report(self._presence.lapse(self._clock(), LAPSES_AT_ONCE))
 
     def beat(self) -> None:
-        """Say that this node is alive, and drop those that no longer say it."""
+        """Send a beat soon, and drop the nodes that have stopped beating."""
         self._is_beat_due = True
         self._has_work.set()
         for node, last_beat_s in self._nodes.drop_silent(self._clock()):
@@ -181,7 +182,7 @@ class Cluster:
             self._drop(node, last_beat_s)
 
     def received(self, body: bytes) -> None:
-        """Take in what the bus carried for this node."""
+        """Handle a message that the bus carried to this node; an unreadable one is logged and dropped."""
         try:
             message = _decoder.decode(body)
         except msgspec.MsgspecError:
@@ -197,7 +198,7 @@ class Cluster:
         if beat.node == self._node:
             return
         if is_new:
-            # It should not have to wait for this node's next beat.
+            # A new node learns of this one without waiting for the next regular beat.
             self._is_beat_due = True
             self._has_work.set()
         if self._presence.needs_resync(beat.node, beat.seq + 1):
@@ -230,13 +231,13 @@ class Cluster:
         self._report(self._presence.node_gone(node, last_beat_s, self._clock()))
 
     def _report(self, changed: Changed) -> None:
-        """Say what has changed, and see that what is left to be done is done in time."""
+        """Call `on_presence` for the changed topics, and schedule the work that is left."""
         for key in changed:
             self._on_presence(key)
         self._arm_lapse()
         if self._presence.has_news and not self._is_taking_in:
             self._is_taking_in = True
-            # Not call_soon: everything that became ready in the meantime goes first.
+            # Not call_soon: work that has become ready in the meantime runs first.
             asyncio.get_running_loop().call_later(0, self._take_in)
 
     def _take_in(self) -> None:
@@ -278,7 +279,7 @@ class Cluster:
                 logger.exception("A beat failed")
 
     async def _keep_sending(self) -> None:
-        # One task sends everything, so that numbers arrive in order.
+        # One task sends all messages, so that their numbers arrive in order.
         while True:
             await self._has_work.wait()
             await asyncio.sleep(self._gather_s)
@@ -290,7 +291,7 @@ class Cluster:
                 logger.exception("What this node has to say could not be put together")
 
     def _due(self) -> list[tuple[str, _Message]]:
-        """All there is to say, taken at one moment: a snapshot holds the changes before it, and no others."""
+        """The messages to send, built in one step, so that a snapshot holds exactly the changes before it."""
         due: list[tuple[str, _Message]] = []
         if self._changes:
             self._seq += 1
@@ -312,14 +313,14 @@ class Cluster:
 
     async def _send(self, group: str, message: _Message) -> None:
         try:
-            # Beats go round: a node that does not hear its own is deaf. The rest it knows.
+            # A node must hear its own beats: if it does not, it cannot hear the others either.
             to_self = isinstance(message, Beat)
             await self._bus.send(group, msgspec.msgpack.encode(message), to_self=to_self)
         except BusUnavailableError as error:
-            # Its number is missing to the others; they will ask.
+            # The others notice the missing number and ask for a snapshot.
             logger.debug("A message to the other nodes was lost: %s", error)
 
 
 def node_group(node: str) -> str:
-    """The bus group on which one node alone is spoken to."""
+    """The bus group that only this node has joined."""
     return f"node.{node}"

@@ -1,4 +1,5 @@
-"""Fan-out in turns: publications of a tick leave together, and a large topic lets others in between its slices."""
+"""Fan-out in slices: publications of one loop iteration leave together, and
+large topics do not block others."""
 
 import asyncio
 from collections import deque
@@ -9,25 +10,27 @@ from realtime.sockets.outbox import Outbox, WriteCoalescer, put_to_all
 from realtime.sockets.prepared import PreparedBatch, PreparedMessage
 from realtime.sockets.subscription import Subscriber
 
-# How long one turn may hold the loop (an echo waits for two of them), and how many subscribers are served between two
-# looks at the clock.
+# How long one turn may hold the event loop, in seconds (an echo waits for up to two turns), and how many
+# subscribers are served between two looks at the clock.
 SLICE_S = 0.0015
 CHUNK = 32
 
 
 class Delivery(Protocol):
-    """What takes its turns: the deliveries of one topic. `is_queued` is kept by `Turns`."""
+    """The pending deliveries of one topic. `is_queued` is set by `Turns` only."""
 
     is_queued: bool
 
     def advance(self, deadline_s: float) -> bool:
-        """Deliver until all is done (True) or it is later than `deadline_s` (False)."""
+        """Deliver until nothing is left (True) or `deadline_s` (monotonic seconds) has passed (False)."""
         ...
 
 
 class Fanout:
-    """What is still to be delivered to the subscribers of one topic, each of them with the offset up to which it has
-    been given everything already."""
+    """The publications still to be delivered to the subscribers of one topic.
+
+    `subscribers` maps each one to the offset up to which it has already been given everything.
+    """
 
     __slots__ = (
         "_at",
@@ -44,32 +47,32 @@ class Fanout:
     )
 
     def __init__(self) -> None:
-        # Changed by `join` and `leave` only.
+        # Only `join` and `leave` change it.
         self.subscribers: dict[Subscriber, int] = {}
         self.is_queued = False
         self._pending: list[tuple[int, PreparedMessage]] = []
-        # The subscribers and their outboxes, kept from one delivery to the next; None: they have changed.
+        # The subscribers and their outboxes, kept from one delivery to the next; None after a change.
         self._members: tuple[list[Subscriber], list[Outbox]] | None = None
-        # The furthest that anybody knows.
+        # The highest offset that any subscriber already has.
         self._newest_known = 0
-        # The delivery that is under way: to whom, how far it is, what, and the offset it begins with.
+        # The delivery in progress: its subscribers, how many are served, what it sends, and its first offset.
         self._targets: list[Subscriber] = []
         self._outboxes: list[Outbox] = []
         self._at = 0
         self._batch: list[tuple[int, PreparedMessage]] = []
         self._first: PreparedMessage | PreparedBatch | None = None
-        # Whether all of them are still here and are to get all of it.
+        # Whether every subscriber is still here and needs the whole batch.
         self._is_uniform = False
 
     def join(self, connection: Subscriber, offset: int) -> None:
-        """Give it what comes after `offset`."""
+        """Deliver to `connection` what comes after `offset`."""
         self.subscribers[connection] = offset
         self._newest_known = max(self._newest_known, offset)
         self._members = None
         self._is_uniform = False
 
     def leave(self, connection: Subscriber) -> None:
-        """Give it no more."""
+        """Deliver nothing more to `connection`."""
         del self.subscribers[connection]
         self._members = None
         self._is_uniform = False
@@ -79,7 +82,7 @@ class Fanout:
         self._pending.append((offset, frame))
 
     def advance(self, deadline_s: float) -> bool:
-        """Deliver until all is done (True) or it is later than `deadline_s` (False)."""
+        """Deliver until nothing is left (True) or `deadline_s` (monotonic seconds) has passed (False)."""
         while self._first is not None or self._pending:
             if self._first is None:
                 self._begin()
@@ -117,7 +120,7 @@ class Fanout:
     def _deliver_apart(self, chunk: list[Subscriber], whole: PreparedMessage | PreparedBatch) -> None:
         first_offset = self._batch[0][0]
         for connection in chunk:
-            # As of now: it may have left since the delivery began, or left and come back knowing more.
+            # Looked up now: it may have left meanwhile, or left and returned with a later offset.
             known = self.subscribers.get(connection)
             if known is None:
                 continue
@@ -130,7 +133,7 @@ class Fanout:
 
 
 class Turns:
-    """Gives each topic with something to deliver its turn, a slice at a time."""
+    """Gives each topic that has something to deliver one time slice after another, in rotation."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, coalescer: WriteCoalescer) -> None:
         self._loop = loop
@@ -138,7 +141,7 @@ class Turns:
         self._queue: deque[Delivery] = deque()
 
     def add(self, fanout: Delivery) -> None:
-        """Let it deliver from the next turn on."""
+        """Queue it for the next turn, unless it is queued already."""
         if fanout.is_queued:
             return
         fanout.is_queued = True
@@ -147,7 +150,7 @@ class Turns:
         self._queue.append(fanout)
 
     def _turn(self) -> None:
-        # The replies of this tick do not wait for a slice.
+        # Replies of this loop iteration are written before a slice of fan-out begins.
         self._coalescer.flush()
         deadline_s = monotonic() + SLICE_S
         while self._queue:
@@ -156,10 +159,10 @@ class Turns:
                 self._queue.popleft()
                 fanout.is_queued = False
             else:
-                # The next one first, when it goes on.
+                # The next turn begins with the next topic.
                 self._queue.rotate(-1)
             if monotonic() > deadline_s:
                 break
         if self._queue:
-            # Not call_soon: everything that became ready in the meantime goes first.
+            # Not call_soon: work that has become ready in the meantime runs first.
             self._loop.call_later(0, self._turn)

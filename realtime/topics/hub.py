@@ -1,8 +1,10 @@
-"""The hub of a process: every publication is encoded once and put, by reference, into each local subscriber's outbox.
+"""The hub of a process: each publication is encoded once and put, by reference,
+into the subscribers' outboxes.
 
-It knows where each topic stands that it serves. What arrives twice is dropped; where something is missing it is read
-from the history once, for all its subscribers, and given to them in order. What cannot be made whole ends the
-subscriptions with a push that says so: never silently some. How a subscription comes about is in `joining`.
+The hub knows the position of each topic that it serves. It drops publications that arrive twice. If some are
+missing, it reads them from the history once for all subscribers and delivers them in order (gap repair). If
+the gap cannot be filled, it ends the subscriptions and says so in a push: a client never misses publications
+without being told. `joining` has the steps by which a subscription begins.
 """
 
 import asyncio
@@ -36,30 +38,30 @@ from realtime.topics.reads import Reads
 logger = logging.getLogger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-# How often a topic is compared with its history: one that is in use, and one where nothing has happened for long.
+# How often a topic is compared with its history, in seconds: an active one, and one that has long been quiet.
 COMPARE_ACTIVE_S = 5.0
 COMPARE_QUIET_S = 60.0
-# Payloads of all served topics that are kept in memory for those who come back.
+# Payload bytes of all served topics that are kept in memory for clients that reconnect.
 CACHE_BYTES = 64 * 1024 * 1024
 
 
 class Witness(Protocol):
-    """Who is told when subscriptions begin and end: the presence."""
+    """Is told when subscriptions begin and end; implemented by the presence."""
 
     def began(self, subscription: Subscription) -> None:
-        """It is LIVE from now on; or it was, and was asked for again."""
+        """The subscription is now LIVE, or was LIVE and is requested again."""
         ...
 
     def ended(self, subscription: Subscription, *, at_once: bool) -> None:
-        """It was LIVE and is over. `at_once`: its user will not come back by itself."""
+        """A LIVE subscription has ended. `at_once`: the client is not expected to reconnect by itself."""
         ...
 
 
 class Hub:
-    """Subscriptions and publications of one process. Touched only on its loop.
+    """Subscriptions and publications of one process. Used only on its event loop.
 
-    `clock` gives monotonic seconds. `tail_max_bytes` bounds what is kept of one topic (0: only by TAIL_MAX_BYTES),
-    `cache_bytes` what is kept of all (0: no bound).
+    `clock` returns monotonic seconds. `tail_max_bytes` bounds the payload bytes kept for one topic (0:
+    TAIL_MAX_BYTES is the only bound), `cache_bytes` those kept for all topics (0: no bound).
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class Hub:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.reads = Reads(engine, spawn)
-        # How often a user lost a topic: an answer that a gate allowed before counts only while this is the same.
+        # Counts lost rights to topics. An earlier "yes" of a gate is valid only while this is the same.
         self.revocations = 0
         self._engine = engine
         self._spawn = spawn
@@ -84,7 +86,7 @@ class Hub:
         self._clock = clock
         self._turns = Turns(asyncio.get_running_loop(), coalescer)
         self._topics: dict[TopicKey, LocalTopic] = {}
-        # Topics with something in their tail, the longest unused first; and all their bytes.
+        # Topics that keep payloads in their tail, the least recently used first; and the bytes of them all.
         self._cached: OrderedDict[TopicKey, LocalTopic] = OrderedDict()
         self._cached_bytes = 0
 
@@ -101,7 +103,7 @@ class Hub:
     def reserve(
         self, connection: Subscriber, topic: str, rule: TopicRule, *, wants_presence: bool
     ) -> Subscription:
-        """The connection's subscription to `topic`: a JOINING one, or the one that is LIVE already.
+        """The connection's subscription to `topic`: a new JOINING one, or the existing LIVE one.
 
         Raises RequestError(conflict) while another request is joining it.
         """
@@ -123,12 +125,12 @@ class Hub:
         return subscription
 
     async def open(self, key: TopicKey, since: Position | None) -> None:
-        """Wait until the topic is open; its opening reads what came after `since` too. For a topic that is reserved.
+        """Wait until the topic is open. The read that opens it also fetches what came after `since`.
 
-        Raises EngineUnavailableError.
+        The topic must have been reserved. Raises EngineUnavailableError.
         """
         local = self._topics.get(key)
-        # The reservation may have ended since the caller looked.
+        # The reservation may have ended since the caller checked.
         if local is None or local.is_open:
             return
         if local.opening is None or local.opening.done():
@@ -138,7 +140,7 @@ class Hub:
             raise EngineUnavailableError("The topic could not be opened.")
 
     def go_live(self, subscription: Subscription) -> None:
-        """Give its connection all that comes after the topic's position from now on."""
+        """From now on deliver to its connection what comes after the topic's current position."""
         local = self._topics[subscription.key]
         local.fanout.join(subscription.connection, local.offset)
         if subscription.state is SubscriptionState.JOINING:
@@ -147,7 +149,7 @@ class Hub:
         self._witness.began(subscription)
 
     def end(self, subscription: Subscription, *, at_once: bool, error: RequestError | None = None) -> bool:
-        """End it, also while it is JOINING: then the request under way answers `error`. False where it was over."""
+        """End a subscription; False if it had already ended. The request of a JOINING one answers `error`."""
         if subscription.is_ended:
             return False
         connection, was_live = subscription.connection, subscription.state is SubscriptionState.LIVE
@@ -165,16 +167,16 @@ class Hub:
         return True
 
     def drop(self, subscription: Subscription, code: ErrorCode, reason: str) -> None:
-        """End a subscription from the server's side, and say why."""
+        """End a subscription from the server's side; a LIVE one is told `code` and `reason` in a push."""
         was_live = subscription.state is SubscriptionState.LIVE
-        # One that lost its history comes back by itself.
+        # A client whose history was lost subscribes again by itself.
         at_once = code != ErrorCode.UNRECOVERABLE_POSITION
         if self.end(subscription, at_once=at_once, error=RequestError(code, reason)) and was_live:
             payload = {"topic": subscription.topic, "code": code, "reason": reason}
             subscription.connection.push("unsubscribed", payload)
 
     def revoke(self, key: TopicKey, user_id: int) -> None:
-        """A user may no longer follow a topic. One that is JOINING asks its gates again."""
+        """A user may no longer follow a topic: end LIVE subscriptions; JOINING ones ask their gates again."""
         self.revocations += 1
         local = self._topics.get(key)
         if local is None:
@@ -201,13 +203,13 @@ class Hub:
         return published.position
 
     def arrived(self, arrival: Arrival) -> None:
-        """Take in a publication, from here or from another node."""
+        """Handle a publication from this node or from another one."""
         local = self._topics.get(arrival.key)
         if local is None:
             return
         epoch, offset = arrival.position.epoch, arrival.position.offset
         if not local.is_open:
-            # The opening may have read the position before.
+            # The read that opens the topic may have seen the position before this publication.
             local.is_suspect = True
             return
         if epoch != local.epoch:
@@ -227,9 +229,9 @@ class Hub:
             self._start_repair(local)
 
     async def compare(self, *, everything: bool = False) -> None:
-        """Look whether the history has more than was delivered: the bus may lose something without a trace.
+        """Compare topics with their history: the bus may lose publications without any sign.
 
-        Topics in use are compared every COMPARE_ACTIVE_S, quiet ones every COMPARE_QUIET_S; `everything`: all now.
+        Active topics are due every COMPARE_ACTIVE_S, quiet ones every COMPARE_QUIET_S; `everything`: all now.
         Raises EngineUnavailableError.
         """
         now_s = self._clock()
@@ -242,12 +244,12 @@ class Hub:
                 self._compare(local, before, position)
 
     def look_again(self, local: LocalTopic) -> None:
-        """Something about the topic is not as it was known: read where it is now."""
+        """Read the topic's position again, because what is known about it may be wrong."""
         local.is_suspect = True
         self._start_repair(local)
 
     def heard_of(self, local: LocalTopic, position: Position) -> None:
-        """The history said that the topic is there, or was."""
+        """Note that the topic was at `position` in the history; start a gap repair if the hub is behind."""
         if position.epoch != local.epoch:
             self.look_again(local)
             return
@@ -256,7 +258,7 @@ class Hub:
             self._start_repair(local)
 
     async def look_now(self, local: LocalTopic) -> None:
-        """As `look_again`, and wait for it; raises EngineUnavailableError."""
+        """`look_again`, and wait until it is done; raises EngineUnavailableError."""
         self.look_again(local)
         if local.repair is not None:
             await asyncio.wait([local.repair])
@@ -264,7 +266,7 @@ class Hub:
             raise EngineUnavailableError("The topic could not be read again.")
 
     def cache(self, local: LocalTopic, since: Position, page: Page) -> list[bytes]:
-        """The payloads of a page, kept for the next who asks for the same where they belong to the topic's epoch."""
+        """The encoded payloads of a page; kept for later requests if they belong to the topic's epoch."""
         publications = page.publications or []
         payloads = [encode(publication.payload()).encode() for publication in publications]
         if payloads and local.retention.size and since.epoch == local.epoch:
@@ -274,7 +276,7 @@ class Hub:
         return payloads
 
     def kept_after(self, local: LocalTopic, offset: int) -> list[bytes] | None:
-        """The payloads that subscribers were given after `offset`; None where they are not all in memory."""
+        """The payloads delivered after `offset`; None if some of them are no longer in memory."""
         before = local.tail.size_bytes
         payloads = local.tail.after(offset, self._clock())
         self._count_cached(local, before)
@@ -294,9 +296,9 @@ class Hub:
         self._turns.add(local.fanout)
 
     def _count_cached(self, local: LocalTopic, before_bytes: int) -> None:
-        """A tail has changed. Over the bound of all of them, the topics that are unused the longest forget theirs."""
+        """Update the total when a tail has changed; above `cache_bytes`, clear the least recently used."""
         if self._topics.get(local.key) is not local:
-            # It was closed while its history was read: nobody is caught up from it any more.
+            # The topic was closed while its history was read, so nothing will be read from this tail.
             local.tail.clear()
             return
         self._cached_bytes += local.tail.size_bytes - before_bytes
@@ -311,7 +313,7 @@ class Hub:
             local.tail.clear()
 
     def _compare(self, local: LocalTopic, before: Position, position: Position) -> None:
-        """`before` is where the topic was here when its position was asked for."""
+        """`before` is the topic's position on this node at the time its `position` was requested."""
         if not local.is_open or self._topics.get(local.key) is not local or local.epoch != before.epoch:
             return
         if position.epoch != local.epoch or position.offset < before.offset:
@@ -332,14 +334,14 @@ class Hub:
                 if not self._take(local, since, page):
                     return
         except EngineUnavailableError:
-            # The next comparison comes soon, and begins anew.
+            # Marked active, so that the next comparison comes soon and tries again.
             local.active_s, local.is_suspect = self._clock(), True
             logger.warning("The history is away; a topic is repaired later")
         finally:
             local.repair = None
 
     def _take(self, local: LocalTopic, since: Position, page: Page) -> bool:
-        """Deliver what a repair has read; False where the topic had to begin anew or nothing more is to come."""
+        """Deliver what a gap repair has read; False if the history was lost or nothing more is expected."""
         if self._topics.get(local.key) is not local:
             return False
         if page.publications is None:
@@ -352,9 +354,9 @@ class Hub:
         return local.position != since or local.is_suspect
 
     def _lost(self, local: LocalTopic, position: Position) -> None:
-        """What is missing is gone. The LIVE ones are told; the JOINING ones find another epoch or offset."""
+        """Missing publications are gone: end LIVE subscriptions; JOINING ones find a new epoch or offset."""
         live = [each for each in local.subscriptions.values() if each.state is SubscriptionState.LIVE]
-        # Before the end of the last subscription closes the topic: a JOINING one may need it.
+        # Called first: ending the last subscription closes the topic, and a JOINING one may still need it.
         self._forget_cached(local)
         for subscription in live:
             self.drop(
@@ -391,7 +393,7 @@ class Hub:
         self._forget_cached(local)
         del self._topics[local.key]
         if local.opening is not None:
-            # After its attaching, in the order in which they were asked for.
+            # The engine runs `attach` and `detach` in the order they are called.
             self._spawn(self._engine.detach(local.key))
 
 

@@ -1,4 +1,4 @@
-"""A topic with subscriptions in this process: where it is, who follows it, and its newest publications."""
+"""A topic with subscriptions in this process: its position, its subscribers, and its newest publications."""
 
 import asyncio
 
@@ -9,12 +9,13 @@ from realtime.sockets.subscription import Subscriber, Subscription
 from realtime.topics.engine.ports import Retention
 from realtime.topics.fanout import Fanout
 
-# Of one topic's payloads in memory: as much as a reply can hold.
+# The most payload bytes of one topic that are kept in memory: as much as one reply can hold.
 TAIL_MAX_BYTES = 512 * 1024
 
 
 class LocalTopic:
-    """Exists from the first reservation to the end of the last subscription. It is open once its position is known."""
+    """Exists from the first reservation to the end of the last subscription;
+    open once its position is known."""
 
     __slots__ = (
         "active_s",
@@ -35,7 +36,7 @@ class LocalTopic:
         self.key = key
         self.retention = retention
         self.epoch = ""
-        # Each connection's one, JOINING or LIVE; the LIVE ones are in `fanout` too.
+        # The subscription of each connection, JOINING or LIVE; the LIVE ones are also in `fanout`.
         self.subscriptions: dict[Subscriber, Subscription] = {}
         self.fanout = Fanout()
         self.tail = Tail(
@@ -46,32 +47,32 @@ class LocalTopic:
         )
         self.opening: asyncio.Task[None] | None = None
         self.repair: asyncio.Task[None] | None = None
-        # The furthest offset of this epoch that was heard of, delivered or not.
+        # The highest known offset of this epoch, delivered or not.
         self.newest = 0
-        # Something was heard that cannot be placed: look at the history.
+        # Something arrived that does not fit the known position, so the history must be read.
         self.is_suspect = False
         self.active_s = self.compared_s = now_s
 
     @property
     def is_open(self) -> bool:
-        """Whether its position is known."""
+        """Whether the topic's position is known."""
         return bool(self.epoch)
 
     @property
     def offset(self) -> int:
-        """The last one its subscribers were given."""
+        """The offset of the last publication given to the subscribers."""
         return self.tail.offset
 
     @property
     def position(self) -> Position:
-        """Where its subscribers are."""
+        """The position that the subscribers have reached."""
         return Position(self.epoch, self.tail.offset)
 
     def begin(self, position: Position) -> None:
-        """Start at `position`: at its opening, and where the history was lost."""
+        """Start at `position`: when the topic is opened, and again if the history was lost."""
         self.epoch = position.epoch
         self.tail.clear()
         self.tail.offset = self.newest = position.offset
         self.is_suspect = False
-        # What was still to be delivered belongs to what was before.
+        # Undelivered publications belong to the position before.
         self.fanout = Fanout()

@@ -1,7 +1,8 @@
-"""Who is subscribed to a topic, for the connections of this process: the cluster knows who is where on all nodes.
+"""Presence as the connections of this process are told of it. `Cluster` knows the users on all nodes.
 
-Changes of a moment are gathered: a topic's watchers get one push, encoded once for all that know the same, and a large
-topic lets others in between the slices of its delivery.
+Changes are gathered for a moment, so that the watchers of a topic get one push for them. It is encoded once
+for all watchers that have the same knowledge. A push to a large topic is
+delivered in slices, so that it does not block others.
 """
 
 import asyncio
@@ -19,29 +20,29 @@ from realtime.sockets.subscription import Subscriber, Subscription
 from realtime.topics.cluster import Cluster
 from realtime.topics.fanout import CHUNK, Turns
 
-# Changes of so many seconds come in one push.
+# Changes within this many seconds go into one push.
 PUSH_GATHER_S = 0.2
 
 
 class _Topic:
-    """A topic with watchers here; gives its pushes away in turns."""
+    """A topic with watchers on this node; delivers its pushes in slices."""
 
     __slots__ = ("_at", "_frame", "_now", "_pushes", "is_queued", "key", "version", "watchers")
 
     def __init__(self, key: Key, now: "Callable[[_Topic], list[Push[Subscription]]]") -> None:
         self.key = key
         self.watchers: Watchers[Subscription] = Watchers()
-        # Rises whenever somebody comes or leaves.
+        # Rises whenever a user joins or leaves.
         self.version = 0
         self.is_queued = False
         self._now = now
-        # What is being delivered: the last is the next; of it the frame, and how far it is.
+        # The pushes being delivered, the next one last; the message of that one; how many watchers have it.
         self._pushes: list[Push[Subscription]] | None = None
         self._frame: PreparedMessage | None = None
         self._at = 0
 
     def advance(self, deadline_s: float) -> bool:
-        """Deliver what is due until all is done (True) or it is later than `deadline_s` (False)."""
+        """Deliver what is due until nothing is left (True) or the clock has passed `deadline_s` (False)."""
         if self._pushes is None:
             self._pushes = self._now(self)[::-1]
         while self._pushes:
@@ -54,7 +55,7 @@ class _Topic:
         return True
 
     def _deliver(self, push: Push[Subscription]) -> bool:
-        """Give it to some more of those it is for; True when it has been given to all."""
+        """Deliver `push` to its next few receivers; True when all of them have it."""
         if self._frame is None:
             payload = push.payload()
             if payload is None:
@@ -68,9 +69,10 @@ class _Topic:
 
 
 class Presence:
-    """Users, not connections: joined with their first subscription anywhere, left with the last and its grace.
+    """Presence of users, not of connections: a user joins with the first subscription on any node, and leaves
+    with the last one and its grace.
 
-    Touched only on its loop. `changed` is to be called by the cluster. `clock` gives monotonic seconds.
+    Used only on its event loop. The cluster must call `changed`. `clock` returns monotonic seconds.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Presence:
         self._cluster = cluster
         self._clock = clock
         self._turns = Turns(asyncio.get_running_loop(), coalescer)
-        # Who a live subscription of a signed-in user began as: a credential may be renewed meanwhile.
+        # The identity with which each LIVE subscription of a signed-in user began; it may be renewed later.
         self._users: dict[Subscription, Identity] = {}
         self._topics: dict[Key, _Topic] = {}
         # Watched topics that have changed; a dict for its order.
@@ -88,13 +90,13 @@ class Presence:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is kept of any subscription."""
+        """Whether nothing is kept for any subscription."""
         return not self._users and not self._topics and not self._due
 
     def began(self, subscription: Subscription) -> None:
-        """It is LIVE from now on; or it was, and was asked for again: the last request decides about pushes.
+        """The subscription is now LIVE, or was and is requested again: the last request decides about pushes.
 
-        They lead on from what `view` gives before the next await.
+        The pushes continue from what `view` returns before the next await.
         """
         identity = subscription.connection.identity
         if identity is not None and subscription not in self._users:
@@ -106,29 +108,29 @@ class Presence:
             self._forget(subscription)
 
     def ended(self, subscription: Subscription, *, at_once: bool) -> None:
-        """It was LIVE and is over. Unless `at_once`, a user without another connection stays for PRESENCE_GRACE_S."""
+        """A LIVE subscription has ended. Unless `at_once`, the user's last one starts the presence grace."""
         self._forget(subscription)
         identity = self._users.pop(subscription, None)
         if identity is not None:
             self._cluster.leave(subscription.key, _user(identity), at_once=at_once)
 
     def removed(self, tenant: str, topic: str, user_id: int | str) -> None:
-        """The user may no longer follow the topic: nor are they there for the rest of a grace. On every node."""
+        """The user may no longer follow the topic, so their grace ends too. Called on every node."""
         self._cluster.end_grace((tenant, topic), user_id)
 
     def view(self, connection: Subscriber, topic: str) -> dict[str, Any]:
-        """`{users: [{id, username, connections}], count}` as `connection` may see it, users by username."""
+        """`{users: [{id, username, connections}], count}` as `connection` may see it, ordered by username."""
         return _as_json(self._roster((connection.tenant.slug, topic)), is_named=_is_named(connection))
 
     def changed(self, key: Key) -> None:
-        """Somebody came or left, on any node."""
+        """A user has joined or left the topic, on any node."""
         topic = self._topics.get(key)
         if topic is not None:
             topic.version += 1
             self._mark(key)
 
     def stop(self) -> None:
-        """Push no more."""
+        """Stop pushing."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -170,7 +172,7 @@ class Presence:
             if topic is None:
                 continue
             if topic.is_queued:
-                # Its last pushes are still on their way: these come after all of them.
+                # Its previous pushes are still being delivered; the new ones follow them.
                 self._mark(key)
             else:
                 self._turns.add(topic)

@@ -1,4 +1,5 @@
-"""Reads of the history, gathered: equal reads under way are one, and what is asked meanwhile shares the next call."""
+"""Batched reads of the history: equal reads are shared, and reads requested
+during a call go into the next."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,11 +10,11 @@ from realtime.core.topics import TopicKey
 from realtime.topics.engine.ports import Ask, Engine, Page
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-# Pages read in one call; each holds at most PAGE_MAX publications and PAGE_MAX_BYTES of their data.
+# Pages read in one call. Each holds at most PAGE_MAX publications and PAGE_MAX_BYTES of their data.
 ASKS_PER_CALL = 16
 PAGE_MAX = 1000
 PAGE_MAX_BYTES = 512 * 1024
-# While more reads are expected at any moment, those that wait gather for so many steps of so long.
+# While more reads are expected, a call waits for them: at most so many steps of so many seconds.
 GATHER_STEPS_MAX = 10
 GATHER_STEP_S = 0.002
 
@@ -21,35 +22,36 @@ _Asked = tuple[TopicKey, Position | None]
 
 
 class Reads:
-    """One call to the engine at a time, so that a crowd that comes back costs calls by topics, not by sockets."""
+    """Makes one call to the engine at a time. After a mass reconnect the number of calls depends on the
+    number of topics, not of sockets."""
 
     def __init__(self, engine: Engine, spawn: Spawn) -> None:
         self._engine = engine
         self._spawn = spawn
-        # How many more reads are on their way here.
+        # How many more reads will be requested soon.
         self.expected = 0
-        # In the order they were asked: what waits, and what the call under way has.
+        # In the order of the requests: those that wait, and those of the call in progress.
         self._waiting: dict[_Asked, asyncio.Future[Page]] = {}
         self._under_way: dict[_Asked, asyncio.Future[Page]] = {}
         self._is_running = False
 
     async def page(self, key: TopicKey, since: Position | None, *, fresh: bool = False) -> Page:
-        """Where the topic is, and the first publications after `since` (None: none are asked).
+        """The topic's position and the first publications after `since` (None: the position only).
 
-        A page may stop before the topic's position: ask again from its last offset. `fresh`: as of now or later, not
-        what a call under way may have read already. Raises EngineUnavailableError.
+        A page may end before the topic's position; ask again from its last offset. With `fresh`, the read
+        begins after this call: a call in progress is not shared. Raises EngineUnavailableError.
         """
         asked = (key, since)
         reading = self._waiting.get(asked) or (None if fresh else self._under_way.get(asked))
         if reading is None:
             reading = asyncio.get_running_loop().create_future()
-            # Those who asked may all have gone when it fails.
+            # All callers may have been cancelled by the time it fails.
             reading.add_done_callback(_seen)
             self._waiting[asked] = reading
             if not self._is_running:
                 self._is_running = True
                 self._spawn(self._run())
-        # One that gives up does not take the answer from the others.
+        # A cancelled caller must not cancel the read for the others.
         return await asyncio.shield(reading)
 
     async def _run(self) -> None:

@@ -1,1 +1,1 @@
-"""Where publications are carried (bus) and remembered (history): ports and their implementations."""
+"""The engine: a bus carries publications between nodes, a history stores them. Ports and implementations."""

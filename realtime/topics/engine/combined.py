@@ -1,4 +1,4 @@
-"""An engine from its two halves: a history that stores publications and a bus that carries them."""
+"""An engine made of two parts: a history that stores publications and a bus that carries them."""
 
 import hashlib
 import logging
@@ -36,7 +36,8 @@ class Carried(msgspec.Struct, array_like=True, frozen=True):
 
 
 class CombinedEngine:
-    """As `Engine`. `arrived` is called on the loop for every publication of another node to an attached topic."""
+    """Implements `Engine`. `arrived` is called on the loop for each publication
+    of another node to an attached topic."""
 
     def __init__(self, history: History, bus: Bus, arrived: Callable[[Arrival], None] | None = None) -> None:
         self._history = history
@@ -46,7 +47,8 @@ class CombinedEngine:
         self._keys: dict[str, TopicKey] = {}
 
     async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:
-        """As `Engine.publish`. Stored but not carried is no failure: the other nodes find it in the history."""
+        """As `Engine.publish`. If the bus fails, the call succeeds: the other
+        nodes find the publication in the history."""
         added = await self._history.add(key, draft, retention)
         publication, position = added.publication, added.position
         if publication is None:
@@ -80,7 +82,7 @@ class CombinedEngine:
         await self._bus.leave(group)
 
     def received(self, group: str, body: bytes) -> None:
-        """Take in what the bus carried for a topic; what is not for an attached one is dropped."""
+        """Handle what the bus carried for a topic; messages for topics that are not attached are dropped."""
         key = self._keys.get(group)
         if key is None or self.arrived is None:
             return
@@ -95,6 +97,6 @@ class CombinedEngine:
 
 @lru_cache(maxsize=16_384)
 def group_name(key: TopicKey) -> str:
-    """The bus group of a topic: names of any characters and length become ASCII of a fixed length."""
+    """The bus group of a topic: an ASCII name of fixed length, whatever the topic's name holds."""
     digest = hashlib.sha256(f"{key.tenant}\0{key.topic}".encode()).hexdigest()
     return f"topic.{digest}"

@@ -1,4 +1,4 @@
-"""From a Python value to a draft: the data is encoded once, here, or refused before anything is stored."""
+"""Makes a draft from a Python value: the data is encoded once here, or refused before anything is stored."""
 
 import json
 from typing import Any
@@ -10,7 +10,8 @@ from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.ports import Draft
 
 DATA_FIELD = "payload.data"
-# What the encoder and the check raise for a value that JSON cannot hold; half a surrogate pair is a ValueError.
+# What the encoder and the check raise for a value that JSON cannot hold; half a
+# surrogate pair raises ValueError.
 _NOT_JSON = (TypeError, ValueError, OverflowError, RecursionError)
 
 
@@ -22,7 +23,8 @@ def make_draft(
     time: str,
     idempotency_key: str | None = None,
 ) -> Draft:
-    """A draft for `topic` (which the error names); raises RequestError(invalid_message) for what JSON cannot hold."""
+    """A draft for `topic`; raises RequestError(invalid_message), naming the
+    topic, if JSON cannot hold `data`."""
     try:
         raw = _encode(data)
         print_ = "" if idempotency_key is None else fingerprint(raw)
@@ -38,15 +40,17 @@ def make_draft(
 
 def _encode(data: Any) -> msgspec.Raw:
     encoded = msgspec.json.encode(data)
-    # The encoder writes NaN and the infinities as null, so only a text with a null is looked at again.
+    # The encoder writes NaN and the infinities as null, so only a text with a null needs a second check.
     if b"null" in encoded:
         json.dumps(msgspec.to_builtins(data, str_keys=True), allow_nan=False)
-    # The encoder's bytes keep the buffer they were written in, up to half as large again; a copy is exact.
+    # The encoder's bytes keep their whole buffer, which may be half as large
+    # again; a copy has the exact size.
     return msgspec.Raw(bytes(memoryview(encoded)))
 
 
 def _first_fault(data: Any, error: Exception) -> tuple[str, Exception]:
-    """The path of the innermost part that cannot be encoded, and why; found by trying, as this is rare."""
+    """The path of the innermost part that cannot be encoded, and the error;
+    found by trial, as this is rare."""
     path = DATA_FIELD
     while True:
         found = None

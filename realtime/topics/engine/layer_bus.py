@@ -1,7 +1,9 @@
-"""The bus over a Channels layer: this process is one channel in it, and a bus group is a group of it.
+"""The bus over a Channels layer: this process is one channel of the layer, and
+each bus group is one of its groups.
 
-Made for `channels_redis.pubsub`, whose connection comes back by itself after an outage and tells nobody.
-So this bus listens for its own heartbeat: a missing beat is a gap, silence is a layer to open anew.
+Made for `channels_redis.pubsub`, which reconnects by itself after an outage and does not report it. So this
+bus listens for its own heartbeat: a missing beat means a gap, and silence means
+that the layer must be opened again.
 """
 
 import asyncio
@@ -17,36 +19,37 @@ from realtime.topics.engine.ports import BusUnavailableError, Receiver
 
 DEADLINE_S = 2.0
 BEAT_S = 2.0
-# Silence for this many beats: the layer's receiver is dead, or the broker is away.
+# After this many missing beats the layer's receiver is considered dead, or the broker unreachable.
 SILENT_BEATS = 3
 RETRY_MIN_S = 0.1
 RETRY_MAX_S = 5.0
-# A subscription is in force when our own probe comes back through it.
+# A subscription is in force when our own probe comes back through it. Seconds between two probes.
 PROBE_AGAIN_S = 0.1
 
 MESSAGE = "realtime.bus"
 PROBE = "realtime.probe"
 BEAT = "realtime.beat"
 
-# What a layer raises while its broker is away (TimeoutError is an OSError) or its channel is opened anew.
+# What a layer raises while its broker is unreachable (TimeoutError is an
+# OSError) or its channel is being reopened.
 LAYER_ERRORS = (RedisError, OSError, RuntimeError)
 
 logger = logging.getLogger(__name__)
 
 
 class ChannelLayer(Protocol):
-    """The part of a Channels layer that is used here."""
+    """The methods of a Channels layer that are used here."""
 
     async def new_channel(self) -> str:
-        """A channel of this process."""
+        """Make a channel for this process."""
         ...
 
     async def receive(self, channel: str) -> Mapping[str, Any]:
-        """The next message of a channel."""
+        """Wait for the next message of a channel."""
         ...
 
     async def send(self, channel: str, message: Mapping[str, Any]) -> None:
-        """To one channel."""
+        """Send to one channel."""
         ...
 
     async def group_add(self, group: str, channel: str) -> None:
@@ -54,23 +57,24 @@ class ChannelLayer(Protocol):
         ...
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Take a channel from a group."""
+        """Remove a channel from a group."""
         ...
 
     async def group_send(self, group: str, message: Mapping[str, Any]) -> None:
-        """To every channel of a group."""
+        """Send to every channel of a group."""
         ...
 
     async def flush(self) -> None:
-        """Forget channels and groups, close connections."""
+        """Forget channels and groups, and close connections."""
         ...
 
 
 class LayerBus:
-    """As `Bus`. `on_gap` is called on the loop when messages may have been missed and new ones arrive again.
+    """Implements `Bus`. `on_gap` is called on the loop when messages may have
+    been lost and new ones arrive again.
 
-    The layer must be this bus' own: it is flushed when silent and when the bus stops. `deadline_s` bounds
-    each call to the layer, in seconds; `beat_s` is the seconds between heartbeats.
+    The layer must not be shared: the bus flushes it after silence and when it stops. `deadline_s` bounds each
+    call to the layer, in seconds; `beat_s` is the time between heartbeats, in seconds.
     """
 
     def __init__(
@@ -85,15 +89,16 @@ class LayerBus:
         self.on_gap = on_gap
         self._deadline_s = deadline_s
         self._beat_s = beat_s
-        # Each message says which bus it is not for; the layer carries it to its sender too.
+        # The layer also returns a message to its sender, so each message names the bus that must ignore it.
         self._id = secrets.token_bytes(8)
         self._receive: Receiver | None = None
         self._channel = ""
         self._is_open = asyncio.Event()
         self._groups: set[str] = set()
-        # Groups of those above whose subscription has not been proven; each beat tries again.
+        # The groups of `_groups` whose subscription has not been proven yet; it
+        # is tried again with each beat.
         self._unheard: set[str] = set()
-        # Joining and leaving one group happen one after the other, in the order they were asked for.
+        # Joins and leaves of one group run one after the other, in the order of the calls.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._probes: dict[bytes, asyncio.Event] = {}
         self._beats_sent = 0
@@ -101,7 +106,7 @@ class LayerBus:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, receive: Receiver) -> None:
-        """As `Bus.start`. A broker that is away does not fail it: the bus opens when the broker is there."""
+        """As `Bus.start`. Succeeds without a broker: the bus opens when the broker can be reached."""
         self._receive = receive
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._beat())]
         try:
@@ -134,7 +139,7 @@ class LayerBus:
                 await self._subscribe(group)
 
     async def leave(self, group: str) -> None:
-        """As `Bus.leave`; never fails: what still arrives for the group is ignored."""
+        """As `Bus.leave`; never fails. Messages that still arrive for the group are ignored."""
         async with self._turn(group):
             if group not in self._groups:
                 return
@@ -156,7 +161,7 @@ class LayerBus:
             raise BusUnavailableError("The broker cannot be reached to publish.") from error
 
     def _turn(self, group: str) -> asyncio.Lock:
-        # Held across awaits on purpose; it lives as long as somebody holds it or waits for it.
+        # Held across awaits on purpose. It exists while somebody holds it or waits for it.
         lock = self._turns.get(group)
         if lock is None:
             lock = self._turns[group] = asyncio.Lock()
@@ -241,7 +246,7 @@ class LayerBus:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._beat_s)
-            # A beat that cannot be sent counts too: its absence tells that there was a gap.
+            # A beat that cannot be sent is counted too: when it is missing, the gap is noticed.
             self._beats_sent += 1
             try:
                 async with asyncio.timeout(self._deadline_s):

@@ -1,4 +1,4 @@
-"""The engine of one process: everything in memory, nothing to set up, nothing kept over a restart."""
+"""The engine for a single process: everything is in memory, needs no set-up, and is lost at a restart."""
 
 import asyncio
 import hashlib
@@ -17,19 +17,20 @@ from realtime.core.used_keys import Used, UsedKeys, key_name
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.ports import IDEMPOTENCY_TTL_S, Added, Ask, Draft, Page, Receiver, Retention
 
-# Steps of a sweep (a topic looked at, a publication or key dropped): about a microsecond each.
+# Steps of one sweep call. A step checks a topic, or drops a publication or a key.
 SWEPT_PER_CALL = 5_000
-# The tenant that holds the most is found to within this part of the process's bound.
+# The tenant that holds the most is found with an error of at most 1/SHARE_STEPS of the process's bound.
 SHARE_STEPS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """What the histories of a process may hold; 0 switches a bound off. Bytes are of `Publication.size_bytes`.
+    """Bounds for the histories of a process; 0 switches a bound off. Bytes are of `Publication.size_bytes`.
 
-    Beyond a topic's or a tenant's bytes its oldest publications go, beyond its topics the longest unused, beyond its
-    keys the oldest of the publisher who holds the most. Beyond a bound of the process the tenant that holds the most
-    gives what it would give beyond its own. So one tenant's use never takes another's that uses less.
+    Above the bytes of a topic or a tenant, its oldest publications are dropped. Above a tenant's number of
+    topics, the least recently used ones are dropped; above its number of idempotency keys, the oldest of the
+    publisher with the most. Above a bound of the process, the tenant that holds the most drops what it would
+    drop above its own bound. So a tenant never loses data to one that holds less.
     """
 
     topic_bytes: int = 4 * 1024 * 1024
@@ -42,7 +43,7 @@ class Budgets:
 
 
 class MemoryHistory:
-    """As `History`. `clock` gives monotonic seconds, `fresh_epoch` a name that was never given before."""
+    """Implements `History`. `clock` returns monotonic seconds, `fresh_epoch` a new name at each call."""
 
     def __init__(
         self,
@@ -61,7 +62,8 @@ class MemoryHistory:
     def _begin(self) -> None:
         budgets = self._budgets
         self._epoch = self._fresh_epoch()
-        # In the order in which `sweep` visits them. A tenant stays: its epochs must not begin anew.
+        # In the order in which `sweep` visits them. Tenants are never removed,
+        # because their epochs must not start again.
         self._tenants: OrderedDict[str, TenantHistory] = OrderedDict()
         self._bytes: Shares[str] = Shares(budgets.process_bytes // SHARE_STEPS)
         self._topics: Shares[str] = Shares(budgets.process_topics // SHARE_STEPS)
@@ -120,7 +122,7 @@ class MemoryHistory:
         return Page(topic.position, topic.latest(limit, max_bytes))
 
     def sweep(self, now_s: float) -> None:
-        """As `History.sweep`: the tenants in turn, at most SWEPT_PER_CALL steps in all."""
+        """As `History.sweep`: visits the tenants in turn, at most SWEPT_PER_CALL steps in all."""
         left = SWEPT_PER_CALL
         for _ in range(min(left, len(self._tenants))):
             name, tenant = next(iter(self._tenants.items()))
@@ -131,7 +133,7 @@ class MemoryHistory:
                 return
 
     async def close(self) -> None:
-        """Forget everything; what is written afterwards begins a new epoch."""
+        """Forget everything; later publications begin a new epoch."""
         self._begin()
 
     def _tenant(self, name: str) -> TenantHistory:
@@ -144,7 +146,7 @@ class MemoryHistory:
         return tenant
 
     def _tenant_epoch(self, tenant: str) -> str:
-        """The store's epoch as one tenant sees it: a position is worth nothing on another."""
+        """The store's epoch for one tenant: a position of one tenant is not valid for another."""
         return hashlib.blake2b(tenant.encode(), digest_size=8, key=self._epoch.encode()[:64]).hexdigest()
 
     def _readable(self, key: TopicKey) -> TopicHistory | None:
@@ -161,7 +163,8 @@ class MemoryHistory:
         self._keys.set(name, len(tenant.used_keys))
 
     def _keep_bounds(self, name: str, tenant: TenantHistory) -> None:
-        """What is beyond a bound goes, one by one: as nothing goes twice, a call costs constant time on average."""
+        """Drop what exceeds a bound, one item at a time. Each item is dropped
+        once, so a call is O(1) on average."""
         budgets = self._budgets
         while 0 < budgets.tenant_bytes < tenant.size_bytes:
             tenant.drop_oldest()
@@ -191,14 +194,15 @@ def _repeated(used: Used, draft: Draft) -> Added:
 
 
 class MemoryExchange:
-    """What the buses of several nodes in one process (a test) share in place of a broker."""
+    """Connects the buses of several nodes in one process, in place of a broker; used in tests."""
 
     def __init__(self) -> None:
         self.buses: set[MemoryBus] = set()
 
 
 class MemoryBus:
-    """Delivers on the next turn of the loop. Alone unless it is given an exchange to share with others."""
+    """Delivers in the next loop iteration. Reaches only its own node unless it
+    shares an exchange with others."""
 
     def __init__(self, exchange: MemoryExchange | None = None) -> None:
         self._exchange = exchange or MemoryExchange()
@@ -232,10 +236,11 @@ class MemoryBus:
                 loop.call_soon(bus.deliver, group, body)
 
     def has_joined(self, group: str) -> bool:
-        """Whether this node receives what is sent to `group`."""
+        """Whether this node receives messages sent to `group`."""
         return group in self._groups
 
     def deliver(self, group: str, body: bytes) -> None:
-        """Called by the loop for what was sent a turn ago; a group left meanwhile receives nothing."""
+        """Called by the loop one iteration after the send; a group that was
+        left meanwhile receives nothing."""
         if self._receive is not None and group in self._groups:
             self._receive(group, body)

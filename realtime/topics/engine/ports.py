@@ -12,18 +12,18 @@ from realtime.protocol.errors import RealtimeError
 
 
 class EngineUnavailableError(RealtimeError):
-    """The broker or store behind the engine could not be reached in time; the same call may succeed later."""
+    """The broker or store could not be reached in time; the same call may succeed later."""
 
 
 class BusUnavailableError(EngineUnavailableError):
-    """The broker could not be reached; what was to be sent did not leave this node."""
+    """The broker could not be reached; the message did not leave this node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much of a topic is remembered: at most `size` publications, none older than `ttl_s` seconds.
+    """How much of a topic is kept: at most `size` publications, none older than `ttl_s` seconds.
 
-    A size or age of 0 remembers nothing; the topic still counts.
+    With a size or age of 0 nothing is kept, but offsets still rise.
     """
 
     size: int = 1000
@@ -32,10 +32,10 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A publication that has no offset yet; `engine.drafts.make_draft` makes it. `time` is ISO 8601 in UTC.
+    """A publication without an offset; made by `engine.drafts.make_draft`. `time` is ISO 8601 in UTC.
 
-    The same `idempotency_key` by the same publisher (or by any anonymous one) gives the first position again
-    for `IDEMPOTENCY_TTL_S`; with another `fingerprint` of the data it is a RequestError(conflict).
+    For IDEMPOTENCY_TTL_S, the same `idempotency_key` from the same publisher (or from any anonymous one)
+    returns the first position again. With another `fingerprint` of the data it raises RequestError(conflict).
     """
 
     data: msgspec.Raw
@@ -46,13 +46,13 @@ class Draft:
 
 
 IDEMPOTENCY_TTL_S = 300.0
-# Topics whose positions are read in one call.
+# How many positions are read in one call.
 POSITIONS_PER_CALL = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The outcome of `History.add`. `publication` is None where the idempotency key had been used already."""
+    """The result of `History.add`. `publication` is None if the idempotency key was already used."""
 
     position: Position
     publication: Publication | None
@@ -60,9 +60,9 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Publications in order (None: unrecoverable), and where the topic was when they were read.
+    """Publications in order (None: unrecoverable), and the topic's position when they were read.
 
-    A page that stopped at its limit or its bytes ends before `position.offset`: ask again from its last offset.
+    A page cut at its limit or its bytes ends before `position.offset`; ask again from its last offset.
     """
 
     position: Position
@@ -71,9 +71,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One page to read: the first publications after `since` (None: none, only where the topic is).
+    """One page to read: the first publications after `since` (None: no publications, the position only).
 
-    A page holds at most `limit` publications and `max_bytes` of data, but one at the least.
+    A page holds at most `limit` publications and `max_bytes` of data, but always at least one publication.
     """
 
     key: TopicKey
@@ -83,58 +83,62 @@ class Ask:
 
 
 class History(Protocol):
-    """Numbers publications and remembers the newest. Offsets of a topic rise by 1 across all nodes.
+    """Numbers publications and keeps the newest. Offsets of a topic rise by 1 across all nodes.
 
-    Reading creates nothing. A topic never written is at offset 0 under the epoch in which it would begin, and
-    nothing is missed since that position until that epoch is gone. No epoch and offset ever name two publications.
+    Reading creates nothing. A topic without publications is at offset 0 of the epoch in which it would begin.
+    That position stays valid, with nothing missed, until the epoch ends. An
+    epoch and offset never name two publications.
 
-    Pages hold at most `max_bytes` of data (0: no bound), and one publication at the least, also where its data alone
-    are more. A `limit` of 0 gives none.
+    A page holds at most `max_bytes` of data (0: no bound), but always at least one publication, even if that
+    one alone is larger. With a `limit` of 0 it is empty.
 
-    Every method but `sweep` raises EngineUnavailableError when the store cannot be reached in time; an `add` that
-    raised it may have been stored all the same: only one with an idempotency key is safe to repeat.
+    Every method except `sweep` raises EngineUnavailableError if the store cannot be reached in time. An `add`
+    that raised it may still have been stored; only one with an idempotency key is safe to repeat.
     """
 
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
-        """Give the draft its offset and store it; raises RequestError(conflict) as `Draft` says."""
+        """Give the draft its offset and store it; raises RequestError(conflict) as described at `Draft`."""
         ...
 
     async def position(self, key: TopicKey) -> Position:
-        """Where the topic is now."""
+        """The topic's current position."""
         ...
 
     async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
-        """Where these topics are now, in order; one call to the store for each POSITIONS_PER_CALL of them."""
+        """The topics' current positions, in order; one call to the store for
+        each POSITIONS_PER_CALL of them."""
         ...
 
     async def since(self, key: TopicKey, position: Position, limit: int, max_bytes: int) -> Page:
-        """As one of `pages`: the first `limit` publications after `position`; None where one of them or the epoch is
-        gone."""
+        """As one of `pages`: the first `limit` publications after `position`;
+        None if the epoch or one of them is gone."""
         ...
 
     async def pages(self, asks: Sequence[Ask]) -> list[Page]:
-        """The pages asked for, in that order: one call to the store."""
+        """The requested pages, in that order, in one call to the store."""
         ...
 
     async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
-        """The newest `limit` publications, oldest of them first."""
+        """The newest `limit` publications, in ascending order."""
         ...
 
     def sweep(self, now_s: float) -> None:
-        """Forget some of what is too old; to be called about once a second, with the time of the history's clock.
+        """Forget some of what is too old. To be called about once a second,
+        with the time of the history's clock.
 
-        One call takes a few milliseconds at most. Nothing that is too old is ever given out, swept or not.
+        One call does a bounded amount of work. Publications that are too old
+        are never returned, swept or not.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A publication as another node carried it here; `payload` is the push's payload as JSON."""
+    """A publication to deliver on this node; `payload` is the push's payload as JSON."""
 
     key: TopicKey
     position: Position
@@ -143,39 +147,41 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The outcome of `Engine.publish`: the push's payload as JSON; None where the idempotency key had been used."""
+    """The result of `Engine.publish`: the push's payload as JSON, or None if
+    the idempotency key was already used."""
 
     position: Position
     payload: bytes | None
 
 
 class Engine(Protocol):
-    """What the hub stands on: publications stored and carried, and read again.
+    """Stores publications, carries them to other nodes, and reads them again; used by the hub.
 
-    Reads raise EngineUnavailableError when the store cannot be reached in time.
+    Reads raise EngineUnavailableError if the store cannot be reached in time.
     """
 
     async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:
-        """Number it, store it, and carry it to the other nodes that are attached, in one call.
+        """Number a publication, store it, and carry it to the other attached nodes, in one call.
 
-        Raises RequestError(conflict) as `Draft` says, and EngineUnavailableError: then it may have been stored.
+        Raises RequestError(conflict) as described at `Draft`, and
+        EngineUnavailableError; it may have been stored then.
         """
         ...
 
     async def pages(self, asks: Sequence[Ask]) -> list[Page]:
-        """The pages asked for, in that order."""
+        """The requested pages, in that order."""
         ...
 
     async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
-        """Where each topic is, in that order; at most POSITIONS_PER_CALL keys."""
+        """The position of each topic, in that order; at most POSITIONS_PER_CALL keys."""
         ...
 
     async def attach(self, key: TopicKey) -> None:
-        """Let what other nodes publish arrive here; never fails."""
+        """Receive what other nodes publish to the topic; never fails."""
         ...
 
     async def detach(self, key: TopicKey) -> None:
-        """Let it arrive no more; never fails."""
+        """Stop receiving it; never fails."""
         ...
 
 
@@ -183,34 +189,35 @@ Receiver = Callable[[str, bytes], None]
 
 
 class Bus(Protocol):
-    """Carries bytes to every other node that joined a group, and to the sending one where it is asked.
+    """Carries bytes to every other node that joined a group, and to the sending one on request.
 
-    It may lose them (a broker that was away); history makes it whole. What one node sends arrives in order.
-    Group names: ASCII letters, digits, `.`, `-`, `_`, at most 99 characters.
+    It may lose messages, for example during an outage of the broker; the history fills the gaps. Messages of
+    one node arrive in order. Group names: ASCII letters, digits, `.`, `-`, `_`, at most 99 characters.
     """
 
     async def start(self, receive: Receiver) -> None:
-        """Begin, also without a broker; `receive(group, body)` is called on the loop for all that arrives."""
+        """Begin, even without a broker. `receive(group, body)` is called on the loop for every message."""
         ...
 
     async def stop(self) -> None:
-        """Leave all groups and let go of connections."""
+        """Leave all groups and close connections."""
         ...
 
     async def join(self, group: str) -> None:
-        """Receive what is sent to `group` from now on; never fails.
+        """Receive messages to `group` from now on; never fails.
 
-        While the broker is away this returns soon, and takes effect when the broker is back.
+        While the broker is unreachable this returns soon, and takes effect when it can be reached again.
         """
         ...
 
     async def leave(self, group: str) -> None:
-        """Receive it no more; never fails."""
+        """Stop receiving messages to `group`; never fails."""
         ...
 
     async def send(self, group: str, body: bytes, *, to_self: bool = False) -> None:
-        """Send to every other node in `group`; `to_self` also to this one, if it joined, by the same way.
+        """Send to every other node in `group`; with `to_self` also to this one,
+        if it joined, through the broker.
 
-        Raises BusUnavailableError when the broker cannot be reached.
+        Raises BusUnavailableError if the broker cannot be reached.
         """
         ...

@@ -1,8 +1,10 @@
-"""Histories in Redis or Valkey: one stream and one hash a topic; each call is one script, one round trip.
+"""Histories in Redis or Valkey: one stream and one hash for each topic. Each
+call is one script and one round trip.
 
-Reading creates nothing but one key with the store's epoch. A topic keeps at most so many bytes as are set; what
-tenants and the whole may hold is the server's own affair (`maxmemory`), as many processes share it. A server that
-evicts keys begins new epochs, and nothing is given twice; a key that somebody deletes by hand is not noticed.
+Reading creates only one key, which holds the store's epoch. Each topic has a bound in bytes. The totals for
+tenants and for the whole store are bounded by the server (`maxmemory`), because many processes share it. If
+the server evicts keys, new epochs begin, and no offset is given twice. A key
+that is deleted by hand is not noticed.
 
 A user with restricted rights needs the scripting, hash, stream and key commands, `TIME` and `INFO`.
 """
@@ -39,11 +41,11 @@ from realtime.topics.engine.redis_scripts import ADD, LATEST, PAGES, POSITIONS
 
 COMMAND_DEADLINE_S = 2.0
 MAX_CONNECTIONS = 16
-# Epoch and offset outlive the publications, so that a topic nobody used for a while goes on counting. The store's
-# epoch ends before any topic that took it is forgotten.
+# Epoch and offset are kept longer than the publications, so that a topic unused for a while continues to
+# count. The store's epoch ends before any topic that uses it is forgotten.
 POSITION_TTL_S = 7 * 86_400
 EPOCH_TTL_S = 6 * 86_400
-# As the limit of a page: none of its publications.
+# As the limit of a page: return the position only.
 POSITION_ONLY = -1
 
 
@@ -54,11 +56,12 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
 
 
 class RedisHistory:
-    """Histories shared by every process on the same server; `url` as `redis://host:port/number`.
+    """Histories shared by every process that uses the same server; `url` has the form
+    `redis://host:port/number`.
 
-    A topic holds at most `topic_bytes` of `Publication.size_bytes` (0: no bound), the oldest go first.
-    A call that takes longer than `deadline_s` raises EngineUnavailableError and may have been carried out.
-    Calls are never repeated by themselves, so that no publication is stored twice.
+    A topic holds at most `topic_bytes` of `Publication.size_bytes` (0: no bound); the oldest publications are
+    dropped. A call that takes longer than `deadline_s` seconds raises EngineUnavailableError and may have
+    been carried out. Calls are not retried, so that no publication is stored twice.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class RedisHistory:
             socket_timeout=deadline_s,
             socket_connect_timeout=deadline_s,
             retry=Retry(NoBackoff(), 0),
-            # While these are on, redis-py 8 does not notice that an idle connection was closed meanwhile.
+            # While these are on, redis-py 8 does not notice that an idle connection has been closed.
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
         self._redis = Redis.from_pool(pool)
@@ -138,7 +141,7 @@ class RedisHistory:
         return page
 
     async def pages(self, asks: Sequence[Ask]) -> list[Page]:
-        """As `History.pages`: one call."""
+        """As `History.pages`, in one call."""
         keys = [key for ask in asks for key in self._keys(ask.key)]
         arguments: list[str | int] = []
         for ask in asks:
@@ -156,14 +159,14 @@ class RedisHistory:
         return Page(Position(epoch.decode(), top), _publications(key.topic, newest[::-1]))
 
     def sweep(self, now_s: float) -> None:
-        """As `History.sweep`: the server itself drops what is too old, topic by topic."""
+        """As `History.sweep`: does nothing, because the server drops what is too old."""
 
     async def close(self) -> None:
         """As `History.close`."""
         await self._redis.aclose(close_connection_pool=True)
 
     def _keys(self, key: TopicKey) -> tuple[str, str]:
-        """Meta and stream of a topic."""
+        """The keys of a topic's hash (`meta`) and stream."""
         base = self._base(key)
         return f"{base}:meta", f"{base}:stream"
 
@@ -174,7 +177,7 @@ class RedisHistory:
         return [f"{self._base(key)}:used:{_digest(f'{publisher}:{draft.idempotency_key}')}"]
 
     def _base(self, key: TopicKey) -> str:
-        # In braces: a cluster keeps all keys of a topic on one node.
+        # The braces are a hash tag: a Redis cluster keeps all keys of a topic on one of its nodes.
         return f"{self._prefix}:h:{{{key.tenant}:{_digest(key.topic)}}}"
 
     async def _run(self, script: Any, keys: Sequence[str], *arguments: str | bytes | int) -> Any:
@@ -184,7 +187,8 @@ class RedisHistory:
             async with asyncio.timeout(self._deadline_s):
                 return await script(keys=keys, args=(*lifetimes, *arguments))
         except ReadOnlyError as error:
-            # These connections lead to what has become a replica: the next call connects anew.
+            # The server has become a replica: close the idle connections, so
+            # that the next call connects again.
             await self._redis.connection_pool.disconnect(inuse_connections=False)
             raise EngineUnavailableError("The history's server takes no writes now.") from error
         except (RedisError, OSError) as error:
@@ -211,7 +215,7 @@ def _publications(topic: str, entries: Sequence[Any]) -> list[Publication]:
 def _publication(topic: str, entry_id: bytes, fields: Sequence[bytes]) -> Publication:
     body = msgspec.json.decode(fields[3], type=_Body)
     publisher = Publisher(*body.publisher) if body.publisher else None
-    # A copy: the decoded one holds on to the whole reply.
+    # A copy, because the decoded value keeps the whole reply in memory.
     return Publication(topic, int(entry_id.partition(b"-")[0]), body.data.copy(), publisher, body.time)
 
 

@@ -1,14 +1,16 @@
-"""The Lua scripts of the histories in Redis; each is one call, and runs alone on the server.
+"""The Lua scripts of the histories in Redis. Each is one call and runs on the server without interruption.
 
-Keys: `store` (hash: epoch, run, evicted) for all topics; of each topic `meta` (hash: epoch, run, top, ttl_ms, bytes),
-`stream` (entries `<offset>-<bytes of data>` with ms and body), and `used` of an idempotency key.
+Keys: `store` (hash: epoch, run, evicted) is shared by all topics. Each topic has `meta` (hash: epoch, run,
+top, ttl_ms, bytes), `stream` (entries `<offset>-<bytes of data>` with ms and
+body), and one `used` for each idempotency key.
 
-An epoch ends with the memory of the server: when its keys are gone, and with its process too (`run`). Its successor
-may have begun from an older state, and would give out the same offsets a second time.
+An epoch ends when the server's memory is lost: its keys are gone, or its process has changed (`run`). The new
+process may have loaded an older state, and would give the same offsets again.
 
-A topic takes the store's epoch at its first publication. Where a topic is gone the store must have another epoch by
-then: the store's key ends in a strict time that is shorter than that of any meta, and it is given up when the server
-evicted any key since (`evicted`). So it is looked at only for topics that have no meta.
+A topic takes the store's epoch at its first publication. When a topic is forgotten, the store must have a new
+epoch before the topic begins again. So the store's key expires in a fixed time that is shorter than that of
+any meta, and it is replaced if the server has evicted any key (`evicted`). It
+is therefore read only for topics that have no meta.
 """
 
 _BEGIN = """
@@ -104,7 +106,7 @@ return {'added', epoch, top}
 """
 )
 
-# A topic that is asked for is in use: it keeps its place, although nobody publishes to it.
+# Reading a topic's position counts as use: its expiry is extended even if nobody publishes to it.
 POSITIONS = (
     _BEGIN
     + """
@@ -124,7 +126,7 @@ return positions
 """
 )
 
-# Entries are taken from the stream in portions, so that what does not fit is not read.
+# Entries are read from the stream in portions, so that entries beyond the limits are not read.
 _READ = (
     _BEGIN
     + """
@@ -152,7 +154,8 @@ end
 """
 )
 
-# Many pages: KEYS of each are meta and stream, ARGV limit (-1 asks for the position only), max_bytes, epoch, offset.
+# For each page, KEYS holds meta and stream, and ARGV holds limit (-1: position
+# only), max_bytes, epoch and offset.
 PAGES = (
     _READ
     + """
