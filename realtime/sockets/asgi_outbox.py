@@ -1,4 +1,4 @@
-"""The outbox over ASGI's `send`, for servers that take no ready frames."""
+"""The outbox that writes through ASGI's `send`, for servers that do not take prepared frames."""
 
 import asyncio
 from collections.abc import Hashable
@@ -11,7 +11,7 @@ from realtime.sockets.types import Send
 
 
 class AsgiOutbox(Delivering):
-    """Over ASGI's `send`, by a task that lives while something waits."""
+    """Writes through ASGI's `send`, in a task that exists only while messages wait."""
 
     __slots__ = (
         "_drained",
@@ -35,9 +35,9 @@ class AsgiOutbox(Delivering):
         super().__init__(None, AS_ENCODED, metrics, bounds)
         self._send = send
         self._events = events
-        # Events that the server has taken.
+        # Counts the events that the server has accepted.
         self._writes = 0
-        # A list: an empty deque takes ten times as much, and with most connections nothing waits.
+        # A list, because an empty deque takes more memory and the queue is empty for most connections.
         self._queue: list[PreparedMessage | PreparedBatch] = []
         self._task: asyncio.Task[None] | None = None
         self._is_sending = False
@@ -64,7 +64,7 @@ class AsgiOutbox(Delivering):
                 self._start()
 
     async def send(self, frame: PreparedMessage) -> None:
-        """As `Outbox.send`; sent when it is awaited."""
+        """As `Outbox.send`; the message is sent when the result is awaited."""
         if self._is_sending or self._is_closed or self._queue:
             self.put(frame)
         else:
@@ -104,11 +104,12 @@ class AsgiOutbox(Delivering):
             self._task.cancel()
 
     def abort(self) -> None:
-        """As `Outbox.abort`; ASGI has no words for it: the server closes when the application has ended."""
+        """As `Outbox.abort`. ASGI has no event for it: the server closes the socket when
+        the application returns."""
         self.abandon()
 
     def mark(self) -> Hashable | None:
-        """As `Outbox.mark`: only servers whose `send` waits tell."""
+        """As `Outbox.mark`; progress is visible only if the server's `send` waits for the client."""
         return self._writes if self.pending_bytes else None
 
     async def _send_now(self, frame: PreparedMessage) -> None:
@@ -116,7 +117,7 @@ class AsgiOutbox(Delivering):
         try:
             await self._write(frame)
         finally:
-            # The sender may have been cancelled: the others go on.
+            # The caller may have been cancelled; the queued messages must still be sent.
             self._is_sending = False
             if self._queue or self._last is not None:
                 self._start()
@@ -149,7 +150,7 @@ class AsgiOutbox(Delivering):
             await self._send(event)
             self._writes += 1
         except (OSError, RuntimeError):
-            # Servers raise one or the other when the client left first; the reader hears of it as a disconnect.
+            # Servers raise one of these if the client has left; the reader sees it as a disconnect.
             self._gone()
 
     def _gone(self) -> None:

@@ -1,21 +1,23 @@
-"""What the outboxes of a process hold for clients that are behind: one budget, and the worst are cut first."""
+"""The bytes that a process holds for slow clients: one budget for all, and the largest
+backlogs are cut first."""
 
 from typing import Protocol
 
-# Beyond the budget, clients are cut until so much of it is used: not one look at all of them for each message.
+# Above the budget, clients are cut until this share of it is used, so that not every
+# message makes a new scan.
 FULL_SHARE = 0.9
 
 
 class Holder(Protocol):
-    """An outbox, as its process sees it."""
+    """An outbox as `Backlogs` sees it."""
 
     def cut(self) -> None:
-        """End its connection at once with 4410, and let go of all it holds."""
+        """End its connection at once with 4410, and free everything it holds."""
         ...
 
 
 class Backlogs:
-    """At most `limit_bytes` (0: no bound) wait for clients of this process that do not read."""
+    """Holds at most `limit_bytes` (0: no bound) for clients of this process that do not read."""
 
     def __init__(self, limit_bytes: int = 0) -> None:
         self._limit_bytes = limit_bytes
@@ -23,7 +25,8 @@ class Backlogs:
         self.total_bytes = 0
 
     def note(self, holder: Holder, held_bytes: int) -> None:
-        """So much waits in this outbox and its transport now; 0 when its client reads, or has gone."""
+        """Record the bytes waiting in this outbox and its transport; 0 when its client
+        reads again or has gone."""
         self.total_bytes += held_bytes - self._held.pop(holder, 0)
         if held_bytes:
             self._held[holder] = held_bytes

@@ -1,4 +1,4 @@
-"""What is to be awaited where there is nothing to wait for: a coroutine that says so would cost 2 µs a message."""
+"""An awaitable for work that is already done. Returning it avoids making a coroutine for every message."""
 
 from collections.abc import Awaitable, Generator
 from typing import Any
@@ -11,5 +11,5 @@ class _Completed:
         yield from ()
 
 
-# Returned in the place of a coroutine by what is over already; whoever can spare the awaiting asks `is COMPLETED`.
+# Returned in place of a coroutine. A caller can check `is COMPLETED` to skip the await.
 COMPLETED: Awaitable[None] = _Completed()

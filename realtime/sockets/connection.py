@@ -1,4 +1,4 @@
-"""One object per socket: who, where, what it subscribed to, and the way out to it."""
+"""One object for each socket: its identity, tenant, route, subscriptions and outbox."""
 
 import asyncio
 import logging
@@ -23,19 +23,19 @@ from realtime.sockets.types import Scope
 
 logger = logging.getLogger(__name__)
 
-# How long a client may take to answer our close before the connection is cut.
+# How long a client may take to answer our close frame before the connection is cut, in seconds.
 CLOSE_TIMEOUT_S = 10.0
-# How long before the end of a credential its holder is told.
+# How long before a credential ends its client is told, in seconds.
 EXPIRING_NOTICE_S = 60.0
 
 
 def new_connection_id() -> str:
-    """A random name for a connection, unique among all nodes."""
+    """A random id for a connection, unique on all nodes."""
     return secrets.token_hex(8)
 
 
 class Connection:
-    """A live socket. Touched only on the loop it lives on."""
+    """An open socket. Used only on its event loop."""
 
     __slots__ = (
         "_cleanups",
@@ -74,7 +74,7 @@ class Connection:
         self.tenant: Tenant = scope["tenant"]
         self.identity: Identity | None = scope["identity"]
         self.route: str = scope["route"].path
-        # The scope's own pairs.
+        # The same tuples as in the scope, not copies.
         self._client = scope.get("client")
         self._server = scope.get("server")
         self.opened_at = datetime.now(UTC)
@@ -82,45 +82,45 @@ class Connection:
         self.is_json = is_json
         self.metrics = metrics
         self.messages_in = 0
-        # What the client may send: messages, and their bytes as they are after decompression.
+        # Rate limits of what the client sends: messages, and their bytes after decompression.
         self.message_bucket = TokenBucket(settings.MESSAGES_PER_S, settings.MESSAGES_BURST, self.opened_s)
         self.byte_bucket = TokenBucket(settings.BYTES_PER_S, settings.BYTES_BURST, self.opened_s)
         self.close_code: int | None = None
         self.close_reason = ""
-        # By topic, JOINING or LIVE.
+        # By topic name; each is JOINING or LIVE.
         self.subscriptions: dict[str, Subscription] = {}
-        # Last: it calls back when the client falls behind.
+        # Made last: it may call back into this object if the client falls behind.
         self.outbox = make_outbox(self)
         self._reader = asyncio.current_task()
-        # A dict, in the place of a set: most connections have none, and an empty set is no small thing.
+        # A dict instead of a set, because most connections have no tasks and an empty set takes more memory.
         self._tasks: dict[asyncio.Task[None], None] = {}
-        # In the order they came.
+        # In the order of registration.
         self._cleanups: dict[Callable[[], None], None] = {}
-        # When the end of the credential is due to be looked at, as a timestamp.
+        # When to check the end of the credential next, as a timestamp.
         self.expiry_due_s = self._notice_due_s()
 
     @property
     def remote_addr(self) -> str:
-        """The client's host and port; "" where the server does not know them."""
+        """The client's host and port; "" if the server does not know them."""
         return _address(self._client)
 
     @property
     def local_addr(self) -> str:
-        """The host and port that the client connected to; "" where the server does not know them."""
+        """The host and port that the client connected to; "" if the server does not know them."""
         return _address(self._server)
 
     @property
     def messages_out(self) -> int:
-        """Messages that were to be sent so far."""
+        """Messages put into the outbox so far, including those that were dropped."""
         return self.outbox.messages_out
 
     @property
     def is_closing(self) -> bool:
-        """Whether the end has begun, from either side."""
+        """Whether either side has begun to close."""
         return self.close_code is not None
 
     def deliver(self, item: PreparedMessage | PreparedBatch) -> None:
-        """Queue what others may share."""
+        """Queue a message that may be shared with other connections."""
         self.outbox.put(item)
 
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
@@ -128,8 +128,9 @@ class Connection:
         self.deliver(PreparedMessage(encode_reply(None, message_type, payload)))
 
     def send(self, frame: PreparedMessage) -> Awaitable[None]:
-        """Send a reply, and wait while the client is not reading. To be awaited; COMPLETED where nothing is to wait for."""
-        # Returned, not awaited: a coroutine less on the way of every reply.
+        """Send a reply, and wait while the client is not reading. The result must be awaited; it is COMPLETED
+        if there is nothing to wait for."""
+        # Returned, not awaited: this saves one coroutine for every reply.
         return self.outbox.send(frame)
 
     async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
@@ -138,7 +139,7 @@ class Connection:
         await self.send(PreparedMessage(encode_error(error, request_id)))
 
     def close(self, code: int, reason: str = "", *, discard: bool = False) -> None:
-        """End this connection; the first call decides the code."""
+        """Close this connection; the first call decides the code."""
         if self.is_closing:
             return
         self.close_code = int(code)
@@ -148,53 +149,57 @@ class Connection:
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut)
 
     def cut(self) -> None:
-        """End it now, as a slow consumer: a client that takes nothing would not take a close frame either."""
+        """End the connection now, as a slow consumer. No close frame is sent, because the
+        client does not read."""
         self.fall_behind()
         self.outbox.abort()
         self._cut()
 
     def fall_behind(self) -> None:
-        """Close a slow consumer: called by its outbox. What waits is dropped."""
+        """Close a slow consumer; called by its outbox. Waiting messages are dropped."""
         self.close(CloseCode.SLOW_CONSUMER, "slow consumer", discard=True)
 
     def end_subscriptions(self, *, at_once: bool) -> None:
-        """End all of them, those under way too. `at_once`: the user will not come back by itself."""
+        """End all subscriptions, including JOINING ones. `at_once`: the client is not
+        expected to reconnect by itself."""
         for subscription in list(self.subscriptions.values()):
             subscription.owner.end(subscription, at_once=at_once)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run `work` as a task of this connection: it ends with it, and its failure is logged."""
+        """Run `work` as a task that ends with this connection; a failure is logged."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks[task] = None
         task.add_done_callback(self._task_done)
         return task
 
     def adopt(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """As `spawn`, for work that does not fail and that calls `disown` at its end: calls are many."""
+        """As `spawn`, with less overhead: `work` must not fail, and must call `disown` at
+        its end. Used for calls."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks[task] = None
         return task
 
     def disown(self, task: "asyncio.Task[None] | None") -> None:
-        """An adopted task is over."""
+        """Forget an adopted task that has ended."""
         if task is not None:
             self._tasks.pop(task, None)
 
     def on_release(self, cleanup: Callable[[], None]) -> None:
-        """Call `cleanup` when the connection is over, whatever happened; what it undoes may end before."""
+        """Call `cleanup` when the connection ends, for whatever reason; `off_release` takes it back."""
         self._cleanups[cleanup] = None
 
     def off_release(self, cleanup: Callable[[], None]) -> None:
-        """Take back a `cleanup` that has nothing to undo any more."""
+        """Remove a `cleanup` that is no longer needed."""
         self._cleanups.pop(cleanup, None)
 
     def renew(self, identity: Identity) -> None:
-        """Go on with a newer credential; its own end will be announced too."""
+        """Continue with a newer credential; the client will be told before that one ends too."""
         self.identity = identity
         self.expiry_due_s = self._notice_due_s()
 
     def check_expiry(self, now_s: float) -> None:
-        """Tell the client before its credential ends, and close when it does. Called when `expiry_due_s` has come."""
+        """Tell the client before its credential ends, and close when it ends. Called when
+        `expiry_due_s` has passed."""
         if self.identity is None or self.identity.expires_at is None or self.is_closing:
             self.expiry_due_s = inf
             return
@@ -206,7 +211,7 @@ class Connection:
             self.push("expiring", {"expires_at": expires_at.isoformat()})
 
     async def release(self) -> None:
-        """Undo all that this connection holds. Called once, at the very end."""
+        """Release everything that this connection holds. Called once, when it has ended."""
         for task in self._tasks:
             task.cancel()
         for cleanup in reversed(list(self._cleanups)):

@@ -1,4 +1,4 @@
-"""What the outboxes have in common: counters, bounds, and what is looked at for each delivery."""
+"""What both outboxes share: counters, bounds, and the fields that are read for each delivery."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,16 +8,18 @@ from realtime.sockets.metrics import RouteMetrics
 from realtime.sockets.prepared import EncodedForm, PreparedBatch, PreparedMessage
 from realtime.sockets.transport import FrameWriter
 
-# While a connection owes its client more than this, it takes no further request from it.
+# While more bytes than this wait for a client, its connection takes no further request from it.
 LOW_WATER_BYTES = 64 * 1024
 
 
 def nobody() -> None:
-    """Who is told of an overflow after the end: a connection and its outbox shall not keep each other alive."""
+    """Replaces the callbacks after the end, so that a connection and its outbox do not keep
+    each other alive."""
 
 
 class Bounds(NamedTuple):
-    """How much an outbox may hold, and who is told when it holds too much: by itself, or with all others."""
+    """How much an outbox may hold, and what to call if it holds too much: alone, or
+    together with all others."""
 
     limit_bytes: int
     overflowed: Callable[[], None]
@@ -26,7 +28,7 @@ class Bounds(NamedTuple):
 
 
 class Delivering:
-    """What every outbox has: what is looked at for each delivery, side by side."""
+    """The base of every outbox: the fields that are read for each delivery."""
 
     __slots__ = (
         "_backlogs",
@@ -57,7 +59,8 @@ class Delivering:
         self._cut()
 
     def _overflows(self, held_bytes: int, item: PreparedMessage | PreparedBatch) -> bool:
-        """Whether `item` is too much beside `held_bytes`; it is dropped then, and the connection is told."""
+        """Whether `item` exceeds the limit in addition to `held_bytes`; it is then dropped
+        and the connection is told."""
         if not (
             self._limit_bytes and self.pending_bytes and held_bytes + item.size_bytes > self._limit_bytes
         ):
@@ -72,7 +75,7 @@ class Delivering:
 
 
 def count_on(metrics: RouteMetrics | None, item: PreparedMessage | PreparedBatch, deliveries: int) -> None:
-    """Count so many deliveries of an item in the figures of a route."""
+    """Count `deliveries` deliveries of an item in the figures of a route."""
     if metrics is not None:
         metrics.messages_out += item.count * deliveries
         metrics.bytes_out += item.size_bytes * deliveries

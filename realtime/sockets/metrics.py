@@ -1,7 +1,9 @@
-"""What this process counts: plain integers by tenant and route, written on the loop, read from anywhere.
+"""The figures of this process: plain integers by tenant and route, written on the loop,
+readable from any thread.
 
-Labels come from the route table and the directory of tenants, never from a client: what a client may
-choose (a close code, an unknown host or path) is folded into `OTHER` or `UNKNOWN`, so that nobody grows them.
+Labels come from the route table and the tenant directory, never from a client. Values that a client can
+choose (a close code, an unknown host or path) are counted as `OTHER` or `UNKNOWN`, so that
+no client can add labels.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from realtime.protocol.errors import ErrorCode
 
 UNKNOWN = "-"
 OTHER = "other"
-# Beyond this many pairs of tenant and route, new pairs are counted as unknown.
+# Above this many pairs of tenant and route, new pairs are counted as unknown.
 MAX_ROUTES = 10_000
 LAG_INTERVAL_S = 0.5
 LAG_WINDOW_S = 60.0
@@ -25,10 +27,11 @@ _ERROR_CODES = frozenset(ErrorCode)
 
 
 class RouteMetrics:
-    """The figures of one route of one tenant. All but `active` and `subscriptions` only ever rise.
+    """The figures of one route of one tenant. All except `active` and `subscriptions` only rise.
 
-    A connection counts `messages_in`, `bytes_in`, `messages_out`, `bytes_out`, `dropped` and `subscriptions`
-    in place; `dropped` is messages it was to get and never got (slow consumers, newest-value streams).
+    A connection updates `messages_in`, `bytes_in`, `messages_out`, `bytes_out`, `dropped` and `subscriptions`
+    directly. `dropped` counts messages that were meant for a client and not sent (slow
+    consumers, newest-value streams).
     """
 
     __slots__ = (
@@ -68,21 +71,21 @@ class RouteMetrics:
         self.opened_total += 1
 
     def closed(self, code: int) -> None:
-        """An accepted connection ended; a code that is neither ours nor the standard's counts as `OTHER`."""
+        """An accepted connection ended; a code that is neither ours nor standard counts as `OTHER`."""
         self.active -= 1
         _count(self.closed_by_code, str(int(code)) if code in _CLOSE_CODES else OTHER)
 
     def error(self, code: str) -> None:
-        """An error was answered, or a handler failed."""
+        """An error reply was sent, or a handler failed."""
         _count(self.errors_by_code, str(code) if code in _ERROR_CODES else OTHER)
 
     def refused(self, status: int) -> None:
-        """A connection was not let in; `status` is the HTTP status, also where a close code carried it."""
+        """A connection was refused; `status` is the HTTP status, even if it was sent as a close code."""
         _count(self.refused_by_status, str(int(status)))
 
     def figures(self) -> dict[str, Any]:
-        """All of it as plain JSON."""
-        # Readers live in other threads: copying a dict is one step of the interpreter, walking it is not.
+        """All figures as plain JSON."""
+        # Callers may be in other threads: the copy of a dict is atomic, an iteration over it is not.
         return {
             "active_connections": self.active,
             "opened": self.opened_total,
@@ -99,13 +102,15 @@ class RouteMetrics:
 
 
 class Metrics:
-    """All figures of one process. The Node owns one; connections hold the `RouteMetrics` of theirs."""
+    """All figures of one process. The node owns them; each connection holds the
+    `RouteMetrics` of its route."""
 
     def __init__(self) -> None:
         self._routes: dict[tuple[str, str], RouteMetrics] = {}
 
     def route(self, tenant: str, route: str) -> RouteMetrics:
-        """The figures of `route` ("/ws/chat/") of the tenant with this slug; `UNKNOWN` where not known."""
+        """The figures of `route` (such as "/ws/chat/") of the tenant with this slug;
+        `UNKNOWN` if it is not known."""
         found = self._routes.get((tenant, route))
         if found is None:
             key = (tenant, route) if len(self._routes) < MAX_ROUTES else (UNKNOWN, UNKNOWN)
@@ -113,12 +118,13 @@ class Metrics:
         return found
 
     def routes(self, tenant: str | None = None) -> list[RouteMetrics]:
-        """Every route that was used, of one tenant or of all, by tenant and route. Any thread may ask."""
+        """The routes used so far, of one tenant or of all, ordered by tenant and route.
+        Callable from any thread."""
         found = [each for each in list(self._routes.values()) if tenant is None or each.tenant == tenant]
         return sorted(found, key=lambda each: (each.tenant, each.route))
 
     def snapshot(self, tenant: str | None = None) -> dict[str, Any]:
-        """Plain JSON, of one tenant or all: `{totals, tenants: {slug: …}, routes: [{tenant, route, …}]}`."""
+        """Plain JSON for one tenant or all: `{totals, tenants: {slug: …}, routes: [{tenant, route, …}]}`."""
         routes = [
             {"tenant": each.tenant, "route": each.route, **each.figures()} for each in self.routes(tenant)
         ]
@@ -132,7 +138,7 @@ class Metrics:
         }
 
     def counters(self) -> dict[str, float]:
-        """What a node tells the others of itself: `<tenant> <figure>`."""
+        """The counters that a node sends to the others, by `<tenant> <figure>`."""
         counters: dict[str, float] = {}
         for slug, figures in self.snapshot()["tenants"].items():
             counters[f"{slug} active_connections"] = figures["active_connections"]
@@ -142,14 +148,15 @@ class Metrics:
 
 
 class LoopLag:
-    """How late the event loop runs its timers, in milliseconds: every socket waits as long."""
+    """How late the event loop runs its timers, in milliseconds. Every socket of the process
+    is delayed as much."""
 
     def __init__(self, interval_s: float = LAG_INTERVAL_S, window_s: float = LAG_WINDOW_S) -> None:
         self._interval_s = interval_s
         self._samples_ms: deque[float] = deque(maxlen=max(round(window_s / interval_s), 1))
 
     async def run(self) -> None:
-        """Take samples until cancelled. The Node owns the task."""
+        """Take samples until cancelled. The node owns the task."""
         loop = asyncio.get_running_loop()
         while True:
             due_s = loop.time() + self._interval_s

@@ -1,6 +1,7 @@
-"""The one place that writes to a socket: counts what a connection sends, and bounds what it still has to, in bytes.
+"""The one place that writes to a socket. It counts what a connection sends, and bounds what waits, in bytes.
 
-Two ways down, one above: over a server that takes ready frames (`TransportOutbox`), and over ASGI's `send` (`AsgiOutbox`).
+There are two implementations: `TransportOutbox` for servers that take prepared frames, and
+`AsgiOutbox` for ASGI's `send`.
 """
 
 import asyncio
@@ -31,43 +32,47 @@ logger = logging.getLogger(__name__)
 
 
 class Outbox(Protocol):
-    """`pending_bytes` wait here, counted as they are before compression; with what the transport still holds they are
-    at most the limit, replies that are waited for among them. `dropped` counts messages that never went out.
+    """`pending_bytes` is the size of the messages that wait here, before compression and including replies.
+    Together with what the transport holds it is at most the limit. `dropped` counts
+    messages that were never sent.
 
-    A message beyond the limit calls `overflowed` once and is dropped with all that wait; one passes when no other waits
-    here before it, whatever its size.
+    A message above the limit is dropped together with all that wait, and `overflowed` is called once. If no
+    other message waits here, a message passes whatever its size.
 
-    While `direct` is not None, `direct.write(form(item))` is all that `put` does: for who sends to a whole crowd.
+    While `direct` is not None, `put` only does `direct.write(form(item))`. Code that sends
+    to many outboxes does it itself.
     """
 
     pending_bytes: int
     dropped: int
-    # All that was to be sent, the dropped included; here, and in the figures of the route.
+    # All messages that were put, including dropped ones; also counted in the route's figures.
     messages_out: int
     metrics: RouteMetrics
 
     @property
     def is_behind(self) -> bool:
-        """Whether the client has not taken yet what it was sent."""
+        """Whether the client has not yet taken everything that was sent to it."""
         ...
 
     @property
     def direct(self) -> FrameWriter | None:
-        """Where an item may be written right now; None while something is in its way."""
+        """The writer that an item may be written to now; None while earlier messages wait
+        or the client does not read."""
         ...
 
     @property
     def form(self) -> EncodedForm:
-        """What `direct` is given of an item."""
+        """Returns the bytes of an item for `direct`."""
         ...
 
     def put(self, item: PreparedMessage | PreparedBatch) -> None:
-        """Send it after all before it; returns at once."""
+        """Send `item` after those put before it; returns at once."""
         ...
 
     def send(self, frame: PreparedMessage) -> Awaitable[None]:
-        """`put`, then wait while the client is not reading: what a connection does with its own replies. To be awaited;
-        COMPLETED where there is nothing to wait for.
+        """`put`, then wait while the client is not reading; used for replies.
+
+        The result must be awaited; it is COMPLETED if there is nothing to wait for.
         """
         ...
 
@@ -76,11 +81,11 @@ class Outbox(Protocol):
         ...
 
     def close(self, code: int, reason: str, *, discard: bool) -> None:
-        """End the socket after what waits, or instead of it (`discard`)."""
+        """Close the socket after the waiting messages; `discard` drops them."""
         ...
 
     def abandon(self) -> None:
-        """The socket is gone: drop what waits."""
+        """Drop the waiting messages, because the socket is gone."""
         ...
 
     def abort(self) -> None:
@@ -88,7 +93,8 @@ class Outbox(Protocol):
         ...
 
     def mark(self) -> Hashable | None:
-        """Something that changes when the client takes a byte, as far as the server tells; None: nothing waits."""
+        """A value that changes when the client takes a byte, if the server can tell; None
+        if nothing waits."""
         ...
 
 
@@ -105,12 +111,12 @@ def make_outbox(
     backlogs: Backlogs | None = None,
     cut: Callable[[], None] = nobody,
 ) -> Outbox:
-    """The outbox for a socket, by what its server can do and its client takes. `limit_bytes` of 0 is no bound.
+    """The outbox that fits a socket's server and client. A `limit_bytes` of 0 is no bound.
 
-    What waits is counted in `backlogs`, which calls `cut` where all outboxes together hold too much.
+    Waiting bytes are counted in `backlogs`, which calls `cut` if all outboxes together hold too much.
 
-    `has_batches`: the client takes several messages in one text frame. `deflate_min_bytes`: where the client takes
-    compressed messages, smaller ones are sent plain.
+    `has_batches`: the client takes several messages in one text frame. `deflate_min_bytes`: if the client
+    takes compressed messages, smaller ones are still sent plain.
     """
     bounds = Bounds(limit_bytes, overflowed, cut, backlogs or Backlogs())
     wire = socket_transport(scope)
@@ -124,10 +130,10 @@ def make_outbox(
 
 
 def put_to_all(outboxes: Iterable[Outbox], item: PreparedMessage | PreparedBatch) -> None:
-    """`put` to each; that one fails is not the others' business.
+    """`put` to each outbox. A failure of one is logged and does not affect the others.
 
-    Written out: between two writes the kernel empties the caches, and every object and function that a delivery
-    touches costs more than what it does.
+    The usual case is written inline, because it runs once for each subscriber ("Why it is
+    so" in docs/performance.md).
     """
     count, wire = item.count, item.encoded
     metrics, metrics_count = None, 0
@@ -142,7 +148,7 @@ def put_to_all(outboxes: Iterable[Outbox], item: PreparedMessage | PreparedBatch
             logger.exception("A delivery failed")
             continue
         outbox.messages_out += count
-        # Of one route, as nearly always: counted together.
+        # Consecutive outboxes of one route, which is the usual case, are counted together.
         if outbox.metrics is not metrics:
             count_on(metrics, item, metrics_count)
             metrics, metrics_count = outbox.metrics, 0
@@ -151,23 +157,23 @@ def put_to_all(outboxes: Iterable[Outbox], item: PreparedMessage | PreparedBatch
 
 
 class WriteCoalescer:
-    """The replies of a tick leave together, at its end: those to one client in one write, and those to many in a row.
+    """Write coalescing: replies of one loop iteration are written together at its end, one
+    write for each client.
 
-    A client that waits is woken by a write, which costs a virtual machine more than the write; the next ones find it
-    awake. In between, the interpreter is not thrown out of the caches by the kernel for every reply.
+    docs/performance.md has the reason and the effect ("Why it is so").
     """
 
     def __init__(self) -> None:
         self._waiting: list[TransportOutbox] = []
 
     def add(self, outbox: "TransportOutbox") -> None:
-        """Let it write when the tick ends."""
+        """Flush `outbox` at the end of this loop iteration."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.flush)
         self._waiting.append(outbox)
 
     def flush(self) -> None:
-        """Let all of them write now."""
+        """Flush all waiting outboxes now."""
         waiting, self._waiting = self._waiting, []
         for outbox in waiting:
             try:
@@ -177,7 +183,8 @@ class WriteCoalescer:
 
 
 class TransportOutbox(Delivering):
-    """Ready frames to a socket that takes them: nothing waits here unless the client is not reading."""
+    """Writes prepared frames to the server's transport. Messages wait here only for the end of the loop
+    iteration, or while the client is not reading."""
 
     __slots__ = (
         "_coalescer",
@@ -211,7 +218,7 @@ class TransportOutbox(Delivering):
 
     @property
     def is_behind(self) -> bool:
-        """As `Outbox.is_behind`: what is held back until the tick ends is not the client's fault."""
+        """As `Outbox.is_behind`. Replies held for write coalescing do not count."""
         return not self._transport.is_writable or (self.pending_bytes > 0 and not self._is_corked)
 
     def put(self, item: PreparedMessage | PreparedBatch) -> None:
@@ -228,7 +235,7 @@ class TransportOutbox(Delivering):
             self.flush()
 
     def send(self, frame: PreparedMessage) -> Awaitable[None]:
-        """As `Outbox.send`; the frame leaves at the end of the tick, or with what is put after it."""
+        """As `Outbox.send`; the frame is written at the end of the loop iteration, or with a later `put`."""
         if self.direct is not None:
             self._is_corked = True
             self._coalescer.add(self)
@@ -276,8 +283,8 @@ class TransportOutbox(Delivering):
         self._transport.abort()
 
     def mark(self) -> Hashable | None:
-        """As `Outbox.mark`. Nothing is written to a transport that is full, so that its buffer only shrinks; to one that
-        is not full, only with a message that is counted."""
+        """As `Outbox.mark`. Nothing is written to a full transport, so its buffer only shrinks. Every write
+        to a transport that is not full changes `messages_out`."""
         buffered_bytes = self._transport.buffered_bytes
         if not buffered_bytes and not self.pending_bytes:
             return None
@@ -290,7 +297,7 @@ class TransportOutbox(Delivering):
             self._backlogs.note(self, held_bytes + item.size_bytes)
 
     def _hold(self, item: PreparedMessage | PreparedBatch) -> None:
-        # From now on nothing may pass by what waits.
+        # Later messages must not overtake this one.
         self.direct = None
         self._waiting.append(self.form(item))
         self._waiting_count += item.count
@@ -305,7 +312,7 @@ class TransportOutbox(Delivering):
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits, where the client reads."""
+        """Write the waiting messages if the client is reading."""
         self._is_corked = False
         if self._waiting and self._transport.is_writable and not self._is_closed:
             waiting = self._waiting

@@ -1,8 +1,8 @@
-"""Messages ready to be sent: encoded once, framed once, shared by everybody they go to.
+"""Prepared messages: encoded once, framed once, and shared by all connections they are sent to.
 
-They go out in several forms, by what the client takes: `wire` and, where a text frame may hold several messages,
-`encoded_batch`; both compressed; the same as ASGI events for servers that take no ready frames. What is not always there
-is made when it is first asked for.
+The form depends on the client and the server: `encoded`; `encoded_batch` if a text frame may hold several
+messages; both of them compressed; and the same as ASGI events for servers that do not take prepared frames.
+Forms that are rarely needed are made at the first request.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,14 +12,14 @@ from typing import Any
 from realtime.protocol.deflate import Deflate
 from realtime.protocol.frames import BINARY, TEXT, encode_frame
 
-# Between the messages of one frame: JSON without spaces, as the codec writes it, holds none.
+# Separates the messages of one frame. JSON without white space, as the codec writes it, never contains it.
 SEPARATOR = "\n"
-# The largest payload that several messages share; a single message may be larger.
+# The largest payload of a frame with several messages; a single message may be larger.
 SHARED_FRAME_MAX_BYTES = 64 * 1024
 
 
 class PreparedMessage:
-    """One text or binary message. `size_bytes` is its payload's size."""
+    """One text or binary message. `size_bytes` is the size of its payload."""
 
     __slots__ = ("_deflated", "_event", "encoded", "encoded_batch", "payload", "size_bytes", "text")
 
@@ -29,15 +29,15 @@ class PreparedMessage:
         self.text = text
         self.payload = text.encode() if text is not None else data or b""
         self.size_bytes = len(self.payload)
-        # As it stands on the wire; one message has nothing to share a frame with.
+        # The frame's bytes. A single message is the same in both forms.
         self.encoded = self.encoded_batch = encode_frame(BINARY if text is None else TEXT, self.payload)
         self._event: dict[str, Any] | None = None
-        # By the agreement: nearly all clients have the same.
+        # By compression parameters; nearly all clients have the same.
         self._deflated: dict[Deflate, bytes] | None = None
 
     @property
     def events(self) -> Sequence[dict[str, Any]]:
-        """As ASGI sends it."""
+        """The message as an ASGI event."""
         if self._event is None:
             if self.text is not None:
                 self._event = {"type": "websocket.send", "text": self.text}
@@ -47,11 +47,12 @@ class PreparedMessage:
 
     @property
     def batch_events(self) -> Sequence[dict[str, Any]]:
-        """As `events`: one message has nothing to share a frame with."""
+        """As `events`, because this is a single message."""
         return self.events
 
     def deflated(self, deflate: Deflate) -> bytes:
-        """Compressed, once for all with the same agreement; as `wire` where that is better."""
+        """The compressed frame, made once for all clients with the same parameters;
+        `encoded` if that is better."""
         if self._deflated is None:
             self._deflated = {}
         wire = self._deflated.get(deflate)
@@ -61,12 +62,12 @@ class PreparedMessage:
         return wire
 
     def deflated_batch(self, deflate: Deflate) -> bytes:
-        """As `deflated`: one message has nothing to share a frame with."""
+        """As `deflated`, because this is a single message."""
         return self.deflated(deflate)
 
 
 class PreparedBatch:
-    """Several messages that go out together: each a frame of its own, or in few frames where the client takes it."""
+    """Several messages sent together: one frame each, or several in a frame if the client takes that."""
 
     __slots__ = ("_deflated", "_joined", "count", "encoded", "frames", "size_bytes")
 
@@ -74,28 +75,28 @@ class PreparedBatch:
         self.frames = frames
         self.count = len(frames)
         self.size_bytes = sum(frame.size_bytes for frame in frames)
-        # As they stand on the wire.
+        # The bytes of all frames.
         self.encoded = b"".join([frame.encoded for frame in frames])
         self._joined: PreparedBatch | None = None
         self._deflated: dict[Deflate, bytes] | None = None
 
     @property
     def events(self) -> Sequence[dict[str, Any]]:
-        """As ASGI sends them."""
+        """One ASGI event for each message."""
         return [frame.events[0] for frame in self.frames]
 
     @property
     def batch_events(self) -> Sequence[dict[str, Any]]:
-        """As ASGI sends them, several messages in one."""
+        """ASGI events with several messages each."""
         return self.joined.events
 
     @property
     def encoded_batch(self) -> bytes:
-        """As they stand on the wire, several messages a frame."""
+        """The bytes of frames with several messages each."""
         return self.joined.encoded
 
     def deflated(self, deflate: Deflate) -> bytes:
-        """As `wire`, each message compressed by itself."""
+        """As `encoded`, with each message compressed by itself."""
         if self._deflated is None:
             self._deflated = {}
         wire = self._deflated.get(deflate)
@@ -105,18 +106,20 @@ class PreparedBatch:
         return wire
 
     def deflated_batch(self, deflate: Deflate) -> bytes:
-        """As `encoded_batch`, each frame compressed by itself: the better, the more messages share one."""
+        """As `encoded_batch`, with each frame compressed by itself; more messages in a
+        frame compress better."""
         return self.joined.deflated(deflate)
 
     @property
     def joined(self) -> "PreparedBatch":
-        """The same messages in as few text frames as hold them in order; a binary message stays a frame of its own."""
+        """The same messages, in order, in as few text frames as possible; a binary message
+        keeps its own frame."""
         if self._joined is None:
             self._joined = PreparedBatch(list(_join(self.frames)))
         return self._joined
 
 
-# How an outbox asks for what it sends: one of these for as long as it lives.
+# How an outbox gets the bytes or events of an item; each outbox uses one of these for all its life.
 EncodedForm = Callable[[PreparedMessage | PreparedBatch], bytes]
 EventForm = Callable[[PreparedMessage | PreparedBatch], Sequence[dict[str, Any]]]
 AS_ENCODED: EncodedForm = attrgetter("encoded")
@@ -126,7 +129,7 @@ AS_BATCH_EVENTS: EventForm = attrgetter("batch_events")
 
 
 def as_deflated(deflate: Deflate, *, has_batches: bool) -> EncodedForm:
-    """The form for a client that takes compressed messages."""
+    """The form for clients that take compressed messages."""
     return methodcaller("deflated_batch" if has_batches else "deflated", deflate)
 
 

@@ -1,4 +1,4 @@
-"""One connection's subscription to one topic, from before its first await to its end."""
+"""One connection's subscription to one topic, from before its first await until its end."""
 
 from enum import Enum
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from realtime.protocol.errors import RequestError
 from realtime.sockets.metrics import RouteMetrics
 from realtime.sockets.outbox import Outbox
 
-# The ends that take rights away: others hear of them at once. Any other end may be followed by a reconnect.
+# Closes that take rights away: presence ends at once. After any other close the client may reconnect.
 TOLD_AT_ONCE = frozenset({CloseCode.UNAUTHENTICATED, CloseCode.FORBIDDEN, CloseCode.ENDED_BY_OPERATOR})
 
 
@@ -23,19 +23,19 @@ class SubscriptionState(Enum):
 
 
 class Subscriber(Protocol):
-    """A connection, as topics see it."""
+    """A connection as topics see it."""
 
     id: str
     tenant: Tenant
     identity: Identity | None
     outbox: Outbox
     metrics: RouteMetrics
-    # By topic, JOINING or LIVE.
+    # By topic name; each is JOINING or LIVE.
     subscriptions: "dict[str, Subscription]"
 
     @property
     def is_closing(self) -> bool:
-        """Whether its end has begun, from either side."""
+        """Whether either side has begun to close."""
         ...
 
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
@@ -44,10 +44,11 @@ class Subscriber(Protocol):
 
 
 class Subscription:
-    """Held by its connection (`connection.subscriptions[topic]`) and by the hub's topic, both from its reservation on.
+    """Held by its connection (`connection.subscriptions[topic]`) and by the hub's topic,
+    both from the reservation on.
 
-    Presence and gauges begin when it becomes LIVE and end with it. What ends a subscription acts on a JOINING one too:
-    the request under way finds it ENDED and answers `ended_by`.
+    Presence and gauges count it only while it is LIVE. A JOINING one can be ended too: the pending request
+    then finds it ENDED and answers with `ended_by`.
     """
 
     __slots__ = ("connection", "ended_by", "is_doubted", "key", "owner", "rule", "state", "wants_presence")
@@ -67,7 +68,8 @@ class Subscription:
         self.owner = owner
         self.wants_presence = wants_presence
         self.state = SubscriptionState.JOINING
-        # Something of its user or topic ended since its gates were asked: they are asked again before it goes LIVE.
+        # A right of its user or its topic has ended since the gates were asked; they are
+        # asked again before it goes LIVE.
         self.is_doubted = False
         self.ended_by: RequestError | None = None
 
@@ -78,18 +80,18 @@ class Subscription:
 
     @property
     def is_live(self) -> bool:
-        """Whether its gates have let it in, and nothing has ended it since."""
+        """Whether its gates have allowed it and it has not ended."""
         return self.state is SubscriptionState.LIVE
 
     @property
     def is_ended(self) -> bool:
-        """Whether it is over."""
+        """Whether it has ended."""
         return self.state is SubscriptionState.ENDED
 
 
 class SubscriptionOwner(Protocol):
-    """Who ends subscriptions: the hub."""
+    """Ends subscriptions; implemented by the hub."""
 
     def end(self, subscription: Subscription, *, at_once: bool, error: RequestError | None = None) -> bool:
-        """End it; False where it was over already."""
+        """End a subscription; False if it had already ended."""
         ...

@@ -1,6 +1,8 @@
-"""The ASGI scope extension `rockstar.transport`: what a server of ours gives beside ASGI's `receive` and `send`.
+"""The ASGI scope extension `rockstar.transport`, which our servers offer in addition to
+ASGI's `receive` and `send`.
 
-Outwards it takes ready frames; inwards it hands messages over the moment they come. A stock server has none of it.
+It takes prepared frames to be sent, and hands over each received message at once. Other
+servers do not have it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,45 +14,48 @@ TRANSPORT_EXTENSION = "rockstar.transport"
 
 
 class FrameWriter(Protocol):
-    """What the bytes of a socket are written to."""
+    """The object that the bytes of a socket are written to."""
 
     def write(self, data: bytes) -> None:
-        """Send at once what the client takes, keep the rest."""
+        """Send at once what the client takes, and buffer the rest."""
         ...
 
 
 class Receiver(Protocol):
-    """An application that takes messages while it waits in `receive`: no event, no queue and no turn of its task."""
+    """An application that is handed messages while it waits in `receive`, without an event,
+    a queue or a task switch."""
 
     def received(self, text: str | None, data: bytes | None) -> Awaitable[None]:
-        """Handle one message. What is left to be awaited is awaited in `receive`; neither raises anything."""
+        """Handle one message. The result is awaited in `receive`. Neither the call nor the
+        result may raise."""
         ...
 
 
 class SocketTransport(Protocol):
-    """A socket, as the application sees it."""
+    """A socket as the application sees it."""
 
-    # Whether the client reads; true again after the end, so that nobody waits for what never comes.
+    # Whether the client reads. True again after the end, so that nobody waits forever.
     is_writable: bool
-    # Where frames may be written right now: None unless the socket is open and its client reads.
+    # The writer for frames; None unless the socket is open and its client reads.
     direct: FrameWriter | None
-    # Called whenever one of the two has changed.
+    # Called when `is_writable` or `direct` has changed.
     on_flow: Callable[[], None] | None
-    # Who is given messages; None: they are for `receive`.
+    # Is handed received messages; if None, `receive` returns them.
     receiver: Receiver | None
 
     @property
     def buffered_bytes(self) -> int:
-        """What was written and has not been taken by the kernel yet."""
+        """Bytes that were written and that the kernel has not taken yet."""
         ...
 
     @property
     def deflate_bits(self) -> int:
-        """The window that messages may be compressed with; 0: the client takes none that are."""
+        """The window size, in bits, that messages may be compressed with; 0 if the client
+        takes no compressed ones."""
         ...
 
     def write(self, frames: bytes) -> None:
-        """One write, also while the client does not read; nothing where the socket is not open."""
+        """Write `frames`, even while the client does not read; does nothing if the socket is not open."""
         ...
 
     def close(self, code: int, reason: str) -> None:
@@ -58,11 +63,11 @@ class SocketTransport(Protocol):
         ...
 
     def abort(self) -> None:
-        """End it now, without a close frame; what was not taken is dropped."""
+        """End the socket now, without a close frame; unsent bytes are dropped."""
         ...
 
 
 def socket_transport(scope: Scope) -> SocketTransport | None:
-    """The extension, where the server has it."""
+    """The extension, or None if the server does not have it."""
     wire: SocketTransport | None = scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
     return wire

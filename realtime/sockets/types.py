@@ -1,4 +1,4 @@
-"""The shapes of ASGI, once."""
+"""The types of ASGI, defined once."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -8,5 +8,5 @@ Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-# A middleware is built around the application it stands before.
+# A middleware takes the application it wraps.
 Middleware = Callable[[Application], Application]
