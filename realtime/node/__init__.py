@@ -1,1 +1,2 @@
-"""What a process has one of, its timers, its messages to other nodes, and its database threads."""
+"""The node: the objects that a process has one of, its timers, its control messages, and
+its database threads."""

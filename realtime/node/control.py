@@ -1,4 +1,4 @@
-"""Messages from node to node that are no publications: rights that ended, subscriptions to end."""
+"""Control messages: messages from node to node that are not publications, such as revoked rights."""
 
 import asyncio
 import logging
@@ -11,16 +11,16 @@ from realtime.topics.engine.ports import Bus, BusUnavailableError
 logger = logging.getLogger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-# Messages that wait for the broker to come back; beyond it the oldest is lost, and the log says so.
+# Messages that wait for the broker to return. Above this many the oldest is dropped and an error is logged.
 MAX_WAITING = 10_000
 RETRY_MIN_S = 0.1
 RETRY_MAX_S = 2.0
 
 
 class Control:
-    """Tells the other nodes, in order. A message that cannot be sent now is sent when the broker is back: nobody
-    else would find out. `handlers` take what the others say, by bus group.
-    """
+    """Sends control messages to the other nodes, in order. A message that cannot be sent waits until the
+    broker is back, because the other nodes have no other way to learn of it. `handlers` maps each bus group
+    to the function that handles its messages."""
 
     def __init__(self, bus: Bus, spawn: Spawn, handlers: Mapping[str, Callable[[bytes], None]]) -> None:
         self._bus = bus
@@ -29,20 +29,20 @@ class Control:
         self._waiting: deque[tuple[str, bytes]] = deque()
 
     async def start(self) -> None:
-        """Hear the others from now on."""
+        """Receive control messages from now on."""
         for group in self._handlers:
             await self._bus.join(group)
 
     def is_own_group(self, group: str) -> bool:
-        """Whether what comes for this bus group is for `received`."""
+        """Whether messages to this bus group are for `received`."""
         return group in self._handlers
 
     def received(self, group: str, body: bytes) -> None:
-        """Take in what the bus carried."""
+        """Handle a message that the bus carried."""
         self._handlers[group](body)
 
     async def tell(self, group: str, body: bytes) -> None:
-        """Say `body` to every other node, now or as soon as it is possible; never fails."""
+        """Send `body` to every other node, now or as soon as possible; never fails."""
         if not self._waiting and await self._sent(group, body):
             return
         if len(self._waiting) >= MAX_WAITING:

@@ -1,7 +1,9 @@
-"""Ending what should no longer be open: revocations as they come, everybody once in a round, tenants that are gone.
+"""Closes connections that may no longer be open: by revocations, by regular rechecks, and
+when tenants are gone.
 
-A revocation is matched in memory against the connections of its user. What no revocation tells of (`update()`, raw
-SQL) is found by the round, which reads the identities of all open connections again, a slice at a time.
+A revocation is matched in memory against the connections of its user. Changes without a revocation
+(`update()`, raw SQL) are found by rechecks, which read the identities of all open
+connections again, one slice at a time.
 """
 
 import asyncio
@@ -24,27 +26,28 @@ from realtime.sockets.connection import Connection
 
 logger = logging.getLogger(__name__)
 
-# How often tenants and new revocations are asked for, in seconds: where there is no bus they come by this alone.
+# How often tenants and new revocations are read, in seconds. Without a bus, revocations arrive only this way.
 POLL_INTERVAL_S = 0.5
-# All identities in use are read again within this many seconds, or in slices of so many, whichever is quicker.
+# All identities in use are rechecked within this many seconds, or in slices of SLICE_MIN if that is faster.
 ROUND_S = 30.0
 SLICE_MIN = 100
-# Identities read again in one visit to the database.
+# How many identities one database call rechecks.
 RECHECK_BATCH = 500
-# Expired rows are deleted about this often, in seconds, and again soon where some are left.
+# Expired rows are deleted about this often, in seconds; if some are left, again after SWEEP_AGAIN_S.
 SWEEP_INTERVAL_S = 60.0
 SWEEP_AGAIN_S = 1.0
 
-# The database is away, or has no thread free: nothing is known of anybody.
+# The database cannot be reached, or has no free thread: nothing can be concluded about any identity.
 AWAY = (InterfaceError, OperationalError, RequestError)
 
 _decoder = msgspec.msgpack.Decoder(list[Revocation])
 
 
 class Credentials:
-    """The credentials in use in this process. Touched only on its loop; `database` is set before `load`.
+    """The credentials in use in this process. Used only on its event loop; `database` must
+    be set before `load`.
 
-    It is a thread of its own: however busy the others are, what was taken away ends in time.
+    `database` has its own thread, so that revoked rights end in time even if the other threads are busy.
     """
 
     database: Database
@@ -54,19 +57,21 @@ class Credentials:
         self._directory = directory
         self._revocations = Revocations()
         self._open: dict[str, Connection] = {}
-        # A user's only connection, or all of them: most have one, and a container for each would cost as much as it.
+        # A user's only connection, or a dict of all of them: most users have one, and a
+        # dict for each would cost memory.
         self._of_user: dict[int | str, Connection | dict[Connection, None]] = {}
         self._waiting: list[Identity] = []
         self._slice = SLICE_MIN
         self._is_away = False
 
     async def load(self) -> None:
-        """Read tenants and the revocations in force, before the first connection."""
+        """Read the tenants and the revocations in force. Called before the first connection."""
         for revocation in await self.database.run(self._read):
             self._revocations.add(revocation)
 
     def require_live(self, identity: Identity) -> Identity:
-        """`identity`, unless it was revoked; raises Refusal(401, or 403 for a membership). Costs no query."""
+        """Return `identity` unless it was revoked; raises Refusal(401, or 403 for a lost
+        membership). Makes no query."""
         code = self._revocations.ends(identity)
         if code is None:
             return identity
@@ -75,7 +80,8 @@ class Credentials:
         raise unauthenticated("This credential was revoked.")
 
     def opened(self, connection: Connection) -> None:
-        """A connection begins. It is closed at once where its credential was revoked on the way here."""
+        """Register a new connection. It is closed at once if its credential was revoked
+        during the handshake."""
         self._open[connection.id] = connection
         identity = connection.identity
         if identity is None:
@@ -91,7 +97,7 @@ class Credentials:
             _end(connection, code)
 
     def released(self, connection: Connection) -> None:
-        """A connection is over."""
+        """Forget a connection that has ended."""
         del self._open[connection.id]
         if connection.identity is None:
             return
@@ -102,7 +108,8 @@ class Credentials:
             self._of_user.pop(connection.identity.user_id, None)
 
     def revoke(self, revocations: Iterable[Revocation]) -> None:
-        """Remember revocations, and close what they end. Looks at the connections of their users only."""
+        """Remember revocations, and close the connections that they end. Checks only the
+        connections of their users."""
         for revocation in revocations:
             if not self._revocations.add(revocation):
                 continue
@@ -111,14 +118,14 @@ class Credentials:
                     _end(connection, code)
 
     def received(self, body: bytes) -> None:
-        """Take in what another node said of revocations."""
+        """Handle the revocations that another node sent."""
         try:
             self.revoke(_decoder.decode(body))
         except msgspec.MsgspecError:
             logger.warning("Something that is no revocation came over the bus and was dropped")
 
     async def keep(self) -> None:
-        """Ask for tenants and revocations, and read a slice of the identities again, for ever."""
+        """Read tenants and revocations and recheck a slice of the identities, repeatedly and without end."""
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
             try:
@@ -127,7 +134,7 @@ class Credentials:
                 await self._recheck_slice()
                 self._is_away = False
             except AWAY as error:
-                # Open connections stay, and what is known stays in force.
+                # Open connections stay open, and known revocations stay in force.
                 if not self._is_away:
                     logger.warning("Credentials cannot be read again now: %s", type(error).__name__)
                 self._is_away = True
@@ -135,9 +142,10 @@ class Credentials:
                 logger.exception("Credentials could not be read again")
 
     async def sweep(self, database: Database) -> None:
-        """Delete expired rows now and then, for ever; the nodes do not do it all at the same moment.
+        """Delete expired rows at intervals, without end. The interval is random, so that
+        nodes do not all do it at once.
 
-        Nobody waits for it, so it takes its turn in the `database` of everybody.
+        It is not urgent, so it uses the shared `database` and waits for its turn there.
         """
         wait_s = SWEEP_INTERVAL_S * SystemRandom().uniform(0.1, 0.5)
         while True:
@@ -161,7 +169,8 @@ class Credentials:
             await self._recheck(chosen[at : at + RECHECK_BATCH])
 
     def _identities(self) -> list[Identity]:
-        """Those in use. Connections with one token share one object; looking at values would cost a hash for each."""
+        """The identities in use. Compared by object, because connections with one token
+        share one and hashing is slower."""
         identities = (each.identity for each in self._open.values())
         return list({id(identity): identity for identity in identities if identity is not None}.values())
 
@@ -172,25 +181,25 @@ class Credentials:
             raise
         except Exception:
             if len(identities) == 1:
-                # It cannot be judged, so it holds nothing.
+                # An identity that cannot be checked is treated as invalid.
                 logger.exception("A credential could not be read again")
                 self._close_gone({identities[0]: CloseCode.UNAUTHENTICATED})
                 return
-            # One that cannot be judged must not keep the others from it.
+            # Checked one by one, so that an identity that fails does not affect the others.
             for identity in identities:
                 await self._recheck([identity])
 
     def _close_gone(self, gone: Mapping[Identity, CloseCode]) -> None:
         for identity, code in gone.items():
             if identity.kind is CredentialKind.TOKEN:
-                # The others are looked up at each handshake.
+                # Sessions and tickets are looked up at each handshake; tokens are not.
                 self._revocations.found(identity, code)
             for connection in self._connections_of(identity.user_id):
                 if connection.identity == identity:
                     _end(connection, code)
 
     def _connections_of(self, user_id: int | str) -> Iterator[Connection]:
-        """The connections of a user; of everybody for 0."""
+        """The connections of a user, or all connections if `user_id` is 0."""
         if user_id == 0:
             yield from list(self._open.values())
             return
@@ -203,7 +212,8 @@ class Credentials:
         return self._authenticator.revocations()
 
     def _close_homeless(self) -> None:
-        """Close what was opened on a tenant that is no longer served by any of its hosts, signed in or not."""
+        """Close all connections, signed in or not, of tenants that are no longer served by
+        any of their hosts."""
         tenants = {id(each.tenant): each.tenant for each in self._open.values()}
         homeless = {tenant for tenant in tenants.values() if not self._is_served(tenant)}
         if not homeless:
@@ -218,7 +228,7 @@ class Credentials:
 
 
 def encode(revocations: Sequence[Revocation]) -> bytes:
-    """Revocations as one node tells the others of them."""
+    """Revocations as one node sends them to the others."""
     return msgspec.msgpack.encode(revocations)
 
 

@@ -1,4 +1,4 @@
-"""Database work off the loop: a bounded pool of threads, none of them shared with anything else."""
+"""Runs database work off the event loop, in a bounded pool of threads used for nothing else."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -17,17 +17,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-# What is told to work that finds too much waiting: about as long as the queue takes to become shorter.
+# The `retry_after_ms` of work refused because too much waits: about the time in which the
+# queue becomes shorter.
 FULL_RETRY_AFTER_MS = 500
 
 
 class Database:
-    """`threads` run at once; further work waits at most `wait_s` seconds for one (0: without end), in turns between
-    tenants and users: `core.slots` has the rule. At most `waiting_max` wait, `waiting_per_tenant_max` of a tenant's.
+    """Runs up to `threads` pieces of work at once. Further work waits at most `wait_s` seconds (0: without
+    limit). Tenants and users take turns; `core.slots` has the rules. At most `waiting_max` pieces wait, and
+    `waiting_per_tenant_max` of one tenant.
 
-    By default all database work of a Channels process shares a single thread, so that one slow query stalls every
-    socket. After the work a PostgreSQL connection goes back to the driver's pool; one to an SQLite file stays with
-    its thread, because opening it, and the checkpoint when the last one closes, cost more than the work.
+    By default all database work of a Channels process shares one thread, so that one slow query stalls every
+    socket. After the work a PostgreSQL connection returns to the driver's pool. A connection to an SQLite
+    file stays with its thread, because opening it, and the checkpoint when the last one
+    closes, cost more than the work.
     """
 
     def __init__(
@@ -35,18 +38,18 @@ class Database:
     ) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="realtime-db")
         self._slots = Slots(threads, waiting_max, waiting_per_tenant_max)
-        # What waits in `_slots`, by its number there.
+        # The futures of the work that waits in `_slots`, by its key there.
         self._turns: dict[Hashable, asyncio.Future[None]] = {}
         self._wait_s = wait_s
         self._kept: set[BaseDatabaseWrapper] = set()
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """`run_for` the process itself."""
+        """As `run_for`, with the process itself as owner."""
         return await self.run_for(PROCESS, work, *args, **kwargs)
 
     async def run_for(self, owner: Owner, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `work` in a thread; raises RequestError(timeout) when none became free in time, RequestError(rate_limited)
-        at once when too much of this tenant's, or of all, waits already."""
+        """Run `work` in a thread. Raises RequestError(timeout) if no thread became free in time, and
+        RequestError(rate_limited) at once if too much work of this tenant, or of all, already waits."""
         entry = self._slots.enter(owner, turn := object())
         if entry is Entry.FULL:
             raise RequestError(
@@ -62,7 +65,7 @@ class Database:
         except BaseException:
             self._leave(owner)
             raise
-        # A cancelled caller does not free the slot while its query still runs in the thread.
+        # If the caller is cancelled, the slot stays taken until the query in the thread has ended.
         running.add_done_callback(lambda done: self._finished(owner, done))
         return await asyncio.shield(running)
 
@@ -73,7 +76,7 @@ class Database:
                 await waiting
         except BaseException as error:
             if self._turns.pop(turn, None) is None:
-                # Its turn came in the same moment: the slot is its own.
+                # It was given the slot at the same moment, so it must give it back.
                 self._leave(owner)
             else:
                 self._slots.withdraw(owner, turn)
@@ -89,18 +92,18 @@ class Database:
     def _begin_next(self) -> None:
         while (turn := self._slots.next()) is not None:
             waiting = self._turns.pop(turn)
-            # One that was cancelled just before gives its slot back when it hears of that.
+            # If it was just cancelled, its own handler gives the slot back.
             if not waiting.done():
                 waiting.set_result(None)
 
     async def close(self) -> None:
-        """Take no more work, wait for what runs, and close what is kept open."""
+        """Accept no more work, wait for running work, and close the connections that are kept open."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
         for connection in self._kept:
-            # Its thread has ended.
+            # Allowed from this thread, because the connection's own thread has ended.
             connection.inc_thread_sharing()
             connection.close()
         self._kept.clear()
@@ -118,12 +121,12 @@ class Database:
     def _finished(self, owner: Owner, running: "asyncio.Future[R]") -> None:
         self._leave(owner)
         if not running.cancelled():
-            # Marks the outcome as seen: the caller may have gone.
+            # Retrieves the exception, because the caller may have been cancelled; otherwise asyncio logs it.
             running.exception()
 
 
 def build_database(settings: RealtimeSettings) -> Database:
-    """The threads of a process, as the settings want them."""
+    """The database threads of a process, as configured."""
     return Database(
         settings.DATABASE_THREADS,
         settings.DATABASE_WAIT_S,

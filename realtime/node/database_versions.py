@@ -1,4 +1,4 @@
-"""Whether anything was committed to a database since one last asked: one short question, whoever wrote and however."""
+"""Detects whether anything was committed to a database since the last check, with one short query each."""
 
 from collections.abc import Hashable, Iterable
 
@@ -9,19 +9,20 @@ IN_MEMORY = ":memory:"
 
 
 class DatabaseVersions:
-    """Asked in a database thread, one thread at a time. A version is only good for comparing with the one before."""
+    """Used in a database thread, by one thread at a time. A version can only be compared
+    with the one read before."""
 
     def __init__(self) -> None:
-        # SQLite counts what others committed, for each connection by itself: so that must always be the same one.
+        # SQLite's `data_version` is relative to a connection, so the same connection must be used every time.
         self._connections: dict[str, BaseDatabaseWrapper] = {}
         self._renewed = 0
 
     def read(self, aliases: Iterable[str]) -> dict[str, Hashable | None]:
-        """The version of each database; None where its kind does not tell. Raises what the database raises."""
+        """The version of each database; None if its kind has none. Raises the database's errors."""
         return {alias: self._read(alias) for alias in aliases}
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
@@ -29,7 +30,7 @@ class DatabaseVersions:
     def _read(self, alias: str) -> Hashable | None:
         connection = connections[alias]
         if connection.vendor == "postgresql":
-            # Every transaction that writes has a number, and is in the snapshot from its beginning or its end on.
+            # Each writing transaction has an id; the snapshot changes when one begins or ends.
             return _ask(connection, "SELECT pg_current_snapshot()::text")
         if connection.vendor == "sqlite" and connection.settings_dict["NAME"] != IN_MEMORY:
             return self._sqlite(alias)
@@ -38,7 +39,7 @@ class DatabaseVersions:
     def _sqlite(self, alias: str) -> Hashable:
         if alias not in self._connections:
             connection = self._connections[alias] = connections.create_connection(alias)
-            # Whichever thread asks next.
+            # The next call may come from another thread.
             connection.inc_thread_sharing()
             self._renewed += 1
         try:

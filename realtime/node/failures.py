@@ -1,4 +1,4 @@
-"""What a client is told when a handler did not end well."""
+"""Turns the exception of a handler into the error that the client is sent."""
 
 import logging
 
@@ -11,13 +11,13 @@ logger = logging.getLogger(__name__)
 
 
 def request_error(error: Exception, connection_id: str) -> RequestError:
-    """The error to answer with. What nobody expected is logged here, once, with the connection's id."""
+    """The error to answer with. An unexpected exception is logged here, once, with the connection's id."""
     if isinstance(error, RequestError):
         return error
     if isinstance(error, EngineUnavailableError):
         return RequestError(ErrorCode.TIMEOUT, "The broker cannot be reached now; try again.")
     if isinstance(error, OperationalError):
-        # Its text says what became of it: away, full, locked for too long.
+        # Its text says why: unreachable, disk full, or locked for too long.
         logger.error("The database failed a handler on connection %s: %s", connection_id, error)
         return RequestError(ErrorCode.TIMEOUT, "The database cannot be reached now; try again.")
     logger.error("A handler failed on connection %s", connection_id, exc_info=error)

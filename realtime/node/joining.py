@@ -1,7 +1,9 @@
-"""How subscriptions come about: reserved, judged, caught up, and made LIVE all at one moment.
+"""How subscriptions begin: they are reserved, checked by the gates, caught up, and made
+LIVE in a single step.
 
-Every await here may cross a close, a removal, a loss of rights or of the history. Each of them acts on the
-`Subscription`, which exists from before the first await; what is found after an await is looked at again.
+During every await here the connection may close, the user may lose a right, or the history may be lost. Each
+of these changes the `Subscription`, which exists before the first await, so its state is
+checked again after every await.
 """
 
 import asyncio
@@ -21,11 +23,11 @@ from realtime.sockets.subscription import Subscriber, Subscription, Subscription
 from realtime.topics.engine.ports import EngineUnavailableError
 from realtime.topics.hub import Hub
 
-# All publications of one reply: it has to fit a client's own limit and the outbox.
+# The most payload bytes of one reply: it must fit the client's own limit and the outbox.
 CATCH_UP_MAX_BYTES = 512 * 1024
-# Reads of one topic for one subscription; whoever is not whole after them reloads.
+# The most reads of one topic for one subscription. A client that is not caught up by then must reload.
 CATCH_UP_READS_MAX = 16
-# What a gate says when it stays closed; anything else is a failure to ask it.
+# The errors by which a gate denies; any other error means that it could not be asked.
 DENIALS = frozenset({ErrorCode.PERMISSION_DENIED, ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_FOUND})
 # How long requests to subscribe may hold the loop in a row.
 JOIN_SLICE_S = 0.005
@@ -33,7 +35,8 @@ NO_LONGER = "no longer allowed"
 
 
 class Wish(NamedTuple):
-    """A topic to follow; `since` is where the client was, None where it asks for nothing that it missed."""
+    """A topic to subscribe to. `since` is the client's last position, or None if it asks
+    for no missed publications."""
 
     topic: str
     since: Position | None
@@ -41,7 +44,8 @@ class Wish(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """Where a subscription begins. `payloads` are the publications after `since`, None where they are not complete."""
+    """Where a subscription begins. `payloads` are the publications after `since`, or None
+    if they are incomplete."""
 
     subscription: Subscription
     position: Position
@@ -50,7 +54,7 @@ class Joined(NamedTuple):
 
 @dataclass(slots=True)
 class _Joining:
-    """One wish on its way. `reached` is how far `payloads` go."""
+    """A wish in progress. `reached` is the position up to which `payloads` go."""
 
     wish: Wish
     reached: Position | None
@@ -62,7 +66,7 @@ class _Joining:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether it may still become LIVE; one that was ended meanwhile takes the error of its end."""
+        """Whether it may still become LIVE. If its subscription was ended meanwhile, it takes that error."""
         if self.error is None and self.subscription is not None and self.subscription.is_ended:
             self.error = self.subscription.ended_by or RequestError(
                 ErrorCode.CANCELLED, "The subscription ended before it began."
@@ -70,7 +74,7 @@ class _Joining:
         return self.error is None
 
     def take(self, payloads: Sequence[bytes], reached: Position) -> None:
-        """Go on to `reached`; what no reply can hold is not kept."""
+        """Add payloads up to `reached`; if they no longer fit a reply, give up recovery."""
         self.reached = reached
         self.payloads += payloads
         self.size_bytes += sum(map(len, payloads))
@@ -78,7 +82,7 @@ class _Joining:
             self.lose()
 
     def lose(self) -> None:
-        """What was missed cannot be given completely."""
+        """Give up recovery: the missed publications cannot all be delivered."""
         self.is_lost = True
         self.payloads = []
 
@@ -108,7 +112,8 @@ class LoopShare:
 
 
 class Joiner:
-    """Brings subscriptions about, and judges them again. `max_subscriptions` bounds those of a connection (0: none)."""
+    """Makes subscriptions, and checks their rights again. `max_subscriptions` is for one
+    connection (0: no bound)."""
 
     def __init__(self, hub: Hub, rules: TopicRules, database: Database, max_subscriptions: int) -> None:
         self._hub = hub
@@ -118,9 +123,9 @@ class Joiner:
         self._share = LoopShare(JOIN_SLICE_S)
 
     async def join(self, connection: Subscriber, wishes: Sequence[Wish]) -> list[Joined | RequestError]:
-        """Subscribe the connection to each topic, or say why not, in the order asked.
+        """Subscribe the connection to each topic; the results, or the errors, are in the same order.
 
-        Between the return and the next await nothing is delivered: the caller's reply comes first.
+        Nothing is delivered between the return and the next await, so the caller's reply is sent first.
         """
         await self._share.turn()
         joinings = [self._reserve(connection, wish) for wish in wishes]
@@ -129,7 +134,7 @@ class Joiner:
             while undecided:
                 await self._ask_gates(connection, undecided)
                 await _catch_up(self._hub, [each for each in undecided if each.is_under_way])
-                # Something ended meanwhile that their gates may have counted on.
+                # A right has ended meanwhile that their gates may have relied on.
                 undecided = [each for each in joinings if each.is_under_way and _of(each).is_doubted]
             return self._all_go_live(joinings)
         finally:
@@ -138,10 +143,11 @@ class Joiner:
                     self._hub.end(each.subscription, at_once=False)
 
     async def judge_again(self, connection: Subscriber) -> None:
-        """Its rights may have shrunk: end the subscriptions that would not be granted now."""
+        """End the subscriptions that would not be granted now, because the connection's
+        rights may have changed."""
         live = []
         for subscription in list(connection.subscriptions.values()):
-            # One that is under way asks again by itself.
+            # A JOINING subscription asks its gates again by itself.
             subscription.is_doubted = True
             if subscription.state is not SubscriptionState.LIVE:
                 continue
@@ -172,7 +178,7 @@ class Joiner:
         return joining
 
     def _denial(self, connection: Subscriber, topic: str) -> RequestError | None:
-        """What the gate without I/O says; None where it opens."""
+        """The error of the gate without I/O; None if it allows the subscription."""
         try:
             self._rules.require_subscribe(connection.identity, topic)
         except RequestError as error:
@@ -197,7 +203,8 @@ class Joiner:
     async def _ask_database(
         self, owner: Owner, connection: Subscriber, subscriptions: Sequence[Subscription]
     ) -> list[RequestError | None]:
-        """What the gates in the database say, None where they open: all in one visit of a thread."""
+        """The errors of the gates that use the database, None for each that allows; all are
+        asked in one database call."""
         asked = [(each.rule, each.topic) for each in subscriptions]
         if all(rule.subscribe_in_db is None for rule, _ in asked):
             return [None] * len(asked)
@@ -205,7 +212,7 @@ class Joiner:
         return [None if answer is None else request_error(answer, connection.id) for answer in answers]
 
     def _deny(self, joining: _Joining, error: RequestError) -> None:
-        """What would not be granted again does not go on either, where it was LIVE."""
+        """Record the error. A denied subscription is also ended, even if it was LIVE before this request."""
         joining.error = error
         if error.code in DENIALS:
             self._hub.drop(_of(joining), error.code, NO_LONGER)
@@ -228,7 +235,8 @@ def _ask_in_thread(
 
 
 def _answer(rule: TopicRule, identity: Identity | None, topic: str) -> Exception | None:
-    """None where the gate opens. One topic's failure is its own answer, not that of all."""
+    """None if the gate allows. An exception is returned as the answer for its topic, so
+    that it does not affect others."""
     if rule.subscribe_in_db is None:
         return None
     try:
@@ -262,7 +270,7 @@ async def _open(hub: Hub, joining: _Joining) -> None:
 
 
 def _is_caught_up(hub: Hub, joining: _Joining) -> bool:
-    """Take what the hub holds in memory; False where more has to be read."""
+    """Take the payloads that the hub has in memory; False if more must be read."""
     local = hub.topic(_of(joining).key)
     if joining.reached is None or joining.is_lost or local is None:
         return True
@@ -277,13 +285,13 @@ def _is_caught_up(hub: Hub, joining: _Joining) -> bool:
 
 
 async def _read(hub: Hub, joining: _Joining) -> None:
-    """Read once more for a joining that the hub's memory does not catch up."""
+    """Read from the history for a joining that the hub's memory does not catch up."""
     local, reached = hub.topic(_of(joining).key), joining.reached
     if local is None or reached is None:
         return
     try:
         if reached.offset > local.offset:
-            # The client knows more than this node: it was told so by another one, or makes it up.
+            # The client is ahead of this node: either another node told it more, or the offset is made up.
             await hub.look_now(local)
             if reached.offset > local.offset:
                 joining.lose()
@@ -302,7 +310,7 @@ async def _read(hub: Hub, joining: _Joining) -> None:
 
 
 def _go_live(hub: Hub, joining: _Joining, left_bytes: int) -> Joined | RequestError:
-    """The one moment: nothing is awaited between the last look and the beginning."""
+    """Make a joining LIVE. Nothing is awaited between the last check and this step."""
     if not joining.is_under_way:
         assert joining.error is not None
         return joining.error

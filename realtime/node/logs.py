@@ -1,4 +1,4 @@
-"""Keeping secrets out of logs, whoever writes them."""
+"""Keeps secrets out of the logs, whichever module writes them."""
 
 import logging
 import re
@@ -19,15 +19,15 @@ def redact(text: str) -> str:
 
 
 def _may_hold_secrets(text: str) -> bool:
-    """Where there is none of these, there is nothing to search for: most lines are the access log's."""
+    """A quick check that avoids the full search: most lines are the access log's and hold no secret."""
     return "eyJ" in text or "token=" in text or "ticket=" in text or "sessionid=" in text or "earer" in text
 
 
 class RedactSecrets(logging.Filter):
-    """A filter for handlers: what passes holds no credential, in the message or in a traceback."""
+    """A filter for handlers that removes credentials from messages and tracebacks."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record where needed; always lets it pass."""
+        """Rewrite the record if needed; always lets it pass."""
         message = record.getMessage()
         cleaned = redact(message)
         if cleaned != message:

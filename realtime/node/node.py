@@ -1,4 +1,5 @@
-"""What a process has one of, built here and passed on; nothing else in this package is global."""
+"""The objects that a process has one of. They are built here and passed on; nothing else in
+this package is global."""
 
 import asyncio
 import logging
@@ -48,14 +49,14 @@ logger = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
-# Connections are closed so often while the process drains.
+# The interval, in seconds, at which connections are closed while the process drains.
 DRAIN_SLICE_S = 0.05
 CONTROL_GROUP = "control"
 REVOCATIONS_GROUP = "revocations"
 
 
 class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
-    """Said to every node: a user may no longer follow a topic."""
+    """Sent to every node: a user may no longer follow a topic."""
 
     tenant: str
     topic: str
@@ -81,38 +82,38 @@ class Node:
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
         self.connections: dict[str, Connection] = {}
         self.credentials = Credentials(self.authenticator, self.directory)
-        # What apps keep for this process, by its type.
+        # The objects that apps keep for this process, by type.
         self._shared: dict[type, Any] = {}
         self.is_draining = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
-        # Called when the database threads have ended.
+        # Called after the database threads have ended.
         self.on_stop: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def is_started(self) -> bool:
-        """Whether this process serves."""
+        """Whether the node has started and may serve."""
         return self._is_started
 
     def nodes(self) -> list[NodeState]:
-        """The nodes that are alive, this one too, each as of its last beat; none before the start."""
+        """The nodes that are alive, including this one, each as of its last beat; empty before the start."""
         return self.cluster.nodes() if self._is_started else []
 
     async def ensure_started(self) -> None:
-        """Start on the first use: servers without lifespan events tell nobody when they begin."""
+        """Start at the first use, because servers without lifespan events do not tell when they start."""
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
         if not self._starting.done():
             await asyncio.shield(self._starting)
         elif self._starting.exception() is not None:
-            # The database was away, or not migrated yet: the next request tries again.
+            # The database was unreachable, or not migrated yet: the next request tries again.
             self._starting = None
             await self.ensure_started()
 
     async def stop(self) -> None:
-        """End the background work and let go of the engine."""
+        """End the background work and close the engine."""
         if not self.is_started:
             return
         for task in list(self._tasks):
@@ -128,10 +129,10 @@ class Node:
             await stop()
 
     async def drain(self) -> None:
-        """Take no new connection and close the open ones, spread evenly over DRAIN_S seconds."""
+        """Accept no new connections and close the open ones, spread evenly over DRAIN_S seconds."""
         self.is_draining = True
         waiting = list(self.connections.values())
-        # By slices of time: a pause for each connection is rounded to nothing where there are many.
+        # In slices of time, because with many connections a pause for each one would be rounded to zero.
         slices = max(round(self.settings.DRAIN_S / DRAIN_SLICE_S), 1)
         for left in range(slices, 0, -1):
             count = -(-len(waiting) // left)
@@ -142,7 +143,7 @@ class Node:
                 await asyncio.sleep(DRAIN_SLICE_S)
 
     def open(self, scope: Scope, send: Send, *, is_json: bool) -> Connection:
-        """The connection of an accepted socket."""
+        """Make the connection of an accepted socket."""
         metrics = self.observer.route_metrics(scope)
         has_batches = is_json and scope["subprotocol"] == BATCH_SUBPROTOCOL
         settings = self.settings
@@ -168,18 +169,19 @@ class Node:
         return connection
 
     async def release(self, connection: Connection, code: int) -> None:
-        """The connection is over: undo all it held."""
+        """Release everything that a connection held, when it has ended."""
         connection.end_subscriptions(at_once=False)
         try:
             await connection.release()
         finally:
-            # Whoever serves it may be cancelled while its tasks end.
+            # In `finally`, because the caller may be cancelled while the connection's tasks end.
             del self.connections[connection.id]
             self.credentials.released(connection)
             self.observer.closed(connection, code)
 
     def shared(self, kind: type[S], make: Callable[[], S]) -> S:
-        """The process's one object of this type, made at its first use: what an app's verbs keep for all connections."""
+        """The process's only object of this type, made by `make` at the first use; apps
+        keep shared state in it."""
         if kind not in self._shared:
             self._shared[kind] = make()
         found: S = self._shared[kind]
@@ -193,7 +195,7 @@ class Node:
         return task
 
     async def publish(self, tenant: str, topic: str, draft: Draft) -> Position:
-        """Publish for the server: the topic's rule says how much is remembered, not who may publish."""
+        """Publish for the server: the topic's rule sets the retention; its publish gate is not asked."""
         rule = self.rules.rule(topic)
         retention = Retention(rule.history_size, rule.history_ttl_s)
         return await self.hub.publish(TopicKey(tenant, topic), draft, retention)
@@ -212,7 +214,7 @@ class Node:
         await self.control.tell(CONTROL_GROUP, msgspec.msgpack.encode(ended))
 
     async def revoke(self, revocations: Sequence[Revocation]) -> None:
-        """Close what `revocations` end, here and on the other nodes, at once."""
+        """Close, at once, the connections that `revocations` end, here and on the other nodes."""
         self.credentials.revoke(revocations)
         await self.control.tell(REVOCATIONS_GROUP, credentials.encode(revocations))
 
@@ -285,7 +287,7 @@ class Node:
 
 
 class _Current:
-    """The node of this process; the composition root installs it, tests replace it whole."""
+    """Holds the node of this process. The composition root installs it; tests replace it."""
 
     node: Node | None = None
 
@@ -298,12 +300,12 @@ def current_node() -> Node:
 
 
 def install(node: Node | None) -> None:
-    """Make `node` the one of this process (None: build a new one on the next use)."""
+    """Make `node` the node of this process (None: build a new one at the next use)."""
     _Current.node = node
 
 
 def build_engine(settings: RealtimeSettings) -> tuple[History, Bus]:
-    """History and bus as the settings want them."""
+    """The history and the bus, as configured."""
     if not settings.REDIS_URL:
         budgets = Budgets(
             topic_bytes=settings.HISTORY_BYTES_PER_TOPIC,
@@ -313,6 +315,6 @@ def build_engine(settings: RealtimeSettings) -> tuple[History, Bus]:
             process_topics=settings.MAX_TOPICS,
         )
         return MemoryHistory(budgets), MemoryBus()
-    # A layer of its own: the bus flushes it when the broker has been away.
+    # Not the site's own layer, because the bus flushes it after an outage of the broker.
     history = RedisHistory(settings.REDIS_URL, topic_bytes=settings.HISTORY_BYTES_PER_TOPIC)
     return history, LayerBus(channel_layers.make_backend("default"))

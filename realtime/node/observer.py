@@ -1,4 +1,4 @@
-"""What a connection leaves behind: figures, and one line in the access log when it opens, closes or is refused."""
+"""Counts connections and writes the access log: one line when a connection opens, closes or is refused."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ access_log = logging.getLogger("realtime.access")
 
 
 class Observer:
-    """Counts and logs the life of connections. No credential is ever part of a line."""
+    """Counts and logs what happens to connections. No line ever holds a credential."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -30,7 +30,7 @@ class Observer:
         _log(f'{{"event": "open", {_who(connection)}, "remote_addr": {_quoted(connection.remote_addr)}}}')
 
     def closed(self, connection: Connection, code: int) -> None:
-        """A connection is over."""
+        """A connection has ended."""
         connection.metrics.closed(code)
         connection.metrics.dropped += connection.outbox.dropped
         seconds = round(monotonic() - connection.opened_s, 3)
@@ -41,7 +41,7 @@ class Observer:
         )
 
     def refused(self, scope: Scope, refusal: Refusal) -> None:
-        """A connection was not let in."""
+        """A connection was refused."""
         self.route_metrics(scope).refused(refusal.status)
         tenant, route = scope.get("tenant"), scope.get("route")
         line = {
@@ -57,7 +57,8 @@ class Observer:
 
 
 def _who(connection: Connection) -> str:
-    """What both lines of a connection tell of it, as `json.dumps` writes it: that would take five times as long."""
+    """The fields common to both lines of a connection, as JSON text. Written by hand to avoid
+    `json.dumps`."""
     user = connection.identity.user_id if connection.identity else "null"
     return (
         f'"connection_id": {_quoted(connection.id)}, "tenant": {_quoted(connection.tenant.slug)}, '
@@ -66,7 +67,7 @@ def _who(connection: Connection) -> str:
 
 
 def _log(line: str) -> None:
-    """As `access_log.info` does it, without looking through the stack for who called: that is always this function."""
+    """As `access_log.info`, without searching the stack for the caller, which is always this function."""
     if access_log.isEnabledFor(logging.INFO):
         code = _log.__code__
         caller = (code.co_filename, code.co_firstlineno)

@@ -1,4 +1,5 @@
-"""What this package asks of the site around it; `REALTIME["TENANTS"]` and `["IDENTITY"]` name the classes."""
+"""What this package needs from the site; `REALTIME["TENANTS"]` and `REALTIME["IDENTITY"]`
+name the classes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from realtime.protocol.close_codes import CloseCode
 
 
 class TenantDirectory(Protocol):
-    """Hosts and their tenants, kept in memory so that a lookup costs no query, hit or miss."""
+    """Maps hosts to tenants, in memory, so that a lookup makes no query, even for an unknown host."""
 
     def lookup(self, host: str) -> Tenant | None:
-        """The active tenant of `host` (lower case, no port), from memory. Called on the loop: no I/O."""
+        """The active tenant of `host` (lower case, no port), from memory. Called on the loop, so no I/O."""
         ...
 
     def refresh(self) -> None:
@@ -23,27 +24,29 @@ class TenantDirectory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedSession:
-    """A live Django session of this tenant; `identity` is None while nobody has signed in with it."""
+    """A valid Django session of this tenant; `identity` is None if no user has signed in with it."""
 
     session_key: str
     identity: Identity | None
 
 
 class Authenticator(Protocol):
-    """Turns credentials into identities. Raises `Refusal`: 401 for a bad one, 403 for another tenant's.
+    """Turns credentials into identities. Raises `Refusal`: 401 for an invalid credential,
+    403 for another tenant's.
 
-    What verified identities still hold is asked of `Revocations`, which the process keeps in memory.
+    Whether a verified identity has been revoked is checked with `Revocations`, which the
+    process keeps in memory.
     """
 
     def revocations(self) -> Sequence[Revocation]:
         """Revocations that became known since the last call; at the first call, all that are in force.
 
-        Called in a database thread, at start and then twice a second. Empty where there are none to tell of.
+        Called in a database thread, at start and then twice a second. Empty if there are none.
         """
         ...
 
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
-        """Check a signed access token. Called on the loop: no I/O."""
+        """Check a signed access token. Called on the loop, so no I/O."""
         ...
 
     def redeem_ticket(self, ticket: str, tenant: Tenant) -> Identity:
@@ -55,15 +58,17 @@ class Authenticator(Protocol):
         ...
 
     def recheck(self, identities: Iterable[Identity]) -> Mapping[Identity, CloseCode]:
-        """Those of `identities` that no longer hold, and the code to close them with: 4403 where the membership
-        was lost, 4401 else (signed out, deactivated, password changed, token family revoked).
-        Called in a database thread, for everybody once in a round of 30 s, with at most 500.
+        """The `identities` that are no longer valid, with the close code: 4403 for a lost membership,
+        otherwise 4401 (signed out, deactivated, password changed, token family revoked).
+
+        Called in a database thread with at most 500 identities; each identity in use is checked once in 30 s.
         """
         ...
 
     def sweep(self) -> bool:
-        """Delete some of what has expired (tokens, tickets, sessions, revocations); whether some may be left.
+        """Delete some expired rows (tokens, tickets, sessions, revocations); return whether some may be left.
 
-        Called in a database thread about once a minute, on every node; one call takes well under a second.
+        Called in a database thread about once a minute, on every node. One call should take
+        well under a second.
         """
         ...

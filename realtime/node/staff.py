@@ -1,4 +1,4 @@
-"""Who runs the tenant of a page: asked of the session, as a socket would be."""
+"""Whether a request comes from staff of its tenant, checked by the session as for a socket."""
 
 from django.http import HttpRequest
 from rest_framework.request import Request
@@ -9,7 +9,7 @@ from realtime.protocol.errors import Refusal
 
 
 def is_staff_session(request: Request | HttpRequest) -> bool:
-    """Whether the session is one of staff of the request's tenant: what a socket would be told."""
+    """Whether the request's session belongs to staff of its tenant, by the same check as for a socket."""
     session_key, tenant = request.session.session_key, tenant_of(request)
     if session_key is None or tenant is None:
         return False
@@ -21,6 +21,7 @@ def is_staff_session(request: Request | HttpRequest) -> bool:
 
 
 def tenant_of(request: Request | HttpRequest) -> Tenant | None:
-    """The tenant of the request's host; None where probes and scrapers name a host of nobody."""
+    """The tenant of the request's host; None for a host without one, as in health checks
+    and metrics requests."""
     tenant: Tenant | None = request.tenant  # type: ignore[union-attr]  # the site's middleware sets it
     return tenant

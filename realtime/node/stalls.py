@@ -1,4 +1,4 @@
-"""Clients that take nothing: cut, so that what waits for them is not kept until a ping goes unanswered."""
+"""Cuts clients that read nothing, so that their waiting messages are not kept until a ping times out."""
 
 import asyncio
 from collections.abc import Hashable, Mapping
@@ -7,16 +7,17 @@ from time import monotonic
 from realtime.core.stalled import Stalls
 from realtime.sockets.connection import Connection
 
-# So often is a client looked at within the time that it may take nothing.
+# How many times a client is checked within the time limit.
 LOOKS = 5
-# Connections looked at before others have their turn: about a millisecond.
+# How many connections are checked before other work gets the event loop.
 SLICE = 2000
 
 
 async def cut_stalled(connections: Mapping[str, Connection], limit_s: float) -> None:
-    """Cut each connection whose client takes no byte for `limit_s` seconds (0: never) while something waits for it.
+    """Cut each connection whose client takes no byte for `limit_s` seconds (0: never) while
+    messages wait for it.
 
-    Runs as long as the process.
+    Runs until it is cancelled.
     """
     stalls: Stalls[Connection] = Stalls(limit_s)
     while limit_s:

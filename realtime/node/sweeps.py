@@ -1,4 +1,5 @@
-"""What a node does by timer: it ends what has expired, cuts what stalls, and looks for what the bus may have lost."""
+"""The work that a node does by timer: it closes expired credentials, cuts stalled clients,
+and repairs gaps."""
 
 import asyncio
 import logging
@@ -18,14 +19,14 @@ from realtime.topics.hub import Hub
 
 logger = logging.getLogger(__name__)
 
-# How often the ends of credentials and the age of publications are looked at.
+# How often the expiry of credentials and the age of publications are checked, in seconds.
 EXPIRY_INTERVAL_S = 0.5
-# How often it is looked which topics are due to be compared with their history.
+# How often the hub is asked to compare the topics that are due with their history, in seconds.
 GAP_CHECK_INTERVAL_S = 1.0
 
 
 class Sweeps:
-    """The periodic work of one node. Each of `all` runs as a task for as long as the node."""
+    """The periodic work of one node. Each coroutine of `all` runs as a task for as long as the node."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Sweeps:
         self._gap = asyncio.Event()
 
     def all(self, database: Database) -> Iterator[Coroutine[Any, Any, None]]:
-        """What is to be run, side by side."""
+        """The coroutines to run, each in its own task."""
         yield self._credentials.keep()
         yield self._credentials.sweep(database)
         yield self._repair_gaps()
@@ -53,11 +54,11 @@ class Sweeps:
         yield cut_stalled(self._connections, self._settings.OUTBOX_STALL_S)
 
     def notice_gap(self) -> None:
-        """The bus may have lost something: look at everything now."""
+        """The bus may have lost messages: compare all topics now."""
         self._gap.set()
 
     async def _expire(self) -> None:
-        """Look at the credentials that are about to end, and at what the history need not keep: one timer for all."""
+        """Check expiring credentials and sweep the history; one timer serves both."""
         while True:
             await asyncio.sleep(EXPIRY_INTERVAL_S)
             self._history.sweep(monotonic())
@@ -67,9 +68,10 @@ class Sweeps:
                 connection.check_expiry(now_s)
 
     async def _repair_gaps(self) -> None:
-        """Compare topics with their history: now and then, and all as soon as the bus may have lost something."""
+        """Compare topics with their history: at intervals, and all of them at once if the
+        bus may have lost messages."""
         while True:
-            # Running out of time is the usual way on: nothing reported a gap.
+            # The timeout is the usual case: no gap was reported.
             with suppress(TimeoutError):
                 async with asyncio.timeout(GAP_CHECK_INTERVAL_S):
                     await self._gap.wait()
@@ -85,7 +87,8 @@ class Sweeps:
                 logger.exception("Topics and their subscribers could not be looked at")
 
     async def _judge_all_again(self) -> None:
-        """Whoever lost the right to a topic while this process was deaf was not named to it."""
+        """Check rights again after a gap: control messages about lost rights may have been
+        among the lost messages."""
         for connection in list(self._connections.values()):
             if any(each.rule.subscribe_in_db for each in connection.subscriptions.values()):
                 await self._joiner.judge_again(connection)
