@@ -1,1 +1,1 @@
-"""Decisions on plain values: no Django, no asyncio, no clock; time comes in as an argument."""
+"""Decisions on plain values: no Django, no asyncio, no clock. The time is an argument."""

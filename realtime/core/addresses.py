@@ -1,22 +1,23 @@
-"""Addresses of clients: which connections are one client's, and whose word about others is believed."""
+"""Client addresses: which connections count as one client, and which proxies are trusted."""
 
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
-# What one customer of a provider has, and may change at will.
+# A provider usually assigns a network of this size to one customer, who can use any address in it.
 IPV6_PREFIX_BITS = 64
-# What a proxy writes that is no address counts as it is, up to here.
+# Text from a proxy that is not an address is used as it stands, up to this length.
 TEXT_MAX_CHARS = 64
-# Every address.
+# Matches every address.
 ANY = "*"
 ADDRESSES_REMEMBERED = 4096
 
 
 @lru_cache(maxsize=ADDRESSES_REMEMBERED)
 def address_key(address: str) -> str:
-    """What limits count by: an IPv4 address (an IPv4-mapped one as what it is), or the /64 network of an IPv6 one."""
+    """The key that limits count by: an IPv4 address (also if it came IPv4-mapped), or the
+    /64 network of an IPv6 one."""
     parsed = _parse(address)
     if parsed is None:
         return address[:TEXT_MAX_CHARS]
@@ -26,10 +27,10 @@ def address_key(address: str) -> str:
 
 
 class TrustedProxies:
-    """The proxies whose X-Forwarded-* headers are believed: addresses and networks; `*` is everybody."""
+    """The proxies whose X-Forwarded-* headers are trusted: addresses and networks; `*` is every address."""
 
     def __init__(self, written: Iterable[str]) -> None:
-        """Raises ValueError, naming the first that is neither address nor network."""
+        """Raises ValueError, naming the first entry that is neither an address nor a network."""
         entries = [entry.strip() for entry in written]
         self._is_any = ANY in entries
         self._networks = [_network(entry) for entry in entries if entry and entry != ANY]
@@ -41,7 +42,8 @@ class TrustedProxies:
         return parsed is not None and any(parsed in network for network in self._networks)
 
     def spelled_out(self) -> list[str]:
-        """All of them as a server compares them that knows nothing of IPv4-mapped addresses."""
+        """All entries, with IPv4 networks also in their IPv4-mapped form, for servers that
+        do not convert addresses."""
         if self._is_any:
             return [ANY]
         plain = [str(network) for network in self._networks]

@@ -1,4 +1,4 @@
-"""What became of a set of rows."""
+"""The differences between two states of a set of rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,15 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row's difference. `item` of a removed row is what it last was."""
+    """The change of one row. For a removed row, `item` is its last state."""
 
     op: Literal["insert", "update", "remove"]
     item: Item
 
 
 def changes_between(before: Mapping[Any, Item], after: Mapping[Any, Item]) -> list[Change]:
-    """What turns `before` into `after`, both by primary key: removals first, then the rest in the order of `after`."""
+    """The changes from `before` to `after`, both keyed by primary key: removals first, then
+    in the order of `after`."""
     changes = [Change("remove", item) for key, item in before.items() if key not in after]
     for key, item in after.items():
         if key not in before:

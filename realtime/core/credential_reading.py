@@ -1,4 +1,4 @@
-"""Finding the credentials of a handshake; none of them is checked here."""
+"""Finds the credentials in a handshake, without checking them."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from realtime.protocol.names import (
     SUBPROTOCOLS,
 )
 
-# Three base64url parts: what tells a token from the name of a subprotocol.
+# Three base64url parts, which distinguish a token from the name of a subprotocol.
 _JSON_WEB_TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 QUERY_MAX_FIELDS = 20
 
@@ -21,9 +21,9 @@ QUERY_MAX_FIELDS = 20
 def bearer_credentials(
     authorization: Sequence[str], query_string: str, subprotocols: Sequence[str]
 ) -> list[Credential]:
-    """Every token and ticket of the handshake. All of them must hold: a bad one is never passed over.
+    """Every token and ticket of the handshake. All of them must be valid; a bad one is never ignored.
 
-    Raises Refusal(401) for an Authorization header of another kind, Refusal(400) for an unreadable query.
+    Raises Refusal(401) for an Authorization header of another scheme, Refusal(400) for an unreadable query.
     """
     found = [Credential(CredentialKind.TOKEN, _bearer(value)) for value in authorization]
     found += [
@@ -38,10 +38,12 @@ def bearer_credentials(
 
 
 def choose_subprotocol(offered: Sequence[str], *, has_batches: bool) -> str | None:
-    """The subprotocol the server answers: one of its own where offered, else the entry that carried a token.
+    """The subprotocol to answer: one of the server's own if offered, otherwise the entry
+    that carried a token.
 
-    `has_batches`: the endpoint can put several messages in a frame. Where it cannot, the batch subprotocol is still
-    answered to a client that offers no other, for a browser fails where none of its offers is taken.
+    `has_batches`: the endpoint can put several messages in a frame. If it cannot, the batch subprotocol is
+    still answered to a client that offers no other, because a browser fails if none of its
+    offers is accepted.
     """
     if not offered:
         return None
@@ -53,7 +55,7 @@ def choose_subprotocol(offered: Sequence[str], *, has_batches: bool) -> str | No
 
 
 def subprotocol_token(entry: str) -> str | None:
-    """The token in a subprotocol entry, bare or after `bearer.`; None where the entry is a protocol's name."""
+    """The token in a subprotocol entry, alone or after `bearer.`; None if the entry is a protocol's name."""
     if entry.startswith(BEARER_SUBPROTOCOL_PREFIX):
         return entry.removeprefix(BEARER_SUBPROTOCOL_PREFIX)
     return entry if _JSON_WEB_TOKEN.fullmatch(entry) and entry not in SUBPROTOCOLS else None

@@ -1,21 +1,22 @@
-"""Under which epoch a topic begins, so that no offset is ever given twice under one epoch."""
+"""Chooses the epoch under which a topic begins, so that no offset is used twice under one epoch."""
 
 import hashlib
 from collections.abc import Callable, Iterator
 
-# A Bloom filter of 64 KiB. With so many names in it, 3 of 1,000 others are taken for one of them.
+# A Bloom filter of 64 KiB. When it is full, 3 of 1,000 other names match by chance.
 FILTER_BITS = 2**19
 FILTER_HASHES = 4
 MAX_FORGOTTEN = 32_768
 
 
 class Epochs:
-    """The epochs of one tenant's topics. `fresh` gives a new one at each call.
+    """The epochs of one tenant's topics. `fresh` returns a new one at each call.
 
-    Topics begin under one common epoch, so that offset 0 of it is a true position before the first publication.
-    A topic that was forgotten must begin under another, and the readers of all others should not notice. So the names
-    of forgotten topics are kept in a Bloom filter: those found in it begin under a second epoch, which changes when
-    a topic that used it is forgotten in its turn. A filter that is full is emptied, and both epochs change.
+    Topics begin under one common epoch, so that its offset 0 is a valid position before the first
+    publication. A topic that was forgotten must begin under another epoch, without an effect on other topics.
+    So the names of forgotten topics are kept in a Bloom filter. Names found in it begin under a second epoch,
+    which changes when a topic that used it is forgotten too. When the filter is full it is
+    emptied, and both epochs change.
     """
 
     def __init__(self, epoch: str, fresh: Callable[[], str]) -> None:
@@ -26,11 +27,11 @@ class Epochs:
         self._forgotten = 0
 
     def beginning(self, topic: str) -> str:
-        """The epoch of a topic that is not known now, before and at its first publication."""
+        """The epoch of a topic that is not known now, before its first publication and at it."""
         return self._again if self._forgotten and self._was_forgotten(topic) else self._epoch
 
     def forget(self, topic: str, epoch: str) -> None:
-        """A topic that was at some offset above 0 of `epoch` is not known any more."""
+        """Record that a topic, which was at an offset above 0 of `epoch`, was forgotten."""
         if epoch == self._again or not self._again:
             self._again = self._fresh()
         if epoch != self._epoch:

@@ -1,4 +1,4 @@
-"""The history of one topic: numbered publications, bounded by count, age and bytes, named by an epoch."""
+"""The history of one topic: numbered publications within bounds of count, age and bytes, under an epoch."""
 
 import hashlib
 from collections import deque
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-# What a publication costs in memory beside its data (measured: 645): number, publisher, time, what holds them.
+# Memory of a publication in addition to its data: number, publisher, time and the objects around them.
 ENTRY_OVERHEAD_BYTES = 640
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in a topic: `offset` publications have been made since `epoch` began."""
+    """A position in a topic: `offset` publications have been made since `epoch` began."""
 
     epoch: str
     offset: int
@@ -23,7 +23,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Who published, as subscribers see it."""
+    """The user who published, as subscribers see them."""
 
     id: int
     username: str
@@ -31,7 +31,8 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One message of a topic; `data` is its JSON text. `time` is ISO 8601 in UTC, for people; order is by `offset`."""
+    """One message of a topic; `data` is its JSON text. `time` is ISO 8601 in UTC, for
+    display; `offset` gives the order."""
 
     topic: str
     offset: int
@@ -41,11 +42,11 @@ class Publication:
 
     @property
     def size_bytes(self) -> int:
-        """What it counts against the budgets of a history."""
+        """The bytes that it counts against the bounds of a history."""
         return len(self.data) + ENTRY_OVERHEAD_BYTES
 
     def payload(self) -> Mapping[str, Any]:
-        """The `payload` of the `publication` push; msgspec encodes `data` in place, without reading it."""
+        """The `payload` of the `publication` push; msgspec inserts `data` without decoding it."""
         publisher = self.publisher and {"id": self.publisher.id, "username": self.publisher.username}
         return {
             "topic": self.topic,
@@ -57,7 +58,7 @@ class Publication:
 
 
 class Entry(NamedTuple):
-    """A publication as it is remembered. `stored_s` is monotonic; `number` orders the publications of a tenant."""
+    """A stored publication. `stored_s` is monotonic seconds; `number` orders the publications of a tenant."""
 
     publication: Publication
     stored_s: float
@@ -67,8 +68,8 @@ class Entry(NamedTuple):
 class TopicHistory:
     """The newest publications of a topic. Times are monotonic seconds.
 
-    It trims nothing by itself: its owner, who counts the bytes of many topics, takes out the oldest while
-    `has_excess`, before it reads and after it adds.
+    It drops nothing by itself. Its owner, which counts the bytes of many topics, must call `take_oldest`
+    while `has_excess` is true, before it reads and after it adds.
     """
 
     __slots__ = ("_entries", "_max_bytes", "_size", "_top", "_ttl_s", "epoch", "name", "size_bytes")
@@ -82,7 +83,8 @@ class TopicHistory:
         self._size = 0
         self._ttl_s = 0.0
         self._top = 0
-        # An empty deque takes 760 bytes, and most topics are empty: it is made when there is something to hold.
+        # A deque is made only when there is something to store: most topics are empty, and
+        # an empty deque is large.
         self._entries: deque[Entry] | tuple[Entry, ...] = ()
 
     def __len__(self) -> int:
@@ -90,16 +92,16 @@ class TopicHistory:
 
     @property
     def position(self) -> Position:
-        """Where the topic is now."""
+        """The topic's current position."""
         return Position(self.epoch, self._top)
 
     def retain(self, *, size: int, ttl_s: float) -> None:
-        """From now on remember at most `size` publications, none older than `ttl_s` seconds."""
+        """From now on keep at most `size` publications, none older than `ttl_s` seconds."""
         self._size = size
         self._ttl_s = ttl_s
 
     def add(self, entry: Entry) -> None:
-        """Store the next publication; its offset must be the next one."""
+        """Store a publication; its offset must be the next one."""
         publication = entry.publication
         assert publication.offset == self._top + 1, (publication.offset, self._top)
         self._top = publication.offset
@@ -109,7 +111,7 @@ class TopicHistory:
         self._entries.append(entry)
 
     def has_excess(self, now_s: float) -> bool:
-        """Whether the oldest publication is one too many, or too old."""
+        """Whether the oldest publication exceeds a bound or is too old."""
         entries = self._entries
         return bool(entries) and (
             len(entries) > self._size
@@ -118,7 +120,7 @@ class TopicHistory:
         )
 
     def take_oldest(self) -> Entry:
-        """Forget the oldest publication, which must exist."""
+        """Remove and return the oldest publication, which must exist."""
         assert isinstance(self._entries, deque)
         entry = self._entries.popleft()
         self.size_bytes -= entry.publication.size_bytes
@@ -127,7 +129,7 @@ class TopicHistory:
         return entry
 
     def since(self, position: Position, limit: int, max_bytes: int) -> list[Publication] | None:
-        """The first after `position`, as `History.since`; None where something between is gone."""
+        """The first publications after `position`, as `History.since`; None if one of them is gone."""
         if position.epoch != self.epoch or not 0 <= position.offset <= self._top:
             return None
         missed = self._top - position.offset
@@ -136,7 +138,7 @@ class TopicHistory:
         return _fitting(islice(self._entries, len(self._entries) - missed, None), limit, max_bytes)
 
     def latest(self, limit: int, max_bytes: int) -> list[Publication]:
-        """The newest, oldest of them first, as `History.latest`."""
+        """The newest publications in ascending order, as `History.latest`."""
         return _fitting(reversed(self._entries), limit, max_bytes)[::-1]
 
 
@@ -152,6 +154,7 @@ def _fitting(entries: Iterable[Entry], limit: int, max_bytes: int) -> list[Publi
 
 
 def fingerprint(data: msgspec.Raw) -> str:
-    """Equal for equal JSON values, whatever the order of keys: tells a repeated publication from another."""
+    """A digest that is equal for equal JSON values, whatever the order of their keys;
+    detects repeated publications."""
     encoded = msgspec.json.encode(msgspec.json.decode(data), order="sorted")
     return hashlib.blake2b(encoded, digest_size=16).hexdigest()

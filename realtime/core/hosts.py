@@ -1,4 +1,5 @@
-"""Reading the `Host` header: exactly one, well-formed; anything else is a bad request."""
+"""Reads the `Host` header. There must be exactly one, and it must be well-formed; otherwise
+the request is refused."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,26 +9,27 @@ from ipaddress import IPv6Address
 
 from realtime.protocol.errors import Refusal
 
-# A DNS name or IPv4 address, or an IPv6 address in brackets; then, perhaps, a port. A port as a browser writes it, which
-# is one way for each: no leading zeros.
+# A DNS name or IPv4 address, or an IPv6 address in brackets, and an optional port. The port has no leading
+# zeros, as browsers write it, so that there is only one way to write each host.
 _HOST = re.compile(
     r"(?P<name>(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?|\[[0-9a-f:.]+\])"
     r"(?P<root>\.?)(?::(?P<port>[1-9][0-9]{0,4}))?",
     re.ASCII,
 )
-# A target that names its host (RFC 9112 section 3.2.2).
+# A request target in absolute form (RFC 9112 section 3.2.2).
 _ABSOLUTE = re.compile(rb"(?:http|ws)(?P<secure>s?)://(?P<authority>[^/?]*)(?P<rest>.*)", re.IGNORECASE)
 HOST_MAX_CHARS = 253
 PORT_MAX = 65535
-# A site has a few hosts; what else is asked for drives out no more than what was parsed once.
+# A site has only a few hosts. The bound limits the memory that requests for other hosts can take.
 HOSTS_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host as a client named it: lower case, without the root dot; `port` is None where none was given.
+    """A host as a client named it: in lower case, without the root dot; `port` is None if none was given.
 
-    A browser takes a name with the root dot for another site than the one without, so an origin looks at that too.
+    Browsers treat a name with the root dot as a different site, so the check of an origin
+    takes the dot into account.
     """
 
     name: str
@@ -36,7 +38,8 @@ class Host:
 
 
 def read_host(headers: Iterable[Sequence[bytes]]) -> Host:
-    """The host of a request's headers; raises Refusal(400) unless there is exactly one and it is well-formed."""
+    """The host in a request's headers; raises Refusal(400) unless there is exactly one and
+    it is well-formed."""
     values = [value for name, value in headers if name.lower() == b"host"]
     if len(values) != 1:
         raise Refusal(400, "bad_host", f"Expected exactly one Host header, received {len(values)}.")
@@ -47,9 +50,10 @@ def read_host(headers: Iterable[Sequence[bytes]]) -> Host:
 
 
 def origin_form(target: bytes, headers: Iterable[Sequence[bytes]]) -> bytes:
-    """Path and query of a request's target; raises Refusal(400) where it names another host than the Host header.
+    """Path and query of a request's target; raises Refusal(400) if it names another host
+    than the Host header.
 
-    So there is one host for everybody who looks at the request, before us and behind.
+    So every program that reads the request, such as a proxy, sees the same host.
     """
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is not None:
@@ -67,7 +71,7 @@ def origin_form(target: bytes, headers: Iterable[Sequence[bytes]]) -> bytes:
 
 @lru_cache(maxsize=HOSTS_REMEMBERED)
 def parse_host(text: str) -> Host | None:
-    """The host in `name[:port]`, or None where it is malformed. One object for all connections that name it."""
+    """The host in `name[:port]`, or None if it is malformed. Connections to one host share one object."""
     match = _HOST.fullmatch(text.lower())
     if match is None or len(match["name"]) > HOST_MAX_CHARS:
         return None

@@ -1,4 +1,4 @@
-"""Who and where: the values middleware adds to a connection."""
+"""Tenant, identity and credential: the values that middleware adds to a connection."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CredentialKind(StrEnum):
-    """How a connection proved who it is."""
+    """The kind of credential that a connection used."""
 
     NONE = "none"
     SESSION = "session"
@@ -31,10 +31,10 @@ class Tenant:
 class Identity:
     """A user of a tenant, as a credential proved it.
 
-    `expires_at` ends the connection; None means the credential does not end by itself.
-    `family` ties all tokens of one sign-in; `session_key_hash` names a session without being its key;
-    `password_stamp` is a fingerprint of the password the credential was made under; `rights` is the version of the
-    user's rights it was made under: what was taken away since then may end it.
+    The connection is closed at `expires_at`; None means that the credential does not expire by itself.
+    `family` is common to all tokens of one sign-in. `session_key_hash` identifies a session without revealing
+    its key. `password_stamp` is a fingerprint of the password at the time the credential was made. `rights`
+    is the version of the user's rights at that time; rights that were taken away later may end it.
     """
 
     user_id: int
@@ -54,7 +54,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A secret as it came in, not yet checked. Its representation never shows it."""
+    """A secret as it was received, not checked yet. Its representation never shows it."""
 
     kind: CredentialKind
     secret: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""What ends at a time of its own: one timer for all of it. Times are monotonic seconds."""
+"""Items that end at given times, so that one timer can serve them all. Times are monotonic seconds."""
 
 from collections.abc import Hashable
 from math import ceil
@@ -8,9 +8,10 @@ T = TypeVar("T", bound=Hashable)
 
 
 class Lapses(Generic[T]):
-    """Items by the time they end, rounded up to steps of `step_s`; adding and discarding cost the same for any number.
+    """Items by end time, rounded up to steps of `step_s` seconds. The cost of `add` and `discard` does not
+    depend on the number of items.
 
-    There are as many steps as the longest time holds, so the next one is found by looking at all of them.
+    The next step is found by looking at all steps; their number is bounded by the longest time.
     """
 
     __slots__ = ("_size", "_step_s", "_steps")
@@ -24,12 +25,12 @@ class Lapses(Generic[T]):
         return self._size
 
     def add(self, item: T, at_s: float) -> None:
-        """`item`, which is not in here with this time, ends at `at_s`."""
+        """Add `item`, which ends at `at_s`. It must not already be stored with this time."""
         self._steps.setdefault(self._step(at_s), {})[item] = None
         self._size += 1
 
     def discard(self, item: T, at_s: float) -> None:
-        """`item`, which was added with `at_s`, does not end after all."""
+        """Remove `item`, which was added with `at_s`."""
         step = self._step(at_s)
         items = self._steps[step]
         del items[item]
@@ -38,11 +39,12 @@ class Lapses(Generic[T]):
             del self._steps[step]
 
     def next_s(self) -> float | None:
-        """When the next items are due; None where there are none."""
+        """When the next items are due; None if there are none."""
         return min(self._steps) * self._step_s if self._steps else None
 
     def due(self, now_s: float, limit: int) -> list[T]:
-        """At most `limit` of the items that are due, the earliest first; they stay until they are discarded."""
+        """At most `limit` of the items that are due, the earliest first; they stay stored
+        until they are discarded."""
         found: list[T] = []
         for step in sorted(step for step in self._steps if step * self._step_s <= now_s):
             for item in self._steps[step]:

@@ -1,4 +1,4 @@
-"""Which nodes are alive, by their beats. Times are monotonic seconds."""
+"""Which nodes are alive, judged by their beats. Times are monotonic seconds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ SILENT_BEATS = 3
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """What a node last said of itself. `started` is ISO 8601 in UTC; counters are by name."""
+    """What a node last reported about itself. `started` is ISO 8601 in UTC; counters are by name."""
 
     node: str
     started: str
@@ -22,9 +22,10 @@ class _Heard:
 
 
 class Nodes:
-    """The nodes that beat every `beat_s` seconds. One that was silent for three beats is gone.
+    """The nodes, which beat every `beat_s` seconds. A node that is silent for three beats is gone.
 
-    A node hears its own beats too. One that does not (it slept, or the broker is away) is deaf, and judges nobody.
+    A node must also hear its own beats. If it does not, because it was suspended or the broker is
+    unreachable, it cannot hear the others either, so it drops none of them.
     """
 
     def __init__(self, own: str, beat_s: float) -> None:
@@ -33,26 +34,27 @@ class Nodes:
         self._heard: dict[str, _Heard] = {}
 
     def heard(self, state: NodeState, now_s: float) -> bool:
-        """Take in a beat; True where the node was not known."""
+        """Record a beat; True if the node was not known."""
         known = self._heard.get(state.node)
         if state.node == self._own and known is not None and self._is_deaf(now_s):
-            # Whatever the others said meanwhile did not come through either.
+            # The beats of the others were lost in the same time.
             for other in self._heard.values():
                 other.heard_s = now_s
         self._heard[state.node] = _Heard(state, now_s)
         return known is None
 
     def knows(self, node: str) -> bool:
-        """Whether it is alive, as far as can be said."""
+        """Whether `node` is known and has not been dropped."""
         return node in self._heard
 
     def forget(self, node: str) -> float | None:
-        """It said good-bye; gives the time of its last beat, None where it was not known."""
+        """Forget a node that has stopped; returns the time of its last beat, or None if it was not known."""
         heard = self._heard.pop(node, None)
         return heard.heard_s if heard is not None else None
 
     def drop_silent(self, now_s: float) -> list[tuple[str, float]]:
-        """Forget the other nodes that have been silent for too long; gives each with the time of its last beat."""
+        """Forget the other nodes that have been silent too long; returns each with the time
+        of its last beat."""
         if self._is_deaf(now_s):
             return []
         limit_s = self._beat_s * SILENT_BEATS
@@ -64,7 +66,7 @@ class Nodes:
         return silent
 
     def states(self) -> list[NodeState]:
-        """All that are alive, this one too, by id."""
+        """All nodes that are alive, including this one, ordered by id."""
         return [heard.state for _, heard in sorted(self._heard.items())]
 
     def _is_deaf(self, now_s: float) -> bool:

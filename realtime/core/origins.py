@@ -1,4 +1,5 @@
-"""Comparing origins exactly: scheme, host and port (RFC 6454). A sibling domain or another port is a stranger."""
+"""Compares origins exactly: scheme, host and port (RFC 6454). A sibling domain or another
+port does not match."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The origin of a page. `host` keeps its root dot: for a browser that is another site."""
+    """The origin of a page. `host` keeps a root dot, because browsers treat that as a different site."""
 
     scheme: str
     host: str
@@ -18,7 +19,7 @@ class Origin:
 
 
 def parse_origin(text: str) -> Origin | None:
-    """The origin in `scheme://host[:port]`; None for `null` and for whatever is not exactly that."""
+    """The origin in `scheme://host[:port]`; None for `null` and for any other text."""
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in DEFAULT_PORTS:
@@ -31,6 +32,7 @@ def parse_origin(text: str) -> Origin | None:
 
 
 def is_own_origin(origin: Origin, *, hosts: Iterable[str], scheme: str, requested: Host) -> bool:
-    """Whether a page of `origin` belongs to the tenant with `hosts`, on the scheme and port the client itself used."""
+    """Whether `origin` is one of the tenant's `hosts`, with the scheme and port that the
+    client itself used."""
     port = requested.port or DEFAULT_PORTS[scheme]
     return origin.scheme == scheme and origin.port == port and origin.host in hosts

@@ -1,7 +1,9 @@
-"""Who is in a topic, over all nodes: users with their connections. Every node owns its part, others copy it.
+"""The users in each topic on all nodes, with their connections. Every node owns its part;
+the others have copies of it.
 
-A user is present with a connection anywhere, and for a grace after the last one ended without a word. What a node
-tells of its own part is its state now, in messages numbered without holes: whoever misses one asks for a snapshot.
+A user is present while connected to any node, and for a grace after the last connection was lost without
+unsubscribing. A node reports the current state of its part in messages with consecutive numbers. A node that
+misses one asks for a snapshot.
 """
 
 from collections import deque
@@ -13,18 +15,20 @@ from realtime.core.lapses import Lapses
 
 T = TypeVar("T")
 
-# How long a user stays whose last connection ended without `unsubscribe`, in seconds: a page reload is no absence.
+# How long a user stays present after the last connection ends without `unsubscribe`, in seconds. A page
+# reload takes less time, so it does not count as leaving.
 PRESENCE_GRACE_S = 10.0
-# The ends of graces are rounded up to this.
+# The end of a grace is rounded up to a multiple of this, in seconds.
 LAPSE_STEP_S = 0.25
-# Users of this node in their grace, each counted once a topic. Beyond either, an end is told at once.
+# Users of this node in their grace, counted once for each topic. Above either bound, users
+# leave without a grace.
 MAX_LINGERING = 100_000
 MAX_LINGERING_PER_USER = 1_000
 
-# What other nodes tell is taken in in goes of so many users, 2 µs each: others have their turn in between.
+# Reports of other nodes are applied in steps of this many users, so that other work is not held up.
 TAKEN_AT_ONCE = 500
 
-# The tenant, and the topic of it.
+# Tenant and topic.
 Key = tuple[str, str]
 UserId = int | str
 
@@ -37,7 +41,8 @@ class User(NamedTuple):
 
 
 class PresentUser(NamedTuple):
-    """A user and how many connections, on all nodes, are open in the topic. 0: in the grace, or has just left."""
+    """A user and the number of their connections in the topic, on all nodes. 0 means in the
+    grace, or just left."""
 
     id: UserId
     username: str
@@ -45,9 +50,10 @@ class PresentUser(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What one node holds of one user in one topic; a node's snapshot is a list of these.
+    """The state of one user in one topic on one node; a node's snapshot is a list of these.
 
-    Without connections the user stays for `lingers_s` more seconds; 0.0 where the end was told with a word.
+    If there are no connections, the user stays for `lingers_s` more seconds. 0.0 means that the user left
+    explicitly, or lost the right.
     """
 
     tenant: str
@@ -59,14 +65,14 @@ class Held(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """One user in one part. Without connections they stay until `until_s`."""
+    """One user in one part. Without connections, the user stays until `until_s`."""
 
     connections: int
     until_s: float = 0.0
 
 
 class _Dropped(NamedTuple):
-    """A user that a node no longer holds, as its snapshot shows."""
+    """A user who is missing from a node's new snapshot."""
 
     key: Key
     user_id: UserId
@@ -74,9 +80,9 @@ class _Dropped(NamedTuple):
 
 @dataclass(slots=True)
 class _Part:
-    """What a node holds. `seq` numbers the last message it told of it; None: the node is gone.
+    """The part of one node. `seq` is the number of its last message; None if the node is gone.
 
-    `news` is what it told last and is not taken in yet, in order.
+    `news` holds its reports that are not applied yet, in order.
     """
 
     seq: int | None
@@ -86,60 +92,60 @@ class _Part:
 
 @dataclass(slots=True)
 class _Total:
-    """One user over all parts; `holders` counts the parts that hold them."""
+    """One user over all parts; `holders` is the number of parts that hold the user."""
 
     username: str
     connections: int = 0
     holders: int = 0
 
 
-# Topics in which somebody came or left; a dict for its order.
+# Topics that a user has joined or left; a dict keeps the order.
 Changed = dict[Key, None]
 
 
 class PresenceTable:
-    """The presence of all nodes as `own` knows it. Times are this node's monotonic seconds."""
+    """The presence on all nodes as node `own` knows it. Times are this node's monotonic seconds."""
 
     def __init__(self, own: str) -> None:
         self._own = own
         self._parts: dict[str, _Part] = {own: _Part(0)}
         self._totals: dict[Key, dict[UserId, _Total]] = {}
-        # Nodes with news that are not taken in yet; a dict for its order.
+        # Nodes whose news are not applied yet; a dict keeps the order.
         self._behind: dict[str, None] = {}
         self._lapses: Lapses[tuple[str, Key, UserId]] = Lapses(LAPSE_STEP_S)
-        # Own users in their grace, by tenant and user.
+        # The number of topics in which a user of this node is in the grace, by tenant and user.
         self._lingering: dict[tuple[str, UserId], int] = {}
         self._lingering_count = 0
 
     @property
     def has_news(self) -> bool:
-        """Whether something that other nodes told is not taken in yet: `take_in` goes on."""
+        """Whether reports of other nodes are not applied yet; call `take_in` to continue."""
         return bool(self._behind)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is held of anybody, nor of a node that is gone."""
+        """Whether no user is present and nothing is kept for nodes that are gone."""
         is_idle = not self._lapses and not self._lingering and not self._lingering_count and not self._behind
         return is_idle and not self._totals and all(part.seq is not None for part in self._parts.values())
 
     def users(self, key: Key) -> list[PresentUser]:
-        """Who is in the topic, by username."""
+        """The users in the topic, ordered by username."""
         totals = self._totals.get(key, {})
         return by_username(
             PresentUser(user_id, total.username, total.connections) for user_id, total in totals.items()
         )
 
     def count(self, key: Key) -> int:
-        """How many users are in the topic."""
+        """The number of users in the topic."""
         return len(self._totals.get(key, ()))
 
     def join(self, key: Key, user: User) -> bool:
-        """One more connection of `user` here; True where they were not present before."""
+        """Count one more connection of `user` on this node; True if the user was not present before."""
         before = self._entry(self._own, key, user.id)
         return self._put(self._own, key, user, _Entry(before.connections + 1))
 
     def leave(self, key: Key, user: User, *, at_once: bool, now_s: float) -> bool:
-        """One connection less here; True where the user is no longer present. Nothing where there was none."""
+        """Count one connection less on this node, if there is one; True if the user is no longer present."""
         connections = self._entry(self._own, key, user.id).connections
         if connections > 1:
             return self._put(self._own, key, user, _Entry(connections - 1))
@@ -150,19 +156,19 @@ class PresenceTable:
         return self._put(self._own, key, user, _Entry(0, now_s + PRESENCE_GRACE_S))
 
     def end_grace(self, key: Key, user_id: UserId) -> bool:
-        """The user was removed: no grace for what had ended before. True where they are no longer present."""
+        """End the grace of a user who was removed from the topic; True if the user is no longer present."""
         if self._entry(self._own, key, user_id).connections:
             return False
         return self._end(self._own, key, user_id)
 
     def held(self, key: Key, user_id: UserId, now_s: float) -> Held:
-        """What this node holds of one user now."""
+        """The current state of one user on this node."""
         entry = self._entry(self._own, key, user_id)
         total = self._totals.get(key, {}).get(user_id)
         return _as_held(key, user_id, total.username if total else "", entry, now_s)
 
     def snapshot(self, now_s: float) -> list[Held]:
-        """All that this node holds now."""
+        """The current state of all users on this node."""
         return [
             _as_held(key, user_id, self._totals[key][user_id].username, entry, now_s)
             for key, entries in self._parts[self._own].held.items()
@@ -170,12 +176,13 @@ class PresenceTable:
         ]
 
     def needs_resync(self, node: str, seq: int) -> bool:
-        """Whether something that `node` told before its message `seq` is missing here."""
+        """Whether a message of `node` before its message `seq` is missing here."""
         part = self._parts.get(node)
         return part is None or part.seq is None or seq > part.seq + 1
 
     def apply(self, node: str, seq: int, changes: Iterable[Held], now_s: float) -> Changed:
-        """Message `seq` of `node`, taken in as `take_in` does; ignored where late or too early."""
+        """Accept message `seq` of `node` and apply it as `take_in` does; ignored unless it
+        is the next one."""
         part = self._parts.get(node)
         if part is None or part.seq is None or seq != part.seq + 1:
             return {}
@@ -184,9 +191,9 @@ class PresenceTable:
         return self._hear(node, now_s)
 
     def merge(self, node: str, seq: int, snapshot: Iterable[Held], now_s: float) -> Changed:
-        """All that `node` held after its message `seq`, in place of what is known, taken in as `take_in` does.
+        """Replace the part of `node` by its snapshot after its message `seq`, and apply it as `take_in` does.
 
-        Ignored where older.
+        Ignored if the snapshot is older than what is known.
         """
         part = self._parts.setdefault(node, _Part(None))
         if part.seq is not None and seq < part.seq:
@@ -203,9 +210,9 @@ class PresenceTable:
         return self._hear(node, now_s)
 
     def node_gone(self, node: str, last_beat_s: float, now_s: float) -> Changed:
-        """The node is gone, and its connections with it: its users stay for the grace, counted from its last beat.
+        """Record that a node is gone. Its users stay for the grace, counted from its last beat.
 
-        Taken in as `take_in` does.
+        Applied as `take_in` does.
         """
         part = self._parts.get(node)
         if part is None:
@@ -228,7 +235,8 @@ class PresenceTable:
         return self._hear(node, now_s)
 
     def take_in(self, now_s: float) -> Changed:
-        """Go on with what other nodes told: at most TAKEN_AT_ONCE users of it."""
+        """Apply reports of other nodes, at most TAKEN_AT_ONCE users in one call; returns
+        the changed topics."""
         changed: Changed = {}
         for _ in range(TAKEN_AT_ONCE):
             node = next(iter(self._behind), None)
@@ -243,11 +251,11 @@ class PresenceTable:
         return changed
 
     def next_lapse_s(self) -> float | None:
-        """When `lapse` has something to do next."""
+        """The time at which `lapse` should be called next; None if no grace is running."""
         return self._lapses.next_s()
 
     def lapse(self, now_s: float, limit: int) -> Changed:
-        """End the graces that are over, at most `limit` of them. Every node does so by itself."""
+        """End the graces that are over, at most `limit` in one call. Every node does this by itself."""
         changed: Changed = {}
         for node, key, user_id in self._lapses.due(now_s, limit):
             if self._put(node, key, User(user_id, ""), None):
@@ -259,7 +267,7 @@ class PresenceTable:
         return self.take_in(now_s)
 
     def _take_in(self, node: str, news: Held | _Dropped, now_s: float) -> Key | None:
-        """The topic, where somebody came or left by it."""
+        """Apply one report; returns the topic if a user joined or left it."""
         if isinstance(news, _Dropped):
             key, has_changed = news.key, self._put(node, news.key, User(news.user_id, ""), None)
         else:
@@ -271,7 +279,7 @@ class PresenceTable:
         user = User(held.user_id, held.username)
         if held.connections > 0:
             return self._put(node, key, user, _Entry(held.connections))
-        # Nobody is given more than the grace, whatever another node says.
+        # Another node cannot extend the grace.
         lingers_s = min(held.lingers_s, PRESENCE_GRACE_S)
         if lingers_s > 0:
             return self._put(node, key, user, _Entry(0, now_s + lingers_s))
@@ -282,7 +290,8 @@ class PresenceTable:
         return self._lingering_count < MAX_LINGERING and of_user < MAX_LINGERING_PER_USER
 
     def _end(self, node: str, key: Key, user_id: UserId) -> bool:
-        """The last connection on `node` ended with a word: whatever ended before, anywhere, has no grace left."""
+        """The last connection on `node` left explicitly: this also ends the user's graces
+        on all other nodes."""
         has_changed = False
         for name in list(self._parts):
             if name == node or not self._entry(name, key, user_id).connections:
@@ -293,7 +302,7 @@ class PresenceTable:
         return self._parts[node].held.get(key, {}).get(user_id, _NOTHING)
 
     def _put(self, node: str, key: Key, user: User, entry: _Entry | None) -> bool:
-        """What `node` holds of `user` from now on; True where that makes them present or absent."""
+        """Set the state of `user` on `node`; True if the user became present or absent."""
         held = self._parts[node].held
         before = held.get(key, {}).get(user.id)
         if before == entry:
@@ -348,7 +357,7 @@ _NOTHING = _Entry(0)
 
 
 def by_username(users: Iterable[PresentUser]) -> list[PresentUser]:
-    """The order in which users are told of."""
+    """The users in the order in which clients receive them."""
     return sorted(users, key=lambda user: (user.username, str(user.id)))
 
 

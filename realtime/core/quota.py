@@ -1,4 +1,4 @@
-"""Counting what is open, under a bound for each key."""
+"""Bounds on open connections and on failed handshakes, by key."""
 
 from collections.abc import Hashable
 
@@ -8,18 +8,19 @@ ADDRESSES_MAX = 10_000
 
 
 class ConnectionQuota:
-    """How many places of each key are taken, and by which connections."""
+    """Counts open connections by key. It knows which connection holds which places."""
 
     def __init__(self) -> None:
         self._taken: dict[Hashable, int] = {}
         self._held: dict[str, list[Hashable]] = {}
 
     def count(self, key: Hashable) -> int:
-        """The places of `key` that are taken now."""
+        """The number of places of `key` that are taken now."""
         return self._taken.get(key, 0)
 
     def take(self, holder: str, key: Hashable, limit: int) -> bool:
-        """Take a place of `key`; False when `limit` are taken (0: no limit). `holder` is a connection's id."""
+        """Take a place of `key`; False if `limit` places are taken (0: no limit). `holder`
+        is a connection's id."""
         count = self._taken.get(key, 0)
         if limit and count >= limit:
             return False
@@ -32,7 +33,7 @@ class ConnectionQuota:
         return True
 
     def release(self, holder: str) -> None:
-        """Give back all that a connection took."""
+        """Give back all places of a connection."""
         for key in self._held.pop(holder, ()):
             left = self._taken[key] - 1
             if left:
@@ -42,7 +43,7 @@ class ConnectionQuota:
 
 
 class HandshakeLimiter:
-    """Failed attempts to connect, as a token bucket for each address. Times are monotonic seconds."""
+    """Bounds failed handshakes, with a token bucket for each address. Times are monotonic seconds."""
 
     def __init__(self, rate_per_s: float, burst: int) -> None:
         self._rate_per_s = rate_per_s
@@ -51,7 +52,7 @@ class HandshakeLimiter:
         self._blocked_until_s: dict[str, float] = {}
 
     def wait_s(self, address: str, now_s: float) -> float:
-        """0.0 when the address may try, else the seconds until it may."""
+        """0.0 if the address may connect now, otherwise the seconds until it may."""
         until_s = self._blocked_until_s.get(address)
         if until_s is None:
             return 0.0
@@ -61,7 +62,7 @@ class HandshakeLimiter:
         return until_s - now_s
 
     def failed(self, address: str, now_s: float) -> None:
-        """Count one failed attempt."""
+        """Count one failed handshake."""
         if self._rate_per_s <= 0:
             return
         if len(self._buckets) >= ADDRESSES_MAX and address not in self._buckets:

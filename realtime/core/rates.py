@@ -7,9 +7,9 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Rates(Generic[K]):
-    """Remembers each counter's last value and says how fast it rose since. Time is monotonic seconds.
+    """Keeps each counter's last value and computes its rate since then. Time is monotonic seconds.
 
-    A counter that fell (its process began anew) rose by all of its new value, as Prometheus counts it.
+    A counter that fell, because its process restarted, counts from zero, as in Prometheus.
     """
 
     __slots__ = ("_at_s", "_counts")
@@ -19,10 +19,10 @@ class Rates(Generic[K]):
         self._counts: dict[K, int] = {}
 
     def update(self, counts: Mapping[K, int], now_s: float) -> dict[K, float]:
-        """The rate of each of `counts` since the call before.
+        """The rate of each of `counts` since the previous call.
 
-        Zeros at the first call and when no time has passed. A counter that was not there
-        at the call before has risen from zero.
+        Rates are zero at the first call and if no time has passed. A counter that was
+        missing in the previous call counts from zero.
         """
         elapsed_s = 0.0 if self._at_s is None else now_s - self._at_s
         if elapsed_s <= 0:

@@ -1,4 +1,4 @@
-"""What was taken away: which credentials end before their time, and the code that says so."""
+"""Revocations: which credentials end before their time, and with which close code."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -8,16 +8,16 @@ import msgspec
 from realtime.core.identity import Identity
 from realtime.protocol.close_codes import CloseCode
 
-# What `lost` calls the two flags of an identity; no scope has a name without a colon.
+# The names of the two flags of an identity in `lost`. They cannot be scopes, whose names hold a colon.
 LOST_STAFF = "staff"
 LOST_SUPERUSER = "superuser"
 
-# Tokens remembered one by one.
+# How many single tokens are remembered.
 FOUND_MAX = 10_000
 
 
 class RevocationKind(StrEnum):
-    """What the `name` of a revocation means."""
+    """Says what the `name` of a revocation means."""
 
     FAMILY = "family"
     SESSION = "session"
@@ -27,12 +27,12 @@ class RevocationKind(StrEnum):
 
 
 class Revocation(msgspec.Struct, array_like=True, frozen=True):
-    """Ends credentials of one user (0: of whoever holds `name`).
+    """Ends credentials of one user, or of any user that holds `name` if the user is 0.
 
-    `name` is a token family, the hash of a session's key, a password stamp or, for a membership, the tenant's slug.
-    `rights_below` (user and membership): credentials made under an older version of the user's rights. `lost`
-    narrows it to those that hold one of these scopes or flags; None ends all. `until_s` is the time of day, in seconds
-    since 1970, from which every such credential has ended by itself.
+    `name` is a token family, the hash of a session's key, a password stamp or, for a membership, the tenant's
+    slug. `rights_below` (user and membership) selects credentials made under an older version of the user's
+    rights. `lost` selects those of them that hold one of these scopes or flags; None selects all. After
+    `until_s`, in seconds since 1970, every such credential has expired by itself.
     """
 
     kind: RevocationKind
@@ -43,7 +43,7 @@ class Revocation(msgspec.Struct, array_like=True, frozen=True):
     until_s: float
 
     def ends(self, identity: Identity) -> CloseCode | None:
-        """The code to close a connection of `identity` with; None where it holds."""
+        """The code to close a connection of `identity` with; None if it is not affected."""
         if self.user_id not in {0, identity.user_id} or not _NAMES[self.kind](self, identity):
             return None
         is_place = self.kind is RevocationKind.MEMBERSHIP and self.lost is None
@@ -51,20 +51,20 @@ class Revocation(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Revocations:
-    """Those in force, in memory. A look costs a few dictionary look-ups, whatever their number."""
+    """The revocations in force, in memory. A check takes a few dictionary look-ups, whatever their number."""
 
     def __init__(self) -> None:
-        # By kind and name for what names a credential; by user for the rest.
+        # Revocations that name a credential, by kind and name; the others by user.
         self._named: dict[tuple[RevocationKind, str], Revocation] = {}
         self._of_user: dict[int | str, list[Revocation]] = {}
-        # Tokens that were found out otherwise, each by what it proves, with the code for it.
+        # Tokens that a recheck found to be invalid, by identity, with the close code.
         self._found: dict[Identity, CloseCode] = {}
 
     def __len__(self) -> int:
         return len(self._named) + sum(map(len, self._of_user.values()))
 
     def add(self, revocation: Revocation) -> bool:
-        """Keep one; False where it was known already."""
+        """Keep a revocation; False if it was already known."""
         if revocation.kind in _BY_RIGHTS:
             known = self._of_user.setdefault(revocation.user_id, [])
             if any(_covers(each, revocation) for each in known):
@@ -78,13 +78,13 @@ class Revocations:
         return is_new
 
     def found(self, identity: Identity, code: CloseCode) -> None:
-        """Remember that this very token no longer holds: what no revocation told of. The newest FOUND_MAX are kept."""
+        """Remember a token that a recheck found to be invalid. The newest FOUND_MAX are kept."""
         self._found[identity] = code
         if len(self._found) > FOUND_MAX:
             del self._found[next(iter(self._found))]
 
     def ends(self, identity: Identity) -> CloseCode | None:
-        """The code that `identity` has ended with; None while it holds."""
+        """The close code for a revoked `identity`; None while it is valid."""
         if self._found and identity in self._found:
             return self._found[identity]
         for revocation in self._of_user.get(identity.user_id, ()):
@@ -100,7 +100,7 @@ class Revocations:
         return None
 
     def drop_expired(self, now_s: float) -> None:
-        """Forget those that nothing needs any more. `now_s` is the time of day, in seconds since 1970."""
+        """Forget revocations whose credentials have all expired. `now_s` is in seconds since 1970."""
         self._found = {
             identity: code
             for identity, code in self._found.items()
@@ -115,7 +115,8 @@ class Revocations:
 
 
 def _covers(one: Revocation, other: Revocation) -> bool:
-    """Whether `one` ends all that `other` ends, for as long: both of one user, by the rights."""
+    """Whether `one` ends everything that `other` ends, for at least as long. Both must be
+    of one user and by rights."""
     return (
         (one.kind, one.name) == (other.kind, other.name)
         and one.lost in {None, other.lost}

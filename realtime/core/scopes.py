@@ -7,7 +7,8 @@ from realtime.protocol.errors import ErrorCode, RequestError
 
 
 def has_scopes(identity: Identity | None, required: Iterable[str]) -> bool:
-    """Whether `identity` holds every scope of `required`; nobody holds none but the empty list."""
+    """Whether `identity` holds every scope in `required`. Without an identity, only an
+    empty `required` passes."""
     needed = frozenset(required)
     if identity is None:
         return not needed
@@ -15,7 +16,8 @@ def has_scopes(identity: Identity | None, required: Iterable[str]) -> bool:
 
 
 def require_scopes(identity: Identity | None, required: Iterable[str]) -> None:
-    """Raises RequestError(unauthenticated) for nobody, (permission_denied) for a lacking scope."""
+    """Raises RequestError(unauthenticated) without an identity,
+    RequestError(permission_denied) if a scope is missing."""
     needed = frozenset(required)
     if not needed:
         return

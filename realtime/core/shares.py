@@ -1,4 +1,4 @@
-"""Who holds the most of something that many share, found without looking at all of them."""
+"""Finds the largest of many amounts without looking at all of them."""
 
 from collections.abc import Hashable
 from heapq import heapify, heappop, heappush
@@ -6,15 +6,16 @@ from typing import Generic, TypeVar
 
 Name = TypeVar("Name", bound=Hashable)
 
-# Beyond so many outdated items the list is made anew: its cost is spread over as many changes.
+# Above this many outdated entries the heap is rebuilt; the cost is spread over as many changes.
 MAX_OUTDATED = 1024
 
 
 class Shares(Generic[Name]):
-    """Amounts by name, and their total. `largest` is right to within one `step`; both cost O(log n), spread out.
+    """Amounts by name, and their total. `largest` is exact to one `step`. `set` and
+    `largest` cost O(log n) on average.
 
-    The heap lists each name at a level (amount // step) that its amount does not exceed; what shrank meanwhile is
-    listed anew when it comes up.
+    The heap lists each name at a level (amount // step) that its amount does not exceed. A name whose amount
+    has shrunk is listed again when it reaches the top.
     """
 
     def __init__(self, step: int = 1) -> None:
@@ -22,7 +23,7 @@ class Shares(Generic[Name]):
         self._step = max(step, 1)
         self._amounts: dict[Name, int] = {}
         self._listed: dict[Name, int] = {}
-        # (-level, tie-breaker, name): the highest level first.
+        # Entries are (-level, tie-breaker, name), so the highest level is first.
         self._heap: list[tuple[int, int, Name]] = []
         self._counter = 0
 
@@ -33,7 +34,7 @@ class Shares(Generic[Name]):
         return len(self._amounts)
 
     def set(self, name: Name, amount: int) -> None:
-        """From now on `name` holds `amount`, 0 or more."""
+        """Set the amount of `name`, 0 or more."""
         self.total += amount - self._amounts.get(name, 0)
         if amount:
             self._amounts[name] = amount
@@ -43,7 +44,7 @@ class Shares(Generic[Name]):
             self._amounts.pop(name, None)
 
     def largest(self) -> Name | None:
-        """The name that holds the most; None where nobody holds anything."""
+        """The name with the largest amount; None if all are 0."""
         while self._heap:
             level, name = -self._heap[0][0], self._heap[0][2]
             amount = self._amounts.get(name, 0)

@@ -1,10 +1,10 @@
-"""Counting offences in a sliding window: too many bad messages, too many refusals."""
+"""A limiter over a sliding window, for example for bad messages or refused requests."""
 
 from collections import deque
 
 
 class SlidingWindowLimiter:
-    """More than `limit` strikes within `window_s` seconds is too many. Time is monotonic seconds."""
+    """Allows `limit` events within `window_s` seconds. Time is monotonic seconds."""
 
     __slots__ = ("_limit", "_times_s", "_window_s")
 
@@ -14,6 +14,6 @@ class SlidingWindowLimiter:
         self._times_s: deque[float] = deque(maxlen=limit + 1)
 
     def add(self, now_s: float) -> bool:
-        """Count one; True when that makes too many."""
+        """Count one event; True if that exceeds the limit."""
         self._times_s.append(now_s)
         return len(self._times_s) > self._limit and now_s - self._times_s[0] <= self._window_s

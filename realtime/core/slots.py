@@ -1,4 +1,4 @@
-"""Who may use one of a few slots next: turns between tenants, and between the users of each."""
+"""Decides whose work gets the next free slot: tenants take turns, and so do the users of each tenant."""
 
 from collections.abc import Hashable
 from enum import StrEnum
@@ -8,23 +8,24 @@ from realtime.core.identity import Identity, Tenant
 
 
 class Owner(NamedTuple):
-    """Whose work it is. `user` is anything that tells the users of a tenant apart; None for those not signed in."""
+    """The owner of some work. `user` is any value that identifies a user in the tenant;
+    None if not signed in."""
 
     tenant: str
     user: Hashable = None
 
 
-# The process's own work, in the place of a tenant.
+# The owner of the process's own work; no tenant has an empty slug.
 PROCESS = Owner("")
 
 
 def owner_of(tenant: Tenant, identity: Identity | None) -> Owner:
-    """Whose work the requests of a connection are."""
+    """The owner of the requests of a connection."""
     return Owner(tenant.slug, identity.user_id if identity is not None else None)
 
 
 class Entry(StrEnum):
-    """What becomes of work that asks for a slot."""
+    """The answer to work that asks for a slot."""
 
     RUN = "run"
     WAIT = "wait"
@@ -32,11 +33,12 @@ class Entry(StrEnum):
 
 
 class Slots:
-    """`total` slots. A user holds at most a quarter of them, at least one.
+    """Divides `total` slots. A user holds at most a quarter of them, but may always hold one.
 
-    A tenant holds at most half of them while others wait, and leaves one to the others when nobody waits: work that
-    comes then begins at once. `waiting_max` and `waiting_per_tenant_max` bound what waits (0: no bound).
-    Plain values: the caller runs what it is told to run, and says when that has ended.
+    A tenant holds at most half of them while others wait. If no other tenant waits, it may hold all except
+    one, so that new work of another tenant begins at once. `waiting_max` and `waiting_per_tenant_max` bound
+    the waiting work (0: no bound). This class only decides: the caller runs the work, and
+    calls `leave` when it has ended.
     """
 
     def __init__(self, total: int, waiting_max: int, waiting_per_tenant_max: int) -> None:
@@ -46,22 +48,24 @@ class Slots:
         self._alone = max(total - 1, 1)
         self._waiting_max = waiting_max
         self._waiting_per_tenant_max = waiting_per_tenant_max
-        # What runs, by tenant and by owner; no key without any.
+        # The number of running works: all, by tenant and by owner. Keys with none are removed.
         self._running = 0
         self._of_tenant: dict[str, int] = {}
         self._of_owner: dict[Owner, int] = {}
-        # What waits, by tenant and user. Whoever had a turn goes to the end of its dict.
+        # The waiting works, by tenant and user. A tenant or user that had a turn moves to
+        # the end of its dict.
         self._waiting: dict[str, dict[Hashable, dict[Hashable, None]]] = {}
         self._waiting_count = 0
         self._waiting_of_tenant: dict[str, int] = {}
 
     @property
     def waiting(self) -> int:
-        """How much waits."""
+        """The number of waiting works."""
         return self._waiting_count
 
     def enter(self, owner: Owner, work: Hashable) -> Entry:
-        """Ask for a slot: RUN has taken one, WAIT keeps `work` until `next` names it, FULL forgets it."""
+        """Ask for a slot. RUN: it is taken. WAIT: `work` is kept until `next` returns it.
+        FULL: `work` is refused."""
         if self._may_run(owner):
             self._begin(owner)
             return Entry.RUN
@@ -76,13 +80,13 @@ class Slots:
         return Entry.WAIT
 
     def leave(self, owner: Owner) -> None:
-        """Work of this owner has ended; `next` says what may run for it."""
+        """Give back a slot when work of this owner has ended; call `next` afterwards."""
         self._running -= 1
         _count_down(self._of_tenant, owner.tenant)
         _count_down(self._of_owner, owner)
 
     def withdraw(self, owner: Owner, work: Hashable) -> None:
-        """`work` waits no more; `next` says what may run for it."""
+        """Remove waiting `work`; call `next` afterwards."""
         users = self._waiting[owner.tenant]
         del users[owner.user][work]
         if not users[owner.user]:
@@ -93,8 +97,9 @@ class Slots:
         _count_down(self._waiting_of_tenant, owner.tenant)
 
     def next(self) -> Hashable | None:
-        """What may run now, its slot taken; None for nothing. To be asked until then."""
-        # No more tenants and users are passed over than hold slots: those that hold none may run.
+        """Take a slot for the next waiting work and return it; None if none may run. Call
+        it until it returns None."""
+        # The loops are short: only owners that hold slots are passed over, and those are at most `total`.
         for tenant, users in self._waiting.items():
             for user, works in users.items():
                 owner = Owner(tenant, user)

@@ -1,4 +1,4 @@
-"""Who has made no progress for too long."""
+"""Detects what has made no progress for too long."""
 
 from collections.abc import Hashable, Mapping
 from typing import Generic, TypeVar
@@ -7,14 +7,15 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Stalls(Generic[K]):
-    """Looks at marks that change with every step of progress. Times are monotonic seconds."""
+    """Watches marks that change with every step of progress. Times are monotonic seconds."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._since: dict[K, tuple[Hashable, float]] = {}
 
     def look(self, marks: Mapping[K, Hashable], now_s: float) -> list[K]:
-        """Whose mark has been the same for `limit_s` seconds; whoever has no mark now waits for nothing."""
+        """The keys whose mark has not changed for `limit_s` seconds. A key without a mark
+        now is not waiting."""
         since: dict[K, tuple[Hashable, float]] = {}
         for key, mark in marks.items():
             before = self._since.get(key)

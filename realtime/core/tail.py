@@ -1,6 +1,7 @@
-"""The newest publications of a topic, encoded and without a hole: what catches a subscriber up without a read.
+"""The newest publications of a topic, encoded and without gaps, so that a subscriber can
+catch up without a read.
 
-Times are monotonic seconds, given by the caller.
+Times are monotonic seconds and are passed in by the caller.
 """
 
 from collections import deque
@@ -10,16 +11,15 @@ from typing import NamedTuple
 
 
 class Kept(NamedTuple):
-    """A publication's payload as JSON, and when it was taken in."""
+    """A publication's payload as JSON, and the time it was added."""
 
     payload: bytes
     taken_s: float
 
 
 class Tail:
-    """Publications up to `offset`, the topic's newest: at most `max_count`, `max_bytes` of payload, none older
-    than `ttl_s` seconds. What is beyond goes, oldest first; whoever needs it reads the history.
-    """
+    """The newest publications up to `offset`: at most `max_count`, at most `max_bytes` of payload, none older
+    than `ttl_s` seconds. Above a bound the oldest are dropped; older ones must be read from the history."""
 
     __slots__ = ("_kept", "_max_bytes", "_max_count", "_ttl_s", "offset", "size_bytes")
 
@@ -35,14 +35,15 @@ class Tail:
         return len(self._kept)
 
     def append(self, payload: bytes, now_s: float) -> None:
-        """The next publication: `offset` rises by one."""
+        """Add the next publication; `offset` rises by one."""
         self.offset += 1
         self._kept.append(Kept(payload, now_s))
         self.size_bytes += len(payload)
         self._trim(now_s)
 
     def extend_back(self, first: int, payloads: Sequence[bytes], now_s: float) -> None:
-        """Older ones, read from the history: the first has the offset `first`. Ignored where a hole would remain."""
+        """Add older publications from the history; the first has the offset `first`.
+        Ignored if a gap would remain."""
         begins = self.offset - len(self._kept) + 1
         if not first < begins <= first + len(payloads):
             return
@@ -52,7 +53,7 @@ class Tail:
         self._trim(now_s)
 
     def after(self, offset: int, now_s: float) -> list[bytes] | None:
-        """All payloads after `offset`, in order; None where one of them is not kept."""
+        """All payloads after `offset`, in order; None if one of them is not kept."""
         self._trim(now_s)
         missed = self.offset - offset
         if missed < 0 or missed > len(self._kept):
@@ -60,7 +61,7 @@ class Tail:
         return [kept.payload for kept in islice(self._kept, len(self._kept) - missed, None)]
 
     def clear(self) -> None:
-        """Keep nothing; `offset` stays."""
+        """Drop all payloads; `offset` does not change."""
         self._kept.clear()
         self.size_bytes = 0
 

@@ -1,4 +1,4 @@
-"""The histories of one tenant's topics, bounded together: nothing here takes from another tenant."""
+"""The histories of one tenant's topics, under common bounds; other tenants are not affected."""
 
 from collections import OrderedDict
 
@@ -10,8 +10,8 @@ from realtime.core.used_keys import UsedKeys
 class TenantHistory:
     """Topics by name. Times are monotonic seconds; a bound of 0 is switched off.
 
-    Publications leave one by one, each in constant time: the oldest of its topic (too many, too old, too many bytes),
-    or the oldest of the tenant. Forgetting a whole topic ends its epoch.
+    Publications are dropped one at a time, each in constant time: the oldest of their topic (too many, too
+    old, too many bytes), or the oldest of the tenant. Forgetting a whole topic ends its epoch.
     """
 
     def __init__(self, epochs: Epochs, used_keys: UsedKeys, *, topic_bytes: int) -> None:
@@ -19,7 +19,7 @@ class TenantHistory:
         self.size_bytes = 0
         self._epochs = epochs
         self._topic_bytes = topic_bytes
-        # Longest unused first.
+        # The least recently used first.
         self._topics: OrderedDict[str, TopicHistory] = OrderedDict()
         # The topics that hold publications, in the order in which `sweep` visits them.
         self._filled: OrderedDict[str, TopicHistory] = OrderedDict()
@@ -32,11 +32,11 @@ class TenantHistory:
 
     @property
     def publications(self) -> int:
-        """How many are remembered."""
+        """The number of stored publications."""
         return len(self._order)
 
     def topic(self, name: str) -> TopicHistory:
-        """The topic to publish to; it begins here if it is not known."""
+        """The topic to publish to; it is made if it is not known."""
         topic = self._topics.get(name)
         if topic is None:
             epoch = self._epochs.beginning(name)
@@ -44,7 +44,7 @@ class TenantHistory:
         return topic
 
     def add(self, topic: TopicHistory, publication: Publication, now_s: float) -> None:
-        """Store the next publication of a topic that `topic` gave."""
+        """Store the next publication of a topic that `topic` returned."""
         self._topics.move_to_end(topic.name)
         self._number += 1
         topic.add(Entry(publication, now_s, self._number))
@@ -55,7 +55,7 @@ class TenantHistory:
             self._drop_oldest_of(topic)
 
     def position(self, name: str) -> Position:
-        """Where the topic is now."""
+        """The topic's current position."""
         topic = self._topics.get(name)
         if topic is None:
             return Position(self._epochs.beginning(name), 0)
@@ -63,7 +63,7 @@ class TenantHistory:
         return topic.position
 
     def readable(self, name: str, now_s: float) -> TopicHistory | None:
-        """The topic to read from, without what is too old; None where it is not known."""
+        """The topic to read from, after dropping what is too old; None if it is not known."""
         topic = self._topics.get(name)
         if topic is not None:
             self._topics.move_to_end(name)
@@ -72,18 +72,19 @@ class TenantHistory:
         return topic
 
     def drop_oldest(self) -> None:
-        """Forget the tenant's oldest publication, which must exist."""
+        """Drop the tenant's oldest publication, which must exist."""
         self._drop_oldest_of(next(iter(self._order.values())))
 
     def forget_topic(self) -> None:
-        """Forget the topic that was unused for the longest, which must exist."""
+        """Forget the least recently used topic, which must exist."""
         name, topic = self._topics.popitem(last=False)
         while len(topic):
             self._drop_oldest_of(topic)
         self._epochs.forget(name, topic.epoch)
 
     def sweep(self, now_s: float, work: int) -> int:
-        """Drop what is too old, topics and keys in turn; gives the steps taken, about `2 * work` at most."""
+        """Drop what is too old, topics and keys in turn; returns the steps taken, about `2
+        * work` at most."""
         done = 0
         for _ in range(min(work, len(self._filled))):
             name, topic = next(iter(self._filled.items()))

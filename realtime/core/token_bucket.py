@@ -4,9 +4,9 @@ import math
 
 
 class TokenBucket:
-    """`rate_per_s` tokens come in each second, up to `burst`; a rate of 0 switches the limit off.
+    """Gains `rate_per_s` tokens each second, up to `burst`; a rate of 0 switches the limit off.
 
-    Time is the caller's monotonic clock, in seconds.
+    Time is in monotonic seconds.
     """
 
     __slots__ = ("_burst", "_rate_per_s", "_tokens", "_updated_s")
@@ -18,12 +18,13 @@ class TokenBucket:
         self._updated_s = now_s
 
     def take(self, now_s: float, count: float = 1.0, *, paid: float = 0.0) -> float:
-        """Take `count` tokens: 0.0 when there were so many, else the seconds until there are (nothing is taken).
+        """Take `count` tokens. Returns 0.0, or the seconds until there are enough; nothing
+        is taken in that case.
 
-        More than the burst are there when the bucket is full: what is missing is owed, and comes in before the next.
-        `paid` tokens have been taken for the same thing just before.
+        A `count` above the burst is granted when the bucket is full. The missing tokens are owed, and must be
+        gained before the next grant. `paid` tokens have just been taken for the same thing.
         """
-        # Written out, without `min`: on the way of every message, twice.
+        # Without `min`, because this runs twice for every message.
         rate_per_s, tokens = self._rate_per_s, self._tokens
         if rate_per_s <= 0:
             return 0.0
@@ -41,11 +42,11 @@ class TokenBucket:
         return 0.0
 
     def is_full(self, now_s: float) -> bool:
-        """Whether nothing would be forgotten by dropping this bucket."""
+        """Whether the bucket is full, so that it can be dropped without losing any state."""
         missing = self._burst - self._tokens
         return self._rate_per_s <= 0 or (now_s - self._updated_s) * self._rate_per_s >= missing
 
 
 def retry_after_ms(wait_s: float) -> int:
-    """A wait as the `retry_after_ms` of an error: whole milliseconds, at least 1."""
+    """A wait in seconds as the `retry_after_ms` of an error: whole milliseconds, at least 1."""
     return max(math.ceil(wait_s * 1000), 1)

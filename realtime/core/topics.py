@@ -1,4 +1,5 @@
-"""Who may do what with a topic: rules declared in settings, found by the name's part before the first `:`."""
+"""The rules of topics: who may subscribe and publish. Declared in settings, found by the
+name before the first `:`."""
 
 import functools
 import inspect
@@ -16,43 +17,43 @@ Gate = Callable[[Identity | None, str], bool]
 
 
 def anyone(identity: Identity | None, topic: str) -> bool:
-    """Everybody, signed in or not."""
+    """Allows everybody, signed in or not."""
     return True
 
 
 def members(identity: Identity | None, topic: str) -> bool:
-    """Signed-in members of the tenant (an identity is always one)."""
+    """Allows signed-in members of the tenant; every identity is one."""
     return identity is not None
 
 
 def publishing_members(identity: Identity | None, topic: str) -> bool:
-    """Members whose credential holds `pubsub:publish`."""
+    """Allows members whose credential holds `pubsub:publish`."""
     return identity is not None and "pubsub:publish" in identity.scopes
 
 
 def owner(identity: Identity | None, topic: str) -> bool:
-    """The user whose id follows the prefix: `user:7` is user 7's."""
+    """Allows the user whose id follows the prefix: `user:7` belongs to user 7."""
     return identity is not None and topic.partition(":")[2] == str(identity.user_id)
 
 
 def staff(identity: Identity | None, topic: str) -> bool:
-    """Staff of the tenant."""
+    """Allows staff of the tenant."""
     return identity is not None and identity.is_staff
 
 
 def nobody(identity: Identity | None, topic: str) -> bool:
-    """No client; only the server."""
+    """Allows no client; only the server may."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class TopicRule:
-    """What a group of topics allows, and how much of each is remembered.
+    """What a group of topics allows, and how much of each is kept.
 
-    `history_size` counts publications, `history_ttl_s` is seconds; a size of 0 remembers nothing.
-    A gate is called on the loop (no I/O) with the identity, None where nobody signed in, and the whole name;
-    `subscribe_in_db` in a database thread, once `subscribe` has opened. A gate is a plain function and opens by
-    returning True: any other value, also one that counts as true, keeps it closed.
+    `history_size` counts publications, `history_ttl_s` is in seconds; a size of 0 keeps nothing. A gate is
+    called on the loop (no I/O) with the identity (None if not signed in) and the whole name.
+    `subscribe_in_db` is called in a database thread, after `subscribe` has allowed. A gate is a plain
+    function and allows only by returning True; any other value, even a truthy one, denies.
     """
 
     subscribe: Gate = anyone
@@ -63,7 +64,7 @@ class TopicRule:
 
 
 def gate_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
-    """What is wrong with the gates of `rules`: a line for each that could not say no."""
+    """The faults of the gates in `rules`: one line for each gate that could never deny."""
     for prefix, rule in rules.items():
         for name in ("subscribe", "publish", "subscribe_in_db"):
             gate: object = getattr(rule, name)
@@ -81,7 +82,7 @@ def gate_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
 def _is_async(gate: object) -> bool:
     while isinstance(gate, functools.partial):
         gate = gate.func
-    # An instance is called by the method of its class.
+    # A callable object is checked by its `__call__` method.
     return any(
         iscoroutinefunction(each) or inspect.isasyncgenfunction(each) or inspect.isgeneratorfunction(each)
         for each in (gate, getattr(gate, "__call__", None))  # noqa: B004 the method itself is looked at
@@ -89,20 +90,20 @@ def _is_async(gate: object) -> bool:
 
 
 class TopicKey(NamedTuple):
-    """A topic of a tenant. The same name on two tenants is two topics."""
+    """A topic of a tenant. The same name in two tenants means two topics."""
 
     tenant: str
     topic: str
 
 
 class TopicRules:
-    """The declared rules. A prefix that nobody declared is closed."""
+    """The declared rules. Topics with an undeclared prefix are denied."""
 
     def __init__(self, rules: Mapping[str, TopicRule]) -> None:
         self._rules = dict(rules)
 
     def rule(self, topic: str) -> TopicRule:
-        """The rule of a well-formed name; raises RequestError(invalid_message | permission_denied)."""
+        """The rule for a topic name; raises RequestError(invalid_message | permission_denied)."""
         check_topic_name(topic)
         rule = self._rules.get(topic_prefix(topic) or "")
         if rule is None:
@@ -110,19 +111,21 @@ class TopicRules:
         return rule
 
     def require_subscribe(self, identity: Identity | None, topic: str) -> TopicRule:
-        """The rule, when `identity` may subscribe; else RequestError(unauthenticated | permission_denied)."""
+        """The rule, if `identity` may subscribe; otherwise raises
+        RequestError(unauthenticated | permission_denied)."""
         rule = self.rule(topic)
         return self._require(rule, rule.subscribe, identity, topic, "subscribe to")
 
     def require_publish(self, identity: Identity | None, topic: str) -> TopicRule:
-        """The rule, when `identity` may publish; else RequestError(unauthenticated | permission_denied)."""
+        """The rule, if `identity` may publish; otherwise raises RequestError(unauthenticated |
+        permission_denied)."""
         rule = self.rule(topic)
         return self._require(rule, rule.publish, identity, topic, "publish to")
 
     def _require(
         self, rule: TopicRule, gate: Gate, identity: Identity | None, topic: str, verb: str
     ) -> TopicRule:
-        # Not what counts as true: a coroutine does, and a row.
+        # Only True itself, because a coroutine or a database row is also truthy.
         if gate(identity, topic) is True:
             return rule
         if identity is None:

@@ -1,4 +1,4 @@
-"""Turns: nobody waits behind all of somebody else's work."""
+"""Round-robin order, so that no owner waits until another's work is all done."""
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -8,7 +8,8 @@ W = TypeVar("W")
 
 
 def in_turns(works: Iterable[tuple[K, W]], size: int) -> Iterator[tuple[K, Sequence[W]]]:
-    """Up to `size` works of each owner, round after round, until none is left; each owner's in their order."""
+    """Up to `size` works of each owner in every round, until none is left. Each owner's
+    works keep their order."""
     waiting: dict[K, list[W]] = {}
     for owner, work in works:
         waiting.setdefault(owner, []).append(work)

@@ -1,4 +1,4 @@
-"""The idempotency keys of one tenant, each publisher's in a pool of its own."""
+"""The used idempotency keys of one tenant, in a separate pool for each publisher."""
 
 import hashlib
 from collections import OrderedDict
@@ -7,12 +7,12 @@ from typing import NamedTuple
 from realtime.core.history import Position
 from realtime.core.shares import Shares
 
-# A user's id; None is everybody who is not signed in.
+# A user's id; None stands for all users who are not signed in.
 PublisherId = int | None
 
 
 class Used(NamedTuple):
-    """What a key was used for. `used_s` is monotonic seconds."""
+    """The use of a key. `used_s` is monotonic seconds."""
 
     fingerprint: str
     position: Position
@@ -20,7 +20,8 @@ class Used(NamedTuple):
 
 
 class UsedKeys:
-    """Keys by publisher, oldest first; each lives for `ttl_s` seconds. A pool that is too large loses its own oldest."""
+    """Keys by publisher, oldest first; each is kept for `ttl_s` seconds. A pool that is too
+    large drops its own oldest."""
 
     def __init__(self, ttl_s: float) -> None:
         self._ttl_s = ttl_s
@@ -32,25 +33,25 @@ class UsedKeys:
         return self._shares.total
 
     def find(self, publisher: PublisherId, name: bytes, now_s: float) -> Used | None:
-        """What `publisher` used the key for, if that is not too long ago."""
+        """The use of the key by `publisher`, unless it has expired."""
         pool = self._pools.get(publisher)
         used = None if pool is None else pool.get(name)
         return None if used is None or self._is_over(used, now_s) else used
 
     def remember(self, publisher: PublisherId, name: bytes, used: Used) -> None:
-        """The key is used now; a use that is over is replaced."""
+        """Record a use of the key; an expired use is replaced."""
         pool = self._pools.setdefault(publisher, OrderedDict())
         pool.pop(name, None)
         pool[name] = used
         self._shares.set(publisher, len(pool))
 
     def drop_one(self) -> None:
-        """Forget the oldest key of the publisher who holds the most; there must be one."""
+        """Drop the oldest key of the publisher with the most keys; there must be one."""
         publisher = self._shares.largest()
         self._drop_oldest(publisher, self._pools[publisher])
 
     def sweep(self, now_s: float, work: int) -> int:
-        """Drop what is over, pool by pool in turn; gives the steps taken, about `work` at most."""
+        """Drop expired keys, pool by pool; returns the steps taken, about `work` at most."""
         done = 0
         for _ in range(min(work, len(self._pools))):
             publisher, pool = next(iter(self._pools.items()))
@@ -74,6 +75,6 @@ class UsedKeys:
 
 
 def key_name(topic: str, idempotency_key: str) -> bytes:
-    """A key as it was used on one topic, of a fixed length."""
+    """The name of a key for one topic, of fixed length."""
     text = f"{len(topic)}:{topic}{idempotency_key}"
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,7 +1,7 @@
-"""What those who watch a topic's presence are told: the difference to what they know, or a count.
+"""What the watchers of a topic's presence are sent: the changes to the list they have, or a count.
 
-Watchers that know the same are told the same, in one push. Signed-in watchers get lists up to LIST_MAX_USERS users;
-above it, as all the others always do, a count.
+Watchers with the same knowledge share one push. Signed-in watchers get lists of up to LIST_MAX_USERS users.
+Above that they get a count, as watchers who are not signed in always do.
 """
 
 from collections.abc import Hashable, Mapping
@@ -10,11 +10,12 @@ from typing import Any, Generic, TypeVar
 
 from realtime.core.presence_table import PresentUser, UserId, by_username
 
-# Above so many users nobody is told who they are, only how many.
+# Above this many users, watchers get only their number.
 LIST_MAX_USERS = 200
 # Counts are pushed at most this often, in seconds.
 COUNT_INTERVAL_S = 1.0
-# Users kept of lists that gave way to a count; beyond it they are forgotten, as the clients were told to do.
+# When lists are replaced by a count, up to this many of their users are remembered. Above it they are
+# forgotten, as the protocol tells clients to do.
 MAX_FORMER_USERS = 1_000
 
 W = TypeVar("W", bound=Hashable)
@@ -23,7 +24,7 @@ Users = Mapping[UserId, PresentUser]
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Who is in a topic at one moment, by username. `users` is None above LIST_MAX_USERS."""
+    """The users in a topic at one moment, ordered by username. `users` is None above LIST_MAX_USERS."""
 
     count: int
     users: Users | None
@@ -31,9 +32,10 @@ class Roster:
 
 @dataclass(eq=False, slots=True)
 class Group(Generic[W]):
-    """Watchers that know the same: `users`, where they keep a list, and `count`, where they get counts.
+    """Watchers with the same knowledge: `users` if they keep a list, `count` if they get counts.
 
-    `version` says which roster a list came from. Those that get counts instead of a list may still have `users`.
+    `version` says which roster the list came from. Watchers that get counts instead of a
+    list may still have `users`.
     """
 
     members: dict[W, None] = field(default_factory=dict)
@@ -44,10 +46,10 @@ class Group(Generic[W]):
 
 @dataclass(frozen=True, slots=True)
 class Push(Generic[W]):
-    """One push to all of `to` that are still in `group` when it reaches them.
+    """One push to those of `to` that are still in `group` when it is delivered.
 
-    With a `count` it says no more than that. Else it leads from `before` to `after`; `is_whole`: `joined` names all
-    of `after`, for clients that had no list.
+    With a `count` it holds only that. Otherwise it holds the changes from `before` to `after`. With
+    `is_whole`, `joined` names all of `after`, for clients that had no list.
     """
 
     group: Group[W]
@@ -58,7 +60,7 @@ class Push(Generic[W]):
     is_whole: bool = False
 
     def payload(self) -> dict[str, Any] | None:
-        """What it says, without the topic; None where nothing has changed."""
+        """The push's payload without the topic; None if nothing has changed."""
         if self.count is not None:
             return {"count": self.count}
         joined = [user for id_, user in self.after.items() if self.is_whole or id_ not in self.before]
@@ -71,17 +73,17 @@ class Push(Generic[W]):
 
 
 class Watchers(Generic[W]):
-    """The watchers of one topic, and what they know. Times are monotonic seconds."""
+    """The watchers of one topic, and what they know. Times are in monotonic seconds."""
 
     __slots__ = ("_counted", "_counts_due_s", "_fresh", "_group_of", "_listed", "_strangers")
 
     def __init__(self) -> None:
         self._group_of: dict[W, Group[W]] = {}
-        # Those who are not signed in; the others, while there are too many users for a list; those with a list.
+        # Watchers who are not signed in; signed-in ones that get counts; signed-in ones with a list.
         self._strangers: Group[W] = Group()
         self._counted: Group[W] = Group()
         self._listed: Group[W] = Group()
-        # Those who were given their list after the last push, by its version.
+        # Groups that got their list after the last push, in order of its version.
         self._fresh: dict[Group[W], None] = {}
         self._counts_due_s = 0.0
 
@@ -89,9 +91,10 @@ class Watchers(Generic[W]):
         return len(self._group_of)
 
     def watch(self, watcher: W, roster: Roster, version: int, *, is_named: bool) -> None:
-        """Tell `watcher` what becomes of `roster`, which it is being given; also anew.
+        """Send `watcher` the changes to `roster`, which the caller is giving to it. May be called again.
 
-        `version` names the roster: with the same number, nobody has come or left. `is_named`: it may see names.
+        `version` identifies the roster: while it is the same, no user has joined or left.
+        `is_named`: it may see names.
         """
         before = self._group_of.get(watcher)
         self.forget(watcher)
@@ -100,14 +103,15 @@ class Watchers(Generic[W]):
             return
         group = self._counted if is_named else self._strangers
         if group is before or (group.members and group.count != roster.count):
-            # An older count may be on its way to it, or they do not all know the same: the next one goes to all.
+            # An older count may be on its way to the watcher, or members know different
+            # counts: send the next to all.
             group.count = None
         elif not group.members:
             group.count = roster.count
         self._add(group, watcher)
 
     def forget(self, watcher: W) -> None:
-        """It is told no more."""
+        """Stop sending to `watcher`."""
         group = self._group_of.pop(watcher, None)
         if group is None:
             return
@@ -116,17 +120,17 @@ class Watchers(Generic[W]):
             self._fresh.pop(group, None)
 
     def is_in(self, watcher: W, group: Group[W]) -> bool:
-        """Whether what is for `group` is for `watcher`: it may have left, or have been given a newer roster."""
+        """Whether `watcher` is still in `group`; it may have left, or have been given a newer roster."""
         return self._group_of.get(watcher) is group
 
     def pushes(self, roster: Roster, now_s: float) -> list[Push[W]]:
-        """What is due, in order. All are taken as told: deliver these before asking again."""
+        """The pushes that are due, in order. They are recorded as sent: deliver them before calling again."""
         pushes: list[Push[W]] = []
         is_count_due = now_s >= self._counts_due_s
         if roster.users is not None:
             pushes += self._differences(roster.users)
         elif is_count_due:
-            # Not before they can be told so: until then they may still be led on from the lists they have.
+            # Only when a count may be sent: until then, watchers can still get changes to their lists.
             self._give_up_lists()
         if is_count_due:
             counts = self._counts(roster)
@@ -136,7 +140,7 @@ class Watchers(Generic[W]):
         return pushes
 
     def has_more(self, roster: Roster) -> bool:
-        """Whether something is held back until counts may be pushed again."""
+        """Whether a push is held back until counts may be sent again."""
         if self._strangers.members and self._strangers.count != roster.count:
             return True
         if roster.users is not None:
