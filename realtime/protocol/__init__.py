@@ -1,1 +1,2 @@
-"""The wire as values: envelope and codec, error and close codes, names. No Django, no asyncio, no clock."""
+"""The wire protocol as values: envelope and codec, error and close codes, names. No Django,
+no asyncio, no clock."""

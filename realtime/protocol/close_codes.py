@@ -1,4 +1,4 @@
-"""Every close code the server sends, as one table (docs/protocol.md prints it)."""
+"""Every close code that the server sends, in one table (docs/protocol.md prints it)."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -25,7 +25,7 @@ class CloseCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CloseRule:
-    """What a close code means and what a client should do about it."""
+    """What a close code means and what a client should do."""
 
     meaning: str
     client_should: str

@@ -1,9 +1,10 @@
-"""Strict JSON in, JSON out. What comes in may be hostile; only `RequestError` leaves this module.
+"""Reads strict JSON and writes JSON. Input may be hostile; this module raises only `RequestError` for it.
 
-NaN, Infinity, repeated keys, lone surrogates, deep nesting and integers of more than 64 bits each break something
-further on (a browser, the broker, the database), so they are refused here. msgspec refuses the numbers that are no
-JSON and the surrogates; depth, repeated keys and long integers are judged by a few passes in C over the whole text.
-No step of Python is taken for each value: the cost of a message is bounded by its size, whatever is in it.
+NaN, Infinity, repeated keys, lone surrogates, deep nesting and integers of more than 64 bits each cause an
+error later (in a browser, the broker or the database), so they are refused here. msgspec refuses surrogates
+and numbers that are not JSON. Depth, repeated keys and long integers are checked by a few passes over the
+whole text, which run in C. No Python code runs for each value, so the cost of a message is
+bounded by its size, whatever it holds.
 """
 
 from array import array
@@ -21,14 +22,14 @@ RAW_MESSAGE_MAX_BYTES = 1024 * 1024
 JSON_MAX_DEPTH = 32
 REQUEST_ID_MAX_CHARS = 64
 TYPE_MAX_CHARS = 64
-# What every consumer of our JSON can hold: a signed or unsigned 64-bit integer.
+# The integers that every reader of our JSON can hold: signed or unsigned 64-bit.
 INTEGER_MIN = -(2**63)
 INTEGER_MAX = 2**64 - 1
 
 P = TypeVar("P")
 FlatForm = Callable[[dict[str, Any]], dict[str, Any]]
 
-# An opening bracket as the byte 1, a closing one as -1; all else is left out.
+# An opening bracket becomes the byte 1 and a closing one -1; all other characters are removed.
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
@@ -43,7 +44,7 @@ _packer = msgspec.msgpack.Encoder()
 
 
 class _Usual(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A request as it is usually written: these keys, in this order."""
+    """A request as clients usually write it: these keys, in this order."""
 
     id: (
         Annotated[str, msgspec.Meta(min_length=1, max_length=REQUEST_ID_MAX_CHARS)]
@@ -59,30 +60,33 @@ _identified = msgspec.json.Decoder(_Identified)
 
 
 def encode(message: Mapping[str, Any]) -> str:
-    """One JSON text of `message`; raises TypeError for what JSON cannot say."""
+    """`message` as JSON text; raises TypeError for values that JSON cannot hold."""
     return _encoder.encode(message).decode()
 
 
 def encode_reply(request_id: RequestId | None, message_type: str, payload: Mapping[str, Any]) -> str:
-    """A reply, or a push where `request_id` is None."""
+    """A reply, or a push if `request_id` is None."""
     if request_id is None:
         return encode({"type": message_type, "payload": payload})
     return _encoder.encode({"id": request_id, "type": message_type, "payload": payload}).decode()
 
 
 def publication_text(payload: bytes) -> str:
-    """The `publication` push around a payload that is JSON already."""
+    """The `publication` push for a payload that is already JSON."""
     return f'{{"type":"publication","payload":{payload.decode()}}}'
 
 
 def encode_error(error: RequestError, request_id: RequestId | None = None) -> str:
-    """The error reply to the request `request_id`; without an id it is a push."""
+    """The error reply to the request `request_id`; a push if there is no id."""
     chosen = request_id if request_id is not None else error.request_id
     return encode_reply(chosen, "error", error.payload())
 
 
 def decode_json(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Any:
-    """The value of a JSON text; raises RequestError(message_too_large | invalid_json), the former with the id."""
+    """The value of a JSON text.
+
+    Raises RequestError(invalid_json), or RequestError(message_too_large) with the request's id.
+    """
     _check_size(text, max_bytes)
     _check_depth(text)
     try:
@@ -91,7 +95,7 @@ def decode_json(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Any:
         raise _invalid_json("The message holds half of a surrogate pair.") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise _invalid_json(f"The message is not JSON: {_brief(error)}.") from None
-    # First: to write a number of 4,000 digits again would cost more than all the rest.
+    # Checked first, because encoding a number of thousands of digits again is expensive.
     if not _fits(value):
         raise _invalid_json("A number of the message does not fit 64 bits.")
     _check_keys(text, value)
@@ -99,10 +103,10 @@ def decode_json(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Any:
 
 
 def decode_usual_request(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Request | None:
-    """The request in a text that is just what we would write for it; None for any other, right or wrong.
+    """The request in a text that is exactly as we would write it; None for any other text, valid or not.
 
-    Such a text hides nothing: no key twice, no number that is not what it says. Most clients write so, and to read it
-    and write it again costs a fifth of reading it strictly.
+    Such a text cannot hold repeated keys or numbers that change when they are read, so reading it and writing
+    it again replaces the slower strict checks. Most clients write this way.
     """
     if len(text) * 4 > max_bytes or text.count("{") + text.count("[") > JSON_MAX_DEPTH:
         return None
@@ -115,7 +119,7 @@ def decode_usual_request(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) 
 
 
 def _fits(value: Any) -> bool:
-    """Whether all integers fit 64 bits, as they must in MessagePack."""
+    """Whether all integers fit 64 bits, which encoding to MessagePack requires."""
     try:
         _packer.encode(value)
     except OverflowError:
@@ -126,9 +130,10 @@ def _fits(value: Any) -> bool:
 def decode_request(
     text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES, flat_form: FlatForm | None = None
 ) -> Request:
-    """The request in a JSON text; raises RequestError naming the faulty field, with its id where readable.
+    """The request in a JSON text; raises RequestError that names the faulty field, with the
+    request's id if readable.
 
-    `flat_form` turns an older way of writing a request into the envelope, and leaves what is not of that way alone.
+    `flat_form` converts an older form of a request to the envelope, and returns any other value unchanged.
     """
     request = decode_usual_request(text, max_bytes=max_bytes)
     if request is not None:
@@ -140,7 +145,7 @@ def decode_request(
 
 
 def request_of(value: Any) -> Request:
-    """The request in an already decoded JSON value; raises RequestError(invalid_message)."""
+    """The request in a decoded JSON value; raises RequestError(invalid_message)."""
     if not isinstance(value, dict):
         raise _invalid(f"Expected a JSON object, received {_kind(value)}.", "")
     request_id = _request_id(value.get("id"))
@@ -165,7 +170,7 @@ def request_of(value: Any) -> Request:
 def payload_as(payload_type: type[P], payload: Mapping[str, Any]) -> P:
     """`payload` as a typed struct; raises RequestError(invalid_message) that names the faulty field."""
     for name, value in payload.items():
-        # PostgreSQL stores no NUL, and no field has a use for one.
+        # PostgreSQL cannot store NUL, and no field needs it.
         if isinstance(value, str) and "\0" in value:
             raise _invalid("Wrong payload: a text holds a NUL character.", f"payload.{name}")
     try:
@@ -190,7 +195,7 @@ def _request_id(value: Any) -> RequestId | None:
 
 
 def readable_id(message: Mapping[str, Any]) -> RequestId | None:
-    """The id an answer to `message` can carry, whatever else is wrong with it."""
+    """The id that an answer to `message` can carry, whatever else is wrong with the message."""
     try:
         request_id = _request_id(message.get("id"))
     except RequestError:
@@ -199,7 +204,7 @@ def readable_id(message: Mapping[str, Any]) -> RequestId | None:
 
 
 def _id_in(text: str) -> RequestId | None:
-    # Whoever waits for the answer by its id is answered. The rest of the text is passed over, not built.
+    # The client can then match the error to its request. The rest of the text is skipped, not decoded.
     try:
         return readable_id({"id": _identified.decode(text).id})
     except (ValueError, RecursionError):
@@ -207,7 +212,7 @@ def _id_in(text: str) -> RequestId | None:
 
 
 def _check_size(text: str, max_bytes: int) -> None:
-    # A character is one to four bytes of UTF-8, so most texts are judged without encoding them.
+    # A character is at most four bytes of UTF-8, so most texts need not be encoded to be checked.
     if len(text) * 4 <= max_bytes:
         return
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
@@ -221,10 +226,10 @@ def _check_size(text: str, max_bytes: int) -> None:
 
 
 def _check_depth(text: str) -> None:
-    # Most texts have too few brackets to be looked at closely.
+    # Most texts have too few brackets to be nested too deeply.
     if text.count("{") + text.count("[") <= JSON_MAX_DEPTH:
         return
-    # Between quotes that are not escaped, every second part is outside of strings.
+    # When the text is split at unescaped quotes, every second part is outside of strings.
     outside = "".join(_without_escapes(text).split('"')[::2])
     steps = array("b", outside.encode(errors="replace").translate(_STEPS, _NO_BRACKETS))
     if max(accumulate(steps), default=0) > JSON_MAX_DEPTH:
@@ -232,7 +237,7 @@ def _check_depth(text: str) -> None:
 
 
 def _check_keys(text: str, value: Any) -> None:
-    # Of a repeated key only the last is left, so that what is written again has fewer strings.
+    # Only the last of repeated keys is kept, so the text encoded again has fewer strings.
     if ":" not in text:
         return
     again = _encoder.encode(value).decode()
@@ -241,12 +246,12 @@ def _check_keys(text: str, value: Any) -> None:
 
 
 def _without_escapes(text: str) -> str:
-    """`text` without escaped backslashes and quotes: each quote that is left begins or ends a string."""
+    """`text` without escaped backslashes and quotes, so that each remaining quote begins or ends a string."""
     return text.replace("\\\\", "").replace('\\"', "") if "\\" in text else text
 
 
 def _validation_parts(text: str) -> tuple[str, str]:
-    """Msgspec's "Expected `int`, got `str` - at `$.topic`" as message and field path."""
+    """Splits msgspec's "Expected `int`, got `str` - at `$.topic`" into message and field path."""
     message, _, path = text.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
     missing = message.partition("missing required field `")[2].rstrip("`")

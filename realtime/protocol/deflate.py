@@ -1,5 +1,5 @@
-"""Compression of messages, permessage-deflate (RFC 7692), without I/O. Always without context takeover: each message
-stands for itself, so that one compression serves all receivers and no socket keeps a window.
+"""Compression of messages, permessage-deflate (RFC 7692), without I/O. There is never context takeover: each
+message is compressed by itself, so that it is compressed once for all receivers and no socket keeps a window.
 """
 
 import zlib
@@ -21,18 +21,19 @@ from realtime.protocol.frames import (
 )
 from realtime.protocol.handshake import offered_extensions
 
-# What we compress with: a window of 4 KiB takes a fifth of the time to set up that one of 32 KiB takes, which is most
-# of it for a message of some KiB, and compresses JSON as well (measured: docs/performance.md).
+# A window of 4 KiB takes less time to set up than one of 32 KiB, and compresses JSON as
+# well ("Compression" in docs/performance.md).
 WINDOW_BITS = 12
 _MEMORY_LEVEL = 5
 _LEVEL = 3
-# A larger message goes out plain: to compress it would hold the loop longer than a turn of the fan-out does.
+# A larger message is sent plain, because compressing it would hold the event loop too long.
 DEFLATE_MAX_BYTES = 256 * 1024
-# What one call of the parser inflates before it lets others have their turn: a few bytes become a thousand times more.
+# The most that one call of the parser inflates, because a few bytes can grow a thousandfold.
 INFLATED_AT_ONCE_BYTES = 256 * 1024
 
-# What may stand behind each parameter of an offer (section 7.1); None: nothing. Zlib makes no bare stream with a window
-# of 8 bits, so that is declined. `client_max_window_bits` is not answered: an inflater is there while it inflates only.
+# The values allowed for each parameter of an offer (section 7.1); None: no value. zlib makes no raw stream
+# with a window of 8 bits, so that is declined. `client_max_window_bits` is not answered,
+# because an inflater exists only while it runs.
 _BITS = frozenset(b"%d" % bits for bits in range(8, 16))
 _VALUES: Mapping[bytes, frozenset[bytes | None]] = {
     b"server_no_context_takeover": frozenset({None}),
@@ -41,23 +42,23 @@ _VALUES: Mapping[bytes, frozenset[bytes | None]] = {
     b"client_max_window_bits": _BITS | {None},
 }
 _ANSWER = b"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
-# What a sender cuts off the end of its last block (section 7.2.1), and an empty block that ends the stream: only where
-# the message was whole is it one, which zlib then tells.
+# The bytes that a sender removes from the end of its last block (section 7.2.1), and an empty block that ends
+# the stream. It is read as such a block only if the message was complete, and zlib reports that.
 _TAIL = b"\x00\x00\xff\xff"
 _END = b"\x03\x00"
-# Streams in one message: an endpoint may end one with BFINAL and go on with another (section 7.2.3.4), not for ever.
+# The most streams in one message: an endpoint may end one with BFINAL and begin another (section 7.2.3.4).
 _STREAMS_MAX = 8
 
 
 class Agreement(NamedTuple):
-    """What both sides keep to: the header of our answer, and the largest window we may compress with."""
+    """The agreed compression: the header of our answer, and the largest window we may compress with."""
 
     answer: bytes
     window_bits: int
 
 
 def negotiate(headers: Sequence[tuple[bytes, bytes]]) -> Agreement | None:
-    """The first of a client's offers that we can keep, or None: an offer that is wrong in any way is declined."""
+    """The first of a client's offers that we can accept, or None. An offer with any fault is declined."""
     for name, parameters in offered_extensions(headers):
         if name == b"permessage-deflate" and (agreement := _agree(parameters)) is not None:
             return agreement
@@ -77,13 +78,15 @@ def _agree(parameters: Sequence[tuple[bytes, bytes | None]]) -> Agreement | None
 
 
 class Deflate(NamedTuple):
-    """How messages are compressed: the window that was agreed on, and the least payload that is worth it."""
+    """How messages are compressed: the agreed window, and the smallest payload that is
+    compressed, in bytes."""
 
     window_bits: int
     min_bytes: int
 
     def encode_frame(self, opcode: int, payload: bytes) -> bytes | None:
-        """A server's frame, compressed; None where plain is better: too small, too large, or no shorter for it."""
+        """A compressed frame of the server; None if plain is better: too small, too large,
+        or not shorter compressed."""
         if not self.min_bytes <= len(payload) <= DEFLATE_MAX_BYTES:
             return None
         deflated = deflate(payload, self.window_bits)
@@ -98,13 +101,13 @@ def deflate(payload: bytes, window_bits: int) -> bytes:
 
 
 def inflate(data: bytes, max_bytes: int) -> bytes:
-    """The payload of a compressed message; never makes more than a byte beyond `max_bytes`.
+    """The payload of a compressed message; never inflates more than one byte beyond `max_bytes`.
 
-    Raises FrameError: 1009 where it is larger, 1007 where `data` is no deflated data, ends early or goes on behind its
-    end (the codes that Autobahn and Node's `ws` send).
+    Raises FrameError: 1009 if it is larger, 1007 if `data` is not valid, is cut short, or continues after its
+    end (Autobahn and Node's `ws` send the same codes).
     """
     if not data:
-        # Not by the letter, but some send it for an empty message, and every zlib takes it.
+        # Not valid by the RFC, but some clients send it for an empty message, and every zlib accepts it.
         return b""
     rest = data + _TAIL + _END
     inflated = b""
@@ -125,13 +128,14 @@ def inflate(data: bytes, max_bytes: int) -> bytes:
 
 
 class InflatingParser(FrameParser):
-    """Takes compressed messages too. `max_bytes` bounds a message before and after it is inflated."""
+    """A parser that also takes compressed messages. `max_bytes` bounds a message before and
+    after it is inflated."""
 
     __slots__ = ("_inflated_bytes", "_is_deflated")
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(max_bytes)
-        # Whether the message that is being put together is compressed: the bit is on its first frame only.
+        # Whether the message being assembled is compressed; only its first frame says so.
         self._is_deflated = False
         self._inflated_bytes = 0
 
@@ -155,7 +159,7 @@ class InflatingParser(FrameParser):
             return super()._take(first, payload)
         if not (self._is_deflated and is_last(first)):
             return super()._take(first, payload)
-        # Inflated before anything changes: a frame whose error was held back is found again.
+        # Inflated before any state changes, so that a frame with a held-back error is found again.
         inflated = inflate(payload if opcode else bytes(self._fragments or b"") + payload, self._max_bytes)
         self._inflated_bytes += len(inflated)
         whole = Message(opcode or self._opcode, inflated)

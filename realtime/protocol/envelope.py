@@ -9,7 +9,7 @@ RequestId = str | int
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A decoded request. `id` is None where the client wants no reply."""
+    """A decoded request. `id` is None if the client wants no reply."""
 
     type: str
     payload: dict[str, Any]
@@ -17,9 +17,9 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What a verb answers: a type and its payload; the id is added by whoever sends it.
+    """The answer of a verb: a type and its payload; the id is added when it is sent.
 
-    `always` sends the reply even when the request had no id (pong, rows).
+    With `always` the reply is sent even if the request had no id (pong, rows).
     """
 
     type: str

@@ -1,4 +1,5 @@
-"""The error tree. Request errors answer a request and keep the socket; a refusal ends it before it began."""
+"""The error tree. A request error answers a request and keeps the socket open; a refusal
+prevents the connection."""
 
 from enum import StrEnum
 from typing import Any
@@ -25,7 +26,7 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
-# Whether the same request may succeed when it is sent again, unchanged.
+# Whether the same request may succeed if it is sent again unchanged.
 RETRYABLE: dict[ErrorCode, bool] = {
     ErrorCode.INVALID_JSON: False,
     ErrorCode.INVALID_MESSAGE: False,
@@ -43,7 +44,7 @@ RETRYABLE: dict[ErrorCode, bool] = {
     ErrorCode.INTERNAL: True,
 }
 
-# The errors that count towards close code 4400: the client sent what no client should.
+# The errors that count towards close code 4400: messages that a correct client does not send.
 BAD_MESSAGE_CODES = frozenset(
     {
         ErrorCode.INVALID_JSON,
@@ -55,14 +56,14 @@ BAD_MESSAGE_CODES = frozenset(
 
 
 class RealtimeError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The base of all errors that this package raises on purpose."""
 
 
 class RequestError(RealtimeError):
-    """A request that cannot be answered as asked; the connection stays open.
+    """A request that cannot be fulfilled; the connection stays open.
 
-    `details` names what was wrong (`{"field": "payload.topic"}`); `retry_after_ms` is a wait in milliseconds.
-    `request_id` is filled where the request's id was readable although the rest was not.
+    `details` names the fault (`{"field": "payload.topic"}`); `retry_after_ms` is a wait in milliseconds.
+    `request_id` is set if the request's id could be read although the rest could not.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class RequestError(RealtimeError):
 
 
 class Refusal(RealtimeError):  # noqa: N818 it is an answer, as the protocol calls it
-    """A connection that is not let in: an HTTP status, or a close code where HTTP cannot be read.
+    """A connection that is refused, with an HTTP status, or with a close code if HTTP cannot be read.
 
     `retry_after_s` becomes the `Retry-After` header, in seconds.
     """
@@ -110,12 +111,12 @@ class Refusal(RealtimeError):  # noqa: N818 it is an answer, as the protocol cal
 
     @property
     def close_code(self) -> CloseCode:
-        """The close code that says the same as the HTTP status."""
+        """The close code that corresponds to the HTTP status."""
         return _CLOSE_CODE_OF_STATUS[self.status]
 
 
 class PublishUnavailableError(RealtimeError):
-    """A publication cannot reach the sockets from this process; the message says what to set up."""
+    """A publication from this process cannot reach the sockets; the message says what to configure."""
 
 
 _CLOSE_CODE_OF_STATUS: dict[int, CloseCode] = {
@@ -131,7 +132,7 @@ _CLOSE_CODE_OF_STATUS: dict[int, CloseCode] = {
 def unauthenticated(
     message: str = "A credential is needed: sign in, or give a token or a ticket.",
 ) -> Refusal:
-    """401: no credential, or one that is bad."""
+    """401: there is no credential, or it is invalid."""
     return Refusal(401, "unauthenticated", message)
 
 
@@ -146,7 +147,8 @@ def unavailable(code: str, message: str, *, retry_after_s: int) -> Refusal:
 
 
 def internal_error(connection_id: str) -> RequestError:
-    """What a client is told of a failure that is ours: where to look for it, and nothing else."""
+    """The error for an unexpected failure: it gives the client a reference for the logs,
+    and no other detail."""
     return RequestError(
         ErrorCode.INTERNAL,
         "Something went wrong here; it has been logged.",

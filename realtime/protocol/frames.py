@@ -1,7 +1,8 @@
-"""WebSocket frames (RFC 6455 section 5) without I/O: bytes in, messages and control frames out.
+"""WebSocket frames (RFC 6455 section 5) without I/O: takes bytes, returns messages and control frames.
 
-No extensions: a reserved bit is an error (`deflate` has the parser that takes compressed messages). Unmasking is done
-in C by `websockets`; where it has no wheel it falls back to Python.
+Extensions are not handled: a reserved bit is an error (`deflate` has the parser for compressed messages).
+Payloads are unmasked by C code of `websockets`, or by its Python fallback if there is no
+wheel for the platform.
 """
 
 from collections.abc import Iterable
@@ -20,15 +21,17 @@ PING = 9
 PONG = 10
 
 CONTROL_MAX_BYTES = 125
-# Frames taken by one call: what a client sends at once shall not hold the loop, nor all become objects at once.
+# How many frames one call takes, so that a burst from a client neither blocks the event
+# loop nor fills the memory.
 FRAMES_AT_ONCE = 64
 _FIN = 0x80
 _MASKED = 0x80
 _RESERVED = 0x70
-# The reserved bit that says of a message's first frame that it is compressed, where that was agreed on.
+# The reserved bit that marks a message as compressed, on its first frame, if compression was agreed on.
 RESERVED_1 = 0x40
 _LENGTH_16 = 126
-# The first byte of a message's only frame, text or binary, and the size of a short frame's header with its mask.
+# The first byte of a message in a single frame, text or binary; and the size of a short
+# frame's header with its mask.
 _WHOLE = frozenset({_FIN | TEXT, _FIN | BINARY})
 _SHORT_HEADER = 6
 _LENGTH_64 = 127
@@ -36,7 +39,7 @@ _LENGTH_16_MAX = 0xFFFF
 _LENGTH_64_MAX = (1 << 63) - 1
 _FIRST_CONTROL = 8
 
-# What may stand in a close frame: IANA's registry, then libraries and applications (RFC 6455 section 7.4).
+# The codes allowed in a close frame: IANA's registry, then libraries and applications (RFC 6455 section 7.4).
 _REGISTERED = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 _LIBRARIES_FROM = 3000
 _APPLICATIONS_TO = 4999
@@ -48,7 +51,7 @@ TOO_LARGE = 1009
 
 
 class FrameError(Exception):
-    """The peer broke the protocol; `code` is what to close with."""
+    """The peer violated the protocol; `code` is the close code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -57,30 +60,31 @@ class FrameError(Exception):
 
 
 class Message(NamedTuple):
-    """A whole message or a control frame, by opcode."""
+    """A complete message or a control frame; `opcode` tells which."""
 
     opcode: int
     data: bytes
 
 
 class FrameParser:
-    """Turns what a client sends into messages. `max_bytes` bounds a message, over all its fragments."""
+    """Turns bytes from a client into messages. `max_bytes` bounds a message, over all its fragments."""
 
     __slots__ = ("_buffer", "_fragments", "_max_bytes", "_opcode", "has_more")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._buffer: bytearray | None = None
-        # The message that is being put together; its opcode is 0 where there is none.
+        # The message being assembled; the opcode is 0 if there is none.
         self._opcode = 0
         self._fragments: bytearray | None = None
-        # Whether the next call may find something in what has come already.
+        # Whether the next call may find more in the bytes already received.
         self.has_more = False
 
     def feed(self, data: bytes) -> list[Message]:
-        """The next messages that `data` and what came before complete, in order: those of FRAMES_AT_ONCE frames.
+        """The messages completed by `data` and the bytes before it, in order, from at most
+        FRAMES_AT_ONCE frames.
 
-        Raises FrameError when the next frame is wrong; after that it is of no more use.
+        Raises FrameError if the next frame is invalid; the parser must not be used afterwards.
         """
         if (whole := self.whole(data)) is not None:
             return [Message(*whole)]
@@ -104,14 +108,14 @@ class FrameParser:
         except FrameError:
             if not messages:
                 raise
-            # Found again by the next call: what came before it is handed on first.
+            # The messages before the fault are returned first; the next call finds the fault again.
             self.has_more = True
         self._keep(buffer, at)
         return messages
 
     def whole(self, data: bytes) -> tuple[int, bytes] | None:
-        """Opcode and payload, where `data` is one short whole message and nothing came before: what nearly every read
-        from a socket is. None for anything else, which is for `feed`."""
+        """Opcode and payload if `data` is exactly one short message and nothing came before, which is the
+        usual case. None for anything else, which must go to `feed`."""
         size = len(data)
         if size < _SHORT_HEADER or data[0] not in _WHOLE or self._buffer is not None or self._opcode:
             return None
@@ -127,7 +131,7 @@ class FrameParser:
         self.has_more = True
 
     def _turn(self) -> Iterable[int]:
-        """One step for each frame that one call may take."""
+        """An iterator with one step for each frame that one call may take."""
         return range(FRAMES_AT_ONCE)
 
     def _keep(self, buffer: bytes | bytearray, at: int) -> None:
@@ -139,7 +143,8 @@ class FrameParser:
             del self._buffer[:at]
 
     def _frame(self, buffer: bytes | bytearray, at: int) -> tuple[Message | None, int] | None:
-        """The message that the frame at `at` completes, if any, and where the next begins; None: not all there yet."""
+        """The message that the frame at `at` completes, if any, and the next frame's place;
+        None if it is incomplete."""
         left = len(buffer) - at
         if left < 2:  # noqa: PLR2004 the two bytes every frame begins with
             return None
@@ -206,7 +211,7 @@ def is_last(first: int) -> bool:
 
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:
-    """A server's frame: whole and unmasked."""
+    """A server's frame: complete and unmasked."""
     length = len(payload)
     if length < _LENGTH_16:
         return bytes((_FIN | opcode, length)) + payload
@@ -216,13 +221,13 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
 
 
 def encode_close(code: int, reason: str) -> bytes:
-    """A close frame; a reason that does not fit is cut at a character's end."""
+    """A close frame; a reason that is too long is cut between characters."""
     text = reason.encode()[: CONTROL_MAX_BYTES - 2].decode(errors="ignore").encode()
     return encode_frame(CLOSE, code.to_bytes(2) + text)
 
 
 def decode_text(payload: bytes) -> str:
-    """The text of a text message; raises FrameError where it is not UTF-8."""
+    """The text of a text message; raises FrameError if it is not UTF-8."""
     try:
         return payload.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The opening handshake (RFC 6455 section 4.2) on headers that an HTTP parser has read already."""
+"""The opening handshake (RFC 6455 section 4.2), on headers that an HTTP parser has already read."""
 
 import binascii
 import hashlib
@@ -13,7 +13,7 @@ from realtime.protocol.http import HEAD_MAX_BYTES, HttpError
 VERSION = b"13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES = 16
-# Of every answer that does not come from the site: nothing in it is to be shown, run, kept or told to others.
+# The headers of every answer that the site did not make: do not render, run, cache or share it.
 REFUSAL_HEADERS = (
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
@@ -21,12 +21,12 @@ REFUSAL_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 )
-# What makes a request a handshake, and what it may not have.
+# The headers that a handshake needs, and the headers that it must not have.
 _ASKED = frozenset({b"connection", b"upgrade", b"sec-websocket-version", b"sec-websocket-key"})
 _OF_BODIES = frozenset({b"content-length", b"transfer-encoding"})
-# What an answer says of its length and its connection is not its maker's to say.
+# The server sets the headers for length and connection; those of the application are dropped.
 _OWN_HEADERS = frozenset({b"content-length", b"connection", b"transfer-encoding"})
-# One name of Sec-WebSocket-Extensions with its value, if any, and what comes behind it (RFC 6455 section 9.1).
+# One name in Sec-WebSocket-Extensions with its optional value, and the separator (RFC 6455 section 9.1).
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PARAMETER = re.compile(
     rb"[ \t]*(%b)[ \t]*(?:=[ \t]*(?:(%b)|\"((?:[^\"\\]|\\.)*)\")[ \t]*)?([;,]|\Z)" % (_TOKEN, _TOKEN),
@@ -36,7 +36,7 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
 class Headers(NamedTuple):
-    """The request as ASGI wants it: lower-case names, values as bytes."""
+    """The request in the form that ASGI needs: lower-case names, values as bytes."""
 
     target: bytes
     headers: list[tuple[bytes, bytes]]
@@ -65,7 +65,7 @@ def read_request(request: bytes) -> Headers:
 
 
 def asks_for_websocket(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether a request wants to become a WebSocket, rightly or wrongly."""
+    """Whether a request asks to become a WebSocket, validly or not."""
     is_upgrade = is_websocket = False
     for name, value in headers:
         if name == b"connection":
@@ -76,7 +76,7 @@ def asks_for_websocket(headers: Sequence[tuple[bytes, bytes]]) -> bool:
 
 
 def asks_for_close(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether a request wants to be the last of its connection."""
+    """Whether a request asks to be the last one of its connection."""
     return any(_has_token([value], b"close") for name, value in headers if name == b"connection")
 
 
@@ -109,7 +109,7 @@ def _check_upgrade(connections: list[bytes] | None, upgrades: list[bytes] | None
 def _check_version(versions: list[bytes]) -> None:
     asked = (b"sec-websocket-version", VERSION)
     if len(versions) != 1:
-        # Not another version of the protocol, but none said: a bad upgrade (RFC 6455 section 4.2.1).
+        # No version, or several: a bad upgrade, not an unsupported version (RFC 6455 section 4.2.1).
         raise HandshakeError(400, "Expected one `Sec-WebSocket-Version`.", [asked])
     if versions != [VERSION]:
         raise HandshakeError(
@@ -118,7 +118,7 @@ def _check_version(versions: list[bytes]) -> None:
 
 
 def offered_subprotocols(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
-    """The subprotocols a client offers, in its order."""
+    """The subprotocols that a client offers, in its order."""
     values = [value for name, value in headers if name == b"sec-websocket-protocol"]
     offered = [part.strip().decode("latin-1") for value in values for part in value.split(b",")]
     return [entry for entry in offered if entry]
@@ -128,13 +128,14 @@ Extension = tuple[bytes, list[tuple[bytes, bytes | None]]]
 
 
 def offered_extensions(headers: Sequence[tuple[bytes, bytes]]) -> list[Extension]:
-    """The extensions a client offers, in its order, each with its parameters; none where they are written wrongly."""
+    """The extensions that a client offers, in its order, with their parameters; empty if
+    the header is malformed."""
     written = b",".join([value for name, value in headers if name == b"sec-websocket-extensions"])
     offered: list[Extension] = []
     at, is_within = 0, False
     while at < len(written) or is_within:
         if not is_within and written[at : at + 1] in b", \t":
-            # A list may have empty elements.
+            # The list may have empty elements.
             at += 1
             continue
         found = _PARAMETER.match(written, at)
@@ -154,7 +155,7 @@ def offered_extensions(headers: Sequence[tuple[bytes, bytes]]) -> list[Extension
 
 
 def encode_upgrade(accept: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """The answer that opens the socket; `accept` is what `accept_key` returned."""
+    """The answer that opens the socket; `accept` is the result of `accept_key`."""
     lines = [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"]
     lines.append(b"Sec-WebSocket-Accept: " + accept + b"\r\n")
     lines += [name + b": " + value + b"\r\n" for name, value in headers]
@@ -162,7 +163,7 @@ def encode_upgrade(accept: bytes, headers: Sequence[tuple[bytes, bytes]]) -> byt
 
 
 def encode_answer(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes:
-    """An answer that does not open it, and ends the connection."""
+    """An answer that refuses the handshake and ends the connection."""
     lines = [f"HTTP/1.1 {status} {_phrase(status)}\r\n".encode()]
     for name, value in headers:
         if name.lower() not in _OWN_HEADERS:
@@ -172,7 +173,8 @@ def encode_answer(status: int, headers: Sequence[tuple[bytes, bytes]], body: byt
 
 
 def refusal_body(status: int, message: str, code: str | None = None) -> bytes:
-    """The JSON of a refusal: `{"error": {"code", "message"}}`; without a `code` the status gives one."""
+    """The JSON of a refusal: `{"error": {"code", "message"}}`; without a `code`, it is made
+    from the status."""
     code = code or _phrase(status).lower().replace(" ", "_")
     return json.dumps({"error": {"code": code, "message": message}}).encode()
 
@@ -185,7 +187,7 @@ def _phrase(status: int) -> str:
 
 
 def _has_token(values: Sequence[bytes] | None, token: bytes) -> bool:
-    # Most often there is one value, and it is that one token.
+    # Usually there is one value, and it is exactly this token.
     return values is not None and (
         values[0].lower() == token
         or any(part.strip().lower() == token for value in values for part in value.split(b","))

@@ -1,7 +1,7 @@
-"""HTTP/1.1 requests from bytes (RFC 9112): where a head ends, where a body ends, and how large each may be.
+"""HTTP/1.1 requests from bytes (RFC 9112): finds where a head and a body end, and bounds their sizes.
 
-Each head is read by a parser of its own that sees no byte of anything else. So two requests never become one, however
-they are cut into packets, and whatever is refused is refused at the same byte.
+Each head is read by its own parser, which is given no other bytes. So requests are never mixed up, however
+they are cut into packets, and a bad request is always refused at the same byte.
 """
 
 import re
@@ -14,15 +14,16 @@ from realtime.protocol.errors import RealtimeError
 
 Header = tuple[bytes, bytes]
 
-# All of the request line and headers. Proxies allow 8 KiB for a line; beyond this nobody is a browser: 431.
+# The size of the request line and headers. Proxies allow 8 KiB for a line; no browser
+# exceeds this. Above it: 431.
 HEAD_MAX_BYTES = 64 * 1024
-# Browsers send some 20, proxies add some: 431.
+# The number of headers. Browsers send about 20, proxies add a few. Above it: 431.
 HEADERS_MAX = 256
-# A line with the size of a chunk, or one trailer: 400.
+# A line with the size of a chunk, or one trailer. Above it: 400.
 CHUNK_LINE_MAX_BYTES = 4 * 1024
-# All chunk extensions of one body, which nobody reads: 400.
+# All chunk extensions of one body, which are ignored. Above it: 400.
 CHUNK_EXTENSIONS_MAX_BYTES = 16 * 1024
-# All trailers of one body, which nobody reads: 431.
+# All trailers of one body, which are ignored. Above it: 431.
 TRAILERS_MAX_BYTES = 8 * 1024
 
 _HEAD_END = b"\r\n\r\n"
@@ -32,9 +33,10 @@ _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\
 
 
 class HttpError(RealtimeError):
-    """A request that is not taken; `status`, `code` and `headers` make the answer, after which the connection ends.
+    """A request that is refused. `status`, `code` and `headers` make the answer, after
+    which the connection ends.
 
-    `code` is the machine's name of the reason; without one it is made from the status.
+    `code` is the machine-readable reason; if it is missing, it is made from the status.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class HttpError(RealtimeError):
 
 
 class Head:
-    """What a request says before its body: lower-case names, values as they came."""
+    """The part of a request before its body: names in lower case, values as received."""
 
     __slots__ = ("fault", "headers", "is_complete", "target")
 
@@ -60,18 +62,18 @@ class Head:
     # What the parser calls
 
     def on_url(self, part: bytes) -> None:
-        """Some of the target."""
+        """Called with a part of the target."""
         self.target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One whole header."""
+        """Called with one complete header."""
         if len(self.headers) == HEADERS_MAX:
             self.fault = HttpError(431, f"The request has more than {HEADERS_MAX} headers.")
             raise self.fault
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The empty line behind the headers."""
+        """Called at the empty line after the headers."""
         self.is_complete = True
 
     def values(self, name: bytes) -> list[bytes]:
@@ -80,7 +82,7 @@ class Head:
 
 
 class HeadReader:
-    """Reads one head, however it is cut into pieces, and looks at nothing behind it."""
+    """Reads one head, however it is cut into pieces, and reads nothing after it."""
 
     __slots__ = ("_end_of_last", "_size_bytes", "head", "parser")
 
@@ -88,21 +90,22 @@ class HeadReader:
         self.head = Head()
         self.parser = HttpRequestParser(self.head)
         self._size_bytes = 0
-        # The head's end may begin in the piece before.
+        # The end of the head may begin in the previous piece.
         self._end_of_last = b""
 
     @property
     def has_begun(self) -> bool:
-        """Whether any byte has come."""
+        """Whether any byte has been received."""
         return self._size_bytes > 0
 
     @property
     def version(self) -> str:
-        """The version of HTTP, when the head is complete."""
+        """The version of HTTP, once the head is complete."""
         return self.parser.get_http_version()
 
     def feed(self, data: bytes) -> int | None:
-        """Take in more; how many bytes of `data` were the head's, when it is complete. Raises HttpError(400 | 431)."""
+        """Read `data`. Returns how many of its bytes belong to the head once it is complete, None before.
+        Raises HttpError(400 | 431)."""
         window = self._end_of_last + data
         at = before = len(self._end_of_last)
         while at < len(window):
@@ -117,7 +120,7 @@ class HeadReader:
         return None
 
     def _parse(self, piece: bytes) -> None:
-        """Nothing in `piece` is behind the head: it ends where the head may end."""
+        """Parse `piece`, which must not go beyond the end of the head."""
         room = HEAD_MAX_BYTES - self._size_bytes
         self._size_bytes += len(piece)
         try:
@@ -135,19 +138,21 @@ class HeadReader:
 
 
 class Body(Protocol):
-    """The body of one request, as it is on the wire."""
+    """The body of one request, as it is sent."""
 
     is_complete: bool
 
     def feed(self, data: bytes, on_data: Callable[[bytes], None]) -> int:
-        """Give what of `data` is content to `on_data`; how many bytes were the body's. Raises HttpError."""
+        """Pass the content in `data` to `on_data`; returns how many bytes belong to the
+        body. Raises HttpError."""
         ...
 
 
 def body_of(reader: HeadReader, max_bytes: int) -> Body | None:
-    """The body that a head announces, None without one; at most `max_bytes` of content (0: no limit).
+    """The body that a head announces, or None; at most `max_bytes` of content (0: no limit).
 
-    Raises HttpError(400 | 413 | 501). The parser has refused what is ambiguous: two lengths, a length and chunks.
+    Raises HttpError(400 | 413 | 501). The parser has already refused ambiguous heads: two
+    lengths, or a length and chunks.
     """
     codings = reader.head.values(b"transfer-encoding")
     if codings:
@@ -175,7 +180,7 @@ class SizedBody:
         self.is_complete = False
 
     def feed(self, data: bytes, on_data: Callable[[bytes], None]) -> int:
-        """As Body says; raises nothing."""
+        """As `Body.feed`; raises nothing."""
         content = data[: self._left_bytes]
         self._left_bytes -= len(content)
         self.is_complete = not self._left_bytes
@@ -184,22 +189,22 @@ class SizedBody:
 
 
 class ChunkedBody:
-    """A body in chunks (RFC 9112 section 7.1). Extensions and trailers are counted and thrown away."""
+    """A body in chunks (RFC 9112 section 7.1). Extensions and trailers are counted and dropped."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._size_bytes = 0
         self._extensions_bytes = 0
         self._trailers_bytes = 0
-        # Of the chunk that is under way.
+        # The bytes left in the current chunk.
         self._left_bytes = 0
         self._line = bytearray()
-        # What a whole line is given to.
+        # The method that gets the next complete line.
         self._on_line = self._size_received
         self.is_complete = False
 
     def feed(self, data: bytes, on_data: Callable[[bytes], None]) -> int:
-        """As Body says; raises HttpError(400 | 413 | 431)."""
+        """As `Body.feed`; raises HttpError(400 | 413 | 431)."""
         at = 0
         while at < len(data) and not self.is_complete:
             if self._left_bytes:
