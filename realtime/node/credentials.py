@@ -2,8 +2,8 @@
 when tenants are gone.
 
 A revocation is matched in memory against the connections of its user. Changes without a revocation
-(`update()`, raw SQL) are found by rechecks, which read the identities of all open
-connections again, one slice at a time.
+(`update()`, raw SQL) are found by rechecks, which read the identities of all open connections again, one
+slice at a time.
 """
 
 import asyncio

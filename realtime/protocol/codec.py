@@ -3,8 +3,8 @@
 NaN, Infinity, repeated keys, lone surrogates, deep nesting and integers of more than 64 bits each cause an
 error later (in a browser, the broker or the database), so they are refused here. msgspec refuses surrogates
 and numbers that are not JSON. Depth, repeated keys and long integers are checked by a few passes over the
-whole text, which run in C. No Python code runs for each value, so the cost of a message is
-bounded by its size, whatever it holds.
+whole text, which run in C. No Python code runs for each value, so the cost of a message is bounded by its
+size, whatever it holds.
 """
 
 from array import array

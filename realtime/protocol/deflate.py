@@ -32,8 +32,8 @@ DEFLATE_MAX_BYTES = 256 * 1024
 INFLATED_AT_ONCE_BYTES = 256 * 1024
 
 # The values allowed for each parameter of an offer (section 7.1); None: no value. zlib makes no raw stream
-# with a window of 8 bits, so that is declined. `client_max_window_bits` is not answered,
-# because an inflater exists only while it runs.
+# with a window of 8 bits, so that is declined. `client_max_window_bits` is not answered, because an inflater
+# exists only while it runs.
 _BITS = frozenset(b"%d" % bits for bits in range(8, 16))
 _VALUES: Mapping[bytes, frozenset[bytes | None]] = {
     b"server_no_context_takeover": frozenset({None}),

@@ -30,8 +30,8 @@ class RouteMetrics:
     """The figures of one route of one tenant. All except `active` and `subscriptions` only rise.
 
     A connection updates `messages_in`, `bytes_in`, `messages_out`, `bytes_out`, `dropped` and `subscriptions`
-    directly. `dropped` counts messages that were meant for a client and not sent (slow
-    consumers, newest-value streams).
+    directly. `dropped` counts messages that were meant for a client and not sent (slow consumers,
+    newest-value streams).
     """
 
     __slots__ = (

@@ -39,8 +39,8 @@ class Outbox(Protocol):
     A message above the limit is dropped together with all that wait, and `overflowed` is called once. If no
     other message waits here, a message passes whatever its size.
 
-    While `direct` is not None, `put` only does `direct.write(form(item))`. Code that sends
-    to many outboxes does it itself.
+    While `direct` is not None, `put` counts the item and calls `direct.write(form(item))`. `put_to_all` does
+    both itself.
     """
 
     pending_bytes: int
@@ -178,7 +178,7 @@ class WriteCoalescer:
         for outbox in waiting:
             try:
                 outbox.flush()
-            except Exception:  # one socket's failure is not the others'
+            except Exception:  # a failure of one socket does not affect the others
                 logger.exception("Replies could not be sent")
 
 

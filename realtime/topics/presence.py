@@ -1,8 +1,8 @@
-"""Presence as the connections of this process are told of it. `Cluster` knows the users on all nodes.
+"""What the connections of this process are sent about presence. `Cluster` knows the users on all nodes.
 
 Changes are gathered for a moment, so that the watchers of a topic get one push for them. It is encoded once
-for all watchers that have the same knowledge. A push to a large topic is
-delivered in slices, so that it does not block others.
+for all watchers that have the same knowledge. A push to a large topic is delivered in slices, so that it does
+not block others.
 """
 
 import asyncio

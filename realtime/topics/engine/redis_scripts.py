@@ -1,16 +1,16 @@
 """The Lua scripts of the histories in Redis. Each is one call and runs on the server without interruption.
 
 Keys: `store` (hash: epoch, run, evicted) is shared by all topics. Each topic has `meta` (hash: epoch, run,
-top, ttl_ms, bytes), `stream` (entries `<offset>-<bytes of data>` with ms and
-body), and one `used` for each idempotency key.
+top, ttl_ms, bytes), `stream` (entries `<offset>-<bytes of data>` with ms and body), and one `used` for each
+idempotency key.
 
 An epoch ends when the server's memory is lost: its keys are gone, or its process has changed (`run`). The new
 process may have loaded an older state, and would give the same offsets again.
 
 A topic takes the store's epoch at its first publication. When a topic is forgotten, the store must have a new
 epoch before the topic begins again. So the store's key expires in a fixed time that is shorter than that of
-any meta, and it is replaced if the server has evicted any key (`evicted`). It
-is therefore read only for topics that have no meta.
+any meta, and it is replaced if the server has evicted any key (`evicted`). It is therefore read only for
+topics that have no meta.
 """
 
 _BEGIN = """
