@@ -29,7 +29,7 @@ CATCH_UP_MAX_BYTES = 512 * 1024
 CATCH_UP_READS_MAX = 16
 # The errors by which a gate denies; any other error means that it could not be asked.
 DENIALS = frozenset({ErrorCode.PERMISSION_DENIED, ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_FOUND})
-# How long requests to subscribe may hold the loop in a row.
+# How long requests to subscribe may hold the event loop without a break, in seconds.
 JOIN_SLICE_S = 0.005
 NO_LONGER = "no longer allowed"
 
@@ -88,19 +88,21 @@ class _Joining:
 
 
 class LoopShare:
-    """Lets work of one kind hold the loop for `slice_s` seconds at a time; then everything else has its turn.
+    """Lets one kind of work hold the event loop for at most `slice_s` seconds at a time, then lets other work
+    run.
 
-    A thousand clients that come back in one moment would otherwise hold up all others for as long as all of them take.
+    Otherwise, when a thousand clients reconnect at once, all other clients wait until the last of them is
+    served.
     """
 
     def __init__(self, slice_s: float) -> None:
         self._slice_s = slice_s
-        # When the first of this turn of the loop began.
+        # When the first work of this loop iteration began, in monotonic seconds; None before it.
         self._began_s: float | None = None
 
     async def turn(self) -> None:
-        """Wait until there is time left in a turn of the loop; usually there is."""
-        # One look for each turn of the loop: there is nothing to wait for but that it comes round.
+        """Wait for a loop iteration that has time left; usually the current one has."""
+        # Checked once in each loop iteration, because there is no event to wait for.
         while self._began_s is not None and monotonic() - self._began_s >= self._slice_s:  # noqa: ASYNC110
             await asyncio.sleep(0)
         if self._began_s is None:
@@ -317,7 +319,7 @@ def _go_live(hub: Hub, joining: _Joining, left_bytes: int) -> Joined | RequestEr
     if not _is_caught_up(hub, joining):
         joining.lose()
     if not joining.is_lost and joining.size_bytes > left_bytes:
-        # Nor does one go on that was LIVE: what comes next would follow a hole that the client was not told of.
+        # A LIVE subscription ends too: otherwise later publications would follow a gap unknown to the client.
         hub.end(_of(joining), at_once=False)
         return RequestError(
             ErrorCode.LIMIT_EXCEEDED, "The reply holds no more; subscribe to this topic by itself."

@@ -203,7 +203,8 @@ class Node:
     async def announce(
         self, topic: str, data: Any, *, tenant: str, publisher: Publisher | None = None
     ) -> Position:
-        """As `publish`, of data that is not encoded yet; raises RequestError(invalid_message) if JSON cannot hold it."""
+        """As `publish`, for data that is not encoded; raises RequestError(invalid_message) if JSON cannot
+        hold it."""
         draft = make_draft(topic, data, publisher, time=utc_now_text())
         return await self.publish(tenant, topic, draft)
 

@@ -178,7 +178,7 @@ class LoopLag:
 
 
 def _p99(samples: list[float]) -> float:
-    # Two samples are needed for a cut between them.
+    # `quantiles` needs at least two samples.
     return quantiles(samples, n=100, method="inclusive")[98] if len(samples) > 1 else samples[0]
 
 

@@ -1,10 +1,10 @@
 """Histories in Redis or Valkey: one stream and one hash for each topic. Each
 call is one script and one round trip.
 
-Reading creates only one key, which holds the store's epoch. Each topic has a bound in bytes. The totals for
-tenants and for the whole store are bounded by the server (`maxmemory`), because many processes share it. If
-the server evicts keys, new epochs begin, and no offset is given twice. A key
-that is deleted by hand is not noticed.
+Reading creates nothing, except the key of the store's epoch if `begin` could not. Each topic has a bound in
+bytes. The totals for tenants and for the whole store are bounded by the server (`maxmemory`), because many
+processes share it. If the server evicts keys, new epochs begin, and no offset is given twice. A key that is
+deleted by hand is not noticed.
 
 A user with restricted rights needs the scripting, hash, stream and key commands, `TIME` and `INFO`.
 """
@@ -94,7 +94,8 @@ class RedisHistory:
         self._latest = self._redis.register_script(LATEST)
 
     async def begin(self) -> None:
-        """Make the one key that reading needs, the store's epoch; a server that is away gets it at the first read."""
+        """Make the store's epoch, the only key that reading needs. If the server is unreachable, the first
+        read makes it."""
         with suppress(EngineUnavailableError):
             await self._run(self._positions, [])
 
