@@ -7,7 +7,7 @@ misses one asks for a snapshot.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -190,7 +190,7 @@ class PresenceTable:
         part.news.extend(changes)
         return self._hear(node, now_s)
 
-    def merge(self, node: str, seq: int, snapshot: Iterable[Held], now_s: float) -> Changed:
+    def merge(self, node: str, seq: int, snapshot: Sequence[Held], now_s: float) -> Changed:
         """Replace the part of `node` by its snapshot after its message `seq`, and apply it as `take_in` does.
 
         Ignored if the snapshot is older than what is known.

@@ -4,7 +4,9 @@ from collections.abc import Hashable
 
 from realtime.core.token_bucket import TokenBucket
 
+# Addresses whose failures are remembered; beyond it idle ones go, then the oldest, so many at a time.
 ADDRESSES_MAX = 10_000
+FORGOTTEN_AT_ONCE = 1_000
 
 
 class ConnectionQuota:
@@ -73,8 +75,9 @@ class HandshakeLimiter:
 
     def _forget_idle(self, now_s: float) -> None:
         self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now_s)}
-        if len(self._buckets) >= ADDRESSES_MAX:
-            self._buckets.clear()
+        # All fail at once: the oldest give way, so that many addresses do not unblock each other.
+        for address in list(self._buckets)[: max(len(self._buckets) - ADDRESSES_MAX + FORGOTTEN_AT_ONCE, 0)]:
+            del self._buckets[address]
         self._blocked_until_s = {
             key: until_s for key, until_s in self._blocked_until_s.items() if key in self._buckets
         }

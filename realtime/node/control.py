@@ -27,6 +27,8 @@ class Control:
         self._spawn = spawn
         self._handlers = handlers
         self._waiting: deque[tuple[str, bytes]] = deque()
+        # Whether messages wait, or one that waited is being sent: a new one goes behind them.
+        self._is_behind = False
 
     async def start(self) -> None:
         """Receive control messages from now on."""
@@ -42,26 +44,30 @@ class Control:
         self._handlers[group](body)
 
     async def tell(self, group: str, body: bytes) -> None:
-        """Send `body` to every other node, now or as soon as possible; never fails."""
-        if not self._waiting and await self._sent(group, body):
+        """Say `body` to every other node, now or as soon as possible; never fails."""
+        if not self._is_behind and await self._sent(group, body):
             return
         if len(self._waiting) >= MAX_WAITING:
             self._waiting.popleft()
             logger.error("Too many messages wait for the broker; the oldest is lost to the other nodes")
         self._waiting.append((group, body))
-        if len(self._waiting) == 1:
+        if not self._is_behind:
+            self._is_behind = True
             logger.warning("The broker is away; the other nodes are told when it is back")
             self._spawn(self._send_later())
 
     async def _send_later(self) -> None:
         retry_s = RETRY_MIN_S
         while self._waiting:
-            if await self._sent(*self._waiting[0]):
-                self._waiting.popleft()
+            # Taken out while it is sent: what is too much is dropped meanwhile from the others.
+            message = self._waiting.popleft()
+            if await self._sent(*message):
                 retry_s = RETRY_MIN_S
             else:
+                self._waiting.appendleft(message)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, RETRY_MAX_S)
+        self._is_behind = False
 
     async def _sent(self, group: str, body: bytes) -> bool:
         try:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.core.quota import ConnectionQuota, HandshakeLimiter
+from realtime.core.quota import ADDRESSES_MAX, FORGOTTEN_AT_ONCE, ConnectionQuota, HandshakeLimiter
 from realtime.core.sliding_window import SlidingWindowLimiter
 from realtime.core.token_bucket import TokenBucket, retry_after_ms
 
@@ -169,3 +169,14 @@ def test_failures_of_ever_new_addresses_take_no_ever_growing_memory() -> None:
             attempts.failed(f"a{number}", float(number))
     assert len(attempts._buckets) <= 10_000
     assert len(attempts._blocked_until_s) <= 10_000
+
+
+def test_many_addresses_that_fail_do_not_unblock_each_other() -> None:
+    limiter = HandshakeLimiter(rate_per_s=0.01, burst=1)
+    for number in range(ADDRESSES_MAX):
+        for _ in range(2):
+            limiter.failed(f"a{number}", 0.0)
+    limiter.failed("one more", 0.0)
+    blocked = sum(limiter.wait_s(f"a{number}", 1.0) > 0 for number in range(ADDRESSES_MAX))
+    assert ADDRESSES_MAX - FORGOTTEN_AT_ONCE <= blocked < ADDRESSES_MAX
+    assert limiter.wait_s(f"a{ADDRESSES_MAX - 1}", 1.0) > 0
