@@ -15,7 +15,13 @@ from realtime.endpoints.verbs import Call, NoPayload, TooFastError, Verb
 from realtime.node.clock import utc_now_text
 from realtime.node.failures import request_error
 from realtime.protocol.close_codes import CloseCode
-from realtime.protocol.codec import JSON_MESSAGE_MAX_BYTES, FlatForm, decode_request, payload_as
+from realtime.protocol.codec import (
+    JSON_MESSAGE_MAX_BYTES,
+    FlatForm,
+    decode_request,
+    payload_as,
+    request_id_in,
+)
 from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
 from realtime.sockets.completed import COMPLETED
@@ -116,11 +122,13 @@ class JsonConsumer(RealtimeConsumer):
         try:
             if text_data is None:
                 raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
+            if wait_s:
+                # To read it is most of what it costs.
+                request_id = request_id_in(text_data)
+                raise TooFastError(wait_s)
             flat_form = type(self).flat_form
             request = decode_request(text_data, max_bytes=self.max_message_bytes, flat_form=flat_form)
             request_id = request.id
-            if wait_s:
-                raise TooFastError(wait_s)
             return self._run(request)
         except Exception as failure:
             return self._refuse(failure, request_id, is_too_fast=wait_s > 0)
