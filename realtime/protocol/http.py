@@ -26,6 +26,11 @@ CHUNK_EXTENSIONS_MAX_BYTES = 16 * 1024
 # All trailers of one body, which are ignored. Above it: 431.
 TRAILERS_MAX_BYTES = 8 * 1024
 
+# Lines looked at in one call; after that others have their turn.
+CHUNK_LINES_AT_ONCE = 256
+# Empty lines before a request (RFC 9112 section 2.2 asks to pass over one): 431.
+EMPTY_LINES_MAX_BYTES = 64
+
 _HEAD_END = b"\r\n\r\n"
 _VERSIONS = frozenset({"1.0", "1.1"})
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*((?:;[\t\x20-\x7e\x80-\xff]*)?)\r\n")
@@ -84,12 +89,14 @@ class Head:
 class HeadReader:
     """Reads one head, however it is cut into pieces, and reads nothing after it."""
 
-    __slots__ = ("_end_of_last", "_size_bytes", "head", "parser")
+    __slots__ = ("_end_of_last", "_is_in_line", "_size_bytes", "head", "parser")
 
     def __init__(self) -> None:
         self.head = Head()
         self.parser = HttpRequestParser(self.head)
         self._size_bytes = 0
+        # Whether the request line has begun.
+        self._is_in_line = False
         # The end of the head may begin in the previous piece.
         self._end_of_last = b""
 
@@ -106,6 +113,20 @@ class HeadReader:
     def feed(self, data: bytes) -> int | None:
         """Read `data`. Returns how many of its bytes belong to the head once it is complete, None before.
         Raises HttpError(400 | 431)."""
+        empty_bytes = 0 if self._is_in_line else self._pass_over_empty_lines(data)
+        end = self._feed(data[empty_bytes:] if empty_bytes else data)
+        return None if end is None else end + empty_bytes
+
+    def _pass_over_empty_lines(self, data: bytes) -> int:
+        """How many bytes of `data` come before the request line. The parser would read them one by one."""
+        empty_bytes = len(data) - len(data.lstrip(b"\r\n"))
+        self._is_in_line = empty_bytes < len(data)
+        self._size_bytes += empty_bytes
+        if empty_bytes and self._size_bytes > EMPTY_LINES_MAX_BYTES:
+            raise HttpError(431, "There are too many empty lines before the request.")
+        return empty_bytes
+
+    def _feed(self, data: bytes) -> int | None:
         window = self._end_of_last + data
         at = before = len(self._end_of_last)
         while at < len(window):
@@ -143,8 +164,10 @@ class Body(Protocol):
     is_complete: bool
 
     def feed(self, data: bytes, on_data: Callable[[bytes], None]) -> int:
-        """Pass the content in `data` to `on_data`; returns how many bytes belong to the
-        body. Raises HttpError."""
+        """Pass the content in `data` to `on_data`. Returns how many bytes were read. Raises HttpError.
+
+        It may read less of the body than `data` holds: then it is to be called again.
+        """
         ...
 
 
@@ -205,15 +228,20 @@ class ChunkedBody:
 
     def feed(self, data: bytes, on_data: Callable[[bytes], None]) -> int:
         """As `Body.feed`; raises HttpError(400 | 413 | 431)."""
-        at = 0
-        while at < len(data) and not self.is_complete:
+        at = lines = 0
+        contents: list[bytes] = []
+        while at < len(data) and not self.is_complete and lines < CHUNK_LINES_AT_ONCE:
             if self._left_bytes:
                 content = data[at : at + self._left_bytes]
                 self._left_bytes -= len(content)
                 at += len(content)
-                on_data(content)
+                contents.append(content)
             else:
                 at = self._take_line(data, at)
+                lines += 1
+        if contents:
+            # Together: what each costs the receiver is not for its size.
+            on_data(b"".join(contents))
         return at
 
     def _take_line(self, data: bytes, at: int) -> int:

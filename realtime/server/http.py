@@ -18,6 +18,7 @@ from realtime.protocol.http import Body, Head, HeadReader, HttpError, body_of
 from realtime.server.door import shared_door
 from realtime.server.farewell import encode_refusal, say_farewell, turn_away
 from realtime.server.protocol import WebSocketProtocol
+from realtime.server.scheduler import shared_scheduler
 from realtime.server.scope import Address, Request
 
 # A body must bring so much between two looks at it: 1 KiB/s.
@@ -163,6 +164,8 @@ class RequestsProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._door = shared_door(server_state, config)
+        self._scheduler = shared_scheduler(server_state, self.loop)
+        self._is_turn_due = False
         self._reader = HeadReader()
         # What came and is not yet looked at.
         self._waiting = b""
@@ -207,11 +210,11 @@ class RequestsProtocol(HttpToolsProtocol):
 
     def _go_on(self) -> None:
         try:
-            while self._waiting and self._is_mine() and self._step():
+            while self._waiting and self._is_mine() and not self._is_turn_due and self._step():
                 pass
         except HttpError as error:
             self._refuse(error)
-        if self._waiting and self._is_answering():
+        if self._waiting and (self._is_answering() or self._is_turn_due):
             self.flow.hold()
         else:
             self.flow.release()
@@ -223,6 +226,8 @@ class RequestsProtocol(HttpToolsProtocol):
             self._waiting = self._waiting[end:]
             if self._body.is_complete:
                 self._request_received()
+            elif self._waiting:
+                self._ask_for_turn()
             return True
         if self._is_answering():
             return False
@@ -235,6 +240,16 @@ class RequestsProtocol(HttpToolsProtocol):
         self._waiting = self._waiting[end_of_head:]
         self._head_received()
         return True
+
+    def _ask_for_turn(self) -> None:
+        """The body has come in so many chunks that others are let in before its next ones."""
+        self._is_turn_due = True
+        self._scheduler.add(self._take_turn)
+
+    def _take_turn(self) -> bool:
+        self._is_turn_due = False
+        self._go_on()
+        return False
 
     def _head_received(self) -> None:
         reader, self._reader = self._reader, HeadReader()

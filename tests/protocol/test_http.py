@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from realtime.protocol.http import (
     CHUNK_EXTENSIONS_MAX_BYTES,
     CHUNK_LINE_MAX_BYTES,
+    CHUNK_LINES_AT_ONCE,
     HEAD_MAX_BYTES,
     HEADERS_MAX,
     TRAILERS_MAX_BYTES,
@@ -215,3 +216,23 @@ def test_chunks_that_are_not_taken(fault: int, wire: bytes) -> None:
         with pytest.raises(HttpError) as caught:
             content(ChunkedBody(MAX_BYTES), *pieces)
         assert caught.value.status == fault
+
+
+def test_a_body_of_tiny_chunks_is_taken_a_few_lines_at_a_time() -> None:
+    """One read may hold 40,000 chunks of one byte: all at once they stopped everybody for a quarter of a second."""
+    body, parts = ChunkedBody(0), list[bytes]()
+    wire = b"1\r\na\r\n" * 1000 + b"0\r\n\r\n"
+    calls = at = 0
+    while not body.is_complete:
+        at += body.feed(wire[at:], parts.append)
+        calls += 1
+    assert (at, b"".join(parts)) == (len(wire), b"a" * 1000)
+    assert calls >= 2000 // CHUNK_LINES_AT_ONCE
+    assert len(parts) <= calls
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 30, 1000, 20_000])
+def test_empty_lines_before_a_request_are_few(piece_bytes: int) -> None:
+    """The parser took each two of them by itself: 16,000 calls for what a head may have."""
+    wire = b"\r\n" * 10_000
+    assert status(*(wire[at : at + piece_bytes] for at in range(0, len(wire), piece_bytes))) == 431
