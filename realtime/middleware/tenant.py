@@ -9,7 +9,10 @@ from realtime.protocol.handshake import REFUSAL_HEADERS, refusal_body
 from realtime.sockets.types import Application, Receive, Scope, Send
 
 # Asked by load balancers, which name a host by its address; they tell nothing of any tenant.
-HOSTLESS_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+PROBE_PATHS = frozenset({"/healthz", "/readyz"})
+HOSTLESS_PATHS = PROBE_PATHS | {"/metrics"}
+# Probes are asked under any host or none, and under some that Django takes for malformed.
+PROBE_HOST = (b"host", b"localhost")
 
 
 class TenantMiddleware:
@@ -23,12 +26,15 @@ class TenantMiddleware:
         """Pass the request on with its tenant, or raise Refusal."""
         if not self._endpoints.node.is_started:
             return self._start_first(scope, receive, send)
+        path = scope["path"].rstrip("/") if scope["type"] == "http" else ""
+        if path in PROBE_PATHS:
+            others = [header for header in scope["headers"] if header[0].lower() != b"host"]
+            scope["headers"] = [*others, PROBE_HOST]
         host = read_host(scope["headers"])
         scope["host"] = host
         scope["endpoints"] = self._endpoints
         scope["tenant"] = self._endpoints.node.directory.lookup(host.name)
-        is_hostless = scope["type"] == "http" and scope["path"].rstrip("/") in HOSTLESS_PATHS
-        if scope["tenant"] is None and not is_hostless:
+        if scope["tenant"] is None and path not in HOSTLESS_PATHS:
             raise Refusal(404, "unknown_host", "No site is served under this host name.")
         return self._app(scope, receive, send)
 
