@@ -29,7 +29,9 @@ class TenantMiddleware:
         path = scope["path"].rstrip("/") if scope["type"] == "http" else ""
         if path in PROBE_PATHS:
             others = [header for header in scope["headers"] if header[0].lower() != b"host"]
-            scope["headers"] = [*others, PROBE_HOST]
+            # Two are refused everywhere (RFC 9112 section 3.2).
+            if len(scope["headers"]) - len(others) <= 1:
+                scope["headers"] = [*others, PROBE_HOST]
         host = read_host(scope["headers"])
         scope["host"] = host
         scope["endpoints"] = self._endpoints

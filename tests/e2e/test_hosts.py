@@ -61,7 +61,7 @@ async def test_no_host_is_400(acme: Visitor, path: str) -> None:
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/", "/ws/echo/"])
+@pytest.mark.parametrize("path", ["/", "/ws/echo/", "/healthz"])
 async def test_two_hosts_are_400(acme: Visitor, path: str) -> None:
     lines = ["Host: acme.localhost", "Host: globex.localhost"]
     answer = await http_exchange(acme, request_bytes(path, lines))
