@@ -2,6 +2,7 @@
 
 import asyncio
 
+from realtime.server.scheduler import Scheduler
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.transport import Receiver
 from realtime.sockets.types import Event
@@ -9,6 +10,8 @@ from realtime.sockets.types import Event
 # Messages that wait for the application before the socket is read no further.
 QUEUE_MAX_MESSAGES = 64
 QUEUE_MAX_BYTES = 64 * 1024
+# One that came alone and is no larger is handed over at once, others in turns with those of other sockets.
+SHORT_MAX_BYTES = 4 * 1024
 
 
 class Inbox(asyncio.Protocol):
@@ -19,9 +22,11 @@ class Inbox(asyncio.Protocol):
         "_handling",
         "_is_more_due",
         "_is_paused",
+        "_is_turn_due",
         "_loop",
         "_queue",
         "_queued_bytes",
+        "_scheduler",
         "_waiter",
         "receiver",
         "transport",
@@ -29,8 +34,9 @@ class Inbox(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, scheduler: Scheduler) -> None:
         self._loop = loop
+        self._scheduler = scheduler
         # What waits for the application. A list: an empty deque takes ten times as much, and nobody's queue is long.
         self._queue: list[Event] = []
         self._queued_bytes = 0
@@ -41,13 +47,16 @@ class Inbox(asyncio.Protocol):
         self._handling = COMPLETED
         self._is_paused = False
         self._is_more_due = False
+        self._is_turn_due = False
         # Set by an application that wants messages at once.
         self.receiver: Receiver | None = None
 
     async def receive(self) -> Event:
         """ASGI's `receive`; after the end it says so as often as it is asked."""
-        while not self._queue:
-            if self._disconnect is not None:
+        while not self._queue or self.receiver is not None:
+            if self._queue:
+                self._ask_for_turn()
+            elif self._disconnect is not None:
                 return self._disconnect
             self._waiter = self._loop.create_future()
             await self._waiter
@@ -62,10 +71,11 @@ class Inbox(asyncio.Protocol):
     def _take(self, text: str | None, data: bytes | None, size_bytes: int) -> None:
         """A message: to the receiver, or behind those that wait."""
         receiver = self.receiver
-        if receiver is not None and self._is_idle():
+        if receiver is not None and not self._queue and self._is_idle():
             self._hand_over(receiver, text, data)
-        else:
-            self._keep(text, data, size_bytes)
+            return
+        self._keep(text, data, size_bytes)
+        if receiver is None:
             self._wake_reader()
 
     def _keep(self, text: str | None, data: bytes | None, size_bytes: int) -> None:
@@ -76,15 +86,40 @@ class Inbox(asyncio.Protocol):
             self._pause_reading()
 
     def _take_kept(self) -> None:
-        """Those that were kept because they came together: to the receiver as far as it takes them at once."""
-        receiver = self.receiver
-        while self._queue and receiver is not None and self._is_idle():
-            event = self._queue.pop(0)
-            if not self._queue:
-                self._queue_emptied()
-            self._hand_over(receiver, event.get("text"), event.get("bytes"))
+        """What was kept because it may be more than one short message: it waits for its turn, unless it is none."""
+        if self.receiver is None:
+            if self._queue:
+                self._wake_reader()
+        elif self._queue and self._is_idle():
+            if len(self._queue) == 1 and self._queued_bytes <= SHORT_MAX_BYTES and not self._is_turn_due:
+                self._hand_over_next(self.receiver)
+            else:
+                self._ask_for_turn()
+
+    def _ask_for_turn(self) -> None:
+        if not self._is_turn_due:
+            self._is_turn_due = True
+            self._scheduler.add(self._take_turn)
+
+    def _take_turn(self) -> bool:
+        """Hand over one message. Where the receiver is busy, `receive` asks again when it is done."""
+        self._is_turn_due = False
+        if not self._queue or self.receiver is None or not self._is_idle():
+            return False
+        self._hand_over_next(self.receiver)
+        if not self._is_idle():
+            return True
         if self._queue:
+            self._ask_for_turn()
+        elif self._disconnect is not None:
             self._wake_reader()
+        return False
+
+    def _hand_over_next(self, receiver: Receiver) -> None:
+        event = self._queue.pop(0)
+        if not self._queue:
+            self._queue_emptied()
+        self._hand_over(receiver, event.get("text"), event.get("bytes"))
 
     def _is_idle(self) -> bool:
         """Whether the application waits in `receive`."""
@@ -105,7 +140,11 @@ class Inbox(asyncio.Protocol):
         """Not now: between two batches of one client the others have their turn."""
         if not self._is_more_due:
             self._is_more_due = True
-            self._loop.call_soon(self._take_more)
+            self._scheduler.add(self._take_more_now)
+
+    def _take_more_now(self) -> bool:
+        self._take_more()
+        return False
 
     def _take_more(self) -> None:
         """Go on with what has come already, and read again when there is no more of it."""

@@ -41,6 +41,7 @@ from realtime.protocol.handshake import (
 from realtime.server.door import shared_door
 from realtime.server.heartbeat import Heartbeat, shared_heartbeat
 from realtime.server.inbox import Inbox
+from realtime.server.scheduler import shared_scheduler
 from realtime.server.scope import Request, websocket_scope
 from realtime.sockets.transport import TRANSPORT_EXTENSION, FrameWriter
 from realtime.sockets.types import Event, Scope
@@ -103,7 +104,8 @@ class WebSocketProtocol(Inbox):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(_loop or asyncio.get_running_loop())
+        loop = _loop or asyncio.get_running_loop()
+        super().__init__(loop, shared_scheduler(server_state, loop))
         self._config = config
         self._server_state = server_state
         self._app_state = app_state

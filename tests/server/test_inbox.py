@@ -1,12 +1,15 @@
 """Messages that are handed over at once: the same messages in the same order, without a turn of the task."""
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from realtime.protocol.frames import FRAMES_AT_ONCE
+from realtime.server.inbox import SHORT_MAX_BYTES
 from realtime.server.protocol import WebSocketProtocol
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.transport import socket_transport
@@ -152,3 +155,44 @@ async def test_a_flood_has_one_batch_a_turn(monkeypatch: pytest.MonkeyPatch) -> 
         await app.has(count)
         assert app.got == [str(number) for number in range(count)]
         assert len(turns) <= 3 * count / FRAMES_AT_ONCE
+
+
+async def test_large_messages_of_many_sockets_leave_the_loop_to_others() -> None:
+    """Ten clients that send at once what takes 5 ms each held the loop for 50 ms and more."""
+    app = Slow()
+    async with serving(app) as lab, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(opened(lab.port)) for _ in range(10)]
+        for client in clients:
+            client.send(client_frame(TEXT, b"x" * (SHORT_MAX_BYTES + 1)) * 4)
+        await app.has(40)
+    assert app.most_in_a_pass == 1
+
+
+class Slow(Application):
+    """Takes 5 ms for each message, and counts those of one pass of the loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most_in_a_pass = self._in_this_pass = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # Each socket has its own receiver.
+        await receive()
+        await send({"type": "websocket.accept"})
+        wire = wire_of(scope)
+        assert wire is not None
+        wire.receiver = self
+        while (event := await receive())["type"] == "websocket.receive":
+            await self.received(event.get("text"), event.get("bytes"))
+
+    def received(self, text: str | None, data: bytes | None) -> Awaitable[None]:
+        if not self._in_this_pass:
+            asyncio.get_running_loop().call_soon(self._pass_ended)
+        self._in_this_pass += 1
+        self.most_in_a_pass = max(self.most_in_a_pass, self._in_this_pass)
+        time.sleep(0.005)
+        self._done(text or "")
+        return COMPLETED
+
+    def _pass_ended(self) -> None:
+        self._in_this_pass = 0
