@@ -179,7 +179,7 @@ class Slow(Application):
         # Each socket has its own receiver.
         await receive()
         await send({"type": "websocket.accept"})
-        wire = wire_of(scope)
+        wire = socket_transport(scope)
         assert wire is not None
         wire.receiver = self
         while (event := await receive())["type"] == "websocket.receive":
