@@ -1,6 +1,7 @@
 """What has come for the application: handed to it at once where it is idle, kept, and bounded, where it is not."""
 
 import asyncio
+from time import perf_counter
 
 from realtime.server.scheduler import Scheduler
 from realtime.sockets.completed import COMPLETED
@@ -12,6 +13,8 @@ QUEUE_MAX_MESSAGES = 64
 QUEUE_MAX_BYTES = 64 * 1024
 # One that came alone and is no larger is handed over at once, others in turns with those of other sockets.
 SHORT_MAX_BYTES = 4 * 1024
+# A turn of one socket: no message begins after it.
+TURN_S = 0.0005
 
 
 class Inbox(asyncio.Protocol):
@@ -27,6 +30,7 @@ class Inbox(asyncio.Protocol):
         "_queue",
         "_queued_bytes",
         "_scheduler",
+        "_turn_end_s",
         "_waiter",
         "receiver",
         "transport",
@@ -48,6 +52,7 @@ class Inbox(asyncio.Protocol):
         self._is_paused = False
         self._is_more_due = False
         self._is_turn_due = False
+        self._turn_end_s = 0.0
         # Set by an application that wants messages at once.
         self.receiver: Receiver | None = None
 
@@ -55,6 +60,8 @@ class Inbox(asyncio.Protocol):
         """ASGI's `receive`; after the end it says so as often as it is asked."""
         while not self._queue or self.receiver is not None:
             if self._queue:
+                if perf_counter() < self._turn_end_s:
+                    break
                 self._ask_for_turn()
             elif self._disconnect is not None:
                 return self._disconnect
@@ -62,6 +69,8 @@ class Inbox(asyncio.Protocol):
             await self._waiter
             if self._handling is not COMPLETED:
                 handling, self._handling = self._handling, COMPLETED
+                # From now: others may have had their turns since that message was handed over.
+                self._turn_end_s = perf_counter() + TURN_S
                 await handling
         event = self._queue.pop(0)
         if not self._queue:
@@ -102,11 +111,15 @@ class Inbox(asyncio.Protocol):
             self._scheduler.add(self._take_turn)
 
     def _take_turn(self) -> bool:
-        """Hand over one message. Where the receiver is busy, `receive` asks again when it is done."""
+        """Hand over what waits, until the turn ends. Where the receiver is busy, `receive` goes on with it."""
         self._is_turn_due = False
-        if not self._queue or self.receiver is None or not self._is_idle():
+        receiver = self.receiver
+        if not self._queue or receiver is None or not self._is_idle():
             return False
-        self._hand_over_next(self.receiver)
+        self._turn_end_s = perf_counter() + TURN_S
+        self._hand_over_next(receiver)
+        while self._queue and self._is_idle() and perf_counter() < self._turn_end_s:
+            self._hand_over_next(receiver)
         if not self._is_idle():
             return True
         if self._queue:

@@ -14,8 +14,8 @@ TURNS_MAX_S = 0.002
 # A message that took longer leaves the loop as long to everything else before the next turn: half of it at most is for
 # such messages, whoever sends them.
 HEAVY_S = 0.001
-# Messages that are left to be awaited: what they cost comes after the turns, and is not known to them.
-TURNS_MAX_AWAITED = 8
+# Turns that have left something to be awaited: what that costs comes after the turns, and is not known to them.
+TURNS_MAX_AWAITED = 4
 # How long a thread that works, the loop's or one for the database, lets others wait for the interpreter. A statement
 # takes it some ten times: with Python's 5 ms a message to the chat took 160 ms behind another tenant's floods, so 60.
 SWITCH_INTERVAL_S = 0.0003
