@@ -1,5 +1,7 @@
 """Every way to bring a credential, and what becomes of those that are bad."""
 
+from typing import Any
+
 import pytest
 
 from tests.e2e.visitor import Visitor, assert_error_body
@@ -8,10 +10,11 @@ PATH = "/ws/pubsub/"
 GUARDED = ["/ws/data/", "/ws/chat/", "/ws/secure/"]
 
 
-async def name_at(visitor: Visitor, path: str, **options: object) -> str | None:
+async def name_at(visitor: Visitor, path: str, **options: Any) -> str | None:
     """Who one is on a JSON endpoint."""
     async with visitor.open_json(path, **options) as talk:
-        return talk.welcome["user"] and talk.welcome["user"]["username"]
+        name: str | None = talk.welcome["user"] and talk.welcome["user"]["username"]
+    return name
 
 
 async def test_token_in_the_header(acme: Visitor) -> None:

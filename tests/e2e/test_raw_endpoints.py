@@ -29,7 +29,8 @@ async def greet(talk: Talk, path: str) -> None:
 async def test_echoes_each_frame_in_kind(acme: Visitor, path: str) -> None:
     async with acme.open(path) as talk:
         await greet(talk, path)
-        for frame in [*TEXTS, b"\x00\xff\xfe", b"y" * 70_000]:
+        frames: list[str | bytes] = [*TEXTS, b"\x00\xff\xfe", b"y" * 70_000]
+        for frame in frames:
             await talk.send_frame(frame)
             assert await talk.frame() == frame
 

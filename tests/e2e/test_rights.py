@@ -198,8 +198,9 @@ def signed(person: Person, **change: Any) -> str:
     return jwt.encode(claims | change, SECRET_KEY, algorithm="HS256")
 
 
+ABSURD_IDS: list[Any] = [10**30, 2**63, -1, 0, True, 1.5, "1", None, []]
 ABSURD: list[dict[str, Any]] = [
-    *({"user_id": each} for each in (10**30, 2**63, -1, 0, True, 1.5, "1", None, [])),
+    *({"user_id": each} for each in ABSURD_IDS),
     *({"exp": each} for each in (10**18, 10**30, -(10**18), "x", None, True)),
     {"nbf": 10**18},
     {"iat": 10**18},

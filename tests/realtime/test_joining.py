@@ -223,7 +223,7 @@ async def test_more_is_published_meanwhile(node: Node, point: str) -> None:
 
 
 async def test_a_gate_that_says_something_true_is_closed(node: Node) -> None:
-    node.database.is_member = lambda who, topic: 1  # type: ignore[method-assign,assignment] # truthy, not True
+    node.database.is_member = lambda who, topic: 1  # type: ignore[method-assign,assignment,return-value] # truthy, not True
     rule = node.joiner._rules.rule(ROOM)
     object.__setattr__(rule, "subscribe_in_db", node.database.is_member)
     outcome = await node.ask(Follower(), ROOM)

@@ -224,7 +224,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
     for parent in parents:
         owner = getattr(owner, parent)
     original = inspect.getattr_static(owner, name)
-    function = original.fget if isinstance(original, property) else original
+    function: Any = original.fget if isinstance(original, property) else original
     source = textwrap.dedent(inspect.getsource(function))
     if source.count(mutant.old) != 1:
         raise LookupError(f"{mutant.target} has {source.count(mutant.old)} times: {mutant.old}")
