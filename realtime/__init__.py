@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from realtime.protocol.close_codes import CloseCode as CloseCode
     from realtime.protocol.envelope import Reply as Reply
     from realtime.protocol.errors import ErrorCode as ErrorCode
+    from realtime.protocol.errors import PublishUnavailableError as PublishUnavailableError
     from realtime.protocol.errors import RealtimeError as RealtimeError
     from realtime.protocol.errors import Refusal as Refusal
     from realtime.protocol.errors import RequestError as RequestError
@@ -116,8 +117,8 @@ _HOMES = {
     "realtime.node.ports": "Authenticator LoadedSession TenantDirectory",
     "realtime.protocol.close_codes": "CloseCode",
     "realtime.protocol.envelope": "Reply",
-    "realtime.protocol.errors": "ErrorCode RealtimeError Refusal RequestError forbidden internal_error unauthenticated "
-    "unavailable",
+    "realtime.protocol.errors": "ErrorCode PublishUnavailableError RealtimeError Refusal RequestError forbidden "
+    "internal_error unauthenticated unavailable",
     "realtime.sockets.types": "Application Receive Scope Send",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -112,7 +112,8 @@ def tokens(post: Post, username: str = "alice", **extra: Any) -> dict[str, Any]:
     """The tokens of a fresh sign-in."""
     response = post("token/", {"username": username, "password": PASSWORD} | extra)
     assert response.status_code == 200, response.content
-    return response.json()
+    pair: dict[str, Any] = response.json()
+    return pair
 
 
 def revocations_now(authenticator: Authenticator | None = None) -> Callable[[str, Tenant], CloseCode | None]:

@@ -83,9 +83,9 @@ def _fill(tenant: Tenant, people: list[User], mark: str = "") -> None:
         )
         rows.append(_log(people[-1], user, str(user), changed))
     if mark:
-        rows += [people[-1], Group.objects.create(name=mark), Revocation(kind="family", value=mark)]
-        rows[-1].expires_at = timezone.now()  # type: ignore[attr-defined]
-        rows[-1].save()
+        now = timezone.now()
+        ended = Revocation.objects.create(kind="family", value=mark, expires_at=now)
+        rows += [people[-1], Group.objects.create(name=mark), ended]
         for number, row in enumerate(rows):
             _mark(row, f"{mark}{number}")
 
@@ -112,7 +112,7 @@ def _mark(row: models.Model, text: str) -> None:
             values[field.name] = text
         elif isinstance(field, models.JSONField):
             values[field.name] = [text]
-    type(row)._default_manager.filter(pk=row.pk).update(**values)  # type: ignore[attr-defined]
+    type(row)._default_manager.filter(pk=row.pk).update(**values)
 
 
 # The message is Django's own JSON, and has the canary already; the number is what a page is found by.
@@ -126,7 +126,7 @@ def addresses(model: type[models.Model]) -> Iterator[str]:
     yield from (base, f"{base}add/", f"{base}?q={SEARCH}", f"{base}?_popup=1")
     yield from (f"{base}?o={column}.-{column + 1}" for column in range(1, 7))
     yield from (f"{base}?{query.format(globex=globex)}" for query in HOSTILE_FILTERS)
-    for pk in model._default_manager.values_list("pk", flat=True):  # type: ignore[attr-defined]
+    for pk in model._default_manager.values_list("pk", flat=True):
         yield from (f"{base}{pk}/{page}/" for page in ("change", "delete", "history"))
         yield f"/admin/r/{ContentType.objects.get_for_model(model).pk}/{pk}/"
     for field in model._meta.get_fields():
@@ -152,16 +152,16 @@ def test_no_page_shows_anything_of_another_tenant(model: type[models.Model], bro
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
 def test_no_action_shows_anything_of_another_tenant(model: type[models.Model], browser: Client) -> None:
     base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
-    keys = list(model._default_manager.values_list("pk", flat=True))  # type: ignore[attr-defined]
+    keys = list(model._default_manager.values_list("pk", flat=True))
     form = {"action": "delete_selected", "_selected_action": keys, "select_across": "1"}
-    before = {each: each._default_manager.count() for each in MODELS}  # type: ignore[attr-defined]
+    before = {each: each._default_manager.count() for each in MODELS}
     for address in (base, f"{base}?q={SEARCH}"):
         assert CANARY not in browser.post(address, form).content.decode()
     # A membership that ends takes its tickets along, and leaves a revocation.
     own = {Membership, Room, RoomMembership, Item, Ticket, Revocation}
     browser.post(base, form | {"post": "yes"})
     for each in set(MODELS) - own:
-        assert each._default_manager.count() == before[each], each  # type: ignore[attr-defined]
+        assert each._default_manager.count() == before[each], each
     for row in (Membership, Room, Item, Ticket):
         assert row._default_manager.filter(tenant__domains__host__contains=CANARY).exists()
 
@@ -233,8 +233,8 @@ def test_superusers_see_it_all(acme: Tenant, browser: Client) -> None:
     assert boss.get("/admin/auth/group/").status_code == 200
     assert boss.get(f"/admin/accounts/user/{root.pk}/history/").status_code == 200
     alice = User.objects.get(username="alice")
-    page = boss.get(f"/admin/accounts/user/{alice.pk}/change/")
-    (formset,) = page.context["inline_admin_formsets"]
+    form = boss.get(f"/admin/accounts/user/{alice.pk}/change/")
+    (formset,) = form.context["inline_admin_formsets"]
     assert len(formset.formset.initial_forms) == 2
 
 

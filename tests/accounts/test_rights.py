@@ -1,6 +1,6 @@
 """Whatever takes something away ends what was proved before, at the next handshake, without a query; and no more."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 from unittest import mock
@@ -302,7 +302,7 @@ def row(**fields: object) -> Revocation:
 
 
 @pytest.fixture
-def log(db: None) -> Iterator[RevocationLog]:
+def log(db: None) -> RevocationLog:
     log = RevocationLog()
     row(value="first")
     assert [each.name for each in log.read()] == ["first"]

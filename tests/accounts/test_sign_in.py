@@ -26,6 +26,7 @@ def test_a_member_signs_in_and_out(
     assert (response.status_code, response["Location"]) == (302, "/chat/")
     assert is_signed_in(browser)
     row = UserSession.objects.get()
+    assert row.tenant is not None
     assert (row.user, row.tenant.slug) == (alice, "acme")
     with django_capture_on_commit_callbacks(execute=True):
         assert browser.post("/accounts/logout/").status_code == 302
@@ -77,7 +78,7 @@ def test_signing_in_elsewhere_makes_another_session(alice: User, globex: Tenant,
     sign_in(browser, "alice")
     sign_in(browser, "alice", host=GLOBEX_HOST)
     assert is_signed_in(browser, GLOBEX_HOST)
-    assert {row.tenant.slug for row in UserSession.objects.all()} == {"acme", "globex"}
+    assert set(UserSession.objects.values_list("tenant__slug", flat=True)) == {"acme", "globex"}
 
 
 @pytest.mark.parametrize("ending", ["membership", "user", "tenant"])

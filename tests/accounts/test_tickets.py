@@ -27,7 +27,7 @@ def ticket_for(post: Post, **body: object) -> str:
     response = post("ws-ticket/", body, token=tokens(post)["access"])
     assert response.status_code == 200, response.content
     assert response.json()["expires_in"] == 30
-    return response.json()["ticket"]
+    return str(response.json()["ticket"])
 
 
 def test_a_ticket_opens_once(alice: User, acme: Tenant, post: Post) -> None:

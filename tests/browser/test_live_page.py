@@ -1,6 +1,7 @@
 """The live page in the admin."""
 
 import re
+from typing import Any
 
 from playwright.sync_api import Page, expect
 
@@ -42,7 +43,7 @@ def test_the_page_is_for_staff(windows: Windows) -> None:
     expect(page.locator("#live")).to_have_count(0)
 
 
-def open_live_page(windows: Windows, **options: object) -> Page:
+def open_live_page(windows: Windows, **options: Any) -> Page:
     """The live page, moving, before the eyes of the demo's operator."""
     page = windows.enter("admin", LIVE, **options).page
     expect(page.locator("[data-status]")).to_have_attribute("data-status", "live")

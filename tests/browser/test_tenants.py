@@ -43,7 +43,20 @@ def test_a_session_carried_to_the_other_tenant_is_worth_nothing(windows: Windows
     alice = ChatPage.enter(windows, "alice", ACME)
     session = next(cookie for cookie in alice.window.context.cookies() if cookie["name"] == "sessionid")
     thief = windows.open(GLOBEX)
-    thief.context.add_cookies([{**session, "domain": GLOBEX}])
+    thief.context.add_cookies(
+        [
+            {
+                "name": session["name"],
+                "value": session["value"],
+                "domain": GLOBEX,
+                "path": session["path"],
+                "expires": session["expires"],
+                "httpOnly": session["httpOnly"],
+                "secure": session["secure"],
+                "sameSite": session["sameSite"],
+            }
+        ]
+    )
     page = thief.go("/chat/")
     expect(page).to_have_url(SIGN_IN)
     code = page.evaluate(

@@ -23,7 +23,7 @@ Use = Callable[[Tenant, Publisher, int], object]
 
 def send(
     world: World, room_id: int, text: str = "hello", *, author: Publisher | None = None, name: str = ""
-) -> Message:
+) -> selectors.MessageView:
     client_msg_id = uuid.uuid5(uuid.NAMESPACE_URL, name) if name else uuid.uuid4()
     return services.message_send(
         world.acme, author or world.alice, room_id=room_id, text=text, client_msg_id=client_msg_id

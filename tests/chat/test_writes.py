@@ -149,7 +149,7 @@ def test_a_name_taken_meanwhile_is_found_out_and_hurts_nobody_else(
     room_id = world.room()
     taken = draft(world, room_id, "first", name="m")
     messages_send([taken])
-    look = services.access_to_write
+    look = selectors.access_to_write
 
     def look_too_early(drafts: Sequence[MessageDraft]) -> selectors.WriteAccess:
         monkeypatch.setattr(services, "access_to_write", look)

@@ -60,7 +60,8 @@ ASYNC_GATES = {
 def test_a_gate_that_would_have_to_be_awaited_stops_the_start(
     settings: Settings, gate: Callable[..., Any], name: str
 ) -> None:
-    settings.REALTIME = settings.REALTIME | {"TOPIC_RULES": {"news": TopicRule(**{name: gate})}}
+    gates: dict[str, Any] = {name: gate}
+    settings.REALTIME = settings.REALTIME | {"TOPIC_RULES": {"news": TopicRule(**gates)}}
     with pytest.raises(ImproperlyConfigured, match=f"'{name}' of the topic rule 'news'"):
         load_settings()
     assert [error.id for error in checks.check_gates()] == ["realtime.E003"]

@@ -148,7 +148,7 @@ def test_places_are_bounded_by_key_and_given_back() -> None:
     assert places.count("a") == 1
     places.release("one")
     assert places.count("a") == places.count("b") == 0
-    assert places._taken == places._held == {}
+    assert (places._taken, places._held) == ({}, {})
 
 
 def test_too_many_failures_keep_an_address_out_for_a_while() -> None:

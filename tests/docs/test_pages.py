@@ -17,7 +17,7 @@ PYTHON = [block for page in PAGES for block in blocks(page, "python")]
 JAVASCRIPT = [block for page in PAGES for block in blocks(page, "js")]
 # Variables of realtime that are lists.
 LISTS = ("ALLOWED_ORIGINS", "TRUSTED_PROXIES")
-# ConnectionQuota that a reader of the repository does not have.
+# Places that a reader of the repository does not have.
 OUTSIDE = re.compile(r"/work/|/tmp/|PROTOCOL\.md|DESIGN\.md|STYLE\.md")
 
 
@@ -118,9 +118,11 @@ def test_javascript_examples_parse(tmp_path: Path) -> None:
     for number, block in enumerate(JAVASCRIPT):
         file = tmp_path / f"{number}.mjs"
         file.write_text(block.text)
-        done = node(["--check", str(file)], return_completed_process=True, capture_output=True)
+        done = node(
+            ["--check", str(file)], return_completed_process=True, capture_output=True, encoding="utf-8"
+        )
         assert isinstance(done, subprocess.CompletedProcess)
-        assert done.returncode == 0, f"{block}: {done.stderr.decode()}"
+        assert done.returncode == 0, (block, done.stderr)
 
 
 def _table(page: str, name: str) -> str:

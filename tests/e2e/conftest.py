@@ -1,4 +1,15 @@
-"""Which server a test talks to: each kind, unless it says `kinds`; one of its own, if it says `settings`."""
+"""Which server a test talks to: `serve`, unless it says `kinds`; one of its own, if it says `settings`.
+
+A test runs on more than one kind only where the kinds could differ in what it looks at:
+
+- What the server does: handshakes, refusals, close codes, frames and their sizes, back-pressure, raw endpoints. On
+  `serve` and `daphne`.
+- What the stores do: rows, locks and transactions (SQLite, PostgreSQL), presence, idempotency keys, what ends a
+  sign-in (memory, Valkey). On `serve` and `scaled`.
+- Recovery and history, the order of publications, and a few tests for each of the ways in: on all three.
+
+Logic above both (payloads, envelopes, rules of topics, methods, pages, session values, tenants) runs on `serve`.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -6,7 +17,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.visitor import Visitor
-from tests.servers.pool import KINDS, Site, SitePool, close_all
+from tests.servers.pool import Site, SitePool, close_all
+
+DEFAULT = ("serve",)
 
 
 class OwnSites:
@@ -33,7 +46,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests of a `site` once for every kind they are meant for."""
     if "site" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("kinds")
-        metafunc.parametrize("site", marker.args if marker else KINDS, indirect=True)
+        metafunc.parametrize("site", marker.args if marker else DEFAULT, indirect=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Every way to bring a credential, and what becomes of those that are bad."""
 
+from typing import Any
+
 import pytest
 
 from tests.e2e.visitor import Visitor, assert_error_body
@@ -7,11 +9,14 @@ from tests.e2e.visitor import Visitor, assert_error_body
 PATH = "/ws/pubsub/"
 GUARDED = ["/ws/data/", "/ws/chat/", "/ws/secure/"]
 
+pytestmark = pytest.mark.kinds("serve", "daphne")
 
-async def name_at(visitor: Visitor, path: str, **options: object) -> str | None:
+
+async def name_at(visitor: Visitor, path: str, **options: Any) -> str | None:
     """Who one is on a JSON endpoint."""
     async with visitor.open_json(path, **options) as talk:
-        return talk.welcome["user"] and talk.welcome["user"]["username"]
+        name: str | None = talk.welcome["user"] and talk.welcome["user"]["username"]
+    return name
 
 
 async def test_token_in_the_header(acme: Visitor) -> None:
@@ -47,12 +52,14 @@ async def test_no_subprotocol_is_answered_where_none_was_offered(acme: Visitor) 
         assert talk.socket.subprotocol is None
 
 
+@pytest.mark.kinds("serve", "daphne", "scaled")
 async def test_a_ticket_works_once(acme: Visitor) -> None:
     ticket = await acme.ticket()
     assert await name_at(acme, f"{PATH}?ticket={ticket}") == "alice"
     await acme.assert_refused(f"{PATH}?ticket={ticket}", 401, 4401)
 
 
+@pytest.mark.kinds("serve", "daphne", "scaled")
 async def test_a_ticket_asked_for_with_a_session(acme: Visitor) -> None:
     cookie = await acme.session()
     page = await acme.http.get("/chat/", headers={"Cookie": cookie})
@@ -71,6 +78,7 @@ async def test_a_ticket_wants_a_credential(acme: Visitor) -> None:
     assert_error_body(response)
 
 
+@pytest.mark.kinds("serve", "daphne", "scaled")
 async def test_a_session_with_our_origin(acme: Visitor) -> None:
     assert await name_at(acme, PATH, cookie=await acme.session()) == "alice"
 
@@ -107,6 +115,7 @@ async def test_an_empty_credential_is_a_bad_one(acme: Visitor) -> None:
     await acme.assert_refused(f"{PATH}?token=", 401, 4401)
 
 
+@pytest.mark.kinds("serve", "daphne", "scaled")
 async def test_a_session_that_does_not_exist(acme: Visitor) -> None:
     await acme.assert_refused("/ws/data/", 401, 4401, cookie="sessionid=" + "x" * 32)
 
@@ -134,7 +143,6 @@ async def test_guarded_paths_want_somebody(acme: Visitor, path: str) -> None:
     await acme.assert_refused(path, 401, 4401)
 
 
-@pytest.mark.kinds("serve", "scaled")
 async def test_a_refusal_names_its_reason(acme: Visitor) -> None:
     response = await acme.refusal("/ws/data/")
     error = assert_error_body(response)

@@ -44,6 +44,7 @@ async def test_the_demo_query(acme: Visitor, category: str) -> None:
     assert {item["category"] for item in items} == {category}
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_pages_have_their_size_and_hold_everything_once(acme: Visitor) -> None:
     async with acme.open_json(PATH, "alice") as talk:
         whole = items_of(await rows(talk, {"query": "items", "params": {"category": "books"}}))
@@ -82,6 +83,7 @@ async def test_the_flat_form(acme: Visitor) -> None:
         assert assert_reply(await talk.reply_to("flat"), "rows")["items"][0]["category"] == "games"
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_changes_made_elsewhere_are_pushed(acme: Visitor) -> None:
     category = uuid4().hex
     async with acme.open_json(PATH, "alice") as talk:
@@ -100,6 +102,7 @@ async def test_changes_made_elsewhere_are_pushed(acme: Visitor) -> None:
         assert (removed["op"], removed["item"]["id"]) == ("remove", pk)
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_a_row_that_moves_out_of_the_query_is_removed(acme: Visitor) -> None:
     category = uuid4().hex
     pk = acme.site.orm.run(INSERT, slug="acme", name="mover", category=category)
@@ -165,6 +168,7 @@ async def test_wrong_parameters_name_their_field(acme: Visitor, payload: Message
         assert field in error["details"]["field"], error
 
 
+@pytest.mark.kinds("serve", "scaled")
 @pytest.mark.parametrize("category", ["' OR 1=1 --", "books'; DROP TABLE demo_item; --", "%", "\x00"])
 async def test_no_sql_crosses_the_wire(acme: Visitor, category: str) -> None:
     async with acme.open_json(PATH, "alice") as talk:
@@ -193,6 +197,7 @@ Item.objects.bulk_create(
 CLEAR = ITEM + "Item.objects.filter(category=category).delete()"
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_changes_in_bulk_and_by_raw_sql_are_pushed_soon(acme: Visitor) -> None:
     category = uuid4().hex
     acme.site.orm.run(INSERT, slug="acme", name="first", category=category)
@@ -205,6 +210,7 @@ async def test_changes_in_bulk_and_by_raw_sql_are_pushed_soon(acme: Visitor) -> 
     acme.site.orm.run(CLEAR, slug="acme", category=category)
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_a_watch_that_outgrows_its_bound_is_ended_and_said_so(acme: Visitor) -> None:
     category = uuid4().hex
     async with acme.open_json(PATH, "alice") as talk:

@@ -14,7 +14,7 @@ from tests.e2e.visitor import Visitor
 KIB_64 = 64 * 1024
 ENDPOINTS = ["/ws/pubsub/", "/ws/rpc/", "/ws/stream/?interval=60", "/ws/data/", "/ws/session/", "/ws/chat/"]
 
-pytestmark = [pytest.mark.kinds("serve", "daphne"), pytest.mark.parametrize("path", ENDPOINTS)]
+pytestmark = pytest.mark.parametrize("path", ENDPOINTS)
 
 
 def open_endpoint(visitor: Visitor, path: str, cookie: str | None) -> Any:
@@ -91,6 +91,7 @@ BAD = [
 ]
 
 
+@pytest.mark.kinds("serve", "daphne")
 async def test_every_bad_message_is_answered_and_the_socket_stays(acme: Visitor, talk: Talk) -> None:
     for frame, code in BAD:
         if frame == "" and acme.server.kind == "daphne":
@@ -116,6 +117,7 @@ async def test_a_readable_id_is_given_back_with_the_error(talk: Talk) -> None:
     assert error["details"]["field"] == "payload"
 
 
+@pytest.mark.kinds("serve", "daphne")
 async def test_a_binary_frame_is_an_invalid_message(talk: Talk) -> None:
     await talk.send_frame(b'{"id": "1", "type": "ping"}')
     assert_error(await talk.error(), "invalid_message")
@@ -138,6 +140,7 @@ async def test_bytes_count_not_characters(talk: Talk) -> None:
     assert_error(await talk.error(), "message_too_large")
 
 
+@pytest.mark.kinds("serve", "daphne")
 async def test_twenty_bad_messages_in_five_seconds_are_borne_and_the_next_closes(talk: Talk) -> None:
     for _ in range(20):
         await talk.send_frame("bad")
@@ -148,6 +151,7 @@ async def test_twenty_bad_messages_in_five_seconds_are_borne_and_the_next_closes
     await assert_closed(talk, 4400)
 
 
+@pytest.mark.kinds("serve", "daphne")
 async def test_far_too_much_closes(acme: Visitor, talk: Talk) -> None:
     with contextlib.suppress(ConnectionClosed):
         await talk.send_frame("x" * (4 * 1024 * 1024))

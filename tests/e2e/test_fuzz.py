@@ -18,7 +18,7 @@ PATHS = ["/ws/pubsub/", "/ws/rpc/", "/ws/stream/?interval=60", "/ws/data/", "/ws
 # A failing seed is in the message of the failure and can be given back.
 SEED = int(os.environ.get("FUZZ_SEED", str(random.SystemRandom().randrange(10**6))))
 
-pytestmark = [pytest.mark.settings(TEST="fuzz"), pytest.mark.kinds("serve"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.settings(TEST="fuzz"), pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -20,11 +20,7 @@ from tests.e2e.visitor import Visitor
 
 OP_PONG = 10
 
-# Daphne has an interval of its own.
-pytestmark = [
-    pytest.mark.settings(REALTIME_PING_INTERVAL_S=0.3, REALTIME_PING_TIMEOUT_S=2),
-    pytest.mark.kinds("serve"),
-]
+pytestmark = pytest.mark.settings(REALTIME_PING_INTERVAL_S=0.3, REALTIME_PING_TIMEOUT_S=2)
 
 PATHS = pytest.mark.parametrize("path", ["/ws/echo/", "/ws/pubsub/"])
 

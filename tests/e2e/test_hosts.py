@@ -20,6 +20,8 @@ BAD_HOSTS = [
     "acme.localhost:0080",
 ]
 
+pytestmark = pytest.mark.kinds("serve", "daphne")
+
 
 async def test_an_unknown_host_is_404_by_http(acme: Visitor) -> None:
     for path in ("/", "/ws/echo/", "/api/token/", "/accounts/login/"):
@@ -99,6 +101,7 @@ async def test_probes_may_speak_http_1_0(acme: Visitor) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.kinds("serve", "daphne", "scaled")
 async def test_tenants_and_hosts_change_without_a_restart(acme: Visitor) -> None:
     host = f"t{uuid4().hex[:8]}.example"
     orm = acme.site.orm

@@ -18,6 +18,8 @@ PATH = "/ws/pubsub/"
 # One second is the promise; a machine that runs other things besides gets more.
 WITHIN_S = 4.0
 
+pytestmark = pytest.mark.kinds("serve", "scaled")
+
 
 @pytest.fixture
 def person(acme: Visitor) -> Person:
@@ -88,6 +90,7 @@ async def test_a_deleted_user(acme: Visitor, person: Person, how: str) -> None:
         assert time.monotonic() - done < WITHIN_S + 1
 
 
+@pytest.mark.kinds("serve", "daphne", "scaled")
 async def test_sign_out_ends_the_sockets_of_that_session_only(acme: Visitor, person: Person) -> None:
     first, second = await acme.sign_in(person.username), await acme.sign_in(person.username)
     async with (
@@ -109,6 +112,7 @@ async def sign_out(acme: Visitor, cookie: str) -> None:
     assert response.status_code == 302, response.text
 
 
+@pytest.mark.kinds("serve")
 async def test_sign_out_is_a_post(acme: Visitor, person: Person) -> None:
     cookie = await acme.sign_in(person.username)
     response = await acme.http.get("/accounts/logout/", headers={"Cookie": cookie})

@@ -10,7 +10,6 @@ from tests.e2e.talk import assert_closed, assert_error
 from tests.e2e.visitor import Visitor
 
 PATH = "/ws/pubsub/"
-pytestmark = pytest.mark.kinds("serve", "scaled")
 
 
 def names(count: int) -> list[str]:
@@ -19,6 +18,7 @@ def names(count: int) -> list[str]:
     return [f"many-{base}-{number}" for number in range(count)]
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_all_are_answered_in_the_order_asked(acme: Visitor) -> None:
     topics = names(100)
     async with acme.open_json(PATH) as talk, acme.open_json(PATH) as publisher:
@@ -33,6 +33,7 @@ async def test_all_are_answered_in_the_order_asked(acme: Visitor) -> None:
             assert (await talk.push("publication"))["data"] == topic
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_each_recovers_what_it_missed(acme: Visitor) -> None:
     topics = names(5)
     async with acme.open_json(PATH) as talk:
@@ -84,6 +85,7 @@ async def test_a_wrong_form_is_refused_whole(acme: Visitor, payload: dict[str, o
         assert_error(await talk.request("subscribe", payload), "invalid_message")
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_what_does_not_fit_one_answer_is_asked_for_again(acme: Visitor) -> None:
     topics = names(3)
     async with acme.open_json(PATH) as talk:
@@ -141,6 +143,7 @@ async def test_many_topics_cost_as_many_messages(acme: Visitor) -> None:
         assert_error(await fresh.request("ping"), "rate_limited")
 
 
+@pytest.mark.kinds("serve", "scaled")
 @pytest.mark.settings(REALTIME_MESSAGES_PER_S=20, REALTIME_MESSAGES_BURST=30)
 async def test_too_many_topics_for_too_long_are_closed(acme: Visitor) -> None:
     async with acme.open_json(PATH) as talk:

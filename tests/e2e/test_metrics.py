@@ -25,6 +25,7 @@ async def test_the_json_page(acme: Visitor) -> None:
         assert isinstance(body[name], int), body
 
 
+@pytest.mark.kinds("serve", "daphne")
 async def test_it_moves_with_what_happens(acme: Visitor) -> None:
     before = await numbers(acme)
     async with acme.open_json("/ws/pubsub/") as talk:
@@ -38,7 +39,6 @@ async def test_it_moves_with_what_happens(acme: Visitor) -> None:
 
 
 @pytest.mark.settings(TEST="alone")
-@pytest.mark.kinds("serve")
 async def test_connections_are_counted_down_again(acme: Visitor) -> None:
     async with acme.open("/ws/echo/"), acme.open("/ws/echo/"):
         assert (await numbers(acme))["active_connections"] == 2
@@ -96,7 +96,6 @@ async def test_who_may_not(acme: Visitor, globex: Visitor, path: str) -> None:
 
 
 @pytest.mark.settings(METRICS_TOKEN="")
-@pytest.mark.kinds("serve")
 async def test_an_empty_metrics_token_opens_nothing(acme: Visitor) -> None:
     for value in ("Bearer", "Bearer x", ""):
         response = await acme.http.get(JSON_PATH, headers={"Authorization": value})

@@ -44,7 +44,7 @@ async def test_every_other_origin_is_refused_a_session(acme: Visitor) -> None:
         await acme.assert_refused(PATH, 403, 4403, cookie=cookie, origin=origin)
 
 
-@pytest.mark.kinds("serve", "scaled")
+@pytest.mark.kinds("serve")
 async def test_an_origin_that_is_none_is_refused(acme: Visitor) -> None:
     # Daphne answers some of these itself, with 400.
     cookie = await acme.session()
@@ -52,7 +52,7 @@ async def test_an_origin_that_is_none_is_refused(acme: Visitor) -> None:
         await acme.assert_refused(PATH, 403, 4403, cookie=cookie, origin=origin)
 
 
-@pytest.mark.kinds("serve", "scaled")
+@pytest.mark.kinds("serve")
 async def test_the_root_dot_makes_another_site(acme: Visitor) -> None:
     cookie, host = await acme.session(), "acme.localhost."
     await acme.assert_refused(

@@ -5,6 +5,7 @@ import pytest
 from tests.e2e.visitor import PASSWORD, Visitor, csrf_of
 
 
+@pytest.mark.kinds("serve", "daphne", "scaled")
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_health(acme: Visitor, path: str) -> None:
     assert (await acme.http.get(path)).status_code == 200

@@ -40,6 +40,7 @@ async def test_signed_in_paths_welcome_the_user(acme: Visitor, path: str) -> Non
         assert talk.welcome["user"]["username"] == "alice"
 
 
+@pytest.mark.kinds("serve", "daphne")
 @pytest.mark.parametrize("path", SIGNED_IN_JSON)
 async def test_signed_in_paths_refuse_strangers(acme: Visitor, path: str) -> None:
     await acme.assert_refused(path, 401, 4401)
@@ -76,11 +77,13 @@ async def test_admin_live_wants_a_permission_of_its_own(acme: Visitor) -> None:
     assert (await acme.http.get("/admin/realtime/live/", headers={"Cookie": cookie})).status_code == 200
 
 
+@pytest.mark.kinds("serve", "daphne")
 @pytest.mark.parametrize("path", ["/ws/nowhere/", "/ws/echo/more/", "/nowhere/", "/ws/Echo/"])
 async def test_unknown_routes(acme: Visitor, path: str) -> None:
     await acme.assert_refused(path, 404, 4404)
 
 
+@pytest.mark.kinds("serve", "daphne")
 @pytest.mark.parametrize("path", ["/ws/", "/ws/echo/", "/ws/pubsub/", "/ws/secure/", "/ws/chat"])
 async def test_plain_http_on_a_socket_path_is_426(acme: Visitor, path: str) -> None:
     response = await acme.http.get(path)
@@ -89,12 +92,12 @@ async def test_plain_http_on_a_socket_path_is_426(acme: Visitor, path: str) -> N
     assert_error_body(response)
 
 
+@pytest.mark.kinds("serve", "daphne")
 async def test_plain_http_on_an_unknown_socket_path_is_404(acme: Visitor) -> None:
     response = await acme.http.get("/ws/nowhere/")
     assert response.status_code == 404
 
 
-@pytest.mark.kinds("serve", "scaled")
 @pytest.mark.parametrize(
     "changed",
     [{"Sec-WebSocket-Key": None}, {"Sec-WebSocket-Key": "short"}, {"Sec-WebSocket-Version": "12"}],
@@ -105,6 +108,7 @@ async def test_a_bad_upgrade_is_refused(acme: Visitor, changed: dict[str, str | 
     assert answer.status_code in ({400, 426} if "Sec-WebSocket-Version" in changed else {400})
 
 
+@pytest.mark.kinds("serve", "daphne")
 async def test_a_socket_can_be_opened_right_after_a_bad_upgrade(acme: Visitor) -> None:
     answer: httpx.Response = await http_exchange(
         acme, handshake(acme, "/ws/echo/", {"Sec-WebSocket-Key": None})

@@ -16,6 +16,8 @@ from tests.servers.pool import Site
 
 PATH = "/ws/pubsub/"
 
+pytestmark = pytest.mark.kinds("serve", "scaled")
+
 
 @pytest.fixture
 def topic() -> str:
@@ -276,6 +278,7 @@ async def test_who_did_not_ask_gets_no_presence(acme: Visitor, topic: str) -> No
         assert [message for message in await alice.settle() if message["type"] == "presence"] == []
 
 
+@pytest.mark.kinds("serve")
 async def test_presence_follows_the_rule_of_the_topic(acme: Visitor) -> None:
     async with acme.open_json(PATH) as stranger, acme.open_json(PATH, "alice") as alice:
         assert_error(await stranger.request("presence", {"topic": "members:x"}), "unauthenticated")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.visitor import PASSWORD, Visitor, assert_error_body, csrf_of
 
-pytestmark = [pytest.mark.settings(DEBUG="0", HTTPS="1"), pytest.mark.kinds("serve")]
+pytestmark = pytest.mark.settings(DEBUG="0", HTTPS="1")
 SESSION, CSRF = "__Host-sessionid", "__Host-csrftoken"
 
 

@@ -19,6 +19,7 @@ def topic() -> str:
     return f"topic-{uuid4().hex}"
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_subscribe_says_where_the_topic_is(acme: Visitor, topic: str) -> None:
     async with acme.open_json(PATH) as talk:
         payload = assert_reply(await talk.request("subscribe", {"topic": topic}), "subscribed", topic=topic)
@@ -30,6 +31,7 @@ async def test_subscribe_says_where_the_topic_is(acme: Visitor, topic: str) -> N
     assert payload["epoch"]
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_a_publication_reaches_every_subscriber(acme: Visitor, topic: str) -> None:
     data = {"text": "ünï 🚀", "list": [1, 2.5, None, True]}
     async with acme.open_json(PATH, "alice") as alice, acme.open_json(PATH) as stranger:
@@ -60,6 +62,7 @@ async def test_data_is_any_json(acme: Visitor, topic: str, data: object) -> None
         assert (await talk.push("publication"))["data"] == data
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_who_left_hears_nothing(acme: Visitor, topic: str) -> None:
     async with acme.open_json(PATH) as leaver, acme.open_json(PATH) as publisher:
         await leaver.ask("subscribe", {"topic": topic})
@@ -79,6 +82,7 @@ async def test_who_never_came_hears_nothing(acme: Visitor, topic: str) -> None:
         assert await other.settle() == []
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_subscribing_twice_delivers_once(acme: Visitor, topic: str) -> None:
     async with acme.open_json(PATH) as talk:
         await talk.ask("subscribe", {"topic": topic})
@@ -99,6 +103,7 @@ async def test_unsubscribing_from_what_one_never_had_is_no_accident(acme: Visito
             assert_error(reply, "not_found")
 
 
+@pytest.mark.kinds("serve", "daphne", "scaled")
 async def test_order_over_many_publications_and_publishers(acme: Visitor, topic: str) -> None:
     async with acme.open_json(PATH) as reader, acme.open_json(PATH) as one, acme.open_json(PATH) as two:
         await reader.ask("subscribe", {"topic": topic})
@@ -140,6 +145,7 @@ async def test_a_flat_form_of_nothing_known_is_an_error(acme: Visitor) -> None:
         assert (await talk.reply_to("f"))["payload"]["code"] in {"unknown_type", "invalid_message"}
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_the_same_key_publishes_once(acme: Visitor, topic: str) -> None:
     request = {"topic": topic, "data": "once", "idempotency_key": "k1"}
     async with acme.open_json(PATH, "alice") as talk:
@@ -152,6 +158,7 @@ async def test_the_same_key_publishes_once(acme: Visitor, topic: str) -> None:
         assert await talk.settle() == []
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_the_same_key_holds_on_another_socket(acme: Visitor, topic: str) -> None:
     request = {"topic": topic, "data": "once", "idempotency_key": "k1"}
     async with acme.open_json(PATH, "alice") as talk:
@@ -160,6 +167,7 @@ async def test_the_same_key_holds_on_another_socket(acme: Visitor, topic: str) -
         assert await talk.ask("publish", request) == first
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_the_same_key_for_other_data_is_a_conflict(acme: Visitor, topic: str) -> None:
     async with acme.open_json(PATH, "alice") as talk:
         await talk.ask("publish", {"topic": topic, "data": 1, "idempotency_key": "k"})
@@ -167,6 +175,7 @@ async def test_the_same_key_for_other_data_is_a_conflict(acme: Visitor, topic: s
         assert_error(reply, "conflict")
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_a_key_of_another_user_is_another_key(acme: Visitor, topic: str) -> None:
     async with acme.open_json(PATH, "alice") as alice, acme.open_json(PATH, "bob") as bob:
         first = await alice.ask("publish", {"topic": topic, "data": 1, "idempotency_key": "k"})
@@ -184,7 +193,6 @@ async def test_names_that_are_fine(acme: Visitor, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "y" * 256, "a\nb", "nul\x00", "\x7f", "tab\t", 7, None, ["x"], {}])
 @pytest.mark.parametrize("verb", ["subscribe", "unsubscribe", "publish", "history", "presence"])
-@pytest.mark.kinds("serve")
 async def test_names_that_are_not(acme: Visitor, verb: str, name: object) -> None:
     payload = {"topic": name} | ({"data": 1} if verb == "publish" else {})
     async with acme.open_json(PATH, "alice") as talk:

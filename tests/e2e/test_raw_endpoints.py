@@ -29,7 +29,8 @@ async def greet(talk: Talk, path: str) -> None:
 async def test_echoes_each_frame_in_kind(acme: Visitor, path: str) -> None:
     async with acme.open(path) as talk:
         await greet(talk, path)
-        for frame in [*TEXTS, b"\x00\xff\xfe", b"y" * 70_000]:
+        frames: list[str | bytes] = [*TEXTS, b"\x00\xff\xfe", b"y" * 70_000]
+        for frame in frames:
             await talk.send_frame(frame)
             assert await talk.frame() == frame
 
@@ -101,6 +102,7 @@ async def test_validated_echoes_what_is_valid(acme: Visitor) -> None:
             assert json.loads(await talk.frame()) == message
 
 
+@pytest.mark.kinds("serve")
 @pytest.mark.parametrize(
     "frame", ["not json", "[1, 2]", '{"no": "type"}', '{"type": 7}', '"text"', '{"type": NaN}']
 )
@@ -114,6 +116,7 @@ async def test_validated_answers_an_error_to_what_is_not(acme: Visitor, frame: s
         assert json.loads(await talk.frame()) == {"type": "still here"}
 
 
+@pytest.mark.kinds("serve")
 async def test_an_error_of_validated_has_the_id_of_its_message(acme: Visitor) -> None:
     async with acme.open("/ws/validated/") as talk:
         await talk.send_frame('{"id": "7", "payload": {}}')

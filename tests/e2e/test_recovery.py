@@ -9,6 +9,8 @@ from tests.e2e.visitor import Visitor
 
 PATH = "/ws/pubsub/"
 
+pytestmark = pytest.mark.kinds("serve", "daphne", "scaled")
+
 
 @pytest.fixture
 def topic() -> str:

@@ -32,6 +32,8 @@ ENDINGS = {
 }
 each_ending = pytest.mark.parametrize("ending", ENDINGS)
 
+pytestmark = pytest.mark.kinds("serve", "scaled")
+
 
 @pytest.fixture
 def person(acme: Visitor) -> Person:
@@ -140,7 +142,6 @@ async def elsewhere(site: Site) -> AsyncIterator[Visitor]:
 
 
 @pytest.mark.settings(2)
-@pytest.mark.kinds("serve", "scaled")
 @pytest.mark.parametrize("ending", ["deactivated", "left"])
 async def test_on_every_node(acme: Visitor, elsewhere: Visitor, ending: str) -> None:
     code, status, close = ENDINGS[ending]
@@ -198,8 +199,9 @@ def signed(person: Person, **change: Any) -> str:
     return jwt.encode(claims | change, SECRET_KEY, algorithm="HS256")
 
 
+ABSURD_IDS: list[Any] = [10**30, 2**63, -1, 0, True, 1.5, "1", None, []]
 ABSURD: list[dict[str, Any]] = [
-    *({"user_id": each} for each in (10**30, 2**63, -1, 0, True, 1.5, "1", None, [])),
+    *({"user_id": each} for each in ABSURD_IDS),
     *({"exp": each} for each in (10**18, 10**30, -(10**18), "x", None, True)),
     {"nbf": 10**18},
     {"iat": 10**18},
@@ -208,6 +210,7 @@ ABSURD: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.kinds("serve")
 async def test_an_absurd_token_is_a_bad_one(acme: Visitor, person: Person) -> None:
     async with acme.open_json(PATH, token=signed(person)) as talk:
         assert talk.welcome["user"]["id"] == person.id
@@ -219,6 +222,7 @@ async def test_an_absurd_token_is_a_bad_one(acme: Visitor, person: Person) -> No
         assert_error_body(response)
 
 
+@pytest.mark.kinds("serve")
 async def test_a_token_with_a_deep_head(acme: Visitor) -> None:
     head = base64.urlsafe_b64encode(b"[" * 4_000).rstrip(b"=").decode()
     await acme.assert_refused(PATH, 401, 4401, token=f"{head}.e30.x")
@@ -236,7 +240,6 @@ async def test_one_that_nobody_is_keeps_no_other_open(acme: Visitor, person: Per
 # Passwords
 
 
-@pytest.mark.kinds("serve", "scaled")
 @pytest.mark.parametrize(
     "page",
     # Each on a server of its own: an address has ten guesses.
@@ -267,6 +270,7 @@ async def test_sixty_guesses_at_once_are_ten(acme: Visitor, page: str) -> None:
     assert (statuses.count(judged), statuses.count(429)) == (10, 50)
 
 
+@pytest.mark.kinds("serve", "daphne")
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 20_000, b" " * 1_000_000])
 async def test_a_body_that_is_no_request(acme: Visitor, body: bytes) -> None:
     for path in ("/api/token/", "/api/token/refresh/", "/api/token/verify/", "/api/token/revoke/"):

@@ -35,6 +35,7 @@ async def test_the_reply_has_the_id_of_the_request(acme: Visitor, request_id: st
         assert_reply(await talk.reply_to(request_id), "user_data")
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_update_status(acme: Visitor) -> None:
     async with acme.open_json(PATH, "bob") as bob, acme.open_json(PATH, "alice") as alice:
         for status in ("away", "online"):
@@ -84,12 +85,14 @@ async def test_wrong_parameters_name_their_field(
         assert ("user_id" if verb == "get_user" else "status") in error["details"]["field"]
 
 
+@pytest.mark.kinds("serve", "scaled")
 @pytest.mark.parametrize("user_id", [999_999, 0, -1, 2**63 - 1])
 async def test_a_user_that_does_not_exist(acme: Visitor, user_id: int) -> None:
     async with acme.open_json(PATH, "alice") as talk:
         assert_error(await talk.request("get_user", {"user_id": user_id}), "not_found")
 
 
+@pytest.mark.kinds("serve", "scaled")
 @pytest.mark.parametrize("user_id", [2**63, 2**64 - 1])
 async def test_a_number_no_database_holds(acme: Visitor, user_id: int) -> None:
     async with acme.open_json(PATH, "alice") as talk:
@@ -194,6 +197,7 @@ async def test_a_handler_that_fails_tells_nothing_of_itself(acme: Visitor, metho
     acme.server.forget_faults()
 
 
+@pytest.mark.kinds("serve", "daphne", "scaled")
 @in_the_lab
 async def test_a_slow_query_does_not_hold_up_anybody_elses_echo(acme: Visitor) -> None:
     echoes = 0

@@ -10,6 +10,8 @@ SECURE = "/ws/secure/"
 VAULT = "/ws/vault/"
 LOBBY = "/ws/lobby/"
 
+pytestmark = pytest.mark.kinds("serve", "daphne")
+
 
 async def test_secure_greets_and_replies(acme: Visitor) -> None:
     async with acme.open_json("/ws/rpc/", "alice") as talk:

@@ -40,6 +40,7 @@ async def test_values_are_there_for_the_next_socket(acme: Visitor) -> None:
         assert reply["type"] == "error" or reply["payload"]["value"] is None
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_two_sockets_of_a_session_do_not_lose_each_others_values(acme: Visitor) -> None:
     cookie = await acme.sign_in()
     async with acme.open_json(PATH, cookie=cookie) as one, acme.open_json(PATH, cookie=cookie) as two:

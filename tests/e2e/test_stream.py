@@ -11,8 +11,6 @@ from tests.e2e.visitor import Visitor
 PATH = "/ws/stream/"
 SOURCES = ["random_walk", "clock", "server"]
 
-pytestmark = pytest.mark.kinds("serve", "daphne")
-
 
 @pytest.mark.parametrize("source", SOURCES)
 async def test_a_source_runs_at_its_interval(acme: Visitor, source: str) -> None:
@@ -101,12 +99,14 @@ async def test_a_wrong_query_parameter_is_answered_with_an_error(acme: Visitor, 
         assert_reply(await talk.request("ping"), "pong")
 
 
+@pytest.mark.kinds("serve", "daphne")
 async def test_a_reader_that_pauses_gets_the_newest_not_a_backlog(acme: Visitor) -> None:
     async with acme.open_json(f"{PATH}?source=clock&interval=0.05") as talk:
         await talk.push("data")
         assert await talk.is_alive()
 
 
+@pytest.mark.kinds("serve", "daphne")
 async def test_the_stream_ends_with_the_socket(acme: Visitor) -> None:
     for _ in range(5):
         async with acme.open_json(f"{PATH}?interval=0.05") as talk:

@@ -56,6 +56,7 @@ async def test_a_refresh_token_is_worth_nothing_on_another_host(acme: Visitor, g
     assert (await acme.post("/api/token/refresh/", {"refresh": refresh})).status_code == 200
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_the_same_topic_on_two_hosts_is_two_topics(acme: Visitor, globex: Visitor) -> None:
     topic = uuid4().hex
     async with (

@@ -74,6 +74,7 @@ async def test_refreshing_does_not_widen(acme: Visitor) -> None:
         assert talk.welcome["scopes"] == ["chat:read"]
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_a_used_refresh_token_is_used_up(acme: Visitor) -> None:
     pair = await acme.tokens("alice")
     first = await acme.post("/api/token/refresh/", {"refresh": pair["refresh"]})
@@ -93,6 +94,7 @@ async def test_verify(acme: Visitor, globex: Visitor) -> None:
     assert (await globex.post("/api/token/verify/", {"token": token})).status_code in {401, 403}
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_a_revoked_token_verifies_no_more(acme: Visitor) -> None:
     pair = await acme.tokens("alice")
     response = await acme.post("/api/token/revoke/", {"refresh": pair["refresh"]})
@@ -136,6 +138,7 @@ async def test_a_refresh_token_that_is_none(acme: Visitor, path: str) -> None:
         assert_error_body(response)
 
 
+@pytest.mark.kinds("serve", "scaled")
 @own_server
 async def test_failures_are_401_and_ten_in_a_minute_are_enough(acme: Visitor) -> None:
     """A wrong password, a name that nobody has, somebody switched off: each counts, and says the same."""

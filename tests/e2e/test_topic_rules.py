@@ -9,8 +9,6 @@ from tests.e2e.talk import Talk, assert_error
 from tests.e2e.visitor import Visitor
 
 PATH = "/ws/pubsub/"
-
-pytestmark = pytest.mark.kinds("serve", "scaled")
 # (prefix, who) -> what may be done: s(ubscribe), p(ublish)
 ALLOWED = {
     ("", "nobody"): "sp",

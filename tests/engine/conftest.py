@@ -77,7 +77,7 @@ class RedisEngine:
         self.prefix = f"test-{uuid.uuid4().hex[:8]}"
         self._histories: list[RedisHistory] = []
 
-    def history(self, *, topic_bytes: int = TOPIC_BYTES) -> History:
+    def history(self, *, topic_bytes: int = TOPIC_BYTES) -> RedisHistory:
         history = RedisHistory(
             self.url, prefix=self.prefix, topic_bytes=topic_bytes, idempotency_ttl_s=IDEMPOTENCY_TTL_S
         )

@@ -199,7 +199,7 @@ async def test_a_frozen_broker_fails_calls_in_time(
 async def test_a_cut_subscription_comes_back(broker: Broker, pair: tuple[BusNode, BusNode]) -> None:
     one, two = pair
     async with Redis.from_url(broker.url) as redis:
-        await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await redis.client_kill_filter(_type="pubsub")
     await heals(one, two)
 
 

@@ -23,9 +23,14 @@ def static_name(path: Path) -> str:
 
 def test_javascript() -> None:
     files = [str(path) for path in sorted(Path(__file__).parent.glob("*.test.mjs"))]
-    run = node(["--test", "--test-reporter=spec", *files], return_completed_process=True, capture_output=True)
+    run = node(
+        ["--test", "--test-reporter=spec", *files],
+        return_completed_process=True,
+        capture_output=True,
+        encoding="utf-8",
+    )
     assert isinstance(run, subprocess.CompletedProcess)
-    assert run.returncode == 0, run.stdout.decode()
+    assert run.returncode == 0, run.stdout
 
 
 def test_import_map_names_every_module() -> None:

@@ -107,7 +107,7 @@ class TestSocket:
         await _next(socket, "live")
         await _ask(socket, "live.start", interval_s=0.5)
         await sync_to_async(_take_permissions)()
-        closed = {}
+        closed: dict[str, Any] = {}
         while closed.get("type") != "websocket.close":
             closed = await socket.receive_output(timeout=5)
         assert closed["code"] == 4403

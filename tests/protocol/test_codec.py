@@ -282,12 +282,11 @@ def test_a_well_formed_request_is_taken_as_it_is(request_: dict[str, Any]) -> No
 @given(JSON_VALUES)
 def test_any_value_is_a_request_or_refused(value: Any) -> None:
     is_request = isinstance(value, dict) and isinstance(value.get("type"), str) and value["type"] != ""
+    code: ErrorCode | None = None
     try:
         assert request_of(value).type == value["type"]
     except RequestError as error:
         code = error.code
-    else:
-        code = None
     assert is_request or code is ErrorCode.INVALID_MESSAGE
 
 

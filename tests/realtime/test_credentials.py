@@ -80,12 +80,18 @@ class Socket:
 
 
 def identity(user_id: int, **fields: Any) -> Identity:
-    defaults = {"scopes": frozenset({"chat:read"}), "kind": CredentialKind.TOKEN, "rights": 5}
+    defaults: dict[str, Any] = {"scopes": frozenset({"chat:read"}), "kind": CredentialKind.TOKEN, "rights": 5}
     return Identity(user_id, f"user{user_id}", **{"tenant": "acme"} | defaults | fields)
 
 
 def revocation(kind: RevocationKind = RevocationKind.USER, **fields: Any) -> Revocation:
-    defaults = {"user_id": 1, "name": "", "rights_below": 6, "lost": None, "until_s": FOREVER_S}
+    defaults: dict[str, Any] = {
+        "user_id": 1,
+        "name": "",
+        "rights_below": 6,
+        "lost": None,
+        "until_s": FOREVER_S,
+    }
     return Revocation(kind, **defaults | fields)
 
 
@@ -155,9 +161,12 @@ async def test_a_sign_out_looks_at_that_user_only(held: Credentials, monkeypatch
     opened(held, *sockets)
     looked: list[int | str] = []
     ends = Revocation.ends
-    monkeypatch.setattr(
-        Revocation, "ends", lambda self, identity: looked.append(identity.user_id) or ends(self, identity)
-    )
+
+    def looking(self: Revocation, identity: Identity) -> CloseCode | None:
+        looked.append(identity.user_id)
+        return ends(self, identity)
+
+    monkeypatch.setattr(Revocation, "ends", looking)
     held.revoke([revocation(RevocationKind.SESSION, user_id=77, name="s")])
     assert looked == [77]
 

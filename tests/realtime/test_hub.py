@@ -259,7 +259,7 @@ async def test_all_tails_together_are_bounded(node: Node) -> None:
     for topic in ("a", "b", "c"):
         await node.join(Follower(), topic)
         for _ in range(4):
-            await node.hub.publish(TopicKey("acme", topic), draft("x" * 1000), KEPT)  # type: ignore[arg-type] # any JSON
+            await node.hub.publish(TopicKey("acme", topic), draft("x" * 1000), KEPT)
     sizes = [local.tail.size_bytes for local in node.hub.topics()]
     assert sum(sizes) == node.hub._cached_bytes <= 10_000
     # What was used last is kept.

@@ -223,7 +223,7 @@ async def test_more_is_published_meanwhile(node: Node, point: str) -> None:
 
 
 async def test_a_gate_that_says_something_true_is_closed(node: Node) -> None:
-    node.database.is_member = lambda who, topic: 1  # type: ignore[method-assign,assignment] # truthy, not True
+    node.database.is_member = lambda who, topic: 1  # type: ignore[method-assign,assignment,return-value] # truthy, not True
     rule = node.joiner._rules.rule(ROOM)
     object.__setattr__(rule, "subscribe_in_db", node.database.is_member)
     outcome = await node.ask(Follower(), ROOM)
@@ -318,7 +318,7 @@ async def test_what_no_reply_can_hold_is_not_recovered(node: Node) -> None:
     start = await node.publish(0)
     big = "x" * 60_000
     for _ in range(10):
-        await node.publish(big)  # type: ignore[arg-type] # any JSON
+        await node.publish(big)
     since = Position(start.epoch, 0)
     alone = await node.join(Follower(), since=since)
     assert alone.payloads is None
@@ -333,7 +333,7 @@ async def test_what_does_not_fit_beside_the_others_is_refused(node: Node) -> Non
     for topic in ("a", "b", "c"):
         starts[topic] = Position((await node.publish(0, topic)).epoch, 0)
         for _ in range(4):
-            await node.publish("x" * 50_000, topic)  # type: ignore[arg-type] # any JSON
+            await node.publish("x" * 50_000, topic)
     wishes = [Wish(topic, since, False) for topic, since in starts.items()]
     outcomes = await node.joiner.join(follower, wishes)  # type: ignore[arg-type] # a fake
     assert [isinstance(each, Joined) for each in outcomes] == [True, True, False]

@@ -16,12 +16,10 @@ SOON_S = 5.0
 Received = tuple[int, bytes]
 
 
-def request(
-    path: str = "/", *, method: str = "GET", host: str = "acme.localhost", **changed: str | None
-) -> bytes:
+def request(path: str = "/", method: str = "GET", /, **changed: str | None) -> bytes:
     """An opening handshake; keywords (`_` for `-`) replace headers, or leave them out where None."""
     headers: dict[str, str | None] = {
-        "host": host,
+        "host": "acme.localhost",
         "upgrade": "websocket",
         "connection": "Upgrade",
         "sec-websocket-key": base64.b64encode(os.urandom(16)).decode(),

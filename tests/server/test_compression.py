@@ -220,7 +220,7 @@ async def library_client(port: int, path: str = "", **options: Any) -> AsyncIter
         yield client
 
 
-FACTORIES = {
+FACTORIES: dict[str, dict[str, Any]] = {
     "as it comes": {"compression": "deflate"},
     "with takeover asked for": {"extensions": [ClientPerMessageDeflateFactory(client_max_window_bits=15)]},
     "small windows": {
@@ -232,7 +232,10 @@ FACTORIES = {
 
 @pytest.mark.parametrize("case", FACTORIES)
 async def test_a_librarys_client(case: str) -> None:
-    messages = [TEXTS, "", b"", "ä" * 3000, TEXTS.encode(), b"\x00" * 50_000, bytes(range(256)) * 40, TEXTS]
+    messages: list[str | bytes] = [
+        *(TEXTS, "", b"", "ä" * 3000, TEXTS.encode()),
+        *(b"\x00" * 50_000, bytes(range(256)) * 40, TEXTS),
+    ]
     async with (
         serving(outbox_echo, ws=COMPRESSING_PROTOCOL) as lab,
         library_client(lab.port, **FACTORIES[case]) as client,

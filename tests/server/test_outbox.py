@@ -362,7 +362,7 @@ async def test_an_end_wakes_who_waits(socket: Socket, how: str) -> None:
 async def test_a_lost_client_wakes_who_waits(socket: Socket) -> None:
     outbox = socket.make(0)
     socket.pause()
-    sender = asyncio.create_task(outbox.send(PreparedMessage("x" * 2 * LOW_WATER_BYTES)))
+    sender = asyncio.ensure_future(outbox.send(PreparedMessage("x" * 2 * LOW_WATER_BYTES)))
     await settle()
     outbox.put(PreparedMessage("y" * 2 * LOW_WATER_BYTES))
     waiting = asyncio.create_task(outbox.drained())
@@ -487,7 +487,7 @@ async def test_a_sender_that_is_cancelled_does_not_stop_the_others() -> None:
     socket = AsgiSocket()
     outbox = socket.make(LIMIT_BYTES)
     socket.pause()
-    sender = asyncio.create_task(outbox.send(PreparedMessage("cancelled")))
+    sender = asyncio.ensure_future(outbox.send(PreparedMessage("cancelled")))
     await settle()
     outbox.put(PreparedMessage("next"))
     sender.cancel()

@@ -122,7 +122,7 @@ REFUSED = {
     "HTTP/2.0": request("/").replace(b"HTTP/1.1", b"HTTP/2.0"),
     "a body": request("/", content_length="5") + b"whole",
     "chunks": request("/", transfer_encoding="chunked") + b"0\r\n\r\n",
-    "a POST": request("/", method="POST"),
+    "a POST": request("/", "POST"),
     "two Upgrades": request("/").replace(b"\r\nupgrade: websocket", b"\r\nupgrade: websocket" * 2),
     "another Upgrade too": request("/").replace(b"\r\nupgrade: ", b"\r\nupgrade: h2c\r\nupgrade: "),
     "two keys": request("/", x="\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),

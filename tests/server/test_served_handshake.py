@@ -12,7 +12,7 @@ from tests.server.wire import PING, PONG, TEXT, client_frame
 ECHO = "/ws/echo/"
 KEY = base64.b64encode(bytes(range(16))).decode()
 
-OPENED = {
+OPENED: dict[str, dict[str, str]] = {
     "plain": {},
     "tokens in any case": {"upgrade": "WebSocket", "connection": "upgrade"},
     "a list of tokens": {"connection": "keep-alive, Upgrade"},
@@ -20,7 +20,7 @@ OPENED = {
     "a header line over 8 KiB": {"x_long": "x" * 9000},
     "200 headers": {f"x_{number}": "y" * 20 for number in range(200)},
 }
-REFUSED = {
+REFUSED: dict[str, tuple[int, dict[str, str | None]]] = {
     "no key": (400, {"sec_websocket_key": None}),
     "a short key": (400, {"sec_websocket_key": "c2hvcnQ="}),
     "an empty key": (400, {"sec_websocket_key": ""}),
@@ -63,7 +63,7 @@ async def test_it_is_refused(port: int, case: str) -> None:
 
 async def test_another_method_is_400(port: int) -> None:
     async with connect(port) as client:
-        client.send(request(ECHO, method="POST", content_length="0"))
+        client.send(request(ECHO, "POST", content_length="0"))
         status, _, body = await client.answer()
         assert status == 400
         assert json.loads(body)["error"].keys() == {"code", "message"}

@@ -11,7 +11,9 @@ from tests.servers.valkey import Valkey
 
 def pytest_configure(config: pytest.Config) -> None:
     """The marks of tests that talk to servers."""
-    config.addinivalue_line("markers", "kinds(*kinds): the kinds of servers this test is about, if not all")
+    config.addinivalue_line(
+        "markers", "kinds(*kinds): the kinds of servers this test runs on, if not `serve` alone"
+    )
     config.addinivalue_line("markers", "slow_smoke: makes an environment from nothing; a minute or more")
     config.addinivalue_line("markers", "settings(count=1, **env): servers of its own, with these settings")
 

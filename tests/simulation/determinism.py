@@ -54,6 +54,10 @@ def require_fixed_hashes() -> None:
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
 
 
+def _randbelow(exclusive_upper_bound: int) -> int:
+    return random.randrange(exclusive_upper_bound)
+
+
 def install() -> None:
     """Put the fake clock and the seeded randomness in the place of the real ones."""
     time.monotonic = CLOCK.monotonic
@@ -65,7 +69,7 @@ def install() -> None:
     secrets.token_bytes = lambda nbytes=None: random.randbytes(nbytes or 32)
     secrets.token_hex = lambda nbytes=None: random.randbytes(nbytes or 32).hex()
     secrets.token_urlsafe = secrets.token_hex
-    secrets.randbelow = random.randrange
+    secrets.randbelow = _randbelow
 
 
 def begin(seed: int) -> None:

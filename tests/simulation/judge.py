@@ -273,7 +273,7 @@ def nothing_after_rights_were_taken(record: Record, session: Session) -> Iterato
     """After a mark nothing of its topic, unless the right was given again; after a close nothing at all."""
     for mark in session.marks:
         for message in session.messages:
-            if message.is_sent or message.index < mark.index:
+            if message.is_sent or message.number < mark.number:
                 continue
             topic = _is_of(message, mark)
             if topic is not None and not _is_given_again(record, session, mark, message):

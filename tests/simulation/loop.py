@@ -6,9 +6,13 @@ As asyncio promises, callbacks run in the order they were asked for; timers of o
 import asyncio
 import contextvars
 import heapq
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Executor
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 # Turns of the loop at one moment of the fake time: beyond it the world does not move on.
 MAX_TURNS_AT_A_MOMENT = 5_000
@@ -65,7 +69,9 @@ class Owner:
 class SimulatedTask(asyncio.Task[Any]):
     """A task whose hash is its number: sets of tasks have the same order in every run."""
 
-    def __init__(self, coro: Coroutine[Any, Any, Any], *, number: int, **kwargs: Any) -> None:
+    def __init__(
+        self, coro: Coroutine[Any, Any, Any] | Generator[Any, None, Any], *, number: int, **kwargs: Any
+    ) -> None:
         self.number = number
         super().__init__(coro, **kwargs)
 
@@ -96,8 +102,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_later(
         self,
         delay: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[*Args], object],
+        *args: *Args,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """As in asyncio; a delay of 0 comes after all that is ready now."""
@@ -106,22 +112,28 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[*Args], object],
+        *args: *Args,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """As in asyncio; timers of one moment run in the order they were set."""
-        self._check_closed()
+        self._check_closed()  # type: ignore[attr-defined] # asyncio's own
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._numbers), timer))
         return timer
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Args], T], *args: *Args
+    ) -> asyncio.Future[T]:
         """Refused."""
         raise StuckError(f"A world has no threads; {func!r} wants one.")
 
     def _new_task(
-        self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **kwargs: Any
+        self,
+        loop: asyncio.AbstractEventLoop,
+        coro: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+        /,
+        **kwargs: Any,
     ) -> SimulatedTask:
         task = SimulatedTask(coro, number=next(self._numbers), loop=loop, **kwargs)
         owner = OWNER.get()

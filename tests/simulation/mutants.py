@@ -177,25 +177,25 @@ MUTANTS = (
     ),
     Mutant(
         "changes of presence that were lost are not asked for",
-        "realtime.core.presence_table:Presence.needs_resync",
+        "realtime.core.presence_table:PresenceTable.needs_resync",
         "part is None or part.seq is None or seq > part.seq + 1",
         "part is None or part.seq is None",
     ),
     Mutant(
         "a snapshot leaves those who have gone",
-        "realtime.core.presence_table:Presence.merge",
+        "realtime.core.presence_table:PresenceTable.merge",
         "if (key, user_id) not in kept",
         "if False",
     ),
     Mutant(
         "a user whose socket broke is gone at once",
-        "realtime.core.presence_table:Presence.leave",
+        "realtime.core.presence_table:PresenceTable.leave",
         "if at_once or not self._may_linger(key, user.id):",
         "if True:",
     ),
     Mutant(
         "a grace does not end",
-        "realtime.core.presence_table:Presence.lapse",
+        "realtime.core.presence_table:PresenceTable.lapse",
         'if self._put(node, key, User(user_id, ""), None):',
         "if False:",
     ),
@@ -224,7 +224,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
     for parent in parents:
         owner = getattr(owner, parent)
     original = inspect.getattr_static(owner, name)
-    function = original.fget if isinstance(original, property) else original
+    function: Any = original.fget if isinstance(original, property) else original
     source = textwrap.dedent(inspect.getsource(function))
     if source.count(mutant.old) != 1:
         raise LookupError(f"{mutant.target} has {source.count(mutant.old)} times: {mutant.old}")

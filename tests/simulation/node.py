@@ -378,9 +378,9 @@ class Node(Owner):
 
     # What the judge asks.
 
-    def presence(self, keys: Iterable[Key]) -> dict[Key, dict[int, int]]:
+    def presence(self, keys: Iterable[Key]) -> dict[Key, dict[int | str, int]]:
         """Who is in each topic, with the number of connections, as this node knows it."""
-        known: dict[Key, dict[int, int]] = {}
+        known: dict[Key, dict[int | str, int]] = {}
         for tenant, topic in keys:
             users = self.runtime.cluster.users((tenant, topic))
             if users:

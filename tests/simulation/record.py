@@ -21,25 +21,25 @@ class Entry(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What went between a client and its node. `index` counts what the node sent on this connection from 0."""
+    """What went between a client and its node. `number` counts what the node sent on this connection from 0."""
 
     order: int
     at_s: float
     is_sent: bool
-    index: int
+    number: int
     id: int | None
     type: str
     payload: dict[str, Any]
 
 
 class Mark(NamedTuple):
-    """From message `index` on nothing of `topic` may come on this connection (None: nothing at all).
+    """From message `number` on nothing of `topic` may come on this connection (None: nothing at all).
 
     `since_order`: when the right was taken; one that was given again after it counts.
     """
 
     order: int
-    index: int
+    number: int
     topic: Topic | None
     since_order: int
     cause: str
@@ -90,7 +90,7 @@ class Checkpoint:
     at_s: float
     positions: dict[Key, Stored] = field(default_factory=dict)
     # By node: who is present in each topic, with the number of connections.
-    presence: dict[str, dict[Key, dict[int, int]]] = field(default_factory=dict)
+    presence: dict[str, dict[Key, dict[int | str, int]]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -158,5 +158,5 @@ class Site:
             if (node := self.node(self._rng.random())) is not None:
                 self.spawn(node, node.publish(session.tenant, SCOPED, self.data()))
             session.marks.append(
-                Mark(message.order, message.index + 1, SCOPED, message.order, "a narrower credential")
+                Mark(message.order, message.number + 1, SCOPED, message.order, "a narrower credential")
             )

@@ -54,7 +54,7 @@ class Story:
         self.session.ended_s = float(self.session.ended_order)
         self.session.close_code = code
 
-    def rests(self, offset: int, present: dict[int, int]) -> None:
+    def rests(self, offset: int, present: dict[int | str, int]) -> None:
         order = self.line()
         presence = {"n1": {KEY: present} if present else {}}
         self.record.checkpoints.append(
@@ -120,7 +120,7 @@ def test_a_client_that_is_silently_behind_is_seen(story: Story) -> None:
 
 
 @pytest.mark.parametrize("present", [{}, {1: 2}, {1: 1, 2: 1}])
-def test_presence_that_is_not_the_truth_is_seen(story: Story, present: dict[int, int]) -> None:
+def test_presence_that_is_not_the_truth_is_seen(story: Story, present: dict[int | str, int]) -> None:
     story.subscribes(2)
     story.rests(2, present)
     assert story.rules() == ["presence"]
