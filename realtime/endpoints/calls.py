@@ -1,4 +1,4 @@
-"""Requests that take time: run side by side, bounded in number and time, and can be cancelled."""
+"""Slow requests: they run concurrently, are limited in number and time, and can be cancelled."""
 
 import asyncio
 from collections.abc import Hashable
@@ -15,21 +15,22 @@ from realtime.sockets.prepared import PreparedMessage
 
 
 class InFlight:
-    """One call that runs. `ended_by` is what its client is told where it was ended from outside."""
+    """One running call. `ended_by` is the error for the client if the call was ended from outside."""
 
     __slots__ = ("ended_by", "is_handled", "task")
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self.ended_by: RequestError | None = None
-        # Whether the handler is done: what is left is to hand over the answer.
+        # Whether the handler has finished and only the answer is left to send.
         self.is_handled = False
 
     def end(self, error: RequestError) -> None:
-        """Cancel the handler and answer `error`; the first to end it decides."""
+        """Cancel the handler and answer `error`. If called twice, the first error counts."""
         if self.ended_by is None:
             self.ended_by = error
-            # Not at once: a task that is cancelled before its first step never runs, and so would never answer.
+            # Not immediately: a task that is cancelled before its first step never runs and so could not
+            # answer.
             asyncio.get_running_loop().call_soon(self._cancel)
 
     def _cancel(self) -> None:
@@ -40,8 +41,8 @@ class InFlight:
 class Deadlines:
     """Ends the calls of a process that take longer than `timeout_s` seconds (0: none).
 
-    All are given the same time and so end in the order they began: one timer, for the oldest, does for all of them,
-    where a timer for each call would cost as much as the call.
+    All calls have the same timeout, so they expire in the order in which they began. One timer for the oldest
+    call is enough.
     """
 
     def __init__(self, timeout_s: float) -> None:
@@ -50,14 +51,14 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, running: InFlight) -> None:
-        """Give it its time from now."""
+        """Start the timeout of this call."""
         if self._timeout_s:
             self._until_s[running] = monotonic() + self._timeout_s
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._look)
 
     def discard(self, running: InFlight) -> None:
-        """It is over."""
+        """Forget a call that has ended."""
         self._until_s.pop(running, None)
 
     def _look(self) -> None:
@@ -74,7 +75,7 @@ class Deadlines:
 
 
 class Calls:
-    """The calls in flight on one connection: at most `limit` (0: any number)."""
+    """The calls in flight on one connection: at most `limit` (0: no limit)."""
 
     __slots__ = ("_connection", "_deadlines", "_limit", "_running")
 
@@ -82,11 +83,11 @@ class Calls:
         self._connection = connection
         self._limit = limit
         self._deadlines = deadlines
-        # By request id; those without one by themselves.
+        # By request id. A call without an id is its own key.
         self._running: dict[Hashable, InFlight] = {}
 
     def admit(self, request_id: RequestId | None) -> None:
-        """Raises RequestError(limit_exceeded | conflict) where a call with this id cannot begin now."""
+        """Raise RequestError(limit_exceeded | conflict) if a call with this id cannot begin now."""
         if self._limit and len(self._running) >= self._limit:
             raise RequestError(
                 ErrorCode.LIMIT_EXCEEDED, f"{self._limit} calls are in flight; wait for one to end."
@@ -107,7 +108,7 @@ class Calls:
         running.task = self._connection.adopt(self._run(key, running, call, handle, payload))
 
     def cancel(self, request_id: RequestId) -> bool:
-        """End the call with `cancelled`; False where none with this id is in flight."""
+        """End the call with `cancelled`. Return False if no call with this id is in flight."""
         running = self._running.get(request_id)
         if running is None or running.is_handled:
             return False
@@ -124,7 +125,7 @@ class Calls:
                 await connection.send_error(running.ended_by, request_id)
             elif frame is not None:
                 sending = connection.send(frame)
-                # What waits for the client is kept once, by the outbox.
+                # Drop our reference: only the outbox should keep the message while the client does not read.
                 del frame
                 await sending
         finally:
@@ -134,7 +135,7 @@ class Calls:
     async def _outcome(
         self, running: InFlight, call: Call[Any], handle: Handler, payload: object
     ) -> PreparedMessage | None:
-        """The handler's reply; where there is none because it failed, `running.ended_by` says why."""
+        """Return the handler's reply. If the handler failed, return None; `running.ended_by` says why."""
         try:
             return reply_frame(call.request.id, await handle(call, payload))
         except asyncio.CancelledError:
@@ -151,8 +152,7 @@ class Calls:
 
 
 def reply_frame(request_id: RequestId | None, reply: Reply | None) -> PreparedMessage | None:
-    """A reply ready to be sent, where one is wanted: without an id success is silent, unless the reply is one to be
-    sent always."""
+    """Encode a reply. Return None if there is no request id, unless the reply is one that is always sent."""
     if reply is None or (request_id is None and not reply.always):
         return None
     return PreparedMessage(encode_reply(request_id, reply.type, reply.payload))

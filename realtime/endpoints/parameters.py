@@ -12,12 +12,15 @@ from realtime.protocol.errors import ErrorCode, RequestError
 
 P = TypeVar("P", bound=msgspec.Struct)
 
-# JSON integers may have 64 bits without a sign; a BIGINT does not.
+# msgspec reads integers of up to 64 unsigned bits; a BIGINT column is signed.
 STORED_INTEGER_MAX = 2**63 - 1
 
 
 def parameters_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
-    """A Struct with one field for each keyword-only argument; raises ImproperlyConfigured for one without a type."""
+    """Return a Struct with one field for each keyword-only argument.
+
+    Raises ImproperlyConfigured for an argument without a type.
+    """
     hints = get_type_hints(function, include_extras=True)
     fields: list[tuple[str, type] | tuple[str, type, Any]] = []
     for name, parameter in inspect.signature(function).parameters.items():
@@ -33,9 +36,11 @@ def parameters_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
 
 
 def parameters_from(struct: type[P], payload: Mapping[str, Any], field: str = "payload") -> P:
-    """The parameters in `payload`; raises RequestError(invalid_message) that names the faulty one below `field`.
+    """Return the parameters in `payload`.
 
-    What no database has a place for is refused as well: U+0000 in a text, an integer beyond 64 bits with their sign.
+    Raises RequestError(invalid_message) that names the invalid parameter, as a path below `field`. Values
+    that a database cannot store are invalid too: U+0000 in a text, an integer outside the signed 64-bit
+    range.
     """
     try:
         parameters = payload_as(struct, payload)
@@ -61,7 +66,7 @@ def _is_unstorable(value: Any) -> bool:
 
 
 def described(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """The JSON Schema of the parameters, for clients that ask."""
+    """Return the JSON Schema of the parameters. `rpc.methods` shows it to clients."""
     schema = msgspec.json.schema(struct)
     body: dict[str, Any] = schema["$defs"][struct.__name__]
     return {"properties": body.get("properties", {}), "required": body.get("required", [])}

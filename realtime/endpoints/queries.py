@@ -21,7 +21,10 @@ AsItem = Callable[[Any], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class LiveQuery:
-    """A declared query. `item` turns a row into what clients get; it holds the row's `id`."""
+    """A declared query.
+
+    `item` turns a row into the dict that clients receive; it must hold the row's `id`.
+    """
 
     name: str
     select: Select
@@ -30,14 +33,17 @@ class LiveQuery:
     scopes: frozenset[str]
 
     def rows(self, tenant: Tenant, parameters: msgspec.Struct) -> QuerySet[Any]:
-        """The rows of the tenant, by primary key."""
+        """Return the tenant's rows, ordered by primary key."""
         arguments = {name: getattr(parameters, name) for name in parameters.__struct_fields__}
         return self.select(tenant, **arguments).order_by("pk")
 
     def page(
         self, tenant: Tenant, parameters: msgspec.Struct, after: Any, size: int
     ) -> tuple[list[dict[str, Any]], Any]:
-        """`size` items after the key `after` (None: from the first), and the key to go on from (None: that was all)."""
+        """Return at most `size` items after the key `after`, and the key of the next page.
+
+        `after` None starts at the first row. A returned key of None means that there are no more rows.
+        """
         rows = self.rows(tenant, parameters)
         if after is not None:
             rows = rows.filter(pk__gt=after)
@@ -47,7 +53,7 @@ class LiveQuery:
 
 
 def live_query(name: str, *, item: AsItem, scopes: Iterable[str] = ()) -> Callable[[Select], LiveQuery]:
-    """Declare the decorated function as the query `name`. It is given the tenant, and must filter by it."""
+    """Declare the decorated function as the query `name`. It receives the tenant and must filter by it."""
 
     def declare(select: Select) -> LiveQuery:
         return LiveQuery(name, select, item, parameters_of(select), frozenset(scopes))

@@ -1,6 +1,6 @@
-"""What apps offer over sockets: RPC methods, stream sources, live queries.
+"""What apps declare for sockets: RPC methods, stream sources, live queries.
 
-Each is an object made by a decorator in an app's `realtime` module; they are collected when the endpoints are built.
+Decorators in an app's `realtime` module make these objects. They are collected when the endpoints are built.
 """
 
 import warnings
@@ -25,7 +25,7 @@ OLD_MODULE = "live"
 
 
 class Registry:
-    """Everything that was declared, by name."""
+    """All declared methods, sources and queries, by name."""
 
     def __init__(
         self, methods: list[RpcMethod], sources: list[StreamSource], queries: list[LiveQuery]

@@ -22,9 +22,9 @@ from realtime.sockets.types import Application, Middleware, Receive, Scope, Send
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a consumer answers and who may connect. `path` has both slashes; `host` is None on every host.
+    """The path of a consumer and who may connect. `path` has both slashes; `host` None means every host.
 
-    `pool_size` bounds the open connections of the route in this process (0: no bound of its own).
+    `pool_size` is the most open connections of the route in this process (0: no limit for the route).
     """
 
     path: str
@@ -39,7 +39,7 @@ class Route:
 
     @property
     def is_open(self) -> bool:
-        """Whether anyone may connect."""
+        """Whether anyone may connect, signed in or not."""
         return not (self.scopes or self.is_signed_in or self.is_staff or self.needs_session)
 
     def require(self, identity: Identity | None) -> None:
@@ -64,9 +64,9 @@ def websocket(
     middleware: Sequence[Middleware] = (),
     **settings: Any,
 ) -> Route:
-    """A route at `path` (with or without slashes around it). The first middleware is the outermost.
+    """Declare a route at `path` (slashes around it are optional). The first middleware is the outermost.
 
-    `settings` go to the consumer's constructor. `session` wants a Django session, signed in or not.
+    `settings` go to the consumer's constructor. `session=True` requires a Django session, signed in or not.
     """
     app = _application(consumer, settings)
     for wrap in reversed(middleware):
@@ -84,22 +84,22 @@ def websocket(
 
 
 def _application(consumer: type[RealtimeConsumer], settings: dict[str, Any]) -> Application:
-    """As `consumer.as_asgi(**settings)`, without a frame of its own for every connection."""
+    """Do what `consumer.as_asgi(**settings)` does, but keep no extra coroutine frame for each connection."""
 
     def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return consumer(**settings)(scope, receive, send)
 
-    # asgiref takes a plain function for ASGI 2, unless it is marked as what it is.
+    # asgiref takes a plain function for an ASGI 2 application unless it is marked as a coroutine function.
     return markcoroutinefunction(application)
 
 
 def host(name: str, *routes: Route) -> list[Route]:
-    """`routes` on one host only, where they win over those of every host."""
+    """Return `routes` bound to one host. There they take precedence over the routes of every host."""
     return [replace(route, host=name.lower()) for route in routes]
 
 
 class Router:
-    """Finds the route of a host and path. Built once; two routes in one place are a mistake."""
+    """Finds the route of a host and path. Built once. Two routes with the same host and path are an error."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes: dict[tuple[str | None, str], Route] = {}
@@ -112,7 +112,10 @@ class Router:
             self._routes[key] = route
 
     def find(self, hostname: str, path: str) -> Route | None:
-        """The route at `path`, with or without its final slash; the host's own before the one of every host."""
+        """Return the route at `path`, with or without the final slash.
+
+        A route of the host itself comes first.
+        """
         if not path.endswith("/"):
             path += "/"
         return self._routes.get((hostname, path)) or self._routes.get((None, path))

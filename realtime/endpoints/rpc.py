@@ -22,7 +22,10 @@ AtHand = Callable[..., dict[str, Any] | None]
 
 @dataclass(frozen=True, slots=True)
 class RpcMethod:
-    """A declared method. `is_async` methods run on the loop, the rest in a database thread; `at_hand` is asked first."""
+    """A declared method.
+
+    `async` methods run on the loop, others in a database thread. `at_hand` is called first.
+    """
 
     name: str
     reply: str
@@ -34,14 +37,14 @@ class RpcMethod:
     at_hand: AtHand | None = None
 
     async def answer(self, call: Call, parameters: msgspec.Struct) -> Reply:
-        """Run it with checked parameters."""
+        """Run the method with checked parameters."""
         arguments = asdict(parameters)
         if self.is_async:
             return Reply(self.reply, await self.function(call, **arguments))
         return Reply(self.reply, await call.in_db(self.function, call, **arguments))
 
     def describe(self) -> dict[str, Any]:
-        """What `rpc.methods` tells of it."""
+        """Return the entry of `rpc.methods` for this method."""
         return {
             "name": self.name,
             "description": inspect.getdoc(self.function) or "",
@@ -60,13 +63,14 @@ def rpc_method(
     signed_in: bool = False,
     at_hand: AtHand | None = None,
 ) -> Callable[[Callable[..., Any]], RpcMethod]:
-    """Declare the decorated function as the method `name`; its answer has the type `reply` (default `<name>.result`).
+    """Declare the decorated function as the method `name`.
 
-    It is given the call and, by keyword, its parameters; it returns the payload or raises RequestError. A plain
-    function runs in a database thread, an `async` one as a task.
+    `reply` is the type of the answer (default `<name>.result`).
+    It receives the call and, by keyword, its parameters. It returns the payload or raises RequestError. A
+    plain function runs in a database thread, an `async` one as a task.
 
-    `at_hand` is a plain function that is called first, on the loop, with the same arguments: it returns the payload
-    where it has it in memory, else None, and the method runs. That saves the task, a third of a short call.
+    `at_hand` is a plain function that is called first, on the loop, with the same arguments. It returns the
+    payload if that is in memory. Otherwise it returns None and the method runs.
     """
 
     def declare(function: Callable[..., Any]) -> RpcMethod:

@@ -1,4 +1,4 @@
-"""What the endpoints of a process share: its routes, what apps declared, the deadlines of calls, the watched queries."""
+"""What the endpoints of a process share: routes, declarations of apps, deadlines of calls, watched queries."""
 
 from functools import cached_property
 
@@ -22,7 +22,7 @@ class Endpoints:
 
     @cached_property
     def watches(self) -> Watches:
-        """The watched queries; made at the first, when the node has its database threads."""
+        """The watched queries. Created at first use, because the node's database threads must exist."""
         watches = Watches(self.node.database, self.node.spawn, self.node.settings)
         self.node.on_stop.append(watches.stop)
         return watches

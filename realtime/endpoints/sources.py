@@ -1,4 +1,4 @@
-"""The stream sources every site has."""
+"""The built-in stream sources."""
 
 import random
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def clock(feed: Feed) -> Iterator[str]:
 
 @stream_source("server")
 def server(feed: Feed) -> Iterator[dict[str, Any]]:
-    """How many connections the tenant has here, and how late the event loop runs."""
+    """The tenant's connections on this node, and how late the event loop runs."""
     while True:
         totals = feed.node.metrics.snapshot(feed.tenant.slug)["totals"]
         yield {

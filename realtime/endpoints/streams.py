@@ -15,7 +15,7 @@ from realtime.node.node import Node
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a source may know of the stream it makes."""
+    """What a source is told about the stream that it produces."""
 
     node: Node
     tenant: Tenant
@@ -27,7 +27,7 @@ Generate = Callable[[Feed], Iterator[Any]]
 
 @dataclass(frozen=True, slots=True)
 class StreamSource:
-    """A declared source. The generator runs on the loop: each value is made at once, without waiting."""
+    """A declared source. The generator runs on the loop, so it must yield each value without blocking."""
 
     name: str
     generate: Generate

@@ -1,6 +1,6 @@
-"""What a JSON endpoint can do: a table of verbs, and the call each of them is given.
+"""The verbs of a JSON endpoint, and the call that a verb's handler receives.
 
-A consumer is a mapping of verb names to `Verb`; tables are joined with `|`.
+A consumer's table maps verb names to `Verb`. Tables are joined with `|`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class TooFastError(RequestError):
-    """The connection sends more than it may; after `wait_s` seconds it may go on. Too many of these end it."""
+    """The connection sends too fast. It may go on after `wait_s` seconds. Too many of these errors end it."""
 
     def __init__(self, wait_s: float) -> None:
         super().__init__(
@@ -35,11 +35,11 @@ class TooFastError(RequestError):
 
 
 class NoPayload(msgspec.Struct, frozen=True):
-    """The payload of verbs that take none."""
+    """The payload of verbs without parameters."""
 
 
 class Caller(Protocol):
-    """A consumer, as its verbs see it."""
+    """The part of a consumer that its verbs may use."""
 
     connection: Connection
 
@@ -53,14 +53,14 @@ C_co = TypeVar("C_co", bound=Caller, default=Caller, covariant=True)
 
 
 class Call(msgspec.Struct, Generic[C_co], frozen=True):
-    """One request on one connection. `consumer` is the endpoint's, with what it keeps for the connection."""
+    """One request on one connection. `consumer` is the consumer of that connection, with its state."""
 
     consumer: C_co
     request: Request
 
     @property
     def connection(self) -> Connection:
-        """The socket."""
+        """The connection that sent the request."""
         return self.consumer.connection
 
     @property
@@ -75,31 +75,32 @@ class Call(msgspec.Struct, Generic[C_co], frozen=True):
 
     @property
     def identity(self) -> Identity | None:
-        """Who is signed in, if anybody."""
+        """The signed-in user's identity, or None."""
         return self.connection.identity
 
     def require_identity(self) -> Identity:
-        """Who is signed in; raises RequestError(unauthenticated)."""
+        """Return the signed-in user's identity; raises RequestError(unauthenticated) if there is none."""
         if self.connection.identity is None:
             raise RequestError(ErrorCode.UNAUTHENTICATED, "This needs a signed-in user.")
         return self.connection.identity
 
     def charge(self, messages: int) -> None:
-        """Count this request as so many `messages`; so far it was one.
+        """Count this request as `messages` messages; it has been counted as one already.
 
-        Raises TooFastError (rate_limited), and counts no more, where the connection may not send so many now. More than
-        the burst are let through when nothing else was sent; what comes next waits the longer.
+        Raises TooFastError (rate_limited), and counts nothing more, if the connection may not send that many
+        now. A request for more than the burst passes if the bucket is full; the next requests then have to
+        wait longer.
         """
         if wait_s := self.connection.message_bucket.take(monotonic(), messages - 1, paid=1.0):
             raise TooFastError(wait_s)
 
     async def in_db(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `work` in a database thread and return its result; raises what `Database.run_for` does."""
+        """Run `work` in a database thread and return its result. Raises the errors of `Database.run_for`."""
         owner = owner_of(self.tenant, self.identity)
         return await self.node.database.run_for(owner, work, *args, **kwargs)
 
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
-        """Send something that is not the reply."""
+        """Send a message that is not the reply."""
         self.connection.push(message_type, payload)
 
 
@@ -110,8 +111,9 @@ Handler = Callable[[Call[Any], Any], Awaitable[Reply | None]]
 class Verb:
     """A verb: its payload's type (a msgspec Struct, checked before the call), its handler, its scopes.
 
-    `is_slow` verbs (those that touch the database or take time) run beside the others, under MAX_CALLS and
-    CALL_TIMEOUT_S; the rest run in the order they came. A reply of None answers later, by itself.
+    `is_slow` verbs (those that use the database or take time) run concurrently, limited by MAX_CALLS and
+    CALL_TIMEOUT_S. All others run in the order of arrival. A handler that returns None sends its answer
+    itself.
     """
 
     payload: type[msgspec.Struct]

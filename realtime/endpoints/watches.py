@@ -1,9 +1,9 @@
-"""Watched queries: one look at the database for all who watch the same rows, and the differences to each of them.
+"""Watched queries: each different query is read once for all of its watchers, which are sent the changes.
 
-Twice a second the database is asked whether anything was committed, by whomever and however: bulk updates, other
-processes, raw SQL. Only then are the watches looked at again, in turns between tenants, and never for more than a part of
-the time; one that nobody changes costs nothing. Every watch is looked at now and then in any case, for a query that
-depends on the time.
+Twice a second the database is asked whether anything was committed. That finds every kind of write: bulk
+updates, other processes, raw SQL. Only after a commit are the queries read again. Tenants take turns, and
+reading is paused for most of the time. Without commits, each watch is still read every 30 s, because a query
+may depend on the time.
 """
 
 import asyncio
@@ -33,19 +33,20 @@ from realtime.sockets.connection import Connection
 logger = logging.getLogger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-# Seconds between two questions whether anything was committed.
+# Seconds between two checks for new commits.
 WATCH_INTERVAL_S = 0.5
-# Seconds after which a watch is looked at although nothing was.
+# Seconds after which a watch is read again even if nothing was committed.
 QUIET_INTERVAL_S = 30.0
-# Rows one watch keeps in memory: beyond it `limit_exceeded`.
+# Rows that one watch keeps in memory; beyond it `limit_exceeded`.
 WATCH_ROWS_MAX = 5000
-# Queries watched by one connection: beyond it `limit_exceeded`.
+# Queries that one connection may watch; beyond it `limit_exceeded`.
 WATCHED_MAX = 20
-# Watches of a tenant looked at in one visit to the database.
+# Watches of a tenant that are read in one database job.
 LOOKS_AT_ONCE = 8
-# After a visit, looking rests so many times as long as it took: all looks of a process take a fifth of a thread.
+# After a job, the loop sleeps for this many times the job's duration: reading takes a fifth of one thread at
+# most.
 REST = 4.0
-# What may be over at the next look.
+# Errors that may have passed by the next read.
 BUSY_CODES = frozenset({ErrorCode.TIMEOUT, ErrorCode.RATE_LIMITED})
 
 Item = dict[str, Any]
@@ -53,7 +54,7 @@ Rows = dict[Any, Item]
 
 
 class WatchKey(NamedTuple):
-    """What makes two watches the same."""
+    """Connections whose keys are equal share one watch."""
 
     tenant: str
     query: str
@@ -62,30 +63,30 @@ class WatchKey(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Watcher:
-    """A connection, and what it calls its query. Counted from before the first await to `Watches.end`."""
+    """A connection and its own name for a query. Counted from before the first await until `Watches.end`."""
 
     connection: Connection
     query_id: str
     key: WatchKey
     owner: Owner
-    # None when it has ended.
+    # None after the end.
     cleanup: Callable[[], None] | None = None
     watch: "Watch | None" = None
 
 
 @dataclass(eq=False, slots=True)
 class Watch:
-    """What all its watchers share."""
+    """A query and its rows, shared by all of its watchers."""
 
     tenant: Tenant
     query: LiveQuery
     parameters: msgspec.Struct
-    # Done when the first rows are there, or cannot be had.
+    # Done when the first rows have been read, or the read has failed.
     first: "asyncio.Future[None]"
     rows: Rows = field(default_factory=dict)
-    # Those that have the rows, in the order they came.
+    # The watchers that have the rows, in order of arrival.
     watchers: dict[Watcher, None] = field(default_factory=dict)
-    # Those, and those that wait for the first rows.
+    # Those watchers, and the ones that still wait for the first rows.
     count: int = 0
     database: str = ""
     version: Hashable | None = None
@@ -99,7 +100,7 @@ class _Look(NamedTuple):
 
 
 class Watches:
-    """The watched queries of this process. Touched only on its loop."""
+    """The watched queries of this process. Use it on the event loop only."""
 
     def __init__(
         self,
@@ -113,21 +114,21 @@ class Watches:
         self._settings = settings
         self._versions = versions or DatabaseVersions()
         self._watches: dict[WatchKey, Watch] = {}
-        # By connection and what it calls its query; none where it watches nothing.
+        # By connection, then by its name for the query. A connection that watches nothing has no entry.
         self._watchers: dict[Connection, dict[str, Watcher]] = {}
         self._of_owner: Counter[Owner] = Counter()
         self._of_tenant: Counter[str] = Counter()
         self._rows_of_tenant: Counter[str] = Counter()
-        # Runs while there is something to watch.
+        # Runs while there are watches.
         self._looking: asyncio.Task[None] | None = None
         self._is_away = False
 
     async def watch(
         self, connection: Connection, query_id: str, query: LiveQuery, parameters: msgspec.Struct
     ) -> list[Item]:
-        """The rows as they are now; every later difference is pushed to the connection until the watch ends.
+        """Return the current rows. Every later change is pushed to the connection until the watch ends.
 
-        Raises RequestError(limit_exceeded) where there are too many rows, or too many watches already.
+        Raises RequestError(limit_exceeded) if there are too many rows or too many watches.
         """
         key = WatchKey(connection.tenant.slug, query.name, msgspec.json.encode(parameters))
         watcher = self._admit(connection, query_id, key)
@@ -135,7 +136,7 @@ class Watches:
             watch = self._watches.get(key) or self._begin(key, connection, query, parameters)
             watcher.watch = watch
             watch.count += 1
-            # Shared: that one caller is cancelled is nothing to the others.
+            # The future is shared: cancelling one caller must not cancel it for the others.
             await asyncio.shield(watch.first)
             _require_still(watcher, query)
         except BaseException:
@@ -145,18 +146,18 @@ class Watches:
         return list(watch.rows.values())
 
     async def stop(self) -> None:
-        """Let go of the database, whose threads have ended."""
+        """Close the database connections. Call it after the database threads have ended."""
         await asyncio.to_thread(self._versions.close)
 
     def unwatch(self, connection: Connection, query_id: str) -> bool:
-        """Push no more; False where the connection watches no such query."""
+        """Stop pushing changes; return False if the connection does not watch this query."""
         watcher = self._watchers.get(connection, {}).get(query_id)
         if watcher is not None:
             self.end(watcher)
         return watcher is not None
 
     def end(self, watcher: Watcher) -> None:
-        """Undo all that hangs on a watcher, however it ends."""
+        """Undo everything that `watch` registered for this watcher. Every way to end goes through here."""
         cleanup, watcher.cleanup = watcher.cleanup, None
         if cleanup is None:
             return
@@ -209,7 +210,7 @@ class Watches:
         except Exception as error:
             self._forget(key, watch)
             watch.first.set_exception(error)
-            # Marks it as seen: all who waited may have gone.
+            # Marks the exception as retrieved, in case no caller waits any more.
             watch.first.exception()
             return
         watch.first.set_result(None)
@@ -260,13 +261,13 @@ class Watches:
     async def _visit(
         self, tenant: str, found: Sequence[tuple[WatchKey, Watch]], versions: dict[str, Hashable | None]
     ) -> float:
-        """Look at these; how many seconds it took the thread."""
+        """Read these watches; return how many seconds the thread took."""
         try:
             looks, took_s = await self._database.run_for(
                 Owner(tenant, "watches"), _look_at, [watch for _, watch in found]
             )
         except RequestError as error:
-            # No thread in time: they stay due.
+            # No thread was free in time. The watches stay due.
             self._away(error)
             return 0.0
         for (key, watch), look in zip(found, looks, strict=True):
@@ -275,7 +276,10 @@ class Watches:
         return took_s
 
     def _take(self, key: WatchKey, watch: Watch, look: "_Look | Exception", version: Hashable | None) -> None:
-        """What a look found: push the differences, or say why there will be none any more."""
+        """Push the changes that a read found.
+
+        After a permanent error, end the watch and tell its watchers why.
+        """
         try:
             if isinstance(look, Exception):
                 raise look
@@ -297,7 +301,7 @@ class Watches:
 
     def _push(self, watch: Watch, changes: Sequence[Change]) -> None:
         for watcher in list(watch.watchers) if changes else ():
-            # A newer credential may say less than the one that was asked.
+            # The connection may have refreshed its credential and lost a scope since the watch began.
             if not has_scopes(watcher.connection.identity, watch.query.scopes):
                 self._end(watcher, ErrorCode.PERMISSION_DENIED, "no longer allowed")
                 continue
@@ -315,14 +319,14 @@ class Watches:
         watcher.connection.push("unwatched", payload)
 
     def _away(self, error: Exception) -> None:
-        # Once, not twice a second: the next look may succeed.
+        # Logged once, not at every attempt.
         if not self._is_away:
             logger.warning("Watched queries cannot be read now: %s", error)
         self._is_away = True
 
 
 def _require_still(watcher: Watcher, query: LiveQuery) -> None:
-    """While the first rows were read the connection may have been closed, or its rights have shrunk."""
+    """Check again: the connection may have closed or lost a scope while the first rows were read."""
     if watcher.connection.is_closing:
         raise RequestError(ErrorCode.CANCELLED, "The connection is closing.")
     if not has_scopes(watcher.connection.identity, query.scopes):
@@ -342,7 +346,7 @@ def _is_due(watch: Watch, versions: dict[str, Hashable | None], now_s: float) ->
 
 
 def _look_at(watches: Sequence[Watch]) -> tuple[list["_Look | Exception"], float]:
-    """In a thread. One that fails is not the others' business."""
+    """Read the watches, in a database thread. The error of one watch does not stop the others."""
     began_s = monotonic()
     looks: list[_Look | Exception] = []
     for watch in watches:
@@ -359,5 +363,5 @@ def _look(watch: Watch) -> _Look:
     if len(found) > WATCH_ROWS_MAX:
         raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"At most {WATCH_ROWS_MAX} rows can be watched.")
     items = {row.pk: watch.query.item(row) for row in found}
-    # Nobody else changes the rows of a watch while it is looked at.
+    # Safe outside the loop: nothing changes the rows of a watch while it is being read.
     return _Look(items, changes_between(watch.rows, items), rows.db)

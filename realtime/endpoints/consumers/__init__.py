@@ -1,1 +1,1 @@
-"""Consumers: sets of verbs over one connection, one idea a file."""
+"""Consumers: each one serves a connection. JSON consumers have a table of verbs."""

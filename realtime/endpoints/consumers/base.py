@@ -1,4 +1,4 @@
-"""The base of every consumer: Channels' interface over one connection, with a lean receive loop."""
+"""The base of every consumer: Channels' interface over one connection, with a short receive loop."""
 
 import asyncio
 import logging
@@ -22,10 +22,11 @@ from realtime.sockets.types import Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
-# More than this many bad messages within the window end the connection.
+# More bad messages than this within the window end the connection.
 BAD_MESSAGES_MAX = 20
 WINDOW_S = 5.0
-# A raw endpoint cannot answer `rate_limited`: it reads slower, and ends who is too fast for this long.
+# A raw endpoint cannot answer `rate_limited`. It reads more slowly instead, and closes a client that stays
+# too fast for longer than this.
 TOO_FAST_AFTER_S = 3.0
 ABNORMAL_CLOSURE = 1006
 
@@ -33,25 +34,26 @@ ABNORMAL_CLOSURE = 1006
 class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has no types
     """A consumer of raw frames. Override `opened`, `receive` and `disconnect`.
 
-    Differs from its parent in what it leaves out: no thread hop and no task for each message, and no channel in the
-    layer for each connection (the process has one, in the hub).
+    Unlike its parent, it uses no thread hop and no task for each message, and no channel in the channel layer
+    for each connection (the process has one, in the hub).
     """
 
     is_json = False
-    # Whether a fast sender is made to wait. A JSON endpoint answers it instead.
+    # Whether a client that sends too fast is read more slowly. A JSON endpoint answers `rate_limited`
+    # instead.
     is_paced = True
     max_message_bytes = RAW_MESSAGE_MAX_BYTES
-    # Channels' own: a connection is in none, and needs no list to say so.
+    # An attribute of Channels. Connections join no groups, so they can share one empty tuple.
     groups = ()
     connection: Connection
-    # Set at the first: most connections never have one, and each attribute of its own takes memory.
+    # Set at the first bad message. Most connections never send one, and an instance attribute takes memory.
     _bad: SlidingWindowLimiter | None = None
     _fast_since_s: float | None = None
-    # The seconds by which the message in `receive` came too early, where it is not made to wait.
+    # Set if `is_paced` is False: the seconds by which the message in `receive` came too early.
     _early_s = 0.0
 
     def __init__(self, idle_timeout_s: float = 0.0) -> None:
-        """`idle_timeout_s`: seconds without a frame before close 4408; 0 waits for ever."""
+        """`idle_timeout_s`: seconds without a message before close 4408; 0 switches it off."""
         super().__init__()
         self._idle_timeout_s = idle_timeout_s
         self._last_frame_s = 0.0
@@ -70,7 +72,8 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             await self.opened()
             code = await self._serve(receive)
         except asyncio.CancelledError:
-            # Our own close was not answered in time; anything else that cancels us is the server's business.
+            # We cancel ourselves if the client does not answer our close in time. Any other cancellation is
+            # the server's.
             if not connection.is_closing:
                 raise
         finally:
@@ -79,29 +82,32 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
 
     @property
     def node(self) -> Node:
-        """What this process has one of: hub, engine, settings, database threads."""
+        """The node of this process: hub, engine, settings, database threads."""
         node: Node = self.scope["endpoints"].node
         return node
 
     async def opened(self) -> None:
-        """The socket is open: greet."""
+        """Called when the socket is open. Send a greeting here."""
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
-        """Handle one message; one of the two is given. `async`, or returns what is to be awaited: COMPLETED for nothing."""
+        """Handle one message. Either `text_data` or `bytes_data` is given.
+
+        It may be `async`, or a plain function that returns an awaitable (COMPLETED if nothing is left to do).
+        """
         raise NotImplementedError
 
     async def disconnect(self, code: int) -> None:
-        """The socket is over, for whatever reason."""
+        """Called when the socket has ended, for any reason."""
 
     def send(
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
     ) -> Awaitable[None]:
-        """Send one message; waits while the client is not reading. To be awaited, as in Channels; may be COMPLETED."""
+        """Send one message. Await the result, as in Channels: it waits while the client does not read."""
         sending = self.connection.send(PreparedMessage(text_data, bytes_data))
         return self._close_after(sending) if close else sending
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
-        """End the connection after what has been sent."""
+        """Close the connection after everything sent so far."""
         self.connection.close(code or CloseCode.NORMAL, reason or "")
 
     async def _close_after(self, sending: Awaitable[None]) -> None:
@@ -109,7 +115,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         await self.close()
 
     async def bad_message(self, error: RequestError) -> None:
-        """Answer a message that is wrong; too many of them end the connection."""
+        """Answer a bad message with an error. Too many of them end the connection."""
         await self.connection.send_error(error)
         if error.code not in BAD_MESSAGE_CODES:
             return
@@ -119,19 +125,25 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             self.connection.close(CloseCode.BAD_MESSAGES, "too many bad messages")
 
     def fits(self, size_bytes: int) -> bool:
-        """Whether a message of this size is handled; a raw endpoint ends with the first that is too large."""
+        """Whether a message of this size is handled.
+
+        A raw endpoint closes at the first message that is too large.
+        """
         if size_bytes <= self.max_message_bytes:
             return True
         self.connection.close(CloseCode.TOO_LARGE, f"larger than {self.max_message_bytes} bytes")
         return False
 
     def _take(self, now_s: float, size_bytes: int) -> float:
-        """Count a message and its bytes: 0.0, or the seconds that it comes too early."""
+        """Count a message and its bytes. Return 0.0, or the seconds by which it came too early."""
         connection = self.connection
         return connection.message_bucket.take(now_s) or connection.byte_bucket.take(now_s, size_bytes)
 
     async def _slow_down(self, wait_s: float, size_bytes: int) -> bool:
-        """Make a fast sender wait; False for one that has been too fast for too long."""
+        """Wait until the message is due.
+
+        Return False, and close, if the client has been too fast for too long.
+        """
         now_s = monotonic()
         if self._fast_since_s is None:
             self._fast_since_s = now_s
@@ -146,7 +158,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     async def _serve(self, receive: Receive) -> int:
         wire = socket_transport(self.scope)
         if wire is not None:
-            # What comes while this waits in `receive` is handed over at once.
+            # A message that arrives while this coroutine waits in `receive` goes to `received` directly.
             wire.receiver = self
         while True:
             event = await receive()
@@ -154,13 +166,13 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
                 await self.received(event.get("text"), event.get("bytes"))
             elif event["type"] == "websocket.disconnect":
                 return int(event.get("code") or ABNORMAL_CLOSURE)
-            # Else an idle connection would hold its last message.
+            # Otherwise an idle connection would keep its last message in memory.
             event = None
 
     def received(self, text: str | None, data: bytes | None) -> Awaitable[None]:
-        """Handle a message; what is left to be awaited, COMPLETED where nothing is. Raises nothing, nor does that.
+        """Handle a message. Return an awaitable for the rest of the work, or COMPLETED if nothing is left.
 
-        No coroutine itself: on the way of a message each costs 2 µs.
+        Neither the call nor the awaitable raises. A plain function, because most messages need no coroutine.
         """
         try:
             handling = self._handling(text, data)
@@ -190,7 +202,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         now_s = self._last_frame_s = monotonic()
         if not self.fits(size_bytes):
             return COMPLETED
-        # As `_take`, written out: on the way of every message.
+        # This is `_take`, inlined because every message passes here.
         wait_s = connection.message_bucket.take(now_s) or connection.byte_bucket.take(now_s, size_bytes)
         if not self.is_paced:
             self._early_s = wait_s

@@ -1,4 +1,4 @@
-"""Named database queries: pages of rows, then live changes where they are watched."""
+"""Named database queries: pages of rows, then live changes if the query is watched."""
 
 from typing import Annotated, Any
 
@@ -36,7 +36,7 @@ class Unwatch(msgspec.Struct, frozen=True):
 
 
 async def on_query(call: Call["DataConsumer"], payload: Query) -> None:
-    """Send all rows, page by page, each under the request's id; then changes, where they are watched."""
+    """Send all rows in pages, each with the request's id. If watched, changes follow."""
     query = call.consumer.endpoints.registry.queries.get(payload.query)
     if query is None:
         raise RequestError(ErrorCode.NOT_FOUND, "No query has this name.", details={"field": "payload.query"})
@@ -51,14 +51,14 @@ async def on_query(call: Call["DataConsumer"], payload: Query) -> None:
 
 
 async def on_unwatch(call: Call["DataConsumer"], payload: Unwatch) -> Reply:
-    """Send no more changes of a query."""
+    """Stop sending the changes of a query."""
     if not call.consumer.endpoints.watches.unwatch(call.connection, payload.query_id):
         raise RequestError(ErrorCode.NOT_FOUND, "No query with this id is watched here.")
     return Reply("unwatched", {"query_id": payload.query_id})
 
 
 def data_flat_form(message: Item) -> Item:
-    """The original guide's `{"category": "books"}` is the query `items` with those parameters."""
+    """Turn the original guide's `{"category": "books"}` into the query `items` with these parameters."""
     if "type" in message or "category" not in message:
         return message
     params = {key: value for key, value in message.items() if key != "id"}
@@ -68,7 +68,7 @@ def data_flat_form(message: Item) -> Item:
 class DataConsumer(JsonConsumer):
     """Registered queries for signed-in users."""
 
-    # Numbers the queries of the connection.
+    # How many queries the connection has asked; numbers the next one.
     queries_asked = 0
 
     verbs = {
@@ -93,7 +93,7 @@ async def _watched(
 ) -> None:
     connection = call.connection
     items = await call.consumer.endpoints.watches.watch(connection, query_id, query, parameters)
-    # Queued at once, so that no change comes before the rows it belongs to.
+    # All pages are queued without an await, so that no change is sent before its rows.
     for at in range(0, max(len(items), 1), size):
         page = {"query_id": query_id, "items": items[at : at + size], "more": at + size < len(items)}
         connection.deliver(PreparedMessage(encode_reply(call.request.id, "rows", page)))

@@ -1,4 +1,4 @@
-"""The base of every JSON endpoint: envelope in, verbs, envelope out."""
+"""The base of every JSON endpoint: decodes envelopes, runs verbs, sends replies."""
 
 from collections.abc import Awaitable, Mapping
 from time import monotonic
@@ -26,7 +26,7 @@ from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
 from realtime.sockets.completed import COMPLETED
 
-# More than this many refused messages within the window end the connection.
+# More refused messages than this within the window end the connection.
 REFUSED_MESSAGES_MAX = 20
 
 
@@ -43,12 +43,12 @@ class Cancel(msgspec.Struct, frozen=True):
 
 
 async def on_ping(call: Call, payload: NoPayload) -> Reply:
-    """Tell a client that cannot see protocol pings that the connection lives."""
+    """Answer `pong`, for clients that cannot see protocol pings."""
     return Reply("pong", {}, always=True)
 
 
 async def on_refresh(call: Call["JsonConsumer"], payload: Refresh) -> Reply:
-    """Go on with a new token of the same user."""
+    """Replace the credential with a new token of the same user."""
     identity = call.require_identity()
     try:
         verified = call.node.authenticator.verify_token(payload.token, call.tenant)
@@ -68,13 +68,13 @@ async def on_refresh(call: Call["JsonConsumer"], payload: Refresh) -> Reply:
 
 
 async def on_cancel(call: Call["JsonConsumer"], payload: Cancel) -> Reply:
-    """End a call in flight; its own answer is the error `cancelled`."""
+    """End a call in flight. The call itself is answered with the error `cancelled`."""
     if not call.consumer.calls.cancel(payload.id):
         raise RequestError(ErrorCode.NOT_FOUND, "No call with this id is in flight.")
     return Reply("cancelled", {"id": payload.id})
 
 
-# Every JSON endpoint has these.
+# Verbs of every JSON endpoint.
 CORE_VERBS: Mapping[str, Verb] = {
     "ping": Verb(NoPayload, on_ping),
     "refresh": Verb(Refresh, on_refresh),
@@ -83,13 +83,13 @@ CORE_VERBS: Mapping[str, Verb] = {
 
 
 class JsonConsumer(RealtimeConsumer):
-    """A consumer of verbs. A subclass names its table, joined with the core's: `verbs = CORE_VERBS | MY_VERBS`."""
+    """A consumer with a table of verbs. A subclass adds its own verbs: `verbs = CORE_VERBS | MY_VERBS`."""
 
     is_json = True
     is_paced = False
     max_message_bytes = JSON_MESSAGE_MAX_BYTES
     verbs: ClassVar[Mapping[str, Verb]] = CORE_VERBS
-    # An older way of writing requests, where the endpoint takes one.
+    # Converts requests in the original guide's form, if the endpoint accepts that.
     flat_form: FlatForm | None = None
     _refused: SlidingWindowLimiter | None = None
     _calls: Calls | None = None
@@ -102,7 +102,10 @@ class JsonConsumer(RealtimeConsumer):
 
     @property
     def calls(self) -> Calls:
-        """The calls in flight; made at the first, because most connections of a large site never call."""
+        """The calls in flight.
+
+        Created at the first call, because most connections of a large site make none.
+        """
         if self._calls is None:
             self._calls = Calls(self.connection, self.node.settings.MAX_CALLS, self.endpoints.deadlines)
         return self._calls
@@ -113,10 +116,10 @@ class JsonConsumer(RealtimeConsumer):
         await self.welcomed()
 
     async def welcomed(self) -> None:
-        """The client has been greeted: begin what it did not ask for."""
+        """Called after `welcome`. Start here what the endpoint does without a request."""
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
-        """Decode one message, find its verb, check its payload, run it."""
+        """Decode one message, find its verb, check its payload and run it."""
         wait_s = self._early_s
         request_id: RequestId | None = None
         try:
@@ -134,7 +137,7 @@ class JsonConsumer(RealtimeConsumer):
             return self._refuse(failure, request_id, is_too_fast=wait_s > 0)
 
     def fits(self, size_bytes: int) -> bool:
-        """Always: what is too large is answered."""
+        """Always True: a message that is too large is answered with an error."""
         return True
 
     async def _refuse(
@@ -152,7 +155,7 @@ class JsonConsumer(RealtimeConsumer):
             self.connection.close(CloseCode.TOO_FAST, "too fast for too long")
 
     def _run(self, request: Request) -> Awaitable[None]:
-        """What is to be awaited for this request; COMPLETED where it is answered, or goes on by itself."""
+        """Return an awaitable for this request, or COMPLETED if it is answered or runs as its own task."""
         verb = self.verbs.get(request.type)
         if verb is None:
             raise RequestError(
@@ -171,7 +174,7 @@ class JsonConsumer(RealtimeConsumer):
             frame = reply_frame(request_id, await handling)
             if frame is not None:
                 sending = self.connection.send(frame)
-                # What waits for the client is kept once, by the outbox.
+                # Drop our reference: only the outbox should keep the message while the client does not read.
                 del frame
                 await sending
         except Exception as failure:

@@ -1,4 +1,4 @@
-"""Publish and subscribe: the verbs, and the endpoint that has nothing else."""
+"""Publish and subscribe: the verbs, and an endpoint with only these verbs."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar
@@ -20,24 +20,24 @@ from realtime.topics.engine.ports import Page, Retention
 
 HISTORY_DEFAULT_LIMIT = 100
 HISTORY_MAX_LIMIT = 1000
-# A reply holds at most this much of a history: it has to fit a client's own limit and the outbox.
+# The most history in one reply. It must fit into the outbox and into the message limit of a client.
 HISTORY_MAX_BYTES = 512 * 1024
-# Of one `subscribe`.
+# Topics in one `subscribe`.
 SUBSCRIBE_MAX_TOPICS = 100
-# How often a read asks its gate where rights are taken meanwhile.
+# How often a read is repeated because rights were revoked while it ran; then it ends with `timeout`.
 GATE_ASKS_MAX = 8
 
 T = TypeVar("T")
 
 
 class Since(msgspec.Struct, frozen=True):
-    """A position the client was at."""
+    """The position that the client last saw."""
 
     epoch: str
     offset: Annotated[int, msgspec.Meta(ge=0)]
 
     def position(self) -> Position:
-        """As the core knows it."""
+        """Return it as a Position of the core."""
         return Position(self.epoch, self.offset)
 
 
@@ -49,7 +49,7 @@ class SubscribeOne(msgspec.Struct, frozen=True):
     presence: bool = False
 
     def wish(self) -> Wish:
-        """As joining knows it."""
+        """Return it in the form that joining takes."""
         return Wish(self.topic, self.recover.position() if self.recover else None, self.presence)
 
 
@@ -85,7 +85,7 @@ class History(msgspec.Struct, frozen=True):
 
 
 async def on_subscribe(call: Call, payload: Subscribe) -> Reply:
-    """Begin one subscription or many, with what was missed where that is asked."""
+    """Begin one or more subscriptions. The reply holds missed publications if the client asked to recover."""
     if (payload.topic is None) == (payload.topics is None):
         raise _wrong("payload.topic", "Expected either `topic` or `topics`.")
     if payload.topics is not None:
@@ -114,7 +114,7 @@ async def _subscribe_many(call: Call, topics: list[SubscribeOne]) -> Reply:
 
 
 async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
-    """End a subscription; ending none is no error."""
+    """End a subscription. It is no error if there is none."""
     check_topic_name(payload.topic)
     subscription = call.connection.subscriptions.get(payload.topic)
     if subscription is not None:
@@ -123,7 +123,7 @@ async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
 
 
 async def on_publish(call: Call, payload: Publish) -> Reply:
-    """Publish to everyone subscribed, the publisher among them."""
+    """Publish to all subscribers, including the publisher."""
     rule = call.node.rules.require_publish(call.identity, payload.topic)
     identity = call.identity
     publisher = Publisher(identity.user_id, identity.username) if identity else None
@@ -140,13 +140,13 @@ async def on_publish(call: Call, payload: Publish) -> Reply:
 
 
 async def on_history(call: Call, payload: History) -> Reply:
-    """Read what a topic remembers: after a position, or the newest."""
+    """Read a topic's history: the publications after a position, or the newest."""
     page = await _while_allowed(call, payload.topic, lambda: _read(call, payload))
     return Reply("history", _history_payload(payload.topic, page, is_newest=payload.since is None))
 
 
 async def on_presence(call: Call, payload: Topic) -> Reply:
-    """Who is subscribed now."""
+    """Return the users that are subscribed now."""
     users = await _while_allowed(call, payload.topic, lambda: _users(call, payload))
     return Reply("presence", {"topic": payload.topic, **users})
 
@@ -161,7 +161,7 @@ PUBSUB_VERBS: Mapping[str, Verb] = {
 
 
 def pubsub_flat_form(message: dict[str, Any]) -> dict[str, Any]:
-    """The original guide's `{"action", "topic", "message"}` as an envelope."""
+    """Turn the original guide's `{"action", "topic", "message"}` into an envelope."""
     action = message.get("action")
     if "type" in message or not isinstance(action, str):
         return message
@@ -172,7 +172,7 @@ def pubsub_flat_form(message: dict[str, Any]) -> dict[str, Any]:
 
 
 class PubSubConsumer(JsonConsumer):
-    """Topics for everybody, as far as their rules go."""
+    """Publish and subscribe. The rule of a topic says who may do so."""
 
     verbs = {**CORE_VERBS, **PUBSUB_VERBS}
     flat_form = staticmethod(pubsub_flat_form)
@@ -187,7 +187,10 @@ async def _require_subscribe(call: Call, topic: str) -> TopicRule:
 
 
 async def _while_allowed(call: Call, topic: str, read: Callable[[], Awaitable[T]]) -> T:
-    """What `read` gives, to whoever may subscribe until the very end: a removal may cross the gate and the read."""
+    """Return what `read` gives, if the caller may subscribe both before and after the read.
+
+    Rights may be revoked while the gate or the read runs; then both are repeated.
+    """
     hub = call.node.hub
     for _ in range(GATE_ASKS_MAX):
         revocations = hub.revocations
@@ -244,7 +247,7 @@ def _history_payload(topic: str, page: Page, *, is_newest: bool) -> dict[str, An
 
 
 def _fitting(publications: list[Publication], *, is_newest: bool) -> list[Mapping[str, Any]]:
-    """As many as fit a reply, from the newest or from the oldest."""
+    """Return as many publications as fit into a reply, counted from the newest or from the oldest."""
     fitting: list[Mapping[str, Any]] = []
     left_bytes = HISTORY_MAX_BYTES
     for publication in reversed(publications) if is_newest else publications:

@@ -1,4 +1,4 @@
-"""The raw endpoints: frames as they come, without an envelope."""
+"""The raw endpoints: text and binary messages without an envelope."""
 
 from collections.abc import Awaitable
 
@@ -12,7 +12,7 @@ class EchoConsumer(RealtimeConsumer):
     """Echoes text as text and binary as binary, nothing else."""
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
-        """Send it back in kind."""
+        """Send the message back, text as text and binary as binary."""
         return self.connection.send(PreparedMessage(text_data, bytes_data))
 
 
@@ -25,10 +25,10 @@ class WelcomeConsumer(EchoConsumer):
 
 
 class ManagedConsumer(EchoConsumer):
-    """Tells a connection what the server knows of it, then echoes."""
+    """Sends a connection what the server knows about it, then echoes."""
 
     async def opened(self) -> None:
-        """Send the connection's own facts."""
+        """Send the connection's id, addresses and time of connection."""
         connection = self.connection
         facts = {
             "connection_id": connection.id,
@@ -40,10 +40,10 @@ class ManagedConsumer(EchoConsumer):
 
 
 class ValidatedConsumer(RealtimeConsumer):
-    """Echoes valid messages, answers an error to the others; all stay connected."""
+    """Echoes valid messages and answers invalid ones with an error. Both leave the connection open."""
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Check one message."""
+        """Check one message and answer it."""
         if text_data is None:
             raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
         message = decode_json(text_data, max_bytes=RAW_MESSAGE_MAX_BYTES)
@@ -57,19 +57,19 @@ class ValidatedConsumer(RealtimeConsumer):
         await self.send(text_data)
 
     def fits(self, size_bytes: int) -> bool:
-        """Always: what is too large is answered."""
+        """Always True: a message that is too large is answered with an error."""
         return True
 
 
 class SecureConsumer(RealtimeConsumer):
-    """For users whose credential holds the route's scopes."""
+    """Greets signed-in users whose credential has the scopes of the route, and answers their messages."""
 
     async def opened(self) -> None:
         """Greet by user id."""
         await self.send(f"Welcome, user {self._user_id}!")
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Answer every text with who sent it, and where."""
+        """Answer every text with its sender and tenant."""
         if text_data is None:
             raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
         payload = {"user": self._user_id, "tenant": self.connection.tenant.slug, "text": text_data}

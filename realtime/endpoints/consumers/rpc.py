@@ -1,4 +1,4 @@
-"""Request and reply: every registered method is a verb of this endpoint."""
+"""Remote procedure calls: every registered method is a verb of this endpoint."""
 
 from collections.abc import Awaitable
 
@@ -14,13 +14,13 @@ from realtime.sockets.completed import COMPLETED
 
 
 async def on_methods(call: Call["RpcConsumer"], payload: NoPayload) -> Reply:
-    """Tell what can be called, and with what."""
+    """List the methods and their parameters."""
     methods = call.consumer.endpoints.registry.methods
     return Reply("rpc.methods", {"methods": [methods[name].describe() for name in sorted(methods)]})
 
 
 class RpcConsumer(JsonConsumer):
-    """Calls run side by side and are answered in the order they end."""
+    """Registered methods. Calls run concurrently and are answered in the order in which they finish."""
 
     verbs = {**CORE_VERBS, "rpc.methods": Verb(NoPayload, on_methods)}
 

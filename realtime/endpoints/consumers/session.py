@@ -1,4 +1,4 @@
-"""Identity and values from the Django session of the page that opened the socket."""
+"""Identity and stored values from the Django session of the page that opened the socket."""
 
 import re
 from importlib import import_module
@@ -34,7 +34,7 @@ class KeyValue(msgspec.Struct, frozen=True):
 
 
 async def on_whoami(call: Call["SessionConsumer"], payload: NoPayload) -> Reply:
-    """Who this session is, until when, and what it holds."""
+    """Return the session's user, expiry and stored values."""
     values = await call.in_db(_values, call.consumer.session_key)
     identity = call.identity
     return Reply(
@@ -48,7 +48,7 @@ async def on_whoami(call: Call["SessionConsumer"], payload: NoPayload) -> Reply:
 
 
 async def on_set(call: Call["SessionConsumer"], payload: KeyValue) -> Reply:
-    """Keep a value in the session."""
+    """Store a value in the session."""
     key = _checked(payload.key)
     if len(msgspec.json.encode(payload.value)) > VALUE_MAX_BYTES:
         raise RequestError(
@@ -61,14 +61,14 @@ async def on_set(call: Call["SessionConsumer"], payload: KeyValue) -> Reply:
 
 
 async def on_get(call: Call["SessionConsumer"], payload: Key) -> Reply:
-    """Read a value; null where there is none."""
+    """Read a value; null if there is none."""
     key = _checked(payload.key)
     values = await call.in_db(_values, call.consumer.session_key)
     return Reply("value", {"key": key, "value": values.get(key)})
 
 
 class SessionConsumer(JsonConsumer):
-    """The session's verbs. They run in the order they came: a `get` sees the `set` before it."""
+    """Verbs on the session. They run in the order of arrival: a `get` sees the `set` before it."""
 
     session_key: str
 
@@ -80,7 +80,7 @@ class SessionConsumer(JsonConsumer):
     }
 
     async def welcomed(self) -> None:
-        """Remember which session this is."""
+        """Keep the session's key for the verbs."""
         session: LoadedSession = self.scope["session"]
         self.session_key = session.session_key
 
@@ -106,7 +106,7 @@ def _values(session_key: str) -> dict[str, Any]:
 
 def _set(session_key: str, key: str, value: Any) -> None:
     with transaction.atomic():
-        # The row's lock makes two sockets that set different keys both keep theirs.
+        # The row is locked so that two sockets that set different keys do not overwrite each other.
         rows = (
             _store(session_key).get_model_class().objects.select_for_update().filter(session_key=session_key)
         )

@@ -1,4 +1,4 @@
-"""Server-made data at an interval. A reader that falls behind gets the newest value, not a backlog."""
+"""Data made by the server at an interval. A client that falls behind gets the newest value, not a backlog."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 async def on_start(call: Call["StreamConsumer"], payload: Start) -> Reply:
-    """Begin another stream on this connection."""
+    """Start another stream on this connection."""
     return Reply("started", {"stream": call.consumer.start(payload)})
 
 
@@ -50,25 +50,25 @@ async def on_stop(call: Call["StreamConsumer"], payload: Stop) -> Reply:
 
 
 class StreamConsumer(JsonConsumer):
-    """Streams at once what the query string asks for."""
+    """Values at an interval. The stream named in the query string starts at once."""
 
     verbs = {**CORE_VERBS, "start": Verb(Start, on_start), "stop": Verb(Stop, on_stop)}
 
     def __init__(self, idle_timeout_s: float = 0.0) -> None:
         super().__init__(idle_timeout_s)
-        # Those that run, by name, and how many there have been.
+        # The running streams by name. `_started` counts all that have been started.
         self.streams: dict[str, asyncio.Task[None]] = {}
         self._started = 0
 
     async def welcomed(self) -> None:
-        """Begin the stream of the query string."""
+        """Start the stream that the query string asks for."""
         try:
             self.start(_asked(self.scope["query_string"].decode("latin-1")))
         except RequestError as error:
             await self.bad_message(error)
 
     def start(self, start: Start) -> str:
-        """Begin a stream and return its name; raises RequestError(not_found | limit_exceeded)."""
+        """Start a stream and return its name. Raises RequestError(not_found | limit_exceeded)."""
         source = self.endpoints.registry.sources.get(start.source)
         if source is None:
             raise RequestError(
@@ -96,7 +96,7 @@ class StreamConsumer(JsonConsumer):
                     "value": value,
                 }
                 connection.push("data", payload)
-            # The next due time that has not passed: a late value is skipped, not sent in a hurry.
+            # The next due time that has not passed. Late values are skipped, not sent in a burst.
             due_s = max(due_s + interval_s, time.monotonic())
             await asyncio.sleep(due_s - time.monotonic())
         self.streams.pop(name, None)
