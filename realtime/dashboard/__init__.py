@@ -1,1 +1,1 @@
-"""The live page in Django's admin, and what feeds it."""
+"""The live page in Django's admin, and the endpoint that sends its data."""

@@ -1,4 +1,4 @@
-"""Who may look at the live page: staff of the tenant who hold a permission of its own."""
+"""Who may see the live page: staff of the tenant with the permission of the page."""
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import PermissionsMixin
@@ -12,9 +12,9 @@ PERMISSION = "realtime.view_live"
 
 
 async def may_view(database: Database, identity: Identity | None) -> bool:
-    """Whether `identity` holds the permission: a query, unless it is a superuser's.
+    """Whether `identity` has the permission: one query, unless it is a superuser.
 
-    Raises Refusal(503) where the database cannot say. That somebody is staff is the route's to ask.
+    Raises Refusal(503) if the database cannot be asked. The route checks that the user is staff.
     """
     if identity is None or identity.is_superuser:
         return identity is not None
@@ -26,5 +26,5 @@ async def may_view(database: Database, identity: Identity | None) -> bool:
 
 def _holds_permission(user_id: int) -> bool:
     user = get_user_model()._default_manager.filter(pk=user_id).first()  # noqa: SLF001 Django's public name
-    # Its answer for somebody who is switched off is no.
+    # `has_perm` is False for an inactive user.
     return isinstance(user, PermissionsMixin) and user.has_perm(PERMISSION)

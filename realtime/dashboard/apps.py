@@ -1,9 +1,9 @@
-"""Django's admin with the live page in it: stands in INSTALLED_APPS instead of `django.contrib.admin`."""
+"""Django's admin with the live page. Put it into INSTALLED_APPS instead of `django.contrib.admin`."""
 
 from django.contrib.admin.apps import AdminConfig
 
 
 class LiveAdminConfig(AdminConfig):
-    """The admin, on `LiveAdminSite`."""
+    """Uses `LiveAdminSite` as the default admin site."""
 
     default_site = "realtime.dashboard.site.LiveAdminSite"

@@ -1,4 +1,4 @@
-"""The socket behind the live page: figures at a beat, while somebody looks."""
+"""The endpoint behind the live page: sends metrics at an interval while the page is visible."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from realtime.sockets.types import Receive, Scope, Send
 INTERVAL_MIN_S = 0.5
 INTERVAL_MAX_S = 60.0
 INTERVAL_DEFAULT_S = 2.0
-# How long a page goes on after the permission was taken away, at most, besides its interval.
+# Seconds between two checks of the permission. A page may go on for this long, plus its interval, without it.
 PERMISSION_CHECK_S = 5.0
 
 Interval = Annotated[float, msgspec.Meta(ge=INTERVAL_MIN_S, le=INTERVAL_MAX_S)]
@@ -34,34 +34,37 @@ class Start(msgspec.Struct, frozen=True):
 
 
 async def on_start(call: Call["LiveConsumer"], payload: Start) -> Reply:
-    """Push from now on, at this interval."""
+    """Push metrics at this interval from now on."""
     call.consumer.pulse.start(payload.interval_s)
     return Reply("live.started", {"interval_s": payload.interval_s})
 
 
 async def on_stop(call: Call["LiveConsumer"], payload: NoPayload) -> Reply:
-    """Push no more: the page is paused or out of sight."""
+    """Stop pushing: the page is paused or hidden."""
     call.consumer.pulse.stop()
     return Reply("live.stopped", {})
 
 
 class LiveConsumer(JsonConsumer):
-    """Pushes `live` from the start, to staff with the permission `realtime.view_live`; superusers see all tenants.
+    """Pushes `live` to staff with the permission `realtime.view_live`. Superusers see all tenants.
 
-    That somebody is staff is for its route to say.
+    The route checks that the user is staff.
     """
 
     verbs = {**CORE_VERBS, "live.start": Verb(Start, on_start), "live.stop": Verb(NoPayload, on_stop)}
     pulse: "_Pulse"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one socket; raises Refusal(403) without the permission, (503) where the database cannot say."""
+        """Serve one socket.
+
+        Raises Refusal: 403 without the permission, 503 if the database cannot be asked.
+        """
         if not await may_view(scope["endpoints"].node.database, scope["identity"]):
             raise forbidden("permission_denied", f"This needs the permission {PERMISSION}.")
         await super().__call__(scope, receive, send)
 
     async def welcomed(self) -> None:
-        """Begin at once."""
+        """Start pushing at the default interval."""
         identity = self.connection.identity
         sees_all = identity is not None and identity.is_superuser is True
         feed = LiveFeed(self.node, None if sees_all else self.connection.tenant.slug)
@@ -71,10 +74,10 @@ class LiveConsumer(JsonConsumer):
 
 @dataclass(slots=True)
 class _Pulse:
-    """The beat of one page.
+    """The timer of one page.
 
-    A beat follows the one before after the whole interval, also over a stop and a start: rates over a moment
-    say nothing.
+    Two pushes are at least one interval apart, also across a stop and a start, because rates over a very
+    short time mean little.
     """
 
     connection: Connection
@@ -83,7 +86,7 @@ class _Pulse:
     interval_s: float = INTERVAL_DEFAULT_S
     task: "asyncio.Task[None] | None" = None
     last_s: float = float("-inf")
-    # The handshake has asked already.
+    # The handshake has checked the permission.
     checked_s: float = field(default_factory=monotonic)
 
     def start(self, interval_s: float) -> None:
@@ -106,7 +109,7 @@ class _Pulse:
                 return
             self.last_s = monotonic()
             if self.connection.outbox.is_behind:
-                # The page does not keep up: it gets the next figures, not these late.
+                # The page does not keep up. It skips this push and gets a later one.
                 self.connection.metrics.dropped += 1
             else:
                 self.connection.push("live", {"interval_s": self.interval_s, **self.feed.beat()})
@@ -119,5 +122,6 @@ class _Pulse:
         try:
             return await may_view(self.database, self.connection.identity)
         except Refusal:
-            # Operators look when the database is in trouble: what it said last holds until it can say again.
+            # Operators need the page when the database fails: the last answer holds until it can be asked
+            # again.
             return True

@@ -1,4 +1,4 @@
-"""What the live page is told at each beat. Each page that looks has a feed, for a rhythm of its own."""
+"""The data that the live page receives at each interval. Each open page has its own feed."""
 
 from collections.abc import Hashable, Iterator
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SAMPLE_SIZE = 100
 
-# The name of the rate, and of the figure it is made of.
+# The name of the rate, and of the counter that it is computed from.
 _RATES = {
     "opened_per_s": "opened",
     "in_per_s": "messages_in",
@@ -27,7 +27,7 @@ _RATES = {
 
 
 class LiveFeed:
-    """The figures of this node, of `tenant` or of all tenants (None), with rates since the beat before."""
+    """The metrics of `tenant` or of all tenants (None) on this node, with rates since the last `beat`."""
 
     def __init__(self, node: "Node", tenant: str | None) -> None:
         self._node = node
@@ -35,10 +35,11 @@ class LiveFeed:
         self._rates: Rates[tuple[Hashable, str]] = Rates()
 
     def beat(self) -> dict[str, Any]:
-        """The payload of the next `live` push. Called on the loop.
+        """Return the payload of the next `live` push. Call it on the loop.
 
         `{tenant, time, nodes, totals, reasons, tenants: […], routes: […], connections: […]}`. `tenant` is
-        None and `nodes` is filled only for who sees all tenants; `connections` are the newest `SAMPLE_SIZE`.
+        None if the feed has all tenants; otherwise `nodes` is empty. `connections` are the newest
+        `SAMPLE_SIZE`.
         """
         figures = self._node.metrics.snapshot(self._tenant)
         totals, routes = figures["totals"], figures["routes"]
@@ -57,7 +58,7 @@ class LiveFeed:
         }
 
     def _complete(self, rows: list[dict[str, Any]]) -> None:
-        """Sum up what is counted by code, and add the rates."""
+        """Replace counts by code with their sums, and add the rates."""
         for row in rows:
             row["errors"] = sum(row["errors"].values())
             row["refused"] = sum(row["refused"].values())

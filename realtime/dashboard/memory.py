@@ -1,4 +1,4 @@
-"""How much memory this process holds."""
+"""The memory of this process."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ _MEBIBYTE = 1024 * 1024
 
 
 def resident_mb() -> float | None:
-    """Resident memory in MiB; None on systems without /proc. Reads no disk."""
+    """Return the resident memory in MiB; None on systems without /proc."""
     try:
         pages = int(_STATM.read_text().split()[1])
     except OSError:

@@ -1,4 +1,4 @@
-"""The admin site with the live page among its pages."""
+"""The admin site, with the live page added."""
 
 from typing import Any
 
@@ -17,25 +17,25 @@ APP_LABEL = "realtime"
 FEED_PATH = "/ws/admin/live/"
 _CLOSE_MEANINGS = {
     **{str(int(code)): rule.meaning for code, rule in CLOSE_RULES.items()},
-    # These are never sent: RFC 6455 section 7.4.1 has them for what was observed.
+    # These codes are never sent. RFC 6455 section 7.4.1 reserves them for local use.
     "1005": "closed without a code",
     "1006": "connection lost",
 }
 
 
 class LiveAdminSite(AdminSite):
-    """`/admin/realtime/live/`: what is connected now, for staff with `realtime.view_live`.
+    """Adds `/admin/realtime/live/`: the open connections, for staff with `realtime.view_live`.
 
-    The socket decides what they see.
+    The socket decides which tenants they see.
     """
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """The admin's addresses and ours."""
+        """Return the admin's URLs and the live page's."""
         live: URLPattern = path("realtime/live/", self.admin_view(self.live_view), name="realtime_live")
         return [live, *super().get_urls()]
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
-        """The page itself holds no figures. 403 without the permission, or for staff of another tenant."""
+        """Show the page, without any metrics. 403 without the permission, or for staff of another tenant."""
         if not request.user.has_perm(PERMISSION) or not is_staff_session(request):
             raise PermissionDenied
         context = {
@@ -52,7 +52,7 @@ class LiveAdminSite(AdminSite):
         return TemplateResponse(request, "realtime/live.html", context)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """The admin's index with an entry for the live page."""
+        """Return the admin's index with an entry for the live page."""
         apps: list[Any] = super().get_app_list(request, app_label)
         if app_label not in {None, APP_LABEL} or not self.has_permission(request):
             return apps

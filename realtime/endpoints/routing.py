@@ -43,7 +43,7 @@ class Route:
         return not (self.scopes or self.is_signed_in or self.is_staff or self.needs_session)
 
     def require(self, identity: Identity | None) -> None:
-        """Raises Refusal(401 | 403) if `identity` may not connect here."""
+        """Raise Refusal(401 | 403) if `identity` may not connect here."""
         if identity is None and (self.is_signed_in or self.is_staff or self.scopes):
             raise unauthenticated()
         if self.is_staff and (identity is None or identity.is_staff is not True):

@@ -1,5 +1,5 @@
-"""Pure-ASGI classes in front of every consumer, each adding one thing to the scope or refusing.
+"""Pure ASGI middleware in front of every consumer. Each class adds to the scope or refuses the connection.
 
-Those that need not wait are plain functions that return the next application's awaitable: a frame that only waits for
-the one below it costs every idle connection half a KiB.
+A class that does not need to wait has a plain `__call__` that returns the awaitable of the next application.
+A coroutine there would stay in memory as long as the connection does.
 """

@@ -1,4 +1,4 @@
-"""Who is connecting: token, ticket or session. A credential that is bad refuses; it never falls back to another."""
+"""Identification by token, ticket or session. A bad credential is refused, even if another one is valid."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -22,14 +22,16 @@ logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-# Whose database work a handshake is: nobody is signed in yet, and the requests of those who never are stay beside it.
+# The owner of a handshake's database work. It is not the anonymous user, so that requests of anonymous
+# connections do not hold up handshakes.
 HANDSHAKES = "handshakes"
 
 
 class Identify:
-    """Adds `identity` (None: nobody) and `session` (None: no session was used) to the scope.
+    """Adds `identity` (None: not signed in) and `session` (None: no session was used) to the scope.
 
-    Takes the Authorization header out of it: the scope lives as long as the socket, and nobody needs the token again.
+    Removes the Authorization header: the scope lives as long as the socket, and the token is not needed
+    again.
     """
 
     def __init__(self, app: Application, node: Node) -> None:
@@ -37,7 +39,10 @@ class Identify:
         self._node = node
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Check every credential there is; raises Refusal(401 | 403). A token by itself needs no waiting."""
+        """Check every credential of the request; raises Refusal(401 | 403 | 503).
+
+        A token alone needs no waiting.
+        """
         authorization = header_values(scope, b"authorization")
         given = bearer_credentials(
             authorization, scope["query_string"].decode("latin-1"), scope["subprotocols"]
@@ -83,7 +88,8 @@ class Identify:
         key = cookies.get(django_settings.SESSION_COOKIE_NAME)
         if not key or header_values(scope, b"origin"):
             return key
-        # Any program can send a cookie it found; only a page of the tenant's own may use it.
+        # Without an Origin the client is not a browser page. A session cookie is only for pages of the
+        # tenant.
         if route.is_open:
             return None
         raise forbidden("origin_denied", "A session needs the Origin of a page; use a token or a ticket.")
@@ -100,13 +106,13 @@ class Identify:
 
 
 class Authorize:
-    """Lets in whom the route lets in."""
+    """Checks that the identity may use the route."""
 
     def __init__(self, app: Application, node: Node) -> None:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass on whoever may connect; else raise Refusal(401 | 403)."""
+        """Pass on the request if the route admits the identity; otherwise raise Refusal(401 | 403)."""
         route: Route = scope["route"]
         identity: Identity | None = scope["identity"]
         if route.needs_session and scope["session"] is None:

@@ -1,4 +1,4 @@
-"""Connection limits: of the process, the address, the route's pool, the user; and failed attempts of an address."""
+"""Connection quotas of the process, address, route and user, and the handshake limiter of the address."""
 
 import logging
 from collections.abc import Awaitable
@@ -15,7 +15,10 @@ RETRY_AFTER_S = 5
 
 
 class ConnectionLimits:
-    """Before anything costly: draining, the process, the address, the route's pool, failed attempts."""
+    """Refuses while draining, after too many failed handshakes, and beyond a quota.
+
+    Runs before costly checks.
+    """
 
     def __init__(self, app: Application, node: Node) -> None:
         self._app = app
@@ -23,7 +26,7 @@ class ConnectionLimits:
         self._has_warned = False
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Take a place in each count, or raise Refusal(429 | 503)."""
+        """Count the connection in each quota, or raise Refusal(429 | 503)."""
         node, settings, route = self._node, self._node.settings, scope["route"]
         address = limit_key(scope)
         if node.is_draining:
@@ -41,9 +44,9 @@ class ConnectionLimits:
         return self._app(scope, receive, send)
 
     def _warn_of_proxy(self, scope: Scope) -> None:
-        """Once: a proxy that is not believed makes everybody behind it one address."""
+        """Warn once: behind a proxy that is not trusted, all clients count as one address."""
         forwarded = ",".join(header_values(scope, b"x-forwarded-for"))
-        # Where it is believed, the server took the client from it.
+        # If the header was trusted, the server has already taken the client's address from it.
         if not forwarded or self._has_warned or remote_host(scope) in forwarded:
             return
         self._has_warned = True
@@ -55,14 +58,14 @@ class ConnectionLimits:
 
 
 class UserLimit:
-    """The connections of one user in this process."""
+    """The quota of connections of one user in this process."""
 
     def __init__(self, app: Application, node: Node) -> None:
         self._app = app
         self._node = node
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Take a place of the user, or raise Refusal(429)."""
+        """Count the connection for its user, or raise Refusal(429)."""
         identity = scope["identity"]
         if identity is not None:
             key = ("user", identity.tenant, identity.user_id)

@@ -1,4 +1,4 @@
-"""The origin check: a page of another site, or of another tenant, opens no socket here."""
+"""The origin check: pages of another site or another tenant cannot open a socket."""
 
 from collections.abc import Awaitable
 
@@ -10,7 +10,7 @@ from realtime.sockets.types import Application, Receive, Scope, Send
 
 
 class OriginCheck:
-    """After it, who has an Origin is a page of this tenant, or of an origin that the settings allow."""
+    """Lets a request with an Origin pass only if the origin is the tenant's own or allowed by the settings."""
 
     def __init__(self, app: Application, node: Node) -> None:
         self._app = app
@@ -18,7 +18,10 @@ class OriginCheck:
         self._allowed = {parse_origin(origin) for origin in node.settings.ALLOWED_ORIGINS}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass on without an origin or with an own one, exactly; else raise Refusal(403)."""
+        """Pass on a request without an origin or with an allowed one.
+
+        Raises Refusal(403), or 400 for two origins.
+        """
         values = header_values(scope, b"origin")
         if len(values) > 1:
             raise Refusal(400, "bad_origin", "Expected at most one Origin header.")

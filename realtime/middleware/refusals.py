@@ -1,4 +1,4 @@
-"""The outermost middleware of a WebSocket: names the connection and turns a refusal into what the client can read."""
+"""The outermost middleware of a WebSocket: gives it an id and sends a refusal in a form the client can read."""
 
 from time import monotonic
 
@@ -13,17 +13,18 @@ from realtime.sockets.types import Application, Receive, Scope, Send
 
 # A close frame holds at most 123 bytes of reason (RFC 6455 section 5.5).
 REASON_MAX_CHARS = 120
-# How long such a socket may take to answer its close; it is served nothing meanwhile.
+# Seconds that a refused socket may take to answer the close frame.
 REFUSED_CLOSE_TIMEOUT_S = 1.0
-# Refusals that count as failed attempts of their address.
+# Refusals that the handshake limiter counts as failed handshakes of the address.
 ATTEMPT_STATUSES = frozenset({401, 403})
 
 
 class Refusals:
-    """Adds `connection_id` and `subprotocol` to the scope; the connection's places are given back at the end.
+    """Adds `connection_id` and `subprotocol` to the scope. Releases the connection's quotas at the end.
 
-    A refusal is an HTTP answer before the upgrade; where the client is a browser (it offers a subprotocol of ours) or the
-    server has no such answers, the socket is accepted and closed at once with the code that says the same.
+    A refusal is an HTTP answer before the upgrade. A browser cannot read that answer. So if the client offers
+    one of our subprotocols, or the server has no such answers, the socket is accepted and closed with the
+    matching close code.
     """
 
     def __init__(self, app: Application, node: Node) -> None:
@@ -31,7 +32,7 @@ class Refusals:
         self._node = node
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application; a Refusal raised before the accept is answered here."""
+        """Run the application and answer a Refusal that it raises before accepting the socket."""
         connection_id = scope["connection_id"] = new_connection_id()
         offered = scope.get("subprotocols", [])
         scope["subprotocol"] = choose_subprotocol(offered, has_batches=False)
@@ -59,7 +60,7 @@ async def _accept_and_close(scope: Scope, receive: Receive, send: Send, refusal:
             "type": "websocket.close",
             "code": int(refusal.close_code),
             "reason": reason,
-            # Our own server's; others look at no keys that they do not know.
+            # Read by our own server; other servers ignore unknown keys.
             "timeout_s": REFUSED_CLOSE_TIMEOUT_S,
         }
     )

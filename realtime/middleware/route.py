@@ -1,4 +1,4 @@
-"""Finding the route: 404 for a path nobody serves on this host."""
+"""Finding the route. A path without a route on this host is refused with 404."""
 
 from collections.abc import Awaitable
 
@@ -9,14 +9,14 @@ from realtime.sockets.types import Application, Receive, Scope, Send
 
 
 class RouteGate:
-    """Adds `route` to the scope, and settles `subprotocol`: only a JSON endpoint has batches."""
+    """Adds `route` to the scope and chooses `subprotocol` again: only JSON endpoints support batches."""
 
     def __init__(self, app: Application, endpoints: Endpoints) -> None:
         self._app = app
         self._router = endpoints.router
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass on with the route, or raise Refusal(404)."""
+        """Pass on the request with its route, or raise Refusal(404)."""
         route = self._router.find(scope["host"].name, scope["path"])
         if route is None:
             raise Refusal(404, "not_found", "Nothing is served at this path on this host.")
@@ -28,6 +28,6 @@ class RouteGate:
 
 
 def run_route(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-    """The end of the stack: the route's own application, its middleware around it."""
+    """The innermost application: run the route's own middleware and consumer."""
     app: Application = scope["route"].app
     return app(scope, receive, send)

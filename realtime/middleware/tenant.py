@@ -1,4 +1,4 @@
-"""The gate in front of everything, HTTP and WebSocket: one valid host, a known tenant."""
+"""The first middleware of HTTP and WebSockets: requires one valid host of a known tenant."""
 
 from collections.abc import Awaitable
 
@@ -8,28 +8,32 @@ from realtime.protocol.errors import Refusal
 from realtime.protocol.handshake import REFUSAL_HEADERS, refusal_body
 from realtime.sockets.types import Application, Receive, Scope, Send
 
-# Asked by load balancers, which name a host by its address; they tell nothing of any tenant.
+# Load balancers request these with an IP address as the host. The answers hold no data of a tenant, or need
+# the operator's token.
 PROBE_PATHS = frozenset({"/healthz", "/readyz"})
 HOSTLESS_PATHS = PROBE_PATHS | {"/metrics"}
-# Probes are asked under any host or none, and under some that Django takes for malformed.
+# Probes are accepted with any Host or none, also with one that Django considers malformed.
 PROBE_HOST = (b"host", b"localhost")
 
 
 class TenantMiddleware:
-    """Adds `endpoints`, `tenant` and `host` to the scope; refuses 400 (bad Host) and 404 (unknown host)."""
+    """Adds `endpoints`, `tenant` and `host` to the scope.
+
+    Refuses a bad Host (400) and an unknown one (404).
+    """
 
     def __init__(self, app: Application, endpoints: Endpoints) -> None:
         self._app = app
         self._endpoints = endpoints
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass the request on with its tenant, or raise Refusal."""
+        """Pass on the request with its tenant, or raise Refusal(400 | 404)."""
         if not self._endpoints.node.is_started:
             return self._start_first(scope, receive, send)
         path = scope["path"].rstrip("/") if scope["type"] == "http" else ""
         if path in PROBE_PATHS:
             others = [header for header in scope["headers"] if header[0].lower() != b"host"]
-            # Two are refused everywhere (RFC 9112 section 3.2).
+            # Two Host headers are refused everywhere (RFC 9112 section 3.2).
             if len(scope["headers"]) - len(others) <= 1:
                 scope["headers"] = [*others, PROBE_HOST]
         host = read_host(scope["headers"])
@@ -53,7 +57,7 @@ class UpgradeRequired:
         self._endpoints = endpoints
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass on what is not a WebSocket route."""
+        """Pass on a request to any other path; raise Refusal(426) for a WebSocket route."""
         if self._endpoints.router.find(scope["host"].name, scope["path"]) is not None:
             raise Refusal(
                 426, "upgrade_required", "This is a WebSocket endpoint: connect with ws:// or wss://."
@@ -62,13 +66,13 @@ class UpgradeRequired:
 
 
 class HttpRefusals:
-    """Answers a `Refusal` over HTTP."""
+    """Turns a `Refusal` into an HTTP answer."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application; a Refusal becomes its JSON answer."""
+        """Run the application and answer a Refusal with JSON."""
         try:
             await self._app(scope, receive, send)
         except Refusal as refusal:
@@ -78,12 +82,12 @@ class HttpRefusals:
 
 
 def encode_refusal(refusal: Refusal) -> bytes:
-    """`{"error": {"code", "message"}}`."""
+    """Return `{"error": {"code", "message"}}` as JSON."""
     return refusal_body(refusal.status, refusal.message, refusal.code)
 
 
 def refusal_headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
-    """The headers that go with the status."""
+    """Return the headers that belong to the status of the refusal."""
     headers = list(REFUSAL_HEADERS)
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))

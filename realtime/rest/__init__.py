@@ -1,1 +1,1 @@
-"""What this package answers over plain HTTP: figures and health."""
+"""The plain HTTP pages of this package: metrics and health."""

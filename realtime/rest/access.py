@@ -1,4 +1,4 @@
-"""Who may read the figures, and whose."""
+"""Who may read the metrics, and of which tenants."""
 
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -20,14 +20,20 @@ METRICS_SCOPE = "metrics:read"
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """The bearer of METRICS_TOKEN: a machine of whoever runs the site, which sees every tenant."""
+    """A client with METRICS_TOKEN, such as the site operator's Prometheus. It sees every tenant."""
 
 
 class MetricsTokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer $METRICS_TOKEN`. Stands first: to the other ways that value is a bad token."""
+    """`Authorization: Bearer $METRICS_TOKEN`.
+
+    Must come first: other classes refuse this value as a bad token.
+    """
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Operator] | None:
-        """Recognise the operator's token; anything else is left to the next way, if there is a tenant."""
+        """Recognise the operator's token.
+
+        Anything else is left to the next class, if the host has a tenant.
+        """
         expected = nodes.current_node().settings.METRICS_TOKEN.encode()
         kind, _, given = get_authorization_header(request).partition(b" ")
         if expected and kind.lower() == b"bearer" and compare_digest(given.strip(), expected):
@@ -37,17 +43,17 @@ class MetricsTokenAuthentication(BaseAuthentication):
         return None
 
     def authenticate_header(self, request: Request) -> str:
-        """Makes the answer to nobody a 401."""
+        """Return a challenge, so that a request without credentials is answered with 401."""
         return "Bearer"
 
 
 class MayReadMetrics(BasePermission):
-    """The operator's token, a token with the scope `metrics:read`, or a session of the tenant's staff."""
+    """Admits the operator's token, a token with the scope `metrics:read`, and a staff session of the tenant."""
 
     message = f"This needs a staff session or the scope {METRICS_SCOPE}."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Whether the page may be seen at all; `visible_tenant` says how much of it."""
+        """Whether the request may see the page. `visible_tenant` says how much of it."""
         if isinstance(request.auth, Operator):
             return True
         if isinstance(request.auth, Identity):
@@ -56,13 +62,13 @@ class MayReadMetrics(BasePermission):
 
 
 def visible_tenant(request: Request) -> str | None:
-    """The slug of the only tenant whose figures `request` may see; None is all of them.
+    """Return the slug of the one tenant whose metrics `request` may see; None means all tenants.
 
-    All are for the operator's token and for a superuser's session; a token is good for its tenant only.
+    The operator's token and a superuser's session see all tenants. Any other token sees its own tenant.
     """
     if isinstance(request.auth, Operator) or (request.auth is None and request.user.is_superuser):
         return None
     tenant = tenant_of(request)
-    # Authentication lets nobody else by where there is no tenant.
+    # Without a tenant, authentication admits the operator only.
     assert tenant is not None
     return tenant.slug

@@ -1,4 +1,4 @@
-"""Two questions of a load balancer: is the process alive, and should it be given work?"""
+"""Two probes for a load balancer: is the process alive, and should it receive requests?"""
 
 import asyncio
 from collections.abc import Callable
@@ -15,25 +15,25 @@ from realtime.node import node as nodes
 from realtime.rest.views import JsonView
 from realtime.topics.engine.ports import BusUnavailableError
 
-# Nobody joins it: what is sent there tells only whether the broker takes it.
+# A channel-layer group without members. Sending to it only tells whether the broker accepts messages.
 PROBE_GROUP = "readyz"
 PROBE_TIMEOUT_S = 2.0
 
 
 class HealthView(JsonView):
-    """The process answers."""
+    """Tells that the process answers."""
 
     authentication_classes = []
     permission_classes = []
 
     @extend_schema(summary="Is the process alive?", responses={200: OpenApiTypes.OBJECT}, auth=[])
     def get(self, request: Request) -> Response:
-        """Always `{"status": "ok"}`; asks nobody else."""
+        """Return `{"status": "ok"}`. This uses neither the database nor the broker."""
         return Response({"status": "ok"})
 
 
 class ReadinessView(JsonView):
-    """The process can do its work."""
+    """Tells whether the process can do its work."""
 
     authentication_classes = []
     permission_classes = []
@@ -47,7 +47,10 @@ class ReadinessView(JsonView):
         auth=[],
     )
     def get(self, request: Request) -> Response:
-        """`{"status", "checks": {database, runtime, bus}}`; each check is `ok` or says what is wrong."""
+        """Return `{"status", "checks": {database, runtime, bus}}`.
+
+        Each check is `ok` or says what is wrong.
+        """
         checks = {name: check() or "ok" for name, check in _CHECKS.items()}
         if all(outcome == "ok" for outcome in checks.values()):
             return Response({"status": "ok", "checks": checks})

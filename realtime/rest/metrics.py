@@ -1,4 +1,4 @@
-"""The two pages of figures: those of the process that answers, and in JSON the sums over all nodes."""
+"""The metrics pages: JSON with sums over all nodes, and Prometheus with those of the answering process."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ _DENIED = {
 
 
 class Figures(serializers.Serializer[dict[str, Any]]):
-    """What is counted, of a route or summed up. All but two only rise while the process lives."""
+    """Counters of a route, or sums of them. All but two only rise while the process lives."""
 
     active_connections = serializers.IntegerField(help_text="Open now.")
     opened = serializers.IntegerField(help_text="Connections let in.")
@@ -40,14 +40,14 @@ class Figures(serializers.Serializer[dict[str, Any]]):
 
 
 class RouteFigures(Figures):
-    """The figures of one route of one tenant."""
+    """The counters of one route of one tenant."""
 
     tenant = serializers.CharField()
     route = serializers.CharField()
 
 
 class WebSocketMetrics(serializers.Serializer[dict[str, Any]]):
-    """The sums over all nodes, then the figures of the process that answered."""
+    """The sums over all nodes, then the metrics of the process that answered."""
 
     node = serializers.CharField(help_text="The process that answered.")
     nodes = serializers.ListField(child=serializers.CharField(), help_text="The processes that are alive.")
@@ -60,14 +60,14 @@ class WebSocketMetrics(serializers.Serializer[dict[str, Any]]):
 
 
 class MetricsView(JsonView):
-    """What both pages share: who may read them."""
+    """The base of both pages: who may read them."""
 
     authentication_classes = [MetricsTokenAuthentication, *JsonView.authentication_classes]
     permission_classes = [MayReadMetrics]
 
 
 class WebSocketMetricsView(MetricsView):
-    """The figures as JSON."""
+    """The metrics as JSON."""
 
     @extend_schema(
         summary="Figures of the sockets, as JSON",
@@ -75,7 +75,7 @@ class WebSocketMetricsView(MetricsView):
         responses={200: WebSocketMetrics, **_DENIED},
     )
     def get(self, request: Request) -> Response:
-        """Totals, then by tenant and by route."""
+        """Return the totals, then the metrics by tenant and by route."""
         process = nodes.current_node()
         figures = process.metrics.snapshot(visible_tenant(request))
         counters = site_counters(process, visible_tenant(request))
@@ -92,7 +92,7 @@ class WebSocketMetricsView(MetricsView):
 
 
 def site_counters(process: nodes.Node, tenant: str | None) -> dict[str, int]:
-    """The sums over all nodes: this one as it is, the others as of their last beat, at most 2 s ago."""
+    """Sum up the counters of all nodes: of this node now, of the others at their last beat, 2 s ago at most."""
     own = process.metrics.counters()
     others = [dict(state.counters) for state in process.nodes() if state.node != process.id]
     sums = {"active_connections": 0, "messages_in": 0, "errors": 0}
@@ -105,7 +105,7 @@ def site_counters(process: nodes.Node, tenant: str | None) -> dict[str, int]:
 
 
 class PrometheusMetricsView(MetricsView):
-    """The figures for Prometheus."""
+    """The metrics in Prometheus' format."""
 
     @extend_schema(
         summary="Figures of the sockets, for Prometheus",
@@ -113,7 +113,10 @@ class PrometheusMetricsView(MetricsView):
         responses={(200, "text/plain"): OpenApiTypes.STR, **_DENIED},
     )
     def get(self, request: Request) -> HttpResponse:
-        """The same figures as `/metrics/websocket`, and those of the process for who sees all tenants."""
+        """Return this process' part of `/metrics/websocket`.
+
+        Readers that see all tenants also get process metrics.
+        """
         process = nodes.current_node()
         encode, content_type = choose_encoder(request.META.get("HTTP_ACCEPT", ""))
         registry = registry_of(process.metrics, process.id, process.loop_lag, visible_tenant(request))

@@ -1,4 +1,4 @@
-"""The figures in Prometheus' words. Made anew for each scrape, so that nothing is kept twice."""
+"""The metrics in Prometheus' format. They are made for each scrape, so that no count is kept twice."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ _COUNTERS = (
     ("realtime_received_bytes", "bytes_in", "Bytes of messages from clients."),
     ("realtime_sent_bytes", "bytes_out", "Bytes of messages to clients."),
 )
-# The same, and the label that tells the counts apart.
+# Name, attribute of RouteMetrics, meaning, label of the counts.
 _LABELLED_COUNTERS = (
     ("realtime_connections_closed", "closed_by_code", "Connections ended, by close code.", "code"),
     (
@@ -39,13 +39,13 @@ _LABELLED_COUNTERS = (
 
 
 class RouteCollector(Collector):
-    """The figures of every route of `tenant`, or of all tenants."""
+    """The metrics of every route of `tenant`, or of all tenants."""
 
     def __init__(self, metrics: Metrics, tenant: str | None) -> None:
         self._routes = metrics.routes(tenant)
 
     def collect(self) -> Iterator[Metric]:
-        """One family for each figure, one sample for each route and label."""
+        """Yield one family for each metric, with one sample for each route and label."""
         for name, attribute, text in _GAUGES:
             yield self._fill(GaugeMetricFamily(name, text, labels=_ROUTE_LABELS), attribute)
         for name, attribute, text in _COUNTERS:
@@ -64,14 +64,14 @@ class RouteCollector(Collector):
 
 
 class NodeCollector(Collector):
-    """What concerns the whole process: its name and the lateness of its event loop."""
+    """The metrics of the whole process: its name and the lag of its event loop."""
 
     def __init__(self, node: str, loop_lag: LoopLag) -> None:
         self._node = node
         self._lag = loop_lag.snapshot()
 
     def collect(self) -> Iterator[Metric]:
-        """The node's name as a label of a constant, and the lag over the last minute."""
+        """Yield the node's name as a label of a constant, and the lag over the last minute."""
         node = GaugeMetricFamily("realtime_node_info", "The process that answered.", labels=("node",))
         node.add_metric((self._node,), 1)
         yield node
@@ -84,7 +84,7 @@ class NodeCollector(Collector):
 
 
 def registry_of(metrics: Metrics, node: str, loop_lag: LoopLag, tenant: str | None) -> CollectorRegistry:
-    """All that the reader of `tenant` may see; figures of the process are for readers of all tenants."""
+    """Return all that a reader of `tenant` may see. None reads all tenants and the metrics of the process."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RouteCollector(metrics, tenant))
     if tenant is None:

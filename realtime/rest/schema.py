@@ -1,4 +1,4 @@
-"""How the API schema names the operator's token. Importing this module registers it."""
+"""The operator's token in the API schema. Importing this module registers it."""
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -11,5 +11,5 @@ class MetricsTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unt
     name = "metricsToken"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        """The OpenAPI security scheme."""
+        """Return the OpenAPI security scheme."""
         return {"type": "http", "scheme": "bearer"}

@@ -1,4 +1,4 @@
-"""To be included at the root of the site: the addresses are part of the protocol."""
+"""Include these at the root of the site: the paths are part of the protocol."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The base of pages that have one format only."""
+"""The base of pages with one format."""
 
 from collections.abc import Iterable
 
@@ -12,23 +12,23 @@ from rest_framework.views import APIView
 
 
 class OwnFormat(BaseContentNegotiation):
-    """Answers in the view's first format whatever `Accept` says: probes and scrapers ask for anything."""
+    """Ignores `Accept` and uses the view's first format, because probes and scrapers send any `Accept`."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
-        """The first parser."""
+        """Return the first parser."""
         return next(iter(parsers))
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        """The first renderer."""
+        """Return the first renderer."""
         renderer = next(iter(renderers))
         return renderer, str(renderer.media_type)
 
 
 @method_decorator(never_cache, "dispatch")
 class JsonView(APIView):
-    """Answers in JSON, errors too. Nobody keeps the answers."""
+    """Answers in JSON, also for errors. The answers are not cached."""
 
     renderer_classes = [JSONRenderer]
     content_negotiation_class = OwnFormat

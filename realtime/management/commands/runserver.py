@@ -7,16 +7,16 @@ from daphne.management.commands.runserver import Command as DaphneCommand
 from realtime.conf import load_settings
 from realtime.server.daphne import DaphneServer
 
-# Daphne has no switch for its heartbeat; this many seconds are as good as never.
+# Daphne cannot switch its heartbeat off. With this many seconds it never happens.
 NEVER_S = 10**6
 
 
 class Command(DaphneCommand):  # type: ignore[misc] # Daphne has no types
-    """As Daphne's, with what it offers no options for."""
+    """Daphne's command, with settings that it has no options for."""
 
     @staticmethod
     def server_cls(**options: Any) -> DaphneServer:
-        """Daphne's server, set up as `serve` is."""
+        """Return Daphne's server with the settings that `serve` uses."""
         settings = load_settings()
         options |= {
             "ping_interval": settings.PING_INTERVAL_S or NEVER_S,

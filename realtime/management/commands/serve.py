@@ -22,7 +22,7 @@ class Command(BaseCommand):
     help = "Serve HTTP and WebSockets with uvicorn, one process for each worker."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Where and how many."""
+        """Add the address, the number of workers and the trusted proxies."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
         parser.add_argument(
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Check what can be checked, say where it is served, serve."""
+        """Check the options and the database, print the address and serve."""
         host, port, workers = options["host"], options["port"], options["workers"]
         if not 0 < port <= PORT_MAX:
             raise CommandError(f"--port: expected 1 to {PORT_MAX}, received {port}.")
@@ -44,7 +44,8 @@ class Command(BaseCommand):
         proxies = _trusted_proxies(options["trusted_proxies"])
         self._warn(workers)
         _check_database()
-        # Says what to run where tables are missing; the server alone would end with their names.
+        # If tables are missing, this names the command to run. The server would only fail with a database
+        # error.
         self.check_migrations()
         self._collect_static()
         application = django_settings.ASGI_APPLICATION.rsplit(".", 1)
@@ -61,7 +62,7 @@ class Command(BaseCommand):
         )
 
     def _collect_static(self) -> None:
-        """Pages name their assets by content; with DEBUG off the names have to be there before the first page."""
+        """Collect static files. Without DEBUG, pages need their hashed names before the first request."""
         if django_settings.DEBUG:
             return
         try:
@@ -94,7 +95,7 @@ def _trusted_proxies(given: str | None) -> TrustedProxies:
 
 
 def _check_database() -> None:
-    """Connect once, past the pool, which waits and tells no reason: one line instead of a traceback."""
+    """Connect once, without the pool, so that an error is reported at once and in one line."""
     probe = connections.create_connection(DEFAULT_DB_ALIAS)
     settings = probe.settings_dict
     options = {name: value for name, value in settings["OPTIONS"].items() if name != "pool"}
