@@ -1,7 +1,7 @@
-"""Everything about sockets; knows nothing of chat or accounts. These names are its public face: other apps import them
-from here, and nothing inside of it.
+"""Everything about sockets, independent of chat and accounts. These names are the public API.
 
-Each is imported when it is first asked for, so that `import realtime` works before settings are configured.
+Other apps import them from here, and nothing from the modules inside. Each name is imported at first use, so
+that `import realtime` works before settings are configured.
 """
 
 from importlib import import_module
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from realtime.sockets.types import Scope as Scope
     from realtime.sockets.types import Send as Send
 
-# The same as above, for Python; tests compare the two.
+# The same names as above, for imports at run time. A test compares the two lists.
 _HOMES = {
     "realtime.api": "apublish end_subscriptions publish publish_before_commit_unsafe refresh_tenants revoke",
     "realtime.asgi": "build_application",

@@ -1,4 +1,4 @@
-"""The public face: what the rest of a Django project calls."""
+"""The functions that the rest of a Django project calls."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.ports import Draft, Retention
 
-# How long a synchronous caller waits for its publication to be numbered.
+# Seconds that a synchronous caller waits until its publication is stored and numbered.
 PUBLISH_TIMEOUT_S = 5.0
 
 
@@ -29,13 +29,14 @@ def publish(
     publisher: Publisher | None = None,
     idempotency_key: str | None = None,
 ) -> Position | None:
-    """Publish to everyone subscribed to `topic` of the tenant with the slug `tenant`, from any thread or process.
+    """Publish to all subscribers of `topic` of the tenant with the slug `tenant`, from any thread or process.
 
-    Inside a transaction it waits for the commit and returns None; else it returns the publication's position.
-    `data` is encoded at once: what becomes of the object later is not published.
-    Raises PublishUnavailableError in a process that serves no sockets and has no Redis, RequestError for data that
-    JSON cannot hold, a topic no rule allows or a reused idempotency key, RuntimeError on the event loop (use
-    `apublish`).
+    Inside a transaction it publishes after the commit and returns None. Otherwise it returns the
+    publication's position. `data` is encoded at once: later changes of the object are not published.
+
+    Raises PublishUnavailableError in a process that serves no sockets and has no Redis, RequestError for data
+    that JSON cannot hold, a topic that no rule allows or a reused idempotency key, RuntimeError on the event
+    loop (use `apublish`).
     """
     draft = _draft(topic, data, publisher, idempotency_key)
     if transaction.get_connection().in_atomic_block:
@@ -52,7 +53,7 @@ def publish_before_commit_unsafe(
     publisher: Publisher | None = None,
     idempotency_key: str | None = None,
 ) -> Position:
-    """As `publish`, at once: subscribers may hear of what is rolled back later."""
+    """Publish at once, even inside a transaction: subscribers may receive data that is rolled back later."""
     return _publish(tenant, topic, _draft(topic, data, publisher, idempotency_key))
 
 
@@ -64,7 +65,7 @@ async def apublish(
     publisher: Publisher | None = None,
     idempotency_key: str | None = None,
 ) -> Position:
-    """As `publish`, on the event loop, at once."""
+    """Publish at once, from the event loop. Arguments and errors are those of `publish`."""
     draft = _draft(topic, data, publisher, idempotency_key)
     node = nodes.current_node()
     if node.is_started and node.loop is asyncio.get_running_loop():
@@ -73,9 +74,9 @@ async def apublish(
 
 
 def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
-    """End a user's subscriptions to `topic` on every node: they may no longer follow it.
+    """End a user's subscriptions to `topic` on every node, because the user may no longer follow it.
 
-    Inside a transaction it waits for the commit. Does nothing in a process that serves no sockets.
+    Inside a transaction this happens after the commit. In a process that serves no sockets it does nothing.
     """
     node = nodes.current_node()
 
@@ -88,9 +89,10 @@ def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
 
 
 def revoke(revocations: Sequence[Revocation]) -> None:
-    """Close, on every node, the connections that `revocations` end, and open no more. Call it after the commit.
+    """Close the connections that `revocations` end, on every node, and refuse new ones. Call after the commit.
 
-    Does nothing where no sockets are served: there the nodes find out by what the Authenticator tells them.
+    In a process that serves no sockets it does nothing: the nodes learn of revocations from the
+    Authenticator.
     """
     node = nodes.current_node()
     if node.is_started and node.loop is not None and node.loop.is_running():
@@ -98,7 +100,7 @@ def revoke(revocations: Sequence[Revocation]) -> None:
 
 
 def refresh_tenants() -> None:
-    """Have this process read tenants and domains again, at once."""
+    """Read tenants and domains again, in this process, at once."""
     nodes.current_node().directory.refresh()
 
 

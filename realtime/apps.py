@@ -8,11 +8,11 @@ class RealtimeConfig(AppConfig):
     """Registers the checks of `manage.py check`."""
 
     name = "realtime"
-    # The site's own default would make another migration of ours there.
+    # Without it, a site with another default would create a migration for this app.
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Called by Django once, when all apps are there."""
+        """Called by Django once, when all apps are loaded."""
         from realtime import checks  # noqa: PLC0415 settings must be ready first
 
         register(checks.check_layer)

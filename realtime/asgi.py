@@ -16,7 +16,7 @@ from realtime.sockets.types import Application, Receive, Scope, Send
 
 
 def build_application(node: Node, http: Application) -> ProtocolTypeRouter:
-    """The whole site: `http` (Django) behind the tenant gate, the WebSocket routes behind all their middleware."""
+    """Return the whole site: `http` (Django) behind TenantMiddleware, and the WebSocket application."""
     endpoints = Endpoints(node)
     return ProtocolTypeRouter(
         {
@@ -28,10 +28,11 @@ def build_application(node: Node, http: Application) -> ProtocolTypeRouter:
 
 
 def build_websocket(endpoints: Endpoints) -> Application:
-    """The middleware of every WebSocket; each adds to the scope what those inside it need."""
+    """Return the WebSocket application. Each middleware adds to the scope what the inner ones need."""
     node = endpoints.node
-    # From the inside out. With what uvicorn gives, the scope has 21 keys: at the 22nd the scope, which lives as long
-    # as the socket, would grow by 0.4 KiB.
+    # From the inside out. Together with uvicorn's keys the scope has 21. A 22nd would make Python enlarge the
+    # dict,
+    # which lives as long as the socket.
     app: Application = UserLimit(run_route, node)
     app = Authorize(app, node)
     app = Identify(app, node)
@@ -43,13 +44,13 @@ def build_websocket(endpoints: Endpoints) -> Application:
 
 
 class Lifespan:
-    """Starts the node with the server and stops it with it, where the server says so."""
+    """Starts and stops the node with the server, if the server supports the lifespan protocol."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Speak the lifespan protocol."""
+        """Answer the events of the lifespan protocol."""
         while True:
             event = await receive()
             if event["type"] == "lifespan.startup":

@@ -1,4 +1,4 @@
-"""What `manage.py check` says about the settings; `check --deploy` adds what would hurt in production."""
+"""System checks of the settings, for `manage.py check`. `check --deploy` adds warnings for production."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -10,18 +10,18 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django
 
 from realtime.core.topics import gate_faults
 
-# Below it a connection would end between two messages of a quiet broker.
+# With a shorter timeout, connections to a quiet broker would end between two messages.
 SOCKET_TIMEOUT_MIN_S = 20.0
 
 
 def check_layer(**_kwargs: Any) -> list[CheckMessage]:
-    """The channel layer carries what the bus sends, and its connections live through quiet times."""
+    """Check that the channel layer is shared between processes and that its socket timeouts are long enough."""
     layers: Mapping[str, Any] = getattr(settings, "CHANNEL_LAYERS", {})
     return [*_unshared(layers), *_short_timeouts(layers)]
 
 
 def check_gates(**_kwargs: Any) -> list[CheckMessage]:
-    """Every gate of a topic rule can say no."""
+    """Check that every gate of a topic rule can refuse."""
     faults = gate_faults(settings.REALTIME.get("TOPIC_RULES", {}))
     return [
         Error(fault, hint="A gate opens by returning True; a coroutine is never True.", id="realtime.E003")
@@ -30,7 +30,7 @@ def check_gates(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
-    """Warnings of `check --deploy`."""
+    """Return the warnings of `check --deploy`."""
     realtime = settings.REALTIME
     problems = (
         (

@@ -1,10 +1,10 @@
-"""No tables: what stands here carries the permissions of this app."""
+"""No tables: the model exists for the permissions of this app."""
 
 from django.db import models
 
 
 class LivePage(models.Model):
-    """The live page of the admin. Given as `realtime.view_live`, to users or groups; superusers have it."""
+    """The live page of the admin. Grant `realtime.view_live` to users or groups; superusers have it."""
 
     class Meta:
         managed = False

@@ -1,6 +1,6 @@
-"""Old import paths: they lead to the new modules for one release, with a warning. To be removed with version 2.
+"""Old import paths, which lead to the new modules for one release, with a warning. Remove them with version 2.
 
-`from realtime import publish` and its like, and the names in `realtime.__all__`, are what other apps should import.
+Other apps should import the names in `realtime.__all__`, as in `from realtime import publish`.
 """
 
 import sys
@@ -11,7 +11,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-# By what an old path begins with, and where that is now.
+# The start of an old path, and the new path.
 MOVED = {
     "realtime.calls": "realtime.endpoints.calls",
     "realtime.connection": "realtime.sockets.connection",
@@ -35,14 +35,14 @@ MOVED = {
 
 
 class _Alias(Loader):
-    """Gives the module of the new path under the old name."""
+    """Loads the module of the new path under the old name."""
 
     def __init__(self, new: str) -> None:
         self._new = new
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = import_module(self._new)
-        # The import system writes the old name into it.
+        # The import system overwrites the spec with the old name.
         self._spec = module.__spec__
         return module
 
@@ -51,12 +51,15 @@ class _Alias(Loader):
 
 
 class MovedFinder(MetaPathFinder):
-    """Finds the old paths. Asked first: below the alias of a package others would load its modules a second time."""
+    """Finds the old paths. It must be the first finder.
+
+    Otherwise the other finders would load the modules below the alias of a package a second time.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """As `MetaPathFinder.find_spec`."""
+        """Return the spec of an old path, with a warning; None for any other path."""
         old = ".".join(fullname.split(".", 2)[:2])
         if old not in MOVED:
             return None
@@ -67,6 +70,6 @@ class MovedFinder(MetaPathFinder):
 
 
 def install() -> None:
-    """Let the old paths be found."""
+    """Add the finder of the old paths, once."""
     if not any(isinstance(each, MovedFinder) for each in sys.meta_path):
         sys.meta_path.insert(0, MovedFinder())

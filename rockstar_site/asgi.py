@@ -1,4 +1,4 @@
-"""The ASGI application: runs on `manage.py serve`, on `runserver` and on any other ASGI server."""
+"""The ASGI application, for `manage.py serve`, `runserver` and any other ASGI server."""
 
 import os
 from typing import cast

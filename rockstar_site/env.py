@@ -1,4 +1,4 @@
-"""Environment variables, read once, every fault named at once."""
+"""Environment variables. They are read once, and all errors are reported together."""
 
 import contextlib
 import math
@@ -19,9 +19,10 @@ from marshmallow.fields import Boolean
 from realtime import RealtimeSettings, TrustedProxies
 from rockstar_site.secret_key import read_secret_key
 
-# Ten years: a time that no calculation with dates fails on.
+# Ten years. Calculations with dates cannot overflow.
 LIFETIME_MAX_S = 10 * 365 * 86400
-# The settings of realtime that the environment may change, as REALTIME_<name>; types and defaults are theirs.
+# Settings of realtime that the environment may change, as REALTIME_<name>. Types and defaults come from
+# realtime/conf.py.
 REALTIME_VARIABLES = (
     "MESSAGES_PER_S",
     "MESSAGES_BURST",
@@ -50,13 +51,13 @@ REALTIME_VARIABLES = (
     "DRAIN_S",
     "DATABASE_THREADS",
 )
-# Of these there must be one.
+# Settings that must be at least 1.
 NOT_ZERO = {"DATABASE_THREADS"}
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The values of .env.example, checked."""
+    """The checked values of the variables in .env.example."""
 
     debug: bool
     secret_key: str
@@ -74,10 +75,13 @@ class Environment:
 
 
 def read_environment(base_dir: Path) -> Environment:
-    """The environment, with `.env` of `base_dir` below it; raises ImproperlyConfigured naming all that is wrong."""
+    """Read the environment, and `.env` in `base_dir` for unset variables.
+
+    Raises ImproperlyConfigured with all errors.
+    """
     env = Env(eager=False)
     env.read_env(base_dir / ".env", recurse=False)
-    # None where it was wrong: then nothing that depends on it is judged.
+    # None if it is invalid. Then checks that depend on it are skipped.
     debug: bool | None = env.bool("DEBUG", False)
     values: dict[str, Any] = {
         "secret_key": env.str("SECRET_KEY", ""),
@@ -137,7 +141,7 @@ def _read_realtime(env: Env) -> dict[str, Any]:
             read = readers[type(defaults[name])]
             validate = _at_least_one if name in NOT_ZERO else _at_least_zero
             values[name] = read(name, defaults[name], validate=validate)
-        # None where it was wrong: that is told later, with all else that is.
+        # None if it is invalid. The error is reported later, with all others.
         values["ALLOWED_ORIGINS"] = tuple(env.list("ALLOWED_ORIGINS", [], validate=_origins) or ())
         values["TRUSTED_PROXIES"] = tuple(env.list("TRUSTED_PROXIES", [], validate=_proxies) or ())
     return values
@@ -176,7 +180,7 @@ def _read_database(url: str, base_dir: Path) -> tuple[dict[str, Any], dict[str, 
 
 
 def _sqlite(database: dict[str, Any], base_dir: Path) -> dict[str, Any]:
-    # Writers take their lock at once and wait for it: a deferred transaction fails without waiting.
+    # With IMMEDIATE a writer waits for the lock. A deferred transaction would fail without waiting.
     options = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -188,15 +192,16 @@ def _sqlite(database: dict[str, Any], base_dir: Path) -> dict[str, Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _keep_private(path, is_ours=path == _default_database(base_dir))
         name = str(path)
-    # Tests use threads, and threads cannot wait for each other on a database in memory.
+    # Tests use threads, and threads cannot wait for a lock of an in-memory database.
     test = {"NAME": str(base_dir / "var" / f"test-{os.getpid()}.sqlite3")}
     return database | {"NAME": name, "OPTIONS": options, "CONN_MAX_AGE": 0, "TEST": test}
 
 
 def _keep_private(path: Path, *, is_ours: bool) -> None:
-    """A new database is its owner's only: it holds session keys. SQLite gives the files beside it the same mode.
+    """Create a new database file that only its owner can read, because it holds session keys.
 
-    One that is there keeps its mode, but for the one that this project has made itself.
+    SQLite gives its other files the same mode. An existing file keeps its mode, unless this project created
+    it.
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -210,7 +215,7 @@ def _keep_private(path: Path, *, is_ours: bool) -> None:
 
 
 def _postgresql(database: dict[str, Any]) -> dict[str, Any]:
-    # Persistent connections leak under ASGI; the driver's own pool does not.
+    # Django's persistent connections leak under ASGI. The driver's own pool does not.
     options = database.get("OPTIONS", {}) | {"pool": {"min_size": 1, "max_size": 16, "timeout": 5}}
     return database | {"OPTIONS": options, "CONN_MAX_AGE": 0}
 
@@ -261,10 +266,10 @@ def _origins(origins: list[str]) -> None:
 
 
 def _parts(url: str) -> SplitResult | None:
-    """The parts of a URL; None for what is none."""
+    """Return the parts of a URL; None for a text that is not a URL."""
     try:
         parts = urlsplit(url)
-        # Read when it is asked for, and not before.
+        # `port` is parsed, and may raise, only when it is read.
         parts.port  # noqa: B018
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""The key that signs sessions and tokens: judged where it is given, made and kept where development has none."""
+"""The key that signs sessions and tokens. A given key is checked; in development a missing one is created."""
 
 import os
 import secrets
@@ -6,15 +6,15 @@ import tempfile
 from pathlib import Path
 
 MIN_CHARS = 32
-# A random key of that length has more; one that somebody typed may not.
+# A random key of this length has more different characters; a typed one may not.
 MIN_DIFFERENT_CHARS = 10
 HOW_TO_MAKE_ONE = "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 
 def read_secret_key(given: str, kept_at: Path, *, debug: bool | None) -> tuple[str, str]:
-    """The key to use, and what is wrong with what was given ("" where nothing is): one of the two is empty.
+    """Return the key to use and the error of the given one. One of the two is "".
 
-    `debug` None: nobody knows whether this is development, and nothing that depends on it is judged or made.
+    If `debug` is None, its variable was invalid: checks that depend on it are skipped and no key is created.
     """
     fault = _fault_of(given, debug=debug)
     if fault:
@@ -36,7 +36,8 @@ def _fault_of(key: str, *, debug: bool | None) -> str:
         return needed if debug is False else ""
     if len(key) < MIN_CHARS:
         return f"Expected at least {MIN_CHARS} characters, received {len(key)}. {HOW_TO_MAKE_ONE}"
-    # A text that is found again in its own double, moved by less than itself, is a pattern repeated.
+    # A text consists of a repeated pattern if it occurs inside its own double, other than at the start or the
+    # end.
     is_weak = len(set(key)) < MIN_DIFFERENT_CHARS or key in (key + key)[1:-1]
     if is_weak and debug is False:
         return f"Expected a random text, received one that can be guessed. {HOW_TO_MAKE_ONE}"
@@ -44,10 +45,11 @@ def _fault_of(key: str, *, debug: bool | None) -> str:
 
 
 def _own_secret_key(path: Path) -> str:
-    """A key made at the first start and kept beside the database, for its owner only. Raises OSError."""
+    """Return a key that is created at the first start and stored for its owner only. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        # Written whole before it has its name: of several that start at once, one makes the key of all.
+        # The file is complete before it gets its name. If several processes start together, all use the key
+        # of one.
         descriptor, temporary = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(48))

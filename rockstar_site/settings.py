@@ -1,4 +1,4 @@
-"""Django settings. What differs between places comes from the environment (.env.example); the rest stands here."""
+"""Django settings. Values that differ between deployments come from the environment (.env.example)."""
 
 import sys
 from datetime import timedelta
@@ -15,16 +15,16 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 try:
     ENV = read_environment(BASE_DIR)
 except ImproperlyConfigured as error:
-    # A line for each wrong variable, and no traceback: for every command, and on every server.
+    # One line for each invalid variable instead of a traceback, for every command and server.
     sys.exit(str(error))
 
 DEBUG = ENV.debug
 SECRET_KEY = ENV.secret_key
-# Hosts are rows in the database: the tenant gate in front of everything refuses what it does not know.
+# Hosts are rows of the database. TenantMiddleware, the first middleware, refuses unknown hosts.
 ALLOWED_HOSTS = ["*"]
 
 INSTALLED_APPS = [
-    # Before daphne, whose runserver it builds on.
+    # Before daphne, because it extends daphne's runserver.
     "realtime",
     "daphne",
     "realtime.dashboard.apps.LiveAdminConfig",
@@ -88,14 +88,14 @@ if ENV.redis_url:
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": ENV.redis_url,
-            # Whoever signs in waits for it: a cache that hangs is soon done without.
+            # Sign-in waits for the cache. If the cache hangs, sign-in goes on without it after 1 s.
             "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
         }
     }
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            # redis-py ends a read after 5 s unless told otherwise, and so would end every idle subscription.
+            # By default redis-py ends a read after 5 s, which would end every idle subscription.
             "CONFIG": {"hosts": [{"address": ENV.redis_url, "socket_timeout": 30}], "prefix": "rockstar"},
         }
     }
@@ -111,7 +111,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-# Passwords hashed at once in this process (0: no bound), how many more may wait, and for how long.
+# Passwords hashed at the same time in this process (0: no limit), how many more may wait, and for how long.
 PASSWORD_THREADS = ENV.password_threads
 PASSWORD_QUEUE = ENV.password_queue
 PASSWORD_WAIT_S = ENV.password_wait_s
@@ -120,7 +120,8 @@ LOGIN_REDIRECT_URL = "/chat/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
 # Django's database sessions, each bound to a tenant.
 SESSION_ENGINE = "accounts.sessions"
-# With the prefix a browser takes them from this host only, and over TLS: tenants may be siblings of one domain.
+# With the `__Host-` prefix a browser accepts a cookie from this host and over TLS only. Tenants may be
+# subdomains of one domain, and must not set cookies for each other.
 COOKIE_PREFIX = "__Host-" if ENV.https else ""
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
@@ -128,7 +129,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = ENV.https
 CSRF_COOKIE_SECURE = ENV.https
-# In the session, which is bound to the tenant; the other way is a cookie that holds on every host.
+# In the session, which is bound to the tenant. A message cookie would be valid on every host.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.https else None
 SECURE_HSTS_SECONDS = 31_536_000 if ENV.https else 0
@@ -149,7 +150,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# /api/docs/, and the API's own pages in a browser.
+# Whether to serve /api/docs/ and the browsable API.
 API_DOCS = ENV.api_docs
 API_RENDERERS = ["JSONRenderer", "BrowsableAPIRenderer"] if API_DOCS else ["JSONRenderer"]
 
@@ -242,13 +243,13 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
-        # Django's own handler for it knows no filter, and would print everything a second time.
+        # Django's default handler has no redaction filter, and would print everything a second time.
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         # One JSON line when a socket opens and one when it closes.
         "realtime.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
         # Django's development server prints every request with a handler of its own.
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        # It writes a line with the whole query string for every WebSocket.
+        # uvicorn logs every WebSocket with its whole query string, at INFO.
         "uvicorn.error": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},

@@ -1,4 +1,4 @@
-"""Addresses with and without their final slash."""
+"""URLs with and without the final slash."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,15 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 class EitherSlashMiddleware:
     """Serves `/api/token` as `/api/token/`, and `/metrics/` as `/metrics`, as the WebSocket routes do.
 
-    Without it Django redirects, which loses the body of a POST; with DEBUG it raises instead. Before CommonMiddleware.
+    Without it Django redirects, which loses the body of a POST, or raises with DEBUG. Place it before
+    CommonMiddleware.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request at the address that exists."""
+        """Answer the request with the view of the path that exists."""
         path = request.path_info
         if not is_valid_path(path):
             other = path[:-1] if path.endswith("/") else f"{path}/"

@@ -11,7 +11,7 @@ def remote_host(scope: Scope) -> str:
 
 
 def limit_key(scope: Scope) -> str:
-    """Return the address by which limits count the client: an IPv6 /64, or the IPv4 of an IPv4-mapped address."""
+    """Return the address by which limits count the client: an IPv6 /64, or IPv4 (also if IPv4-mapped)."""
     return address_key(remote_host(scope))
 
 

@@ -1,21 +1,21 @@
-"""Python's collector of cycles, set for a process that holds many connections for long."""
+"""Python's garbage collector, tuned for a process with many long-lived connections."""
 
 import gc
 
-# Objects that are new, net, before the young ones are looked at; Python's 700 is some ten connections.
+# New objects (allocated minus freed) before the young generation is collected. Python's default is 700.
 YOUNG_OBJECTS = 10_000
-# Looks at the young ones before those that survived are looked at again, together. With Python's 10 that is a stop of
-# 50 ms for what 2,000 connections hold, out of every cache; at once it costs a quarter and stops for 5 ms.
+# Collections of the young generation before the middle generation is collected. Python's default is 10. With
+# 1, fewer objects gather for a collection of the middle generation.
 YOUNG_LOOKS = 1
-# Of those, before everything may be looked at: as many objects as with Python's own numbers.
+# Collections of the middle generation before a full collection is considered.
 MIDDLE_LOOKS = 100
 
 
 def calm_collector() -> None:
-    """Look less often at what lives, and never again at what is there now: modules, settings, the node.
+    """Collect less often, and exclude all objects that exist now: modules, settings, the node.
 
-    A connection leaves no cycles behind, so there is little to find; the looking grows with the connections held.
-    Call it once, when all is started.
+    Connections leave no reference cycles behind, so collections find little, and their cost grows with the
+    number of open connections. Call it once, after the start.
     """
     gc.collect()
     gc.freeze()

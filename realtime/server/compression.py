@@ -1,4 +1,4 @@
-"""The protocol class for sites that compress: `--ws realtime.server.compression:CompressingProtocol`."""
+"""The protocol class with compression: `--ws realtime.server.compression:CompressingProtocol`."""
 
 from realtime.protocol.deflate import InflatingParser, negotiate
 from realtime.server.protocol import WebSocketProtocol
@@ -7,15 +7,16 @@ from realtime.sockets.types import Event
 
 
 class CompressingProtocol(WebSocketProtocol):
-    """As its parent, and with permessage-deflate (RFC 7692) for the clients that offer it.
+    """A WebSocketProtocol with permessage-deflate (RFC 7692) for clients that offer it.
 
-    It takes compressed messages; what goes out is compressed by whoever makes the frames, who reads `deflate_bits`.
+    It reads compressed messages. The code that encodes outgoing frames compresses them and reads
+    `deflate_bits`.
     """
 
     __slots__ = ("_extension", "deflate_bits")
 
     def upgrade(self, request: Request) -> None:
-        """As its parent's, and look what the client offers."""
+        """Negotiate compression, then start the handshake."""
         agreement = negotiate(request.headers)
         self.deflate_bits = agreement.window_bits if agreement else 0
         self._extension = agreement.answer if agreement else b""

@@ -1,4 +1,4 @@
-"""Daphne's server, set up for this package: what `manage.py runserver` runs."""
+"""Daphne's server, adapted to this package. `manage.py runserver` uses it."""
 
 from typing import Any
 
@@ -7,25 +7,26 @@ from daphne.server import Server
 
 
 class DaphneServer(Server):  # type: ignore[misc] # Daphne has no types
-    """As Daphne's; a WebSocket does not hold the HTTP request it began with.
+    """Daphne's server, but a WebSocket does not keep its HTTP request.
 
-    That is 7 KiB a socket, and the token four times.
+    The request takes 7 KiB for each socket (docs/performance.md) and holds four copies of the token.
     """
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
-        """As its parent's. Called for a WebSocket when its handshake has been read."""
+        """Create the application. Called for a WebSocket when its handshake has been read."""
         if scope["type"] == "websocket":
-            # The scope has the headers; of these nobody reads any more.
+            # The scope has the headers; these copies are not read any more.
             protocol.clean_headers = []
             protocol.http_headers.clear()
             protocol.http_request_data = b""
         return super().create_application(protocol, scope)
 
     def protocol_disconnected(self, protocol: Any) -> None:
-        """As its parent's. Called for a request when it has ended, or has become a WebSocket and has no transport."""
+        """Forget a request that has ended, or that has become a WebSocket and so has no transport."""
         super().protocol_disconnected(protocol)
         if isinstance(protocol, WebRequest) and protocol.transport is None and protocol.channel is not None:
-            # The transport would keep the HTTP channel, which paused requests for it, and that this request; and these
-            # two each other, until the collector finds them.
+            # Otherwise the transport refers to the HTTP channel, and the channel to this request. Channel and
+            # request
+            # also refer to each other, so only the garbage collector would free them.
             protocol.channel.transport.unregisterProducer()
             protocol.channel.requests.clear()

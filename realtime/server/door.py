@@ -1,8 +1,8 @@
-"""The door: connections that are no open sockets, counted by address and process, and what their bodies hold.
+"""Limits on connections that are not open WebSockets, by address and process, and on their bodies.
 
-A connection comes in when it is accepted and goes out when it has become an open WebSocket, which the application
-counts itself, or when it ends. A socket that is being closed, or was accepted only to be told why it is refused, is
-back inside until it is gone.
+A connection is counted from its accept until it becomes an open WebSocket or ends. Open WebSockets are
+counted by the application's connection quotas. A WebSocket that is being closed, also one that was accepted
+only to send a close code, is counted here again until it ends.
 """
 
 import asyncio
@@ -21,49 +21,49 @@ from realtime.server.scope import Address
 logger = logging.getLogger(__name__)
 
 _RETRY_AFTER = ((b"retry-after", b"5"),)
-# Connections beyond the limits that are told so at the same time; all others are cut.
+# Connections beyond the limits that are sent an answer at the same time. Any more are aborted.
 TURNED_AWAY_MAX = 100
-# Of what all bodies of a process may hold, one address may use one in so many parts.
+# One address may use this fraction (1/4) of the bytes that all bodies of a process may hold.
 ADDRESS_PARTS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Bounds of plain HTTP; 0 switches one off. realtime/conf.py says more of each."""
+    """Limits of plain HTTP; 0 switches one off. realtime/conf.py explains each."""
 
-    # Connections that are no open sockets.
+    # Connections that are not open WebSockets, of the process and of one address.
     connections: int = 20_000
     connections_per_address: int = 200
     # Seconds in which a head must be complete.
     head_timeout_s: float = 10.0
-    # Content of one body, and of all bodies whose requests are not answered yet.
+    # Bytes of one body, and of all bodies whose requests are not answered yet.
     body_bytes: int = 2_621_440
     bodies_bytes: int = 64 * 1024 * 1024
-    # They carry many people's connections: not counted by address.
+    # Trusted proxies carry connections of many clients, so they are not counted by address.
     proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies(()))
 
 
 class Door:
-    """Who is inside, by transport. Shared by all protocols of a server."""
+    """Counts the connections by transport. All protocols of a server share one object."""
 
     def __init__(self, limits: HttpLimits) -> None:
         self.limits = limits
-        # The key of each transport's address; "" where it is not counted by one.
+        # The address key of each transport; "" if it is not counted by address.
         self._inside: dict[asyncio.BaseTransport, str] = {}
         self._by_address: dict[str, int] = {}
         self._turned_away: set[asyncio.BaseTransport] = set()
-        # What bodies hold whose requests are not answered yet.
+        # Bytes of all bodies whose requests are not answered yet.
         self.bodies_bytes = 0
         self._bodies_by_address: dict[str, int] = {}
         self._has_warned = False
 
     @property
     def count(self) -> int:
-        """How many are inside."""
+        """How many connections are counted."""
         return len(self._inside)
 
     def enter(self, transport: asyncio.BaseTransport, client: Address) -> HttpError | None:
-        """Let a new connection in; the refusal where there are too many (503 of the process, 429 of the address)."""
+        """Count a new connection. Return the refusal if there are too many (503: process, 429: address)."""
         limits, key = self.limits, self._key(client)
         if limits.connections and len(self._inside) >= limits.connections:
             return HttpError(503, "This server is full.", _RETRY_AFTER, code="full")
@@ -77,27 +77,27 @@ class Door:
         return None
 
     def come_back(self, transport: asyncio.BaseTransport) -> None:
-        """A socket is being closed: count it until it is gone, also beyond the limits."""
+        """Count a WebSocket that is being closed until it ends, even beyond the limits."""
         if transport not in self._inside:
             client = get_remote_addr(transport)  # type: ignore[arg-type] # uvicorn asks for more than it needs
             self._add(transport, self._key(client))
 
     def leave(self, transport: asyncio.BaseTransport) -> None:
-        """It is an open socket now, or gone. Safe to call again."""
+        """Stop counting a connection that became an open WebSocket or ended. Safe to call again."""
         self._turned_away.discard(transport)
         key = self._inside.pop(transport, "")
         if key:
             _subtract(self._by_address, key, 1)
 
     def may_linger(self, transport: asyncio.BaseTransport) -> bool:
-        """Whether one that was not let in may stay to hear why; `leave` gives its place back."""
+        """Whether a refused connection may stay open for its answer. If True, it counts until `leave`."""
         if len(self._turned_away) >= TURNED_AWAY_MAX:
             return False
         self._turned_away.add(transport)
         return True
 
     def hold_body(self, transport: asyncio.BaseTransport, size_bytes: int) -> None:
-        """Count content that is kept for a request; raises HttpError(503) where bodies hold too much already."""
+        """Count bytes that are kept for a request. Raises HttpError(503) if bodies would hold too many."""
         key, most = self._inside.get(transport, ""), self.limits.bodies_bytes
         of_address = self._bodies_by_address.get(key, 0) + size_bytes
         is_too_much = self.bodies_bytes + size_bytes > most or (key and of_address > most // ADDRESS_PARTS)
@@ -107,12 +107,12 @@ class Door:
         self._bodies_by_address[key] = of_address
 
     def drop_body(self, transport: asyncio.BaseTransport, size_bytes: int) -> None:
-        """Give that back: the request is answered, or gone."""
+        """Stop counting these bytes: the request is answered or has ended."""
         self.bodies_bytes -= size_bytes
         _subtract(self._bodies_by_address, self._inside.get(transport, ""), size_bytes)
 
     def _key(self, client: Address) -> str:
-        """Only a proxy connects by a Unix socket, which has no address."""
+        """Return the key to count by; "" for a trusted proxy or a Unix socket, which only a proxy uses."""
         address = str(client[0]) if client else ""
         return "" if not address or address in self.limits.proxies else address_key(address)
 
@@ -133,7 +133,10 @@ class Door:
 
 
 def shared_door(server_state: ServerState, config: Config) -> Door:
-    """The door of all protocols of a server: kept on uvicorn's state of a server, the one thing that they share."""
+    """Return the server's one Door.
+
+    It is kept on uvicorn's ServerState, which all protocols of a server share.
+    """
     shared: dict[str, Door] = vars(server_state)
     if "door" not in shared:
         shared["door"] = Door(_limits(config))

@@ -1,4 +1,4 @@
-"""Draining on SIGTERM: servers end all their sockets at once, so it happens before they hear of the signal."""
+"""Draining on SIGTERM, before the server handles the signal, because servers close all sockets at once."""
 
 import asyncio
 import logging
@@ -11,9 +11,9 @@ logger = logging.getLogger(__name__)
 
 
 def drain_on_sigterm(drain: Callable[[], Awaitable[None]]) -> None:
-    """On SIGTERM run `drain` on this loop, then hand the signal to the server's own handler.
+    """On SIGTERM run `drain` on this loop, then pass the signal to the server's own handler.
 
-    A second SIGTERM is handed on at once. Does nothing outside the main thread, which alone receives signals.
+    A second SIGTERM is passed on at once. Does nothing outside the main thread: only that receives signals.
     """
     if threading.current_thread() is not threading.main_thread():
         return

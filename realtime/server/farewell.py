@@ -1,4 +1,4 @@
-"""The end of a connection that is refused: the client can read why, and nothing is kept of what it still sends."""
+"""Ending a refused connection: the answer is sent, and further input is read and discarded."""
 
 import asyncio
 
@@ -8,14 +8,18 @@ from realtime.protocol.handshake import REFUSAL_HEADERS, encode_answer, refusal_
 from realtime.protocol.http import HttpError
 from realtime.server.door import Door
 
-# A transport that is closed with bytes unread resets the connection, and the answer may be lost with it. So for this
-# long, and up to so much, what comes is read and thrown away.
+# Closing a transport with unread bytes resets the connection, and the client may lose the answer. So input is
+# read and
+# discarded for this many seconds, up to this many bytes.
 LINGER_S = 1.0
 LINGER_MAX_BYTES = 1024 * 1024
 
 
 class Farewell(asyncio.Protocol):
-    """What a refused connection becomes. It is gone when the client closes, after LINGER_S, or LINGER_MAX_BYTES."""
+    """The protocol of a refused connection.
+
+    It ends when the client closes, after LINGER_S or LINGER_MAX_BYTES.
+    """
 
     def __init__(self, transport: asyncio.Transport, server_state: ServerState, door: Door) -> None:
         self._transport = transport
@@ -28,18 +32,18 @@ class Farewell(asyncio.Protocol):
         transport.set_protocol(self)
 
     def answer_later(self, answer: bytes) -> None:
-        """Say it when the client has asked something."""
+        """Send the answer when the first bytes of a request arrive."""
         self._answer = answer
 
     def answer(self, answer: bytes) -> None:
-        """Say it, and that there is nothing behind it."""
+        """Send the answer and close the writing half of the connection."""
         if not self._transport.is_closing():
             self._transport.write(answer)
             if self._transport.can_write_eof():
                 self._transport.write_eof()
 
     def data_received(self, data: bytes) -> None:
-        """Throw it away."""
+        """Discard the bytes; send an answer that waits for them."""
         if self._answer:
             self.answer(self._answer)
             self._answer = b""
@@ -48,13 +52,13 @@ class Farewell(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """It is over."""
+        """The connection has ended."""
         self._end.cancel()
         self._server_state.connections.discard(self)
         self._door.leave(self._transport)
 
     def shutdown(self) -> None:
-        """The server ends."""
+        """The server stops."""
         self._transport.abort()
 
 
@@ -67,7 +71,7 @@ def say_farewell(transport: asyncio.Transport, server_state: ServerState, door: 
 def turn_away(
     transport: asyncio.Transport, server_state: ServerState, door: Door, refusal: HttpError
 ) -> None:
-    """As `say_farewell`, for a connection the door did not let in: the client asks first, or is cut at once."""
+    """Refuse a connection beyond a limit: answer its first request, or abort it if too many wait for that."""
     if door.may_linger(transport):
         Farewell(transport, server_state, door).answer_later(encode_refusal(server_state, refusal))
     else:
@@ -75,6 +79,6 @@ def turn_away(
 
 
 def encode_refusal(server_state: ServerState, error: HttpError) -> bytes:
-    """The HTTP answer to a request that is not taken: JSON, and the end of the connection."""
+    """Return the HTTP answer to a refused request: JSON and `Connection: close`."""
     headers = [*server_state.default_headers, *REFUSAL_HEADERS, *error.headers]
     return encode_answer(error.status, headers, refusal_body(error.status, str(error), error.code))

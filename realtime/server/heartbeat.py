@@ -1,16 +1,18 @@
-"""Pings for all sockets of a loop by one timer: a wheel whose slots are visited one after the other."""
+"""Pings for all sockets of a loop with one timer: a timer wheel."""
 
 import asyncio
 import random
 from typing import Protocol
 
-# Slots of the wheel: a socket's ping is early or late by at most one of them.
+# Slots of the wheel. A ping is early or late by one slot at most.
 SLOTS = 32
 
 
 class Pinged(Protocol):
-    """A socket, as the heartbeat sees it. `ping_due` is the tick by which a pong must have come (0: none is awaited);
-    the socket sets it to 0 when one comes."""
+    """A socket that receives pings.
+
+    `ping_due` is the tick by which a pong must arrive (0: none is awaited). The socket sets it to 0 at a pong.
+    """
 
     ping_due: int
 
@@ -19,14 +21,14 @@ class Pinged(Protocol):
         ...
 
     def no_pong(self) -> None:
-        """No pong came in time: end it."""
+        """End the socket: no pong arrived in time."""
         ...
 
 
 class Heartbeat:
-    """Pings each socket every `interval_s` seconds, and ends it when no pong came within `timeout_s` (0: never).
+    """Pings each socket every `interval_s` seconds. Ends it if no pong arrives within `timeout_s` (0: never).
 
-    A socket begins at a random slot, so that those that came together are not pinged together.
+    A socket starts at a random slot, so that sockets that connect together are not pinged together.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, interval_s: float, timeout_s: float) -> None:
@@ -40,7 +42,7 @@ class Heartbeat:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, socket: Pinged) -> None:
-        """Ping it from now on; the first time within half to a whole interval."""
+        """Start pinging the socket. The first ping comes after half to one interval."""
         ahead = SLOTS // 2 + int(random.random() * (SLOTS // 2 + 1))  # noqa: S311 spreads load
         slot = (self._ticks + ahead) % SLOTS
         self._wheel[slot].add(socket)
@@ -49,7 +51,7 @@ class Heartbeat:
             self._timer = self._loop.call_later(self._tick_s, self._tick)
 
     def discard(self, socket: Pinged) -> None:
-        """Ping it no more."""
+        """Stop pinging the socket."""
         slot = self._slots.pop(socket, None)
         if slot is not None:
             self._wheel[slot].discard(socket)
@@ -64,7 +66,7 @@ class Heartbeat:
         if due and pinged:
             self._awaited[due] = pinged
         for socket in pinged:
-            # One that has not answered the last ping yet keeps its time.
+            # A socket that has not answered its last ping keeps that deadline.
             if not socket.ping_due:
                 socket.ping_due = due
                 socket.send_ping()
@@ -75,7 +77,7 @@ class Heartbeat:
 def shared_heartbeat(
     server: object, loop: asyncio.AbstractEventLoop, interval_s: float, timeout_s: float
 ) -> Heartbeat:
-    """The heartbeat of all sockets of `server`: kept on uvicorn's state of a server, the one thing that they share."""
+    """Return the server's one Heartbeat. It is kept on uvicorn's ServerState, which all protocols share."""
     shared: dict[str, Heartbeat] = vars(server)
     if "heartbeat" not in shared:
         shared["heartbeat"] = Heartbeat(loop, interval_s, timeout_s)

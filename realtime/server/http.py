@@ -1,4 +1,4 @@
-"""The HTTP side of the server: finds out which connections are WebSockets, with little work for those that are."""
+"""The HTTP part of the server: recognises WebSocket handshakes early and serves all other requests."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from realtime.server.protocol import WebSocketProtocol
 from realtime.server.scheduler import shared_scheduler
 from realtime.server.scope import Address, Request
 
-# A body must bring so much between two looks at it: 1 KiB/s.
+# Seconds between two checks of a request, and the bytes of a body that must arrive in between: 1 KiB/s.
 LOOK_S = 10.0
 BODY_MIN_BYTES_PER_LOOK = 10 * 1024
 
-# Names that every handshake has: one object for all connections, whose scopes keep them.
+# Header names of every handshake. All scopes share one object of each name, to save memory.
 _NAMES = {
     name: name
     for name in (
@@ -51,10 +51,10 @@ _NAMES = {
 
 
 class HttpProtocol(asyncio.Protocol):
-    """A new connection, until the head of its first request is read: a handshake goes to our WebSocket class.
+    """A new connection, until the head of its first request is read.
 
-    Everything else goes to the class for requests of all kinds, with all that came behind the head. That one makes
-    ready for requests of all kinds, before it knows of any, which takes five times as long.
+    A WebSocket handshake is handed to our WebSocket class, so that no RequestsProtocol is set up for it. Any
+    other request is handed to a RequestsProtocol.
     """
 
     __slots__ = (
@@ -85,7 +85,7 @@ class HttpProtocol(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody connected."""
+        """Count the new connection, or refuse it."""
         self._transport = cast("asyncio.Transport", transport)
         self._client = get_remote_addr(self._transport)
         refusal = self._door.enter(transport, self._client)
@@ -97,7 +97,7 @@ class HttpProtocol(asyncio.Protocol):
             self._deadline = self._loop.call_later(timeout_s, self._too_slow)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """They left without a request."""
+        """The client disconnected before its first request."""
         self._done()
         self._door.leave(self._transport)
 
@@ -106,7 +106,7 @@ class HttpProtocol(asyncio.Protocol):
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Read some more of the head."""
+        """Read more of the head."""
         try:
             end = self._reader.feed(data)
             if end is not None:
@@ -147,10 +147,11 @@ class HttpProtocol(asyncio.Protocol):
 
 
 class RequestsProtocol(HttpToolsProtocol):
-    """Uvicorn's answers, to requests that we read: one at a time, each within the bounds of its head and body.
+    """Requests that we parse and uvicorn answers: one at a time, with limits on the head and the body.
 
-    A request that comes before the last one is answered waits, and the socket is read no further; so the bound of what
-    is pipelined is one read. A handshake after other requests reaches our WebSocket class with its own head.
+    A request that arrives before the last one is answered waits, and the socket is not read meanwhile. So at
+    most one read is buffered for pipelined requests. A handshake after other requests also reaches our
+    WebSocket class.
     """
 
     flow: "HeldFlow"
@@ -167,9 +168,9 @@ class RequestsProtocol(HttpToolsProtocol):
         self._scheduler = shared_scheduler(server_state, self.loop)
         self._is_turn_due = False
         self._reader = HeadReader()
-        # What came and is not yet looked at.
+        # Received bytes that are not parsed yet.
         self._waiting = b""
-        # What is still to come of the request under way, and what it has brought.
+        # The rest of the current request's body, and the bytes of it that are kept.
         self._body: Body | None = None
         self._body_bytes = 0
         self._bytes_since_look = 0
@@ -179,12 +180,12 @@ class RequestsProtocol(HttpToolsProtocol):
     # asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The first request's head was read by another class."""
+        """Prepare the connection. HttpProtocol has read the head of the first request."""
         super().connection_made(cast("asyncio.Transport", transport))
         self.flow = HeldFlow(self.transport)
 
     def begin(self, reader: HeadReader, rest: bytes) -> None:
-        """Go on from the first head, which is complete, and what came behind it."""
+        """Continue with the first head, which is complete, and the bytes after it."""
         self._reader, self._waiting = reader, rest
         try:
             self._head_received()
@@ -194,13 +195,13 @@ class RequestsProtocol(HttpToolsProtocol):
             self._go_on()
 
     def data_received(self, data: bytes) -> None:
-        """Some more of a request, or of the next ones."""
+        """Receive more of this request or of the next ones."""
         self._unset_keepalive_if_required()
         self._waiting += data
         self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """The client has disconnected."""
         self._unset_keepalive_if_required()
         self._leave()
         super().connection_lost(exc)
@@ -220,7 +221,7 @@ class RequestsProtocol(HttpToolsProtocol):
             self.flow.release()
 
     def _step(self) -> bool:
-        """Take in some of what waits; False where the rest must go on waiting."""
+        """Parse some of the waiting bytes. Return False if the rest has to wait."""
         if self._body is not None:
             end = self._body.feed(self._waiting, self._content_received)
             self._waiting = self._waiting[end:]
@@ -272,7 +273,7 @@ class RequestsProtocol(HttpToolsProtocol):
         except (HttpParserError, ValueError):
             self._body = None
             raise HttpError(400, "The request's target is malformed.") from None
-        # The parser has forgotten it, being at the end of the head.
+        # At the end of the head, the parser no longer knows of `Connection: close`.
         if asks_for_close(reader.head.headers):
             self.cycle.keep_alive = False
         self._watch()
@@ -290,7 +291,7 @@ class RequestsProtocol(HttpToolsProtocol):
         self._body = None
         self.on_message_complete()
         if not self._is_answering():
-            # It was answered before its end.
+            # The request was answered before its body was complete.
             self._rest()
 
     def _upgrade(self, reader: HeadReader, ours: type[WebSocketProtocol]) -> None:
@@ -300,7 +301,7 @@ class RequestsProtocol(HttpToolsProtocol):
         _hand_over(ours(self.config, self.server_state, self.app_state), self.transport, request, rest)
 
     def _upgrade_by_uvicorn(self) -> None:
-        """To a class that is not ours; it counts nothing, and gets nothing that came behind its head."""
+        """Hand over to a WebSocket class that is not ours. It does not receive the bytes after the head."""
         self.scope["method"] = self.parser.get_method().decode("ascii")
         self._leave()
         self._door.leave(self.transport)
@@ -309,7 +310,7 @@ class RequestsProtocol(HttpToolsProtocol):
     # Answering
 
     def _should_upgrade(self) -> bool:
-        """Uvicorn asks; what shall be upgraded has never come so far."""
+        """Always False: upgrades are handled before uvicorn asks."""
         return False
 
     def _is_answering(self) -> bool:
@@ -319,7 +320,7 @@ class RequestsProtocol(HttpToolsProtocol):
         return not self.transport.is_closing() and self.transport.get_protocol() is self
 
     def on_response_complete(self) -> None:
-        """Called when the application has said all of its answer."""
+        """Called when the application has sent its whole answer."""
         super().on_response_complete()
         self._drop_body()
         if not self._is_mine():
@@ -328,11 +329,11 @@ class RequestsProtocol(HttpToolsProtocol):
             self._rest()
         if self._waiting:
             self._unset_keepalive_if_required()
-            # Not now: between two requests of one client the others have their turn.
+            # Not immediately: other clients get a turn between two requests of one client.
             self.loop.call_soon(self._go_on)
 
     def _rest(self) -> None:
-        """Between two requests: uvicorn's own time for that runs."""
+        """Start uvicorn's keep-alive timeout, which runs between two requests."""
         self._cancel_timer()
         if not self._waiting and self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -340,12 +341,12 @@ class RequestsProtocol(HttpToolsProtocol):
             )
 
     def timeout_keep_alive_handler(self) -> None:
-        """No further request came: close, and cut a client that does not take its last answer."""
+        """No further request came: close. A client that does not read its last answer is aborted later."""
         super().timeout_keep_alive_handler()
         self._watch()
 
     def _refuse(self, error: HttpError) -> None:
-        """Answer, unless the application does so already, and end the connection."""
+        """Send the refusal, unless the application already answers, and end the connection."""
         cycle, is_answering = self.cycle, self._is_answering()
         is_answered = self._body is not None and (not is_answering or cycle.response_started)
         if is_answering:
@@ -357,7 +358,7 @@ class RequestsProtocol(HttpToolsProtocol):
         say_farewell(self.transport, self.server_state, self._door, answer)
 
     def _leave(self) -> None:
-        """This connection is no longer served here."""
+        """Stop serving this connection here."""
         self._unset_keepalive_if_required()
         self._cancel_timer()
         self._drop_body()
@@ -379,12 +380,15 @@ class RequestsProtocol(HttpToolsProtocol):
         self._refuse(_slow_head())
 
     def _watch(self) -> None:
-        """From now on look whether the client goes on."""
+        """Start checking that the client makes progress."""
         self._bytes_since_look = self._unsent_bytes = 0
         self._set_timer(LOOK_S, self._look)
 
     def _look(self) -> None:
-        """Now and then, while a request is under way or the connection closes: does the client go on?"""
+        """Refuse a body that arrives too slowly; abort a client that does not read.
+
+        Runs every LOOK_S seconds.
+        """
         self._timer = None
         if self.transport.get_protocol() is not self:
             return
@@ -411,42 +415,45 @@ class RequestsProtocol(HttpToolsProtocol):
 
 
 class HeldFlow(FlowControl):
-    """Uvicorn's, which the application resumes whenever it asks for more; not while it is held."""
+    """Uvicorn's flow control with a hold: the application cannot resume reading while it is held."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__(transport)
         self._is_held = False
 
     def hold(self) -> None:
-        """Read no more, whatever the application asks."""
+        """Pause reading until `release`, even if the application asks for more."""
         self._is_held = True
         self.pause_reading()
 
     def release(self) -> None:
-        """As before, and read on if nothing else stands against it."""
+        """End the hold and resume reading."""
         if self._is_held:
             self._is_held = False
             self.resume_reading()
 
     def pause_reading(self) -> None:
-        """As its parent's; nothing where the transport is closing."""
+        """Pause reading, unless the transport is closing."""
         if not self._transport.is_closing():
             super().pause_reading()
 
     def resume_reading(self) -> None:
-        """As its parent's, unless held; nothing where the transport is closing."""
+        """Resume reading, unless held or the transport is closing."""
         if not self._is_held and not self._transport.is_closing():
             super().resume_reading()
 
 
 def _websocket_class(config: Config) -> type[WebSocketProtocol] | None:
-    """Ours; with another one, or none, there is plain HTTP only."""
+    """Return our WebSocket class, or None if another class or none is configured."""
     ours = config.ws_protocol_class
     return ours if ours is not None and issubclass(ours, WebSocketProtocol) else None
 
 
 def read_handshake(reader: HeadReader, transport: asyncio.Transport, client: Address) -> Request:
-    """The handshake in a complete head; raises HttpError(400) where no such request can be one."""
+    """Return the handshake request of a complete head.
+
+    Raises HttpError(400) if it is not a GET with HTTP/1.1.
+    """
     if reader.parser.get_method() != b"GET" or reader.version != "1.1":
         raise HttpError(400, "A WebSocket begins with GET and HTTP/1.1.")
     shared = [(_NAMES.get(name, name), value.strip()) for name, value in reader.head.headers]
@@ -454,7 +461,7 @@ def read_handshake(reader: HeadReader, transport: asyncio.Transport, client: Add
 
 
 def own_target(head: Head) -> bytes:
-    """The path and query; raises HttpError(400) for the target of another host than `Host`'s, or of none."""
+    """Return the path and query. Raises HttpError(400) for a malformed target or one with another host."""
     try:
         return origin_form(head.target, head.headers)
     except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""What has come for the application: handed to it at once where it is idle, kept, and bounded, where it is not."""
+"""Received messages: handed to the application at once if it is idle, otherwise kept in a bounded queue."""
 
 import asyncio
 from time import perf_counter
@@ -8,7 +8,7 @@ from realtime.sockets.completed import COMPLETED
 from realtime.sockets.transport import Receiver
 from realtime.sockets.types import Event
 
-# Messages that wait for the application before the socket is read no further.
+# Messages, and bytes, that may wait for the application before reading the socket is paused.
 QUEUE_MAX_MESSAGES = 64
 QUEUE_MAX_BYTES = 64 * 1024
 # One that came alone and is no larger is handed over at once, others in turns with those of other sockets.
@@ -18,7 +18,7 @@ TURN_S = 0.0005
 
 
 class Inbox(asyncio.Protocol):
-    """The reading half of a socket's protocol: from messages to ASGI's `receive`, with a brake on the socket."""
+    """The reading half of a socket's protocol: passes messages to ASGI's `receive`, with back-pressure."""
 
     __slots__ = (
         "_disconnect",
@@ -44,10 +44,10 @@ class Inbox(asyncio.Protocol):
         # What waits for the application. A list: an empty deque takes ten times as much, and nobody's queue is long.
         self._queue: list[Event] = []
         self._queued_bytes = 0
-        # What `receive` says when it is over and the queue is empty.
+        # What `receive` returns after the end, when the queue is empty.
         self._disconnect: Event | None = None
         self._waiter: asyncio.Future[None] | None = None
-        # What a receiver has left to be awaited.
+        # The awaitable that the receiver returned for its last message.
         self._handling = COMPLETED
         self._is_paused = False
         self._is_more_due = False
@@ -78,7 +78,7 @@ class Inbox(asyncio.Protocol):
         return event
 
     def _take(self, text: str | None, data: bytes | None, size_bytes: int) -> None:
-        """A message: to the receiver, or behind those that wait."""
+        """Hand a message to the receiver, or append it to the queue."""
         receiver = self.receiver
         if receiver is not None and not self._queue and self._is_idle():
             self._hand_over(receiver, text, data)
@@ -150,7 +150,7 @@ class Inbox(asyncio.Protocol):
             self._take_more_soon()
 
     def _take_more_soon(self) -> None:
-        """Not now: between two batches of one client the others have their turn."""
+        """Continue in the next turn of the loop, so that other clients get a turn between two batches."""
         if not self._is_more_due:
             self._is_more_due = True
             self._scheduler.add(self._take_more_now)
@@ -160,7 +160,7 @@ class Inbox(asyncio.Protocol):
         return False
 
     def _take_more(self) -> None:
-        """Go on with what has come already, and read again when there is no more of it."""
+        """Parse the bytes that are left, then resume reading the socket."""
         raise NotImplementedError
 
     def _say_disconnect(self, code: int, reason: str) -> None:
@@ -172,7 +172,7 @@ class Inbox(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _forget_received(self) -> None:
-        """The application has ended: nobody will take what is left."""
+        """Drop the messages that are left: the application has ended."""
         self.receiver = None
         self._queue.clear()
         if asyncio.iscoroutine(self._handling):

@@ -1,7 +1,7 @@
 """A WebSocket protocol class for uvicorn: `--ws realtime.server.protocol:WebSocketProtocol`.
 
-Leaner than uvicorn's own, and with what an outbox needs: the ASGI scope extension `rockstar.transport` is this object,
-which takes ready frames and says when the client is not reading.
+It does less than uvicorn's own class, and offers what an outbox needs: the ASGI scope extension
+`rockstar.transport` is this object. It accepts encoded frames and tells when the client is not reading.
 """
 
 import asyncio
@@ -48,7 +48,8 @@ from realtime.sockets.types import Event, Scope
 
 logger = logging.getLogger(__name__)
 
-# How long a peer may take to answer our close, and a closing transport to hand over its last bytes.
+# Seconds that a peer may take to answer our close frame, and that a closing transport may take to send its
+# last bytes.
 CLOSE_TIMEOUT_S = 10.0
 ABNORMAL = 1006
 NORMAL_CLOSURE = int(CloseCode.NORMAL)
@@ -57,24 +58,24 @@ RESTART = int(CloseCode.RESTART)
 
 
 class ClientGoneError(OSError):
-    """The application sends to a client that has left."""
+    """The application sends to a client that has disconnected."""
 
 
-# Where a socket is in its life, in this order. Plain numbers: they are looked at for every message.
+# The states of a socket, in order. Plain numbers, because they are compared for every message.
 CONNECTING = 0
-# The application refuses the handshake and has not said all of its answer yet.
+# The application refuses the handshake and has not sent its whole answer yet.
 ANSWERING = 1
 OPEN = 2
-# Our close frame is out; the client's is awaited.
+# Our close frame is sent; the client's is awaited.
 CLOSING = 3
-# No frame goes out any more.
+# No more frames are sent.
 CLOSED = 4
 # The transport is closing.
 ENDED = 5
 
 
 class WebSocketProtocol(Inbox):
-    """One socket, from the request that HTTP handed over to its end."""
+    """One socket, from the request that the HTTP protocol hands over until the end."""
 
     __slots__ = (
         "_accept",
@@ -94,7 +95,7 @@ class WebSocketProtocol(Inbox):
         "ping_due",
     )
 
-    # The window that messages may be compressed with; 0: the client takes none that are.
+    # Window bits with which messages may be compressed; 0: the client accepts no compressed messages.
     deflate_bits = 0
 
     def __init__(
@@ -118,24 +119,24 @@ class WebSocketProtocol(Inbox):
         self._answer: tuple[int, list[tuple[bytes, bytes]], bytearray] | None = None
         self._accept = b""
         self.is_writable = True
-        # The transport, while the socket is open and its client reads.
+        # The transport, while the socket is open and the client reads; otherwise None.
         self.direct: FrameWriter | None = None
-        # Called when one of the two has changed.
+        # Called when `direct` or `is_writable` has changed.
         self.on_flow: Callable[[], None] | None = None
         self.ping_due = 0
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """HTTP hands its transport over."""
+        """Take over the transport from the HTTP protocol."""
         self.transport = cast("asyncio.Transport", transport)
         self._server_state.connections.add(self)  # type: ignore[arg-type] # uvicorn's set of any protocol
 
     def data_received(self, data: bytes) -> None:
-        """The request first, frames from then on."""
+        """Receive the request, then frames."""
         message = self._parser.whole(data) if self._state == OPEN else None
         if message is not None:
-            # The shortest way for what nearly every read is.
+            # The fast path: nearly every read is exactly one message.
             self._data_received(*message)
         elif self._accept:
             self._frames_received(data)
@@ -143,22 +144,22 @@ class WebSocketProtocol(Inbox):
             self._request_received(data)
 
     def eof_received(self) -> None:
-        """The peer will send no more: over, even where it goes on reading. One that does not read is cut."""
+        """The peer will send no more: end the connection, even if the peer still reads."""
         self._gone()
         self._end()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The transport is gone, for whatever reason."""
+        """The transport has ended, for any reason."""
         self._server_state.connections.discard(self)
         self._door.leave(self.transport)
         self._gone()
         self._state = ENDED
         self._stop_timers()
-        # Nobody shall wait for a client that will never read.
+        # Wakes a `send` that waits for the client to read.
         self.resume_writing()
 
     def pause_writing(self) -> None:
-        """The client is not reading."""
+        """The client does not read fast enough: the transport's buffer is full."""
         self.is_writable = False
         self._flow_changed()
 
@@ -170,7 +171,7 @@ class WebSocketProtocol(Inbox):
             self._writable = None
         self._flow_changed()
         if self.ping_due:
-            # The one that was due may have been held back.
+            # The ping may have been held back while the client did not read.
             self.send_ping()
         if self._is_paused:
             self._take_more()
@@ -178,7 +179,7 @@ class WebSocketProtocol(Inbox):
     # uvicorn
 
     def shutdown(self) -> None:
-        """The server ends: tell the client and the application."""
+        """The server stops: tell the client and the application."""
         if self._state == OPEN:
             self.transport.write(encode_close(RESTART, "service restart"))
             self._closed(RESTART, "service restart")
@@ -186,7 +187,7 @@ class WebSocketProtocol(Inbox):
             self._refuse(503, "This server is going away.", [(b"retry-after", b"1")])
         self._end()
 
-    # The extension: what an outbox uses instead of ASGI's `send`
+    # The scope extension: an outbox uses this instead of ASGI's `send`
 
     @property
     def is_open(self) -> bool:
@@ -195,21 +196,24 @@ class WebSocketProtocol(Inbox):
 
     @property
     def buffered_bytes(self) -> int:
-        """What the transport still holds."""
+        """Bytes that the transport has not sent yet."""
         return self.transport.get_write_buffer_size()
 
     def write(self, frames: bytes) -> None:
-        """Send ready frames, in one write; what the client does not read stays in the transport's buffer."""
+        """Send encoded frames in one write.
+
+        Bytes that the client does not read stay in the transport's buffer.
+        """
         if self._state == OPEN:
             self.transport.write(frames)
 
     def close(self, code: int, reason: str) -> None:
-        """Begin the closing handshake; the frame goes behind whatever the client has not taken yet."""
+        """Begin the closing handshake. The close frame is sent after the bytes that are still buffered."""
         if self._state == OPEN:
             self._begin_close(code, reason)
 
     def abort(self) -> None:
-        """Cut the connection: no close frame, nothing of what waits."""
+        """Abort the connection without a close frame. Bytes that are still buffered are lost."""
         self._gone()
         self._state = ENDED
         self._stop_timers()
@@ -218,7 +222,7 @@ class WebSocketProtocol(Inbox):
     # Receiving
 
     def _request_received(self, data: bytes) -> None:
-        """From an HTTP protocol of uvicorn's own, which writes out anew what it has read."""
+        """Read the request from an HTTP protocol of uvicorn, which passes it on as bytes."""
         try:
             target, headers = read_request(data)
         except HandshakeError as error:
@@ -228,7 +232,7 @@ class WebSocketProtocol(Inbox):
             self.upgrade(Request(target, headers, server, client))
 
     def upgrade(self, request: Request) -> None:
-        """Begin with the handshake in this request, or refuse it. Called once, by the HTTP protocol."""
+        """Start the handshake of this request, or refuse it. Called once, by the HTTP protocol."""
         try:
             self._accept = accept_key(request.headers)
         except HandshakeError as error:
@@ -247,12 +251,12 @@ class WebSocketProtocol(Inbox):
         task.add_done_callback(self._server_state.tasks.discard)
 
     def _frames_received(self, data: bytes) -> None:
-        """Take in what has come, as much of it as one turn may."""
+        """Parse received bytes, at most as many as the parser allows in one turn of the loop."""
         if self._state >= CLOSED:
             return
         parser = self._parser
         if self._state < OPEN:
-            # A client should wait for the answer to its handshake; one that does not is not read until then.
+            # The client sends before the handshake is answered. It is not read until then.
             parser.hold(data)
             self._pause_reading()
             return
@@ -270,9 +274,9 @@ class WebSocketProtocol(Inbox):
                 self._take_more_soon()
 
     def _take_more(self) -> None:
-        """Go on with what has come already, and read again when there is no more of it.
+        """Parse the bytes that are left, then resume reading the socket.
 
-        Not while the application has something to do, or the client does not read its answers.
+        Do nothing while messages wait for the application, or while the client does not read its answers.
         """
         self._is_more_due = False
         if self._queue or not (self.is_writable or self._state == CLOSING):
@@ -302,7 +306,7 @@ class WebSocketProtocol(Inbox):
             return
         self.transport.write(encode_frame(PONG, data))
         if not self.is_writable:
-            # It pings and does not read the answers: take no more until it does.
+            # The client sends pings and does not read the pongs. Stop reading until it does.
             self._pause_reading()
 
     def _data_received(self, opcode: int, data: bytes) -> None:
@@ -323,22 +327,26 @@ class WebSocketProtocol(Inbox):
         self._end()
 
     def _fail(self, code: int, reason: str) -> None:
-        """The peer broke the protocol, or is not there: close with `code`, and wait for nothing."""
+        """Close with `code`, without waiting for a close frame: the peer broke the protocol or is gone."""
         if self._state == OPEN:
             self.transport.write(encode_close(code, reason))
             self._closed(code, reason)
         self._end()
 
     def no_pong(self) -> None:
-        """The heartbeat was not answered. Uvicorn would say 1011, which clients cannot tell from a crash."""
+        """The ping was not answered: close with 4408.
+
+        Uvicorn uses 1011, which looks like a crash to clients.
+        """
         if self._is_paused and self.is_writable:
-            # It is us who do not read: the pong may wait behind what the application has not taken yet.
+            # We have paused reading, so the pong may wait behind messages that the application has not taken
+            # yet.
             self.ping_due = 0
         else:
             self._fail(int(CloseCode.TIMEOUT), "no pong")
 
     def send_ping(self) -> None:
-        """Ask for a sign of life; a peer that does not read its socket gets no ping into its buffer until it does."""
+        """Send a ping. While the peer does not read, it is held back until the peer reads again."""
         if self._state == OPEN and self.is_writable:
             self.transport.write(_PING)
 
@@ -350,7 +358,7 @@ class WebSocketProtocol(Inbox):
             await self._config.loaded_app(scope, self.receive, self.send)
             code = NORMAL_CLOSURE
         except ClientGoneError:
-            pass  # Nobody's fault: its `send` told the application, which ended.
+            pass  # Not an error: `send` told the application that the client has disconnected.
         except Exception:
             logger.exception("The application failed")
         finally:
@@ -363,7 +371,7 @@ class WebSocketProtocol(Inbox):
                 self._end()
 
     async def send(self, event: Event) -> None:
-        """ASGI's `send`: waits while the client is not reading; raises ClientGoneError when it is over."""
+        """ASGI's `send`. It waits while the client does not read. Raises ClientGoneError after the end."""
         while not self.is_writable:
             if self._writable is None:
                 self._writable = self._loop.create_future()
@@ -442,18 +450,21 @@ class WebSocketProtocol(Inbox):
 
     def _close_unanswered(self) -> None:
         if self.buffered_bytes:
-            # It has not even taken all that was before the close frame: no second time for it.
+            # The client has not even read the bytes before the close frame. Do not wait for it a second time.
             self.abort()
         else:
             self._end()
 
     def _gone(self) -> None:
-        """The client is gone, without a close frame if there was none before."""
+        """The client has disconnected. If there was no close frame, the close code is 1006."""
         if self._state < CLOSING:
             self._closed(ABNORMAL, "")
 
     def _closed(self, code: int, reason: str) -> None:
-        """No frame goes out any more; the application hears of it after what it has not yet taken."""
+        """Send no more frames.
+
+        The application receives the disconnect after the messages that still wait for it.
+        """
         self._state = CLOSED
         self._flow_changed()
         self._say_disconnect(code, reason)
@@ -464,7 +475,7 @@ class WebSocketProtocol(Inbox):
             self.on_flow()
 
     def _end(self) -> None:
-        """Close the transport, and cut it where its last bytes are not taken."""
+        """Close the transport; abort it if the peer does not read the last bytes within CLOSE_TIMEOUT_S."""
         if self._state == ENDED:
             return
         self._state = ENDED

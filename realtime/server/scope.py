@@ -1,4 +1,4 @@
-"""The ASGI scope of a WebSocket, from the request that asked for it."""
+"""The ASGI scope of a WebSocket, made from the request of its handshake."""
 
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -9,12 +9,12 @@ from realtime.protocol.handshake import offered_subprotocols
 from realtime.sockets.types import Scope
 
 Header = tuple[bytes, bytes]
-# Host and port; a Unix socket's own end is its path and None, its other end is nobody.
+# Host and port. For a Unix socket the server's address is its path and None, and the client has no address.
 Address = tuple[str, int | None] | tuple[str, int] | None
 
 
 class Request(NamedTuple):
-    """A request as HTTP read it: lower-case names, and both ends of the connection."""
+    """A parsed request: headers with lower-case names, and the addresses of server and client."""
 
     target: bytes
     headers: list[Header]
@@ -25,7 +25,7 @@ class Request(NamedTuple):
 def websocket_scope(
     request: Request, config: Config, state: dict[str, Any], *, is_secure: bool, extensions: dict[str, Any]
 ) -> Scope:
-    """As ASGI 3 has it. `state` is the lifespan's, and copied; left out when nothing is in it."""
+    """Return the scope as ASGI 3 defines it. The lifespan's `state` is copied, or left out if it is empty."""
     raw_path, _, query_string = request.target.partition(b"?")
     root_path = config.root_path
     scope: Scope = {

@@ -1,4 +1,4 @@
-"""Uvicorn, set up for this package: its protocol class, one log."""
+"""Uvicorn, configured for this package."""
 
 import signal
 import sys
@@ -9,14 +9,15 @@ from realtime.conf import RealtimeSettings
 from realtime.core.addresses import TrustedProxies
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
 
-# Twice what any endpoint takes, so that what is somewhat too large is answered by the endpoint, with its reason.
+# Twice the limit of any endpoint, so that the endpoint itself can answer a message that is a little too
+# large.
 SERVER_MESSAGE_MAX_BYTES = 2 * RAW_MESSAGE_MAX_BYTES
 PROTOCOL = "realtime.server.protocol:WebSocketProtocol"
 COMPRESSING_PROTOCOL = "realtime.server.compression:CompressingProtocol"
 BACKLOG = 4096
-# How long a connection may stay between two requests of plain HTTP.
+# Seconds that a connection may stay open between two plain HTTP requests.
 KEEP_ALIVE_S = 5
-# How long handlers may take to end, after the drain, before they are cancelled.
+# Seconds that handlers may take to end after the drain, before they are cancelled.
 GRACE_S = 5
 
 
@@ -29,12 +30,12 @@ def serve(
     workers: int,
     trusted_proxies: TrustedProxies,
 ) -> None:
-    """Serve the ASGI application at an import path until SIGTERM (drains) or SIGINT (ends at once).
+    """Serve the ASGI application at an import path until SIGTERM (drains) or SIGINT (stops at once).
 
-    `trusted_proxies`: whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    X-Forwarded-For and X-Forwarded-Proto are trusted from `trusted_proxies` only.
     """
     proxies = trusted_proxies.spelled_out()
-    # Having ended in good order, uvicorn raises the signal once more; that is no failure.
+    # After a clean stop uvicorn raises the signal again. That must not look like a failure.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
     uvicorn.run(
         application,
@@ -45,7 +46,7 @@ def serve(
         http="realtime.server.http:HttpProtocol",
         ws=COMPRESSING_PROTOCOL if settings.COMPRESSION else PROTOCOL,
         ws_max_size=SERVER_MESSAGE_MAX_BYTES,
-        # Uvicorn's own, with a window for each socket; ours is chosen with the class.
+        # This is uvicorn's compression, which keeps a window for each socket. The class above selects ours.
         ws_per_message_deflate=False,
         ws_ping_interval=settings.PING_INTERVAL_S or None,
         ws_ping_timeout=settings.PING_TIMEOUT_S or None,

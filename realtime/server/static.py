@@ -1,4 +1,4 @@
-"""Collecting static files at the start of a server: once for all processes, and not again while nothing changed."""
+"""Collecting static files when a server starts: once for all processes, and only if something has changed."""
 
 import fcntl
 import hashlib
@@ -12,11 +12,11 @@ STAMP = ".collected"
 
 
 def collect_static() -> None:
-    """Collect into STATIC_ROOT, under a lock; raises OSError where it cannot be written."""
+    """Collect into STATIC_ROOT, under a lock. Raises OSError if it cannot be written."""
     root = Path(settings.STATIC_ROOT)
     root.mkdir(parents=True, exist_ok=True)
     with (root / f"{STAMP}.lock").open("w") as lock:
-        # Two collections at once undo each other's work.
+        # Two collections at the same time would overwrite each other's files.
         fcntl.flock(lock, fcntl.LOCK_EX)
         stamp, fingerprint = root / STAMP, _fingerprint()
         if stamp.exists() and stamp.read_text() == fingerprint:
