@@ -1,1 +1,1 @@
-"""Rooms and messages, on realtime's public face only."""
+"""Rooms and messages. Uses only the public API of `realtime`."""

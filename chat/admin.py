@@ -1,4 +1,4 @@
-"""Rooms, who is in them and what was said, in the admin. Staff of a tenant see their own."""
+"""Rooms, memberships and messages in the admin. Staff see those of their own tenant."""
 
 from typing import Any
 
@@ -17,14 +17,14 @@ from realtime import Publisher, RequestError, Tenant
 
 
 class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A room whose name follows the rules of those made in the chat."""
+    """A room whose name follows the rules of the chat."""
 
     class Meta:
         model = Room
         fields = ("tenant", "name", "is_public", "archived_at")
 
     def clean(self) -> dict[str, Any]:
-        """The name must not be that of another open room of the tenant."""
+        """Refuse the name of another open room of the tenant."""
         values: dict[str, Any] = super().clean() or {}
         try:
             values["name"] = clean_room_name(values.get("name", ""))
@@ -40,14 +40,14 @@ class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
 
 
 class RoomMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """Somebody to be put into a room."""
+    """A user to be added to a room."""
 
     class Meta:
         model = RoomMembership
         fields = ("room", "user")
 
     def clean(self) -> dict[str, Any]:
-        """Only members of its tenant can be in a room."""
+        """Refuse a user who is not a member of the room's tenant."""
         values: dict[str, Any] = super().clean() or {}
         room, user = values.get("room"), values.get("user")
         if room and room.archived_at:
@@ -59,7 +59,7 @@ class RoomMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not gene
 
 @admin.register(Room)
 class RoomAdmin(TenantScopedAdmin):
-    """Rooms. One with messages is archived, not deleted."""
+    """Rooms. A room with messages is archived, not deleted."""
 
     form = RoomForm
     list_display = ("name", "tenant", "is_public", "last_seq", "created_at", "archived_at")
@@ -68,11 +68,11 @@ class RoomAdmin(TenantScopedAdmin):
     search_fields = ("name",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """A room stays with its tenant."""
+        """Make the tenant of an existing room read-only."""
         return () if obj is None else ("tenant",)
 
     def save_model(self, request: HttpRequest, obj: Room, form: "ModelForm[Any]", change: bool) -> None:
-        """An archived room is silent from then on."""
+        """Save the room. If it is archived, end the subscriptions to it."""
         super().save_model(request, obj, form, change)
         if obj.archived_at is not None and "archived_at" in form.changed_data:
             services.room_silence(_tenant(obj), room_id=obj.pk)
@@ -80,7 +80,10 @@ class RoomAdmin(TenantScopedAdmin):
 
 @admin.register(RoomMembership)
 class RoomMembershipAdmin(TenantScopedAdmin):
-    """Who is in which room: how people come into a private one. Taking somebody out ends what they hear at once."""
+    """Memberships of rooms. Users are added to private rooms here.
+
+    Deleting a membership ends the user's subscriptions at once.
+    """
 
     tenant_path = "room__tenant"
     form = RoomMembershipForm
@@ -90,13 +93,13 @@ class RoomMembershipAdmin(TenantScopedAdmin):
     search_fields = ("user__username", "room__name")
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody: one is in a room or not."""
+        """Always False: a membership is only added or deleted."""
         return False
 
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> "ModelChoiceField[Any] | None":
-        """Staff are offered the rooms and the people of their own tenant."""
+        """Offer staff only the rooms and users of their own tenant."""
         if not is_superuser(request):
             tenant_id = tenant_of(request).id
             own: dict[str, QuerySet[Any]] = {
@@ -109,26 +112,26 @@ class RoomMembershipAdmin(TenantScopedAdmin):
     def save_model(
         self, request: HttpRequest, obj: RoomMembership, form: "ModelForm[Any]", change: bool
     ) -> None:
-        """Put the user into the room, and say so."""
+        """Add the user to the room and announce it."""
         services.room_admit(_tenant(obj.room), _user(obj.user), room_id=obj.room_id)
         obj.pk = RoomMembership.objects.get(room=obj.room, user=obj.user).pk
 
     def delete_model(self, request: HttpRequest, obj: RoomMembership) -> None:
-        """Take the user out of the room, and say so; of an archived one nobody hears."""
+        """Remove the user from the room and announce it, unless the room is archived."""
         if obj.room.archived_at:
             super().delete_model(request, obj)
             return
         services.room_leave(_tenant(obj.room), _user(obj.user), room_id=obj.room_id)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[RoomMembership]) -> None:
-        """Take several out."""
+        """Remove several users from rooms."""
         for membership in queryset.select_related("room__tenant", "user"):
             self.delete_model(request, membership)
 
 
 @admin.register(Message)
 class MessageAdmin(RecordAdmin, TenantScopedAdmin):
-    """What was said; read only, for the numbers of a room's messages have no holes."""
+    """Messages, read-only: the numbers of a room's messages must not have gaps."""
 
     list_display = ("room", "seq", "author", "text", "sent_at")
     list_filter = ("tenant",)

@@ -1,8 +1,10 @@
-"""What the chat tells those who watch. Called inside the transaction of a service; it goes out on commit. What begins
-with `a` is awaited on the loop, after the commit or where there is none.
+"""What the chat publishes to its topics.
 
-What has committed stands, even where nobody could be told (the broker is away): that is logged, and clients
-see it by the numbers of the messages.
+Services call these functions inside their transaction, and the announcement is published on commit. Functions
+whose name begins with `a` are awaited on the loop, after the commit or without a transaction.
+
+If publishing fails (the broker is away), committed data stays, the failure is logged, and clients notice the
+gap in the numbers of the messages.
 """
 
 import asyncio
@@ -20,19 +22,20 @@ from realtime import Node, Publisher, Tenant, end_subscriptions, publish
 
 logger = logging.getLogger(__name__)
 
-# Seconds for what a batch says to one room; what the broker did not take by then is not announced.
+# Seconds for publishing a batch's messages of one room. Messages that the broker has not accepted by then are
+# not announced.
 BATCH_TIMEOUT_S = 5.0
 
 Said = tuple[MessageDraft, MessageView]
 
 
 def announce_message(tenant: Tenant, author: Publisher, message: MessageView) -> None:
-    """A new message, to the room."""
+    """Publish a new message to its room."""
     _on_commit(room_topic(message.room_id), _message_data(message), tenant, author)
 
 
 async def aannounce_messages(node: Node, said: Iterable[Said]) -> None:
-    """New messages that have committed, each to its room: in the order of their numbers, rooms side by side."""
+    """Publish committed messages to their rooms: in the order of their numbers, and rooms concurrently."""
     rooms: dict[int, list[Said]] = {}
     for draft, message in said:
         rooms.setdefault(message.room_id, []).append((draft, message))
@@ -40,33 +43,33 @@ async def aannounce_messages(node: Node, said: Iterable[Said]) -> None:
 
 
 def announce_joined(tenant: Tenant, user: Publisher, room: RoomView) -> None:
-    """Somebody came: to the room, and the room to the user's own screens."""
+    """Tell the room that a user joined, and the user's own screens about the room."""
     _on_commit(room_topic(room.id), {"event": "member", "joined": _user(user)}, tenant, user)
     _on_commit(user_topic(user.id), {"event": "room", "room": room_payload(room)}, tenant, user)
 
 
 def announce_left(tenant: Tenant, user: Publisher, room: RoomView) -> None:
-    """Somebody went: to the room, and the room to the user's own screens, which hear no more of it."""
+    """Tell the room that a user left, tell the user's own screens, and end the user's subscriptions to it."""
     _on_commit(room_topic(room.id), {"event": "member", "left": _user(user)}, tenant, user)
     _on_commit(user_topic(user.id), {"event": "room", "room": room_payload(room)}, tenant, user)
     end_hearing(tenant, room_id=room.id, user_ids=[user.id])
 
 
 def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[int]) -> None:
-    """These people hear no more of a room."""
+    """End these users' subscriptions to a room."""
     for user_id in user_ids:
         for topic in (room_topic(room_id), typing_topic(room_id)):
             end_subscriptions(topic, tenant=tenant.slug, user_id=user_id)
 
 
 def announce_read(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> None:
-    """A read mark that moved: to the room, and to the user's own screens."""
+    """Tell the room and the user's own screens that a read mark moved."""
     _on_commit(room_topic(room_id), {"event": "read", "user_id": user.id, "seq": seq}, tenant, user)
     _on_commit(user_topic(user.id), {"event": "read", "room_id": room_id, "seq": seq}, tenant, user)
 
 
 async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_id: int) -> None:
-    """Somebody is typing. Raises EngineUnavailableError: nothing was stored, and the next time may go out."""
+    """Tell the room that a user is typing. Raises EngineUnavailableError; a later call may succeed."""
     data = {"event": "typing", "user": _user(user)}
     await node.announce(typing_topic(room_id), data, tenant=tenant.slug, publisher=user)
 

@@ -1,4 +1,4 @@
-"""Messages that are stored together: what becomes of each. Plain values in, plain values out."""
+"""Decides for each message of a batch whether it is stored, as functions of plain values."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from uuid import UUID
 from chat.text import clean_text
 from realtime import ErrorCode, Publisher, RequestError, Tenant
 
-# Of all messages: the ids of tenant and author, and the author's own name of it.
+# Identifies a message: the ids of tenant and author, and the author's `client_msg_id`.
 MessageName = tuple[int, int, UUID]
 
 
 @dataclass(frozen=True, slots=True)
 class MessageDraft:
-    """A message somebody wants to send; `client_msg_id` is their own name of it, the same in every retry."""
+    """A message to be sent. `client_msg_id` is chosen by the sender and the same in every retry."""
 
     tenant: Tenant
     author: Publisher
@@ -23,13 +23,13 @@ class MessageDraft:
 
     @property
     def name(self) -> MessageName:
-        """What no other message is called."""
+        """The unique name of the message."""
         return (self.tenant.id, self.author.id, self.client_msg_id)
 
 
 @dataclass(frozen=True, slots=True)
 class RoomState:
-    """An open room, as a sender meets it."""
+    """The part of an open room that decides about sending."""
 
     tenant_id: int
     is_public: bool
@@ -38,8 +38,11 @@ class RoomState:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the database says about a batch of drafts: their rooms, (room, user) of who is in one, and room and text
-    of the messages that have one of their names already."""
+    """What the database knows about a batch of drafts.
+
+    `rooms` are their rooms, `members` the (room, user) of memberships, and `said` the room and text of stored
+    messages with the same names.
+    """
 
     rooms: Mapping[int, RoomState]
     members: Set[tuple[int, int]]
@@ -48,7 +51,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """To be stored."""
+    """A message to be stored."""
 
     room_id: int
     seq: int
@@ -57,15 +60,17 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The message of this name, stored before or in this batch."""
+    """A retry: the message of this name is stored already, or is in this batch."""
 
 
 Verdict = Numbered | Repeated | RequestError
 
 
 def judge(drafts: Sequence[MessageDraft], known: Known) -> list[Verdict]:
-    """What becomes of each draft, in their order: numbers of a room rise by 1 from its last; nobody's fault is
-    another's."""
+    """Return the verdict on each draft, in order. The numbers of a room continue its last number.
+
+    An error of one draft does not affect the others.
+    """
     said = dict(known.said)
     last_seqs = {room_id: room.last_seq for room_id, room in known.rooms.items()}
     verdicts: list[Verdict] = []
@@ -89,12 +94,12 @@ def judge(drafts: Sequence[MessageDraft], known: Known) -> list[Verdict]:
 
 
 def no_such_room() -> RequestError:
-    """The answer for a room that is not there, is of another tenant, or is private: one answer for all three."""
+    """Return the one error for a missing room, a room of another tenant and a private room."""
     return RequestError(ErrorCode.NOT_FOUND, "There is no such room.")
 
 
 def not_joined() -> RequestError:
-    """The answer for a public room the user is not in."""
+    """Return the error for a public room that the user is not in."""
     return RequestError(ErrorCode.PERMISSION_DENIED, "Join this room first.")
 
 

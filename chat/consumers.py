@@ -1,4 +1,4 @@
-"""The chat's endpoint: the verbs of pub/sub and those of the chat."""
+"""The chat's endpoint: the verbs of publish and subscribe, and those of the chat."""
 
 from chat.typing import Typing
 from chat.verbs import CHAT_VERBS

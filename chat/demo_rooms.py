@@ -1,8 +1,8 @@
-"""The rooms of the demo, and what is said in them first."""
+"""The rooms of the demo and their first messages."""
 
 from collections.abc import Mapping
 
-# By room: (who of the tenant's people speaks, in the order they came; what they say).
+# Messages by room: (index of the author among the tenant's members, text).
 DEMO_ROOMS: Mapping[str, tuple[tuple[int, str], ...]] = {
     "general": (
         (0, "Welcome! This room is for everybody."),

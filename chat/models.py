@@ -1,4 +1,4 @@
-"""Rooms, who is in them, and their numbered messages."""
+"""Rooms, their members, and their numbered messages."""
 
 from django.conf import settings
 from django.db import models
@@ -8,11 +8,11 @@ from chat.text import ROOM_NAME_KEY_MAX_CHARS, ROOM_NAME_MAX_CHARS, TEXT_MAX_CHA
 
 
 class Room(models.Model):
-    """A place to talk, of one tenant. `last_seq` is the number of its newest message; 0 before the first."""
+    """A chat room of one tenant. `last_seq` is the number of its newest message; 0 before the first."""
 
     tenant = models.ForeignKey("accounts.Tenant", on_delete=models.CASCADE, related_name="rooms")
     name = models.CharField(max_length=ROOM_NAME_MAX_CHARS)
-    # `chat.text.room_name_key` of the name: databases disagree on what lower case is.
+    # `chat.text.room_name_key` of the name, because databases differ in what they consider lower case.
     name_key = models.CharField(max_length=ROOM_NAME_KEY_MAX_CHARS, editable=False)
     is_public = models.BooleanField(
         default=True, help_text="Every member of the tenant sees it and may join."
@@ -41,9 +41,9 @@ class Room(models.Model):
 
 
 class RoomMembership(models.Model):
-    """A user in a room. `read_seq` is the newest message the user has read; it never goes back."""
+    """A user in a room. `read_seq` is the newest message that the user has read; it never moves back."""
 
-    # The constraint below is an index that begins with the room.
+    # The constraint below already is an index that begins with the room.
     room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="memberships")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="room_memberships"
@@ -61,17 +61,17 @@ class RoomMembership(models.Model):
 
 
 class Message(models.Model):
-    """What somebody said in a room. `seq` starts at 1 in each room and rises by 1, without holes.
+    """A message in a room. `seq` starts at 1 in each room and rises by 1, without gaps.
 
-    `client_msg_id` is the sender's own name of the message: sent again, it is the same message, for ever.
-    `tenant` is the room's; it stands here because an author in two tenants has two sets of names.
+    `client_msg_id` is chosen by the sender. A message that is sent again with the same one is the same message.
+    `tenant` is the room's. It is stored here because `client_msg_id` is unique per author and tenant.
     """
 
-    # The constraints below are indexes that begin with the tenant and with the room.
+    # The constraints below already are indexes that begin with the tenant and with the room.
     tenant = models.ForeignKey("accounts.Tenant", on_delete=models.CASCADE, db_index=False, related_name="+")
     room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="messages")
     seq = models.PositiveBigIntegerField()
-    # A user with messages is deactivated, not deleted: deleting would leave holes in the numbers.
+    # A user with messages is deactivated, not deleted, because deleting would leave gaps in the numbers.
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="messages")
     text = models.CharField(max_length=TEXT_MAX_CHARS)
     client_msg_id = models.UUIDField()
@@ -82,7 +82,7 @@ class Message(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["room", "seq"], name="chat_message_seq_once_in_room"),
             models.UniqueConstraint(
-                # A batch of names is looked up by tenant and name: the author stands last.
+                # A batch is looked up by tenant and client_msg_id, so the author comes last.
                 fields=["tenant", "client_msg_id", "author"],
                 name="chat_message_once_by_author",
             ),

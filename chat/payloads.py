@@ -1,4 +1,4 @@
-"""How rooms, messages and members look on the wire; one place for replies, publications and the page."""
+"""Rooms, messages and members on the wire, for replies, publications and the page."""
 
 from datetime import UTC
 from typing import Any
@@ -8,7 +8,7 @@ from chat.topics import room_topic
 
 
 def room_payload(room: RoomView) -> dict[str, Any]:
-    """A room as one user sees it."""
+    """Return the payload of a room as one user sees it."""
     return {
         "id": room.id,
         "name": room.name,
@@ -23,7 +23,7 @@ def room_payload(room: RoomView) -> dict[str, Any]:
 
 
 def message_payload(message: MessageView) -> dict[str, Any]:
-    """A message."""
+    """Return the payload of a message."""
     return {
         "id": message.id,
         "room_id": message.room_id,
@@ -36,5 +36,5 @@ def message_payload(message: MessageView) -> dict[str, Any]:
 
 
 def member_payload(member: MemberView) -> dict[str, Any]:
-    """Somebody in a room."""
+    """Return the payload of a member of a room."""
     return {"id": member.id, "username": member.username, "status": member.status}

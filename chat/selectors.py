@@ -1,6 +1,6 @@
-"""What the chat shows to whom. The tenant comes first in every question; gatekeepers decide who sees a room.
+"""Reads of the chat. Every selector takes the tenant first. The `access_*` functions decide who may see a room.
 
-A room of another tenant, one that does not exist and a private one the user is not in are all `not_found`.
+A room of another tenant, a missing room, and a private room without the user are all `not_found`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ MEMBERS_LISTED_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class RoomView:
-    """A room as one user sees it; `read_seq` is None for who is not in it."""
+    """A room as one user sees it. `read_seq` is None if the user is not in it."""
 
     id: int
     name: str
@@ -38,13 +38,13 @@ class RoomView:
 
     @property
     def unread(self) -> int:
-        """Messages the user has not read; 0 for who is not in the room."""
+        """How many messages the user has not read; 0 if the user is not in the room."""
         return 0 if self.read_seq is None else self.last_seq - self.read_seq
 
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """Somebody in a room; `status` is what they say of themselves in this tenant."""
+    """A member of a room. `status` is the member's own status text in this tenant."""
 
     id: int
     username: str
@@ -53,7 +53,7 @@ class MemberView:
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """A stored message, as everybody in its room sees it."""
+    """A stored message, as all members of the room see it."""
 
     id: int
     room_id: int
@@ -66,7 +66,7 @@ class MessageView:
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """Messages in order. `has_more` says there are more in the direction that was asked."""
+    """Messages in order. `has_more` says that there are more in the requested direction."""
 
     messages: list[MessageView]
     has_more: bool
@@ -74,17 +74,20 @@ class MessagePage:
 
 @dataclass(frozen=True, slots=True)
 class WriteAccess:
-    """`known` for the decision, and the messages stored before, by name. May hold more than was asked for, never less."""
+    """`known` for the decision, and messages that are already stored, by name.
+
+    It may hold more than asked for.
+    """
 
     known: Known
     earlier: Mapping[MessageName, MessageView]
 
 
 def access_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = False) -> Room:
-    """The room, when the user may know of it; else RequestError(not_found).
+    """Return the room if the user may see it; otherwise raise RequestError(not_found).
 
-    `lock` keeps other writers of this room out until the transaction ends. SQLite has no row locks and needs none:
-    its transactions take the writer's lock when they begin.
+    `lock` keeps out other writers of this room until the transaction ends. SQLite has no row locks and needs
+    none: its transactions take the write lock when they begin.
     """
     own = RoomMembership.objects.filter(room=OuterRef("pk"), user_id=user_id)
     rooms = Room.objects.filter(
@@ -97,7 +100,7 @@ def access_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = Fals
 
 
 def access_joined_room(tenant_id: int, user_id: int, room_id: int) -> RoomMembership:
-    """The user's membership, with user and room; else RequestError(not_found | permission_denied)."""
+    """Return the user's membership with user and room. Raises RequestError(not_found | permission_denied)."""
     memberships = RoomMembership.objects.select_related("user", "room").filter(
         room_id=room_id, user_id=user_id, room__tenant_id=tenant_id, room__archived_at__isnull=True
     )
@@ -109,12 +112,12 @@ def access_joined_room(tenant_id: int, user_id: int, room_id: int) -> RoomMember
 
 
 def access_to_write(drafts: Sequence[MessageDraft]) -> WriteAccess:
-    """What decides who of a batch may write: rooms, who is in them, and names used before.
+    """Read what decides which drafts of a batch are allowed: rooms, their members, and names used before.
 
-    The rooms stay locked until the transaction ends, so that their numbers have no holes.
+    The rooms stay locked until the transaction ends, so that the numbers of messages have no gaps.
     """
     room_ids, tenant_ids = {draft.room_id for draft in drafts}, {draft.tenant.id for draft in drafts}
-    # The rooms first: what comes after them is as of when they were locked.
+    # The rooms come first, so that members and names are read after the rooms are locked.
     rooms, members, repeated = sql.run(
         sql.rooms_lock(room_ids, tenant_ids),
         sql.members_among(room_ids, {draft.author.id for draft in drafts}),
@@ -130,7 +133,7 @@ def access_to_write(drafts: Sequence[MessageDraft]) -> WriteAccess:
 
 
 def tenant_id_of(slug: str) -> int:
-    """The id of a tenant by its name on the wire; raises RequestError(not_found)."""
+    """Return the id of the tenant with this slug; raises RequestError(not_found)."""
     tenant_id = Tenant.objects.filter(slug=slug).values_list("pk", flat=True).first()
     if tenant_id is None:
         raise RequestError(ErrorCode.NOT_FOUND, "There is no such tenant.")
@@ -138,14 +141,14 @@ def tenant_id_of(slug: str) -> int:
 
 
 def room_list(tenant_id: int, user_id: int) -> list[RoomView]:
-    """The rooms the user may know of, by name."""
+    """Return the rooms that the user may see, ordered by name."""
     rooms = _rooms_as_seen_by(tenant_id, user_id)
     visible = rooms.filter(Q(is_public=True) | Q(read_seq__isnull=False))
     return _views(visible.order_by("name_key", "id"))
 
 
 def room_get(tenant_id: int, user_id: int, room_id: int) -> RoomView:
-    """One room as the user sees it; raises RequestError(not_found)."""
+    """Return one room as the user sees it; raises RequestError(not_found)."""
     access_room(tenant_id, user_id, room_id)
     return _views(_rooms_as_seen_by(tenant_id, user_id).filter(pk=room_id))[0]
 
@@ -159,7 +162,7 @@ def message_list(
     before_seq: int | None = None,
     after_seq: int | None = None,
 ) -> MessagePage:
-    """The first `limit` messages after `after_seq`, else the newest (before `before_seq`), in order."""
+    """Return the first `limit` messages after `after_seq`, or the newest (before `before_seq`), in order."""
     room = access_joined_room(tenant_id, user_id, room_id).room
     messages = Message.objects.filter(tenant_id=tenant_id, room=room).select_related("author")
     if before_seq is not None:
@@ -172,7 +175,7 @@ def message_list(
 
 
 def member_list(tenant_id: int, user_id: int, room_id: int) -> list[MemberView]:
-    """Who is in the room, by name, at most `MEMBERS_LISTED_MAX`; for those who are in it."""
+    """Return the room's members by name, at most `MEMBERS_LISTED_MAX`. The user must be in the room."""
     room = access_joined_room(tenant_id, user_id, room_id).room
     present = Membership.objects.filter(
         tenant_id=tenant_id, is_active=True, user__is_active=True, user__room_memberships__room=room
@@ -186,7 +189,7 @@ def _page(messages: Iterable[Message], *, has_more: bool) -> MessagePage:
 
 
 def _message_view(message: Message) -> MessageView:
-    """Its author must have been loaded with it."""
+    """Return the view of a message whose author is already loaded."""
     return MessageView(
         message.pk,
         message.room_id,

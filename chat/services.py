@@ -1,4 +1,4 @@
-"""The chat's use cases. Each is one transaction, run in a database thread; it announces on commit."""
+"""The chat's writing services. Each is one transaction in a database thread, and announces on commit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,29 +26,33 @@ from chat.selectors import (
 from chat.text import clean_room_name, room_name_key
 from realtime import ErrorCode, Publisher, RequestError, Tenant, retry_after_ms
 
-# Open rooms of a tenant, and those among them that one person made: beyond it `limit_exceeded`.
+# Open rooms of a tenant, and open rooms that one user created in it: beyond it `limit_exceeded`.
 ROOMS_MAX = 1000
 ROOMS_OF_CREATOR_MAX = 200
-# Rooms one person makes in a tenant within a minute, archived ones too: beyond it `rate_limited`.
+# Rooms that one user may create in a tenant within a minute, including archived ones: beyond it
+# `rate_limited`.
 ROOMS_PER_MINUTE = 60
 _MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A draft and the message it is; `is_new` says that it was stored now, and is yet to be announced."""
+    """A draft and its stored message. If `is_new`, it was stored now and still has to be announced."""
 
     draft: MessageDraft
     message: MessageView
     is_new: bool
 
 
-# What became of a draft; a DatabaseError where its own transaction failed.
+# The result of a draft; a DatabaseError if its own transaction failed.
 Outcome = Sent | RequestError | DatabaseError
 
 
 def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: bool = True) -> RoomView:
-    """Make a room with its creator in it. RequestError(invalid_message | conflict | limit_exceeded | rate_limited)."""
+    """Create a room that its creator is in.
+
+    Raises RequestError(invalid_message | conflict | limit_exceeded | rate_limited).
+    """
     name = clean_room_name(name)
     try:
         with transaction.atomic():
@@ -65,7 +69,7 @@ def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: boo
 
 
 def room_join(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
-    """Enter a room, all so far taken as read; who is in it already stays. Raises RequestError(not_found)."""
+    """Join a room and mark its messages as read. A member stays unchanged. Raises RequestError(not_found)."""
     with transaction.atomic():
         access_room(tenant.id, user.id, room_id)
         return room_admit(tenant, user, room_id=room_id)
@@ -73,7 +77,7 @@ def room_join(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
 
 @transaction.atomic
 def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
-    """Put somebody into a room, whether or not they could see it before: for who may decide that (the admin).
+    """Add a user to a room, even to one that the user cannot see. The caller must be allowed to (the admin).
 
     Raises RequestError(not_found).
     """
@@ -93,7 +97,7 @@ def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
 
 
 def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
-    """Go out of a room; who is not in it stays out. A private room that nobody is left in is archived.
+    """Leave a room, if the user is in it. A private room is archived when its last member leaves.
 
     Raises RequestError(not_found).
     """
@@ -111,7 +115,7 @@ def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
 
 
 def room_silence(tenant: Tenant, *, room_id: int) -> None:
-    """End what its people hear of a room that has been archived: who follows it may say that they type there."""
+    """End all subscriptions to an archived room, because a subscriber could still announce typing in it."""
     user_ids = RoomMembership.objects.filter(room_id=room_id).values_list("user_id", flat=True)
     announcements.end_hearing(tenant, room_id=room_id, user_ids=list(user_ids))
 
@@ -119,10 +123,10 @@ def room_silence(tenant: Tenant, *, room_id: int) -> None:
 def message_send(
     tenant: Tenant, author: Publisher, *, room_id: int, text: str, client_msg_id: UUID
 ) -> MessageView:
-    """Store and announce the next message of a room; the same `client_msg_id` and text give the first one again.
+    """Store and announce the next message of a room.
 
-    Sending marks the room as read up to the message. Raises RequestError(invalid_message | not_found |
-    permission_denied | conflict).
+    The same `client_msg_id` and text return the first message. Sending marks the room as read up to the
+    message. Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
     (outcome,) = messages_send([MessageDraft(tenant, author, room_id, text, client_msg_id)])
     if not isinstance(outcome, Sent):
@@ -133,19 +137,20 @@ def message_send(
 
 
 def messages_send(drafts: Sequence[MessageDraft]) -> list[Outcome]:
-    """Store several people's messages in one transaction, in their order; what became of each.
+    """Store messages of several users in one transaction, in order, and return the result of each.
 
-    Announces nothing: the caller does, once it has committed. Raises DatabaseError when nothing could be stored.
+    The caller announces them after the commit. Raises DatabaseError if nothing could be stored.
     """
     try:
         return _messages_store(drafts)
     except IntegrityError:
-        # Another process took one of the names meanwhile, or an author is gone: only they shall hear of it.
+        # Another process used one of the names meanwhile, or an author was deleted. Only that draft must
+        # fail.
         return [_message_store_alone(draft) for draft in drafts]
 
 
 def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> int:
-    """Mark a room as read up to `seq`, never back nor past its end; returns where the mark is now.
+    """Mark a room as read up to `seq` and return the read mark. It never moves back or past the last message.
 
     Raises RequestError(not_found | permission_denied).
     """
@@ -161,7 +166,7 @@ def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> int
 
 @transaction.atomic
 def seed_demo_rooms(tenant: TenantRow) -> None:
-    """Add the demo's missing rooms, and all of the tenant's people to each of them. Nothing is announced."""
+    """Add the missing rooms of the demo, with all members of the tenant in each. Nothing is announced."""
     memberships = Membership.objects.filter(tenant=tenant).select_related("user").order_by("user_id")
     people = [Publisher(each.user_id, each.user.get_username()) for each in memberships]
     here = Tenant(tenant.pk, tenant.slug, tenant.name)
@@ -196,9 +201,10 @@ def _room_insert(tenant_id: int, creator_id: int, *, name: str, is_public: bool)
 
 
 def _require_space(tenant_id: int, creator_id: int) -> None:
-    """Raises RequestError(limit_exceeded | rate_limited) where the tenant or the creator has made enough rooms."""
-    # One at a time in a tenant, in all processes: what is counted stays true until the commit. SQLite's transactions
-    # take the writer's lock when they begin.
+    """Raise RequestError(limit_exceeded | rate_limited) if the tenant or the creator has too many rooms."""
+    # Locks the tenant, so that the counts stay true until the commit. SQLite needs no row lock: its
+    # transactions take
+    # the write lock when they begin.
     TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
     own = Q(created_by_id=creator_id)
     open_now = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)
@@ -211,7 +217,7 @@ def _require_space(tenant_id: int, creator_id: int) -> None:
     lately = Room.objects.filter(own, tenant_id=tenant_id, created_at__gt=now - _MINUTE)
     made_at = list(lately.order_by("-created_at").values_list("created_at", flat=True)[:ROOMS_PER_MINUTE])
     if ROOMS_PER_MINUTE and len(made_at) >= ROOMS_PER_MINUTE:
-        # By then the oldest of them is no longer of this minute.
+        # After this wait, the oldest of these rooms is more than a minute old.
         wait_s = (made_at[-1] + _MINUTE - now).total_seconds()
         message = f"A person may make {ROOMS_PER_MINUTE} rooms a minute."
         raise RequestError(ErrorCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms(wait_s))
@@ -246,10 +252,10 @@ def _messages_store(drafts: Sequence[MessageDraft]) -> list[Outcome]:
 
 
 def _messages_insert(new: list[tuple[MessageDraft, Numbered]]) -> dict[MessageName, MessageView]:
-    """Insert new messages, and move on the rooms' last numbers and the authors' read marks."""
+    """Insert new messages, and update the rooms' last numbers and the authors' read marks."""
     if not new:
         return {}
-    # In the order of the index of names: two processes given the same names do not wait for each other.
+    # In the order of the index of names, so that two processes with the same names cannot deadlock.
     new.sort(key=lambda each: (each[0].tenant.id, each[0].client_msg_id, each[0].author.id))
     last_seqs: dict[int, int] = {}
     read_seqs: dict[tuple[int, int], int] = {}

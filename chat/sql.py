@@ -1,10 +1,10 @@
-"""What a batch of messages asks of the database and writes to it, in SQL that SQLite and PostgreSQL share.
+"""The queries that store a batch of messages, in SQL that works on SQLite and PostgreSQL.
 
-By hand: the ORM takes longer to build these queries than a database to answer them, and asks them one by one, where
-each answer is waited for. The chat's other queries are not asked a hundred times a second, and stay with the ORM.
+They are written by hand because the ORM sends queries one by one, and each waits for its answer. Here several
+are sent in one round trip. All other queries of the chat are less frequent and use the ORM.
 """
 
-# ruff: noqa: S608  # What is put into the SQL is names of our own; values are always parameters.
+# ruff: noqa: S608  # Only our own names are put into the SQL text; values are always parameters.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -20,14 +20,14 @@ Row = tuple[Any, ...]
 
 
 class Statement(NamedTuple):
-    """SQL with a `%s` for each of its parameters."""
+    """SQL with one `%s` for each parameter."""
 
     sql: str
     params: Sequence[Any]
 
 
 def run(*statements: Statement) -> list[list[Row]]:
-    """The rows that each gives, in their order; asked in one round trip where the database takes several at once."""
+    """Return the rows of each statement, in order. One round trip is enough if the database supports that."""
     with connection.cursor() as cursor:
         if not _takes_several():
             return [_rows(cursor.execute(*each)) for each in statements]
@@ -40,10 +40,10 @@ def run(*statements: Statement) -> list[list[Row]]:
 
 
 def rooms_lock(room_ids: Collection[int], tenant_ids: Collection[int]) -> Statement:
-    """The open rooms of these: (id, tenant, is public, last number), locked until the transaction ends.
+    """Select (id, tenant, is public, last number) of the open rooms, and lock them until the transaction ends.
 
-    In one order, so that two processes do not wait for each other. SQLite has no row locks and needs none: its
-    transactions take the writer's lock when they begin.
+    They are locked in one order, so that two processes cannot deadlock. SQLite has no row locks and needs
+    none: its transactions take the write lock when they begin.
     """
     lock = " FOR NO KEY UPDATE" if connection.features.has_select_for_update else ""
     rooms, tenants = _among("id", "bigint", room_ids), _among("tenant_id", "bigint", tenant_ids)
@@ -55,7 +55,7 @@ def rooms_lock(room_ids: Collection[int], tenant_ids: Collection[int]) -> Statem
 
 
 def members_among(room_ids: Collection[int], user_ids: Collection[int]) -> Statement:
-    """(room, user) of these users in these rooms."""
+    """Select (room, user) of these users' memberships in these rooms."""
     rooms, users = _among("room_id", "bigint", room_ids), _among("user_id", "bigint", user_ids)
     return Statement(
         f"SELECT room_id, user_id FROM chat_roommembership WHERE {rooms.sql} AND {users.sql}",
@@ -64,7 +64,7 @@ def members_among(room_ids: Collection[int], user_ids: Collection[int]) -> State
 
 
 def messages_named(drafts: Iterable[MessageDraft]) -> Statement:
-    """(id,) of the messages that were stored under names of these; may be more, never less."""
+    """Select (id,) of the stored messages that have these drafts' names. It may find more, never fewer."""
     tenants = _among("tenant_id", "bigint", {draft.tenant.id for draft in drafts})
     names = _among("client_msg_id", "uuid", _uuids([draft.client_msg_id for draft in drafts]))
     return Statement(
@@ -73,7 +73,7 @@ def messages_named(drafts: Iterable[MessageDraft]) -> Statement:
 
 
 def messages_insert(new: Collection[tuple[MessageDraft, Numbered]], sent_at: datetime) -> Statement:
-    """(id, room, number) of each, once it is there."""
+    """Insert the messages and return (id, room, number) of each."""
     names = _uuids([draft.client_msg_id for draft, _ in new])
     rows = [
         (draft.tenant.id, numbered.room_id, numbered.seq, draft.author.id, numbered.text, name)
@@ -90,7 +90,7 @@ def messages_insert(new: Collection[tuple[MessageDraft, Numbered]], sent_at: dat
 
 
 def rooms_move(last_seqs: Mapping[int, int]) -> Statement:
-    """The last number of each room."""
+    """Update the last number of each room."""
     table = _table(("bigint",) * 2, list(last_seqs.items()))
     return Statement(
         f"WITH moved(room_id, seq) AS ({table.sql})"
@@ -100,7 +100,7 @@ def rooms_move(last_seqs: Mapping[int, int]) -> Statement:
 
 
 def marks_move(read_seqs: Mapping[tuple[int, int], int]) -> Statement:
-    """How far each (room, user) has read; never back."""
+    """Move the read mark of each (room, user) forward, never back."""
     table = _table(("bigint",) * 3, [(*member, seq) for member, seq in read_seqs.items()])
     return Statement(
         f"WITH moved(room_id, user_id, seq) AS ({table.sql})"
@@ -111,13 +111,13 @@ def marks_move(read_seqs: Mapping[tuple[int, int], int]) -> Statement:
 
 
 def _takes_several() -> bool:
-    # PostgreSQL's simple protocol does; with parameters bound by the server it is one statement at a time.
+    # PostgreSQL's simple protocol supports that. With server-side parameters it is one statement at a time.
     return _has_arrays() and not getattr(connection.features, "uses_server_side_binding", False)
 
 
 def _has_arrays() -> bool:
-    # Not only shorter: psycopg remembers the form of a statement with few parameters, and takes one with many apart
-    # each time, which costs more than all the rest.
+    # With arrays a statement has few parameters and always the same text, so psycopg can cache its parsed
+    # form.
     return connection.vendor == "postgresql"
 
 
@@ -128,7 +128,7 @@ def _among(column: str, column_type: str, values: Collection[object]) -> Stateme
 
 
 def _table(types: Sequence[str], rows: Sequence[Row]) -> Statement:
-    """Values as a query; there is at least one row."""
+    """Return a query with these rows as its result; there must be at least one row."""
     if _has_arrays():
         arrays = ", ".join([f"%s::{column_type}[]" for column_type in types])
         columns = [_array(*column) for column in zip(types, zip(*rows, strict=True), strict=True)]
@@ -138,7 +138,7 @@ def _table(types: Sequence[str], rows: Sequence[Row]) -> Statement:
 
 
 def _array(column_type: str, values: Collection[object]) -> object:
-    # psycopg writes arrays of anything, element by element; numbers and UUIDs need no quotes.
+    # psycopg would convert an array element by element. Numbers and UUIDs need no quoting.
     return list(values) if column_type == "text" else f"{{{','.join(map(str, values))}}}"
 
 

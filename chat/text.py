@@ -1,17 +1,18 @@
-"""What people write, made clean: message texts and room names. Plain values in, plain values out."""
+"""Validation of message texts and room names, as functions of plain values."""
 
 from accounts.text import TextError, clean_name, has_controls, is_visible, name_key
 from realtime import ErrorCode, RequestError
 
 TEXT_MAX_CHARS = 4000
 ROOM_NAME_MAX_CHARS = 80
-# A few characters fold into many; a name made of them is no name.
+# A few characters become many when folded. A name with a longer key is refused.
 ROOM_NAME_KEY_MAX_CHARS = 240
 
 
 def clean_text(text: str) -> str:
-    """`text` without the space around it: 1 to 4,000 characters, something visible among them, no control characters
-    but newline and tab. Raises RequestError(invalid_message).
+    """Return `text` without surrounding whitespace: 1 to 4,000 characters, at least one of them visible.
+
+    Control characters other than newline and tab are refused. Raises RequestError(invalid_message).
     """
     text = text.strip()
     if not 0 < len(text) <= TEXT_MAX_CHARS:
@@ -24,7 +25,10 @@ def clean_text(text: str) -> str:
 
 
 def clean_room_name(name: str) -> str:
-    """`name` with single spaces: 1 to 80 characters, none of them invisible; raises RequestError(invalid_message)."""
+    """Return `name` with single spaces: 1 to 80 characters, all visible.
+
+    Raises RequestError(invalid_message).
+    """
     try:
         name = clean_name(name, max_chars=ROOM_NAME_MAX_CHARS)
     except TextError as refused:
@@ -35,7 +39,10 @@ def clean_room_name(name: str) -> str:
 
 
 def room_name_key(name: str) -> str:
-    """What two names share that people read as the same: no two open rooms of a tenant have the same."""
+    """Return a key that is equal for names that look the same.
+
+    It is unique among the open rooms of a tenant.
+    """
     return name_key(name)
 
 

@@ -7,42 +7,42 @@ import re
 
 from realtime import Identity, TopicRule, nobody
 
-# An id as we write it: no sign, no leading zero, and it fits the database's 64 bits.
+# An id in our own notation: no sign, no leading zero, and it fits into 64 bits of the database.
 _ROOM_TOPIC = re.compile(r"(?:room|typing):([1-9][0-9]{0,17})", re.ASCII)
 
 
 def room_topic(room_id: int) -> str:
-    """What happens in a room: messages, read marks, who joins and leaves."""
+    """Return the topic of a room's events: messages, read marks, who joins and leaves."""
     return f"room:{room_id}"
 
 
 def typing_topic(room_id: int) -> str:
-    """Who is typing in a room; nothing of it is remembered."""
+    """Return the topic that tells who is typing in a room. It keeps no history."""
     return f"typing:{room_id}"
 
 
 def user_topic(user_id: int) -> str:
-    """What concerns one user on all their screens."""
+    """Return the topic of one user's events, for all of the user's screens."""
     return f"user:{user_id}"
 
 
 def room_id_of(topic: str) -> int | None:
-    """The room of a `room:` or `typing:` topic; None where the name is not one we make."""
+    """Return the room of a `room:` or `typing:` topic; None for any other name."""
     match = _ROOM_TOPIC.fullmatch(topic)
     return int(match[1]) if match else None
 
 
 def may_read(identity: Identity | None, topic: str) -> bool:
-    """The first gate, without I/O: a signed-in reader and a well-formed name."""
+    """The first gate, without I/O: the reader must be signed in and the name well-formed."""
     return identity is not None and "chat:read" in identity.scopes and room_id_of(topic) is not None
 
 
 def is_in_room(identity: Identity | None, topic: str) -> bool:
-    """The second gate, in a database thread: who is in the room.
+    """The second gate, in a database thread: the reader must be in the room.
 
-    Raises RequestError(not_found | permission_denied), as every verb about the room would.
+    Raises RequestError(not_found | permission_denied), like every verb about the room.
     """
-    # Settings are read before models can be imported.
+    # Imported here, because settings import this module before models can be imported.
     from chat.selectors import access_joined_room, tenant_id_of  # noqa: PLC0415
 
     room_id = room_id_of(topic)

@@ -1,31 +1,32 @@
-"""Typing on one connection: how often it is announced, and how often a database may be asked for it.
+"""Typing on one connection: limits on announcements and on database queries.
 
 Time is the caller's monotonic clock, in seconds.
 """
 
 from realtime import ErrorCode, RequestError, TokenBucket, retry_after_ms
 
-# Seconds between two announcements of a connection in a room; repeats within them are acknowledged and not announced.
+# Seconds between two announcements of a connection in a room. Repeats in between are acknowledged, not
+# announced.
 ANNOUNCE_EVERY_S = 1.0
-# Rooms in which a connection may be typing at once; in more of them it is acknowledged and not announced.
+# Rooms in which a connection may be typing at the same time. In more rooms it is acknowledged, not announced.
 ROOMS_MAX = 50
-# Questions to the database, for rooms the connection does not follow: beyond it `rate_limited`.
+# Database queries for rooms that the connection does not subscribe to; beyond it `rate_limited`.
 LOOKUPS_PER_S = 2.0
 LOOKUPS_BURST = 20
 
 
 class Typing:
-    """What one connection has announced lately, and its budget of questions."""
+    """What one connection has announced lately, and its budget of database queries."""
 
     __slots__ = ("_announced_s", "_lookups")
 
     def __init__(self, now_s: float) -> None:
-        # By room, the longest ago first.
+        # Time of the last announcement by room, oldest first.
         self._announced_s: dict[int, float] = {}
         self._lookups = TokenBucket(LOOKUPS_PER_S, LOOKUPS_BURST, now_s)
 
     def may_look_up(self, room_id: int, now_s: float) -> bool:
-        """Whether the database is asked who is in the room; False where a repeat is taken for allowed without it.
+        """Whether to ask the database who is in the room. False for a repeat, which is allowed without asking.
 
         Raises RequestError(rate_limited).
         """
@@ -41,7 +42,7 @@ class Typing:
         )
 
     def is_due(self, room_id: int, now_s: float) -> bool:
-        """Whether it is announced now; that is remembered."""
+        """Whether to announce typing now. If True, the announcement is recorded."""
         if self._is_repeat(room_id, now_s):
             return False
         while self._announced_s and now_s - next(iter(self._announced_s.values())) >= ANNOUNCE_EVERY_S:

@@ -1,4 +1,4 @@
-"""The verbs of the chat: payloads in, one service or selector in a database thread, one reply out."""
+"""The verbs of the chat. Each calls one service or selector in a database thread and sends one reply."""
 
 import asyncio
 from collections.abc import Mapping
@@ -31,29 +31,29 @@ from realtime import (
 
 MESSAGES_PER_PAGE = 50
 MESSAGES_PER_PAGE_MAX = 100
-# Seconds a sender waits for the writer and the database; beyond it `timeout`, and sending again is safe.
+# Seconds that a sender waits for the writer and the database; beyond it `timeout`. Sending again is safe.
 SEND_TIMEOUT_S = 10.0
 
-# A 64-bit integer of the database, above zero; and one that may be zero.
+# Signed 64-bit integers of the database: an id above zero, and a number from zero.
 RoomId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class RoomCreate(Struct, frozen=True):
-    """A new room."""
+    """Payload of `room.create`."""
 
     name: Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
     is_public: bool = True
 
 
 class InRoom(Struct, frozen=True):
-    """Something about one room."""
+    """Payload of verbs about one room."""
 
     room_id: RoomId
 
 
 class MessageList(Struct, frozen=True):
-    """A page of messages: the first after `after_seq`, or the newest before `before_seq`."""
+    """Payload of `message.list`: the first messages after `after_seq`, or the newest before `before_seq`."""
 
     room_id: RoomId
     before_seq: Seq | None = None
@@ -62,7 +62,7 @@ class MessageList(Struct, frozen=True):
 
 
 class MessageSend(Struct, frozen=True):
-    """A new message; `client_msg_id` is the sender's own name of it, the same in every retry."""
+    """Payload of `message.send`. `client_msg_id` is chosen by the sender and the same in every retry."""
 
     room_id: RoomId
     text: Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
@@ -70,26 +70,26 @@ class MessageSend(Struct, frozen=True):
 
 
 class Read(Struct, frozen=True):
-    """How far the user has read."""
+    """Payload of `read`: the newest message that the user has read."""
 
     room_id: RoomId
     seq: Seq
 
 
 class ChatCaller(Caller, Protocol):
-    """The chat's consumer, with what it keeps for its connection."""
+    """The chat's consumer, with the state that it keeps for its connection."""
 
     typing: Typing | None
 
 
 async def on_room_list(call: Call, payload: NoPayload) -> Reply:
-    """The rooms the user may know of."""
+    """List the rooms that the user may see."""
     rooms = await call.in_db(selectors.room_list, call.tenant.id, call.require_identity().user_id)
     return Reply("room.list", {"rooms": [room_payload(room) for room in rooms]})
 
 
 async def on_room_create(call: Call, payload: RoomCreate) -> Reply:
-    """Make a room."""
+    """Create a room."""
     room = await call.in_db(
         services.room_create, call.tenant, _user(call), name=payload.name, is_public=payload.is_public
     )
@@ -97,19 +97,19 @@ async def on_room_create(call: Call, payload: RoomCreate) -> Reply:
 
 
 async def on_room_join(call: Call, payload: InRoom) -> Reply:
-    """Enter a room."""
+    """Join a room."""
     room = await call.in_db(services.room_join, call.tenant, _user(call), room_id=payload.room_id)
     return Reply("room", {"room": room_payload(room)})
 
 
 async def on_room_leave(call: Call, payload: InRoom) -> Reply:
-    """Go out of a room."""
+    """Leave a room."""
     await call.in_db(services.room_leave, call.tenant, _user(call), room_id=payload.room_id)
     return Reply("room.left", {"room_id": payload.room_id})
 
 
 async def on_message_list(call: Call, payload: MessageList) -> Reply:
-    """A page of a room's messages."""
+    """Return a page of a room's messages."""
     page = await call.in_db(
         selectors.message_list,
         call.tenant.id,
@@ -126,10 +126,10 @@ async def on_message_list(call: Call, payload: MessageList) -> Reply:
 
 
 async def on_message_send(call: Call, payload: MessageSend) -> Reply:
-    """Store a message and, once that has committed, say so.
+    """Store a message and reply after the commit.
 
-    Not a slow verb: a sender's messages keep their order, and who sends faster than is stored is read from
-    more slowly. Bounded in time all the same.
+    Not a slow verb, so that a sender's messages keep their order and a client that sends faster than messages
+    are stored is read more slowly. It still has a timeout.
     """
     draft = MessageDraft(call.tenant, _user(call), payload.room_id, payload.text, payload.client_msg_id)
     try:
@@ -146,8 +146,8 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
 async def on_typing(call: Call[ChatCaller], payload: InRoom) -> Reply:
     """Tell the room that the user is typing.
 
-    Not a slow verb: for a connection that follows the room it costs no query and no task, for any other at most a few
-    queries a second.
+    Not a slow verb: for a connection that subscribes to the room it needs no query and no task. Other
+    connections may cause a few queries a second.
     """
     user, room_id, typing = _user(call), payload.room_id, _typing(call)
     if not _follows(call, room_id) and typing.may_look_up(room_id, monotonic()):
@@ -166,7 +166,7 @@ async def on_read(call: Call, payload: Read) -> Reply:
 
 
 async def on_member_list(call: Call, payload: InRoom) -> Reply:
-    """Who is in the room."""
+    """List the members of a room."""
     user_id = call.require_identity().user_id
     members = await call.in_db(selectors.member_list, call.tenant.id, user_id, payload.room_id)
     return Reply(
@@ -197,14 +197,14 @@ def _user(call: Call) -> Publisher:
 
 
 def _follows(call: Call, room_id: int) -> bool:
-    """Whether the connection hears the room: only members do, and it ends with their membership."""
+    """Whether the connection subscribes to the room. Only members can, and it ends with the membership."""
     subscriptions = call.connection.subscriptions
     topics = (room_topic(room_id), typing_topic(room_id))
     return any(topic in subscriptions and subscriptions[topic].is_live for topic in topics)
 
 
 def _typing(call: Call[ChatCaller]) -> Typing:
-    """The connection's one, made when somebody first types on it."""
+    """Return the connection's Typing. It is created at the first use."""
     consumer = call.consumer
     if consumer.typing is None:
         consumer.typing = Typing(monotonic())

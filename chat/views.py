@@ -1,4 +1,4 @@
-"""The chat page. What it shows first comes with it; everything after that comes over the socket."""
+"""The chat page. It contains the list of rooms; everything later comes over the socket."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +15,7 @@ from realtime import Tenant
 @never_cache
 @login_required
 def chat_page(request: HttpRequest) -> HttpResponse:
-    """The page, with the user's rooms for the first paint."""
+    """Return the page with the user's rooms, so that they show before the socket opens."""
     tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # set by TenantMiddleware
     assert request.user.pk is not None, "login_required lets nobody else in"
     rooms = [room_payload(room) for room in room_list(tenant.id, request.user.pk)]

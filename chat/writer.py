@@ -1,10 +1,11 @@
-"""The chat's writers: what people of one tenant send is stored in groups, one transaction at a time.
+"""The chat's writers: the messages of a tenant are stored in batches, one transaction at a time.
 
-Each tenant has a writer of its own: where a room is locked, or the database holds one tenant up, the others go on.
-While one group is in the database the next one gathers: nobody waits for company when it is quiet, and the busier it
-is the more messages share a commit. All on the loop; the work itself is done where `store` does it.
-A group of several is followed by a short pause, in which those just answered send their next: without it half of the
-senders would be in every group, and each would cost as much as one with all of them.
+Each tenant has its own writer, so that a locked room or a slow tenant does not hold up the others. While one
+batch is being stored, the next one gathers. A single message does not wait for others, and under load more
+messages share a commit. Everything here runs on the loop; `store` does its work in a thread.
+
+After a batch of several messages there is a short pause, in which the senders that were just answered can
+send their next message. Without it, about half of the senders would be in each batch.
 """
 
 import asyncio
@@ -25,18 +26,22 @@ Store = Callable[[Sequence[MessageDraft]], Awaitable[list[Outcome]]]
 Announce = Callable[[Sequence[Sent]], Coroutine[Any, Any, None]]
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
-# Milliseconds between a group of several messages and the next transaction.
+# Milliseconds between a batch of several messages and the next transaction.
 GATHER_MS = 3.0
-# Messages stored in one transaction; more wait for the next.
+# Messages that are stored in one transaction; more wait for the next.
 BATCH_MAX = 128
-# Messages of a tenant that wait; beyond it `limit_exceeded`. A few seconds of work: who waits longer has given up.
+# Messages of a tenant that may wait; beyond it `limit_exceeded`. Storing as many takes a few seconds, and
+# senders do not wait much longer.
 WAITING_MAX = 5000
-# Writers that are kept although they have nothing to do.
+# Idle writers that are kept.
 IDLE_WRITERS_MAX = 100
 
 
 class NotStoredError(RealtimeError):
-    """A transaction failed as nobody expected; the writer has logged it. Sending again is safe."""
+    """A transaction failed unexpectedly.
+
+    The writer has logged the error. Sending the message again is safe.
+    """
 
 
 class _Waiting(NamedTuple):
@@ -45,9 +50,9 @@ class _Waiting(NamedTuple):
 
 
 class MessageWriters:
-    """Those of a process, by tenant. `make` gives a new one.
+    """The writers of a process, by tenant. `make` creates one.
 
-    There are no more of them than tenants with a message on its way, and IDLE_WRITERS_MAX.
+    There are at most IDLE_WRITERS_MAX besides those of tenants with messages on their way.
     """
 
     def __init__(self, make: Callable[[], "MessageWriter"]) -> None:
@@ -55,7 +60,7 @@ class MessageWriters:
         self._writers: dict[int, MessageWriter] = {}
 
     def send(self, draft: MessageDraft) -> Coroutine[Any, Any, MessageView]:
-        """As `MessageWriter.send`, in the queue of the draft's tenant. To be awaited at once."""
+        """Send by the writer of the draft's tenant (see `MessageWriter.send`). Await the result at once."""
         writer = self._writers.get(draft.tenant.id)
         if writer is None:
             if len(self._writers) >= IDLE_WRITERS_MAX:
@@ -65,7 +70,10 @@ class MessageWriters:
 
 
 class MessageWriter:
-    """One of a tenant. `store` is one transaction; `announce` is called after it, batch after batch."""
+    """The writer of a tenant.
+
+    `store` is one transaction. `announce` is called after it, one batch at a time.
+    """
 
     def __init__(
         self,
@@ -84,7 +92,7 @@ class MessageWriter:
         self._batch_max = batch_max
         self._waiting_max = waiting_max
         self._waiting: deque[_Waiting] = deque()
-        # Runs while there is something to write.
+        # Runs while messages wait.
         self._writing: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
 
@@ -95,10 +103,10 @@ class MessageWriter:
         return self._writing is None and not is_announcing
 
     async def send(self, draft: MessageDraft) -> MessageView:
-        """The message as it was stored, once that has committed; messages are stored in the order of these calls.
+        """Return the stored message after its commit. Messages are stored in the order of these calls.
 
-        Raises what `services.message_send` does; RequestError(limit_exceeded | timeout) and NotStoredError, after
-        which sending it again is safe.
+        Raises the errors of `services.message_send`, and RequestError(limit_exceeded | timeout) and
+        NotStoredError. After the last two, sending the message again is safe.
         """
         if len(self._waiting) >= self._waiting_max:
             raise RequestError(ErrorCode.LIMIT_EXCEEDED, "Too many messages wait to be stored; try again.")
@@ -106,7 +114,8 @@ class MessageWriter:
         self._waiting.append(_Waiting(draft, stored))
         if self._writing is None:
             self._writing = self._spawn(self._write())
-            # Cancelled at the end of the process, perhaps before it began: whoever waits is told.
+            # At the end of the process the task is cancelled, perhaps before it starts. Waiting senders must
+            # get an error.
             self._writing.add_done_callback(self._ended)
         return await stored
 
@@ -120,7 +129,10 @@ class MessageWriter:
         self._writing = None
 
     async def _store_batch(self, batch: Sequence[_Waiting]) -> Sequence[Outcome | Exception]:
-        """What became of each. Errors are not shared: a connection puts the id of its request into its own."""
+        """Return the result of each draft.
+
+        Each gets its own error object, which will carry its request id.
+        """
         try:
             return await self._store([each.draft for each in batch])
         except asyncio.CancelledError:
@@ -133,7 +145,7 @@ class MessageWriter:
             return [NotStoredError() for _ in batch]
 
     def _take(self) -> list[_Waiting]:
-        """The next batch, without those whose sender waits no more."""
+        """Return the next batch, without messages whose sender has stopped waiting."""
         batch: list[_Waiting] = []
         while self._waiting and len(batch) < self._batch_max:
             if not (first := self._waiting.popleft()).stored.done():
@@ -141,7 +153,7 @@ class MessageWriter:
         return batch
 
     async def _announce_next(self, sent: Sequence[Sent]) -> None:
-        """Announce beside the next transaction, but after the batch before: at most one is being announced."""
+        """Announce while the next transaction runs, but after the batch before: one at a time."""
         if not sent:
             return
         if self._announcing is not None:
@@ -157,7 +169,7 @@ class MessageWriter:
 
 
 def in_turns(store: Callable[[Sequence[MessageDraft]], list[Outcome]]) -> Callable[..., list[Outcome]]:
-    """`store`, one thread at a time: for a database with one writer (SQLite), whose own way to wait is to look again."""
+    """Return `store` with a lock around it, for SQLite, which allows one writer and would wait by polling."""
     turn = threading.Lock()
 
     def stored(drafts: Sequence[MessageDraft]) -> list[Outcome]:

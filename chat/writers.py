@@ -1,4 +1,4 @@
-"""The writers of a node's chat, put together: what they store by, and whom they tell."""
+"""The message writers of a node: connects them to the database and to the announcements."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from chat.announcements import aannounce_messages
 from chat.writer import MessageWriter, MessageWriters, in_turns
 from realtime import Node, Owner
 
-# Whose database work it is that a tenant's messages are stored: no single user's.
+# The owner of the database work that stores a tenant's messages. It is not one user's work.
 WRITER = "chat.writer"
 
 
 def writers_of(node: Node) -> MessageWriters:
-    """The node's one, made at its first message."""
+    """Return the node's writers. They are created at its first message."""
     return node.shared(MessageWriters, lambda: _make(node))
 
 

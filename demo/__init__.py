@@ -1,1 +1,1 @@
-"""The demo: a table to query, and `seed_demo`."""
+"""The demo: a table to query, and the command `seed_demo`."""

@@ -1,4 +1,4 @@
-"""What seed_demo puts in: the tenants, their people, and what they sell."""
+"""The data of seed_demo: the tenants, their users, and their items."""
 
 from dataclasses import dataclass
 from decimal import Decimal

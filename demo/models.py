@@ -1,4 +1,4 @@
-"""What the demo's data query reads."""
+"""The table that the demo's live query reads."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from accounts.models import Tenant
 
 
 class Item(models.Model):
-    """Something a tenant sells."""
+    """An item that a tenant sells."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="items")
     name = models.CharField(max_length=100)

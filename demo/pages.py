@@ -1,4 +1,4 @@
-"""What pages of a demo tenant say to visitors."""
+"""Template context for the pages of demo tenants."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from demo.catalogue import SHOPS
 
 
 def demo_users(request: HttpRequest) -> dict[str, Any]:
-    """A context processor: whom a visitor may sign in as, on a demo tenant in development."""
+    """A context processor: the users to sign in as, on a demo tenant in development."""
     slug = getattr(getattr(request, "tenant", None), "slug", "")
     if not settings.DEBUG:
         return {}

@@ -1,4 +1,4 @@
-"""The query that the demo's table answers over `/ws/data/`."""
+"""The live query of the demo's table, for `/ws/data/`."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from realtime import Tenant, live_query
 
 
 def item_payload(item: Item) -> dict[str, Any]:
-    """A row as clients get it."""
+    """Return a row as clients receive it."""
     return {"id": item.pk, "name": item.name, "category": item.category, "price": str(item.price)}
 
 
 @live_query("items", item=item_payload)
 def items(tenant: Tenant, *, category: str) -> QuerySet[Item]:
-    """The tenant's items of one category."""
+    """Select the tenant's items of one category."""
     return Item.objects.filter(tenant_id=tenant.id, category=category)

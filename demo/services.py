@@ -11,7 +11,7 @@ from demo.models import Item
 
 @transaction.atomic
 def seed() -> None:
-    """Add what is missing of the demo; what is there stays as it is."""
+    """Add the demo's missing data. Existing data stays unchanged."""
     admin = _seed_users()[ADMIN]
     for shop in SHOPS:
         tenant = _seed_tenant(shop, admin)
@@ -25,7 +25,7 @@ def _seed_users() -> dict[str, User]:
     names = [ADMIN, *(name for shop in SHOPS for name in shop.members)]
     users = User.objects.in_bulk(names, field_name="username")
     missing = [name for name in names if name not in users]
-    # One hash for all: hashing is slow on purpose, and the password is public.
+    # One hash for all users: hashing is slow by design, and the password is public.
     password = make_password(PASSWORD) if missing else ""
     for name in missing:
         users[name] = User.objects.create(

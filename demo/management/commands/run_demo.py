@@ -1,4 +1,4 @@
-"""`manage.py run_demo`: what `make run` does, in one process: migrate, seed, serve."""
+"""`manage.py run_demo`: migrate, seed and serve in one process. `make run` uses it."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,12 +13,12 @@ class Command(BaseCommand):
     help = "Migrate the database, seed the demo data and serve; repeatable."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Where to serve."""
+        """Add the address and port."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Each step is a command of its own; in one process Django starts once."""
+        """Run the three commands in one process, so that Django starts only once."""
         call_command("migrate", verbosity=0)
         call_command("seed_demo", port=options["port"], stdout=self.stdout)
         call_command("serve", host=options["host"], port=options["port"], stdout=self.stdout)

@@ -10,19 +10,19 @@ from demo.services import seed
 
 
 class Command(BaseCommand):
-    """Repeatable: what is there stays as it is."""
+    """Add the demo's missing data. Existing data stays unchanged, so the command can be repeated."""
 
     help = "Add the demo data: two tenants, their people, rooms and items. Repeatable."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """`--force` seeds a site that is not in DEBUG; everybody knows the passwords."""
+        """Add `--force`, which seeds a site without DEBUG although the passwords are public."""
         parser.add_argument("--force", action="store_true", help="also where DEBUG is off")
         parser.add_argument(
             "--port", type=int, default=8000, help="port of the addresses shown (default 8000)"
         )
 
     def handle(self, *args: object, **options: bool | int) -> None:
-        """Seed, and say who may sign in where."""
+        """Seed the demo and print its hosts and users."""
         if not settings.DEBUG and not options["force"]:
             raise CommandError(
                 "The demo's passwords are public. For development set DEBUG=1 (`make run` does); "
