@@ -1,4 +1,4 @@
-"""Users, tenants and what belongs to them, in the admin. What is edited here holds at once, on every node."""
+"""Users, tenants and related models in the admin. Changes take effect at once, on every node."""
 
 from typing import Any
 
@@ -36,7 +36,10 @@ admin.site.login_form = AdminSignInForm
 def _own_password_change(
     request: HttpRequest, extra_context: dict[str, Any] | None = None
 ) -> HttpResponseBase:
-    """The admin's page for one's own password: guesses of the old one are counted, as on the other."""
+    """The admin's page to change one's own password.
+
+    It limits wrong old passwords, like the site's own page.
+    """
     request.current_app = admin.site.name  # as AdminSite.password_change does
     view = PasswordView.as_view(
         template_name="registration/password_change_form.html",
@@ -47,27 +50,30 @@ def _own_password_change(
 
 
 admin.site.password_change = _own_password_change  # type: ignore[assignment,method-assign]  # no hook passes the request
-# They hold nothing for people, and no tenant to show them by.
+# These have no data for people to read, and no tenant to filter by.
 admin.site.unregister([OutstandingToken, BlacklistedToken])
-# Registered below, for superusers.
+# Registered again below, for superusers only.
 admin.site.unregister(Group)
 
 
 class AccessAdmin(TenantScopedAdmin):
-    """Of models that decide who may be here: after an edit, sessions and sockets are checked again."""
+    """The base for models that decide about access.
+
+    After a change, sessions and sockets are checked again.
+    """
 
     def save_related(self, request: HttpRequest, form: "ModelForm[Any]", formsets: Any, change: bool) -> None:
-        """The last step of every save."""
+        """Save related rows, the last step of every save, then check access again."""
         super().save_related(request, form, formsets, change)
         access_changed()
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
-        """Delete one."""
+        """Delete one row and check access again."""
         super().delete_model(request, obj)
         access_changed()
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Delete several."""
+        """Delete several rows and check access again."""
         super().delete_queryset(request, queryset)
         access_changed()
 
@@ -86,13 +92,13 @@ class MembershipInline(TenantScopedInline):
 
 
 class UserMembershipInline(MembershipInline):
-    """The tenants of a user, on their page: staff see their own."""
+    """The tenants of a user, on the user's page. Staff see their own tenant only."""
 
     autocomplete_fields = ("tenant",)
 
 
 class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """What a member is and may do. `grantable` are the scopes that whoever edits may give; None is all."""
+    """A member's role and scopes. `grantable` are the scopes that the editor may give; None means all."""
 
     grantable: frozenset[str] | None = None
 
@@ -101,8 +107,8 @@ class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
         fields = ("user", "tenant", "role", "extra_scopes", "is_active", "status")
 
     def clean_extra_scopes(self) -> list[str]:
-        """Nobody gives what they do not hold; what the member has already may stay."""
-        # None where the field was emptied.
+        """Refuse scopes that the editor does not have. Scopes that the member already has may stay."""
+        # None if the field was emptied.
         scopes: list[str] = self.cleaned_data["extra_scopes"] or []
         validate_scopes(scopes)
         if self.grantable is not None:
@@ -137,7 +143,7 @@ class DomainAdmin(AccessAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(AccessAdmin):
-    """Who is a member of what."""
+    """Memberships of users in tenants."""
 
     form = MembershipForm
     list_display = ("user", "tenant", "role", "status", "is_active")
@@ -147,25 +153,25 @@ class MembershipAdmin(AccessAdmin):
     autocomplete_fields = ("user",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Superusers: staff of one tenant are not shown the people of the others."""
+        """Superusers only, because staff of one tenant must not see the users of others."""
         return is_superuser(request) and super().has_add_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Staff do not touch the membership of a superuser."""
+        """Refuse staff who change the membership of a superuser."""
         return _is_in_reach(request, obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Staff do not touch the membership of a superuser."""
+        """Refuse staff who delete the membership of a superuser."""
         return _is_in_reach(request, obj) and super().has_delete_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """Whose membership it is stays as it is."""
+        """Make user and tenant of an existing membership read-only."""
         return () if obj is None else ("user", "tenant")
 
     def get_form(
         self, request: HttpRequest, obj: Membership | None = None, change: bool = False, **kwargs: Any
     ) -> "type[ModelForm[Any]]":
-        """The form, which knows what whoever asks may give."""
+        """Return the form with the scopes that the editor may give."""
         form = super().get_form(request, obj, change, **kwargs)
         if not is_superuser(request):
             own = membership_of(tenant_of(request).id, request.user.pk) if request.user.pk else None
@@ -175,7 +181,7 @@ class MembershipAdmin(AccessAdmin):
 
 @admin.register(User)
 class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg, misc]  # not generic at run time
-    """Users. Staff of a tenant see its members, and nothing of what they are or did anywhere else."""
+    """Users. Staff of a tenant see its members, but nothing about them in other tenants."""
 
     tenant_path = "memberships__tenant"
     is_for_superusers = True
@@ -183,25 +189,25 @@ class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg, misc]
     inlines = (UserMembershipInline,)
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """Names only, for whoever is no superuser."""
+        """Show only names to anyone but superusers."""
         if is_superuser(request):
             return super().get_fieldsets(request, obj)
         return ((None, {"fields": ("username", "first_name", "last_name", "is_active")}),)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Whether somebody is staff may be said of another tenant."""
+        """Hide the staff flag from staff, because it may be about another tenant."""
         if is_superuser(request):
             return super().get_list_display(request)
         return ("username", "email", "first_name", "last_name", "is_active")
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        """The same for the filters."""
+        """Hide the same from the filters."""
         return super().get_list_filter(request) if is_superuser(request) else ("is_active",)
 
 
 @admin.register(Ticket)
 class TicketAdmin(RecordAdmin, TenantScopedAdmin):
-    """Tickets nobody has used yet, without their secret."""
+    """Unused tickets, without their secret."""
 
     list_display = ("user", "tenant", "expires_at")
     list_filter = ("tenant",)
@@ -212,7 +218,7 @@ class TicketAdmin(RecordAdmin, TenantScopedAdmin):
 
 @admin.register(Revocation)
 class RevocationAdmin(RecordAdmin, SuperuserAdmin):
-    """Tokens ended before their time. They carry no tenant."""
+    """Revocations of credentials. They have no tenant."""
 
     list_display = ("kind", "user_id", "value", "created_at", "expires_at")
     list_filter = ("kind",)
@@ -221,7 +227,7 @@ class RevocationAdmin(RecordAdmin, SuperuserAdmin):
 
 @admin.register(Group)
 class SiteGroupAdmin(GroupAdmin, SuperuserAdmin):
-    """Groups give permissions on every tenant."""
+    """Groups, for superusers only, because their permissions hold on every tenant."""
 
 
 def _is_in_reach(request: HttpRequest, row: Model | None) -> bool:

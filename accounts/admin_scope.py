@@ -1,4 +1,4 @@
-"""What an administrator who is no superuser sees: the rows of their own tenant."""
+"""Restricts administrators who are not superusers to the rows of their own tenant."""
 
 from typing import Any
 
@@ -13,23 +13,23 @@ from accounts.models import Tenant, User
 from accounts.selectors import membership_of
 from realtime import Tenant as CoreTenant
 
-# What Django's own filters put into an address. Others are dear (a regular expression), and needed by nobody.
+# Lookups that Django's own filters put into a URL. Others may be expensive (regex) and are not needed.
 FILTER_LOOKUPS = frozenset({"", "exact", "isnull", "gte", "lt"})
 
 
 def tenant_of(request: HttpRequest) -> CoreTenant:
-    """The tenant of the host the admin was opened on."""
+    """Return the tenant of the request's host."""
     tenant: CoreTenant = request.tenant  # type: ignore[attr-defined]  # TenantMiddleware's
     return tenant
 
 
 def is_superuser(request: HttpRequest) -> bool:
-    """Whether the site's superuser is asking."""
+    """Whether the user of the request is a superuser."""
     return isinstance(request.user, User) and request.user.is_superuser
 
 
 def runs_tenant(request: HttpRequest) -> bool:
-    """Whether whoever asks is staff of the tenant whose host they ask on. One query, once a request."""
+    """Whether the user is staff of the tenant of the request's host. One query for each request."""
     cached: bool | None = getattr(request, "_runs_tenant", None)
     if cached is None:
         membership = membership_of(tenant_of(request).id, request.user.pk) if request.user.pk else None
@@ -39,7 +39,7 @@ def runs_tenant(request: HttpRequest) -> bool:
 
 
 def rows_of(request: HttpRequest, rows: QuerySet[Any], tenant_path: str) -> QuerySet[Any]:
-    """What whoever asks may see of `rows`: all for superusers, else those of the tenant that they run."""
+    """Return the `rows` that the user may see: all for superusers, otherwise those of their tenant."""
     if is_superuser(request):
         return rows
     if not runs_tenant(request):
@@ -48,7 +48,7 @@ def rows_of(request: HttpRequest, rows: QuerySet[Any], tenant_path: str) -> Quer
 
 
 class TenantScopedInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
-    """Rows of the request's tenant on the page of another model, whose permission to change decides."""
+    """Rows of the request's tenant on the page of another model. That model's change permission decides."""
 
     extra = 0
 

@@ -1,4 +1,4 @@
-"""Telling the sockets, in every process, that somebody's standing has changed."""
+"""Tells the sockets of every process that a user's rights have changed."""
 
 from functools import partial
 
@@ -9,15 +9,15 @@ from realtime import Revocation
 
 
 def revoke_on_commit(revocation: Revocation) -> None:
-    """After the commit every process closes what `revocation` ends.
+    """Make every process close the connections that `revocation` ends, after the commit.
 
-    The change stands even where the others cannot be told; they find its row by themselves within a second.
+    If other processes cannot be told, the change stays valid. They find its row within a second.
     """
     transaction.on_commit(partial(_revoke, revocation), robust=True)
 
 
 def refresh_tenants_on_commit() -> None:
-    """After the commit this process knows the tenants and hosts as they are now; the others within a second."""
+    """Read tenants and hosts again after the commit. Other processes do so within a second."""
     transaction.on_commit(_refresh_tenants, robust=True)
 
 

@@ -27,29 +27,29 @@ def _error_responses(*statuses: int) -> dict[int, type[serializers.ErrorSerializ
 
 
 class TenantAPIView(GenericAPIView[Any]):
-    """An endpoint of the request's tenant. What it answers is kept by nobody."""
+    """An endpoint of the request's tenant. Its answers are not cached."""
 
     @property
     def tenant(self) -> Tenant:
-        """The tenant of the host."""
+        """The tenant of the request's host."""
         tenant: Tenant = self.request.tenant  # type: ignore[attr-defined]  # TenantMiddleware's
         return tenant
 
     def validated(self) -> dict[str, Any]:
-        """The body; raises ValidationError."""
+        """Return the checked body; raises ValidationError."""
         serializer = self.get_serializer(data=self.request.data)
         serializer.is_valid(raise_exception=True)
         values: dict[str, Any] = serializer.validated_data
         return values
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Secrets stay out of every cache."""
+        """Forbid caching, because answers contain secrets."""
         response["Cache-Control"] = "no-store"
         return super().finalize_response(request, response, *args, **kwargs)
 
 
 class CredentialAPIView(TenantAPIView):
-    """An endpoint whose body carries the credential."""
+    """An endpoint with the credential in the body."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -66,7 +66,7 @@ class TokenView(CredentialAPIView):
         responses={200: serializers.TokenPairSerializer, **_error_responses(400, 401, 413, 429, 503)},
     )
     def post(self, request: Request) -> Response:
-        """Give an access token and a refresh token for a user name and a password."""
+        """Return an access token and a refresh token for a user name and a password."""
         values = self.validated()
         with counted(request, values["username"]) as attempt:
             membership = self._member(request, values["username"], values["password"])
@@ -80,13 +80,13 @@ class TokenView(CredentialAPIView):
         if not isinstance(user, User):
             return None
         membership = membership_of(self.tenant.id, user.pk)
-        # Read after the password was judged, which takes a while: it may be another one by now.
+        # The membership was read after the slow password check. The password may have changed meanwhile.
         is_same = membership is not None and membership.user.password == user.password
         return membership if is_same else None
 
 
 class TokenRefreshView(CredentialAPIView):
-    """The next tokens, for a refresh token."""
+    """Exchange a refresh token for new tokens."""
 
     serializer_class = serializers.RefreshTokenSerializer
 
@@ -96,12 +96,12 @@ class TokenRefreshView(CredentialAPIView):
         responses={200: serializers.TokenPairSerializer, **_error_responses(400, 401, 403)},
     )
     def post(self, request: Request) -> Response:
-        """Give the next tokens for a refresh token, which is used up by that."""
+        """Return new tokens for a refresh token, which cannot be used again."""
         return _pair_response(token_refresh(self.validated()["refresh"], self.tenant))
 
 
 class TokenVerifyView(CredentialAPIView):
-    """Whether an access token is good."""
+    """Check an access token."""
 
     serializer_class = serializers.AccessTokenSerializer
 
@@ -111,7 +111,7 @@ class TokenVerifyView(CredentialAPIView):
         responses={200: serializers.EmptySerializer, **_error_responses(400, 401)},
     )
     def post(self, request: Request) -> Response:
-        """Answer 200 when the access token is good here and now, else 401."""
+        """Answer 200 if the access token is valid on this tenant now, otherwise 401."""
         try:
             live_identity(self.validated()["token"], self.tenant)
         except Refusal as refusal:
@@ -120,7 +120,7 @@ class TokenVerifyView(CredentialAPIView):
 
 
 class TokenRevokeView(CredentialAPIView):
-    """The end of a family of tokens."""
+    """Revoke a family of tokens."""
 
     serializer_class = serializers.RefreshTokenSerializer
 
@@ -130,13 +130,13 @@ class TokenRevokeView(CredentialAPIView):
         responses={200: serializers.EmptySerializer, **_error_responses(400, 401, 403)},
     )
     def post(self, request: Request) -> Response:
-        """End the refresh token and every token of its family, and the sockets they opened."""
+        """Revoke the refresh token and all tokens of its family, and close the sockets that they opened."""
         token_revoke(self.validated()["refresh"], self.tenant)
         return Response({})
 
 
 class TicketView(TenantAPIView):
-    """A ticket for whoever is signed in."""
+    """Issue a ticket to a signed-in user."""
 
     serializer_class = serializers.TicketRequestSerializer
 
@@ -145,7 +145,7 @@ class TicketView(TenantAPIView):
         responses={200: serializers.TicketSerializer, **_error_responses(400, 401, 403)},
     )
     def post(self, request: Request) -> Response:
-        """Give a ticket that opens one socket: `?ticket=…`, once, within 30 seconds."""
+        """Return a ticket that opens one socket: `?ticket=…`, once, within 30 seconds."""
         identity = self._identity(request)
         scopes = narrow(identity.scopes, self.validated().get("scopes"))
         secret = ticket_issue(replace(identity, scopes=scopes), self.tenant)

@@ -8,19 +8,19 @@ from django.db.models.signals import post_delete
 
 
 class AccountsConfig(AppConfig):
-    """Has every delete of a user, membership or session end what was proved with it."""
+    """Makes every deletion of a user, membership or session revoke the credentials that depend on it."""
 
     name = "accounts"
-    # What a save may take away, for the models; set once they are there.
+    # `accounts.rights`, for the models. It is set when the models are loaded.
     rights: ModuleType
 
     def ready(self) -> None:
-        """Called by Django once, when all models are there."""
+        """Called by Django once, when all models are loaded."""
         from accounts import models, rights  # noqa: PLC0415 models must be ready first
 
         self.rights = rights
 
-        # A delete of many rows, or by a cascade, calls no delete() of a row, but it sends this.
+        # A bulk or cascading deletion does not call a row's delete(), but it sends this signal.
         def user(instance: models.User, **_: Any) -> None:
             rights.user_deleted(instance)
 

@@ -1,4 +1,4 @@
-"""REST sign-in by access token."""
+"""REST authentication by access token."""
 
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
@@ -15,7 +15,7 @@ class TenantJWTAuthentication(BaseAuthentication):
     """`Authorization: Bearer <access token>` of the request's tenant; `request.auth` is its Identity."""
 
     def authenticate(self, request: Request) -> tuple[User, Identity] | None:
-        """The user and what the token proves; None without a bearer token. A bad one raises ApiError."""
+        """Return the user and the token's identity; None without a token. Raises ApiError for a bad one."""
         words = get_authorization_header(request).split()
         if not words or words[0].lower() != KEYWORD.lower().encode():
             return None
@@ -26,19 +26,19 @@ class TenantJWTAuthentication(BaseAuthentication):
             identity = live_identity(words[1].decode("latin-1"), tenant)
         except Refusal as refusal:
             raise ApiError.of_refusal(refusal) from refusal
-        # Between the check and here the user may have been deleted.
+        # The user may have been deleted since the check.
         user = User.objects.filter(pk=identity.user_id).first()
         if user is None:
             raise ApiError.of_refusal(unauthenticated("This token is no longer valid."))
         return user, identity
 
     def authenticate_header(self, request: Request) -> str:
-        """The `WWW-Authenticate` of a 401."""
+        """Return the `WWW-Authenticate` header of a 401."""
         return KEYWORD
 
 
 def live_identity(token: str, tenant: Tenant) -> Identity:
-    """What an access token proves, checked against the tables as well. Raises Refusal (401, 403)."""
+    """Return the identity of an access token, checked in the database too. Raises Refusal (401, 403)."""
     authenticator = Authenticator()
     identity = authenticator.verify_token(token, tenant)
     if authenticator.recheck([identity]):

@@ -8,9 +8,9 @@ from accounts.selectors import membership_of
 
 
 class MembershipBackend(ModelBackend):
-    """Django's backend, asking for an active membership of the request's tenant as well.
+    """Django's backend, which also requires an active membership of the request's tenant.
 
-    A stranger to the tenant gets the answer of a wrong password, after the same hashing.
+    A user of another tenant gets the same answer as for a wrong password, after the same hashing.
     """
 
     def authenticate(
@@ -20,7 +20,7 @@ class MembershipBackend(ModelBackend):
         password: str | None = None,
         **kwargs: object,
     ) -> User | None:
-        """The user, when the password is right and they are a member here."""
+        """Return the user if the password is right and the user is a member of this tenant."""
         user = super().authenticate(request, username=username, password=password, **kwargs)
         tenant = getattr(request, "tenant", None)
         if not isinstance(user, User) or tenant is None or membership_of(tenant.id, user.pk) is None:

@@ -1,4 +1,7 @@
-"""What a signed token says, checked: the key may leak, and nothing that it signs may break those who read it."""
+"""Checks of a signed token's claims.
+
+If the key leaks, forged claims must still not cause errors elsewhere.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,18 +13,18 @@ from rest_framework_simplejwt.tokens import Token
 
 from realtime import CredentialKind, Identity, unauthenticated
 
-# The largest id that both databases can look for.
+# The largest id that both databases accept in a query.
 ID_MAX = 2**63 - 1
-# The year 9999: what is reckoned with a time stays a time.
+# A time before the year 10000, so that calculations with it do not overflow.
 TIME_MAX_S = 253_370_764_800
 TEXT_MAX_CHARS = 255
 
-# What the libraries below raise for odd tokens: deep JSON, times out of range, claims of another type.
+# Errors of the libraries for malformed tokens: deep JSON, times out of range, claims of another type.
 ODD = (TokenError, KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError)
 
 
 def token_claims(kind: type[Token], token: str) -> dict[str, Any]:
-    """The claims of a token of `kind` whose signature and times hold. Raises Refusal(401)."""
+    """Return the claims of a token of `kind` with a valid signature and valid times. Raises Refusal(401)."""
     try:
         claims: dict[str, Any] = kind(token).payload  # type: ignore[arg-type]  # simplejwt means str
         text_of(claims, "jti")
@@ -31,7 +34,10 @@ def token_claims(kind: type[Token], token: str) -> dict[str, Any]:
 
 
 def token_identity(claims: Mapping[str, Any]) -> Identity:
-    """What such claims prove. Raises Refusal(401) where one of them is missing, odd or out of bounds."""
+    """Return the identity in these claims.
+
+    Raises Refusal(401) if one is missing, malformed or out of range.
+    """
     try:
         return _identity(claims)
     except ODD as error:
@@ -39,7 +45,7 @@ def token_identity(claims: Mapping[str, Any]) -> Identity:
 
 
 def text_of(claims: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    """A claim that is a text of at most 255 characters. Raises TypeError, ValueError, KeyError."""
+    """Return a claim that is a text of at most 255 characters. Raises TypeError, ValueError, KeyError."""
     value = claims[name] if default is None else claims.get(name, default)
     if not isinstance(value, str):
         raise TypeError(f"Expected a text for {name}.")
@@ -69,7 +75,7 @@ def _identity(claims: Mapping[str, Any]) -> Identity:
 
 
 def _whole(value: object, least: int) -> int:
-    # A bool is an int, too.
+    # bool is a subclass of int.
     if type(value) is not int:
         raise TypeError("Expected a whole number.")
     if not least <= value <= ID_MAX:
@@ -87,5 +93,5 @@ def _time(seconds: object) -> datetime:
 
 @lru_cache(maxsize=1024)
 def _shared_scopes(*scopes: str) -> frozenset[str]:
-    """One set for all connections that hold the same scopes, not one for each."""
+    """Return one shared set for all connections with the same scopes, to save memory."""
     return frozenset(scopes)

@@ -1,4 +1,4 @@
-"""The one shape of REST errors: `{"error": {"code", "message", "details"?}}`."""
+"""The form of all REST errors: `{"error": {"code", "message", "details"?}}`."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def _as_api_error(error: Exception) -> Exception:
-    """What Django and the sockets raise for a bad request, as REST framework would."""
+    """Convert errors of Django and of `realtime` to those of REST framework."""
     if isinstance(error, Refusal):
         return ApiError.of_refusal(error)
     if isinstance(error, RequestDataTooBig):

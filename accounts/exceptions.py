@@ -1,4 +1,4 @@
-"""What REST code raises to answer otherwise than with success."""
+"""The exception for REST answers other than success."""
 
 from typing import Self
 
@@ -16,10 +16,10 @@ class ApiError(APIException):
         super().__init__(detail=message, code=code)
         self.status_code = status_code
         self.code = code
-        # The name REST framework's own handler looks for.
+        # REST framework's own handler reads this attribute.
         self.wait = retry_after_s
 
     @classmethod
     def of_refusal(cls, refusal: Refusal) -> Self:
-        """The same answer a socket would have got."""
+        """Return the same answer that a socket would get."""
         return cls(refusal.status, refusal.code, refusal.message, retry_after_s=refusal.retry_after_s)

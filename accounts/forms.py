@@ -1,4 +1,4 @@
-"""Sign-in and password forms. What refuses them is noted on the request, and answered by `RefusalMiddleware`."""
+"""Sign-in and password forms. They note a refusal on the request, and `RefusalMiddleware` sets the status."""
 
 from typing import Any
 
@@ -13,10 +13,13 @@ from realtime import Refusal
 
 
 class SignInForm(AuthenticationForm):
-    """Django's, held back after too many failures."""
+    """Django's sign-in form, with a limit on failures."""
 
     def clean(self) -> dict[str, Any]:
-        """The checked values; raises ValidationError for a wrong password or too many of them."""
+        """Return the checked values.
+
+        Raises ValidationError for a wrong password or after too many of them.
+        """
         if self.request is None:
             raise TypeError("The form needs the request, for its tenant and address.")
         try:
@@ -35,14 +38,14 @@ class AdminSignInForm(SignInForm, AdminAuthenticationForm):
 
 
 class OwnPasswordForm(PasswordChangeForm):
-    """Changing one's own password: the old one is guessed here no faster than on the sign-in page."""
+    """The form to change one's own password. Wrong old passwords count like failed sign-ins."""
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         self._request = request
         super().__init__(*args, **kwargs)
 
     def clean_old_password(self) -> str:
-        """The old password; raises ValidationError when it is wrong, or after too many that were."""
+        """Return the old password. Raises ValidationError if it is wrong, or after too many wrong ones."""
         try:
             with counted(self._request, self.user.get_username()) as attempt:
                 try:

@@ -1,7 +1,7 @@
-"""Hashing passwords in a pool of its own: slow by design, so that guesses must not take the processors from others.
+"""Password hashing in its own thread pool, because hashes are slow by design and must not starve other work.
 
-A hash takes some 0.4 s of a processor. The pool has PASSWORD_THREADS threads, below the priority of everything else,
-and a bounded queue. Whoever waits holds no database connection.
+The pool has PASSWORD_THREADS threads with a lower priority than everything else, and a bounded queue. A
+caller that waits holds no database connection.
 """
 
 import math
@@ -22,12 +22,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 RETRY_AFTER_S = 5
-# Linux's nice value of the threads: the loop, which echoes everybody's messages, goes first.
+# Nice value of the threads on Linux, so that the event loop runs first.
 NICENESS = 10
 
 
 class HashingPool:
-    """`threads` hash at once, `waiting` more wait, each for at most `wait_s` seconds. 0: no bound."""
+    """At most `threads` hash at once and `waiting` more wait, each up to `wait_s` seconds. 0: no limit."""
 
     def __init__(self, threads: int, waiting: int, wait_s: float) -> None:
         self._executor = ThreadPoolExecutor(threads, "password", _step_back) if threads else None
@@ -38,7 +38,10 @@ class HashingPool:
         self._wait_s = wait_s or None
 
     def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run it in the pool. Raises Refusal(503) at once where the queue is full, and when its turn does not come."""
+        """Run `work` in the pool.
+
+        Raises Refusal(503) at once if the queue is full, or if its wait times out.
+        """
         if self._executor is None:
             return work(*args, **kwargs)
         if self._take() > self._threads:
@@ -67,7 +70,7 @@ class HashingPool:
             return future.result(self._wait_s)
         except TimeoutError:
             if not future.cancel():
-                # Its turn has come; it will not be long now.
+                # The work has started, so it will finish soon.
                 return future.result()
             raise _busy() from None
         except CancelledError:
@@ -75,17 +78,17 @@ class HashingPool:
 
 
 def make(password: str | None) -> str:
-    """The hash of a new password; of None, what no password matches."""
+    """Return the hash of a new password; for None, a value that no password matches."""
     return _pool().run(hashers.make_password, password)
 
 
 def verify(password: str | None, encoded: str) -> tuple[bool, bool]:
-    """Whether `password` is the one of the hash, and whether the hash is of an older kind than new ones."""
+    """Return whether `password` matches the hash, and whether the hash uses outdated settings."""
     return _pool().run(hashers.verify_password, password, encoded)
 
 
 def let_go_of_database() -> None:
-    """Give this thread's connections back before a wait, unless a transaction needs them."""
+    """Close this thread's database connections before a wait, unless a transaction needs them."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
@@ -101,7 +104,7 @@ def _busy() -> Refusal:
 
 
 class _Current:
-    """The pool of this process, made at the first password: a process forked before it has none yet."""
+    """The pool of this process. It is created at the first password, so that no fork inherits it."""
 
     pool: HashingPool | None = None
     lock = threading.Lock()

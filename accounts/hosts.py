@@ -1,4 +1,4 @@
-"""Host names as the tenant table keeps them: exact, lower case, without a port."""
+"""Host names as stored in the tenant table: exact, lower case, without a port."""
 
 import re
 
@@ -10,6 +10,6 @@ _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 def validate_host(host: str) -> None:
-    """Raises ValidationError unless `host` is a lower-case domain name or IPv4 address."""
+    """Raise ValidationError unless `host` is a lower-case domain name or an IPv4 address."""
     if len(host) > MAX_HOST_CHARS or not _HOST.fullmatch(host):
         raise ValidationError("Expected a host such as acme.example.com: lower case, no scheme, no port.")

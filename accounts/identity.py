@@ -1,4 +1,4 @@
-"""From credentials to identities: `realtime.node.ports.Authenticator` on this project's tables."""
+"""Implements `realtime.node.ports.Authenticator` with this project's tables."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,25 +23,25 @@ from realtime import Revocation as RevocationValue
 
 
 class Authenticator:
-    """Checks access tokens, tickets and sessions, and tells of revocations."""
+    """Checks access tokens, tickets and sessions, and reads revocations."""
 
     def __init__(self) -> None:
         self._verified = VerifiedTokens()
         self._log = RevocationLog()
 
     def revocations(self) -> list[RevocationValue]:
-        """Those that came since the last call; at first, all that are in force. One query."""
+        """Return the revocations since the last call; at the first call, all that are in force. One query."""
         return self._log.read()
 
     def sweep(self) -> bool:
-        """Delete some of what has expired; whether some may be left."""
+        """Delete some of the expired rows. Return whether some may be left."""
         self._log.rewind()
         return sweep()
 
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
-        """The identity of an access token, from memory. Raises Refusal (401; 403: of another tenant).
+        """Return the identity of an access token, without a query. Raises Refusal (401; 403: another tenant's).
 
-        Whether it was revoked is asked elsewhere, at every use: of the process' memory, or of the tables (`recheck`).
+        Revocations are checked elsewhere, at every use: in memory, or in the database (`recheck`).
         """
         identity = self._verified.find(token)
         if identity is None:
@@ -52,15 +52,18 @@ class Authenticator:
         return identity
 
     def redeem_ticket(self, ticket: str, tenant: Tenant) -> Identity:
-        """Use up a ticket of `tenant`. Raises Refusal (401; 403: of another tenant, and not used up)."""
+        """Use up a ticket of `tenant`.
+
+        Raises Refusal (401; 403: of another tenant, whose ticket stays valid).
+        """
         identity = ticket_redeem(ticket, tenant)
         if self.recheck([identity]):
             raise unauthenticated("This ticket is no longer valid.")
         return identity
 
     def load_session(self, session_key: str, tenant: Tenant) -> LoadedSession:
-        """A live session of `tenant`, with whoever signed in with it. Raises Refusal (401)."""
-        # Keys are letters and digits; PostgreSQL fails on some of what is neither.
+        """Return a live session of `tenant` and the identity signed in with it. Raises Refusal (401)."""
+        # Session keys are letters and digits. PostgreSQL raises errors for some other characters.
         is_key = session_key.isascii() and session_key.isalnum()
         values = SessionStore(session_key).load() if is_key else {}
         if values.get(TENANT_KEY) != tenant.id:
@@ -79,13 +82,16 @@ class Authenticator:
         return LoadedSession(session_key, identity_of_session(membership, session_key, row.expire_date))
 
     def recheck(self, identities: Iterable[Identity]) -> dict[Identity, CloseCode]:
-        """Those that no longer hold, and what to close them with: four queries at most, whatever their number."""
+        """Return the identities that are no longer valid, each with a close code.
+
+        At most four queries in all.
+        """
         checked = list(identities)
         if not checked:
             return {}
         user_ids = {identity.user_id for identity in checked}
         standings = _live_memberships(user_ids)
-        # Read later: whoever is switched off in between must not look like a member who left.
+        # Read after the standings: a user who is deactivated in between must not look like a member who left.
         lost_ids = {each.user_id for each in checked if (each.tenant, each.user_id) not in standings}
         active_ids = _active_ids(lost_ids)
         revoked = revocations_of(checked)
@@ -106,7 +112,7 @@ class Authenticator:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What a member holds now."""
+    """The current rights of a member."""
 
     scopes: frozenset[str]
     is_staff: bool
@@ -115,7 +121,7 @@ class _Standing:
 
 
 def identity_of_session(membership: Membership, session_key: str, expires_at: datetime) -> Identity:
-    """What a session of `membership` proves."""
+    """Return the identity of a session of `membership`."""
     user = membership.user
     return Identity(
         user_id=user.pk,
@@ -133,7 +139,7 @@ def identity_of_session(membership: Membership, session_key: str, expires_at: da
 
 
 def _live_memberships(user_ids: set[int]) -> dict[tuple[str, int], _Standing]:
-    # Plain values: this is asked all the time, for hundreds of people at once, and objects of models take most of the time.
+    # Plain values instead of model objects, because this runs often, for hundreds of users at a time.
     rows = (
         Membership.objects.filter(
             user_id__in=user_ids, is_active=True, user__is_active=True, tenant__is_active=True

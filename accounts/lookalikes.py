@@ -1,13 +1,14 @@
-"""Characters that look like ASCII: Unicode's table of confusables, as far as it leads there.
+"""Characters that look like ASCII: the part of Unicode's confusables table with ASCII results.
 
-Generated from confusables.txt of Unicode 15.0 (UTS #39, https://www.unicode.org/reports/tr39/), by the skeletons that
-ICU 72 gives: each character that NFKC and case folding leave alone, and whose skeleton is ASCII. ASCII itself is left
-as it is: "rn" is not "m", and "1" is not "l". Copyright Unicode, Inc.; https://www.unicode.org/license.txt.
+Generated from confusables.txt of Unicode 15.0 (UTS #39, https://www.unicode.org/reports/tr39/) with the
+skeletons of ICU 72. It has each character that NFKC and case folding do not change and whose skeleton is
+ASCII. ASCII characters are never replaced: "rn" is not "m", and "1" is not "l". Copyright Unicode, Inc.;
+https://www.unicode.org/license.txt.
 """
 
 from collections.abc import Mapping
 
-# What it looks like, in lower case: the characters that do.
+# By ASCII character or text, in lower case: the characters that look like it.
 _LOOKALIKES: Mapping[str, str] = {
     "!": "\u01c3\u2d51",
     "&": "\ua778",

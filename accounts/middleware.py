@@ -1,4 +1,4 @@
-"""The tenant of a request, and the session that belongs to it."""
+"""The tenant of a request, and the session of that tenant."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,33 +17,34 @@ from accounts.sessions import SessionStore
 from accounts.tenants import Directory
 from realtime import HOSTLESS_PATHS, Refusal, Tenant
 
-# Where a request keeps what refused it.
+# The request attribute that holds a refusal.
 REFUSAL = "_refusal"
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 class TenantMiddleware:
-    """Sets `request.tenant`. An unknown host is answered 404, but for what load balancers ask by address (None)."""
+    """Sets `request.tenant`. An unknown host gets 404, except on HOSTLESS_PATHS, where the tenant is None."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request with its tenant known."""
+        """Answer the request with its tenant set."""
         tenant = _tenant_of(request)
         if tenant is None and request.path not in HOSTLESS_PATHS:
             error = {"code": "unknown_host", "message": "No tenant answers to this host."}
             return JsonResponse({"error": error}, status=404)
         request.tenant = tenant  # type: ignore[attr-defined]  # Django's requests carry what middleware adds
         if request.encoding is not None:
-            # Named by the client; Python has some that are no encodings of text. Forms and JSON are UTF-8 here.
+            # The client names the encoding, and some of Python's codecs do not decode text. Forms and JSON
+            # are UTF-8.
             request.encoding = "utf-8"
         return self.get_response(request)
 
 
 class RefusalMiddleware:
-    """Gives what was refused its status and `Retry-After`: a page that shows it (`refuse_by`), or JSON."""
+    """Answers a Refusal with its status and `Retry-After`, on the view's page (`refuse_by`) or as JSON."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -58,7 +59,7 @@ class RefusalMiddleware:
         return _with_wait(response, refusal)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """A view that let a Refusal through."""
+        """Answer a Refusal that a view raised."""
         if not isinstance(exception, Refusal):
             return None
         error = {"code": exception.code, "message": exception.message}
@@ -66,14 +67,14 @@ class RefusalMiddleware:
 
 
 def refuse_by(request: HttpRequest, refusal: Refusal) -> None:
-    """Answer `request` with the page it gets, under the status of `refusal`."""
+    """Make the answer to `request` keep its page but use the status of `refusal`."""
     setattr(request, REFUSAL, refusal)
 
 
 class TenantSessionMiddleware:
-    """Binds the session to the tenant: one made on another tenant's host is worth nothing here.
+    """Binds the session to the tenant: a session of another tenant is not valid here.
 
-    The user is nobody, too, once their membership has ended. Neither costs a query until it is asked for.
+    The user is anonymous after the membership has ended. There is no query until the session or user is used.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -102,7 +103,7 @@ def _tenant_of(request: HttpRequest) -> Tenant | None:
     if "tenant" in scope:
         gated: Tenant | None = scope["tenant"]
         return gated
-    # No gate in front (the test client, a WSGI server): one query, always fresh.
+    # Without realtime's middleware in front (the test client, a WSGI server): one query, always current.
     host, _ = split_domain_port(request.get_host())
     return Directory().lookup(host)
 

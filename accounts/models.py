@@ -31,16 +31,16 @@ Save = Callable[[Collection[str] | None], None]
 
 
 class Rights(Protocol):
-    """What a save may take away, and what that ends: `accounts.rights`, which the app's config hands over."""
+    """Saves rows and revokes what a change takes away. `accounts.rights`, provided by the app's config."""
 
     def user_save(self, user: "User", save: Save, update_fields: Collection[str] | None) -> None:
-        """Save a user by `save`, and end what the change takes away."""
+        """Save a user with `save`, and revoke the credentials with rights that the change takes away."""
         ...
 
     def membership_save(
         self, membership: "Membership", save: Save, update_fields: Collection[str] | None
     ) -> None:
-        """Save a membership by `save`, and end what the change takes away."""
+        """Save a membership with `save`, and revoke the credentials with rights that the change takes away."""
         ...
 
 
@@ -50,48 +50,60 @@ def _rights() -> Rights:
 
 
 def first_rights_version() -> int:
-    """Of a user made now: above that of any former user with the same id. Microseconds since 1970."""
+    """Return a new user's version: above that of any former user with the same id.
+
+    Microseconds since 1970.
+    """
     return time_ns() // 1000
 
 
 class User(AbstractUser):
-    """A person. What they may do is said by their membership of each tenant.
+    """A user. The membership of a tenant says what the user may do there.
 
-    `rights_version` rises whenever something is taken away; credentials carry the one they were made under. It is
-    no time: the clocks of several machines differ, and two things may happen within one second.
+    `rights_version` rises whenever a right is taken away. Credentials carry the version of their
+    creation. It is not a time, because clocks of machines differ and two changes may happen within one second.
     """
 
     rights_version = models.BigIntegerField(default=first_rights_version, db_default=0, editable=False)
 
     def save(self, **kwargs: Any) -> None:
-        """Store it; a new password, or a right taken away, ends the credentials made before."""
+        """Save the user. A new password, or a right taken away, revokes earlier credentials."""
         _rights().user_save(self, partial(_saver, super().save, kwargs), kwargs.get("update_fields"))
 
     def set_password(self, raw_password: str | None) -> None:
-        """Hash a new password, in the bounded pool; None makes it unusable. Raises Refusal(503) when that is busy."""
+        """Hash a new password in the bounded pool. None makes it unusable.
+
+        Raises Refusal(503) if the pool is busy.
+        """
         self.password = hashing.make(raw_password)
         self._password = raw_password
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Whether it is the password, judged in the bounded pool. Raises Refusal(503) when that is busy."""
+        """Whether the password is right, checked in the bounded pool.
+
+        Raises Refusal(503) if the pool is busy.
+        """
         is_right, must_update = hashing.verify(raw_password, self.password)
         if is_right and must_update:
             self.set_password(raw_password)
-            # Django's own way to say that nothing but the hash has changed.
+            # As in Django, this marks that only the hash has changed and not the password.
             self._password = None
             self.save(update_fields=["password"])
         return is_right
 
     def clean(self) -> None:
-        """Names that can be seen, and a user name that is what it looks like; raises ValidationError. For every form."""
+        """Require visible names and a user name without lookalikes; raises ValidationError.
+
+        Every form calls it.
+        """
         super().clean()
         _require_visible_names(self, "username", "first_name", "last_name")
         if poses_as_ascii(self.username):
             raise ValidationError("Username: Only its look is that of plain letters; write it with them.")
 
     def password_stamp(self) -> str:
-        """A short fingerprint of the current password; what was proved under another is worth nothing."""
-        # With the id: users whose stored passwords are the same text still have different stamps.
+        """A short fingerprint of the current password. Credentials with another one are not valid."""
+        # It includes the id, so that users with the same stored password have different stamps.
         return sha256(f"{self.pk}:{self.get_session_auth_hash()}".encode()).hexdigest()[:STAMP_CHARS]
 
 
@@ -100,7 +112,7 @@ def _saver(save: Callable[..., None], kwargs: dict[str, Any], update_fields: Col
 
 
 class Tenant(models.Model):
-    """One site of the many: a name of its own, hosts, members, and everything they make."""
+    """A customer of the site, with its own name, hosts, members and data."""
 
     slug = models.SlugField(max_length=50, unique=True, help_text="Its name in tokens, topics and logs.")
     name = models.CharField(max_length=100)
@@ -116,13 +128,13 @@ class Tenant(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """A name that can be seen; raises ValidationError."""
+        """Require a visible name; raises ValidationError."""
         super().clean()
         _require_visible_names(self, "name")
 
 
 class Domain(models.Model):
-    """A host that serves a tenant. Looked up exactly."""
+    """A host of a tenant. It is looked up by its exact name."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="domains")
     host = models.CharField(
@@ -144,10 +156,10 @@ class Domain(models.Model):
 
 
 class Membership(models.Model):
-    """A user in a tenant: the role, and what others there see of them."""
+    """A user's membership of a tenant: the role, and the status that other members see."""
 
     class Role(models.TextChoices):
-        """What a member is to the tenant."""
+        """The role of a member."""
 
         MEMBER = "member"
         STAFF = "staff"
@@ -169,30 +181,30 @@ class Membership(models.Model):
         return f"{self.user} in {self.tenant}"
 
     def save(self, **kwargs: Any) -> None:
-        """Store it; what it takes away ends the credentials that hold it."""
+        """Save the membership. Credentials with rights that it takes away are revoked."""
         _rights().membership_save(self, partial(_saver, super().save, kwargs), kwargs.get("update_fields"))
 
     def clean(self) -> None:
-        """A status that can be seen, or none; raises ValidationError."""
+        """Require a visible status or an empty one; raises ValidationError."""
         super().clean()
         _require_visible_names(self, "status")
 
     @property
     def is_staff(self) -> bool:
-        """Whether the member runs this tenant: by role, or as the site's superuser."""
+        """Whether the member is staff of this tenant, by role or as a superuser."""
         return self.role == self.Role.STAFF or self.user.is_superuser
 
     @property
     def scopes(self) -> frozenset[str]:
-        """Everything a credential of this member may be given."""
+        """All scopes that a credential of this member may have."""
         return member_scopes(self.extra_scopes, is_staff=self.is_staff)
 
 
 class Ticket(models.Model):
-    """A single-use way in for a socket. Only the hash of its secret is kept.
+    """A single-use credential for one socket. Only the hash of its secret is stored.
 
-    `family`, `session_key_hash`, `stamp` and `access_expires_at` are those of the credential it was made
-    with: a socket opened by a ticket ends when that credential would have.
+    `family`, `session_key_hash`, `stamp` and `access_expires_at` come from the credential that requested it.
+    A socket that is opened with the ticket ends when that credential would end.
     """
 
     token_hash = models.CharField(max_length=SHA256_HEX_CHARS, unique=True)
@@ -210,15 +222,19 @@ class Ticket(models.Model):
 
 
 class Revocation(models.Model):
-    """Credentials that end before their time: never changed, read in the order of ids, kept while one could be used.
+    """Says which credentials end before their expiry.
 
-    `value` is a token family, the hash of a session's key, a tenant's slug (membership), else empty. Of users and
-    memberships it ends what was made under a version of the user's rights below `rights_below`; `lost` narrows that
-    to what holds one of these scopes or flags. `user_id` is no foreign key: it outlives the user.
+    Rows are never changed. They are read in the order of ids and kept as long as such a credential could be
+    used.
+
+    `value` is a token family, the hash of a session's key or a tenant's slug (membership), otherwise empty.
+    For users and memberships the revocation ends credentials with a `rights_version` below `rights_below`. If
+    `lost` is not empty, it ends only those with one of these scopes or flags. `user_id` is not a foreign key,
+    because the row is kept after the user is deleted.
     """
 
     class Kind(models.TextChoices):
-        """What ended."""
+        """What the revocation is about."""
 
         FAMILY = "family", "all tokens of one sign-in"
         STAMP = "stamp", "all tokens made under a former password (of an older version)"
@@ -239,7 +255,7 @@ class Revocation(models.Model):
 
 
 class UserSession(AbstractBaseSession):
-    """A Django session of one tenant. The hash lets a connection name its session without holding its key."""
+    """A Django session of one tenant. Connections keep the hash to name the session without its key."""
 
     key_hash = models.CharField(max_length=SHA256_HEX_CHARS, unique=True)
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, related_name="sessions")
@@ -253,18 +269,18 @@ class UserSession(AbstractBaseSession):
 
     @classmethod
     def get_session_store_class(cls) -> type[SessionBase]:
-        """The store that reads and writes these rows."""
+        """Return the store that reads and writes these rows."""
         store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
         return store
 
 
 def _require_visible_names(row: models.Model, *fields: str) -> None:
-    """Raises ValidationError where one of `fields` is neither empty nor a name by `accounts.text`."""
+    """Raise ValidationError if one of `fields` is neither empty nor a valid name (`accounts.text`)."""
     for name in fields:
         value: str = getattr(row, name)
         try:
             if value:
                 clean_name(value, max_chars=len(value))
         except TextError as refused:
-            # Not bound to the field: a form may show the row without it.
+            # Not an error of the field, because a form may not contain the field.
             raise ValidationError(f"{name.replace('_', ' ').capitalize()}: {refused}") from None

@@ -1,4 +1,4 @@
-"""Bodies of the API: bounded, UTF-8, and a 400 or 413 whatever is in them."""
+"""Parsers for API bodies: limited in size, UTF-8 only. Any bad body is answered with 400 or 413."""
 
 import json
 from collections.abc import Mapping
@@ -9,24 +9,24 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import FormParser, JSONParser
 from rest_framework.utils import json as strict_json
 
-# What the longest fields of any endpoint need, and room for whitespace. Files have bounds of their own.
+# Enough for the longest fields of any endpoint, and whitespace. Files have their own limits.
 BODY_MAX_BYTES = 256 * 1024
 
 
 class BodyTooLarge(APIException):
-    """413."""
+    """413: the body is too large."""
 
     status_code = 413
     default_detail = f"The body may have {BODY_MAX_BYTES} bytes."
 
 
 class BoundedJSONParser(JSONParser):
-    """JSON of at most BODY_MAX_BYTES; what is nested deeper than Python reads is no valid request."""
+    """JSON of at most BODY_MAX_BYTES. JSON that is nested too deep for Python is a bad request."""
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """The value. Raises ParseError (400), BodyTooLarge (413)."""
+        """Return the value. Raises ParseError (400), BodyTooLarge (413)."""
         try:
             return json.loads(_body(stream).decode(), parse_constant=strict_json.strict_constant)
         except RecursionError:
@@ -41,7 +41,7 @@ class BoundedFormParser(FormParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """The fields. Raises BodyTooLarge (413), TooManyFieldsSent (400)."""
+        """Return the fields. Raises BodyTooLarge (413), TooManyFieldsSent (400)."""
         return QueryDict(_body(stream), encoding="utf-8")
 
 

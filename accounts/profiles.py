@@ -1,11 +1,11 @@
-"""Profiles as they were a moment ago: who is asked for once is asked for again by everybody in the room."""
+"""A short-lived cache of profiles, because all members of a room ask for the same ones."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from time import monotonic
 from typing import Any, NamedTuple
 
-# How long a profile may be behind the database, and how many are kept.
+# Seconds that a cached profile is valid, and how many are kept.
 PROFILE_TTL_S = 1.0
 PROFILES_MAX = 10_000
 
@@ -13,14 +13,14 @@ Profile = dict[str, Any]
 
 
 class Known(NamedTuple):
-    """A profile, or that there is none; good until a monotonic time, in seconds."""
+    """A profile, or None if there is none. It is valid until a monotonic time, in seconds."""
 
     profile: Profile | None
     until_s: float
 
 
 class Profiles:
-    """A bounded memory of profiles. Whoever asks for one that is being looked up waits for the same look."""
+    """A bounded cache of profiles. Concurrent callers that ask for the same profile share one query."""
 
     def __init__(self, ttl_s: float = PROFILE_TTL_S, size: int = PROFILES_MAX) -> None:
         self._ttl_s = ttl_s
@@ -29,12 +29,12 @@ class Profiles:
         self._loading: dict[Hashable, asyncio.Task[Profile | None]] = {}
 
     def get(self, key: Hashable, now_s: float) -> Known | None:
-        """What is known of `key` now; None where it has to be looked up."""
+        """Return the valid entry of `key`; None if it has to be looked up."""
         known = self._known.get(key)
         return known if known is not None and now_s < known.until_s else None
 
     def put(self, key: Hashable, profile: Profile | None, now_s: float) -> None:
-        """Keep what was looked up just now."""
+        """Store a profile that was looked up just now."""
         if len(self._known) >= self._size:
             self._known.clear()
         self._known[key] = Known(profile, now_s + self._ttl_s)
@@ -42,21 +42,27 @@ class Profiles:
     async def load(
         self, key: Hashable, look_up: Callable[[], Coroutine[Any, Any, Profile | None]]
     ) -> Profile | None:
-        """Look it up, once for all who ask meanwhile, and keep it; raises what `look_up` raises."""
+        """Look up a profile, once for all concurrent callers, and store it.
+
+        Raises the errors of `look_up`.
+        """
         loading = self._loading.get(key)
         if loading is None:
             loading = self._loading[key] = asyncio.get_running_loop().create_task(look_up())
             loading.add_done_callback(lambda done: self._loaded(key, done))
-        # One of those who wait may leave; the others go on waiting.
+        # Cancelling one caller must not cancel the query of the others.
         return await asyncio.shield(loading)
 
     def forget(self, key: Hashable) -> None:
-        """It has changed; what is being looked up may be from before."""
+        """Drop a profile that has changed.
+
+        A running query may return the old one, so its result is not stored.
+        """
         self._known.pop(key, None)
         self._loading.pop(key, None)
 
     def _loaded(self, key: Hashable, loading: "asyncio.Task[Profile | None]") -> None:
-        # The outcome of a failed look is for those who wait, if any still do.
+        # Reading the exception marks it as retrieved, in case no caller waits any more.
         is_good = not loading.cancelled() and loading.exception() is None
         if self._loading.get(key) is loading:
             del self._loading[key]

@@ -1,4 +1,4 @@
-"""What accounts offers over `/ws/rpc/`."""
+"""The RPC methods of accounts, for `/ws/rpc/`."""
 
 from time import monotonic
 from typing import Annotated, Any
@@ -15,14 +15,14 @@ Status = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 def user_at_hand(call: Call, *, user_id: int) -> Payload | None:
-    """What `get_user` answers, where it was looked up a moment ago."""
+    """Return the answer of `get_user` if the profile is in the cache."""
     known = _profiles(call).get((call.tenant.id, user_id), monotonic())
     return None if known is None else _user_data(known.profile)
 
 
 @rpc_method("get_user", reply="user_data", signed_in=True, at_hand=user_at_hand)
 async def get_user(call: Call, *, user_id: int) -> Payload:
-    """A member of this tenant, by id, for its members; up to a second old."""
+    """Return a member of this tenant by id, for its members. The answer may be up to 1 s old."""
     key = (call.tenant.id, user_id)
     return _user_data(await _profiles(call).load(key, lambda: call.in_db(user_profile, *key)))
 
@@ -37,7 +37,7 @@ def _user_data(profile: Profile | None) -> Payload:
 
 @rpc_method("update_status", reply="status_updated", signed_in=True)
 async def update_status(call: Call, *, status: Status) -> dict[str, Any]:
-    """Change the status others see of you."""
+    """Change your status text, which other members see."""
     user_id = call.require_identity().user_id
     await call.in_db(status_update, call.tenant.id, user_id, status)
     _profiles(call).forget((call.tenant.id, user_id))

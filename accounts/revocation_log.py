@@ -1,4 +1,4 @@
-"""The revocations of the table, each once, as they come."""
+"""Reads new revocations from the table, each once."""
 
 from collections.abc import Collection, Mapping
 from time import monotonic
@@ -11,16 +11,16 @@ from accounts.rights import revocation_value
 from realtime import CloseCode, Identity
 from realtime import Revocation as RevocationValue
 
-# Rows of one read; more come with the next.
+# Rows of one read; the next read returns more.
 READ_MAX = 5000
-# Ids are given at the insert and seen after the commit, so a lower one may come later: gaps are asked for again for
-# so many seconds, the newest so many of them.
+# An id is assigned at the insert and visible after the commit, so a lower id may appear later. Missing ids
+# are read again for this many seconds, at most this many of them (the newest).
 GAP_S = 60.0
 GAPS_MAX = 500
 
 
 def revocations_of(identities: Collection[Identity]) -> dict[int, list[RevocationValue]]:
-    """Those in force that may concern them, by user; under 0 those of an older version, which name no user."""
+    """Return the revocations that may concern the identities, by user. Key 0 has those without a user."""
     names = {name for each in identities for name in (each.family, each.password_stamp)}
     rows = Revocation.objects.filter(
         Q(user_id__in={each.user_id for each in identities}) | Q(user_id=None, value__in=names),
@@ -33,7 +33,7 @@ def revocations_of(identities: Collection[Identity]) -> dict[int, list[Revocatio
 
 
 def first_end(revocations: Mapping[int, list[RevocationValue]], identity: Identity) -> CloseCode | None:
-    """The code of the first that ends `identity`; None where it holds."""
+    """Return the close code of the first revocation that ends `identity`; None if it is valid."""
     for revocation in (*revocations.get(identity.user_id, ()), *revocations.get(0, ())):
         code: CloseCode | None = revocation.ends(identity)
         if code is not None:
@@ -42,15 +42,15 @@ def first_end(revocations: Mapping[int, list[RevocationValue]], identity: Identi
 
 
 class RevocationLog:
-    """A reader of its own place in the table. Used by one thread at a time."""
+    """A reader that remembers its position in the table. Only one thread may use it at a time."""
 
     def __init__(self) -> None:
         self._last_id: int | None = None
-        # Ids below it that were not there yet, each with the monotonic second until which it is asked for.
+        # Missing ids below the position, each with the monotonic second until which it is read again.
         self._gaps: dict[int, float] = {}
 
     def read(self) -> list[RevocationValue]:
-        """What came since the last read; at first, all that are in force. One query."""
+        """Return the revocations since the last read; at first, all that are in force. One query."""
         now_s = monotonic()
         self._gaps = {number: until_s for number, until_s in self._gaps.items() if until_s > now_s}
         rows = Revocation.objects.filter(expires_at__gt=timezone.now()).order_by("id")
@@ -64,7 +64,10 @@ class RevocationLog:
         return [revocation_value(row) for row in found]
 
     def rewind(self) -> None:
-        """Begin lower down where the table was emptied or restored, and its ids with it. One query."""
+        """Move the position back if the table was emptied or restored, so that its ids are lower.
+
+        One query.
+        """
         highest = Revocation.objects.aggregate(highest=Max("id"))["highest"] or 0
         if self._last_id is not None and highest < self._last_id:
             self._last_id = highest

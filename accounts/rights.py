@@ -1,7 +1,7 @@
-"""What was taken away from whom, written as revocations in the same transaction and told after the commit.
+"""Writes revocations for rights that a change takes away, in its transaction, and announces them on commit.
 
-Every `save()` and `delete()` of a user, a membership or a session comes through here. `QuerySet.update()` and raw SQL
-do not: what they took is found by the round over open sockets.
+Every `save()` and `delete()` of a user, a membership or a session passes here. `QuerySet.update()` and raw
+SQL do not: their effect is found by the regular check of open sockets.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,11 +20,12 @@ from realtime import LOST_STAFF, LOST_SUPERUSER, RevocationKind
 from realtime import Revocation as RevocationValue
 
 Lost = tuple[str, ...]
-# The outcomes of a comparison, besides the scopes and flags that were lost.
+# Results of a comparison, besides a list of lost scopes and flags.
 NOTHING: Lost = ()
 EVERYTHING = None
 
-# A session is looked up whenever it is used: its revocation is for sockets, and for nodes that were cut off.
+# Seconds to keep a session's revocation. Sessions are read at every use, so only open sockets need the row,
+# also on nodes that were disconnected for a while.
 SESSION_REVOCATION_S = 3600
 
 _USER_FIELDS = ("password", "is_active", "is_staff", "is_superuser", "rights_version")
@@ -32,7 +33,7 @@ _MEMBERSHIP_FIELDS = ("user_id", "tenant_id", "user", "tenant", "role", "extra_s
 
 
 def user_save(user: User, save: Save, update_fields: Collection[str] | None) -> None:
-    """Store a user by `save`, and end what was proved before when it takes something away."""
+    """Save a user with `save`. If the change takes a right away, revoke earlier credentials."""
     written = _written(user, update_fields)
     if user.pk is None or written.isdisjoint(_USER_FIELDS):
         save(update_fields)
@@ -42,7 +43,7 @@ def user_save(user: User, save: Save, update_fields: Collection[str] | None) -> 
         if former is None:
             save(update_fields)
             return
-        # This object may have been read before it rose.
+        # This object may have been read before the version rose.
         user.rights_version = former["rights_version"]
         lost = _lost_of_user(former, user, written)
         if lost == NOTHING:
@@ -57,7 +58,7 @@ def user_save(user: User, save: Save, update_fields: Collection[str] | None) -> 
 
 
 def membership_save(membership: Membership, save: Save, update_fields: Collection[str] | None) -> None:
-    """Store a membership by `save`, and end what was proved before when it takes something away."""
+    """Save a membership with `save`. If the change takes a right away, revoke earlier credentials."""
     written = _written(membership, update_fields)
     if membership.pk is None or written.isdisjoint(_MEMBERSHIP_FIELDS):
         save(update_fields)
@@ -72,25 +73,28 @@ def membership_save(membership: Membership, save: Save, update_fields: Collectio
 
 
 def membership_deleted(membership: Membership, origin: object) -> None:
-    """After a delete, also one of many or by a cascade. A user's own end says it for all their memberships."""
+    """Revoke after a deletion, also a bulk or cascading one.
+
+    A deleted user's revocation covers all memberships.
+    """
     if membership.is_active and not _is_of(origin, User):
         _end_membership(membership, EVERYTHING)
 
 
 def user_deleted(user: User) -> None:
-    """After a delete, whose cascade has taken sessions and tickets along."""
+    """Revoke after a deletion, which has deleted the user's sessions and tickets too."""
     above_all = max(user.rights_version, first_rights_version()) + 1
     _revoke(Revocation.Kind.USER, user.pk, "", lost=EVERYTHING, rights_below=above_all)
 
 
 def session_deleted(session: UserSession, origin: object) -> None:
-    """After a sign-out, or whatever else took a live session of somebody."""
+    """Revoke after a sign-out or any other deletion of a live session."""
     if session.user_id and session.expire_date > timezone.now() and not _is_of(origin, User):
         _revoke(Revocation.Kind.SESSION, session.user_id, session.key_hash)
 
 
 def family_end(family: str, user_id: int) -> None:
-    """End all tokens of one sign-in. Ending them again writes nothing."""
+    """Revoke all tokens of one sign-in. If they are revoked already, nothing is written."""
     ended = Revocation.objects.filter(
         kind=Revocation.Kind.FAMILY, value=family, expires_at__gt=timezone.now()
     )
@@ -100,7 +104,7 @@ def family_end(family: str, user_id: int) -> None:
 
 
 def revocation_value(row: Revocation) -> RevocationValue:
-    """A row as the sockets know it."""
+    """Return a row as the value that `realtime` uses."""
     return RevocationValue(
         RevocationKind(row.kind),
         row.user_id or 0,
@@ -175,7 +179,7 @@ def _revoke(
 
 
 def _lifetime(kind: Revocation.Kind) -> timedelta:
-    """Until every credential that it ends has ended by itself."""
+    """Return how long a revocation is needed: until every credential that it ends has expired."""
     if kind is Revocation.Kind.SESSION:
         return timedelta(seconds=SESSION_REVOCATION_S)
     longest: timedelta = max(api_settings.ACCESS_TOKEN_LIFETIME, api_settings.REFRESH_TOKEN_LIFETIME)
@@ -183,5 +187,5 @@ def _lifetime(kind: Revocation.Kind) -> timedelta:
 
 
 def _is_of(origin: object, model: type[Model]) -> bool:
-    """Whether a delete began with a row, or with rows, of `model`."""
+    """Whether a deletion was started on one or more rows of `model`."""
     return isinstance(origin, model) or (isinstance(origin, QuerySet) and origin.model is model)

@@ -1,4 +1,4 @@
-"""How the API schema names our sign-in. Importing this module registers it."""
+"""The access token in the API schema. Importing this module registers it."""
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -11,5 +11,5 @@ class TenantJWTScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untype
     name = "accessToken"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        """The OpenAPI security scheme."""
+        """Return the OpenAPI security scheme."""
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}

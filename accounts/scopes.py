@@ -1,4 +1,4 @@
-"""What a member may do, by role, and how a credential asks for less of it."""
+"""The scopes of members by role, and how a credential is limited to some of them."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _SCOPE = re.compile(r"[a-z0-9_.-]{1,32}:[a-z0-9_.-]{1,32}")
 
 
 def validate_scopes(scopes: object) -> None:
-    """Raises ValidationError unless `scopes` is a list of at most 32 names such as `reports:read`."""
+    """Raise ValidationError unless `scopes` is a list of at most 32 names such as `reports:read`."""
     if not isinstance(scopes, list) or len(scopes) > MAX_EXTRA_SCOPES:
         raise ValidationError(f"Expected a list of at most {MAX_EXTRA_SCOPES} scopes.")
     for scope in scopes:
@@ -22,10 +22,10 @@ def validate_scopes(scopes: object) -> None:
 
 
 def member_scopes(extra: Iterable[str], *, is_staff: bool) -> frozenset[str]:
-    """Everything a credential of a member may be given."""
+    """Return all scopes that a credential of a member may have."""
     return MEMBER_SCOPES.union(STAFF_SCOPES if is_staff else (), extra)
 
 
 def narrow(held: frozenset[str], requested: Iterable[str] | None) -> frozenset[str]:
-    """What of `held` was asked for; all of it when nothing was. Never more than `held`."""
+    """Return the requested scopes that are in `held`; all of `held` if none are requested."""
     return held if requested is None else held & frozenset(requested)

@@ -1,4 +1,4 @@
-"""Reads of users and memberships. Every one of them is given the tenant."""
+"""Reads of users and memberships. Every selector takes the tenant."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from accounts.models import Membership
 
 
 def membership_of(tenant_id: int, user_id: int) -> Membership | None:
-    """The live membership of an active user in an active tenant, with both loaded."""
+    """Return the active membership of an active user in an active tenant, with user and tenant loaded."""
     return (
         Membership.objects.select_related("user", "tenant")
         .filter(
@@ -21,7 +21,7 @@ def membership_of(tenant_id: int, user_id: int) -> Membership | None:
 
 
 def user_profile(tenant_id: int, user_id: int) -> dict[str, Any] | None:
-    """What members of a tenant see of one another; None for whoever is no active member of it."""
+    """Return what members of a tenant see of a user; None if the user is not an active member."""
     membership = membership_of(tenant_id, user_id)
     if membership is None:
         return None

@@ -1,4 +1,4 @@
-"""What the token endpoints take and give."""
+"""Requests and answers of the token endpoints."""
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -17,7 +17,7 @@ class ScopesField(serializers.Field[list[str], object, str, object]):
     default_error_messages = {"invalid": "Expected a list of scopes, or a string with spaces between them."}
 
     def to_internal_value(self, data: object) -> list[str]:
-        """The scopes as a list."""
+        """Return the scopes as a list."""
         scopes = data.split() if isinstance(data, str) else data
         if not isinstance(scopes, list) or len(scopes) > MAX_SCOPES:
             self.fail("invalid")
@@ -26,16 +26,16 @@ class ScopesField(serializers.Field[list[str], object, str, object]):
         return scopes
 
     def to_representation(self, value: object) -> str:
-        """The scopes as one string, for the form of the browsable page."""
+        """Return the scopes as one string, for the form of the browsable API."""
         return " ".join(map(str, value)) if isinstance(value, list) else ""
 
 
 class _PlainSerializer(serializers.Serializer[object]):
-    """A serializer of values that are no rows."""
+    """A serializer of values that are not model rows."""
 
 
 class TokenRequestSerializer(_PlainSerializer):
-    """Whom to sign in, and with how much of what they may do."""
+    """User name, password, and optionally the scopes to request."""
 
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(
@@ -45,7 +45,7 @@ class TokenRequestSerializer(_PlainSerializer):
 
 
 class TokenPairSerializer(_PlainSerializer):
-    """A token for now and one to get the next with."""
+    """An access token, and a refresh token for the next one."""
 
     access = serializers.CharField()
     refresh = serializers.CharField()
@@ -66,24 +66,24 @@ class AccessTokenSerializer(_PlainSerializer):
 
 
 class TicketRequestSerializer(_PlainSerializer):
-    """With how much of what the caller may do the socket shall open."""
+    """Optionally the scopes for the socket."""
 
     scopes = ScopesField(required=False, help_text="Narrows the ticket to these; it never widens it.")
 
 
 class TicketSerializer(_PlainSerializer):
-    """A way in for one socket: `?ticket=…`."""
+    """A ticket that opens one socket: `?ticket=…`."""
 
     ticket = serializers.CharField()
     expires_in = serializers.IntegerField(help_text=f"Seconds until it ends: {TICKET_LIFETIME_S}.")
 
 
 class EmptySerializer(_PlainSerializer):
-    """Nothing: it worked."""
+    """An empty answer: the request succeeded."""
 
 
 class ErrorBodySerializer(_PlainSerializer):
-    """What went wrong."""
+    """The code and message of an error."""
 
     code = serializers.CharField()
     message = serializers.CharField()
@@ -91,6 +91,6 @@ class ErrorBodySerializer(_PlainSerializer):
 
 
 class ErrorSerializer(_PlainSerializer):
-    """The shape of every error."""
+    """The form of every error."""
 
     error = ErrorBodySerializer()

@@ -1,4 +1,4 @@
-"""Writes to users and memberships: one transaction each, announced once it is in."""
+"""Writes to users and memberships. Each is one transaction and is announced after the commit."""
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -10,9 +10,9 @@ from realtime import ErrorCode, RequestError
 
 
 def status_update(tenant_id: int, user_id: int, status: str) -> None:
-    """Set what others see beside the user's name: 1-64 characters, none of them invisible.
+    """Set the status text beside the user's name: 1 to 64 characters, all visible.
 
-    Raises RequestError(invalid_message), and (not_found) for whoever is no active member.
+    Raises RequestError(invalid_message), or RequestError(not_found) if the user is not an active member.
     """
     try:
         status = clean_name(status, max_chars=MAX_STATUS_CHARS)
@@ -29,7 +29,7 @@ def status_update(tenant_id: int, user_id: int, status: str) -> None:
 
 @transaction.atomic
 def tenant_create(slug: str, name: str, *, hosts: list[str], staff: User | None) -> Tenant:
-    """A new tenant that answers to `hosts` and is run by `staff`. Raises ValidationError."""
+    """Create a tenant with these `hosts` and this `staff` member. Raises ValidationError."""
     tenant = Tenant(slug=slug, name=name)
     tenant.full_clean()
     tenant.save()
@@ -45,9 +45,9 @@ def tenant_create(slug: str, name: str, *, hosts: list[str], staff: User | None)
 
 @transaction.atomic
 def access_changed() -> None:
-    """After edits of users, memberships, tenants or domains: end the sessions of whoever lost their place.
+    """Check access again after edits of users, memberships, tenants or domains.
 
-    What a save or a delete took away ends by itself.
+    This deletes the sessions of users who lost their access. Saves and deletions write their own revocations.
     """
     live = Membership.objects.filter(
         user=OuterRef("user"), tenant=OuterRef("tenant"), is_active=True, user__is_active=True

@@ -1,4 +1,4 @@
-"""The session engine: Django's database sessions, each bound to the tenant it was made on."""
+"""The session engine: Django's database sessions, each bound to the tenant on which it was created."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,14 +14,14 @@ TENANT_KEY = "_tenant"
 
 
 def session_key_hash(session_key: str) -> str:
-    """The name of a session that is safe to pass around: SHA-256 of its key, in hex."""
+    """Return a name of the session that does not reveal its key: the key's SHA-256, in hex."""
     return sha256(session_key.encode()).hexdigest()
 
 
 class SessionStore(DatabaseSessionStore):
-    """A session on `tenant_id`: one made elsewhere reads as empty, under no key, and its row stays untouched.
+    """A session of `tenant_id`. Another tenant's session reads as empty and without a key, and stays unchanged.
 
-    Without a tenant (management commands, the code that has checked the tenant itself) it takes any session.
+    Without a tenant (management commands, or code that has checked the tenant itself) any session is valid.
     """
 
     def __init__(self, session_key: str | None = None, *, tenant_id: int | None = None) -> None:
@@ -30,12 +30,12 @@ class SessionStore(DatabaseSessionStore):
 
     @classmethod
     def get_model_class(cls) -> type[UserSession]:
-        """The table of the sessions."""
+        """Return the model of the sessions."""
         return UserSession
 
     def decode(self, session_data: bytes | str) -> dict[str, Any]:
-        """The stored values, if they are this tenant's."""
-        # Both load() and aload() come through here.
+        """Return the stored values if the session is this tenant's."""
+        # Both load() and aload() call this.
         values: dict[str, Any] = super().decode(session_data)
         if self.tenant_id is not None and values.get(TENANT_KEY) != self.tenant_id:
             self._session_key = None
@@ -43,16 +43,16 @@ class SessionStore(DatabaseSessionStore):
         return values
 
     def create_model_instance(self, data: Mapping[str, Any]) -> UserSession:
-        """The row of this session, for save()."""
+        """Return the row of this session, for save()."""
         return self._row(str(self.session_key), data, self.get_expiry_date())
 
     async def acreate_model_instance(self, data: Mapping[str, Any]) -> UserSession:
-        """The row of this session, for asave()."""
+        """Return the row of this session, for asave()."""
         return self._row(str(self.session_key), data, await self.aget_expiry_date())
 
     def flush(self) -> None:
-        """Drop the values and the row; another tenant's row stays."""
-        self.get(TENANT_KEY)  # reads the row, and so finds out whose it is
+        """Delete the values and the row. A row of another tenant stays."""
+        self.get(TENANT_KEY)  # reads the row and checks its tenant
         super().flush()
 
     async def aflush(self) -> None:

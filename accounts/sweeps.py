@@ -1,4 +1,4 @@
-"""Deleting what has expired, a bounded batch at a time, so that no table grows for ever and no lock is held for long."""
+"""Deletion of expired rows in bounded batches, so that tables do not grow and locks are short."""
 
 from django.db.models import Model, QuerySet
 from django.utils import timezone
@@ -6,14 +6,17 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.models import Revocation, Ticket, UserSession
 
-# Rows of one table in one sweep.
+# Rows of one table that one sweep deletes at most.
 BATCH = 500
 
 
 def sweep() -> bool:
-    """Delete up to BATCH expired rows of each kind; whether some may be left. Harmless on many nodes at once."""
+    """Delete up to BATCH expired rows of each kind.
+
+    Return whether some may be left. Several nodes may run it at once.
+    """
     now = timezone.now()
-    # Used refresh tokens are on a blacklist that goes with them.
+    # The blacklist entries of used refresh tokens are deleted with them.
     counts = [
         _delete(OutstandingToken.objects.filter(expires_at__lte=now)),
         _delete(Ticket.objects.filter(expires_at__lte=now)),
@@ -24,7 +27,7 @@ def sweep() -> bool:
 
 
 def _delete(expired: "QuerySet[Model]") -> int:
-    # Looked for first: without any there is no write, and nothing to wait for.
+    # Read first, so that there is no write and no lock without expired rows.
     keys = list(expired.order_by().values_list("pk", flat=True)[:BATCH])
     if keys:
         expired.filter(pk__in=keys).delete()

@@ -1,4 +1,4 @@
-"""Which tenant a host belongs to, from memory."""
+"""The tenants by host, in memory."""
 
 from django.conf import settings
 from django.db.models import FilteredRelation, Q
@@ -8,7 +8,7 @@ from realtime import Tenant
 
 
 class Directory:
-    """All active hosts of all active tenants, read as one snapshot: a lookup costs no query, hit or miss.
+    """All active hosts of all active tenants, read as one snapshot. A lookup needs no query, hit or miss.
 
     In development the first tenant also answers to `REALTIME["DEVELOPMENT_HOSTS"]`.
     """
@@ -17,18 +17,21 @@ class Directory:
         self._by_host: dict[str, Tenant] | None = None
 
     def lookup(self, host: str) -> Tenant | None:
-        """The active tenant of `host` (lower case, no port). Reads the table only when it never was."""
+        """Return the active tenant of `host` (lower case, no port).
+
+        Reads the table only if it was never read.
+        """
         if self._by_host is None:
             self.refresh()
         return (self._by_host or {}).get(host)
 
     def refresh(self) -> None:
-        """Read the table again: one query. Never call it on the loop."""
+        """Read the table again, with one query. Do not call it on the loop."""
         by_host: dict[str, Tenant] = {}
         for tenant in _read_tenants(tuple(settings.REALTIME.get("DEVELOPMENT_HOSTS", ()))):
             by_host.update(dict.fromkeys(tenant.hosts, tenant))
         if by_host != self._by_host:
-            # Else all connections keep sharing the objects that are there.
+            # Without a change, keep the old objects, which the connections share.
             self._by_host = by_host
 
 

@@ -1,6 +1,6 @@
-"""The policy for texts that people see: what is invisible, what a name may hold, and which names look the same.
+"""The policy for displayed texts: invisible characters, valid names, and names that look the same.
 
-Plain values in, plain values out. Used for room names and messages (chat), statuses and user names.
+Functions of plain values. Used for room names and messages (chat), statuses and user names.
 """
 
 import re
@@ -8,22 +8,22 @@ import unicodedata
 
 from accounts.lookalikes import ASCII_OF_LOOKALIKE
 
-# Cc: control characters; Cs: halves of surrogate pairs, which no database stores.
+# Cc: control characters. Cs: halves of surrogate pairs, which databases cannot store.
 _CONTROLS = frozenset({"Cc", "Cs"})
 
-# Unicode's Default_Ignorable_Code_Point (zero-width, bidi controls, soft hyphen, variation selectors, tags, fillers),
-# the other format characters that show nothing, and characters whose glyph is blank.
+# Unicode's Default_Ignorable_Code_Point (zero-width, bidi controls, soft hyphen, variation selectors, tags,
+# fillers), other invisible format characters, and characters with a blank glyph.
 _DEFAULT_IGNORABLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _OTHER_BLANKS = "\u2800\ufff9-\ufffc\U00013430-\U0001343f\U00016fe4\U0001d159"
 _INVISIBLE = re.compile(f"[{_DEFAULT_IGNORABLE}{_OTHER_BLANKS}]")
-# Private use besides: what it looks like is up to the reader's fonts, often to nothing.
+# Also private use characters: their look depends on the reader's fonts, and often they are blank.
 _NOT_IN_NAMES = re.compile(f"[{_DEFAULT_IGNORABLE}{_OTHER_BLANKS}\ue000-\uf8ff\U000f0000-\U0010ffff]")
 _VISIBLE = re.compile(rf"[^\s{_DEFAULT_IGNORABLE}{_OTHER_BLANKS}]")
 
-# Where some of them are part of how a thing is written: emoji (variation selector 16, joined by ZWJ, flags by tags) …
+# Some invisible characters are allowed inside emoji (variation selector 16, ZWJ, tags of flags) …
 _PICTOGRAPH = (
     "[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934\u2935\u2b00-\u2bff"
     "\u3030\u303d\u3297\u3299\U0001f000-\U0001faff]"
@@ -31,7 +31,7 @@ _PICTOGRAPH = (
 _EMOJI = f"(?:{_PICTOGRAPH}\ufe0f?[\U0001f3fb-\U0001f3ff]?)"
 _KEYCAP = "[0-9#*]\ufe0f\u20e3"
 _REGION_FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
-# … and the joiners between letters of scripts that join them (Arabic to Myanmar, Khmer, Mongolian).
+# … and joiners between letters of scripts that use them (Arabic to Myanmar, Khmer, Mongolian).
 _JOINING = "[\u0620-\u109f\u1780-\u18aa]"
 _LEGITIMATE = re.compile(
     f"{_REGION_FLAG}|{_KEYCAP}|{_EMOJI}(?:\u200d{_EMOJI})*|(?<={_JOINING})[\u200c\u200d](?={_JOINING})"
@@ -39,13 +39,13 @@ _LEGITIMATE = re.compile(
 
 
 class TextError(ValueError):
-    """A text that the policy refuses; its message says why, for people."""
+    """The policy refuses a text. The message says why, for people."""
 
 
 def clean_name(name: str, *, max_chars: int) -> str:
-    """`name` with single spaces: 1 to `max_chars` characters, nothing invisible but inside emoji and joined scripts.
+    """Return `name` with single spaces, 1 to `max_chars` characters.
 
-    Raises TextError.
+    Invisible characters are only allowed in emoji and joined scripts. Raises TextError.
     """
     name = " ".join(name.split())
     if not 0 < len(name) <= max_chars:
@@ -58,31 +58,31 @@ def clean_name(name: str, *, max_chars: int) -> str:
 
 
 def has_controls(text: str, *, allowed: str = "") -> bool:
-    """Whether `text` holds control characters other than `allowed`, or half a surrogate pair."""
-    # Most texts are printable throughout, which is known much faster than the category of each character.
+    """Whether `text` has control characters other than `allowed`, or half a surrogate pair."""
+    # Most texts are printable, so the category of each character need not be looked up.
     return not text.isprintable() and any(
         unicodedata.category(char) in _CONTROLS and char not in allowed for char in text
     )
 
 
 def is_visible(text: str) -> bool:
-    """Whether a reader sees anything of `text`."""
+    """Whether any character of `text` is visible."""
     return _VISIBLE.search(text) is not None
 
 
 def name_key(name: str) -> str:
-    """What names share that people read as the same.
+    """Return a key that is equal for names that look the same.
 
-    Left out: case, Unicode's forms of a letter (NFKC), what is invisible, and the script of a character that looks like
-    ASCII (U+0261 is "g", Cyrillic U+0430 is "a"). Two ASCII characters stay different, also where a font makes them
-    look alike ("I" and "l").
+    It ignores case, Unicode's forms of a letter (NFKC), invisible characters, and the script of characters
+    that look like ASCII (U+0261 is "g", Cyrillic U+0430 is "a"). Two ASCII characters stay different, even if
+    they look alike in some fonts ("I" and "l").
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", _INVISIBLE.sub("", name)).casefold())
-    # In parts, so that a letter with an accent is one that looks like ASCII, and an accent.
+    # Decomposed, so that an accented lookalike becomes the lookalike and an accent.
     parts = unicodedata.normalize("NFD", folded).translate(ASCII_OF_LOOKALIKE)
     return " ".join(unicodedata.normalize("NFKC", parts).casefold().split())
 
 
 def poses_as_ascii(name: str) -> bool:
-    """Whether `name` looks as if it were ASCII throughout, and is not."""
+    """Whether `name` looks like ASCII only, but is not."""
     return not name.isascii() and name_key(name).isascii()

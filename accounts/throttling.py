@@ -1,7 +1,8 @@
-"""Guessing passwords: at most 10 failures a minute for one name and for one address, on each tenant.
+"""Limits on guessing passwords: 10 failures a minute for one name and for one address, on each tenant.
 
-An attempt is counted before the password is hashed and given back when it was right, so that attempts side by side
-are no way around. The counts are in Django's cache, for all processes; while it is away each process counts by itself.
+An attempt is counted before the password is hashed, and released if the password was right. So concurrent
+attempts cannot exceed the limit. The counts are in Django's cache, for all processes. While the cache is
+away, each process counts by itself.
 """
 
 import logging
@@ -25,12 +26,13 @@ from realtime import Refusal, Tenant, address_key
 
 MAX_FAILURES = 10
 WINDOW_S = 60
-# Right passwords come in crowds, too: one waits while others of its name or address are being judged.
+# Many users may sign in from one address at once. Seconds between checks while attempts of the same name or
+# address are pending.
 PENDING_POLL_S = 0.1
 PENDING_WAITERS_MAX = 32
-# A cache that failed is asked again after this many seconds.
+# Seconds after which a cache that failed is used again.
 CACHE_RETRY_S = 5.0
-# Names and addresses that one process counts while the cache is away.
+# Names and addresses that a process counts at most while the cache is away.
 LOCAL_KEYS_MAX = 100_000
 
 PENDING, FAILED = "pending", "failed"
@@ -40,14 +42,14 @@ logger = logging.getLogger(__name__)
 
 
 class Slot(NamedTuple):
-    """One of the ten places of a name or an address, taken in one of the caches for WINDOW_S."""
+    """One of the ten attempts of a name or an address, stored in one of the caches for WINDOW_S seconds."""
 
     cache: BaseCache
     key: str
 
 
 class Attempt:
-    """One password to be judged. It counts as a failure from `failed` on; else it is given back at the end."""
+    """One password to be checked. After `failed` it counts as a failure; otherwise `end` releases it."""
 
     def __init__(self, request: HttpRequest, username: str) -> None:
         tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # TenantMiddleware's
@@ -58,7 +60,10 @@ class Attempt:
         self._has_failed = False
 
     def reserve(self) -> int:
-        """Take a place for the name and the address. 0 when both were free, else whole seconds to wait."""
+        """Take a slot for the name and the address.
+
+        Return 0 if both were free, otherwise whole seconds to wait.
+        """
         wait_s, is_pending = self._take()
         if not is_pending:
             return wait_s
@@ -81,7 +86,7 @@ class Attempt:
             _fail(slot)
 
     def end(self) -> None:
-        """Give back what was taken, unless the password was wrong."""
+        """Release the slots, unless the password was wrong."""
         if not self._has_failed:
             for slot in self._slots:
                 _free(slot)
@@ -99,7 +104,10 @@ class Attempt:
 
 @contextmanager
 def counted(request: HttpRequest, username: str) -> Iterator[Attempt]:
-    """Judge a password inside, and say so when it `failed`. Raises Refusal(429) after too many failures."""
+    """Count a password check in the `with` block, which calls `failed`.
+
+    Raises Refusal(429) after too many failures.
+    """
     attempt = Attempt(request, username)
     if wait_s := attempt.reserve():
         message = f"Too many failed attempts. Try again in {wait_s} seconds."
@@ -111,19 +119,19 @@ def counted(request: HttpRequest, username: str) -> Iterator[Attempt]:
 
 
 def _key(*parts: str) -> str:
-    # Hashed: names and addresses stay out of the cache, and any text makes a valid key.
+    # Hashed, so that the cache holds no names or addresses and any text makes a valid key.
     return "sign-in:" + sha256("\0".join(parts).encode(errors="replace")).hexdigest()
 
 
 def _take_slot(key: str) -> tuple[Slot | None, int, bool]:
-    """A free place of `key`; else None, the seconds to wait, and whether one may be given back before that."""
+    """Return a free slot of `key`, or None, the seconds to wait, and whether one may be free earlier."""
     keys = [f"{key}:{number}" for number in range(MAX_FAILURES)]
     now_s = time.time()
 
     def take(cache: BaseCache) -> tuple[Slot | None, dict[str, Any]]:
         taken = cache.get_many(keys)
         for free in keys:
-            # `add` is atomic: of many at once, in any process, one gets it.
+            # `add` is atomic: of concurrent attempts, in any process, one gets the slot.
             if free not in taken and cache.add(free, (PENDING, now_s), WINDOW_S):
                 return Slot(cache, free), {}
         return None, taken
@@ -134,7 +142,7 @@ def _take_slot(key: str) -> tuple[Slot | None, int, bool]:
     failed = [at_s for state, at_s in taken.values() if state == FAILED]
     if len(failed) < MAX_FAILURES:
         return None, 1, True
-    # A clock set back meanwhile makes no longer wait.
+    # The wait is at most WINDOW_S, even if the clock was set back.
     return None, max(1, min(math.ceil(min(failed) + WINDOW_S - now_s), WINDOW_S)), False
 
 
@@ -147,13 +155,16 @@ def _free(slot: Slot) -> None:
 
 
 class _Waiters:
-    """How many requests of this process wait for others to be judged."""
+    """How many requests of this process wait for pending attempts."""
 
     places = threading.BoundedSemaphore(PENDING_WAITERS_MAX)
 
 
 class _Shared:
-    """Whether the cache answers. While it does not, this process counts by itself: a guard must not lock people out."""
+    """Whether the cache answers.
+
+    While it does not, this process counts by itself, so that users can still sign in.
+    """
 
     local = LocMemCache("sign-in", {"OPTIONS": {"MAX_ENTRIES": LOCAL_KEYS_MAX}})
     retry_at_s = 0.0
@@ -161,11 +172,11 @@ class _Shared:
 
 
 def _asked(work: Callable[[BaseCache], R]) -> R:
-    """`work` on the shared cache, or on this process' own while that one is away."""
+    """Run `work` on the shared cache, or on this process' own cache while the shared one is away."""
     if time.monotonic() >= _Shared.retry_at_s:
         try:
             result = work(shared_cache)
-        except Exception as error:  # Any backend's own; what is wrong with it is said once.
+        except Exception as error:  # Each backend has its own errors. It is logged once.
             _went_away(error)
         else:
             if _Shared.is_away:
@@ -176,7 +187,7 @@ def _asked(work: Callable[[BaseCache], R]) -> R:
 
 
 def _guarded(cache: BaseCache, work: Callable[[BaseCache], object]) -> None:
-    """`work` on the cache where the place was taken; where it is gone by now, so is the place, after WINDOW_S."""
+    """Run `work` on the cache of the slot. If that cache is away, the slot expires after WINDOW_S."""
     try:
         work(cache)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Tickets: secrets for one socket, good once and for 30 seconds."""
+"""Tickets: secrets that open one socket, once and within 30 seconds."""
 
 import secrets
 from datetime import timedelta
@@ -15,7 +15,7 @@ TICKET_BYTES = 32
 
 
 def ticket_issue(identity: Identity, tenant: Tenant) -> str:
-    """A new ticket that proves what `identity` proves, with its scopes, and ends when it ends."""
+    """Return a new ticket for `identity`, with its scopes. The socket ends when `identity` expires."""
     now = timezone.now()
     secret = secrets.token_urlsafe(TICKET_BYTES)
     Ticket.objects.create(
@@ -33,7 +33,7 @@ def ticket_issue(identity: Identity, tenant: Tenant) -> str:
 
 
 def ticket_redeem(secret: str, tenant: Tenant) -> Identity:
-    """Use up a ticket. Raises Refusal: 403 for another tenant's (it stays good), 401 for all else."""
+    """Use up a ticket. Raises Refusal: 403 for another tenant's ticket (it stays valid), otherwise 401."""
     ticket = Ticket.objects.filter(token_hash=_hash(secret), expires_at__gt=timezone.now()).first()
     if ticket is None:
         raise unauthenticated("This ticket is not valid: used, expired or unknown.")

@@ -1,4 +1,4 @@
-"""Access and refresh tokens. All tokens of one sign-in are a family, ended together."""
+"""Access and refresh tokens. All tokens of one sign-in form a family and are revoked together."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from realtime import Identity, Tenant, forbidden, unauthenticated
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a sign-in gives: `expires_in` is seconds, of the access token. Its representation shows none."""
+    """The tokens of a sign-in. `expires_in` is in seconds, of the access token. `repr()` shows no token."""
 
     access: str
     refresh: str
@@ -32,16 +32,17 @@ class TokenPair:
 
 
 def token_issue(membership: Membership, requested: list[str] | None) -> TokenPair:
-    """The first tokens of a new family, with the scopes asked for as far as the member holds them."""
+    """Return the first tokens of a new family, with the requested scopes that the member holds."""
     family = secrets.token_hex(FAMILY_CHARS // 2)
     return _issue(membership, narrow(membership.scopes, requested), family)
 
 
 def token_refresh(refresh: str, tenant: Tenant) -> TokenPair:
-    """New tokens of the same family for a refresh token, which is used up.
+    """Return new tokens of the same family for a refresh token, which is used up.
 
-    Their scopes are narrowed to what the member still holds. One that was used before ends its family: somebody has a
-    copy, and nobody can tell who (RFC 9700, section 4.14.2). Raises Refusal (403: not this tenant; else 401).
+    They have only the scopes that the member still holds. A second use revokes the family, because the token
+    must have been copied (RFC 9700, section 4.14.2). Raises Refusal (403: another tenant's token; otherwise
+    401).
     """
     claims, identity = _read(refresh, tenant)
     if pair := _exchange(claims, identity, tenant):
@@ -52,14 +53,14 @@ def token_refresh(refresh: str, tenant: Tenant) -> TokenPair:
 
 @transaction.atomic
 def token_revoke(refresh: str, tenant: Tenant) -> None:
-    """End the family of a refresh token, also of one that was used up. Raises Refusal (401, 403)."""
+    """Revoke the family of a refresh token, even of a used one. Raises Refusal (401, 403)."""
     claims, identity = _read(refresh, tenant)
     _use_up(claims, identity.user_id)
     family_end(identity.family, identity.user_id)
 
 
 class _RefreshToken(Token):
-    """A refresh token that may be on the blacklist: that it was used is found out here, and says something."""
+    """A refresh token that may be on the blacklist, because this module handles a second use itself."""
 
     token_type = RefreshToken.token_type
     lifetime = RefreshToken.lifetime
@@ -67,11 +68,11 @@ class _RefreshToken(Token):
 
 @transaction.atomic
 def _exchange(claims: dict[str, Any], identity: Identity, tenant: Tenant) -> TokenPair | None:
-    """The next tokens; None where these were used before."""
+    """Return the next tokens; None if the refresh token was used before."""
     membership = membership_of(tenant.id, identity.user_id)
     if membership is None or membership.user.password_stamp() != identity.password_stamp:
         raise unauthenticated("This token is no longer valid.")
-    # What was only narrowed goes on, with what is held now.
+    # A token whose rights were only reduced stays valid, with the rights held now.
     bare = replace(identity, scopes=frozenset(), is_staff=False, is_superuser=False)
     if first_end(revocations_of([bare]), bare):
         raise unauthenticated("This token was revoked.")
@@ -112,7 +113,7 @@ def _read(refresh: str, tenant: Tenant) -> tuple[dict[str, Any], Identity]:
 
 
 def _use_up(claims: dict[str, Any], user_id: int) -> bool:
-    """Put a refresh token on the blacklist; False where it was there."""
+    """Put a refresh token on the blacklist. Return False if it was there already."""
     outstanding, _ = OutstandingToken.objects.get_or_create(
         jti=claims["jti"],
         defaults={"user": User.objects.filter(pk=user_id).first(), **_outstanding(claims)},
@@ -122,7 +123,7 @@ def _use_up(claims: dict[str, Any], user_id: int) -> bool:
 
 
 def _outstanding(claims: dict[str, Any]) -> dict[str, Any]:
-    # Without the token itself: a copy of the table opens nothing.
+    # The token itself is not stored, so that a copy of the table is useless.
     return {
         "jti": claims["jti"],
         "token": "",

@@ -1,4 +1,4 @@
-"""The pages of signing in and out."""
+"""The pages to sign in, sign out and change the password."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from accounts.forms import OwnPasswordForm, SignInForm
 
 
 class SignInView(views.LoginView):
-    """User name and password, for members of the host's tenant."""
+    """Sign in with user name and password, for members of the host's tenant."""
 
     template_name = "accounts/login.html"
     form_class = SignInForm
@@ -19,23 +19,23 @@ class SignInView(views.LoginView):
 
 
 class SignOutView(views.LogoutView):
-    """Ends the session, and with it the sockets it opened."""
+    """End the session and the sockets that it opened."""
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class PasswordView(views.PasswordChangeView):
-    """Changing one's own password. This session goes on; everything else of the user ends."""
+    """Change one's own password. This session stays; all other credentials of the user are revoked."""
 
     template_name = "accounts/password_change.html"
     form_class = OwnPasswordForm
     success_url = reverse_lazy("password_change_done")
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        """The form counts guesses by the request's tenant and address."""
+        """Give the form the request, because guesses are counted by tenant and address."""
         return super().get_form_kwargs() | {"request": self.request}
 
 
 class PasswordDoneView(views.PasswordChangeDoneView):
-    """Says that it worked."""
+    """Confirm that the password was changed."""
 
     template_name = "accounts/password_change_done.html"

@@ -203,8 +203,7 @@ def _room_insert(tenant_id: int, creator_id: int, *, name: str, is_public: bool)
 def _require_space(tenant_id: int, creator_id: int) -> None:
     """Raise RequestError(limit_exceeded | rate_limited) if the tenant or the creator has too many rooms."""
     # Locks the tenant, so that the counts stay true until the commit. SQLite needs no row lock: its
-    # transactions take
-    # the write lock when they begin.
+    # transactions take the write lock when they begin.
     TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
     own = Q(created_by_id=creator_id)
     open_now = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)

@@ -31,8 +31,7 @@ def build_websocket(endpoints: Endpoints) -> Application:
     """Return the WebSocket application. Each middleware adds to the scope what the inner ones need."""
     node = endpoints.node
     # From the inside out. Together with uvicorn's keys the scope has 21. A 22nd would make Python enlarge the
-    # dict,
-    # which lives as long as the socket.
+    # dict, which lives as long as the socket.
     app: Application = UserLimit(run_route, node)
     app = Authorize(app, node)
     app = Identify(app, node)

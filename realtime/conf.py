@@ -38,9 +38,8 @@ class RealtimeSettings:
     ATTEMPTS_PER_S: float = 20.0
     ATTEMPTS_BURST: int = 1000
     # Open WebSockets of this process (503), of one address (IPv6: one /64) and of one user in it (429). The
-    # first two also
-    # limit, counted separately, all other connections: plain HTTP, incomplete heads, WebSockets that are
-    # being closed.
+    # first two also limit, counted separately, all other connections: plain HTTP, incomplete heads,
+    # WebSockets that are being closed.
     MAX_CONNECTIONS: int = 20_000
     MAX_CONNECTIONS_PER_IP: int = 200
     MAX_CONNECTIONS_PER_USER: int = 50
@@ -50,8 +49,7 @@ class RealtimeSettings:
     # Seconds in which the head of an HTTP request must be complete (408; `serve` only).
     HTTP_HEAD_TIMEOUT_S: float = 10.0
     # Bytes of one request's body (413), and of all bodies of a process that are not answered yet (503; one
-    # address may use
-    # a quarter; `serve` only).
+    # address may use a quarter; `serve` only).
     HTTP_BODY_BYTES: int = 2_621_440
     HTTP_BODIES_BYTES: int = 64 * 1024 * 1024
     # Open connections of /ws/pooled/ (503).
@@ -95,15 +93,13 @@ class RealtimeSettings:
     DATABASE_WAITING: int = 8000
     DATABASE_WAITING_PER_TENANT: int = 2000
     # Bytes of publications that a history keeps: of a topic (also in Redis), of a tenant and of this process
-    # (both in
-    # memory only). Beyond it the oldest are dropped; beyond the process's limit, those of the tenant that
-    # holds most.
+    # (both in memory only). Beyond it the oldest are dropped; beyond the process's limit, those of the tenant
+    # that holds most.
     HISTORY_BYTES_PER_TOPIC: int = 4 * 1024 * 1024
     HISTORY_BYTES_PER_TENANT: int = 64 * 1024 * 1024
     HISTORY_BYTES_PER_PROCESS: int = 256 * 1024 * 1024
     # Topics that the in-memory history keeps, of this process and of a tenant. Beyond it the least recently
-    # used topic is
-    # dropped, of the tenant that holds most.
+    # used topic is dropped, of the tenant that holds most.
     MAX_TOPICS: int = 100_000
     MAX_TOPICS_PER_TENANT: int = 50_000
     # Bearer token for the metrics pages; "" switches it off.

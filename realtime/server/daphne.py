@@ -26,7 +26,6 @@ class DaphneServer(Server):  # type: ignore[misc] # Daphne has no types
         super().protocol_disconnected(protocol)
         if isinstance(protocol, WebRequest) and protocol.transport is None and protocol.channel is not None:
             # Otherwise the transport refers to the HTTP channel, and the channel to this request. Channel and
-            # request
-            # also refer to each other, so only the garbage collector would free them.
+            # request also refer to each other, so only the garbage collector would free them.
             protocol.channel.transport.unregisterProducer()
             protocol.channel.requests.clear()

@@ -9,8 +9,7 @@ from realtime.protocol.http import HttpError
 from realtime.server.door import Door
 
 # Closing a transport with unread bytes resets the connection, and the client may lose the answer. So input is
-# read and
-# discarded for this many seconds, up to this many bytes.
+# read and discarded for this many seconds, up to this many bytes.
 LINGER_S = 1.0
 LINGER_MAX_BYTES = 1024 * 1024
 

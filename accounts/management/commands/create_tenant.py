@@ -1,4 +1,4 @@
-"""`manage.py create_tenant`: the first tenant of a new site, before there is a host to open the admin on."""
+"""`manage.py create_tenant`: the first tenant of a new site. The admin opens on a tenant's host only."""
 
 from argparse import ArgumentParser
 
@@ -10,19 +10,19 @@ from accounts.services import tenant_create
 
 
 class Command(BaseCommand):
-    """Makes a tenant with its hosts, and a user its staff."""
+    """Create a tenant with its hosts and a staff member."""
 
     help = "Add a tenant with its hosts, and make a user (createsuperuser makes one) its staff."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The tenant, its hosts, and whose it is."""
+        """Add the tenant, its hosts and the staff member."""
         parser.add_argument("slug", help="its name in tokens, topics and logs")
         parser.add_argument("host", nargs="+", help="hosts that serve it: lower case, without a port")
         parser.add_argument("--name", default="", help="its name on pages; the slug without one")
         parser.add_argument("--staff", default="", help="the user name of somebody who shall run it")
 
     def handle(self, *args: object, **options: str | list[str]) -> None:
-        """Make it; raises CommandError for a bad or taken name."""
+        """Create the tenant; raises CommandError for an invalid or taken name."""
         slug, staff = str(options["slug"]), str(options["staff"])
         user = User.objects.filter(username=staff).first()
         if staff and user is None:
