@@ -11,7 +11,7 @@ import { PeoplePanel } from "./people-panel.js";
 import { titleOf } from "./room-list.js";
 import { Sidebar } from "./sidebar.js";
 
-/** The chat page below the site's header. @param {{store: import("./store.js").ChatStore}} props */
+/** The chat page, below the header of the site. @param {{store: import("./store.js").ChatStore}} props */
 export function App({ store }) {
   const [drawer, setDrawer] = useState(/** @type {"rooms" | "people" | null} */ (null));
   const [dialog, setDialog] = useState(/** @type {"create" | "leave" | "switch" | null} */ (null));
@@ -93,7 +93,7 @@ function useKeys(store, { isBusy, isDrawerOpen, closeDrawer, find }) {
     const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
       const act = actionOf(event, { store, isDrawerOpen, closeDrawer, find });
       if (act === null) return;
-      // The browser closes its own things by Escape.
+      // With Escape the browser also closes its own dialogs.
       if (event.key !== "Escape") event.preventDefault();
       act();
     };
@@ -103,7 +103,7 @@ function useKeys(store, { isBusy, isDrawerOpen, closeDrawer, find }) {
 }
 
 /**
- * What a key does on the page, if anything.
+ * The action of a key on the page, or nothing.
  * @param {KeyboardEvent} event
  * @param {{store: import("./store.js").ChatStore, isDrawerOpen: boolean, closeDrawer: () => void, find: () => void}} page
  */

@@ -5,17 +5,17 @@ import { SendIcon } from "./icons.js";
 import { typingLine } from "./typing.js";
 
 const MAX_CHARS = 4_000;
-// Shown when this little room is left.
+// The counter is shown if fewer characters than this are left.
 const COUNT_FROM = 3_800;
 
 /**
- * Where one types. Never blocked: without a connection, messages wait.
+ * The field for new messages. It is never disabled: without a connection, messages wait.
  * @param {{store: import("./store.js").ChatStore, room: import("./room-store.js").RoomStore, onSent: () => void}} props
  */
 export function Composer({ store, room, onSent }) {
   const [text, setText] = useState(room.draft);
   const input = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  // Characters as people and the server count them.
+  // Counts characters (code points), as the server does.
   const length = [...text].length;
   const isOnline = store.connection.value.name === "online";
   const canSend = text.trim() !== "" && length <= MAX_CHARS;
@@ -41,7 +41,7 @@ export function Composer({ store, room, onSent }) {
   };
 
   useLayoutEffect(() => fit(/** @type {HTMLTextAreaElement} */ (input.current)), [text]);
-  // On a touch screen the keyboard would cover what one came to read.
+  // On a touch screen the keyboard would cover the messages.
   useLayoutEffect(() => void (matchMedia("(pointer: fine)").matches && input.current?.focus()), []);
 
   return html`
@@ -61,7 +61,7 @@ export function Composer({ store, room, onSent }) {
     </form>`;
 }
 
-/** As tall as what is in it; the style sheet sets the most. @param {HTMLTextAreaElement} area */
+/** Makes the field as tall as its text. The style sheet limits the height. @param {HTMLTextAreaElement} area */
 function fit(area) {
   area.style.height = "auto";
   area.style.height = `${area.scrollHeight}px`;

@@ -4,11 +4,11 @@ import { counted } from "./format.js";
 import { html } from "./html.js";
 import { waitingCount } from "./outbox.js";
 
-// A short interruption is nobody's concern.
+// Shorter interruptions are not shown.
 const PATIENCE_MS = 2_000;
 
 /**
- * Says that the connection is gone, when it will be tried again, and that nothing typed is lost.
+ * Says that the connection is lost, when the next retry is, and that nothing typed is lost.
  * @param {{store: import("./store.js").ChatStore}} props
  */
 export function ConnectionBar({ store }) {
@@ -39,7 +39,7 @@ function words(state) {
 }
 
 /**
- * Whether something has been so for longer than a moment.
+ * Whether a condition has been true for some time.
  * @param {boolean} isSo
  */
 function useLateness(isSo) {
@@ -53,7 +53,7 @@ function useLateness(isSo) {
   return isSo && isLate;
 }
 
-/** Seconds to go; seen, but not read out every second. @param {{untilMs: number}} props */
+/** The seconds left. They are visible, but not read out every second. @param {{untilMs: number}} props */
 function Countdown({ untilMs }) {
   const [nowMs, setNowMs] = useState(Date.now());
   useEffect(() => {

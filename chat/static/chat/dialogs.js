@@ -3,7 +3,7 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 
 /**
- * A native modal dialog: it keeps the focus inside, and Escape closes it.
+ * A native modal dialog. It keeps the focus inside, and Escape closes it.
  * @param {{title: string, onClose: () => void, children?: any}} props
  */
 export function Dialog({ title, onClose, children }) {

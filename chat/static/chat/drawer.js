@@ -1,9 +1,9 @@
 import { useEffect, useRef } from "preact/hooks";
 
 /**
- * Moves the focus into a drawer that opens, and back to where it was when it closes.
+ * Moves the focus into a drawer when it opens, and back to the earlier element when it closes.
  * @param {boolean} isOpen
- * @returns the ref of what gets the focus
+ * @returns the ref of the element that gets the focus
  */
 export function useDrawer(isOpen) {
   const ref = useRef(/** @type {HTMLElement | null} */ (null));

@@ -1,4 +1,4 @@
-/** Words and numbers for people, in the reader's language and time zone. */
+/** Texts and numbers in the reader's language and time zone. */
 
 const DAY_MS = 86_400_000;
 export const HUES = 8;
@@ -48,7 +48,7 @@ export function initialOf(username) {
   return ([...username][0] ?? "?").toUpperCase();
 }
 
-/** One of the colours of tokens for a user, always the same one. @param {number} userId */
+/** The colour of a user, always the same one of the style's colours. @param {number} userId */
 export function hueOf(userId) {
   return (userId * 3) % HUES;
 }

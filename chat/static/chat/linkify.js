@@ -1,18 +1,20 @@
 /** @typedef {{text: string, url: string | null}} Part */
 
 const URL_PATTERN = /https?:\/\/[^\s<>"]+/gi;
-// A sentence's punctuation, and a bracket that was opened before the address, do not belong to it.
+// Punctuation at the end of a sentence, and a bracket opened before the URL, are not part of the URL.
 const TRAILING = /[.,;:!?'"»”]+$/;
-// `https://bank.example@evil.example` leads to evil.example. Browsers take any number of slashes, of either kind.
+// `https://bank.example@evil.example` leads to evil.example. Browsers accept any number of slashes of both
+// kinds.
 const WITH_USER = /^https?:[/\\]*[^/\\?#]*@/i;
-// What shows nothing or turns the direction of reading makes an address look like another.
+// Invisible characters and those that change the reading direction can make a URL look like another one.
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\p{Cf}\u2800\ufffc]/u;
-// LRO and RLO: what follows is shown in an order of the writer's choice.
+// LRO and RLO: the following text is shown in an order that the writer chooses.
 const OVERRIDE = /[\u202d\u202e]/;
 
 /**
- * A text in parts, its web addresses apart. Only http and https ever become links, and only where the reader sees
- * where they lead: not with a user name or invisible characters in them, nor in a text that overrides its direction.
+ * Splits a text into plain parts and URLs. Only http and https become links, and only if the reader can see
+ * where they lead: without a user name or invisible characters, and not in a text that overrides its
+ * direction.
  * @param {string} text
  * @returns {Part[]}
  */

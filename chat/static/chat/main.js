@@ -23,7 +23,7 @@ const store = new ChatStore({
 });
 
 client.on("unauthenticated", signIn);
-// A reload, and a bookmark, come back to the room.
+// A reload or a bookmark opens the same room.
 effect(() => {
   if (store.currentId.value !== null) history.replaceState(null, "", `#room-${store.currentId.value}`);
 });
@@ -37,11 +37,11 @@ watchPage(client);
 store.start();
 lookAgain();
 
-/** Go and sign in again; what is not sent yet waits in the tab. */
+/** Open the sign-in page. Unsent messages stay stored for this tab. */
 function signIn() {
   const KEY = "rockstar.signed-out";
   const lastMs = Number(sessionStorage.getItem(KEY));
   sessionStorage.setItem(KEY, String(Date.now()));
-  // Signed in for the site but not for the socket: going round in circles would not help.
+  // If the page is signed in but the socket is not, a redirect would loop.
   if (Date.now() - lastMs > SIGN_IN_AGAIN_MS) location.assign(`${loginPath}?next=${encodeURIComponent(location.pathname)}`);
 }

@@ -9,7 +9,7 @@ import { rowsOf } from "./rows.js";
 import { useScroll } from "./scroll.js";
 
 /**
- * The messages of a room, the newest at the end.
+ * The messages of a room, with the newest at the end.
  * @param {{store: import("./store.js").ChatStore, room: import("./room-store.js").RoomStore}} props
  */
 export function MessageList({ store, room }) {
@@ -33,7 +33,7 @@ export function MessageList({ store, room }) {
 }
 
 /**
- * What is on its way in this room and not on the page yet.
+ * The unconfirmed messages of this room that are not on the page yet.
  * @param {readonly import("./outbox.js").Entry[]} outbox
  * @param {number} roomId
  * @param {import("./timeline.js").Timeline | null} timeline

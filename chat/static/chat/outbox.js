@@ -1,6 +1,6 @@
 /**
- * Messages on their way: shown at once, sent in order, kept until the server has confirmed them. All functions are
- * pure; an outbox is an array, oldest first.
+ * Messages on their way. They are shown at once, sent in order and kept until the server confirms them. All
+ * functions are pure; an outbox is an array, oldest first.
  *
  * @typedef {{client_msg_id: string, room_id: number, text: string, created_at: string, state: "waiting" | "sending" | "failed", error: string}} Entry
  */
@@ -33,20 +33,20 @@ export function marked(outbox, clientMsgId, state, error = "") {
   return outbox.map((entry) => (entry.client_msg_id === clientMsgId ? { ...entry, state, error } : entry));
 }
 
-/** What to send now: one at a time, so that the order holds. @param {readonly Entry[]} outbox */
+/** The message to send now: one at a time, to keep the order. @param {readonly Entry[]} outbox */
 export function nextToSend(outbox) {
   if (outbox.some((entry) => entry.state === "sending")) return null;
   return outbox.find((entry) => entry.state === "waiting") ?? null;
 }
 
-/** How many are not sent yet and will be. @param {readonly Entry[]} outbox */
+/** How many messages still have to be sent. @param {readonly Entry[]} outbox */
 export function waitingCount(outbox) {
   return outbox.filter((entry) => entry.state !== "failed").length;
 }
 
 /**
- * The outbox as it was stored. Whether what was being sent arrived is unknown: it is sent again, under the same
- * client_msg_id, and the server answers with the message it has.
+ * The outbox as it was stored. A message that was being sent may have arrived or not. It is sent again with
+ * the same client_msg_id, and the server answers with the stored message if it has it.
  * @param {string | null} stored
  * @returns {Entry[]}
  */

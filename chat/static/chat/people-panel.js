@@ -9,7 +9,7 @@ export function Avatar({ user }) {
 }
 
 /**
- * Who belongs to the room, and who of them is here.
+ * The members of the room, and which of them are connected.
  * @param {{room: import("./room-store.js").RoomStore, me: {id: number}, isOpen: boolean, onClose: () => void}} props
  */
 export function PeoplePanel({ room, me, isOpen, onClose }) {
@@ -27,7 +27,7 @@ export function PeoplePanel({ room, me, isOpen, onClose }) {
     </aside>`;
 }
 
-/** Each person in one of two lists. @param {{people: import("./people.js").SeenPerson[], me: {id: number}}} props */
+/** Two lists: members who are connected, and the others. @param {{people: import("./people.js").SeenPerson[], me: {id: number}}} props */
 function Named({ people, me }) {
   return html`
     <${People} title="Here" people=${people.filter((person) => person.isHere)} me=${me} />
@@ -35,7 +35,7 @@ function Named({ people, me }) {
 }
 
 /**
- * A room so full that the server tells how many are here, not who.
+ * A large room, for which the server tells only how many users are connected.
  * @param {{count: number, members: import("./people.js").SeenPerson[], me: {id: number}}} props
  */
 function Crowd({ count, members, me }) {
@@ -60,7 +60,7 @@ function People({ title, people, me }) {
     </ul>`;
 }
 
-/** What somebody said of themselves, where it says more than the heading. @param {import("./people.js").SeenPerson} person */
+/** A member's status text, if it says more than the heading. @param {import("./people.js").SeenPerson} person */
 function statusOf({ status }) {
   return status && !["online", "offline"].includes(status) ? status : "";
 }

@@ -1,6 +1,6 @@
 /**
- * Who is connected to a room. `users` is null where the server names nobody (more than 200, or readers who are not
- * signed in): then there is only their number.
+ * Who is connected to a room. `users` is null if the server does not name the users (more than 200, or
+ * readers who are not signed in). Then only their number is known.
  *
  * @typedef {{id: number, username: string, status?: string}} Person
  * @typedef {Person & {isHere: boolean | null}} SeenPerson  null: not known
@@ -11,7 +11,7 @@
 export const NOBODY = Object.freeze({ count: 0, users: new Map() });
 
 /**
- * Who is connected, by what comes with a subscription.
+ * Who is connected, from the presence in a reply to `subscribe`.
  * @param {{users?: Person[], count?: number}} presence
  * @returns {Present}
  */
@@ -20,7 +20,7 @@ export function presenceOf({ users = [], count = users.length }) {
 }
 
 /**
- * After a push. After a number, the first that names people names all who are here.
+ * Who is connected after a push. If only the number was known, the first push with names has all of them.
  * @param {Present} present
  * @param {import("realtime/client").PresenceChange} change
  * @returns {Present}
@@ -42,7 +42,7 @@ function named(users) {
 }
 
 /**
- * The members of a room, those who are known to be here first, by name.
+ * The members of a room by name, connected ones first.
  * @param {readonly Person[]} members
  * @param {Present} present
  * @returns {SeenPerson[]}

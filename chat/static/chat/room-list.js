@@ -14,7 +14,7 @@ export function roomAfterMessage(room, message, myId) {
 }
 
 /**
- * A room that its user has read up to `seq`, here or on another screen.
+ * A room after its user has read up to `seq`, on this screen or another.
  * @param {Room} room
  * @param {number} seq
  * @returns {Room}
@@ -26,7 +26,7 @@ export function roomAfterRead(room, seq) {
 }
 
 /**
- * Rooms as a list shows them, by name.
+ * Rooms in the order of the list, by name.
  * @param {readonly Room[]} rooms
  */
 export function sortedRooms(rooms) {
@@ -34,7 +34,7 @@ export function sortedRooms(rooms) {
 }
 
 /**
- * The room `step` places on from the current one, going round.
+ * The room `step` places after the current one, wrapping around.
  * @param {readonly Room[]} rooms in the order of the list
  * @param {number | null} currentId
  * @param {number} step

@@ -14,11 +14,11 @@ import { stillTyping, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper 
 
 const PAGE = 100;
 const FIRST_PAGE = 60;
-// Further behind than this, starting anew is quicker than catching up.
+// If more pages than this are missing, the newest page is loaded instead of the missing ones.
 const CATCH_UP_PAGES = 4;
 const READ_DELAY_MS = 250;
 
-/** One room: what it is, and, once it has been opened, its messages and who is there. */
+/** One room. After it has been opened it also has its messages and its connected users. */
 export class RoomStore {
   /**
    * @param {import("./room-list.js").Room} room
@@ -35,13 +35,13 @@ export class RoomStore {
     this.present = signal(NOBODY);
     this.people = computed(() => peopleOf(this.members.value, this.present.value));
     this.typers = signal(/** @type {import("./typing.js").Typer[]} */ ([]));
-    /** The "new messages" line stands after this message. */
+    /** The "new messages" line is after this message. */
     this.newAfterSeq = signal(/** @type {number | null} */ (null));
     /** Whether the reader sees the newest message. */
     this.isAtEnd = signal(true);
     this.draft = "";
     this.isOpen = false;
-    /** The server ended the subscription: the room is not the reader's any more. */
+    /** Whether the server ended the subscription, because the reader may no longer see the room. */
     this.isRefused = false;
     /** @type {(() => void)[]} */
     this.subscriptions = [];
@@ -54,7 +54,9 @@ export class RoomStore {
     this.stopTyping = null;
   }
 
-  /** Follow the room's topic, open or not: its unread count lives by it. Who is there is for the open room only. */
+  /**
+   * Subscribe to the room's topic, which also updates the unread count. Presence is only for the open room.
+   */
   follow() {
     if (this.subscriptions.length > 0 || this.isRefused) return;
     const { topic } = this.room.value;
@@ -63,7 +65,7 @@ export class RoomStore {
       onPublication: (publication) => this.#apply(publication.data),
       onSubscribed: (reply) => reply.presence && this.isOpen && (this.present.value = presenceOf(reply.presence)),
       onRecovered: (isComplete) => isComplete || this.reload(),
-      // Not of what was on its way when the reader went to another room.
+      // Ignore a change that arrives after the reader has gone to another room.
       onPresence: (change) => this.isOpen && (this.present.value = withPresence(this.present.value, change)),
       onEnded: () => this.#refused(),
     });
@@ -76,7 +78,7 @@ export class RoomStore {
     this.close();
   }
 
-  /** The reader looks at the room. */
+  /** The reader opens the room. */
   open() {
     if (this.isOpen) return;
     this.isOpen = true;
@@ -90,7 +92,7 @@ export class RoomStore {
     this.reload();
   }
 
-  /** The reader looks at another one. */
+  /** The reader goes to another room. */
   close() {
     this.isOpen = false;
     this.stopTyping?.();
@@ -100,10 +102,10 @@ export class RoomStore {
     this.present.value = NOBODY;
   }
 
-  /** Bring an open room up to date: after opening it, or after a gap that could not be filled. */
+  /** Update an open room, after it is opened or after a gap that could not be recovered. */
   reload() {
     if (!this.isOpen) {
-      // Loaded when it is opened the next time.
+      // The room is loaded when it is opened the next time.
       this.timeline.value = null;
       return;
     }
@@ -138,7 +140,7 @@ export class RoomStore {
     if (page !== null && this.timeline.value !== null) this.timeline.value = withNewer(this.timeline.value, page);
   }
 
-  /** Fetch what came after the last message here. */
+  /** Fetch the messages after the last one here. */
   async catchUp() {
     if (this.isCatchingUp || this.timeline.value === null || this.timeline.value.hasNewer) return;
     this.isCatchingUp = true;
@@ -162,7 +164,9 @@ export class RoomStore {
     if (reply !== null) this.members.value = reply.payload.members;
   }
 
-  /** The reader has seen everything up to `seq`. Told to the server a moment later, or when there is a connection. */
+  /**
+   * The reader has seen everything up to `seq`. The server is told after a short delay, or after a reconnect.
+   */
   markRead(seq = this.room.value.last_seq) {
     if (seq > this.room.value.read_seq) this.room.value = roomAfterRead(this.room.value, seq);
     if (this.room.value.read_seq <= this.sentReadSeq) return;
@@ -177,7 +181,7 @@ export class RoomStore {
     if (reply !== null) this.sentReadSeq = Math.max(this.sentReadSeq, seq);
   }
 
-  /** The reader types. */
+  /** The reader is typing. */
   announceTyping() {
     const nowMs = Date.now();
     if (nowMs - this.typingAnnouncedMs < TYPING_EVERY_MS) return;
@@ -185,7 +189,7 @@ export class RoomStore {
     this.context.client.request("typing", { room_id: this.id }).catch(() => {});
   }
 
-  /** A message that the server confirmed to its sender; it may come by the topic as well. @param {Message} message */
+  /** A message that the server confirmed to its sender. The topic may deliver it too. @param {Message} message */
   confirmed(message) {
     this.typingAnnouncedMs = -Infinity;
     this.#message(message);
@@ -239,7 +243,7 @@ export class RoomStore {
     if (isBehind) this.isOpen ? this.catchUp() : (this.timeline.value = null);
   }
 
-  /** Where what the reader has not seen begins. @param {Message} message */
+  /** Remember where unseen messages begin. @param {Message} message */
   #markNew(message) {
     const isSeen = this.isOpen && this.isAtEnd.value && this.context.isAttentive();
     if (message.author.id === this.context.me.id) this.newAfterSeq.value = null;
@@ -260,7 +264,7 @@ export class RoomStore {
     setTimeout(() => (this.typers.value = stillTyping(this.typers.value, Date.now())), TYPING_SHOWN_MS);
   }
 
-  /** Learn from a page that there are newer messages than known. @param {number} seq */
+  /** Note that there are newer messages than known so far. @param {number} seq */
   #know(seq) {
     if (seq > this.room.value.last_seq) this.room.value = { ...this.room.value, last_seq: seq };
   }
@@ -286,7 +290,7 @@ export class RoomStore {
   }
 
   /**
-   * A request whose failure is shown with the room; null after one.
+   * Send a request. Its failure is shown in the room, and the result is null.
    * @param {string} type
    * @param {Record<string, unknown>} payload
    */
@@ -297,7 +301,7 @@ export class RoomStore {
       return reply;
     } catch (error) {
       const { code, message } = /** @type {{code: string, message: string}} */ (error);
-      // The connection bar says it already, and what is missing is asked for again after it.
+      // The connection bar shows this already, and the data is requested again after the reconnect.
       if (code !== "disconnected") this.error.value = message;
       return null;
     }

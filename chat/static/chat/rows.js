@@ -1,5 +1,5 @@
 /**
- * What the message list shows, row by row.
+ * The rows of the message list.
  *
  * @typedef {import("./timeline.js").Message} Message
  * @typedef {import("./outbox.js").Entry} Entry
@@ -12,7 +12,8 @@
 const GROUP_MS = 5 * 60_000;
 
 /**
- * Messages and, after them, what is on its way: divided by day, marked where the unread begin, grouped by author.
+ * Messages, then unconfirmed ones: divided by day, grouped by author, with a mark before the first unread
+ * one.
  * @param {readonly Message[]} messages
  * @param {readonly Entry[]} entries the reader's own messages that the server has not confirmed
  * @param {{me: {id: number, username: string}, newAfterSeq?: number | null}} reader

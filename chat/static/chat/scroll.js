@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
-// This close to the end, the reader follows the conversation; this close to an edge, more is loaded.
+// Pixels from the end within which the list follows new messages, and from an edge within which more is
+// loaded.
 const AT_END_PX = 48;
 const LOAD_PX = 600;
 const NEW_ROW_TOP_PX = 96;
@@ -10,8 +11,9 @@ const NEW_ROW_TOP_PX = 96;
  */
 
 /**
- * Keeps a message list where its reader is: at the end while they follow it, else on the row they look at, whatever is
- * loaded or arrives around it. The browser's own scroll anchoring is switched off in the style sheet: not all have it.
+ * Keeps the scroll position of a message list: at the end while the reader follows it, otherwise on the same
+ * row when messages are loaded or arrive around it. The style sheet switches off the browser's scroll
+ * anchoring, because not all browsers have it.
  * @param {import("./room-store.js").RoomStore} room
  * @param {readonly unknown[]} rows
  */
@@ -41,7 +43,7 @@ export function useScroll(room, rows) {
     else open(list);
     place.current.isPlaced = true;
     look(list, room, place.current);
-    // A tall screen may show all of a page.
+    // On a tall screen one page may not fill the list.
     if (list.scrollTop < LOAD_PX) room.loadOlder();
   }, [room, rows]);
 
@@ -55,7 +57,7 @@ export function useScroll(room, rows) {
   return { ref, onScroll, toEnd };
 }
 
-/** Start at the first unread message, or at the end. @param {HTMLElement} list */
+/** Scroll to the first unread message, or to the end. @param {HTMLElement} list */
 function open(list) {
   const mark = list.querySelector(".new-row");
   if (mark === null) list.scrollTop = list.scrollHeight;
@@ -73,7 +75,7 @@ function keep(list, room, place) {
 }
 
 /**
- * Remember where the reader is.
+ * Remember the scroll position.
  * @param {HTMLElement} list
  * @param {import("./room-store.js").RoomStore} room
  * @param {Place} place

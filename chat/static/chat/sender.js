@@ -7,8 +7,8 @@ import { marked, nextToSend, restored, withMessage, without } from "./outbox.js"
 const RETRY_MS = 2_000;
 
 /**
- * Sends what is typed: in order, one after the other, again after every failure that may pass, always under the same
- * client_msg_id. What is not sent yet is kept with the tab and survives a reload.
+ * Sends messages in order, one after the other, and again after every temporary failure, always with the same
+ * client_msg_id. Unsent messages are stored for the tab and survive a reload.
  */
 export class Sender {
   /**
@@ -39,14 +39,14 @@ export class Sender {
     this.flush();
   }
 
-  /** The message is there, or is not wanted any more. @param {string} clientMsgId */
+  /** Remove a message that was delivered or discarded. @param {string} clientMsgId */
   forget(clientMsgId) {
     if (this.outbox.value.some((entry) => entry.client_msg_id === clientMsgId)) {
       this.#change(without(this.outbox.value, clientMsgId));
     }
   }
 
-  /** Send what waits, if there is a connection. */
+  /** Send the waiting messages, if there is a connection. */
   async flush() {
     const entry = nextToSend(this.outbox.value);
     if (entry === null || this.client.state.name !== "online") return;
@@ -82,7 +82,7 @@ export class Sender {
     try {
       sessionStorage.setItem(this.storageKey, JSON.stringify(outbox));
     } catch {
-      // Storage is blocked or full: what waits lasts as long as the page.
+      // Storage is blocked or full: waiting messages are kept only as long as the page.
     }
   }
 
@@ -95,7 +95,7 @@ export class Sender {
   }
 }
 
-/** A UUID; `crypto.randomUUID` is not there on plain http outside of localhost. */
+/** A UUID. `crypto.randomUUID` does not exist on plain http outside of localhost. */
 function newId() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -6,7 +6,7 @@ import { CloseIcon, HashIcon, LockIcon, PlusIcon, SearchIcon } from "./icons.js"
 const UNREAD_SHOWN_MAX = 99;
 
 /**
- * The rooms: mine, and those I could join. A drawer on small screens.
+ * The user's rooms, and the rooms that the user could join. A drawer on small screens.
  * @param {{store: import("./store.js").ChatStore, isOpen: boolean, onClose: () => void, onCreate: () => void, onSwitch: () => void}} props
  */
 export function Sidebar({ store, isOpen, onClose, onCreate, onSwitch }) {

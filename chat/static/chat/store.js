@@ -11,10 +11,10 @@ import { Sender } from "./sender.js";
  */
 
 const ANNOUNCE_MS = 700;
-// Nobody is told of rooms that others make public: a reader who comes back to the page gets the list anew.
+// New public rooms are not announced, so the list is loaded again when the reader returns to the page.
 const ROOMS_FRESH_MS = 30_000;
 
-/** The chat of one user on one page: the rooms, the current one, and the connection they live on. */
+/** The chat of one user on one page: the rooms, the current room, and their connection. */
 export class ChatStore {
   /**
    * @param {{client: import("realtime/client").RealtimeClient, me: User, tenant: {slug: string, name: string}, rooms: Room[], roomId?: number | null}} options
@@ -33,7 +33,7 @@ export class ChatStore {
     this.joined = computed(() => this.rooms.value.filter((room) => room.is_member));
     this.joinable = computed(() => this.rooms.value.filter((room) => !room.is_member && room.is_public));
     this.unread = computed(() => this.joined.value.reduce((sum, room) => sum + room.unread, 0));
-    /** What a screen reader says. */
+    /** The text for a screen reader. */
     this.announcement = signal("");
     this.notice = signal("");
     /** @type {string[]} */
@@ -48,14 +48,14 @@ export class ChatStore {
     this.#take(rooms);
   }
 
-  /** Connect, and keep the page true. */
+  /** Connect, and keep the page up to date. */
   start() {
     this.client.on("state", (state) => this.#connectionChanged(state));
     this.client.subscribe(`user:${this.me.id}`, {
       onPublication: (publication) => this.#ownEvent(publication.data),
       onRecovered: (isComplete) => isComplete || this.loadRooms(),
     });
-    // Whatever the reader sees is read.
+    // Messages that the reader sees count as read.
     effect(() => {
       const store = this.current.value;
       if (store?.timeline.value && store.isAtEnd.value && this.isAttentive.value) store.markRead(store.room.value.last_seq);
@@ -145,7 +145,7 @@ export class ChatStore {
   }
 
   /**
-   * Rooms as the server sees them. Those of a complete list are all there are.
+   * Apply rooms from the server. A complete list holds all rooms.
    * @param {Room[]} rooms
    * @param {{isComplete?: boolean}} [options]
    */
@@ -213,7 +213,7 @@ export class ChatStore {
     else if (store === this.current.value) this.#announce(`${message.author.username}: ${message.text}`);
   }
 
-  /** Say it, or how many there were when they come quickly. @param {string} text */
+  /** Announce a text to screen readers, or only how many if they come quickly. @param {string} text */
   #announce(text) {
     this.toAnnounce.push(text);
     if (this.toAnnounce.length > 1) return;
@@ -224,7 +224,7 @@ export class ChatStore {
   }
 
   /**
-   * A request whose failure is told to the reader; null after one.
+   * Send a request. Its failure is shown to the reader, and the result is null.
    * @param {string} type
    * @param {Record<string, unknown>} payload
    */

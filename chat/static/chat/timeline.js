@@ -1,12 +1,15 @@
 /**
- * The messages of a room that are on the page: a window on its whole history, without holes.
+ * The messages of a room that are on the page: a part of its history, without gaps.
  *
  * @typedef {{id: number, room_id: number, seq: number, author: {id: number, username: string}, text: string, sent_at: string, client_msg_id: string}} Message
  * @typedef {{messages: readonly Message[], hasOlder: boolean, hasNewer: boolean}} Timeline
  * @typedef {{messages: Message[], has_more: boolean}} Page
  */
 
-/** Rows kept on the page; beyond it the far side is dropped and loaded again when scrolled to. */
+/**
+ * Messages kept on the page. Beyond it the far end is dropped, and loaded again when the reader scrolls to
+ * it.
+ */
 export const WINDOW_ROWS = 400;
 
 /**
@@ -29,7 +32,7 @@ export function firstSeq(timeline) {
 }
 
 /**
- * With a page of what came before.
+ * The timeline with a page of earlier messages.
  * @param {Timeline} timeline
  * @param {Page} page
  * @returns {Timeline}
@@ -42,7 +45,7 @@ export function withOlder(timeline, page) {
 }
 
 /**
- * With a page of what came after.
+ * The timeline with a page of later messages.
  * @param {Timeline} timeline
  * @param {Page} page
  * @returns {Timeline}
@@ -54,8 +57,8 @@ export function withNewer(timeline, page) {
 }
 
 /**
- * With a message that has just been sent by somebody. One that is here already changes nothing; one that would leave a
- * hole does not either, and `isBehind` says that the page after the last message has to be fetched.
+ * The timeline with a message that was just sent. A message that is here already changes nothing. One that
+ * would leave a gap is not added, and `isBehind` says that the page after the last message has to be fetched.
  * @param {Timeline} timeline
  * @param {Message} message
  * @returns {{timeline: Timeline, isBehind: boolean}}
@@ -68,7 +71,7 @@ export function withLive(timeline, message) {
 }
 
 /**
- * Without the oldest messages beyond the window.
+ * The timeline without the oldest messages beyond the limit.
  * @param {Timeline} timeline
  * @returns {Timeline}
  */

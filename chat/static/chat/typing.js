@@ -1,8 +1,8 @@
 /** @typedef {{id: number, username: string, untilMs: number}} Typer */
 
-/** How long somebody who said so counts as typing. */
+/** How long a user counts as typing after an announcement. */
 export const TYPING_SHOWN_MS = 6_000;
-/** How often to say so at most. */
+/** The shortest time between two announcements. */
 export const TYPING_EVERY_MS = 3_000;
 
 /**

@@ -4,8 +4,9 @@ export const BACKOFF_MIN_MS = 500;
 export const BACKOFF_MAX_MS = 20_000;
 
 /**
- * How long to wait before reconnecting: full jitter, so that a thousand clients cut off at once come back one by one.
- * The wait lies anywhere between the minimum and twice as much for each failed attempt, never above the maximum.
+ * How long to wait before reconnecting: full jitter, so that clients that lose their connections together do
+ * not return together. The wait is random, from the minimum to a bound that doubles with each failed attempt,
+ * up to the maximum.
  * @param {number} attempt failed attempts so far, from 0
  * @param {number} random in [0, 1)
  */

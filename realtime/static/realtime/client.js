@@ -5,47 +5,48 @@ import { RealtimeError } from "./errors.js";
 import { Heartbeat } from "./heartbeat.js";
 import { Subscription } from "./subscription.js";
 
-/** A server that sees it offered accepts, and refuses by a close code that a browser can read. */
+/** If a client offers it, the server refuses by a close code, which a browser can read. */
 export const SUBPROTOCOL = "rockstar.v1";
-/** The same, with several messages in one frame, a line each. */
+/** The same, but one frame may hold several messages, one on each line. */
 export const BATCH_SUBPROTOCOL = "rockstar.v1.batch";
 
 const WELCOME_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 10_000;
-// A connection must live this long before its end counts as the first failure again.
+// A connection must last this long before its end counts as a first failure again.
 const STABLE_MS = 10_000;
-// Codes of the browser's own, for an end that no close frame announced.
+// Codes that the browser itself reports if the connection ends without a close frame.
 const ABNORMAL = 1006;
-// What one `subscribe` names at most. The next one waits for its answer.
+// Topics in one `subscribe` at most. The next one waits for its answer.
 const TOPICS_PER_REQUEST = 100;
-// A message has at most 64 KiB: this leaves room for a position beside each name, of up to three bytes a character.
+// A message has at most 64 KiB. This leaves room for a position with each name, and for three bytes a
+// character.
 const NAMES_PER_REQUEST_CHARS = 16_000;
-// The server ended a subscription because it lost publications: subscribing again tells what can be recovered.
+// The server ended a subscription because it lost publications. Subscribing again recovers them if possible.
 const LOST_POSITION = "unrecoverable_position";
-// An answer that leaves a topic out says nothing of it.
+// The error for a topic that the answer leaves out.
 const UNANSWERED = { code: "internal", message: "The server did not answer for this topic.", retryable: true };
 const HEARTBEAT_DEFAULT = { interval_s: 25, timeout_s: 20 };
 
 /**
- * `waiting`: a retry is due at `retryAtMs` (`Date.now()` time). `offline`: the same while the browser says that there
- * is no network. `stopped`: for good; `code` says why.
+ * `waiting`: the next retry is at `retryAtMs` (`Date.now()` time). `offline`: the same while the browser reports that
+ * there is no network. `stopped`: permanently; `code` says why.
  *
  * @typedef {{name: "connecting" | "online" | "waiting" | "offline" | "stopped", retryAtMs?: number, code?: number, reason?: string}} State
  * @typedef {{presence?: boolean, recover?: boolean, onPublication?: (publication: import("./subscription.js").Publication) => void,
  *   onSubscribed?: (reply: import("./subscription.js").Subscribed) => void, onRecovered?: (isComplete: boolean) => void,
  *   onPresence?: (change: PresenceChange) => void, onEnded?: (error: RealtimeError) => void}} SubscribeOptions
  * @typedef {{subscription: Subscription, options: SubscribeOptions, retry?: ReturnType<typeof setTimeout>, isAlone?: boolean}} Followed
- *   isAlone: asked for in a request of its own, because it was refused beside others
+ *   isAlone: subscribed in a request of its own, because a request with several topics was refused
  * @typedef {{joined: any[], left: any[], count?: number}} PresenceChange
- *   count: how many there are, where the server names nobody (people who are not signed in, large topics)
+ *   count: how many there are, if the server does not name the users (not signed in, large topics)
  * @typedef {{resolve: (reply: import("./envelope.js").Envelope) => void, reject: (error: RealtimeError) => void, timer: ReturnType<typeof setTimeout>}} PendingRequest
  */
 
 /**
- * One connection to a JSON endpoint that comes back by itself and misses nothing.
+ * One connection to a JSON endpoint that reconnects by itself and recovers missed publications.
  *
- * Requests fail at once without a connection; subscriptions live on across connections. Listen to `state`, `welcome`,
- * `unauthenticated`, or to any push by its type.
+ * Without a connection requests fail at once. Subscriptions survive a reconnect. Listen to `state`,
+ * `welcome`, `unauthenticated`, or to any push by its type.
  */
 export class RealtimeClient {
   /** @type {State} */
@@ -62,7 +63,7 @@ export class RealtimeClient {
   #pending = new Map();
   /** @type {Map<string, Followed>} */
   #topics = new Map();
-  /** Topics whose turn to subscribe has not come: one request is in flight at a time. @type {Set<string>} */
+  /** Topics that wait for a subscribe request: one request is in flight at a time. @type {Set<string>} */
   #toFollow = new Set();
   #isFollowing = false;
   /** @type {Map<string, Set<(payload: any) => void>>} */
@@ -84,38 +85,38 @@ export class RealtimeClient {
     if (this.state.name === "stopped") this.#connect();
   }
 
-  /** Disconnect for good. */
+  /** Disconnect and do not reconnect. */
   stop() {
     this.#abandonSocket();
     this.#setState({ name: "stopped" });
   }
 
-  /** Do not wait for the retry that is due. */
+  /** Retry now instead of at the planned time. */
   reconnectNow() {
     if (this.state.name === "waiting" || this.state.name === "offline") this.#connect();
   }
 
-  /** The page came back: reconnect at once, or make sure that the connection still answers. */
+  /** The page is visible again: reconnect at once, or check that the connection still answers. */
   checkNow() {
     this.reconnectNow();
     if (this.state.name === "online") this.#heartbeat.doubt();
   }
 
-  /** The browser says that the network is gone. Retries go on: it does not know about every network. */
+  /** The browser reports that the network is gone. Retries go on, because it does not know every network. */
   networkLost() {
     this.#hasNetwork = false;
     if (this.state.name === "connecting" || this.state.name === "online") this.#drop("offline");
     else if (this.state.name === "waiting") this.#setState({ ...this.state, name: "offline" });
   }
 
-  /** The browser says that there is a network again. */
+  /** The browser reports that the network is back. */
   networkFound() {
     this.#hasNetwork = true;
     this.checkNow();
   }
 
   /**
-   * Ask the server; the reply with the same id answers.
+   * Send a request and wait for the reply with the same id.
    * @param {string} type
    * @param {Record<string, unknown>} [payload]
    * @param {{timeoutMs?: number}} [options]
@@ -139,8 +140,9 @@ export class RealtimeClient {
   }
 
   /**
-   * Follow a topic until told otherwise. After a reconnect everything missed is handed to `onPublication`, once and
-   * in order; where the server cannot, `onRecovered(false)` says that the state must be loaded anew.
+   * Subscribe to a topic. After a reconnect all missed publications are passed to `onPublication`, once and
+   * in order. If the server cannot recover them, `onRecovered(false)` says that the state must be loaded
+   * again.
    * @param {string} topic
    * @param {SubscribeOptions} [options]
    * @returns {() => void} unsubscribes
@@ -160,8 +162,8 @@ export class RealtimeClient {
   }
 
   /**
-   * Be told from now on, or no more, who is there in a topic that is subscribed to. The subscription goes on;
-   * `onSubscribed` brings the presence of the moment.
+   * Switch presence on or off for a topic that is subscribed to. The subscription stays, and
+   * `onSubscribed` is called with the current presence.
    * @param {string} topic
    * @param {boolean} isWanted
    */
@@ -190,7 +192,7 @@ export class RealtimeClient {
     this.#heartbeat.alive();
     const hasBatches = socket.protocol === BATCH_SUBPROTOCOL && typeof frame === "string";
     for (const text of hasBatches ? frame.split("\n") : [frame]) {
-      // What one message brought about may have ended the connection.
+      // Handling one message may have ended the connection.
       if (socket === this.#socket) this.#take(decode(text));
     }
   }
@@ -210,7 +212,7 @@ export class RealtimeClient {
     const { interval_s, timeout_s } = welcome.heartbeat ?? HEARTBEAT_DEFAULT;
     this.#heartbeat.start(interval_s * 1000, timeout_s * 1000);
     this.#emit("welcome", welcome);
-    // Before anyone hears of it: what listeners then send comes after the subscriptions.
+    // Before listeners are called, so that their requests come after the subscriptions.
     this.#follow([...this.#topics.keys()]);
     this.#setState({ name: "online" });
   }
@@ -250,7 +252,9 @@ export class RealtimeClient {
     this.#followNext();
   }
 
-  /** Subscribe to what waits: at once to the first, and to those that come meanwhile together after its answer. */
+  /**
+   * Subscribe to waiting topics. Topics that are added during a request wait for its answer and go together.
+   */
   async #followNext() {
     if (this.#isFollowing || this.#toFollow.size === 0) return;
     const topics = this.#nextTopics();
@@ -261,7 +265,7 @@ export class RealtimeClient {
     this.#followNext();
   }
 
-  /** Those of the next request; there is at least one. */
+  /** Take the topics of the next request; at least one. */
   #nextTopics() {
     const [first] = this.#toFollow;
     if (this.#topics.get(first)?.isAlone) return [first];
@@ -286,7 +290,7 @@ export class RealtimeClient {
       this.#followAnswered(several, items.length === 1 ? [reply.payload] : (reply.payload.topics ?? []));
     } catch (error) {
       const refusal = /** @type {RealtimeError} */ (error);
-      // One bad name spoils a request: the others are not refused by that.
+      // One invalid name fails the whole request, so each topic is tried again alone.
       const isShared = several.length > 1 && !refusal.retryable;
       for (const followed of several) isShared ? this.#followAlone(followed) : this.#followFailed(followed, refusal);
     }
@@ -294,7 +298,7 @@ export class RealtimeClient {
 
   /**
    * @param {Followed[]} several
-   * @param {Record<string, any>[]} answers by topic: `subscribed`, or its error
+   * @param {Record<string, any>[]} answers one for each topic: `subscribed` or an error
    */
   #followAnswered(several, answers) {
     const byTopic = new Map(answers.map((answer) => [answer.topic, answer]));
@@ -327,10 +331,10 @@ export class RealtimeClient {
   /**
    * @param {Followed} followed
    * @param {RealtimeError} error
-   * @param {{isAlone?: boolean}} [next] isAlone: try again in a request of its own
+   * @param {{isAlone?: boolean}} [next] isAlone: retry in a request of its own
    */
   #followFailed(followed, error, { isAlone = false } = {}) {
-    // What a lost connection refused is asked for at the next welcome.
+    // If the connection was lost, the next `welcome` subscribes again.
     if (!this.#isFollowed(followed) || error.code === "disconnected") return;
     const { topic } = followed.subscription;
     if (error.retryable) {
@@ -343,7 +347,7 @@ export class RealtimeClient {
     }
   }
 
-  /** Whether nobody unsubscribed meanwhile. @param {Followed} followed */
+  /** Whether the topic has not been unsubscribed meanwhile. @param {Followed} followed */
   #isFollowed(followed) {
     return this.#topics.get(followed.subscription.topic) === followed;
   }
@@ -356,7 +360,7 @@ export class RealtimeClient {
   }
 
   /**
-   * The socket ended, or is given up.
+   * The socket has ended or was abandoned.
    * @param {number} code
    * @param {string} reason
    */
@@ -378,7 +382,7 @@ export class RealtimeClient {
   }
 
   /**
-   * Give up a socket without waiting for the other side, which may be long gone.
+   * Abandon a socket without waiting for the server's close frame, which may never come.
    * @param {string} reason
    */
   #drop(reason) {
@@ -427,7 +431,7 @@ export class RealtimeClient {
    * @param {string | null} [id]
    */
   #send(type, payload = {}, id = null) {
-    // A socket that is closing says so a moment later; its requests are rejected then.
+    // A closing socket fires its `close` event soon; its requests are rejected then.
     if (this.#socket?.readyState === 1) this.#socket.send(encode(type, payload, id));
   }
 
@@ -447,7 +451,7 @@ export class RealtimeClient {
 }
 
 /**
- * A caller's function, whose failure is reported and ends nothing of ours.
+ * Wraps a caller's function. Its errors are reported and do not interrupt the client.
  * @template {any[]} A
  * @param {((...args: A) => void) | undefined} call
  * @returns {(...args: A) => void}

@@ -1,11 +1,11 @@
 /**
- * What a client does when its connection ends, by close code: the protocol's table.
+ * What a client does after its connection has ended, by close code. This is the protocol's table.
  *
- * - `reconnect`: soon; what was missed is recovered from the history
- * - `spread`: over some seconds, because everyone else was cut off at the same moment
- * - `back-off`: later, because this client was too much
- * - `sign-in`: with a new credential
- * - `stop`: trying again would end the same way
+ * - `reconnect`: soon; missed publications are recovered from the history
+ * - `spread`: over some seconds, because all clients were disconnected at the same moment
+ * - `back-off`: later, because this client exceeded a limit
+ * - `sign-in`: only with a new credential
+ * - `stop`: never, because it would fail again
  *
  * @typedef {"reconnect" | "spread" | "back-off" | "sign-in" | "stop"} CloseAction
  */
@@ -29,13 +29,13 @@ const ACTIONS = new Map([
 
 const ENDED_BY_OPERATOR = 4409;
 
-/** The backoff attempt to start from at least, so that the first wait is already long enough. */
+/** The lowest attempt number for the backoff, so that the first wait is long enough. */
 const MIN_ATTEMPTS = Object.freeze({ reconnect: 0, spread: 2, "back-off": 5 });
 
 /**
- * What to do after a close. Codes that are not in the table (1006: the network failed) reconnect.
+ * What to do after a close. Codes that are not in the table, such as 1006 (network failure), reconnect.
  * @param {number} code
- * @param {string} [reason] tells after an operator's close whether to return
+ * @param {string} [reason] after a close by an operator: whether to reconnect
  * @returns {CloseAction}
  */
 export function closeAction(code, reason = "") {
@@ -44,7 +44,7 @@ export function closeAction(code, reason = "") {
 }
 
 /**
- * The attempt the backoff counts from after `failures` failed attempts in a row.
+ * The attempt number for the backoff after `failures` failed attempts in a row.
  * @param {CloseAction} action
  * @param {number} failures
  */

@@ -10,7 +10,7 @@ export function count(number) {
   return number < SHORT_FROM ? COUNT.format(number) : SHORT.format(number);
 }
 
-/** @param {number} perS one decimal where it says something */
+/** @param {number} perS shown with one decimal if it is small */
 export function rate(perS) {
   if (perS === 0) return "0";
   return perS < RATE_WHOLE_FROM ? RATE.format(perS) : count(perS);

@@ -1,5 +1,5 @@
 /**
- * The last figures of the page, oldest first. A pause in them leaves a gap (null) rather than a straight line.
+ * The last metrics of the page, oldest first. A pause leaves a gap (null) instead of a straight line.
  *
  * @typedef {{timeMs: number, values: Record<string, number> | null}} Sample
  */
@@ -15,7 +15,7 @@ export class Series {
   /**
    * @param {number} timeMs
    * @param {Record<string, number>} values
-   * @param {number} gapMs a longer silence than this is a gap
+   * @param {number} gapMs a longer time than this without a sample is a gap
    */
   push(timeMs, values, gapMs) {
     const last = this.samples.at(-1);

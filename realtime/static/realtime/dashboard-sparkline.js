@@ -1,12 +1,12 @@
-/** The drawing's own units; the page stretches it to the width it has. */
+/** Units of the drawing. The page stretches it to the available width. */
 const WIDTH = 300;
 const HEIGHT = 48;
-/** With fewer values than this the line does not fill the width yet. */
+/** With fewer values than this the line does not fill the width. */
 const VALUES_MIN = 30;
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * The line through `values` and the area below it, as path data. The last value stands at the right edge.
+ * The line through `values` and the area below it, as path data. The last value is at the right edge.
  *
  * @param {(number | null)[]} values null is a gap
  * @returns {{line: string, area: string, peak: number}}
@@ -28,7 +28,7 @@ export function sparklinePaths(values) {
 }
 
 /**
- * A drawing in `svg`, and the function that draws it anew.
+ * Creates a drawing in `svg` and returns a function that redraws it.
  *
  * @param {SVGSVGElement} svg
  * @returns {(values: (number | null)[]) => number} draws, and returns the largest value
@@ -49,7 +49,7 @@ export function sparkline(svg) {
 }
 
 /**
- * Stretches without a gap, each value with its place.
+ * Runs of values without a gap, each value with its index.
  * @param {(number | null)[]} values
  * @returns {[number, number][][]}
  */

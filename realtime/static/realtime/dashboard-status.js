@@ -1,15 +1,16 @@
-/** Pushes may be this many intervals late before the figures count as old. */
+/** Pushes may be this many intervals late before the metrics count as old. */
 const STALE_INTERVALS = 3;
 
 /**
- * What the page says about itself. `name` picks the colour, `text` the words; `isOld` dims the figures.
+ * The status that the page shows. `name` selects the colour, `text` is the text, and `isOld` dims the
+ * metrics.
  *
  * @typedef {{name: "live" | "waiting" | "paused" | "stale" | "ended", text: string, isOld: boolean}} Status
  *
  * @param {object} now
  * @param {import("./client.js").State} now.connection
  * @param {boolean} now.isPaused
- * @param {number | null} now.lastPushMs when the last figures came, or null
+ * @param {number | null} now.lastPushMs when the last metrics arrived, or null
  * @param {number} now.intervalS
  * @param {number} now.nowMs
  * @returns {Status}

@@ -4,8 +4,8 @@
  */
 
 /**
- * Makes `body` show `rows`: rows that stay keep their elements, so that a selection or the focus is not lost, and
- * only cells that changed are written.
+ * Makes `body` show `rows`. Rows that stay keep their elements, so that a selection or the focus is not lost,
+ * and only cells that changed are written.
  *
  * @template T
  * @param {HTMLTableSectionElement} body
@@ -28,7 +28,7 @@ export function fillTable(body, rows, columns, keyOf, classOf) {
 }
 
 /**
- * Write `text` where it differs: an element that is left alone is neither painted nor announced again.
+ * Write `text` if it differs. An unchanged element is neither painted nor announced again.
  * @param {Element} element
  * @param {string} text
  */

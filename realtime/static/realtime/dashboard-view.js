@@ -2,14 +2,14 @@ import { bytes, count, duration, milliseconds, rate } from "./dashboard-format.j
 import { sparkline } from "./dashboard-sparkline.js";
 import { fillTable, setText } from "./dashboard-table.js";
 
-/** Samples in a chart: five minutes at a push every 2 s. */
+/** Samples in a chart: five minutes with a push every 2 s. */
 export const SAMPLES = 150;
 const HISTORY_ROWS = 30;
 const UNKNOWN = "-";
 const CHARTS = ["connections", "in", "out", "errors"];
 
 /**
- * Figures as the server counts them, with their rates.
+ * Metrics as the server counts them, with their rates.
  * @typedef {{active_connections: number, opened: number, messages_in: number, messages_out: number, bytes_in: number,
  *   bytes_out: number, subscriptions: number, dropped: number, errors: number, refused: number, opened_per_s: number,
  *   in_per_s: number, out_per_s: number, bytes_in_per_s: number, bytes_out_per_s: number, errors_per_s: number}} Figures
@@ -34,7 +34,7 @@ const NODE_COLUMNS = [
   { text: (row) => milliseconds(row.loop_lag.max_ms), isNumber: true },
 ];
 
-/** A tenant's sums are a row without a route. @type {import("./dashboard-table.js").Column<Figures & {tenant: string, route?: string}>[]} */
+/** A row without a route holds the sums of a tenant. @type {import("./dashboard-table.js").Column<Figures & {tenant: string, route?: string}>[]} */
 const ROUTE_COLUMNS = [
   { text: (row) => nameOf(row.route ?? row.tenant), isHeader: true },
   { text: (row) => count(row.active_connections), isNumber: true },
@@ -70,7 +70,7 @@ const HISTORY_COLUMNS = [
   { text: (row) => rate(row.values.errors), isNumber: true },
 ];
 
-/** All that the page shows of a beat. */
+/** Shows the data of a push on the page. */
 export class DashboardView {
   /**
    * @param {HTMLElement} root
@@ -88,7 +88,7 @@ export class DashboardView {
     this.history.addEventListener("toggle", () => this.#showHistory());
   }
 
-  /** @param {Beat} beat whose figures are in the series already */
+  /** @param {Beat} beat its metrics must be in the series already */
   show(beat) {
     this.#showScope(beat.tenant);
     this.#showCards(beat.totals);
@@ -107,12 +107,12 @@ export class DashboardView {
     this.root.classList.toggle("is-old", isOld);
   }
 
-  /** @param {string} text read out by screen readers, when they have time */
+  /** @param {string} text read out by screen readers, politely */
   announce(text) {
     setText(this.#find("[data-summary]"), text);
   }
 
-  /** The figures in a sentence. */
+  /** The metrics as a sentence. */
   summary() {
     const now = this.series.samples.at(-1)?.values;
     if (!now) return "";
@@ -232,7 +232,7 @@ export class DashboardView {
   }
 }
 
-/** @param {string} label of a tenant or route; sockets that asked for what is not there have none */
+/** @param {string} label of a tenant or route; empty for sockets that asked for an unknown one */
 function nameOf(label) {
   return label === UNKNOWN ? "unknown" : label;
 }

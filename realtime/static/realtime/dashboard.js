@@ -7,10 +7,11 @@ import { watchPage } from "./page-watch.js";
 
 const INTERVAL_DEFAULT_S = 2;
 const STATUS_EVERY_MS = 1000;
-// Often enough to follow by ear, seldom enough to work beside it.
+// A screen reader reads out the metrics this often: enough to follow them, and rare enough to work
+// meanwhile.
 const SUMMARY_EVERY_MS = 60_000;
 
-/** The live page: a feed that runs while somebody can see it, and says how old its figures are. */
+/** The live page. Its feed runs while the page is visible, and the page shows how old the metrics are. */
 class Dashboard {
   #series = new Series(SAMPLES);
   #isPaused = false;
@@ -42,13 +43,13 @@ class Dashboard {
     this.client.start();
   }
 
-  /** Have the feed run exactly while it is looked at. */
+  /** Run the feed only while the page is visible and not paused. */
   async #follow() {
     const isWanted = !this.#isPaused && !document.hidden;
     try {
       await this.client.request(isWanted ? "live.start" : "live.stop");
     } catch (error) {
-      // Without a connection there is nothing to switch; the next one asks again.
+      // Without a connection there is nothing to switch. This is called again after the next `welcome`.
       if (this.client.state.name === "online") reportError(error);
     }
   }

@@ -1,21 +1,21 @@
 /**
- * The JSON envelope of every message, as in the protocol: `{"id": …, "type": "…", "payload": {…}}`.
+ * The protocol's JSON envelope of every message: `{"id": …, "type": "…", "payload": {…}}`.
  *
  * @typedef {{id: string | number | null, type: string, payload: Record<string, any>}} Envelope
  */
 
 /**
- * One frame of text for a message.
+ * The text frame of a message.
  * @param {string} type the verb
  * @param {Record<string, unknown>} [payload]
- * @param {string | null} [id] a reply is wanted when given
+ * @param {string | null} [id] asks for a reply
  */
 export function encode(type, payload = {}, id = null) {
   return JSON.stringify(id === null ? { type, payload } : { id, type, payload });
 }
 
 /**
- * The message in a frame, or null for anything that is not one: a client has nobody to complain to.
+ * The message in a frame, or null if the frame holds none. A client ignores such a frame.
  * @param {unknown} frame
  * @returns {Envelope | null}
  */

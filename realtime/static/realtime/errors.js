@@ -1,7 +1,7 @@
-/** A request that was refused, timed out or lost its connection. */
+/** The error of a request that was refused, timed out or lost its connection. */
 export class RealtimeError extends Error {
   /**
-   * @param {string} code one of the protocol's error codes, or `disconnected` when the connection was not there
+   * @param {string} code one of the protocol's error codes, or `disconnected` if there was no connection
    * @param {string} message for people
    * @param {{retryable?: boolean, retryAfterMs?: number, details?: unknown}} [more]
    */
@@ -26,7 +26,7 @@ export class RealtimeError extends Error {
     });
   }
 
-  /** The error of a request made, or in flight, without a connection. */
+  /** The error of a request that was made without a connection, or was in flight when it ended. */
   static disconnected() {
     return new RealtimeError("disconnected", "There is no connection.", { retryable: true });
   }

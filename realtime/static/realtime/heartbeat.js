@@ -1,7 +1,7 @@
-/** How long a connection in doubt (after sleep, or a change of network) has to show a sign of life. */
+/** How long a doubtful connection (after sleep, or a change of network) has to answer. */
 export const DOUBT_MS = 4_000;
 
-/** Notices a connection that is dead without having been closed: silence is answered by a ping, more silence ends it. */
+/** Detects a dead connection: after some silence it sends a ping, and after more silence it gives up. */
 export class Heartbeat {
   /** @param {{ping: () => void, dead: () => void}} actions */
   constructor({ ping, dead }) {
@@ -15,7 +15,7 @@ export class Heartbeat {
 
   /**
    * @param {number} intervalMs silence before a ping
-   * @param {number} timeoutMs silence after it before the connection counts as dead
+   * @param {number} timeoutMs silence after the ping before the connection counts as dead
    */
   start(intervalMs, timeoutMs) {
     this.intervalMs = intervalMs;
@@ -28,7 +28,7 @@ export class Heartbeat {
     if (this.intervalMs > 0) this.#after(this.intervalMs, () => this.#ask(this.timeoutMs));
   }
 
-  /** Ask now: the machine slept, or the page was away. */
+  /** Send a ping now, because the machine slept or the page was hidden. */
   doubt() {
     if (this.intervalMs > 0) this.#ask(Math.min(DOUBT_MS, this.timeoutMs));
   }

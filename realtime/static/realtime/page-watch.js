@@ -3,7 +3,7 @@ const TICK_MS = 5_000;
 const SLEEP_MS = 15_000;
 
 /**
- * Tell a client what the page knows about the network: offline, online, visible again, awake again.
+ * Tells a client about changes of the page: offline, online, visible again, awake again.
  * @param {import("./client.js").RealtimeClient} client
  * @returns {() => void} stops watching
  */

@@ -6,30 +6,31 @@
  */
 
 /**
- * Where one topic stands: what was applied so far, and what to ask for after a reconnect. Every publication is handed
- * on exactly once and in the order of the offsets. No sockets, no timers: the client drives it.
+ * The position of one topic: what was applied so far, and what to recover after a reconnect. Every
+ * publication is passed on exactly once and in the order of the offsets. No sockets, no timers: the client
+ * drives it.
  */
 export class Subscription {
   /**
    * @param {string} topic
    * @param {{presence?: boolean, recover?: boolean, onPublication?: (publication: Publication) => void}} [options]
-   *   recover: false for topics whose past is worth nothing (typing)
+   *   recover: false for topics whose history is not needed (typing)
    */
   constructor(topic, { presence = false, recover = true, onPublication = () => {} } = {}) {
     this.topic = topic;
     this.wantsPresence = presence;
-    /** Whether the server was last asked to tell of presence: only then is it told that this is over. */
+    /** Whether presence was last requested from the server. Only then is it switched off again. */
     this.hasPresence = false;
     this.wantsRecovery = recover;
     /** @type {string | null} */
     this.epoch = null;
     this.offset = 0;
     this.onPublication = onPublication;
-    /** Publications that came before the reply to `subscribe`; null while live. @type {Publication[] | null} */
+    /** Publications that arrived before the reply to `subscribe`; null while live. @type {Publication[] | null} */
     this.held = [];
   }
 
-  /** What the next `subscribe` says of this topic; from here until `accept`, publications are held back. */
+  /** The entry for the next `subscribe`. From this call until `accept`, publications are held back. */
   begin() {
     this.held = [];
     /** @type {Subscribe} */
@@ -43,7 +44,7 @@ export class Subscription {
   /**
    * Go live with the server's reply.
    * @param {Subscribed} reply
-   * @returns {boolean | null} `recovered`: false means that something was missed and the state must be loaded anew
+   * @returns {boolean | null} `recovered`: false means that something was missed and the state must be loaded again
    */
   accept(reply) {
     const held = this.held ?? [];
@@ -60,7 +61,7 @@ export class Subscription {
   /**
    * A publication was pushed.
    * @param {Publication} publication
-   * @returns {Outcome} `gap`: something before it is missing; subscribe again to recover it
+   * @returns {Outcome} `gap`: earlier publications are missing; subscribe again to recover them
    */
   take(publication) {
     if (this.held !== null) {

@@ -1,4 +1,4 @@
-// Runs before the first paint, so that a chosen theme does not flash: a plain script, not a module.
+// A plain script, not a module, so that it runs before the first paint and the wrong theme does not flash.
 (() => {
   const KEY = "rockstar.theme";
   const root = document.documentElement;
@@ -8,7 +8,7 @@
     try {
       return localStorage.getItem(KEY);
     } catch {
-      return null; // storage is blocked: the theme lasts as long as the page
+      return null; // storage is blocked: the theme is kept only as long as the page
     }
   }
 
@@ -24,7 +24,7 @@
 
   function toggle() {
     const theme = isDark() ? "light" : "dark";
-    // The system's own choice is followed again, not frozen.
+    // The theme follows the system's setting again.
     const choice = (theme === "dark") === systemIsDark.matches ? null : theme;
     apply(choice);
     try {
@@ -35,7 +35,7 @@
     }
   }
 
-  /** Says what a press will do. */
+  /** Label the button with what it does next. */
   function label() {
     for (const button of document.querySelectorAll("[data-theme-toggle]")) {
       button.setAttribute("aria-pressed", String(isDark()));
