@@ -58,10 +58,10 @@ class TenantScopedInline(admin.TabularInline):  # type: ignore[type-arg]  # not 
 
 
 class TenantScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Rows of the request's tenant, for its staff, by Django's permissions; superusers see everything.
+    """Rows of the request's tenant, for its staff with Django's permissions. Superusers see everything.
 
-    `tenant_path` leads from the model to the tenant. Where `is_for_superusers`, staff may look but not touch.
-    Where `is_shared`, a row belongs to several tenants: its history is for superusers.
+    `tenant_path` leads from the model to the tenant. If `is_for_superusers`, staff may only view the rows.
+    If `is_shared`, a row belongs to several tenants and its history is for superusers only.
     """
 
     tenant_path = "tenant"
@@ -73,17 +73,17 @@ class TenantScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
         return rows_of(request, super().get_queryset(request), self.tenant_path)
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        """Staff get no filter by another model: it lists the names of all its rows, whosever they are."""
+        """Remove filters by other models for staff, because they list rows of all tenants."""
         filters = super().get_list_filter(request)
         if is_superuser(request):
             return filters
         return [each for each in filters if isinstance(each, str) and self._is_own_field(each)]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Whether the address may ask for this: staff ask for what the list offers them as a filter.
+        """Whether the URL may filter by this. Staff may only use the filters that the list offers them.
 
-        Django allows every related model's key, with comparisons: a row that is shown would tell, question by
-        question, the keys of the sessions that hang on it, and the rows that it has in other tenants.
+        Django allows comparisons with the key of every related model. With them, staff could find out the
+        keys of the sessions of a visible row, and its rows in other tenants.
         """
         if request is not None and is_superuser(request):
             return super().lookup_allowed(lookup, value, request)
@@ -93,7 +93,10 @@ class TenantScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """What was done to a row. That of a shared one tells what was done on other tenants' hosts."""
+        """Show the history of a row.
+
+        Superusers only if it is shared, because other tenants' staff may have changed it.
+        """
         if self.is_shared and not is_superuser(request):
             raise PermissionDenied
         return super().history_view(request, object_id, extra_context)
@@ -101,13 +104,13 @@ class TenantScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> "ModelChoiceField[Any] | None":
-        """Offers no tenant but one's own."""
+        """Offer staff only their own tenant."""
         if db_field.related_model is Tenant and not is_superuser(request):
             kwargs["queryset"] = Tenant.objects.filter(pk=tenant_of(request).id)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Whether the application is listed at all."""
+        """Whether the app is listed."""
         return runs_tenant(request) and super().has_module_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -138,7 +141,7 @@ class TenantScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
 
 
 class SuperuserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Rows that belong to the site and not to a tenant: superusers only, whatever permissions others hold."""
+    """Rows of the whole site, for superusers only, even if others have the permissions."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Superusers."""
@@ -162,7 +165,7 @@ class SuperuserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic
 
 
 class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Rows that the code writes and people read."""
+    """Rows that are written by the code and read-only in the admin."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody."""

@@ -189,7 +189,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
-# Sockets (realtime/conf.py says what each setting is)
+# Sockets (realtime/conf.py explains each setting)
 
 TOPIC_RULES = {
     "": TopicRule(),

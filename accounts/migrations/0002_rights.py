@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 import accounts.models
 
-# The library's table has no index by which its expired rows are found.
+# The library's table has no index to find expired rows.
 OUTSTANDING_INDEX = """
 CREATE INDEX IF NOT EXISTS accounts_outstanding_token_expiry ON token_blacklist_outstandingtoken (expires_at)
 """

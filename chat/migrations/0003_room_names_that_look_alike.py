@@ -4,7 +4,10 @@ from accounts.text import name_key
 
 
 def refold(apps, schema_editor):
-    """Give open rooms the new keys; of two that now look the same, the older one has it and the other keeps its own."""
+    """Give open rooms the new keys.
+
+    If two now look the same, the older one gets it and the other keeps its old key.
+    """
     Room = apps.get_model("chat", "Room")
     taken = set(Room.objects.filter(archived_at__isnull=True).values_list("tenant_id", "name_key"))
     for room in Room.objects.filter(archived_at__isnull=True).order_by("id"):

@@ -21,7 +21,8 @@ from realtime.sockets.types import Receive, Scope, Send
 INTERVAL_MIN_S = 0.5
 INTERVAL_MAX_S = 60.0
 INTERVAL_DEFAULT_S = 2.0
-# Seconds between two checks of the permission. A page may go on for this long, plus its interval, without it.
+# Seconds between two checks of the permission. After it is taken away, a page may receive pushes for this
+# long plus its interval.
 PERMISSION_CHECK_S = 5.0
 
 Interval = Annotated[float, msgspec.Meta(ge=INTERVAL_MIN_S, le=INTERVAL_MAX_S)]

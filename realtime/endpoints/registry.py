@@ -19,7 +19,7 @@ from realtime.endpoints.rpc import RpcMethod
 from realtime.endpoints.streams import StreamSource
 
 T = TypeVar("T", RpcMethod, StreamSource, LiveQuery)
-# Where an app declares what it offers, as `admin.py` is for the admin; and how that was called before.
+# The module of an app with its declarations (as `admin.py` for the admin), and its old name.
 MODULE = "realtime"
 OLD_MODULE = "live"
 

@@ -45,7 +45,7 @@ class Caller(Protocol):
 
     @property
     def node(self) -> Node:
-        """What this process has one of: hub, engine, settings, database threads."""
+        """The node of this process: hub, engine, settings, database threads."""
         ...
 
 
@@ -65,7 +65,7 @@ class Call(msgspec.Struct, Generic[C_co], frozen=True):
 
     @property
     def node(self) -> Node:
-        """What this process has one of: hub, engine, settings, database threads."""
+        """The node of this process: hub, engine, settings, database threads."""
         return self.consumer.node
 
     @property

@@ -21,7 +21,7 @@ PROBE_TIMEOUT_S = 2.0
 
 
 class HealthView(JsonView):
-    """Tells that the process answers."""
+    """The liveness probe: the process answers."""
 
     authentication_classes = []
     permission_classes = []
@@ -33,7 +33,7 @@ class HealthView(JsonView):
 
 
 class ReadinessView(JsonView):
-    """Tells whether the process can do its work."""
+    """The readiness probe: the process can do its work."""
 
     authentication_classes = []
     permission_classes = []

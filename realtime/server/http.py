@@ -243,7 +243,7 @@ class RequestsProtocol(HttpToolsProtocol):
         return True
 
     def _ask_for_turn(self) -> None:
-        """The body has come in so many chunks that others are let in before its next ones."""
+        """Continue with the body in a later turn: it has so many chunks that others get a turn first."""
         self._is_turn_due = True
         self._scheduler.add(self._take_turn)
 

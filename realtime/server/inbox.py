@@ -11,9 +11,9 @@ from realtime.sockets.types import Event
 # Messages, and bytes, that may wait for the application before reading the socket is paused.
 QUEUE_MAX_MESSAGES = 64
 QUEUE_MAX_BYTES = 64 * 1024
-# One that came alone and is no larger is handed over at once, others in turns with those of other sockets.
+# A single message up to this size is handed over at once. Others take turns with those of other sockets.
 SHORT_MAX_BYTES = 4 * 1024
-# A turn of one socket: no message begins after it.
+# Seconds of one socket's turn. No message is started after it.
 TURN_S = 0.0005
 
 
@@ -41,7 +41,8 @@ class Inbox(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, scheduler: Scheduler) -> None:
         self._loop = loop
         self._scheduler = scheduler
-        # What waits for the application. A list: an empty deque takes ten times as much, and nobody's queue is long.
+        # Messages that wait for the application. A list, because an empty deque takes more memory and the
+        # queue is short.
         self._queue: list[Event] = []
         self._queued_bytes = 0
         # What `receive` returns after the end, when the queue is empty.
@@ -53,11 +54,11 @@ class Inbox(asyncio.Protocol):
         self._is_more_due = False
         self._is_turn_due = False
         self._turn_end_s = 0.0
-        # Set by an application that wants messages at once.
+        # Set by an application that takes messages by a direct call instead of `receive`.
         self.receiver: Receiver | None = None
 
     async def receive(self) -> Event:
-        """ASGI's `receive`; after the end it says so as often as it is asked."""
+        """ASGI's `receive`. After the end, every call returns the disconnect."""
         while not self._queue or self.receiver is not None:
             if self._queue:
                 if perf_counter() < self._turn_end_s:
@@ -95,7 +96,7 @@ class Inbox(asyncio.Protocol):
             self._pause_reading()
 
     def _take_kept(self) -> None:
-        """What was kept because it may be more than one short message: it waits for its turn, unless it is none."""
+        """Hand over a single short message at once. More messages, or larger ones, wait for a turn."""
         if self.receiver is None:
             if self._queue:
                 self._wake_reader()
@@ -111,7 +112,10 @@ class Inbox(asyncio.Protocol):
             self._scheduler.add(self._take_turn)
 
     def _take_turn(self) -> bool:
-        """Hand over what waits, until the turn ends. Where the receiver is busy, `receive` goes on with it."""
+        """Hand over waiting messages until the turn ends.
+
+        If the receiver becomes busy, `receive` continues.
+        """
         self._is_turn_due = False
         receiver = self.receiver
         if not self._queue or receiver is None or not self._is_idle():
@@ -150,7 +154,7 @@ class Inbox(asyncio.Protocol):
             self._take_more_soon()
 
     def _take_more_soon(self) -> None:
-        """Continue in the next turn of the loop, so that other clients get a turn between two batches."""
+        """Continue in a later turn, so that other clients get a turn between two batches."""
         if not self._is_more_due:
             self._is_more_due = True
             self._scheduler.add(self._take_more_now)

@@ -1,6 +1,6 @@
-"""Turns between sockets for which more than one short message waits: the loop is never theirs for long.
+"""Shares the event loop between sockets that have more than one short message waiting.
 
-A client that sends one message and waits for its answer has no part in this: its message is handed over when it comes.
+A client that sends one message and waits for the answer is not affected: its message is handled on arrival.
 """
 
 import asyncio
@@ -9,20 +9,21 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 
-# After this the loop does something else first. One message may take longer: 4 ms at the size limit of JSON endpoints.
+# Seconds of turns in one pass of the loop; then the loop does other work. A single message may take longer:
+# about 4 ms at the size limit of JSON endpoints (docs/guarantees.md).
 TURNS_MAX_S = 0.002
-# A message that took longer leaves the loop as long to everything else before the next turn: half of it at most is for
-# such messages, whoever sends them.
+# After a turn that takes at least this long, the loop is free for other work for the same time. So such turns
+# take at most half of the loop's time, no matter which client causes them.
 HEAVY_S = 0.001
-# Turns that have left something to be awaited: what that costs comes after the turns, and is not known to them.
+# Turns in one pass that leave an awaitable. The cost of awaiting it comes later and is not measured here.
 TURNS_MAX_AWAITED = 4
-# How long a thread that works, the loop's or one for the database, lets others wait for the interpreter. A statement
-# takes it some ten times: with Python's 5 ms a message to the chat took 160 ms behind another tenant's floods, so 60.
+# Seconds that a running thread may keep the interpreter lock while others wait. Python's default is 5 ms. A
+# database statement takes the lock several times, so with the default it waits long behind a busy event loop.
 SWITCH_INTERVAL_S = 0.0003
 
 
 class Scheduler:
-    """Gives those that asked their turns, in order, some of them in each pass of the loop."""
+    """Runs the requested turns in order, a limited number of them in each pass of the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -30,7 +31,7 @@ class Scheduler:
         self._is_due = False
 
     def add(self, turn: Callable[[], bool]) -> None:
-        """Call `turn` soon, once; it says whether it has left something to be awaited."""
+        """Call `turn` once, soon. It returns whether it has left an awaitable."""
         self._waiting.append(turn)
         self._run_soon()
 
@@ -60,9 +61,9 @@ class Scheduler:
 
 
 def shared_scheduler(server: object, loop: asyncio.AbstractEventLoop) -> Scheduler:
-    """The scheduler of all sockets of `server`: kept on uvicorn's state of a server, the one thing that they share.
+    """Return the server's one Scheduler. It is kept on uvicorn's ServerState, which all protocols share.
 
-    With the first, the threads of this process take shorter turns too.
+    The first call also sets the switch interval of the threads of this process.
     """
     shared: dict[str, Scheduler] = vars(server)
     if "scheduler" not in shared:

@@ -213,7 +213,7 @@ export class ChatStore {
     else if (store === this.current.value) this.#announce(`${message.author.username}: ${message.text}`);
   }
 
-  /** Announce a text to screen readers, or only how many if they come quickly. @param {string} text */
+  /** Announce a text to screen readers. If several come quickly, announce only their number. @param {string} text */
   #announce(text) {
     this.toAnnounce.push(text);
     if (this.toAnnounce.length > 1) return;

@@ -126,7 +126,7 @@ class JsonConsumer(RealtimeConsumer):
             if text_data is None:
                 raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
             if wait_s:
-                # To read it is most of what it costs.
+                # Most of a message's cost is decoding it, so only the id is read.
                 request_id = request_id_in(text_data)
                 raise TooFastError(wait_s)
             flat_form = type(self).flat_form

@@ -68,7 +68,10 @@ async def on_get(call: Call["SessionConsumer"], payload: Key) -> Reply:
 
 
 class SessionConsumer(JsonConsumer):
-    """Verbs on the session. They run in the order of arrival: a `get` sees the `set` before it."""
+    """Read and write values of the session.
+
+    Verbs run in the order of arrival: a `get` sees an earlier `set`.
+    """
 
     session_key: str
 
