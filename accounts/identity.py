@@ -39,7 +39,7 @@ class Authenticator:
         return sweep()
 
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
-        """Return the identity of an access token, without a query. Raises Refusal (401; 403: another tenant's).
+        """Return the identity of an access token, without a query. Raises Refusal (401; 403: wrong tenant).
 
         Revocations are checked elsewhere, at every use: in memory, or in the database (`recheck`).
         """

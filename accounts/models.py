@@ -34,13 +34,13 @@ class Rights(Protocol):
     """Saves rows and revokes what a change takes away. `accounts.rights`, provided by the app's config."""
 
     def user_save(self, user: "User", save: Save, update_fields: Collection[str] | None) -> None:
-        """Save a user with `save`, and revoke the credentials with rights that the change takes away."""
+        """Save a user with `save`, and revoke credentials with rights that the change takes away."""
         ...
 
     def membership_save(
         self, membership: "Membership", save: Save, update_fields: Collection[str] | None
     ) -> None:
-        """Save a membership with `save`, and revoke the credentials with rights that the change takes away."""
+        """Save a membership with `save`, and revoke credentials with rights that the change takes away."""
         ...
 
 
@@ -61,7 +61,7 @@ class User(AbstractUser):
     """A user. The membership of a tenant says what the user may do there.
 
     `rights_version` rises whenever a right is taken away. Credentials carry the version of their
-    creation. It is not a time, because clocks of machines differ and two changes may happen within one second.
+    creation. It is not a time, because clocks of machines differ and two changes may happen in one second.
     """
 
     rights_version = models.BigIntegerField(default=first_rights_version, db_default=0, editable=False)

@@ -19,7 +19,7 @@ def session_key_hash(session_key: str) -> str:
 
 
 class SessionStore(DatabaseSessionStore):
-    """A session of `tenant_id`. Another tenant's session reads as empty and without a key, and stays unchanged.
+    """A session of `tenant_id`. Another tenant's session reads as empty, without a key, and is not changed.
 
     Without a tenant (management commands, or code that has checked the tenant itself) any session is valid.
     """

@@ -63,7 +63,7 @@ class RoomMembership(models.Model):
 class Message(models.Model):
     """A message in a room. `seq` starts at 1 in each room and rises by 1, without gaps.
 
-    `client_msg_id` is chosen by the sender. A message that is sent again with the same one is the same message.
+    `client_msg_id` is chosen by the sender. Sent again with the same one, it is still the same message.
     `tenant` is the room's. It is stored here because `client_msg_id` is unique per author and tenant.
     """
 

@@ -40,7 +40,7 @@ def run(*statements: Statement) -> list[list[Row]]:
 
 
 def rooms_lock(room_ids: Collection[int], tenant_ids: Collection[int]) -> Statement:
-    """Select (id, tenant, is public, last number) of the open rooms, and lock them until the transaction ends.
+    """Select and lock (id, tenant, is public, last number) of open rooms until the transaction ends.
 
     They are locked in one order, so that two processes cannot deadlock. SQLite has no row locks and needs
     none: its transactions take the write lock when they begin.

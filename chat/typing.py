@@ -26,7 +26,7 @@ class Typing:
         self._lookups = TokenBucket(LOOKUPS_PER_S, LOOKUPS_BURST, now_s)
 
     def may_look_up(self, room_id: int, now_s: float) -> bool:
-        """Whether to ask the database who is in the room. False for a repeat, which is allowed without asking.
+        """Whether to ask the database who is in the room. False for a repeat that is allowed without asking.
 
         Raises RequestError(rate_limited).
         """

@@ -89,10 +89,10 @@ def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
 
 
 def revoke(revocations: Sequence[Revocation]) -> None:
-    """Close the connections that `revocations` end, on every node, and refuse new ones. Call after the commit.
+    """Close the connections that `revocations` end, on every node, and refuse new ones.
 
-    In a process that serves no sockets it does nothing: the nodes learn of revocations from the
-    Authenticator.
+    Call it after the commit. In a process that serves no sockets it does nothing: the nodes learn of
+    revocations from the Authenticator.
     """
     node = nodes.current_node()
     if node.is_started and node.loop is not None and node.loop.is_running():

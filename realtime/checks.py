@@ -15,7 +15,7 @@ SOCKET_TIMEOUT_MIN_S = 20.0
 
 
 def check_layer(**_kwargs: Any) -> list[CheckMessage]:
-    """Check that the channel layer is shared between processes and that its socket timeouts are long enough."""
+    """Check that the channel layer is shared between processes and has long enough socket timeouts."""
     layers: Mapping[str, Any] = getattr(settings, "CHANNEL_LAYERS", {})
     return [*_unshared(layers), *_short_timeouts(layers)]
 

@@ -1,4 +1,4 @@
-"""What the endpoints of a process share: routes, declarations of apps, deadlines of calls, watched queries."""
+"""What the endpoints of a process share: routes, declarations, deadlines of calls, watched queries."""
 
 from functools import cached_property
 

@@ -10,7 +10,7 @@ from realtime.sockets.types import Application, Receive, Scope, Send
 
 
 class OriginCheck:
-    """Lets a request with an Origin pass only if the origin is the tenant's own or allowed by the settings."""
+    """Admits a request with an Origin only if it is the tenant's own or allowed by the settings."""
 
     def __init__(self, app: Application, node: Node) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The outermost middleware of a WebSocket: gives it an id and sends a refusal in a form the client can read."""
+"""The outermost middleware of a WebSocket: sets its id, and sends refusals in a form the client can read."""
 
 from time import monotonic
 

@@ -48,7 +48,7 @@ class MetricsTokenAuthentication(BaseAuthentication):
 
 
 class MayReadMetrics(BasePermission):
-    """Admits the operator's token, a token with the scope `metrics:read`, and a staff session of the tenant."""
+    """Admits the operator's token, tokens with the scope `metrics:read`, and staff sessions of the tenant."""
 
     message = f"This needs a staff session or the scope {METRICS_SCOPE}."
 

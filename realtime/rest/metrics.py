@@ -92,7 +92,7 @@ class WebSocketMetricsView(MetricsView):
 
 
 def site_counters(process: nodes.Node, tenant: str | None) -> dict[str, int]:
-    """Sum up the counters of all nodes: of this node now, of the others at their last beat, 2 s ago at most."""
+    """Sum up the counters of all nodes: of this node now, of others at their last beat (at most 2 s ago)."""
     own = process.metrics.counters()
     others = [dict(state.counters) for state in process.nodes() if state.node != process.id]
     sums = {"active_connections": 0, "messages_in": 0, "errors": 0}

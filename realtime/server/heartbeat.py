@@ -11,7 +11,7 @@ SLOTS = 32
 class Pinged(Protocol):
     """A socket that receives pings.
 
-    `ping_due` is the tick by which a pong must arrive (0: none is awaited). The socket sets it to 0 at a pong.
+    `ping_due` is the tick by which a pong must arrive (0: none awaited). The socket sets it to 0 at a pong.
     """
 
     ping_due: int

@@ -28,8 +28,8 @@ const UNANSWERED = { code: "internal", message: "The server did not answer for t
 const HEARTBEAT_DEFAULT = { interval_s: 25, timeout_s: 20 };
 
 /**
- * `waiting`: the next retry is at `retryAtMs` (`Date.now()` time). `offline`: the same while the browser reports that
- * there is no network. `stopped`: permanently; `code` says why.
+ * `waiting`: the next retry is at `retryAtMs` (`Date.now()` time). `offline`: the same, while the browser
+ * reports that there is no network. `stopped`: permanently; `code` says why.
  *
  * @typedef {{name: "connecting" | "online" | "waiting" | "offline" | "stopped", retryAtMs?: number, code?: number, reason?: string}} State
  * @typedef {{presence?: boolean, recover?: boolean, onPublication?: (publication: import("./subscription.js").Publication) => void,
