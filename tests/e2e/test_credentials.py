@@ -143,6 +143,7 @@ async def test_guarded_paths_want_somebody(acme: Visitor, path: str) -> None:
     await acme.assert_refused(path, 401, 4401)
 
 
+@pytest.mark.kinds("serve")
 async def test_a_refusal_names_its_reason(acme: Visitor) -> None:
     response = await acme.refusal("/ws/data/")
     error = assert_error_body(response)

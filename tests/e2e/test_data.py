@@ -148,24 +148,25 @@ async def test_an_unknown_query(acme: Visitor) -> None:
         assert_error(await talk.request("query", {"query": "users", "params": {}}), "not_found")
 
 
-@pytest.mark.parametrize(
-    ("payload", "field"),
-    [
-        ({}, "query"),
-        ({"query": 7, "params": {}}, "query"),
-        ({"query": "items", "params": {}}, "category"),
-        ({"query": "items", "params": {"category": 7}}, "category"),
-        ({"query": "items", "params": []}, "params"),
-        ({"query": "items", "params": {"category": "books"}, "page_size": 0}, "page_size"),
-        ({"query": "items", "params": {"category": "books"}, "page_size": "x"}, "page_size"),
-        ({"query": "items", "params": {"category": "books"}, "page_size": 10**9}, "page_size"),
-        ({"query": "items", "params": {"category": "books"}, "watch": "x"}, "watch"),
-    ],
-)
-async def test_wrong_parameters_name_their_field(acme: Visitor, payload: Message, field: str) -> None:
+WRONG: list[tuple[Message, str]] = [
+    ({}, "query"),
+    ({"query": 7, "params": {}}, "query"),
+    ({"query": "items", "params": {}}, "category"),
+    ({"query": "items", "params": {"category": 7}}, "category"),
+    ({"query": "items", "params": []}, "params"),
+    ({"query": "items", "params": {"category": "books"}, "page_size": 0}, "page_size"),
+    ({"query": "items", "params": {"category": "books"}, "page_size": "x"}, "page_size"),
+    ({"query": "items", "params": {"category": "books"}, "page_size": 10**9}, "page_size"),
+    ({"query": "items", "params": {"category": "books"}, "watch": "x"}, "watch"),
+]
+
+
+async def test_wrong_parameters_name_their_field(acme: Visitor, subtests: pytest.Subtests) -> None:
     async with acme.open_json(PATH, "alice") as talk:
-        error = assert_error(await talk.request("query", payload), "invalid_message")
-        assert field in error["details"]["field"], error
+        for payload, field in WRONG:
+            with subtests.test(payload=payload):
+                error = assert_error(await talk.request("query", payload), "invalid_message")
+                assert field in error["details"]["field"], error
 
 
 @pytest.mark.kinds("serve", "scaled")

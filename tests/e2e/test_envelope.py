@@ -46,12 +46,16 @@ async def test_welcome_says_where_one_is(talk: Talk) -> None:
     assert abs(datetime.now(UTC) - server_time) < timedelta(seconds=60)
 
 
-@pytest.mark.parametrize("request_id", ["a", "x" * 64, "ünïcödé", 7, -1, 0, 2**53])
-async def test_a_ping_with_an_id_gets_a_pong_with_it(talk: Talk, request_id: str | int) -> None:
-    await talk.send("ping", id=request_id)
-    reply = await talk.reply_to(request_id)
-    assert reply["type"] == "pong"
-    assert type(reply["id"]) is type(request_id)
+GOOD_IDS: list[str | int] = ["a", "x" * 64, "ünïcödé", 7, -1, 0, 2**53]
+
+
+async def test_a_ping_with_an_id_gets_a_pong_with_it(talk: Talk, subtests: pytest.Subtests) -> None:
+    for request_id in GOOD_IDS:
+        with subtests.test(request_id=request_id):
+            await talk.send("ping", id=request_id)
+            reply = await talk.reply_to(request_id)
+            assert reply["type"] == "pong"
+            assert type(reply["id"]) is type(request_id)
 
 
 async def test_a_ping_without_an_id_gets_a_pong_without(talk: Talk) -> None:
@@ -60,11 +64,15 @@ async def test_a_ping_without_an_id_gets_a_pong_without(talk: Talk) -> None:
     assert "id" not in reply
 
 
-@pytest.mark.parametrize("request_id", ["", "x" * 65, 1.5, True, [], {}])
-async def test_a_bad_id_is_an_invalid_message(talk: Talk, request_id: Any) -> None:
-    await talk.send("ping", id=request_id)
-    error = assert_error(await talk.error(), "invalid_message")
-    assert error["details"]["field"] == "id"
+BAD_IDS: list[Any] = ["", "x" * 65, 1.5, True, [], {}]
+
+
+async def test_a_bad_id_is_an_invalid_message(talk: Talk, subtests: pytest.Subtests) -> None:
+    for request_id in BAD_IDS:
+        with subtests.test(request_id=request_id):
+            await talk.send("ping", id=request_id)
+            error = assert_error(await talk.error(), "invalid_message")
+            assert error["details"]["field"] == "id"
 
 
 BAD = [

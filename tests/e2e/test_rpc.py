@@ -58,38 +58,40 @@ async def test_get_user_is_for_users(acme: Visitor, user_id: object) -> None:
         assert_error(await talk.request("get_user", {"user_id": user_id}), "unauthenticated")
 
 
-@pytest.mark.parametrize("status", ["\u200b", "\u3164", "\u2800", "aw\u202eay", "a\u00adway"])
-async def test_a_status_can_be_seen(acme: Visitor, status: str) -> None:
+async def test_a_status_can_be_seen(acme: Visitor, subtests: pytest.Subtests) -> None:
     async with acme.open_json(PATH, "bob") as talk:
-        error = assert_error(await talk.request("update_status", {"status": status}), "invalid_message")
-        assert error["details"] == {"field": "payload.status"}
+        for status in ("\u200b", "\u3164", "\u2800", "aw\u202eay", "a\u00adway"):
+            with subtests.test(status=status):
+                reply = await talk.request("update_status", {"status": status})
+                error = assert_error(reply, "invalid_message")
+                assert error["details"] == {"field": "payload.status"}
 
 
-@pytest.mark.parametrize(
-    ("verb", "payload"),
-    [
-        ("get_user", {}),
-        ("get_user", {"user_id": "one"}),
-        ("get_user", {"user_id": None}),
-        ("get_user", {"user_id": 1.5}),
-        ("update_status", {}),
-        ("update_status", {"status": 7}),
-        ("update_status", {"status": "x" * 10_000}),
-    ],
-)
-async def test_wrong_parameters_name_their_field(
-    acme: Visitor, verb: str, payload: dict[str, object]
-) -> None:
+WRONG: list[tuple[str, dict[str, object]]] = [
+    ("get_user", {}),
+    ("get_user", {"user_id": "one"}),
+    ("get_user", {"user_id": None}),
+    ("get_user", {"user_id": 1.5}),
+    ("update_status", {}),
+    ("update_status", {"status": 7}),
+    ("update_status", {"status": "x" * 10_000}),
+]
+
+
+async def test_wrong_parameters_name_their_field(acme: Visitor, subtests: pytest.Subtests) -> None:
     async with acme.open_json(PATH, "alice") as talk:
-        error = assert_error(await talk.request(verb, payload), "invalid_message")
-        assert ("user_id" if verb == "get_user" else "status") in error["details"]["field"]
+        for verb, payload in WRONG:
+            with subtests.test(verb=verb, payload=payload):
+                error = assert_error(await talk.request(verb, payload), "invalid_message")
+                assert ("user_id" if verb == "get_user" else "status") in error["details"]["field"]
 
 
 @pytest.mark.kinds("serve", "scaled")
-@pytest.mark.parametrize("user_id", [999_999, 0, -1, 2**63 - 1])
-async def test_a_user_that_does_not_exist(acme: Visitor, user_id: int) -> None:
+async def test_a_user_that_does_not_exist(acme: Visitor, subtests: pytest.Subtests) -> None:
     async with acme.open_json(PATH, "alice") as talk:
-        assert_error(await talk.request("get_user", {"user_id": user_id}), "not_found")
+        for user_id in (999_999, 0, -1, 2**63 - 1):
+            with subtests.test(user_id=user_id):
+                assert_error(await talk.request("get_user", {"user_id": user_id}), "not_found")
 
 
 @pytest.mark.kinds("serve", "scaled")
@@ -100,10 +102,11 @@ async def test_a_number_no_database_holds(acme: Visitor, user_id: int) -> None:
         assert error["details"] == {"field": "payload.user_id"}
 
 
-@pytest.mark.parametrize("name", ["get_users", "__init__", "rpc", "rpc.method", "get_user ", "GET_USER"])
-async def test_an_unknown_method(acme: Visitor, name: str) -> None:
+async def test_an_unknown_method(acme: Visitor, subtests: pytest.Subtests) -> None:
     async with acme.open_json(PATH, "alice") as talk:
-        assert_error(await talk.request(name), "unknown_type")
+        for name in ("get_users", "__init__", "rpc", "rpc.method", "get_user ", "GET_USER"):
+            with subtests.test(name=name):
+                assert_error(await talk.request(name), "unknown_type")
 
 
 async def test_the_methods_describe_themselves(acme: Visitor) -> None:

@@ -20,13 +20,17 @@ async def test_whoami(acme: Visitor) -> None:
         assert isinstance(payload["expires_at"], str)
 
 
-@pytest.mark.parametrize("value", ["text", 7, None, True, [1, {"a": "b"}], {"deep": {"er": []}}, "🚀"])
-async def test_set_and_get(acme: Visitor, value: object) -> None:
-    key = f"k{uuid4().hex}"
+VALUES: list[object] = ["text", 7, None, True, [1, {"a": "b"}], {"deep": {"er": []}}, "🚀"]
+
+
+async def test_set_and_get(acme: Visitor, subtests: pytest.Subtests) -> None:
     async with acme.open_json(PATH, cookie=await acme.sign_in()) as talk:
-        assert_reply(await talk.request("set", {"key": key, "value": value}), "saved")
-        assert await talk.ask("get", {"key": key}) == {"key": key, "value": value}
-        assert (await talk.ask("whoami"))["values"][key] == value
+        for value in VALUES:
+            with subtests.test(value=value):
+                key = f"k{uuid4().hex}"
+                assert_reply(await talk.request("set", {"key": key, "value": value}), "saved")
+                assert await talk.ask("get", {"key": key}) == {"key": key, "value": value}
+                assert (await talk.ask("whoami"))["values"][key] == value
 
 
 async def test_values_are_there_for_the_next_socket(acme: Visitor) -> None:
@@ -67,11 +71,12 @@ async def test_keys_that_are_not(acme: Visitor, key: object) -> None:
         assert_error(await talk.request("get", {"key": key}), "invalid_message")
 
 
-@pytest.mark.parametrize("key", ["x", "x" * 64, "a-b_c", "-", "0", "A9"])
-async def test_keys_that_are_fine(acme: Visitor, key: str) -> None:
+async def test_keys_that_are_fine(acme: Visitor, subtests: pytest.Subtests) -> None:
     async with acme.open_json(PATH, cookie=await acme.session()) as talk:
-        await talk.ask("set", {"key": key, "value": key})
-        assert (await talk.ask("get", {"key": key}))["value"] == key
+        for key in ("x", "x" * 64, "a-b_c", "-", "0", "A9"):
+            with subtests.test(key=key):
+                await talk.ask("set", {"key": key, "value": key})
+                assert (await talk.ask("get", {"key": key}))["value"] == key
 
 
 async def test_a_key_that_was_never_set(acme: Visitor) -> None:

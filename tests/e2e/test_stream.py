@@ -68,19 +68,20 @@ async def test_stopping_what_does_not_run(acme: Visitor) -> None:
         assert_error(await talk.request("stop", {"stream": "nothing"}), "not_found")
 
 
-@pytest.mark.parametrize(
-    ("payload", "field"),
-    [
-        ({"source": "clock", "interval": 0.01}, "interval"),
-        ({"source": "clock", "interval": 61}, "interval"),
-        ({"source": "clock", "interval": "fast"}, "interval"),
-        ({"source": 7, "interval": 1}, "source"),
-    ],
-)
-async def test_wrong_parameters(acme: Visitor, payload: dict[str, object], field: str) -> None:
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"source": "clock", "interval": 0.01}, "interval"),
+    ({"source": "clock", "interval": 61}, "interval"),
+    ({"source": "clock", "interval": "fast"}, "interval"),
+    ({"source": 7, "interval": 1}, "source"),
+]
+
+
+async def test_wrong_parameters(acme: Visitor, subtests: pytest.Subtests) -> None:
     async with acme.open_json(f"{PATH}?interval=60") as talk:
-        error = assert_error(await talk.request("start", payload), "invalid_message")
-        assert field in error["details"]["field"]
+        for payload, field in WRONG:
+            with subtests.test(payload=payload):
+                error = assert_error(await talk.request("start", payload), "invalid_message")
+                assert field in error["details"]["field"]
 
 
 async def test_an_unknown_source(acme: Visitor) -> None:
