@@ -106,6 +106,7 @@ async def test_what_does_not_fit_one_answer_is_asked_for_again(acme: Visitor) ->
         assert (await talk.ask("subscribe", wishes[2]))["recovered"] is True
 
 
+@pytest.mark.kinds("serve", "scaled")
 async def test_what_does_not_fit_is_not_subscribed_although_it_was(acme: Visitor) -> None:
     topics = names(3)
     async with acme.open_json(PATH) as talk, acme.open_json(PATH) as publisher:
