@@ -182,9 +182,8 @@ class Node:
     def shared(self, kind: type[S], make: Callable[[], S]) -> S:
         """The process's only object of this type, made by `make` at the first use; apps
         keep shared state in it."""
-        if kind not in self._shared:
-            self._shared[kind] = make()
-        found: S = self._shared[kind]
+        # Requests ask for it from threads too: the first that stores it wins.
+        found: S = self._shared[kind] if kind in self._shared else self._shared.setdefault(kind, make())
         return found
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":

@@ -44,6 +44,13 @@ class Process:
     is_draining: bool = False
     loop: asyncio.AbstractEventLoop | None = None
 
+    def __post_init__(self) -> None:
+        self._shared: dict[type, Any] = {}
+
+    def shared(self, kind: type, make: Callable[[], Any]) -> Any:
+        """As the node's."""
+        return self._shared.setdefault(kind, make())
+
     def nodes(self) -> list[NodeState]:
         """It is alone."""
         return []

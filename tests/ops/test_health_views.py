@@ -1,4 +1,8 @@
+import logging
+import time
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import pytest
@@ -6,6 +10,7 @@ from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 
 from realtime.rest.health import HealthView
+from realtime.rest.readiness import Readiness
 from realtime.topics.engine.memory import MemoryBus
 from realtime.topics.engine.ports import BusUnavailableError
 from tests.ops.conftest import Process
@@ -34,40 +39,106 @@ def test_ready() -> None:
     assert response.status_code == 200
     assert response.json() == {
         "status": "ok",
-        "checks": {"database": "ok", "runtime": "ok", "bus": "ok"},
+        "parts": dict.fromkeys(("database", "migrations", "started", "draining", "broker", "cache"), "ok"),
     }
 
 
 def test_not_ready_before_the_start(process: Process) -> None:
     process.is_started = False
-    assert _failed_checks(get("/readyz")) == {"runtime": "not started", "bus": "not started"}
+    assert _failed(get("/readyz")) == {"started": "not started", "broker": "not started"}
 
 
 @pytest.mark.usefixtures("loop")
 def test_not_ready_while_draining(process: Process) -> None:
     process.is_draining = True
-    assert _failed_checks(get("/readyz")) == {"runtime": "draining"}
+    assert _failed(get("/readyz")) == {"draining": "draining"}
 
 
 @pytest.mark.usefixtures("loop")
-def test_not_ready_without_a_broker(process: Process) -> None:
+def test_degraded_without_a_broker(process: Process) -> None:
     class AwayBus(MemoryBus):
         async def send(self, group: str, body: bytes, *, to_self: bool = False) -> None:
             raise BusUnavailableError
 
     process.bus = AwayBus()
-    assert _failed_checks(get("/readyz")) == {"bus": "unreachable"}
+    response = get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert _failed(response, "degraded") == {"broker": "unreachable"}
 
 
 def test_not_ready_without_a_database(loop: AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("realtime.rest.health.connection", AwayConnection())
-    assert _failed_checks(get("/readyz")) == {"database": "OperationalError"}
+    assert _failed(get("/readyz"))["database"] == "OperationalError"
 
 
-def _failed_checks(response: Any) -> dict[str, str]:
-    assert response.status_code == 503
-    assert response.json()["status"] == "unavailable"
-    return {name: outcome for name, outcome in response.json()["checks"].items() if outcome != "ok"}
+@pytest.mark.usefixtures("loop")
+def test_degraded_without_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AwayCache:
+        def set(self, *args: Any) -> None:
+            raise ConnectionError
+
+    monkeypatch.setattr("realtime.rest.health.cache", AwayCache())
+    response = get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert _failed(response, "degraded") == {"cache": "ConnectionError"}
+
+
+@pytest.mark.usefixtures("loop")
+def test_what_is_not_migrated_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "realtime.rest.health.MigrationExecutor.migration_plan", lambda self, targets: ["one", "two"]
+    )
+    assert _failed(get("/readyz")) == {"migrations": "2 not applied"}
+
+
+def test_a_part_that_hangs_does_not_hold_up_the_answer() -> None:
+    may_end, asked = Event(), []
+
+    def hang() -> str:
+        asked.append("hang")
+        may_end.wait(10)
+        return ""
+
+    readiness = Readiness({"good": lambda: "", "hangs": hang}, deadline_s=0.05)
+    for _ in range(3):
+        assert readiness.parts() == {"good": "ok", "hangs": "no answer"}
+    # One probe at most is under way, however often somebody asks.
+    assert asked == ["hang"]
+    may_end.set()
+    until(lambda: readiness.parts()["hangs"] == "ok")
+
+
+def test_a_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    outcome = [""]
+    readiness = Readiness({"part": lambda: outcome[0]})
+    with caplog.at_level(logging.INFO, "realtime.rest.readiness"):
+        for each in ("", "away", "away", "", ""):
+            outcome[0] = each
+            readiness.parts()
+    assert [record.getMessage() for record in caplog.records] == [
+        "readyz: part is away",
+        "readyz: part is ok",
+    ]
+
+
+def test_what_is_settled_is_asked_until_it_is_in_order() -> None:
+    answers = ["missing", "", "never asked"]
+    readiness = Readiness({"migrations": lambda: answers.pop(0)}, settled={"migrations"})
+    assert [readiness.parts()["migrations"] for _ in range(4)] == ["missing", "ok", "ok", "ok"]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("It did not come true.")
+
+
+def _failed(response: Any, status: str = "unavailable") -> dict[str, str]:
+    assert response.status_code == (200 if status == "degraded" else 503)
+    assert response.json()["status"] == status
+    return {name: outcome for name, outcome in response.json()["parts"].items() if outcome != "ok"}
 
 
 def _database_is_away() -> None:
@@ -78,3 +149,6 @@ class AwayConnection:
     """A database that does not answer."""
 
     cursor = staticmethod(_database_is_away)
+
+    def close(self) -> None:
+        """Nothing is open."""
