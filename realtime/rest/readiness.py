@@ -49,7 +49,8 @@ class Readiness:
 
     def _tell(self, parts: dict[str, str]) -> None:
         for name, outcome in parts.items():
-            if outcome != self._last.get(name, OK):
+            # What is wrong may be said in several ways; that something is wrong is said once.
+            if (outcome == OK) != (self._last.get(name, OK) == OK):
                 level = logging.INFO if outcome == OK else logging.WARNING
                 logger.log(level, "readyz: %s is %s", name, outcome)
         self._last = parts

@@ -112,7 +112,7 @@ def test_a_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     outcome = [""]
     readiness = Readiness({"part": lambda: outcome[0]})
     with caplog.at_level(logging.INFO, "realtime.rest.readiness"):
-        for each in ("", "away", "away", "", ""):
+        for each in ("", "away", "away still", "", ""):
             outcome[0] = each
             readiness.parts()
     assert [record.getMessage() for record in caplog.records] == [
