@@ -32,6 +32,7 @@ DENIALS = frozenset({ErrorCode.PERMISSION_DENIED, ErrorCode.UNAUTHENTICATED, Err
 # How long requests to subscribe may hold the event loop without a break, in seconds.
 JOIN_SLICE_S = 0.005
 NO_LONGER = "no longer allowed"
+NOT_JUDGED = "your rights could not be checked: subscribe again and reload"
 
 
 class Wish(NamedTuple):
@@ -144,9 +145,27 @@ class Joiner:
                 if each.subscription is not None and each.subscription.state is SubscriptionState.JOINING:
                     self._hub.end(each.subscription, at_once=False)
 
-    async def judge_again(self, connection: Subscriber) -> None:
-        """End the subscriptions that would not be granted now, because the connection's
-        rights may have changed."""
+    async def judge_again(self, connection: Subscriber, *, is_strict: bool = False) -> None:
+        """End the subscriptions that would not be granted now, because the connection's rights may have shrunk.
+
+        Raises RequestError if the gates in the database cannot be asked. `is_strict`: it raises nothing, and
+        a subscription that cannot be judged ends too, with a code that makes the client subscribe again.
+        """
+        live = self._judge_at_hand(connection)
+        try:
+            answers = await self._ask_database(PROCESS, connection, live)
+        except RequestError as error:
+            if not is_strict:
+                raise
+            answers = [error if each.rule.subscribe_in_db else None for each in live]
+        for subscription, answer in zip(live, answers, strict=True):
+            if answer is not None and answer.code in DENIALS:
+                self._hub.drop(subscription, answer.code, NO_LONGER)
+            elif answer is not None and is_strict:
+                self._hub.drop(subscription, ErrorCode.UNRECOVERABLE_POSITION, NOT_JUDGED)
+
+    def _judge_at_hand(self, connection: Subscriber) -> list[Subscription]:
+        """End what the gates without I/O no longer grant. Returns the LIVE subscriptions that remain."""
         live = []
         for subscription in list(connection.subscriptions.values()):
             # A JOINING subscription asks its gates again by itself.
@@ -158,10 +177,7 @@ class Joiner:
                 live.append(subscription)
             else:
                 self._hub.drop(subscription, denial.code, NO_LONGER)
-        answers = await self._ask_database(PROCESS, connection, live)
-        for subscription, error in zip(live, answers, strict=True):
-            if error is not None and error.code in DENIALS:
-                self._hub.drop(subscription, error.code, NO_LONGER)
+        return live
 
     def _reserve(self, connection: Subscriber, wish: Wish) -> _Joining:
         joining = _Joining(wish, wish.since)

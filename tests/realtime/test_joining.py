@@ -372,3 +372,26 @@ async def test_a_position_that_never_was_is_not_recovered(node: Node) -> None:
     joined = await node.join(Follower(), since=Position(epoch, 1000))
     assert joined.payloads is None
     assert joined.position.offset == 0
+
+
+async def test_what_cannot_be_judged_when_rights_shrink_ends_and_may_come_back(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is busy: the topic with a gate in it is not kept on trust, the other one goes on."""
+    follower = Follower()
+    await node.join(follower, ROOM)
+    await node.join(follower)
+
+    async def busy(*args: object) -> None:
+        raise RequestError(ErrorCode.TIMEOUT, "The database is busy.")
+
+    monkeypatch.setattr(node.database, "run_for", busy)
+    monkeypatch.setattr(node.database, "run", busy, raising=False)
+    with pytest.raises(RequestError):
+        await node.joiner.judge_again(follower)  # type: ignore[arg-type] # a fake
+    assert set(follower.subscriptions) == {ROOM, "news"}
+    await node.joiner.judge_again(follower, is_strict=True)  # type: ignore[arg-type] # a fake
+    assert set(follower.subscriptions) == {"news"}
+    assert follower.pushed[-1][1]["code"] == ErrorCode.UNRECOVERABLE_POSITION
+    monkeypatch.undo()
+    assert isinstance(await node.ask(follower, ROOM), Joined)

@@ -34,7 +34,8 @@ class Consumer:
             joiner=SimpleNamespace(judge_again=self._judge),
         )
 
-    async def _judge(self, connection: Any) -> None:
+    async def _judge(self, connection: Any, *, is_strict: bool) -> None:
+        assert is_strict
         self.judged += 1
 
     async def refresh(self) -> None:
@@ -56,6 +57,13 @@ async def test_what_it_admits_is_in_force_and_its_subscriptions_are_judged_again
         consumer = Consumer(route, narrow)
         await consumer.refresh()
         assert (consumer.renewed, consumer.judged) == ([narrow], 1)
+
+
+async def test_a_fuller_token_has_nothing_judged() -> None:
+    fuller = replace(ALICE, scopes=ALICE.scopes | {"pubsub:publish"}, is_staff=True)
+    consumer = Consumer(OPEN, fuller)
+    await consumer.refresh()
+    assert (consumer.renewed, consumer.judged) == ([fuller], 0)
 
 
 @pytest.mark.parametrize(

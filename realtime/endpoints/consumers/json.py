@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from realtime.core.identity import Identity
 from realtime.core.scopes import require_scopes
 from realtime.core.sliding_window import SlidingWindowLimiter
 from realtime.endpoints.calls import Calls, reply_frame
@@ -63,8 +64,18 @@ async def on_refresh(call: Call["JsonConsumer"], payload: Refresh) -> Reply:
         # The connection goes on with the credential that it has.
         raise RequestError(ErrorCode.PERMISSION_DENIED, refusal.message) from None
     call.connection.renew(fresh)
-    await call.node.joiner.judge_again(call.connection)
+    if _lacks_some_of(fresh, identity):
+        await call.node.joiner.judge_again(call.connection, is_strict=True)
     return Reply("refreshed", {"expires_at": fresh.expires_at and fresh.expires_at.isoformat()})
+
+
+def _lacks_some_of(fresh: Identity, former: Identity) -> bool:
+    """Whether the newer credential allows less than the one before."""
+    return (
+        not former.scopes <= fresh.scopes
+        or (former.is_staff and not fresh.is_staff)
+        or (former.is_superuser and not fresh.is_superuser)
+    )
 
 
 async def on_cancel(call: Call["JsonConsumer"], payload: Cancel) -> Reply:
