@@ -63,7 +63,7 @@ MUTANTS = (
     ),
     Mutant(
         "a narrower credential keeps its subscriptions",
-        "realtime.node.joining:Joiner.judge_again",
+        "realtime.node.joining:Joiner._judge_at_hand",
         "self._hub.drop(subscription, denial.code, NO_LONGER)",
         "pass",
     ),
