@@ -64,7 +64,7 @@ class MovedFinder(MetaPathFinder):
         if old not in MOVED:
             return None
         now = MOVED[old] + fullname.removeprefix(old)
-        message = f"{fullname} has moved: import from `realtime`, or from {now} inside of it."
+        message = f"{fullname} has moved: import from `realtime`; code inside the package imports {now}."
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return ModuleSpec(fullname, _Alias(now))
 
