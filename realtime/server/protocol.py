@@ -200,10 +200,7 @@ class WebSocketProtocol(Inbox):
         return self.transport.get_write_buffer_size()
 
     def write(self, frames: bytes) -> None:
-        """Send encoded frames in one write.
-
-        Bytes that the client does not read stay in the transport's buffer.
-        """
+        """Send encoded frames in one write. What the client does not read stays in the transport's buffer."""
         if self._state == OPEN:
             self.transport.write(frames)
 
@@ -461,10 +458,7 @@ class WebSocketProtocol(Inbox):
             self._closed(ABNORMAL, "")
 
     def _closed(self, code: int, reason: str) -> None:
-        """Send no more frames.
-
-        The application receives the disconnect after the messages that still wait for it.
-        """
+        """Send no more frames. The application hears of it after the messages that still wait for it."""
         self._state = CLOSED
         self._flow_changed()
         self._say_disconnect(code, reason)
