@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -263,3 +264,22 @@ async def test_a_server_that_loaded_older_data_begins_new_epochs(
     assert page.publications is None
     assert page.position.epoch != saved.position.epoch
     assert (await history.latest(KEY, 10, 0)).publications == []
+
+
+class ClosedUnderneath:
+    """A layer whose connection is closed by another task while it is written to, as redis-py has it."""
+
+    async def _fail(self, *args: object) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'writelines'")
+
+    new_channel = receive = send = group_add = group_discard = group_send = flush = _fail
+
+
+async def test_a_connection_that_is_closed_underneath_is_a_broker_that_is_away() -> None:
+    bus = LayerBus(cast("Any", ClosedUnderneath()), deadline_s=0.2, beat_s=BEAT_S)
+    bus._is_open.set()
+    await bus.join("group")
+    with pytest.raises(BusUnavailableError):
+        await bus.send("group", b"lost")
+    await bus.leave("group")
+    await bus.stop()

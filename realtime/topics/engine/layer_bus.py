@@ -31,8 +31,9 @@ PROBE = "realtime.probe"
 BEAT = "realtime.beat"
 
 # What a layer raises while its broker is unreachable (TimeoutError is an
-# OSError) or its channel is being reopened.
-LAYER_ERRORS = (RedisError, OSError, RuntimeError)
+# OSError) or its channel is being reopened. AttributeError: redis-py writes to a connection that another task has just
+# closed ("'NoneType' object has no attribute 'writelines'").
+LAYER_ERRORS = (RedisError, OSError, RuntimeError, AttributeError)
 
 logger = logging.getLogger(__name__)
 
