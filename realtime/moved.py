@@ -1,4 +1,4 @@
-"""Old import paths, which lead to the new modules for one release, with a warning. Remove in version 2.
+"""Old import paths, which lead to the new modules for one release, with a warning. Remove them with the next release.
 
 Other apps should import the names in `realtime.__all__`, as in `from realtime import publish`.
 """

@@ -1,1 +1,1 @@
-"""The suite. `servers` starts real processes; `outside` speaks to them knowing PROTOCOL only."""
+"""The suite. `servers` starts real processes; `e2e` speaks to them and knows the protocol only."""

@@ -1,1 +1,1 @@
-"""Consumers: each one serves a connection. JSON consumers have a table of verbs."""
+"""Consumers: each one serves a connection. Raw consumers handle frames; JSON consumers have a table of verbs."""
