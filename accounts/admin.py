@@ -21,12 +21,12 @@ from accounts.admin_scope import (
     is_superuser,
     tenant_of,
 )
-from accounts.forms import AdminSignInForm
+from accounts.core.scopes import validate_scopes
 from accounts.models import Domain, Membership, Revocation, Tenant, Ticket, User
-from accounts.scopes import validate_scopes
 from accounts.selectors import membership_of
 from accounts.services import access_changed
-from accounts.views import PasswordView
+from accounts.web.forms import AdminSignInForm
+from accounts.web.views import PasswordView
 
 admin.site.site_header = "Rockstar"
 admin.site.site_title = "Rockstar"

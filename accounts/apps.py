@@ -11,12 +11,13 @@ class AccountsConfig(AppConfig):
     """Makes every deletion of a user, membership or session revoke the credentials that depend on it."""
 
     name = "accounts"
-    # `accounts.rights`, for the models. It is set when the models are loaded.
+    # `accounts.rights.revocations`, for the models. It is set when the models are loaded.
     rights: ModuleType
 
     def ready(self) -> None:
         """Called by Django once, when all models are loaded."""
-        from accounts import models, rights  # noqa: PLC0415 models must be ready first
+        from accounts import models  # noqa: PLC0415 models must be ready first
+        from accounts.rights import revocations as rights  # noqa: PLC0415
 
         self.rights = rights
 

@@ -16,10 +16,10 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower
 
-from accounts import hashing
-from accounts.hosts import MAX_HOST_CHARS, validate_host
-from accounts.scopes import member_scopes, validate_scopes
-from accounts.text import TextError, clean_name, poses_as_ascii
+from accounts.core.hosts import MAX_HOST_CHARS, validate_host
+from accounts.core.scopes import member_scopes, validate_scopes
+from accounts.core.text import TextError, clean_name, poses_as_ascii
+from accounts.passwords import hashing
 
 SHA256_HEX_CHARS = 64
 FAMILY_CHARS = 32
@@ -31,7 +31,7 @@ Save = Callable[[Collection[str] | None], None]
 
 
 class Rights(Protocol):
-    """Saves rows and revokes what a change takes away. `accounts.rights`, provided by the app's config."""
+    """Saves rows and revokes what a change takes away. `accounts.rights.revocations`, provided by the app's config."""
 
     def user_save(self, user: "User", save: Save, update_fields: Collection[str] | None) -> None:
         """Save a user with `save`, and revoke credentials with rights that the change takes away."""
@@ -275,7 +275,7 @@ class UserSession(AbstractBaseSession):
 
 
 def _require_visible_names(row: models.Model, *fields: str) -> None:
-    """Raise ValidationError if one of `fields` is neither empty nor a valid name (`accounts.text`)."""
+    """Raise ValidationError if one of `fields` is neither empty nor a valid name (`accounts.core.text`)."""
     for name in fields:
         value: str = getattr(row, name)
         try:

@@ -3,9 +3,9 @@
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from accounts.announcements import refresh_tenants_on_commit
+from accounts.core.text import TextError, clean_name
 from accounts.models import MAX_STATUS_CHARS, Domain, Membership, Tenant, User, UserSession
-from accounts.text import TextError, clean_name
+from accounts.rights.announcements import refresh_tenants_on_commit
 from realtime import ErrorCode, RequestError
 
 

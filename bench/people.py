@@ -14,8 +14,8 @@ def main() -> None:
     """Make them, in bulk: hashing a password for each would take minutes."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rockstar_site.settings")
     django.setup()
+    from accounts.credentials.tokens import token_issue  # noqa: PLC0415
     from accounts.models import Membership, Tenant, User  # noqa: PLC0415 Django must be set up
-    from accounts.tokens import token_issue  # noqa: PLC0415
     from chat.models import Room, RoomMembership  # noqa: PLC0415
 
     tenant = Tenant.objects.get(slug="acme")

@@ -1,6 +1,6 @@
 """Validation of message texts and room names, as functions of plain values."""
 
-from accounts.text import TextError, clean_name, has_controls, is_visible, name_key
+from accounts.core.text import TextError, clean_name, has_controls, is_visible, name_key
 from realtime import ErrorCode, RequestError
 
 TEXT_MAX_CHARS = 4000

@@ -140,7 +140,7 @@ def other_settings() -> str:
 
 def scopes() -> str:
     """What each role holds."""
-    from accounts.scopes import MEMBER_SCOPES, STAFF_SCOPES  # noqa: PLC0415
+    from accounts.core.scopes import MEMBER_SCOPES, STAFF_SCOPES  # noqa: PLC0415
 
     def listed(held: Iterable[str]) -> str:
         return " ".join(f"`{scope}`" for scope in sorted(held))

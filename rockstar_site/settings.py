@@ -53,10 +53,10 @@ MIDDLEWARE = [
     "rockstar_site.slashes.EitherSlashMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "accounts.middleware.TenantMiddleware",
-    "accounts.middleware.RefusalMiddleware",
+    "accounts.web.middleware.TenantMiddleware",
+    "accounts.web.middleware.RefusalMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "accounts.middleware.TenantSessionMiddleware",
+    "accounts.web.middleware.TenantSessionMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -119,7 +119,7 @@ LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/chat/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
 # Django's database sessions, each bound to a tenant.
-SESSION_ENGINE = "accounts.sessions"
+SESSION_ENGINE = "accounts.credentials.sessions"
 # With the `__Host-` prefix a browser accepts a cookie from this host and over TLS only. Tenants may be
 # subdomains of one domain, and must not set cookies for each other.
 COOKIE_PREFIX = "__Host-" if ENV.https else ""
@@ -157,17 +157,17 @@ API_RENDERERS = ["JSONRenderer", "BrowsableAPIRenderer"] if API_DOCS else ["JSON
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": [f"rest_framework.renderers.{name}" for name in API_RENDERERS],
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "accounts.authentication.TenantJWTAuthentication",
+        "accounts.rest.authentication.TenantJWTAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PARSER_CLASSES": [
-        "accounts.parsers.BoundedJSONParser",
-        "accounts.parsers.BoundedFormParser",
+        "accounts.rest.parsers.BoundedJSONParser",
+        "accounts.rest.parsers.BoundedFormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
-    "EXCEPTION_HANDLER": "accounts.errors.exception_handler",
+    "EXCEPTION_HANDLER": "accounts.rest.errors.exception_handler",
 }
 
 SIMPLE_JWT = {
@@ -201,7 +201,7 @@ TOPIC_RULES = {
 
 REALTIME = {
     "TENANTS": "accounts.tenants.Directory",
-    "IDENTITY": "accounts.identity.Authenticator",
+    "IDENTITY": "accounts.credentials.identity.Authenticator",
     "ROUTES": "rockstar_site.routing",
     "TOPIC_RULES": TOPIC_RULES,
     "REDIS_URL": ENV.redis_url,

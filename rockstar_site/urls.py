@@ -10,8 +10,8 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="chat:page")),
     path("chat/", include("chat.urls")),
     path("admin/", admin.site.urls),
-    path("accounts/", include("accounts.urls")),
-    path("api/", include("accounts.api_urls")),
+    path("accounts/", include("accounts.web.urls")),
+    path("api/", include("accounts.rest.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("", include("realtime.rest.urls")),
 ]

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts.text import name_key
+from accounts.core.text import name_key
 
 
 def refold(apps, schema_editor):

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Tenant, User
-from accounts.parsers import BODY_MAX_BYTES
+from accounts.rest.parsers import BODY_MAX_BYTES
 from tests.accounts.conftest import ACME_HOST, sign_in
 
 PATHS = ["/api/token/", "/api/token/refresh/", "/api/token/verify/", "/api/token/revoke/"]

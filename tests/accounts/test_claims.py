@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from accounts.claims import ID_MAX, TIME_MAX_S
-from accounts.identity import Authenticator
+from accounts.credentials.claims import ID_MAX, TIME_MAX_S
+from accounts.credentials.identity import Authenticator
 from accounts.models import Tenant, User
 from realtime.protocol.errors import Refusal
 from tests.accounts.conftest import Post, core

@@ -14,9 +14,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.identity import Authenticator
+from accounts.credentials.identity import Authenticator
+from accounts.credentials.sessions import SessionStore, session_key_hash
 from accounts.models import Membership, Revocation, Tenant, User, UserSession
-from accounts.sessions import SessionStore, session_key_hash
 from realtime.core.identity import CredentialKind, Identity
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import Refusal

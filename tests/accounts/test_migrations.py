@@ -9,7 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from accounts.models import Revocation, User
-from accounts.revocation_log import RevocationLog
+from accounts.rights.revocation_log import RevocationLog
 
 
 def apps_at(name: str) -> Any:

@@ -11,9 +11,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
-from accounts.identity import Authenticator
+from accounts.credentials.identity import Authenticator
 from accounts.models import Membership, Revocation, Tenant, Ticket, User, UserSession
-from accounts.revocation_log import RevocationLog
+from accounts.rights.revocation_log import RevocationLog
 from realtime.core.identity import CredentialKind, Identity
 from realtime.core.revocations import Revocation as RevocationValue
 from realtime.core.revocations import RevocationKind, Revocations

@@ -7,10 +7,10 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
-from accounts import sweeps
-from accounts.identity import Authenticator
+from accounts.credentials import sweeps
+from accounts.credentials.identity import Authenticator
+from accounts.credentials.sessions import SessionStore
 from accounts.models import Revocation, Tenant, Ticket, User, UserSession
-from accounts.sessions import SessionStore
 from tests.accounts.conftest import Post, tokens
 
 TABLES = (OutstandingToken, Ticket, UserSession, Revocation)

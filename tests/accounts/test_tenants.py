@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts.hosts import validate_host
+from accounts.core.hosts import validate_host
 from accounts.models import Domain, Tenant
 from accounts.tenants import Directory
 from tests.accounts.conftest import ACME_HOST, GLOBEX_HOST, fresh_directory

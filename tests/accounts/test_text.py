@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.lookalikes import ASCII_OF_LOOKALIKE
-from accounts.text import TextError, clean_name, is_visible, name_key
+from accounts.core.lookalikes import ASCII_OF_LOOKALIKE
+from accounts.core.text import TextError, clean_name, is_visible, name_key
 
 # One of each kind: zero-width, joiners, bidi controls, soft hyphen, selectors, tags, fillers, blanks, annotations.
 INVISIBLE = [

@@ -13,10 +13,10 @@ from django.db import connection
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
-from accounts import hashing, throttling
 from accounts.models import Tenant as TenantRow
 from accounts.models import User
-from accounts.throttling import MAX_FAILURES, WINDOW_S, Attempt
+from accounts.passwords import hashing, throttling
+from accounts.passwords.throttling import MAX_FAILURES, WINDOW_S, Attempt
 from realtime.core.addresses import address_key
 from realtime.core.identity import Tenant
 from realtime.protocol.errors import Refusal
@@ -266,7 +266,7 @@ def test_a_cache_that_is_away_locks_nobody_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     add_member(acme, "bob")
-    with caplog.at_level(logging.INFO, "accounts.throttling"):
+    with caplog.at_level(logging.INFO, "accounts.passwords.throttling"):
         assert tokens(post)
         assert sign_in(browser, "alice").status_code == 302
         for _ in range(10):
@@ -286,7 +286,7 @@ def test_it_is_used_again_when_it_is_back(
     monkeypatch.setattr(throttling, "shared_cache", cache)
     assert attempt(rf).reserve() > 0
     throttling._Shared.retry_at_s = 0.0
-    with caplog.at_level(logging.INFO, "accounts.throttling"):
+    with caplog.at_level(logging.INFO, "accounts.passwords.throttling"):
         assert attempt(rf).reserve() == 0
     assert messages(caplog)[-1:] == ["The cache is back: failed sign-ins are counted for all processes again"]
 
@@ -305,7 +305,7 @@ def test_it_may_go_while_a_password_is_judged(rf: RequestFactory, away: list[str
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.message for each in caplog.records if each.name == "accounts.throttling"]
+    return [each.message for each in caplog.records if each.name == "accounts.passwords.throttling"]
 
 
 # The pool

@@ -8,9 +8,9 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts.identity import Authenticator
+from accounts.credentials.identity import Authenticator
+from accounts.credentials.sweeps import sweep
 from accounts.models import Membership, Tenant, Ticket, User
-from accounts.sweeps import sweep
 from realtime.core.identity import CredentialKind, Identity
 from realtime.core.identity import Tenant as CoreTenant
 from realtime.protocol.errors import Refusal

@@ -9,8 +9,8 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from rest_framework_simplejwt.tokens import AccessToken
 
+from accounts.credentials.tokens import token_refresh
 from accounts.models import Membership, Revocation, Tenant, User
-from accounts.tokens import token_refresh
 from realtime.core.revocations import Revocation as RevocationValue
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import Refusal

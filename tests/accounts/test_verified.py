@@ -7,10 +7,10 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from accounts import verified
-from accounts.identity import Authenticator
+from accounts.credentials import verified
+from accounts.credentials.identity import Authenticator
+from accounts.credentials.verified import VerifiedTokens
 from accounts.models import Tenant, User
-from accounts.verified import VerifiedTokens
 from realtime.core.identity import Identity
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import Refusal

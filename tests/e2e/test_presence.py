@@ -187,7 +187,7 @@ async def test_changes_of_a_moment_come_in_one_push(acme: Visitor, topic: str) -
 
 _CROWD = """
 from accounts.models import Membership, Tenant, User
-from accounts.tokens import token_issue
+from accounts.credentials.tokens import token_issue
 tenant = Tenant.objects.get(slug="acme")
 User.objects.bulk_create([User(username=f"{prefix}-{number}") for number in range(count)])
 users = User.objects.filter(username__startswith=prefix)

@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.identity import Authenticator
+from accounts.credentials.identity import Authenticator
 from accounts.models import Domain, Membership, Tenant, User
 from realtime.core.liveness import NodeState
 from realtime.node import node as runtime

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission
 from django.db import OperationalError
 from django.test import Client
 
-from accounts.identity import Authenticator
+from accounts.credentials.identity import Authenticator
 from accounts.models import Membership, User
 from accounts.tenants import Directory
 from realtime.conf import load_settings

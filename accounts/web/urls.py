@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import views
+from accounts.web import views
 
 urlpatterns = [
     path("login/", views.SignInView.as_view(), name="login"),

@@ -7,7 +7,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from accounts.models import Revocation
-from accounts.rights import revocation_value
+from accounts.rights.revocations import revocation_value
 from realtime import CloseCode, Identity
 from realtime import Revocation as RevocationValue
 

@@ -3,9 +3,9 @@
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
-from accounts.exceptions import ApiError
-from accounts.identity import Authenticator
+from accounts.credentials.identity import Authenticator
 from accounts.models import User
+from accounts.rest.exceptions import ApiError
 from realtime import Identity, Refusal, Tenant, unauthenticated
 
 KEYWORD = "Bearer"

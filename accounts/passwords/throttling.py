@@ -21,7 +21,7 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.http import HttpRequest
 
-from accounts.hashing import let_go_of_database
+from accounts.passwords.hashing import let_go_of_database
 from realtime import Refusal, Tenant, address_key
 
 MAX_FAILURES = 10

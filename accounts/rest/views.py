@@ -10,15 +10,15 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import serializers
-from accounts.authentication import live_identity
-from accounts.identity import Authenticator
+from accounts.core.scopes import narrow
+from accounts.credentials.identity import Authenticator
+from accounts.credentials.tickets import TICKET_LIFETIME_S, ticket_issue
+from accounts.credentials.tokens import TokenPair, token_issue, token_refresh, token_revoke
 from accounts.models import Membership, User
-from accounts.scopes import narrow
+from accounts.passwords.throttling import counted
+from accounts.rest import serializers
+from accounts.rest.authentication import live_identity
 from accounts.selectors import membership_of
-from accounts.throttling import counted
-from accounts.tickets import TICKET_LIFETIME_S, ticket_issue
-from accounts.tokens import TokenPair, token_issue, token_refresh, token_revoke
 from realtime import Identity, Refusal, Tenant, unauthenticated
 
 

@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 
-from accounts.exceptions import ApiError
+from accounts.rest.exceptions import ApiError
 from realtime import ErrorCode, Refusal
 
 _CODE_OF_STATUS = {

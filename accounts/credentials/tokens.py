@@ -9,11 +9,11 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 from rest_framework_simplejwt.utils import datetime_from_epoch
 
-from accounts.claims import token_claims, token_identity
+from accounts.core.scopes import narrow
+from accounts.credentials.claims import token_claims, token_identity
 from accounts.models import FAMILY_CHARS, Membership, User
-from accounts.revocation_log import first_end, revocations_of
-from accounts.rights import family_end
-from accounts.scopes import narrow
+from accounts.rights.revocation_log import first_end, revocations_of
+from accounts.rights.revocations import family_end
 from accounts.selectors import membership_of
 from realtime import Identity, Tenant, forbidden, unauthenticated
 

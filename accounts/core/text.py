@@ -6,7 +6,7 @@ Functions of plain values. Used for room names and messages (chat), statuses and
 import re
 import unicodedata
 
-from accounts.lookalikes import ASCII_OF_LOOKALIKE
+from accounts.core.lookalikes import ASCII_OF_LOOKALIKE
 
 # Cc: control characters. Cs: halves of surrogate pairs, which databases cannot store.
 _CONTROLS = frozenset({"Cc", "Cs"})

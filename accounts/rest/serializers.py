@@ -3,7 +3,7 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.tickets import TICKET_LIFETIME_S
+from accounts.credentials.tickets import TICKET_LIFETIME_S
 
 MAX_TOKEN_CHARS = 8192
 MAX_PASSWORD_CHARS = 4096

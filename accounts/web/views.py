@@ -7,7 +7,7 @@ from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 
-from accounts.forms import OwnPasswordForm, SignInForm
+from accounts.web.forms import OwnPasswordForm, SignInForm
 
 
 class SignInView(views.LoginView):

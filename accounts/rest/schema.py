@@ -7,7 +7,7 @@ from drf_spectacular.openapi import AutoSchema
 class TenantJWTScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """`Authorization: Bearer <access token>`."""
 
-    target_class = "accounts.authentication.TenantJWTAuthentication"
+    target_class = "accounts.rest.authentication.TenantJWTAuthentication"
     name = "accessToken"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:

@@ -7,8 +7,8 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.http import HttpRequest
 
-from accounts.middleware import refuse_by
-from accounts.throttling import counted
+from accounts.passwords.throttling import counted
+from accounts.web.middleware import refuse_by
 from realtime import Refusal
 
 

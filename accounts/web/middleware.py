@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.http.request import split_domain_port
 from django.utils.functional import SimpleLazyObject
 
+from accounts.credentials.sessions import SessionStore
 from accounts.models import User
 from accounts.selectors import membership_of
-from accounts.sessions import SessionStore
 from accounts.tenants import Directory
 from realtime import HOSTLESS_PATHS, Refusal, Tenant
 

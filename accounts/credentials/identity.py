@@ -9,15 +9,15 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.claims import token_claims, token_identity
+from accounts.core.scopes import member_scopes
+from accounts.credentials.claims import token_claims, token_identity
+from accounts.credentials.sessions import TENANT_KEY, SessionStore, session_key_hash
+from accounts.credentials.sweeps import sweep
+from accounts.credentials.tickets import ticket_redeem
+from accounts.credentials.verified import VerifiedTokens
 from accounts.models import Membership, User, UserSession
-from accounts.revocation_log import RevocationLog, first_end, revocations_of
-from accounts.scopes import member_scopes
+from accounts.rights.revocation_log import RevocationLog, first_end, revocations_of
 from accounts.selectors import membership_of
-from accounts.sessions import TENANT_KEY, SessionStore, session_key_hash
-from accounts.sweeps import sweep
-from accounts.tickets import ticket_redeem
-from accounts.verified import VerifiedTokens
 from realtime import CloseCode, CredentialKind, Identity, LoadedSession, Tenant, forbidden, unauthenticated
 from realtime import Revocation as RevocationValue
 

@@ -13,9 +13,9 @@ from django.db.models import F, Model, QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
-from accounts.announcements import revoke_on_commit
+from accounts.core.scopes import member_scopes
 from accounts.models import Membership, Revocation, Save, Ticket, User, UserSession, first_rights_version
-from accounts.scopes import member_scopes
+from accounts.rights.announcements import revoke_on_commit
 from realtime import LOST_STAFF, LOST_SUPERUSER, RevocationKind
 from realtime import Revocation as RevocationValue
 

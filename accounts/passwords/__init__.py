@@ -1,0 +1,1 @@
+"""Hashing passwords in threads of their own, and limits on guessing them."""

@@ -1,0 +1,1 @@
+"""What a change takes away: revocations, written with the change and announced after the commit."""

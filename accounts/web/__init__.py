@@ -1,0 +1,1 @@
+"""The pages to sign in and out, and the middleware of all pages."""
