@@ -3,9 +3,10 @@
 from typing import Any
 
 from accounts.models import Membership
+from realtime import UserId
 
 
-def membership_of(tenant_id: int, user_id: int) -> Membership | None:
+def membership_of(tenant_id: int, user_id: UserId) -> Membership | None:
     """Return the active membership of an active user in an active tenant, with user and tenant loaded."""
     return (
         Membership.objects.select_related("user", "tenant")
@@ -20,7 +21,7 @@ def membership_of(tenant_id: int, user_id: int) -> Membership | None:
     )
 
 
-def user_profile(tenant_id: int, user_id: int) -> dict[str, Any] | None:
+def user_profile(tenant_id: int, user_id: UserId) -> dict[str, Any] | None:
     """Return what members of a tenant see of a user; None if the user is not an active member."""
     membership = membership_of(tenant_id, user_id)
     if membership is None:

@@ -6,10 +6,10 @@ from django.db.models import Exists, OuterRef
 from accounts.core.text import TextError, clean_name
 from accounts.models import MAX_STATUS_CHARS, Domain, Membership, Tenant, User, UserSession
 from accounts.rights.announcements import refresh_tenants_on_commit
-from realtime import ErrorCode, RequestError
+from realtime import ErrorCode, RequestError, UserId
 
 
-def status_update(tenant_id: int, user_id: int, status: str) -> None:
+def status_update(tenant_id: int, user_id: UserId, status: str) -> None:
     """Set the status text beside the user's name: 1 to 64 characters, all visible.
 
     Raises RequestError(invalid_message), or RequestError(not_found) if the user is not an active member.

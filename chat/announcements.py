@@ -18,7 +18,7 @@ from chat.batches import MessageDraft
 from chat.payloads import message_payload, room_payload
 from chat.selectors import MessageView, RoomView
 from chat.topics import room_topic, typing_topic, user_topic
-from realtime import Node, Publisher, Tenant, end_subscriptions, publish
+from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def announce_left(tenant: Tenant, user: Publisher, room: RoomView) -> None:
     end_hearing(tenant, room_id=room.id, user_ids=[user.id])
 
 
-def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[int]) -> None:
+def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> None:
     """End these users' subscriptions to a room."""
     for user_id in user_ids:
         for topic in (room_topic(room_id), typing_topic(room_id)):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chat.text import clean_text
-from realtime import ErrorCode, Publisher, RequestError, Tenant
+from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
 # Identifies a message: the ids of tenant and author, and the author's `client_msg_id`.
-MessageName = tuple[int, int, UUID]
+MessageName = tuple[int, UserId, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Known:
     """
 
     rooms: Mapping[int, RoomState]
-    members: Set[tuple[int, int]]
+    members: Set[tuple[int, UserId]]
     said: Mapping[MessageName, tuple[int, str]]
 
 

@@ -15,7 +15,7 @@ from accounts.models import Membership, Tenant
 from chat import sql
 from chat.batches import Known, MessageDraft, MessageName, RoomState, no_such_room, not_joined
 from chat.models import Message, Room, RoomMembership
-from realtime import ErrorCode, Publisher, RequestError
+from realtime import ErrorCode, Publisher, RequestError, UserId
 
 MEMBERS_LISTED_MAX = 1000
 
@@ -83,7 +83,7 @@ class WriteAccess:
     earlier: Mapping[MessageName, MessageView]
 
 
-def access_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = False) -> Room:
+def access_room(tenant_id: int, user_id: UserId, room_id: int, *, lock: bool = False) -> Room:
     """Return the room if the user may see it; otherwise raise RequestError(not_found).
 
     `lock` keeps out other writers of this room until the transaction ends. SQLite has no row locks and needs
@@ -99,7 +99,7 @@ def access_room(tenant_id: int, user_id: int, room_id: int, *, lock: bool = Fals
     return room
 
 
-def access_joined_room(tenant_id: int, user_id: int, room_id: int) -> RoomMembership:
+def access_joined_room(tenant_id: int, user_id: UserId, room_id: int) -> RoomMembership:
     """Return the user's membership with user and room. Raises RequestError(not_found | permission_denied)."""
     memberships = RoomMembership.objects.select_related("user", "room").filter(
         room_id=room_id, user_id=user_id, room__tenant_id=tenant_id, room__archived_at__isnull=True
@@ -140,14 +140,14 @@ def tenant_id_of(slug: str) -> int:
     return tenant_id
 
 
-def room_list(tenant_id: int, user_id: int) -> list[RoomView]:
+def room_list(tenant_id: int, user_id: UserId) -> list[RoomView]:
     """Return the rooms that the user may see, ordered by name."""
     rooms = _rooms_as_seen_by(tenant_id, user_id)
     visible = rooms.filter(Q(is_public=True) | Q(read_seq__isnull=False))
     return _views(visible.order_by("name_key", "id"))
 
 
-def room_get(tenant_id: int, user_id: int, room_id: int) -> RoomView:
+def room_get(tenant_id: int, user_id: UserId, room_id: int) -> RoomView:
     """Return one room as the user sees it; raises RequestError(not_found)."""
     access_room(tenant_id, user_id, room_id)
     return _views(_rooms_as_seen_by(tenant_id, user_id).filter(pk=room_id))[0]
@@ -155,7 +155,7 @@ def room_get(tenant_id: int, user_id: int, room_id: int) -> RoomView:
 
 def message_list(
     tenant_id: int,
-    user_id: int,
+    user_id: UserId,
     room_id: int,
     *,
     limit: int,
@@ -174,7 +174,7 @@ def message_list(
     return _page(found[:limit][::-1], has_more=len(found) > limit)
 
 
-def member_list(tenant_id: int, user_id: int, room_id: int) -> list[MemberView]:
+def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[MemberView]:
     """Return the room's members by name, at most `MEMBERS_LISTED_MAX`. The user must be in the room."""
     room = access_joined_room(tenant_id, user_id, room_id).room
     present = Membership.objects.filter(
@@ -208,7 +208,7 @@ def _messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, MessageVi
     return {(each.tenant_id, each.author_id, each.client_msg_id): _message_view(each) for each in messages}
 
 
-def _rooms_as_seen_by(tenant_id: int, user_id: int) -> QuerySet[Room, Any]:
+def _rooms_as_seen_by(tenant_id: int, user_id: UserId) -> QuerySet[Room, Any]:
     own = RoomMembership.objects.filter(room=OuterRef("pk"), user_id=user_id).values("read_seq")
     present = Q(
         memberships__user__is_active=True,

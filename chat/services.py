@@ -24,7 +24,7 @@ from chat.selectors import (
     room_get,
 )
 from chat.text import clean_room_name, room_name_key
-from realtime import ErrorCode, Publisher, RequestError, Tenant, retry_after_ms
+from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId, retry_after_ms
 
 # Open rooms of a tenant, and open rooms that one user created in it: beyond it `limit_exceeded`.
 ROOMS_MAX = 1000
@@ -187,7 +187,7 @@ def seed_demo_rooms(tenant: TenantRow) -> None:
             )
 
 
-def _room_insert(tenant_id: int, creator_id: int, *, name: str, is_public: bool) -> Room:
+def _room_insert(tenant_id: int, creator_id: UserId, *, name: str, is_public: bool) -> Room:
     _require_space(tenant_id, creator_id)
     room = Room.objects.create(
         tenant_id=tenant_id,
@@ -200,7 +200,7 @@ def _room_insert(tenant_id: int, creator_id: int, *, name: str, is_public: bool)
     return room
 
 
-def _require_space(tenant_id: int, creator_id: int) -> None:
+def _require_space(tenant_id: int, creator_id: UserId) -> None:
     """Raise RequestError(limit_exceeded | rate_limited) if the tenant or the creator has too many rooms."""
     # Locks the tenant, so that the counts stay true until the commit. SQLite needs no row lock: its
     # transactions take the write lock when they begin.
@@ -257,7 +257,7 @@ def _messages_insert(new: list[tuple[MessageDraft, Numbered]]) -> dict[MessageNa
     # In the order of the index of names, so that two processes with the same names cannot deadlock.
     new.sort(key=lambda each: (each[0].tenant.id, each[0].client_msg_id, each[0].author.id))
     last_seqs: dict[int, int] = {}
-    read_seqs: dict[tuple[int, int], int] = {}
+    read_seqs: dict[tuple[int, UserId], int] = {}
     for draft, numbered in new:
         room_id, mark = numbered.room_id, (numbered.room_id, draft.author.id)
         last_seqs[room_id] = max(numbered.seq, last_seqs.get(room_id, 0))

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connection
 
 from chat.batches import MessageDraft, Numbered
+from realtime import UserId
 
 Row = tuple[Any, ...]
 
@@ -54,7 +55,7 @@ def rooms_lock(room_ids: Collection[int], tenant_ids: Collection[int]) -> Statem
     )
 
 
-def members_among(room_ids: Collection[int], user_ids: Collection[int]) -> Statement:
+def members_among(room_ids: Collection[int], user_ids: Collection[UserId]) -> Statement:
     """Select (room, user) of these users' memberships in these rooms."""
     rooms, users = _among("room_id", "bigint", room_ids), _among("user_id", "bigint", user_ids)
     return Statement(
@@ -99,7 +100,7 @@ def rooms_move(last_seqs: Mapping[int, int]) -> Statement:
     )
 
 
-def marks_move(read_seqs: Mapping[tuple[int, int], int]) -> Statement:
+def marks_move(read_seqs: Mapping[tuple[int, UserId], int]) -> Statement:
     """Move the read mark of each (room, user) forward, never back."""
     table = _table(("bigint",) * 3, [(*member, seq) for member, seq in read_seqs.items()])
     return Statement(

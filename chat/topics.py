@@ -5,7 +5,7 @@ Settings import this module, so nothing here may import models before a gate is 
 
 import re
 
-from realtime import Identity, TopicRule, nobody
+from realtime import Identity, TopicRule, UserId, nobody
 
 # An id in our own notation: no sign, no leading zero, and it fits into 64 bits of the database.
 _ROOM_TOPIC = re.compile(r"(?:room|typing):([1-9][0-9]{0,17})", re.ASCII)
@@ -21,7 +21,7 @@ def typing_topic(room_id: int) -> str:
     return f"typing:{room_id}"
 
 
-def user_topic(user_id: int) -> str:
+def user_topic(user_id: UserId) -> str:
     """Return the topic of one user's events, for all of the user's screens."""
     return f"user:{user_id}"
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from realtime.core.identity import CredentialKind as CredentialKind
     from realtime.core.identity import Identity as Identity
     from realtime.core.identity import Tenant as Tenant
+    from realtime.core.identity import UserId as UserId
     from realtime.core.revocations import LOST_STAFF as LOST_STAFF
     from realtime.core.revocations import LOST_SUPERUSER as LOST_SUPERUSER
     from realtime.core.revocations import Revocation as Revocation
@@ -93,7 +94,7 @@ _HOMES = {
     "realtime.conf": "RealtimeSettings",
     "realtime.core.addresses": "TrustedProxies address_key",
     "realtime.core.history": "Position Publisher",
-    "realtime.core.identity": "CredentialKind Identity Tenant",
+    "realtime.core.identity": "CredentialKind Identity Tenant UserId",
     "realtime.core.revocations": "LOST_STAFF LOST_SUPERUSER Revocation RevocationKind",
     "realtime.core.slots": "Owner",
     "realtime.core.token_bucket": "TokenBucket retry_after_ms",

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position, Publisher
+from realtime.core.identity import UserId
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRules
 from realtime.node import node as nodes
@@ -73,7 +74,7 @@ async def apublish(
     return await _publish_from_outside(tenant, topic, draft)
 
 
-def end_subscriptions(topic: str, *, tenant: str, user_id: int) -> None:
+def end_subscriptions(topic: str, *, tenant: str, user_id: UserId) -> None:
     """End a user's subscriptions to `topic` on every node, because the user may no longer follow it.
 
     Inside a transaction this happens after the commit. In a process that serves no sockets it does nothing.

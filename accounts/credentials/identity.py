@@ -18,7 +18,16 @@ from accounts.credentials.verified import VerifiedTokens
 from accounts.models import Membership, User, UserSession
 from accounts.rights.revocation_log import RevocationLog, first_end, revocations_of
 from accounts.selectors import membership_of
-from realtime import CloseCode, CredentialKind, Identity, LoadedSession, Tenant, forbidden, unauthenticated
+from realtime import (
+    CloseCode,
+    CredentialKind,
+    Identity,
+    LoadedSession,
+    Tenant,
+    UserId,
+    forbidden,
+    unauthenticated,
+)
 from realtime import Revocation as RevocationValue
 
 
@@ -138,7 +147,7 @@ def identity_of_session(membership: Membership, session_key: str, expires_at: da
     )
 
 
-def _live_memberships(user_ids: set[int]) -> dict[tuple[str, int], _Standing]:
+def _live_memberships(user_ids: set[UserId]) -> dict[tuple[str, UserId], _Standing]:
     # Plain values instead of model objects, because this runs often, for hundreds of users at a time.
     rows = (
         Membership.objects.filter(
@@ -151,7 +160,7 @@ def _live_memberships(user_ids: set[int]) -> dict[tuple[str, int], _Standing]:
     )
     user = User()
     stamps: dict[int, str] = {}
-    standings: dict[tuple[str, int], _Standing] = {}
+    standings: dict[tuple[str, UserId], _Standing] = {}
     for user_id, slug, role, extra_scopes, is_superuser, password in rows:
         if user_id not in stamps:
             user.pk, user.password = user_id, password
@@ -162,7 +171,7 @@ def _live_memberships(user_ids: set[int]) -> dict[tuple[str, int], _Standing]:
     return standings
 
 
-def _active_ids(user_ids: set[int]) -> set[int]:
+def _active_ids(user_ids: set[UserId]) -> set[UserId]:
     if not user_ids:
         return set()
     return set(User.objects.filter(id__in=user_ids, is_active=True).values_list("id", flat=True))

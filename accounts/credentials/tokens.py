@@ -15,7 +15,7 @@ from accounts.models import FAMILY_CHARS, Membership, User
 from accounts.rights.revocation_log import first_end, revocations_of
 from accounts.rights.revocations import family_end
 from accounts.selectors import membership_of
-from realtime import Identity, Tenant, forbidden, unauthenticated
+from realtime import Identity, Tenant, UserId, forbidden, unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _read(refresh: str, tenant: Tenant) -> tuple[dict[str, Any], Identity]:
     return claims, identity
 
 
-def _use_up(claims: dict[str, Any], user_id: int) -> bool:
+def _use_up(claims: dict[str, Any], user_id: UserId) -> bool:
     """Put a refresh token on the blacklist. Return False if it was there already."""
     outstanding, _ = OutstandingToken.objects.get_or_create(
         jti=claims["jti"],

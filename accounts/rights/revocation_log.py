@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import Revocation
 from accounts.rights.revocations import revocation_value
-from realtime import CloseCode, Identity
+from realtime import CloseCode, Identity, UserId
 from realtime import Revocation as RevocationValue
 
 # Rows of one read; the next read returns more.
@@ -19,20 +19,20 @@ GAP_S = 60.0
 GAPS_MAX = 500
 
 
-def revocations_of(identities: Collection[Identity]) -> dict[int, list[RevocationValue]]:
+def revocations_of(identities: Collection[Identity]) -> dict[UserId, list[RevocationValue]]:
     """Return the revocations that may concern the identities, by user. Key 0 has those without a user."""
     names = {name for each in identities for name in (each.family, each.password_stamp)}
     rows = Revocation.objects.filter(
         Q(user_id__in={each.user_id for each in identities}) | Q(user_id=None, value__in=names),
         expires_at__gt=timezone.now(),
     )
-    found: dict[int, list[RevocationValue]] = {}
+    found: dict[UserId, list[RevocationValue]] = {}
     for row in rows:
         found.setdefault(row.user_id or 0, []).append(revocation_value(row))
     return found
 
 
-def first_end(revocations: Mapping[int, list[RevocationValue]], identity: Identity) -> CloseCode | None:
+def first_end(revocations: Mapping[UserId, list[RevocationValue]], identity: Identity) -> CloseCode | None:
     """Return the close code of the first revocation that ends `identity`; None if it is valid."""
     for revocation in (*revocations.get(identity.user_id, ()), *revocations.get(0, ())):
         code: CloseCode | None = revocation.ends(identity)

@@ -16,7 +16,7 @@ from rest_framework_simplejwt.settings import api_settings
 from accounts.core.scopes import member_scopes
 from accounts.models import Membership, Revocation, Save, Ticket, User, UserSession, first_rights_version
 from accounts.rights.announcements import revoke_on_commit
-from realtime import LOST_STAFF, LOST_SUPERUSER, RevocationKind
+from realtime import LOST_STAFF, LOST_SUPERUSER, RevocationKind, UserId
 from realtime import Revocation as RevocationValue
 
 Lost = tuple[str, ...]
@@ -93,7 +93,7 @@ def session_deleted(session: UserSession, origin: object) -> None:
         _revoke(Revocation.Kind.SESSION, session.user_id, session.key_hash)
 
 
-def family_end(family: str, user_id: int) -> None:
+def family_end(family: str, user_id: UserId) -> None:
     """Revoke all tokens of one sign-in. If they are revoked already, nothing is written."""
     ended = Revocation.objects.filter(
         kind=Revocation.Kind.FAMILY, value=family, expires_at__gt=timezone.now()
@@ -165,7 +165,12 @@ def _end_membership(membership: Membership, lost: Lost | None) -> None:
 
 
 def _revoke(
-    kind: Revocation.Kind, user_id: int, value: str, *, lost: Lost | None = EVERYTHING, rights_below: int = 0
+    kind: Revocation.Kind,
+    user_id: UserId,
+    value: str,
+    *,
+    lost: Lost | None = EVERYTHING,
+    rights_below: int = 0,
 ) -> None:
     row = Revocation.objects.create(
         kind=kind,

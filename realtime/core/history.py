@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from realtime.core.identity import UserId, as_user_id
+
 # Memory of a publication in addition to its data: number, publisher, time and the objects around them.
 ENTRY_OVERHEAD_BYTES = 640
 
@@ -23,10 +25,14 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """The user who published, as subscribers see them."""
+    """The user who published, as subscribers see them. `id` may be given as any primary key, as a UUID."""
 
-    id: int
+    id: UserId
     username: str
+
+    def __post_init__(self) -> None:
+        if type(self.id) is not int:
+            object.__setattr__(self, "id", as_user_id(self.id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+# A user's id as sockets, nodes and the wire know it. Keys of any other type, as UUIDs, are their text.
+UserId = int | str
+
+
+def as_user_id(key: object) -> UserId:
+    """The id of the user whose primary key is `key`; raises TypeError for None and True, which are no key."""
+    if type(key) is int or type(key) is str:
+        return key
+    if key is None or isinstance(key, bool):
+        raise TypeError(f"Expected the primary key of a user, received {key!r}.")
+    return int(key) if isinstance(key, int) else str(key)
+
 
 class CredentialKind(StrEnum):
     """The kind of credential that a connection used."""
@@ -35,9 +47,11 @@ class Identity:
     `family` is common to all tokens of one sign-in. `session_key_hash` identifies a session without revealing
     its key. `password_stamp` is a fingerprint of the password at the time the credential was made. `rights`
     is the version of the user's rights at that time; rights that were taken away later may end it.
+
+    `user_id` may be given as any primary key, as a UUID: it becomes an `int` or a `str`.
     """
 
-    user_id: int
+    user_id: UserId
     username: str
     tenant: str
     scopes: frozenset[str]
@@ -50,6 +64,9 @@ class Identity:
     session_key_hash: str = ""
     password_stamp: str = ""
     rights: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "user_id", as_user_id(self.user_id))
 
 
 @dataclass(frozen=True, slots=True)

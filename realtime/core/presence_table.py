@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from realtime.core.identity import UserId
 from realtime.core.lapses import Lapses
 
 T = TypeVar("T")
@@ -30,7 +31,6 @@ TAKEN_AT_ONCE = 500
 
 # Tenant and topic.
 Key = tuple[str, str]
-UserId = int | str
 
 
 class User(NamedTuple):

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from realtime.core.identity import Identity
+from realtime.core.identity import Identity, UserId, as_user_id
 from realtime.protocol.close_codes import CloseCode
 
 # The names of the two flags of an identity in `lost`. They cannot be scopes, whose names hold a colon.
@@ -36,11 +36,15 @@ class Revocation(msgspec.Struct, array_like=True, frozen=True):
     """
 
     kind: RevocationKind
-    user_id: int | str
+    user_id: UserId
     name: str
     rights_below: int
     lost: tuple[str, ...] | None
     until_s: float
+
+    def __post_init__(self) -> None:
+        if type(self.user_id) is not int:
+            msgspec.structs.force_setattr(self, "user_id", as_user_id(self.user_id))
 
     def ends(self, identity: Identity) -> CloseCode | None:
         """The code to close a connection of `identity` with; None if it is not affected."""
@@ -56,7 +60,7 @@ class Revocations:
     def __init__(self) -> None:
         # Revocations that name a credential, by kind and name; the others by user.
         self._named: dict[tuple[RevocationKind, str], Revocation] = {}
-        self._of_user: dict[int | str, list[Revocation]] = {}
+        self._of_user: dict[UserId, list[Revocation]] = {}
         # Tokens that a recheck found to be invalid, by identity, with the close code.
         self._found: dict[Identity, CloseCode] = {}
 

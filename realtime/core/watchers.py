@@ -8,7 +8,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from realtime.core.presence_table import PresentUser, UserId, by_username
+from realtime.core.identity import UserId
+from realtime.core.presence_table import PresentUser, by_username
 
 # Above this many users, watchers get only their number.
 LIST_MAX_USERS = 200

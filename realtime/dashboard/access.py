@@ -4,7 +4,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import PermissionsMixin
 from django.db import InterfaceError, OperationalError
 
-from realtime.core.identity import Identity
+from realtime.core.identity import Identity, UserId
 from realtime.node.database import Database
 from realtime.protocol.errors import RequestError, unavailable
 
@@ -24,7 +24,7 @@ async def may_view(database: Database, identity: Identity | None) -> bool:
         raise unavailable("busy", "The database cannot be asked now.", retry_after_s=1) from error
 
 
-def _holds_permission(user_id: int) -> bool:
+def _holds_permission(user_id: UserId) -> bool:
     user = get_user_model()._default_manager.filter(pk=user_id).first()  # noqa: SLF001 Django's public name
     # `has_perm` is False for an inactive user.
     return isinstance(user, PermissionsMixin) and user.has_perm(PERMISSION)

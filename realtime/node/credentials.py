@@ -16,7 +16,7 @@ from time import time
 import msgspec
 from django.db import InterfaceError, OperationalError
 
-from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.core.identity import CredentialKind, Identity, Tenant, UserId
 from realtime.core.revocations import Revocation, Revocations
 from realtime.node.database import Database
 from realtime.node.ports import Authenticator, TenantDirectory
@@ -59,7 +59,7 @@ class Credentials:
         self._open: dict[str, Connection] = {}
         # A user's only connection, or a dict of all of them: most users have one, and a
         # dict for each would cost memory.
-        self._of_user: dict[int | str, Connection | dict[Connection, None]] = {}
+        self._of_user: dict[UserId, Connection | dict[Connection, None]] = {}
         self._waiting: list[Identity] = []
         self._slice = SLICE_MIN
         self._is_away = False
@@ -198,7 +198,7 @@ class Credentials:
                 if connection.identity == identity:
                     _end(connection, code)
 
-    def _connections_of(self, user_id: int | str) -> Iterator[Connection]:
+    def _connections_of(self, user_id: UserId) -> Iterator[Connection]:
         """The connections of a user, or all connections if `user_id` is 0."""
         if user_id == 0:
             yield from list(self._open.values())

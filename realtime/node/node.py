@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.history import Position, Publisher
+from realtime.core.identity import UserId, as_user_id
 from realtime.core.liveness import NodeState
 from realtime.core.presence_table import Key
 from realtime.core.quota import ConnectionQuota, HandshakeLimiter
@@ -60,7 +61,7 @@ class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
 
     tenant: str
     topic: str
-    user_id: int
+    user_id: UserId
 
 
 class Node:
@@ -207,9 +208,9 @@ class Node:
         draft = make_draft(topic, data, publisher, time=utc_now_text())
         return await self.publish(tenant, topic, draft)
 
-    async def end_subscriptions(self, tenant: str, topic: str, user_id: int) -> None:
+    async def end_subscriptions(self, tenant: str, topic: str, user_id: UserId) -> None:
         """End a user's subscriptions to a topic, here and on the other nodes."""
-        ended = EndSubscriptions(tenant, topic, user_id)
+        ended = EndSubscriptions(tenant, topic, as_user_id(user_id))
         self._end_subscriptions(ended)
         await self.control.tell(CONTROL_GROUP, msgspec.msgpack.encode(ended))
 

@@ -59,7 +59,10 @@ class Observer:
 def _who(connection: Connection) -> str:
     """The fields common to both lines of a connection, as JSON text. Written by hand to avoid
     `json.dumps`."""
-    user = connection.identity.user_id if connection.identity else "null"
+    identity = connection.identity
+    user: str | int = "null" if identity is None else identity.user_id
+    if identity is not None and isinstance(user, str):
+        user = _quoted(user)
     return (
         f'"connection_id": {_quoted(connection.id)}, "tenant": {_quoted(connection.tenant.slug)}, '
         f'"user": {user}, "path": {_quoted(connection.route)}'

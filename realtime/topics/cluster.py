@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from realtime.core.identity import UserId
 from realtime.core.liveness import Nodes, NodeState
-from realtime.core.presence_table import Changed, Held, Key, PresenceTable, PresentUser, User, UserId
+from realtime.core.presence_table import Changed, Held, Key, PresenceTable, PresentUser, User
 from realtime.topics.engine.ports import Bus, BusUnavailableError
 
 BEAT_S = 2.0

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from realtime.core.history import Position
+from realtime.core.identity import UserId
 from realtime.core.topics import TopicKey, TopicRule
 from realtime.protocol.codec import encode, publication_text
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -175,7 +176,7 @@ class Hub:
             payload = {"topic": subscription.topic, "code": code, "reason": reason}
             subscription.connection.push("unsubscribed", payload)
 
-    def revoke(self, key: TopicKey, user_id: int) -> None:
+    def revoke(self, key: TopicKey, user_id: UserId) -> None:
         """A user may no longer follow a topic: end LIVE subscriptions; JOINING ones ask their gates again."""
         self.revocations += 1
         local = self._topics.get(key)

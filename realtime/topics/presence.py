@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from realtime.core.identity import Identity
+from realtime.core.identity import Identity, UserId
 from realtime.core.presence_table import Key, User
 from realtime.core.watchers import LIST_MAX_USERS, Push, Roster, Watchers
 from realtime.protocol.codec import encode_reply
@@ -114,7 +114,7 @@ class Presence:
         if identity is not None:
             self._cluster.leave(subscription.key, _user(identity), at_once=at_once)
 
-    def removed(self, tenant: str, topic: str, user_id: int | str) -> None:
+    def removed(self, tenant: str, topic: str, user_id: UserId) -> None:
         """The user may no longer follow the topic, so their grace ends too. Called on every node."""
         self._cluster.end_grace((tenant, topic), user_id)
 

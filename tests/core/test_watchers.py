@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.core import watchers as watchers_module
-from realtime.core.presence_table import PresentUser, UserId
+from realtime.core.identity import UserId
+from realtime.core.presence_table import PresentUser
 from realtime.core.watchers import COUNT_INTERVAL_S, Push, Roster, Watchers
 
 LIMIT = 3

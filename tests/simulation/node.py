@@ -21,7 +21,7 @@ import realtime.topics.hub
 import realtime.topics.local_topic
 import realtime.topics.reads
 from realtime.conf import RealtimeSettings
-from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.core.identity import CredentialKind, Identity, Tenant, UserId
 from realtime.core.presence_table import PRESENCE_GRACE_S
 from realtime.core.revocations import Revocation, RevocationKind
 from realtime.core.topics import TopicRule
@@ -190,7 +190,7 @@ class Node(Owner):
         dice: Dice,
         store: Store,
         broker: Broker,
-        may_follow: Callable[[str, int, str], bool],
+        may_follow: Callable[[str, UserId, str], bool],
         when_waiting: Callable[[str, str], None],
         revocations: list[Revocation],
     ) -> None:
@@ -279,7 +279,7 @@ class Node(Owner):
         except EngineUnavailableError as error:
             self._record.add(self.name, "publish fails", tenant, topic, str(error))
 
-    async def end_subscriptions(self, tenant: str, topic: str, user: int, since_order: int) -> None:
+    async def end_subscriptions(self, tenant: str, topic: str, user: UserId, since_order: int) -> None:
         """After a removal, as the chat does it."""
         await self.runtime.end_subscriptions(tenant, topic, user)
         self.mark(tenant, topic, user, since_order, "removal")
@@ -362,7 +362,7 @@ class Node(Owner):
             if connection.identity is not None and connection.identity.family == family:
                 self._mark_session(name, None, self._record.order, cause)
 
-    def mark(self, tenant: str, topic: str, user: int, since_order: int, cause: str) -> None:
+    def mark(self, tenant: str, topic: str, user: UserId, since_order: int, cause: str) -> None:
         """From now on the user's connections here get nothing of the topic."""
         for name, socket in self.sockets.items():
             if (socket.session.tenant, socket.session.user) == (tenant, user):
@@ -453,7 +453,7 @@ def _names(left: Any) -> str:
     return str(list(left)) if isinstance(left, dict | set) and not isinstance(left, Counter) else str(left)
 
 
-def _settings(plan: Plan, may_follow: Callable[[str, int, str], bool]) -> RealtimeSettings:
+def _settings(plan: Plan, may_follow: Callable[[str, UserId, str], bool]) -> RealtimeSettings:
     kept: dict[str, Any] = {"history_size": plan.history_size, "history_ttl_s": plan.history_ttl_s}
 
     def member(identity: Identity | None, topic: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable
 
+from realtime.core.identity import UserId
 from realtime.endpoints.consumers.base import RealtimeConsumer
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -76,6 +77,6 @@ class SecureConsumer(RealtimeConsumer):
         await self.send(encode({"type": "reply", "payload": payload}))
 
     @property
-    def _user_id(self) -> int | None:
+    def _user_id(self) -> UserId | None:
         identity = self.connection.identity
         return identity.user_id if identity else None

@@ -25,6 +25,7 @@ from redis.exceptions import ReadOnlyError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
+from realtime.core.identity import UserId
 from realtime.core.topics import TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.ports import (
@@ -51,7 +52,7 @@ POSITION_ONLY = -1
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
     data: msgspec.Raw
-    publisher: tuple[int, str] | None
+    publisher: tuple[UserId, str] | None
     time: str
 
 
@@ -174,8 +175,9 @@ class RedisHistory:
     def _used_keys(self, key: TopicKey, draft: Draft) -> list[str]:
         if draft.idempotency_key is None:
             return []
-        publisher = draft.publisher.id if draft.publisher else ""
-        return [f"{self._base(key)}:used:{_digest(f'{publisher}:{draft.idempotency_key}')}"]
+        publisher = draft.publisher.id if draft.publisher else None
+        # With quotes around a text: the ids 7 and "7" are two users, and a text may hold the separator.
+        return [f"{self._base(key)}:used:{_digest(f'{publisher!r}:{draft.idempotency_key}')}"]
 
     def _base(self, key: TopicKey) -> str:
         # The braces are a hash tag: a Redis cluster keeps all keys of a topic on one of its nodes.
