@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine, Hashable
 from time import monotonic
 from typing import Any, NamedTuple
 
+from cachetools import TTLCache
+
 # Seconds that a cached profile is valid, and how many are kept.
 PROFILE_TTL_S = 1.0
 PROFILES_MAX = 10_000
@@ -13,31 +15,33 @@ Profile = dict[str, Any]
 
 
 class Known(NamedTuple):
-    """A profile, or None if there is none. It is valid until a monotonic time, in seconds."""
+    """What a lookup found: a profile, or None if there is none."""
 
     profile: Profile | None
-    until_s: float
 
 
 class Profiles:
-    """A bounded cache of profiles. Concurrent callers that ask for the same profile share one query."""
+    """A bounded cache of profiles, for one event loop. When it is full, the least recently used one goes.
 
-    def __init__(self, ttl_s: float = PROFILE_TTL_S, size: int = PROFILES_MAX) -> None:
-        self._ttl_s = ttl_s
-        self._size = size
-        self._known: dict[Hashable, Known] = {}
+    Concurrent callers that ask for the same profile share one query. `clock` returns seconds.
+    """
+
+    def __init__(
+        self,
+        ttl_s: float = PROFILE_TTL_S,
+        size: int = PROFILES_MAX,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._known: TTLCache[Hashable, Known] = TTLCache(size, ttl_s, clock)
         self._loading: dict[Hashable, asyncio.Task[Profile | None]] = {}
 
-    def get(self, key: Hashable, now_s: float) -> Known | None:
+    def get(self, key: Hashable) -> Known | None:
         """Return the valid entry of `key`; None if it has to be looked up."""
-        known = self._known.get(key)
-        return known if known is not None and now_s < known.until_s else None
+        return self._known.get(key)
 
-    def put(self, key: Hashable, profile: Profile | None, now_s: float) -> None:
+    def put(self, key: Hashable, profile: Profile | None) -> None:
         """Store a profile that was looked up just now."""
-        if len(self._known) >= self._size:
-            self._known.clear()
-        self._known[key] = Known(profile, now_s + self._ttl_s)
+        self._known[key] = Known(profile)
 
     async def load(
         self, key: Hashable, look_up: Callable[[], Coroutine[Any, Any, Profile | None]]
@@ -67,4 +71,4 @@ class Profiles:
         if self._loading.get(key) is loading:
             del self._loading[key]
             if is_good:
-                self.put(key, loading.result(), monotonic())
+                self.put(key, loading.result())

@@ -1,6 +1,5 @@
 """The RPC methods of accounts, for `/ws/rpc/`."""
 
-from time import monotonic
 from typing import Annotated, Any
 
 import msgspec
@@ -16,7 +15,7 @@ Status = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 def user_at_hand(call: Call, *, user_id: int) -> Payload | None:
     """Return the answer of `get_user` if the profile is in the cache."""
-    known = _profiles(call).get((call.tenant.id, user_id), monotonic())
+    known = _profiles(call).get((call.tenant.id, user_id))
     return None if known is None else _user_data(known.profile)
 
 

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from hashlib import sha256
 
+from cachetools import LRUCache
+
 from realtime import Identity
 
 TOKENS_MAX = 10_000
@@ -12,11 +14,12 @@ class VerifiedTokens:
     """The identities of verified tokens, by the SHA-256 of each token. No token is stored.
 
     A signature stays valid until `exp`. Revocations and the requested tenant are checked elsewhere, at every
-    use. At most TOKENS_MAX are kept; beyond it the cache is cleared.
+    use. At most TOKENS_MAX are kept; beyond it the least recently used one goes. It is not safe for threads:
+    a node verifies tokens on its loop only.
     """
 
     def __init__(self) -> None:
-        self._identities: dict[bytes, Identity] = {}
+        self._identities: LRUCache[bytes, Identity] = LRUCache(TOKENS_MAX)
 
     def find(self, token: str) -> Identity | None:
         """Return the identity of this token if it is known and has not expired."""
@@ -27,8 +30,6 @@ class VerifiedTokens:
 
     def add(self, token: str, identity: Identity) -> None:
         """Store the identity of a token whose signature and claims are valid."""
-        if len(self._identities) >= TOKENS_MAX:
-            self._identities.clear()
         self._identities[_digest(token)] = identity
 
 

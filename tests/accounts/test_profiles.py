@@ -10,29 +10,35 @@ ALICE = {"id": 2, "username": "alice"}
 
 
 def test_what_is_known_is_known_for_a_while() -> None:
-    profiles = Profiles(ttl_s=1.0)
-    assert profiles.get((1, 2), 0.0) is None
-    profiles.put((1, 2), ALICE, 0.0)
-    profiles.put((1, 3), None, 0.5)
-    assert profiles.get((1, 2), 0.9) == Known(ALICE, 1.0)
-    assert profiles.get((1, 2), 1.0) is None
+    now_s = 0.0
+    profiles = Profiles(ttl_s=1.0, clock=lambda: now_s)
+    assert profiles.get((1, 2)) is None
+    profiles.put((1, 2), ALICE)
+    now_s = 0.5
+    profiles.put((1, 3), None)
+    now_s = 0.9
+    assert profiles.get((1, 2)) == Known(ALICE)
+    now_s = 1.0
+    assert profiles.get((1, 2)) is None
     # That there is nobody is known as well.
-    assert profiles.get((1, 3), 1.0) == Known(None, 1.5)
+    assert profiles.get((1, 3)) == Known(None)
 
 
 def test_a_change_is_not_waited_for() -> None:
     profiles = Profiles()
-    profiles.put((1, 2), ALICE, 0.0)
+    profiles.put((1, 2), ALICE)
     profiles.forget((1, 2))
     profiles.forget((1, 2))
-    assert profiles.get((1, 2), 0.0) is None
+    assert profiles.get((1, 2)) is None
 
 
-def test_it_does_not_grow() -> None:
+def test_a_full_one_drops_the_least_recently_used() -> None:
     profiles = Profiles(size=2)
-    for user_id in range(5):
-        profiles.put((1, user_id), None, 0.0)
-    assert sum(profiles.get((1, user_id), 0.0) is not None for user_id in range(5)) <= 2
+    profiles.put("alice", None)
+    profiles.put("bob", None)
+    profiles.get("alice")
+    profiles.put("carol", None)
+    assert [key for key in ("alice", "bob", "carol") if profiles.get(key)] == ["alice", "carol"]
 
 
 class Database:
@@ -57,7 +63,7 @@ async def test_those_who_ask_at_once_wait_for_one_look() -> None:
     assert await asyncio.gather(*asking[1:]) == [ALICE] * 4
     assert asking[0].cancelled()
     assert database.asked == 1
-    assert profiles.get("alice", 0.0) is not None
+    assert profiles.get("alice") is not None
 
 
 async def test_a_failed_look_is_told_to_all_and_not_kept() -> None:
@@ -68,7 +74,7 @@ async def test_a_failed_look_is_told_to_all_and_not_kept() -> None:
     for each in asking:
         with pytest.raises(LookupError):
             await each
-    assert profiles.get("alice", 0.0) is None
+    assert profiles.get("alice") is None
     again = Database()
     again.answer.set_result(ALICE)
     assert await profiles.load("alice", again.look_up) == ALICE
@@ -86,6 +92,6 @@ async def test_what_changed_during_the_look_is_looked_up_again() -> None:
     assert await second == changed
     before.answer.set_result(ALICE)
     assert await first == ALICE
-    known = profiles.get("alice", 0.0)
+    known = profiles.get("alice")
     assert known is not None
     assert known.profile == changed

@@ -83,6 +83,9 @@ def test_only_so_many_are_remembered(
 ) -> None:
     monkeypatch.setattr(verified, "TOKENS_MAX", 2)
     remembered = VerifiedTokens()
-    for token in ("1", "2", "3"):
+    for token in ("1", "2"):
         remembered.add(token, identity_of(known, acme))
-    assert [token for token in ("1", "2", "3") if remembered.find(token)] == ["3"]
+    # A full cache drops the least recently used token, and no other.
+    remembered.find("1")
+    remembered.add("3", identity_of(known, acme))
+    assert [token for token in ("1", "2", "3") if remembered.find(token)] == ["1", "3"]
