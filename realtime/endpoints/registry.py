@@ -3,6 +3,7 @@
 Decorators in an app's `realtime` module make these objects. They are collected when the endpoints are built.
 """
 
+import sys
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import autodiscover_modules
 
 from realtime.endpoints import sources
 from realtime.endpoints.queries import LiveQuery
@@ -45,17 +47,16 @@ class Registry:
 
 def _modules() -> Iterator[ModuleType]:
     yield sources
+    autodiscover_modules(MODULE)
     for config in apps.get_app_configs():
-        if config.name == "realtime":
-            continue
-        for name in (MODULE, OLD_MODULE):
-            path = f"{config.name}.{name}"
-            if find_spec(path) is None:
-                continue
-            if name == OLD_MODULE:
-                message = f"{path} is called {MODULE}.py now; the old name is found for one release."
-                warnings.warn(message, DeprecationWarning, stacklevel=2)
-            yield import_module(path)
+        if module := sys.modules.get(f"{config.name}.{MODULE}"):
+            yield module
+        # In `realtime` itself the old name is an old import path of another module.
+        old = f"{config.name}.{OLD_MODULE}"
+        if config.name != "realtime" and find_spec(old) is not None:
+            message = f"{old} is called {MODULE}.py now; the old name is found for one release."
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            yield import_module(old)
 
 
 def _declared(modules: list[ModuleType], kind: type[T]) -> list[T]:
