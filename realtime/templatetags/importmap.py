@@ -1,0 +1,63 @@
+"""The import map of a page: where modules are found by a bare name, or under a file name with a hash.
+
+Modules import their neighbours by plain names (`./store.js`). With a manifest storage the files have hashes in
+their names, and the import map leads from one to the other. Django can write the hashed names into the modules
+instead (`support_js_module_import_aggregation`), but in Django 5.2 it takes types in comments for imports
+(`import("realtime/client").State`) and fails on them.
+"""
+
+import json
+import re
+from functools import lru_cache
+
+from django import template
+from django.contrib.staticfiles.storage import StaticFilesStorage, staticfiles_storage
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+BARE_NAMES = {
+    "preact": "vendor/preact.js",
+    "preact/hooks": "vendor/preact-hooks.js",
+    "htm": "vendor/htm.js",
+    "@preact/signals": "vendor/signals.js",
+    "@preact/signals-core": "vendor/signals-core.js",
+    "realtime/client": "realtime/client.js",
+    "realtime/page-watch": "realtime/page-watch.js",
+}
+# Other scripts, as those of the admin, need no line.
+_MODULE = re.compile(rb"^\s*(?:import|export)\b", re.MULTILINE)
+
+
+@register.simple_tag(takes_context=True)
+def importmap(context: template.Context) -> SafeString:
+    """The script element. It must come before every module script of the page."""
+    request: HttpRequest = context["request"]
+    bare = {name: staticfiles_storage.url(path) for name, path in BARE_NAMES.items()}
+    text = json.dumps({"imports": bare | _hashed_modules(staticfiles_storage)}, indent=1)
+    # In a script element only `<` could end the text early.
+    safe = mark_safe(text.replace("<", "\\u003c"))  # noqa: S308
+    return format_html(
+        '<script type="importmap" nonce="{}">{}</script>', getattr(request, "csp_nonce", ""), safe
+    )
+
+
+@lru_cache(maxsize=1)
+def _hashed_modules(storage: StaticFilesStorage) -> dict[str, str]:
+    """Return the URL of each module in the manifest by its URL without the hash. Empty without a manifest.
+
+    It is computed once, because the manifest of a process does not change.
+    """
+    hashed: dict[str, str] = getattr(storage, "hashed_files", {})
+    return {
+        f"{storage.base_url}{name}": storage.url(name)
+        for name in sorted(hashed)
+        if name.endswith(".js") and _is_module(storage, name)
+    }
+
+
+def _is_module(storage: StaticFilesStorage, name: str) -> bool:
+    with storage.open(name) as file:
+        return _MODULE.search(file.read()) is not None
