@@ -1,10 +1,11 @@
-"""What the endpoints of a process share: routes, declarations, deadlines of calls, watched queries."""
+"""What the endpoints of a process share: routes, declarations, deadlines of calls, large messages, watched queries."""
 
 from functools import cached_property
 
 from django.utils.module_loading import import_string
 
 from realtime.endpoints.calls import Deadlines
+from realtime.endpoints.large_messages import LargeMessages
 from realtime.endpoints.registry import Registry
 from realtime.endpoints.routing import Router
 from realtime.endpoints.watches import Watches
@@ -19,6 +20,7 @@ class Endpoints:
         self.router = Router(import_string(f"{node.settings.ROUTES}.routes"))
         self.registry = Registry.discover()
         self.deadlines = Deadlines(node.settings.CALL_TIMEOUT_S)
+        self.large_messages = LargeMessages()
 
     @cached_property
     def watches(self) -> Watches:

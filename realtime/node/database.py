@@ -1,7 +1,7 @@
 """Runs database work off the event loop, in a bounded pool of threads used for nothing else."""
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import ParamSpec, TypeVar
@@ -10,16 +10,11 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from realtime.conf import RealtimeSettings
-from realtime.core.slots import PROCESS, Entry, Owner, Slots
-from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.core.slots import PROCESS, Owner
+from realtime.node.turns import SlotQueue
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-# The `retry_after_ms` of work refused because too much waits: about the time in which the
-# queue becomes shorter.
-FULL_RETRY_AFTER_MS = 500
 
 
 class Database:
@@ -37,10 +32,13 @@ class Database:
         self, threads: int, wait_s: float, *, waiting_max: int = 0, waiting_per_tenant_max: int = 0
     ) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="realtime-db")
-        self._slots = Slots(threads, waiting_max, waiting_per_tenant_max)
-        # The futures of the work that waits in `_slots`, by its key there.
-        self._turns: dict[Hashable, asyncio.Future[None]] = {}
-        self._wait_s = wait_s
+        self._slots = SlotQueue(
+            threads,
+            busy="The database is busy; try again.",
+            wait_s=wait_s,
+            waiting_max=waiting_max,
+            waiting_per_tenant_max=waiting_per_tenant_max,
+        )
         self._kept: set[BaseDatabaseWrapper] = set()
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -50,51 +48,18 @@ class Database:
     async def run_for(self, owner: Owner, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work` in a thread. Raises RequestError(timeout) if no thread became free in time, and
         RequestError(rate_limited) at once if too much work of this tenant, or of all, already waits."""
-        entry = self._slots.enter(owner, turn := object())
-        if entry is Entry.FULL:
-            raise RequestError(
-                ErrorCode.RATE_LIMITED, "The database is busy; try again.", retry_after_ms=FULL_RETRY_AFTER_MS
-            )
-        if entry is Entry.WAIT:
-            await self._wait(owner, turn)
+        await self._slots.take(owner)
         try:
             context = copy_context()
             running = asyncio.get_running_loop().run_in_executor(
                 self._executor, lambda: context.run(self._call, lambda: work(*args, **kwargs))
             )
         except BaseException:
-            self._leave(owner)
+            self._slots.give_back(owner)
             raise
         # If the caller is cancelled, the slot stays taken until the query in the thread has ended.
         running.add_done_callback(lambda done: self._finished(owner, done))
         return await asyncio.shield(running)
-
-    async def _wait(self, owner: Owner, turn: object) -> None:
-        waiting = self._turns[turn] = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(self._wait_s or None):
-                await waiting
-        except BaseException as error:
-            if self._turns.pop(turn, None) is None:
-                # It was given the slot at the same moment, so it must give it back.
-                self._leave(owner)
-            else:
-                self._slots.withdraw(owner, turn)
-                self._begin_next()
-            if isinstance(error, TimeoutError):
-                raise RequestError(ErrorCode.TIMEOUT, "The database is busy; try again.") from None
-            raise
-
-    def _leave(self, owner: Owner) -> None:
-        self._slots.leave(owner)
-        self._begin_next()
-
-    def _begin_next(self) -> None:
-        while (turn := self._slots.next()) is not None:
-            waiting = self._turns.pop(turn)
-            # If it was just cancelled, its own handler gives the slot back.
-            if not waiting.done():
-                waiting.set_result(None)
 
     async def close(self) -> None:
         """Accept no more work, wait for running work, and close the connections that are kept open."""
@@ -119,7 +84,7 @@ class Database:
                     self._kept.add(connection)
 
     def _finished(self, owner: Owner, running: "asyncio.Future[R]") -> None:
-        self._leave(owner)
+        self._slots.give_back(owner)
         if not running.cancelled():
             # Retrieves the exception, because the caller may have been cancelled; otherwise asyncio logs it.
             running.exception()

@@ -31,8 +31,8 @@ P = TypeVar("P")
 FlatForm = Callable[[dict[str, Any]], dict[str, Any]]
 
 # An opening bracket becomes the byte 1 and a closing one -1; all other characters are removed.
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+BRACKET_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 class _Identified(msgspec.Struct):
@@ -101,13 +101,18 @@ def decode_json(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Any:
 
     Raises RequestError(invalid_json), or RequestError(message_too_large) with the request's id.
     """
-    _check_size(text, max_bytes)
-    _check_depth(text)
+    check_size(text, max_bytes)
+    check_depth(text)
+    return decode_shallow(text)
+
+
+def decode_shallow(text: str) -> Any:
+    """As `decode_json`, for a text whose size and depth are known to be allowed."""
     value = _decode(text, _decoder)
     # First: to write a number of 4,000 digits again would cost more than all the rest.
     packed = _packed(value)
     if packed is None:
-        raise _invalid_json("A number of the message does not fit 64 bits.")
+        raise invalid_json("A number of the message does not fit 64 bits.")
     if any(infinity in packed for infinity in _INFINITIES):
         _decode(text, _finite_decoder)
     _check_keys(text, value)
@@ -118,9 +123,9 @@ def _decode(text: str, decoder: "msgspec.json.Decoder[Any]") -> Any:
     try:
         return decoder.decode(text)
     except UnicodeEncodeError:
-        raise _invalid_json("The message holds half of a surrogate pair.") from None
+        raise invalid_json("The message holds half of a surrogate pair.") from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _invalid_json(f"The message is not JSON: {_brief(error)}.") from None
+        raise invalid_json(f"The message is not JSON: {_brief(error)}.") from None
 
 
 def decode_usual_request(text: str, *, max_bytes: int = JSON_MESSAGE_MAX_BYTES) -> Request | None:
@@ -235,7 +240,8 @@ def request_id_in(text: str) -> RequestId | None:
         return None
 
 
-def _check_size(text: str, max_bytes: int) -> None:
+def check_size(text: str, max_bytes: int) -> None:
+    """Raise RequestError(message_too_large) for a text of more than `max_bytes`."""
     # A character is at most four bytes of UTF-8, so most texts need not be encoded to be checked.
     if len(text) * 4 <= max_bytes:
         return
@@ -249,15 +255,16 @@ def _check_size(text: str, max_bytes: int) -> None:
         )
 
 
-def _check_depth(text: str) -> None:
+def check_depth(text: str) -> None:
+    """Raise RequestError(invalid_json) for a text that is nested too deeply."""
     # Most texts have too few brackets to be nested too deeply.
     if text.count("{") + text.count("[") <= JSON_MAX_DEPTH:
         return
     # When the text is split at unescaped quotes, every second part is outside of strings.
     outside = "".join(_without_escapes(text).split('"')[::2])
-    steps = array("b", outside.encode(errors="replace").translate(_STEPS, _NO_BRACKETS))
+    steps = array("b", outside.encode(errors="replace").translate(BRACKET_STEPS, NO_BRACKETS))
     if max(accumulate(steps), default=0) > JSON_MAX_DEPTH:
-        raise _invalid_json(f"The message is nested deeper than {JSON_MAX_DEPTH} levels.")
+        raise too_deep()
 
 
 def _check_keys(text: str, value: Any) -> None:
@@ -266,7 +273,7 @@ def _check_keys(text: str, value: Any) -> None:
         return
     again = _encoder.encode(value).decode()
     if _without_escapes(text).count('"') != _without_escapes(again).count('"'):
-        raise _invalid_json("An object of the message repeats a key.")
+        raise repeated_key()
 
 
 def _without_escapes(text: str) -> str:
@@ -288,7 +295,18 @@ def _invalid(message: str, field: str, request_id: RequestId | None = None) -> R
     return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field}, request_id=request_id)
 
 
-def _invalid_json(message: str) -> RequestError:
+def too_deep() -> RequestError:
+    """The error of a text that is nested too deeply."""
+    return invalid_json(f"The message is nested deeper than {JSON_MAX_DEPTH} levels.")
+
+
+def repeated_key() -> RequestError:
+    """The error of an object that has a key twice."""
+    return invalid_json("An object of the message repeats a key.")
+
+
+def invalid_json(message: str) -> RequestError:
+    """The error of a text that is not JSON as we take it."""
     return RequestError(ErrorCode.INVALID_JSON, message)
 
 

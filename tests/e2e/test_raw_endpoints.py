@@ -140,6 +140,20 @@ async def test_validated_takes_up_to_one_mebibyte(acme: Visitor) -> None:
         assert await talk.frame() == frame or json.loads(frame)["type"] == "big"
 
 
+async def test_validated_answers_large_messages_in_order_with_small_ones(acme: Visitor) -> None:
+    """Large ones are read in pieces."""
+    large = [json.dumps({"type": "large", "number": number, "lists": [[]] * 60_000}) for number in range(2)]
+    wrong = large[1][:-1] + ', "number": 1}'
+    sent = [large[0], '{"type": "small"}', wrong, "{}", large[1], '{"type": "last"}']
+    async with acme.open("/ws/validated/") as talk:
+        for frame in sent:
+            await talk.send_frame(frame)
+        answers = [await talk.frame() for _ in sent]
+    assert [answers[number] for number in (0, 1, 4, 5)] == [sent[number] for number in (0, 1, 4, 5)]
+    assert_error(json.loads(answers[2]), "invalid_json")
+    assert_error(json.loads(answers[3]), "invalid_message")
+
+
 @narrow
 async def test_timeout_closes_an_idle_socket(acme: Visitor) -> None:
     async with acme.open("/ws/timeout/") as talk:

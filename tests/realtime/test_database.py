@@ -125,13 +125,14 @@ async def test_its_turn_comes_in_the_moment_it_is_cancelled(
     running = asyncio.create_task(database.run_for(ALICE, gate.work))
     waiting = [asyncio.create_task(database.run_for(CAROL, gate.work)) for _ in range(3)]
     await settle()
-    leave = database._slots.leave
+    slots = database._slots._slots
+    leave = slots.leave
 
     def leave_late(owner: Owner) -> None:
         waiting[0].cancel()
         leave(owner)
 
-    monkeypatch.setattr(database._slots, "leave", leave_late)
+    monkeypatch.setattr(slots, "leave", leave_late)
     gate.may_end.set()
     await asyncio.wait([running, *waiting], timeout=5)
     assert waiting[0].cancelled()

@@ -4,8 +4,10 @@ from collections.abc import Awaitable
 
 from realtime.core.identity import UserId
 from realtime.endpoints.consumers.base import RealtimeConsumer
+from realtime.endpoints.shared import Endpoints
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.protocol.pieces import PIECE_CHARS
 from realtime.sockets.prepared import PreparedMessage
 
 
@@ -47,7 +49,15 @@ class ValidatedConsumer(RealtimeConsumer):
         """Check one message and answer it."""
         if text_data is None:
             raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
-        message = decode_json(text_data, max_bytes=RAW_MESSAGE_MAX_BYTES)
+        if len(text_data) <= PIECE_CHARS:
+            message = decode_json(text_data)
+        else:
+            endpoints: Endpoints = self.scope["endpoints"]
+            message = await endpoints.large_messages.decode(
+                self.connection, text_data, max_bytes=RAW_MESSAGE_MAX_BYTES
+            )
+        if self.connection.is_closing:
+            return
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise RequestError(
                 ErrorCode.INVALID_MESSAGE,
