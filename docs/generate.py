@@ -127,12 +127,13 @@ def environment() -> str:
 
 def other_settings() -> str:
     """What Django's `REALTIME` dict knows and the environment does not: from the comments in realtime/conf.py."""
-    from rockstar_site.env import REALTIME_VARIABLES  # noqa: PLC0415
+    from rockstar_site.realtime_env import NOT_READ_HERE, OUR_PARTS  # noqa: PLC0415
 
-    from_environment = {*REALTIME_VARIABLES, "ALLOWED_ORIGINS", "REDIS_URL", "METRICS_TOKEN", "HTTPS"}
+    # Another project must name the parts, which this one's environment may leave out.
+    shown = OUR_PARTS.keys() | NOT_READ_HERE - {"REDIS_URL", "METRICS_TOKEN", "HTTPS"}
     rows = []
     for name, value, comment in _commented(ROOT / "realtime" / "conf.py", "    #", _FIELD_LINE):
-        if name not in from_environment:
+        if name in shown:
             default = value.replace("field(default_factory=dict)", "{}")
             rows.append((f"`{name}`", f"`{default}`" if default else "none: required", comment))
     return _table(("name", "default", "meaning"), rows)

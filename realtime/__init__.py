@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from realtime.core.addresses import address_key as address_key
     from realtime.core.history import Position as Position
     from realtime.core.history import Publisher as Publisher
+    from realtime.core.hosts import parse_host as parse_host
     from realtime.core.identity import CredentialKind as CredentialKind
     from realtime.core.identity import Identity as Identity
     from realtime.core.identity import Tenant as Tenant
     from realtime.core.identity import UserId as UserId
+    from realtime.core.origins import is_own_origin as is_own_origin
+    from realtime.core.origins import parse_origin as parse_origin
     from realtime.core.revocations import LOST_STAFF as LOST_STAFF
     from realtime.core.revocations import LOST_SUPERUSER as LOST_SUPERUSER
     from realtime.core.revocations import Revocation as Revocation
@@ -94,7 +97,9 @@ _HOMES = {
     "realtime.conf": "RealtimeSettings",
     "realtime.core.addresses": "TrustedProxies address_key",
     "realtime.core.history": "Position Publisher",
+    "realtime.core.hosts": "parse_host",
     "realtime.core.identity": "CredentialKind Identity Tenant UserId",
+    "realtime.core.origins": "is_own_origin parse_origin",
     "realtime.core.revocations": "LOST_STAFF LOST_SUPERUSER Revocation RevocationKind",
     "realtime.core.slots": "Owner",
     "realtime.core.token_bucket": "TokenBucket retry_after_ms",

@@ -1,11 +1,9 @@
 """Environment variables. They are read once, and all errors are reported together."""
 
 import contextlib
-import math
 import os
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -16,43 +14,11 @@ from environs import Env, EnvValidationError
 from marshmallow import ValidationError
 from marshmallow.fields import Boolean
 
-from realtime import RealtimeSettings, TrustedProxies
+from rockstar_site.realtime_env import at_least_zero, read_realtime
 from rockstar_site.secret_key import read_secret_key
 
 # Ten years. Calculations with dates cannot overflow.
 LIFETIME_MAX_S = 10 * 365 * 86400
-# Settings of realtime that the environment may change, as REALTIME_<name>. Types and defaults come from
-# realtime/conf.py.
-REALTIME_VARIABLES = (
-    "MESSAGES_PER_S",
-    "MESSAGES_BURST",
-    "BYTES_PER_S",
-    "BYTES_BURST",
-    "ATTEMPTS_PER_S",
-    "ATTEMPTS_BURST",
-    "MAX_CONNECTIONS",
-    "MAX_CONNECTIONS_PER_IP",
-    "MAX_CONNECTIONS_PER_USER",
-    "HTTP_HEAD_TIMEOUT_S",
-    "HTTP_BODY_BYTES",
-    "HTTP_BODIES_BYTES",
-    "POOL_SIZE",
-    "IDLE_TIMEOUT_S",
-    "PING_INTERVAL_S",
-    "PING_TIMEOUT_S",
-    "HISTORY_BYTES_PER_TOPIC",
-    "HISTORY_BYTES_PER_TENANT",
-    "HISTORY_BYTES_PER_PROCESS",
-    "OUTBOX_BYTES",
-    "OUTBOXES_BYTES",
-    "OUTBOX_STALL_S",
-    "COMPRESSION",
-    "COMPRESSION_MIN_BYTES",
-    "DRAIN_S",
-    "DATABASE_THREADS",
-)
-# Settings that must be at least 1.
-NOT_ZERO = {"DATABASE_THREADS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +60,7 @@ def read_environment(base_dir: Path) -> Environment:
         "refresh": env.int("REFRESH_TOKEN_LIFETIME_S", 14 * 86400, validate=_lifetime),
     }
     passwords = _read_passwords(env)
-    realtime = _read_realtime(env)
+    realtime = read_realtime(env, is_development=bool(debug))
     faults = _seal(env)
     database, database_faults = _read_database(values["database_url"], base_dir)
     secret_key, key_fault = read_secret_key(
@@ -118,9 +84,9 @@ def read_environment(base_dir: Path) -> Environment:
 
 def _read_passwords(env: Env) -> dict[str, Any]:
     return {
-        "password_threads": env.int("PASSWORD_THREADS", 2, validate=_at_least_zero),
-        "password_queue": env.int("PASSWORD_QUEUE", 32, validate=_at_least_zero),
-        "password_wait_s": env.float("PASSWORD_WAIT_S", 5.0, validate=_at_least_zero),
+        "password_threads": env.int("PASSWORD_THREADS", 2, validate=at_least_zero),
+        "password_queue": env.int("PASSWORD_QUEUE", 32, validate=at_least_zero),
+        "password_wait_s": env.float("PASSWORD_WAIT_S", 5.0, validate=at_least_zero),
     }
 
 
@@ -130,21 +96,6 @@ def _require_none(faults: dict[str, list[str]]) -> None:
         raise ImproperlyConfigured(
             "These environment variables are wrong (.env.example explains each):\n" + "\n".join(lines)
         )
-
-
-def _read_realtime(env: Env) -> dict[str, Any]:
-    defaults: dict[str, Any] = {each.name: each.default for each in fields(RealtimeSettings)}
-    readers: dict[type, Callable[..., Any]] = {bool: env.bool, int: env.int, float: env.float}
-    values: dict[str, Any] = {}
-    with env.prefixed("REALTIME_"):
-        for name in REALTIME_VARIABLES:
-            read = readers[type(defaults[name])]
-            validate = _at_least_one if name in NOT_ZERO else _at_least_zero
-            values[name] = read(name, defaults[name], validate=validate)
-        # None if it is invalid. The error is reported later, with all others.
-        values["ALLOWED_ORIGINS"] = tuple(env.list("ALLOWED_ORIGINS", [], validate=_origins) or ())
-        values["TRUSTED_PROXIES"] = tuple(env.list("TRUSTED_PROXIES", [], validate=_proxies) or ())
-    return values
 
 
 def _seal(env: Env) -> dict[str, list[str]]:
@@ -229,16 +180,6 @@ def _is_on(text: str) -> bool:
     return bool(Boolean().deserialize(text))
 
 
-def _at_least_one(number: float) -> None:
-    if number < 1:
-        raise ValidationError("Expected a number of 1 or more.")
-
-
-def _at_least_zero(number: float) -> None:
-    if not math.isfinite(number) or number < 0:
-        raise ValidationError("Expected a number of 0 or more.")
-
-
 def _lifetime(seconds: float) -> None:
     if not 1 <= seconds <= LIFETIME_MAX_S:
         raise ValidationError(f"Expected a number of 1 to {LIFETIME_MAX_S}.")
@@ -248,21 +189,6 @@ def _redis_url(url: str) -> None:
     parts = _parts(url)
     if url and not (parts and parts.scheme in {"redis", "rediss", "unix"} and (parts.hostname or parts.path)):
         raise ValidationError("Expected redis://host:port/number.")
-
-
-def _proxies(proxies: list[str]) -> None:
-    try:
-        TrustedProxies(proxies)
-    except ValueError as error:
-        raise ValidationError(str(error)) from None
-
-
-def _origins(origins: list[str]) -> None:
-    for origin in origins:
-        parts = _parts(origin)
-        is_origin = parts and parts.scheme in {"http", "https"} and parts.hostname
-        if not parts or not is_origin or parts.path or parts.query:
-            raise ValidationError("Expected origins like https://app.example.com, comma-separated.")
 
 
 def _parts(url: str) -> SplitResult | None:

@@ -8,7 +8,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from chat.topics import ROOM_TOPICS
-from realtime import TopicRule, members, nobody, owner, publishing_members, staff
+from realtime import TopicRule, members, nobody, owner, parse_origin, publishing_members, staff
 from rockstar_site.env import read_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "servestatic",
     "django.contrib.staticfiles",
     "csp",
+    "corsheaders",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
     "drf_spectacular",
@@ -54,6 +55,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "accounts.web.middleware.TenantMiddleware",
+    "accounts.web.cors.TenantCorsMiddleware",
     "accounts.web.middleware.RefusalMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.web.middleware.TenantSessionMiddleware",
@@ -129,6 +131,18 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = ENV.https
 CSRF_COOKIE_SECURE = ENV.https
+# Forms compare the Origin with the host that the proxy passes on. If it strips the port, or sends no
+# X-Forwarded-Proto, the site's own origin is named in REALTIME_ALLOWED_ORIGINS.
+CSRF_TRUSTED_ORIGINS = [str(parse_origin(origin)) for origin in ENV.realtime["ALLOWED_ORIGINS"]]
+CSRF_FAILURE_VIEW = "accounts.web.csrf.form_refused"
+# Pages of these origins may ask for tokens and tickets. They bring a password or a token: no cookie is sent.
+CORS_ALLOWED_ORIGINS = CSRF_TRUSTED_ORIGINS
+CORS_ALLOW_CREDENTIALS = False
+CORS_URLS_REGEX = r"^/api/(token|ws-ticket)(/|$)"
+CORS_ALLOW_METHODS = ("POST", "OPTIONS")
+CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type")
+CORS_EXPOSE_HEADERS = ("Retry-After",)
+CORS_PREFLIGHT_MAX_AGE = 600
 # In the session, which is bound to the tenant. A message cookie would be valid on every host.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.https else None
@@ -200,14 +214,10 @@ TOPIC_RULES = {
 }
 
 REALTIME = {
-    "TENANTS": "accounts.tenants.Directory",
-    "IDENTITY": "accounts.credentials.identity.Authenticator",
-    "ROUTES": "rockstar_site.routing",
     "TOPIC_RULES": TOPIC_RULES,
     "REDIS_URL": ENV.redis_url,
     "METRICS_TOKEN": ENV.metrics_token,
     "HTTPS": ENV.https,
-    "DEVELOPMENT_HOSTS": ("localhost", "127.0.0.1") if DEBUG else (),
     **ENV.realtime,
 }
 

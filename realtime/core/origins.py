@@ -17,6 +17,11 @@ class Origin:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        """The origin as browsers write it: without the port if that is the scheme's own."""
+        is_default = self.port == DEFAULT_PORTS[self.scheme]
+        return f"{self.scheme}://{self.host}" + ("" if is_default else f":{self.port}")
+
 
 def parse_origin(text: str) -> Origin | None:
     """The origin in `scheme://host[:port]`; None for `null` and for any other text."""

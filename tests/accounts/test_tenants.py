@@ -48,11 +48,12 @@ def test_inactive_domains_and_tenants_answer_to_nothing(acme: Tenant, globex: Te
 
 
 def test_development_hosts_serve_the_first_tenant(globex: Tenant, settings: Settings) -> None:
-    settings.REALTIME = settings.REALTIME | {"DEVELOPMENT_HOSTS": ("localhost", "127.0.0.1")}
+    settings.REALTIME = settings.REALTIME | {"DEVELOPMENT_HOSTS": ("localhost", "127.0.0.1", "[::1]")}
     found = fresh_directory().lookup("127.0.0.1")
     assert found is not None
     assert found.slug == "acme"
-    assert found.hosts == {ACME_HOST, "localhost", "127.0.0.1"}
+    assert found.hosts == {ACME_HOST, "localhost", "127.0.0.1", "[::1]"}
+    assert Client(headers={"host": "[::1]:8000"}).get("/accounts/login/").status_code == 200
     Domain.objects.create(tenant=globex, host="localhost")
     other = fresh_directory().lookup("localhost")
     assert other is not None

