@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Network = IPv4Network | IPv6Network
 # A provider usually assigns a network of this size to one customer, who can use any address in it.
 IPV6_PREFIX_BITS = 64
+# An IPv6 network with this prefix, ::ffff:0:0, holds the IPv4 addresses.
+MAPPED_PREFIX_BITS = 96
 # Text from a proxy that is not an address is used as it stands, up to this length.
 TEXT_MAX_CHARS = 64
 # Matches every address.
@@ -48,7 +50,7 @@ class TrustedProxies:
             return [ANY]
         plain = [str(network) for network in self._networks]
         mapped = [
-            f"::ffff:{network.network_address}/{96 + network.prefixlen}"
+            f"::ffff:{network.network_address}/{MAPPED_PREFIX_BITS + network.prefixlen}"
             for network in self._networks
             if isinstance(network, IPv4Network)
         ]
@@ -68,6 +70,11 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
 
 def _network(entry: str) -> Network:
     try:
-        return ip_network(entry, strict=False)
+        network = ip_network(entry, strict=False)
     except ValueError:
         raise ValueError(f"Expected an address or network, received {entry!r}.") from None
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is not None and network.prefixlen >= MAPPED_PREFIX_BITS:
+        # Addresses are compared as IPv4, however they were written.
+        return IPv4Network((mapped, network.prefixlen - MAPPED_PREFIX_BITS))
+    return network

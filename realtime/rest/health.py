@@ -4,7 +4,6 @@ import asyncio
 
 from django.core.cache import cache
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
@@ -12,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from realtime.node import node as nodes
+from realtime.node.migrations_missing import missing_migrations
 from realtime.rest.readiness import DEADLINE_S, OK, Probe, Readiness
 from realtime.rest.views import JsonView
 from realtime.topics.engine.ports import BusUnavailableError
@@ -80,11 +80,10 @@ def _database() -> str:
 
 def _migrations() -> str:
     try:
-        executor = MigrationExecutor(connection)
-        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        missing = missing_migrations(connection)
     finally:
         connection.close()
-    return f"{len(missing)} not applied" if missing else ""
+    return f"{missing} not applied" if missing else ""
 
 
 def _started() -> str:

@@ -2,12 +2,16 @@
 
 import signal
 import sys
+from collections.abc import Sequence
+from socket import socket
 
-import uvicorn
+from uvicorn import Config, Server
+from uvicorn.config import STARTUP_FAILURE
 
 from realtime.conf import RealtimeSettings
 from realtime.core.addresses import TrustedProxies
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
+from realtime.server.workers import Workers
 
 # Twice the limit of any endpoint, so that the endpoint itself can answer a message that is a little too
 # large.
@@ -25,22 +29,42 @@ def serve(
     application: str,
     settings: RealtimeSettings,
     *,
-    host: str,
-    port: int,
+    sockets: Sequence[socket],
     workers: int,
     trusted_proxies: TrustedProxies,
 ) -> None:
     """Serve the ASGI application at an import path until SIGTERM (drains) or SIGINT (stops at once).
 
-    X-Forwarded-For and X-Forwarded-Proto are trusted from `trusted_proxies` only.
+    All workers listen on the same bound `sockets`. X-Forwarded-For and X-Forwarded-Proto are trusted from
+    `trusted_proxies` only. Ends the process with STARTUP_FAILURE (3) if the application does not start.
     """
-    proxies = trusted_proxies.spelled_out()
     # After a clean stop uvicorn raises the signal again. That must not look like a failure.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
-    uvicorn.run(
+    config = _config(application, settings, workers, trusted_proxies.spelled_out())
+    if _run(config, list(sockets)):
+        return
+    sys.exit(STARTUP_FAILURE)
+
+
+def _run(config: Config, sockets: list[socket]) -> bool:
+    """Whether it could start."""
+    if config.workers > 1:
+        supervisor = Workers(config, sockets)
+        supervisor.run()
+        return not supervisor.has_failed
+    config.load_app()
+    server = Server(config)
+    try:
+        server.run(sockets)
+    except KeyboardInterrupt:
+        # SIGINT, which uvicorn raises again after a clean stop.
+        return True
+    return server.started
+
+
+def _config(application: str, settings: RealtimeSettings, workers: int, proxies: Sequence[str]) -> Config:
+    return Config(
         application,
-        host=host,
-        port=port,
         workers=workers,
         loop="auto",
         http="realtime.server.http:HttpProtocol",

@@ -35,6 +35,15 @@ def test_proxies_by_address_and_network() -> None:
     assert "::ffff:10.0.0.0/104" in proxies.spelled_out()
 
 
+@pytest.mark.parametrize("written", ["::ffff:10.0.0.1", "::FFFF:a00:1", "::ffff:10.0.0.0/120", "10.0.0.1"])
+def test_a_proxy_may_be_written_as_a_mapped_address(written: str) -> None:
+    proxies = TrustedProxies([written])
+    for trusted in ("10.0.0.1", "::ffff:10.0.0.1", "::ffff:a00:1"):
+        assert trusted in proxies
+    assert "10.0.1.1" not in proxies
+    assert "::a00:1" not in proxies
+
+
 def test_nobody_and_everybody() -> None:
     assert "127.0.0.1" not in TrustedProxies(())
     assert TrustedProxies(()).spelled_out() == []

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -26,12 +27,15 @@ class ServerProcess:
     Everything handed out by it in a test is remembered by `keep_secret`; none of it may show up in its log.
     """
 
-    def __init__(self, kind: str, env: dict[str, str], log_path: Path, *, workers: int = 1) -> None:
+    def __init__(
+        self, kind: str, env: dict[str, str], log_path: Path, *, workers: int = 1, options: Sequence[str] = ()
+    ) -> None:
         self.kind = kind
         self.env = env
         self.port = free_port()
         self.log_path = log_path
         self._workers = workers
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._secrets: set[str] = set()
         self._checked_to = 0
@@ -144,7 +148,7 @@ class ServerProcess:
         if self.kind == "daphne":
             return ["runserver", f"127.0.0.1:{self.port}", "--noreload"]
         workers = ["--workers", str(self._workers)] if self._workers > 1 else []
-        return ["serve", "--host", "127.0.0.1", "--port", str(self.port), *workers]
+        return ["serve", "--host", "127.0.0.1", "--port", str(self.port), *workers, *self._options]
 
     def _is_ready(self) -> bool:
         url, headers = f"http://127.0.0.1:{self.port}/readyz", {"Host": f"{HOST}:{self.port}"}

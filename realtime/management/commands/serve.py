@@ -1,6 +1,7 @@
 """`manage.py serve`: the production server."""
 
 from argparse import ArgumentParser
+from socket import socket
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -9,7 +10,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DatabaseFailure
 
 from realtime.core.addresses import TrustedProxies
+from realtime.node.migrations_missing import missing_migrations
 from realtime.node.node import current_node
+from realtime.server.listening import open_sockets
 from realtime.server.server import serve
 from realtime.server.static import collect_static
 
@@ -23,7 +26,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the address, the number of workers and the trusted proxies."""
-        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+        parser.add_argument(
+            "--host",
+            default="127.0.0.1",
+            help="address to listen on (default 127.0.0.1); `::` is every address of IPv6 and IPv4",
+        )
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
         parser.add_argument(
             "--workers", type=int, default=1, help="processes (default 1); more need REDIS_URL"
@@ -42,21 +49,18 @@ class Command(BaseCommand):
         if workers < 1:
             raise CommandError(f"--workers: expected 1 or more, received {workers}.")
         proxies = _trusted_proxies(options["trusted_proxies"])
-        self._warn(workers)
         _check_database()
-        # If tables are missing, this names the command to run. The server would only fail with a database
-        # error.
-        self.check_migrations()
+        sockets = _listen(host, port)
+        self._warn(workers)
         self._collect_static()
         application = django_settings.ASGI_APPLICATION.rsplit(".", 1)
-        shown = "localhost" if host in {"127.0.0.1", "0.0.0.0", "::"} else host  # noqa: S104 only compared
+        shown = _shown(host)
         self.stdout.write(f"Serving on http://{shown}:{port}/ with {workers} worker(s). Ctrl+C ends it.")
         self.stdout.flush()
         serve(
             ":".join(application),
             current_node().settings,
-            host=host,
-            port=port,
+            sockets=sockets,
             workers=workers,
             trusted_proxies=proxies,
         )
@@ -95,14 +99,33 @@ def _trusted_proxies(given: str | None) -> TrustedProxies:
 
 
 def _check_database() -> None:
-    """Connect once, without the pool, so that an error is reported at once and in one line."""
+    """Connect once, without the pool, so that an error is reported at once and in one line.
+
+    Without its tables the server could only fail with a database error, in each worker.
+    """
     probe = connections.create_connection(DEFAULT_DB_ALIAS)
     settings = probe.settings_dict
     options = {name: value for name, value in settings["OPTIONS"].items() if name != "pool"}
     probe.settings_dict = {**settings, "OPTIONS": options}
     try:
-        probe.ensure_connection()
+        missing = missing_migrations(probe)
     except DatabaseFailure as error:
         reason = " ".join(str(error).split())
         raise CommandError(f"The database of DATABASE_URL cannot be reached: {reason}") from None
-    probe.close()
+    finally:
+        probe.close()
+    if missing:
+        raise CommandError(f"The database lacks {missing} migration(s). Run: manage.py migrate")
+
+
+def _listen(host: str, port: int) -> list[socket]:
+    try:
+        return open_sockets(host, port)
+    except (OSError, UnicodeError) as error:
+        raise CommandError(f"--host {host} --port {port}: cannot listen there: {error}") from None
+
+
+def _shown(host: str) -> str:
+    if host in {"127.0.0.1", "0.0.0.0", "::", "::1"}:  # noqa: S104 only compared
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
