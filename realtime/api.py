@@ -16,7 +16,7 @@ from realtime.node.clock import utc_now_text
 from realtime.protocol.errors import PublishUnavailableError
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.ports import Draft, Retention
+from realtime.topics.engine.ports import Draft
 
 # Seconds that a synchronous caller waits until its publication is stored and numbered.
 PUBLISH_TIMEOUT_S = 5.0
@@ -126,8 +126,7 @@ async def _publish_from_outside(tenant: str, topic: str, draft: Draft) -> Positi
     history, bus = nodes.build_engine(settings)
     engine = CombinedEngine(history, bus)
     try:
-        retention = Retention(rule.history_size, rule.history_ttl_s)
-        return (await engine.publish(TopicKey(tenant, topic), draft, retention)).position
+        return (await engine.publish(TopicKey(tenant, topic), draft, rule.retention)).position
     finally:
         await bus.stop()
         await history.close()

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from realtime.core.identity import Credential, CredentialKind
 from realtime.protocol.errors import Refusal, unauthenticated
-from realtime.protocol.names import (
+from realtime.protocol.handshake import (
     BATCH_SUBPROTOCOL,
     BEARER_SUBPROTOCOL_PREFIX,
     SUBPROTOCOL,

@@ -1,19 +1,22 @@
-"""The rules of topics: who may subscribe and publish. Declared in settings, found by the
-name before the first `:`."""
+"""Names of topics, and their rules: who may subscribe and publish, and how much is kept.
+
+Rules are declared in settings, and found by the part of the name before the first `:`.
+"""
 
 import functools
 import inspect
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from asgiref.sync import iscoroutinefunction
 
 from realtime.core.identity import Identity
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.protocol.names import check_topic_name, topic_prefix
 
 Gate = Callable[[Identity | None, str], bool]
+TOPIC_MAX_CHARS = 255
 
 
 def anyone(identity: Identity | None, topic: str) -> bool:
@@ -47,6 +50,17 @@ def nobody(identity: Identity | None, topic: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of a topic is kept: at most `size` publications, none older than `ttl_s` seconds.
+
+    With a size or age of 0 nothing is kept, but offsets still rise.
+    """
+
+    size: int = 1000
+    ttl_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class TopicRule:
     """What a group of topics allows, and how much of each is kept.
 
@@ -61,6 +75,11 @@ class TopicRule:
     subscribe_in_db: Gate | None = None
     history_size: int = 1000
     history_ttl_s: float = 300.0
+    # Both of them, made once.
+    retention: Retention = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "retention", Retention(self.history_size, self.history_ttl_s))
 
 
 def gate_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
@@ -131,3 +150,23 @@ class TopicRules:
         if identity is None:
             raise RequestError(ErrorCode.UNAUTHENTICATED, f"Sign in to {verb} this topic.")
         raise RequestError(ErrorCode.PERMISSION_DENIED, f"You may not {verb} this topic.")
+
+
+def check_topic_name(name: str) -> str:
+    """Return `name` if it has 1 to 255 characters and no control characters; else raises
+    RequestError(invalid_message)."""
+    if not 0 < len(name) <= TOPIC_MAX_CHARS:
+        raise _bad_name(f"Expected a topic name of 1 to {TOPIC_MAX_CHARS} characters, received {len(name)}.")
+    if not name.isprintable() and any(unicodedata.category(char) in {"Cc", "Cs"} for char in name):
+        raise _bad_name("A topic name holds no control characters.")
+    return name
+
+
+def topic_prefix(name: str) -> str | None:
+    """The part before the first `:`, by which topic rules are found; None if there is no `:`."""
+    prefix, colon, _ = name.partition(":")
+    return prefix if colon else None
+
+
+def _bad_name(message: str) -> RequestError:
+    return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": "payload.topic"})

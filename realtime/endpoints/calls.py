@@ -7,11 +7,10 @@ from typing import Any
 
 from realtime.endpoints.verbs import Call, Handler
 from realtime.node.failures import request_error
-from realtime.protocol.codec import encode_reply
-from realtime.protocol.envelope import Reply, RequestId
+from realtime.protocol.envelope import RequestId
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
-from realtime.sockets.prepared import PreparedMessage
+from realtime.sockets.prepared import PreparedMessage, prepared_reply
 
 
 class InFlight:
@@ -124,7 +123,7 @@ class Calls:
             if running.ended_by is not None:
                 await connection.send_error(running.ended_by, request_id)
             elif frame is not None:
-                sending = connection.send(frame)
+                sending = connection.outbox.send(frame)
                 # Drop our reference: only the outbox should keep the message while the client does not read.
                 del frame
                 await sending
@@ -137,7 +136,7 @@ class Calls:
     ) -> PreparedMessage | None:
         """Return the handler's reply. If the handler failed, return None; `running.ended_by` says why."""
         try:
-            return reply_frame(call.request.id, await handle(call, payload))
+            return prepared_reply(call.request.id, await handle(call, payload))
         except asyncio.CancelledError:
             if running.ended_by is None:
                 raise
@@ -149,10 +148,3 @@ class Calls:
             running.is_handled = True
             self._deadlines.discard(running)
         return None
-
-
-def reply_frame(request_id: RequestId | None, reply: Reply | None) -> PreparedMessage | None:
-    """Encode a reply. Return None if there is no request id, unless the reply is one that is always sent."""
-    if reply is None or (request_id is None and not reply.always):
-        return None
-    return PreparedMessage(encode_reply(request_id, reply.type, reply.payload))

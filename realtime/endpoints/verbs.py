@@ -53,20 +53,16 @@ C_co = TypeVar("C_co", bound=Caller, default=Caller, covariant=True)
 
 
 class Call(msgspec.Struct, Generic[C_co], frozen=True):
-    """One request on one connection. `consumer` is the consumer of that connection, with its state."""
+    """One request on one connection.
+
+    `consumer` is the consumer of that connection, with its state. `node` is the node of this process: hub,
+    engine, settings, database threads.
+    """
 
     consumer: C_co
     request: Request
-
-    @property
-    def connection(self) -> Connection:
-        """The connection that sent the request."""
-        return self.consumer.connection
-
-    @property
-    def node(self) -> Node:
-        """The node of this process: hub, engine, settings, database threads."""
-        return self.consumer.node
+    connection: Connection
+    node: Node
 
     @property
     def tenant(self) -> Tenant:

@@ -7,7 +7,7 @@ from realtime.middleware.headers import limit_key
 from realtime.middleware.tenant import encode_refusal, refusal_headers
 from realtime.node.node import Node
 from realtime.protocol.errors import Refusal
-from realtime.protocol.names import SUBPROTOCOLS
+from realtime.protocol.handshake import SUBPROTOCOLS
 from realtime.sockets.connection import new_connection_id
 from realtime.sockets.types import Application, Receive, Scope, Send
 

@@ -30,18 +30,19 @@ from realtime.node.observer import Observer
 from realtime.node.ports import Authenticator, TenantDirectory
 from realtime.node.sweeps import Sweeps
 from realtime.protocol.close_codes import CloseCode
-from realtime.protocol.names import BATCH_SUBPROTOCOL
+from realtime.protocol.handshake import BATCH_SUBPROTOCOL
+from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import LoopLag, Metrics
-from realtime.sockets.outbox import Outbox, WriteCoalescer, make_outbox
+from realtime.sockets.outbox import Outbox, WriteCoalescer
 from realtime.sockets.types import Scope, Send
 from realtime.topics.cluster import Cluster
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryHistory
-from realtime.topics.engine.ports import Bus, Draft, History, Retention
+from realtime.topics.engine.ports import Bus, Draft, History
 from realtime.topics.engine.redis_history import RedisHistory
 from realtime.topics.hub import Hub
 from realtime.topics.presence import Presence
@@ -197,8 +198,7 @@ class Node:
     async def publish(self, tenant: str, topic: str, draft: Draft) -> Position:
         """Publish for the server: the topic's rule sets the retention; its publish gate is not asked."""
         rule = self.rules.rule(topic)
-        retention = Retention(rule.history_size, rule.history_ttl_s)
-        return await self.hub.publish(TopicKey(tenant, topic), draft, retention)
+        return await self.hub.publish(TopicKey(tenant, topic), draft, rule.retention)
 
     async def announce(
         self, topic: str, data: Any, *, tenant: str, publisher: Publisher | None = None

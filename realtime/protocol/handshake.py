@@ -10,6 +10,11 @@ from typing import NamedTuple
 
 from realtime.protocol.http import HEAD_MAX_BYTES, HttpError
 
+SUBPROTOCOL = "rockstar.v1"
+# The same protocol, with several messages in one text frame, one in each line. Only JSON endpoints have it.
+BATCH_SUBPROTOCOL = "rockstar.v1.batch"
+SUBPROTOCOLS = frozenset({SUBPROTOCOL, BATCH_SUBPROTOCOL})
+BEARER_SUBPROTOCOL_PREFIX = "bearer."
 VERSION = b"13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES = 16

@@ -1,16 +1,60 @@
-"""The outbox that writes through ASGI's `send`, for servers that do not take prepared frames."""
+"""The outbox that writes through ASGI's `send`, for servers that do not take prepared messages; and the choice
+of a connection's outbox."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
-from realtime.sockets.delivering import LOW_WATER_BYTES, Bounds, Delivering, nobody
+from realtime.protocol.deflate import Deflate
+from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.prepared import AS_ENCODED, EventForm, PreparedBatch, PreparedMessage
-from realtime.sockets.types import Send
+from realtime.sockets.outbox import LOW_WATER_BYTES, Bounds, Outbox, TransportOutbox, WriteCoalescer, nobody
+from realtime.sockets.prepared import (
+    AS_BATCH_EVENTS,
+    AS_ENCODED,
+    AS_ENCODED_BATCH,
+    AS_EVENTS,
+    EventForm,
+    PreparedBatch,
+    PreparedMessage,
+    as_deflated,
+)
+from realtime.sockets.transport import socket_transport
+from realtime.sockets.types import Scope, Send
 
 
-class AsgiOutbox(Delivering):
+def make_outbox(
+    scope: Scope,
+    send: Send,
+    limit_bytes: int,
+    overflowed: Callable[[], None],
+    metrics: RouteMetrics,
+    coalescer: WriteCoalescer,
+    *,
+    has_batches: bool = False,
+    deflate_min_bytes: int = 0,
+    backlogs: Backlogs | None = None,
+    cut: Callable[[], None] = nobody,
+) -> Outbox:
+    """The outbox that fits a socket's server and client. A `limit_bytes` of 0 is no bound.
+
+    Waiting bytes are counted in `backlogs`, which calls `cut` if all outboxes together hold too much.
+
+    `has_batches`: the client takes several messages in one text frame. `deflate_min_bytes`: if the client
+    takes compressed messages, smaller ones are still sent plain.
+    """
+    bounds = Bounds(limit_bytes, overflowed, cut, backlogs or Backlogs())
+    transport = socket_transport(scope)
+    if transport is not None:
+        form = AS_ENCODED_BATCH if has_batches else AS_ENCODED
+        if transport.deflate_bits:
+            deflate = Deflate(transport.deflate_bits, deflate_min_bytes)
+            form = as_deflated(deflate, has_batches=has_batches)
+        return TransportOutbox(transport, form, bounds, metrics, coalescer)
+    return AsgiOutbox(send, AS_BATCH_EVENTS if has_batches else AS_EVENTS, bounds, metrics)
+
+
+class AsgiOutbox(Outbox):
     """Writes through ASGI's `send`, in a task that exists only while messages wait."""
 
     __slots__ = (

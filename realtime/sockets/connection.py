@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from math import inf
 from time import monotonic
@@ -17,7 +17,7 @@ from realtime.protocol.codec import encode_error, encode_reply
 from realtime.protocol.errors import RequestError
 from realtime.sockets.metrics import RouteMetrics
 from realtime.sockets.outbox import Outbox
-from realtime.sockets.prepared import PreparedBatch, PreparedMessage
+from realtime.sockets.prepared import PreparedMessage
 from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
 from realtime.sockets.types import Scope
 
@@ -119,24 +119,14 @@ class Connection:
         """Whether either side has begun to close."""
         return self.close_code is not None
 
-    def deliver(self, item: PreparedMessage | PreparedBatch) -> None:
-        """Queue a message that may be shared with other connections."""
-        self.outbox.put(item)
-
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
         """Queue a push."""
-        self.deliver(PreparedMessage(encode_reply(None, message_type, payload)))
-
-    def send(self, frame: PreparedMessage) -> Awaitable[None]:
-        """Send a reply, and wait while the client is not reading. The result must be awaited; it is COMPLETED
-        if there is nothing to wait for."""
-        # Returned, not awaited: this saves one coroutine for every reply.
-        return self.outbox.send(frame)
+        self.outbox.put(PreparedMessage(encode_reply(None, message_type, payload)))
 
     async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
         """Answer a request with an error, and count it."""
         self.metrics.error(error.code)
-        await self.send(PreparedMessage(encode_error(error, request_id)))
+        await self.outbox.send(PreparedMessage(encode_error(error, request_id)))
 
     def close(self, code: int, reason: str = "", *, discard: bool = False) -> None:
         """Close this connection; the first call decides the code."""

@@ -1,132 +1,139 @@
 """The one place that writes to a socket. It counts what a connection sends, and bounds what waits, in bytes.
 
-There are two implementations: `TransportOutbox` for servers that take prepared frames, and
-`AsgiOutbox` for ASGI's `send`.
+`TransportOutbox` is for servers that take prepared messages. `asgi_outbox` has the one for other servers.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from typing import Protocol
+from typing import NamedTuple
 
-from realtime.protocol.deflate import Deflate
-from realtime.sockets.asgi_outbox import AsgiOutbox
 from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.completed import COMPLETED
-from realtime.sockets.delivering import LOW_WATER_BYTES, Bounds, Delivering, count_on, nobody
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.prepared import (
-    AS_BATCH_EVENTS,
-    AS_ENCODED,
-    AS_ENCODED_BATCH,
-    AS_EVENTS,
-    EncodedForm,
-    PreparedBatch,
-    PreparedMessage,
-    as_deflated,
-)
-from realtime.sockets.transport import FrameWriter, SocketTransport, socket_transport
-from realtime.sockets.types import Scope, Send
+from realtime.sockets.prepared import AS_ENCODED, EncodedForm, PreparedBatch, PreparedMessage
+from realtime.sockets.transport import FrameWriter, SocketTransport
 
 logger = logging.getLogger(__name__)
 
+# While more bytes than this wait for a client, its connection takes no further request from it.
+LOW_WATER_BYTES = 64 * 1024
 
-class Outbox(Protocol):
-    """`pending_bytes` is the size of the messages that wait here, before compression and including replies.
-    Together with what the transport holds it is at most the limit. `dropped` counts
-    messages that were never sent.
+
+def nobody() -> None:
+    """Replaces the callbacks after the end, so that a connection and its outbox do not keep
+    each other alive."""
+
+
+class Bounds(NamedTuple):
+    """How much an outbox may hold, and what to call if it holds too much: alone, or
+    together with all others. A `limit_bytes` of 0 is no bound."""
+
+    limit_bytes: int
+    overflowed: Callable[[], None]
+    cut: Callable[[], None]
+    backlogs: Backlogs
+
+
+class Outbox:
+    """The messages to one connection, in order.
+
+    `pending_bytes` is the size of the messages that wait here, before compression and including replies.
+    Together with what the transport holds it is at most the limit. `dropped` counts messages that were never
+    sent. `messages_out` counts all messages, including dropped ones; the route's figures count them too.
 
     A message above the limit is dropped together with all that wait, and `overflowed` is called once. If no
     other message waits here, a message passes whatever its size.
 
-    While `direct` is not None, `put` counts the item and calls `direct.write(form(item))`. `put_to_all` does
-    both itself.
+    While `direct` is not None, `put` counts the item and calls `direct.write(form(item))`; `put_to_all` does
+    both itself. `direct` is None while earlier messages wait or the client does not read.
     """
 
-    pending_bytes: int
-    dropped: int
-    # All messages that were put, including dropped ones; also counted in the route's figures.
-    messages_out: int
-    metrics: RouteMetrics
+    __slots__ = (
+        "_backlogs",
+        "_cut",
+        "_limit_bytes",
+        "_overflowed",
+        "direct",
+        "dropped",
+        "form",
+        "messages_out",
+        "metrics",
+        "pending_bytes",
+    )
+
+    def __init__(
+        self, direct: FrameWriter | None, form: EncodedForm, metrics: RouteMetrics, bounds: Bounds
+    ) -> None:
+        self.direct = direct
+        self.form = form
+        self.metrics = metrics
+        self._limit_bytes, self._overflowed, self._cut, self._backlogs = bounds
+        self.messages_out = 0
+        self.dropped = 0
+        self.pending_bytes = 0
 
     @property
     def is_behind(self) -> bool:
         """Whether the client has not yet taken everything that was sent to it."""
-        ...
-
-    @property
-    def direct(self) -> FrameWriter | None:
-        """The writer that an item may be written to now; None while earlier messages wait
-        or the client does not read."""
-        ...
-
-    @property
-    def form(self) -> EncodedForm:
-        """Returns the bytes of an item for `direct`."""
-        ...
+        raise NotImplementedError
 
     def put(self, item: PreparedMessage | PreparedBatch) -> None:
         """Send `item` after those put before it; returns at once."""
-        ...
+        raise NotImplementedError
 
     def send(self, frame: PreparedMessage) -> Awaitable[None]:
         """`put`, then wait while the client is not reading; used for replies.
 
         The result must be awaited; it is COMPLETED if there is nothing to wait for.
         """
-        ...
+        raise NotImplementedError
 
     async def drained(self) -> None:
         """Wait until nothing is pending, or the socket is closed."""
-        ...
+        raise NotImplementedError
 
     def close(self, code: int, reason: str, *, discard: bool) -> None:
         """Close the socket after the waiting messages; `discard` drops them."""
-        ...
+        raise NotImplementedError
 
     def abandon(self) -> None:
         """Drop the waiting messages, because the socket is gone."""
-        ...
+        raise NotImplementedError
 
     def abort(self) -> None:
         """End the socket now, without a close frame, and drop what waits here and in the transport."""
-        ...
+        raise NotImplementedError
 
     def mark(self) -> Hashable | None:
-        """A value that changes when the client takes a byte, if the server can tell; None
-        if nothing waits."""
-        ...
+        """A value that changes when the client takes a byte, if the server can tell; None if nothing waits."""
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        """As `Holder.cut`."""
+        self._cut()
+
+    def _overflows(self, held_bytes: int, item: PreparedMessage | PreparedBatch) -> bool:
+        """Whether `item` exceeds the limit in addition to `held_bytes`; it is then dropped
+        and the connection is told."""
+        if not (
+            self._limit_bytes and self.pending_bytes and held_bytes + item.size_bytes > self._limit_bytes
+        ):
+            return False
+        self.dropped += item.count
+        self._overflowed()
+        return True
+
+    def _count(self, item: PreparedMessage | PreparedBatch) -> None:
+        self.messages_out += item.count
+        count_on(self.metrics, item, 1)
 
 
-def make_outbox(
-    scope: Scope,
-    send: Send,
-    limit_bytes: int,
-    overflowed: Callable[[], None],
-    metrics: RouteMetrics,
-    coalescer: "WriteCoalescer",
-    *,
-    has_batches: bool = False,
-    deflate_min_bytes: int = 0,
-    backlogs: Backlogs | None = None,
-    cut: Callable[[], None] = nobody,
-) -> Outbox:
-    """The outbox that fits a socket's server and client. A `limit_bytes` of 0 is no bound.
-
-    Waiting bytes are counted in `backlogs`, which calls `cut` if all outboxes together hold too much.
-
-    `has_batches`: the client takes several messages in one text frame. `deflate_min_bytes`: if the client
-    takes compressed messages, smaller ones are still sent plain.
-    """
-    bounds = Bounds(limit_bytes, overflowed, cut, backlogs or Backlogs())
-    wire = socket_transport(scope)
-    if wire is not None:
-        form = AS_ENCODED_BATCH if has_batches else AS_ENCODED
-        if wire.deflate_bits:
-            deflate = Deflate(wire.deflate_bits, deflate_min_bytes)
-            form = as_deflated(deflate, has_batches=has_batches)
-        return TransportOutbox(wire, form, bounds, metrics, coalescer)
-    return AsgiOutbox(send, AS_BATCH_EVENTS if has_batches else AS_EVENTS, bounds, metrics)
+def count_on(metrics: RouteMetrics | None, item: PreparedMessage | PreparedBatch, deliveries: int) -> None:
+    """Count `deliveries` deliveries of an item in the figures of a route."""
+    if metrics is not None:
+        metrics.messages_out += item.count * deliveries
+        metrics.bytes_out += item.size_bytes * deliveries
 
 
 def put_to_all(outboxes: Iterable[Outbox], item: PreparedMessage | PreparedBatch) -> None:
@@ -135,7 +142,7 @@ def put_to_all(outboxes: Iterable[Outbox], item: PreparedMessage | PreparedBatch
     The usual case is written inline, because it runs once for each subscriber ("Why it is
     so" in docs/performance.md).
     """
-    count, wire = item.count, item.encoded
+    count, encoded = item.count, item.encoded
     metrics, metrics_count = None, 0
     for outbox in outboxes:
         direct, form = outbox.direct, outbox.form
@@ -143,7 +150,7 @@ def put_to_all(outboxes: Iterable[Outbox], item: PreparedMessage | PreparedBatch
             if direct is None:
                 outbox.put(item)
                 continue
-            direct.write(wire if form is AS_ENCODED else form(item))
+            direct.write(encoded if form is AS_ENCODED else form(item))
         except Exception:
             logger.exception("A delivery failed")
             continue
@@ -182,7 +189,7 @@ class WriteCoalescer:
                 logger.exception("Replies could not be sent")
 
 
-class TransportOutbox(Delivering):
+class TransportOutbox(Outbox):
     """Writes prepared frames to the server's transport. Messages wait here only for the end of the loop
     iteration, or while the client is not reading."""
 
@@ -191,7 +198,7 @@ class TransportOutbox(Delivering):
         "_drained",
         "_flow_changes",
         "_is_closed",
-        "_is_corked",
+        "_is_coalescing",
         "_transport",
         "_waiting",
         "_waiting_count",
@@ -199,27 +206,27 @@ class TransportOutbox(Delivering):
 
     def __init__(
         self,
-        wire: SocketTransport,
+        transport: SocketTransport,
         form: EncodedForm,
         bounds: Bounds,
         metrics: RouteMetrics,
         coalescer: WriteCoalescer,
     ) -> None:
-        super().__init__(wire.direct, form, metrics, bounds)
-        self._transport = wire
+        super().__init__(transport.direct, form, metrics, bounds)
+        self._transport = transport
         self._coalescer = coalescer
-        self._is_corked = False
+        self._is_coalescing = False
         self._flow_changes = 0
         self._waiting: list[bytes] = []
         self._waiting_count = 0
         self._is_closed = False
         self._drained: asyncio.Event | None = None
-        wire.on_flow = self._flow_changed
+        transport.on_flow = self._flow_changed
 
     @property
     def is_behind(self) -> bool:
         """As `Outbox.is_behind`. Replies held for write coalescing do not count."""
-        return not self._transport.is_writable or (self.pending_bytes > 0 and not self._is_corked)
+        return not self._transport.is_writable or (self.pending_bytes > 0 and not self._is_coalescing)
 
     def put(self, item: PreparedMessage | PreparedBatch) -> None:
         """As `Outbox.put`."""
@@ -237,9 +244,9 @@ class TransportOutbox(Delivering):
     def send(self, frame: PreparedMessage) -> Awaitable[None]:
         """As `Outbox.send`; the frame is written at the end of the loop iteration, or with a later `put`."""
         if self.direct is not None:
-            self._is_corked = True
+            self._is_coalescing = True
             self._coalescer.add(self)
-        if self._is_corked and self.pending_bytes + frame.size_bytes < LOW_WATER_BYTES:
+        if self._is_coalescing and self.pending_bytes + frame.size_bytes < LOW_WATER_BYTES:
             self._count(frame)
             self._hold(frame)
             return COMPLETED
@@ -313,7 +320,7 @@ class TransportOutbox(Delivering):
 
     def flush(self) -> None:
         """Write the waiting messages if the client is reading."""
-        self._is_corked = False
+        self._is_coalescing = False
         if self._waiting and self._transport.is_writable and not self._is_closed:
             waiting = self._waiting
             self._take_all()

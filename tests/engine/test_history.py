@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.ports import POSITIONS_PER_CALL, Draft, History, Page, Retention
+from realtime.topics.engine.ports import POSITIONS_PER_CALL, Draft, History, Page
 from tests.engine.conftest import IDEMPOTENCY_TTL_S, Engine
 
 KEY = TopicKey("acme", "news")

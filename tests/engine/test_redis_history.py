@@ -6,9 +6,9 @@ import pytest
 from redis.asyncio import Redis
 
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.ports import POSITIONS_PER_CALL, Retention
+from realtime.topics.engine.ports import POSITIONS_PER_CALL
 from realtime.topics.engine.redis_history import EPOCH_TTL_S, POSITION_TTL_S
 from tests.engine.conftest import RedisEngine
 

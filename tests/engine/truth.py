@@ -5,9 +5,9 @@ from collections import defaultdict
 import msgspec
 
 from realtime.core.history import Position
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.ports import History, Retention
+from realtime.topics.engine.ports import History
 
 EVERYTHING = 10_000
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from realtime.core.topics import check_topic_name, topic_prefix
 from realtime.protocol.close_codes import CLOSE_RULES, CloseCode
 from realtime.protocol.errors import (
     BAD_MESSAGE_CODES,
@@ -13,7 +14,6 @@ from realtime.protocol.errors import (
     unauthenticated,
     unavailable,
 )
-from realtime.protocol.names import check_topic_name, topic_prefix
 
 ERROR_CODES = [
     "invalid_json",

@@ -11,7 +11,7 @@ import msgspec
 from realtime.core.history import Position
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.slots import Owner
-from realtime.core.topics import TopicKey, TopicRule, TopicRules
+from realtime.core.topics import Retention, TopicKey, TopicRule, TopicRules
 from realtime.node.joining import Joined, Joiner, Wish
 from realtime.protocol.errors import RequestError
 from realtime.sockets.outbox import WriteCoalescer
@@ -20,7 +20,7 @@ from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.memory import MemoryBus, MemoryHistory
-from realtime.topics.engine.ports import Ask, Draft, EngineUnavailableError, Page, Retention
+from realtime.topics.engine.ports import Ask, Draft, EngineUnavailableError, Page
 from realtime.topics.hub import Hub
 
 ACME = Tenant(1, "acme")

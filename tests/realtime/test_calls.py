@@ -26,6 +26,7 @@ class FakeConnection:
         self.sent: list[Any] = []
         self.reads = asyncio.Event()
         self.reads.set()
+        self.outbox = self
 
     def adopt(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
@@ -57,7 +58,9 @@ def calls_on(connection: FakeConnection, *, limit: int = 8, timeout_s: float = 1
 
 def call_with(connection: FakeConnection, request_id: str | None) -> Call:
     consumer = SimpleNamespace(connection=connection, node=None)
-    return Call(cast("Any", consumer), Request("work", {}, request_id))
+    return Call(
+        cast("Any", consumer), Request("work", {}, request_id), cast("Any", connection), cast("Any", None)
+    )
 
 
 async def at_once(call: Call, payload: object) -> Reply:

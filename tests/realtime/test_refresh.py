@@ -39,7 +39,9 @@ class Consumer:
         self.judged += 1
 
     async def refresh(self) -> None:
-        call = Call(cast("Any", self), Request("refresh", {}, 1))
+        call = Call(
+            cast("Any", self), Request("refresh", {}, 1), cast("Any", self.connection), cast("Any", self.node)
+        )
         await on_refresh(call, Refresh("a token"))
 
 

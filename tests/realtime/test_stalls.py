@@ -9,10 +9,11 @@ import pytest
 from realtime.conf import RealtimeSettings
 from realtime.core.identity import Tenant
 from realtime.node.stalls import cut_stalled
+from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import WriteCoalescer, make_outbox
+from realtime.sockets.outbox import WriteCoalescer
 
 LIMIT_S = 0.2
 

@@ -22,9 +22,10 @@ from realtime.endpoints import watches as module
 from realtime.endpoints.queries import LiveQuery
 from realtime.endpoints.watches import WATCH_ROWS_MAX, WATCHED_MAX, Watches
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import WriteCoalescer, make_outbox
+from realtime.sockets.outbox import WriteCoalescer
 
 ACME, GLOBEX = Tenant(1, "acme", "Acme", frozenset()), Tenant(2, "globex", "Globex", frozenset())
 SETTINGS = RealtimeSettings(TENANTS="", IDENTITY="", ROUTES="")

@@ -16,8 +16,9 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from realtime.protocol import deflate as module
 from realtime.protocol.deflate import deflate
 from realtime.server.server import COMPRESSING_PROTOCOL
+from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import WriteCoalescer, make_outbox
+from realtime.sockets.outbox import WriteCoalescer
 from realtime.sockets.prepared import PreparedMessage
 from realtime.topics.fanout import Fanout
 from tests.server.client import Client, connect, request

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import pytest
 
 from realtime.protocol.frames import BINARY, CLOSE, TEXT, FrameParser, encode_frame
-from realtime.sockets.delivering import LOW_WATER_BYTES
+from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import Outbox, WriteCoalescer, make_outbox
+from realtime.sockets.outbox import LOW_WATER_BYTES, Outbox, WriteCoalescer
 from realtime.sockets.prepared import PreparedBatch, PreparedMessage
 from realtime.sockets.transport import TRANSPORT_EXTENSION
 from tests.server.wire import apply

@@ -171,7 +171,7 @@ MUTANTS = (
     ),
     Mutant(
         "a slow consumer loses messages and stays",
-        "realtime.sockets.delivering:Delivering._overflows",
+        "realtime.sockets.outbox:Outbox._overflows",
         "self._overflowed()",
         "pass",
     ),

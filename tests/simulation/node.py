@@ -35,7 +35,7 @@ from realtime.node.clock import utc_now_text
 from realtime.node.node import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions
 from realtime.node.node import Node as RealNode
 from realtime.protocol.errors import RequestError
-from realtime.protocol.names import BATCH_SUBPROTOCOL, SUBPROTOCOL
+from realtime.protocol.handshake import BATCH_SUBPROTOCOL, SUBPROTOCOL
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import LoopLag
 from realtime.sockets.subscription import SubscriptionState

@@ -103,7 +103,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
     ) -> Awaitable[None]:
         """Send one message. Await the result, as in Channels: it waits while the client does not read."""
-        sending = self.connection.send(PreparedMessage(text_data, bytes_data))
+        sending = self.connection.outbox.send(PreparedMessage(text_data, bytes_data))
         return self._close_after(sending) if close else sending
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:

@@ -96,9 +96,9 @@ async def _watched(
     # All pages are queued without an await, so that no change is sent before its rows.
     for at in range(0, max(len(items), 1), size):
         page = {"query_id": query_id, "items": items[at : at + size], "more": at + size < len(items)}
-        connection.deliver(PreparedMessage(encode_reply(call.request.id, "rows", page)))
+        connection.outbox.put(PreparedMessage(encode_reply(call.request.id, "rows", page)))
 
 
 async def _send_rows(call: Call, query_id: str, items: list[Item], *, has_more: bool) -> None:
     page = {"query_id": query_id, "items": items, "more": has_more}
-    await call.connection.send(PreparedMessage(encode_reply(call.request.id, "rows", page)))
+    await call.connection.outbox.send(PreparedMessage(encode_reply(call.request.id, "rows", page)))

@@ -9,7 +9,7 @@ import msgspec
 from realtime.core.identity import Identity
 from realtime.core.scopes import require_scopes
 from realtime.core.sliding_window import SlidingWindowLimiter
-from realtime.endpoints.calls import Calls, reply_frame
+from realtime.endpoints.calls import Calls
 from realtime.endpoints.consumers.base import WINDOW_S, RealtimeConsumer
 from realtime.endpoints.shared import Endpoints
 from realtime.endpoints.verbs import Call, NoPayload, TooFastError, Verb
@@ -26,6 +26,7 @@ from realtime.protocol.codec import (
 from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
 from realtime.sockets.completed import COMPLETED
+from realtime.sockets.prepared import prepared_reply
 
 # More refused messages than this within the window end the connection.
 REFUSED_MESSAGES_MAX = 20
@@ -172,8 +173,10 @@ class JsonConsumer(RealtimeConsumer):
             raise RequestError(
                 ErrorCode.UNKNOWN_TYPE, "Nothing here has this type.", details={"field": "type"}
             )
-        require_scopes(self.connection.identity, verb.scopes)
-        call = Call(self, request)
+        connection = self.connection
+        if verb.scopes:
+            require_scopes(connection.identity, verb.scopes)
+        call = Call(self, request, connection, self.node)
         payload = payload_as(verb.payload, request.payload)
         if verb.is_slow:
             self.calls.start(call, verb.handle, payload)
@@ -182,12 +185,13 @@ class JsonConsumer(RealtimeConsumer):
 
     async def _answer(self, request_id: RequestId | None, handling: Awaitable[Reply | None]) -> None:
         try:
-            frame = reply_frame(request_id, await handling)
+            frame = prepared_reply(request_id, await handling)
             if frame is not None:
-                sending = self.connection.send(frame)
+                sending = self.connection.outbox.send(frame)
                 # Drop our reference: only the outbox should keep the message while the client does not read.
                 del frame
-                await sending
+                if sending is not COMPLETED:
+                    await sending
         except Exception as failure:
             await self._refuse(failure, request_id)
 

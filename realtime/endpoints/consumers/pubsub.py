@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from realtime.core.history import Position, Publication, Publisher
-from realtime.core.topics import TopicKey, TopicRule
+from realtime.core.topics import TopicKey, TopicRule, check_topic_name
 from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.endpoints.verbs import Call, Verb
 from realtime.node.clock import utc_now_text
@@ -14,9 +14,8 @@ from realtime.node.joining import Joined, Wish
 from realtime.protocol.codec import encode
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.protocol.names import check_topic_name
 from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.ports import Page, Retention
+from realtime.topics.engine.ports import Page
 
 HISTORY_DEFAULT_LIMIT = 100
 HISTORY_MAX_LIMIT = 1000
@@ -135,7 +134,7 @@ async def on_publish(call: Call, payload: Publish) -> Reply:
         idempotency_key=payload.idempotency_key,
     )
     key = TopicKey(call.tenant.slug, payload.topic)
-    position = await call.node.hub.publish(key, draft, _retention(rule))
+    position = await call.node.hub.publish(key, draft, rule.retention)
     return Reply("published", {"topic": payload.topic, "epoch": position.epoch, "offset": position.offset})
 
 
@@ -227,10 +226,6 @@ def _subscribed(call: Call, one: SubscribeOne, joined: Joined) -> dict[str, Any]
 
 def _wrong(field: str, message: str) -> RequestError:
     return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field})
-
-
-def _retention(rule: TopicRule) -> Retention:
-    return Retention(rule.history_size, rule.history_ttl_s)
 
 
 def _history_payload(topic: str, page: Page, *, is_newest: bool) -> dict[str, Any]:

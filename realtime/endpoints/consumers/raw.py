@@ -16,7 +16,7 @@ class EchoConsumer(RealtimeConsumer):
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
         """Send the message back, text as text and binary as binary."""
-        return self.connection.send(PreparedMessage(text_data, bytes_data))
+        return self.connection.outbox.send(PreparedMessage(text_data, bytes_data))
 
 
 class WelcomeConsumer(EchoConsumer):

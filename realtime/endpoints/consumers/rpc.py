@@ -5,12 +5,12 @@ from collections.abc import Awaitable
 from msgspec.structs import asdict
 
 from realtime.core.scopes import require_scopes
-from realtime.endpoints.calls import reply_frame
 from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.endpoints.parameters import parameters_from
 from realtime.endpoints.verbs import Call, NoPayload, Verb
 from realtime.protocol.envelope import Reply, Request
 from realtime.sockets.completed import COMPLETED
+from realtime.sockets.prepared import prepared_reply
 
 
 async def on_methods(call: Call["RpcConsumer"], payload: NoPayload) -> Reply:
@@ -28,7 +28,7 @@ class RpcConsumer(JsonConsumer):
         method = self.scope["endpoints"].registry.methods.get(request.type)
         if method is None:
             return super()._run(request)
-        call = Call(self, request)
+        call = Call(self, request, self.connection, self.node)
         if method.needs_user:
             call.require_identity()
         if method.scopes:
@@ -39,7 +39,7 @@ class RpcConsumer(JsonConsumer):
             calls.admit(request.id)
             payload = method.at_hand(call, **asdict(parameters))
             if payload is not None:
-                frame = reply_frame(request.id, Reply(method.reply, payload))
-                return COMPLETED if frame is None else self.connection.send(frame)
+                frame = prepared_reply(request.id, Reply(method.reply, payload))
+                return COMPLETED if frame is None else self.connection.outbox.send(frame)
         calls.start(call, method.answer, parameters)
         return COMPLETED

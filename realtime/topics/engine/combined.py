@@ -8,7 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from realtime.core.history import Position
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.codec import encode
 from realtime.topics.engine.ports import (
     Arrival,
@@ -19,7 +19,6 @@ from realtime.topics.engine.ports import (
     History,
     Page,
     Published,
-    Retention,
 )
 
 logger = logging.getLogger(__name__)

@@ -12,10 +12,10 @@ from realtime.core.epochs import Epochs
 from realtime.core.history import Position, Publication, TopicHistory
 from realtime.core.shares import Shares
 from realtime.core.tenant_history import TenantHistory
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.core.used_keys import Used, UsedKeys, key_name
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.topics.engine.ports import IDEMPOTENCY_TTL_S, Added, Ask, Draft, Page, Receiver, Retention
+from realtime.topics.engine.ports import IDEMPOTENCY_TTL_S, Added, Ask, Draft, Page, Receiver
 
 # Steps of one sweep call. A step checks a topic, or drops a publication or a key.
 SWEPT_PER_CALL = 5_000

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from realtime.core.history import Position, Publication, Publisher
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import RealtimeError
 
 
@@ -17,17 +17,6 @@ class EngineUnavailableError(RealtimeError):
 
 class BusUnavailableError(EngineUnavailableError):
     """The broker could not be reached; the message did not leave this node."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How much of a topic is kept: at most `size` publications, none older than `ttl_s` seconds.
-
-    With a size or age of 0 nothing is kept, but offsets still rise.
-    """
-
-    size: int = 1000
-    ttl_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

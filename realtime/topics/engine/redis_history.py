@@ -26,7 +26,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
 from realtime.core.identity import UserId
-from realtime.core.topics import TopicKey
+from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.ports import (
     IDEMPOTENCY_TTL_S,
@@ -36,7 +36,6 @@ from realtime.topics.engine.ports import (
     Draft,
     EngineUnavailableError,
     Page,
-    Retention,
 )
 from realtime.topics.engine.redis_scripts import ADD, LATEST, PAGES, POSITIONS
 
