@@ -139,6 +139,10 @@ class PresenceTable:
         """The number of users in the topic."""
         return len(self._totals.get(key, ()))
 
+    def username_bytes(self, key: Key) -> int:
+        """How many bytes the usernames of the users in the topic take together."""
+        return sum(len(total.username.encode()) for total in self._totals.get(key, {}).values())
+
     def join(self, key: Key, user: User) -> bool:
         """Count one more connection of `user` on this node; True if the user was not present before."""
         before = self._entry(self._own, key, user.id)

@@ -25,6 +25,8 @@ from realtime.topics.hub import Hub
 
 # The most payload bytes of one reply: it must fit the client's own limit and the outbox.
 CATCH_UP_MAX_BYTES = 512 * 1024
+# The most bytes of presence in one reply, besides that of its first topic.
+PRESENCE_MAX_BYTES = 256 * 1024
 # The most reads of one topic for one subscription. A client that is not caught up by then must reload.
 CATCH_UP_READS_MAX = 16
 # The errors by which a gate denies; any other error means that it could not be asked.
@@ -86,6 +88,23 @@ class _Joining:
         """Give up recovery: the missed publications cannot all be delivered."""
         self.is_lost = True
         self.payloads = []
+
+
+@dataclass(slots=True)
+class _Room:
+    """What one reply still has room for, in bytes."""
+
+    publications: int = CATCH_UP_MAX_BYTES
+    presence: int = PRESENCE_MAX_BYTES
+
+    def take(self, publications: int, presence: int) -> bool:
+        """Take this room, if there is enough. The first presence always fits: alone it is short enough."""
+        is_first = self.presence == PRESENCE_MAX_BYTES
+        if publications > self.publications or (presence > self.presence and not is_first):
+            return False
+        self.publications -= publications
+        self.presence -= presence
+        return True
 
 
 class LoopShare:
@@ -236,14 +255,8 @@ class Joiner:
             self._hub.drop(_of(joining), error.code, NO_LONGER)
 
     def _all_go_live(self, joinings: Sequence[_Joining]) -> list[Joined | RequestError]:
-        left_bytes = CATCH_UP_MAX_BYTES
-        outcomes = []
-        for each in joinings:
-            outcome = _go_live(self._hub, each, left_bytes)
-            if isinstance(outcome, Joined) and outcome.payloads:
-                left_bytes -= each.size_bytes
-            outcomes.append(outcome)
-        return outcomes
+        room = _Room()
+        return [_go_live(self._hub, each, room) for each in joinings]
 
 
 def _ask_in_thread(
@@ -327,20 +340,20 @@ async def _read(hub: Hub, joining: _Joining) -> None:
     hub.heard_of(local, page.position)
 
 
-def _go_live(hub: Hub, joining: _Joining, left_bytes: int) -> Joined | RequestError:
+def _go_live(hub: Hub, joining: _Joining, room: _Room) -> Joined | RequestError:
     """Make a joining LIVE. Nothing is awaited between the last check and this step."""
     if not joining.is_under_way:
         assert joining.error is not None
         return joining.error
     if not _is_caught_up(hub, joining):
         joining.lose()
-    if not joining.is_lost and joining.size_bytes > left_bytes:
+    subscription = _of(joining)
+    if not room.take(0 if joining.is_lost else joining.size_bytes, hub.list_bytes(subscription)):
         # A LIVE subscription ends too: otherwise later publications would follow a gap unknown to the client.
-        hub.end(_of(joining), at_once=False)
+        hub.end(subscription, at_once=False)
         return RequestError(
             ErrorCode.LIMIT_EXCEEDED, "The reply holds no more; subscribe to this topic by itself."
         )
-    subscription = _of(joining)
     hub.go_live(subscription)
     local = hub.topic(subscription.key)
     assert local is not None

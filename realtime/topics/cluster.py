@@ -154,6 +154,10 @@ class Cluster:
         """How many users are in a topic on any node."""
         return self._presence.count(key)
 
+    def username_bytes(self, key: Key) -> int:
+        """How many bytes the usernames of these users take together."""
+        return self._presence.username_bytes(key)
+
     def join(self, key: Key, user: User) -> None:
         """Count one more connection of `user` on this node."""
         has_changed = self._presence.join(key, user)

@@ -56,6 +56,10 @@ class Witness(Protocol):
         """A LIVE subscription has ended. `at_once`: the client is not expected to reconnect by itself."""
         ...
 
+    def list_bytes(self, subscription: Subscription) -> int:
+        """About how many bytes the presence of the topic takes in the reply to this subscription."""
+        ...
+
 
 class Hub:
     """Subscriptions and publications of one process. Used only on its event loop.
@@ -122,6 +126,10 @@ class Hub:
         local.subscriptions[connection] = subscription
         connection.subscriptions[topic] = subscription
         return subscription
+
+    def list_bytes(self, subscription: Subscription) -> int:
+        """About how many bytes of presence the reply to this subscription holds."""
+        return self._witness.list_bytes(subscription) if subscription.wants_presence else 0
 
     async def open(self, key: TopicKey, since: Position | None) -> None:
         """Wait until the topic is open. The read that opens it also fetches what came after `since`.

@@ -22,6 +22,8 @@ from realtime.topics.fanout import CHUNK, Turns
 
 # Changes within this many seconds go into one push.
 PUSH_GATHER_S = 0.2
+# What a user takes in a list besides the name: the keys, an id and a number.
+LISTED_USER_BYTES = 64
 
 
 class _Topic:
@@ -121,6 +123,13 @@ class Presence:
     def view(self, connection: Subscriber, topic: str) -> dict[str, Any]:
         """`{users: [{id, username, connections}], count}` as `connection` may see it, ordered by username."""
         return _as_json(self._roster((connection.tenant.slug, topic)), is_named=_is_named(connection))
+
+    def list_bytes(self, subscription: Subscription) -> int:
+        """About how many bytes `view` takes for this subscription; 0 if it is only a count."""
+        count = self._cluster.count(subscription.key)
+        if count > LIST_MAX_USERS or not _is_named(subscription.connection):
+            return 0
+        return self._cluster.username_bytes(subscription.key) + count * LISTED_USER_BYTES
 
     def changed(self, key: Key) -> None:
         """A user has joined or left the topic, on any node."""

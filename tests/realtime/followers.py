@@ -123,6 +123,7 @@ class Presences:
 
     live: list[Subscription] = field(default_factory=list)
     ended: list[tuple[Subscription, bool]] = field(default_factory=list)
+    list_bytes: int = 0
 
     def began(self, subscription: Subscription) -> None:
         if subscription not in self.live:
@@ -142,6 +143,9 @@ class _Witness:
 
     def ended(self, subscription: Subscription, *, at_once: bool) -> None:
         self._presences.ended_(subscription, at_once)
+
+    def list_bytes(self, subscription: Subscription) -> int:
+        return self._presences.list_bytes
 
 
 class GateKeeper:

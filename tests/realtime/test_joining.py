@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from realtime.core.history import Position
-from realtime.node.joining import CATCH_UP_MAX_BYTES, Joined, Wish
+from realtime.node.joining import CATCH_UP_MAX_BYTES, PRESENCE_MAX_BYTES, Joined, Wish
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.subscription import SubscriptionState
@@ -340,6 +340,26 @@ async def test_what_does_not_fit_beside_the_others_is_refused(node: Node) -> Non
     assert isinstance(outcomes[2], RequestError)
     assert outcomes[2].payload()["retryable"] is True
     assert set(follower.subscriptions) == {"a", "b"}
+
+
+async def test_presence_that_does_not_fit_beside_the_others_is_refused(node: Node) -> None:
+    follower = Follower()
+    for topic in ("a", "f"):
+        await node.join(follower, topic)
+    node.presences.list_bytes = PRESENCE_MAX_BYTES * 2 // 5
+    wishes = [Wish(topic, None, topic not in "bd") for topic in "abcdef"]
+    outcomes = await node.joiner.join(follower, wishes)  # type: ignore[arg-type] # a fake
+    assert [isinstance(each, Joined) for each in outcomes] == [True, True, True, True, False, False]
+    assert isinstance(outcomes[4], RequestError)
+    assert outcomes[4].code == ErrorCode.LIMIT_EXCEEDED
+    assert outcomes[4].payload()["retryable"] is True
+    assert set(follower.subscriptions) == set("abcd")
+
+
+async def test_presence_of_one_topic_always_fits(node: Node) -> None:
+    node.presences.list_bytes = PRESENCE_MAX_BYTES * 2
+    outcomes = await node.joiner.join(Follower(), [Wish(topic, None, True) for topic in "ab"])  # type: ignore[arg-type] # a fake
+    assert [isinstance(each, Joined) for each in outcomes] == [True, False]
 
 
 async def test_a_crowd_that_comes_back_reads_once(node: Node) -> None:

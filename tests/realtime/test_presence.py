@@ -149,6 +149,18 @@ async def test_changes_of_a_moment_come_in_one_push_encoded_once(node: Node) -> 
     assert names(push["joined"]) == [f"u{number:04}" for number in range(10, 60)]
 
 
+@pytest.mark.parametrize("username", ["a", "é👋" * 40])
+async def test_the_size_of_a_list_is_known_before_it_is_made(node: Node, username: str) -> None:
+    for number in range(watchers.LIST_MAX_USERS):
+        node.subscribe(Socket(Someone(10**9 + number, f"{username}{number}")))
+    named = node.subscribe(person(10**9), watches=True)
+    written = len(msgspec.json.encode(node.view(cast("Socket", named.connection))))
+    assert written <= node.presence.list_bytes(named) <= 2 * written
+    assert node.presence.list_bytes(node.subscribe(Socket(), watches=True)) == 0
+    node.subscribe(person(2))
+    assert node.presence.list_bytes(named) == 0
+
+
 async def test_a_thousand_toggles_are_a_few_pushes(node: Node) -> None:
     watching = [person(number) for number in range(50)]
     strangers = [Socket() for _ in range(50)]
