@@ -92,6 +92,9 @@ class RealtimeSettings:
     # Database jobs that may wait for a thread, of all tenants and of one: beyond it `rate_limited` at once.
     DATABASE_WAITING: int = 8000
     DATABASE_WAITING_PER_TENANT: int = 2000
+    # Bytes of one publication's data that the server publishes, as JSON: beyond it `message_too_large`. The
+    # default fits into the reply to a `subscribe`.
+    PUBLICATION_BYTES: int = 512 * 1024
     # Bytes of publications that a history keeps: of a topic (also in Redis), of a tenant and of this process
     # (both in memory only). Beyond it the oldest are dropped; beyond the process's limit, those of the tenant
     # that holds most.

@@ -204,8 +204,10 @@ class Node:
         self, topic: str, data: Any, *, tenant: str, publisher: Publisher | None = None
     ) -> Position:
         """As `publish`, for data that is not encoded; raises RequestError(invalid_message) if JSON cannot
-        hold it."""
-        draft = make_draft(topic, data, publisher, time=utc_now_text())
+        hold it, and RequestError(message_too_large) above PUBLICATION_BYTES."""
+        draft = make_draft(
+            topic, data, publisher, time=utc_now_text(), max_bytes=self.settings.PUBLICATION_BYTES
+        )
         return await self.publish(tenant, topic, draft)
 
     async def end_subscriptions(self, tenant: str, topic: str, user_id: UserId) -> None:

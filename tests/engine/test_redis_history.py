@@ -1,7 +1,9 @@
 """What the histories in Redis leave on the server, and what they fetch from it."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -115,3 +117,35 @@ async def test_the_key_that_reading_needs_is_made_at_the_start(engine: RedisEngi
     assert (await history.since(KEY, position, 10, 0)).publications == []
     assert await keys_of(engine, redis) == before
     assert len(before) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"body": b"\xff no JSON"},
+        {"body": b'[{"ok":1},[1.5,"ann"],"now"]'},
+        {"body": b"[" * 5000},
+        {"ms": "no number", "body": b'[1,null,"now"]'},
+    ],
+)
+async def test_an_entry_that_cannot_be_read_kills_no_topic(
+    engine: RedisEngine, redis: Redis, fields: dict[str, Any]
+) -> None:
+    history = engine.history()
+    first = (await history.add(KEY, make_draft("news", 1, time=""), RETENTION)).position
+    await history.add(KEY, make_draft("news", 2, time=""), RETENTION)
+    (stream,) = [key for key in await keys_of(engine, redis) if key.endswith(":stream")]
+    entries: Any = await redis.xrange(stream)
+    (one, two) = entries
+    await redis.delete(stream)
+    await redis.xadd(stream, one[1], id=one[0])
+    known = {name.decode(): value for name, value in two[1].items()}
+    await redis.xadd(stream, known | fields, id=two[0])
+    top = (await history.add(KEY, make_draft("news", 3, time=""), RETENTION)).position
+    assert (await history.since(KEY, first, 10, 0)).publications is None
+    after = Position(top.epoch, 2)
+    for publications in (
+        (await history.latest(KEY, 10, 0)).publications,
+        (await history.since(KEY, after, 10, 0)).publications,
+    ):
+        assert [each.data for each in publications or []] == [msgspec.Raw(b"3")]

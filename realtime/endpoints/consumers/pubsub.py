@@ -14,7 +14,7 @@ from realtime.node.joining import Joined, Wish
 from realtime.protocol.codec import encode
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.drafts import draft_of_json
 from realtime.topics.engine.ports import Page
 
 HISTORY_DEFAULT_LIMIT = 100
@@ -126,12 +126,8 @@ async def on_publish(call: Call, payload: Publish) -> Reply:
     rule = call.node.rules.require_publish(call.identity, payload.topic)
     identity = call.identity
     publisher = Publisher(identity.user_id, identity.username) if identity else None
-    draft = make_draft(
-        payload.topic,
-        payload.data,
-        publisher,
-        time=utc_now_text(),
-        idempotency_key=payload.idempotency_key,
+    draft = draft_of_json(
+        payload.data, publisher, time=utc_now_text(), idempotency_key=payload.idempotency_key
     )
     key = TopicKey(call.tenant.slug, payload.topic)
     position = await call.node.hub.publish(key, draft, rule.retention)

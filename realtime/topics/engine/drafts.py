@@ -1,18 +1,28 @@
-"""Makes a draft from a Python value: the data is encoded once here, or refused before anything is stored."""
+"""Makes a draft from a Python value: the data is encoded once here, or refused before anything is stored.
 
+What a history stores must be readable for ever, or its topic is dead until the entry is too old. So the text
+that a value becomes is read again here, by the same strict reader as the messages of clients.
+"""
+
+import dataclasses
 import json
 from typing import Any
 
 import msgspec
 
 from realtime.core.history import Publisher, fingerprint
+from realtime.protocol.codec import JSON_MAX_DEPTH, check_depth, decode_json, decode_shallow
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.ports import Draft
+from realtime.topics.engine.values import is_rows, known_value, plain_text
 
 DATA_FIELD = "payload.data"
-# What the encoder and the check raise for a value that JSON cannot hold; half a
-# surrogate pair raises ValueError.
-_NOT_JSON = (TypeError, ValueError, OverflowError, RecursionError)
+PUBLISHER_NAME_MAX_CHARS = 255
+# What the encoder and the checks raise for a value that JSON cannot hold; half of a surrogate pair raises
+# ValueError.
+_NOT_JSON = (TypeError, ValueError, OverflowError, RecursionError, RequestError)
+# Characters of a path in an error message.
+_PATH_MAX_CHARS = 200
 
 
 def make_draft(
@@ -22,69 +32,150 @@ def make_draft(
     *,
     time: str,
     idempotency_key: str | None = None,
+    max_bytes: int = 0,
 ) -> Draft:
-    """A draft for `topic`; raises RequestError(invalid_message), naming the
-    topic, if JSON cannot hold `data`."""
+    """A draft for `topic` from any value; `max_bytes` bounds its JSON (0: no bound).
+
+    Raises RequestError(invalid_message) that names the topic and the path of what JSON cannot hold, and
+    RequestError(message_too_large).
+    """
     try:
         raw = _encode(data)
-        print_ = "" if idempotency_key is None else fingerprint(raw)
     except _NOT_JSON as error:
-        path, fault = _first_fault(data, error)
+        path, why = _first_fault(data, error)
+        shown = path.removeprefix("payload.")
+        raise _refused(f"The data published to {topic!r} is not JSON: {why} (at {shown}).", path) from error
+    if 0 < max_bytes < len(raw):
         raise RequestError(
-            ErrorCode.INVALID_MESSAGE,
-            f"The data published to {topic!r} is not JSON: {_brief(fault)} (at {path}).",
-            details={"field": path},
-        ) from error
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"The data published to {topic!r} has {len(raw)} bytes; at most {max_bytes} are taken.",
+            details={"max_bytes": max_bytes, "field": DATA_FIELD},
+        )
+    return _draft(raw, _checked_publisher(publisher), time, idempotency_key)
+
+
+def draft_of_json(
+    data: Any, publisher: Publisher | None = None, *, time: str, idempotency_key: str | None = None
+) -> Draft:
+    """A draft of data that `protocol.codec` has read from a message; it needs no second check."""
+    raw = msgspec.Raw(bytes(memoryview(msgspec.json.encode(data))))
+    return _draft(raw, publisher, time, idempotency_key)
+
+
+def _draft(raw: msgspec.Raw, publisher: Publisher | None, time: str, idempotency_key: str | None) -> Draft:
+    print_ = "" if idempotency_key is None else fingerprint(raw)
     return Draft(raw, publisher, time, idempotency_key, print_)
 
 
 def _encode(data: Any) -> msgspec.Raw:
-    encoded = msgspec.json.encode(data)
+    encoded = msgspec.json.encode(data, enc_hook=known_value)
     # The encoder writes NaN and the infinities as null, so only a text with a null needs a second check.
     if b"null" in encoded:
-        json.dumps(msgspec.to_builtins(data, str_keys=True), allow_nan=False)
-    # The encoder's bytes keep their whole buffer, which may be half as large
-    # again; a copy has the exact size.
+        _require_finite(data)
+    text = encoded.decode()
+    _require_shallow(text)
+    read = decode_shallow(text)
+    if b"\n" in encoded:
+        # Only text that was encoded elsewhere (`msgspec.Raw`) has line feeds, which would end a frame's line.
+        encoded = msgspec.json.encode(read)
+    # The encoder's bytes keep their whole buffer, which may be half as large again; a copy has the exact
+    # size.
     return msgspec.Raw(bytes(memoryview(encoded)))
 
 
-def _first_fault(data: Any, error: Exception) -> tuple[str, Exception]:
-    """The path of the innermost part that cannot be encoded, and the error;
-    found by trial, as this is rare."""
+def _require_shallow(text: str) -> None:
+    try:
+        check_depth(text)
+    except RequestError:
+        raise RecursionError from None
+
+
+def _require_finite(data: Any) -> None:
+    """Raise ValueError if `data`, which the encoder took, holds a number that is not finite."""
+    try:
+        builtins = msgspec.to_builtins(data, str_keys=True, enc_hook=known_value)
+    except TypeError:
+        # A key that only the JSON encoder takes, such as a lazy text: look at the parts one by one.
+        for _, part in _parts(data):
+            _require_finite(part)
+    else:
+        json.dumps(builtins, allow_nan=False)
+
+
+def _checked_publisher(publisher: Publisher | None) -> Publisher | None:
+    """The publisher with an id and a name that every history can store and read again."""
+    if publisher is None:
+        return None
+    name = plain_text(publisher.username)
+    try:
+        decode_json(msgspec.json.encode([publisher.id, name]).decode())
+    except _NOT_JSON as error:
+        raise _refused(f"The publisher is not JSON: {_brief(error)}.", "publisher") from error
+    if len(name) > PUBLISHER_NAME_MAX_CHARS:
+        raise _refused(
+            f"The publisher's name has more than {PUBLISHER_NAME_MAX_CHARS} characters.", "publisher"
+        )
+    return publisher if name is publisher.username else Publisher(publisher.id, name)
+
+
+def _refused(message: str, field: str) -> RequestError:
+    return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field})
+
+
+def _first_fault(data: Any, error: Exception) -> tuple[str, str]:
+    """The path of the innermost part that cannot be encoded, and why; found by trial, as this is rare."""
     path = DATA_FIELD
-    while True:
-        found = None
-        if not isinstance(error, RecursionError):
-            found = next((part for part in map(_tried, _parts(data)) if part is not None), None)
+    while not isinstance(error, RecursionError) and len(path) < _PATH_MAX_CHARS:
+        found = next((part for part in map(_tried, _parts(data)) if part is not None), None)
         if found is None:
-            return path, error
+            break
         step, data, error = found
         path = f"{path}{step}"
+    return path, _why_keys(data) or _brief(error)
+
+
+def _why_keys(data: Any) -> str | None:
+    """What is wrong with a key of `data`; None if its keys are texts and numbers."""
+    keys = data if isinstance(data, dict) else ()
+    wrong = [type(key).__name__ for key in keys if isinstance(_fault({key: 0}), TypeError)]
+    return f"its keys must be texts or numbers, received {wrong[0]}" if wrong else None
 
 
 def _parts(data: Any) -> list[tuple[str, Any]]:
     if isinstance(data, dict):
         return [(f".{_printable(key)}", value) for key, value in data.items()]
-    if isinstance(data, list | tuple):
+    if isinstance(data, list | tuple) or is_rows(data):
         return [(f"[{index}]", value) for index, value in enumerate(data)]
-    return []
+    names: tuple[str, ...] = ()
+    if dataclasses.is_dataclass(data) and not isinstance(data, type):
+        names = tuple(each.name for each in dataclasses.fields(data))
+    elif isinstance(data, msgspec.Struct):
+        names = data.__struct_fields__
+    return [(f".{name}", getattr(data, name, None)) for name in names]
 
 
 def _tried(part: tuple[str, Any]) -> tuple[str, Any, Exception] | None:
+    error = _fault(part[1])
+    return None if error is None else (*part, error)
+
+
+def _fault(data: Any) -> Exception | None:
     try:
-        _encode(part[1])
+        _encode(data)
     except _NOT_JSON as error:
-        return (*part, error)
+        return error
     return None
 
 
 def _printable(key: object) -> str:
-    return str(key).encode("utf-8", "backslashreplace").decode()
+    return str(key)[:_PATH_MAX_CHARS].encode("utf-8", "backslashreplace").decode()
 
 
 def _brief(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):
         return "it holds half of a surrogate pair"
     if isinstance(error, RecursionError):
-        return "it is nested too deeply"
+        return f"it is nested deeper than {JSON_MAX_DEPTH} levels"
+    if isinstance(error, RequestError):
+        return error.message.replace(" of the message", "").rstrip(".")
     return str(error).rstrip(".")

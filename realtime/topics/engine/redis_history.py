@@ -11,11 +11,13 @@ A user with restricted rights needs the scripting, hash, stream and key commands
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from itertools import takewhile
+from typing import Any, cast
 
 import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -38,6 +40,8 @@ from realtime.topics.engine.ports import (
     Page,
 )
 from realtime.topics.engine.redis_scripts import ADD, LATEST, PAGES, POSITIONS
+
+logger = logging.getLogger(__name__)
 
 COMMAND_DEADLINE_S = 2.0
 MAX_CONNECTIONS = 16
@@ -156,8 +160,10 @@ class RedisHistory:
     async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
         """As `History.latest`."""
         epoch, top, entries = await self._run(self._latest, self._keys(key), limit, max_bytes)
-        newest = entries[: max(limit, 0)]
-        return Page(Position(epoch.decode(), top), _publications(key.topic, newest[::-1]))
+        newest = [_publication(key, *entry) for entry in entries[: max(limit, 0)]]
+        # What is older than an entry that cannot be read is not contiguous with the rest.
+        readable = list(takewhile(lambda each: each is not None, newest))
+        return Page(Position(epoch.decode(), top), cast("list[Publication]", readable[::-1]))
 
     def sweep(self, now_s: float) -> None:
         """As `History.sweep`: does nothing, because the server drops what is too old."""
@@ -207,18 +213,26 @@ def _page(ask: Ask, epoch: bytes, top: int, entries: Sequence[Any] | None) -> Pa
     position = Position(epoch.decode(), top)
     if entries is None:
         return Page(position, None)
-    return Page(position, _publications(ask.key.topic, entries[: max(ask.limit, 0)]))
+    publications = [_publication(ask.key, *entry) for entry in entries[: max(ask.limit, 0)]]
+    if None in publications:
+        # As if it were gone: who needs it is told, and the topic goes on after it.
+        return Page(position, None)
+    return Page(position, cast("list[Publication]", publications))
 
 
-def _publications(topic: str, entries: Sequence[Any]) -> list[Publication]:
-    return [_publication(topic, entry_id, fields) for entry_id, fields in entries]
-
-
-def _publication(topic: str, entry_id: bytes, fields: Sequence[bytes]) -> Publication:
-    body = msgspec.json.decode(fields[3], type=_Body)
+def _publication(key: TopicKey, entry_id: bytes, fields: Sequence[bytes]) -> Publication | None:
+    """The publication of an entry; None, with a line in the log, if it is no entry of ours."""
+    try:
+        offset = int(entry_id.partition(b"-")[0])
+        body = msgspec.json.decode(fields[3], type=_Body)
+    except (ValueError, IndexError, RecursionError) as error:
+        logger.warning(
+            "Entry %s of topic %r of %s cannot be read: %r", entry_id, key.topic, key.tenant, error
+        )
+        return None
     publisher = Publisher(*body.publisher) if body.publisher else None
     # A copy, because the decoded value keeps the whole reply in memory.
-    return Publication(topic, int(entry_id.partition(b"-")[0]), body.data.copy(), publisher, body.time)
+    return Publication(key.topic, offset, body.data.copy(), publisher, body.time)
 
 
 def _digest(text: str) -> str:

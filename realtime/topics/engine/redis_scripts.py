@@ -134,7 +134,7 @@ local PORTION = 16
 local function reader(limit, max_bytes, ttl_ms)
   local entries, bytes, oldest_ms = {}, 0, now_ms() - ttl_ms
   local function is_live(entry)
-    return tonumber(entry[2][2]) > oldest_ms
+    return (tonumber(entry[2][2]) or 0) > oldest_ms
   end
   local function take(portion)
     for _, entry in ipairs(portion) do
