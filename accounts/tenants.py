@@ -15,6 +15,7 @@ class Directory:
 
     def __init__(self) -> None:
         self._by_host: dict[str, Tenant] | None = None
+        self._slugs: frozenset[str] = frozenset()
 
     def lookup(self, host: str) -> Tenant | None:
         """Return the active tenant of `host` (lower case, no port).
@@ -25,6 +26,13 @@ class Directory:
             self.refresh()
         return (self._by_host or {}).get(host)
 
+    def has_slug(self, slug: str) -> bool:
+        """Return whether there is a tenant of this slug, active or not.
+
+        A slug of an active tenant with a host is known from memory; for any other the table is asked.
+        """
+        return slug in self._slugs or TenantRow.objects.filter(slug=slug).exists()
+
     def refresh(self) -> None:
         """Read the table again, with one query. Do not call it on the loop."""
         by_host: dict[str, Tenant] = {}
@@ -33,6 +41,7 @@ class Directory:
         if by_host != self._by_host:
             # Without a change, keep the old objects, which the connections share.
             self._by_host = by_host
+            self._slugs = frozenset(tenant.slug for tenant in by_host.values())
 
 
 def _read_tenants(development_hosts: tuple[str, ...]) -> list[Tenant]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from realtime.api import end_subscriptions as end_subscriptions
     from realtime.api import publish as publish
     from realtime.api import publish_before_commit_unsafe as publish_before_commit_unsafe
+    from realtime.api import recheck as recheck
     from realtime.api import refresh_tenants as refresh_tenants
     from realtime.api import revoke as revoke
     from realtime.asgi import build_application as build_application
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from realtime.node.ports import Authenticator as Authenticator
     from realtime.node.ports import LoadedSession as LoadedSession
     from realtime.node.ports import TenantDirectory as TenantDirectory
+    from realtime.node.publish_failures import PublishFailure as PublishFailure
     from realtime.protocol.close_codes import CloseCode as CloseCode
     from realtime.protocol.envelope import Reply as Reply
     from realtime.protocol.errors import ErrorCode as ErrorCode
@@ -92,7 +94,8 @@ if TYPE_CHECKING:
 
 # The same names as above, for imports at run time. A test compares the two lists.
 _HOMES = {
-    "realtime.api": "apublish end_subscriptions publish publish_before_commit_unsafe refresh_tenants revoke",
+    "realtime.api": "apublish end_subscriptions publish publish_before_commit_unsafe recheck "
+    "refresh_tenants revoke",
     "realtime.asgi": "build_application",
     "realtime.conf": "RealtimeSettings",
     "realtime.core.addresses": "TrustedProxies address_key",
@@ -121,6 +124,7 @@ _HOMES = {
     "realtime.middleware.tenant": "HOSTLESS_PATHS",
     "realtime.node.node": "Node current_node",
     "realtime.node.ports": "Authenticator LoadedSession TenantDirectory",
+    "realtime.node.publish_failures": "PublishFailure",
     "realtime.protocol.close_codes": "CloseCode",
     "realtime.protocol.envelope": "Reply",
     "realtime.protocol.errors": "ErrorCode PublishUnavailableError RealtimeError Refusal RequestError forbidden "

@@ -1,22 +1,31 @@
 """The functions that the rest of a Django project calls."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError, Future
+from functools import partial
+from typing import Any, TypeVar
 
-from django.db import transaction
+import msgspec
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import connections, transaction
 
-from realtime.conf import RealtimeSettings, load_settings
+from realtime.conf import RealtimeSettings, current_settings
 from realtime.core.history import Position, Publisher
-from realtime.core.identity import UserId
+from realtime.core.identity import UserId, as_user_id
 from realtime.core.revocations import Revocation
-from realtime.core.topics import TopicKey, TopicRules
+from realtime.core.topics import TopicKey, TopicRule, TopicRules
 from realtime.node import node as nodes
 from realtime.node.clock import utc_now_text
-from realtime.protocol.errors import PublishUnavailableError
-from realtime.topics.engine.combined import CombinedEngine
-from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.ports import Draft
+from realtime.node.node import CONTROL_GROUP, RECHECKS_GROUP, EndSubscriptions, Node, Recheck
+from realtime.node.publish_failures import PublishFailure, report
+from realtime.node.remote import current_remote
+from realtime.protocol.errors import ErrorCode, PublishUnavailableError, RequestError
+from realtime.topics.engine.drafts import checked_key, make_draft
+from realtime.topics.engine.ports import Draft, EngineUnavailableError
+from realtime.topics.engine.values import plain_text
+
+T = TypeVar("T")
 
 # Seconds that a synchronous caller waits until its publication is stored and numbered.
 PUBLISH_TIMEOUT_S = 5.0
@@ -29,21 +38,23 @@ def publish(
     tenant: str,
     publisher: Publisher | None = None,
     idempotency_key: str | None = None,
+    using: str | None = None,
 ) -> Position | None:
     """Publish to all subscribers of `topic` of the tenant with the slug `tenant`, from any thread or process.
 
-    Inside a transaction it publishes after the commit and returns None. Otherwise it returns the
-    publication's position. `data` is encoded at once: later changes of the object are not published.
+    Topic, tenant and data are checked and encoded at once: later changes of an object are not published.
+    Inside a transaction of the database `using` (None: the default one) it publishes after the commit and
+    returns None. What fails then is logged, counted and given to PUBLISH_ERRORS, and the caller goes on.
+    Otherwise it returns the publication's position.
 
-    Raises PublishUnavailableError in a process that serves no sockets and has no Redis, RequestError for data
-    that JSON cannot hold, a topic that no rule allows or a reused idempotency key, RuntimeError on the event
-    loop (use `apublish`).
+    Raises RequestError for data that JSON cannot hold, a tenant that does not exist, a topic that no rule
+    allows or (outside of a transaction) a reused idempotency key; RuntimeError on the event loop (use
+    `apublish`). Outside of a transaction it raises PublishUnavailableError if the publication cannot reach
+    the sockets: in a process that serves none and has no broker, or while the broker is away.
     """
-    draft = _draft(topic, data, publisher, idempotency_key)
-    if transaction.get_connection().in_atomic_block:
-        transaction.on_commit(lambda: _publish(tenant, topic, draft))
-        return None
-    return _publish(tenant, topic, draft)
+    _refuse_on_loop("publish", "await apublish()")
+    key, draft = _checked(topic, data, tenant, publisher, idempotency_key)
+    return _after_commit(using, "publish", key, partial(_publish, *key, draft))
 
 
 def publish_before_commit_unsafe(
@@ -55,7 +66,9 @@ def publish_before_commit_unsafe(
     idempotency_key: str | None = None,
 ) -> Position:
     """Publish at once, even inside a transaction: subscribers may receive data that is rolled back later."""
-    return _publish(tenant, topic, _draft(topic, data, publisher, idempotency_key))
+    _refuse_on_loop("publish_before_commit_unsafe", "await apublish()")
+    key, draft = _checked(topic, data, tenant, publisher, idempotency_key)
+    return _publish(*key, draft)
 
 
 async def apublish(
@@ -66,27 +79,62 @@ async def apublish(
     publisher: Publisher | None = None,
     idempotency_key: str | None = None,
 ) -> Position:
-    """Publish at once, from the event loop. Arguments and errors are those of `publish`."""
-    draft = _draft(topic, data, publisher, idempotency_key)
+    """Publish at once, from any event loop. Arguments and errors are those of `publish` outside of a
+    transaction."""
+    try:
+        key, draft = _checked(topic, data, tenant, publisher, idempotency_key)
+    except SynchronousOnlyOperation:
+        # The tenant is not in memory, or the data are rows of a query.
+        call = partial(_checked_in_thread, topic, data, tenant, publisher, idempotency_key)
+        key, draft = await asyncio.to_thread(call)
     node = nodes.current_node()
-    if node.is_started and node.loop is asyncio.get_running_loop():
-        return await node.publish(tenant, topic, draft)
-    return await _publish_from_outside(tenant, topic, draft)
+    try:
+        if node.serves_here and node.loop is asyncio.get_running_loop():
+            return await node.publish(key.tenant, key.topic, draft)
+        return await asyncio.wrap_future(_publishing(node, key, draft))
+    except EngineUnavailableError as error:
+        raise _away() from error
 
 
-def end_subscriptions(topic: str, *, tenant: str, user_id: UserId) -> None:
+def end_subscriptions(topic: str, *, tenant: str, user_id: UserId, using: str | None = None) -> None:
     """End a user's subscriptions to `topic` on every node, because the user may no longer follow it.
 
-    Inside a transaction this happens after the commit. In a process that serves no sockets it does nothing.
+    Works from any thread and process. Inside a transaction of the database `using` it happens after the
+    commit, and what fails then is logged, counted and given to PUBLISH_ERRORS. Otherwise it raises
+    PublishUnavailableError if the nodes cannot be reached.
     """
-    node = nodes.current_node()
+    _refuse_on_loop("end_subscriptions", "await node.end_subscriptions()")
+    key = TopicKey(*_checked_names(tenant, topic))
+    ended = EndSubscriptions(key.tenant, key.topic, as_user_id(user_id))
 
     def end() -> None:
-        if node.is_started and node.loop is not None and node.loop.is_running():
-            work = node.end_subscriptions(tenant, topic, user_id)
-            asyncio.run_coroutine_threadsafe(work, node.loop).result(PUBLISH_TIMEOUT_S)
+        node = nodes.current_node()
+        if node.serves_here:
+            _result(_on_node(node, node.end_subscriptions(ended.tenant, ended.topic, ended.user_id)))
+        else:
+            body = msgspec.msgpack.encode(ended)
+            _result(current_remote(_settings()).tell(CONTROL_GROUP, body))
 
-    transaction.on_commit(end, robust=True)
+    _after_commit(using, "end_subscriptions", key, end)
+
+
+def recheck(user_id: UserId | None = None, *, using: str | None = None) -> None:
+    """Have every node ask the Authenticator, and the gates of topics, about a user's open connections again.
+
+    For rights that were taken away without a revocation. None: everybody's connections, which may take a
+    while. Commits and failures are treated as by `end_subscriptions`.
+    """
+    _refuse_on_loop("recheck", "await node.recheck()")
+    asked = Recheck(None if user_id is None else as_user_id(user_id))
+
+    def ask() -> None:
+        node = nodes.current_node()
+        if node.serves_here:
+            _result(_on_node(node, node.recheck(asked.user_id)))
+        else:
+            _result(current_remote(_settings()).tell(RECHECKS_GROUP, msgspec.msgpack.encode(asked)))
+
+    _after_commit(using, "recheck", TopicKey("", ""), ask)
 
 
 def revoke(revocations: Sequence[Revocation]) -> None:
@@ -96,8 +144,8 @@ def revoke(revocations: Sequence[Revocation]) -> None:
     revocations from the Authenticator.
     """
     node = nodes.current_node()
-    if node.is_started and node.loop is not None and node.loop.is_running():
-        asyncio.run_coroutine_threadsafe(node.revoke(revocations), node.loop)
+    if node.serves_here:
+        _on_node(node, node.revoke(revocations))
 
 
 def refresh_tenants() -> None:
@@ -105,44 +153,112 @@ def refresh_tenants() -> None:
     nodes.current_node().directory.refresh()
 
 
-def _draft(topic: str, data: Any, publisher: Publisher | None, idempotency_key: str | None) -> Draft:
-    return make_draft(topic, data, publisher, time=utc_now_text(), idempotency_key=idempotency_key)
+def _checked(
+    topic: str, data: Any, tenant: str, publisher: Publisher | None, idempotency_key: str | None
+) -> tuple[TopicKey, Draft]:
+    """The publication, encoded and ready to be stored; raises RequestError for what is wrong with it."""
+    key = TopicKey(*_checked_names(tenant, topic))
+    settings = _settings()
+    _rule(settings, key.topic)
+    draft = make_draft(
+        key.topic,
+        data,
+        publisher,
+        time=utc_now_text(),
+        idempotency_key=checked_key(idempotency_key),
+        max_bytes=settings.PUBLICATION_BYTES,
+    )
+    nodes.current_node().require_tenant(key.tenant)
+    return key, draft
+
+
+def _settings() -> RealtimeSettings:
+    node = nodes.current_node()
+    return node.settings if node.serves_here else current_settings()
+
+
+def _rule(settings: RealtimeSettings, topic: str) -> TopicRule:
+    try:
+        return TopicRules(settings.TOPIC_RULES).rule(topic)
+    except RequestError as error:
+        raise RequestError(
+            error.code, f"Nothing can be published to {topic!r}: {error.message}", details=error.details
+        ) from error
+
+
+def _checked_in_thread(*arguments: Any) -> tuple[TopicKey, Draft]:
+    try:
+        return _checked(*arguments)
+    finally:
+        # The thread is not one that Django knows of.
+        connections.close_all()
+
+
+def _checked_names(tenant: str, topic: str) -> tuple[str, str]:
+    for name, value in (("tenant", tenant), ("topic", topic)):
+        if not isinstance(value, str):
+            raise RequestError(
+                ErrorCode.INVALID_MESSAGE,
+                f"Expected `{name}` to be a text, received a value of the type {type(value).__name__}.",
+                details={"field": name},
+            )
+    return plain_text(tenant), plain_text(topic)
+
+
+def _after_commit(using: str | None, action: str, key: TopicKey, work: Callable[[], T]) -> T | None:
+    """Do `work` now; inside a transaction after its commit, and then never raise."""
+    connection = transaction.get_connection(using)
+    # Without autocommit there is a transaction too; there `on_commit` says that it cannot wait for its end.
+    is_manual = connection.connection is not None and not connection.autocommit
+    if not (connection.in_atomic_block or is_manual):
+        return work()
+    transaction.on_commit(partial(_do_safely, action, key, work), using=using, robust=True)
+    return None
+
+
+def _do_safely(action: str, key: TopicKey, work: Callable[[], Any]) -> None:
+    try:
+        _refuse_on_loop(action, "a thread")
+        work()
+    except Exception as error:
+        failure = PublishFailure(action, key.tenant, key.topic, error)
+        report(failure, nodes.current_node().metrics, _settings().PUBLISH_ERRORS)
 
 
 def _publish(tenant: str, topic: str, draft: Draft) -> Position:
-    if _is_on_loop():
-        raise RuntimeError("publish() would block the event loop; await apublish() there.")
-    node = nodes.current_node()
-    if node.is_started and node.loop is not None and node.loop.is_running():
-        work = node.publish(tenant, topic, draft)
-        return asyncio.run_coroutine_threadsafe(work, node.loop).result(PUBLISH_TIMEOUT_S)
-    return asyncio.run(_publish_from_outside(tenant, topic, draft))
+    return _result(_publishing(nodes.current_node(), TopicKey(tenant, topic), draft))
 
 
-async def _publish_from_outside(tenant: str, topic: str, draft: Draft) -> Position:
-    settings = load_settings()
-    _require_redis(settings)
-    rule = TopicRules(settings.TOPIC_RULES).rule(topic)
-    history, bus = nodes.build_engine(settings)
-    engine = CombinedEngine(history, bus)
+def _publishing(node: Node, key: TopicKey, draft: Draft) -> "Future[Position]":
+    if node.serves_here:
+        return _on_node(node, node.publish(key.tenant, key.topic, draft))
+    settings = _settings()
+    return current_remote(settings).publish(key, draft, _rule(settings, key.topic).retention)
+
+
+def _on_node(node: Node, work: Coroutine[Any, Any, T]) -> "Future[T]":
+    assert node.loop is not None
+    return asyncio.run_coroutine_threadsafe(work, node.loop)
+
+
+def _result(future: "Future[T]") -> T:
     try:
-        return (await engine.publish(TopicKey(tenant, topic), draft, rule.retention)).position
-    finally:
-        await bus.stop()
-        await history.close()
+        return future.result(PUBLISH_TIMEOUT_S)
+    except (TimeoutError, CancelledError, EngineUnavailableError) as error:
+        future.cancel()
+        raise _away() from error
 
 
-def _require_redis(settings: RealtimeSettings) -> None:
-    if not settings.REDIS_URL:
-        raise PublishUnavailableError(
-            "This process serves no sockets and there is no broker to reach the one that does. "
-            "Set REDIS_URL for the server and for this process."
-        )
+def _away() -> PublishUnavailableError:
+    return PublishUnavailableError(
+        "The broker does not answer, so it is not known whether this reached the sockets. Repeat it with the same "
+        "idempotency_key, or do it inside transaction.atomic(): then a failure is logged and your code goes on."
+    )
 
 
-def _is_on_loop() -> bool:
+def _refuse_on_loop(name: str, instead: str) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return False
-    return True
+        return
+    raise RuntimeError(f"{name}() would block the event loop; use {instead} there.")

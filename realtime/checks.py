@@ -7,8 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django's name
+from django.core.exceptions import ImproperlyConfigured
 
 from realtime.core.topics import gate_faults
+from realtime.node.publish_failures import load_reporter
 
 # With a shorter timeout, connections to a quiet broker would end between two messages.
 SOCKET_TIMEOUT_MIN_S = 20.0
@@ -27,6 +29,16 @@ def check_gates(**_kwargs: Any) -> list[CheckMessage]:
         Error(fault, hint="A gate opens by returning True; a coroutine is never True.", id="realtime.E003")
         for fault in faults
     ]
+
+
+def check_publish_errors(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that PUBLISH_ERRORS names a plain function."""
+    try:
+        load_reporter(settings.REALTIME.get("PUBLISH_ERRORS", ""))
+    except ImproperlyConfigured as error:
+        hint = "Give the dotted path of a function that takes a PublishFailure."
+        return [Error(str(error), hint=hint, id="realtime.E004")]
+    return []
 
 
 def check_deployment(**_kwargs: Any) -> list[CheckMessage]:

@@ -92,6 +92,9 @@ class RealtimeSettings:
     # Database jobs that may wait for a thread, of all tenants and of one: beyond it `rate_limited` at once.
     DATABASE_WAITING: int = 8000
     DATABASE_WAITING_PER_TENANT: int = 2000
+    # Dotted path of a function that is called with a PublishFailure, in the thread that committed, for what could
+    # not be published after a commit; "" only logs and counts it.
+    PUBLISH_ERRORS: str = ""
     # Bytes of one publication's data that the server publishes, as JSON: beyond it `message_too_large`. The
     # default fits into the reply to a `subscribe`.
     PUBLICATION_BYTES: int = 512 * 1024
@@ -130,3 +133,17 @@ def load_settings() -> RealtimeSettings:
             f"REALTIME: DATABASE_THREADS must be 1 or more, received {settings.DATABASE_THREADS}."
         )
     return settings
+
+
+class _Loaded:
+    """The settings of this process, and the dict that they were read from."""
+
+    source: object = None
+    settings: RealtimeSettings | None = None
+
+
+def current_settings() -> RealtimeSettings:
+    """As `load_settings`, read once for each `REALTIME` dict: a test may override it."""
+    if _Loaded.settings is None or _Loaded.source is not django_settings.REALTIME:
+        _Loaded.source, _Loaded.settings = django_settings.REALTIME, load_settings()
+    return _Loaded.settings

@@ -124,6 +124,22 @@ class Credentials:
         except msgspec.MsgspecError:
             logger.warning("Something that is no revocation came over the bus and was dropped")
 
+    async def recheck(self, user_id: UserId | None) -> None:
+        """Ask now about the identities of a user's connections (None: of all).
+
+        If they cannot be read now, the regular recheck finds them within ROUND_S.
+        """
+        identities = [each.identity for each in self.connections_of(user_id) if each.identity is not None]
+        try:
+            for at in range(0, len(identities), RECHECK_BATCH):
+                await self._recheck(identities[at : at + RECHECK_BATCH])
+        except AWAY as error:
+            logger.warning("Credentials cannot be read again now: %s", type(error).__name__)
+
+    def connections_of(self, user_id: UserId | None) -> list[Connection]:
+        """The open connections of a user (None: all of this process)."""
+        return list(self._open.values()) if user_id is None else list(self._connections_of(user_id))
+
     async def keep(self) -> None:
         """Read tenants and revocations and recheck a slice of the identities, repeatedly and without end."""
         while True:

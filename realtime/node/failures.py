@@ -4,7 +4,7 @@ import logging
 
 from django.db import OperationalError
 
-from realtime.protocol.errors import ErrorCode, RequestError, internal_error
+from realtime.protocol.errors import ErrorCode, PublishUnavailableError, RequestError, internal_error
 from realtime.topics.engine.ports import EngineUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ def request_error(error: Exception, connection_id: str) -> RequestError:
     """The error to answer with. An unexpected exception is logged here, once, with the connection's id."""
     if isinstance(error, RequestError):
         return error
-    if isinstance(error, EngineUnavailableError):
+    if isinstance(error, EngineUnavailableError | PublishUnavailableError):
         return RequestError(ErrorCode.TIMEOUT, "The broker cannot be reached now; try again.")
     if isinstance(error, OperationalError):
         # Its text says why: unreachable, disk full, or locked for too long.

@@ -3,6 +3,7 @@ this package is global."""
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
@@ -28,8 +29,10 @@ from realtime.node.database import Database, build_database
 from realtime.node.joining import Joiner
 from realtime.node.observer import Observer
 from realtime.node.ports import Authenticator, TenantDirectory
+from realtime.node.publish_failures import load_reporter
 from realtime.node.sweeps import Sweeps
 from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.protocol.handshake import BATCH_SUBPROTOCOL
 from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.backlogs import Backlogs
@@ -55,6 +58,7 @@ S = TypeVar("S")
 DRAIN_SLICE_S = 0.05
 CONTROL_GROUP = "control"
 REVOCATIONS_GROUP = "revocations"
+RECHECKS_GROUP = "rechecks"
 
 
 class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
@@ -65,6 +69,12 @@ class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
     user_id: UserId
 
 
+class Recheck(msgspec.Struct, array_like=True, frozen=True):
+    """Sent to every node: ask again about the connections of a user; None stands for all users."""
+
+    user_id: UserId | None
+
+
 class Node:
     """One process's hub, engine, registry, database threads, limits and figures."""
 
@@ -73,6 +83,8 @@ class Node:
         self.id = secrets.token_hex(6)
         self.started_at = datetime.now(UTC)
         self.metrics = Metrics()
+        # Read again when it is needed; a wrong name stops the start.
+        load_reporter(settings.PUBLISH_ERRORS)
         self.loop_lag = LoopLag()
         self.observer = Observer(self.metrics)
         self.quota = ConnectionQuota()
@@ -88,6 +100,7 @@ class Node:
         self._shared: dict[type, Any] = {}
         self.is_draining = False
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,6 +111,23 @@ class Node:
     def is_started(self) -> bool:
         """Whether the node has started and may serve."""
         return self._is_started
+
+    @property
+    def serves_here(self) -> bool:
+        """Whether this very process serves: the node has started, and not in the parent of a fork."""
+        loop = self.loop
+        return self._is_started and loop is not None and loop.is_running() and self._pid == os.getpid()
+
+    def require_tenant(self, slug: str) -> None:
+        """Raise RequestError(not_found) if the directory says that there is no tenant of this slug.
+
+        It may read the database: on the event loop Django raises SynchronousOnlyOperation then.
+        """
+        has_slug = getattr(self.directory, "has_slug", None)
+        if not slug or (has_slug is not None and not has_slug(slug)):
+            raise RequestError(
+                ErrorCode.NOT_FOUND, f"There is no tenant {slug!r}.", details={"field": "tenant"}
+            )
 
     def nodes(self) -> list[NodeState]:
         """The nodes that are alive, including this one, each as of its last beat; empty before the start."""
@@ -216,6 +246,12 @@ class Node:
         self._end_subscriptions(ended)
         await self.control.tell(CONTROL_GROUP, msgspec.msgpack.encode(ended))
 
+    async def recheck(self, user_id: UserId | None) -> None:
+        """Ask again about the open connections of a user, or of all, here and on the other nodes."""
+        asked = Recheck(None if user_id is None else as_user_id(user_id))
+        await self.control.tell(RECHECKS_GROUP, msgspec.msgpack.encode(asked))
+        await self._recheck(asked)
+
     async def revoke(self, revocations: Sequence[Revocation]) -> None:
         """Close, at once, the connections that `revocations` end, here and on the other nodes."""
         self.credentials.revoke(revocations)
@@ -223,6 +259,7 @@ class Node:
 
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
         self.database = build_database(self.settings)
         self.history, self.bus = build_engine(self.settings)
         self.engine = CombinedEngine(self.history, self.bus)
@@ -246,7 +283,11 @@ class Node:
         self.control = Control(
             self.bus,
             self.spawn,
-            {CONTROL_GROUP: self._told_to_end, REVOCATIONS_GROUP: self.credentials.received},
+            {
+                CONTROL_GROUP: self._told_to_end,
+                REVOCATIONS_GROUP: self.credentials.received,
+                RECHECKS_GROUP: self._told_to_recheck,
+            },
         )
         self.sweeps = Sweeps(
             self.settings, self.connections, self.history, self.hub, self.joiner, self.credentials
@@ -279,6 +320,15 @@ class Node:
     def _end_subscriptions(self, ended: EndSubscriptions) -> None:
         self.hub.revoke(TopicKey(ended.tenant, ended.topic), ended.user_id)
         self.presence.removed(ended.tenant, ended.topic, ended.user_id)
+
+    def _told_to_recheck(self, body: bytes) -> None:
+        self.spawn(self._recheck(msgspec.msgpack.decode(body, type=Recheck)))
+
+    async def _recheck(self, asked: Recheck) -> None:
+        await self.credentials.recheck(asked.user_id)
+        for connection in self.credentials.connections_of(asked.user_id):
+            # Strictly, because nobody asks again: what cannot be judged ends, and subscribes anew.
+            await self.joiner.judge_again(connection, is_strict=True)
 
     def _presence_changed(self, key: Key) -> None:
         self.presence.changed(key)

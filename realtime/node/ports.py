@@ -11,7 +11,12 @@ from realtime.protocol.close_codes import CloseCode
 
 
 class TenantDirectory(Protocol):
-    """Maps hosts to tenants, in memory, so that a lookup makes no query, even for an unknown host."""
+    """Maps hosts to tenants, in memory, so that a lookup makes no query, even for an unknown host.
+
+    One method is optional: `has_slug(slug: str) -> bool`, whether there is a tenant of this slug, active or
+    not. With it, `publish` refuses other tenants. It is called in any thread, and on the loop, where it may
+    not read the database (Django refuses, and it is called again in a thread).
+    """
 
     def lookup(self, host: str) -> Tenant | None:
         """The active tenant of `host` (lower case, no port), from memory. Called on the loop, so no I/O."""

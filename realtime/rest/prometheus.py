@@ -43,6 +43,7 @@ class RouteCollector(Collector):
 
     def __init__(self, metrics: Metrics, tenant: str | None) -> None:
         self._routes = metrics.routes(tenant)
+        self._publish_failures = metrics.publish_failures(tenant)
 
     def collect(self) -> Iterator[Metric]:
         """Yield one family for each metric, with one sample for each route and label."""
@@ -56,6 +57,13 @@ class RouteCollector(Collector):
                 for value, count in sorted(dict(getattr(route, attribute)).items()):
                     family.add_metric((route.tenant, route.route, value), count)
             yield family
+
+        failed = CounterMetricFamily(
+            "realtime_publish_failures", "Publications that failed after a commit.", labels=("tenant",)
+        )
+        for tenant, count in sorted(self._publish_failures.items()):
+            failed.add_metric((tenant,), count)
+        yield failed
 
     def _fill(self, family: GaugeMetricFamily | CounterMetricFamily, attribute: str) -> Metric:
         for route in self._routes:

@@ -7,6 +7,7 @@ no client can add labels.
 """
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Iterable
 from statistics import quantiles
@@ -107,6 +108,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self._routes: dict[tuple[str, str], RouteMetrics] = {}
+        # By tenant: what could not be published after a commit. Counted in any thread.
+        self._publish_failures: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     def route(self, tenant: str, route: str) -> RouteMetrics:
         """The figures of `route` (such as "/ws/chat/") of the tenant with this slug;
@@ -116,6 +120,17 @@ class Metrics:
             key = (tenant, route) if len(self._routes) < MAX_ROUTES else (UNKNOWN, UNKNOWN)
             found = self._routes.setdefault(key, RouteMetrics(*key))
         return found
+
+    def publish_failed(self, tenant: str) -> None:
+        """Something of the tenant could not be published after a commit."""
+        with self._lock:
+            is_known = tenant in self._publish_failures or len(self._publish_failures) < MAX_ROUTES
+            _count(self._publish_failures, (tenant if is_known else "") or UNKNOWN)
+
+    def publish_failures(self, tenant: str | None = None) -> dict[str, int]:
+        """How often, by tenant; of one tenant or of all. Callable from any thread."""
+        counts = dict(self._publish_failures)
+        return counts if tenant is None else {tenant: counts.get(tenant, 0)}
 
     def routes(self, tenant: str | None = None) -> list[RouteMetrics]:
         """The routes used so far, of one tenant or of all, ordered by tenant and route.

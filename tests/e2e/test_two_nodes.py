@@ -88,6 +88,40 @@ async def test_publishing_from_another_process(acme: Visitor, elsewhere: Visitor
             assert (await talk.push("publication"))["data"] == {"from": "a task"}
 
 
+async def test_ending_subscriptions_from_another_process(acme: Visitor, elsewhere: Visitor) -> None:
+    topic = uuid4().hex
+    async with acme.open_json(PATH, "alice") as here, elsewhere.open_json(PATH, "alice") as there:
+        for talk in (here, there):
+            await talk.ask("subscribe", {"topic": topic})
+        code = "import realtime\nrealtime.end_subscriptions(topic, tenant='acme', user_id=user_id)"
+        user_id = here.welcome["user"]["id"]
+        await asyncio.to_thread(acme.site.orm.run, code, topic=topic, user_id=user_id)
+        for talk in (here, there):
+            assert (await talk.push("unsubscribed"))["code"] == "permission_denied"
+
+
+async def test_a_recheck_from_another_process_ends_what_has_no_right_any_more(
+    acme: Visitor, elsewhere: Visitor
+) -> None:
+    person = Person.new(acme.site)
+    token = (await acme.tokens(person.username))["access"]
+    code = """
+    import realtime
+    from accounts.models import Membership, User
+    user = User.objects.get(username=username)
+    # No revocation tells of this.
+    Membership.objects.filter(user=user).update(is_active=False)
+    realtime.recheck(user.pk)
+    """
+
+    async def end() -> None:
+        await asyncio.to_thread(acme.site.orm.run, code, username=person.username)
+
+    async with acme.open_json(PATH, token=token) as here, elsewhere.open_json(PATH, token=token) as there:
+        await assert_ends(here, 4403, end)
+        assert (await there.closed())[0] == 4403
+
+
 @pytest.mark.kinds("scaled")
 async def test_what_ends_a_sign_in_ends_its_sockets_on_every_node(acme: Visitor, elsewhere: Visitor) -> None:
     person = Person.new(acme.site)

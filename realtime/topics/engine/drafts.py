@@ -18,6 +18,7 @@ from realtime.topics.engine.values import is_rows, known_value, plain_text
 
 DATA_FIELD = "payload.data"
 PUBLISHER_NAME_MAX_CHARS = 255
+IDEMPOTENCY_KEY_MAX_CHARS = 128
 # What the encoder and the checks raise for a value that JSON cannot hold; half of a surrogate pair raises
 # ValueError.
 _NOT_JSON = (TypeError, ValueError, OverflowError, RecursionError, RequestError)
@@ -60,6 +61,19 @@ def draft_of_json(
     """A draft of data that `protocol.codec` has read from a message; it needs no second check."""
     raw = msgspec.Raw(bytes(memoryview(msgspec.json.encode(data))))
     return _draft(raw, publisher, time, idempotency_key)
+
+
+def checked_key(idempotency_key: str | None) -> str | None:
+    """The key; raises RequestError(invalid_message) if no history could take it."""
+    if idempotency_key is None:
+        return None
+    is_text = isinstance(idempotency_key, str) and 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_MAX_CHARS
+    if not is_text or _fault(idempotency_key) is not None:
+        raise _refused(
+            f"Expected `idempotency_key` to be a text of 1 to {IDEMPOTENCY_KEY_MAX_CHARS} characters.",
+            "payload.idempotency_key",
+        )
+    return plain_text(idempotency_key)
 
 
 def _draft(raw: msgspec.Raw, publisher: Publisher | None, time: str, idempotency_key: str | None) -> Draft:

@@ -157,9 +157,17 @@ class LayerBus:
         message = {"type": MESSAGE, "group": group, "body": body, "not_to": b"" if to_self else self._id}
         try:
             async with asyncio.timeout(self._deadline_s):
-                await self._layer.group_send(group, message)
+                await self._send(group, message)
         except LAYER_ERRORS as error:
             raise BusUnavailableError("The broker cannot be reached to publish.") from error
+
+    async def _send(self, group: str, message: Mapping[str, Any]) -> None:
+        try:
+            await self._layer.group_send(group, message)
+        except LAYER_ERRORS:
+            # The server had closed an idle connection: the second call opens another. All that nodes say is
+            # numbered or may be said twice.
+            await self._layer.group_send(group, message)
 
     def _turn(self, group: str) -> asyncio.Lock:
         # Held across awaits on purpose. It exists while somebody holds it or waits for it.

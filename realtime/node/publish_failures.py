@@ -1,0 +1,70 @@
+"""What could not be told to the sockets after a commit: logged, counted and reported, never raised.
+
+The caller's data is committed then, and it can do nothing about a broker that is away.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from realtime.protocol.errors import RealtimeError
+from realtime.sockets.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishFailure:
+    """What `REALTIME["PUBLISH_ERRORS"]` is called with.
+
+    `action` is `publish`, `end_subscriptions` or `recheck`; the last has no `tenant` and no `topic`.
+    """
+
+    action: str
+    tenant: str
+    topic: str
+    error: Exception
+
+
+Reporter = Callable[[PublishFailure], Any]
+
+
+def load_reporter(path: str) -> Reporter | None:
+    """The function that PUBLISH_ERRORS names; None if it is empty.
+
+    Raises ImproperlyConfigured if it names no plain function.
+    """
+    if not path:
+        return None
+    try:
+        found: Reporter = import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(f"REALTIME: PUBLISH_ERRORS cannot be imported: {error}.") from error
+    if not callable(found) or iscoroutinefunction(found):
+        raise ImproperlyConfigured(f"REALTIME: PUBLISH_ERRORS names {path}, which is no plain function.")
+    return found
+
+
+def report(failure: PublishFailure, metrics: Metrics, path: str) -> None:
+    """Tell the log, the metrics and the function that PUBLISH_ERRORS names; never raises. In any thread."""
+    error = failure.error
+    logger.error(
+        "%s of topic %r of tenant %r failed after the commit: %s",
+        failure.action,
+        failure.topic,
+        failure.tenant,
+        error,
+        # What is raised on purpose says enough.
+        exc_info=None if isinstance(error, RealtimeError) else error,
+    )
+    metrics.publish_failed(failure.tenant)
+    try:
+        if reporter := load_reporter(path):
+            reporter(failure)
+    except Exception:
+        logger.exception("The function of PUBLISH_ERRORS failed")
