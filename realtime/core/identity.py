@@ -30,7 +30,8 @@ class CredentialKind(StrEnum):
 class Tenant:
     """A tenant as connections see it. `slug` is its name on the wire, in topic keys, metrics and logs.
 
-    `hosts` are its active domain names, lower case, without ports: the hosts of its own origins.
+    `hosts` are its active domain names, lower case, without ports: the hosts of its own origins. Without any, its
+    own origin is the host that the client has asked, which only the directory knows.
     """
 
     id: int

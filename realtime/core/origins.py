@@ -1,7 +1,7 @@
 """Compares origins exactly: scheme, host and port (RFC 6454). A sibling domain or another
 port does not match."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from realtime.core.hosts import Host, parse_host
@@ -36,8 +36,9 @@ def parse_origin(text: str) -> Origin | None:
     return Origin(scheme, name, host.port or DEFAULT_PORTS[scheme])
 
 
-def is_own_origin(origin: Origin, *, hosts: Iterable[str], scheme: str, requested: Host) -> bool:
+def is_own_origin(origin: Origin, *, hosts: Collection[str], scheme: str, requested: Host) -> bool:
     """Whether `origin` is one of the tenant's `hosts`, with the scheme and port that the
-    client itself used."""
+    client itself used. If it names no hosts, the requested one is its own."""
     port = requested.port or DEFAULT_PORTS[scheme]
-    return origin.scheme == scheme and origin.port == port and origin.host in hosts
+    own = hosts or {requested.name}
+    return origin.scheme == scheme and origin.port == port and origin.host in own

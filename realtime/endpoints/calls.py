@@ -137,14 +137,25 @@ class Calls:
         """Return the handler's reply. If the handler failed, return None; `running.ended_by` says why."""
         try:
             return prepared_reply(call.request.id, await handle(call, payload))
-        except asyncio.CancelledError:
-            if running.ended_by is None:
+        except asyncio.CancelledError as error:
+            if running.ended_by is None and was_cancelled():
                 raise
-        except TimeoutError:
-            running.ended_by = RequestError(ErrorCode.TIMEOUT, "The call took too long.")
+            # Otherwise the handler awaited something that was cancelled, and its caller still waits.
+            running.ended_by = running.ended_by or request_error(error, handler_of(call), self._connection)
         except Exception as error:
-            running.ended_by = request_error(error, self._connection.id)
+            running.ended_by = request_error(error, handler_of(call), self._connection)
         finally:
             running.is_handled = True
             self._deadlines.discard(running)
         return None
+
+
+def was_cancelled() -> bool:
+    """Whether a CancelledError means that the current task itself is to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def handler_of(call: Call[Any]) -> str:
+    """How log lines name the verb or method of a call."""
+    return f"The handler of {call.request.type!r}"

@@ -1,12 +1,12 @@
 """Typed parameters of declared functions: a msgspec Struct made from keyword-only arguments."""
 
-import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 import msgspec
-from django.core.exceptions import ImproperlyConfigured
+import msgspec.inspect
 
+from realtime.endpoints.declarations import MISSING, keyword_parameters, mistake
 from realtime.protocol.codec import payload_as
 from realtime.protocol.errors import ErrorCode, RequestError
 
@@ -14,25 +14,43 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 # msgspec reads integers of up to 64 unsigned bits; a BIGINT column is signed.
 STORED_INTEGER_MAX = 2**63 - 1
+# What the server itself gives to functions: as a parameter it would be the client's to choose.
+GIVEN = frozenset({"call", "tenant", "identity", "request", "feed"})
 
 
 def parameters_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
-    """Return a Struct with one field for each keyword-only argument.
+    """Return a Struct with one field for each keyword-only argument. It takes no other fields.
 
-    Raises ImproperlyConfigured for an argument without a type.
+    Raises ImproperlyConfigured for an argument without a type, with one that JSON has no values of, or with a
+    name that the server itself gives.
     """
-    hints = get_type_hints(function, include_extras=True)
     fields: list[tuple[str, type] | tuple[str, type, Any]] = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
-        if name not in hints:
-            raise ImproperlyConfigured(f"{function.__qualname__}: the parameter {name} needs a type.")
-        if parameter.default is inspect.Parameter.empty:
-            fields.append((name, hints[name]))
-        else:
-            fields.append((name, hints[name], parameter.default))
-    return msgspec.defstruct(function.__name__, fields, kw_only=True, frozen=True)
+    for name, kind, default in keyword_parameters(function):
+        if name in GIVEN:
+            raise mistake(
+                function, f"the parameter `{name}` comes from the server; it must stand before the `*`."
+            )
+        if kind is MISSING:
+            raise mistake(function, f"the parameter `{name}` needs a type.")
+        _check_type(function, name, kind)
+        fields.append((name, kind) if default is MISSING else (name, kind, default))
+    struct_name = getattr(function, "__name__", type(function).__name__)
+    try:
+        return msgspec.defstruct(struct_name, fields, kw_only=True, frozen=True, forbid_unknown_fields=True)
+    except TypeError as error:
+        raise mistake(function, f"its parameters cannot be read: {error}.") from error
+
+
+def _check_type(function: Callable[..., Any], name: str, kind: Any) -> None:
+    try:
+        found = msgspec.inspect.type_info(kind)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise mistake(function, f"the parameter `{name}` has a type that cannot be read: {error}.") from error
+    if isinstance(found, msgspec.inspect.CustomType):
+        raise mistake(
+            function,
+            f"the parameter `{name}` has the type {found.cls.__name__}, which JSON has no values of.",
+        )
 
 
 def parameters_from(struct: type[P], payload: Mapping[str, Any], field: str = "payload") -> P:

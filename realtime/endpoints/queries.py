@@ -3,19 +3,29 @@
 @live_query("items", item=item_payload)
 def items(tenant: Tenant, *, category: str) -> QuerySet[Item]:
     return Item.objects.filter(tenant_id=tenant.id, category=category)
+
+A query whose rows depend on who asks takes the identity, too:
+
+@live_query("my.orders", item=order_payload, signed_in=True)
+def my_orders(tenant: Tenant, identity: Identity, *, state: str) -> QuerySet[Order]:
+    return Order.objects.filter(tenant_id=tenant.id, customer_id=identity.user_id, state=state)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from django.db.models import Model, QuerySet
 
-from realtime.core.identity import Tenant
+from realtime.core.identity import Identity, Tenant
+from realtime.core.scopes import require_scopes
+from realtime.endpoints.declarations import check_arguments, check_name, check_plain, check_scopes
 from realtime.endpoints.parameters import parameters_of
+from realtime.protocol.errors import ErrorCode, RequestError
 
 Select = Callable[..., QuerySet[Any]]
+Asker = Hashable
 AsItem = Callable[[Any], dict[str, Any]]
 
 
@@ -23,7 +33,8 @@ AsItem = Callable[[Any], dict[str, Any]]
 class LiveQuery:
     """A declared query.
 
-    `item` turns a row into the dict that clients receive; it must hold the row's `id`.
+    `item` turns a row into the dict that clients receive; it must hold the row's `id`. `takes_identity` says
+    whether `select` takes the identity, `is_personal` whether the rows depend on it.
     """
 
     name: str
@@ -31,20 +42,38 @@ class LiveQuery:
     item: AsItem
     parameters: type[msgspec.Struct]
     scopes: frozenset[str]
+    needs_user: bool = False
+    takes_identity: bool = False
+    is_personal: bool = False
 
-    def rows(self, tenant: Tenant, parameters: msgspec.Struct) -> QuerySet[Any]:
+    def require(self, identity: Identity | None) -> None:
+        """Raise RequestError(unauthenticated | permission_denied) if `identity` may not ask this."""
+        if self.needs_user and identity is None:
+            raise RequestError(ErrorCode.UNAUTHENTICATED, "This needs a signed-in user.")
+        require_scopes(identity, self.scopes)
+
+    def asker(self, identity: Identity | None) -> Asker:
+        """Callers with equal askers get the same rows. None if all do."""
+        if not self.is_personal:
+            return None
+        if identity is None:
+            return ()
+        return identity.user_id, identity.scopes, identity.is_staff, identity.is_superuser
+
+    def rows(self, tenant: Tenant, identity: Identity | None, parameters: msgspec.Struct) -> QuerySet[Any]:
         """Return the tenant's rows, ordered by primary key."""
         arguments = {name: getattr(parameters, name) for name in parameters.__struct_fields__}
-        return self.select(tenant, **arguments).order_by("pk")
+        who = (identity,) if self.takes_identity else ()
+        return self.select(tenant, *who, **arguments).order_by("pk")
 
     def page(
-        self, tenant: Tenant, parameters: msgspec.Struct, after: Any, size: int
+        self, tenant: Tenant, identity: Identity | None, parameters: msgspec.Struct, after: Any, size: int
     ) -> tuple[list[dict[str, Any]], Any]:
         """Return at most `size` items after the key `after`, and the key of the next page.
 
         `after` None starts at the first row. A returned key of None means that there are no more rows.
         """
-        rows = self.rows(tenant, parameters)
+        rows = self.rows(tenant, identity, parameters)
         if after is not None:
             rows = rows.filter(pk__gt=after)
         found: list[Model] = list(rows[: size + 1])
@@ -52,10 +81,39 @@ class LiveQuery:
         return items, found[size - 1].pk if len(found) > size else None
 
 
-def live_query(name: str, *, item: AsItem, scopes: Iterable[str] = ()) -> Callable[[Select], LiveQuery]:
-    """Declare the decorated function as the query `name`. It receives the tenant and must filter by it."""
+def live_query(
+    name: str,
+    *,
+    item: AsItem,
+    scopes: Iterable[str] = (),
+    signed_in: bool = False,
+    shared: bool = False,
+) -> Callable[[Select], LiveQuery]:
+    """Declare the decorated function as the query `name`.
+
+    It receives the tenant, and must filter by it. If it has a second parameter before the `*`, it receives the
+    caller's Identity there (None if not signed in). `scopes` and `signed_in` say who may ask.
+
+    A query that takes the identity is read and watched for each user alone. `shared=True` says that its rows do
+    not depend on who asks; then all who ask the same share one watch, and the first asker's identity is given.
+
+    Raises ImproperlyConfigured for a mistake in the declaration.
+    """
+    check_name(name, "live_query")
 
     def declare(select: Select) -> LiveQuery:
-        return LiveQuery(name, select, item, parameters_of(select), frozenset(scopes))
+        check_plain(select, "it is called in a database thread, and nothing awaits it")
+        takes_identity = check_arguments(select, "tenant", optional="identity")
+        check_plain(item, "it is called for each row, and nothing awaits it")
+        return LiveQuery(
+            name,
+            select,
+            item,
+            parameters_of(select),
+            check_scopes(scopes, select),
+            needs_user=signed_in,
+            takes_identity=takes_identity,
+            is_personal=takes_identity and not shared,
+        )
 
     return declare

@@ -6,13 +6,24 @@ def add(call: Call, *, a: int, b: int) -> dict[str, int]:
 """
 
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, is_dataclass
+from typing import Any, cast
 
 import msgspec
+from asgiref.sync import iscoroutinefunction
 from msgspec.structs import asdict
 
+from realtime.endpoints.declarations import (
+    PAYLOAD_TYPES,
+    check_arguments,
+    check_name,
+    check_no_generator,
+    check_plain,
+    check_reply,
+    check_scopes,
+    mistake,
+)
 from realtime.endpoints.parameters import described, parameters_of
 from realtime.endpoints.verbs import Call
 from realtime.protocol.envelope import Reply
@@ -40,8 +51,17 @@ class RpcMethod:
         """Run the method with checked parameters."""
         arguments = asdict(parameters)
         if self.is_async:
-            return Reply(self.reply, await self.function(call, **arguments))
-        return Reply(self.reply, await call.in_db(self.function, call, **arguments))
+            return self.reply_of(await self.function(call, **arguments))
+        return self.reply_of(await call.in_db(self.function, call, **arguments))
+
+    def reply_of(self, payload: Any) -> Reply:
+        """The reply with a result of the function; raises TypeError for one that is no JSON object."""
+        if payload is None:
+            payload = {}
+        is_object = is_dataclass(payload) and not isinstance(payload, type)
+        if not is_object and not isinstance(payload, PAYLOAD_TYPES):
+            raise TypeError(f"Expected a dict, received {type(payload).__name__}.")
+        return Reply(self.reply, cast("Mapping[str, Any]", payload))
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of `rpc.methods` for this method."""
@@ -66,23 +86,39 @@ def rpc_method(
     """Declare the decorated function as the method `name`.
 
     `reply` is the type of the answer (default `<name>.result`).
-    It receives the call and, by keyword, its parameters. It returns the payload or raises RequestError. A
-    plain function runs in a database thread, an `async` one as a task.
+    It receives the call and, by keyword, its parameters. It returns the payload (None: an empty one) or raises
+    RequestError. A plain function runs in a database thread, an `async` one as a task.
 
     `at_hand` is a plain function that is called first, on the loop, with the same arguments. It returns the
     payload if that is in memory. Otherwise it returns None and the method runs.
+
+    Raises ImproperlyConfigured for a mistake in the declaration.
     """
+    check_name(name, "rpc_method")
 
     def declare(function: Callable[..., Any]) -> RpcMethod:
+        check_no_generator(function)
+        check_arguments(function, "call")
+        check_reply(function, *PAYLOAD_TYPES, allowed="a payload is a dict, a Struct or a dataclass")
+        if at_hand is not None:
+            _check_at_hand(at_hand, function)
         return RpcMethod(
             name=name,
             reply=reply or f"{name}.result",
             function=function,
             parameters=parameters_of(function),
-            scopes=frozenset(scopes),
+            scopes=check_scopes(scopes, function),
             needs_user=signed_in,
-            is_async=inspect.iscoroutinefunction(function),
+            is_async=iscoroutinefunction(function),
             at_hand=at_hand,
         )
 
     return declare
+
+
+def _check_at_hand(at_hand: AtHand, function: Callable[..., Any]) -> None:
+    check_plain(at_hand, "it is called on the loop, and nothing awaits it")
+    check_arguments(at_hand, "call")
+    own, other = parameters_of(at_hand).__struct_fields__, parameters_of(function).__struct_fields__
+    if set(own) != set(other):
+        raise mistake(at_hand, f"it must take the same parameters as {function.__qualname__}.")

@@ -5,12 +5,27 @@ def countdown(feed: Feed) -> Iterator[int]:
     yield from range(10, 0, -1)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from realtime.core.identity import Identity, Tenant
+from realtime.core.slots import owner_of
+from realtime.endpoints.declarations import check_arguments, check_name
 from realtime.node.node import Node
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +36,56 @@ class Feed:
     tenant: Tenant
     identity: Identity | None
 
+    async def in_db(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `work` in a database thread and return its result. Raises the errors of `Database.run_for`."""
+        owner = owner_of(self.tenant, self.identity)
+        return await self.node.database.run_for(owner, work, *args, **kwargs)
 
-Generate = Callable[[Feed], Iterator[Any]]
+
+Generate = Callable[[Feed], Iterator[Any] | AsyncIterator[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSource:
-    """A declared source. The generator runs on the loop, so it must yield each value without blocking."""
+    """A declared source. The generator runs on the loop: a plain one must yield each value without blocking, an
+    `async` one may await."""
 
     name: str
     generate: Generate
 
 
 def stream_source(name: str) -> Callable[[Generate], StreamSource]:
-    """Declare the decorated generator as the source `name`. The stream stops when the generator ends."""
+    """Declare the decorated generator, plain or `async`, as the source `name`.
+
+    The stream ends when the generator ends, and its client is told.
+    """
+    check_name(name, "stream_source")
 
     def declare(generate: Generate) -> StreamSource:
+        check_arguments(generate, "feed")
         return StreamSource(name, generate)
 
     return declare
+
+
+async def values_of(made: Any) -> AsyncGenerator[Any, None]:
+    """The values of what a source's function returned; raises TypeError if that has none.
+
+    Closes the generator of the source at the end, whichever way it ends.
+    """
+    if isinstance(made, Awaitable):
+        made = await made
+    if isinstance(made, str | bytes | Mapping) or not isinstance(made, Iterable | AsyncIterable):
+        raise TypeError(f"Expected a generator, received {type(made).__name__}.")
+    try:
+        if isinstance(made, AsyncIterable):
+            async for value in made:
+                yield value
+        else:
+            for value in made:
+                yield value
+    finally:
+        if isinstance(made, AsyncGenerator):
+            await made.aclose()
+        elif isinstance(made, Generator):
+            made.close()

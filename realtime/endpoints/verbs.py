@@ -14,6 +14,13 @@ from typing_extensions import TypeVar
 from realtime.core.identity import Identity, Tenant
 from realtime.core.slots import owner_of
 from realtime.core.token_bucket import retry_after_ms
+from realtime.endpoints.declarations import (
+    check_arguments,
+    check_coroutine,
+    check_reply,
+    check_scopes,
+    mistake,
+)
 from realtime.node.node import Node
 from realtime.protocol.envelope import Reply, Request
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -116,3 +123,14 @@ class Verb:
     handle: Handler
     is_slow: bool = False
     scopes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ImproperlyConfigured for a mistake."""
+        check_coroutine(self.handle)
+        check_arguments(self.handle, "call", "payload")
+        check_reply(self.handle, Reply, allowed="a verb returns Reply(type, payload) or None")
+        check_scopes(self.scopes, self.handle)
+        if not (isinstance(self.payload, type) and issubclass(self.payload, msgspec.Struct)):
+            raise mistake(
+                self.handle, f"the payload of its verb must be a msgspec.Struct, received {self.payload!r}."
+            )

@@ -20,13 +20,13 @@ from django.db import InterfaceError, OperationalError
 
 from realtime.conf import RealtimeSettings
 from realtime.core.changes import Change, changes_between
-from realtime.core.identity import Tenant
-from realtime.core.scopes import has_scopes
+from realtime.core.identity import Identity, Tenant
 from realtime.core.slots import Owner, owner_of
 from realtime.core.turns import in_turns
-from realtime.endpoints.queries import LiveQuery
+from realtime.endpoints.queries import Asker, LiveQuery
 from realtime.node.database import Database
 from realtime.node.database_versions import DatabaseVersions
+from realtime.node.failures import known_error
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
 
@@ -59,6 +59,7 @@ class WatchKey(NamedTuple):
     tenant: str
     query: str
     parameters: bytes
+    asker: Asker
 
 
 @dataclass(eq=False, slots=True)
@@ -79,6 +80,8 @@ class Watch:
     """A query and its rows, shared by all of its watchers."""
 
     tenant: Tenant
+    # Of the connection that began the watch.
+    identity: Identity | None
     query: LiveQuery
     parameters: msgspec.Struct
     # Done when the first rows have been read, or the read has failed.
@@ -130,7 +133,8 @@ class Watches:
 
         Raises RequestError(limit_exceeded) if there are too many rows or too many watches.
         """
-        key = WatchKey(connection.tenant.slug, query.name, msgspec.json.encode(parameters))
+        asker = query.asker(connection.identity)
+        key = WatchKey(connection.tenant.slug, query.name, msgspec.json.encode(parameters), asker)
         watcher = self._admit(connection, query_id, key)
         try:
             watch = self._watches.get(key) or self._begin(key, connection, query, parameters)
@@ -193,7 +197,7 @@ class Watches:
         self, key: WatchKey, connection: Connection, query: LiveQuery, parameters: msgspec.Struct
     ) -> Watch:
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        watch = self._watches[key] = Watch(connection.tenant, query, parameters, first)
+        watch = self._watches[key] = Watch(connection.tenant, connection.identity, query, parameters, first)
         self._of_tenant[key.tenant] += 1
         self._spawn(self._load(key, watch, owner_of(connection.tenant, connection.identity)))
         return watch
@@ -291,19 +295,37 @@ class Watches:
                 self._away(error)
             else:
                 self._end_all(watch, error.code, error.message)
-        except Exception:
-            logger.exception("The watched query %s failed, and is watched no more", key.query)
-            self._end_all(watch, ErrorCode.INTERNAL, "The query failed.")
+        except Exception as error:
+            self._failed(key, watch, error)
         else:
             self._is_away = False
             watch.version = version
-            self._push(watch, look.changes)
+            try:
+                self._push(watch, look.changes)
+            except (TypeError, ValueError) as error:
+                # An item that JSON cannot hold.
+                self._failed(key, watch, error)
+
+    def _failed(self, key: WatchKey, watch: Watch, error: Exception) -> None:
+        """End a watch that an exception of the query means the end of, and tell its watchers why."""
+        known = known_error(error)
+        if known is None:
+            logger.error(
+                "The watched query %r of tenant %s failed, and is watched no more",
+                key.query,
+                key.tenant,
+                exc_info=error,
+            )
+            known = RequestError(ErrorCode.INTERNAL, "The query failed.")
+        self._end_all(watch, known.code, known.message)
 
     def _push(self, watch: Watch, changes: Sequence[Change]) -> None:
         for watcher in list(watch.watchers) if changes else ():
-            # The connection may have refreshed its credential and lost a scope since the watch began.
-            if not has_scopes(watcher.connection.identity, watch.query.scopes):
-                self._end(watcher, ErrorCode.PERMISSION_DENIED, "no longer allowed")
+            # The connection may have refreshed its credential since the watch began.
+            try:
+                _require_same(watcher, watch.query)
+            except RequestError as error:
+                self._end(watcher, error.code, error.message)
                 continue
             for change in changes:
                 payload = {"query_id": watcher.query_id, "op": change.op, "item": change.item}
@@ -329,8 +351,14 @@ def _require_still(watcher: Watcher, query: LiveQuery) -> None:
     """Check again: the connection may have closed or lost a scope while the first rows were read."""
     if watcher.connection.is_closing:
         raise RequestError(ErrorCode.CANCELLED, "The connection is closing.")
-    if not has_scopes(watcher.connection.identity, query.scopes):
-        raise RequestError(ErrorCode.PERMISSION_DENIED, "This is no longer allowed.")
+    _require_same(watcher, query)
+
+
+def _require_same(watcher: Watcher, query: LiveQuery) -> None:
+    identity = watcher.connection.identity
+    query.require(identity)
+    if query.asker(identity) != watcher.key.asker:
+        raise RequestError(ErrorCode.PERMISSION_DENIED, "Your rights have changed; ask again.")
 
 
 def _bounded(count: int, most: int, whose: str) -> None:
@@ -358,7 +386,7 @@ def _look_at(watches: Sequence[Watch]) -> tuple[list["_Look | Exception"], float
 
 
 def _look(watch: Watch) -> _Look:
-    rows = watch.query.rows(watch.tenant, watch.parameters)
+    rows = watch.query.rows(watch.tenant, watch.identity, watch.parameters)
     found = list(rows[: WATCH_ROWS_MAX + 1])
     if len(found) > WATCH_ROWS_MAX:
         raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"At most {WATCH_ROWS_MAX} rows can be watched.")

@@ -5,14 +5,14 @@ from time import monotonic
 from realtime.core.credential_reading import choose_subprotocol
 from realtime.middleware.headers import limit_key
 from realtime.middleware.tenant import encode_refusal, refusal_headers
+from realtime.node.failures import refusal_of
 from realtime.node.node import Node
+from realtime.protocol.close_codes import fitting_reason
 from realtime.protocol.errors import Refusal
 from realtime.protocol.handshake import SUBPROTOCOLS
 from realtime.sockets.connection import new_connection_id
 from realtime.sockets.types import Application, Receive, Scope, Send
 
-# A close frame holds at most 123 bytes of reason (RFC 6455 section 5.5).
-REASON_MAX_CHARS = 120
 # Seconds that a refused socket may take to answer the close frame.
 REFUSED_CLOSE_TIMEOUT_S = 1.0
 # Refusals that the handshake limiter counts as failed handshakes of the address.
@@ -38,28 +38,34 @@ class Refusals:
         scope["subprotocol"] = choose_subprotocol(offered, has_batches=False)
         try:
             await self._app(scope, receive, send)
-        except Refusal as refusal:
-            self._node.observer.refused(scope, refusal)
-            if refusal.status in ATTEMPT_STATUSES:
-                self._node.handshakes.failed(limit_key(scope), monotonic())
-            can_answer = "websocket.http.response" in scope.get("extensions", {})
-            if not SUBPROTOCOLS.isdisjoint(offered) or not can_answer:
-                await _accept_and_close(scope, receive, send, refusal)
-            else:
-                await _answer(receive, send, refusal)
+        except Exception as error:
+            # A consumer answers its own failures, so this comes from before the socket was accepted.
+            refusal = refusal_of(error)
+            if refusal is None:
+                raise
+            await self._refuse(scope, receive, send, refusal)
         finally:
             self._node.quota.release(connection_id)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
+        self._node.observer.refused(scope, refusal)
+        if refusal.status in ATTEMPT_STATUSES:
+            self._node.handshakes.failed(limit_key(scope), monotonic())
+        can_answer = "websocket.http.response" in scope.get("extensions", {})
+        if not SUBPROTOCOLS.isdisjoint(scope.get("subprotocols", [])) or not can_answer:
+            await _accept_and_close(scope, receive, send, refusal)
+        else:
+            await _answer(receive, send, refusal)
 
 
 async def _accept_and_close(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
     await receive()
     await send({"type": "websocket.accept", "subprotocol": scope["subprotocol"]})
-    reason = refusal.message[:REASON_MAX_CHARS]
     await send(
         {
             "type": "websocket.close",
             "code": int(refusal.close_code),
-            "reason": reason,
+            "reason": fitting_reason(refusal.message),
             # Read by our own server; other servers ignore unknown keys.
             "timeout_s": REFUSED_CLOSE_TIMEOUT_S,
         }

@@ -231,15 +231,17 @@ class Credentials:
         """Close all connections, signed in or not, of tenants that are no longer served by
         any of their hosts."""
         tenants = {id(each.tenant): each.tenant for each in self._open.values()}
-        homeless = {tenant for tenant in tenants.values() if not self._is_served(tenant)}
-        if not homeless:
-            return
-        for connection in list(self._open.values()):
-            if connection.tenant in homeless:
+        homeless = {each for each in tenants.values() if each.hosts and not self._is_served(each, each.hosts)}
+        # A tenant that names no hosts is looked up by those of its connections.
+        hostless = {each for each in tenants.values() if not each.hosts}
+        for connection in list(self._open.values()) if homeless or hostless else ():
+            tenant = connection.tenant
+            is_unserved = tenant in hostless and not self._is_served(tenant, (connection.host,))
+            if is_unserved or tenant in homeless:
                 connection.close(CloseCode.NOT_FOUND, "no such host")
 
-    def _is_served(self, tenant: Tenant) -> bool:
-        found = (self._directory.lookup(host) for host in tenant.hosts)
+    def _is_served(self, tenant: Tenant, hosts: Iterable[str]) -> bool:
+        found = (self._directory.lookup(host) for host in hosts)
         return any(each is not None and each.id == tenant.id for each in found)
 
 

@@ -76,6 +76,10 @@ class Database:
     def _call(self, work: Callable[[], R]) -> R:
         try:
             return work()
+        except (StopIteration, SystemExit) as error:
+            # asyncio cannot hand on the first, so that its caller would wait for ever, and ends the process at
+            # the second.
+            raise RuntimeError(f"Database work ended with {error!r}.") from error
         finally:
             for connection in connections.all(initialized_only=True):
                 if connection.vendor != "sqlite" or connection.errors_occurred:

@@ -194,8 +194,11 @@ class Joiner:
             denial = self._denial(connection, subscription.topic)
             if denial is None:
                 live.append(subscription)
-            else:
+            elif denial.code in DENIALS:
                 self._hub.drop(subscription, denial.code, NO_LONGER)
+            else:
+                # A gate that fails has not allowed.
+                self._hub.drop(subscription, ErrorCode.UNRECOVERABLE_POSITION, NOT_JUDGED)
         return live
 
     def _reserve(self, connection: Subscriber, wish: Wish) -> _Joining:
@@ -218,8 +221,8 @@ class Joiner:
         """The error of the gate without I/O; None if it allows the subscription."""
         try:
             self._rules.require_subscribe(connection.identity, topic)
-        except RequestError as error:
-            return error
+        except Exception as error:
+            return request_error(error, _gate_of(topic), connection)
         return None
 
     async def _ask_gates(self, connection: Subscriber, joinings: Sequence[_Joining]) -> None:
@@ -246,7 +249,10 @@ class Joiner:
         if all(rule.subscribe_in_db is None for rule, _ in asked):
             return [None] * len(asked)
         answers = await self._database.run_for(owner, _ask_in_thread, connection.identity, asked)
-        return [None if answer is None else request_error(answer, connection.id) for answer in answers]
+        return [
+            None if answer is None else request_error(answer, _gate_of(topic), connection)
+            for answer, (_, topic) in zip(answers, asked, strict=True)
+        ]
 
     def _deny(self, joining: _Joining, error: RequestError) -> None:
         """Record the error. A denied subscription is also ended, even if it was LIVE before this request."""
@@ -297,7 +303,7 @@ async def _open(hub: Hub, joining: _Joining) -> None:
     try:
         await hub.open(_of(joining).key, joining.wish.since)
     except EngineUnavailableError as error:
-        joining.error = request_error(error, _of(joining).connection.id)
+        joining.error = request_error(error, _gate_of(joining.wish.topic), _of(joining).connection)
 
 
 def _is_caught_up(hub: Hub, joining: _Joining) -> bool:
@@ -329,7 +335,7 @@ async def _read(hub: Hub, joining: _Joining) -> None:
             return
         page = await hub.reads.page(local.key, reached)
     except EngineUnavailableError as error:
-        joining.error = request_error(error, _of(joining).connection.id)
+        joining.error = request_error(error, _gate_of(joining.wish.topic), _of(joining).connection)
         return
     if page.publications is None or not page.publications:
         joining.lose()
@@ -358,6 +364,10 @@ def _go_live(hub: Hub, joining: _Joining, room: _Room) -> Joined | RequestError:
     local = hub.topic(subscription.key)
     assert local is not None
     return Joined(subscription, local.position, None if joining.is_lost else joining.payloads)
+
+
+def _gate_of(topic: str) -> str:
+    return f"The subscription to {topic!r}"
 
 
 def _of(joining: _Joining) -> Subscription:

@@ -23,6 +23,15 @@ class CloseCode(IntEnum):
     UNAVAILABLE = 4503
 
 
+# A control frame holds at most 125 bytes, and two of them are the code (RFC 6455 section 5.5).
+REASON_MAX_BYTES = 123
+
+
+def fitting_reason(reason: str) -> str:
+    """`reason` as a close frame can hold it, cut between two characters."""
+    return reason.encode(errors="replace")[:REASON_MAX_BYTES].decode(errors="ignore")
+
+
 @dataclass(frozen=True, slots=True)
 class CloseRule:
     """What a close code means and what a client should do."""

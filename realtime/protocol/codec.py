@@ -7,6 +7,8 @@ whole text, which run in C. No Python code runs for each value, so the cost of a
 size, whatever it holds.
 """
 
+import json
+import re
 from array import array
 from collections.abc import Callable, Mapping
 from itertools import accumulate
@@ -29,6 +31,11 @@ INTEGER_MAX = 2**64 - 1
 
 P = TypeVar("P")
 FlatForm = Callable[[dict[str, Any]], dict[str, Any]]
+
+# A message that begins with its id, whatever follows.
+_HEAD_ID = re.compile(
+    r'[ \t\r\n]*\{[ \t\r\n]*"id"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.){1,400}"|-?\d{1,20})[ \t\r\n]*[,}]'
+)
 
 # An opening bracket becomes the byte 1 and a closing one -1; all other characters are removed.
 BRACKET_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
@@ -167,7 +174,12 @@ def decode_request(
     request = decode_usual_request(text, max_bytes=max_bytes)
     if request is not None:
         return request
-    value = decode_json(text, max_bytes=max_bytes)
+    try:
+        value = decode_json(text, max_bytes=max_bytes)
+    except RequestError as error:
+        if error.request_id is None:
+            error.request_id = refused_id_in(text)
+        raise
     if flat_form is not None and isinstance(value, dict):
         value = flat_form(value)
     return request_of(value)
@@ -238,6 +250,25 @@ def request_id_in(text: str) -> RequestId | None:
         return readable_id({"id": _identified.decode(text).id})
     except (ValueError, RecursionError):
         return None
+
+
+def refused_id_in(text: str) -> RequestId | None:
+    """The id that the refusal of `text` can carry, although `text` is no JSON that is taken here.
+
+    It is read where the rest is JSON to Python (with NaN, half a surrogate pair, deep nesting), or where the text
+    begins with it.
+    """
+    found = _HEAD_ID.match(text)
+    if found is not None:
+        # Alone, so that nothing after it matters.
+        return request_id_in(f'{{"id":{found[1]}}}')
+    if len(text) > JSON_MESSAGE_MAX_BYTES:
+        return None
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return request_id_in(text)
+    return readable_id(message) if isinstance(message, dict) else None
 
 
 def check_size(text: str, max_bytes: int) -> None:

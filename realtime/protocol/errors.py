@@ -55,6 +55,11 @@ BAD_MESSAGE_CODES = frozenset(
 )
 
 
+# The statuses of a refusal, and the first of those that a server answers for its own failures.
+REFUSAL_STATUSES = range(400, 600)
+SERVER_ERRORS = 500
+
+
 class RealtimeError(Exception):
     """The base of all errors that this package raises on purpose."""
 
@@ -99,11 +104,15 @@ class RequestError(RealtimeError):
 class Refusal(RealtimeError):  # noqa: N818 it is an answer, as the protocol calls it
     """A connection that is refused, with an HTTP status, or with a close code if HTTP cannot be read.
 
+    `status` is 400 to 599, any other raises ValueError. A browser, which reads no status, is closed with the code
+    of the status; without one of its own, with 4403 (400 to 499: stop) or 4503 (500 to 599: come back later).
     `retry_after_s` becomes the `Retry-After` header, in seconds.
     """
 
     def __init__(self, status: int, code: str, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
+        if status not in REFUSAL_STATUSES:
+            raise ValueError(f"Expected the status of a refusal to be 400 to 599, received {status}.")
         self.status = status
         self.code = code
         self.message = message
@@ -112,7 +121,8 @@ class Refusal(RealtimeError):  # noqa: N818 it is an answer, as the protocol cal
     @property
     def close_code(self) -> CloseCode:
         """The close code that corresponds to the HTTP status."""
-        return _CLOSE_CODE_OF_STATUS[self.status]
+        other = CloseCode.FORBIDDEN if self.status < SERVER_ERRORS else CloseCode.UNAVAILABLE
+        return _CLOSE_CODE_OF_STATUS.get(self.status, other)
 
 
 class PublishUnavailableError(RealtimeError):
@@ -124,6 +134,8 @@ _CLOSE_CODE_OF_STATUS: dict[int, CloseCode] = {
     401: CloseCode.UNAUTHENTICATED,
     403: CloseCode.FORBIDDEN,
     404: CloseCode.NOT_FOUND,
+    408: CloseCode.TIMEOUT,
+    410: CloseCode.NOT_FOUND,
     429: CloseCode.TOO_FAST,
     503: CloseCode.UNAVAILABLE,
 }

@@ -12,9 +12,10 @@ from typing import Any
 from realtime.conf import RealtimeSettings
 from realtime.core.identity import Identity, Tenant
 from realtime.core.token_bucket import TokenBucket
-from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.close_codes import CloseCode, fitting_reason
 from realtime.protocol.codec import encode_error, encode_reply
 from realtime.protocol.errors import RequestError
+from realtime.sockets.labels import label
 from realtime.sockets.metrics import RouteMetrics
 from realtime.sockets.outbox import Outbox
 from realtime.sockets.prepared import PreparedMessage
@@ -47,6 +48,7 @@ class Connection:
         "close_code",
         "close_reason",
         "expiry_due_s",
+        "host",
         "id",
         "identity",
         "is_json",
@@ -74,6 +76,9 @@ class Connection:
         self.tenant: Tenant = scope["tenant"]
         self.identity: Identity | None = scope["identity"]
         self.route: str = scope["route"].path
+        host = scope.get("host")
+        # The host that the client asked for, lower case; "" if the server does not know it.
+        self.host: str = host.name if host is not None else ""
         # The same tuples as in the scope, not copies.
         self._client = scope.get("client")
         self._server = scope.get("server")
@@ -128,12 +133,17 @@ class Connection:
         self.metrics.error(error.code)
         await self.outbox.send(PreparedMessage(encode_error(error, request_id)))
 
+    def push_error(self, error: RequestError) -> None:
+        """Queue an error that answers no request, and count it."""
+        self.metrics.error(error.code)
+        self.outbox.put(PreparedMessage(encode_error(error)))
+
     def close(self, code: int, reason: str = "", *, discard: bool = False) -> None:
         """Close this connection; the first call decides the code."""
         if self.is_closing:
             return
         self.close_code = int(code)
-        self.close_reason = reason
+        self.close_reason = reason = fitting_reason(reason)
         self.end_subscriptions(at_once=code in TOLD_AT_ONCE)
         self.outbox.close(int(code), reason, discard=discard)
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut)
@@ -208,7 +218,7 @@ class Connection:
             try:
                 cleanup()
             except Exception:
-                logger.exception("Clean-up failed on connection %s", self.id)
+                logger.exception("Clean-up failed on %s", label(self))
         self.outbox.abandon()
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -224,7 +234,7 @@ class Connection:
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("A task of connection %s failed", self.id, exc_info=error)
+            logger.error("A task failed on %s", label(self), exc_info=error)
 
 
 def _address(pair: Any) -> str:

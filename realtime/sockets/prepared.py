@@ -69,8 +69,15 @@ class PreparedMessage:
 
 
 def prepared_reply(request_id: RequestId | None, reply: Reply | None) -> PreparedMessage | None:
-    """A reply, encoded; None if there is no request id, unless the reply is one that is always sent."""
-    if reply is None or (request_id is None and not reply.always):
+    """A reply, encoded; None if there is no request id, unless the reply is one that is always sent.
+
+    Raises TypeError for what is no reply, and for what JSON cannot hold.
+    """
+    if reply is None:
+        return None
+    if not isinstance(reply, Reply):
+        raise TypeError(f"Expected a Reply or None, received {type(reply).__name__}.")
+    if request_id is None and not reply.always:
         return None
     return PreparedMessage(encode_reply(request_id, reply.type, reply.payload))
 

@@ -117,3 +117,17 @@ def test_targets_that_name_another_host_or_none(target: bytes) -> None:
     with pytest.raises(Refusal) as caught:
         origin_form(target, [(b"host", b"acme.localhost")])
     assert (caught.value.status, caught.value.code) == (400, "bad_target")
+
+
+def test_a_tenant_that_names_no_hosts_owns_the_one_that_was_asked() -> None:
+    def is_own(origin: str, host: str) -> bool:
+        requested, parsed = parse_host(host), parse_origin(origin)
+        assert requested is not None
+        return parsed is not None and is_own_origin(parsed, hosts=(), scheme="https", requested=requested)
+
+    assert is_own("https://shop.example", "shop.example")
+    assert is_own("https://shop.example:8443", "shop.example:8443")
+    assert not is_own("http://shop.example", "shop.example")
+    assert not is_own("https://shop.example", "shop.example:8443")
+    assert not is_own("https://evil.example", "shop.example")
+    assert not is_own("https://sub.shop.example", "shop.example")

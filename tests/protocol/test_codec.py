@@ -500,3 +500,38 @@ def test_a_repeated_key_is_found_among_many(count: int) -> None:
     assert len(decode_json("{" + ",".join(keys) + "}", max_bytes=10**6)) == count
     with pytest.raises(RequestError, match="repeats a key"):
         decode_json("{" + ",".join([*keys, '"k0":1']) + "}", max_bytes=10**6)
+
+
+@pytest.mark.parametrize(
+    ("text", "request_id"),
+    [
+        ('{"id":"1","type":"x","payload":{"d":NaN}}', "1"),
+        ('{"type":"x","payload":{"d":Infinity},"id":7}', 7),
+        ('{"id": "1", "payload": "\\ud83d"}', "1"),
+        ('{"type":"x","payload":"\\ud83d","id":"1"}', "1"),
+        ('{"id":-7,"type":"x","payload":' + "[" * 40 + "]" * 40 + "}", -7),
+        ('{"type":"x","payload":' + "[" * 40 + "]" * 40 + ',"id":"1"}', "1"),
+        ('{"id":"1","a":' + "[" * 20_000, "1"),
+        ('{"type":"x","payload":{"a":1,"a":2},"id":"1"}', "1"),
+        ('{"type":"x","payload":{"n":' + "9" * 5000 + '},"id":7}', 7),
+        ('{"type":"x","id":7,"payload":1e999}', 7),
+        ('{"id":"1","type":"x"', "1"),
+        ('{"id":"a\\"b","type":}', 'a"b'),
+        ('{"id":"\\u0041","type":}', "A"),
+        # Where none can be read, or the one that can is none.
+        ('{"type":"x","id":"1"', None),
+        ('{"id":"' + "1" * 65 + '","type":}', None),
+        ('{"id":1.5,"type":}', None),
+        ('{"id":123456789012345678901234567890,"type":}', None),
+        ('{"id":"\\ud800","type":}', None),
+        ('{"payload":{"id":"1"},"type":}', None),
+        ('[{"id":"1"},NaN]', None),
+        ("", None),
+    ],
+)
+def test_a_refusal_carries_the_id_that_can_be_read(text: str, request_id: object) -> None:
+    with pytest.raises(RequestError) as caught:
+        decode_request(text)
+    assert caught.value.code in {ErrorCode.INVALID_JSON, ErrorCode.INVALID_MESSAGE}
+    assert caught.value.request_id == request_id
+    encode_error(caught.value)

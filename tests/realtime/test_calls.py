@@ -15,6 +15,7 @@ from realtime.protocol.envelope import Reply, Request
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
 from realtime.sockets.prepared import PreparedMessage
+from tests.realtime.followers import ACME, identity
 
 
 class FakeConnection:
@@ -22,6 +23,8 @@ class FakeConnection:
 
     def __init__(self) -> None:
         self.id = "c1"
+        self.tenant = ACME
+        self.identity = identity(7)
         self.tasks: set[asyncio.Task[None]] = set()
         self.sent: list[Any] = []
         self.reads = asyncio.Event()
@@ -157,7 +160,35 @@ async def test_what_is_no_json_is_an_internal_error(
     calls_on(connection).start(call_with(connection, "a"), unsayable, None)
     await settled(connection)
     assert connection.codes() == [("a", "internal")]
-    assert "c1" in caplog.text
+    assert "The handler of 'work' failed on connection c1 (tenant acme, user 7)" in caplog.text
+
+
+async def test_a_handler_that_awaits_what_was_cancelled_is_answered(
+    connection: FakeConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def led_on(call: Call, payload: object) -> Reply:
+        inner = asyncio.create_task(asyncio.sleep(60))
+        inner.cancel()
+        await inner
+        return Reply("never", {})
+
+    calls_on(connection, limit=1).start(call_with(connection, "a"), led_on, None)
+    await settled(connection)
+    assert connection.codes() == [("a", "internal")]
+    assert "CancelledError" in caplog.text
+
+
+@pytest.mark.parametrize("returned", [{"it": 1}, "text", 0, False])
+async def test_what_is_no_reply_is_said_in_the_log(
+    connection: FakeConnection, caplog: pytest.LogCaptureFixture, returned: Any
+) -> None:
+    async def careless(call: Call, payload: object) -> Any:
+        return returned
+
+    calls_on(connection).start(call_with(connection, "a"), careless, None)
+    await settled(connection)
+    assert connection.codes() == [("a", "internal")]
+    assert f"Expected a Reply or None, received {type(returned).__name__}" in caplog.text
 
 
 async def test_the_end_of_the_connection_is_no_answer(connection: FakeConnection) -> None:

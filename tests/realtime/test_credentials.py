@@ -30,6 +30,8 @@ class Site:
 
     def __init__(self) -> None:
         self.tenants = {ACME, GLOBEX}
+        # Tenants that name no hosts, by host.
+        self.anywhere: dict[str, Tenant] = {}
         self.new: list[Revocation] = []
         self.gone: dict[int, CloseCode] = {}
         self.poison: set[int] = set()
@@ -39,6 +41,8 @@ class Site:
         self.reads = 0
 
     def lookup(self, host: str) -> Tenant | None:
+        if host in self.anywhere:
+            return self.anywhere[host]
         return next((each for each in self.tenants if host in each.hosts), None)
 
     def refresh(self) -> None:
@@ -71,8 +75,8 @@ class Database:
 class Socket:
     """A connection that was accepted."""
 
-    def __init__(self, identity: Identity | None, tenant: Tenant = ACME) -> None:
-        self.id, self.identity, self.tenant = f"c{next(ids)}", identity, tenant
+    def __init__(self, identity: Identity | None, tenant: Tenant = ACME, host: str = "") -> None:
+        self.id, self.identity, self.tenant, self.host = f"c{next(ids)}", identity, tenant, host
         self.code: int | None = None
 
     def close(self, code: int, reason: str = "") -> None:
@@ -199,6 +203,20 @@ async def tick(held: Credentials, times: int = 1) -> None:
         held.revoke(await held.database.run(held._read))
         held._close_homeless()
         await held._recheck_slice()
+
+
+async def test_a_tenant_that_names_no_hosts_is_served_where_it_is_found(
+    held: Credentials, site: Site
+) -> None:
+    main = Tenant(3, "main")
+    site.anywhere = {"shop.example": main, "www.shop.example": main}
+    first, second = Socket(None, main, "shop.example"), Socket(identity(1), main, "www.shop.example")
+    opened(held, first, second, Socket(None))
+    await tick(held)
+    assert (first.code, second.code) == (None, None)
+    del site.anywhere["www.shop.example"]
+    await tick(held)
+    assert (first.code, second.code) == (None, CloseCode.NOT_FOUND)
 
 
 @pytest.fixture

@@ -154,3 +154,15 @@ def test_there_must_be_a_thread(settings: object) -> None:
     settings.REALTIME = settings.REALTIME | {"DATABASE_THREADS": 0}  # type: ignore[attr-defined]
     with pytest.raises(ImproperlyConfigured, match="DATABASE_THREADS must be 1 or more"):
         load_settings()
+
+
+@pytest.mark.parametrize("end", [StopIteration("empty"), SystemExit(1)])
+async def test_no_end_of_the_work_keeps_its_slot_or_ends_the_process(end: BaseException) -> None:
+    def work() -> None:
+        raise end
+
+    database = Database(1, 1.0)
+    with pytest.raises(RuntimeError, match=type(end).__name__):
+        await asyncio.wait_for(database.run(work), 5)
+    assert await database.run(lambda: "next") == "next"
+    await database.close()

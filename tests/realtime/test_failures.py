@@ -1,11 +1,36 @@
 """What a client is told of a handler that failed, and what is logged."""
 
-import pytest
-from django.db import OperationalError
+from types import SimpleNamespace
+from typing import Any, cast
 
-from realtime.node.failures import request_error
-from realtime.protocol.errors import ErrorCode, RequestError
+import pytest
+from django import forms
+from django.core.exceptions import (
+    BadRequest,
+    DisallowedHost,
+    MultipleObjectsReturned,
+    ObjectDoesNotExist,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    ValidationError,
+)
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from rest_framework import exceptions as rest
+from rest_framework import serializers
+
+from accounts.models import User
+from realtime.middleware.refusals import Refusals
+from realtime.node.failures import known_error, refusal_of, request_error
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.errors import ErrorCode, Refusal, RequestError, forbidden
+from realtime.sockets.labels import Labelled
 from realtime.topics.engine.ports import EngineUnavailableError
+from tests.realtime.followers import ACME, identity
+
+CONNECTION = cast("Labelled", SimpleNamespace(id="c1", tenant=ACME, identity=identity(7)))
+WHAT = "The handler of 'get_order'"
 
 
 @pytest.mark.parametrize(
@@ -14,12 +39,175 @@ from realtime.topics.engine.ports import EngineUnavailableError
         (RequestError(ErrorCode.CONFLICT, "Taken."), ErrorCode.CONFLICT, ""),
         (EngineUnavailableError("away"), ErrorCode.TIMEOUT, ""),
         (OperationalError("connection refused"), ErrorCode.TIMEOUT, "connection refused"),
+        (InterfaceError("connection already closed"), ErrorCode.TIMEOUT, "already closed"),
+        (TimeoutError(), ErrorCode.TIMEOUT, "took too long"),
         (ZeroDivisionError("1 / 0"), ErrorCode.INTERNAL, "ZeroDivisionError"),
+        (MultipleObjectsReturned("two"), ErrorCode.INTERNAL, "two"),
+        (DisallowedHost("evil.example"), ErrorCode.INTERNAL, "evil.example"),
+        (rest.APIException("broken"), ErrorCode.INTERNAL, "broken"),
+        (PermissionDenied(), ErrorCode.PERMISSION_DENIED, ""),
+        (Http404("No Order matches the given query."), ErrorCode.NOT_FOUND, ""),
+        (User.DoesNotExist("User matching query does not exist."), ErrorCode.NOT_FOUND, ""),
+        (ObjectDoesNotExist(), ErrorCode.NOT_FOUND, ""),
+        (ValidationError("No."), ErrorCode.INVALID_MESSAGE, ""),
+        (SuspiciousOperation("hm"), ErrorCode.INVALID_MESSAGE, ""),
+        (RequestDataTooBig(), ErrorCode.INVALID_MESSAGE, ""),
+        (BadRequest("no"), ErrorCode.INVALID_MESSAGE, ""),
+        (rest.NotAuthenticated(), ErrorCode.UNAUTHENTICATED, ""),
+        (rest.AuthenticationFailed(), ErrorCode.UNAUTHENTICATED, ""),
+        (rest.PermissionDenied(), ErrorCode.PERMISSION_DENIED, ""),
+        (rest.NotFound(), ErrorCode.NOT_FOUND, ""),
+        (rest.ParseError(), ErrorCode.INVALID_MESSAGE, ""),
+        (rest.MethodNotAllowed("GET"), ErrorCode.INVALID_MESSAGE, ""),
+        (rest.Throttled(wait=2.5), ErrorCode.RATE_LIMITED, ""),
+        (forbidden("permission_denied", "No."), ErrorCode.PERMISSION_DENIED, ""),
+        (Refusal(409, "taken", "Taken."), ErrorCode.CONFLICT, ""),
+        (Refusal(418, "teapot", "No."), ErrorCode.INVALID_MESSAGE, ""),
+        (Refusal(500, "broken", "Broken."), ErrorCode.INTERNAL, "Broken"),
     ],
 )
 def test_failures(failure: Exception, code: ErrorCode, logged: str, caplog: pytest.LogCaptureFixture) -> None:
-    error = request_error(failure, "c1")
+    error = request_error(failure, WHAT, CONNECTION)
     assert error.code == code
     assert logged in caplog.text
     assert bool(caplog.records) == bool(logged)
     assert any(record.exc_info for record in caplog.records) == (code == ErrorCode.INTERNAL)
+    for record in caplog.records:
+        assert record.getMessage().startswith(WHAT)
+        assert "connection c1 (tenant acme, user 7)" in record.getMessage()
+    # Nothing of the inside goes out.
+    assert "Order" not in str(error.payload())
+    assert "matching query" not in str(error.payload())
+
+
+def test_own_words_are_told() -> None:
+    error = known_error(PermissionDenied("Only the owner may ship this."))
+    assert error is not None
+    assert error.message == "Only the owner may ship this."
+    throttled = known_error(rest.Throttled(wait=2.5))
+    assert throttled is not None
+    # DRF rounds a wait up to whole seconds.
+    assert throttled.payload()["retry_after_ms"] == 3000
+
+
+class OrderForm(forms.Form):
+    total = forms.DecimalField(min_value=1)
+    note = forms.CharField(max_length=3)
+
+
+class Line(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+
+
+class OrderSerializer(serializers.Serializer[Any]):
+    total = serializers.IntegerField()
+    lines = Line(many=True)
+
+
+def form_error() -> Exception:
+    form = OrderForm({"total": "0", "note": "too long"})
+    assert not form.is_valid()
+    return ValidationError({name: [str(text) for text in texts] for name, texts in form.errors.items()})
+
+
+def serializer_error() -> Exception:
+    with pytest.raises(rest.ValidationError) as caught:
+        OrderSerializer(data={"total": "x", "lines": [{"count": 1}, {"count": "y"}]}).is_valid(
+            raise_exception=True
+        )
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("failure", "fields"),
+    [
+        (form_error(), ["payload.total", "payload.note"]),
+        (serializer_error(), ["payload.total", "payload.lines[1].count"]),
+        (ValidationError("All of it."), ["payload"]),
+        (ValidationError({"__all__": ["All of it."]}), ["payload"]),
+        (ValidationError([ValidationError("%(n)d of it.", params={"n": 2})]), ["payload"]),
+        (rest.ValidationError(["All of it."]), ["payload"]),
+        (rest.ValidationError({"non_field_errors": ["All of it."]}), ["payload"]),
+        (rest.ValidationError({}), ["payload"]),
+    ],
+)
+def test_validation_errors_name_each_field(failure: Exception, fields: list[str]) -> None:
+    error = known_error(failure)
+    assert error is not None
+    details = error.payload()["details"]
+    assert details["field"] == fields[0]
+    assert sorted(details.get("fields") or fields) == sorted(fields)
+    for messages in details["fields"].values():
+        assert messages
+        assert all(type(message) is str and "%(" not in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (PermissionDenied(), 403),
+        (Http404(), 404),
+        (User.DoesNotExist(), 404),
+        (ValidationError("No."), 400),
+        (RequestError(ErrorCode.UNAUTHENTICATED, "Sign in."), 401),
+        (RequestError(ErrorCode.LIMIT_EXCEEDED, "Full."), 429),
+        (rest.Throttled(wait=2), 429),
+        (Refusal(402, "unpaid", "Pay."), 402),
+        (ZeroDivisionError(), None),
+    ],
+)
+def test_before_the_socket_is_open_they_are_refusals(failure: Exception, status: int | None) -> None:
+    refusal = refusal_of(failure)
+    assert (refusal and refusal.status) == status
+
+
+@pytest.mark.parametrize(
+    ("status", "close_code"),
+    [
+        (402, CloseCode.FORBIDDEN),
+        (404, CloseCode.NOT_FOUND),
+        (418, CloseCode.FORBIDDEN),
+        (451, CloseCode.FORBIDDEN),
+        (499, CloseCode.FORBIDDEN),
+        (500, CloseCode.UNAVAILABLE),
+        (503, CloseCode.UNAVAILABLE),
+        (599, CloseCode.UNAVAILABLE),
+    ],
+)
+def test_a_refusal_of_any_status_has_a_close_code(status: int, close_code: CloseCode) -> None:
+    assert Refusal(status, "mine", "No.").close_code == close_code
+
+
+@pytest.mark.parametrize("status", [0, 101, 200, 302, 600])
+def test_a_refusal_has_a_status_that_refuses(status: int) -> None:
+    with pytest.raises(ValueError, match="400 to 599"):
+        Refusal(status, "mine", "No.")
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [(Refusal(402, "unpaid", "Пожалуйста, заплатите. " * 9), 4403), (PermissionDenied("Closed."), 4403)],
+)
+async def test_a_browser_is_closed_with_the_code_and_a_reason_that_fits(
+    failure: Exception, code: int
+) -> None:
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        raise failure
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    sent: list[Any] = []
+    node = SimpleNamespace(
+        observer=SimpleNamespace(refused=lambda *_: None),
+        handshakes=SimpleNamespace(failed=lambda *_: None),
+        quota=SimpleNamespace(release=lambda *_: None),
+    )
+    scope = {"type": "websocket", "subprotocols": ["rockstar.v1"], "headers": [], "client": ("127.0.0.1", 1)}
+    await Refusals(middleware, cast("Any", node))(scope, receive, send)
+    assert [event["type"] for event in sent] == ["websocket.accept", "websocket.close"]
+    assert sent[1]["code"] == code
+    assert 0 < len(sent[1]["reason"].encode()) <= 123

@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
 
 from realtime.core.history import Position
-from realtime.node.joining import CATCH_UP_MAX_BYTES, PRESENCE_MAX_BYTES, Joined, Wish
+from realtime.core.identity import Identity
+from realtime.core.topics import TopicRule, TopicRules
+from realtime.node.joining import CATCH_UP_MAX_BYTES, PRESENCE_MAX_BYTES, Joined, Joiner, Wish
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.subscription import SubscriptionState
@@ -415,3 +419,45 @@ async def test_what_cannot_be_judged_when_rights_shrink_ends_and_may_come_back(
     assert follower.pushed[-1][1]["code"] == ErrorCode.UNRECOVERABLE_POSITION
     monkeypatch.undo()
     assert isinstance(await node.ask(follower, ROOM), Joined)
+
+
+RAISED = {
+    "denied": (PermissionDenied(), "permission_denied"),
+    "missing": (Http404(), "not_found"),
+    "broken": (ZeroDivisionError(), "internal"),
+}
+
+
+def raising(who: Identity | None, topic: str) -> bool:
+    error, _ = RAISED.get(topic.partition(":")[2], (None, ""))
+    if error is not None:
+        raise error
+    return True
+
+
+@pytest.mark.parametrize("prefix", ["at_hand", "in_db"])
+async def test_a_gate_that_raises_is_the_answer_for_its_topic_alone(node: Node, prefix: str) -> None:
+    rules = TopicRules({"at_hand": TopicRule(subscribe=raising), "in_db": TopicRule(subscribe_in_db=raising)})
+    joiner = Joiner(node.hub, rules, node.database, 0)  # type: ignore[arg-type] # a fake
+    follower = Follower()
+    wishes = [Wish(f"{prefix}:{name}", None, False) for name in (*RAISED, "open")]
+    *refused, joined = await joiner.join(follower, wishes)  # type: ignore[arg-type] # a fake
+    codes = [each.code for each in refused if isinstance(each, RequestError)]
+    assert codes == [code for _, code in RAISED.values()]
+    assert isinstance(joined, Joined)
+    assert list(follower.subscriptions) == [f"{prefix}:open"]
+
+
+async def test_a_gate_that_fails_when_rights_are_judged_again_has_not_allowed(node: Node) -> None:
+    is_broken = False
+
+    def gate(who: Identity | None, topic: str) -> bool:
+        return 1 / 0 == 0 if is_broken else True
+
+    joiner = Joiner(node.hub, TopicRules({"": TopicRule(subscribe=gate)}), node.database, 0)  # type: ignore[arg-type] # a fake
+    follower = Follower()
+    await joiner.join(follower, [Wish("news", None, False), Wish("sport", None, False)])  # type: ignore[arg-type] # a fake
+    is_broken = True
+    await joiner.judge_again(follower)  # type: ignore[arg-type] # a fake
+    assert follower.subscriptions == {}
+    assert [payload["code"] for _, payload in follower.pushed] == ["unrecoverable_position"] * 2

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 
 from realtime.conf import RealtimeSettings
@@ -38,6 +39,14 @@ class Rows(list[Any]):
 
 class Parameters(msgspec.Struct, frozen=True):
     category: str = "books"
+
+
+class Query(LiveQuery):
+    """A query whose rows are in order."""
+
+    def rows(self, tenant: Tenant, identity: Identity | None, parameters: msgspec.Struct) -> Any:
+        who = (identity,) if self.takes_identity else ()
+        return self.select(tenant, *who, category=cast("Parameters", parameters).category)
 
 
 class Database:
@@ -76,6 +85,9 @@ class Site:
         self.database = Database()
         self.version = 0
         self.rows: dict[int, str] = {1: "one", 2: "two"}
+        self.item: Callable[[Any], Any] = lambda row: {"id": row.pk, "name": row.name}
+        # With whose identity the rows were read.
+        self.asked: list[Identity | None] = []
         self.read: Callable[[], dict[int, str]] = lambda: self.rows
         self.tasks: set[asyncio.Task[None]] = set()
         self.connections: list[Connection] = []
@@ -89,11 +101,8 @@ class Site:
             cast("Any", SimpleNamespace(read=self._versions)),
         )
 
-    def query(self, scopes: frozenset[str] = frozenset(), name: str = "items") -> LiveQuery:
-        made = SimpleNamespace(
-            name=name, rows=self._select, item=lambda row: {"id": row.pk, "name": row.name}, scopes=scopes
-        )
-        return cast("LiveQuery", made)
+    def query(self, scopes: frozenset[str] = frozenset(), name: str = "items", **options: Any) -> LiveQuery:
+        return Query(name, cast("Any", self._select), self.item, Parameters, scopes, **options)
 
     def connect(
         self, user_id: int = 1, tenant: Tenant = ACME, scopes: frozenset[str] = frozenset({"a"})
@@ -146,7 +155,8 @@ class Site:
     def _versions(self, aliases: Any) -> dict[str, Any]:
         return dict.fromkeys(aliases, self.version)
 
-    def _select(self, tenant: Tenant, parameters: Any) -> Rows:
+    def _select(self, tenant: Tenant, identity: Identity | None = None, *, category: str) -> Rows:
+        self.asked.append(identity)
         return Rows(SimpleNamespace(pk=key, name=name) for key, name in self.read().items())
 
     def _spawn(self, work: Any) -> "asyncio.Task[None]":
@@ -384,3 +394,92 @@ async def test_watches_are_bounded(site: Site, bound: str) -> None:
     for each in site.connections:
         await each.release()
     site.assert_nothing_is_left()
+
+
+PERSONAL: dict[str, Any] = {"takes_identity": True, "is_personal": True}
+
+
+async def test_a_personal_query_is_watched_for_each_user_alone(site: Site) -> None:
+    alice, again, bob = site.connect(1), site.connect(1), site.connect(2)
+    for each in (alice, again, bob):
+        await site.watch(each, **PERSONAL)
+    # Alice's two sockets share one watch; Bob has his own.
+    assert [who and who.user_id for who in site.asked] == [1, 2]
+    site.commit(r1="changed")
+    await until(lambda: all(pushes(each, "change") for each in site.connections))
+    for each in site.connections:
+        await each.release()
+    site.assert_nothing_is_left()
+
+
+async def test_scopes_make_another_asker(site: Site) -> None:
+    for scopes in ({"a"}, {"a", "b"}):
+        await site.watch(site.connect(1, scopes=frozenset(scopes)), **PERSONAL)
+    assert len(site.asked) == 2
+
+
+async def test_a_query_that_does_not_depend_on_its_asker_is_shared(site: Site) -> None:
+    for user_id in (1, 2):
+        await site.watch(site.connect(user_id), takes_identity=True)
+    assert len(site.asked) == 1
+
+
+async def test_whose_rights_change_is_told_instead_of_rows_of_the_former_ones(site: Site) -> None:
+    alice = site.connect(1)
+    await site.watch(alice, **PERSONAL)
+    alice.identity = identity(1, ACME, frozenset())
+    site.commit(r1="changed")
+    await until(lambda: pushes(alice, "unwatched"))
+    assert pushes(alice, "unwatched")[0]["code"] == "permission_denied"
+    assert not pushes(alice, "change")
+    site.assert_nothing_is_left()
+
+
+async def test_a_query_for_users_ends_where_there_is_none(site: Site) -> None:
+    alice = site.connect(1)
+    await site.watch(alice, needs_user=True)
+    alice.identity = None
+    with pytest.raises(RequestError) as caught:
+        site.query(needs_user=True).require(alice.identity)
+    assert caught.value.code is ErrorCode.UNAUTHENTICATED
+    site.commit(r1="changed")
+    await until(lambda: pushes(alice, "unwatched"))
+    assert pushes(alice, "unwatched")[0]["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [(PermissionDenied("Closed."), "permission_denied"), (ValueError("the inside"), "internal")],
+)
+async def test_why_a_query_ends_later_is_told(
+    site: Site, caplog: pytest.LogCaptureFixture, failure: Exception, code: str
+) -> None:
+    def fail() -> dict[int, str]:
+        raise failure
+
+    alice = site.connect()
+    await site.watch(alice)
+    site.read = fail
+    site.version += 1
+    await until(lambda: pushes(alice, "unwatched"))
+    [ended] = pushes(alice, "unwatched")
+    assert ended["code"] == code
+    assert "the inside" not in ended["reason"]
+    assert bool(caplog.records) == (code == "internal")
+
+
+async def test_an_item_that_json_cannot_hold_ends_its_query_alone(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice, bob = site.connect(1), site.connect(2)
+    await site.watch(alice)
+    site.item = lambda row: {"id": row.pk, "name": object() if row.name == "odd" else row.name}
+    await site.watch(bob, category="games", name="others")
+    site.commit(r1="odd")
+    await until(lambda: pushes(bob, "unwatched"))
+    assert pushes(bob, "unwatched")[0]["code"] == "internal"
+    assert "'others' of tenant acme failed" in caplog.text
+    # The one that was read before with the same rows has an item of its own.
+    await until(lambda: pushes(alice, "change"))
+    site.commit(r2="later")
+    await until(lambda: len(pushes(alice, "change")) == 2)

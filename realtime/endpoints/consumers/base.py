@@ -13,9 +13,10 @@ from realtime.node.failures import request_error
 from realtime.node.node import Node
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
-from realtime.protocol.errors import BAD_MESSAGE_CODES, RequestError
+from realtime.protocol.errors import BAD_MESSAGE_CODES, ErrorCode, RequestError
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.connection import Connection
+from realtime.sockets.labels import label
 from realtime.sockets.prepared import PreparedMessage
 from realtime.sockets.transport import socket_transport
 from realtime.sockets.types import Receive, Scope, Send
@@ -29,6 +30,18 @@ WINDOW_S = 5.0
 # too fast for longer than this.
 TOO_FAST_AFTER_S = 3.0
 ABNORMAL_CLOSURE = 1006
+# RFC 6455 section 7.4.1: the server failed.
+INTERNAL_CLOSURE = 1011
+# How a connection ends whose greeting is refused by an error of this code.
+_CLOSE_CODES = {
+    ErrorCode.UNAUTHENTICATED: CloseCode.UNAUTHENTICATED,
+    ErrorCode.PERMISSION_DENIED: CloseCode.FORBIDDEN,
+    ErrorCode.NOT_FOUND: CloseCode.NOT_FOUND,
+    ErrorCode.INVALID_MESSAGE: CloseCode.BAD_MESSAGES,
+    ErrorCode.RATE_LIMITED: CloseCode.TOO_FAST,
+    ErrorCode.LIMIT_EXCEEDED: CloseCode.UNAVAILABLE,
+    ErrorCode.TIMEOUT: CloseCode.UNAVAILABLE,
+}
 
 
 class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has no types
@@ -69,7 +82,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             if self._idle_timeout_s:
                 self._last_frame_s = connection.opened_s
                 connection.spawn(self._watch_idle())
-            await self.opened()
+            await self._open()
             code = await self._serve(receive)
         except asyncio.CancelledError:
             # We cancel ourselves if the client does not answer our close in time. Any other cancellation is
@@ -187,7 +200,14 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             await self._failed(error)
 
     def _failed(self, error: Exception) -> Awaitable[None]:
-        return self.bad_message(request_error(error, self.connection.id))
+        return self.bad_message(request_error(error, "The handler of a message", self.connection))
+
+    async def _open(self) -> None:
+        try:
+            await self.opened()
+        except Exception as failure:
+            error = request_error(failure, "The greeting", self.connection)
+            self.connection.close(_CLOSE_CODES.get(error.code, INTERNAL_CLOSURE), error.message)
 
     def _handling(self, text: str | None, data: bytes | None) -> Awaitable[None]:
         connection = self.connection
@@ -230,7 +250,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         try:
             await self.disconnect(code)
         except Exception:
-            logger.exception("The end of connection %s failed", self.connection.id)
+            logger.exception("The end of %s failed", label(self.connection))
         finally:
             await self.node.release(self.connection, code)
 

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import msgspec
 
-from realtime.core.scopes import require_scopes
 from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.endpoints.parameters import parameters_from
 from realtime.endpoints.queries import LiveQuery
@@ -40,7 +39,7 @@ async def on_query(call: Call["DataConsumer"], payload: Query) -> None:
     query = call.consumer.endpoints.registry.queries.get(payload.query)
     if query is None:
         raise RequestError(ErrorCode.NOT_FOUND, "No query has this name.", details={"field": "payload.query"})
-    require_scopes(call.identity, query.scopes)
+    query.require(call.identity)
     parameters = parameters_from(query.parameters, payload.params, "payload.params")
     call.consumer.queries_asked += 1
     query_id = f"q{call.consumer.queries_asked}"
@@ -83,22 +82,31 @@ async def _paged(call: Call, query: LiveQuery, parameters: msgspec.Struct, size:
     after: Any = None
     has_more = True
     while has_more:
-        items, after = await call.in_db(query.page, call.tenant, parameters, after, size)
+        items, after = await call.in_db(query.page, call.tenant, call.identity, parameters, after, size)
         has_more = after is not None
-        await _send_rows(call, query_id, items, has_more=has_more)
+        await call.connection.outbox.send(_rows(call, query_id, items, has_more=has_more))
 
 
 async def _watched(
     call: Call[DataConsumer], query: LiveQuery, parameters: msgspec.Struct, size: int, query_id: str
 ) -> None:
     connection = call.connection
-    items = await call.consumer.endpoints.watches.watch(connection, query_id, query, parameters)
+    watches = call.consumer.endpoints.watches
+    items = await watches.watch(connection, query_id, query, parameters)
+    try:
+        pages = [
+            _rows(call, query_id, items[at : at + size], has_more=at + size < len(items))
+            for at in range(0, max(len(items), 1), size)
+        ]
+    except Exception:
+        # The client learns of no query that it could unwatch.
+        watches.unwatch(connection, query_id)
+        raise
     # All pages are queued without an await, so that no change is sent before its rows.
-    for at in range(0, max(len(items), 1), size):
-        page = {"query_id": query_id, "items": items[at : at + size], "more": at + size < len(items)}
-        connection.outbox.put(PreparedMessage(encode_reply(call.request.id, "rows", page)))
+    for page in pages:
+        connection.outbox.put(page)
 
 
-async def _send_rows(call: Call, query_id: str, items: list[Item], *, has_more: bool) -> None:
+def _rows(call: Call, query_id: str, items: list[Item], *, has_more: bool) -> PreparedMessage:
     page = {"query_id": query_id, "items": items, "more": has_more}
-    await call.connection.outbox.send(PreparedMessage(encode_reply(call.request.id, "rows", page)))
+    return PreparedMessage(encode_reply(call.request.id, "rows", page))

@@ -1,5 +1,6 @@
 """The base of every JSON endpoint: decodes envelopes, runs verbs, sends replies."""
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from time import monotonic
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ import msgspec
 from realtime.core.identity import Identity
 from realtime.core.scopes import require_scopes
 from realtime.core.sliding_window import SlidingWindowLimiter
-from realtime.endpoints.calls import Calls
+from realtime.endpoints.calls import Calls, handler_of, was_cancelled
 from realtime.endpoints.consumers.base import WINDOW_S, RealtimeConsumer
 from realtime.endpoints.shared import Endpoints
 from realtime.endpoints.verbs import Call, NoPayload, TooFastError, Verb
@@ -134,6 +135,7 @@ class JsonConsumer(RealtimeConsumer):
         """Decode one message, find its verb, check its payload and run it."""
         wait_s = self._early_s
         request_id: RequestId | None = None
+        request: Request | None = None
         try:
             if text_data is None:
                 raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
@@ -146,16 +148,18 @@ class JsonConsumer(RealtimeConsumer):
             request_id = request.id
             return self._run(request)
         except Exception as failure:
-            return self._refuse(failure, request_id, is_too_fast=wait_s > 0)
+            # Only the handlers of known verbs fail unexpectedly, and those have a request.
+            what = "The handler of a message" if request is None else f"The handler of {request.type!r}"
+            return self._refuse(failure, request_id, what, is_too_fast=wait_s > 0)
 
     def fits(self, size_bytes: int) -> bool:
         """Always True: a message that is too large is answered with an error."""
         return True
 
     async def _refuse(
-        self, failure: Exception, request_id: RequestId | None, *, is_too_fast: bool = False
+        self, failure: BaseException, request_id: RequestId | None, what: str, *, is_too_fast: bool = False
     ) -> None:
-        error = request_error(failure, self.connection.id)
+        error = request_error(failure, what, self.connection)
         if error.request_id is None:
             error.request_id = request_id
         await self.bad_message(error)
@@ -181,19 +185,24 @@ class JsonConsumer(RealtimeConsumer):
         if verb.is_slow:
             self.calls.start(call, verb.handle, payload)
             return COMPLETED
-        return self._answer(request.id, verb.handle(call, payload))
+        return self._answer(call, verb.handle(call, payload))
 
-    async def _answer(self, request_id: RequestId | None, handling: Awaitable[Reply | None]) -> None:
+    async def _answer(self, call: Call[Any], handling: Awaitable[Reply | None]) -> None:
         try:
-            frame = prepared_reply(request_id, await handling)
+            frame = prepared_reply(call.request.id, await handling)
             if frame is not None:
                 sending = self.connection.outbox.send(frame)
                 # Drop our reference: only the outbox should keep the message while the client does not read.
                 del frame
                 if sending is not COMPLETED:
                     await sending
+        except asyncio.CancelledError as failure:
+            if was_cancelled():
+                raise
+            # Otherwise the handler awaited something that was cancelled: the connection goes on.
+            await self._refuse(failure, call.request.id, handler_of(call))
         except Exception as failure:
-            await self._refuse(failure, request_id)
+            await self._refuse(failure, call.request.id, handler_of(call))
 
     def _welcome(self) -> dict[str, Any]:
         connection = self.connection

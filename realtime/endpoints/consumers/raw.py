@@ -1,11 +1,12 @@
 """The raw endpoints: text and binary messages without an envelope."""
 
 from collections.abc import Awaitable
+from typing import Any
 
 from realtime.core.identity import UserId
 from realtime.endpoints.consumers.base import RealtimeConsumer
 from realtime.endpoints.shared import Endpoints
-from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id
+from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id, refused_id_in
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.protocol.pieces import PIECE_CHARS
 from realtime.sockets.prepared import PreparedMessage
@@ -49,13 +50,12 @@ class ValidatedConsumer(RealtimeConsumer):
         """Check one message and answer it."""
         if text_data is None:
             raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected a text frame, received a binary one.")
-        if len(text_data) <= PIECE_CHARS:
-            message = decode_json(text_data)
-        else:
-            endpoints: Endpoints = self.scope["endpoints"]
-            message = await endpoints.large_messages.decode(
-                self.connection, text_data, max_bytes=RAW_MESSAGE_MAX_BYTES
-            )
+        try:
+            message = await self._decoded(text_data)
+        except RequestError as error:
+            if error.request_id is None:
+                error.request_id = refused_id_in(text_data)
+            raise
         if self.connection.is_closing:
             return
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
@@ -66,6 +66,12 @@ class ValidatedConsumer(RealtimeConsumer):
                 request_id=readable_id(message) if isinstance(message, dict) else None,
             )
         await self.send(text_data)
+
+    async def _decoded(self, text: str) -> Any:
+        if len(text) <= PIECE_CHARS:
+            return decode_json(text)
+        endpoints: Endpoints = self.scope["endpoints"]
+        return await endpoints.large_messages.decode(self.connection, text, max_bytes=RAW_MESSAGE_MAX_BYTES)
 
     def fits(self, size_bytes: int) -> bool:
         """Always True: a message that is too large is answered with an error."""

@@ -39,7 +39,7 @@ class RpcConsumer(JsonConsumer):
             calls.admit(request.id)
             payload = method.at_hand(call, **asdict(parameters))
             if payload is not None:
-                frame = prepared_reply(request.id, Reply(method.reply, payload))
+                frame = prepared_reply(request.id, method.reply_of(payload))
                 return COMPLETED if frame is None else self.connection.outbox.send(frame)
         calls.start(call, method.answer, parameters)
         return COMPLETED

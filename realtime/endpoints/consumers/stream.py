@@ -2,14 +2,17 @@
 
 import asyncio
 import time
+from contextlib import aclosing
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import msgspec
 
+from realtime.endpoints.calls import was_cancelled
 from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
-from realtime.endpoints.streams import Feed, StreamSource
+from realtime.endpoints.streams import Feed, StreamSource, values_of
 from realtime.endpoints.verbs import Call, Verb
+from realtime.node.failures import request_error
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
 
@@ -82,24 +85,45 @@ class StreamConsumer(JsonConsumer):
         return name
 
     async def _stream(self, name: str, source: StreamSource, interval_s: float) -> None:
+        """Push the values of a source. However it ends by itself, its place is free and its client is told."""
         connection = self.connection
-        feed = Feed(self.node, connection.tenant, connection.identity)
+        try:
+            await self._push_values(name, source, interval_s)
+        except asyncio.CancelledError as failure:
+            if was_cancelled():
+                raise
+            self._failed_stream(name, source, failure)
+        except Exception as failure:
+            self._failed_stream(name, source, failure)
+        else:
+            connection.push("stopped", {"stream": name, "source": source.name})
+        finally:
+            self.streams.pop(name, None)
+
+    async def _push_values(self, name: str, source: StreamSource, interval_s: float) -> None:
+        connection = self.connection
         due_s = time.monotonic()
-        for value in source.generate(feed):
-            if connection.outbox.is_behind:
-                connection.metrics.dropped += 1
-            else:
-                payload = {
-                    "stream": name,
-                    "source": source.name,
-                    "timestamp": round(time.time(), 3),
-                    "value": value,
-                }
-                connection.push("data", payload)
-            # The next due time that has not passed. Late values are skipped, not sent in a burst.
-            due_s = max(due_s + interval_s, time.monotonic())
-            await asyncio.sleep(due_s - time.monotonic())
-        self.streams.pop(name, None)
+        made = source.generate(Feed(self.node, connection.tenant, connection.identity))
+        async with aclosing(values_of(made)) as values:
+            async for value in values:
+                if connection.outbox.is_behind:
+                    connection.metrics.dropped += 1
+                else:
+                    payload = {
+                        "stream": name,
+                        "source": source.name,
+                        "timestamp": round(time.time(), 3),
+                        "value": value,
+                    }
+                    connection.push("data", payload)
+                # The next due time that has not passed. Late values are skipped, not sent in a burst.
+                due_s = max(due_s + interval_s, time.monotonic())
+                await asyncio.sleep(due_s - time.monotonic())
+
+    def _failed_stream(self, name: str, source: StreamSource, failure: BaseException) -> None:
+        error = request_error(failure, f"The stream source {source.name!r}", self.connection)
+        error.details = {**(error.details or {}), "stream": name, "source": source.name}
+        self.connection.push_error(error)
 
 
 def _asked(query_string: str) -> Start:

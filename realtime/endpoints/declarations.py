@@ -1,0 +1,164 @@
+"""Checks what apps declare, at its import: a mistake stops the start with one sentence that names the function.
+
+Each check raises ImproperlyConfigured.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
+from types import NoneType, SimpleNamespace, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+import msgspec
+from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import ImproperlyConfigured
+
+from realtime.protocol.codec import TYPE_MAX_CHARS
+
+# Types whose values may stand in a `payload`, beside Structs, dataclasses and TypedDicts.
+PAYLOAD_TYPES = (Mapping, msgspec.Struct)
+MISSING: Any = inspect.Parameter.empty
+
+
+def mistake(function: object, text: str) -> ImproperlyConfigured:
+    """The error to raise for a mistake in the declaration of `function`."""
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__qualname__", None) or repr(function)
+    return ImproperlyConfigured(f"{module}.{name}: {text}" if module else f"{name}: {text}")
+
+
+def check_name(name: object, decorator: str) -> None:
+    """A declared name is a text that fits the `type` of a message."""
+    if not isinstance(name, str):
+        raise mistake(name, f'a name is missing; write @{decorator}("…").')
+    if not 0 < len(name) <= TYPE_MAX_CHARS:
+        raise ImproperlyConfigured(f"The name {name!r} needs 1 to {TYPE_MAX_CHARS} characters.")
+
+
+def check_scopes(scopes: object, function: object) -> frozenset[str]:
+    """Scopes are given as a set, list or tuple of names. A text would mean its letters."""
+    given = list(scopes) if isinstance(scopes, Iterable) and not isinstance(scopes, str) else None
+    if given is None or not all(isinstance(scope, str) for scope in given):
+        raise mistake(function, f"scopes must be a set of names, received {scopes!r}.")
+    return frozenset(given)
+
+
+def check_plain(function: object, why: str) -> None:
+    """It must be a function that returns its result, neither a coroutine function nor a generator."""
+    _check_callable(function)
+    if iscoroutinefunction(function) or _is_generator(function):
+        raise mistake(function, f"it must be a plain function with a result; {why}.")
+
+
+def check_no_generator(function: object) -> None:
+    """It must be a function, plain or `async`, that returns its result."""
+    _check_callable(function)
+    if _is_generator(function):
+        raise mistake(function, "it must return its result; it has a `yield`.")
+
+
+def check_coroutine(function: Callable[..., Any]) -> None:
+    """It must be a coroutine function, or one that says that it returns an awaitable."""
+    _check_callable(function)
+    if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 the method
+        return
+    origin = get_origin(returned := _returned(function)) or returned
+    if not (isinstance(origin, type) and issubclass(origin, Awaitable)):
+        raise mistake(function, "it must be a coroutine function; write `async def`.")
+
+
+def check_arguments(function: Callable[..., Any], *names: str, optional: str | None = None) -> bool:
+    """Its positional parameters are `names`, then perhaps `optional`; all others stand after a `*`.
+
+    Return whether it takes `optional`.
+    """
+    parameters = _signature(function).parameters.values()
+    positional = [each for each in parameters if each.kind in _POSITIONAL]
+    if any(each.kind in _COLLECTING for each in parameters):
+        raise mistake(function, "it must name its parameters; *args and **kwargs get nothing.")
+    if len(positional) < len(names):
+        expected = " and ".join(f"`{name}`" for name in names)
+        raise mistake(function, f"its first parameters must be {expected}.")
+    has_optional = optional is not None and len(positional) > len(names)
+    surplus = positional[len(names) + has_optional :]
+    if surplus:
+        raise mistake(function, f"the parameter `{surplus[0].name}` must stand after a `*`.")
+    return has_optional
+
+
+def check_reply(function: Callable[..., Any], *replies: type, allowed: str) -> None:
+    """What it says to return may be a reply: None, one of `replies`, or unknown."""
+    returned = _returned(function)
+    if not _may_be(returned, replies):
+        name = getattr(returned, "__name__", str(returned))
+        raise mistake(function, f"it returns {name}; {allowed}.")
+
+
+def keyword_parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Name, type and default of each keyword-only parameter; MISSING for a type or default that is not given."""
+    for name, parameter in _signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            try:
+                kind = _evaluated(function, parameter.annotation)
+            except NameError as error:
+                raise mistake(
+                    function,
+                    f"the type of the parameter `{name}` is not known when it runs; import {error.name} at the top "
+                    "of the module.",
+                ) from error
+            yield name, kind, parameter.default
+
+
+def _evaluated(function: Callable[..., Any], annotation: Any) -> Any:
+    """An annotation as a type, also if it is a text; raises NameError for a name that does not exist yet."""
+    if annotation is MISSING:
+        return MISSING
+    inner = inspect.unwrap(function)
+    scope = getattr(inner, "__globals__", None) or getattr(type(inner).__call__, "__globals__", {})
+    holder = SimpleNamespace(__annotations__={"it": annotation})
+    return get_type_hints(holder, globalns=scope, include_extras=True)["it"]
+
+
+def _returned(function: Callable[..., Any]) -> Any:
+    """What it says to return; Any if it says nothing, or names what does not exist yet."""
+    annotation = _signature(function).return_annotation
+    try:
+        return Any if annotation is MISSING else _evaluated(function, annotation)
+    except NameError:
+        return Any
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _check_callable(function: object) -> None:
+    if not callable(function) or isinstance(function, type):
+        raise mistake(function, "expected a function.")
+
+
+def _is_generator(function: object) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise mistake(function, "its parameters cannot be read.") from error
+
+
+def _may_be(returned: Any, replies: tuple[type, ...]) -> bool:
+    origin = get_origin(returned)
+    if origin is Annotated:
+        return _may_be(get_args(returned)[0], replies)
+    if origin in (Union, UnionType):
+        return any(_may_be(each, replies) for each in get_args(returned))
+    kind = origin or returned
+    if kind in (None, NoneType) or not isinstance(kind, type):
+        return True
+    if issubclass(kind, Awaitable):
+        inner = get_args(returned)
+        return _may_be(inner[-1], replies) if inner else True
+    is_object = Mapping in replies and (is_dataclass(kind) or is_typeddict(kind))
+    return is_object or kind is object or issubclass(kind, replies)

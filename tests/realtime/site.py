@@ -1,0 +1,166 @@
+"""A site of nothing but declarations: a node, its endpoints and their clients, without a server or a database."""
+
+import itertools
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from asgiref.testing import ApplicationCommunicator
+
+from realtime.conf import RealtimeSettings
+from realtime.core.hosts import Host
+from realtime.core.identity import Identity, Tenant
+from realtime.endpoints.consumers.base import RealtimeConsumer
+from realtime.endpoints.registry import Registry
+from realtime.endpoints.routing import Route, websocket
+from realtime.endpoints.shared import Endpoints
+from realtime.node.node import Node
+from realtime.protocol.close_codes import CloseCode
+from tests.realtime.followers import ACME
+
+# The module of the routes: there are none, because a client is given its route.
+routes: list[Route] = []
+SETTINGS: dict[str, Any] = {
+    "TENANTS": f"{__name__}.Directory",
+    "IDENTITY": f"{__name__}.Authenticator",
+    "ROUTES": __name__,
+}
+
+
+class Directory:
+    """One tenant on every host."""
+
+    def lookup(self, host: str) -> Tenant | None:
+        return ACME
+
+    def refresh(self) -> None:
+        pass
+
+
+class Authenticator:
+    """Nothing is ever revoked."""
+
+    def revocations(self) -> Sequence[Any]:
+        return []
+
+    def recheck(self, identities: Iterable[Identity]) -> Mapping[Identity, CloseCode]:
+        return {}
+
+    def sweep(self) -> bool:
+        return False
+
+
+class Client:
+    """A socket on one consumer."""
+
+    def __init__(
+        self, endpoints: Endpoints, route: Route, identity: Identity | None, query_string: str
+    ) -> None:
+        self._numbers = itertools.count(1)
+        scope = {
+            "type": "websocket",
+            "path": route.path,
+            "host": Host("anything.example", None),
+            "query_string": query_string.encode(),
+            "endpoints": endpoints,
+            "connection_id": uuid.uuid4().hex,
+            "tenant": ACME,
+            "identity": identity,
+            "session": None,
+            "route": route,
+            "subprotocol": None,
+        }
+        self._socket = ApplicationCommunicator(route.app, scope)
+
+    async def connect(self) -> "Client":
+        await self._socket.send_input({"type": "websocket.connect"})
+        assert (await self._event())["type"] == "websocket.accept"
+        return self
+
+    async def close(self) -> None:
+        await self._socket.send_input({"type": "websocket.disconnect", "code": 1000})
+        await self._socket.wait(10)
+
+    async def send_text(self, text: str) -> None:
+        await self._socket.send_input({"type": "websocket.receive", "text": text})
+
+    async def send(self, verb: str, payload: Any = None, request_id: str | int | None = None) -> None:
+        message = {"id": request_id, "type": verb, "payload": payload or {}}
+        await self.send_text(json.dumps({key: value for key, value in message.items() if value is not None}))
+
+    async def receive(self) -> dict[str, Any]:
+        event = await self._event()
+        assert event["type"] == "websocket.send", event
+        message: dict[str, Any] = json.loads(event["text"])
+        return message
+
+    async def closed(self) -> tuple[int, str]:
+        """The code and the reason, after whatever comes before."""
+        while (event := await self._event())["type"] != "websocket.close":
+            pass
+        return event["code"], event["reason"]
+
+    async def push(self, message_type: str) -> dict[str, Any]:
+        """The payload of the next push of this type; pushes of other types are passed over."""
+        while True:
+            message = await self.receive()
+            if message["type"] == message_type and "id" not in message:
+                payload: dict[str, Any] = message["payload"]
+                return payload
+
+    async def ask(self, verb: str, payload: Any = None) -> dict[str, Any]:
+        """The reply to a request; pushes are passed over."""
+        request_id = f"r{next(self._numbers)}"
+        await self.send(verb, payload, request_id)
+        while (message := await self.receive()).get("id") != request_id:
+            pass
+        return message
+
+    async def error(self, verb: str, payload: Any = None) -> dict[str, Any]:
+        """The payload of an error reply."""
+        message = await self.ask(verb, payload)
+        assert message["type"] == "error", message
+        error: dict[str, Any] = message["payload"]
+        return error
+
+    async def _event(self) -> dict[str, Any]:
+        event: dict[str, Any] = await self._socket.receive_output(10)
+        return event
+
+
+class Site:
+    """A started node with the given declarations."""
+
+    def __init__(self, node: Node, endpoints: Endpoints) -> None:
+        self.node = node
+        self.endpoints = endpoints
+        self.clients: list[Client] = []
+
+    async def connect(
+        self,
+        consumer: type[RealtimeConsumer],
+        identity: Identity | None = None,
+        query_string: str = "",
+    ) -> Client:
+        client = Client(self.endpoints, websocket("ws/site/", consumer), identity, query_string)
+        await client.connect()
+        self.clients.append(client)
+        return client
+
+
+@asynccontextmanager
+async def site_of(
+    *, methods: Any = (), sources: Any = (), queries: Any = (), **settings: Any
+) -> AsyncIterator[Site]:
+    """Run a node with these declarations and settings."""
+    node = Node(RealtimeSettings(**SETTINGS, **settings))
+    await node.ensure_started()
+    endpoints = Endpoints(node)
+    endpoints.registry = Registry(list(methods), list(sources), list(queries))
+    site = Site(node, endpoints)
+    yield site
+    for client in site.clients:
+        await client.close()
+    await node.stop()
