@@ -1,6 +1,7 @@
 """A second process on a server's database: what a shell, a task or another site would do to it."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,8 @@ class OrmShell:
     """Runs Python with Django set up, in a process of its own that lives on between calls."""
 
     def __init__(self, env: dict[str, str], log_path: Path) -> None:
-        self._env = env | {"PYTHONPATH": str(REPOSITORY)}
+        paths = [env["PYTHONPATH"]] if "PYTHONPATH" in env else []
+        self._env = env | {"PYTHONPATH": os.pathsep.join([*paths, str(REPOSITORY)])}
         self._log_path = log_path
         self._process: subprocess.Popen[str] | None = None
 
