@@ -15,6 +15,7 @@ from realtime.protocol.frames import (
     TOO_LARGE,
     FrameError,
     FrameParser,
+    HeldFrame,
     Message,
     encode_frame,
     is_last,
@@ -27,9 +28,11 @@ WINDOW_BITS = 12
 _MEMORY_LEVEL = 5
 _LEVEL = 3
 # A larger message is sent plain, because compressing it would hold the event loop too long.
-DEFLATE_MAX_BYTES = 256 * 1024
-# The most that one call of the parser inflates, because a few bytes can grow a thousandfold.
+DEFLATE_MAX_BYTES = 128 * 1024
+# The most that one call of the parser inflates, because a few bytes can grow a thousandfold; and the most that a
+# call with new data inflates, because the data of many sockets may arrive at the same moment.
 INFLATED_AT_ONCE_BYTES = 256 * 1024
+INFLATED_ON_ARRIVAL_BYTES = 4 * 1024
 
 # The values allowed for each parameter of an offer (section 7.1); None: no value. zlib makes no raw stream
 # with a window of 8 bits, so that is declined. `client_max_window_bits` is not answered, because an inflater
@@ -141,8 +144,9 @@ class InflatingParser(FrameParser):
 
     def _turn(self) -> Iterator[int]:
         self._inflated_bytes = 0
+        most_bytes = INFLATED_AT_ONCE_BYTES if self._has_turn else INFLATED_ON_ARRIVAL_BYTES
         for number in range(FRAMES_AT_ONCE):
-            if self._inflated_bytes >= INFLATED_AT_ONCE_BYTES:
+            if self._inflated_bytes >= most_bytes:
                 return
             yield number
 
@@ -160,8 +164,18 @@ class InflatingParser(FrameParser):
         if not (self._is_deflated and is_last(first)):
             return super()._take(first, payload)
         # Inflated before any state changes, so that a frame with a held-back error is found again.
-        inflated = inflate(payload if opcode else bytes(self._fragments or b"") + payload, self._max_bytes)
+        inflated = self._inflate(payload if opcode else bytes(self._fragments or b"") + payload)
         self._inflated_bytes += len(inflated)
         whole = Message(opcode or self._opcode, inflated)
         self._opcode, self._fragments = 0, None
         return whole
+
+    def _inflate(self, data: bytes) -> bytes:
+        if self._has_turn:
+            return inflate(data, self._max_bytes)
+        try:
+            return inflate(data, min(self._max_bytes, INFLATED_ON_ARRIVAL_BYTES))
+        except FrameError as error:
+            if error.code == TOO_LARGE:
+                raise HeldFrame from None
+            raise

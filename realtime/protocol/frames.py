@@ -24,6 +24,8 @@ CONTROL_MAX_BYTES = 125
 # How many frames one call takes, so that a burst from a client neither blocks the event
 # loop nor fills the memory.
 FRAMES_AT_ONCE = 64
+# A longer frame waits for a call without new data: to unmask it takes a part of a millisecond.
+SHORT_FRAME_MAX_BYTES = 64 * 1024
 _FIN = 0x80
 _MASKED = 0x80
 _RESERVED = 0x70
@@ -59,6 +61,10 @@ class FrameError(Exception):
         self.reason = reason
 
 
+class HeldFrame(Exception):  # noqa: N818 it is no fault
+    """The next frame takes long, so it waits for a call without new data."""
+
+
 class Message(NamedTuple):
     """A complete message or a control frame; `opcode` tells which."""
 
@@ -69,7 +75,7 @@ class Message(NamedTuple):
 class FrameParser:
     """Turns bytes from a client into messages. `max_bytes` bounds a message, over all its fragments."""
 
-    __slots__ = ("_buffer", "_fragments", "_max_bytes", "_opcode", "has_more")
+    __slots__ = ("_buffer", "_fragments", "_has_turn", "_max_bytes", "_opcode", "has_more")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -77,6 +83,8 @@ class FrameParser:
         # The message being assembled; the opcode is 0 if there is none.
         self._opcode = 0
         self._fragments: bytearray | None = None
+        # Whether this call may take frames that take long.
+        self._has_turn = False
         # Whether the next call may find more in the bytes already received.
         self.has_more = False
 
@@ -84,10 +92,14 @@ class FrameParser:
         """The messages completed by `data` and the bytes before it, in order, from at most
         FRAMES_AT_ONCE frames.
 
+        Call it without data if `has_more`, in a turn of the socket: frames that take long wait for that, because
+        the data of many sockets may arrive at the same moment.
+
         Raises FrameError if the next frame is invalid; the parser must not be used afterwards.
         """
         if (whole := self.whole(data)) is not None:
             return [Message(*whole)]
+        self._has_turn = not data
         buffer: bytes | bytearray = data
         if self._buffer is not None:
             self._buffer += data
@@ -105,10 +117,10 @@ class FrameParser:
                     messages.append(message)
             else:
                 self.has_more = at < len(buffer)
-        except FrameError:
-            if not messages:
+        except (HeldFrame, FrameError) as stop:
+            if isinstance(stop, FrameError) and not messages:
                 raise
-            # The messages before the fault are returned first; the next call finds the fault again.
+            # The messages before a fault are returned first; the next call finds the fault again.
             self.has_more = True
         self._keep(buffer, at)
         return messages
@@ -162,6 +174,8 @@ class FrameParser:
         end = start + 4 + length
         if len(buffer) < end:
             return None
+        if length > SHORT_FRAME_MAX_BYTES and not self._has_turn:
+            raise HeldFrame
         payload = apply_mask(buffer[start + 4 : end], buffer[start : start + 4]) if length else b""
         return self._take(first, payload), end
 

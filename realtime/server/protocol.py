@@ -174,7 +174,7 @@ class WebSocketProtocol(Inbox):
             # The ping may have been held back while the client did not read.
             self.send_ping()
         if self._is_paused:
-            self._take_more()
+            self._take_more_soon()
 
     # uvicorn
 

@@ -183,6 +183,21 @@ def test_more_than_the_limit_is_1009_and_never_made() -> None:
     assert inflate(library_deflated(bytes(MAX_BYTES)), MAX_BYTES) == bytes(MAX_BYTES)
 
 
+def test_what_grows_waits_for_a_call_without_data() -> None:
+    """The data of many sockets may arrive at the same moment."""
+    parser = InflatingParser(MAX_BYTES)
+    small, large = (client_frame(TEXT, library_deflated(b"x" * size), reserved=RSV1) for size in (4096, 4097))
+    assert [len(message.data) for message in parser.feed(small)] == [4096]
+    assert parser.feed(small * 2 + large)[0].data == b"x" * 4096
+    assert parser.has_more
+    assert [len(message.data) for message in parser.feed(b"")] == [4096, 4097]
+    assert not parser.has_more
+    assert parser.feed(large) == []
+    # What comes meanwhile is kept behind it.
+    assert parser.feed(small) == []
+    assert [len(message.data) for message in parser.feed(b"")] == [4097, 4096]
+
+
 def outcome(pieces: list[bytes], max_bytes: int = MAX_BYTES) -> tuple[list[Message], int | None]:
     """The messages, and the code of the error that ends them, if any."""
     parser = InflatingParser(max_bytes)

@@ -13,6 +13,7 @@ from websockets.frames import Opcode
 
 from realtime.protocol.frames import (
     FRAMES_AT_ONCE,
+    SHORT_FRAME_MAX_BYTES,
     FrameError,
     FrameParser,
     Message,
@@ -271,3 +272,15 @@ def test_a_reason_is_cut_between_characters(code: int, reason: str) -> None:
 
 def test_a_close_frame_is_what_the_tests_send() -> None:
     assert outcome([close_frame(1000, b"bye")]) == ([(CLOSE, b"\x03\xe8bye")], None)
+
+
+def test_a_long_frame_waits_for_a_call_without_data() -> None:
+    parser = FrameParser(1 << 20)
+    long = client_frame(BINARY, bytes(SHORT_FRAME_MAX_BYTES + 1))
+    assert len(parser.feed(client_frame(BINARY, bytes(SHORT_FRAME_MAX_BYTES)))) == 1
+    assert parser.feed(long[:1000]) == []
+    assert not parser.has_more
+    assert parser.feed(long[1000:]) == []
+    assert parser.has_more
+    assert [len(message.data) for message in parser.feed(b"")] == [SHORT_FRAME_MAX_BYTES + 1]
+    assert not parser.has_more
