@@ -70,7 +70,8 @@ async def test_topics_forgotten_in_memory(seed: int, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("seed", range(3))
 async def test_topics_expired_in_redis(seed: int, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_history, "POSITION_TTL_S", 2)
-    monkeypatch.setattr(redis_history, "EPOCH_TTL_S", 1)
+    # A small filter, so that names are taken for each other.
+    monkeypatch.setattr(redis_history, "FILTER_BITS", 256)
     chance = random.Random(seed)
     engine = RedisEngine(valkey_url)
     history, truth = engine.history(), Truth()
@@ -103,7 +104,10 @@ async def evicting(small_server: str) -> AsyncIterator[Redis]:
 
 
 @pytest.mark.redis
-async def test_topics_evicted_by_the_server(small_server: str, evicting: Redis) -> None:
+async def test_topics_evicted_by_the_server(
+    small_server: str, evicting: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_history, "FILTER_BITS", 2**13)
     chance = random.Random(7)
     history, truth = RedisHistory(small_server), Truth()
     for _ in range(30):

@@ -1,5 +1,6 @@
 """What the histories in Redis leave on the server, and what they fetch from it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,9 +10,10 @@ from redis.asyncio import Redis
 
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position
 from realtime.core.topics import Retention, TopicKey
+from realtime.topics.engine import redis_history
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.ports import POSITIONS_PER_CALL
-from realtime.topics.engine.redis_history import EPOCH_TTL_S, POSITION_TTL_S
+from realtime.topics.engine.redis_history import POSITION_TTL_S
 from tests.engine.conftest import RedisEngine
 
 pytestmark = pytest.mark.redis
@@ -47,7 +49,6 @@ async def test_reading_leaves_one_key_for_all(engine: RedisEngine, redis: Redis)
         await history.latest(key, 10, 0)
         await history.positions([key] * 3)
     assert await keys_of(engine, redis) == [f"{engine.prefix}:h:epoch"]
-    assert 0 < await redis.ttl(f"{engine.prefix}:h:epoch") <= EPOCH_TTL_S < POSITION_TTL_S
 
 
 async def test_a_topic_asked_for_lives_on_and_others_end(engine: RedisEngine, redis: Redis) -> None:
@@ -61,13 +62,39 @@ async def test_a_topic_asked_for_lives_on_and_others_end(engine: RedisEngine, re
     assert await redis.ttl(meta) > POSITION_TTL_S - 100
 
 
-async def test_the_store_epoch_is_never_prolonged(engine: RedisEngine, redis: Redis) -> None:
+async def test_the_epoch_of_the_store_lives_as_long_as_its_memory(
+    engine: RedisEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended every six days, and who followed a topic that was never written had to load it again."""
+    monkeypatch.setattr(redis_history, "POSITION_TTL_S", 1)
     history = engine.history()
-    await history.position(KEY)
-    await redis.expire(f"{engine.prefix}:h:epoch", 100)
-    await history.add(KEY, make_draft("news", 1, time=""), RETENTION)
-    await history.position(TopicKey("acme", "other"))
-    assert await redis.ttl(f"{engine.prefix}:h:epoch") <= 100
+    start = await history.position(KEY)
+    assert await redis.ttl(f"{engine.prefix}:h:epoch") == -1
+    await asyncio.sleep(1.1)
+    assert await history.position(KEY) == start
+    assert (await history.since(KEY, start, 10, 0)).publications == []
+    added = await history.add(KEY, make_draft("news", 1, time=""), RETENTION)
+    assert added.position == Position(start.epoch, 1)
+
+
+async def test_a_topic_that_was_forgotten_begins_again_under_an_epoch_of_its_own(
+    engine: RedisEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_history, "POSITION_TTL_S", 2)
+    history = engine.history()
+    positions = [await history.position(KEY)]
+    for _ in range(3):
+        positions.append((await history.add(KEY, make_draft("news", 1, time=""), RETENTION)).position)
+        await redis.delete(
+            *[key for key in await keys_of(engine, redis) if key.endswith((":meta", ":stream"))]
+        )
+        # As old as a topic must be to be forgotten.
+        await redis.hincrby(f"{engine.prefix}:h:epoch", "uptime_s", -3)
+        positions.append(await history.position(KEY))
+    assert [position.offset for position in positions] == [0, 1, 0, 1, 0, 1, 0]
+    assert len({position.epoch for position in positions}) == 4
+    for position in positions:
+        assert (await history.since(KEY, position, 10, 0)).publications is None
 
 
 async def test_many_positions_take_few_calls(engine: RedisEngine, redis: Redis) -> None:

@@ -1,12 +1,13 @@
 """Histories in Redis or Valkey: one stream and one hash for each topic. Each
 call is one script and one round trip.
 
-Reading creates nothing, except the key of the store's epoch if `begin` could not. Each topic has a bound in
+Reading creates nothing, except the key of the store's epoch if `begin` could not. That epoch lives as long as
+the server keeps its memory. Each topic has a bound in
 bytes. The totals for tenants and for the whole store are bounded by the server (`maxmemory`), because many
 processes share it. If the server evicts keys, new epochs begin, and no offset is given twice. A key that is
 deleted by hand is not noticed.
 
-A user with restricted rights needs the scripting, hash, stream and key commands, `TIME` and `INFO`.
+A user with restricted rights needs the scripting, hash, stream, bitmap and key commands, `TIME` and `INFO`.
 """
 
 import asyncio
@@ -46,9 +47,12 @@ logger = logging.getLogger(__name__)
 COMMAND_DEADLINE_S = 2.0
 MAX_CONNECTIONS = 16
 # Epoch and offset are kept longer than the publications, so that a topic unused for a while continues to
-# count. The store's epoch ends before any topic that uses it is forgotten.
+# count.
 POSITION_TTL_S = 7 * 86_400
-EPOCH_TTL_S = 6 * 86_400
+# Bits of the filter of topics that have begun: 1 MiB. With 100,000 topics it takes one of 20,000 new names for one
+# that was forgotten, with a million one of 40; that topic begins under an epoch of its own, and its subscribers
+# load it again.
+FILTER_BITS = 2**23
 # As the limit of a page: return the position only.
 POSITION_ONLY = -1
 
@@ -189,11 +193,11 @@ class RedisHistory:
         return f"{self._prefix}:h:{{{key.tenant}:{_digest(key.topic)}}}"
 
     async def _run(self, script: Any, keys: Sequence[str], *arguments: str | bytes | int) -> Any:
-        keys = (f"{self._prefix}:h:epoch", *keys)
-        lifetimes = (secrets.token_hex(8), EPOCH_TTL_S, POSITION_TTL_S)
+        keys = (f"{self._prefix}:h:epoch", f"{self._prefix}:h:begun", *keys)
+        common = (secrets.token_hex(8), FILTER_BITS, POSITION_TTL_S)
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await script(keys=keys, args=(*lifetimes, *arguments))
+                return await script(keys=keys, args=(*common, *arguments))
         except ReadOnlyError as error:
             # The server has become a replica: close the idle connections, so
             # that the next call connects again.

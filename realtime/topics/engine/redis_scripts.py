@@ -1,49 +1,80 @@
 """The Lua scripts of the histories in Redis. Each is one call and runs on the server without interruption.
 
-Keys: `store` (hash: epoch, run, evicted) is shared by all topics. Each topic has `meta` (hash: epoch, run,
-top, ttl_ms, bytes), `stream` (entries `<offset>-<bytes of data>` with ms and body), and one `used` for each
-idempotency key.
+Keys: `store` (hash: epoch, run, evicted, uptime_s) and `begun` (bits) are shared by all topics. Each topic has
+`meta` (hash: epoch, run, top, ttl_ms, bytes), `stream` (entries `<offset>-<bytes of data>` with ms and body), and
+one `used` for each idempotency key.
 
 An epoch ends when the server's memory is lost: its keys are gone, or its process has changed (`run`). The new
 process may have loaded an older state, and would give the same offsets again.
 
-A topic takes the store's epoch at its first publication. When a topic is forgotten, the store must have a new
-epoch before the topic begins again. So the store's key expires in a fixed time that is shorter than that of
-any meta, and it is replaced if the server has evicted any key (`evicted`). It is therefore read only for
-topics that have no meta.
+A topic takes the store's epoch at its first publication, which sets its bits in `begun`, a Bloom filter. A topic
+without a meta whose bits are set may have been forgotten: it begins again under an epoch of its own, and no
+position of it is complete until then. The store has a new epoch, and an empty filter, if its process has changed
+or the server has evicted any key (`evicted`). Both keys are read only for topics that have no meta. Nothing has
+been forgotten, and the filter is not read, before the store is as old as a meta lives.
 """
 
 _BEGIN = """
-local fresh_epoch, epoch_ttl_s, position_ttl_s = ARGV[1], ARGV[2], ARGV[3]
+local fresh_epoch, filter_bits, position_ttl_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local info = redis.call('INFO', 'server')
 -- A plain search: a pattern would cost a microsecond more, at every call.
 local _, before_run = string.find(info, 'run_id:', 1, true)
 local run = string.sub(info, before_run + 1, before_run + 40)
-local store = KEYS[1]
-local store_epoch
+local store, begun = KEYS[1], KEYS[2]
+local store_epoch, store_age_s
 local function begin_store()
   if not store_epoch then
     local evicted = string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
-    local known = redis.call('HMGET', store, 'epoch', 'run', 'evicted')
-    store_epoch = known[1]
+    local uptime_s = tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
+    local known = redis.call('HMGET', store, 'epoch', 'run', 'evicted', 'uptime_s')
+    store_epoch, store_age_s = known[1], uptime_s - tonumber(known[4] or 0)
     if not store_epoch or known[2] ~= run or known[3] ~= evicted then
-      store_epoch = fresh_epoch
-      redis.call('HSET', store, 'epoch', store_epoch, 'run', run, 'evicted', evicted)
-      redis.call('EXPIRE', store, epoch_ttl_s)
+      store_epoch, store_age_s = fresh_epoch, 0
+      redis.call('HSET', store, 'epoch', store_epoch, 'run', run, 'evicted', evicted, 'uptime_s', uptime_s)
+      redis.call('DEL', begun)
     end
   end
 end
+local function epoch_for_tenant(epoch, meta)
+  -- As the topic's tenant sees it: a position is worth nothing on another.
+  return string.sub(redis.sha1hex(epoch .. string.match(meta, '{(.-):')), 1, 16)
+end
+-- A command about three bits of the filter for this topic.
+local function bits(command, operation, meta, ...)
+  local digest = redis.sha1hex(meta)
+  local call = {command, begun}
+  for at = 1, 21, 10 do
+    local bit = tonumber(string.sub(digest, at, at + 9), 16) % filter_bits
+    for _, word in ipairs({operation, 'u1', bit, ...}) do
+      call[#call + 1] = word
+    end
+  end
+  return redis.call(unpack(call))
+end
+local function may_be_forgotten(meta)
+  -- Two seconds: both uptimes are whole seconds.
+  if store_age_s + 2 < position_ttl_s then
+    return false
+  end
+  local set = bits('BITFIELD_RO', 'GET', meta)
+  return set[1] + set[2] + set[3] == 3
+end
+-- A topic that does not exist: its epoch, and whether it may have been forgotten.
 local function beginning(meta)
   begin_store()
-  -- As the topic's tenant sees it: a position is worth nothing on another.
-  return string.sub(redis.sha1hex(store_epoch .. string.match(meta, '{(.-):')), 1, 16)
+  if may_be_forgotten(meta) then
+    return epoch_for_tenant(store_epoch .. 'forgotten', meta), true
+  end
+  return epoch_for_tenant(store_epoch, meta), false
 end
+-- Epoch, top, the time that publications live, bytes, and whether the topic may have been forgotten.
 local function where(meta)
   local known = redis.call('HMGET', meta, 'epoch', 'run', 'top', 'ttl_ms', 'bytes')
   if known[1] and known[2] == run then
-    return known[1], tonumber(known[3]), tonumber(known[4]), tonumber(known[5] or 0)
+    return known[1], tonumber(known[3]), tonumber(known[4]), tonumber(known[5] or 0), false
   end
-  return beginning(meta), 0, 0, 0
+  local epoch, is_forgotten = beginning(meta)
+  return epoch, 0, 0, 0, is_forgotten
 end
 local called_ms
 local function now_ms()
@@ -67,15 +98,19 @@ ADD = (
 local size, ttl_ms, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local overhead_bytes, data_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
 local body, print, print_ttl_ms = ARGV[9], ARGV[10], ARGV[11]
-local meta, stream, used = KEYS[2], KEYS[3], KEYS[4]
+local meta, stream, used = KEYS[3], KEYS[4], KEYS[5]
 if used then
   local before = redis.call('HMGET', used, 'print', 'epoch', 'offset')
   if before[1] then
     return {before[1] == print and 'repeated' or 'conflict', before[2], tonumber(before[3])}
   end
 end
-local epoch, top, _, bytes = where(meta)
+local epoch, top, _, bytes, is_forgotten = where(meta)
 if top == 0 then
+  if is_forgotten then
+    epoch = epoch_for_tenant(fresh_epoch, meta)
+  end
+  bits('BITFIELD', 'SET', meta, 1)
   redis.call('DEL', meta, stream)
   redis.call('HSET', meta, 'epoch', epoch, 'run', run)
 end
@@ -111,10 +146,10 @@ POSITIONS = (
     _BEGIN
     + """
 local positions = {}
-if #KEYS == 1 then
+if #KEYS == 2 then
   begin_store()
 end
-for at = 2, #KEYS do
+for at = 3, #KEYS do
   local epoch, top = where(KEYS[at])
   positions[#positions + 1] = epoch
   positions[#positions + 1] = top
@@ -160,7 +195,10 @@ PAGES = (
     _READ
     + """
 local function page(meta, stream, limit, max_bytes, asked_epoch, offset)
-  local epoch, top, ttl_ms = where(meta)
+  local epoch, top, ttl_ms, _, is_forgotten = where(meta)
+  if is_forgotten and limit ~= -1 then
+    return {epoch, top, false}
+  end
   if limit == -1 or (asked_epoch == epoch and offset == top) then
     return {epoch, top, {}}
   end
@@ -181,8 +219,8 @@ local function page(meta, stream, limit, max_bytes, asked_epoch, offset)
   return {epoch, top, entries}
 end
 local pages = {}
-for at = 2, #KEYS, 2 do
-  local first = 4 + (at - 2) * 2
+for at = 3, #KEYS, 2 do
+  local first = 4 + (at - 3) * 2
   pages[#pages + 1] = page(KEYS[at], KEYS[at + 1], tonumber(ARGV[first]), tonumber(ARGV[first + 1]),
     ARGV[first + 2], tonumber(ARGV[first + 3]))
 end
@@ -193,7 +231,7 @@ return pages
 LATEST = (
     _READ
     + """
-local meta, stream = KEYS[2], KEYS[3]
+local meta, stream = KEYS[3], KEYS[4]
 local epoch, top, ttl_ms = where(meta)
 local entries, take = reader(tonumber(ARGV[4]), tonumber(ARGV[5]), ttl_ms)
 local finish = '+'
