@@ -3,7 +3,7 @@
 A consumer's table maps verb names to `Verb`. Tables are joined with `|`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, ParamSpec, Protocol
@@ -108,6 +108,17 @@ class Call(msgspec.Struct, Generic[C_co], frozen=True):
 
 
 Handler = Callable[[Call[Any], Any], Awaitable[Reply | None]]
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What a handler returns that is no coroutine function and has its reply at hand. It can be awaited as any
+    other, but it is sent without a task switch."""
+
+    reply: Reply
+
+    def __await__(self) -> Generator[Any, Any, Reply]:
+        yield from ()
+        return self.reply
 
 
 @dataclass(frozen=True, slots=True)

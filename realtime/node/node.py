@@ -44,8 +44,8 @@ from realtime.topics.cluster import Cluster
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.layer_bus import LayerBus
-from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryHistory
-from realtime.topics.engine.ports import Bus, Draft, History
+from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryEngine, MemoryHistory
+from realtime.topics.engine.ports import Bus, Draft, Engine, History
 from realtime.topics.engine.redis_history import RedisHistory
 from realtime.topics.hub import Hub
 from realtime.topics.presence import Presence
@@ -261,8 +261,7 @@ class Node:
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self.database = build_database(self.settings)
-        self.history, self.bus = build_engine(self.settings)
-        self.engine = CombinedEngine(self.history, self.bus)
+        self.history, self.bus, self.engine = build_engine(self.settings)
         self.cluster = Cluster(
             self.id,
             self.bus,
@@ -357,8 +356,8 @@ def install(node: Node | None) -> None:
     _Current.node = node
 
 
-def build_engine(settings: RealtimeSettings) -> tuple[History, Bus]:
-    """The history and the bus, as configured."""
+def build_engine(settings: RealtimeSettings) -> tuple[History, Bus, Engine]:
+    """The history and the bus, as configured, and the engine over both."""
     if not settings.REDIS_URL:
         budgets = Budgets(
             topic_bytes=settings.HISTORY_BYTES_PER_TOPIC,
@@ -367,7 +366,9 @@ def build_engine(settings: RealtimeSettings) -> tuple[History, Bus]:
             tenant_topics=settings.MAX_TOPICS_PER_TENANT,
             process_topics=settings.MAX_TOPICS,
         )
-        return MemoryHistory(budgets), MemoryBus()
+        memory = MemoryHistory(budgets)
+        return memory, MemoryBus(), MemoryEngine(memory)
     # Not the site's own layer, because the bus flushes it after an outage of the broker.
     history = RedisHistory(settings.REDIS_URL, topic_bytes=settings.HISTORY_BYTES_PER_TOPIC)
-    return history, LayerBus(channel_layers.make_backend("default"))
+    bus = LayerBus(channel_layers.make_backend("default"))
+    return history, bus, CombinedEngine(history, bus)

@@ -18,7 +18,6 @@ from realtime.core.history import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.node import node as nodes
 from realtime.protocol.errors import PublishUnavailableError
-from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.ports import Draft
 
 T = TypeVar("T")
@@ -68,8 +67,7 @@ class _Link:
     """History and bus. Made and used on the thread's loop only."""
 
     def __init__(self, settings: RealtimeSettings) -> None:
-        self.history, self.bus = nodes.build_engine(settings)
-        self.engine = CombinedEngine(self.history, self.bus)
+        self.history, self.bus, self.engine = nodes.build_engine(settings)
 
     async def close(self) -> None:
         await self.bus.stop()

@@ -85,6 +85,11 @@ def encode(message: Mapping[str, Any]) -> str:
     return _encoder.encode(message).decode()
 
 
+def encode_bytes(message: Mapping[str, Any]) -> bytes:
+    """As `encode`, as UTF-8."""
+    return _encoder.encode(message)
+
+
 def encode_reply(request_id: RequestId | None, message_type: str, payload: Mapping[str, Any]) -> str:
     """A reply, or a push if `request_id` is None."""
     if request_id is None:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from realtime.core.history import Position
 from realtime.core.identity import UserId
 from realtime.core.topics import Retention, TopicKey, TopicRule
-from realtime.protocol.codec import encode, publication_text
+from realtime.protocol.codec import encode_bytes, publication_text
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.outbox import WriteCoalescer
 from realtime.sockets.prepared import PreparedMessage
@@ -199,6 +199,15 @@ class Hub:
 
     # Publications
 
+    def publish_now(self, key: TopicKey, draft: Draft, retention: Retention) -> Position | None:
+        """As `publish`, without waiting. None, and nothing is published, if the engine must wait."""
+        published = self._engine.publish_now(key, draft, retention)
+        if published is None:
+            return None
+        if published.payload is not None:
+            self.arrived(Arrival(key, published.position, published.payload))
+        return published.position
+
     async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Position:
         """Number, store and deliver a publication.
 
@@ -214,23 +223,23 @@ class Hub:
         local = self._topics.get(arrival.key)
         if local is None:
             return
-        epoch, offset = arrival.position.epoch, arrival.position.offset
-        if not local.is_open:
+        epoch, offset, tail = arrival.position.epoch, arrival.position.offset, local.tail
+        if not local.epoch:
             # The read that opens the topic may have seen the position before this publication.
             local.is_suspect = True
             return
         if epoch != local.epoch:
             self.look_again(local)
             return
-        if offset <= local.offset:
+        if offset <= tail.offset:
             return
         local.newest = max(local.newest, offset)
         if local.repair is not None:
             return
-        if offset == local.offset + 1:
+        if offset == tail.offset + 1:
             self._deliver(local, arrival.payload)
         elif not local.retention.size:
-            local.tail.offset = offset - 1
+            tail.offset = offset - 1
             self._deliver(local, arrival.payload)
         else:
             self._start_repair(local)
@@ -275,7 +284,7 @@ class Hub:
     def cache(self, local: LocalTopic, since: Position, page: Page) -> list[bytes]:
         """The encoded payloads of a page; kept for later requests if they belong to the topic's epoch."""
         publications = page.publications or []
-        payloads = [encode(publication.payload()).encode() for publication in publications]
+        payloads = [encode_bytes(publication.payload()) for publication in publications]
         if payloads and local.retention.size and since.epoch == local.epoch:
             before = local.tail.size_bytes
             local.tail.extend_back(publications[0].offset, payloads, self._clock())
@@ -356,7 +365,7 @@ class Hub:
             return False
         for publication in page.publications:
             if publication.offset == local.offset + 1:
-                self._deliver(local, encode(publication.payload()).encode())
+                self._deliver(local, encode_bytes(publication.payload()))
         local.newest = max(local.newest, page.position.offset)
         return local.position != since or local.is_suspect
 

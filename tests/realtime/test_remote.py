@@ -20,9 +20,10 @@ from realtime.node import node as nodes
 from realtime.node import remote as module
 from realtime.node.remote import Remote
 from realtime.protocol.errors import PublishUnavailableError
+from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.layer_bus import LayerBus
-from realtime.topics.engine.ports import Bus, History
+from realtime.topics.engine.ports import Bus, Engine, History
 from realtime.topics.engine.redis_history import RedisHistory
 from tests.engine.conftest import redis_layer
 
@@ -43,8 +44,9 @@ def client(valkey_url: str) -> Iterator[Any]:
 def remote(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
     prefix = f"test-{uuid4().hex[:8]}"
 
-    def build(settings: RealtimeSettings) -> tuple[History, Bus]:
-        return RedisHistory(valkey_url, prefix=prefix), LayerBus(redis_layer(valkey_url, prefix))
+    def build(settings: RealtimeSettings) -> tuple[History, Bus, Engine]:
+        history, bus = RedisHistory(valkey_url, prefix=prefix), LayerBus(redis_layer(valkey_url, prefix))
+        return history, bus, CombinedEngine(history, bus)
 
     monkeypatch.setattr(nodes, "build_engine", build)
     made = Remote(replace(load_settings(), REDIS_URL=valkey_url))

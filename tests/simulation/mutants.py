@@ -106,7 +106,7 @@ MUTANTS = (
     Mutant(
         "what arrives twice is delivered twice",
         "realtime.topics.hub:Hub.arrived",
-        "if offset <= local.offset:",
+        "if offset <= tail.offset:",
         "if False:",
     ),
     Mutant(

@@ -34,12 +34,14 @@ from realtime.endpoints.watches import Watches
 from realtime.node.clock import utc_now_text
 from realtime.node.node import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions
 from realtime.node.node import Node as RealNode
+from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import RequestError
 from realtime.protocol.handshake import BATCH_SUBPROTOCOL, SUBPROTOCOL
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import LoopLag
 from realtime.sockets.subscription import SubscriptionState
 from realtime.sockets.transport import TRANSPORT_EXTENSION
+from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.ports import EngineUnavailableError
 from realtime.topics.hub import Hub
@@ -73,7 +75,7 @@ TENANTS = {
 _SUBSCRIBE = PubSubConsumer.verbs["subscribe"]
 
 
-async def _subscribe(call: Call, payload: Any) -> Any:
+async def _subscribe(call: Call, payload: Any) -> Reply | None:
     reply = await _SUBSCRIBE.handle(call, payload)
     assert reply is not None
     node = _owner()
@@ -144,7 +146,9 @@ def install() -> None:
     """Give the project the simulator's ports where it would build its own. Once a process."""
     registry = Registry([], [], [])
     replace(Registry, "discover", classmethod(lambda cls: registry))
-    replace(realtime.node.node, "build_engine", lambda settings: (_owner().history, _owner().bus))
+    replace(
+        realtime.node.node, "build_engine", lambda settings: (_owner().history, _owner().bus, _owner().engine)
+    )
     for name in ("Database", "build_database"):
         replace(realtime.node.node, name, lambda *args, **kwargs: _owner().database)
     # Nobody watches queries here, and their connections to the database are ended by a thread.
@@ -207,6 +211,7 @@ class Node(Owner):
         self.history = FaultyHistory(self.line, store)
         self.database = FaultyDatabase(self.line)
         self.bus = FaultyBus(self.line, broker, self._delivered)
+        self.engine = CombinedEngine(self.history, self.bus)
         self.context = contextvars.copy_context()
         self.context.run(OWNER.set, self)
         self.bus.context = self.context
@@ -413,7 +418,7 @@ class Node(Owner):
             "sockets": self.sockets,
             "topics": hub._topics,
             "cached topics": hub._cached,
-            "attached topics": runtime.engine._keys,
+            "attached topics": self.engine._keys,
             "reads": hub.reads._waiting | hub.reads._under_way,
             "presence": _presence_left(runtime),
             "joined groups": self.bus.groups - self._groups_at_rest,

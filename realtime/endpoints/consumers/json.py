@@ -13,7 +13,7 @@ from realtime.core.sliding_window import SlidingWindowLimiter
 from realtime.endpoints.calls import Calls, handler_of, was_cancelled
 from realtime.endpoints.consumers.base import WINDOW_S, RealtimeConsumer
 from realtime.endpoints.shared import Endpoints
-from realtime.endpoints.verbs import Call, NoPayload, TooFastError, Verb
+from realtime.endpoints.verbs import Answered, Call, NoPayload, TooFastError, Verb
 from realtime.node.clock import utc_now_text
 from realtime.node.failures import request_error
 from realtime.protocol.close_codes import CloseCode
@@ -185,17 +185,18 @@ class JsonConsumer(RealtimeConsumer):
         if verb.is_slow:
             self.calls.start(call, verb.handle, payload)
             return COMPLETED
-        return self._answer(call, verb.handle(call, payload))
+        handling = verb.handle(call, payload)
+        if isinstance(handling, Answered):
+            return self._reply(request.id, handling.reply)
+        return self._answer(call, handling)
+
+    def _reply(self, request_id: RequestId | None, reply: Reply | None) -> Awaitable[None]:
+        frame = prepared_reply(request_id, reply)
+        return COMPLETED if frame is None else self.connection.outbox.send(frame)
 
     async def _answer(self, call: Call[Any], handling: Awaitable[Reply | None]) -> None:
         try:
-            frame = prepared_reply(call.request.id, await handling)
-            if frame is not None:
-                sending = self.connection.outbox.send(frame)
-                # Drop our reference: only the outbox should keep the message while the client does not read.
-                del frame
-                if sending is not COMPLETED:
-                    await sending
+            await self._reply(call.request.id, await handling)
         except asyncio.CancelledError as failure:
             if was_cancelled():
                 raise

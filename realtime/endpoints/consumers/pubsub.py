@@ -8,7 +8,7 @@ import msgspec
 from realtime.core.history import Position, Publication, Publisher
 from realtime.core.topics import TopicKey, TopicRule, check_topic_name
 from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
-from realtime.endpoints.verbs import Call, Verb
+from realtime.endpoints.verbs import Answered, Call, Verb
 from realtime.node.clock import utc_now_text
 from realtime.node.joining import Joined, Wish
 from realtime.protocol.codec import encode
@@ -121,17 +121,19 @@ async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
     return Reply("unsubscribed", {"topic": payload.topic})
 
 
-async def on_publish(call: Call, payload: Publish) -> Reply:
+def on_publish(call: Call, payload: Publish) -> Awaitable[Reply]:
     """Publish to all subscribers, including the publisher."""
-    rule = call.node.rules.require_publish(call.identity, payload.topic)
-    identity = call.identity
+    node, identity = call.node, call.connection.identity
+    rule = node.rules.require_publish(identity, payload.topic)
     publisher = Publisher(identity.user_id, identity.username) if identity else None
     draft = draft_of_json(
         payload.data, publisher, time=utc_now_text(), idempotency_key=payload.idempotency_key
     )
-    key = TopicKey(call.tenant.slug, payload.topic)
-    position = await call.node.hub.publish(key, draft, rule.retention)
-    return Reply("published", {"topic": payload.topic, "epoch": position.epoch, "offset": position.offset})
+    key = TopicKey(call.connection.tenant.slug, payload.topic)
+    position = node.hub.publish_now(key, draft, rule.retention)
+    if position is None:
+        return _published_later(payload.topic, node.hub.publish(key, draft, rule.retention))
+    return Answered(_published(payload.topic, position))
 
 
 async def on_history(call: Call, payload: History) -> Reply:
@@ -205,6 +207,14 @@ async def _read(call: Call, payload: History) -> Page:
 
 async def _users(call: Call, payload: Topic) -> dict[str, Any]:
     return call.node.presence.view(call.connection, payload.topic)
+
+
+async def _published_later(topic: str, publishing: Awaitable[Position]) -> Reply:
+    return _published(topic, await publishing)
+
+
+def _published(topic: str, position: Position) -> Reply:
+    return Reply("published", {"topic": topic, "epoch": position.epoch, "offset": position.offset})
 
 
 def _subscribed(call: Call, one: SubscribeOne, joined: Joined) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from realtime.endpoints.parameters import parameters_from
 from realtime.endpoints.verbs import Call, NoPayload, Verb
 from realtime.protocol.envelope import Reply, Request
 from realtime.sockets.completed import COMPLETED
-from realtime.sockets.prepared import prepared_reply
 
 
 async def on_methods(call: Call["RpcConsumer"], payload: NoPayload) -> Reply:
@@ -39,7 +38,6 @@ class RpcConsumer(JsonConsumer):
             calls.admit(request.id)
             payload = method.at_hand(call, **asdict(parameters))
             if payload is not None:
-                frame = prepared_reply(request.id, method.reply_of(payload))
-                return COMPLETED if frame is None else self.connection.outbox.send(frame)
+                return self._reply(request.id, method.reply_of(payload))
         calls.start(call, method.answer, parameters)
         return COMPLETED

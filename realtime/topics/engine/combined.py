@@ -9,7 +9,7 @@ import msgspec
 
 from realtime.core.history import Position
 from realtime.core.topics import Retention, TopicKey
-from realtime.protocol.codec import encode
+from realtime.protocol.codec import encode_bytes
 from realtime.topics.engine.ports import (
     Arrival,
     Ask,
@@ -35,15 +35,17 @@ class Carried(msgspec.Struct, array_like=True, frozen=True):
 
 
 class CombinedEngine:
-    """Implements `Engine`. `arrived` is called on the loop for each publication
-    of another node to an attached topic."""
+    """Implements `Engine` for nodes that share a broker."""
 
-    def __init__(self, history: History, bus: Bus, arrived: Callable[[Arrival], None] | None = None) -> None:
+    def __init__(self, history: History, bus: Bus) -> None:
         self._history = history
         self._bus = bus
-        self.arrived = arrived
+        self.arrived: Callable[[Arrival], None] | None = None
         # The bus groups of the attached topics.
         self._keys: dict[str, TopicKey] = {}
+
+    def publish_now(self, key: TopicKey, draft: Draft, retention: Retention) -> None:
+        """As `Engine.publish_now`: the store is elsewhere, so this always returns None."""
 
     async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:
         """As `Engine.publish`. If the bus fails, the call succeeds: the other
@@ -52,7 +54,7 @@ class CombinedEngine:
         publication, position = added.publication, added.position
         if publication is None:
             return Published(position, None)
-        payload = encode(publication.payload()).encode()
+        payload = encode_bytes(publication.payload())
         carried = Carried(key.tenant, key.topic, position.epoch, position.offset, payload)
         try:
             await self._bus.send(group_name(key), msgspec.msgpack.encode(carried))
@@ -81,7 +83,7 @@ class CombinedEngine:
         await self._bus.leave(group)
 
     def received(self, group: str, body: bytes) -> None:
-        """Handle what the bus carried for a topic; messages for topics that are not attached are dropped."""
+        """As `Engine.received`; messages for topics that are not attached are dropped."""
         key = self._keys.get(group)
         if key is None or self.arrived is None:
             return

@@ -14,8 +14,18 @@ from realtime.core.shares import Shares
 from realtime.core.tenant_history import TenantHistory
 from realtime.core.topics import Retention, TopicKey
 from realtime.core.used_keys import Used, UsedKeys, key_name
+from realtime.protocol.codec import encode_bytes
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.topics.engine.ports import IDEMPOTENCY_TTL_S, Added, Ask, Draft, Page, Receiver
+from realtime.topics.engine.ports import (
+    IDEMPOTENCY_TTL_S,
+    Added,
+    Arrival,
+    Ask,
+    Draft,
+    Page,
+    Published,
+    Receiver,
+)
 
 # Steps of one sweep call. A step checks a topic, or drops a publication or a key.
 SWEPT_PER_CALL = 5_000
@@ -71,6 +81,10 @@ class MemoryHistory:
 
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
         """As `History.add`."""
+        return self.add_now(key, draft, retention)
+
+    def add_now(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
+        """As `add`, without an await."""
         now_s = self._clock()
         tenant = self._tenant(key.tenant)
         publisher = draft.publisher.id if draft.publisher else None
@@ -191,6 +205,36 @@ def _repeated(used: Used, draft: Draft) -> Added:
     if used.fingerprint != draft.fingerprint:
         raise RequestError(ErrorCode.CONFLICT, "This idempotency key was used with other data.")
     return Added(used.position, None)
+
+
+class MemoryEngine:
+    """Implements `Engine` for a process that is alone: there is nothing to wait for, and no other node."""
+
+    def __init__(self, history: MemoryHistory) -> None:
+        self._history = history
+        self.arrived: Callable[[Arrival], None] | None = None
+        self.pages = history.pages
+        self.positions = history.positions
+
+    def publish_now(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:
+        """As `Engine.publish_now`."""
+        added = self._history.add_now(key, draft, retention)
+        publication = added.publication
+        payload = None if publication is None else encode_bytes(publication.payload())
+        return Published(added.position, payload)
+
+    async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:
+        """As `Engine.publish`."""
+        return self.publish_now(key, draft, retention)
+
+    async def attach(self, key: TopicKey) -> None:
+        """As `Engine.attach`: no other node publishes."""
+
+    async def detach(self, key: TopicKey) -> None:
+        """As `Engine.detach`."""
+
+    def received(self, group: str, body: bytes) -> None:
+        """As `Engine.received`: no other node sends."""
 
 
 class MemoryExchange:

@@ -146,8 +146,15 @@ class Published:
 class Engine(Protocol):
     """Stores publications, carries them to other nodes, and reads them again; used by the hub.
 
-    Reads raise EngineUnavailableError if the store cannot be reached in time.
+    `arrived` is called on the loop for each publication of another node to an attached topic. Reads raise
+    EngineUnavailableError if the store cannot be reached in time.
     """
+
+    arrived: Callable[[Arrival], None] | None
+
+    def publish_now(self, key: TopicKey, draft: Draft, retention: Retention) -> Published | None:
+        """As `publish`, without waiting. None, and nothing is published, if the engine must wait."""
+        ...
 
     async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:
         """Number a publication, store it, and carry it to the other attached nodes, in one call.
@@ -171,6 +178,10 @@ class Engine(Protocol):
 
     async def detach(self, key: TopicKey) -> None:
         """Stop receiving it; never fails."""
+        ...
+
+    def received(self, group: str, body: bytes) -> None:
+        """Handle what the bus carried for a topic."""
         ...
 
 
