@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from realtime.conf import RealtimeSettings as RealtimeSettings
     from realtime.core.addresses import TrustedProxies as TrustedProxies
     from realtime.core.addresses import address_key as address_key
-    from realtime.core.history import Position as Position
     from realtime.core.history import Publisher as Publisher
     from realtime.core.hosts import parse_host as parse_host
     from realtime.core.identity import CredentialKind as CredentialKind
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from realtime.core.identity import UserId as UserId
     from realtime.core.origins import is_own_origin as is_own_origin
     from realtime.core.origins import parse_origin as parse_origin
+    from realtime.core.position import Position as Position
     from realtime.core.revocations import LOST_STAFF as LOST_STAFF
     from realtime.core.revocations import LOST_SUPERUSER as LOST_SUPERUSER
     from realtime.core.revocations import Revocation as Revocation
@@ -99,10 +99,11 @@ _HOMES = {
     "realtime.asgi": "build_application",
     "realtime.conf": "RealtimeSettings",
     "realtime.core.addresses": "TrustedProxies address_key",
-    "realtime.core.history": "Position Publisher",
+    "realtime.core.history": "Publisher",
     "realtime.core.hosts": "parse_host",
     "realtime.core.identity": "CredentialKind Identity Tenant UserId",
     "realtime.core.origins": "is_own_origin parse_origin",
+    "realtime.core.position": "Position",
     "realtime.core.revocations": "LOST_STAFF LOST_SUPERUSER Revocation RevocationKind",
     "realtime.core.slots": "Owner",
     "realtime.core.token_bucket": "TokenBucket retry_after_ms",

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
+from time import time_ns
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,18 +12,19 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections, transaction
 
 from realtime.conf import RealtimeSettings, current_settings
-from realtime.core.history import Position, Publisher
+from realtime.core.history import Draft, Publisher
 from realtime.core.identity import UserId, as_user_id
+from realtime.core.position import Position
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRule, TopicRules
 from realtime.node import node as nodes
-from realtime.node.clock import utc_now_text
 from realtime.node.node import CONTROL_GROUP, RECHECKS_GROUP, EndSubscriptions, Node, Recheck
 from realtime.node.publish_failures import PublishFailure, report
 from realtime.node.remote import current_remote
+from realtime.protocol.codec import time_text
 from realtime.protocol.errors import ErrorCode, PublishUnavailableError, RequestError
 from realtime.topics.engine.drafts import checked_key, make_draft
-from realtime.topics.engine.ports import Draft, EngineUnavailableError
+from realtime.topics.engine.ports import EngineUnavailableError
 from realtime.topics.engine.values import plain_text
 
 T = TypeVar("T")
@@ -164,7 +166,7 @@ def _checked(
         key.topic,
         data,
         publisher,
-        time=utc_now_text(),
+        time=time_text(time_ns()),
         idempotency_key=checked_key(idempotency_key),
         max_bytes=settings.PUBLICATION_BYTES,
     )

@@ -4,8 +4,8 @@ import hashlib
 from collections import OrderedDict
 from typing import NamedTuple
 
-from realtime.core.history import Position
 from realtime.core.identity import UserId
+from realtime.core.position import Position
 from realtime.core.shares import Shares
 
 # A user's id; None stands for all users who are not signed in.

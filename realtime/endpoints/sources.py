@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Iterator
+from time import time_ns
 from typing import Any
 
 from realtime.endpoints.streams import Feed, stream_source
-from realtime.node.clock import utc_now_text
+from realtime.protocol.codec import time_text
 
 
 @stream_source("random_walk")
@@ -21,7 +22,7 @@ def random_walk(feed: Feed) -> Iterator[float]:
 def clock(feed: Feed) -> Iterator[str]:
     """The server's time of day."""
     while True:
-        yield utc_now_text()
+        yield time_text(time_ns())
 
 
 @stream_source("server")

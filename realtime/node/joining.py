@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, NamedTuple
 
-from realtime.core.history import Position
 from realtime.core.identity import Identity
+from realtime.core.position import Position
 from realtime.core.slots import PROCESS, Owner, owner_of
 from realtime.core.topics import TopicRule, TopicRules
 from realtime.node.database import Database

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from time import time_ns
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,15 +15,15 @@ from channels.layers import channel_layers
 from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings, load_settings
-from realtime.core.history import Position, Publisher
+from realtime.core.history import Draft, Publisher
 from realtime.core.identity import UserId, as_user_id
 from realtime.core.liveness import NodeState
+from realtime.core.position import Position
 from realtime.core.presence_table import Key
 from realtime.core.quota import ConnectionQuota, HandshakeLimiter
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRules
 from realtime.node import credentials
-from realtime.node.clock import utc_now_text
 from realtime.node.control import Control
 from realtime.node.credentials import Credentials
 from realtime.node.database import Database, build_database
@@ -32,6 +33,7 @@ from realtime.node.ports import Authenticator, TenantDirectory
 from realtime.node.publish_failures import load_reporter
 from realtime.node.sweeps import Sweeps
 from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.codec import time_text
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.protocol.handshake import BATCH_SUBPROTOCOL
 from realtime.sockets.asgi_outbox import make_outbox
@@ -45,7 +47,7 @@ from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryEngine, MemoryHistory
-from realtime.topics.engine.ports import Bus, Draft, Engine, History
+from realtime.topics.engine.ports import Bus, Engine, History
 from realtime.topics.engine.redis_history import RedisHistory
 from realtime.topics.hub import Hub
 from realtime.topics.presence import Presence
@@ -236,7 +238,7 @@ class Node:
         """As `publish`, for data that is not encoded; raises RequestError(invalid_message) if JSON cannot
         hold it, and RequestError(message_too_large) above PUBLICATION_BYTES."""
         draft = make_draft(
-            topic, data, publisher, time=utc_now_text(), max_bytes=self.settings.PUBLICATION_BYTES
+            topic, data, publisher, time=time_text(time_ns()), max_bytes=self.settings.PUBLICATION_BYTES
         )
         return await self.publish(tenant, topic, draft)
 

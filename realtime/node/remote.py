@@ -14,11 +14,11 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from realtime.conf import RealtimeSettings
-from realtime.core.history import Position
+from realtime.core.history import Draft
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.node import node as nodes
 from realtime.protocol.errors import PublishUnavailableError
-from realtime.topics.engine.ports import Draft
 
 T = TypeVar("T")
 

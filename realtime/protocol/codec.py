@@ -11,6 +11,8 @@ import json
 import re
 from array import array
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import accumulate
 from math import isfinite
 from typing import Annotated, Any, TypeVar
@@ -85,9 +87,27 @@ def encode(message: Mapping[str, Any]) -> str:
     return _encoder.encode(message).decode()
 
 
-def encode_bytes(message: Mapping[str, Any]) -> bytes:
+def encode_bytes(message: Any) -> bytes:
     """As `encode`, as UTF-8."""
     return _encoder.encode(message)
+
+
+def encode_data(data: Any) -> msgspec.Raw:
+    """The JSON of data that was read from a message, to be put into others as it is."""
+    # The encoder's bytes keep their whole buffer, which may be half as large again; a copy has the exact size.
+    return msgspec.Raw(bytes(memoryview(_encoder.encode(data))))
+
+
+def time_text(now_ns: int) -> str:
+    """A time as it is sent to clients: ISO 8601 in UTC, with milliseconds. `now_ns` is nanoseconds of Unix time."""
+    second, ms = divmod(now_ns // 1_000_000, 1000)
+    return f"{_second_text(second)}.{ms:03}Z"
+
+
+@lru_cache(maxsize=1)
+def _second_text(second: int) -> str:
+    """Cached, because every publication and every `welcome` needs it and it changes once a second."""
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]
 
 
 def encode_reply(request_id: RequestId | None, message_type: str, payload: Mapping[str, Any]) -> str:

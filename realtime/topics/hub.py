@@ -15,22 +15,16 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Protocol
 
-from realtime.core.history import Position
+from realtime.core.history import Draft
 from realtime.core.identity import UserId
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey, TopicRule
 from realtime.protocol.codec import encode_bytes, publication_text
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.outbox import WriteCoalescer
 from realtime.sockets.prepared import PreparedMessage
 from realtime.sockets.subscription import Subscriber, Subscription, SubscriptionState
-from realtime.topics.engine.ports import (
-    POSITIONS_PER_CALL,
-    Arrival,
-    Draft,
-    Engine,
-    EngineUnavailableError,
-    Page,
-)
+from realtime.topics.engine.ports import POSITIONS_PER_CALL, Arrival, Engine, EngineUnavailableError, Page
 from realtime.topics.fanout import Turns
 from realtime.topics.local_topic import LocalTopic
 from realtime.topics.reads import Reads
@@ -284,7 +278,7 @@ class Hub:
     def cache(self, local: LocalTopic, since: Position, page: Page) -> list[bytes]:
         """The encoded payloads of a page; kept for later requests if they belong to the topic's epoch."""
         publications = page.publications or []
-        payloads = [encode_bytes(publication.payload()) for publication in publications]
+        payloads = [encode_bytes(publication) for publication in publications]
         if payloads and local.retention.size and since.epoch == local.epoch:
             before = local.tail.size_bytes
             local.tail.extend_back(publications[0].offset, payloads, self._clock())
@@ -365,7 +359,7 @@ class Hub:
             return False
         for publication in page.publications:
             if publication.offset == local.offset + 1:
-                self._deliver(local, encode_bytes(publication.payload()))
+                self._deliver(local, encode_bytes(publication))
         local.newest = max(local.newest, page.position.offset)
         return local.position != since or local.is_suspect
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from realtime.core.history import Position
-from realtime.core.tail import Tail
+from realtime.core.history import Tail
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.sockets.subscription import Subscriber, Subscription
 from realtime.topics.fanout import Fanout

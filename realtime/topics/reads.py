@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from realtime.core.history import Position
+from realtime.core.position import Position
 from realtime.core.topics import TopicKey
 from realtime.topics.engine.ports import Ask, Engine, Page
 

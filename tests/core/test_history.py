@@ -6,14 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.core.history import (
-    ENTRY_OVERHEAD_BYTES,
-    Entry,
-    Position,
-    Publication,
-    TopicHistory,
-    fingerprint,
-)
+from realtime.core.history import ENTRY_OVERHEAD_BYTES, Entry, Publication, TopicHistory, fingerprint
+from realtime.core.position import Position
 
 STEPS = st.lists(st.tuples(st.floats(0, 4), st.integers(0, 3000)), max_size=60)
 
@@ -42,7 +36,7 @@ def test_a_topic_without_publications_is_at_0() -> None:
 
 def test_the_payload_holds_the_data_as_it_was_encoded() -> None:
     made = Publication("t", 1, raw({"b": 1, "a": [1.0, None]}), None, "")
-    encoded = msgspec.json.encode(made.payload())
+    encoded = msgspec.json.encode(made)
     assert encoded == b'{"topic":"t","offset":1,"data":{"b":1,"a":[1.0,null]},"publisher":null,"time":""}'
 
 

@@ -1,6 +1,6 @@
 """The idempotency keys of a tenant: each publisher's own, bounded, and swept by time."""
 
-from realtime.core.history import Position
+from realtime.core.position import Position
 from realtime.core.used_keys import Used, UsedKeys, key_name
 
 

@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 
 from accounts.models import Tenant
 from chat.models import Room
-from realtime.core.history import Publisher
+from realtime.core.history import Draft, Publisher
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.ports import Draft
 
 JSON = st.recursive(
     st.none()

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
+from realtime.core.history import ENTRY_OVERHEAD_BYTES, Draft, Publication, Publisher
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.ports import POSITIONS_PER_CALL, Draft, History, Page
+from realtime.topics.engine.ports import POSITIONS_PER_CALL, History, Page
 from tests.engine.conftest import IDEMPOTENCY_TTL_S, Engine
 
 KEY = TopicKey("acme", "news")
@@ -154,7 +155,7 @@ async def test_a_publication_comes_back_as_it_went_in(engine: Engine) -> None:
     page = await history.latest(KEY, 1, 0)
     assert page.publications == [added.publication]
     assert value(page.publications[0]) == data
-    assert page.publications[0].payload()["publisher"] == {"id": 1, "username": "alice"}
+    assert msgspec.to_builtins(page.publications[0].publisher) == {"id": 1, "username": "alice"}
 
 
 async def test_concurrent_publications_are_numbered_without_holes(engine: Engine) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publisher
+from realtime.core.history import ENTRY_OVERHEAD_BYTES, Draft, Publisher
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryHistory
-from realtime.topics.engine.ports import Draft
 from tests.engine.conftest import Node
 
 RETENTION = Retention(1000, 10)

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position
+from realtime.core.history import ENTRY_OVERHEAD_BYTES
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine import redis_history
 from realtime.topics.engine.drafts import make_draft

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import msgspec
 
-from realtime.core.history import Position
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.ports import History

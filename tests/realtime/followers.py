@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from realtime.core.history import Position
+from realtime.core.history import Draft
 from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.core.position import Position
 from realtime.core.slots import Owner
 from realtime.core.topics import Retention, TopicKey, TopicRule, TopicRules
 from realtime.node.joining import Joined, Joiner, Wish
@@ -20,7 +21,7 @@ from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.memory import MemoryBus, MemoryHistory
-from realtime.topics.engine.ports import Ask, Draft, EngineUnavailableError, Page
+from realtime.topics.engine.ports import Ask, EngineUnavailableError, Page
 from realtime.topics.hub import Hub
 
 ACME = Tenant(1, "acme")

@@ -17,14 +17,15 @@ from django.utils.safestring import mark_safe
 from accounts.models import Tenant
 from realtime import api
 from realtime.conf import load_settings
-from realtime.core.history import Position, Publisher
+from realtime.core.history import Draft, Publisher
+from realtime.core.position import Position
 from realtime.core.topics import TopicRule
 from realtime.node import node as nodes
 from realtime.node.node import Node
 from realtime.node.publish_failures import PublishFailure
 from realtime.protocol.errors import ErrorCode, PublishUnavailableError, RealtimeError, RequestError
 from realtime.rest.prometheus import RouteCollector
-from realtime.topics.engine.ports import Draft, EngineUnavailableError
+from realtime.topics.engine.ports import EngineUnavailableError
 
 pytestmark = pytest.mark.django_db
 

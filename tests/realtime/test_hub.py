@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from realtime.core.history import Position
-from realtime.core.tail import Tail
+from realtime.core.history import Tail
+from realtime.core.position import Position
 from realtime.core.topics import TopicKey
-from realtime.protocol.codec import encode
+from realtime.protocol.codec import encode_bytes
 from realtime.sockets.outbox import WriteCoalescer
 from realtime.topics.engine.combined import Carried, group_name
 from realtime.topics.engine.ports import Ask, Page
@@ -26,7 +26,7 @@ async def elsewhere(node: Node, number: int, *, is_carried: bool = True, key: To
     """Another node publishes; what the bus carries of it."""
     added = await node.engine._history.add(key, draft(number), KEPT)
     assert added.publication is not None
-    payload = encode(added.publication.payload()).encode()
+    payload = encode_bytes(added.publication)
     carried = Carried(*key, added.position.epoch, added.position.offset, payload)
     body = msgspec.msgpack.encode(carried)
     if is_carried:

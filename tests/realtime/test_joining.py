@@ -7,8 +7,8 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from realtime.core.history import Position
 from realtime.core.identity import Identity
+from realtime.core.position import Position
 from realtime.core.topics import TopicRule, TopicRules
 from realtime.node.joining import CATCH_UP_MAX_BYTES, PRESENCE_MAX_BYTES, Joined, Joiner, Wish
 from realtime.protocol.close_codes import CloseCode

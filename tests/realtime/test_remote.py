@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from realtime.conf import RealtimeSettings, load_settings
-from realtime.core.history import Position
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.node import node as nodes
 from realtime.node import remote as module

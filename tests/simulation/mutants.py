@@ -141,7 +141,7 @@ MUTANTS = (
     ),
     Mutant(
         "the newest kept publication is forgotten",
-        "realtime.core.tail:Tail.after",
+        "realtime.core.history:Tail.after",
         "len(self._kept) - missed, None)",
         "len(self._kept) - missed, max(len(self._kept) - 1, 0))",
     ),

@@ -12,6 +12,8 @@ import msgspec
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
+from time import time_ns
+
 import realtime.node.credentials
 import realtime.node.joining
 import realtime.node.node
@@ -31,9 +33,9 @@ from realtime.endpoints.routing import websocket
 from realtime.endpoints.shared import Endpoints
 from realtime.endpoints.verbs import Call, Verb
 from realtime.endpoints.watches import Watches
-from realtime.node.clock import utc_now_text
 from realtime.node.node import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions
 from realtime.node.node import Node as RealNode
+from realtime.protocol.codec import time_text
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import RequestError
 from realtime.protocol.handshake import BATCH_SUBPROTOCOL, SUBPROTOCOL
@@ -279,7 +281,7 @@ class Node(Owner):
     async def publish(self, tenant: str, topic: str, data: Any) -> None:
         """From a view of the site; the caller lives with a broker that is away."""
         try:
-            draft = make_draft(topic, data, time=utc_now_text())
+            draft = make_draft(topic, data, time=time_text(time_ns()))
             await self.runtime.publish(tenant, topic, draft)
         except EngineUnavailableError as error:
             self._record.add(self.name, "publish fails", tenant, topic, str(error))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any, ClassVar
 
 import msgspec
@@ -14,7 +14,6 @@ from realtime.endpoints.calls import Calls, handler_of, was_cancelled
 from realtime.endpoints.consumers.base import WINDOW_S, RealtimeConsumer
 from realtime.endpoints.shared import Endpoints
 from realtime.endpoints.verbs import Answered, Call, NoPayload, TooFastError, Verb
-from realtime.node.clock import utc_now_text
 from realtime.node.failures import request_error
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import (
@@ -23,6 +22,7 @@ from realtime.protocol.codec import (
     decode_request,
     payload_as,
     request_id_in,
+    time_text,
 )
 from realtime.protocol.envelope import Reply, Request, RequestId
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
@@ -214,7 +214,7 @@ class JsonConsumer(RealtimeConsumer):
             "user": identity and {"id": identity.user_id, "username": identity.username},
             "scopes": sorted(identity.scopes) if identity else [],
             "node": self.node.id,
-            "server_time": utc_now_text(),
+            "server_time": time_text(time_ns()),
             "heartbeat": {"interval_s": settings.PING_INTERVAL_S, "timeout_s": settings.PING_TIMEOUT_S},
             "limits": {
                 "message_bytes": self.max_message_bytes,

@@ -1,20 +1,20 @@
 """Publish and subscribe: the verbs, and an endpoint with only these verbs."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from time import time_ns
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from realtime.core.history import Position, Publication, Publisher
+from realtime.core.history import Publication, Publisher, draft_of
+from realtime.core.position import Position
 from realtime.core.topics import TopicKey, TopicRule, check_topic_name
 from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
 from realtime.endpoints.verbs import Answered, Call, Verb
-from realtime.node.clock import utc_now_text
 from realtime.node.joining import Joined, Wish
-from realtime.protocol.codec import encode
+from realtime.protocol.codec import encode_bytes, encode_data, time_text
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.topics.engine.drafts import draft_of_json
 from realtime.topics.engine.ports import Page
 
 HISTORY_DEFAULT_LIMIT = 100
@@ -126,9 +126,7 @@ def on_publish(call: Call, payload: Publish) -> Awaitable[Reply]:
     node, identity = call.node, call.connection.identity
     rule = node.rules.require_publish(identity, payload.topic)
     publisher = Publisher(identity.user_id, identity.username) if identity else None
-    draft = draft_of_json(
-        payload.data, publisher, time=utc_now_text(), idempotency_key=payload.idempotency_key
-    )
+    draft = draft_of(encode_data(payload.data), publisher, time_text(time_ns()), payload.idempotency_key)
     key = TopicKey(call.connection.tenant.slug, payload.topic)
     position = node.hub.publish_now(key, draft, rule.retention)
     if position is None:
@@ -247,14 +245,14 @@ def _history_payload(topic: str, page: Page, *, is_newest: bool) -> dict[str, An
     }
 
 
-def _fitting(publications: list[Publication], *, is_newest: bool) -> list[Mapping[str, Any]]:
+def _fitting(publications: list[Publication], *, is_newest: bool) -> list[msgspec.Raw]:
     """Return as many publications as fit into a reply, counted from the newest or from the oldest."""
-    fitting: list[Mapping[str, Any]] = []
+    fitting: list[msgspec.Raw] = []
     left_bytes = HISTORY_MAX_BYTES
     for publication in reversed(publications) if is_newest else publications:
-        payload = publication.payload()
-        left_bytes -= len(encode(payload))
+        payload = encode_bytes(publication)
+        left_bytes -= len(payload)
         if left_bytes < 0 and fitting:
             break
-        fitting.append(payload)
+        fitting.append(msgspec.Raw(payload))
     return fitting[::-1] if is_newest else fitting

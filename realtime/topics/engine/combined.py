@@ -7,19 +7,11 @@ from functools import lru_cache
 
 import msgspec
 
-from realtime.core.history import Position
+from realtime.core.history import Draft
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.codec import encode_bytes
-from realtime.topics.engine.ports import (
-    Arrival,
-    Ask,
-    Bus,
-    BusUnavailableError,
-    Draft,
-    History,
-    Page,
-    Published,
-)
+from realtime.topics.engine.ports import Arrival, Ask, Bus, BusUnavailableError, History, Page, Published
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +46,7 @@ class CombinedEngine:
         publication, position = added.publication, added.position
         if publication is None:
             return Published(position, None)
-        payload = encode_bytes(publication.payload())
+        payload = encode_bytes(publication)
         carried = Carried(key.tenant, key.topic, position.epoch, position.offset, payload)
         try:
             await self._bus.send(group_name(key), msgspec.msgpack.encode(carried))

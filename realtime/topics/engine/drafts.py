@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 
-from realtime.core.history import Publisher, fingerprint
+from realtime.core.history import Draft, Publisher, draft_of
 from realtime.protocol.codec import JSON_MAX_DEPTH, check_depth, decode_json, decode_shallow
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.topics.engine.ports import Draft
 from realtime.topics.engine.values import is_rows, known_value, plain_text
 
 DATA_FIELD = "payload.data"
@@ -52,15 +51,7 @@ def make_draft(
             f"The data published to {topic!r} has {len(raw)} bytes; at most {max_bytes} are taken.",
             details={"max_bytes": max_bytes, "field": DATA_FIELD},
         )
-    return _draft(raw, _checked_publisher(publisher), time, idempotency_key)
-
-
-def draft_of_json(
-    data: Any, publisher: Publisher | None = None, *, time: str, idempotency_key: str | None = None
-) -> Draft:
-    """A draft of data that `protocol.codec` has read from a message; it needs no second check."""
-    raw = msgspec.Raw(bytes(memoryview(msgspec.json.encode(data))))
-    return _draft(raw, publisher, time, idempotency_key)
+    return draft_of(raw, _checked_publisher(publisher), time, idempotency_key)
 
 
 def checked_key(idempotency_key: str | None) -> str | None:
@@ -74,11 +65,6 @@ def checked_key(idempotency_key: str | None) -> str | None:
             "payload.idempotency_key",
         )
     return plain_text(idempotency_key)
-
-
-def _draft(raw: msgspec.Raw, publisher: Publisher | None, time: str, idempotency_key: str | None) -> Draft:
-    print_ = "" if idempotency_key is None else fingerprint(raw)
-    return Draft(raw, publisher, time, idempotency_key, print_)
 
 
 def _encode(data: Any) -> msgspec.Raw:

@@ -9,23 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from realtime.core.epochs import Epochs
-from realtime.core.history import Position, Publication, TopicHistory
+from realtime.core.history import Draft, Publication, TenantHistory, TopicHistory
+from realtime.core.position import Position
 from realtime.core.shares import Shares
-from realtime.core.tenant_history import TenantHistory
 from realtime.core.topics import Retention, TopicKey
 from realtime.core.used_keys import Used, UsedKeys, key_name
 from realtime.protocol.codec import encode_bytes
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.topics.engine.ports import (
-    IDEMPOTENCY_TTL_S,
-    Added,
-    Arrival,
-    Ask,
-    Draft,
-    Page,
-    Published,
-    Receiver,
-)
+from realtime.topics.engine.ports import IDEMPOTENCY_TTL_S, Added, Arrival, Ask, Page, Published, Receiver
 
 # Steps of one sweep call. A step checks a topic, or drops a publication or a key.
 SWEPT_PER_CALL = 5_000
@@ -76,6 +67,10 @@ class MemoryHistory:
         # because their epochs must not start again.
         self._tenants: OrderedDict[str, TenantHistory] = OrderedDict()
         self._bytes: Shares[str] = Shares(budgets.process_bytes // SHARE_STEPS)
+        # Tenants that hold more bytes than `_bytes` has noted, and at most how much more they all hold. It is
+        # noted when the bound may be reached, not for each publication.
+        self._grown: dict[str, TenantHistory] = {}
+        self._grown_bytes = 0
         self._topics: Shares[str] = Shares(budgets.process_topics // SHARE_STEPS)
         self._keys: Shares[str] = Shares(budgets.process_idempotency_keys // SHARE_STEPS)
 
@@ -91,6 +86,7 @@ class MemoryHistory:
         used_name = None if draft.idempotency_key is None else key_name(key.topic, draft.idempotency_key)
         if used_name is not None and (used := tenant.used_keys.find(publisher, used_name, now_s)) is not None:
             return _repeated(used, draft)
+        topics, before_bytes = len(tenant), tenant.size_bytes
         topic = tenant.topic(key.topic)
         topic.retain(size=retention.size, ttl_s=retention.ttl_s)
         offset = topic.position.offset + 1
@@ -99,7 +95,10 @@ class MemoryHistory:
         if used_name is not None:
             used = Used(draft.fingerprint, topic.position, now_s)
             tenant.used_keys.remember(publisher, used_name, used)
-        self._keep_bounds(key.tenant, tenant)
+            self._keep_key_bounds(key.tenant, tenant)
+        if len(tenant) > topics:
+            self._keep_topic_bounds(key.tenant, tenant)
+        self._keep_byte_bounds(key.tenant, tenant, before_bytes)
         return Added(topic.position, publication)
 
     async def position(self, key: TopicKey) -> Position:
@@ -176,21 +175,38 @@ class MemoryHistory:
         self._topics.set(name, len(tenant))
         self._keys.set(name, len(tenant.used_keys))
 
-    def _keep_bounds(self, name: str, tenant: TenantHistory) -> None:
-        """Drop what exceeds a bound, one item at a time. Each item is dropped
-        once, so a call is O(1) on average."""
+    # Each of these drops what exceeds its bounds, one item at a time. An item is dropped once, so a call is
+    # O(1) on average.
+
+    def _keep_byte_bounds(self, name: str, tenant: TenantHistory, before_bytes: int) -> None:
         budgets = self._budgets
         while 0 < budgets.tenant_bytes < tenant.size_bytes:
             tenant.drop_oldest()
+        if tenant.size_bytes > before_bytes:
+            self._grown_bytes += tenant.size_bytes - before_bytes
+            self._grown[name] = tenant
+        if not 0 < budgets.process_bytes < self._bytes.total + self._grown_bytes:
+            return
+        for grown, its in self._grown.items():
+            self._bytes.set(grown, its.size_bytes)
+        self._grown.clear()
+        self._grown_bytes = 0
+        while budgets.process_bytes < self._bytes.total:
+            self._take(self._bytes, TenantHistory.drop_oldest)
+
+    def _keep_topic_bounds(self, name: str, tenant: TenantHistory) -> None:
+        budgets = self._budgets
         while 0 < budgets.tenant_topics < len(tenant):
             tenant.forget_topic()
+        self._count(name, tenant)
+        while 0 < budgets.process_topics < self._topics.total:
+            self._take(self._topics, TenantHistory.forget_topic)
+
+    def _keep_key_bounds(self, name: str, tenant: TenantHistory) -> None:
+        budgets = self._budgets
         while 0 < budgets.tenant_idempotency_keys < len(tenant.used_keys):
             tenant.used_keys.drop_one()
         self._count(name, tenant)
-        while 0 < budgets.process_bytes < self._bytes.total:
-            self._take(self._bytes, TenantHistory.drop_oldest)
-        while 0 < budgets.process_topics < self._topics.total:
-            self._take(self._topics, TenantHistory.forget_topic)
         while 0 < budgets.process_idempotency_keys < self._keys.total:
             self._take(self._keys, lambda largest: largest.used_keys.drop_one())
 
@@ -220,7 +236,7 @@ class MemoryEngine:
         """As `Engine.publish_now`."""
         added = self._history.add_now(key, draft, retention)
         publication = added.publication
-        payload = None if publication is None else encode_bytes(publication.payload())
+        payload = None if publication is None else encode_bytes(publication)
         return Published(added.position, payload)
 
     async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:

@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-
-from realtime.core.history import Position, Publication, Publisher
+from realtime.core.history import Draft, Publication
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import RealtimeError
 
@@ -19,21 +18,7 @@ class BusUnavailableError(EngineUnavailableError):
     """The broker could not be reached; the message did not leave this node."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A publication without an offset; made by `engine.drafts.make_draft`. `time` is ISO 8601 in UTC.
-
-    For IDEMPOTENCY_TTL_S, the same `idempotency_key` from the same publisher (or from any anonymous one)
-    returns the first position again. With another `fingerprint` of the data it raises RequestError(conflict).
-    """
-
-    data: msgspec.Raw
-    publisher: Publisher | None
-    time: str
-    idempotency_key: str | None = None
-    fingerprint: str = ""
-
-
+# How long an idempotency key is remembered, in seconds.
 IDEMPOTENCY_TTL_S = 300.0
 # How many positions are read in one call.
 POSITIONS_PER_CALL = 200

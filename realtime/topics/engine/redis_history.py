@@ -27,8 +27,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from realtime.core.history import ENTRY_OVERHEAD_BYTES, Position, Publication, Publisher
+from realtime.core.history import ENTRY_OVERHEAD_BYTES, Draft, Publication, Publisher
 from realtime.core.identity import UserId
+from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.ports import (
@@ -36,7 +37,6 @@ from realtime.topics.engine.ports import (
     POSITIONS_PER_CALL,
     Added,
     Ask,
-    Draft,
     EngineUnavailableError,
     Page,
 )

@@ -1,0 +1,11 @@
+"""Where a client, a node or a topic stands."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position in a topic: `offset` publications have been made since `epoch` began."""
+
+    epoch: str
+    offset: int
