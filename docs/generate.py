@@ -66,7 +66,8 @@ def endpoints() -> str:
 
 def verbs() -> str:
     """The verbs of every JSON endpoint, a table each; what all of them have comes first."""
-    from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer  # noqa: PLC0415
+    from realtime.endpoints.consumers.base import JsonConsumer  # noqa: PLC0415
+    from realtime.endpoints.consumers.core_verbs import CORE_VERBS  # noqa: PLC0415
     from rockstar_site.routing import routes  # noqa: PLC0415
 
     parts = ["Every JSON endpoint:\n", _verb_table(CORE_VERBS)]

@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from realtime.core.topics import publishing_members as publishing_members
     from realtime.core.topics import staff as staff
     from realtime.dashboard.consumer import LiveConsumer as LiveConsumer
+    from realtime.endpoints.consumers.base import JsonConsumer as JsonConsumer
     from realtime.endpoints.consumers.base import RealtimeConsumer as RealtimeConsumer
+    from realtime.endpoints.consumers.core_verbs import CORE_VERBS as CORE_VERBS
     from realtime.endpoints.consumers.data import DataConsumer as DataConsumer
-    from realtime.endpoints.consumers.json import CORE_VERBS as CORE_VERBS
-    from realtime.endpoints.consumers.json import JsonConsumer as JsonConsumer
     from realtime.endpoints.consumers.pubsub import PUBSUB_VERBS as PUBSUB_VERBS
     from realtime.endpoints.consumers.pubsub import PubSubConsumer as PubSubConsumer
     from realtime.endpoints.consumers.raw import EchoConsumer as EchoConsumer
@@ -109,9 +109,9 @@ _HOMES = {
     "realtime.core.token_bucket": "TokenBucket retry_after_ms",
     "realtime.core.topics": "TopicRule anyone members nobody owner publishing_members staff",
     "realtime.dashboard.consumer": "LiveConsumer",
-    "realtime.endpoints.consumers.base": "RealtimeConsumer",
+    "realtime.endpoints.consumers.base": "JsonConsumer RealtimeConsumer",
+    "realtime.endpoints.consumers.core_verbs": "CORE_VERBS",
     "realtime.endpoints.consumers.data": "DataConsumer",
-    "realtime.endpoints.consumers.json": "CORE_VERBS JsonConsumer",
     "realtime.endpoints.consumers.pubsub": "PUBSUB_VERBS PubSubConsumer",
     "realtime.endpoints.consumers.raw": "EchoConsumer ManagedConsumer SecureConsumer ValidatedConsumer WelcomeConsumer",
     "realtime.endpoints.consumers.rpc": "RpcConsumer",

@@ -32,6 +32,8 @@ MOVED = {
     "realtime.types": "realtime.sockets.types",
     "realtime.verbs": "realtime.endpoints.verbs",
 }
+# Old paths of single modules.
+MOVED_MODULES = {"realtime.consumers.json": "realtime.endpoints.consumers.base"}
 
 
 class _Alias(Loader):
@@ -63,7 +65,7 @@ class MovedFinder(MetaPathFinder):
         old = ".".join(fullname.split(".", 2)[:2])
         if old not in MOVED:
             return None
-        now = MOVED[old] + fullname.removeprefix(old)
+        now = MOVED_MODULES.get(fullname) or MOVED[old] + fullname.removeprefix(old)
         message = f"{fullname} has moved: import from `realtime`; code inside the package imports {now}."
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return ModuleSpec(fullname, _Alias(now))

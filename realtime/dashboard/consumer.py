@@ -9,7 +9,8 @@ import msgspec
 
 from realtime.dashboard.access import PERMISSION, may_view
 from realtime.dashboard.feed import LiveFeed
-from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.consumers.base import JsonConsumer
+from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.verbs import Call, NoPayload, Verb
 from realtime.node.database import Database
 from realtime.protocol.close_codes import CloseCode

@@ -10,6 +10,13 @@ from realtime.endpoints.registry import Registry
 from realtime.endpoints.routing import Router
 from realtime.endpoints.watches import Watches
 from realtime.node.node import Node
+from realtime.sockets.types import Scope
+
+
+def endpoints_of(scope: Scope) -> "Endpoints":
+    """What the endpoints of this process share, from the scope of a connection."""
+    endpoints: Endpoints = scope["endpoints"]
+    return endpoints
 
 
 class Endpoints:

@@ -66,6 +66,7 @@ def test_old_paths_inside_a_package_lead_on() -> None:
         sys.modules.pop(name, None)
     with pytest.warns(DeprecationWarning, match="has moved"):
         old = import_module("realtime.consumers.json")
-    assert old is import_module("realtime.endpoints.consumers.json")
+    assert old is import_module("realtime.endpoints.consumers.base")
+    assert {"CORE_VERBS", "JsonConsumer"} <= vars(old).keys()
     for name in names:
         sys.modules.pop(name, None)

@@ -8,7 +8,7 @@ import pytest
 
 from realtime import CloseCode, JsonConsumer, Refusal, RequestError, websocket
 from realtime.core.identity import Identity
-from realtime.endpoints.consumers.json import Refresh, on_refresh
+from realtime.endpoints.consumers.core_verbs import Refresh, on_refresh
 from realtime.endpoints.routing import Route
 from realtime.endpoints.verbs import Call
 from realtime.protocol.envelope import Request

@@ -4,9 +4,11 @@ from typing import Annotated, Any
 
 import msgspec
 
-from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.consumers.base import JsonConsumer
+from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.parameters import parameters_from
 from realtime.endpoints.queries import LiveQuery
+from realtime.endpoints.shared import endpoints_of
 from realtime.endpoints.verbs import Call, Verb
 from realtime.protocol.codec import encode_reply
 from realtime.protocol.envelope import Reply
@@ -36,7 +38,7 @@ class Unwatch(msgspec.Struct, frozen=True):
 
 async def on_query(call: Call["DataConsumer"], payload: Query) -> None:
     """Send all rows in pages, each with the request's id. If watched, changes follow."""
-    query = call.consumer.endpoints.registry.queries.get(payload.query)
+    query = endpoints_of(call.consumer.scope).registry.queries.get(payload.query)
     if query is None:
         raise RequestError(ErrorCode.NOT_FOUND, "No query has this name.", details={"field": "payload.query"})
     query.require(call.identity)
@@ -51,7 +53,7 @@ async def on_query(call: Call["DataConsumer"], payload: Query) -> None:
 
 async def on_unwatch(call: Call["DataConsumer"], payload: Unwatch) -> Reply:
     """Stop sending the changes of a query."""
-    if not call.consumer.endpoints.watches.unwatch(call.connection, payload.query_id):
+    if not endpoints_of(call.consumer.scope).watches.unwatch(call.connection, payload.query_id):
         raise RequestError(ErrorCode.NOT_FOUND, "No query with this id is watched here.")
     return Reply("unwatched", {"query_id": payload.query_id})
 
@@ -91,7 +93,7 @@ async def _watched(
     call: Call[DataConsumer], query: LiveQuery, parameters: msgspec.Struct, size: int, query_id: str
 ) -> None:
     connection = call.connection
-    watches = call.consumer.endpoints.watches
+    watches = endpoints_of(call.consumer.scope).watches
     items = await watches.watch(connection, query_id, query, parameters)
     try:
         pages = [

@@ -9,7 +9,8 @@ import msgspec
 from realtime.core.history import Publication, Publisher, draft_of
 from realtime.core.position import Position
 from realtime.core.topics import TopicKey, TopicRule, check_topic_name
-from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.consumers.base import JsonConsumer
+from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.verbs import Answered, Call, Verb
 from realtime.node.joining import Joined, Wish
 from realtime.protocol.codec import encode_bytes, encode_data, time_text

@@ -5,7 +5,7 @@ from typing import Any
 
 from realtime.core.identity import UserId
 from realtime.endpoints.consumers.base import RealtimeConsumer
-from realtime.endpoints.shared import Endpoints
+from realtime.endpoints.shared import endpoints_of
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id, refused_id_in
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.protocol.pieces import PIECE_CHARS
@@ -70,7 +70,7 @@ class ValidatedConsumer(RealtimeConsumer):
     async def _decoded(self, text: str) -> Any:
         if len(text) <= PIECE_CHARS:
             return decode_json(text)
-        endpoints: Endpoints = self.scope["endpoints"]
+        endpoints = endpoints_of(self.scope)
         return await endpoints.large_messages.decode(self.connection, text, max_bytes=RAW_MESSAGE_MAX_BYTES)
 
     def fits(self, size_bytes: int) -> bool:

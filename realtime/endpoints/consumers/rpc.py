@@ -5,8 +5,10 @@ from collections.abc import Awaitable
 from msgspec.structs import asdict
 
 from realtime.core.scopes import require_scopes
-from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.consumers.base import JsonConsumer
+from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.parameters import parameters_from
+from realtime.endpoints.shared import endpoints_of
 from realtime.endpoints.verbs import Call, NoPayload, Verb
 from realtime.protocol.envelope import Reply, Request
 from realtime.sockets.completed import COMPLETED
@@ -14,7 +16,7 @@ from realtime.sockets.completed import COMPLETED
 
 async def on_methods(call: Call["RpcConsumer"], payload: NoPayload) -> Reply:
     """List the methods and their parameters."""
-    methods = call.consumer.endpoints.registry.methods
+    methods = endpoints_of(call.consumer.scope).registry.methods
     return Reply("rpc.methods", {"methods": [methods[name].describe() for name in sorted(methods)]})
 
 
@@ -24,7 +26,7 @@ class RpcConsumer(JsonConsumer):
     verbs = {**CORE_VERBS, "rpc.methods": Verb(NoPayload, on_methods)}
 
     def _run(self, request: Request) -> Awaitable[None]:
-        method = self.scope["endpoints"].registry.methods.get(request.type)
+        method = endpoints_of(self.scope).registry.methods.get(request.type)
         if method is None:
             return super()._run(request)
         call = Call(self, request, self.connection, self.node)

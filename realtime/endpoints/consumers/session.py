@@ -9,7 +9,8 @@ from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
 
-from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.consumers.base import JsonConsumer
+from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.verbs import Call, NoPayload, Verb
 from realtime.node.ports import LoadedSession
 from realtime.protocol.envelope import Reply

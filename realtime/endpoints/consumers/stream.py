@@ -9,7 +9,9 @@ from urllib.parse import parse_qs
 import msgspec
 
 from realtime.endpoints.calls import was_cancelled
-from realtime.endpoints.consumers.json import CORE_VERBS, JsonConsumer
+from realtime.endpoints.consumers.base import JsonConsumer
+from realtime.endpoints.consumers.core_verbs import CORE_VERBS
+from realtime.endpoints.shared import endpoints_of
 from realtime.endpoints.streams import Feed, StreamSource, values_of
 from realtime.endpoints.verbs import Call, Verb
 from realtime.node.failures import request_error
@@ -72,7 +74,7 @@ class StreamConsumer(JsonConsumer):
 
     def start(self, start: Start) -> str:
         """Start a stream and return its name. Raises RequestError(not_found | limit_exceeded)."""
-        source = self.endpoints.registry.sources.get(start.source)
+        source = endpoints_of(self.scope).registry.sources.get(start.source)
         if source is None:
             raise RequestError(
                 ErrorCode.NOT_FOUND, "No stream source has this name.", details={"field": "payload.source"}
