@@ -17,7 +17,7 @@ MOVED = {
     "realtime.connection": "realtime.sockets.connection",
     "realtime.consumers": "realtime.endpoints.consumers",
     "realtime.engine": "realtime.topics.engine",
-    "realtime.frame": "realtime.sockets.prepared",
+    "realtime.frame": "realtime.sockets.outbox",
     "realtime.hub": "realtime.topics.hub",
     "realtime.live": "realtime.endpoints.sources",
     "realtime.metrics": "realtime.sockets.metrics",

@@ -10,7 +10,7 @@ from realtime.node.failures import request_error
 from realtime.protocol.envelope import RequestId
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
-from realtime.sockets.prepared import PreparedMessage, prepared_reply
+from realtime.sockets.outbox import PreparedMessage, prepared_reply
 
 
 class InFlight:

@@ -2,25 +2,36 @@
 of a connection's outbox."""
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from operator import attrgetter, methodcaller
 from typing import Any
 
 from realtime.protocol.deflate import Deflate
-from realtime.sockets.backlogs import Backlogs
+from realtime.sockets.backlogs import Backlogs, Bounds, nobody
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import LOW_WATER_BYTES, Bounds, Outbox, TransportOutbox, WriteCoalescer, nobody
-from realtime.sockets.prepared import (
-    AS_BATCH_EVENTS,
+from realtime.sockets.outbox import (
     AS_ENCODED,
-    AS_ENCODED_BATCH,
-    AS_EVENTS,
-    EventForm,
+    LOW_WATER_BYTES,
+    EncodedForm,
+    Outbox,
     PreparedBatch,
     PreparedMessage,
-    as_deflated,
+    TransportOutbox,
+    WriteCoalescer,
 )
 from realtime.sockets.transport import socket_transport
 from realtime.sockets.types import Scope, Send
+
+# How an outbox gets the events or bytes of an item; each outbox uses one form for all its life.
+EventForm = Callable[[PreparedMessage | PreparedBatch], Sequence[dict[str, Any]]]
+AS_EVENTS: EventForm = attrgetter("events")
+AS_BATCH_EVENTS: EventForm = attrgetter("batch_events")
+AS_ENCODED_BATCH: EncodedForm = attrgetter("encoded_batch")
+
+
+def as_deflated(deflate: Deflate, *, has_batches: bool) -> EncodedForm:
+    """The form for clients that take compressed messages."""
+    return methodcaller("deflated_batch" if has_batches else "deflated", deflate)
 
 
 def make_outbox(

@@ -1,7 +1,8 @@
-"""The bytes that a process holds for slow clients: one budget for all, and the largest
-backlogs are cut first."""
+"""What outboxes may hold for slow clients: each alone, and all of a process together. If they hold too much
+together, the largest backlogs are cut first."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 # Above the budget, clients are cut until this share of it is used, so that not every
 # message makes a new scan.
@@ -40,3 +41,18 @@ class Backlogs:
                 return
             self.note(holder, 0)
             holder.cut()
+
+
+def nobody() -> None:
+    """Replaces the callbacks after the end, so that a connection and its outbox do not keep
+    each other alive."""
+
+
+class Bounds(NamedTuple):
+    """How much an outbox may hold, and what to call if it holds too much: alone, or
+    together with all others. A `limit_bytes` of 0 is no bound."""
+
+    limit_bytes: int
+    overflowed: Callable[[], None]
+    cut: Callable[[], None]
+    backlogs: Backlogs

@@ -17,8 +17,7 @@ from realtime.protocol.codec import encode_error, encode_reply
 from realtime.protocol.errors import RequestError
 from realtime.sockets.labels import label
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import Outbox
-from realtime.sockets.prepared import PreparedMessage
+from realtime.sockets.outbox import Outbox, PreparedMessage
 from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
 from realtime.sockets.types import Scope
 

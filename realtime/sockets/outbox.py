@@ -1,38 +1,181 @@
-"""The one place that writes to a socket. It counts what a connection sends, and bounds what waits, in bytes.
+"""What is sent to a connection, and the one place that writes to a socket.
 
-`TransportOutbox` is for servers that take prepared messages. `asgi_outbox` has the one for other servers.
+A prepared message is encoded once, framed once, and shared by all connections it is sent to. Its form depends on
+the client and the server: `encoded`; `encoded_batch` if a text frame may hold several messages; both of them
+compressed; and the same as ASGI events for servers that do not take prepared messages. Forms that are rarely
+needed are made at the first request.
+
+An outbox counts what a connection sends, and bounds what waits, in bytes. `TransportOutbox` is for servers that
+take prepared messages. `asgi_outbox` has the one for other servers.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any
 
-from realtime.sockets.backlogs import Backlogs
+from realtime.protocol.codec import encode_reply
+from realtime.protocol.deflate import Deflate
+from realtime.protocol.envelope import Reply, RequestId
+from realtime.protocol.frames import BINARY, TEXT, encode_frame
+from realtime.sockets.backlogs import Bounds, nobody
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.prepared import AS_ENCODED, EncodedForm, PreparedBatch, PreparedMessage
 from realtime.sockets.transport import FrameWriter, SocketTransport
 
 logger = logging.getLogger(__name__)
 
 # While more bytes than this wait for a client, its connection takes no further request from it.
 LOW_WATER_BYTES = 64 * 1024
+# Separates the messages of one frame. JSON without white space, as the codec writes it, never contains it.
+SEPARATOR = "\n"
+# The largest payload of a frame with several messages; a single message may be larger.
+SHARED_FRAME_MAX_BYTES = 64 * 1024
 
 
-def nobody() -> None:
-    """Replaces the callbacks after the end, so that a connection and its outbox do not keep
-    each other alive."""
+class PreparedMessage:
+    """One text or binary message. `size_bytes` is the size of its payload."""
+
+    __slots__ = ("_deflated", "_event", "encoded", "encoded_batch", "payload", "size_bytes", "text")
+
+    count = 1
+
+    def __init__(self, text: str | None = None, data: bytes | None = None) -> None:
+        self.text = text
+        self.payload = text.encode() if text is not None else data or b""
+        self.size_bytes = len(self.payload)
+        # The frame's bytes. A single message is the same in both forms.
+        self.encoded = self.encoded_batch = encode_frame(BINARY if text is None else TEXT, self.payload)
+        self._event: dict[str, Any] | None = None
+        # By compression parameters; nearly all clients have the same.
+        self._deflated: dict[Deflate, bytes] | None = None
+
+    @property
+    def events(self) -> Sequence[dict[str, Any]]:
+        """The message as an ASGI event."""
+        if self._event is None:
+            if self.text is not None:
+                self._event = {"type": "websocket.send", "text": self.text}
+            else:
+                self._event = {"type": "websocket.send", "bytes": self.payload}
+        return (self._event,)
+
+    @property
+    def batch_events(self) -> Sequence[dict[str, Any]]:
+        """As `events`, because this is a single message."""
+        return self.events
+
+    def deflated(self, deflate: Deflate) -> bytes:
+        """The compressed frame, made once for all clients with the same parameters;
+        `encoded` if that is better."""
+        if self._deflated is None:
+            self._deflated = {}
+        encoded = self._deflated.get(deflate)
+        if encoded is None:
+            opcode = BINARY if self.text is None else TEXT
+            encoded = self._deflated[deflate] = deflate.encode_frame(opcode, self.payload) or self.encoded
+        return encoded
+
+    def deflated_batch(self, deflate: Deflate) -> bytes:
+        """As `deflated`, because this is a single message."""
+        return self.deflated(deflate)
 
 
-class Bounds(NamedTuple):
-    """How much an outbox may hold, and what to call if it holds too much: alone, or
-    together with all others. A `limit_bytes` of 0 is no bound."""
+def prepared_reply(request_id: RequestId | None, reply: Reply | None) -> PreparedMessage | None:
+    """A reply, encoded; None if there is no request id, unless the reply is one that is always sent.
 
-    limit_bytes: int
-    overflowed: Callable[[], None]
-    cut: Callable[[], None]
-    backlogs: Backlogs
+    Raises TypeError for what is no reply, and for what JSON cannot hold.
+    """
+    if reply is None:
+        return None
+    if not isinstance(reply, Reply):
+        raise TypeError(f"Expected a Reply or None, received {type(reply).__name__}.")
+    if request_id is None and not reply.always:
+        return None
+    return PreparedMessage(encode_reply(request_id, reply.type, reply.payload))
+
+
+class PreparedBatch:
+    """Several messages sent together: one frame each, or several in a frame if the client takes that."""
+
+    __slots__ = ("_deflated", "_joined", "count", "encoded", "frames", "size_bytes")
+
+    def __init__(self, frames: Sequence[PreparedMessage]) -> None:
+        self.frames = frames
+        self.count = len(frames)
+        self.size_bytes = sum(frame.size_bytes for frame in frames)
+        # The bytes of all frames.
+        self.encoded = b"".join([frame.encoded for frame in frames])
+        self._joined: PreparedBatch | None = None
+        self._deflated: dict[Deflate, bytes] | None = None
+
+    @property
+    def events(self) -> Sequence[dict[str, Any]]:
+        """One ASGI event for each message."""
+        return [frame.events[0] for frame in self.frames]
+
+    @property
+    def batch_events(self) -> Sequence[dict[str, Any]]:
+        """ASGI events with several messages each."""
+        return self.joined.events
+
+    @property
+    def encoded_batch(self) -> bytes:
+        """The bytes of frames with several messages each."""
+        return self.joined.encoded
+
+    def deflated(self, deflate: Deflate) -> bytes:
+        """As `encoded`, with each message compressed by itself."""
+        if self._deflated is None:
+            self._deflated = {}
+        encoded = self._deflated.get(deflate)
+        if encoded is None:
+            encoded = b"".join([frame.deflated(deflate) for frame in self.frames])
+            self._deflated[deflate] = encoded
+        return encoded
+
+    def deflated_batch(self, deflate: Deflate) -> bytes:
+        """As `encoded_batch`, with each frame compressed by itself; more messages in a
+        frame compress better."""
+        return self.joined.deflated(deflate)
+
+    @property
+    def joined(self) -> "PreparedBatch":
+        """The same messages, in order, in as few text frames as possible; a binary message
+        keeps its own frame."""
+        if self._joined is None:
+            self._joined = PreparedBatch(list(_join(self.frames)))
+        return self._joined
+
+
+# How an outbox gets the bytes or events of an item; each outbox uses one of these for all its life.
+EncodedForm = Callable[[PreparedMessage | PreparedBatch], bytes]
+AS_ENCODED: EncodedForm = attrgetter("encoded")
+
+
+def _join(frames: Iterable[PreparedMessage]) -> Iterator[PreparedMessage]:
+    group: list[PreparedMessage] = []
+    size_bytes = 0
+    for frame in frames:
+        if group and (frame.text is None or size_bytes + frame.size_bytes > SHARED_FRAME_MAX_BYTES):
+            yield _shared(group)
+            group, size_bytes = [], 0
+        if frame.text is None:
+            yield frame
+        else:
+            group.append(frame)
+            size_bytes += frame.size_bytes + len(SEPARATOR)
+    if group:
+        yield _shared(group)
+
+
+def _shared(group: Sequence[PreparedMessage]) -> PreparedMessage:
+    return (
+        group[0]
+        if len(group) == 1
+        else PreparedMessage(SEPARATOR.join([frame.text or "" for frame in group]))
+    )
 
 
 class Outbox:
@@ -134,33 +277,6 @@ def count_on(metrics: RouteMetrics | None, item: PreparedMessage | PreparedBatch
     if metrics is not None:
         metrics.messages_out += item.count * deliveries
         metrics.bytes_out += item.size_bytes * deliveries
-
-
-def put_to_all(outboxes: Iterable[Outbox], item: PreparedMessage | PreparedBatch) -> None:
-    """`put` to each outbox. A failure of one is logged and does not affect the others.
-
-    The usual case is written inline, because it runs once for each subscriber ("Why it is
-    so" in docs/performance.md).
-    """
-    count, encoded = item.count, item.encoded
-    metrics, metrics_count = None, 0
-    for outbox in outboxes:
-        direct, form = outbox.direct, outbox.form
-        try:
-            if direct is None:
-                outbox.put(item)
-                continue
-            direct.write(encoded if form is AS_ENCODED else form(item))
-        except Exception:
-            logger.exception("A delivery failed")
-            continue
-        outbox.messages_out += count
-        # Consecutive outboxes of one route, which is the usual case, are counted together.
-        if outbox.metrics is not metrics:
-            count_on(metrics, item, metrics_count)
-            metrics, metrics_count = outbox.metrics, 0
-        metrics_count += 1
-    count_on(metrics, item, metrics_count)
 
 
 class WriteCoalescer:

@@ -69,5 +69,5 @@ class SocketTransport(Protocol):
 
 def socket_transport(scope: Scope) -> SocketTransport | None:
     """The extension, or None if the server does not have it."""
-    wire: SocketTransport | None = scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
-    return wire
+    transport: SocketTransport | None = scope.get("extensions", {}).get(TRANSPORT_EXTENSION)
+    return transport

@@ -2,13 +2,23 @@
 large topics do not block others."""
 
 import asyncio
+import logging
 from collections import deque
+from collections.abc import Iterable
 from time import monotonic
 from typing import Protocol
 
-from realtime.sockets.outbox import Outbox, WriteCoalescer, put_to_all
-from realtime.sockets.prepared import PreparedBatch, PreparedMessage
+from realtime.sockets.outbox import (
+    AS_ENCODED,
+    Outbox,
+    PreparedBatch,
+    PreparedMessage,
+    WriteCoalescer,
+    count_on,
+)
 from realtime.sockets.subscription import Subscriber
+
+logger = logging.getLogger(__name__)
 
 # How long one turn may hold the event loop, in seconds (an echo waits for up to two turns), and how many
 # subscribers are served between two looks at the clock.
@@ -130,6 +140,33 @@ class Fanout:
                 for offset, frame in self._batch:
                     if offset > known:
                         put_to_all([connection.outbox], frame)
+
+
+def put_to_all(outboxes: Iterable[Outbox], item: PreparedMessage | PreparedBatch) -> None:
+    """`put` to each outbox. A failure of one is logged and does not affect the others.
+
+    The usual case is written inline, because it runs once for each subscriber ("Why it is
+    so" in docs/performance.md).
+    """
+    count, encoded = item.count, item.encoded
+    metrics, metrics_count = None, 0
+    for outbox in outboxes:
+        direct, form = outbox.direct, outbox.form
+        try:
+            if direct is None:
+                outbox.put(item)
+                continue
+            direct.write(encoded if form is AS_ENCODED else form(item))
+        except Exception:
+            logger.exception("A delivery failed")
+            continue
+        outbox.messages_out += count
+        # Consecutive outboxes of one route, which is the usual case, are counted together.
+        if outbox.metrics is not metrics:
+            count_on(metrics, item, metrics_count)
+            metrics, metrics_count = outbox.metrics, 0
+        metrics_count += 1
+    count_on(metrics, item, metrics_count)
 
 
 class Turns:

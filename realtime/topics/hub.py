@@ -21,8 +21,7 @@ from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey, TopicRule
 from realtime.protocol.codec import encode_bytes, publication_text
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.sockets.outbox import WriteCoalescer
-from realtime.sockets.prepared import PreparedMessage
+from realtime.sockets.outbox import PreparedMessage, WriteCoalescer
 from realtime.sockets.subscription import Subscriber, Subscription, SubscriptionState
 from realtime.topics.engine.ports import POSITIONS_PER_CALL, Arrival, Engine, EngineUnavailableError, Page
 from realtime.topics.fanout import Turns

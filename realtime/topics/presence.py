@@ -14,11 +14,10 @@ from realtime.core.identity import Identity, UserId
 from realtime.core.presence_table import Key, User
 from realtime.core.watchers import LIST_MAX_USERS, Push, Roster, Watchers
 from realtime.protocol.codec import encode_reply
-from realtime.sockets.outbox import WriteCoalescer, put_to_all
-from realtime.sockets.prepared import PreparedMessage
+from realtime.sockets.outbox import PreparedMessage, WriteCoalescer
 from realtime.sockets.subscription import Subscriber, Subscription
 from realtime.topics.cluster import Cluster
-from realtime.topics.fanout import CHUNK, Turns
+from realtime.topics.fanout import CHUNK, Turns, put_to_all
 
 # Changes within this many seconds go into one push.
 PUSH_GATHER_S = 0.2

@@ -20,7 +20,8 @@ from realtime.protocol.deflate import (
     negotiate,
 )
 from realtime.protocol.frames import FrameError, FrameParser, Message
-from realtime.sockets.prepared import PreparedBatch, PreparedMessage, as_deflated
+from realtime.sockets.asgi_outbox import as_deflated
+from realtime.sockets.outbox import PreparedBatch, PreparedMessage
 from tests.server.test_frames import FAULTS
 from tests.server.wire import BINARY, CONTINUATION, PING, TEXT, client_frame
 

@@ -15,8 +15,7 @@ from realtime.core.slots import Owner
 from realtime.core.topics import Retention, TopicKey, TopicRule, TopicRules
 from realtime.node.joining import Joined, Joiner, Wish
 from realtime.protocol.errors import RequestError
-from realtime.sockets.outbox import WriteCoalescer
-from realtime.sockets.prepared import PreparedBatch, PreparedMessage
+from realtime.sockets.outbox import PreparedBatch, PreparedMessage, WriteCoalescer
 from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft

@@ -14,7 +14,7 @@ from realtime.protocol.codec import encode_error
 from realtime.protocol.envelope import Reply, Request
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
-from realtime.sockets.prepared import PreparedMessage
+from realtime.sockets.outbox import PreparedMessage
 from tests.realtime.followers import ACME, identity
 
 

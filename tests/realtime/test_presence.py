@@ -15,8 +15,7 @@ from realtime.core import watchers
 from realtime.core.identity import Tenant
 from realtime.core.topics import TopicKey, TopicRule
 from realtime.sockets.connection import Connection
-from realtime.sockets.outbox import WriteCoalescer
-from realtime.sockets.prepared import PreparedBatch, PreparedMessage
+from realtime.sockets.outbox import PreparedBatch, PreparedMessage, WriteCoalescer
 from realtime.sockets.subscription import Subscription, SubscriptionOwner
 from realtime.topics import presence as presence_module
 from realtime.topics.cluster import Cluster

@@ -8,8 +8,7 @@ import pytest
 from realtime.protocol.frames import BINARY, TEXT, encode_frame
 from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import WriteCoalescer
-from realtime.sockets.prepared import SHARED_FRAME_MAX_BYTES, PreparedBatch, PreparedMessage
+from realtime.sockets.outbox import SHARED_FRAME_MAX_BYTES, PreparedBatch, PreparedMessage, WriteCoalescer
 from realtime.sockets.transport import TRANSPORT_EXTENSION
 
 

@@ -9,8 +9,7 @@ import pytest
 from realtime.server import protocol
 from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import WriteCoalescer
-from realtime.sockets.prepared import PreparedMessage
+from realtime.sockets.outbox import PreparedMessage, WriteCoalescer
 from realtime.sockets.transport import TRANSPORT_EXTENSION
 from tests.server.client import Client, connect, opened, request
 from tests.server.lab import echo, serving

@@ -18,8 +18,7 @@ from realtime.protocol.deflate import deflate, inflate
 from realtime.server.server import COMPRESSING_PROTOCOL
 from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import WriteCoalescer
-from realtime.sockets.prepared import PreparedMessage
+from realtime.sockets.outbox import PreparedMessage, WriteCoalescer
 from realtime.topics.fanout import Fanout
 from tests.server.client import Client, connect, request
 from tests.server.lab import OURS, Lab, echo, serving

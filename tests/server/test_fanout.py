@@ -7,8 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from realtime.sockets.outbox import WriteCoalescer
-from realtime.sockets.prepared import PreparedBatch, PreparedMessage
+from realtime.sockets.outbox import PreparedBatch, PreparedMessage, WriteCoalescer
 from realtime.topics import fanout as fanout_module
 from realtime.topics.fanout import CHUNK, SLICE_S, Fanout, Turns
 

@@ -9,8 +9,7 @@ import pytest
 from realtime.protocol.frames import BINARY, CLOSE, TEXT, FrameParser, encode_frame
 from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.metrics import RouteMetrics
-from realtime.sockets.outbox import LOW_WATER_BYTES, Outbox, WriteCoalescer
-from realtime.sockets.prepared import PreparedBatch, PreparedMessage
+from realtime.sockets.outbox import LOW_WATER_BYTES, Outbox, PreparedBatch, PreparedMessage, WriteCoalescer
 from realtime.sockets.transport import TRANSPORT_EXTENSION
 from tests.server.wire import apply
 

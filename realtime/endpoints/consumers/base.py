@@ -34,7 +34,7 @@ from realtime.protocol.errors import BAD_MESSAGE_CODES, ErrorCode, RequestError
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.connection import Connection
 from realtime.sockets.labels import label
-from realtime.sockets.prepared import PreparedMessage, prepared_reply
+from realtime.sockets.outbox import PreparedMessage, prepared_reply
 from realtime.sockets.transport import socket_transport
 from realtime.sockets.types import Receive, Scope, Send
 
@@ -187,10 +187,10 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         return False
 
     async def _serve(self, receive: Receive) -> int:
-        wire = socket_transport(self.scope)
-        if wire is not None:
+        transport = socket_transport(self.scope)
+        if transport is not None:
             # A message that arrives while this coroutine waits in `receive` goes to `received` directly.
-            wire.receiver = self
+            transport.receiver = self
         while True:
             event = await receive()
             if event["type"] == "websocket.receive":

@@ -13,7 +13,7 @@ from realtime.endpoints.verbs import Call, Verb
 from realtime.protocol.codec import encode_reply
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.sockets.prepared import PreparedMessage
+from realtime.sockets.outbox import PreparedMessage
 
 PAGE_DEFAULT_ROWS = 100
 PAGE_MAX_ROWS = 500

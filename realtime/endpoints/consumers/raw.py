@@ -9,7 +9,7 @@ from realtime.endpoints.shared import endpoints_of
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES, decode_json, encode, readable_id, refused_id_in
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.protocol.pieces import PIECE_CHARS
-from realtime.sockets.prepared import PreparedMessage
+from realtime.sockets.outbox import PreparedMessage
 
 
 class EchoConsumer(RealtimeConsumer):
