@@ -7,7 +7,7 @@ from realtime.middleware.identity import Authorize, Identify
 from realtime.middleware.limits import ConnectionLimits, UserLimit
 from realtime.middleware.origin import OriginCheck
 from realtime.middleware.refusals import Refusals
-from realtime.middleware.route import RouteGate, run_route
+from realtime.middleware.route import RouteMiddleware, run_route
 from realtime.middleware.tenant import HttpRefusals, TenantMiddleware, UpgradeRequired
 from realtime.node.node import Node
 from realtime.server.collector import calm_collector
@@ -37,7 +37,7 @@ def build_websocket(endpoints: Endpoints) -> Application:
     app = Identify(app, node)
     app = ConnectionLimits(app, node)
     app = OriginCheck(app, node)
-    app = RouteGate(app, endpoints)
+    app = RouteMiddleware(app, endpoints)
     app = TenantMiddleware(app, endpoints)
     return Refusals(app, node)
 

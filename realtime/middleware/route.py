@@ -8,7 +8,7 @@ from realtime.protocol.errors import Refusal
 from realtime.sockets.types import Application, Receive, Scope, Send
 
 
-class RouteGate:
+class RouteMiddleware:
     """Adds `route` to the scope and chooses `subprotocol` again: only JSON endpoints support batches."""
 
     def __init__(self, app: Application, endpoints: Endpoints) -> None:

@@ -36,10 +36,10 @@ class Control:
             await self._bus.join(group)
 
     def is_own_group(self, group: str) -> bool:
-        """Whether messages to this bus group are for `received`."""
+        """Whether messages to this bus group are for `on_message`."""
         return group in self._handlers
 
-    def received(self, group: str, body: bytes) -> None:
+    def on_message(self, group: str, body: bytes) -> None:
         """Handle a message that the bus carried."""
         self._handlers[group](body)
 

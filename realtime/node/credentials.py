@@ -117,7 +117,7 @@ class Credentials:
                 if connection.identity is not None and (code := revocation.ends(connection.identity)):
                     _end(connection, code)
 
-    def received(self, body: bytes) -> None:
+    def on_message(self, body: bytes) -> None:
         """Handle the revocations that another node sent."""
         try:
             self.revoke(_decoder.decode(body))

@@ -37,7 +37,7 @@ NO_LONGER = "no longer allowed"
 NOT_JUDGED = "your rights could not be checked: subscribe again and reload"
 
 
-class Wish(NamedTuple):
+class JoinRequest(NamedTuple):
     """A topic to subscribe to. `since` is the client's last position, or None if it asks
     for no missed publications."""
 
@@ -57,9 +57,9 @@ class Joined(NamedTuple):
 
 @dataclass(slots=True)
 class _Joining:
-    """A wish in progress. `reached` is the position up to which `payloads` go."""
+    """A request in progress. `reached` is the position up to which `payloads` go."""
 
-    wish: Wish
+    request: JoinRequest
     reached: Position | None
     subscription: Subscription | None = None
     payloads: list[bytes] = field(default_factory=list)
@@ -144,20 +144,22 @@ class Joiner:
         self._max_subscriptions = max_subscriptions
         self._share = LoopShare(JOIN_SLICE_S)
 
-    async def join(self, connection: Subscriber, wishes: Sequence[Wish]) -> list[Joined | RequestError]:
+    async def join(
+        self, connection: Subscriber, requests: Sequence[JoinRequest]
+    ) -> list[Joined | RequestError]:
         """Subscribe the connection to each topic; the results, or the errors, are in the same order.
 
         Nothing is delivered between the return and the next await, so the caller's reply is sent first.
         """
         await self._share.turn()
-        joinings = [self._reserve(connection, wish) for wish in wishes]
+        joinings = [self._reserve(connection, request) for request in requests]
         try:
             undecided = [each for each in joinings if each.is_under_way]
             while undecided:
                 await self._ask_gates(connection, undecided)
                 await _catch_up(self._hub, [each for each in undecided if each.is_under_way])
                 # A right has ended meanwhile that their gates may have relied on.
-                undecided = [each for each in joinings if each.is_under_way and _of(each).is_doubted]
+                undecided = [each for each in joinings if each.is_under_way and _of(each).needs_recheck]
             return self._all_go_live(joinings)
         finally:
             for each in joinings:
@@ -188,7 +190,7 @@ class Joiner:
         live = []
         for subscription in list(connection.subscriptions.values()):
             # A JOINING subscription asks its gates again by itself.
-            subscription.is_doubted = True
+            subscription.needs_recheck = True
             if subscription.state is not SubscriptionState.LIVE:
                 continue
             denial = self._denial(connection, subscription.topic)
@@ -201,17 +203,17 @@ class Joiner:
                 self._hub.drop(subscription, ErrorCode.UNRECOVERABLE_POSITION, NOT_JUDGED)
         return live
 
-    def _reserve(self, connection: Subscriber, wish: Wish) -> _Joining:
-        joining = _Joining(wish, wish.since)
+    def _reserve(self, connection: Subscriber, request: JoinRequest) -> _Joining:
+        joining = _Joining(request, request.since)
         try:
-            rule = self._rules.rule(wish.topic)
+            rule = self._rules.rule(request.topic)
             limit, known = self._max_subscriptions, connection.subscriptions
-            if limit and wish.topic not in known and len(known) >= limit:
+            if limit and request.topic not in known and len(known) >= limit:
                 raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A connection may subscribe to {limit} topics.")
             if connection.is_closing:
                 raise RequestError(ErrorCode.CANCELLED, "The connection is closing.")
             joining.subscription = self._hub.reserve(
-                connection, wish.topic, rule, wants_presence=wish.wants_presence
+                connection, request.topic, rule, wants_presence=request.wants_presence
             )
         except RequestError as error:
             joining.error = error
@@ -228,8 +230,8 @@ class Joiner:
     async def _ask_gates(self, connection: Subscriber, joinings: Sequence[_Joining]) -> None:
         allowed: list[_Joining] = []
         for each in joinings:
-            _of(each).is_doubted = False
-            denial = self._denial(connection, each.wish.topic)
+            _of(each).needs_recheck = False
+            denial = self._denial(connection, each.request.topic)
             if denial is None:
                 allowed.append(each)
             else:
@@ -301,9 +303,9 @@ def _needs_opening(hub: Hub, joining: _Joining) -> bool:
 
 async def _open(hub: Hub, joining: _Joining) -> None:
     try:
-        await hub.open(_of(joining).key, joining.wish.since)
+        await hub.open(_of(joining).key, joining.request.since)
     except EngineUnavailableError as error:
-        joining.error = request_error(error, _gate_of(joining.wish.topic), _of(joining).connection)
+        joining.error = request_error(error, _gate_of(joining.request.topic), _of(joining).connection)
 
 
 def _is_caught_up(hub: Hub, joining: _Joining) -> bool:
@@ -335,7 +337,7 @@ async def _read(hub: Hub, joining: _Joining) -> None:
             return
         page = await hub.reads.page(local.key, reached)
     except EngineUnavailableError as error:
-        joining.error = request_error(error, _gate_of(joining.wish.topic), _of(joining).connection)
+        joining.error = request_error(error, _gate_of(joining.request.topic), _of(joining).connection)
         return
     if page.publications is None or not page.publications:
         joining.lose()

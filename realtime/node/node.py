@@ -286,7 +286,7 @@ class Node:
             self.spawn,
             {
                 CONTROL_GROUP: self._told_to_end,
-                REVOCATIONS_GROUP: self.credentials.received,
+                REVOCATIONS_GROUP: self.credentials.on_message,
                 RECHECKS_GROUP: self._told_to_recheck,
             },
         )
@@ -297,7 +297,7 @@ class Node:
             self.bus.on_gap = self.sweeps.notice_gap
         self.credentials.database = Database(1, self.settings.DATABASE_WAIT_S)
         await self.credentials.load()
-        await self.bus.start(self._received)
+        await self.bus.start(self._on_message)
         await self.control.start()
         await self.cluster.start()
         if isinstance(self.history, RedisHistory):
@@ -307,13 +307,13 @@ class Node:
         self.spawn(self.loop_lag.run())
         self._is_started = True
 
-    def _received(self, group: str, body: bytes) -> None:
+    def _on_message(self, group: str, body: bytes) -> None:
         if self.cluster.is_own_group(group):
-            self.cluster.received(body)
+            self.cluster.on_message(body)
         elif self.control.is_own_group(group):
-            self.control.received(group, body)
+            self.control.on_message(group, body)
         else:
-            self.engine.received(group, body)
+            self.engine.on_message(group, body)
 
     def _told_to_end(self, body: bytes) -> None:
         self._end_subscriptions(msgspec.msgpack.decode(body, type=EndSubscriptions))

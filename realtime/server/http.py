@@ -15,8 +15,8 @@ from realtime.core.hosts import origin_form
 from realtime.protocol.errors import Refusal
 from realtime.protocol.handshake import asks_for_close, asks_for_websocket
 from realtime.protocol.http import Body, Head, HeadReader, HttpError, body_of
-from realtime.server.door import shared_door
-from realtime.server.farewell import encode_refusal, say_farewell, turn_away
+from realtime.server.http_quota import shared_http_quota
+from realtime.server.lingering import answer_and_close, encode_refusal, refuse_connection
 from realtime.server.protocol import WebSocketProtocol
 from realtime.server.scheduler import shared_scheduler
 from realtime.server.scope import Address, Request
@@ -62,7 +62,7 @@ class HttpProtocol(asyncio.Protocol):
         "_client",
         "_config",
         "_deadline",
-        "_door",
+        "_http_quota",
         "_loop",
         "_reader",
         "_server_state",
@@ -80,7 +80,7 @@ class HttpProtocol(asyncio.Protocol):
         self._server_state = server_state
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
-        self._door = shared_door(server_state, config)
+        self._http_quota = shared_http_quota(server_state, config)
         self._reader = HeadReader()
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -88,18 +88,18 @@ class HttpProtocol(asyncio.Protocol):
         """Count the new connection, or refuse it."""
         self._transport = cast("asyncio.Transport", transport)
         self._client = get_remote_addr(self._transport)
-        refusal = self._door.enter(transport, self._client)
+        refusal = self._http_quota.enter(transport, self._client)
         if refusal is not None:
-            turn_away(self._transport, self._server_state, self._door, refusal)
+            refuse_connection(self._transport, self._server_state, self._http_quota, refusal)
             return
         self._server_state.connections.add(self)  # type: ignore[arg-type] # uvicorn's set of any protocol
-        if timeout_s := self._door.limits.head_timeout_s:
+        if timeout_s := self._http_quota.limits.head_timeout_s:
             self._deadline = self._loop.call_later(timeout_s, self._too_slow)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client disconnected before its first request."""
         self._done()
-        self._door.leave(self._transport)
+        self._http_quota.leave(self._transport)
 
     def shutdown(self) -> None:
         """The server ends."""
@@ -137,7 +137,7 @@ class HttpProtocol(asyncio.Protocol):
     def _refuse(self, error: HttpError) -> None:
         self._done()
         answer = encode_refusal(self._server_state, error)
-        say_farewell(self._transport, self._server_state, self._door, answer)
+        answer_and_close(self._transport, self._server_state, self._http_quota, answer)
 
     def _done(self) -> None:
         self._server_state.connections.discard(self)
@@ -164,7 +164,7 @@ class RequestsProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._door = shared_door(server_state, config)
+        self._http_quota = shared_http_quota(server_state, config)
         self._scheduler = shared_scheduler(server_state, self.loop)
         self._is_turn_due = False
         self._reader = HeadReader()
@@ -205,7 +205,7 @@ class RequestsProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._leave()
         super().connection_lost(exc)
-        self._door.leave(self.transport)
+        self._http_quota.leave(self.transport)
 
     # Reading
 
@@ -232,8 +232,8 @@ class RequestsProtocol(HttpToolsProtocol):
             return True
         if self._is_answering():
             return False
-        if not self._reader.has_begun and self._door.limits.head_timeout_s:
-            self._set_timer(self._door.limits.head_timeout_s, self._head_too_slow)
+        if not self._reader.has_begun and self._http_quota.limits.head_timeout_s:
+            self._set_timer(self._http_quota.limits.head_timeout_s, self._head_too_slow)
         end_of_head = self._reader.feed(self._waiting)
         if end_of_head is None:
             self._waiting = b""
@@ -259,7 +259,7 @@ class RequestsProtocol(HttpToolsProtocol):
             self._upgrade(reader, ours)
             return
         target = own_target(reader.head)
-        self._body = body_of(reader, self._door.limits.body_bytes)
+        self._body = body_of(reader, self._http_quota.limits.body_bytes)
         self.parser = reader.parser
         self.on_message_begin()
         self.url = target
@@ -283,7 +283,7 @@ class RequestsProtocol(HttpToolsProtocol):
     def _content_received(self, content: bytes) -> None:
         self._bytes_since_look += len(content)
         if self._is_answering():
-            self._door.hold_body(self.transport, len(content))
+            self._http_quota.hold_body(self.transport, len(content))
             self._body_bytes += len(content)
         self.on_body(content)
 
@@ -304,7 +304,7 @@ class RequestsProtocol(HttpToolsProtocol):
         """Hand over to a WebSocket class that is not ours. It does not receive the bytes after the head."""
         self.scope["method"] = self.parser.get_method().decode("ascii")
         self._leave()
-        self._door.leave(self.transport)
+        self._http_quota.leave(self.transport)
         self.handle_websocket_upgrade()
 
     # Answering
@@ -355,7 +355,7 @@ class RequestsProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         self._leave()
         answer = b"" if is_answered else encode_refusal(self.server_state, error)
-        say_farewell(self.transport, self.server_state, self._door, answer)
+        answer_and_close(self.transport, self.server_state, self._http_quota, answer)
 
     def _leave(self) -> None:
         """Stop serving this connection here."""
@@ -371,7 +371,7 @@ class RequestsProtocol(HttpToolsProtocol):
 
     def _drop_body(self) -> None:
         if self._body_bytes:
-            self._door.drop_body(self.transport, self._body_bytes)
+            self._http_quota.drop_body(self.transport, self._body_bytes)
             self._body_bytes = 0
 
     # Deadlines

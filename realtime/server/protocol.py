@@ -38,8 +38,8 @@ from realtime.protocol.handshake import (
     read_request,
     refusal_body,
 )
-from realtime.server.door import shared_door
 from realtime.server.heartbeat import Heartbeat, shared_heartbeat
+from realtime.server.http_quota import shared_http_quota
 from realtime.server.inbox import Inbox
 from realtime.server.scheduler import shared_scheduler
 from realtime.server.scope import Request, websocket_scope
@@ -83,8 +83,8 @@ class WebSocketProtocol(Inbox):
         "_app_state",
         "_close_timer",
         "_config",
-        "_door",
         "_heartbeat",
+        "_http_quota",
         "_parser",
         "_server_state",
         "_state",
@@ -110,7 +110,7 @@ class WebSocketProtocol(Inbox):
         self._config = config
         self._server_state = server_state
         self._app_state = app_state
-        self._door = shared_door(server_state, config)
+        self._http_quota = shared_http_quota(server_state, config)
         self._parser = FrameParser(config.ws_max_size)
         self._state = CONNECTING
         self._writable: asyncio.Future[None] | None = None
@@ -151,7 +151,7 @@ class WebSocketProtocol(Inbox):
     def connection_lost(self, error: Exception | None) -> None:
         """The transport has ended, for any reason."""
         self._server_state.connections.discard(self)
-        self._door.leave(self.transport)
+        self._http_quota.leave(self.transport)
         self._gone()
         self._state = ENDED
         self._stop_timers()
@@ -413,7 +413,7 @@ class WebSocketProtocol(Inbox):
         if subprotocol:
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1")))
         self._state = OPEN
-        self._door.leave(self.transport)
+        self._http_quota.leave(self.transport)
         self._flow_changed()
         self.transport.write(encode_upgrade(self._accept, headers))
         interval_s, timeout_s = self._config.ws_ping_interval, self._config.ws_ping_timeout
@@ -436,7 +436,7 @@ class WebSocketProtocol(Inbox):
 
     def _begin_close(self, code: int, reason: str, timeout_s: float | None = None) -> None:
         self._state = CLOSING
-        self._door.come_back(self.transport)
+        self._http_quota.come_back(self.transport)
         self._flow_changed()
         self.transport.write(encode_close(code, reason))
         self._queue.clear()

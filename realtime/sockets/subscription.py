@@ -51,7 +51,7 @@ class Subscription:
     then finds it ENDED and answers with `ended_by`.
     """
 
-    __slots__ = ("connection", "ended_by", "is_doubted", "key", "owner", "rule", "state", "wants_presence")
+    __slots__ = ("connection", "ended_by", "key", "needs_recheck", "owner", "rule", "state", "wants_presence")
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Subscription:
         self.state = SubscriptionState.JOINING
         # A right of its user or its topic has ended since the gates were asked; they are
         # asked again before it goes LIVE.
-        self.is_doubted = False
+        self.needs_recheck = False
         self.ended_by: RequestError | None = None
 
     @property

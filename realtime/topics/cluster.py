@@ -111,7 +111,7 @@ class Cluster:
         self._is_taking_in = False
 
     async def start(self) -> None:
-        """Join the other nodes. What the bus then carries for `is_own_group` must be passed to `received`."""
+        """Join the other nodes. What the bus then carries for `is_own_group` must be passed to `on_message`."""
         await self._bus.join(NODES_GROUP)
         await self._bus.join(node_group(self._node))
         self._nodes.heard(self._state(), self._clock())
@@ -134,7 +134,7 @@ class Cluster:
         await self._bus.leave(node_group(self._node))
 
     def is_own_group(self, group: str) -> bool:
-        """Whether messages to this bus group are for `received`."""
+        """Whether messages to this bus group are for `on_message`."""
         return group in {NODES_GROUP, node_group(self._node)}
 
     def nodes(self) -> list[NodeState]:
@@ -186,7 +186,7 @@ class Cluster:
             logger.warning("Node %s has fallen silent", node)
             self._drop(node, last_beat_s)
 
-    def received(self, body: bytes) -> None:
+    def on_message(self, body: bytes) -> None:
         """Handle a message that the bus carried to this node; an unreadable one is logged and dropped."""
         try:
             message = _decoder.decode(body)

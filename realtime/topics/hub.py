@@ -38,7 +38,7 @@ COMPARE_QUIET_S = 60.0
 CACHE_BYTES = 64 * 1024 * 1024
 
 
-class Witness(Protocol):
+class SubscriptionListener(Protocol):
     """Is told when subscriptions begin and end; implemented by the presence."""
 
     def began(self, subscription: Subscription) -> None:
@@ -65,7 +65,7 @@ class Hub:
         self,
         engine: Engine,
         spawn: Spawn,
-        witness: Witness,
+        listener: SubscriptionListener,
         coalescer: WriteCoalescer,
         *,
         tail_max_bytes: int = 0,
@@ -77,7 +77,7 @@ class Hub:
         self.revocations = 0
         self._engine = engine
         self._spawn = spawn
-        self._witness = witness
+        self._listener = listener
         self._tail_max_bytes = tail_max_bytes
         self._cache_bytes = cache_bytes
         self._clock = clock
@@ -122,7 +122,7 @@ class Hub:
 
     def list_bytes(self, subscription: Subscription) -> int:
         """About how many bytes of presence the reply to this subscription holds."""
-        return self._witness.list_bytes(subscription) if subscription.wants_presence else 0
+        return self._listener.list_bytes(subscription) if subscription.wants_presence else 0
 
     async def open(self, key: TopicKey, since: Position | None) -> None:
         """Wait until the topic is open. The read that opens it also fetches what came after `since`.
@@ -146,7 +146,7 @@ class Hub:
         if subscription.state is SubscriptionState.JOINING:
             subscription.state = SubscriptionState.LIVE
             subscription.connection.metrics.subscriptions += 1
-        self._witness.began(subscription)
+        self._listener.began(subscription)
 
     def end(self, subscription: Subscription, *, at_once: bool, error: RequestError | None = None) -> bool:
         """End a subscription; False if it had already ended. The request of a JOINING one answers `error`."""
@@ -161,7 +161,7 @@ class Hub:
         if was_live:
             local.fanout.leave(connection)
             connection.metrics.subscriptions -= 1
-            self._witness.ended(subscription, at_once=at_once)
+            self._listener.ended(subscription, at_once=at_once)
         if not local.subscriptions:
             self._close(local)
         return True
@@ -186,7 +186,7 @@ class Hub:
             if identity is None or identity.user_id != user_id:
                 continue
             if subscription.state is SubscriptionState.JOINING:
-                subscription.is_doubted = True
+                subscription.needs_recheck = True
             else:
                 self.drop(subscription, ErrorCode.PERMISSION_DENIED, "no longer allowed")
 

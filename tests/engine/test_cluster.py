@@ -62,7 +62,7 @@ class Member:
 
     def _receive(self, group: str, body: bytes) -> None:
         assert self.cluster.is_own_group(group)
-        self.cluster.received(body)
+        self.cluster.on_message(body)
 
     def users(self) -> list[tuple[str, int]]:
         return [(user.username, user.connections) for user in self.cluster.users(NEWS)]
@@ -415,7 +415,7 @@ async def test_too_many_changes_at_once_come_as_a_snapshot(world: World) -> None
 @pytest.mark.parametrize("body", [b"", b"\x00", b"\xc1", b"\x80", b"\x81\xa4type\xa4Beat", b"x" * 1000])
 async def test_nonsense_is_ignored(world: World, body: bytes) -> None:
     one, two = await world.member("one"), await world.member("two")
-    one.cluster.received(body)
+    one.cluster.on_message(body)
     two.cluster.join(NEWS, BOB)
     await settle()
     assert one.users() == [("bob", 1)]

@@ -13,7 +13,7 @@ from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.position import Position
 from realtime.core.slots import Owner
 from realtime.core.topics import Retention, TopicKey, TopicRule, TopicRules
-from realtime.node.joining import Joined, Joiner, Wish
+from realtime.node.joining import Joined, Joiner, JoinRequest
 from realtime.protocol.errors import RequestError
 from realtime.sockets.outbox import PreparedBatch, PreparedMessage, WriteCoalescer
 from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
@@ -134,7 +134,7 @@ class Presences:
         self.ended.append((subscription, at_once))
 
 
-class _Witness:
+class _Listener:
     def __init__(self, presences: Presences) -> None:
         self._presences = presences
 
@@ -177,7 +177,7 @@ class Node:
         self.engine = StoppableEngine(MemoryHistory(), MemoryBus())
         self.presences = Presences()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.hub = Hub(self.engine, self.spawn, _Witness(self.presences), WriteCoalescer())
+        self.hub = Hub(self.engine, self.spawn, _Listener(self.presences), WriteCoalescer())
         self.engine.arrived = self.hub.arrived
         self.database = GateKeeper(self.engine)
         rules = TopicRules(
@@ -198,7 +198,7 @@ class Node:
     async def ask(
         self, follower: Follower, topic: str = "news", since: Position | None = None
     ) -> Joined | RequestError:
-        [outcome] = await self.joiner.join(follower, [Wish(topic, since, False)])  # type: ignore[arg-type] # a fake
+        [outcome] = await self.joiner.join(follower, [JoinRequest(topic, since, False)])  # type: ignore[arg-type] # a fake
         return outcome
 
     async def join(self, follower: Follower, topic: str = "news", since: Position | None = None) -> Joined:

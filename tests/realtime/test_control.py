@@ -47,8 +47,8 @@ async def nodes() -> tuple[BrokenBus, Control, Heard]:
     speaking, hearing = BrokenBus(exchange), MemoryBus(exchange)
     speaker = Control(speaking, asyncio.create_task, {GROUP: lambda body: None})
     hearer = Control(hearing, asyncio.create_task, {GROUP: heard.append})
-    await speaking.start(speaker.received)
-    await hearing.start(hearer.received)
+    await speaking.start(speaker.on_message)
+    await hearing.start(hearer.on_message)
     await speaker.start()
     await hearer.start()
     return speaking, speaker, heard

@@ -189,9 +189,9 @@ async def test_all_connections_of_a_user_are_found(held: Credentials) -> None:
 
 async def test_what_the_bus_said_is_not_done_twice(held: Credentials, site: Site) -> None:
     body = credentials.encode([revocation()])
-    held.received(body)
-    held.received(b"\xff nonsense")
-    held.received(credentials.encode([]))
+    held.on_message(body)
+    held.on_message(b"\xff nonsense")
+    held.on_message(credentials.encode([]))
     site.new = [revocation()]
     await tick(held)
     assert len(held._revocations) == 1

@@ -30,7 +30,7 @@ async def elsewhere(node: Node, number: int, *, is_carried: bool = True, key: To
     carried = Carried(*key, added.position.epoch, added.position.offset, payload)
     body = msgspec.msgpack.encode(carried)
     if is_carried:
-        node.engine.received(group_name(key), body)
+        node.engine.on_message(group_name(key), body)
     return body
 
 
@@ -48,7 +48,7 @@ async def test_what_arrives_twice_is_given_once(node: Node) -> None:
     follower = Follower()
     await node.join(follower)
     body = await elsewhere(node, 1)
-    node.engine.received(group_name(KEY), body)
+    node.engine.on_message(group_name(KEY), body)
     await settle()
     assert follower.offsets == [1]
 
@@ -108,7 +108,7 @@ async def test_a_silent_loss_is_found_by_looking(node: Node) -> None:
 
 async def test_many_topics_are_compared_in_one_call_and_quiet_ones_seldom(node: Node) -> None:
     now_s = 0.0
-    node.hub = Hub(node.engine, node.spawn, node.hub._witness, WriteCoalescer(), clock=lambda: now_s)
+    node.hub = Hub(node.engine, node.spawn, node.hub._listener, WriteCoalescer(), clock=lambda: now_s)
     node.joiner._hub = node.hub
     follower = Follower()
     for number in range(100):
@@ -129,8 +129,8 @@ async def test_the_wrong_tenant_on_a_group_is_dropped(node: Node) -> None:
     await node.join(follower)
     (local,) = node.hub.topics()
     forged = Carried("globex", "news", local.epoch, 1, b"{}")
-    node.engine.received(group_name(KEY), msgspec.msgpack.encode(forged))
-    node.engine.received(group_name(KEY), b"\xc1 nonsense")
+    node.engine.on_message(group_name(KEY), msgspec.msgpack.encode(forged))
+    node.engine.on_message(group_name(KEY), b"\xc1 nonsense")
     await settle()
     assert follower.got == []
 
@@ -140,7 +140,7 @@ async def test_another_epoch_is_looked_at_before_anybody_is_told(node: Node) -> 
     await node.join(follower)
     await node.publish(1)
     body = msgspec.msgpack.encode(Carried(*KEY, "another", 1, b'{"offset":1}'))
-    node.engine.received(group_name(KEY), body)
+    node.engine.on_message(group_name(KEY), body)
     # The history itself still knows the epoch, so nothing was lost: the subscription goes on.
     await settle()
     assert follower.pushed == []
@@ -254,7 +254,7 @@ async def test_equal_reads_are_one_and_one_that_gives_up_does_not_end_the_others
 
 
 async def test_all_tails_together_are_bounded(node: Node) -> None:
-    node.hub = Hub(node.engine, node.spawn, node.hub._witness, WriteCoalescer(), cache_bytes=10_000)
+    node.hub = Hub(node.engine, node.spawn, node.hub._listener, WriteCoalescer(), cache_bytes=10_000)
     node.joiner._hub = node.hub
     for topic in ("a", "b", "c"):
         await node.join(Follower(), topic)

@@ -10,7 +10,7 @@ from django.http import Http404
 from realtime.core.identity import Identity
 from realtime.core.position import Position
 from realtime.core.topics import TopicRule, TopicRules
-from realtime.node.joining import CATCH_UP_MAX_BYTES, PRESENCE_MAX_BYTES, Joined, Joiner, Wish
+from realtime.node.joining import CATCH_UP_MAX_BYTES, PRESENCE_MAX_BYTES, Joined, Joiner, JoinRequest
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.subscription import SubscriptionState
@@ -265,8 +265,8 @@ async def test_what_does_not_fit_does_not_go_on_either(node: Node) -> None:
     for topic in ("a", "b"):
         for _ in range(3):
             await node.publish("x" * (CATCH_UP_MAX_BYTES // 5), topic)
-    wishes = [Wish(each.subscription.topic, each.position, False) for each in starts]
-    outcomes = await node.joiner.join(follower, wishes)  # type: ignore[arg-type] # a fake
+    requests = [JoinRequest(each.subscription.topic, each.position, False) for each in starts]
+    outcomes = await node.joiner.join(follower, requests)  # type: ignore[arg-type] # a fake
     assert isinstance(outcomes[0], Joined)
     assert isinstance(outcomes[1], RequestError)
     assert outcomes[1].code == ErrorCode.LIMIT_EXCEEDED
@@ -285,8 +285,8 @@ async def test_two_requests_for_one_topic_at_once(node: Node) -> None:
 
 async def test_the_limit_counts_those_under_way(node: Node) -> None:
     follower = Follower()
-    wishes = [Wish(f"t{number}", None, False) for number in range(MAX_SUBSCRIPTIONS + 1)]
-    outcomes = await node.joiner.join(follower, wishes)  # type: ignore[arg-type] # a fake
+    requests = [JoinRequest(f"t{number}", None, False) for number in range(MAX_SUBSCRIPTIONS + 1)]
+    outcomes = await node.joiner.join(follower, requests)  # type: ignore[arg-type] # a fake
     assert all(isinstance(each, Joined) for each in outcomes[:-1])
     assert isinstance(outcomes[-1], RequestError)
     assert outcomes[-1].code == ErrorCode.LIMIT_EXCEEDED
@@ -297,7 +297,7 @@ async def test_nothing_comes_before_the_answer_for_many(node: Node) -> None:
     follower = Follower()
     await node.join(Follower(), "a")
     subscribing = asyncio.create_task(
-        node.joiner.join(follower, [Wish("a", None, False), Wish(ROOM, None, False)])  # type: ignore[arg-type] # a fake
+        node.joiner.join(follower, [JoinRequest("a", None, False), JoinRequest(ROOM, None, False)])  # type: ignore[arg-type] # a fake
     )
     node.engine.stop_at = "gate"
     await asyncio.wait_for(node.engine.reached.wait(), 1)
@@ -312,8 +312,12 @@ async def test_nothing_comes_before_the_answer_for_many(node: Node) -> None:
 
 async def test_one_denied_topic_is_not_that_of_the_others(node: Node) -> None:
     node.database.members.clear()
-    wishes = [Wish("a", None, False), Wish(ROOM, None, False), Wish("x:y", None, False)]
-    outcomes = await node.joiner.join(Follower(), wishes)  # type: ignore[arg-type] # a fake
+    requests = [
+        JoinRequest("a", None, False),
+        JoinRequest(ROOM, None, False),
+        JoinRequest("x:y", None, False),
+    ]
+    outcomes = await node.joiner.join(Follower(), requests)  # type: ignore[arg-type] # a fake
     assert isinstance(outcomes[0], Joined)
     assert [each.code for each in outcomes[1:] if isinstance(each, RequestError)] == ["permission_denied"] * 2
 
@@ -326,7 +330,8 @@ async def test_what_no_reply_can_hold_is_not_recovered(node: Node) -> None:
     since = Position(start.epoch, 0)
     alone = await node.join(Follower(), since=since)
     assert alone.payloads is None
-    outcomes = await node.joiner.join(Follower(), [Wish("other", None, False), Wish("news", since, False)])  # type: ignore[arg-type] # a fake
+    requests = [JoinRequest("other", None, False), JoinRequest("news", since, False)]
+    outcomes = await node.joiner.join(Follower(), requests)  # type: ignore[arg-type] # a fake
     assert isinstance(outcomes[1], Joined)
     assert outcomes[1].payloads is None
 
@@ -338,8 +343,8 @@ async def test_what_does_not_fit_beside_the_others_is_refused(node: Node) -> Non
         starts[topic] = Position((await node.publish(0, topic)).epoch, 0)
         for _ in range(4):
             await node.publish("x" * 50_000, topic)
-    wishes = [Wish(topic, since, False) for topic, since in starts.items()]
-    outcomes = await node.joiner.join(follower, wishes)  # type: ignore[arg-type] # a fake
+    requests = [JoinRequest(topic, since, False) for topic, since in starts.items()]
+    outcomes = await node.joiner.join(follower, requests)  # type: ignore[arg-type] # a fake
     assert [isinstance(each, Joined) for each in outcomes] == [True, True, False]
     assert isinstance(outcomes[2], RequestError)
     assert outcomes[2].payload()["retryable"] is True
@@ -351,8 +356,8 @@ async def test_presence_that_does_not_fit_beside_the_others_is_refused(node: Nod
     for topic in ("a", "f"):
         await node.join(follower, topic)
     node.presences.list_bytes = PRESENCE_MAX_BYTES * 2 // 5
-    wishes = [Wish(topic, None, topic not in "bd") for topic in "abcdef"]
-    outcomes = await node.joiner.join(follower, wishes)  # type: ignore[arg-type] # a fake
+    requests = [JoinRequest(topic, None, topic not in "bd") for topic in "abcdef"]
+    outcomes = await node.joiner.join(follower, requests)  # type: ignore[arg-type] # a fake
     assert [isinstance(each, Joined) for each in outcomes] == [True, True, True, True, False, False]
     assert isinstance(outcomes[4], RequestError)
     assert outcomes[4].code == ErrorCode.LIMIT_EXCEEDED
@@ -362,7 +367,7 @@ async def test_presence_that_does_not_fit_beside_the_others_is_refused(node: Nod
 
 async def test_presence_of_one_topic_always_fits(node: Node) -> None:
     node.presences.list_bytes = PRESENCE_MAX_BYTES * 2
-    outcomes = await node.joiner.join(Follower(), [Wish(topic, None, True) for topic in "ab"])  # type: ignore[arg-type] # a fake
+    outcomes = await node.joiner.join(Follower(), [JoinRequest(topic, None, True) for topic in "ab"])  # type: ignore[arg-type] # a fake
     assert [isinstance(each, Joined) for each in outcomes] == [True, False]
 
 
@@ -440,8 +445,8 @@ async def test_a_gate_that_raises_is_the_answer_for_its_topic_alone(node: Node, 
     rules = TopicRules({"at_hand": TopicRule(subscribe=raising), "in_db": TopicRule(subscribe_in_db=raising)})
     joiner = Joiner(node.hub, rules, node.database, 0)  # type: ignore[arg-type] # a fake
     follower = Follower()
-    wishes = [Wish(f"{prefix}:{name}", None, False) for name in (*RAISED, "open")]
-    *refused, joined = await joiner.join(follower, wishes)  # type: ignore[arg-type] # a fake
+    requests = [JoinRequest(f"{prefix}:{name}", None, False) for name in (*RAISED, "open")]
+    *refused, joined = await joiner.join(follower, requests)  # type: ignore[arg-type] # a fake
     codes = [each.code for each in refused if isinstance(each, RequestError)]
     assert codes == [code for _, code in RAISED.values()]
     assert isinstance(joined, Joined)
@@ -456,7 +461,7 @@ async def test_a_gate_that_fails_when_rights_are_judged_again_has_not_allowed(no
 
     joiner = Joiner(node.hub, TopicRules({"": TopicRule(subscribe=gate)}), node.database, 0)  # type: ignore[arg-type] # a fake
     follower = Follower()
-    await joiner.join(follower, [Wish("news", None, False), Wish("sport", None, False)])  # type: ignore[arg-type] # a fake
+    await joiner.join(follower, [JoinRequest("news", None, False), JoinRequest("sport", None, False)])  # type: ignore[arg-type] # a fake
     is_broken = True
     await joiner.judge_again(follower)  # type: ignore[arg-type] # a fake
     assert follower.subscriptions == {}

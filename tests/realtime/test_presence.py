@@ -70,7 +70,7 @@ class Node:
         self.presence = Presence(self.cluster, WriteCoalescer())
 
     async def start(self) -> None:
-        await self.bus.start(lambda _, body: self.cluster.received(body))
+        await self.bus.start(lambda _, body: self.cluster.on_message(body))
         await self.cluster.start()
 
     async def stop(self) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from realtime.server.door import Door, HttpLimits
 from realtime.server.http import HttpProtocol
+from realtime.server.http_quota import HttpLimits, HttpQuota
 from realtime.server.protocol import WebSocketProtocol
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -23,8 +23,8 @@ class Lab:
         config.load()
         self.config = config
         self.state = ServerState()
-        self.door = Door(limits)
-        vars(self.state)["door"] = self.door
+        self.http_quota = HttpQuota(limits)
+        vars(self.state)["http_quota"] = self.http_quota
         self.port = 0
         self.app_state: dict[str, Any] = {"kept": "by the lifespan"}
 
@@ -76,7 +76,7 @@ async def serving(
     finally:
         server.close()
     assert may_fail or not failures, failures
-    assert lab.door.count == lab.door.bodies_bytes == 0
+    assert lab.http_quota.count == lab.http_quota.bodies_bytes == 0
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

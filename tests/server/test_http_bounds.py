@@ -12,7 +12,7 @@ import pytest
 from realtime.core.addresses import TrustedProxies
 from realtime.protocol.http import HEAD_MAX_BYTES
 from realtime.server import http
-from realtime.server.door import TURNED_AWAY_MAX, HttpLimits
+from realtime.server.http_quota import LINGERING_MAX, HttpLimits
 from tests.server.client import Client, connect, opened, request
 from tests.server.lab import Lab, echo, serving
 
@@ -294,7 +294,7 @@ async def test_who_takes_no_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> No
 async def are_inside(lab: Lab, count: int) -> None:
     """Wait until so many are."""
     async with asyncio.timeout(SOON_S):
-        while lab.door.count != count:  # noqa: ASYNC110 it is the server that is waited for
+        while lab.http_quota.count != count:  # noqa: ASYNC110 it is the server that is waited for
             await asyncio.sleep(0.005)
 
 
@@ -305,7 +305,7 @@ async def test_half_sent_heads_are_counted_by_address(begun: bytes, caplog: pyte
         for client in clients:
             client.send(begun)
         await are_inside(lab, 3)
-        with caplog.at_level(logging.WARNING, "realtime.server.door"):
+        with caplog.at_level(logging.WARNING, "realtime.server.http_quota"):
             for _ in range(2):
                 async with connect(lab.port) as client:
                     client.send(request())
@@ -330,7 +330,7 @@ async def test_proxies_that_are_trusted_are_not_counted() -> None:
     async with serving(Site(), limits=limits) as lab, connect(lab.port), connect(lab.port) as client:
         client.send(GET)
         assert b" 200 " in await client.head()
-        assert lab.door.count == 2
+        assert lab.http_quota.count == 2
 
 
 async def test_open_sockets_are_not_counted_and_those_being_closed_are() -> None:
@@ -342,7 +342,7 @@ async def test_open_sockets_are_not_counted_and_those_being_closed_are() -> None
 
     async with serving(close, limits=FEW) as lab, contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(opened(lab.port)) for _ in range(10)]
-        assert lab.door.count == 0
+        assert lab.http_quota.count == 0
         for client in clients:
             client.text("end")
         await are_inside(lab, 10)
@@ -359,10 +359,10 @@ async def test_those_who_are_turned_away_are_not_many() -> None:
         first.send(b"G")
         await are_inside(lab, 1)
         async with contextlib.AsyncExitStack() as stack:
-            for _ in range(TURNED_AWAY_MAX + 20):
+            for _ in range(LINGERING_MAX + 20):
                 last = await stack.enter_async_context(connect(lab.port))
             assert await last.ended(SOON_S) == b""
-            assert len(lab.state.connections) <= TURNED_AWAY_MAX + 1
+            assert len(lab.state.connections) <= LINGERING_MAX + 1
 
 
 async def test_who_leaves_amid_a_pipeline_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:

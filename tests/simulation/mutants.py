@@ -28,7 +28,7 @@ MUTANTS = (
     Mutant(
         "a removal leaves joining subscriptions alone",
         "realtime.topics.hub:Hub.revoke",
-        "subscription.is_doubted = True",
+        "subscription.needs_recheck = True",
         "pass",
     ),
     Mutant(
@@ -51,7 +51,7 @@ MUTANTS = (
     ),
     Mutant(
         "what the other nodes tell is not acted upon",
-        "realtime.node.control:Control.received",
+        "realtime.node.control:Control.on_message",
         "self._handlers[group](body)",
         "pass",
     ),
@@ -154,7 +154,7 @@ MUTANTS = (
     Mutant(
         "an ended subscription stays present",
         "realtime.topics.hub:Hub.end",
-        "self._witness.ended(subscription, at_once=at_once)",
+        "self._listener.ended(subscription, at_once=at_once)",
         "pass",
     ),
     Mutant(

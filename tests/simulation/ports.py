@@ -14,7 +14,7 @@ import msgspec
 from realtime.core.topics import TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.memory import MemoryHistory
-from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError, Receiver
+from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError, OnMessage
 from tests.simulation.determinism import CLOCK
 from tests.simulation.faults import Dice
 from tests.simulation.record import Key, Record, Stored
@@ -138,21 +138,21 @@ class FaultyBus:
         self._line = line
         self._broker = broker
         self._after_delivery = after_delivery
-        self._receive: Receiver | None = None
+        self._on_message: OnMessage | None = None
         self._turns: dict[str, asyncio.Lock] = {}
         # The context of the node; set by it.
         self.context: Any = None
         # When the last message of each sender arrives: the next comes no earlier.
         self._arrival_s: dict[str, float] = {}
 
-    async def start(self, receive: Receiver) -> None:
+    async def start(self, on_message: OnMessage) -> None:
         """As `Bus.start`."""
-        self._receive = receive
+        self._on_message = on_message
         self._broker.buses.append(self)
 
     async def stop(self) -> None:
         """As `Bus.stop`."""
-        self._receive = None
+        self._on_message = None
         self.groups.clear()
         if self in self._broker.buses:
             self._broker.buses.remove(self)
@@ -207,9 +207,9 @@ class FaultyBus:
 
     def _deliver(self, group: str, body: bytes) -> None:
         is_deaf = CLOCK.now_s < self.deaf_until_s
-        if self._line.is_cut or is_deaf or self._receive is None or group not in self.groups:
+        if self._line.is_cut or is_deaf or self._on_message is None or group not in self.groups:
             return
-        self._receive(group, body)
+        self._on_message(group, body)
         self._after_delivery(group, body)
 
 

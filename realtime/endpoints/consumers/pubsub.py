@@ -12,7 +12,7 @@ from realtime.core.topics import TopicKey, TopicRule, check_topic_name
 from realtime.endpoints.consumers.base import JsonConsumer
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.verbs import Answered, Call, Verb
-from realtime.node.joining import Joined, Wish
+from realtime.node.joining import Joined, JoinRequest
 from realtime.protocol.codec import encode_bytes, encode_data, time_text
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -48,9 +48,9 @@ class SubscribeOne(msgspec.Struct, frozen=True):
     recover: Since | None = None
     presence: bool = False
 
-    def wish(self) -> Wish:
+    def request(self) -> JoinRequest:
         """Return it in the form that joining takes."""
-        return Wish(self.topic, self.recover.position() if self.recover else None, self.presence)
+        return JoinRequest(self.topic, self.recover.position() if self.recover else None, self.presence)
 
 
 class Subscribe(msgspec.Struct, frozen=True):
@@ -92,7 +92,7 @@ async def on_subscribe(call: Call, payload: Subscribe) -> Reply:
         return await _subscribe_many(call, payload.topics)
     assert payload.topic is not None
     one = SubscribeOne(payload.topic, payload.recover, payload.presence)
-    [outcome] = await call.node.joiner.join(call.connection, [one.wish()])
+    [outcome] = await call.node.joiner.join(call.connection, [one.request()])
     if isinstance(outcome, RequestError):
         raise outcome
     return Reply("subscribed", _subscribed(call, one, outcome))
@@ -103,7 +103,7 @@ async def _subscribe_many(call: Call, topics: list[SubscribeOne]) -> Reply:
     if not 1 <= len(topics) <= SUBSCRIBE_MAX_TOPICS or len(names) != len(topics):
         raise _wrong("payload.topics", f"Expected 1 to {SUBSCRIBE_MAX_TOPICS} different topics.")
     call.charge(len(topics))
-    outcomes = await call.node.joiner.join(call.connection, [one.wish() for one in topics])
+    outcomes = await call.node.joiner.join(call.connection, [one.request() for one in topics])
     answers = [
         {"topic": one.topic, "error": outcome.payload()}
         if isinstance(outcome, RequestError)

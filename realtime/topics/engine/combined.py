@@ -74,8 +74,8 @@ class CombinedEngine:
         self._keys.pop(group, None)
         await self._bus.leave(group)
 
-    def received(self, group: str, body: bytes) -> None:
-        """As `Engine.received`; messages for topics that are not attached are dropped."""
+    def on_message(self, group: str, body: bytes) -> None:
+        """As `Engine.on_message`; messages for topics that are not attached are dropped."""
         key = self._keys.get(group)
         if key is None or self.arrived is None:
             return

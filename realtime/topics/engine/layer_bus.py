@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from redis.exceptions import RedisError
 
-from realtime.topics.engine.ports import BusUnavailableError, Receiver
+from realtime.topics.engine.ports import BusUnavailableError, OnMessage
 
 DEADLINE_S = 2.0
 BEAT_S = 2.0
@@ -92,7 +92,7 @@ class LayerBus:
         self._beat_s = beat_s
         # The layer also returns a message to its sender, so each message names the bus that must ignore it.
         self._id = secrets.token_bytes(8)
-        self._receive: Receiver | None = None
+        self._on_message: OnMessage | None = None
         self._channel = ""
         self._is_open = asyncio.Event()
         self._groups: set[str] = set()
@@ -106,9 +106,9 @@ class LayerBus:
         self._last_beat_heard = 0
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, receive: Receiver) -> None:
+    async def start(self, on_message: OnMessage) -> None:
         """As `Bus.start`. Succeeds without a broker: the bus opens when the broker can be reached."""
-        self._receive = receive
+        self._on_message = on_message
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._beat())]
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -126,7 +126,7 @@ class LayerBus:
         self._groups.clear()
         self._unheard.clear()
         self._is_open.clear()
-        self._receive = None
+        self._on_message = None
         await self._flush()
 
     async def join(self, group: str) -> None:
@@ -232,8 +232,8 @@ class LayerBus:
         match message:
             case {"type": "realtime.bus", "group": str(group), "body": bytes(body)}:
                 is_own = message.get("not_to") == self._id
-                if not is_own and group in self._groups and self._receive is not None:
-                    self._receive(group, body)
+                if not is_own and group in self._groups and self._on_message is not None:
+                    self._on_message(group, body)
             case {"type": "realtime.probe", "body": bytes(token)}:
                 if token in self._probes:
                     self._probes[token].set()

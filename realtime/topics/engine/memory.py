@@ -16,7 +16,7 @@ from realtime.core.topics import Retention, TopicKey
 from realtime.core.used_keys import Used, UsedKeys, key_name
 from realtime.protocol.codec import encode_bytes
 from realtime.protocol.errors import ErrorCode, RequestError
-from realtime.topics.engine.ports import IDEMPOTENCY_TTL_S, Added, Arrival, Ask, Page, Published, Receiver
+from realtime.topics.engine.ports import IDEMPOTENCY_TTL_S, Added, Arrival, Ask, OnMessage, Page, Published
 
 # Steps of one sweep call. A step checks a topic, or drops a publication or a key.
 SWEPT_PER_CALL = 5_000
@@ -249,8 +249,8 @@ class MemoryEngine:
     async def detach(self, key: TopicKey) -> None:
         """As `Engine.detach`."""
 
-    def received(self, group: str, body: bytes) -> None:
-        """As `Engine.received`: no other node sends."""
+    def on_message(self, group: str, body: bytes) -> None:
+        """As `Engine.on_message`: no other node sends."""
 
 
 class MemoryExchange:
@@ -267,18 +267,18 @@ class MemoryBus:
     def __init__(self, exchange: MemoryExchange | None = None) -> None:
         self._exchange = exchange or MemoryExchange()
         self._groups: set[str] = set()
-        self._receive: Receiver | None = None
+        self._on_message: OnMessage | None = None
 
-    async def start(self, receive: Receiver) -> None:
+    async def start(self, on_message: OnMessage) -> None:
         """As `Bus.start`."""
-        self._receive = receive
+        self._on_message = on_message
         self._exchange.buses.add(self)
 
     async def stop(self) -> None:
         """As `Bus.stop`."""
         self._exchange.buses.discard(self)
         self._groups.clear()
-        self._receive = None
+        self._on_message = None
 
     async def join(self, group: str) -> None:
         """As `Bus.join`."""
@@ -302,5 +302,5 @@ class MemoryBus:
     def deliver(self, group: str, body: bytes) -> None:
         """Called by the loop one iteration after the send; a group that was
         left meanwhile receives nothing."""
-        if self._receive is not None and group in self._groups:
-            self._receive(group, body)
+        if self._on_message is not None and group in self._groups:
+            self._on_message(group, body)

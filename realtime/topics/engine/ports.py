@@ -165,12 +165,12 @@ class Engine(Protocol):
         """Stop receiving it; never fails."""
         ...
 
-    def received(self, group: str, body: bytes) -> None:
+    def on_message(self, group: str, body: bytes) -> None:
         """Handle what the bus carried for a topic."""
         ...
 
 
-Receiver = Callable[[str, bytes], None]
+OnMessage = Callable[[str, bytes], None]
 
 
 class Bus(Protocol):
@@ -180,8 +180,8 @@ class Bus(Protocol):
     one node arrive in order. Group names: ASCII letters, digits, `.`, `-`, `_`, at most 99 characters.
     """
 
-    async def start(self, receive: Receiver) -> None:
-        """Begin, even without a broker. `receive(group, body)` is called on the loop for every message."""
+    async def start(self, on_message: OnMessage) -> None:
+        """Begin, even without a broker. `on_message(group, body)` is called on the loop for every message."""
         ...
 
     async def stop(self) -> None:

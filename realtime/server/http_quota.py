@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 _RETRY_AFTER = ((b"retry-after", b"5"),)
 # Connections beyond the limits that are sent an answer at the same time. Any more are aborted.
-TURNED_AWAY_MAX = 100
+LINGERING_MAX = 100
 # One address may use this fraction (1/4) of the bytes that all bodies of a process may hold.
 ADDRESS_PARTS = 4
 
@@ -43,7 +43,7 @@ class HttpLimits:
     proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies(()))
 
 
-class Door:
+class HttpQuota:
     """Counts the connections by transport. All protocols of a server share one object."""
 
     def __init__(self, limits: HttpLimits) -> None:
@@ -51,7 +51,7 @@ class Door:
         # The address key of each transport; "" if it is not counted by address.
         self._inside: dict[asyncio.BaseTransport, str] = {}
         self._by_address: dict[str, int] = {}
-        self._turned_away: set[asyncio.BaseTransport] = set()
+        self._lingering: set[asyncio.BaseTransport] = set()
         # Bytes of all bodies whose requests are not answered yet.
         self.bodies_bytes = 0
         self._bodies_by_address: dict[str, int] = {}
@@ -84,16 +84,16 @@ class Door:
 
     def leave(self, transport: asyncio.BaseTransport) -> None:
         """Stop counting a connection that became an open WebSocket or ended. Safe to call again."""
-        self._turned_away.discard(transport)
+        self._lingering.discard(transport)
         key = self._inside.pop(transport, "")
         if key:
             _subtract(self._by_address, key, 1)
 
     def may_linger(self, transport: asyncio.BaseTransport) -> bool:
         """Whether a refused connection may stay open for its answer. If True, it counts until `leave`."""
-        if len(self._turned_away) >= TURNED_AWAY_MAX:
+        if len(self._lingering) >= LINGERING_MAX:
             return False
-        self._turned_away.add(transport)
+        self._lingering.add(transport)
         return True
 
     def hold_body(self, transport: asyncio.BaseTransport, size_bytes: int) -> None:
@@ -132,15 +132,15 @@ class Door:
             )
 
 
-def shared_door(server_state: ServerState, config: Config) -> Door:
-    """Return the server's one Door.
+def shared_http_quota(server_state: ServerState, config: Config) -> HttpQuota:
+    """Return the server's one HttpQuota.
 
     It is kept on uvicorn's ServerState, which all protocols of a server share.
     """
-    shared: dict[str, Door] = vars(server_state)
-    if "door" not in shared:
-        shared["door"] = Door(_limits(config))
-    return shared["door"]
+    shared: dict[str, HttpQuota] = vars(server_state)
+    if "http_quota" not in shared:
+        shared["http_quota"] = HttpQuota(_limits(config))
+    return shared["http_quota"]
 
 
 def _limits(config: Config) -> HttpLimits:

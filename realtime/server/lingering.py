@@ -6,7 +6,7 @@ from uvicorn.server import ServerState
 
 from realtime.protocol.handshake import REFUSAL_HEADERS, encode_answer, refusal_body
 from realtime.protocol.http import HttpError
-from realtime.server.door import Door
+from realtime.server.http_quota import HttpQuota
 
 # Closing a transport with unread bytes resets the connection, and the client may lose the answer. So input is
 # read and discarded for this many seconds, up to this many bytes.
@@ -14,16 +14,18 @@ LINGER_S = 1.0
 LINGER_MAX_BYTES = 1024 * 1024
 
 
-class Farewell(asyncio.Protocol):
+class LingeringClose(asyncio.Protocol):
     """The protocol of a refused connection.
 
     It ends when the client closes, after LINGER_S or LINGER_MAX_BYTES.
     """
 
-    def __init__(self, transport: asyncio.Transport, server_state: ServerState, door: Door) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, server_state: ServerState, http_quota: HttpQuota
+    ) -> None:
         self._transport = transport
         self._server_state = server_state
-        self._door = door
+        self._http_quota = http_quota
         self._answer = b""
         self._left_bytes = LINGER_MAX_BYTES
         self._end = asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
@@ -54,25 +56,29 @@ class Farewell(asyncio.Protocol):
         """The connection has ended."""
         self._end.cancel()
         self._server_state.connections.discard(self)
-        self._door.leave(self._transport)
+        self._http_quota.leave(self._transport)
 
     def shutdown(self) -> None:
         """The server stops."""
         self._transport.abort()
 
 
-def say_farewell(transport: asyncio.Transport, server_state: ServerState, door: Door, answer: bytes) -> None:
+def answer_and_close(
+    transport: asyncio.Transport, server_state: ServerState, http_quota: HttpQuota, answer: bytes
+) -> None:
     """Answer and end the connection."""
     if not transport.is_closing():
-        Farewell(transport, server_state, door).answer(answer)
+        LingeringClose(transport, server_state, http_quota).answer(answer)
 
 
-def turn_away(
-    transport: asyncio.Transport, server_state: ServerState, door: Door, refusal: HttpError
+def refuse_connection(
+    transport: asyncio.Transport, server_state: ServerState, http_quota: HttpQuota, refusal: HttpError
 ) -> None:
     """Refuse a connection beyond a limit: answer its first request, or abort it if too many wait for that."""
-    if door.may_linger(transport):
-        Farewell(transport, server_state, door).answer_later(encode_refusal(server_state, refusal))
+    if http_quota.may_linger(transport):
+        LingeringClose(transport, server_state, http_quota).answer_later(
+            encode_refusal(server_state, refusal)
+        )
     else:
         transport.abort()
 
