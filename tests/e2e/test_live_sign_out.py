@@ -54,9 +54,11 @@ async def assert_ends(talk: Talk, code: int, change: Callable[[], Awaitable[obje
     assert time.monotonic() - changed_s < WITHIN_S
 
 
+# On `serve` alone: what each store makes of these changes is in test_rights.py, by token.
 HOW = pytest.mark.parametrize("how", ["token", "session", "ticket"])
 
 
+@pytest.mark.kinds("serve")
 @HOW
 async def test_deactivation(acme: Visitor, person: Person, how: str) -> None:
     async with socket_of(acme, person, how) as talk, acme.open_json(PATH, "bob") as other:
@@ -64,12 +66,14 @@ async def test_deactivation(acme: Visitor, person: Person, how: str) -> None:
         assert await other.is_alive()
 
 
+@pytest.mark.kinds("serve")
 @HOW
 async def test_a_new_password(acme: Visitor, person: Person, how: str) -> None:
     async with socket_of(acme, person, how) as talk:
         await assert_ends(talk, 4401, lambda: person.set_password("another one"))
 
 
+@pytest.mark.kinds("serve")
 @HOW
 async def test_a_lost_membership(acme: Visitor, person: Person, how: str) -> None:
     async with socket_of(acme, person, how) as talk:
@@ -81,6 +85,7 @@ async def test_a_suspended_membership(acme: Visitor, person: Person) -> None:
         await assert_ends(talk, 4403, person.suspend)
 
 
+@pytest.mark.kinds("serve")
 @HOW
 async def test_a_deleted_user(acme: Visitor, person: Person, how: str) -> None:
     async with socket_of(acme, person, how) as talk:

@@ -79,6 +79,8 @@ async def test_joins_and_leaves_are_pushed(acme: Visitor, topic: str) -> None:
         assert names((await alice.ask("presence", {"topic": topic}))["users"]) == ["alice"]
 
 
+# The bus makes no difference to the grace of one process; test_presence_nodes.py has two.
+@pytest.mark.kinds("serve")
 async def test_a_reload_is_no_absence_and_an_end_without_a_word_is_one_after_a_while(
     acme: Visitor, topic: str
 ) -> None:

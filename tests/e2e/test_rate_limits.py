@@ -49,6 +49,8 @@ async def test_too_fast_for_too_long_is_closed(acme: Visitor) -> None:
         assert_reply(await other.request("ping"), "pong")
 
 
+# Three seconds each, and above the server: how Daphne closes is seen in the test before.
+@pytest.mark.kinds("serve")
 @slow
 async def test_raw_endpoints_close(acme: Visitor) -> None:
     async with acme.open("/ws/echo/") as talk:
@@ -89,6 +91,7 @@ async def test_too_many_bytes_are_answered_with_when_to_come_back(acme: Visitor)
         assert_reply(await talk.request("ping"), "pong")
 
 
+@pytest.mark.kinds("serve")
 @heavy
 async def test_too_many_bytes_for_too_long_are_closed(acme: Visitor) -> None:
     async with acme.open_json("/ws/pubsub/") as talk, acme.open("/ws/echo/") as raw:

@@ -19,7 +19,6 @@ async def fresh(visitor: Visitor, username: str = "alice") -> str:
     return str((await visitor.tokens(username))["access"])
 
 
-@pytest.mark.kinds("serve", "daphne")
 @short_lived
 async def test_a_token_ends_its_sockets_unless_it_is_refreshed(acme: Visitor) -> None:
     """One wait for all: the end is announced and comes, on raw endpoints too; a fresh token puts it off."""

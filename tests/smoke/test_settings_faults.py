@@ -69,11 +69,8 @@ def start(env: dict[str, str], *command: str) -> "subprocess.CompletedProcess[st
 
 COMMANDS = [
     ("check",),
-    ("check", "--deploy"),
     ("migrate",),
-    ("seed_demo",),
     ("run_demo",),
-    ("createsuperuser",),
     ("serve", "--port", "0"),
     ("runserver", "--noreload"),
     ("shell", "-c", "pass"),
