@@ -3,6 +3,9 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
+# The suite on two processes. Many tests wait, but some judge by time: more processes than cores disturb them.
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 
 .PHONY: setup run test test-fast simulate simulate-mutants check format lock bench bench-quick bench-profile clean
@@ -26,11 +29,11 @@ run: setup
 
 test: .venv/.setup-dev
 	@$(BIN)/python tests/prepare.py
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 # While writing: the decisions, the wire, the hub and the JavaScript; no servers and no browser. Under a minute.
 test-fast: .venv/.setup-dev
-	$(BIN)/python -m pytest -q tests/core tests/protocol tests/realtime tests/js $(ARGS)
+	$(PYTEST) -q tests/core tests/protocol tests/realtime tests/js $(ARGS)
 
 # Seeded worlds on a fake clock (tests/simulation/README.md); SEED=<seed> repeats one and shows its log.
 WORLDS ?= 10000

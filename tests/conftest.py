@@ -15,3 +15,9 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
     if connection.vendor == "sqlite":
         folder: Path = tmp_path_factory.mktemp("django")
         connection.settings_dict["TEST"]["NAME"] = str(folder / "test.sqlite3")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, lest one process works on them when the others have nothing left to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow_smoke") is None)
