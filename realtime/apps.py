@@ -18,4 +18,5 @@ class RealtimeConfig(AppConfig):
         register(checks.check_layer)
         register(checks.check_gates)
         register(checks.check_publish_errors)
+        register(checks.check_declarations)
         register(checks.check_deployment, deploy=True)

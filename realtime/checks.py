@@ -8,8 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django's name
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
-from realtime.core.topics import gate_faults
+from realtime.core.topics import rule_faults
+from realtime.endpoints.registry import Registry
+from realtime.endpoints.routing import Router
 from realtime.node.publish_failures import load_reporter
 
 # With a shorter timeout, connections to a quiet broker would end between two messages.
@@ -23,8 +26,8 @@ def check_layer(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def check_gates(**_kwargs: Any) -> list[CheckMessage]:
-    """Check that every gate of a topic rule can refuse."""
-    faults = gate_faults(settings.REALTIME.get("TOPIC_RULES", {}))
+    """Check that every topic rule can match, and that its gates can refuse."""
+    faults = rule_faults(settings.REALTIME.get("TOPIC_RULES", {}))
     return [
         Error(fault, hint="A gate opens by returning True; a coroutine is never True.", id="realtime.E003")
         for fault in faults
@@ -38,6 +41,17 @@ def check_publish_errors(**_kwargs: Any) -> list[CheckMessage]:
     except ImproperlyConfigured as error:
         hint = "Give the dotted path of a function that takes a PublishFailure."
         return [Error(str(error), hint=hint, id="realtime.E004")]
+    return []
+
+
+def check_declarations(**_kwargs: Any) -> list[CheckMessage]:
+    """Check what apps declare: methods, streams, queries, and the routes with their consumers and verbs."""
+    try:
+        Registry.discover()
+        if routes := settings.REALTIME.get("ROUTES"):
+            Router(import_string(f"{routes}.routes"))
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="realtime.E005")]
     return []
 
 

@@ -3,14 +3,18 @@
 A limit of 0 is switched off.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from math import isfinite
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-from realtime.core.topics import TopicRule, gate_faults
+from realtime.core.topics import TopicRule, rule_faults
+
+# Settings that cannot be switched off: at least 1.
+NOT_ZERO = frozenset({"DATABASE_THREADS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +123,42 @@ class RealtimeSettings:
 def load_settings() -> RealtimeSettings:
     """Return the settings of this process.
 
-    Raises ImproperlyConfigured for an unknown name or a gate that cannot refuse.
+    Raises ImproperlyConfigured for an unknown name, a topic rule that is wrong, and values of the wrong kind: all
+    in one message.
     """
     given: dict[str, Any] = dict(django_settings.REALTIME)
     unknown = sorted(set(given) - {each.name for each in fields(RealtimeSettings)})
     if unknown:
         raise ImproperlyConfigured(f"REALTIME has unknown settings: {', '.join(unknown)}.")
-    if faults := list(gate_faults(given.get("TOPIC_RULES", {}))):
+    if faults := [*rule_faults(given.get("TOPIC_RULES", {})), *_value_faults(given)]:
         raise ImproperlyConfigured(" ".join(faults))
-    settings = RealtimeSettings(**given)
-    if settings.DATABASE_THREADS < 1:
-        raise ImproperlyConfigured(
-            f"REALTIME: DATABASE_THREADS must be 1 or more, received {settings.DATABASE_THREADS}."
+    return RealtimeSettings(**given)
+
+
+def _value_faults(given: Mapping[str, Any]) -> Iterator[str]:
+    for each in fields(RealtimeSettings):
+        if each.name not in given or each.default is MISSING:
+            continue
+        value = given[each.name]
+        expected = _expected(each.name, type(each.default), value)
+        if expected:
+            yield f"REALTIME: {each.name} must be {expected}, received {value!r}."
+
+
+def _expected(name: str, kind: type, value: Any) -> str:
+    """What a setting must be; "" if `value` is that."""
+    if kind in (int, float):
+        numbers = int if kind is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, numbers) or not isfinite(value):
+            return "a whole number" if kind is int else "a number"
+        least = 1 if name in NOT_ZERO else 0
+        return "" if value >= least else f"{least} or more"
+    if kind is tuple:
+        is_right = isinstance(value, list | tuple | set | frozenset) and all(
+            isinstance(part, str) for part in value
         )
-    return settings
+        return "" if is_right else "a list of texts"
+    return "" if isinstance(value, kind) else {bool: "True or False", str: "a text"}.get(kind, kind.__name__)
 
 
 class _Loaded:

@@ -4,7 +4,7 @@ import math
 
 
 class TokenBucket:
-    """Gains `rate_per_s` tokens each second, up to `burst`; a rate of 0 switches the limit off.
+    """Gains `rate_per_s` tokens each second, up to `burst`; a rate or a burst of 0 switches the limit off.
 
     Time is in monotonic seconds.
     """
@@ -12,7 +12,7 @@ class TokenBucket:
     __slots__ = ("_burst", "_rate_per_s", "_tokens", "_updated_s")
 
     def __init__(self, rate_per_s: float, burst: float, now_s: float) -> None:
-        self._rate_per_s = rate_per_s
+        self._rate_per_s = rate_per_s if burst > 0 else 0.0
         self._burst = max(burst, 1.0)
         self._tokens = self._burst
         self._updated_s = now_s

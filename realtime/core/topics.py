@@ -82,20 +82,46 @@ class TopicRule:
         object.__setattr__(self, "retention", Retention(self.history_size, self.history_ttl_s))
 
 
-def gate_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
-    """The faults of the gates in `rules`: one line for each gate that could never deny."""
+def rule_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
+    """The faults of `rules`, one sentence for each: what could never deny, never match or never keep."""
     for prefix, rule in rules.items():
-        for name in ("subscribe", "publish", "subscribe_in_db"):
-            gate: object = getattr(rule, name)
-            if gate is None and name == "subscribe_in_db":
-                continue
-            if not callable(gate):
-                yield f"The gate {name!r} of the topic rule {prefix!r} is no function."
-            elif _is_async(gate):
-                yield (
-                    f"The gate {name!r} of the topic rule {prefix!r} is a coroutine function, and nothing awaits it: "
-                    f"make it a plain function (`subscribe_in_db` may use the database)."
-                )
+        if not isinstance(rule, TopicRule):
+            yield f"The topic rule {prefix!r} must be a TopicRule, received {rule!r}."
+            continue
+        if not isinstance(prefix, str) or ":" in prefix:
+            yield f"The topic rule {prefix!r} never matches: a prefix is the part of a name before its first `:`."
+        for name, kinds in (("history_size", int), ("history_ttl_s", (int, float))):
+            kept: object = getattr(rule, name)
+            if isinstance(kept, bool) or not isinstance(kept, kinds) or not kept >= 0:
+                yield f"The {name} of the topic rule {prefix!r} must be a number of 0 or more, received {kept!r}."
+        yield from _gate_faults(prefix, rule)
+
+
+def _gate_faults(prefix: str, rule: TopicRule) -> Iterator[str]:
+    for name in ("subscribe", "publish", "subscribe_in_db"):
+        gate: object = getattr(rule, name)
+        if gate is None and name == "subscribe_in_db":
+            continue
+        if not callable(gate):
+            yield f"The gate {name!r} of the topic rule {prefix!r} is no function."
+        elif _is_async(gate):
+            yield (
+                f"The gate {name!r} of the topic rule {prefix!r} is a coroutine function, and nothing awaits it: "
+                f"make it a plain function (`subscribe_in_db` may use the database)."
+            )
+        elif not _takes_two(gate):
+            yield f"The gate {name!r} of the topic rule {prefix!r} must take the identity and the topic's name."
+
+
+def _takes_two(gate: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(gate).bind(None, "")
+    except TypeError:
+        return False
+    except ValueError:
+        # A function in C that does not say what it takes.
+        return True
+    return True
 
 
 def _is_async(gate: object) -> bool:

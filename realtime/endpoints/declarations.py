@@ -155,7 +155,7 @@ def _may_be(returned: Any, replies: tuple[type, ...]) -> bool:
     if origin in (Union, UnionType):
         return any(_may_be(each, replies) for each in get_args(returned))
     kind = origin or returned
-    if kind in (None, NoneType) or not isinstance(kind, type):
+    if kind in (None, NoneType, Any) or not isinstance(kind, type):
         return True
     if issubclass(kind, Awaitable):
         inner = get_args(returned)

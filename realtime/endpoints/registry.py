@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import autodiscover_modules
 
 from realtime.endpoints import sources
+from realtime.endpoints.declarations import mistake
 from realtime.endpoints.queries import LiveQuery
 from realtime.endpoints.rpc import RpcMethod
 from realtime.endpoints.streams import StreamSource
@@ -24,6 +25,8 @@ T = TypeVar("T", RpcMethod, StreamSource, LiveQuery)
 # The module of an app with its declarations (as `admin.py` for the admin), and its old name.
 MODULE = "realtime"
 OLD_MODULE = "live"
+# The verbs of `/ws/rpc/` that no method may replace.
+RESERVED_METHODS = frozenset({"cancel", "ping", "refresh", "rpc.methods"})
 
 
 class Registry:
@@ -33,6 +36,11 @@ class Registry:
         self, methods: list[RpcMethod], sources: list[StreamSource], queries: list[LiveQuery]
     ) -> None:
         self.methods = _by_name(methods)
+        if reserved := sorted(RESERVED_METHODS & set(self.methods)):
+            raise mistake(
+                self.methods[reserved[0]].function,
+                f"the name {reserved[0]!r} is taken by a verb of every endpoint.",
+            )
         self.sources = _by_name(sources)
         self.queries = _by_name(queries)
 

@@ -6,7 +6,8 @@ routes = [
 ]
 """
 
-from collections.abc import Awaitable, Iterable, Sequence
+import inspect
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,8 @@ from django.core.exceptions import ImproperlyConfigured
 from realtime.core.identity import Identity
 from realtime.core.scopes import has_scopes
 from realtime.endpoints.consumers.base import RealtimeConsumer
+from realtime.endpoints.declarations import check_coroutine, check_name, check_scopes, mistake
+from realtime.endpoints.verbs import Verb
 from realtime.protocol.errors import forbidden, unauthenticated
 from realtime.sockets.types import Application, Middleware, Receive, Scope, Send
 
@@ -67,20 +70,52 @@ def websocket(
     """Declare a route at `path` (slashes around it are optional). The first middleware is the outermost.
 
     `settings` go to the consumer's constructor. `session=True` requires a Django session, signed in or not.
+
+    Raises ImproperlyConfigured for a mistake in the route or its consumer.
     """
+    _check_consumer(consumer, settings)
     app = _application(consumer, settings)
     for wrap in reversed(middleware):
-        app = wrap(app)
+        app = _wrapped(wrap, app, path)
     return Route(
         path=f"/{path.strip('/')}/",
         consumer=consumer,
         app=app,
-        scopes=frozenset(scopes),
+        scopes=check_scopes(scopes, consumer),
         is_signed_in=signed_in,
         is_staff=staff,
         needs_session=session,
         pool_size=pool_size,
     )
+
+
+def _wrapped(wrap: Middleware, app: Application, path: str) -> Application:
+    text = f"as a middleware of {path} it must be a class that is made with the application."
+    try:
+        wrapped = wrap(app)
+    except TypeError as error:
+        raise mistake(wrap, text) from error
+    if not callable(wrapped):
+        raise mistake(wrap, text)
+    return wrapped
+
+
+def _check_consumer(consumer: type[RealtimeConsumer], settings: Mapping[str, Any]) -> None:
+    if not (isinstance(consumer, type) and issubclass(consumer, RealtimeConsumer)):
+        raise mistake(consumer, "a route needs a class derived from RealtimeConsumer or JsonConsumer.")
+    for name in ("opened", "welcomed", "disconnect"):
+        if hasattr(consumer, name):
+            check_coroutine(getattr(consumer, name))
+    if consumer.receive is RealtimeConsumer.receive:
+        raise mistake(consumer, "it needs a method `receive`.")
+    for name, verb in getattr(consumer, "verbs", {}).items():
+        check_name(name, "verbs")
+        if not isinstance(verb, Verb):
+            raise mistake(consumer, f"its verb {name!r} must be a Verb, received {verb!r}.")
+    try:
+        inspect.signature(consumer).bind(**settings)
+    except TypeError as error:
+        raise mistake(consumer, f"its constructor does not take what the route gives: {error}.") from error
 
 
 def _application(consumer: type[RealtimeConsumer], settings: dict[str, Any]) -> Application:

@@ -1,5 +1,6 @@
 """The outermost middleware of a WebSocket: sets its id, and sends refusals in a form the client can read."""
 
+import logging
 from time import monotonic
 
 from realtime.core.credential_reading import choose_subprotocol
@@ -12,6 +13,8 @@ from realtime.protocol.errors import Refusal
 from realtime.protocol.handshake import SUBPROTOCOLS
 from realtime.sockets.connection import new_connection_id
 from realtime.sockets.types import Application, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
 
 # Seconds that a refused socket may take to answer the close frame.
 REFUSED_CLOSE_TIMEOUT_S = 1.0
@@ -40,10 +43,10 @@ class Refusals:
             await self._app(scope, receive, send)
         except Exception as error:
             # A consumer answers its own failures, so this comes from before the socket was accepted.
-            refusal = refusal_of(error)
-            if refusal is None:
+            if isinstance(error, OSError):
+                # The client has left: so a server answers to what is sent then.
                 raise
-            await self._refuse(scope, receive, send, refusal)
+            await self._refuse(scope, receive, send, refusal_of(error) or _failed(scope, error))
         finally:
             self._node.quota.release(connection_id)
 
@@ -56,6 +59,22 @@ class Refusals:
             await _accept_and_close(scope, receive, send, refusal)
         else:
             await _answer(receive, send, refusal)
+
+
+def _failed(scope: Scope, error: Exception) -> Refusal:
+    """Log, once, a failure that no handler expected; the refusal says nothing of it."""
+    tenant, identity, route = scope.get("tenant"), scope.get("identity"), scope.get("route")
+    logger.error(
+        "A connection to %s failed before it was accepted: connection %s (tenant %s, user %s)",
+        route.path if route else "no route",
+        scope["connection_id"],
+        tenant.slug if tenant else None,
+        repr(identity.user_id) if identity else "nobody",
+        exc_info=error,
+    )
+    return Refusal(
+        500, "internal", f"Something went wrong here; it has been logged ({scope['connection_id']})."
+    )
 
 
 async def _accept_and_close(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:

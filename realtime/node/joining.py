@@ -8,6 +8,7 @@ checked again after every await.
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from realtime.core.identity import Identity
 from realtime.core.position import Position
 from realtime.core.slots import PROCESS, Owner, owner_of
 from realtime.core.topics import TopicRule, TopicRules
+from realtime.node.blocking import BlockWatch
 from realtime.node.database import Database
 from realtime.node.failures import request_error
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -137,12 +139,20 @@ class Joiner:
     """Makes subscriptions, and checks their rights again. `max_subscriptions` is for one
     connection (0: no bound)."""
 
-    def __init__(self, hub: Hub, rules: TopicRules, database: Database, max_subscriptions: int) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        rules: TopicRules,
+        database: Database,
+        max_subscriptions: int,
+        watch: BlockWatch | None = None,
+    ) -> None:
         self._hub = hub
         self._rules = rules
         self._database = database
         self._max_subscriptions = max_subscriptions
         self._share = LoopShare(JOIN_SLICE_S)
+        self._watch = watch
 
     async def join(
         self, connection: Subscriber, requests: Sequence[JoinRequest]
@@ -222,7 +232,8 @@ class Joiner:
     def _denial(self, connection: Subscriber, topic: str) -> RequestError | None:
         """The error of the gate without I/O; None if it allows the subscription."""
         try:
-            self._rules.require_subscribe(connection.identity, topic)
+            with self._watch.step(_gate_of(topic), connection) if self._watch else nullcontext():
+                self._rules.require_subscribe(connection.identity, topic)
         except Exception as error:
             return request_error(error, _gate_of(topic), connection)
         return None

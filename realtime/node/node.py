@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from channels.layers import channel_layers
+from django.conf import settings as django_settings
 from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings, load_settings
@@ -24,6 +25,7 @@ from realtime.core.quota import ConnectionQuota, HandshakeLimiter
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRules
 from realtime.node import credentials
+from realtime.node.blocking import BlockWatch
 from realtime.node.control import Control
 from realtime.node.credentials import Credentials
 from realtime.node.database import Database, build_database
@@ -100,6 +102,8 @@ class Node:
         self.credentials = Credentials(self.authenticator, self.directory)
         # The objects that apps keep for this process, by type.
         self._shared: dict[type, Any] = {}
+        # Names handlers that hold the event loop; None without DEBUG.
+        self.block_watch: BlockWatch | None = BlockWatch() if django_settings.DEBUG else None
         self.is_draining = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
@@ -280,7 +284,9 @@ class Node:
             tail_max_bytes=self.settings.HISTORY_BYTES_PER_TOPIC,
         )
         self.engine.arrived = self.hub.arrived
-        self.joiner = Joiner(self.hub, self.rules, self.database, self.settings.MAX_SUBSCRIPTIONS)
+        self.joiner = Joiner(
+            self.hub, self.rules, self.database, self.settings.MAX_SUBSCRIPTIONS, watch=self.block_watch
+        )
         self.control = Control(
             self.bus,
             self.spawn,

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from realtime import checks
 from realtime.conf import load_settings
 from realtime.core.identity import CredentialKind, Identity
-from realtime.core.topics import TopicRule, TopicRules, gate_faults
+from realtime.core.topics import TopicRule, TopicRules, rule_faults
 from realtime.protocol.errors import ErrorCode, RequestError
 
 ALICE = Identity(1, "alice", "acme", frozenset(), CredentialKind.TOKEN, is_staff=True)
@@ -69,7 +69,28 @@ def test_a_gate_that_would_have_to_be_awaited_stops_the_start(
 
 def test_what_is_no_function_stops_it_too() -> None:
     rules: dict[str, Any] = {"": TopicRule(publish=False)}  # type: ignore[arg-type]
-    assert list(gate_faults(rules)) == ["The gate 'publish' of the topic rule '' is no function."]
+    assert list(rule_faults(rules)) == ["The gate 'publish' of the topic rule '' is no function."]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "rule", "fault"),
+    [
+        ("news", {"subscribe": "anyone"}, "must be a TopicRule"),
+        ("news", None, "must be a TopicRule"),
+        ("news:", TopicRule(), "never matches"),
+        (1, TopicRule(), "never matches"),
+        ("news", TopicRule(history_size=-1), "history_size"),
+        ("news", TopicRule(history_size=1.5), "history_size"),  # type: ignore[arg-type]
+        ("news", TopicRule(history_ttl_s=float("nan")), "history_ttl_s"),
+        ("news", TopicRule(subscribe=lambda: True), "must take the identity and the topic's name"),  # type: ignore[arg-type,misc]
+        ("news", TopicRule(publish=lambda identity: True), "must take the identity"),  # type: ignore[arg-type,misc]
+    ],
+)
+def test_a_rule_that_is_wrong_is_named(prefix: Any, rule: Any, fault: str) -> None:
+    [sentence] = rule_faults({prefix: rule})
+    assert fault in sentence
+    assert repr(prefix) in sentence
+    assert sentence.endswith(".")
 
 
 def test_plain_gates_of_every_kind_are_fine() -> None:
@@ -77,7 +98,7 @@ def test_plain_gates_of_every_kind_are_fine() -> None:
         "a": TopicRule(subscribe=lambda identity, topic: True, publish=functools.partial(_is_it, "x")),
         "b": TopicRule(subscribe_in_db=async_to_sync(shut)),
     }
-    assert list(gate_faults(rules)) == []
+    assert list(rule_faults(rules)) == []
 
 
 def _is_it(name: str, identity: Identity | None, topic: str) -> bool:

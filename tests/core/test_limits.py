@@ -33,7 +33,7 @@ def test_a_rate_of_0_is_no_limit(rate_per_s: float) -> None:
 
 
 def test_a_burst_below_1_lets_one_through() -> None:
-    bucket = TokenBucket(1, 0, now_s=0)
+    bucket = TokenBucket(1, 0.5, now_s=0)
     assert bucket.take(0) == 0
     assert bucket.take(0.5) == pytest.approx(0.5)
 

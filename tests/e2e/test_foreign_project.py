@@ -148,12 +148,38 @@ def test_the_examples_of_the_page_run(project: Project) -> None:
     with project.open("/ws/stream/?source=countdown&interval=0.05") as stranger:
         values = [stranger.push("data")["value"] for _ in range(3)]
         assert values == [10, 9, 8]
+    with project.open("/ws/stream/?source=orders.open&interval=0.05") as stranger:
+        assert stranger.push("data")["value"] >= 1
     with project.open("/ws/data/", "ann") as ann:
         rows = ann.ask("query", {"query": "orders", "params": {"state": "open"}})["payload"]["items"]
         assert {"id": order_id, "state": "open"} in rows
     with project.open("/ws/shop/", "ann") as ann:
         greeting = ann.ask("greet", {"name": "Ann"})["payload"]
         assert greeting == {"text": "Hello, Ann, from Main.", "greeted": 1}
+
+
+def test_orders_are_ones_own_and_so_are_their_changes(project: Project) -> None:
+    query = {"query": "my.orders", "params": {"state": "mine"}, "watch": True}
+    made = """
+        from shop.models import Order
+        result = Order.objects.create(tenant="main", state="mine", customer_id=user_id).pk
+    """
+    with project.open("/ws/data/", "ann") as ann, project.open("/ws/data/", "cat") as cat:
+        orders = [project.shell.run(made, user_id=each.user_id) for each in (ann, cat)]
+        for each, order in zip((ann, cat), orders, strict=True):
+            assert [item["id"] for item in each.ask("query", query)["payload"]["items"]] == [order]
+        later = project.shell.run(made, user_id=ann.user_id)
+        assert ann.push("change")["item"]["id"] == later
+        last = project.shell.run(made, user_id=cat.user_id)
+        # Nothing of ann's came before it.
+        assert cat.push("change")["item"]["id"] == last
+    with project.open("/ws/data/") as stranger:
+        assert stranger.ask("query", query)["payload"]["code"] == "unauthenticated"
+
+
+def test_a_stream_that_ends_says_so(project: Project) -> None:
+    with project.open("/ws/stream/?source=countdown&interval=0.05") as stranger:
+        assert stranger.push("stopped") == {"stream": "s1", "source": "countdown"}
 
 
 def test_a_service_publishes_from_another_process_after_its_commit(project: Project) -> None:

@@ -398,3 +398,149 @@ test("a subscription the server ended is over, but for one whose position it los
   last().push("unsubscribed", { topic: "t", code: "permission_denied", reason: "no longer allowed" });
   assert.deepEqual(ended, ["permission_denied"]);
 });
+
+function answer(socket, id, type, payload) {
+  socket.onmessage({ data: JSON.stringify({ id, type, payload }) });
+}
+
+function rows(items, more) {
+  return { query_id: "q1", items, more };
+}
+
+test("a paged reply resolves to the items of all pages", async () => {
+  const { client, last } = connected();
+  const whole = client.request("query", { query: "items" });
+  const { id } = last().requests("query")[0];
+  answer(last(), id, "rows", rows([1, 2], true));
+  mock.timers.tick(9_000);
+  answer(last(), id, "rows", rows([3], true));
+  mock.timers.tick(9_000);
+  answer(last(), id, "rows", rows([], false));
+  assert.deepEqual(await whole, { id, type: "rows", payload: rows([1, 2, 3], false) });
+});
+
+test("a paged reply that stops, or fails, rejects", async () => {
+  const { client, last } = connected();
+  const silent = client.request("query");
+  const failed = client.request("query");
+  const lost = client.request("query");
+  const ids = last().requests("query").map(({ id }) => id);
+  for (const id of ids) answer(last(), id, "rows", rows([1], true));
+  answer(last(), ids[1], "error", { code: "timeout", message: "Too slow.", retryable: true });
+  await assert.rejects(failed, { code: "timeout", message: "Too slow." });
+  mock.timers.tick(10_000);
+  await assert.rejects(silent, { code: "timeout" });
+  await assert.rejects(lost, { code: "timeout" });
+});
+
+test("pages are iterated over as they come", async () => {
+  const { client, last } = connected();
+  const seen = [];
+  const done = (async () => {
+    for await (const { items } of client.pages("query", { query: "items" })) seen.push(items);
+  })();
+  await settled();
+  const { id } = last().requests("query")[0];
+  answer(last(), id, "rows", rows([1], true));
+  await settled();
+  assert.deepEqual(seen, [[1]]);
+  answer(last(), id, "rows", rows([2], true));
+  answer(last(), id, "rows", rows([3], false));
+  await done;
+  assert.deepEqual(seen, [[1], [2], [3]]);
+  assert.equal(last().requests("cancel").length, 0);
+});
+
+test("what came before a failure is iterated over, then the failure is thrown", async () => {
+  const { client, last } = connected();
+  const seen = [];
+  const done = (async () => {
+    for await (const { items } of client.pages("query")) seen.push(...items);
+  })();
+  await settled();
+  answer(last(), last().requests("query")[0].id, "rows", rows([1], true));
+  last().end(1012);
+  await assert.rejects(done, { code: "disconnected" });
+  assert.deepEqual(seen, [1]);
+});
+
+test("leaving the loop early ends the request", async () => {
+  const { client, last } = connected();
+  const done = (async () => {
+    for await (const { items } of client.pages("query")) return items;
+  })();
+  await settled();
+  const { id } = last().requests("query")[0];
+  answer(last(), id, "rows", rows([1], true));
+  assert.deepEqual(await done, [1]);
+  assert.deepEqual(last().requests("cancel"), [{ type: "cancel", payload: { id } }]);
+  answer(last(), id, "error", { code: "cancelled", message: "", retryable: false });
+});
+
+test("a reply without pages is the only one; without a connection there is none", async () => {
+  const { client, last } = connected();
+  const done = (async () => {
+    const seen = [];
+    for await (const page of client.pages("a")) seen.push(page);
+    return seen;
+  })();
+  await settled();
+  last().reply("a", "a.done", { n: 1 });
+  assert.deepEqual(await done, [{ n: 1 }]);
+  client.stop();
+  await assert.rejects(client.pages("a").next(), { code: "disconnected" });
+});
+
+test("a URL that the browser refuses stops the client, which can be started again", () => {
+  let isRefused = true;
+  const sockets = [];
+  const client = new RealtimeClient("/ws/x/", {
+    createSocket: () => {
+      if (isRefused) throw new SyntaxError("The URL '/ws/x/' is invalid.");
+      sockets.push(new FakeSocket());
+      return sockets.at(-1);
+    },
+  });
+  const states = [];
+  client.on("state", ({ name, reason }) => states.push([name, reason]));
+  assert.throws(() => client.start(), { name: "SyntaxError" });
+  assert.deepEqual(states.at(-1), ["stopped", "SyntaxError: The URL '/ws/x/' is invalid."]);
+  isRefused = false;
+  client.start();
+  sockets[0].welcome();
+  assert.equal(client.state.name, "online");
+});
+
+test("a topic that is refused again and again is asked for less and less often", async () => {
+  const { client, last } = connected();
+  client.subscribe("t");
+  const waits = [];
+  for (let refusals = 1; refusals < 8; refusals += 1) {
+    last().reply("subscribe", "error", { code: "internal", message: "", retryable: true });
+    await settled();
+    let waitedMs = 0;
+    while (last().requests("subscribe").length === refusals) {
+      mock.timers.tick(250);
+      last().push("news", {});
+      waitedMs += 250;
+    }
+    waits.push(waitedMs);
+  }
+  assert.deepEqual(waits, [...waits].sort((a, b) => a - b));
+  assert.ok(waits.at(-1) >= 8_000, `${waits}`);
+  last().reply("subscribe", "subscribed", { topic: "t", epoch: "e", offset: 0, recovered: null, publications: [] });
+});
+
+test("a server that waits for no pong has no connection given up for its silence", () => {
+  const { client, last } = connected({ isWelcomed: false });
+  last().welcome({ heartbeat: { interval_s: 25, timeout_s: 0 } });
+  for (const pings of [1, 2, 3]) {
+    mock.timers.tick(25_000);
+    assert.equal(client.state.name, "online");
+    assert.equal(last().requests("ping").length, pings);
+  }
+  // Only after sleep is there a doubt.
+  client.checkNow();
+  mock.timers.tick(4_000);
+  assert.equal(client.state.name, "waiting");
+});

@@ -1,5 +1,6 @@
 """Mistakes in what apps declare stop the start with a sentence that names the function and the mistake."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -7,8 +8,24 @@ import msgspec
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from realtime import Call, Feed, NoPayload, Reply, Verb, live_query, rpc_method, stream_source
+from realtime import (
+    Call,
+    EchoConsumer,
+    Feed,
+    JsonConsumer,
+    NoPayload,
+    RealtimeConsumer,
+    Reply,
+    RpcConsumer,
+    Verb,
+    live_query,
+    rpc_method,
+    stream_source,
+    websocket,
+)
+from realtime.checks import check_declarations
 from realtime.core.identity import Identity, Tenant
+from realtime.endpoints.registry import RESERVED_METHODS, Registry
 
 Declare = Callable[[], Any]
 
@@ -72,6 +89,10 @@ def returns_list(call: Call) -> list[int]:
 
 
 def bad_default(call: Call, *, a: list[int] = [1]) -> dict[str, Any]:  # noqa: B006
+    return {}
+
+
+def anything(call: Call) -> Any:
     return {}
 
 
@@ -142,6 +163,31 @@ def no_feed() -> Any:
     yield 1
 
 
+class Silent(RealtimeConsumer):
+    """Takes no messages."""
+
+
+class PlainGreeting(EchoConsumer):
+    """Greets without a coroutine."""
+
+    def opened(self) -> None:  # type: ignore[override]
+        pass
+
+
+class NoVerb(JsonConsumer):
+    """Has a verb that is a function."""
+
+    verbs = {"it": on_it}  # type: ignore[dict-item]
+
+
+class Hours:
+    """A middleware."""
+
+    def __init__(self, app: Any) -> None: ...
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
 MISTAKES: dict[str, tuple[Declare, str]] = {
     "no call": (lambda: rpc_method("m")(no_call), "no_call: its first parameters must be `call`"),
     "before *": (
@@ -180,6 +226,23 @@ MISTAKES: dict[str, tuple[Declare, str]] = {
     "three": (lambda: live_query("q", item=item)(three_rows), "three_rows: the parameter `a` must stand"),
     "tenant": (lambda: live_query("q", item=item)(chosen_tenant), "chosen_tenant: the parameter `tenant`"),
     "no feed": (lambda: stream_source("s")(no_feed), "no_feed: its first parameters must be `feed`"),  # type: ignore[arg-type]
+    "a plain class": (lambda: websocket("ws/a/", Plain), "Plain: a route needs a class derived from"),  # type: ignore[arg-type]
+    "silent": (lambda: websocket("ws/a/", Silent), "Silent: it needs a method `receive`"),
+    "plain greeting": (lambda: websocket("ws/a/", PlainGreeting), "opened: it must be a coroutine function"),
+    "no verb": (lambda: websocket("ws/a/", NoVerb), "NoVerb: its verb 'it' must be a Verb"),
+    "setting": (
+        lambda: websocket("ws/a/", EchoConsumer, idle=1),
+        "EchoConsumer: its constructor does not take",
+    ),
+    "route scopes": (lambda: websocket("ws/a/", EchoConsumer, scopes="a:b"), "scopes must be a set of names"),
+    "middleware": (
+        lambda: websocket("ws/a/", EchoConsumer, middleware=[Hours(None)]),  # type: ignore[list-item]
+        "as a middleware of ws/a/ it must be a class",
+    ),
+    "reserved": (
+        lambda: Registry([rpc_method("ping")(fine)], [], []),
+        "fine: the name 'ping' is taken by a verb of every endpoint",
+    ),
     "no source": (lambda: stream_source(source), 'source: a name is missing; write @stream_source("…")'),  # type: ignore[arg-type]
 }
 
@@ -193,9 +256,23 @@ def test_a_mistake_is_named(name: str) -> None:
     assert str(caught.value).endswith(".")
 
 
+def test_no_method_may_replace_a_verb() -> None:
+    assert set(RpcConsumer.verbs) == RESERVED_METHODS
+
+
+def test_the_check_names_the_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_declarations() == []
+    module = sys.modules["demo.realtime"]
+    monkeypatch.setattr(module, "ping", rpc_method("ping")(fine), raising=False)
+    [found] = check_declarations()
+    assert (found.id, "the name 'ping' is taken" in found.msg) == ("realtime.E005", True)
+
+
 def test_what_is_right_is_taken() -> None:
+    websocket("ws/a/", EchoConsumer, middleware=[Hours], idle_timeout_s=1.0)
     assert not rpc_method("m", scopes={"a:b"}, at_hand=at_hand)(fine).is_async
     assert rpc_method("m")(fine_async).is_async
+    rpc_method("m")(anything)
     for handle in (on_it, on_it_maybe, on_it_later):
         Verb(NoPayload, handle, scopes=("a:b",))
     assert not live_query("q", item=item)(rows).is_personal

@@ -185,13 +185,33 @@ def test_a_refusal_has_a_status_that_refuses(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "code"),
-    [(Refusal(402, "unpaid", "Пожалуйста, заплатите. " * 9), 4403), (PermissionDenied("Closed."), 4403)],
+    ("failure", "code", "status"),
+    [
+        (Refusal(402, "unpaid", "Пожалуйста, заплатите. " * 9), 4403, 402),
+        (PermissionDenied("Closed."), 4403, 403),
+        (ZeroDivisionError("the inside"), 4503, 500),
+    ],
 )
-async def test_a_browser_is_closed_with_the_code_and_a_reason_that_fits(
-    failure: Exception, code: int
+async def test_what_middleware_raises_is_told_and_a_reason_fits(
+    failure: Exception, code: int, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    closed = await refused(failure, ["rockstar.v1"])
+    assert [event["type"] for event in closed] == ["websocket.accept", "websocket.close"]
+    assert closed[1]["code"] == code
+    assert 0 < len(closed[1]["reason"].encode()) <= 123
+    answered = await refused(failure, [])
+    assert answered[0]["status"] == status
+    assert b"the inside" not in answered[1]["body"]
+    failed = isinstance(failure, ZeroDivisionError)
+    assert caplog.text.count("A connection to no route failed") == (2 if failed else 0)
+    assert ("(tenant acme, user nobody)" in caplog.text) == failed
+
+
+async def refused(failure: Exception, subprotocols: list[str]) -> list[Any]:
+    """What a client is sent when a middleware raises."""
+
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        scope["tenant"] = ACME
         raise failure
 
     async def receive() -> Any:
@@ -206,8 +226,12 @@ async def test_a_browser_is_closed_with_the_code_and_a_reason_that_fits(
         handshakes=SimpleNamespace(failed=lambda *_: None),
         quota=SimpleNamespace(release=lambda *_: None),
     )
-    scope = {"type": "websocket", "subprotocols": ["rockstar.v1"], "headers": [], "client": ("127.0.0.1", 1)}
+    scope = {
+        "type": "websocket",
+        "subprotocols": subprotocols,
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+        "extensions": {"websocket.http.response": {}},
+    }
     await Refusals(middleware, cast("Any", node))(scope, receive, send)
-    assert [event["type"] for event in sent] == ["websocket.accept", "websocket.close"]
-    assert sent[1]["code"] == code
-    assert 0 < len(sent[1]["reason"].encode()) <= 123
+    return sent

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from time import process_time
 from typing import Any, cast
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from realtime.core import presence_table as core
 from realtime.core import watchers
-from realtime.core.identity import Tenant
+from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.topics import TopicKey, TopicRule
 from realtime.sockets.connection import Connection
 from realtime.sockets.outbox import PreparedBatch, PreparedMessage, WriteCoalescer
@@ -24,6 +25,7 @@ from realtime.topics.presence import PUSH_GATHER_S, Presence
 
 ACME = Tenant(1, "acme")
 KEY = ("acme", "news")
+TOKEN = CredentialKind.TOKEN
 RULE = TopicRule()
 OWNER = cast("SubscriptionOwner", None)
 
@@ -377,3 +379,20 @@ async def test_a_thousand_people_who_come_back_hold_nobody_up(node: Node) -> Non
     assert frames <= 5_000
     assert longest_s <= 0.02
     assert all(socket.pushed[-1] == {"topic": "news", "count": 1000} for socket in sockets)
+
+
+async def test_users_with_uuids_are_present_and_removed_on_other_nodes(pair: tuple[Node, Node]) -> None:
+    one, two = pair
+    keys = [UUID(int=number) for number in (1, 2)]
+    identities = [Identity(cast("Any", key), f"u{key.int}", "acme", frozenset(), TOKEN) for key in keys]
+    ann, ben = (Socket(cast("Any", identity)) for identity in identities)
+    watching = one.subscribe(ann, watches=True)
+    one.presence.view(cast("Connection", ann), KEY[1])
+    leaving = two.subscribe(ben)
+    await becomes(lambda: one.view(ann)["count"] == 2 and two.view(ben)["count"] == 2)
+    assert [user["id"] for user in one.view(ann)["users"]] == [str(key) for key in keys]
+    two.presence.ended(leaving, at_once=False)
+    for node in pair:
+        node.presence.removed(*KEY, str(keys[1]))
+    await becomes(lambda: one.view(ann)["count"] == 1)
+    one.presence.ended(watching, at_once=True)

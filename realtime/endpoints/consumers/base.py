@@ -107,6 +107,9 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             # the server's.
             if not connection.is_closing:
                 raise
+        except Exception as failure:
+            request_error(failure, "The consumer", connection)
+            connection.close(INTERNAL_CLOSURE, "the server failed")
         finally:
             code = connection.close_code or code
             await self._end(code)
@@ -213,6 +216,9 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
 
     async def _guarded(self, handling: Awaitable[None]) -> None:
         try:
+            # The handlers of a JSON endpoint are measured by their verbs.
+            if not self.is_json and (watch := self.node.block_watch) is not None:
+                handling = watch.work(handling, "The handler of a message", self.connection)
             await handling
         except Exception as error:
             await self._failed(error)
@@ -355,10 +361,13 @@ class JsonConsumer(RealtimeConsumer):
             require_scopes(connection.identity, verb.scopes)
         call = Call(self, request, connection, self.node)
         payload = payload_as(verb.payload, request.payload)
+        handle, watch = verb.handle, call.node.block_watch
+        if watch is not None:
+            handle = watch.handler(handle, handler_of(call), connection)
         if verb.is_slow:
-            self.calls.start(call, verb.handle, payload)
+            self.calls.start(call, handle, payload)
             return COMPLETED
-        handling = verb.handle(call, payload)
+        handling = handle(call, payload)
         if isinstance(handling, Answered):
             return self._reply(request.id, handling.reply)
         return self._answer(call, handling)

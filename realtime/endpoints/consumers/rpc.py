@@ -5,11 +5,12 @@ from collections.abc import Awaitable
 from msgspec.structs import asdict
 
 from realtime.core.scopes import require_scopes
+from realtime.endpoints.calls import handler_of
 from realtime.endpoints.consumers.base import JsonConsumer
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.parameters import parameters_from
 from realtime.endpoints.shared import endpoints_of
-from realtime.endpoints.verbs import Call, NoPayload, Verb
+from realtime.endpoints.verbs import Call, Handler, NoPayload, Verb
 from realtime.protocol.envelope import Reply, Request
 from realtime.sockets.completed import COMPLETED
 
@@ -35,11 +36,15 @@ class RpcConsumer(JsonConsumer):
         if method.scopes:
             require_scopes(self.connection.identity, method.scopes)
         parameters = parameters_from(method.parameters, request.payload)
-        calls = self.calls
-        if method.at_hand is not None:
+        calls, at_hand = self.calls, method.at_hand
+        answer: Handler = method.answer
+        if (watch := call.node.block_watch) is not None:
+            answer = watch.handler(answer, handler_of(call), self.connection)
+            at_hand = at_hand and watch.plain(at_hand, handler_of(call), self.connection)
+        if at_hand is not None:
             calls.admit(request.id)
-            payload = method.at_hand(call, **asdict(parameters))
+            payload = at_hand(call, **asdict(parameters))
             if payload is not None:
                 return self._reply(request.id, method.reply_of(payload))
-        calls.start(call, method.answer, parameters)
+        calls.start(call, answer, parameters)
         return COMPLETED

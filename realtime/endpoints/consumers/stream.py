@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from contextlib import aclosing
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -90,7 +91,10 @@ class StreamConsumer(JsonConsumer):
         """Push the values of a source. However it ends by itself, its place is free and its client is told."""
         connection = self.connection
         try:
-            await self._push_values(name, source, interval_s)
+            pushing: Awaitable[None] = self._push_values(name, source, interval_s)
+            if (watch := self.node.block_watch) is not None:
+                pushing = watch.work(pushing, f"The stream source {source.name!r}", connection)
+            await pushing
         except asyncio.CancelledError as failure:
             if was_cancelled():
                 raise

@@ -4,7 +4,9 @@ from argparse import ArgumentParser
 from socket import socket
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DatabaseFailure
@@ -67,11 +69,17 @@ class Command(BaseCommand):
 
     def _collect_static(self) -> None:
         """Collect static files. Without DEBUG, pages need their hashed names before the first request."""
-        if django_settings.DEBUG:
+        if django_settings.DEBUG or not apps.is_installed("django.contrib.staticfiles"):
+            return
+        if not django_settings.STATIC_ROOT:
+            self.stderr.write(
+                "STATIC_ROOT is not set, so no static files are collected or served: pages have no styles. "
+                "Set it to a folder."
+            )
             return
         try:
             collect_static()
-        except OSError as error:
+        except (OSError, ImproperlyConfigured) as error:
             raise CommandError(
                 f"The static files cannot be collected into {django_settings.STATIC_ROOT}: {error}."
             ) from error

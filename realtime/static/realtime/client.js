@@ -3,6 +3,7 @@ import { attemptAfter, closeAction } from "./close-codes.js";
 import { decode, encode } from "./envelope.js";
 import { RealtimeError } from "./errors.js";
 import { Heartbeat } from "./heartbeat.js";
+import { Requests } from "./requests.js";
 import { Subscription } from "./subscription.js";
 
 /** If a client offers it, the server refuses by a close code, which a browser can read. */
@@ -35,11 +36,12 @@ const HEARTBEAT_DEFAULT = { interval_s: 25, timeout_s: 20 };
  * @typedef {{presence?: boolean, recover?: boolean, onPublication?: (publication: import("./subscription.js").Publication) => void,
  *   onSubscribed?: (reply: import("./subscription.js").Subscribed) => void, onRecovered?: (isComplete: boolean) => void,
  *   onPresence?: (change: PresenceChange) => void, onEnded?: (error: RealtimeError) => void}} SubscribeOptions
- * @typedef {{subscription: Subscription, options: SubscribeOptions, retry?: ReturnType<typeof setTimeout>, isAlone?: boolean}} Followed
+ * @typedef {{subscription: Subscription, options: SubscribeOptions, retry?: ReturnType<typeof setTimeout>, isAlone?: boolean,
+ *   failures?: number}} Followed
  *   isAlone: subscribed in a request of its own, because a request with several topics was refused
+ *   failures: refusals in a row that may be retried
  * @typedef {{joined: any[], left: any[], count?: number}} PresenceChange
  *   count: how many there are, if the server does not name the users (not signed in, large topics)
- * @typedef {{resolve: (reply: import("./envelope.js").Envelope) => void, reject: (error: RealtimeError) => void, timer: ReturnType<typeof setTimeout>}} PendingRequest
  */
 
 /**
@@ -53,14 +55,13 @@ export class RealtimeClient {
   state = { name: "stopped" };
   /** @type {WebSocket | null} */
   #socket = null;
-  #nextId = 1;
   #failures = 0;
   #onlineSinceMs = 0;
   #hasNetwork = true;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer = undefined;
-  /** @type {Map<string, PendingRequest>} */
-  #pending = new Map();
+  // A closing socket fires its `close` event soon; its requests are rejected then.
+  #requests = new Requests((frame) => this.#socket?.readyState === 1 && this.#socket.send(frame));
   /** @type {Map<string, Followed>} */
   #topics = new Map();
   /** Topics that wait for a subscribe request: one request is in flight at a time. @type {Set<string>} */
@@ -80,7 +81,10 @@ export class RealtimeClient {
     this.random = random;
   }
 
-  /** Connect, and stay connected until `stop`. */
+  /**
+   * Connect, and stay connected until `stop`. Throws what the browser throws for a URL that it refuses; the client is
+   * stopped then.
+   */
   start() {
     if (this.state.name === "stopped") this.#connect();
   }
@@ -116,15 +120,58 @@ export class RealtimeClient {
   }
 
   /**
-   * Send a request and wait for the reply with the same id.
+   * Send a request and wait for the reply with the same id. Of a paged reply (`query`) all pages: `items` has those of
+   * every page.
    * @param {string} type
    * @param {Record<string, unknown>} [payload]
-   * @param {{timeoutMs?: number}} [options]
+   * @param {{timeoutMs?: number}} [options] timeoutMs: until the reply, and between two pages of it
    * @returns {Promise<import("./envelope.js").Envelope>} rejects with RealtimeError
    */
-  request(type, payload = {}, { timeoutMs = REQUEST_TIMEOUT_MS } = {}) {
-    if (this.state.name !== "online") return Promise.reject(RealtimeError.disconnected());
-    return this.#ask(type, payload, timeoutMs);
+  async request(type, payload = {}, { timeoutMs = REQUEST_TIMEOUT_MS } = {}) {
+    if (this.state.name !== "online") throw RealtimeError.disconnected();
+    /** @type {unknown[][]} */
+    const pages = [];
+    const last = await this.#requests.ask(type, payload, timeoutMs, (page) => pages.push(page.payload.items)).reply;
+    if (pages.length === 0) return last;
+    return { ...last, payload: { ...last.payload, items: [...pages, last.payload.items].flat() } };
+  }
+
+  /**
+   * Send a request at the first step, and iterate over the pages of its reply as they come: the payload of each, or of
+   * the only one. Leaving the loop early ends the request.
+   *
+   * `for await (const { items } of client.pages("query", { query: "orders", params: {} })) …`
+   * @param {string} type
+   * @param {Record<string, unknown>} [payload]
+   * @param {{timeoutMs?: number}} [options] timeoutMs: until the first page, and between two
+   * @returns {AsyncGenerator<Record<string, any>, void, void>} throws RealtimeError
+   */
+  async *pages(type, payload = {}, { timeoutMs = REQUEST_TIMEOUT_MS } = {}) {
+    if (this.state.name !== "online") throw RealtimeError.disconnected();
+    /** @type {Record<string, any>[]} */
+    const arrived = [];
+    let wake = () => {};
+    const take = (/** @type {import("./envelope.js").Envelope} */ page) => {
+      arrived.push(page.payload);
+      wake();
+    };
+    const { id, reply } = this.#requests.ask(type, payload, timeoutMs, take);
+    let isOver = false;
+    const ended = reply.then(take).finally(() => {
+      isOver = true;
+      wake();
+    });
+    // It is thrown below, once what came before it was taken.
+    ended.catch(() => {});
+    try {
+      while (arrived.length > 0 || !isOver) {
+        if (arrived.length === 0) await new Promise((resolve) => (wake = () => resolve(undefined)));
+        for (const page of arrived.splice(0)) yield page;
+      }
+      await ended;
+    } finally {
+      this.#requests.abandon(id);
+    }
   }
 
   /**
@@ -177,11 +224,21 @@ export class RealtimeClient {
   #connect() {
     clearTimeout(this.#timer);
     this.#setState({ name: "connecting" });
-    const socket = this.createSocket(this.url, [BATCH_SUBPROTOCOL, SUBPROTOCOL]);
+    const socket = this.#open();
     this.#socket = socket;
     socket.onmessage = (event) => this.#receive(socket, event.data);
     socket.onclose = (event) => this.#closed(event.code, event.reason);
     this.#timer = setTimeout(() => this.#drop("no welcome"), WELCOME_TIMEOUT_MS);
+  }
+
+  #open() {
+    try {
+      return this.createSocket(this.url, [BATCH_SUBPROTOCOL, SUBPROTOCOL]);
+    } catch (error) {
+      // Trying again would not help: the URL is wrong, or there are no WebSockets here.
+      this.#setState({ name: "stopped", reason: String(error) });
+      throw error;
+    }
   }
 
   /**
@@ -200,7 +257,7 @@ export class RealtimeClient {
   /** @param {import("./envelope.js").Envelope | null} message */
   #take(message) {
     if (message === null) return;
-    if (message.id !== null) this.#settle(message);
+    if (message.id !== null) this.#requests.settle(message);
     else if (message.type === "welcome") this.#welcomed(message.payload);
     else this.#pushed(message.type, message.payload);
   }
@@ -215,16 +272,6 @@ export class RealtimeClient {
     // Before listeners are called, so that their requests come after the subscriptions.
     this.#follow([...this.#topics.keys()]);
     this.#setState({ name: "online" });
-  }
-
-  /** @param {import("./envelope.js").Envelope} reply */
-  #settle(reply) {
-    const pending = this.#pending.get(String(reply.id));
-    if (pending === undefined) return;
-    this.#pending.delete(String(reply.id));
-    clearTimeout(pending.timer);
-    if (reply.type === "error") pending.reject(RealtimeError.fromPayload(reply.payload));
-    else pending.resolve(reply);
   }
 
   /**
@@ -286,7 +333,8 @@ export class RealtimeClient {
     const items = several.map(({ subscription }) => subscription.begin());
     const payload = items.length === 1 ? items[0] : { topics: items };
     try {
-      const reply = await this.#ask("subscribe", payload, REQUEST_TIMEOUT_MS);
+      const { reply: answer } = this.#requests.ask("subscribe", payload, REQUEST_TIMEOUT_MS);
+      const reply = await answer;
       this.#followAnswered(several, items.length === 1 ? [reply.payload] : (reply.payload.topics ?? []));
     } catch (error) {
       const refusal = /** @type {RealtimeError} */ (error);
@@ -316,6 +364,7 @@ export class RealtimeClient {
    */
   #followed(followed, subscribed) {
     followed.isAlone = false;
+    followed.failures = 0;
     const recovered = followed.subscription.accept(subscribed);
     guarded(followed.options.onSubscribed)(subscribed);
     if (recovered !== null) guarded(followed.options.onRecovered)(recovered);
@@ -339,7 +388,8 @@ export class RealtimeClient {
     const { topic } = followed.subscription;
     if (error.retryable) {
       followed.isAlone = isAlone;
-      const delayMs = Math.max(error.retryAfterMs, backoffMs(2, this.random()));
+      followed.failures = (followed.failures ?? 0) + 1;
+      const delayMs = Math.max(error.retryAfterMs, backoffMs(followed.failures + 1, this.random()));
       followed.retry = setTimeout(() => this.state.name === "online" && this.#follow([topic]), delayMs);
     } else {
       this.#forget(topic);
@@ -399,40 +449,17 @@ export class RealtimeClient {
       socket.onmessage = socket.onclose = null;
       socket.close();
     }
-    for (const { reject, timer } of this.#pending.values()) {
-      clearTimeout(timer);
-      reject(RealtimeError.disconnected());
-    }
-    this.#pending.clear();
+    this.#requests.failAll();
     this.#toFollow.clear();
   }
 
   /**
-   * @param {string} type
-   * @param {Record<string, unknown>} payload
-   * @param {number} timeoutMs
-   * @returns {Promise<import("./envelope.js").Envelope>}
-   */
-  #ask(type, payload, timeoutMs) {
-    const id = String(this.#nextId++);
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(id);
-        reject(new RealtimeError("timeout", "The server did not answer in time.", { retryable: true }));
-      }, timeoutMs);
-      this.#pending.set(id, { resolve, reject, timer });
-      this.#send(type, payload, id);
-    });
-  }
-
-  /**
+   * Send a message that wants no reply.
    * @param {string} type
    * @param {Record<string, unknown>} [payload]
-   * @param {string | null} [id]
    */
-  #send(type, payload = {}, id = null) {
-    // A closing socket fires its `close` event soon; its requests are rejected then.
-    if (this.#socket?.readyState === 1) this.#socket.send(encode(type, payload, id));
+  #send(type, payload = {}) {
+    this.#requests.send(encode(type, payload));
   }
 
   /** @param {State} state */

@@ -15,7 +15,7 @@ export class Heartbeat {
 
   /**
    * @param {number} intervalMs silence before a ping
-   * @param {number} timeoutMs silence after the ping before the connection counts as dead
+   * @param {number} timeoutMs silence after the ping before the connection counts as dead; 0: it never does
    */
   start(intervalMs, timeoutMs) {
     this.intervalMs = intervalMs;
@@ -30,7 +30,7 @@ export class Heartbeat {
 
   /** Send a ping now, because the machine slept or the page was hidden. */
   doubt() {
-    if (this.intervalMs > 0) this.#ask(Math.min(DOUBT_MS, this.timeoutMs));
+    if (this.intervalMs > 0) this.#ask(Math.min(DOUBT_MS, this.timeoutMs || DOUBT_MS));
   }
 
   stop() {
@@ -40,7 +40,8 @@ export class Heartbeat {
 
   /** @param {number} timeoutMs */
   #ask(timeoutMs) {
-    this.#after(timeoutMs, () => this.dead());
+    if (timeoutMs > 0) this.#after(timeoutMs, () => this.dead());
+    else this.#after(this.intervalMs, () => this.#ask(0));
     this.ping();
   }
 
