@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
+from inspect import iscoroutine
 from time import monotonic
 from typing import Any, ParamSpec, TypeVar
 
@@ -58,7 +59,8 @@ class BlockWatch:
         def measured(*args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
             with self.step(what, connection):
                 handling = handle(*args, **kwargs)
-            return self.work(handling, what, connection)
+            # What is no coroutine has done its work by now, and may be treated in a way of its own.
+            return self.work(handling, what, connection) if iscoroutine(handling) else handling
 
         return measured
 
