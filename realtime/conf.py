@@ -67,6 +67,9 @@ class RealtimeSettings:
     OUTBOX_BYTES: int = 1024 * 1024
     # Bytes that wait for all slow consumers of this process: beyond it the slowest are closed with 4410.
     OUTBOXES_BYTES: int = 256 * 1024 * 1024
+    # Bytes of messages that have not arrived whole, of all sockets of this process (`serve` only): beyond it the
+    # largest are closed with 4503. The first 64 KiB of each are free.
+    INBOXES_BYTES: int = 256 * 1024 * 1024
     # Seconds that a client may read nothing while bytes wait for it; after that it is closed with 4410.
     OUTBOX_STALL_S: float = 10.0
     # Whether to compress messages for clients that offer it, and from how many bytes on (`serve` only).

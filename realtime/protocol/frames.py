@@ -142,6 +142,15 @@ class FrameParser:
         self._buffer = (self._buffer or bytearray()) + data
         self.has_more = True
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of messages that are not complete, and of frames that wait for the next call."""
+        return len(self._buffer or b"") + len(self._fragments or b"")
+
+    def drop(self) -> None:
+        """Free what is held; the parser must not be used afterwards."""
+        self._buffer = self._fragments = None
+
     def _turn(self) -> Iterable[int]:
         """An iterator with one step for each frame that one call may take."""
         return range(FRAMES_AT_ONCE)

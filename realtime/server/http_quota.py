@@ -17,6 +17,7 @@ from realtime.conf import load_settings
 from realtime.core.addresses import TrustedProxies, address_key
 from realtime.protocol.http import HttpError
 from realtime.server.scope import Address
+from realtime.sockets.backlogs import Backlogs, Holder
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +26,13 @@ _RETRY_AFTER = ((b"retry-after", b"5"),)
 LINGERING_MAX = 100
 # One address may use this fraction (1/4) of the bytes that all bodies of a process may hold.
 ADDRESS_PARTS = 4
+# Bytes of a message that is not complete that do not count against the budget.
+PARTIAL_FREE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Limits of plain HTTP; 0 switches one off. realtime/conf.py explains each."""
+    """Limits of plain HTTP, and of what arrives on sockets; 0 switches one off. realtime/conf.py explains each."""
 
     # Connections that are not open WebSockets, of the process and of one address.
     connections: int = 20_000
@@ -39,6 +42,8 @@ class HttpLimits:
     # Bytes of one body, and of all bodies whose requests are not answered yet.
     body_bytes: int = 2_621_440
     bodies_bytes: int = 64 * 1024 * 1024
+    # Bytes of all WebSocket messages that are not complete yet.
+    messages_bytes: int = 256 * 1024 * 1024
     # Trusted proxies carry connections of many clients, so they are not counted by address.
     proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies(()))
 
@@ -55,7 +60,13 @@ class HttpQuota:
         # Bytes of all bodies whose requests are not answered yet.
         self.bodies_bytes = 0
         self._bodies_by_address: dict[str, int] = {}
+        # Open WebSockets with a part of a large message; beyond the budget the largest are closed.
+        self.partial_messages = Backlogs(limits.messages_bytes)
         self._has_warned = False
+
+    def note_partial(self, socket: Holder, held_bytes: int) -> None:
+        """Record what an open WebSocket holds of a message that is not complete."""
+        self.partial_messages.note(socket, held_bytes if held_bytes > PARTIAL_FREE_BYTES else 0)
 
     @property
     def count(self) -> int:
@@ -152,6 +163,7 @@ def _limits(config: Config) -> HttpLimits:
         head_timeout_s=settings.HTTP_HEAD_TIMEOUT_S,
         body_bytes=settings.HTTP_BODY_BYTES,
         bodies_bytes=settings.HTTP_BODIES_BYTES,
+        messages_bytes=settings.INBOXES_BYTES,
         proxies=TrustedProxies(written.split(",") if isinstance(written, str) else written or ()),
     )
 

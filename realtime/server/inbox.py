@@ -17,6 +17,10 @@ SHORT_MAX_BYTES = 4 * 1024
 TURN_S = 0.0005
 
 
+class ClientGoneError(OSError):
+    """The application sends to a client that has disconnected."""
+
+
 class Inbox(asyncio.Protocol):
     """The reading half of a socket's protocol: passes messages to ASGI's `receive`, with back-pressure."""
 

@@ -40,7 +40,7 @@ from realtime.protocol.handshake import (
 )
 from realtime.server.heartbeat import Heartbeat, shared_heartbeat
 from realtime.server.http_quota import shared_http_quota
-from realtime.server.inbox import Inbox
+from realtime.server.inbox import ClientGoneError, Inbox
 from realtime.server.scheduler import shared_scheduler
 from realtime.server.scope import Request, websocket_scope
 from realtime.sockets.transport import TRANSPORT_EXTENSION, FrameWriter
@@ -55,10 +55,6 @@ ABNORMAL = 1006
 NORMAL_CLOSURE = int(CloseCode.NORMAL)
 INTERNAL_ERROR = 1011
 RESTART = int(CloseCode.RESTART)
-
-
-class ClientGoneError(OSError):
-    """The application sends to a client that has disconnected."""
 
 
 # The states of a socket, in order. Plain numbers, because they are compared for every message.
@@ -152,6 +148,7 @@ class WebSocketProtocol(Inbox):
         """The transport has ended, for any reason."""
         self._server_state.connections.discard(self)
         self._http_quota.leave(self.transport)
+        self._http_quota.note_partial(self, 0)
         self._gone()
         self._state = ENDED
         self._stop_timers()
@@ -265,10 +262,16 @@ class WebSocketProtocol(Inbox):
             return
         finally:
             self._take_kept()
+            self._http_quota.note_partial(self, parser.held_bytes)
         if parser.has_more:
             self._pause_reading()
             if not self._queue:
                 self._take_more_soon()
+
+    def cut(self) -> None:
+        """Too much is held for all sockets together, and the most for this one: close it with 4503."""
+        self._parser.drop()
+        self._fail(int(CloseCode.UNAVAILABLE), "too many large messages under way")
 
     def _take_more(self) -> None:
         """Parse the bytes that are left, then resume reading the socket.

@@ -1,5 +1,5 @@
-"""What outboxes may hold for slow clients: each alone, and all of a process together. If they hold too much
-together, the largest backlogs are cut first."""
+"""What sockets may hold for slow clients: outboxes, each alone and all of a process together, and messages that
+are not complete. If they hold too much together, the largest backlogs are cut first."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -10,15 +10,15 @@ FULL_SHARE = 0.9
 
 
 class Holder(Protocol):
-    """An outbox as `Backlogs` sees it."""
+    """An outbox, or a socket that receives, as `Backlogs` sees it."""
 
     def cut(self) -> None:
-        """End its connection at once with 4410, and free everything it holds."""
+        """End its connection at once, and free everything it holds."""
         ...
 
 
 class Backlogs:
-    """Holds at most `limit_bytes` (0: no bound) for clients of this process that do not read."""
+    """Holds at most `limit_bytes` (0: no bound) for the clients of this process."""
 
     def __init__(self, limit_bytes: int = 0) -> None:
         self._limit_bytes = limit_bytes
@@ -26,8 +26,8 @@ class Backlogs:
         self.total_bytes = 0
 
     def note(self, holder: Holder, held_bytes: int) -> None:
-        """Record the bytes waiting in this outbox and its transport; 0 when its client
-        reads again or has gone."""
+        """Record the bytes that wait in this outbox and its transport, or of a message that is not complete; 0
+        when nothing waits any more or the client has gone."""
         self.total_bytes += held_bytes - self._held.pop(holder, 0)
         if held_bytes:
             self._held[holder] = held_bytes

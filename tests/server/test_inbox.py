@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from realtime.protocol.frames import FRAMES_AT_ONCE
+from realtime.server.http_quota import PARTIAL_FREE_BYTES, HttpLimits
 from realtime.server.inbox import SHORT_MAX_BYTES
 from realtime.server.protocol import WebSocketProtocol
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.transport import socket_transport
 from tests.server.client import opened
 from tests.server.lab import serving
-from tests.server.wire import BINARY, TEXT, client_frame, close_frame
+from tests.server.wire import BINARY, CONTINUATION, TEXT, client_frame, close_frame
 
 
 class Application:
@@ -196,3 +197,29 @@ class Slow(Application):
 
     def _pass_ended(self) -> None:
         self._in_this_pass = 0
+
+
+async def test_parts_of_messages_have_one_budget_for_all_sockets() -> None:
+    """Each socket may hold a message of 2 MiB that never ends, and a process has 20,000 of them."""
+    app = Slow()
+    limits = HttpLimits(messages_bytes=1_000_000)
+    async with serving(app, limits=limits, ws_max_size=2 << 20) as lab, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(opened(lab.port)) for _ in range(4)]
+        sizes = [200_000, 400_000, 300_000, PARTIAL_FREE_BYTES]
+        for client, size in zip(clients, sizes, strict=True):
+            client.send(client_frame(TEXT, b"x" * size, fin=False))
+        async with asyncio.timeout(10):
+            # More while the heads of the frames are not read yet.
+            while lab.http_quota.partial_messages.total_bytes != 900_000:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        clients[0].send(client_frame(CONTINUATION, b"x" * 150_000, fin=False))
+        assert await clients[1].close_code() == 4503
+        for client in (clients[0], clients[2], clients[3]):
+            client.send(client_frame(CONTINUATION, b"."))
+        await app.has(3)
+        assert sorted(len(text) for text in app.got) == [PARTIAL_FREE_BYTES + 1, 300_001, 350_001]
+        assert lab.http_quota.partial_messages.total_bytes == 0
+        clients[0].send(client_frame(TEXT, b"x" * 200_000, fin=False))
+        clients[0].writer.close()
+        await asyncio.sleep(0.05)
+        assert lab.http_quota.partial_messages.total_bytes == 0
