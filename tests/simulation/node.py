@@ -218,6 +218,8 @@ class Node(Owner):
         self.context.run(OWNER.set, self)
         self.bus.context = self.context
         self.runtime: RealNode = self.run(lambda: RealNode(_settings(plan, may_follow)))
+        # It reads the clock, which the worlds are made of, and serves development only.
+        self.runtime.block_watch = None
         self.runtime.id = name
         self.endpoints = self.run(lambda: Endpoints(self.runtime))
         self.runtime.loop_lag = LoopLag(interval_s=SELDOM_S, window_s=SELDOM_S)
