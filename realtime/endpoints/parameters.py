@@ -15,7 +15,7 @@ P = TypeVar("P", bound=msgspec.Struct)
 # msgspec reads integers of up to 64 unsigned bits; a BIGINT column is signed.
 STORED_INTEGER_MAX = 2**63 - 1
 # What the server itself gives to functions: as a parameter it would be the client's to choose.
-GIVEN = frozenset({"call", "tenant", "identity", "request", "feed"})
+GIVEN = frozenset({"call", "tenant", "identity"})
 
 
 def parameters_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
