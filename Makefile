@@ -8,7 +8,7 @@ JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 
-.PHONY: setup run test test-fast simulate simulate-mutants check format lock bench bench-quick bench-profile clean
+.PHONY: setup run test test-fast coverage simulate simulate-mutants check format lock bench bench-quick bench-profile clean
 
 setup: .venv/.setup
 
@@ -34,6 +34,13 @@ test: .venv/.setup-dev
 # While writing: the decisions, the wire, the hub and the JavaScript; no servers and no browser. Under a minute.
 test-fast: .venv/.setup-dev
 	$(PYTEST) -q tests/core tests/protocol tests/realtime tests/js $(ARGS)
+
+# The tests that run the code in their own process or in servers of a test; not e2e, browser, simulation and smoke.
+MEASURED := $(addprefix tests/,accounts chat core demo engine ops protocol realtime server smoke/test_environment.py)
+coverage: .venv/.setup-dev
+	rm -rf var/coverage
+	$(BIN)/python -m coverage run -m pytest -n $(JOBS) --dist worksteal -q $(MEASURED)
+	$(BIN)/python tests/floors.py
 
 # Seeded worlds on a fake clock (tests/simulation/README.md); SEED=<seed> repeats one and shows its log.
 WORLDS ?= 10000

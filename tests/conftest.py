@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 from django.db import connections
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -21,3 +22,10 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests, lest one process works on them when the others have nothing left to do."""
     items.sort(key=lambda item: item.get_closest_marker("slow_smoke") is None)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Write down what was measured, if anything is: xdist kills a process that takes ten seconds to end."""
+    if measured := Coverage.current():
+        measured.save()

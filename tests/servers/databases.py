@@ -18,7 +18,9 @@ QUICK = {"DJANGO_SETTINGS_MODULE": "tests.settings"}
 
 def base_environment() -> dict[str, str]:
     """What every process of the suite gets: nothing of the caller's own settings."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    # The last one is set where coverage is measured.
+    names = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return kept | {"DEBUG": "1", "SECRET_KEY": SECRET_KEY, "REDIS_URL": "", "PYTHONUNBUFFERED": "1"}
 
 
