@@ -114,7 +114,7 @@ class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
         if self.grantable is not None:
             too_much = set(scopes) - self.grantable - set(self.initial.get("extra_scopes") or ())
             if too_much:
-                raise forms.ValidationError(f"You do not hold {', '.join(sorted(too_much))}.")
+                raise forms.ValidationError(f"You do not have the scopes {', '.join(sorted(too_much))}.")
         return scopes
 
 

@@ -99,7 +99,9 @@ class User(AbstractUser):
         super().clean()
         _require_visible_names(self, "username", "first_name", "last_name")
         if poses_as_ascii(self.username):
-            raise ValidationError("Username: Only its look is that of plain letters; write it with them.")
+            raise ValidationError(
+                "Username: It contains letters that only look like plain ones; use plain letters."
+            )
 
     def password_stamp(self) -> str:
         """A short fingerprint of the current password. Credentials with another one are not valid."""

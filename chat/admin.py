@@ -35,7 +35,7 @@ class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
         tenant = values.get("tenant", room.tenant if room.pk else None)
         namesakes = Room.objects.filter(tenant=tenant, name_key=room.name_key, archived_at__isnull=True)
         if not values.get("archived_at") and namesakes.exclude(pk=room.pk).exists():
-            raise forms.ValidationError({"name": "There is a room of this name."})
+            raise forms.ValidationError({"name": "A room of this name exists already."})
         return values
 
 
@@ -53,7 +53,7 @@ class RoomMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not gene
         if room and room.archived_at:
             raise forms.ValidationError({"room": "This room is archived."})
         if room and user and not Membership.objects.filter(tenant=room.tenant_id, user=user).exists():
-            raise forms.ValidationError({"user": "This user is no member of the room's tenant."})
+            raise forms.ValidationError({"user": "This user is not a member of the room's tenant."})
         return values
 
 

@@ -114,6 +114,6 @@ def _require_membership(draft: MessageDraft, known: Known) -> None:
 def _name_taken() -> RequestError:
     return RequestError(
         ErrorCode.CONFLICT,
-        "This client_msg_id is the name of another message.",
+        "This client_msg_id was used for another message.",
         details={"field": "payload.client_msg_id"},
     )

@@ -63,7 +63,7 @@ def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: boo
         if not _is_name_taken(tenant.id, name):
             raise
         raise RequestError(
-            ErrorCode.CONFLICT, "There is a room of this name.", details={"field": "payload.name"}
+            ErrorCode.CONFLICT, "A room of this name exists already.", details={"field": "payload.name"}
         ) from None
     return view
 
@@ -218,7 +218,7 @@ def _require_space(tenant_id: int, creator_id: UserId) -> None:
     if ROOMS_PER_MINUTE and len(made_at) >= ROOMS_PER_MINUTE:
         # After this wait, the oldest of these rooms is more than a minute old.
         wait_s = (made_at[-1] + _MINUTE - now).total_seconds()
-        message = f"A person may make {ROOMS_PER_MINUTE} rooms a minute."
+        message = f"A user may create at most {ROOMS_PER_MINUTE} rooms a minute; try again later."
         raise RequestError(ErrorCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms(wait_s))
 
 

@@ -18,9 +18,9 @@ def clean_text(text: str) -> str:
     if not 0 < len(text) <= TEXT_MAX_CHARS:
         raise _invalid("text", f"Expected a text of 1 to {TEXT_MAX_CHARS} characters, received {len(text)}.")
     if has_controls(text, allowed="\n\t"):
-        raise _invalid("text", "A text holds no control characters but newline and tab.")
+        raise _invalid("text", "A text must not contain control characters except newline and tab.")
     if not is_visible(text):
-        raise _invalid("text", "Nothing of this text can be seen.")
+        raise _invalid("text", "This text has no visible characters.")
     return text
 
 
@@ -32,7 +32,7 @@ def clean_room_name(name: str) -> str:
     try:
         name = clean_name(name, max_chars=ROOM_NAME_MAX_CHARS)
     except TextError as refused:
-        raise _invalid("name", f"This is no name for a room. {refused}") from None
+        raise _invalid("name", f"This cannot be the name of a room. {refused}") from None
     if not 0 < len(room_name_key(name)) <= ROOM_NAME_KEY_MAX_CHARS:
         raise _invalid("name", "A name is made of simpler characters.")
     return name

@@ -37,7 +37,7 @@ class Typing:
             return False
         raise RequestError(
             ErrorCode.RATE_LIMITED,
-            "Too many rooms that this connection does not follow; subscribe to them, or slow down.",
+            "Too many rooms that this connection has not subscribed to; subscribe to them, or slow down.",
             retry_after_ms=retry_after_ms(wait_s),
         )
 

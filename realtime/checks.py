@@ -29,7 +29,9 @@ def check_gates(**_kwargs: Any) -> list[CheckMessage]:
     """Check that every topic rule can match, and that its gates can refuse."""
     faults = rule_faults(settings.REALTIME.get("TOPIC_RULES", {}))
     return [
-        Error(fault, hint="A gate opens by returning True; a coroutine is never True.", id="realtime.E003")
+        Error(
+            fault, hint="A gate allows only by returning True; a coroutine is never True.", id="realtime.E003"
+        )
         for fault in faults
     ]
 
@@ -63,7 +65,7 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
             settings.DEBUG,
             "W001",
             "DEBUG is on.",
-            "Leave it out: it shows settings and code, and keeps queries.",
+            "Remove it in production: error pages show settings and code, and all queries are kept in memory.",
         ),
         (
             os.environ.get("SECRET_KEY") != settings.SECRET_KEY,
@@ -74,20 +76,20 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
         (
             not realtime.get("REDIS_URL"),
             "W003",
-            "There is no REDIS_URL.",
+            "REDIS_URL is not set.",
             "Set it before starting a second process: without it, processes do not share topics.",
         ),
         (
             not realtime.get("HTTPS"),
             "W004",
             "HTTPS is off.",
-            "Set HTTPS=1 behind a proxy that ends TLS: else cookies and tokens cross the net in the clear.",
+            "Set HTTPS=1 behind a proxy that ends TLS: otherwise cookies and tokens are sent unencrypted.",
         ),
         (
             realtime.get("HTTPS") and not realtime.get("TRUSTED_PROXIES"),
             "W005",
-            "HTTPS is on, and there are no REALTIME_TRUSTED_PROXIES.",
-            "Name the proxy that ends TLS: else all its clients count as one address, and meet its limits together.",
+            "HTTPS is on, but REALTIME_TRUSTED_PROXIES is empty.",
+            "Name the proxy that ends TLS: otherwise all its clients count as one address and share its limits.",
         ),
     )
     return [
@@ -101,7 +103,7 @@ def _unshared(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
     backend = layers.get("default", {}).get("BACKEND", "")
     if settings.REALTIME.get("REDIS_URL") and not backend.startswith("channels_redis."):
         yield Error(
-            "There is a REDIS_URL, but the default channel layer does not use it.",
+            "REDIS_URL is set, but the default channel layer does not use it.",
             hint='Set CHANNEL_LAYERS["default"]["BACKEND"] to channels_redis.pubsub.RedisPubSubChannelLayer.',
             id="realtime.E002",
         )
@@ -116,7 +118,7 @@ def _short_timeouts(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
                 yield Error(
                     f"A host of the channel layer {name!r} needs a socket_timeout of at least "
                     f"{SOCKET_TIMEOUT_MIN_S:g} s.",
-                    hint="redis-py ends a read after 5 s by default, and with it every quiet subscription.",
+                    hint="By default redis-py ends a read after 5 s, which ends every quiet subscription.",
                     id="realtime.E001",
                 )
 

@@ -48,7 +48,9 @@ def token_refresh(refresh: str, tenant: Tenant) -> TokenPair:
     if pair := _exchange(claims, identity, tenant):
         return pair
     family_end(identity.family, identity.user_id)
-    raise unauthenticated("This token was used already: it and all that came of the same sign-in have ended.")
+    raise unauthenticated(
+        "This token was used already, so all tokens of the same sign-in were revoked; sign in again."
+    )
 
 
 @transaction.atomic

@@ -100,7 +100,7 @@ def _step_back() -> None:
 
 
 def _busy() -> Refusal:
-    return unavailable("busy", "Too many sign-ins at this moment.", retry_after_s=RETRY_AFTER_S)
+    return unavailable("busy", "Too many sign-ins at once; try again.", retry_after_s=RETRY_AFTER_S)
 
 
 class _Current:

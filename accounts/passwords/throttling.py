@@ -200,5 +200,6 @@ def _went_away(error: Exception) -> None:
     if not _Shared.is_away:
         _Shared.is_away = True
         logger.warning(
-            "The cache is away (%s): each process counts failed sign-ins by itself", type(error).__name__
+            "The cache cannot be reached (%s): each process counts failed sign-ins by itself",
+            type(error).__name__,
         )

@@ -17,7 +17,7 @@ class BodyTooLarge(APIException):
     """413: the body is too large."""
 
     status_code = 413
-    default_detail = f"The body may have {BODY_MAX_BYTES} bytes."
+    default_detail = f"The body may have at most {BODY_MAX_BYTES} bytes."
 
 
 class BoundedJSONParser(JSONParser):

@@ -103,7 +103,7 @@ def _gate_faults(prefix: str, rule: TopicRule) -> Iterator[str]:
         if gate is None and name == "subscribe_in_db":
             continue
         if not callable(gate):
-            yield f"The gate {name!r} of the topic rule {prefix!r} is no function."
+            yield f"The gate {name!r} of the topic rule {prefix!r} is not a function."
         elif _is_async(gate):
             yield (
                 f"The gate {name!r} of the topic rule {prefix!r} is a coroutine function, and nothing awaits it: "
@@ -184,7 +184,7 @@ def check_topic_name(name: str) -> str:
     if not 0 < len(name) <= TOPIC_MAX_CHARS:
         raise _bad_name(f"Expected a topic name of 1 to {TOPIC_MAX_CHARS} characters, received {len(name)}.")
     if not name.isprintable() and any(unicodedata.category(char) in {"Cc", "Cs"} for char in name):
-        raise _bad_name("A topic name holds no control characters.")
+        raise _bad_name("A topic name must not contain control characters.")
     return name
 
 

@@ -21,7 +21,9 @@ async def may_view(database: Database, identity: Identity | None) -> bool:
     try:
         return await database.run(_holds_permission, identity.user_id)
     except (RequestError, InterfaceError, OperationalError) as error:
-        raise unavailable("busy", "The database cannot be asked now.", retry_after_s=1) from error
+        raise unavailable(
+            "busy", "The database cannot be reached now; try again.", retry_after_s=1
+        ) from error
 
 
 def _holds_permission(user_id: UserId) -> bool:

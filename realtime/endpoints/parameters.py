@@ -49,7 +49,7 @@ def _check_type(function: Callable[..., Any], name: str, kind: Any) -> None:
     if isinstance(found, msgspec.inspect.CustomType):
         raise mistake(
             function,
-            f"the parameter `{name}` has the type {found.cls.__name__}, which JSON has no values of.",
+            f"the parameter `{name}` has the type {found.cls.__name__}, which JSON cannot hold.",
         )
 
 
@@ -68,7 +68,7 @@ def parameters_from(struct: type[P], payload: Mapping[str, Any], field: str = "p
         raise
     for name, value in payload.items():
         if _is_unstorable(value):
-            message = "Expected text without the character U+0000, and integers of 64 bits with their sign."
+            message = "Expected text without the character U+0000, and integers that fit into signed 64 bits."
             raise RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": f"{field}.{name}"})
     return parameters
 

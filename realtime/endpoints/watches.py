@@ -236,7 +236,7 @@ class Watches:
         rows = self._rows_of_tenant[key.tenant] - len(watch.rows) + len(look.rows)
         most = self._settings.MAX_WATCHED_ROWS_PER_TENANT
         if 0 < most < rows:
-            raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A tenant may watch {most} rows.")
+            raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A tenant may watch at most {most} rows.")
         self._rows_of_tenant[key.tenant] = rows
         watch.rows, watch.database, watch.looked_s = look.rows, look.database, monotonic()
 
@@ -311,7 +311,7 @@ class Watches:
         known = known_error(error)
         if known is None:
             logger.error(
-                "The watched query %r of tenant %s failed, and is watched no more",
+                "The watched query %r of tenant %s failed and is no longer watched",
                 key.query,
                 key.tenant,
                 exc_info=error,
@@ -363,7 +363,7 @@ def _require_same(watcher: Watcher, query: LiveQuery) -> None:
 
 def _bounded(count: int, most: int, whose: str) -> None:
     if 0 < most <= count:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"{whose} may watch {most} queries.")
+        raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"{whose} may watch at most {most} queries.")
 
 
 def _is_due(watch: Watch, versions: dict[str, Hashable | None], now_s: float) -> bool:

@@ -92,7 +92,9 @@ class Identify:
         # tenant.
         if route.is_open:
             return None
-        raise forbidden("origin_denied", "A session needs the Origin of a page; use a token or a ticket.")
+        raise forbidden(
+            "origin_denied", "A session cookie needs an Origin header; without one, use a token or a ticket."
+        )
 
     async def _in_db(self, work: Callable[[str, Tenant], R], secret: str, tenant: Tenant) -> R:
         try:
@@ -101,8 +103,13 @@ class Identify:
         except RequestError as error:
             raise unavailable("busy", error.message, retry_after_s=1) from error
         except (InterfaceError, OperationalError) as error:
-            logger.warning("A credential cannot be checked, the database is away: %s", type(error).__name__)
-            raise unavailable("busy", "The database cannot be reached now.", retry_after_s=1) from error
+            logger.warning(
+                "A credential cannot be checked because the database cannot be reached: %s",
+                type(error).__name__,
+            )
+            raise unavailable(
+                "busy", "The database cannot be reached now; try again.", retry_after_s=1
+            ) from error
 
 
 class Authorize:

@@ -52,7 +52,7 @@ class ConnectionLimits:
         self._has_warned = True
         logger.warning(
             "%s has reached the limit of connections of an address, and sends X-Forwarded-For. If it is your proxy, "
-            "name it in REALTIME_TRUSTED_PROXIES: now all its clients count as one.",
+            "name it in REALTIME_TRUSTED_PROXIES: until then all its clients count as one.",
             remote_host(scope),
         )
 

@@ -49,11 +49,13 @@ class Control:
             return
         if len(self._waiting) >= MAX_WAITING:
             self._waiting.popleft()
-            logger.error("Too many messages wait for the broker; the oldest is lost to the other nodes")
+            logger.error(
+                "Too many messages wait for the broker; the oldest was dropped and will not reach the other nodes"
+            )
         self._waiting.append((group, body))
         if not self._is_behind:
             self._is_behind = True
-            logger.warning("The broker is away; the other nodes are told when it is back")
+            logger.warning("The broker cannot be reached; the other nodes are told when it is back")
             self._spawn(self._send_later())
 
     async def _send_later(self) -> None:

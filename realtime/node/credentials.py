@@ -122,7 +122,7 @@ class Credentials:
         try:
             self.revoke(_decoder.decode(body))
         except msgspec.MsgspecError:
-            logger.warning("Something that is no revocation came over the bus and was dropped")
+            logger.warning("A message that is not a revocation came over the bus and was dropped")
 
     async def recheck(self, user_id: UserId | None) -> None:
         """Ask now about the identities of a user's connections (None: of all).

@@ -26,7 +26,7 @@ from realtime.topics.engine.ports import EngineUnavailableError
 logger = logging.getLogger(__name__)
 
 NOT_ALLOWED = "You may not do this."
-NOTHING_HERE = "Nothing like this is here."
+NOTHING_HERE = "This does not exist here."
 NOT_VALID = "The request is not valid."
 # How the errors of forms, models and serializers call what concerns no single field.
 _NO_FIELD = frozenset({NON_FIELD_ERRORS, "non_field_errors"})
@@ -77,7 +77,7 @@ def request_error(error: BaseException, what: str, connection: Labelled) -> Requ
         return RequestError(ErrorCode.TIMEOUT, "The call took too long.")
     if isinstance(error, OperationalError | InterfaceError):
         # Its text says why: unreachable, disk full, or locked for too long.
-        logger.error("%s was failed by the database on %s: %s", what, label(connection), error)
+        logger.error("%s failed on %s because of the database: %s", what, label(connection), error)
         return RequestError(ErrorCode.TIMEOUT, "The database cannot be reached now; try again.")
     logger.error("%s failed on %s", what, label(connection), exc_info=error)
     return internal_error(connection.id)

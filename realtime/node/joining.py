@@ -219,7 +219,9 @@ class Joiner:
             rule = self._rules.rule(request.topic)
             limit, known = self._max_subscriptions, connection.subscriptions
             if limit and request.topic not in known and len(known) >= limit:
-                raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A connection may subscribe to {limit} topics.")
+                raise RequestError(
+                    ErrorCode.LIMIT_EXCEEDED, f"A connection may subscribe to at most {limit} topics."
+                )
             if connection.is_closing:
                 raise RequestError(ErrorCode.CANCELLED, "The connection is closing.")
             joining.subscription = self._hub.reserve(
@@ -371,7 +373,7 @@ def _go_live(hub: Hub, joining: _Joining, room: _Room) -> Joined | RequestError:
         # A LIVE subscription ends too: otherwise later publications would follow a gap unknown to the client.
         hub.end(subscription, at_once=False)
         return RequestError(
-            ErrorCode.LIMIT_EXCEEDED, "The reply holds no more; subscribe to this topic by itself."
+            ErrorCode.LIMIT_EXCEEDED, "The reply is full; subscribe to this topic in a request of its own."
         )
     hub.go_live(subscription)
     local = hub.topic(subscription.key)

@@ -46,7 +46,7 @@ def load_reporter(path: str) -> Reporter | None:
     except ImportError as error:
         raise ImproperlyConfigured(f"REALTIME: PUBLISH_ERRORS cannot be imported: {error}.") from error
     if not callable(found) or iscoroutinefunction(found):
-        raise ImproperlyConfigured(f"REALTIME: PUBLISH_ERRORS names {path}, which is no plain function.")
+        raise ImproperlyConfigured(f"REALTIME: PUBLISH_ERRORS names {path}, which is not a plain function.")
     return found
 
 

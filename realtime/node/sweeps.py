@@ -82,9 +82,9 @@ class Sweeps:
                 if had_gap:
                     await self._judge_all_again()
             except EngineUnavailableError:
-                logger.warning("The history is away; topics are compared with it later")
+                logger.warning("The history cannot be reached; topics are compared with it later")
             except Exception:
-                logger.exception("Topics and their subscribers could not be looked at")
+                logger.exception("Topics and their subscribers could not be checked")
 
     async def _judge_all_again(self) -> None:
         """Check rights again after a gap: control messages about lost rights may have been

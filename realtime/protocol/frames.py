@@ -193,14 +193,14 @@ class FrameParser:
         if first & _RESERVED:
             raise FrameError(PROTOCOL_ERROR, "a reserved bit is set")
         if not second & _MASKED:
-            raise FrameError(PROTOCOL_ERROR, "a client's frame is masked")
+            raise FrameError(PROTOCOL_ERROR, "a client must mask its frames")
         if opcode > PONG or BINARY < opcode < _FIRST_CONTROL:
             raise FrameError(PROTOCOL_ERROR, "unknown opcode")
         if opcode < _FIRST_CONTROL:
             if (opcode == CONTINUATION) != bool(self._opcode):
-                raise FrameError(PROTOCOL_ERROR, "a message begins once and is continued until it ends")
+                raise FrameError(PROTOCOL_ERROR, "a message must end before the next one begins")
         elif not first & _FIN or second & 0x7F > CONTROL_MAX_BYTES:
-            raise FrameError(PROTOCOL_ERROR, "a control frame is whole and at most 125 bytes long")
+            raise FrameError(PROTOCOL_ERROR, "a control frame must be whole and at most 125 bytes long")
 
     def _take(self, first: int, payload: bytes) -> Message | None:
         opcode = first & 0x0F
@@ -224,7 +224,7 @@ def _long_length(written: bytes | bytearray) -> int:
     length = int.from_bytes(written)
     least, most = (_LENGTH_16, _LENGTH_16_MAX) if len(written) == 2 else (_LENGTH_16_MAX + 1, _LENGTH_64_MAX)  # noqa: PLR2004
     if not least <= length <= most:
-        raise FrameError(PROTOCOL_ERROR, "a length is written in as few bytes as it needs, without a sign")
+        raise FrameError(PROTOCOL_ERROR, "a length must use as few bytes as possible")
     return length
 
 
@@ -262,10 +262,10 @@ def decode_close(payload: bytes) -> tuple[int, str]:
     if not payload:
         return NO_CODE, ""
     if len(payload) == 1:
-        raise FrameError(PROTOCOL_ERROR, "a close code has two bytes")
+        raise FrameError(PROTOCOL_ERROR, "a close code must have two bytes")
     code = int.from_bytes(payload[:2])
     if not _is_sendable(code):
-        raise FrameError(PROTOCOL_ERROR, "this close code is not for sending")
+        raise FrameError(PROTOCOL_ERROR, "this close code must not be sent")
     try:
         return code, payload[2:].decode()
     except UnicodeDecodeError:

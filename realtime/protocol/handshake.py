@@ -58,13 +58,13 @@ def read_request(request: bytes) -> Headers:
     lines = request.split(b"\r\n")
     parts = lines[0].split(b" ")
     if len(parts) != 3 or parts[0] != b"GET" or parts[2] != b"HTTP/1.1":  # noqa: PLR2004 method, target, version
-        raise HandshakeError(400, "A WebSocket begins with GET and HTTP/1.1.")
+        raise HandshakeError(400, "A WebSocket handshake needs GET and HTTP/1.1.")
     headers = []
     for line in lines[1:]:
         if line:
             name, colon, value = line.partition(b":")
             if not colon or not name or name != name.strip():
-                raise HandshakeError(400, "A header is a name, a colon and a value.")
+                raise HandshakeError(400, "Expected each header as a name, a colon and a value.")
             headers.append((name.lower(), value.strip()))
     return Headers(parts[1], headers)
 
@@ -92,7 +92,7 @@ def accept_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
         if name in _ASKED:
             found.setdefault(name, []).append(value)
         elif name in _OF_BODIES and value != b"0":
-            raise HandshakeError(400, "A WebSocket's request has no body.")
+            raise HandshakeError(400, "A WebSocket handshake must not have a body.")
     _check_upgrade(found.get(b"connection"), found.get(b"upgrade"))
     _check_version(found.get(b"sec-websocket-version", []))
     keys = found.get(b"sec-websocket-key", [])

@@ -149,7 +149,7 @@ class HeadReader:
         except HttpParserUpgrade:
             pass
         except HttpParserError as error:
-            raise self.head.fault or HttpError(400, "This is no HTTP/1.1 request.") from error
+            raise self.head.fault or HttpError(400, "This is not an HTTP/1.1 request.") from error
         if len(piece) > room:
             raise HttpError(431, f"The request's headers are larger than {HEAD_MAX_BYTES} bytes.")
 

@@ -39,7 +39,7 @@ class MetricsTokenAuthentication(BaseAuthentication):
         if expected and kind.lower() == b"bearer" and compare_digest(given.strip(), expected):
             return AnonymousUser(), Operator()
         if tenant_of(request) is None:
-            raise NotAuthenticated("On a host of no tenant only the operator's token opens this page.")
+            raise NotAuthenticated("On a host without a tenant, only the operator's token gives access.")
         return None
 
     def authenticate_header(self, request: Request) -> str:

@@ -25,13 +25,13 @@ class Figures(serializers.Serializer[dict[str, Any]]):
     """Counters of a route, or sums of them. All but two only rise while the process lives."""
 
     active_connections = serializers.IntegerField(help_text="Open now.")
-    opened = serializers.IntegerField(help_text="Connections let in.")
+    opened = serializers.IntegerField(help_text="Accepted connections.")
     messages_in = serializers.IntegerField(help_text="Messages from clients.")
     messages_out = serializers.IntegerField(help_text="Messages to clients.")
     bytes_in = serializers.IntegerField()
     bytes_out = serializers.IntegerField()
     subscriptions = serializers.IntegerField(help_text="Topics subscribed to now.")
-    dropped = serializers.IntegerField(help_text="Messages that slow readers never got.")
+    dropped = serializers.IntegerField(help_text="Messages dropped because the client read too slowly.")
     closed = serializers.DictField(child=serializers.IntegerField(), help_text="By close code.")
     errors = serializers.DictField(  # type: ignore[assignment]  # a field, not the property
         child=serializers.IntegerField(), help_text="By error code."
@@ -53,7 +53,7 @@ class WebSocketMetrics(serializers.Serializer[dict[str, Any]]):
     nodes = serializers.ListField(child=serializers.CharField(), help_text="The processes that are alive.")
     active_connections = serializers.IntegerField(help_text="On all nodes.")
     total_messages = serializers.IntegerField(help_text="Messages received from clients, on all nodes.")
-    total_errors = serializers.IntegerField(help_text="Errors answered and handlers failed, on all nodes.")
+    total_errors = serializers.IntegerField(help_text="Error replies and failed handlers, on all nodes.")
     totals = Figures()
     tenants = serializers.DictField(child=Figures(), help_text="By the tenant's slug.")
     routes = RouteFigures(many=True)

@@ -18,10 +18,10 @@ _GAUGES = (
     ("realtime_subscriptions", "subscriptions", "Topics subscribed to."),
 )
 _COUNTERS = (
-    ("realtime_connections_opened", "opened_total", "Connections let in."),
+    ("realtime_connections_opened", "opened_total", "Accepted connections."),
     ("realtime_messages_received", "messages_in", "Messages from clients."),
     ("realtime_messages_sent", "messages_out", "Messages to clients."),
-    ("realtime_messages_dropped", "dropped", "Messages that slow readers never got."),
+    ("realtime_messages_dropped", "dropped", "Messages dropped because the client read too slowly."),
     ("realtime_received_bytes", "bytes_in", "Bytes of messages from clients."),
     ("realtime_sent_bytes", "bytes_out", "Bytes of messages to clients."),
 )
@@ -31,10 +31,10 @@ _LABELLED_COUNTERS = (
     (
         "realtime_connections_refused",
         "refused_by_status",
-        "Connections not let in, by HTTP status.",
+        "Refused connections, by HTTP status.",
         "status",
     ),
-    ("realtime_errors", "errors_by_code", "Errors answered and handlers failed.", "code"),
+    ("realtime_errors", "errors_by_code", "Error replies and failed handlers.", "code"),
 )
 
 

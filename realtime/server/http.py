@@ -455,7 +455,7 @@ def read_handshake(reader: HeadReader, transport: asyncio.Transport, client: Add
     Raises HttpError(400) if it is not a GET with HTTP/1.1.
     """
     if reader.parser.get_method() != b"GET" or reader.version != "1.1":
-        raise HttpError(400, "A WebSocket begins with GET and HTTP/1.1.")
+        raise HttpError(400, "A WebSocket handshake needs GET and HTTP/1.1.")
     shared = [(_NAMES.get(name, name), value.strip()) for name, value in reader.head.headers]
     return Request(own_target(reader.head), shared, get_local_addr(transport), client)
 

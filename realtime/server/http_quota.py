@@ -113,7 +113,9 @@ class HttpQuota:
         of_address = self._bodies_by_address.get(key, 0) + size_bytes
         is_too_much = self.bodies_bytes + size_bytes > most or (key and of_address > most // ADDRESS_PARTS)
         if most and is_too_much:
-            raise HttpError(503, "Too many bodies are under way.", _RETRY_AFTER, code="busy")
+            raise HttpError(
+                503, "Too many request bodies are being received; try again.", _RETRY_AFTER, code="busy"
+            )
         self.bodies_bytes += size_bytes
         self._bodies_by_address[key] = of_address
 
@@ -137,7 +139,7 @@ class HttpQuota:
             self._has_warned = True
             logger.warning(
                 "%s has %d connections, the limit of an address. If it is your proxy, name it in "
-                "REALTIME_TRUSTED_PROXIES: now all its clients count as one.",
+                "REALTIME_TRUSTED_PROXIES: until then all its clients count as one.",
                 key,
                 most,
             )

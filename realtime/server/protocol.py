@@ -383,7 +383,7 @@ class WebSocketProtocol(Inbox):
         elif self._state == ANSWERING:
             self._send_answer(event)
         else:
-            raise ClientGoneError("The client has left.")
+            raise ClientGoneError("The client has disconnected.")
 
     def _send_message(self, event: Event) -> None:
         kind = event["type"]

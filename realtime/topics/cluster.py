@@ -183,7 +183,7 @@ class Cluster:
         self._is_beat_due = True
         self._has_work.set()
         for node, last_beat_s in self._nodes.drop_silent(self._clock()):
-            logger.warning("Node %s has fallen silent", node)
+            logger.warning("Node %s sends no heartbeat and counts as dead", node)
             self._drop(node, last_beat_s)
 
     def on_message(self, body: bytes) -> None:
@@ -191,7 +191,7 @@ class Cluster:
         try:
             message = _decoder.decode(body)
         except msgspec.MsgspecError:
-            logger.warning("Something that no node says came over the bus and was dropped")
+            logger.warning("An unknown message came over the bus and was dropped")
             return
         if isinstance(message, Beat):
             self._take_beat(message)
@@ -281,7 +281,7 @@ class Cluster:
             try:
                 self.beat()
             except Exception:
-                logger.exception("A beat failed")
+                logger.exception("A heartbeat failed")
 
     async def _keep_sending(self) -> None:
         # One task sends all messages, so that their numbers arrive in order.
@@ -293,7 +293,7 @@ class Cluster:
                 for group, message in self._due():
                     await self._send(group, message)
             except Exception:
-                logger.exception("What this node has to say could not be put together")
+                logger.exception("This node's messages to the others could not be made")
 
     def _due(self) -> list[tuple[str, _Message]]:
         """The messages to send, built in one step, so that a snapshot holds exactly the changes before it."""

@@ -108,7 +108,9 @@ class Hub:
         subscription = connection.subscriptions.get(topic)
         if subscription is not None:
             if subscription.state is SubscriptionState.JOINING:
-                raise RequestError(ErrorCode.CONFLICT, "A subscription to this topic is under way.")
+                raise RequestError(
+                    ErrorCode.CONFLICT, "This topic is being subscribed to already; wait for the reply."
+                )
             subscription.wants_presence = wants_presence
             return subscription
         subscription = Subscription(connection, key, rule, self, wants_presence=wants_presence)
@@ -345,7 +347,7 @@ class Hub:
         except EngineUnavailableError:
             # Marked active, so that the next comparison comes soon and tries again.
             local.active_s, local.is_suspect = self._clock(), True
-            logger.warning("The history is away; a topic is repaired later")
+            logger.warning("The history cannot be reached; a topic is repaired later")
         finally:
             local.repair = None
 

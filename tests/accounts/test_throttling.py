@@ -273,7 +273,7 @@ def test_a_cache_that_is_away_locks_nobody_out(
             assert post("token/", {"username": "bob", "password": "wrong"}).status_code == 401
         assert post("token/", {"username": "bob", "password": PASSWORD}).status_code == 429
     assert messages(caplog) == [
-        "The cache is away (AwayError): each process counts failed sign-ins by itself"
+        "The cache cannot be reached (AwayError): each process counts failed sign-ins by itself"
     ]
     # One that hangs is not waited for at every sign-in.
     assert len(away) == 1

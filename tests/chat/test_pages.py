@@ -98,7 +98,7 @@ def test_staff_make_rooms_of_their_own_tenant_only(hosts: World) -> None:
 def test_a_name_is_taken_once_in_the_admin_too(hosts: World) -> None:
     room_id, client = hosts.room(name="Lounge"), staff("alice", "acme")
     page = client.post("/admin/chat/room/add/", {"tenant": hosts.acme.id, "name": "LOUNGE"})
-    assert "There is a room of this name." in page.content.decode()
+    assert "A room of this name exists already." in page.content.decode()
     form = {"name": "Parlour", "is_public": "on", "archived_at_0": "", "archived_at_1": ""}
     assert client.post(f"/admin/chat/room/{room_id}/change/", form).status_code == 302
     assert Room.objects.get(pk=room_id).name_key == "parlour"

@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("slug", help="its name in tokens, topics and logs")
         parser.add_argument("host", nargs="+", help="hosts that serve it: lower case, without a port")
         parser.add_argument("--name", default="", help="its name on pages; the slug without one")
-        parser.add_argument("--staff", default="", help="the user name of somebody who shall run it")
+        parser.add_argument("--staff", default="", help="the username of a user who becomes its staff")
 
     def handle(self, *args: object, **options: str | list[str]) -> None:
         """Create the tenant; raises CommandError for an invalid or taken name."""

@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add `--force`, which seeds a site without DEBUG although the passwords are public."""
-        parser.add_argument("--force", action="store_true", help="also where DEBUG is off")
+        parser.add_argument("--force", action="store_true", help="also when DEBUG is off")
         parser.add_argument(
             "--port", type=int, default=8000, help="port of the addresses shown (default 8000)"
         )

@@ -274,7 +274,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
         try:
             await self.disconnect(code)
         except Exception:
-            logger.exception("The end of %s failed", label(self.connection))
+            logger.exception("Clean-up of %s failed", label(self.connection))
         finally:
             await self.node.release(self.connection, code)
 
@@ -354,7 +354,7 @@ class JsonConsumer(RealtimeConsumer):
         verb = self.verbs.get(request.type)
         if verb is None:
             raise RequestError(
-                ErrorCode.UNKNOWN_TYPE, "Nothing here has this type.", details={"field": "type"}
+                ErrorCode.UNKNOWN_TYPE, "This endpoint has no verb of this type.", details={"field": "type"}
             )
         connection = self.connection
         if verb.scopes:

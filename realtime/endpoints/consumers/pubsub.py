@@ -194,7 +194,7 @@ async def _while_allowed(call: Call, topic: str, read: Callable[[], Awaitable[T]
         answer = await read()
         if hub.revocations == revocations:
             return answer
-    raise RequestError(ErrorCode.TIMEOUT, "Rights change too fast to answer; try again.")
+    raise RequestError(ErrorCode.TIMEOUT, "Permissions changed while this was read; try again.")
 
 
 async def _read(call: Call, payload: History) -> Page:

@@ -54,7 +54,7 @@ async def on_set(call: Call["SessionConsumer"], payload: KeyValue) -> Reply:
     if len(msgspec.json.encode(payload.value)) > VALUE_MAX_BYTES:
         raise RequestError(
             ErrorCode.LIMIT_EXCEEDED,
-            f"A value has at most {VALUE_MAX_BYTES} bytes of JSON.",
+            f"A value may have at most {VALUE_MAX_BYTES} bytes of JSON.",
             details={"field": "payload.value"},
         )
     await call.in_db(_set, call.consumer.session_key, key, payload.value)

@@ -81,7 +81,10 @@ class StreamConsumer(JsonConsumer):
                 ErrorCode.NOT_FOUND, "No stream source has this name.", details={"field": "payload.source"}
             )
         if len(self.streams) >= STREAMS_MAX:
-            raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"A connection may have {STREAMS_MAX} streams.")
+            raise RequestError(
+                ErrorCode.LIMIT_EXCEEDED,
+                f"A connection may have {STREAMS_MAX} streams at once; stop one first.",
+            )
         self._started += 1
         name = f"s{self._started}"
         self.streams[name] = self.connection.spawn(self._stream(name, source, start.interval))

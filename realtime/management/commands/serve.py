@@ -39,7 +39,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--trusted-proxies",
-            help="addresses and networks, comma-separated, whose X-Forwarded-* headers are believed "
+            help="addresses and networks, comma-separated, whose X-Forwarded-* headers are trusted "
             "(default: REALTIME_TRUSTED_PROXIES)",
         )
 
@@ -57,7 +57,9 @@ class Command(BaseCommand):
         self._collect_static()
         application = django_settings.ASGI_APPLICATION.rsplit(".", 1)
         shown = _shown(host)
-        self.stdout.write(f"Serving on http://{shown}:{port}/ with {workers} worker(s). Ctrl+C ends it.")
+        self.stdout.write(
+            f"Serving on http://{shown}:{port}/ with {workers} worker(s). Press Ctrl+C to stop."
+        )
         self.stdout.flush()
         serve(
             ":".join(application),

@@ -51,7 +51,7 @@ class CombinedEngine:
         try:
             await self._bus.send(group_name(key), msgspec.msgpack.encode(carried))
         except BusUnavailableError:
-            logger.warning("The broker is away; a publication reaches other nodes later")
+            logger.warning("The broker cannot be reached; a publication reaches other nodes later")
         return Published(position, payload)
 
     async def pages(self, asks: Sequence[Ask]) -> list[Page]:
@@ -82,7 +82,7 @@ class CombinedEngine:
         try:
             carried = msgspec.msgpack.decode(body, type=Carried)
         except msgspec.MsgspecError:
-            logger.warning("Something that is no publication came over the bus and was dropped")
+            logger.warning("A message that is not a publication came over the bus and was dropped")
             return
         if (carried.tenant, carried.topic) == key:
             self.arrived(Arrival(key, Position(carried.epoch, carried.offset), carried.payload))

@@ -114,7 +114,7 @@ class LayerBus:
             async with asyncio.timeout(self._deadline_s):
                 await self._is_open.wait()
         except TimeoutError:
-            logger.warning("The bus has no broker yet; it goes on trying.")
+            logger.warning("The bus cannot reach the broker yet; it keeps trying.")
 
     async def stop(self) -> None:
         """As `Bus.stop`."""
@@ -182,7 +182,7 @@ class LayerBus:
                 await self._layer.group_add(group, self._channel)
                 await self._hear(group)
         except LAYER_ERRORS as error:
-            logger.debug("A group of the bus is not heard yet: %s", error)
+            logger.debug("A group of the bus is not subscribed yet: %s", error)
             return False
         self._unheard.discard(group)
         return True

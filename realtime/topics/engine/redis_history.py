@@ -202,7 +202,7 @@ class RedisHistory:
             # The server has become a replica: close the idle connections, so
             # that the next call connects again.
             await self._redis.connection_pool.disconnect(inuse_connections=False)
-            raise EngineUnavailableError("The history's server takes no writes now.") from error
+            raise EngineUnavailableError("The history's server accepts no writes now.") from error
         except (RedisError, OSError) as error:
             # TimeoutError is an OSError.
             raise EngineUnavailableError("The history's server cannot be reached.") from error

@@ -48,7 +48,7 @@ def _without_subclass(value: Any) -> Any:  # noqa: PLR0911 a table, one line for
             return dt.datetime.combine(dt.date(value.year, value.month, value.day), time)
         case dt.date():
             return dt.date(value.year, value.month, value.day)
-    raise TypeError(f"{_name(value)} is nothing that JSON can hold")
+    raise TypeError(f"{_name(value)} cannot be held by JSON")
 
 
 def plain_text(text: str) -> str:
