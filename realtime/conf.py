@@ -143,7 +143,9 @@ def _value_faults(given: Mapping[str, Any]) -> Iterator[str]:
         if each.name not in given or each.default is MISSING:
             continue
         value = given[each.name]
-        expected = _expected(each.name, type(each.default), value)
+        # A number may be annotated as float and have a whole one as its default.
+        kind = float if each.type is float else type(each.default)
+        expected = _expected(each.name, kind, value)
         if expected:
             yield f"REALTIME: {each.name} must be {expected}, received {value!r}."
 

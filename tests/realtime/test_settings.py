@@ -90,3 +90,10 @@ def test_all_faults_are_named_at_once() -> None:
 def test_a_rate_or_a_burst_of_0_is_no_limit(rate_per_s: float, burst: float) -> None:
     bucket = TokenBucket(rate_per_s, burst, 0.0)
     assert not any(bucket.take(0.0, 1_000_000) for _ in range(100))
+
+
+@pytest.mark.parametrize("name", sorted(each.name for each in fields(RealtimeSettings) if each.type is float))
+def test_a_number_is_taken_with_a_point_and_without(name: str) -> None:
+    for value in (1, 1.0, 2.5):
+        with override_settings(REALTIME=SETTINGS | {name: value}):
+            assert getattr(load_settings(), name) == value
