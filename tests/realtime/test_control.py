@@ -77,4 +77,4 @@ async def test_what_waits_is_bounded_and_the_newest_stays(
     bus.is_away = False
     await heard.until(2)
     assert heard == [b"2", b"3"]
-    assert "the oldest is lost" in caplog.text
+    assert "the oldest was dropped" in caplog.text
