@@ -50,7 +50,7 @@ class Route:
         if identity is None and (self.is_signed_in or self.is_staff or self.scopes):
             raise unauthenticated()
         if self.is_staff and (identity is None or identity.is_staff is not True):
-            raise forbidden("permission_denied", "Only staff may connect here.")
+            raise forbidden("permission_denied", "This is for staff only.")
         if not has_scopes(identity, self.scopes):
             raise forbidden("permission_denied", f"This needs the scopes {', '.join(sorted(self.scopes))}.")
 
