@@ -6,27 +6,32 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import reverse_lazy
+from django.urls import URLPattern, reverse_lazy
+from django.utils.html import format_html, format_html_join
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
+from accounts.admin_links import NOTHING, linked, page_link
 from accounts.admin_scope import (
+    BoundedFilter,
     RecordAdmin,
     SuperuserAdmin,
     TenantScopedAdmin,
     TenantScopedInline,
     is_superuser,
-    tenant_of,
 )
 from accounts.core.scopes import validate_scopes
-from accounts.models import Domain, Membership, Revocation, Tenant, Ticket, User
-from accounts.selectors import membership_of
+from accounts.models import Domain, Membership, Revocation, Tenant, Ticket, User, UserSession
+from accounts.selectors import membership_of_request
 from accounts.services import access_changed
 from accounts.web.forms import AdminSignInForm
 from accounts.web.views import PasswordView
+
+# Tenants that the list of users shows of each.
+TENANTS_SHOWN = 3
 
 admin.site.site_header = "Rockstar"
 admin.site.site_title = "Rockstar"
@@ -84,17 +89,24 @@ class DomainInline(TenantScopedInline):
     model = Domain
 
 
-class MembershipInline(TenantScopedInline):
-    """The members of a tenant, on its page."""
+class UserMembershipInline(TenantScopedInline):
+    """The tenants of a user, on the user's page. Staff see their own tenant only.
+
+    New ones are added here; each has a page of its own to be changed, since a search field costs a query a row.
+    """
 
     model = Membership
-    autocomplete_fields = ("user",)
-
-
-class UserMembershipInline(MembershipInline):
-    """The tenants of a user, on the user's page. Staff see their own tenant only."""
-
     autocomplete_fields = ("tenant",)
+    show_change_link = True
+    can_delete = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """The rows that may be seen, with what their texts need."""
+        return super().get_queryset(request).select_related("user", "tenant")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody, here."""
+        return False
 
 
 class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -120,14 +132,14 @@ class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
 
 @admin.register(Tenant)
 class TenantAdmin(AccessAdmin):
-    """Tenants, with their hosts and members."""
+    """Tenants, with their hosts, and links to the lists of their members, rooms and others."""
 
     tenant_path = "id"
     is_for_superusers = True
     list_display = ("name", "slug", "is_active", "created_at")
     list_filter = ("is_active",)
     search_fields = ("name", "slug", "domains__host")
-    inlines = (DomainInline, MembershipInline)
+    inlines = (DomainInline,)
 
 
 @admin.register(Domain)
@@ -135,10 +147,12 @@ class DomainAdmin(AccessAdmin):
     """Hosts."""
 
     is_for_superusers = True
-    list_display = ("host", "tenant", "is_active")
-    list_filter = ("is_active", "tenant")
+    list_display = ("host", linked("tenant"), "is_active")
+    list_filter = ("is_active", ("tenant", BoundedFilter))
+    link_filters = ("tenant",)
     list_select_related = ("tenant",)
     search_fields = ("host",)
+    autocomplete_fields = ("tenant",)
 
 
 @admin.register(Membership)
@@ -146,11 +160,14 @@ class MembershipAdmin(AccessAdmin):
     """Memberships of users in tenants."""
 
     form = MembershipForm
-    list_display = ("user", "tenant", "role", "status", "is_active")
-    list_filter = ("is_active", "role", "tenant")
+    list_display = ("__str__", linked("user"), linked("tenant"), "role", "status", "is_active")
+    list_filter = ("is_active", "role", ("tenant", BoundedFilter))
+    link_filters = ("user", "tenant")
+    # No column has an index to sort by.
+    sortable_by = ()
     list_select_related = ("user", "tenant")
-    search_fields = ("user__username", "user__email", "tenant__name")
-    autocomplete_fields = ("user",)
+    search_fields = ("user__username", "user__email")
+    autocomplete_fields = ("user", "tenant")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Superusers only, because staff of one tenant must not see the users of others."""
@@ -174,7 +191,7 @@ class MembershipAdmin(AccessAdmin):
         """Return the form with the scopes that the editor may give."""
         form = super().get_form(request, obj, change, **kwargs)
         if not is_superuser(request):
-            own = membership_of(tenant_of(request).id, request.user.pk) if request.user.pk else None
+            own = membership_of_request(request)
             form.grantable = own.scopes if own else frozenset()  # type: ignore[attr-defined]  # MembershipForm's
         return form
 
@@ -187,6 +204,25 @@ class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg, misc]
     is_for_superusers = True
     is_shared = True
     inlines = (UserMembershipInline,)
+    list_display = (
+        "username", "email", "first_name", "last_name", "is_staff", "is_active", "last_login", "tenants"
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """The rows that may be seen, for superusers with the first memberships of each."""
+        rows = super().get_queryset(request)
+        if not is_superuser(request) or not _is_list(request):
+            return rows
+        memberships = Membership.objects.select_related("tenant").order_by("tenant_id")[: TENANTS_SHOWN + 1]
+        return rows.prefetch_related(Prefetch("memberships", memberships, to_attr="first_memberships"))
+
+    @admin.display(description="tenants")
+    def tenants(self, user: User) -> str:
+        """The user's tenants, each with a link to the membership."""
+        found: list[Membership] = user.first_memberships  # type: ignore[attr-defined]  # get_queryset()'s
+        links = [(page_link(each, str(each.tenant)),) for each in found[:TENANTS_SHOWN]]
+        more = ", …" if len(found) > TENANTS_SHOWN else ""
+        return format_html("{}{}", format_html_join(", ", "{}", links), more) if links else NOTHING
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """Show only names to anyone but superusers."""
@@ -209,11 +245,34 @@ class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg, misc]
 class TicketAdmin(RecordAdmin, TenantScopedAdmin):
     """Unused tickets, without their secret."""
 
-    list_display = ("user", "tenant", "expires_at")
-    list_filter = ("tenant",)
+    is_deleted_with_others = True
+    list_display = ("__str__", linked("user"), linked("tenant"), "expires_at")
+    list_filter = (("tenant", BoundedFilter),)
+    link_filters = ("user", "tenant")
     list_select_related = ("user", "tenant")
     search_fields = ("user__username",)
     fields = ("user", "tenant", "scopes", "expires_at", "access_expires_at")
+
+
+@admin.register(UserSession)
+class UserSessionAdmin(RecordAdmin, TenantScopedAdmin):
+    """Who is signed in where, for superusers. A list only: the address of a page would hold the session's key."""
+
+    is_for_superusers = True
+    is_deleted_with_others = True
+    list_display = (linked("user"), linked("tenant"), "expire_date")
+    list_display_links = None
+    list_filter = (("tenant", BoundedFilter),)
+    link_filters = ("user", "tenant")
+    list_select_related = ("user", "tenant")
+    search_fields = ("user__username",)
+    # The boxes of actions would hold the keys.
+    actions = None
+    ordering = ("-expire_date",)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the address of the list alone."""
+        return [each for each in super().get_urls() if str(each.name).endswith("_changelist")]
 
 
 @admin.register(Revocation)
@@ -228,6 +287,11 @@ class RevocationAdmin(RecordAdmin, SuperuserAdmin):
 @admin.register(Group)
 class SiteGroupAdmin(GroupAdmin, SuperuserAdmin):
     """Groups, for superusers only, because their permissions hold on every tenant."""
+
+
+def _is_list(request: HttpRequest) -> bool:
+    found = request.resolver_match
+    return found is not None and str(found.url_name).endswith("_changelist")
 
 
 def _is_in_reach(request: HttpRequest, row: Model | None) -> bool:

@@ -2,8 +2,14 @@
 
 from typing import Any
 
+from django.http import HttpRequest
+
 from accounts.models import Membership
+from realtime import Tenant as CoreTenant
 from realtime import UserId
+
+# The request attribute that holds the membership which TenantSessionMiddleware found.
+MEMBERSHIP = "_membership"
 
 
 def membership_of(tenant_id: int, user_id: UserId) -> Membership | None:
@@ -19,6 +25,19 @@ def membership_of(tenant_id: int, user_id: UserId) -> Membership | None:
         )
         .first()
     )
+
+
+def membership_of_request(request: HttpRequest) -> Membership | None:
+    """Return the membership of the signed-in user in the tenant of the request's host. One query for each request."""
+    user_id = request.user.pk
+    if user_id is None:
+        return None
+    known: Membership | None = getattr(request, MEMBERSHIP, None)
+    if known is None or known.user_id != user_id:
+        tenant: CoreTenant = request.tenant  # type: ignore[attr-defined]  # TenantMiddleware's
+        known = membership_of(tenant.id, user_id)
+        setattr(request, MEMBERSHIP, known)
+    return known
 
 
 def user_profile(tenant_id: int, user_id: UserId) -> dict[str, Any] | None:

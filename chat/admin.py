@@ -8,7 +8,8 @@ from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField, ModelForm
 from django.http import HttpRequest
 
-from accounts.admin_scope import RecordAdmin, TenantScopedAdmin, is_superuser, tenant_of
+from accounts.admin_links import linked
+from accounts.admin_scope import BoundedFilter, RecordAdmin, TenantScopedAdmin, is_superuser, tenant_of
 from accounts.models import Membership, User
 from chat import services
 from chat.models import Message, Room, RoomMembership
@@ -62,10 +63,12 @@ class RoomAdmin(TenantScopedAdmin):
     """Rooms. A room with messages is archived, not deleted."""
 
     form = RoomForm
-    list_display = ("name", "tenant", "is_public", "last_seq", "created_at", "archived_at")
-    list_filter = ("is_public", "tenant")
+    list_display = ("name", linked("tenant"), "is_public", "last_seq", "created_at", "archived_at")
+    list_filter = ("is_public", ("tenant", BoundedFilter))
+    link_filters = ("tenant",)
     list_select_related = ("tenant",)
     search_fields = ("name",)
+    autocomplete_fields = ("tenant",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """Make the tenant of an existing room read-only."""
@@ -87,9 +90,13 @@ class RoomMembershipAdmin(TenantScopedAdmin):
 
     tenant_path = "room__tenant"
     form = RoomMembershipForm
-    list_display = ("user", "room", "read_seq", "joined_at")
-    list_filter = ("room__tenant",)
+    list_display = ("__str__", linked("user"), linked("room"), "read_seq", "joined_at")
+    list_filter = (("room__tenant", BoundedFilter),)
+    link_filters = ("user", "room")
+    # No column has an index to sort by; neither have those of messages.
+    sortable_by = ()
     list_select_related = ("user", "room")
+    autocomplete_fields = ("user", "room")
     search_fields = ("user__username", "room__name")
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -133,8 +140,10 @@ class RoomMembershipAdmin(TenantScopedAdmin):
 class MessageAdmin(RecordAdmin, TenantScopedAdmin):
     """Messages, read-only: the numbers of a room's messages must not have gaps."""
 
-    list_display = ("room", "seq", "author", "text", "sent_at")
-    list_filter = ("tenant",)
+    list_display = ("seq", linked("room"), linked("author"), "text", "sent_at")
+    list_filter = (("tenant", BoundedFilter),)
+    link_filters = ("room", "author", "tenant")
+    sortable_by = ()
     list_select_related = ("room", "author")
     search_fields = ("text", "author__username")
 

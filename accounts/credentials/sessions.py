@@ -33,6 +33,11 @@ class SessionStore(DatabaseSessionStore):
         """Return the model of the sessions."""
         return UserSession
 
+    def _validate_session_key(self, key: str | None) -> bool:
+        """Django's check. A quoted cookie may hold any character; a key of ours has letters and digits only."""
+        is_long_enough: bool = super()._validate_session_key(key)  # type: ignore[misc]  # the stubs lack it
+        return bool(is_long_enough) and str(key).isalnum() and str(key).isascii()
+
     def decode(self, session_data: bytes | str) -> dict[str, Any]:
         """Return the stored values if the session is this tenant's."""
         # Both load() and aload() call this.

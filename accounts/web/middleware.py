@@ -13,7 +13,7 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.credentials.sessions import SessionStore
 from accounts.models import User
-from accounts.selectors import membership_of
+from accounts.selectors import MEMBERSHIP, membership_of
 from accounts.tenants import Directory
 from realtime import HOSTLESS_PATHS, Refusal, Tenant
 
@@ -110,6 +110,6 @@ def _tenant_of(request: HttpRequest) -> Tenant | None:
 
 def _member_of(request: HttpRequest, tenant: Tenant) -> User | AnonymousUser:
     user = get_user(request)
-    if not isinstance(user, User) or membership_of(tenant.id, user.pk) is None:
-        return AnonymousUser()
-    return user
+    membership = membership_of(tenant.id, user.pk) if isinstance(user, User) else None
+    setattr(request, MEMBERSHIP, membership)
+    return user if isinstance(user, User) and membership is not None else AnonymousUser()

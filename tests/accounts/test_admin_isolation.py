@@ -157,12 +157,12 @@ def test_no_action_shows_anything_of_another_tenant(model: type[models.Model], b
     before = {each: each._default_manager.count() for each in MODELS}
     for address in (base, f"{base}?q={SEARCH}"):
         assert CANARY not in browser.post(address, form).content.decode()
-    # A membership that ends takes its tickets along, and leaves a revocation.
-    own = {Membership, Room, RoomMembership, Item, Ticket, Revocation}
+    # A membership that ends takes its tickets and sessions along, and leaves a revocation.
+    own = {Membership, Room, RoomMembership, Item, Ticket, UserSession, Revocation}
     browser.post(base, form | {"post": "yes"})
     for each in set(MODELS) - own:
         assert each._default_manager.count() == before[each], each
-    for row in (Membership, Room, Item, Ticket):
+    for row in (Membership, Room, Item, Ticket, UserSession):
         assert row._default_manager.filter(tenant__domains__host__contains=CANARY).exists()
 
 

@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
+from accounts.credentials.sessions import SessionStore
 from accounts.models import Membership, Tenant, User, UserSession
 from realtime.core.revocations import Revocation as RevocationValue
 from tests.accounts.conftest import ACME_HOST, GLOBEX_HOST, PASSWORD, Post, sign_in, tokens
@@ -129,3 +130,10 @@ def test_changing_the_password_ends_everything_else(
     assert not is_signed_in(other)
     assert post("token/verify/", {"token": pair["access"]}).status_code == 401
     assert post("token/refresh/", {"refresh": pair["refresh"]}).status_code == 401
+
+
+@pytest.mark.parametrize("key", ["abcdefghij\0", "abcdefgh'", "äbcdefghij", "short", "", None])
+def test_what_is_no_key_of_a_session_is_not_looked_up(key: str | None) -> None:
+    """A quoted cookie may hold any character, and PostgreSQL takes no NUL."""
+    assert SessionStore(key).session_key is None
+    assert SessionStore("abcdefgh12345678").session_key is not None

@@ -7,7 +7,7 @@ import re
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,8 +91,8 @@ def make_certificate(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def running(folder: Path, upstream: int) -> Iterator[Nginx]:
-    """The documented nginx before a server on the port `upstream`."""
+def running(folder: Path, upstream: int, change: Callable[[str], str] = lambda text: text) -> Iterator[Nginx]:
+    """The documented nginx before a server on the port `upstream`, with what `change` makes of it."""
     path = find_nginx()
     if path is None:
         reason = "No nginx was found: install it (Debian: nginx-light), or name it in $NGINX."
@@ -101,7 +101,7 @@ def running(folder: Path, upstream: int) -> Iterator[Nginx]:
         pytest.skip(reason)
     make_certificate(folder)
     text, secure, plain = documented(folder, upstream)
-    (folder / "rockstar.conf").write_text(text)
+    (folder / "rockstar.conf").write_text(change(text))
     main = folder / "nginx.conf"
     # Root's workers are another user, who must be able to write here.
     user = "user root;\n" if os.geteuid() == 0 else ""

@@ -43,9 +43,16 @@ def test_ready() -> None:
     }
 
 
-def test_not_ready_before_the_start(process: Process) -> None:
+def test_not_ready_before_the_start(
+    process: Process, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process.is_started = False
-    assert _failed(get("/readyz")) == {"started": "not started", "broker": "not started"}
+    monkeypatch.setattr(logging.getLogger("django"), "propagate", True)
+    for _ in range(3):
+        assert _failed(get("/readyz")) == {"started": "not started", "broker": "not started"}
+    # A line for each change, and none for each probe.
+    logged = [record.getMessage() for record in caplog.records]
+    assert logged == ["readyz: started is not started", "readyz: broker is not started"]
 
 
 @pytest.mark.usefixtures("loop")
