@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { marked, nextToSend, restored, waitingCount, withMessage, without } from "../../chat/static/chat/outbox.js";
+import { marked, nextToSend, restored, waitingCount, withMessage, without } from "../../chat/static/chat/lib/outbox.js";
 
 const typed = (id) => ({ client_msg_id: id, room_id: 1, text: id, created_at: "2026-01-01T00:00:00Z" });
 const outbox = () => ["a", "b", "c"].reduce((all, id) => withMessage(all, typed(id)), []);

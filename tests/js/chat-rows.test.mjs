@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { linkified } from "../../chat/static/chat/linkify.js";
-import { NOBODY, peopleOf, presenceOf, withPresence } from "../../chat/static/chat/people.js";
-import { neighbour, roomAfterMessage, roomAfterRead, titleOf } from "../../chat/static/chat/room-list.js";
-import { rowsOf } from "../../chat/static/chat/rows.js";
-import { stillTyping, typingLine, withTyper } from "../../chat/static/chat/typing.js";
-import { dayText } from "../../chat/static/chat/format.js";
+import { linkified } from "../../chat/static/chat/lib/linkify.js";
+import { NOBODY, peopleOf, presenceOf, withPresence } from "../../chat/static/chat/lib/people.js";
+import { neighbour, roomAfterMessage, roomAfterRead, titleOf } from "../../chat/static/chat/lib/room-list.js";
+import { rowsOf } from "../../chat/static/chat/lib/rows.js";
+import { stillTyping, typingLine, withTyper } from "../../chat/static/chat/lib/typing.js";
+import { dayText } from "../../chat/static/chat/lib/format.js";
 
 const me = { id: 1, username: "alice" };
 const message = (seq, author, at) => ({

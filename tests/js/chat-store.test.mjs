@@ -5,7 +5,7 @@ import "./import-map.mjs";
 import { FakeSocket, settled } from "./fake-socket.js";
 
 const { RealtimeClient } = await import("../../realtime/static/realtime/client.js");
-const { ChatStore } = await import("../../chat/static/chat/store.js");
+const { ChatStore } = await import("../../chat/static/chat/state/store.js");
 
 const me = { id: 1, username: "alice" };
 const bob = { id: 2, username: "bob" };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { newest, trimmed, WINDOW_ROWS, withLive, withNewer, withOlder } from "../../chat/static/chat/timeline.js";
+import { newest, trimmed, WINDOW_ROWS, withLive, withNewer, withOlder } from "../../chat/static/chat/lib/timeline.js";
 
 const message = (seq, author = 1) => ({
   id: seq, room_id: 1, seq, author: { id: author, username: `u${author}` }, text: `m${seq}`,

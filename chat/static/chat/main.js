@@ -3,9 +3,9 @@ import { render } from "preact";
 import { RealtimeClient } from "realtime/client";
 import { watchPage } from "realtime/page-watch";
 
-import { App } from "./app.js";
-import { html } from "./html.js";
-import { ChatStore } from "./store.js";
+import { App } from "./view/app.js";
+import { html } from "./view/html.js";
+import { ChatStore } from "./state/store.js";
 
 const SIGN_IN_AGAIN_MS = 10_000;
 

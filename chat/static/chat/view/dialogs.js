@@ -20,7 +20,7 @@ export function Dialog({ title, onClose, children }) {
     </dialog>`;
 }
 
-/** @param {{store: import("./store.js").ChatStore, onClose: () => void}} props */
+/** @param {{store: import("../state/store.js").ChatStore, onClose: () => void}} props */
 export function CreateRoomDialog({ store, onClose }) {
   const [name, setName] = useState("");
   const [isPublic, setPublic] = useState(true);
@@ -54,7 +54,7 @@ export function CreateRoomDialog({ store, onClose }) {
     <//>`;
 }
 
-/** @param {{store: import("./store.js").ChatStore, room: import("./room-store.js").RoomStore, onClose: () => void}} props */
+/** @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, onClose: () => void}} props */
 export function LeaveRoomDialog({ store, room, onClose }) {
   const { name, is_public } = room.room.value;
   const leave = () => store.leaveRoom(room.id).then(onClose);
@@ -68,7 +68,7 @@ export function LeaveRoomDialog({ store, room, onClose }) {
     <//>`;
 }
 
-/** Ctrl+K: find a room by its name. @param {{store: import("./store.js").ChatStore, onClose: () => void}} props */
+/** Ctrl+K: find a room by its name. @param {{store: import("../state/store.js").ChatStore, onClose: () => void}} props */
 export function RoomSwitcher({ store, onClose }) {
   const [query, setQuery] = useState("");
   const rooms = store.joined.value.filter((room) => room.name.toLocaleLowerCase().includes(query.trim().toLocaleLowerCase()));

@@ -2,7 +2,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { html } from "./html.js";
 import { SendIcon } from "./icons.js";
-import { typingLine } from "./typing.js";
+import { typingLine } from "../lib/typing.js";
 
 const MAX_CHARS = 4_000;
 // The counter is shown if fewer characters than this are left.
@@ -10,7 +10,7 @@ const COUNT_FROM = 3_800;
 
 /**
  * The field for new messages. It is never disabled: without a connection, messages wait.
- * @param {{store: import("./store.js").ChatStore, room: import("./room-store.js").RoomStore, onSent: () => void}} props
+ * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, onSent: () => void}} props
  */
 export function Composer({ store, room, onSent }) {
   const [text, setText] = useState(room.draft);

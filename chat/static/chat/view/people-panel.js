@@ -1,5 +1,5 @@
 import { useDrawer } from "./drawer.js";
-import { counted, hueOf, initialOf } from "./format.js";
+import { counted, hueOf, initialOf } from "../lib/format.js";
 import { html } from "./html.js";
 import { CloseIcon } from "./icons.js";
 
@@ -10,7 +10,7 @@ export function Avatar({ user }) {
 
 /**
  * The members of the room, and which of them are connected.
- * @param {{room: import("./room-store.js").RoomStore, me: {id: number}, isOpen: boolean, onClose: () => void}} props
+ * @param {{room: import("../state/room-store.js").RoomStore, me: {id: number}, isOpen: boolean, onClose: () => void}} props
  */
 export function PeoplePanel({ room, me, isOpen, onClose }) {
   const closeButton = useDrawer(isOpen);
@@ -27,7 +27,7 @@ export function PeoplePanel({ room, me, isOpen, onClose }) {
     </aside>`;
 }
 
-/** Two lists: members who are connected, and the others. @param {{people: import("./people.js").SeenPerson[], me: {id: number}}} props */
+/** Two lists: members who are connected, and the others. @param {{people: import("../lib/people.js").SeenPerson[], me: {id: number}}} props */
 function Named({ people, me }) {
   return html`
     <${People} title="Here" people=${people.filter((person) => person.isHere)} me=${me} />
@@ -36,7 +36,7 @@ function Named({ people, me }) {
 
 /**
  * A large room, for which the server tells only how many users are connected.
- * @param {{count: number, members: import("./people.js").SeenPerson[], me: {id: number}}} props
+ * @param {{count: number, members: import("../lib/people.js").SeenPerson[], me: {id: number}}} props
  */
 function Crowd({ count, members, me }) {
   return html`
@@ -45,7 +45,7 @@ function Crowd({ count, members, me }) {
     <${People} title="Members" people=${members} me=${me} />`;
 }
 
-/** @param {{title: string, people: import("./people.js").SeenPerson[], me: {id: number}}} props */
+/** @param {{title: string, people: import("../lib/people.js").SeenPerson[], me: {id: number}}} props */
 function People({ title, people, me }) {
   if (people.length === 0) return null;
   return html`
@@ -60,7 +60,7 @@ function People({ title, people, me }) {
     </ul>`;
 }
 
-/** A member's status text, if it says more than the heading. @param {import("./people.js").SeenPerson} person */
+/** A member's status text, if it says more than the heading. @param {import("../lib/people.js").SeenPerson} person */
 function statusOf({ status }) {
   return status && !["online", "offline"].includes(status) ? status : "";
 }

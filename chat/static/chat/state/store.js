@@ -1,12 +1,12 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 
-import { neighbour, sortedRooms } from "./room-list.js";
+import { neighbour, sortedRooms } from "../lib/room-list.js";
 import { RoomStore } from "./room-store.js";
 import { Sender } from "./sender.js";
 
 /**
- * @typedef {import("./room-list.js").Room} Room
- * @typedef {import("./timeline.js").Message} Message
+ * @typedef {import("../lib/room-list.js").Room} Room
+ * @typedef {import("../lib/timeline.js").Message} Message
  * @typedef {{id: number, username: string}} User
  */
 

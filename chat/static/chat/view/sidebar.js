@@ -1,5 +1,5 @@
 import { useDrawer } from "./drawer.js";
-import { counted } from "./format.js";
+import { counted } from "../lib/format.js";
 import { html } from "./html.js";
 import { CloseIcon, HashIcon, LockIcon, PlusIcon, SearchIcon } from "./icons.js";
 
@@ -7,7 +7,7 @@ const UNREAD_SHOWN_MAX = 99;
 
 /**
  * The user's rooms, and the rooms that the user could join. A drawer on small screens.
- * @param {{store: import("./store.js").ChatStore, isOpen: boolean, onClose: () => void, onCreate: () => void, onSwitch: () => void}} props
+ * @param {{store: import("../state/store.js").ChatStore, isOpen: boolean, onClose: () => void, onCreate: () => void, onSwitch: () => void}} props
  */
 export function Sidebar({ store, isOpen, onClose, onCreate, onSwitch }) {
   const closeButton = useDrawer(isOpen);
@@ -43,7 +43,7 @@ export function Sidebar({ store, isOpen, onClose, onCreate, onSwitch }) {
     </nav>`;
 }
 
-/** @param {{room: import("./room-list.js").Room, isCurrent: boolean, onSelect: (id: number) => void}} props */
+/** @param {{room: import("../lib/room-list.js").Room, isCurrent: boolean, onSelect: (id: number) => void}} props */
 function RoomItem({ room, isCurrent, onSelect }) {
   return html`
     <li>

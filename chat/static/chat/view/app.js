@@ -3,15 +3,15 @@ import { useEffect, useState } from "preact/hooks";
 import { Composer } from "./composer.js";
 import { ConnectionBar } from "./connection-bar.js";
 import { CreateRoomDialog, LeaveRoomDialog, RoomSwitcher } from "./dialogs.js";
-import { counted } from "./format.js";
+import { counted } from "../lib/format.js";
 import { html } from "./html.js";
 import { HashIcon, LeaveIcon, LockIcon, MenuIcon, PeopleIcon } from "./icons.js";
 import { MessageList } from "./message-list.js";
 import { PeoplePanel } from "./people-panel.js";
-import { titleOf } from "./room-list.js";
+import { titleOf } from "../lib/room-list.js";
 import { Sidebar } from "./sidebar.js";
 
-/** The chat page, below the header of the site. @param {{store: import("./store.js").ChatStore}} props */
+/** The chat page, below the header of the site. @param {{store: import("../state/store.js").ChatStore}} props */
 export function App({ store }) {
   const [drawer, setDrawer] = useState(/** @type {"rooms" | "people" | null} */ (null));
   const [dialog, setDialog] = useState(/** @type {"create" | "leave" | "switch" | null} */ (null));
@@ -38,7 +38,7 @@ export function App({ store }) {
 }
 
 /**
- * @param {{store: import("./store.js").ChatStore, room: import("./room-store.js").RoomStore, drawer: string | null,
+ * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, drawer: string | null,
  *   setDrawer: (drawer: "rooms" | "people" | null) => void, onLeave: () => void}} props
  */
 function RoomPane({ store, room, drawer, setDrawer, onLeave }) {
@@ -84,7 +84,7 @@ function useTitle(title) {
 }
 
 /**
- * @param {import("./store.js").ChatStore} store
+ * @param {import("../state/store.js").ChatStore} store
  * @param {{isBusy: boolean, isDrawerOpen: boolean, closeDrawer: () => void, find: () => void}} page
  */
 function useKeys(store, { isBusy, isDrawerOpen, closeDrawer, find }) {
@@ -105,7 +105,7 @@ function useKeys(store, { isBusy, isDrawerOpen, closeDrawer, find }) {
 /**
  * The action of a key on the page, or nothing.
  * @param {KeyboardEvent} event
- * @param {{store: import("./store.js").ChatStore, isDrawerOpen: boolean, closeDrawer: () => void, find: () => void}} page
+ * @param {{store: import("../state/store.js").ChatStore, isDrawerOpen: boolean, closeDrawer: () => void, find: () => void}} page
  */
 function actionOf(event, { store, isDrawerOpen, closeDrawer, find }) {
   if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) return find;

@@ -1,8 +1,8 @@
 import { signal } from "@preact/signals";
 
-import { marked, nextToSend, restored, withMessage, without } from "./outbox.js";
+import { marked, nextToSend, restored, withMessage, without } from "../lib/outbox.js";
 
-/** @typedef {import("./outbox.js").Entry} Entry */
+/** @typedef {import("../lib/outbox.js").Entry} Entry */
 
 const RETRY_MS = 2_000;
 
@@ -12,7 +12,7 @@ const RETRY_MS = 2_000;
  */
 export class Sender {
   /**
-   * @param {{client: import("realtime/client").RealtimeClient, storageKey: string, onSent: (message: import("./timeline.js").Message) => void}} options
+   * @param {{client: import("realtime/client").RealtimeClient, storageKey: string, onSent: (message: import("../lib/timeline.js").Message) => void}} options
    */
   constructor({ client, storageKey, onSent }) {
     this.client = client;

@@ -1,13 +1,13 @@
 import { batch, computed, signal } from "@preact/signals";
 
-import { NOBODY, peopleOf, presenceOf, withPresence } from "./people.js";
-import { roomAfterMessage, roomAfterRead } from "./room-list.js";
-import { firstSeq, lastSeq, newest, trimmed, withLive, withNewer, withOlder } from "./timeline.js";
-import { stillTyping, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "./typing.js";
+import { NOBODY, peopleOf, presenceOf, withPresence } from "../lib/people.js";
+import { roomAfterMessage, roomAfterRead } from "../lib/room-list.js";
+import { firstSeq, lastSeq, newest, trimmed, withLive, withNewer, withOlder } from "../lib/timeline.js";
+import { stillTyping, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
 
 /**
- * @typedef {import("./timeline.js").Message} Message
- * @typedef {import("./timeline.js").Timeline} Timeline
+ * @typedef {import("../lib/timeline.js").Message} Message
+ * @typedef {import("../lib/timeline.js").Timeline} Timeline
  * @typedef {{client: import("realtime/client").RealtimeClient, me: {id: number, username: string}, isAttentive: () => boolean,
  *   onMessage: (room: RoomStore, message: Message) => void, onRefused: () => void}} Context
  */
@@ -21,7 +21,7 @@ const READ_DELAY_MS = 250;
 /** One room. After it has been opened it also has its messages and its connected users. */
 export class RoomStore {
   /**
-   * @param {import("./room-list.js").Room} room
+   * @param {import("../lib/room-list.js").Room} room
    * @param {Context} context
    */
   constructor(room, context) {
@@ -31,10 +31,10 @@ export class RoomStore {
     this.timeline = signal(/** @type {Timeline | null} */ (null));
     this.isLoading = signal(false);
     this.error = signal("");
-    this.members = signal(/** @type {import("./people.js").Person[]} */ ([]));
+    this.members = signal(/** @type {import("../lib/people.js").Person[]} */ ([]));
     this.present = signal(NOBODY);
     this.people = computed(() => peopleOf(this.members.value, this.present.value));
-    this.typers = signal(/** @type {import("./typing.js").Typer[]} */ ([]));
+    this.typers = signal(/** @type {import("../lib/typing.js").Typer[]} */ ([]));
     /** The "new messages" line is after this message. */
     this.newAfterSeq = signal(/** @type {number | null} */ (null));
     /** Whether the reader sees the newest message. */
@@ -201,7 +201,7 @@ export class RoomStore {
     this.room.value = roomAfterRead(this.room.value, seq);
   }
 
-  /** The room as the server sees it. @param {import("./room-list.js").Room} room */
+  /** The room as the server sees it. @param {import("../lib/room-list.js").Room} room */
   update(room) {
     const known = this.room.value;
     const isOlder = room.last_seq < known.last_seq || room.read_seq < known.read_seq;
@@ -280,7 +280,7 @@ export class RoomStore {
 
   /**
    * @param {Record<string, unknown>} where
-   * @returns {Promise<import("./timeline.js").Page | null>}
+   * @returns {Promise<import("../lib/timeline.js").Page | null>}
    */
   async #page(where) {
     this.isLoading.value = true;

@@ -7,14 +7,14 @@ const LOAD_PX = 600;
 const NEW_ROW_TOP_PX = 96;
 
 /**
- * @typedef {{room: import("./room-store.js").RoomStore | null, isPlaced: boolean, anchor: {row: Element, top: number} | null}} Place
+ * @typedef {{room: import("../state/room-store.js").RoomStore | null, isPlaced: boolean, anchor: {row: Element, top: number} | null}} Place
  */
 
 /**
  * Keeps the scroll position of a message list: at the end while the reader follows it, otherwise on the same
  * row when messages are loaded or arrive around it. The style sheet switches off the browser's scroll
  * anchoring, because not all browsers have it.
- * @param {import("./room-store.js").RoomStore} room
+ * @param {import("../state/room-store.js").RoomStore} room
  * @param {readonly unknown[]} rows
  */
 export function useScroll(room, rows) {
@@ -66,7 +66,7 @@ function open(list) {
 
 /**
  * @param {HTMLElement} list
- * @param {import("./room-store.js").RoomStore} room
+ * @param {import("../state/room-store.js").RoomStore} room
  * @param {Place} place
  */
 function keep(list, room, place) {
@@ -77,7 +77,7 @@ function keep(list, room, place) {
 /**
  * Remember the scroll position.
  * @param {HTMLElement} list
- * @param {import("./room-store.js").RoomStore} room
+ * @param {import("../state/room-store.js").RoomStore} room
  * @param {Place} place
  */
 function look(list, room, place) {

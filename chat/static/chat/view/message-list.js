@@ -1,16 +1,16 @@
 import { useMemo } from "preact/hooks";
 
-import { counted, dayText, fullTimeText, timeText } from "./format.js";
+import { counted, dayText, fullTimeText, timeText } from "../lib/format.js";
 import { html } from "./html.js";
 import { DownIcon } from "./icons.js";
-import { linkified } from "./linkify.js";
+import { linkified } from "../lib/linkify.js";
 import { Avatar } from "./people-panel.js";
-import { rowsOf } from "./rows.js";
+import { rowsOf } from "../lib/rows.js";
 import { useScroll } from "./scroll.js";
 
 /**
  * The messages of a room, with the newest at the end.
- * @param {{store: import("./store.js").ChatStore, room: import("./room-store.js").RoomStore}} props
+ * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} props
  */
 export function MessageList({ store, room }) {
   const timeline = room.timeline.value;
@@ -34,9 +34,9 @@ export function MessageList({ store, room }) {
 
 /**
  * The unconfirmed messages of this room that are not on the page yet.
- * @param {readonly import("./outbox.js").Entry[]} outbox
+ * @param {readonly import("../lib/outbox.js").Entry[]} outbox
  * @param {number} roomId
- * @param {import("./timeline.js").Timeline | null} timeline
+ * @param {import("../lib/timeline.js").Timeline | null} timeline
  */
 function entriesOf(outbox, roomId, timeline) {
   if (timeline?.hasNewer) return [];
@@ -44,7 +44,7 @@ function entriesOf(outbox, roomId, timeline) {
   return outbox.filter((entry) => entry.room_id === roomId && !arrived.has(entry.client_msg_id));
 }
 
-/** @param {{room: import("./room-store.js").RoomStore, timeline: import("./timeline.js").Timeline | null}} props */
+/** @param {{room: import("../state/room-store.js").RoomStore, timeline: import("../lib/timeline.js").Timeline | null}} props */
 function Beginning({ room, timeline }) {
   if (timeline === null || timeline.hasOlder) {
     return html`<p class="messages-beginning muted">${room.error.value || "Loading…"}</p>`;
@@ -57,14 +57,14 @@ function Beginning({ room, timeline }) {
     </div>`;
 }
 
-/** @param {{row: import("./rows.js").Row, store: import("./store.js").ChatStore}} props */
+/** @param {{row: import("../lib/rows.js").Row, store: import("../state/store.js").ChatStore}} props */
 function Row({ row, store }) {
   if (row.kind === "day") return html`<div class="day-row" data-row><span>${dayText(row.at, new Date())}</span></div>`;
   if (row.kind === "new") return html`<div class="new-row" data-row><span>New messages</span></div>`;
   return html`<${MessageRow} row=${row} store=${store} />`;
 }
 
-/** @param {{row: import("./rows.js").MessageRow, store: import("./store.js").ChatStore}} props */
+/** @param {{row: import("../lib/rows.js").MessageRow, store: import("../state/store.js").ChatStore}} props */
 function MessageRow({ row, store }) {
   const { author, at, entry } = row;
   return html`
@@ -88,7 +88,7 @@ function Text({ text }) {
   );
 }
 
-/** @param {{entry: import("./outbox.js").Entry, store: import("./store.js").ChatStore}} props */
+/** @param {{entry: import("../lib/outbox.js").Entry, store: import("../state/store.js").ChatStore}} props */
 function Delivery({ entry, store }) {
   const { client_msg_id: id, state, error } = entry;
   if (state !== "failed") {
@@ -103,7 +103,7 @@ function Delivery({ entry, store }) {
     </div>`;
 }
 
-/** @param {{room: import("./room-store.js").RoomStore, onJump: () => void}} props */
+/** @param {{room: import("../state/room-store.js").RoomStore, onJump: () => void}} props */
 function JumpButton({ room, onJump }) {
   const { unread } = room.room.value;
   if (room.timeline.value === null || (room.isAtEnd.value && !room.timeline.value.hasNewer)) return null;

@@ -1,15 +1,15 @@
 import { useEffect, useState } from "preact/hooks";
 
-import { counted } from "./format.js";
+import { counted } from "../lib/format.js";
 import { html } from "./html.js";
-import { waitingCount } from "./outbox.js";
+import { waitingCount } from "../lib/outbox.js";
 
 // Shorter interruptions are not shown.
 const PATIENCE_MS = 2_000;
 
 /**
  * Says that the connection is lost, when the next retry is, and that nothing typed is lost.
- * @param {{store: import("./store.js").ChatStore}} props
+ * @param {{store: import("../state/store.js").ChatStore}} props
  */
 export function ConnectionBar({ store }) {
   const state = store.connection.value;
