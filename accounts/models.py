@@ -243,6 +243,7 @@ class Revocation(models.Model):
         SESSION = "session", "a session"
         USER = "user", "what a user held"
         MEMBERSHIP = "membership", "what a user held in a tenant"
+        SIGN_OUT = "sign_out", "what a member had signed in with on a tenant"
 
     kind = models.CharField(max_length=10, choices=Kind.choices)
     user_id = models.BigIntegerField(null=True, db_index=True)

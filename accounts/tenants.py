@@ -33,6 +33,10 @@ class Directory:
         """
         return slug in self._slugs or TenantRow.objects.filter(slug=slug).exists()
 
+    def set_active(self, slug: str, *, is_active: bool) -> bool:
+        """Suspend a tenant or let it go on. False if there is no such tenant."""
+        return TenantRow.objects.filter(slug=slug).update(is_active=is_active) > 0
+
     def refresh(self) -> None:
         """Read the table again, with one query. Do not call it on the loop."""
         by_host: dict[str, Tenant] = {}

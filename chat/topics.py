@@ -52,7 +52,10 @@ def is_in_room(identity: Identity | None, topic: str) -> bool:
     return True
 
 
+# What people write is not for operators: they see who follows a room, and nothing of its data.
 ROOM_TOPICS = {
-    "room": TopicRule(subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room),
-    "typing": TopicRule(subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, history_size=0),
+    "room": TopicRule(subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, operator="metadata"),
+    "typing": TopicRule(
+        subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, history_size=0, operator="metadata"
+    ),
 }

@@ -19,6 +19,43 @@ if TYPE_CHECKING:
     from realtime.api import revoke as revoke
     from realtime.asgi import build_application as build_application
     from realtime.conf import RealtimeSettings as RealtimeSettings
+    from realtime.control.bans import require_not_banned as require_not_banned
+    from realtime.control.face import aannounce as aannounce
+    from realtime.control.face import aban as aban
+    from realtime.control.face import abroadcast as abroadcast
+    from realtime.control.face import aconnections as aconnections
+    from realtime.control.face import adisconnect as adisconnect
+    from realtime.control.face import adrain_node as adrain_node
+    from realtime.control.face import ahistory as ahistory
+    from realtime.control.face import alist_topics as alist_topics
+    from realtime.control.face import announce as announce
+    from realtime.control.face import anodes as anodes
+    from realtime.control.face import aposition as aposition
+    from realtime.control.face import apresence as apresence
+    from realtime.control.face import aresume_tenant as aresume_tenant
+    from realtime.control.face import arevoke_user as arevoke_user
+    from realtime.control.face import asubscribe as asubscribe
+    from realtime.control.face import asuspend_tenant as asuspend_tenant
+    from realtime.control.face import aunban as aunban
+    from realtime.control.face import aunsubscribe as aunsubscribe
+    from realtime.control.face import ban as ban
+    from realtime.control.face import broadcast as broadcast
+    from realtime.control.face import connections as connections
+    from realtime.control.face import disconnect as disconnect
+    from realtime.control.face import drain_node as drain_node
+    from realtime.control.face import history as history
+    from realtime.control.face import list_topics as list_topics
+    from realtime.control.face import nodes as nodes
+    from realtime.control.face import position as position
+    from realtime.control.face import presence as presence
+    from realtime.control.face import resume_tenant as resume_tenant
+    from realtime.control.face import revoke_user as revoke_user
+    from realtime.control.face import subscribe as subscribe
+    from realtime.control.face import suspend_tenant as suspend_tenant
+    from realtime.control.face import unban as unban
+    from realtime.control.face import unsubscribe as unsubscribe
+    from realtime.control.keys import create_key as create_key
+    from realtime.control.lists import Page as Page
     from realtime.core.addresses import TrustedProxies as TrustedProxies
     from realtime.core.addresses import address_key as address_key
     from realtime.core.history import Publisher as Publisher
@@ -79,6 +116,7 @@ if TYPE_CHECKING:
     from realtime.protocol.close_codes import CloseCode as CloseCode
     from realtime.protocol.envelope import Reply as Reply
     from realtime.protocol.errors import ErrorCode as ErrorCode
+    from realtime.protocol.errors import NotInForceError as NotInForceError
     from realtime.protocol.errors import PublishUnavailableError as PublishUnavailableError
     from realtime.protocol.errors import RealtimeError as RealtimeError
     from realtime.protocol.errors import Refusal as Refusal
@@ -98,6 +136,14 @@ _HOMES = {
     "refresh_tenants revoke",
     "realtime.asgi": "build_application",
     "realtime.conf": "RealtimeSettings",
+    "realtime.control.bans": "require_not_banned",
+    "realtime.control.face": "aannounce aban abroadcast aconnections adisconnect adrain_node ahistory alist_topics "
+    "announce anodes aposition apresence aresume_tenant arevoke_user asubscribe asuspend_tenant "
+    "aunban aunsubscribe ban broadcast connections disconnect drain_node history list_topics "
+    "nodes position presence resume_tenant revoke_user subscribe suspend_tenant unban "
+    "unsubscribe",
+    "realtime.control.keys": "create_key",
+    "realtime.control.lists": "Page",
     "realtime.core.addresses": "TrustedProxies address_key",
     "realtime.core.history": "Publisher",
     "realtime.core.hosts": "parse_host",
@@ -128,8 +174,8 @@ _HOMES = {
     "realtime.node.publish_failures": "PublishFailure",
     "realtime.protocol.close_codes": "CloseCode",
     "realtime.protocol.envelope": "Reply",
-    "realtime.protocol.errors": "ErrorCode PublishUnavailableError RealtimeError Refusal RequestError forbidden "
-    "internal_error unauthenticated unavailable",
+    "realtime.protocol.errors": "ErrorCode NotInForceError PublishUnavailableError RealtimeError Refusal RequestError "
+    "forbidden internal_error unauthenticated unavailable",
     "realtime.sockets.types": "Application Receive Scope Send",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -115,6 +115,13 @@ class RealtimeSettings:
     # used topic is dropped, of the tenant that holds most.
     MAX_TOPICS: int = 100_000
     MAX_TOPICS_PER_TENANT: int = 50_000
+    # Requests of one operator or API key to /api/realtime/ in this process: beyond it 429. A command of a
+    # batch counts as one.
+    CONTROL_REQUESTS_PER_S: float = 100.0
+    CONTROL_REQUESTS_BURST: int = 500
+    # Days that the audit log is kept, and seconds that an Idempotency-Key is remembered (0: for ever).
+    AUDIT_RETENTION_DAYS: int = 365
+    IDEMPOTENCY_RETENTION_S: int = 86_400
     # Bearer token for the metrics pages; "" switches it off.
     METRICS_TOKEN: str = ""
     # Hosts that serve the first tenant in development.

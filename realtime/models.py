@@ -1,6 +1,25 @@
-"""No tables: the model exists for the permissions of this app."""
+"""What operators do: their keys, bans and quotas, the audit log. One more model only has a permission.
 
+Tenants are named by their slug, users by their id as text: this package has no tables of either.
+"""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
+from django.db.models.functions import Now
+
+SLUG_MAX_CHARS = 50
+NAME_MAX_CHARS = 100
+USER_MAX_CHARS = 64
+ADDRESS_MAX_CHARS = 64
+REASON_MAX_CHARS = 200
+SHA256_HEX_CHARS = 64
+KEY_PREFIX_CHARS = 11
+IDEMPOTENCY_KEY_MAX_CHARS = 128
+# The scopes that an ApiKey may hold.
+KEY_SCOPES = ("control:read", "control:write", "metrics:read")
 
 
 class LivePage(models.Model):
@@ -13,3 +32,166 @@ class LivePage(models.Model):
 
     def __str__(self) -> str:
         return "live page"
+
+
+def validate_key_scopes(scopes: object) -> None:
+    """Raise ValidationError unless `scopes` is a list of scopes that a key may hold."""
+    if not isinstance(scopes, list) or not scopes or set(map(str, scopes)) - set(KEY_SCOPES):
+        raise ValidationError(f"Expected a list of some of: {', '.join(KEY_SCOPES)}.")
+
+
+class ApiKey(models.Model):
+    """A credential of a machine: `Authorization: Bearer rk_…`. Only the hash of its secret is stored.
+
+    `tenant` is the slug of the tenant that the key is bound to; "" makes it an operator's key, for all
+    tenants. A key without `expires_at` does not expire. `last_used_at` is written at most once a minute.
+    """
+
+    name = models.CharField(max_length=NAME_MAX_CHARS, help_text="What or who uses it.")
+    tenant = models.CharField(
+        max_length=SLUG_MAX_CHARS,
+        blank=True,
+        help_text="Slug of its tenant. Empty: an operator's key, for all.",
+    )
+    scopes = models.JSONField(default=list, validators=[validate_key_scopes])
+    prefix = models.CharField(max_length=KEY_PREFIX_CHARS, editable=False)
+    secret_hash = models.CharField(max_length=SHA256_HEX_CHARS, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=NAME_MAX_CHARS, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "API key"
+        verbose_name_plural = "API keys"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class AuditEntry(models.Model):
+    """One thing that an operator did or tried. Rows are written once; only retention deletes them.
+
+    `tenant` is "" for what concerns all tenants. `target` names what it was done to, never the data of a
+    publication. `outcome` is `begun` until the operation has ended; `count` is what it answered.
+    """
+
+    class Outcome(models.TextChoices):
+        """What became of it."""
+
+        BEGUN = "begun"
+        DONE = "done"
+        FAILED = "failed"
+
+    class ActorKind(models.TextChoices):
+        """How the operator proved who they are."""
+
+        SESSION = "session"
+        TOKEN = "token"  # noqa: S105 a kind, not a secret
+        KEY = "key", "API key"
+        COMMAND = "command", "manage.py"
+        CODE = "code", "Python"
+
+    at = models.DateTimeField(db_default=Now(), db_index=True)
+    actor_kind = models.CharField(max_length=10, choices=ActorKind.choices)
+    actor_id = models.CharField(max_length=USER_MAX_CHARS, blank=True)
+    actor = models.CharField(max_length=150, blank=True)
+    tenant = models.CharField(max_length=SLUG_MAX_CHARS, blank=True, db_index=True)
+    action = models.CharField(max_length=20, db_index=True)
+    target = models.JSONField(default=dict)
+    reason = models.CharField(max_length=REASON_MAX_CHARS, blank=True)
+    address = models.CharField(max_length=ADDRESS_MAX_CHARS, blank=True)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.BEGUN)
+    error = models.CharField(max_length=REASON_MAX_CHARS, blank=True)
+    count = models.IntegerField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor or self.actor_kind}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert a new row; raises TypeError for an existing one."""
+        if not self._state.adding:
+            raise TypeError("The audit log is append-only.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Raise TypeError: only retention deletes entries."""
+        raise TypeError("The audit log is append-only.")
+
+
+class Ban(models.Model):
+    """A user, or an address or network, that may not connect or sign in until a time.
+
+    `tenant` is "" for a ban on every tenant. Either `user_id` or `address` is set. Rows are not changed:
+    delete a ban and make another.
+    """
+
+    tenant = models.CharField(max_length=SLUG_MAX_CHARS, blank=True, help_text="Empty: on every tenant.")
+    user_id = models.CharField(max_length=USER_MAX_CHARS, blank=True)
+    address = models.CharField(max_length=ADDRESS_MAX_CHARS, blank=True, help_text="Address or network.")
+    until = models.DateTimeField(db_index=True)
+    reason = models.CharField(max_length=REASON_MAX_CHARS, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(user_id="") ^ models.Q(address=""), name="ban_of_user_or_address"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"ban of {self.address or f'user {self.user_id}'}"
+
+
+class IdempotentAnswer(models.Model):
+    """The answer to a request with an `Idempotency-Key`, for the next request with the same key.
+
+    `status` is None while the first request runs. `fingerprint` is a hash of the request, so that a key
+    cannot be reused for another one.
+    """
+
+    actor = models.CharField(max_length=80)
+    key = models.CharField(max_length=IDEMPOTENCY_KEY_MAX_CHARS)
+    fingerprint = models.CharField(max_length=SHA256_HEX_CHARS)
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.JSONField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["actor", "key"], name="one_answer_per_actor_and_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"answer to {self.key}"
+
+
+class TenantQuota(models.Model):
+    """Limits of one tenant, in force on every node within two seconds. 0 switches a limit off."""
+
+    tenant = models.CharField(max_length=SLUG_MAX_CHARS, unique=True, help_text="The tenant's slug.")
+    max_connections = models.PositiveIntegerField(
+        default=0, help_text="Open WebSockets on all nodes. The next is refused with 429."
+    )
+    max_connections_per_user = models.PositiveIntegerField(
+        default=0, help_text="Open WebSockets of one user on one node, if lower than the site's limit."
+    )
+    messages_per_s = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0.0)],
+        help_text="Messages from all clients of the tenant on one node. Beyond it they are rate_limited.",
+    )
+
+    class Meta:
+        ordering = ["tenant"]
+
+    def __str__(self) -> str:
+        return self.tenant

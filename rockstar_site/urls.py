@@ -12,6 +12,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("accounts.web.urls")),
     path("api/", include("accounts.rest.urls")),
+    path("api/realtime/", include("realtime.rest.control.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("", include("realtime.rest.urls")),
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from django.core.exceptions import ValidationError
 
 MEMBER_SCOPES = frozenset({"chat:read", "chat:write", "pubsub:publish", "websocket:access"})
-STAFF_SCOPES = frozenset({"metrics:read", "control:write"})
+STAFF_SCOPES = frozenset({"metrics:read", "control:read", "control:write"})
 MAX_EXTRA_SCOPES = 32
 
 _SCOPE = re.compile(r"[a-z0-9_.-]{1,32}:[a-z0-9_.-]{1,32}")

@@ -10,13 +10,14 @@ from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.core.scopes import member_scopes
-from accounts.credentials.claims import token_claims, token_identity
+from accounts.credentials.claims import ID_MAX, token_claims, token_identity
 from accounts.credentials.sessions import TENANT_KEY, SessionStore, session_key_hash
 from accounts.credentials.sweeps import sweep
 from accounts.credentials.tickets import ticket_redeem
 from accounts.credentials.verified import VerifiedTokens
 from accounts.models import Membership, User, UserSession
 from accounts.rights.revocation_log import RevocationLog, first_end, revocations_of
+from accounts.rights.revocations import sign_out_everywhere
 from accounts.selectors import membership_of
 from realtime import (
     CloseCode,
@@ -46,6 +47,21 @@ class Authenticator:
         """Delete some of the expired rows. Return whether some may be left."""
         self._log.rewind()
         return sweep()
+
+    def knows_user(self, user_id: str, tenant: str | None) -> bool:
+        """Whether there is this user, who is a member of the tenant if one is given. One query."""
+        if not _is_id(user_id):
+            return False
+        if tenant is None:
+            return User.objects.filter(pk=int(user_id)).exists()
+        return Membership.objects.filter(user_id=int(user_id), tenant__slug=tenant).exists()
+
+    def sign_out_everywhere(self, user_id: str, tenant: str | None) -> bool:
+        """End all tokens, tickets and sessions of a user, on one tenant or on all (None).
+
+        False if there is no such user or member.
+        """
+        return _is_id(user_id) and sign_out_everywhere(int(user_id), tenant)
 
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
         """Return the identity of an access token, without a query. Raises Refusal (401; 403: wrong tenant).
@@ -145,6 +161,10 @@ def identity_of_session(membership: Membership, session_key: str, expires_at: da
         password_stamp=user.password_stamp(),
         rights=user.rights_version,
     )
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) <= ID_MAX
 
 
 def _live_memberships(user_ids: set[UserId]) -> dict[tuple[str, UserId], _Standing]:

@@ -15,7 +15,7 @@ from accounts.models import FAMILY_CHARS, Membership, User
 from accounts.rights.revocation_log import first_end, revocations_of
 from accounts.rights.revocations import family_end
 from accounts.selectors import membership_of
-from realtime import Identity, Tenant, UserId, forbidden, unauthenticated
+from realtime import Identity, Tenant, UserId, forbidden, require_not_banned, unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ def _exchange(claims: dict[str, Any], identity: Identity, tenant: Tenant) -> Tok
     membership = membership_of(tenant.id, identity.user_id)
     if membership is None or membership.user.password_stamp() != identity.password_stamp:
         raise unauthenticated("This token is no longer valid.")
+    require_not_banned(tenant.slug, user_id=identity.user_id)
     # A token whose rights were only reduced stays valid, with the rights held now.
     bare = replace(identity, scopes=frozenset(), is_staff=False, is_superuser=False)
     if first_end(revocations_of([bare]), bare):

@@ -19,7 +19,7 @@ from accounts.passwords.throttling import counted
 from accounts.rest import serializers
 from accounts.rest.authentication import live_identity
 from accounts.selectors import membership_of
-from realtime import Identity, Refusal, Tenant, unauthenticated
+from realtime import Identity, Refusal, Tenant, require_not_banned, unauthenticated
 
 
 def _error_responses(*statuses: int) -> dict[int, type[serializers.ErrorSerializer]]:
@@ -97,6 +97,7 @@ class TokenRefreshView(CredentialAPIView):
     )
     def post(self, request: Request) -> Response:
         """Return new tokens for a refresh token, which cannot be used again."""
+        require_not_banned(self.tenant.slug, address=request.META.get("REMOTE_ADDR", ""))
         return _pair_response(token_refresh(self.validated()["refresh"], self.tenant))
 
 
@@ -148,6 +149,8 @@ class TicketView(TenantAPIView):
         """Return a ticket that opens one socket: `?ticket=…`, once, within 30 seconds."""
         identity = self._identity(request)
         scopes = narrow(identity.scopes, self.validated().get("scopes"))
+        address = request.META.get("REMOTE_ADDR", "")
+        require_not_banned(self.tenant.slug, user_id=identity.user_id, address=address)
         secret = ticket_issue(replace(identity, scopes=scopes), self.tenant)
         return Response({"ticket": secret, "expires_in": TICKET_LIFETIME_S})
 

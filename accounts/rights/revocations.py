@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Model, QuerySet
+from django.db.models import Exists, F, Model, OuterRef, QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
@@ -101,6 +101,26 @@ def family_end(family: str, user_id: UserId) -> None:
     if not ended.exists():
         with transaction.atomic():
             _revoke(Revocation.Kind.FAMILY, user_id, family)
+
+
+def sign_out_everywhere(user_id: int, tenant_slug: str | None) -> bool:
+    """End all tokens, tickets and sessions of a user, on one tenant or on all (None), at once.
+
+    False if there is no such user, or no such member of the tenant. The user may sign in again.
+    """
+    users = User.objects.filter(pk=user_id)
+    place = {} if tenant_slug is None else {"tenant__slug": tenant_slug}
+    with transaction.atomic():
+        if tenant_slug is not None:
+            users = users.filter(Exists(Membership.objects.filter(user=OuterRef("pk"), **place)))
+        if not users.update(rights_version=F("rights_version") + 1):
+            return False
+        below = User.objects.values_list("rights_version", flat=True).get(pk=user_id)
+        kind = Revocation.Kind.USER if tenant_slug is None else Revocation.Kind.SIGN_OUT
+        _revoke(kind, user_id, tenant_slug or "", rights_below=below)
+        Ticket.objects.filter(user_id=user_id, **place).delete()
+        UserSession.objects.filter(user_id=user_id, **place).delete()
+    return True
 
 
 def revocation_value(row: Revocation) -> RevocationValue:

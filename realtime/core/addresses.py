@@ -28,6 +28,27 @@ def address_key(address: str) -> str:
     return str(IPv6Network((int(parsed), IPV6_PREFIX_BITS), strict=False))
 
 
+def network_of(text: str) -> Network | None:
+    """The network that an operator means by an address or network; None for any other text.
+
+    A single IPv6 address means its /64, as in `address_key`. IPv4-mapped addresses are IPv4 ones.
+    """
+    address = _parse(text)
+    if isinstance(address, IPv6Address):
+        return IPv6Network((int(address), IPV6_PREFIX_BITS), strict=False)
+    try:
+        return ip_network(str(address) if address is not None else text, strict=False)
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=ADDRESSES_REMEMBERED)
+def is_within(address: str, network: Network) -> bool:
+    """Whether a client's address is in `network`; False if it is no address."""
+    parsed = _parse(address)
+    return parsed is not None and parsed.version == network.version and parsed in network
+
+
 class TrustedProxies:
     """The proxies whose X-Forwarded-* headers are trusted: addresses and networks; `*` is every address."""
 

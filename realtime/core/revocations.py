@@ -24,15 +24,16 @@ class RevocationKind(StrEnum):
     STAMP = "stamp"
     USER = "user"
     MEMBERSHIP = "membership"
+    SIGN_OUT = "sign_out"
 
 
 class Revocation(msgspec.Struct, array_like=True, frozen=True):
     """Ends credentials of one user, or of any user that holds `name` if the user is 0.
 
-    `name` is a token family, the hash of a session's key, a password stamp or, for a membership, the tenant's
-    slug. `rights_below` (user and membership) selects credentials made under an older version of the user's
-    rights. `lost` selects those of them that hold one of these scopes or flags; None selects all. After
-    `until_s`, in seconds since 1970, every such credential has expired by itself.
+    `name` is a token family, the hash of a session's key, a password stamp or, for a membership and a
+    sign-out, the tenant's slug. `rights_below` (user, membership, sign-out) selects credentials made under an
+    older version of the user's rights. `lost` selects those of them that hold one of these scopes or flags;
+    None selects all. After `until_s`, in seconds since 1970, every such credential has expired by itself.
     """
 
     kind: RevocationKind
@@ -138,12 +139,15 @@ def _takes_from(revocation: Revocation, identity: Identity) -> bool:
     return any(held.get(lost, lost in identity.scopes) for lost in revocation.lost)
 
 
-_BY_RIGHTS = frozenset({RevocationKind.USER, RevocationKind.MEMBERSHIP})
+_BY_RIGHTS = frozenset({RevocationKind.USER, RevocationKind.MEMBERSHIP, RevocationKind.SIGN_OUT})
 _NAMES: dict[RevocationKind, Callable[[Revocation, Identity], bool]] = {
     RevocationKind.FAMILY: lambda revocation, identity: identity.family == revocation.name,
     RevocationKind.SESSION: lambda revocation, identity: identity.session_key_hash == revocation.name,
     RevocationKind.STAMP: lambda revocation, identity: identity.password_stamp == revocation.name,
     RevocationKind.USER: _takes_from,
+    RevocationKind.SIGN_OUT: lambda revocation, identity: (
+        identity.tenant == revocation.name and _takes_from(revocation, identity)
+    ),
     RevocationKind.MEMBERSHIP: lambda revocation, identity: (
         identity.tenant == revocation.name and _takes_from(revocation, identity)
     ),

@@ -8,7 +8,7 @@ import inspect
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from asgiref.sync import iscoroutinefunction
 
@@ -17,6 +17,8 @@ from realtime.protocol.errors import ErrorCode, RequestError
 
 Gate = Callable[[Identity | None, str], bool]
 TOPIC_MAX_CHARS = 255
+# What operators may do with the data of a topic: everything, or see who follows it and no more.
+ALL, METADATA = "all", "metadata"
 
 
 def anyone(identity: Identity | None, topic: str) -> bool:
@@ -68,6 +70,9 @@ class TopicRule:
     called on the loop (no I/O) with the identity (None if not signed in) and the whole name.
     `subscribe_in_db` is called in a database thread, after `subscribe` has allowed. A gate is a plain
     function and allows only by returning True; any other value, even a truthy one, denies.
+
+    `operator` is what operators may do with the data: `"all"`, or `"metadata"`, which lets them see who follows
+    the topic, but not publish, subscribe anybody or read the history.
     """
 
     subscribe: Gate = anyone
@@ -75,6 +80,7 @@ class TopicRule:
     subscribe_in_db: Gate | None = None
     history_size: int = 1000
     history_ttl_s: float = 300.0
+    operator: Literal["all", "metadata"] = "all"
     # Both of them, made once.
     retention: Retention = field(init=False, repr=False, compare=False)
 
@@ -94,6 +100,8 @@ def rule_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
             kept: object = getattr(rule, name)
             if isinstance(kept, bool) or not isinstance(kept, kinds) or not kept >= 0:
                 yield f"The {name} of the topic rule {prefix!r} must be a number of 0 or more, received {kept!r}."
+        if rule.operator not in {ALL, METADATA}:
+            yield f"`operator` of the topic rule {prefix!r} is neither {ALL!r} nor {METADATA!r}."
         yield from _gate_faults(prefix, rule)
 
 
@@ -153,6 +161,16 @@ class TopicRules:
         rule = self._rules.get(topic_prefix(topic) or "")
         if rule is None:
             raise RequestError(ErrorCode.PERMISSION_DENIED, "No rule allows topics with this prefix.")
+        return rule
+
+    def require_operator(self, topic: str) -> TopicRule:
+        """The rule, if operators may use the topic's data; otherwise raises
+        RequestError(invalid_message | permission_denied)."""
+        rule = self.rule(topic)
+        if rule.operator != ALL:
+            raise RequestError(
+                ErrorCode.PERMISSION_DENIED, "The rule of this topic keeps its data from operators."
+            )
         return rule
 
     def require_subscribe(self, identity: Identity | None, topic: str) -> TopicRule:

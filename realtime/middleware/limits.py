@@ -15,7 +15,7 @@ RETRY_AFTER_S = 5
 
 
 class ConnectionLimits:
-    """Refuses while draining, after too many failed handshakes, and beyond a quota.
+    """Refuses while draining, banned addresses, after too many failed handshakes, and beyond a quota.
 
     Runs before costly checks.
     """
@@ -26,13 +26,14 @@ class ConnectionLimits:
         self._has_warned = False
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Count the connection in each quota, or raise Refusal(429 | 503)."""
+        """Count the connection in each quota, or raise Refusal(403 | 429 | 503)."""
         node, settings, route = self._node, self._node.settings, scope["route"]
         address = limit_key(scope)
         if node.is_draining:
             raise unavailable("draining", "This server is going away.", retry_after_s=RETRY_AFTER_S)
         if wait_s := node.handshakes.wait_s(address, monotonic()):
             raise _too_many("Too many failed attempts from this address.", int(wait_s) + 1)
+        node.bans.require_address(scope["tenant"], remote_host(scope))
         places, connection_id = node.quota, scope["connection_id"]
         if not places.take(connection_id, "process", settings.MAX_CONNECTIONS):
             raise unavailable("full", "This server is full.", retry_after_s=RETRY_AFTER_S)
@@ -58,16 +59,17 @@ class ConnectionLimits:
 
 
 class UserLimit:
-    """The quota of connections of one user in this process."""
+    """Refuses banned users, and those beyond the quota of connections of one user in this process."""
 
     def __init__(self, app: Application, node: Node) -> None:
         self._app = app
         self._node = node
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Count the connection for its user, or raise Refusal(429)."""
+        """Count the connection for its user, or raise Refusal(403: banned | 429)."""
         identity = scope["identity"]
         if identity is not None:
+            self._node.bans.require_user(identity)
             key = ("user", identity.tenant, identity.user_id)
             limit = self._node.settings.MAX_CONNECTIONS_PER_USER
             if not self._node.quota.take(scope["connection_id"], key, limit):

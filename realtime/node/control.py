@@ -43,10 +43,10 @@ class Control:
         """Handle a message that the bus carried."""
         self._handlers[group](body)
 
-    async def tell(self, group: str, body: bytes) -> None:
-        """Say `body` to every other node, now or as soon as possible; never fails."""
+    async def tell(self, group: str, body: bytes) -> bool:
+        """Say `body` to every other node, now or as soon as possible; never fails. False: it has to wait."""
         if not self._is_behind and await self._sent(group, body):
-            return
+            return True
         if len(self._waiting) >= MAX_WAITING:
             self._waiting.popleft()
             logger.error(
@@ -57,6 +57,7 @@ class Control:
             self._is_behind = True
             logger.warning("The broker cannot be reached; the other nodes are told when it is back")
             self._spawn(self._send_later())
+        return False
 
     async def _send_later(self) -> None:
         retry_s = RETRY_MIN_S

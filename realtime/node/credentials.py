@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from secrets import SystemRandom
 from time import time
+from typing import Protocol
 
 import msgspec
 from django.db import InterfaceError, OperationalError
@@ -20,6 +21,7 @@ from realtime.core.identity import CredentialKind, Identity, Tenant, UserId
 from realtime.core.revocations import Revocation, Revocations
 from realtime.node.database import Database
 from realtime.node.ports import Authenticator, TenantDirectory
+from realtime.node.slices import in_slices
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import RequestError, forbidden, unauthenticated
 from realtime.sockets.connection import Connection
@@ -43,6 +45,22 @@ AWAY = (InterfaceError, OperationalError, RequestError)
 _decoder = msgspec.msgpack.Decoder(list[Revocation])
 
 
+class Table(Protocol):
+    """Rows that decide who may connect, kept in memory; read together with the revocations."""
+
+    def read(self) -> None:
+        """Read what has changed. Called in a database thread, at start and then twice a second."""
+        ...
+
+    async def apply(self) -> None:
+        """Let what was read take effect. Called on the loop after `read`."""
+        ...
+
+    def sweep(self) -> bool:
+        """Delete some expired rows; return whether some may be left. Called in a database thread."""
+        ...
+
+
 class Credentials:
     """The credentials in use in this process. Used only on its event loop; `database` must
     be set before `load`.
@@ -52,9 +70,12 @@ class Credentials:
 
     database: Database
 
-    def __init__(self, authenticator: Authenticator, directory: TenantDirectory) -> None:
+    def __init__(
+        self, authenticator: Authenticator, directory: TenantDirectory, tables: Sequence[Table] = ()
+    ) -> None:
         self._authenticator = authenticator
         self._directory = directory
+        self._tables = tables
         self._revocations = Revocations()
         self._open: dict[str, Connection] = {}
         # A user's only connection, or a dict of all of them: most users have one, and a
@@ -68,6 +89,7 @@ class Credentials:
         """Read the tenants and the revocations in force. Called before the first connection."""
         for revocation in await self.database.run(self._read):
             self._revocations.add(revocation)
+        await self._apply()
 
     def require_live(self, identity: Identity) -> Identity:
         """Return `identity` unless it was revoked; raises Refusal(401, or 403 for a lost
@@ -145,8 +167,7 @@ class Credentials:
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
             try:
-                self.revoke(await self.database.run(self._read))
-                self._close_homeless()
+                await self.read_now()
                 await self._recheck_slice()
                 self._is_away = False
             except AWAY as error:
@@ -156,6 +177,13 @@ class Credentials:
                 self._is_away = True
             except Exception:
                 logger.exception("Credentials could not be read again")
+
+    async def read_now(self) -> int:
+        """Read tenants, revocations and tables, and let them take effect. Returns the number of connections
+        whose tenant is no longer served."""
+        self.revoke(await self.database.run(self._read))
+        await self._apply()
+        return await self._close_homeless()
 
     async def sweep(self, database: Database) -> None:
         """Delete expired rows at intervals, without end. The interval is random, so that
@@ -168,7 +196,7 @@ class Credentials:
             await asyncio.sleep(wait_s)
             is_left = False
             try:
-                is_left = await database.run(self._authenticator.sweep)
+                is_left = await database.run(self._sweep_rows)
             except AWAY as error:
                 logger.info("Expired rows cannot be deleted now: %s", type(error).__name__)
             except Exception:
@@ -214,6 +242,12 @@ class Credentials:
                 if connection.identity == identity:
                     _end(connection, code)
 
+    def connections_named(self, user_id: str) -> Iterator[Connection]:
+        """The connections of a user, whose id is given as text."""
+        yield from self._connections_of(user_id) if user_id else ()
+        if user_id.isascii() and user_id.isdigit() and int(user_id):
+            yield from self._connections_of(int(user_id))
+
     def _connections_of(self, user_id: UserId) -> Iterator[Connection]:
         """The connections of a user, or all connections if `user_id` is 0."""
         if user_id == 0:
@@ -225,20 +259,33 @@ class Credentials:
 
     def _read(self) -> Sequence[Revocation]:
         self._directory.refresh()
+        for table in self._tables:
+            table.read()
         return self._authenticator.revocations()
 
-    def _close_homeless(self) -> None:
+    def _sweep_rows(self) -> bool:
+        return any([self._authenticator.sweep(), *(table.sweep() for table in self._tables)])
+
+    async def _apply(self) -> None:
+        for table in self._tables:
+            await table.apply()
+
+    async def _close_homeless(self) -> int:
         """Close all connections, signed in or not, of tenants that are no longer served by
-        any of their hosts."""
+        any of their hosts; returns how many there are."""
         tenants = {id(each.tenant): each.tenant for each in self._open.values()}
         homeless = {each for each in tenants.values() if each.hosts and not self._is_served(each, each.hosts)}
         # A tenant that names no hosts is looked up by those of its connections.
         hostless = {each for each in tenants.values() if not each.hosts}
-        for connection in list(self._open.values()) if homeless or hostless else ():
-            tenant = connection.tenant
-            is_unserved = tenant in hostless and not self._is_served(tenant, (connection.host,))
-            if is_unserved or tenant in homeless:
-                connection.close(CloseCode.NOT_FOUND, "no such host")
+        count = 0
+        async for some in in_slices(list(self._open.values()) if homeless or hostless else ()):
+            for connection in some:
+                tenant = connection.tenant
+                is_unserved = tenant in hostless and not self._is_served(tenant, (connection.host,))
+                if is_unserved or tenant in homeless:
+                    connection.close(CloseCode.NOT_FOUND, "no such host")
+                    count += 1
+        return count
 
     def _is_served(self, tenant: Tenant, hosts: Iterable[str]) -> bool:
         found = (self._directory.lookup(host) for host in hosts)

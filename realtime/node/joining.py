@@ -155,10 +155,11 @@ class Joiner:
         self._watch = watch
 
     async def join(
-        self, connection: Subscriber, requests: Sequence[JoinRequest]
+        self, connection: Subscriber, requests: Sequence[JoinRequest], *, is_granted: bool = False
     ) -> list[Joined | RequestError]:
         """Subscribe the connection to each topic; the results, or the errors, are in the same order.
 
+        `is_granted`: the server has decided, so no gate is asked.
         Nothing is delivered between the return and the next await, so the caller's reply is sent first.
         """
         await self._share.turn()
@@ -166,7 +167,10 @@ class Joiner:
         try:
             undecided = [each for each in joinings if each.is_under_way]
             while undecided:
-                await self._ask_gates(connection, undecided)
+                if is_granted:
+                    _settle(undecided)
+                else:
+                    await self._ask_gates(connection, undecided)
                 await _catch_up(self._hub, [each for each in undecided if each.is_under_way])
                 # A right has ended meanwhile that their gates may have relied on.
                 undecided = [each for each in joinings if each.is_under_way and _of(each).needs_recheck]
@@ -278,6 +282,11 @@ class Joiner:
     def _all_go_live(self, joinings: Sequence[_Joining]) -> list[Joined | RequestError]:
         room = _Room()
         return [_go_live(self._hub, each, room) for each in joinings]
+
+
+def _settle(joinings: Sequence[_Joining]) -> None:
+    for each in joinings:
+        _of(each).needs_recheck = False
 
 
 def _ask_in_thread(

@@ -7,6 +7,8 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from platform import python_version
+from socket import gethostname
 from time import time_ns
 from typing import Any, TypeVar
 
@@ -24,13 +26,17 @@ from realtime.core.presence_table import Key
 from realtime.core.quota import ConnectionQuota, HandshakeLimiter
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRules
-from realtime.node import credentials
+from realtime.node import credentials, operations
+from realtime.node.audit import AuditRetention
+from realtime.node.bans import BanBook
 from realtime.node.blocking import BlockWatch
 from realtime.node.control import Control
 from realtime.node.credentials import Credentials
 from realtime.node.database import Database, build_database
+from realtime.node.exchange import ASKED_GROUP, Answers, Exchange
 from realtime.node.joining import Joiner
 from realtime.node.observer import Observer
+from realtime.node.operations import Operations
 from realtime.node.ports import Authenticator, TenantDirectory
 from realtime.node.publish_failures import load_reporter
 from realtime.node.sweeps import Sweeps
@@ -99,7 +105,10 @@ class Node:
         self.directory: TenantDirectory = import_string(settings.TENANTS)()
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
         self.connections: dict[str, Connection] = {}
-        self.credentials = Credentials(self.authenticator, self.directory)
+        self.bans = BanBook(self.connections)
+        self.credentials = Credentials(
+            self.authenticator, self.directory, [self.bans, AuditRetention(settings)]
+        )
         # The objects that apps keep for this process, by type.
         self._shared: dict[type, Any] = {}
         # Names handlers that hold the event loop; None without DEBUG.
@@ -204,6 +213,8 @@ class Node:
         self.connections[connection.id] = connection
         self.observer.opened(connection)
         self.credentials.opened(connection)
+        # A ban may have come during the handshake.
+        self.bans.close_if_banned(connection)
         return connection
 
     async def release(self, connection: Connection, code: int) -> None:
@@ -263,6 +274,38 @@ class Node:
         self.credentials.revoke(revocations)
         await self.control.tell(REVOCATIONS_GROUP, credentials.encode(revocations))
 
+    async def read_all(self, operation: Any) -> Answers:
+        """Ask every node what `operation` reads; nodes that do not answer in time are left out."""
+        return await self.exchange.read(operations.encode(operation))
+
+    async def act_all(self, operation: Any) -> Answers:
+        """Carry out `operation` on every node, and gather what they have done."""
+        return await self.exchange.act(operations.encode(operation), self.control.tell)
+
+    def describe(self, tenant: str | None) -> dict[str, Any]:
+        """What operators see of this node; operators of one tenant see only what concerns it."""
+        figures = self.metrics.snapshot(tenant)["totals"]
+        mine = {
+            "id": self.id,
+            "started_at": self.started_at.isoformat(),
+            "uptime_s": int((datetime.now(UTC) - self.started_at).total_seconds()),
+            "draining": self.is_draining,
+            "connections": figures["active_connections"],
+            "subscriptions": figures["subscriptions"],
+            "messages_in": figures["messages_in"],
+            "messages_out": figures["messages_out"],
+        }
+        if tenant is not None:
+            return mine
+        return {
+            **mine,
+            "host": gethostname(),
+            "pid": os.getpid(),
+            "python": python_version(),
+            "topics": len(self.hub.topics()),
+            "loop_lag_ms": self.loop_lag.snapshot(),
+        }
+
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
@@ -287,6 +330,13 @@ class Node:
         self.joiner = Joiner(
             self.hub, self.rules, self.database, self.settings.MAX_SUBSCRIPTIONS, watch=self.block_watch
         )
+        self.exchange = Exchange(
+            self.id,
+            self.bus,
+            self.spawn,
+            peers=lambda: [state.node for state in self.cluster.nodes()],
+            perform=Operations(self).perform,
+        )
         self.control = Control(
             self.bus,
             self.spawn,
@@ -294,6 +344,8 @@ class Node:
                 CONTROL_GROUP: self._told_to_end,
                 REVOCATIONS_GROUP: self.credentials.on_message,
                 RECHECKS_GROUP: self._told_to_recheck,
+                ASKED_GROUP: self.exchange.asked,
+                self.exchange.reply_group: self.exchange.answered,
             },
         )
         self.sweeps = Sweeps(

@@ -26,6 +26,13 @@ class TenantDirectory(Protocol):
         """Read the table again. Called in a database thread, at start and then twice a second."""
         ...
 
+    def set_active(self, slug: str, *, is_active: bool) -> bool:
+        """Suspend a tenant or let it go on: while it is suspended, `lookup` finds none of its hosts.
+
+        False if there is no such tenant. Called in a database thread.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedSession:
@@ -67,6 +74,17 @@ class Authenticator(Protocol):
         otherwise 4401 (signed out, deactivated, password changed, token family revoked).
 
         Called in a database thread with at most 500 identities; each identity in use is checked once in 30 s.
+        """
+        ...
+
+    def knows_user(self, user_id: str, tenant: str | None) -> bool:
+        """Whether there is this user; of this tenant, if one is given. Called in a database thread."""
+        ...
+
+    def sign_out_everywhere(self, user_id: str, tenant: str | None) -> bool:
+        """End all tokens, tickets and sessions of a user, on one tenant or on all (None), and tell the nodes.
+
+        False if there is no such user. Called in a database thread.
         """
         ...
 

@@ -3,21 +3,26 @@
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from realtime.core.identity import Tenant
+from realtime.core.identity import Identity, Tenant
 from realtime.node import node as nodes
 from realtime.protocol.errors import Refusal
 
 
 def is_staff_session(request: Request | HttpRequest) -> bool:
     """Whether the request's session belongs to staff of its tenant, by the same check as for a socket."""
+    identity = session_identity(request)
+    return identity is not None and identity.is_staff is True
+
+
+def session_identity(request: Request | HttpRequest) -> Identity | None:
+    """The identity of the request's session; None if nobody of this tenant is signed in with it."""
     session_key, tenant = request.session.session_key, tenant_of(request)
     if session_key is None or tenant is None:
-        return False
+        return None
     try:
-        session = nodes.current_node().authenticator.load_session(session_key, tenant)
+        return nodes.current_node().authenticator.load_session(session_key, tenant).identity
     except Refusal:
-        return False
-    return session.identity is not None and session.identity.is_staff is True
+        return None
 
 
 def tenant_of(request: Request | HttpRequest) -> Tenant | None:

@@ -32,6 +32,11 @@ def fitting_reason(reason: str) -> str:
     return reason.encode(errors="replace")[:REASON_MAX_BYTES].decode(errors="ignore")
 
 
+def operator_reason(words: str, *, reconnect: bool) -> str:
+    """The reason of a 4409 close: whether the client should come back, then the operator's words; cut to fit."""
+    return fitting_reason(f"{'reconnect' if reconnect else 'stop'}: {words or 'ended by an operator'}")
+
+
 @dataclass(frozen=True, slots=True)
 class CloseRule:
     """What a close code means and what a client should do."""
@@ -53,7 +58,10 @@ CLOSE_RULES: dict[CloseCode, CloseRule] = {
     CloseCode.FORBIDDEN: CloseRule("origin, scope, tenant or membership", "stop"),
     CloseCode.NOT_FOUND: CloseRule("no such route here", "stop"),
     CloseCode.TIMEOUT: CloseRule("idle, or no pong", "reconnect"),
-    CloseCode.ENDED_BY_OPERATOR: CloseRule("ended by an operator", "as the reason says"),
+    CloseCode.ENDED_BY_OPERATOR: CloseRule(
+        "ended by an operator; the reason is `reconnect: …` or `stop: …`",
+        "as the first word of the reason says",
+    ),
     CloseCode.SLOW_CONSUMER: CloseRule("fell too far behind: slow consumer", "reconnect and recover"),
     CloseCode.TOO_FAST: CloseRule("too fast for too long, or too many connections", "back off"),
     CloseCode.UNAVAILABLE: CloseRule("full or draining", "reconnect, spread out"),

@@ -129,6 +129,10 @@ class PublishUnavailableError(RealtimeError):
     """A publication from this process cannot reach the sockets; the message says what to configure."""
 
 
+class NotInForceError(RealtimeError):
+    """An operation is not in force on all nodes; the message says where it is not, and why."""
+
+
 _CLOSE_CODE_OF_STATUS: dict[int, CloseCode] = {
     400: CloseCode.BAD_MESSAGES,
     401: CloseCode.UNAUTHENTICATED,

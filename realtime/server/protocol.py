@@ -82,6 +82,7 @@ class WebSocketProtocol(Inbox):
         "_heartbeat",
         "_http_quota",
         "_parser",
+        "_pinged_s",
         "_server_state",
         "_state",
         "_writable",
@@ -89,6 +90,7 @@ class WebSocketProtocol(Inbox):
         "is_writable",
         "on_flow",
         "ping_due",
+        "rtt_ms",
     )
 
     # Window bits with which messages may be compressed; 0: the client accepts no compressed messages.
@@ -120,6 +122,9 @@ class WebSocketProtocol(Inbox):
         # Called when `direct` or `is_writable` has changed.
         self.on_flow: Callable[[], None] | None = None
         self.ping_due = 0
+        # The loop's time of the last ping (0.0: answered), and how long the last pong took.
+        self._pinged_s = 0.0
+        self.rtt_ms: float | None = None
 
     # asyncio.Protocol
 
@@ -297,7 +302,7 @@ class WebSocketProtocol(Inbox):
         elif opcode == PING:
             self._ping_received(data)
         elif opcode == PONG:
-            self.ping_due = 0
+            self._pong_received()
         elif opcode == CLOSE:
             self._close_received(*decode_close(data))
 
@@ -308,6 +313,12 @@ class WebSocketProtocol(Inbox):
         if not self.is_writable:
             # The client sends pings and does not read the pongs. Stop reading until it does.
             self._pause_reading()
+
+    def _pong_received(self) -> None:
+        self.ping_due = 0
+        if self._pinged_s:
+            self.rtt_ms = round((self._loop.time() - self._pinged_s) * 1000, 1)
+            self._pinged_s = 0.0
 
     def _data_received(self, opcode: int, data: bytes) -> None:
         if opcode == BINARY:
@@ -348,6 +359,7 @@ class WebSocketProtocol(Inbox):
     def send_ping(self) -> None:
         """Send a ping. While the peer does not read, it is held back until the peer reads again."""
         if self._state == OPEN and self.is_writable:
+            self._pinged_s = self._loop.time()
             self.transport.write(_PING)
 
     # The application

@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import inf
 from time import monotonic
 from typing import Any
@@ -29,6 +30,10 @@ CLOSE_TIMEOUT_S = 10.0
 EXPIRING_NOTICE_S = 60.0
 
 
+# Of the client's User-Agent, which operators see.
+AGENT_MAX_CHARS = 256
+
+
 def new_connection_id() -> str:
     """A random id for a connection, unique on all nodes."""
     return secrets.token_hex(8)
@@ -43,10 +48,12 @@ class Connection:
         "_reader",
         "_server",
         "_tasks",
+        "agent",
         "byte_bucket",
         "close_code",
         "close_reason",
         "expiry_due_s",
+        "has_topics",
         "host",
         "id",
         "identity",
@@ -81,6 +88,9 @@ class Connection:
         # The same tuples as in the scope, not copies.
         self._client = scope.get("client")
         self._server = scope.get("server")
+        self.agent = _agent(scope)
+        # Whether its endpoint has subscriptions; set by the consumer.
+        self.has_topics = False
         self.opened_at = datetime.now(UTC)
         self.opened_s = monotonic()
         self.is_json = is_json
@@ -107,6 +117,11 @@ class Connection:
     def remote_addr(self) -> str:
         """The client's host and port; "" if the server does not know them."""
         return _address(self._client)
+
+    @property
+    def address(self) -> str:
+        """The client's address without the port; "" if the server does not know it."""
+        return str(self._client[0]) if self._client else ""
 
     @property
     def local_addr(self) -> str:
@@ -234,6 +249,19 @@ class Connection:
         self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("A task failed on %s", label(self), exc_info=error)
+
+
+def _agent(scope: Scope) -> str:
+    for name, value in scope.get("headers", ()):
+        if name == b"user-agent":
+            return _shared_agent(value[:AGENT_MAX_CHARS])
+    return ""
+
+
+@lru_cache(maxsize=1024)
+def _shared_agent(value: bytes) -> str:
+    """One text for all connections with the same value, to save memory."""
+    return "".join(char for char in value.decode("latin-1") if char.isprintable())
 
 
 def _address(pair: Any) -> str:

@@ -221,6 +221,16 @@ class Outbox:
         """Whether the client has not yet taken everything that was sent to it."""
         raise NotImplementedError
 
+    @property
+    def held_bytes(self) -> int:
+        """`pending_bytes`, and the bytes that the kernel has not taken yet."""
+        return self.pending_bytes
+
+    @property
+    def rtt_ms(self) -> float | None:
+        """How long the client's last pong took, in milliseconds; None if the server does not measure it."""
+        return None
+
     def put(self, item: PreparedMessage | PreparedBatch) -> None:
         """Send `item` after those put before it; returns at once."""
         raise NotImplementedError
@@ -343,6 +353,16 @@ class TransportOutbox(Outbox):
     def is_behind(self) -> bool:
         """As `Outbox.is_behind`. Replies held for write coalescing do not count."""
         return not self._transport.is_writable or (self.pending_bytes > 0 and not self._is_coalescing)
+
+    @property
+    def held_bytes(self) -> int:
+        """As `Outbox.held_bytes`."""
+        return self.pending_bytes + self._transport.buffered_bytes
+
+    @property
+    def rtt_ms(self) -> float | None:
+        """As `Outbox.rtt_ms`."""
+        return self._transport.rtt_ms
 
     def put(self, item: PreparedMessage | PreparedBatch) -> None:
         """As `Outbox.put`."""

@@ -42,6 +42,8 @@ class SocketTransport(Protocol):
     on_flow: Callable[[], None] | None
     # Is handed received messages; if None, `receive` returns them.
     receiver: Receiver | None
+    # How long the client's last pong took, in milliseconds; None before the first.
+    rtt_ms: float | None
 
     @property
     def buffered_bytes(self) -> int:

@@ -130,6 +130,10 @@ class Presence:
             return 0
         return self._cluster.username_bytes(subscription.key) + count * LISTED_USER_BYTES
 
+    def seen(self, tenant: str, topic: str) -> dict[str, Any]:
+        """As `view`, as an operator sees it."""
+        return _as_json(self._roster((tenant, topic)), is_named=True)
+
     def changed(self, key: Key) -> None:
         """A user has joined or left the topic, on any node."""
         topic = self._topics.get(key)

@@ -39,7 +39,7 @@ def test_scopes_narrow_and_never_widen(alice: User, post: Post, scopes: object) 
 def test_staff_and_extra_scopes(acme: Tenant, post: Post) -> None:
     add_member(acme, "erin", role=Membership.Role.STAFF, extra_scopes=["reports:read"])
     held = tokens(post, "erin")["scopes"]
-    assert held == sorted([*MEMBER, "metrics:read", "control:write", "reports:read"])
+    assert held == sorted([*MEMBER, "metrics:read", "control:read", "control:write", "reports:read"])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tests.e2e.people import Person
 from tests.e2e.visitor import PASSWORD, Visitor, assert_error_body
 
 MEMBER = {"chat:read", "chat:write", "pubsub:publish", "websocket:access"}
-STAFF = {"metrics:read", "control:write"}
+STAFF = {"metrics:read", "control:read", "control:write"}
 # Failures are counted per address, so whoever fails has a server of its own.
 own_server = pytest.mark.settings(TEST="failures")
 

@@ -23,8 +23,12 @@ test("every close code of the protocol has its action", () => {
 });
 
 test("an operator's reason says whether to return", () => {
-  assert.equal(closeAction(4409, "maintenance"), "back-off");
-  assert.equal(closeAction(4409, "abuse; do not reconnect"), "stop");
+  assert.equal(closeAction(4409, "reconnect: please stop and do not reconnect in a loop"), "spread");
+  assert.equal(closeAction(4409, "stop: you may not reconnect: never"), "stop");
+  assert.equal(closeAction(4409, "stop"), "stop");
+  // A server that loses reasons, or words that nobody has defined.
+  assert.equal(closeAction(4409, ""), "back-off");
+  assert.equal(closeAction(4409, "unstoppable: stop"), "back-off");
 });
 
 test("a client that was too much waits long at once, one cut off with everybody waits some seconds", () => {

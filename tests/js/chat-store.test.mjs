@@ -248,3 +248,11 @@ test("bursts are announced by their number", async () => {
   mock.timers.tick(1000);
   assert.equal(store.announcement.value, "5 new messages");
 });
+
+test("an announcement is shown until it is closed or the next one comes", async () => {
+  const { chat, store } = await opened();
+  chat.sockets.at(-1).push("announcement", { text: "Back in 5 minutes", level: "warning" });
+  assert.deepEqual(store.banner.value, { text: "Back in 5 minutes", level: "warning" });
+  chat.sockets.at(-1).push("announcement", { text: "We are back", level: "info" });
+  assert.equal(store.banner.value.text, "We are back");
+});

@@ -201,7 +201,7 @@ async def tick(held: Credentials, times: int = 1) -> None:
     """So many rounds of `keep`."""
     for _ in range(times):
         held.revoke(await held.database.run(held._read))
-        held._close_homeless()
+        await held._close_homeless()
         await held._recheck_slice()
 
 

@@ -304,6 +304,7 @@ class JsonConsumer(RealtimeConsumer):
 
     async def opened(self) -> None:
         """Greet with `welcome`."""
+        self.connection.has_topics = "subscribe" in self.verbs
         self.connection.push("welcome", self._welcome())
         await self.welcomed()
 

@@ -138,7 +138,7 @@ def on_publish(call: Call, payload: Publish) -> Awaitable[Reply]:
 async def on_history(call: Call, payload: History) -> Reply:
     """Read a topic's history: the publications after a position, or the newest."""
     page = await _while_allowed(call, payload.topic, lambda: _read(call, payload))
-    return Reply("history", _history_payload(payload.topic, page, is_newest=payload.since is None))
+    return Reply("history", history_payload(payload.topic, page, is_newest=payload.since is None))
 
 
 async def on_presence(call: Call, payload: Topic) -> Reply:
@@ -233,7 +233,8 @@ def _wrong(field: str, message: str) -> RequestError:
     return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": field})
 
 
-def _history_payload(topic: str, page: Page, *, is_newest: bool) -> dict[str, Any]:
+def history_payload(topic: str, page: Page, *, is_newest: bool) -> dict[str, Any]:
+    """Return a page as a reply; raises RequestError(unrecoverable_position) if publications are missing."""
     if page.publications is None:
         raise RequestError(
             ErrorCode.UNRECOVERABLE_POSITION, "The history no longer reaches back to this position."

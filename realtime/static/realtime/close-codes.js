@@ -28,6 +28,11 @@ const ACTIONS = new Map([
 ]);
 
 const ENDED_BY_OPERATOR = 4409;
+/** By the first word of the reason; the operator's words follow. @type {ReadonlyMap<string, CloseAction>} */
+const OPERATOR_ACTIONS = new Map([
+  ["reconnect", "spread"],
+  ["stop", "stop"],
+]);
 
 /** The lowest attempt number for the backoff, so that the first wait is long enough. */
 const MIN_ATTEMPTS = Object.freeze({ reconnect: 0, spread: 2, "back-off": 5 });
@@ -39,7 +44,7 @@ const MIN_ATTEMPTS = Object.freeze({ reconnect: 0, spread: 2, "back-off": 5 });
  * @returns {CloseAction}
  */
 export function closeAction(code, reason = "") {
-  if (code === ENDED_BY_OPERATOR) return /do not reconnect|stop/i.test(reason) ? "stop" : "back-off";
+  if (code === ENDED_BY_OPERATOR) return OPERATOR_ACTIONS.get(reason.split(":")[0]) ?? "back-off";
   return ACTIONS.get(code) ?? "reconnect";
 }
 

@@ -36,6 +36,8 @@ export class ChatStore {
     /** The text for a screen reader. */
     this.announcement = signal("");
     this.notice = signal("");
+    /** The newest announcement of an operator. */
+    this.banner = signal(/** @type {{text: string, level: string} | null} */ (null));
     /** @type {string[]} */
     this.toAnnounce = [];
     this.roomsLoadedMs = -Infinity;
@@ -51,6 +53,7 @@ export class ChatStore {
   /** Connect, and keep the page up to date. */
   start() {
     this.client.on("state", (state) => this.#connectionChanged(state));
+    this.client.on("announcement", ({ text, level }) => (this.banner.value = { text, level }));
     this.client.subscribe(`user:${this.me.id}`, {
       onPublication: (publication) => this.#ownEvent(publication.data),
       onRecovered: (isComplete) => isComplete || this.loadRooms(),

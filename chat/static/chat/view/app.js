@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 
+import { AnnouncementBar } from "./announcement-bar.js";
 import { Composer } from "./composer.js";
 import { ConnectionBar } from "./connection-bar.js";
 import { CreateRoomDialog, LeaveRoomDialog, RoomSwitcher } from "./dialogs.js";
@@ -24,6 +25,7 @@ export function App({ store }) {
       onCreate=${() => setDialog("create")} onSwitch=${() => setDialog("switch")} />
     <div class="room-pane">
       <${ConnectionBar} store=${store} />
+      <${AnnouncementBar} store=${store} />
       ${room
         ? html`<${RoomPane} key=${room.id} store=${store} room=${room} drawer=${drawer} setDrawer=${setDrawer}
             onLeave=${() => setDialog("leave")} />`

@@ -34,8 +34,13 @@ export function ConnectionBar({ store }) {
 function words(state) {
   if (state.name === "offline") return "You are offline.";
   if (state.name === "waiting") return "The connection is lost.";
-  if (state.name === "stopped") return `The server ended the connection${state.reason ? `: ${state.reason}` : ""}.`;
+  if (state.name === "stopped") return `The server ended the connection${state.reason ? `: ${wordsOf(state.reason)}` : ""}.`;
   return "Connecting…";
+}
+
+/** An operator's reason without its first word, which is for the client. @param {string} reason */
+function wordsOf(reason) {
+  return reason.replace(/^(stop|reconnect): /, "");
 }
 
 /**

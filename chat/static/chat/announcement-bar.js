@@ -1,0 +1,15 @@
+import { html } from "./html.js";
+
+/**
+ * What an operator announced, until the reader closes it.
+ * @param {{store: import("./store.js").ChatStore}} props
+ */
+export function AnnouncementBar({ store }) {
+  const banner = store.banner.value;
+  return html`
+    <div class="announcement-bar" role="status" data-level=${banner?.level} hidden=${banner === null}>
+      ${banner && html`
+        <span>${banner.text}</span>
+        <button type="button" class="button small" onClick=${() => (store.banner.value = null)}>Close</button>`}
+    </div>`;
+}

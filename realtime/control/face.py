@@ -1,0 +1,321 @@
+"""Control from Python: what the rest of a Django project calls, from any thread and any process.
+
+Each function has an `async` twin with the prefix `a`, for the event loop. In a process that serves no sockets they
+reach the nodes over the broker. Without one they raise NotInForceError, except for what is written to the
+database: `ban`, `unban`, `revoke_user`, `suspend_tenant`, `resume_tenant`. The nodes find that within a second.
+
+What takes something away from people is written to the audit log; `broadcast`, `subscribe`, `unsubscribe` are not.
+Inside a transaction a synchronous function that acts does so after the commit and returns 0.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from realtime.control import lists, orders, service
+from realtime.control.link import acall, call
+from realtime.control.orders import Answer, Order
+from realtime.core.actors import CODE
+from realtime.core.position import Position
+from realtime.core.topics import TopicKey
+from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery
+from realtime.protocol.errors import ErrorCode, RequestError
+
+
+def broadcast(topics: Sequence[str], data: Any, *, tenant: str) -> list[Answer]:
+    """Publish the same to several topics, at once. Returns `{topic, epoch, offset}` or `{topic, error}` of each."""
+    answer = call(
+        partial(orders.broadcast, order=_order("broadcast", tenant, topics=list(topics), data=data))
+    )
+    return list(answer["results"])
+
+
+async def abroadcast(topics: Sequence[str], data: Any, *, tenant: str) -> list[Answer]:
+    """As `broadcast`."""
+    order = _order("broadcast", tenant, topics=list(topics), data=data)
+    return list((await acall(partial(orders.broadcast, order=order)))["results"])
+
+
+def subscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
+    """Subscribe a user's open connections to a topic, without asking its gates; returns how many were."""
+    order = _order("subscribe", tenant, topic=topic, user_id=str(user_id))
+    return _count(call(partial(orders.subscribe, order=order)))
+
+
+async def asubscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
+    """As `subscribe`."""
+    order = _order("subscribe", tenant, topic=topic, user_id=str(user_id))
+    return _count(await acall(partial(orders.subscribe, order=order)))
+
+
+def unsubscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
+    """End a user's subscriptions to a topic, which hears `unsubscribed`; returns how many there were."""
+    order = _order("unsubscribe", tenant, topic=topic, user_id=str(user_id))
+    return _count(call(partial(orders.unsubscribe, order=order)))
+
+
+async def aunsubscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
+    """As `unsubscribe`."""
+    order = _order("unsubscribe", tenant, topic=topic, user_id=str(user_id))
+    return _count(await acall(partial(orders.unsubscribe, order=order)))
+
+
+def disconnect(
+    *,
+    tenant: str | None,
+    connection_id: str = "",
+    user_id: int | str = "",
+    address: str = "",
+    topic: str = "",
+    everyone: bool = False,
+    reconnect: bool = True,
+    reason: str = "",
+) -> int:
+    """Close connections with 4409, of a tenant or of all (None): exactly one of the five says which.
+
+    `reconnect` says whether the clients should come back; `reason` is shown to them. Returns how many closed.
+    """
+    return _act(_disconnect(tenant, connection_id, user_id, address, topic, everyone, reconnect, reason))
+
+
+async def adisconnect(
+    *,
+    tenant: str | None,
+    connection_id: str = "",
+    user_id: int | str = "",
+    address: str = "",
+    topic: str = "",
+    everyone: bool = False,
+    reconnect: bool = True,
+    reason: str = "",
+) -> int:
+    """As `disconnect`."""
+    return await _aact(
+        _disconnect(tenant, connection_id, user_id, address, topic, everyone, reconnect, reason)
+    )
+
+
+def announce(text: str, *, tenant: str | None, level: str = "info", reason: str = "") -> int:
+    """Push `announcement` to the JSON endpoints of a tenant, or of all (None); returns how many got it."""
+    return _act(_order("announce", tenant, reason, text=text, level=level))
+
+
+async def aannounce(text: str, *, tenant: str | None, level: str = "info", reason: str = "") -> int:
+    """As `announce`."""
+    return await _aact(_order("announce", tenant, reason, text=text, level=level))
+
+
+def revoke_user(user_id: int | str, *, tenant: str | None = None, reason: str = "") -> int:
+    """End all tokens and sessions of a user, on one tenant or on all (None). Returns how many connections close,
+    at least 1 if there is such a user."""
+    return _act(_order("revoke", tenant, reason, user_id=str(user_id)))
+
+
+async def arevoke_user(user_id: int | str, *, tenant: str | None = None, reason: str = "") -> int:
+    """As `revoke_user`."""
+    return await _aact(_order("revoke", tenant, reason, user_id=str(user_id)))
+
+
+def ban(
+    *, until: datetime, tenant: str | None, user_id: int | str = "", address: str = "", reason: str = ""
+) -> int:
+    """Ban a user or an address (or a network) until an aware time, on a tenant or on all (None).
+
+    Returns how many connections it ended. `reason` is shown to the clients.
+    """
+    return _act(_ban(until, tenant, user_id, address, reason))
+
+
+async def aban(
+    *, until: datetime, tenant: str | None, user_id: int | str = "", address: str = "", reason: str = ""
+) -> int:
+    """As `ban`."""
+    return await _aact(_ban(until, tenant, user_id, address, reason))
+
+
+def unban(ban_id: int, *, tenant: str | None = None, reason: str = "") -> int:
+    """Lift a ban; 0 if there is none."""
+    return _act(_order("unban", tenant, reason, id=ban_id))
+
+
+async def aunban(ban_id: int, *, tenant: str | None = None, reason: str = "") -> int:
+    """As `unban`."""
+    return await _aact(_order("unban", tenant, reason, id=ban_id))
+
+
+def suspend_tenant(slug: str, *, reason: str = "") -> int:
+    """Make a tenant's hosts answer 404, and close its sockets with 4404; 0 if there is no such tenant."""
+    return _act(_order("suspend", slug, reason, slug=slug))
+
+
+async def asuspend_tenant(slug: str, *, reason: str = "") -> int:
+    """As `suspend_tenant`."""
+    return await _aact(_order("suspend", slug, reason, slug=slug))
+
+
+def resume_tenant(slug: str, *, reason: str = "") -> int:
+    """Let a suspended tenant go on; 0 if there is no such tenant."""
+    return _act(_order("resume", slug, reason, slug=slug))
+
+
+async def aresume_tenant(slug: str, *, reason: str = "") -> int:
+    """As `resume_tenant`."""
+    return await _aact(_order("resume", slug, reason, slug=slug))
+
+
+def drain_node(node: str, *, reason: str = "") -> int:
+    """Make a node close its connections and accept no more; 0 if there is no such node."""
+    return _act(_order("drain", None, reason, node=node))
+
+
+async def adrain_node(node: str, *, reason: str = "") -> int:
+    """As `drain_node`."""
+    return await _aact(_order("drain", None, reason, node=node))
+
+
+def presence(topic: str, *, tenant: str) -> dict[str, Any]:
+    """`{topic, users: [{id, username, connections}], count}` on all nodes; above 200 users only the count."""
+    return call(lambda link: lists.read_presence(link, tenant, topic))
+
+
+async def apresence(topic: str, *, tenant: str) -> dict[str, Any]:
+    """As `presence`."""
+    return await acall(lambda link: lists.read_presence(link, tenant, topic))
+
+
+def history(topic: str, *, tenant: str, limit: int = 100) -> dict[str, Any]:
+    """`{topic, epoch, offset, publications}`: the newest, in order. Raises RequestError(permission_denied) for a
+    topic whose rule says `operator="metadata"`."""
+    return call(lambda link: lists.read_history(link, tenant, topic, limit))
+
+
+async def ahistory(topic: str, *, tenant: str, limit: int = 100) -> dict[str, Any]:
+    """As `history`."""
+    return await acall(lambda link: lists.read_history(link, tenant, topic, limit))
+
+
+def position(topic: str, *, tenant: str) -> Position:
+    """The position of a topic: its epoch and the offset of its last publication."""
+    return call(lambda link: link.history.position(TopicKey(tenant, topic)))
+
+
+async def aposition(topic: str, *, tenant: str) -> Position:
+    """As `position`."""
+    return await acall(lambda link: link.history.position(TopicKey(tenant, topic)))
+
+
+def connections(
+    *, tenant: str | None, page: int = 1, page_size: int = lists.PAGE_SIZE, **filters: Any
+) -> lists.Page:
+    """A page of the open connections of all nodes, of a tenant or of all (None).
+
+    `filters` are `user` (id or username), `route`, `address`, `topic`, `q` and `sort`, as in
+    `GET /api/realtime/connections/`. Raises RequestError(invalid_message) for others.
+    """
+    query = connection_query(tenant, **filters)
+    return call(lambda link: lists.list_connections(link, query, page, page_size))
+
+
+async def aconnections(
+    *, tenant: str | None, page: int = 1, page_size: int = lists.PAGE_SIZE, **filters: Any
+) -> lists.Page:
+    """As `connections`."""
+    query = connection_query(tenant, **filters)
+    return await acall(lambda link: lists.list_connections(link, query, page, page_size))
+
+
+def list_topics(
+    *, tenant: str | None, q: str = "", sort: str = "topic", page: int = 1, page_size: int = lists.PAGE_SIZE
+) -> lists.Page:
+    """A page of the topics with subscriptions; `q` is a part of the name, `sort` as in `GET …/topics/`."""
+    return call(lambda link: _topics(link, tenant, q, sort, page, page_size))
+
+
+async def alist_topics(
+    *, tenant: str | None, q: str = "", sort: str = "topic", page: int = 1, page_size: int = lists.PAGE_SIZE
+) -> lists.Page:
+    """As `list_topics`."""
+    return await acall(lambda link: _topics(link, tenant, q, sort, page, page_size))
+
+
+def nodes(*, tenant: str | None = None) -> lists.Page:
+    """The nodes that are alive, with the figures of a tenant or of all (None)."""
+    return call(lambda link: lists.list_nodes(link, tenant))
+
+
+async def anodes(*, tenant: str | None = None) -> lists.Page:
+    """As `nodes`."""
+    return await acall(lambda link: lists.list_nodes(link, tenant))
+
+
+def connection_query(
+    tenant: str | None, *, sort: str = "-opened_at", q: str = "", **filters: str
+) -> ConnectionQuery:
+    """The query with these filters; raises RequestError(invalid_message) for an unknown one."""
+    unknown = set(filters) - {"user", "route", "address", "topic"}
+    if unknown or sort.removeprefix("-") not in SORTS:
+        raise RequestError(
+            ErrorCode.INVALID_MESSAGE, f"No such filter or order: {', '.join(unknown) or sort}."
+        )
+    texts: dict[str, Any] = {name: str(value) for name, value in filters.items()}
+    return ConnectionQuery(
+        tenant=tenant, search=q, sort=sort.removeprefix("-"), is_descending=sort.startswith("-"), **texts
+    )
+
+
+async def _topics(link: Any, tenant: str | None, q: str, sort: str, page: int, page_size: int) -> lists.Page:
+    if sort.removeprefix("-") not in lists.TOPIC_SORTS:
+        raise RequestError(ErrorCode.INVALID_MESSAGE, f"Expected a sort of: {', '.join(lists.TOPIC_SORTS)}.")
+    query = TopicQuery(tenant=tenant, search=q)
+    return await lists.list_topics(
+        link, query, sort.removeprefix("-"), page, page_size, is_descending=sort.startswith("-")
+    )
+
+
+def _disconnect(
+    tenant: str | None,
+    connection_id: str,
+    user_id: int | str,
+    address: str,
+    topic: str,
+    everyone: bool,
+    reconnect: bool,
+    reason: str,
+) -> Order:
+    targets = {"connection_id": connection_id, "user_id": str(user_id), "address": address, "topic": topic}
+    given = {name: value for name, value in targets.items() if value} | (
+        {"everyone": True} if everyone else {}
+    )
+    if len(given) != 1:
+        raise RequestError(
+            ErrorCode.INVALID_MESSAGE, f"Expected exactly one of: {', '.join(targets)}, everyone."
+        )
+    return _order("disconnect", tenant, reason, reconnect=reconnect, **given)
+
+
+def _ban(until: datetime, tenant: str | None, user_id: int | str, address: str, reason: str) -> Order:
+    if bool(str(user_id)) == bool(address):
+        raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected exactly one of: user_id, address.")
+    return _order("ban", tenant, reason, user_id=str(user_id), address=address, until=until)
+
+
+def _order(name: str, tenant: str | None, reason: str = "", **target: Any) -> Order:
+    return Order(name, CODE, tenant, target, reason)
+
+
+def _act(order: Order) -> int:
+    if transaction.get_connection().in_atomic_block:
+        transaction.on_commit(lambda: call(partial(service.carry_out, order=order)))
+        return 0
+    return _count(call(partial(service.carry_out, order=order)))
+
+
+async def _aact(order: Order) -> int:
+    return _count(await acall(partial(service.carry_out, order=order)))
+
+
+def _count(answer: Answer) -> int:
+    return int(answer["count"])

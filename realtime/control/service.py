@@ -1,0 +1,67 @@
+"""Carries out what operators order, and writes it down: the one way, whoever orders it and from where."""
+
+import logging
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+
+from realtime.control.link import Link
+from realtime.control.orders import HANDLERS, Answer, Order
+from realtime.models import REASON_MAX_CHARS, USER_MAX_CHARS, AuditEntry
+from realtime.protocol.errors import NotInForceError, RequestError, unavailable
+from realtime.topics.engine.ports import EngineUnavailableError
+
+logger = logging.getLogger(__name__)
+
+AWAY = "The broker cannot be reached now, so this was not done."
+
+
+async def carry_out(link: Link, order: Order) -> Answer:
+    """Carry out an order on all nodes, with an entry in the audit log from before it begins.
+
+    Raises RequestError, NotInForceError; Refusal(503) if the database cannot be reached: then nothing is done.
+    """
+    try:
+        entry_id = await link.in_db(_begin, order)
+    except (InterfaceError, OperationalError) as error:
+        raise unavailable("busy", "The audit log cannot be written now.", retry_after_s=1) from error
+    try:
+        answer = await HANDLERS[order.name](link, order)
+    except EngineUnavailableError as error:
+        await _end(link, entry_id, outcome=AuditEntry.Outcome.FAILED, error=AWAY)
+        raise NotInForceError(AWAY) from error
+    except (RequestError, NotInForceError) as error:
+        await _end(link, entry_id, outcome=AuditEntry.Outcome.FAILED, error=str(error)[:REASON_MAX_CHARS])
+        raise
+    except Exception:
+        await _end(link, entry_id, outcome=AuditEntry.Outcome.FAILED, error="internal error")
+        raise
+    await _end(link, entry_id, outcome=AuditEntry.Outcome.DONE, count=answer.get("count"))
+    return answer
+
+
+def _begin(order: Order) -> int:
+    actor = order.actor
+    entry = AuditEntry.objects.create(
+        actor_kind=actor.kind.value,
+        actor_id=actor.id[:USER_MAX_CHARS],
+        actor=actor.name,
+        tenant=order.tenant or "",
+        action=order.name,
+        target=order.recorded(),
+        reason=order.reason,
+        address=actor.address,
+    )
+    return entry.pk
+
+
+async def _end(link: Link, entry_id: int, **fields: Any) -> None:
+    try:
+        await link.in_db(_update, entry_id, fields)
+    except (InterfaceError, OperationalError):
+        # It has been done, and the log says that it was begun.
+        logger.exception("The outcome of audit entry %s could not be written", entry_id)
+
+
+def _update(entry_id: int, fields: dict[str, Any]) -> None:
+    AuditEntry.objects.filter(pk=entry_id).update(**fields)

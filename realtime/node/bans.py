@@ -1,0 +1,128 @@
+"""The bans in force, kept in memory: read at start, when an operator changes them, and by the poll."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from time import monotonic, time
+
+from django.db.models import Count, Max
+from django.utils import timezone
+
+from realtime.core.bans import Ban, Bans
+from realtime.core.identity import Identity, Tenant
+from realtime.models import Ban as BanRow
+from realtime.node.slices import in_slices
+from realtime.protocol.close_codes import CloseCode, operator_reason
+from realtime.protocol.errors import Refusal, forbidden
+from realtime.sockets.connection import Connection
+
+# Bans that are kept in memory at most; the ones that were made last.
+BANS_MAX = 50_000
+# Seconds for which a ban that a node was told of stays, although a read that began before does not know it.
+TOLD_S = 5.0
+# Expired bans are shown to operators for this long, and then deleted, this many at once.
+KEPT_AFTER = timedelta(days=30)
+SWEEP_MAX = 500
+
+
+class BanBook:
+    """Implements `realtime.node.credentials.Table`. Used on the loop, except `read` and `sweep`."""
+
+    def __init__(self, connections: Mapping[str, Connection]) -> None:
+        self._connections = connections
+        self._bans = Bans()
+        self._version: tuple[int, int | None] | None = None
+        self._read: list[Ban] | None = None
+        # Bans that other nodes told of, each with the monotonic second until which a read may not know it.
+        self._told: dict[Ban, float] = {}
+
+    @property
+    def bans(self) -> Bans:
+        """The bans in force. Do not change them."""
+        return self._bans
+
+    def read(self) -> None:
+        """Read the bans if there are others than before. One query, if not."""
+        rows = BanRow.objects.filter(until__gt=timezone.now())
+        found = rows.aggregate(count=Count("id"), newest=Max("id"))
+        version = (found["count"], found["newest"])
+        if version != self._version:
+            self._read = [ban_value(row) for row in rows.order_by("-id")[:BANS_MAX]]
+            self._version = version
+
+    async def apply(self) -> None:
+        """Take over what was read, and close the connections that it bans."""
+        if self._read is None:
+            return
+        read, self._read = self._read, None
+        now_s = monotonic()
+        self._told = {ban: until_s for ban, until_s in self._told.items() if until_s > now_s}
+        self._bans = Bans([*read, *self._told])
+        await self._close_banned()
+
+    async def add(self, ban: Ban) -> int:
+        """Take a ban that an operator has just made; returns how many connections it ends here."""
+        self._told[ban] = monotonic() + TOLD_S
+        self._bans.add(ban)
+        return await self._close_banned(ban)
+
+    def remove(self, ban_id: int) -> None:
+        """Lift a ban that an operator has just deleted."""
+        self._told = {ban: until_s for ban, until_s in self._told.items() if ban.id != ban_id}
+        self._bans = Bans(each for each in self._bans if each.id != ban_id)
+        self._version = None
+
+    def sweep(self) -> bool:
+        """Delete some bans that have expired; return whether some may be left."""
+        rows = BanRow.objects.filter(until__lte=timezone.now() - KEPT_AFTER)
+        keys = list(rows.order_by().values_list("pk", flat=True)[:SWEEP_MAX])
+        if keys:
+            rows.filter(pk__in=keys).delete()
+        return len(keys) == SWEEP_MAX
+
+    def close_if_banned(self, connection: Connection) -> bool:
+        """Close a connection with 4409 if its user or address is banned; whether it is banned."""
+        ban = self._of(connection.tenant, connection.address, connection.identity)
+        if ban is not None:
+            connection.close(CloseCode.ENDED_BY_OPERATOR, operator_reason(ban.reason, reconnect=False))
+        return ban is not None
+
+    async def _close_banned(self, only: Ban | None = None) -> int:
+        if not self._bans:
+            return 0
+        count = 0
+        of_one = Bans([only]) if only is not None else None
+        async for some in in_slices(list(self._connections.values())):
+            for each in some:
+                is_meant = of_one is None or _find(of_one, each.tenant, each.address, each.identity)
+                if is_meant and self.close_if_banned(each):
+                    # Also a connection that the poll has just closed for the same ban.
+                    count += each.close_code == CloseCode.ENDED_BY_OPERATOR
+        return count
+
+    def require_address(self, tenant: Tenant, address: str) -> None:
+        """Raise Refusal(403) if the address is banned. Makes no query."""
+        if self._bans and self._bans.of_address(tenant.slug, address, time()):
+            raise banned()
+
+    def require_user(self, identity: Identity | None) -> None:
+        """Raise Refusal(403) if the user is banned. Makes no query."""
+        if self._bans and self._bans.of_user(identity, time()):
+            raise banned()
+
+    def _of(self, tenant: Tenant, address: str, identity: Identity | None) -> Ban | None:
+        return _find(self._bans, tenant, address, identity) if self._bans else None
+
+
+def _find(bans: Bans, tenant: Tenant, address: str, identity: Identity | None) -> Ban | None:
+    now_s = time()
+    return bans.of_user(identity, now_s) or bans.of_address(tenant.slug, address, now_s)
+
+
+def banned() -> Refusal:
+    """403: the user or the address is banned."""
+    return forbidden("banned", "An operator has banned this user or address.")
+
+
+def ban_value(row: BanRow) -> Ban:
+    """A row as the value that is kept in memory."""
+    return Ban(row.pk, row.tenant, row.user_id, row.address, row.until.timestamp(), row.reason)

@@ -1,0 +1,372 @@
+"""The endpoints that read: nodes, connections, topics, presence, history, bans, the audit log."""
+
+import csv
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from django.db.models import Q, QuerySet
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from realtime.control import lists
+from realtime.control.link import call
+from realtime.endpoints.consumers.pubsub import HISTORY_DEFAULT_LIMIT, HISTORY_MAX_LIMIT
+from realtime.models import AuditEntry, Ban
+from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery
+from realtime.rest.control import serializers as bodies
+from realtime.rest.control.base import (
+    ERRORS,
+    TENANT_PARAMETER,
+    ControlView,
+    Elsewhere,
+    ListView,
+    Query,
+)
+
+# Rows that one export holds at most: the newest.
+EXPORT_MAX_ROWS = 100_000
+_TEXT_MAX_CHARS = 255
+EXPORTED = (
+    *("id", "at", "actor_kind", "actor_id", "actor", "tenant", "action", "target", "reason", "address"),
+    *("outcome", "error", "count"),
+)
+
+
+def _sorts(names: Any) -> list[str]:
+    return [name for each in names for name in (each, f"-{each}")]
+
+
+class _Text(serializers.CharField):
+    """A part of a filter; empty is as if it were not there."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(default="", allow_blank=True, max_length=_TEXT_MAX_CHARS, **kwargs)
+
+
+class ConnectionsQuery(Query):
+    """Filters, order and page of connections."""
+
+    user = _Text(help_text="Id or username.")
+    route = _Text()
+    address = _Text(help_text="Address or network.")
+    topic = _Text()
+    q = _Text(help_text="Part of id, username, address, route or User-Agent.")
+    sort = serializers.ChoiceField(_sorts(SORTS), default="-opened_at")
+
+
+class TopicsQuery(Query):
+    """Filter, order and page of topics."""
+
+    q = _Text(help_text="Part of the name.")
+    sort = serializers.ChoiceField(_sorts(lists.TOPIC_SORTS), default="topic")
+
+
+class TopicNamed(serializers.Serializer[Any]):
+    """One topic."""
+
+    topic = serializers.CharField(max_length=_TEXT_MAX_CHARS)
+    tenant = _Text()
+
+
+class HistoryQuery(TopicNamed):
+    """One topic, and how many publications."""
+
+    limit = serializers.IntegerField(default=HISTORY_DEFAULT_LIMIT, min_value=1, max_value=HISTORY_MAX_LIMIT)
+
+
+class AuditFilter(serializers.Serializer[Any]):
+    """Which entries of the audit log."""
+
+    tenant = _Text()
+    action = _Text()
+    actor = _Text(help_text="Name or id.")
+    outcome = serializers.ChoiceField(AuditEntry.Outcome.choices, required=False)
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+    q = _Text(help_text="Part of reason, actor or address.")
+
+
+class AuditQuery(AuditFilter, Query):
+    """Filter and page of the audit log."""
+
+    tenant = _Text()
+
+
+class ExportQuery(AuditFilter):
+    """Filter and form of an export."""
+
+    form = serializers.ChoiceField(("csv", "json"), default="csv")
+
+
+class NodesView(ListView):
+    """The nodes."""
+
+    @extend_schema(
+        summary="The nodes that are alive",
+        operation_id="realtime_nodes",
+        parameters=[TENANT_PARAMETER],
+        responses={200: bodies.NodesAnswer, **ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """List the nodes; one that does not answer in time is listed with `answered: false`."""
+        tenant = self.tenant(self.values().get("tenant"), otherwise=None)
+        return Response(call(lambda link: lists.list_nodes(link, tenant)).as_json())
+
+
+class ConnectionsView(ListView):
+    """The open connections of all nodes."""
+
+    query_class = ConnectionsQuery
+
+    @extend_schema(
+        summary="Open connections of all nodes",
+        operation_id="realtime_connections",
+        parameters=[ConnectionsQuery],
+        responses={200: bodies.ConnectionsAnswer, **ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """List connections. Nodes that do not answer in time are left out, and counted in `nodes_total`."""
+        values = self.values()
+        try:
+            tenant = self.tenant(values.get("tenant"), otherwise=None)
+        except Elsewhere:
+            return _empty_page()
+        query = ConnectionQuery(
+            tenant=tenant,
+            user=values["user"],
+            route=values["route"],
+            address=values["address"],
+            topic=values["topic"],
+            search=values["q"],
+            sort=values["sort"].removeprefix("-"),
+            is_descending=values["sort"].startswith("-"),
+        )
+        page, size = values["page"], values["page_size"]
+        return Response(call(lambda link: lists.list_connections(link, query, page, size)).as_json())
+
+
+class ConnectionView(ControlView):
+    """One open connection."""
+
+    @extend_schema(
+        summary="One open connection, with all its topics",
+        operation_id="realtime_connection",
+        responses={200: bodies.ConnectionAnswer, 404: ERRORS[400], **ERRORS},
+    )
+    def get(self, request: Request, connection_id: str) -> Response:
+        """Return it, whichever node it is on."""
+        tenant = self.actor.tenant
+        found = call(lambda link: lists.find_connection(link, connection_id, tenant))
+        if found is None:
+            raise NotFound("There is no such connection.")
+        return Response(found)
+
+
+class TopicsView(ListView):
+    """The topics that have subscriptions."""
+
+    query_class = TopicsQuery
+
+    @extend_schema(
+        summary="Topics with subscriptions on any node",
+        operation_id="realtime_topics",
+        parameters=[TopicsQuery],
+        responses={200: bodies.TopicsAnswer, **ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """List topics; their data is not shown."""
+        values = self.values()
+        try:
+            tenant = self.tenant(values.get("tenant"), otherwise=None)
+        except Elsewhere:
+            return _empty_page()
+        query, sort = TopicQuery(tenant=tenant, search=values["q"]), values["sort"]
+        is_descending = sort.startswith("-")
+        found = call(
+            lambda link: lists.list_topics(
+                link,
+                query,
+                sort.removeprefix("-"),
+                values["page"],
+                values["page_size"],
+                is_descending=is_descending,
+            )
+        )
+        return Response(found.as_json())
+
+
+class PresenceView(ListView):
+    """Who is in a topic."""
+
+    query_class = TopicNamed
+
+    @extend_schema(
+        summary="The users in a topic",
+        operation_id="realtime_presence",
+        parameters=[TopicNamed],
+        responses={200: bodies.PresenceAnswer, **ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """Return the users on all nodes."""
+        values = self.values()
+        tenant = self.tenant(values["tenant"], otherwise=self.host_tenant) or ""
+        return Response(call(lambda link: lists.read_presence(link, tenant, values["topic"])))
+
+
+class HistoryView(ListView):
+    """What was published to a topic."""
+
+    query_class = HistoryQuery
+
+    @extend_schema(
+        summary="The newest publications of a topic",
+        operation_id="realtime_history",
+        parameters=[HistoryQuery],
+        responses={200: bodies.HistoryAnswer, **ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """Return them in order; 403 if the rule of the topic says `metadata`."""
+        values = self.values()
+        tenant = self.tenant(values["tenant"], otherwise=self.host_tenant) or ""
+        found = call(lambda link: lists.read_history(link, tenant, values["topic"], values["limit"]))
+        return Response(msgspec.json.decode(msgspec.json.encode(found)))
+
+
+class AuditView(ListView):
+    """The audit log."""
+
+    query_class: type[serializers.Serializer[Any]] = AuditQuery
+
+    @extend_schema(
+        summary="What operators did",
+        operation_id="realtime_audit",
+        parameters=[AuditQuery],
+        responses={200: bodies.AuditAnswer, **ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """List entries, the newest first."""
+        values = self.values()
+        try:
+            rows = self.entries(values)
+        except Elsewhere:
+            return Response({"count": 0, "results": []})
+        return Response(_page_of(rows, values, bodies.AuditRow))
+
+    def entries(self, values: dict[str, Any]) -> QuerySet[AuditEntry]:
+        """The entries that the operator may see; raises Elsewhere."""
+        tenant = self.tenant(values["tenant"], otherwise=None)
+        return filter_audit(AuditEntry.objects.all(), tenant, values)
+
+
+class AuditExportView(AuditView):
+    """The audit log as a file."""
+
+    query_class = ExportQuery
+
+    @extend_schema(
+        summary="The audit log as CSV or JSON lines",
+        operation_id="realtime_audit_export",
+        parameters=[ExportQuery],
+        responses={
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "application/x-ndjson"): OpenApiTypes.STR,
+            **ERRORS,
+        },
+    )
+    def get(self, request: Request) -> Any:
+        """Stream the newest 100,000 entries that match."""
+        values = self.values()
+        rows = self.entries(values)[:EXPORT_MAX_ROWS].values(*EXPORTED).iterator(chunk_size=1000)
+        return export(rows, values["form"])
+
+
+def export(rows: Iterator[dict[str, Any]], form: str) -> StreamingHttpResponse:
+    """Entries as a file: `csv`, or `json` with one object a line."""
+    if form == "json":
+        lines, kind, name = _json_lines(rows), "application/x-ndjson", "audit.jsonl"
+    else:
+        lines, kind, name = _csv_lines(rows), "text/csv", "audit.csv"
+    response = StreamingHttpResponse(lines, content_type=f"{kind}; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def bans_of(tenant: str | None) -> QuerySet[Ban]:
+    """The bans in force that an operator of `tenant` may see."""
+    rows = Ban.objects.filter(until__gt=timezone.now())
+    return rows if tenant is None else rows.filter(tenant=tenant)
+
+
+def filter_audit(
+    rows: QuerySet[AuditEntry], tenant: str | None, values: dict[str, Any]
+) -> QuerySet[AuditEntry]:
+    """The entries that match."""
+    if tenant is not None:
+        rows = rows.filter(tenant=tenant)
+    for name, lookup in (
+        ("action", "action"),
+        ("outcome", "outcome"),
+        ("since", "at__gte"),
+        ("until", "at__lt"),
+    ):
+        if values.get(name):
+            rows = rows.filter(**{lookup: values[name]})
+    if values["actor"]:
+        rows = rows.filter(Q(actor=values["actor"]) | Q(actor_id=values["actor"]))
+    if values["q"]:
+        part = values["q"]
+        rows = rows.filter(Q(reason__icontains=part) | Q(actor__icontains=part) | Q(address__icontains=part))
+    return rows
+
+
+def page_of_bans(values: dict[str, Any], tenant: str | None) -> dict[str, Any]:
+    """A page of the bans in force."""
+    return _page_of(bans_of(tenant), values, bodies.BanRow)
+
+
+def _page_of(rows: QuerySet[Any], values: dict[str, Any], row_class: Any) -> dict[str, Any]:
+    first = (values["page"] - 1) * values["page_size"]
+    shown = rows[first : first + values["page_size"]]
+    return {"count": rows.count(), "results": row_class(shown, many=True).data}
+
+
+def _empty_page() -> Response:
+    found = call(lambda link: lists.list_nodes(link, None))
+    page = lists.Page([], 0, found.nodes_answered, found.nodes_total)
+    return Response(page.as_json())
+
+
+class _Echo:
+    """A file that returns what is written to it."""
+
+    def write(self, line: str) -> str:
+        """Return the line."""
+        return line
+
+
+def _csv_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield writer.writerow(EXPORTED)
+    for row in rows:
+        yield writer.writerow([_cell(row[name]) for name in EXPORTED])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = json.dumps(value) if isinstance(value, dict) else str(value)
+    # A spreadsheet would take such a text for a formula.
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+
+
+def _json_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        yield json.dumps(row, default=str) + "\n"
