@@ -14,6 +14,7 @@ from django.urls import URLPattern, reverse_lazy
 from django.utils.html import format_html, format_html_join
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
+from accounts.admin_actions import resume, sign_out_everywhere, suspend
 from accounts.admin_links import NOTHING, linked, page_link
 from accounts.admin_scope import (
     BoundedFilter,
@@ -140,6 +141,7 @@ class TenantAdmin(AccessAdmin):
     list_filter = ("is_active",)
     search_fields = ("name", "slug", "domains__host")
     inlines = (DomainInline,)
+    actions = (suspend, resume)
 
 
 @admin.register(Domain)
@@ -204,6 +206,7 @@ class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg, misc]
     is_for_superusers = True
     is_shared = True
     inlines = (UserMembershipInline,)
+    actions = (sign_out_everywhere,)
     list_display = (
         "username", "email", "first_name", "last_name", "is_staff", "is_active", "last_login", "tenants"
     )  # fmt: skip

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from realtime.control.face import unsubscribe as unsubscribe
     from realtime.control.keys import create_key as create_key
     from realtime.control.lists import Page as Page
+    from realtime.control.operators import session_actor as session_actor
+    from realtime.core.actors import Actor as Actor
     from realtime.core.addresses import TrustedProxies as TrustedProxies
     from realtime.core.addresses import address_key as address_key
     from realtime.core.history import Publisher as Publisher
@@ -144,6 +146,8 @@ _HOMES = {
     "unsubscribe",
     "realtime.control.keys": "create_key",
     "realtime.control.lists": "Page",
+    "realtime.control.operators": "session_actor",
+    "realtime.core.actors": "Actor",
     "realtime.core.addresses": "TrustedProxies address_key",
     "realtime.core.history": "Publisher",
     "realtime.core.hosts": "parse_host",

@@ -18,7 +18,7 @@ from django.db import transaction
 from realtime.control import lists, orders, service
 from realtime.control.link import acall, call
 from realtime.control.orders import Answer, Order
-from realtime.core.actors import CODE
+from realtime.core.actors import CODE, Actor
 from realtime.core.position import Position
 from realtime.core.topics import TopicKey
 from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery
@@ -108,15 +108,19 @@ async def aannounce(text: str, *, tenant: str | None, level: str = "info", reaso
     return await _aact(_order("announce", tenant, reason, text=text, level=level))
 
 
-def revoke_user(user_id: int | str, *, tenant: str | None = None, reason: str = "") -> int:
+def revoke_user(
+    user_id: int | str, *, tenant: str | None = None, reason: str = "", actor: Actor = CODE
+) -> int:
     """End all tokens and sessions of a user, on one tenant or on all (None). Returns how many connections close,
     at least 1 if there is such a user."""
-    return _act(_order("revoke", tenant, reason, user_id=str(user_id)))
+    return _act(_order("revoke", tenant, reason, actor=actor, user_id=str(user_id)))
 
 
-async def arevoke_user(user_id: int | str, *, tenant: str | None = None, reason: str = "") -> int:
+async def arevoke_user(
+    user_id: int | str, *, tenant: str | None = None, reason: str = "", actor: Actor = CODE
+) -> int:
     """As `revoke_user`."""
-    return await _aact(_order("revoke", tenant, reason, user_id=str(user_id)))
+    return await _aact(_order("revoke", tenant, reason, actor=actor, user_id=str(user_id)))
 
 
 def ban(
@@ -146,24 +150,24 @@ async def aunban(ban_id: int, *, tenant: str | None = None, reason: str = "") ->
     return await _aact(_order("unban", tenant, reason, id=ban_id))
 
 
-def suspend_tenant(slug: str, *, reason: str = "") -> int:
+def suspend_tenant(slug: str, *, reason: str = "", actor: Actor = CODE) -> int:
     """Make a tenant's hosts answer 404, and close its sockets with 4404; 0 if there is no such tenant."""
-    return _act(_order("suspend", slug, reason, slug=slug))
+    return _act(_order("suspend", slug, reason, actor=actor, slug=slug))
 
 
-async def asuspend_tenant(slug: str, *, reason: str = "") -> int:
+async def asuspend_tenant(slug: str, *, reason: str = "", actor: Actor = CODE) -> int:
     """As `suspend_tenant`."""
-    return await _aact(_order("suspend", slug, reason, slug=slug))
+    return await _aact(_order("suspend", slug, reason, actor=actor, slug=slug))
 
 
-def resume_tenant(slug: str, *, reason: str = "") -> int:
+def resume_tenant(slug: str, *, reason: str = "", actor: Actor = CODE) -> int:
     """Let a suspended tenant go on; 0 if there is no such tenant."""
-    return _act(_order("resume", slug, reason, slug=slug))
+    return _act(_order("resume", slug, reason, actor=actor, slug=slug))
 
 
-async def aresume_tenant(slug: str, *, reason: str = "") -> int:
+async def aresume_tenant(slug: str, *, reason: str = "", actor: Actor = CODE) -> int:
     """As `resume_tenant`."""
-    return await _aact(_order("resume", slug, reason, slug=slug))
+    return await _aact(_order("resume", slug, reason, actor=actor, slug=slug))
 
 
 def drain_node(node: str, *, reason: str = "") -> int:
@@ -231,14 +235,14 @@ def list_topics(
     *, tenant: str | None, q: str = "", sort: str = "topic", page: int = 1, page_size: int = lists.PAGE_SIZE
 ) -> lists.Page:
     """A page of the topics with subscriptions; `q` is a part of the name, `sort` as in `GET …/topics/`."""
-    return call(lambda link: _topics(link, tenant, q, sort, page, page_size))
+    return call(lambda link: topic_page(link, tenant, q, sort, page, page_size))
 
 
 async def alist_topics(
     *, tenant: str | None, q: str = "", sort: str = "topic", page: int = 1, page_size: int = lists.PAGE_SIZE
 ) -> lists.Page:
     """As `list_topics`."""
-    return await acall(lambda link: _topics(link, tenant, q, sort, page, page_size))
+    return await acall(lambda link: topic_page(link, tenant, q, sort, page, page_size))
 
 
 def nodes(*, tenant: str | None = None) -> lists.Page:
@@ -266,7 +270,10 @@ def connection_query(
     )
 
 
-async def _topics(link: Any, tenant: str | None, q: str, sort: str, page: int, page_size: int) -> lists.Page:
+async def topic_page(
+    link: Any, tenant: str | None, q: str, sort: str, page: int, page_size: int
+) -> lists.Page:
+    """The page of `list_topics`; raises RequestError(invalid_message) for an unknown order."""
     if sort.removeprefix("-") not in lists.TOPIC_SORTS:
         raise RequestError(ErrorCode.INVALID_MESSAGE, f"Expected a sort of: {', '.join(lists.TOPIC_SORTS)}.")
     query = TopicQuery(tenant=tenant, search=q)
@@ -286,7 +293,7 @@ def _disconnect(
     reason: str,
 ) -> Order:
     targets = {"connection_id": connection_id, "user_id": str(user_id), "address": address, "topic": topic}
-    given = {name: value for name, value in targets.items() if value} | (
+    given: dict[str, Any] = {name: value for name, value in targets.items() if value} | (
         {"everyone": True} if everyone else {}
     )
     if len(given) != 1:
@@ -302,8 +309,8 @@ def _ban(until: datetime, tenant: str | None, user_id: int | str, address: str, 
     return _order("ban", tenant, reason, user_id=str(user_id), address=address, until=until)
 
 
-def _order(name: str, tenant: str | None, reason: str = "", **target: Any) -> Order:
-    return Order(name, CODE, tenant, target, reason)
+def _order(name: str, tenant: str | None, reason: str = "", *, actor: Actor = CODE, **target: Any) -> Order:
+    return Order(name, actor, tenant, target, reason)
 
 
 def _act(order: Order) -> int:

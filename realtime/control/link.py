@@ -20,13 +20,15 @@ from realtime.node.exchange import Answers, Exchange
 from realtime.node.node import Node, build_engine
 from realtime.node.operations import SeePresence
 from realtime.protocol.errors import NotInForceError
-from realtime.topics.engine.ports import Bus, BusUnavailableError, Engine, History
+from realtime.topics.engine.ports import Arrival, Bus, BusUnavailableError, Engine, History
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # Seconds that a synchronous caller waits for the nodes at most.
 CALL_TIMEOUT_S = 10.0
+# Publications that wait for the reader of `follow`.
+FOLLOWED_MAX = 1000
 NO_BROKER = (
     "This process serves no sockets and there is no broker to reach the ones that do. "
     "Set REDIS_URL for the server and for this process."
@@ -133,6 +135,23 @@ class GuestLink:
         seen: dict[str, Any] = msgspec.msgpack.decode(answers.bodies()[0])
         return seen
 
+    async def follow(self, key: TopicKey) -> AsyncIterator[str]:
+        """What is published to a topic from now on, as JSON; a reader that falls behind misses some.
+
+        Raises RequestError(permission_denied) if the topic's rule keeps its data from operators.
+        """
+        self.rules.require_operator(key.topic)
+        arrived: asyncio.Queue[bytes] = asyncio.Queue(FOLLOWED_MAX)
+
+        def take(arrival: Arrival) -> None:
+            if not arrived.full():
+                arrived.put_nowait(arrival.payload)
+
+        self._engine.arrived = take
+        await self._engine.attach(key)
+        while True:
+            yield (await arrived.get()).decode()
+
     async def _tell(self, group: str, body: bytes) -> bool:
         try:
             await self._bus.send(group, body)
@@ -143,6 +162,8 @@ class GuestLink:
     def _received(self, group: str, body: bytes) -> None:
         if group == self.exchange.reply_group:
             self.exchange.answered(body)
+        else:
+            self._engine.on_message(group, body)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work)
@@ -179,6 +200,11 @@ class LonelyLink(GuestLink):
     async def publish(self, tenant: str, topic: str, draft: Draft) -> Position:
         """Raises NotInForceError."""
         raise NotInForceError(NO_BROKER)
+
+    async def follow(self, key: TopicKey) -> AsyncIterator[str]:
+        """Raises NotInForceError."""
+        raise NotInForceError(NO_BROKER)
+        yield  # makes it a generator, as in the base class
 
 
 def call(work: Callable[[Link], Coroutine[Any, Any, R]]) -> R:

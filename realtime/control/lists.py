@@ -114,7 +114,10 @@ async def read_history(
     """
     link.rules.require_operator(topic)
     page = await link.history.latest(TopicKey(tenant, topic), limit, HISTORY_MAX_BYTES)
-    return history_payload(topic, page, is_newest=True)
+    payload = history_payload(topic, page, is_newest=True)
+    # The data as plain values: they are kept as JSON text.
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(payload))
+    return plain
 
 
 async def read_presence(link: Link, tenant: str, topic: str) -> dict[str, Any]:

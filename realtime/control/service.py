@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
-from realtime.control.link import Link
+from realtime.control.link import Link, call
 from realtime.control.orders import HANDLERS, Answer, Order
 from realtime.models import REASON_MAX_CHARS, USER_MAX_CHARS, AuditEntry
 from realtime.protocol.errors import NotInForceError, RequestError, unavailable
@@ -40,9 +40,26 @@ async def carry_out(link: Link, order: Order) -> Answer:
     return answer
 
 
+def record(order: Order) -> None:
+    """Write down what was done already, in the caller's transaction."""
+    _create(order, outcome=AuditEntry.Outcome.DONE)
+
+
+def tell_if_possible(operation: Any) -> None:
+    """Tell the nodes what they would find in the database within a second. From a thread."""
+    try:
+        call(lambda link: link.act_all(operation))
+    except NotInForceError:
+        logger.info("The nodes cannot be told now; they find it in the database")
+
+
 def _begin(order: Order) -> int:
+    return _create(order).pk
+
+
+def _create(order: Order, **fields: Any) -> AuditEntry:
     actor = order.actor
-    entry = AuditEntry.objects.create(
+    return AuditEntry.objects.create(
         actor_kind=actor.kind.value,
         actor_id=actor.id[:USER_MAX_CHARS],
         actor=actor.name,
@@ -51,8 +68,8 @@ def _begin(order: Order) -> int:
         target=order.recorded(),
         reason=order.reason,
         address=actor.address,
+        **fields,
     )
-    return entry.pk
 
 
 async def _end(link: Link, entry_id: int, **fields: Any) -> None:

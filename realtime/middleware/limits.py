@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable
 from time import monotonic
 
+from realtime.core.identity import Tenant
 from realtime.middleware.headers import header_values, limit_key, remote_host
 from realtime.node.node import Node
 from realtime.protocol.errors import Refusal, unavailable
@@ -37,12 +38,23 @@ class ConnectionLimits:
         places, connection_id = node.quota, scope["connection_id"]
         if not places.take(connection_id, "process", settings.MAX_CONNECTIONS):
             raise unavailable("full", "This server is full.", retry_after_s=RETRY_AFTER_S)
+        if not self._take_tenants_place(connection_id, scope["tenant"]):
+            raise _too_many("Too many connections of this tenant.", RETRY_AFTER_S)
         if not places.take(connection_id, ("pool", route.host, route.path), route.pool_size):
             raise unavailable("full", "This endpoint is full.", retry_after_s=RETRY_AFTER_S)
         if not places.take(connection_id, ("address", address), settings.MAX_CONNECTIONS_PER_IP):
             self._warn_of_proxy(scope)
             raise _too_many("Too many connections from this address.", RETRY_AFTER_S)
         return self._app(scope, receive, send)
+
+    def _take_tenants_place(self, connection_id: str, tenant: Tenant) -> bool:
+        """Count the connection for its tenant, also without a quota: there may be one later."""
+        limit = self._node.quotas.of(tenant.slug).max_connections
+        if limit:
+            limit -= self._node.open_elsewhere(tenant.slug)
+            if limit <= 0:
+                return False
+        return self._node.quota.take(connection_id, tenant.id, limit)
 
     def _warn_of_proxy(self, scope: Scope) -> None:
         """Warn once: behind a proxy that is not trusted, all clients count as one address."""
@@ -71,7 +83,11 @@ class UserLimit:
         if identity is not None:
             self._node.bans.require_user(identity)
             key = ("user", identity.tenant, identity.user_id)
-            limit = self._node.settings.MAX_CONNECTIONS_PER_USER
+            limits = (
+                self._node.settings.MAX_CONNECTIONS_PER_USER,
+                self._node.quotas.of(identity.tenant).max_connections_per_user,
+            )
+            limit = min(filter(None, limits), default=0)
             if not self._node.quota.take(scope["connection_id"], key, limit):
                 raise _too_many("Too many connections of this user.", RETRY_AFTER_S)
         return self._app(scope, receive, send)

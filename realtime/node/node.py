@@ -31,7 +31,7 @@ from realtime.node.audit import AuditRetention
 from realtime.node.bans import BanBook
 from realtime.node.blocking import BlockWatch
 from realtime.node.control import Control
-from realtime.node.credentials import Credentials
+from realtime.node.credentials import Credentials, Table
 from realtime.node.database import Database, build_database
 from realtime.node.exchange import ASKED_GROUP, Answers, Exchange
 from realtime.node.joining import Joiner
@@ -39,6 +39,7 @@ from realtime.node.observer import Observer
 from realtime.node.operations import Operations
 from realtime.node.ports import Authenticator, TenantDirectory
 from realtime.node.publish_failures import load_reporter
+from realtime.node.quotas import QuotaBook
 from realtime.node.sweeps import Sweeps
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import time_text
@@ -88,7 +89,8 @@ class Recheck(msgspec.Struct, array_like=True, frozen=True):
 class Node:
     """One process's hub, engine, registry, database threads, limits and figures."""
 
-    def __init__(self, settings: RealtimeSettings) -> None:
+    def __init__(self, settings: RealtimeSettings, *, tables: Sequence[Table] | None = None) -> None:
+        """`tables` are the rows that decide who may connect (None: bans and quotas, and the audit log's age)."""
         self.settings = settings
         self.id = secrets.token_hex(6)
         self.started_at = datetime.now(UTC)
@@ -106,9 +108,10 @@ class Node:
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
         self.connections: dict[str, Connection] = {}
         self.bans = BanBook(self.connections)
-        self.credentials = Credentials(
-            self.authenticator, self.directory, [self.bans, AuditRetention(settings)]
-        )
+        self.quotas = QuotaBook()
+        if tables is None:
+            tables = (self.bans, self.quotas, AuditRetention(settings))
+        self.credentials = Credentials(self.authenticator, self.directory, tables)
         # The objects that apps keep for this process, by type.
         self._shared: dict[type, Any] = {}
         # Names handlers that hold the event loop; None without DEBUG.
@@ -147,6 +150,11 @@ class Node:
     def nodes(self) -> list[NodeState]:
         """The nodes that are alive, including this one, each as of its last beat; empty before the start."""
         return self.cluster.nodes() if self._is_started else []
+
+    def open_elsewhere(self, tenant: str) -> int:
+        """How many connections a tenant has on the other nodes, as of their last beats (at most 2 s ago)."""
+        name = f"{tenant} active_connections"
+        return sum(int(each.counters.get(name, 0)) for each in self.nodes() if each.node != self.id)
 
     async def ensure_started(self) -> None:
         """Start at the first use, because servers without lifespan events do not tell when they start."""
@@ -210,6 +218,7 @@ class Node:
             )
 
         connection = Connection(scope, outbox_of, settings=settings, metrics=metrics, is_json=is_json)
+        connection.tenant_rate = self.quotas.rate(connection.tenant.slug)
         self.connections[connection.id] = connection
         self.observer.opened(connection)
         self.credentials.opened(connection)

@@ -10,6 +10,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from realtime.core.actors import Actor
 from realtime.core.identity import Identity
 from realtime.core.scopes import has_scopes
 from realtime.node import node as nodes
@@ -56,6 +57,8 @@ class MayReadMetrics(BasePermission):
         """Whether the request may see the page. `visible_tenant` says how much of it."""
         if isinstance(request.auth, Operator):
             return True
+        if isinstance(request.auth, Actor):
+            return METRICS_SCOPE in request.auth.scopes
         if isinstance(request.auth, Identity):
             return has_scopes(request.auth, (METRICS_SCOPE,))
         return is_staff_session(request)
@@ -64,8 +67,11 @@ class MayReadMetrics(BasePermission):
 def visible_tenant(request: Request) -> str | None:
     """Return the slug of the one tenant whose metrics `request` may see; None means all tenants.
 
-    The operator's token and a superuser's session see all tenants. Any other token sees its own tenant.
+    The operator's token, an API key without a tenant and a superuser's session see all tenants. Any other
+    token or key sees its own tenant.
     """
+    if isinstance(request.auth, Actor):
+        return request.auth.tenant
     if isinstance(request.auth, Operator) or (request.auth is None and request.user.is_superuser):
         return None
     tenant = tenant_of(request)

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from realtime.node import node as nodes
 from realtime.rest.access import MayReadMetrics, MetricsTokenAuthentication, visible_tenant
+from realtime.rest.control.access import ApiKeyAuthentication
 from realtime.rest.prometheus import registry_of
 from realtime.rest.views import JsonView
 
@@ -62,7 +63,11 @@ class WebSocketMetrics(serializers.Serializer[dict[str, Any]]):
 class MetricsView(JsonView):
     """The base of both pages: who may read them."""
 
-    authentication_classes = [MetricsTokenAuthentication, *JsonView.authentication_classes]
+    authentication_classes = [
+        MetricsTokenAuthentication,
+        ApiKeyAuthentication,
+        *JsonView.authentication_classes,
+    ]
     permission_classes = [MayReadMetrics]
 
 

@@ -39,6 +39,19 @@ def new_connection_id() -> str:
     return secrets.token_hex(8)
 
 
+class TenantRate:
+    """The messages that all connections of a tenant may send together; without a bucket there is no limit."""
+
+    __slots__ = ("bucket",)
+
+    def __init__(self) -> None:
+        self.bucket: TokenBucket | None = None
+
+
+# Of connections without a node; never changed.
+UNLIMITED = TenantRate()
+
+
 class Connection:
     """An open socket. Used only on its event loop."""
 
@@ -67,6 +80,7 @@ class Connection:
         "route",
         "subscriptions",
         "tenant",
+        "tenant_rate",
     )
 
     def __init__(
@@ -99,6 +113,8 @@ class Connection:
         # Rate limits of what the client sends: messages, and their bytes after decompression.
         self.message_bucket = TokenBucket(settings.MESSAGES_PER_S, settings.MESSAGES_BURST, self.opened_s)
         self.byte_bucket = TokenBucket(settings.BYTES_PER_S, settings.BYTES_BURST, self.opened_s)
+        # The same object for all connections of the tenant; the node sets it.
+        self.tenant_rate = UNLIMITED
         self.close_code: int | None = None
         self.close_reason = ""
         # By topic name; each is JOINING or LIVE.

@@ -1,6 +1,7 @@
 """What operators do, on two nodes over one Valkey: each operation reaches sockets on both, within a second."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -9,10 +10,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from tests.e2e.operator import Operator
 from tests.e2e.people import Person
-from tests.e2e.talk import Talk
+from tests.e2e.talk import WAIT_S, Talk
 from tests.e2e.visitor import Visitor
 from tests.servers.pool import Site
 
@@ -330,6 +332,127 @@ async def test_everything_is_in_the_audit_log(acme: Visitor, boss: Operator, bot
         "count": 1,
         "results": [],
     }
+
+
+_QUOTA = """
+from realtime.models import TenantQuota
+TenantQuota.objects.update_or_create(tenant=tenant, defaults=limits)
+"""
+
+
+async def test_quotas_of_a_tenant_hold_on_both_nodes_within_seconds(site: Site, globex: Visitor) -> None:
+    async with Visitor(site, "globex.localhost", site.servers[1]) as elsewhere, AsyncExitStack() as stack:
+        for visitor in (globex, elsewhere):
+            first = await stack.enter_async_context(visitor.reopen(PATH))
+        try:
+            limits = {"max_connections": 2, "messages_per_s": 5}
+            site.orm.run(_QUOTA, tenant="globex", limits=limits)
+            async with asyncio.timeout(WAIT_S):
+                for visitor in (globex, elsewhere):
+                    while not await is_refused(visitor):  # noqa: ASYNC110 another process's state
+                        await asyncio.sleep(0.1)
+            for number in range(20):
+                await first.send("ping", id=number)
+            answers = [await first.reply_to(number) for number in range(20)]
+            codes = [each["payload"].get("code") for each in answers if each["type"] == "error"]
+            assert codes
+            assert set(codes) == {"rate_limited"}
+        finally:
+            site.orm.run(_QUOTA, tenant="globex", limits={"max_connections": 0, "messages_per_s": 0})
+        async with globex.reopen(PATH):
+            pass
+
+
+async def is_refused(visitor: Visitor) -> bool:
+    """Whether a new socket is refused with 429."""
+    try:
+        async with visitor.open(PATH):
+            return False
+    except InvalidStatus as refused:
+        return refused.response.status_code == 429
+
+
+_RT = """
+from io import StringIO
+from django.core.management import CommandError, call_command
+out, err = StringIO(), StringIO()
+try:
+    call_command("rt", *arguments, stdout=out, stderr=err)
+    result = out.getvalue()
+except CommandError as error:
+    result = f"error: {error}"
+except SystemExit as ended:
+    result = f"exit {ended.code}: {out.getvalue()}"
+"""
+
+
+def rt(site: Site, *arguments: str) -> str:
+    """What `manage.py rt` prints, run in another process than the servers."""
+    printed: str = site.orm.run(_RT, arguments=list(arguments))
+    return printed
+
+
+async def test_the_command_reaches_both_nodes_from_another_process(site: Site, both: Pair) -> None:
+    topic, user = uuid4().hex, str(both.person.id)
+    await both.subscribe(topic)
+    assert "2 of 2 nodes answered." in rt(site, "nodes")
+    listed = json.loads(rt(site, "connections", "--user", user, "--json"))
+    assert {each["node"] for each in listed["results"]} == {talk.welcome["node"] for talk in both.talks}
+    assert both.person.username in rt(site, "connections", "--topic", topic, "--tenant", "acme")
+    assert f"acme    {topic}  2" in rt(site, "topics", "--search", topic)
+    assert both.person.username in rt(site, "presence", topic, "--tenant", "acme")
+    assert json.loads(rt(site, "publish", topic, '{"a": 1}', "--tenant", "acme"))["offset"] == 1
+    assert (await both.talks[1].push("publication"))["data"] == {"a": 1}
+    assert '{"a": 1}' in rt(site, "history", topic, "--tenant", "acme")
+    assert json.loads(rt(site, "announce", "hi", "--tenant", "acme", "--preview"))["count"] >= 2
+    assert rt(site, "publish", "room:1", "x", "--tenant", "acme").startswith("error: ")
+    ban = json.loads(rt(site, "ban", "--user-id", user, "--until", "1h", "--reason", "by command"))
+    assert ban["count"] == 2
+    assert await both.talks[0].closed() == (4409, "stop: by command")
+    assert json.loads(rt(site, "unban", str(ban["id"]))) == {"count": 1}
+    assert json.loads(rt(site, "disconnect", "--user-id", user, "--stop")) == {"count": 0}
+
+
+async def test_the_command_names_all_wrong_values(site: Site) -> None:
+    said = rt(site, "ban", "--user-id", "1", "--address", "nowhere", "--until", "soon")
+    for field in ("user_id", "address", "until"):
+        assert f"  {field}: " in said
+    assert "connection_id" in rt(site, "disconnect")
+
+
+async def test_the_command_makes_keys(site: Site, acme: Visitor) -> None:
+    secret = acme.server.keep_secret(rt(site, "token", "board", "--tenant", "acme", "--days", "1").strip())
+    key = Operator(acme, {"Authorization": f"Bearer {secret}"})
+    await key.see("nodes/")
+    assert (await key.post("publish/", {"topic": "x", "data": 1})).status_code == 403
+    assert "board" in rt(site, "token", "--list")
+    assert secret not in rt(site, "token", "--list")
+    assert "There is no tenant" in rt(site, "token", "x", "--tenant", "nowhere")
+
+
+async def test_the_doctor_tries_everything(site: Site) -> None:
+    said = rt(site, "doctor")
+    for what in ("settings", "database", "migrations", "broker", "cache", "clock", "files", "proxy"):
+        assert f" {what}: " in said
+    assert "a message came back" in said
+    assert "failed:" not in said
+
+
+_FROM_CODE = """
+import asyncio
+import realtime
+position = realtime.position(topic, tenant="acme")
+ended = [realtime.presence(topic, tenant="acme")["count"], realtime.unsubscribe(topic, tenant="acme", user_id=user_id)]
+ended.append(asyncio.run(realtime.adisconnect(tenant="acme", user_id=user_id, reason="from code")))
+result = [position.offset, *ended, realtime.connections(tenant="acme", user=str(user_id)).nodes_total]
+"""
+
+
+async def test_python_reaches_both_nodes_from_another_process(site: Site, both: Pair) -> None:
+    topic = uuid4().hex
+    await both.subscribe(topic)
+    assert site.orm.run(_FROM_CODE, topic=topic, user_id=both.person.id) == [0, 1, 2, 2, 2]
+    assert await both.talks[1].closed() == (4409, "reconnect: from code")
 
 
 def in_s(seconds: float) -> str:

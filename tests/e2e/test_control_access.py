@@ -237,3 +237,31 @@ async def test_too_many_requests(site: Site, acme: Visitor) -> None:
     assert_status(response, 429, "batch")
     assert response.headers["retry-after"] == "2"
     assert (await other.get("nodes/")).status_code == 200
+
+
+_WITHOUT_BROKER = """
+import realtime
+from datetime import timedelta
+from django.utils import timezone
+faults = []
+for act in (
+    lambda: realtime.disconnect(tenant="acme", user_id=user_id),
+    lambda: realtime.announce("x", tenant="acme"),
+    lambda: realtime.history("x", tenant="acme"),
+    lambda: realtime.connections(tenant="acme"),
+):
+    try:
+        act()
+    except realtime.NotInForceError as error:
+        faults.append("REDIS_URL" in str(error))
+result = [faults, realtime.ban(tenant="acme", user_id=user_id, until=timezone.now() + timedelta(hours=1))]
+"""
+
+
+async def test_another_process_without_a_broker_says_so_or_goes_by_the_database(acme: Visitor) -> None:
+    person = Person.new(acme.site)
+    token = (await acme.tokens(person.username))["access"]
+    async with acme.open_json("/ws/pubsub/", token=token) as talk:
+        assert acme.site.orm.run(_WITHOUT_BROKER, user_id=person.id) == [[True] * 4, 0]
+        assert await talk.closed(1.5) == (4409, "stop: ended by an operator")
+    await acme.assert_refused("/ws/pubsub/", 403, 4403, token=token)

@@ -96,6 +96,11 @@ def _quick_and_separate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def tenants(db: None) -> dict[str, Tenant]:
     """acme and globex: a member and a member of staff in each, and a superuser in both."""
+    return make_tenants()
+
+
+def make_tenants() -> dict[str, Tenant]:
+    """The rows of `tenants`."""
     root = User.objects.create_superuser("root", password=PASSWORD)
     tenants = {}
     for slug in ("acme", "globex"):

@@ -6,6 +6,7 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from prometheus_client.parser import text_string_to_metric_families
 
+from realtime.control.keys import create_key
 from tests.ops.conftest import METRICS_TOKEN, Process
 
 JSON_PAGE = "/metrics/websocket"
@@ -78,6 +79,13 @@ class TestAccess:
 
     def test_the_operator_sees_all(self, page: str) -> None:
         assert tenants_shown(get(page, OPERATOR)) == {"acme", "globex"}
+
+    def test_a_key_sees_its_tenant_or_all(self, page: str) -> None:
+        for tenant, shown in (("acme", {"acme"}), ("", {"acme", "globex"})):
+            _, secret = create_key("board", ["metrics:read"], tenant=tenant)
+            assert tenants_shown(get(page, {"authorization": f"Bearer {secret}"})) == shown
+        _, secret = create_key("reader", ["control:read"])
+        assert_error(get(page, {"authorization": f"Bearer {secret}"}), 403, "permission_denied")
 
     @pytest.mark.parametrize("value", ["wrong", METRICS_TOKEN + "x", "", METRICS_TOKEN[:-1]])
     def test_a_bad_token_is_answered_401(self, page: str, value: str) -> None:
@@ -157,3 +165,19 @@ def test_the_schema_names_every_page_and_way_in() -> None:
     for page in (*PAGES, "/healthz", "/readyz"):
         assert schema["paths"][page]["get"]["summary"]
     assert {"metricsToken": []} in schema["paths"][PROMETHEUS_PAGE]["get"]["security"]
+
+
+def test_the_schema_types_every_control_endpoint() -> None:
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    ours = {path: methods for path, methods in schema["paths"].items() if path.startswith("/api/realtime/")}
+    assert len(ours) >= 20
+    for path, methods in ours.items():
+        for method, operation in methods.items():
+            where = f"{method} {path}"
+            assert operation["summary"], where
+            assert {"apiKey": []} in operation["security"], where
+            content = operation["responses"]["200"]["content"]
+            assert all(body["schema"] for body in content.values()), where
+            assert operation["responses"]["403"]["content"], where
+            if method == "post":
+                assert operation["requestBody"]["content"]["application/json"]["schema"], where

@@ -15,6 +15,7 @@ import realtime.node.bans
 import realtime.node.credentials
 import realtime.node.joining
 import realtime.node.node
+import realtime.node.quotas
 import realtime.node.sweeps
 import realtime.topics.fanout
 import realtime.topics.hub
@@ -152,7 +153,11 @@ def install() -> None:
     for name in ("Database", "build_database"):
         replace(realtime.node.node, name, lambda *args, **kwargs: _owner().database)
     # The tables of operators are empty.
-    for table in (realtime.node.bans.BanBook, realtime.node.audit.AuditRetention):
+    for table in (
+        realtime.node.bans.BanBook,
+        realtime.node.quotas.QuotaBook,
+        realtime.node.audit.AuditRetention,
+    ):
         replace(table, "read", _empty)
         replace(table, "sweep", _empty)
     # Nobody watches queries here, and their connections to the database are ended by a thread.

@@ -171,7 +171,11 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
     def _take(self, now_s: float, size_bytes: int) -> float:
         """Count a message and its bytes. Return 0.0, or the seconds by which it came too early."""
         connection = self.connection
-        return connection.message_bucket.take(now_s) or connection.byte_bucket.take(now_s, size_bytes)
+        return (
+            connection.message_bucket.take(now_s)
+            or connection.byte_bucket.take(now_s, size_bytes)
+            or _early_for_tenant(connection, now_s)
+        )
 
     async def _slow_down(self, wait_s: float, size_bytes: int) -> bool:
         """Wait until the message is due.
@@ -248,6 +252,8 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             return COMPLETED
         # This is `_take`, inlined because every message passes here.
         wait_s = connection.message_bucket.take(now_s) or connection.byte_bucket.take(now_s, size_bytes)
+        if connection.tenant_rate.bucket is not None and not wait_s:
+            wait_s = _early_for_tenant(connection, now_s)
         if not self.is_paced:
             self._early_s = wait_s
         elif wait_s:
@@ -277,6 +283,11 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             logger.exception("Clean-up of %s failed", label(self.connection))
         finally:
             await self.node.release(self.connection, code)
+
+
+def _early_for_tenant(connection: Connection, now_s: float) -> float:
+    bucket = connection.tenant_rate.bucket
+    return 0.0 if bucket is None else bucket.take(now_s)
 
 
 class JsonConsumer(RealtimeConsumer):

@@ -12,12 +12,13 @@ from rest_framework.views import APIView
 
 from realtime.conf import RealtimeSettings
 from realtime.control.keys import KEY_START, find_key
+from realtime.control.operators import actor_of_identity, address_of, session_actor
 from realtime.core.actors import READ_SCOPE, WRITE_SCOPE, Actor, ActorKind
 from realtime.core.identity import Identity
 from realtime.core.token_bucket import TokenBucket
 from realtime.models import ApiKey
 from realtime.node import node as nodes
-from realtime.node.staff import session_identity, tenant_of
+from realtime.node.staff import tenant_of
 from realtime.protocol.errors import forbidden, unauthenticated
 
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -57,11 +58,8 @@ def actor_of(request: Request) -> Actor | None:
     if isinstance(request.auth, Actor):
         return request.auth
     if isinstance(request.auth, Identity):
-        return _of_identity(request.auth, ActorKind.TOKEN, address_of(request))
-    identity = session_identity(request)
-    if identity is None or identity.is_staff is not True:
-        return None
-    return _of_identity(identity, ActorKind.SESSION, address_of(request))
+        return actor_of_identity(request.auth, ActorKind.TOKEN, address_of(request))
+    return session_actor(request)
 
 
 class MayControl(BasePermission):
@@ -114,13 +112,3 @@ class ControlRates:
         if len(self._buckets) > BUCKETS_MAX:
             del self._buckets[next(iter(self._buckets))]
         return bucket
-
-
-def address_of(request: Request) -> str:
-    """Return the client's address."""
-    return str(request.META.get("REMOTE_ADDR", ""))
-
-
-def _of_identity(identity: Identity, kind: ActorKind, address: str) -> Actor:
-    tenant = None if identity.is_superuser is True else identity.tenant
-    return Actor(kind, str(identity.user_id), identity.username, tenant, identity.scopes, address)

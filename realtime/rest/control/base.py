@@ -57,7 +57,7 @@ PAGE_PARAMETERS = [
 ]
 
 
-class ErrorBody(serializers.Serializer[Any]):
+class ControlErrorBody(serializers.Serializer[Any]):
     """The code and message of an error; `details` names all wrong fields."""
 
     code = serializers.CharField()
@@ -68,7 +68,7 @@ class ErrorBody(serializers.Serializer[Any]):
 class ControlError(serializers.Serializer[Any]):
     """The form of every error."""
 
-    error = ErrorBody()
+    error = ControlErrorBody()
 
 
 ERRORS = {

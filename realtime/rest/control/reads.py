@@ -1,13 +1,8 @@
 """The endpoints that read: nodes, connections, topics, presence, history, bans, the audit log."""
 
-import csv
-import json
-from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from django.db.models import Q, QuerySet
-from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -17,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from realtime.control import lists
+from realtime.control.export import export
 from realtime.control.link import call
 from realtime.endpoints.consumers.pubsub import HISTORY_DEFAULT_LIMIT, HISTORY_MAX_LIMIT
 from realtime.models import AuditEntry, Ban
@@ -31,13 +27,7 @@ from realtime.rest.control.base import (
     Query,
 )
 
-# Rows that one export holds at most: the newest.
-EXPORT_MAX_ROWS = 100_000
 _TEXT_MAX_CHARS = 255
-EXPORTED = (
-    *("id", "at", "actor_kind", "actor_id", "actor", "tenant", "action", "target", "reason", "address"),
-    *("outcome", "error", "count"),
-)
 
 
 def _sorts(names: Any) -> list[str]:
@@ -237,7 +227,7 @@ class HistoryView(ListView):
         values = self.values()
         tenant = self.tenant(values["tenant"], otherwise=self.host_tenant) or ""
         found = call(lambda link: lists.read_history(link, tenant, values["topic"], values["limit"]))
-        return Response(msgspec.json.decode(msgspec.json.encode(found)))
+        return Response(found)
 
 
 class AuditView(ListView):
@@ -284,19 +274,7 @@ class AuditExportView(AuditView):
     def get(self, request: Request) -> Any:
         """Stream the newest 100,000 entries that match."""
         values = self.values()
-        rows = self.entries(values)[:EXPORT_MAX_ROWS].values(*EXPORTED).iterator(chunk_size=1000)
-        return export(rows, values["form"])
-
-
-def export(rows: Iterator[dict[str, Any]], form: str) -> StreamingHttpResponse:
-    """Entries as a file: `csv`, or `json` with one object a line."""
-    if form == "json":
-        lines, kind, name = _json_lines(rows), "application/x-ndjson", "audit.jsonl"
-    else:
-        lines, kind, name = _csv_lines(rows), "text/csv", "audit.csv"
-    response = StreamingHttpResponse(lines, content_type=f"{kind}; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+        return export(self.entries(values), values["form"])
 
 
 def bans_of(tenant: str | None) -> QuerySet[Ban]:
@@ -342,31 +320,3 @@ def _empty_page() -> Response:
     found = call(lambda link: lists.list_nodes(link, None))
     page = lists.Page([], 0, found.nodes_answered, found.nodes_total)
     return Response(page.as_json())
-
-
-class _Echo:
-    """A file that returns what is written to it."""
-
-    def write(self, line: str) -> str:
-        """Return the line."""
-        return line
-
-
-def _csv_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(EXPORTED)
-    for row in rows:
-        yield writer.writerow([_cell(row[name]) for name in EXPORTED])
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    text = json.dumps(value) if isinstance(value, dict) else str(value)
-    # A spreadsheet would take such a text for a formula.
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
-
-
-def _json_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
-    for row in rows:
-        yield json.dumps(row, default=str) + "\n"

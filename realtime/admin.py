@@ -1,0 +1,268 @@
+"""Keys, bans, quotas and the audit log in the admin. Staff see and make those of their own tenant."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+
+from realtime.control.export import export
+from realtime.control.keys import new_secret
+from realtime.control.operators import session_actor
+from realtime.control.orders import Order
+from realtime.control.service import record, tell_if_possible
+from realtime.core.addresses import network_of
+from realtime.models import KEY_SCOPES, ApiKey, AuditEntry, Ban, TenantQuota
+from realtime.node.bans import ban_value
+from realtime.node.operations import AddBan, RemoveBan
+from realtime.node.staff import session_identity, tenant_of
+
+
+class OwnTenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """Rows of the request's tenant, for its staff with Django's permissions. Superusers see everything."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """The rows that may be seen."""
+        rows = super().get_queryset(request)
+        if is_superuser(request):
+            return rows
+        tenant = tenant_of(request)
+        return rows.filter(tenant=tenant.slug) if tenant is not None and runs_tenant(request) else rows.none()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """Staff cannot choose the tenant: it is theirs."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return fields if is_superuser(request) else (*fields, "tenant")
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """Hide the filter by tenant from staff, because it lists the others."""
+        filters = super().get_list_filter(request)
+        return filters if is_superuser(request) else [each for each in filters if each != "tenant"]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Staff may only use the filters that the list offers them."""
+        if request is not None and is_superuser(request):
+            return super().lookup_allowed(lookup, value, request)
+        return request is not None and lookup.split("__", maxsplit=1)[0] in self.get_list_filter(request)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Bind what staff make to their tenant."""
+        tenant = tenant_of(request)
+        if not is_superuser(request) and tenant is not None:
+            obj.tenant = tenant.slug
+        super().save_model(request, obj, form, change)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whether the app is listed."""
+        return self._may(request) and super().has_module_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Staff of this tenant, with the permission."""
+        return self._may(request) and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Staff of this tenant, with the permission."""
+        return self._may(request) and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Staff of this tenant, with the permission."""
+        return self._may(request) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Staff of this tenant, with the permission."""
+        return self._may(request) and super().has_delete_permission(request, obj)
+
+    def _may(self, request: HttpRequest) -> bool:
+        return is_superuser(request) or runs_tenant(request)
+
+
+class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A key's name, scopes and end. `grantable` are the scopes that the editor may give."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(each, each) for each in KEY_SCOPES], widget=forms.CheckboxSelectMultiple
+    )
+    grantable: frozenset[str] = frozenset()
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "tenant", "scopes", "expires_at")
+
+    def clean_scopes(self) -> list[str]:
+        """Refuse scopes that the editor does not hold."""
+        scopes: list[str] = self.cleaned_data["scopes"]
+        too_much = set(scopes) - self.grantable
+        if too_much:
+            raise forms.ValidationError(f"You do not hold {', '.join(sorted(too_much))}.")
+        return scopes
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(OwnTenantAdmin):
+    """API keys. The secret is shown once, after a key was made."""
+
+    form = ApiKeyForm
+    list_display = (
+        "name",
+        "prefix",
+        "tenant",
+        "scopes",
+        "created_by",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+    )
+    list_filter = ("tenant",)
+    search_fields = ("name", "prefix")
+    readonly_fields = ("prefix", "created_by", "created_at", "last_used_at")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Return the form with the scopes that the editor may give."""
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        identity = session_identity(request)
+        form.grantable = (
+            frozenset(KEY_SCOPES) if is_superuser(request) else (identity and identity.scopes) or frozenset()
+        )
+        return form
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Give a new key its secret, and show it."""
+        secret = "" if change else new_secret(obj)
+        if not change:
+            obj.created_by = request.user.get_username()
+        super().save_model(request, obj, form, change)
+        if secret:
+            messages.warning(request, f"The key is {secret} — keep it now: it cannot be shown again.")
+
+
+class BanForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A ban of a user or of an address, until a time in the future."""
+
+    class Meta:
+        model = Ban
+        fields = ("tenant", "user_id", "address", "until", "reason")
+
+    def clean(self) -> dict[str, Any]:
+        """Require exactly one target, which exists where that can be known."""
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        user_id, address = values.get("user_id", ""), values.get("address", "")
+        if bool(user_id) == bool(address):
+            raise forms.ValidationError("Name either a user or an address.")
+        if address and network_of(address) is None:
+            self.add_error("address", "Expected an address or a network.")
+        if values.get("until") and values["until"] <= timezone.now():
+            self.add_error("until", "Expected a time in the future.")
+        return values
+
+
+class _Fixed(OwnTenantAdmin):
+    """Rows that are not changed."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+
+@admin.register(Ban)
+class BanAdmin(_Fixed):
+    """Bans. Delete one to lift it."""
+
+    form = BanForm
+    list_display = ("__str__", "tenant", "until", "reason", "created_by", "created_at")
+    list_filter = ("tenant",)
+    search_fields = ("user_id", "address", "reason")
+    fields = ("tenant", "user_id", "address", "until", "reason")
+
+    def save_model(self, request: HttpRequest, obj: Ban, form: Any, change: bool) -> None:
+        """Make the ban as every operator does: with an entry in the audit log, in force at once."""
+        obj.created_by = request.user.get_username()
+        super().save_model(request, obj, form, change)
+        _put_in_force(request, obj, "ban", AddBan(ban=ban_value(obj)))
+
+    def delete_model(self, request: HttpRequest, obj: Ban) -> None:
+        """Lift the ban, with an entry in the audit log, at once."""
+        ban_id = obj.pk
+        super().delete_model(request, obj)
+        _put_in_force(request, obj, "unban", RemoveBan(ban_id=ban_id))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Ban]) -> None:
+        """Lift several."""
+        for row in queryset:
+            self.delete_model(request, row)
+
+
+@admin.register(TenantQuota)
+class TenantQuotaAdmin(OwnTenantAdmin):
+    """Quotas of tenants. Staff may look at theirs."""
+
+    list_display = ("tenant", "max_connections", "max_connections_per_user", "messages_per_s")
+    search_fields = ("tenant",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Superusers."""
+        return is_superuser(request) and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Superusers."""
+        return is_superuser(request) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Superusers."""
+        return is_superuser(request) and super().has_delete_permission(request, obj)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(_Fixed):
+    """What operators did; read-only."""
+
+    list_display = ("at", "actor", "actor_kind", "tenant", "action", "target", "reason", "outcome", "count")
+    list_filter = ("action", "outcome", "actor_kind", "tenant")
+    search_fields = ("actor", "reason", "address")
+    date_hierarchy = "at"
+    actions = ("export_csv", "export_json")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+    @admin.action(description="Export as CSV")
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> HttpResponseBase:
+        """Return the chosen entries."""
+        return export(queryset, "csv")
+
+    @admin.action(description="Export as JSON lines")
+    def export_json(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> HttpResponseBase:
+        """Return the chosen entries."""
+        return export(queryset, "json")
+
+
+def _put_in_force(request: HttpRequest, row: Ban, action: str, operation: Any) -> None:
+    """Write down what was done to a ban, and tell the nodes after the commit."""
+    actor = session_actor(request)
+    assert actor is not None  # the admin is for staff
+    target = {"user_id": row.user_id, "address": row.address, "until": row.until}
+    record(Order(action, actor, row.tenant or None, target, row.reason))
+    transaction.on_commit(lambda: tell_if_possible(operation))
+
+
+def is_superuser(request: HttpRequest) -> bool:
+    """Whether the user of the request is a superuser."""
+    return bool(getattr(request.user, "is_superuser", False))
+
+
+def runs_tenant(request: HttpRequest) -> bool:
+    """Whether the session is of staff of the host's tenant, checked once for each request."""
+    cached: bool | None = getattr(request, "_runs_realtime", None)
+    if cached is None:
+        identity = session_identity(request)
+        cached = identity is not None and identity.is_staff is True
+        request._runs_realtime = cached  # type: ignore[attr-defined]  # noqa: SLF001 kept for this request
+    return cached

@@ -1,0 +1,180 @@
+"""The subcommands of `manage.py rt`: what each takes, and how it is carried out."""
+
+import getpass
+import json
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime, parse_duration
+
+from realtime.control import lists, service
+from realtime.control.face import connection_query, topic_page
+from realtime.control.link import call
+from realtime.control.orders import Order
+from realtime.core.actors import COMMAND
+from realtime.rest.control import serializers as bodies
+from realtime.rest.control.fields import Values
+
+Options = Mapping[str, Any]
+# The body that checks the values of an operation, by its name.
+BODIES: dict[str, type[Values]] = {
+    "publish": bodies.PublishValues,
+    "broadcast": bodies.BroadcastValues,
+    "disconnect": bodies.DisconnectValues,
+    "subscribe": bodies.SubscriptionValues,
+    "unsubscribe": bodies.SubscriptionValues,
+    "revoke": bodies.RevokeValues,
+    "ban": bodies.BanValues,
+    "unban": bodies.NoValues,
+    "announce": bodies.AnnounceValues,
+    "drain": bodies.DrainValues,
+    "suspend": bodies.NoValues,
+    "resume": bodies.NoValues,
+}
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add every subcommand."""
+    for name, text in (("nodes", "the nodes that are alive"), ("topics", "topics with subscriptions")):
+        _listing(subparsers.add_parser(name, help=text))
+    subparsers.choices["topics"].add_argument("--search", default="", help="part of the name")
+    parser = _listing(subparsers.add_parser("connections", help="open connections of all nodes"))
+    for name in ("user", "route", "address", "topic"):
+        parser.add_argument(f"--{name}", default="")
+    parser.add_argument("--search", default="", help="part of id, username, address, route or User-Agent")
+    parser.add_argument("--sort", default="-opened_at")
+    for name, text in (("presence", "the users in a topic"), ("history", "what was published to a topic")):
+        parser = _of_tenant(subparsers.add_parser(name, help=text))
+        parser.add_argument("topic")
+    subparsers.choices["history"].add_argument("--limit", type=int, default=100)
+    _add_acts(subparsers)
+
+
+def _add_acts(subparsers: Any) -> None:
+    parser = _acting(subparsers, "publish", "publish to a topic", is_of_tenant=True)
+    parser.add_argument("topic")
+    parser.add_argument("data", type=_json, help="JSON, or a text that is none")
+    parser.add_argument("--idempotency-key")
+    parser = _acting(subparsers, "disconnect", "close connections")
+    for name in ("connection-id", "user-id", "address", "topic"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--everyone", action="store_true", default=None)
+    parser.add_argument(
+        "--stop", dest="reconnect", action="store_false", help="tell clients not to come back"
+    )
+    for name, text in (
+        ("subscribe", "subscribe a user to a topic"),
+        ("unsubscribe", "end a user's subscriptions"),
+    ):
+        parser = _acting(subparsers, name, text, is_of_tenant=True)
+        parser.add_argument("topic")
+        parser.add_argument("user_id")
+    _acting(subparsers, "revoke", "end all tokens and sessions of a user").add_argument("user_id")
+    parser = _acting(subparsers, "ban", "ban a user or an address until a time")
+    parser.add_argument("--user-id")
+    parser.add_argument("--address", help="address or network")
+    parser.add_argument(
+        "--until", required=True, type=_until, help="a time (ISO 8601), or for how long: 1h, 30m, 7d"
+    )
+    _acting(subparsers, "unban", "lift a ban").add_argument("id", type=int)
+    parser = _acting(subparsers, "announce", "announce something to everyone connected")
+    parser.add_argument("text")
+    parser.add_argument("--level", default="info", choices=bodies.LEVELS)
+    parser.add_argument("--preview", action="store_true", help="only count the clients")
+    _acting(subparsers, "drain", "drain a node").add_argument("node")
+    for name in ("suspend", "resume"):
+        _acting(subparsers, name, f"{name} a tenant").add_argument("slug")
+
+
+def act(name: str, options: Options) -> dict[str, Any]:
+    """Check the values and carry out an operation. Raises CommandError, which names all wrong values."""
+    given = {key: value for key, value in options.items() if key in _names(name) and value is not None}
+    body = BODIES[name](data=given)
+    if not body.is_valid():
+        faults = "\n".join(f"  {field}: {' '.join(map(str, said))}" for field, said in body.errors.items())
+        raise CommandError(f"These values are wrong:\n{faults}")
+    target = {key: value for key, value in body.validated_data.items() if key not in {"tenant", "reason"}}
+    for key in ("id", "slug"):
+        if key in options:
+            target[key] = options[key]
+    tenant = options.get("tenant") or target.get("slug")
+    actor = replace(COMMAND, name=_operator())
+    order = Order(name, actor, tenant, target, options.get("reason") or "")
+    return call(partial(service.carry_out, order=order))
+
+
+def read(name: str, options: Options) -> dict[str, Any]:
+    """What a reading subcommand shows."""
+    tenant, page, size = options.get("tenant"), options.get("page", 1), options.get("page_size", 50)
+    if name == "nodes":
+        return call(lambda link: lists.list_nodes(link, tenant)).as_json()
+    if name == "topics":
+        return call(lambda link: topic_page(link, tenant, options["search"], "topic", page, size)).as_json()
+    if name == "connections":
+        filters = {key: options[key] for key in ("user", "route", "address", "topic")}
+        query = connection_query(tenant, sort=options["sort"], q=options["search"], **filters)
+        return call(lambda link: lists.list_connections(link, query, page, size)).as_json()
+    if name == "presence":
+        return call(lambda link: lists.read_presence(link, options["tenant"], options["topic"]))
+    return call(lambda link: lists.read_history(link, options["tenant"], options["topic"], options["limit"]))
+
+
+def _names(name: str) -> set[str]:
+    return set(BODIES[name]().fields)
+
+
+def _operator() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A user of the system without a name, as in a container.
+        return ""
+
+
+def _listing(parser: ArgumentParser) -> ArgumentParser:
+    parser.add_argument("--tenant", help="slug; all tenants if it is left out")
+    parser.add_argument("--page", type=int, default=1)
+    parser.add_argument("--page-size", type=int, default=lists.PAGE_SIZE)
+    parser.add_argument("--json", action="store_true", help="the whole answer as JSON")
+    return parser
+
+
+def _of_tenant(parser: ArgumentParser) -> ArgumentParser:
+    parser.add_argument("--tenant", required=True, help="slug")
+    parser.add_argument("--json", action="store_true", help="the whole answer as JSON")
+    return parser
+
+
+def _acting(subparsers: Any, name: str, text: str, *, is_of_tenant: bool = False) -> ArgumentParser:
+    parser: ArgumentParser = subparsers.add_parser(name, help=text)
+    said = "slug" if is_of_tenant else "slug; all tenants if it is left out"
+    parser.add_argument("--tenant", required=is_of_tenant, help=said)
+    parser.add_argument(
+        "--reason", default="", help="kept in the audit log; some operations show it to clients"
+    )
+    return parser
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _until(text: str) -> str:
+    moment = parse_datetime(text)
+    if moment is None:
+        units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+        number, unit = text[:-1], text[-1:]
+        if number.isdigit() and unit in units:
+            moment = timezone.now() + timedelta(**{units[unit]: int(number)})
+        elif (duration := parse_duration(text)) is not None:
+            moment = timezone.now() + duration
+    return moment.isoformat() if moment is not None else text
