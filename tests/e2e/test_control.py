@@ -138,17 +138,20 @@ async def test_subscribe_and_unsubscribe(boss: Operator, both: Pair) -> None:
     await boss.do("publish/", {"topic": topic, "data": 1})
     for talk in both.talks:
         assert (await talk.push("publication"))["data"] == 1
-    assert (await boss.see("presence/", topic=topic))["users"] == [
-        {"id": both.person.id, "username": both.person.username, "connections": 2}
-    ]
+    here = [{"id": both.person.id, "username": both.person.username, "connections": 2}]
+    await until_present(boss, topic, here)
     assert await boss.do("unsubscribe/", target) == {"count": 2}
     for talk in both.talks:
         assert (await talk.push("unsubscribed"))["topic"] == topic
-    async with asyncio.timeout(WITHIN_S):
-        # The other node tells of it in its next message, some 20 ms later.
-        while (await boss.see("presence/", topic=topic))["count"]:  # noqa: ASYNC110 another process's state
-            await asyncio.sleep(0.02)
+    await until_present(boss, topic, [])
     assert await boss.do("unsubscribe/", target) == {"count": 0}
+
+
+async def until_present(boss: Operator, topic: str, users: list[dict[str, Any]]) -> None:
+    """Wait for what the other node tells in its next message, some 20 ms later."""
+    async with asyncio.timeout(WITHIN_S):
+        while (await boss.see("presence/", topic=topic))["users"] != users:  # noqa: ASYNC110 another process
+            await asyncio.sleep(0.02)
 
 
 async def test_revoke_ends_tokens_and_sessions(
