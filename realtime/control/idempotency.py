@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from hashlib import sha256
+from time import monotonic, sleep
 from typing import Any
 
 import msgspec
@@ -12,12 +13,17 @@ from realtime.protocol.errors import Refusal
 
 Answer = dict[str, Any]
 
+# How long a request waits for the answer of an earlier one with the same key, and how often it looks, in seconds.
+FIRST_WAIT_S = 5.0
+FIRST_POLL_S = 0.05
+
 
 def answer_once(actor: str, key: str, request: Any, work: Callable[[], Answer]) -> Answer:
     """Return the answer of `work`, or the one that it gave when `actor` used `key` before.
 
-    `request` is what the answer depends on, as plain JSON. Raises Refusal(409) if the key was used for another
-    request, or while the first one still runs. If `work` raises, the key is free again.
+    `request` is what the answer depends on, as plain JSON. While the first request with the key runs, this one
+    waits for its answer. Raises Refusal(409) if that takes longer than FIRST_WAIT_S, or if the key was used for
+    another request. If `work` raises, the key is free again.
     """
     fingerprint = sha256(msgspec.json.encode(request, order="sorted")).hexdigest()
     try:
@@ -35,9 +41,17 @@ def answer_once(actor: str, key: str, request: Any, work: Callable[[], Answer]) 
 
 
 def _known(actor: str, key: str, fingerprint: str) -> Answer:
-    row = IdempotentAnswer.objects.filter(actor=actor, key=key).first()
-    if row is None or (row.fingerprint == fingerprint and row.status is None):
-        raise Refusal(409, "conflict", "A request with this Idempotency-Key is being answered; try again.")
-    if row.fingerprint != fingerprint:
-        raise Refusal(409, "conflict", "This Idempotency-Key was used for another request.")
-    return dict(row.body or {})
+    until_s = monotonic() + FIRST_WAIT_S
+    while monotonic() < until_s:
+        row = IdempotentAnswer.objects.filter(actor=actor, key=key).first()
+        if row is None:
+            # The first one failed.
+            break
+        if row.fingerprint != fingerprint:
+            raise Refusal(409, "conflict", "This Idempotency-Key was used for another request.")
+        if row.status is not None:
+            return dict(row.body or {})
+        sleep(FIRST_POLL_S)
+    raise Refusal(
+        409, "conflict", "The first request with this Idempotency-Key has no answer yet; try again."
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from realtime.conf import current_settings
 from realtime.control.link import Link
 from realtime.control.lists import count_connections
 from realtime.core.actors import Actor
@@ -194,7 +195,14 @@ HANDLERS: dict[str, Callable[[Link, Order], Awaitable[Answer]]] = {
 async def _publish(link: Link, order: Order, topic: str, idempotency_key: str | None) -> Position:
     link.rules.require_operator(topic)
     data = order.target["data"]
-    draft = make_draft(topic, data, None, time=time_text(time_ns()), idempotency_key=idempotency_key)
+    draft = make_draft(
+        topic,
+        data,
+        None,
+        time=time_text(time_ns()),
+        idempotency_key=idempotency_key,
+        max_bytes=current_settings().PUBLICATION_BYTES,
+    )
     return await link.publish(order.tenant or "", topic, draft)
 
 

@@ -295,6 +295,8 @@ async def test_the_same_key_is_answered_the_same_and_done_once(boss: Operator, b
     assert await boss.do("publish/", {"topic": topic, "data": 1}, key=key) == first
     assert len((await boss.see("history/", topic=topic))["publications"]) == 1
     assert (await boss.post("publish/", {"topic": topic, "data": 2}, key=key)).status_code == 409
+    at_once = [boss.do("publish/", {"topic": topic, "data": 3}, key="at once " + key) for _ in range(5)]
+    assert [each["offset"] for each in await asyncio.gather(*at_once)] == [2] * 5
     assert (await boss.post("publish/", {"topic": topic, "data": 1}, key="x" * 129)).status_code == 400
 
 

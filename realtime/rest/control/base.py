@@ -38,6 +38,7 @@ STATUS_OF_CODE = {
     ErrorCode.PERMISSION_DENIED: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.CONFLICT: 409,
+    ErrorCode.MESSAGE_TOO_LARGE: 413,
     ErrorCode.UNRECOVERABLE_POSITION: 409,
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.LIMIT_EXCEEDED: 429,
