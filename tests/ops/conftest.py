@@ -42,6 +42,8 @@ class Process:
     bus: Bus = field(default_factory=MemoryBus)
     is_started: bool = True
     is_draining: bool = False
+    # Whether sockets are served here; the bans are then in memory.
+    serves_here: bool = False
     loop: asyncio.AbstractEventLoop | None = None
 
     def __post_init__(self) -> None:
