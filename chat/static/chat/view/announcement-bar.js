@@ -2,7 +2,7 @@ import { html } from "./html.js";
 
 /**
  * What an operator announced, until the reader closes it.
- * @param {{store: import("./store.js").ChatStore}} props
+ * @param {{store: import("../state/store.js").ChatStore}} props
  */
 export function AnnouncementBar({ store }) {
   const banner = store.banner.value;
