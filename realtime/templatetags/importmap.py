@@ -26,6 +26,7 @@ BARE_NAMES = {
     "@preact/signals-core": "vendor/signals-core.js",
     "realtime/client": "realtime/client.js",
     "realtime/page-watch": "realtime/page-watch.js",
+    "realtime/reachable": "realtime/reachable.js",
 }
 # Other scripts, as those of the admin, need no line.
 _MODULE = re.compile(rb"^\s*(?:import|export)\b", re.MULTILINE)

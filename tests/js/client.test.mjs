@@ -544,3 +544,72 @@ test("a server that waits for no pong has no connection given up for its silence
   mock.timers.tick(4_000);
   assert.equal(client.state.name, "waiting");
 });
+
+test("a request that timed out puts the connection in doubt: it ends within 14 s", async () => {
+  const { client, sockets, last } = connected();
+  const lost = client.request("a");
+  mock.timers.tick(10_000);
+  await assert.rejects(lost, { code: "timeout" });
+  assert.equal(last().requests("ping").length, 1);
+  mock.timers.tick(4_000);
+  assert.equal(client.state.name, "waiting");
+  assert.equal(sockets[0].isClosed, true);
+});
+
+test("in the first minute of an outage tries are at most five seconds apart", () => {
+  const { client, last } = connected();
+  client.random = () => 1;
+  last().end(1006);
+  const lostMs = Date.now();
+  const waits = [];
+  while (Date.now() - lostMs < 60_000) {
+    waits.push(client.state.retryAtMs - Date.now());
+    mock.timers.tick(waits.at(-1));
+    last().end(1006);
+  }
+  assert.equal(Math.max(...waits), 5_000);
+  assert.ok(client.state.retryAtMs - Date.now() > 5_000);
+});
+
+test("somebody at the page hurries it, once a second, but not against a server that is overloaded", () => {
+  const { client, sockets, last } = connected();
+  mock.timers.tick(2_000);
+  last().end(1006);
+  client.hurry();
+  assert.equal(sockets.length, 2);
+  last().end(1006);
+  client.hurry();
+  assert.equal(sockets.length, 2);
+  mock.timers.tick(1_000);
+  client.hurry();
+  assert.equal(sockets.length, 3);
+  last().end(4429);
+  mock.timers.tick(1_000);
+  client.hurry();
+  assert.equal(sockets.length, 3);
+});
+
+test("no socket is opened while the server is not reachable", async () => {
+  const { client, sockets, last } = connected();
+  let isThere = false;
+  client.isReachable = async () => isThere;
+  last().end(1006);
+  mock.timers.tick(1_000);
+  await settled();
+  assert.deepEqual([sockets.length, client.state.name], [1, "waiting"]);
+  isThere = true;
+  client.reconnectNow();
+  await settled();
+  last().welcome();
+  assert.deepEqual([sockets.length, client.state.name], [2, "online"]);
+});
+
+test("a client that is stopped while it asks opens nothing", async () => {
+  const { client, sockets, last } = connected();
+  client.isReachable = async () => true;
+  last().end(1006);
+  client.reconnectNow();
+  client.stop();
+  await settled();
+  assert.deepEqual([sockets.length, client.state.name], [1, "stopped"]);
+});

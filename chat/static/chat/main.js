@@ -2,6 +2,7 @@ import { effect } from "@preact/signals";
 import { render } from "preact";
 import { RealtimeClient } from "realtime/client";
 import { watchPage } from "realtime/page-watch";
+import { reachableAt } from "realtime/reachable";
 
 import { App } from "./view/app.js";
 import { html } from "./view/html.js";
@@ -10,10 +11,11 @@ import { ChatStore } from "./state/store.js";
 const SIGN_IN_AGAIN_MS = 10_000;
 
 const root = /** @type {HTMLElement} */ (document.getElementById("main"));
-const { socketPath, loginPath, userId, username, tenantSlug, tenantName } = root.dataset;
+const { socketPath, healthPath, loginPath, userId, username, tenantSlug, tenantName } = root.dataset;
 const rooms = JSON.parse(document.getElementById("room-list")?.textContent ?? "[]");
 
-const client = new RealtimeClient(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${socketPath}`);
+const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${socketPath}`;
+const client = new RealtimeClient(url, { isReachable: reachableAt(healthPath ?? "/") });
 const store = new ChatStore({
   client,
   me: { id: Number(userId), username: username ?? "" },

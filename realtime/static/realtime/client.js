@@ -2,7 +2,9 @@ import { backoffMs } from "./backoff.js";
 import { attemptAfter, closeAction } from "./close-codes.js";
 import { decode, encode } from "./envelope.js";
 import { RealtimeError } from "./errors.js";
+import { guarded } from "./guarded.js";
 import { Heartbeat } from "./heartbeat.js";
+import { pagesOf } from "./pages.js";
 import { Requests } from "./requests.js";
 import { Subscription } from "./subscription.js";
 
@@ -15,6 +17,7 @@ const WELCOME_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 // A connection must last this long before its end counts as a first failure again.
 const STABLE_MS = 10_000;
+const HURRY_EVERY_MS = 1_000;
 // Codes that the browser itself reports if the connection ends without a close frame.
 const ABNORMAL = 1006;
 // Topics in one `subscribe` at most. The next one waits for its answer.
@@ -57,11 +60,14 @@ export class RealtimeClient {
   #socket = null;
   #failures = 0;
   #onlineSinceMs = 0;
+  /** When the last connection ended, and when the last attempt began. */
+  #lostMs = 0;
+  #triedMs = 0;
   #hasNetwork = true;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer = undefined;
   // A closing socket fires its `close` event soon; its requests are rejected then.
-  #requests = new Requests((frame) => this.#socket?.readyState === 1 && this.#socket.send(frame));
+  #requests = new Requests((frame) => this.#socket?.readyState === 1 && this.#socket.send(frame), () => this.#heartbeat.doubt());
   /** @type {Map<string, Followed>} */
   #topics = new Map();
   /** Topics that wait for a subscribe request: one request is in flight at a time. @type {Set<string>} */
@@ -73,10 +79,15 @@ export class RealtimeClient {
 
   /**
    * @param {string} url of the endpoint: `wss://…`, or a path on this page's host
-   * @param {{createSocket?: (url: string, protocols: string[]) => WebSocket, random?: () => number}} [options] for tests
+   * @param {{createSocket?: (url: string, protocols: string[]) => WebSocket, random?: () => number,
+   *   isReachable?: () => Promise<boolean>}} [options]
+   *   isReachable: asked before each reconnect, for example by a `fetch` (see `reachable.js`). Firefox delays new
+   *   WebSockets to a host where some have failed, up to a minute; so none is opened while the server is away.
+   *   The others are for tests.
    */
-  constructor(url, { createSocket = (to, protocols) => new WebSocket(to, protocols), random = Math.random } = {}) {
+  constructor(url, { createSocket = (to, protocols) => new WebSocket(to, protocols), random = Math.random, isReachable } = {}) {
     this.url = url;
+    this.isReachable = isReachable;
     this.createSocket = createSocket;
     this.random = random;
   }
@@ -86,7 +97,9 @@ export class RealtimeClient {
    * stopped then.
    */
   start() {
-    if (this.state.name === "stopped") this.#connect();
+    if (this.state.name !== "stopped") return;
+    this.#lostMs = Date.now();
+    this.#connect();
   }
 
   /** Disconnect and do not reconnect. */
@@ -98,6 +111,12 @@ export class RealtimeClient {
   /** Retry now instead of at the planned time. */
   reconnectNow() {
     if (this.state.name === "waiting" || this.state.name === "offline") this.#connect();
+  }
+
+  /** Somebody uses the page: retry now, but not within a second of the last attempt, nor if the server asked to wait. */
+  hurry() {
+    const mayHurry = closeAction(this.state.code ?? ABNORMAL, this.state.reason) !== "back-off";
+    if (mayHurry && Date.now() - this.#triedMs >= HURRY_EVERY_MS) this.reconnectNow();
   }
 
   /** The page is visible again: reconnect at once, or check that the connection still answers. */
@@ -148,30 +167,7 @@ export class RealtimeClient {
    */
   async *pages(type, payload = {}, { timeoutMs = REQUEST_TIMEOUT_MS } = {}) {
     if (this.state.name !== "online") throw RealtimeError.disconnected();
-    /** @type {Record<string, any>[]} */
-    const arrived = [];
-    let wake = () => {};
-    const take = (/** @type {import("./envelope.js").Envelope} */ page) => {
-      arrived.push(page.payload);
-      wake();
-    };
-    const { id, reply } = this.#requests.ask(type, payload, timeoutMs, take);
-    let isOver = false;
-    const ended = reply.then(take).finally(() => {
-      isOver = true;
-      wake();
-    });
-    // It is thrown below, once what came before it was taken.
-    ended.catch(() => {});
-    try {
-      while (arrived.length > 0 || !isOver) {
-        if (arrived.length === 0) await new Promise((resolve) => (wake = () => resolve(undefined)));
-        for (const page of arrived.splice(0)) yield page;
-      }
-      await ended;
-    } finally {
-      this.#requests.abandon(id);
-    }
+    yield* pagesOf(this.#requests, type, payload, timeoutMs);
   }
 
   /**
@@ -223,7 +219,25 @@ export class RealtimeClient {
 
   #connect() {
     clearTimeout(this.#timer);
+    this.#triedMs = Date.now();
     this.#setState({ name: "connecting" });
+    if (this.isReachable !== undefined && this.#failures > 0) this.#connectIfReachable(this.isReachable, this.state);
+    else this.#connectNow();
+  }
+
+  /**
+   * @param {() => Promise<boolean>} isReachable
+   * @param {State} attempt
+   */
+  async #connectIfReachable(isReachable, attempt) {
+    const isThere = await isReachable().catch(() => false);
+    // Stopped, or trying anew by now.
+    if (this.state !== attempt) return;
+    if (isThere) this.#connectNow();
+    else this.#drop("unreachable");
+  }
+
+  #connectNow() {
     const socket = this.#open();
     this.#socket = socket;
     socket.onmessage = (event) => this.#receive(socket, event.data);
@@ -416,6 +430,7 @@ export class RealtimeClient {
    */
   #closed(code, reason) {
     const wasStable = this.#onlineSinceMs > 0 && Date.now() - this.#onlineSinceMs > STABLE_MS;
+    if (this.#onlineSinceMs > 0) this.#lostMs = Date.now();
     this.#abandonSocket();
     const action = closeAction(code, reason);
     if (action === "stop" || action === "sign-in") {
@@ -425,7 +440,7 @@ export class RealtimeClient {
     }
     const attempt = attemptAfter(action, wasStable ? 0 : this.#failures);
     this.#failures = attempt + 1;
-    const delayMs = backoffMs(attempt, this.random());
+    const delayMs = backoffMs(attempt, this.random(), action === "back-off" ? Infinity : Date.now() - this.#lostMs);
     this.#timer = setTimeout(() => this.#connect(), delayMs);
     const name = this.#hasNetwork ? "waiting" : "offline";
     this.#setState({ name, retryAtMs: Date.now() + delayMs, code, reason });
@@ -475,22 +490,4 @@ export class RealtimeClient {
   #emit(type, payload) {
     for (const listener of [...(this.#listeners.get(type) ?? [])]) guarded(listener)(payload);
   }
-}
-
-/**
- * Wraps a caller's function. Its errors are reported and do not interrupt the client.
- * @template {any[]} A
- * @param {((...args: A) => void) | undefined} call
- * @returns {(...args: A) => void}
- */
-function guarded(call) {
-  return (...args) => {
-    try {
-      call?.(...args);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  };
 }

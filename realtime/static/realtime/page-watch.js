@@ -3,7 +3,8 @@ const TICK_MS = 5_000;
 const SLEEP_MS = 15_000;
 
 /**
- * Tells a client about changes of the page: offline, online, visible again, awake again.
+ * Tells a client about changes of the page: offline, online, visible again, awake again,
+ * in use.
  * @param {import("./client.js").RealtimeClient} client
  * @returns {() => void} stops watching
  */
@@ -13,6 +14,8 @@ export function watchPage(client) {
   addEventListener("offline", () => client.networkLost(), options);
   addEventListener("online", () => client.networkFound(), options);
   addEventListener("pageshow", (event) => event.persisted && client.checkNow(), options);
+  for (const event of ["focus", "pointerdown"]) addEventListener(event, () => client.hurry(), { ...options, passive: true });
+  addEventListener("keydown", (event) => event.key === "Enter" && client.hurry(), options);
   document.addEventListener("visibilitychange", () => document.hidden || client.checkNow(), options);
 
   let lastTick = Date.now();

@@ -18,9 +18,13 @@ export class Requests {
   /** @type {Map<string, Pending>} */
   #pending = new Map();
 
-  /** @param {(frame: string) => void} send */
-  constructor(send) {
+  /**
+   * @param {(frame: string) => void} send
+   * @param {() => void} [onTimeout] a reply did not come in time: the connection may be dead
+   */
+  constructor(send, onTimeout = () => {}) {
     this.send = send;
+    this.onTimeout = onTimeout;
   }
 
   /**
@@ -79,6 +83,7 @@ export class Requests {
     pending.timer = setTimeout(() => {
       this.#forget(id);
       pending.reject(new RealtimeError("timeout", "The server did not answer in time.", { retryable: true }));
+      this.onTimeout();
     }, pending.timeoutMs);
   }
 
