@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from realtime.api import recheck as recheck
     from realtime.api import refresh_tenants as refresh_tenants
     from realtime.api import revoke as revoke
+    from realtime.api import rewrite_history as rewrite_history
     from realtime.asgi import build_application as build_application
     from realtime.conf import RealtimeSettings as RealtimeSettings
     from realtime.control.bans import require_not_banned as require_not_banned
@@ -135,7 +136,7 @@ if TYPE_CHECKING:
 # The same names as above, for imports at run time. A test compares the two lists.
 _HOMES = {
     "realtime.api": "apublish end_subscriptions publish publish_before_commit_unsafe recheck "
-    "refresh_tenants revoke",
+    "refresh_tenants revoke rewrite_history",
     "realtime.asgi": "build_application",
     "realtime.conf": "RealtimeSettings",
     "realtime.control.bans": "require_not_banned",

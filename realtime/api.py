@@ -12,7 +12,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections, transaction
 
 from realtime.conf import RealtimeSettings, current_settings
-from realtime.core.history import Draft, Publisher
+from realtime.core.history import Change, Draft, Publisher
 from realtime.core.identity import UserId, as_user_id
 from realtime.core.position import Position
 from realtime.core.revocations import Revocation
@@ -118,6 +118,26 @@ def end_subscriptions(topic: str, *, tenant: str, user_id: UserId, using: str | 
             _result(current_remote(_settings()).tell(CONTROL_GROUP, body))
 
     _after_commit(using, "end_subscriptions", key, end)
+
+
+def rewrite_history(topic: str, change: Change, *, tenant: str, using: str | None = None) -> None:
+    """Replace data in what the history of `topic` gives, on every node, because it must not be read any more.
+
+    `change` gets the data of each stored publication as JSON text, on the event loop, and returns new JSON
+    text or None. Offsets, times and publishers stay. Subscribers are not told: publish what has changed
+    afterwards. Commits and failures are treated as by `end_subscriptions`.
+    """
+    _refuse_on_loop("rewrite_history", "await node.rewrite_history()")
+    key = TopicKey(*_checked_names(tenant, topic))
+
+    def rewrite() -> None:
+        node = nodes.current_node()
+        if node.serves_here:
+            _result(_on_node(node, node.rewrite_history(key.tenant, key.topic, change)))
+        else:
+            _result(current_remote(_settings()).rewrite(key, change))
+
+    _after_commit(using, "rewrite_history", key, rewrite)
 
 
 def recheck(user_id: UserId | None = None, *, using: str | None = None) -> None:

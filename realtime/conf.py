@@ -56,6 +56,8 @@ class RealtimeSettings:
     # address may use a quarter; `serve` only).
     HTTP_BODY_BYTES: int = 2_621_440
     HTTP_BODIES_BYTES: int = 64 * 1024 * 1024
+    # Instead of HTTP_BODY_BYTES at paths that begin so.
+    HTTP_BODY_BYTES_AT: Mapping[str, int] = field(default_factory=dict)
     # Open connections of /ws/pooled/ (503).
     POOL_SIZE: int = 1000
     # Seconds without a message from the client on /ws/timeout/ before close 4408.

@@ -6,8 +6,8 @@ histories of a tenant have common bounds. A tail is the end of a history as a no
 
 import hashlib
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -17,6 +17,9 @@ from realtime.core.epochs import Epochs
 from realtime.core.identity import UserId, as_user_id
 from realtime.core.position import Position
 from realtime.core.used_keys import UsedKeys
+
+# Returns what is to be stored instead of a publication's data (JSON), or None to leave it.
+Change = Callable[[bytes], bytes | None]
 
 # Memory of a publication in addition to its data: number, publisher, time and the objects around them.
 ENTRY_OVERHEAD_BYTES = 640
@@ -154,6 +157,20 @@ class TopicHistory:
             self._entries = ()
         return entry
 
+    def rewrite(self, change: Change) -> int:
+        """Replace the data that `change` returns something for. Return by how many bytes the topic grew."""
+        before = self.size_bytes
+        entries = list(self._entries)
+        for at, entry in enumerate(entries):
+            new = change(bytes(entry.publication.data))
+            if new is not None:
+                publication = replace(entry.publication, data=msgspec.Raw(new))
+                self.size_bytes += publication.size_bytes - entry.publication.size_bytes
+                entries[at] = entry._replace(publication=publication)
+        if entries:
+            self._entries = deque(entries)
+        return self.size_bytes - before
+
     def since(self, position: Position, limit: int, max_bytes: int) -> list[Publication] | None:
         """The first publications after `position`, as `History.since`; None if one of them is gone."""
         if position.epoch != self.epoch or not 0 <= position.offset <= self._top:
@@ -242,6 +259,12 @@ class TenantHistory:
             while topic.has_excess(now_s):
                 self._drop_oldest_of(topic)
         return topic
+
+    def rewrite(self, name: str, change: Change) -> None:
+        """Replace data of a topic's publications, if the topic is known."""
+        topic = self._topics.get(name)
+        if topic is not None:
+            self.size_bytes += topic.rewrite(change)
 
     def drop_oldest(self) -> None:
         """Drop the tenant's oldest publication, which must exist."""

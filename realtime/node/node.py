@@ -18,7 +18,7 @@ from django.conf import settings as django_settings
 from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings, load_settings
-from realtime.core.history import Draft, Publisher
+from realtime.core.history import Change, Draft, Publisher
 from realtime.core.identity import UserId, as_user_id
 from realtime.core.liveness import NodeState
 from realtime.core.position import Position
@@ -70,6 +70,16 @@ DRAIN_SLICE_S = 0.05
 CONTROL_GROUP = "control"
 REVOCATIONS_GROUP = "revocations"
 RECHECKS_GROUP = "rechecks"
+REWRITES_GROUP = "rewrites"
+# Seconds after which a history is rewritten once more, for publications that were under way the first time.
+REWRITE_AGAIN_S = 6.0
+
+
+class Rewritten(msgspec.Struct, array_like=True, frozen=True):
+    """Sent to every node: the history of a topic was rewritten."""
+
+    tenant: str
+    topic: str
 
 
 class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
@@ -272,6 +282,15 @@ class Node:
         self._end_subscriptions(ended)
         await self.control.tell(CONTROL_GROUP, msgspec.msgpack.encode(ended))
 
+    async def rewrite_history(self, tenant: str, topic: str, change: Change) -> None:
+        """Replace data in the history of a topic, now and once more after REWRITE_AGAIN_S.
+
+        Raises EngineUnavailableError; then the second time will do it if it can.
+        """
+        key = TopicKey(tenant, topic)
+        self.spawn(self._rewrite_again(key, change))
+        await self._rewrite(key, change)
+
     async def recheck(self, user_id: UserId | None) -> None:
         """Ask again about the open connections of a user, or of all, here and on the other nodes."""
         asked = Recheck(None if user_id is None else as_user_id(user_id))
@@ -315,6 +334,19 @@ class Node:
             "loop_lag_ms": self.loop_lag.snapshot(),
         }
 
+    async def _rewrite(self, key: TopicKey, change: Change) -> None:
+        await self.history.rewrite(key, change)
+        self.hub.forget_tail(key)
+        await self.control.tell(REWRITES_GROUP, msgspec.msgpack.encode(Rewritten(*key)))
+
+    async def _rewrite_again(self, key: TopicKey, change: Change) -> None:
+        await asyncio.sleep(REWRITE_AGAIN_S)
+        await self._rewrite(key, change)
+
+    def _told_of_rewrite(self, body: bytes) -> None:
+        rewritten = msgspec.msgpack.decode(body, type=Rewritten)
+        self.hub.forget_tail(TopicKey(rewritten.tenant, rewritten.topic))
+
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
@@ -355,6 +387,7 @@ class Node:
                 RECHECKS_GROUP: self._told_to_recheck,
                 ASKED_GROUP: self.exchange.asked,
                 self.exchange.reply_group: self.exchange.answered,
+                REWRITES_GROUP: self._told_of_rewrite,
             },
         )
         self.sweeps = Sweeps(

@@ -13,8 +13,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+import msgspec
+
 from realtime.conf import RealtimeSettings
-from realtime.core.history import Draft
+from realtime.core.history import Change, Draft
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.node import node as nodes
@@ -50,6 +52,15 @@ class Remote:
     def tell(self, group: str, body: bytes) -> "Future[None]":
         """Say `body` to every node that joined the bus group; the future raises BusUnavailableError."""
         return self._thread().submit(lambda link: link.bus.send(group, body))
+
+    def rewrite(self, key: TopicKey, change: Change) -> "Future[None]":
+        """Replace data in the history of a topic, and tell every node; raises EngineUnavailableError."""
+
+        async def rewrite(link: _Link) -> None:
+            await link.history.rewrite(key, change)
+            await link.bus.send(nodes.REWRITES_GROUP, msgspec.msgpack.encode(nodes.Rewritten(*key)))
+
+        return self._thread().submit(rewrite)
 
     def close(self) -> None:
         """Close the connections of this process. The next call opens new ones."""

@@ -259,7 +259,7 @@ class RequestsProtocol(HttpToolsProtocol):
             self._upgrade(reader, ours)
             return
         target = own_target(reader.head)
-        self._body = body_of(reader, self._http_quota.limits.body_bytes)
+        self._body = body_of(reader, self._http_quota.limits.body_bytes_of(target))
         self.parser = reader.parser
         self.on_message_begin()
         self.url = target

@@ -7,6 +7,7 @@ only to send a close code, is counted here again until it ends.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from uvicorn.config import Config
@@ -44,8 +45,17 @@ class HttpLimits:
     bodies_bytes: int = 64 * 1024 * 1024
     # Bytes of all WebSocket messages that are not complete yet.
     messages_bytes: int = 256 * 1024 * 1024
+    # Instead of `body_bytes` at targets that begin so.
+    body_bytes_at: Mapping[str, int] = field(default_factory=dict)
     # Trusted proxies carry connections of many clients, so they are not counted by address.
     proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies(()))
+
+    def body_bytes_of(self, target: bytes) -> int:
+        """Return the limit of a body at this target."""
+        for beginning, size_bytes in self.body_bytes_at.items():
+            if target.startswith(beginning.encode()):
+                return size_bytes
+        return self.body_bytes
 
 
 class HttpQuota:
@@ -166,6 +176,7 @@ def _limits(config: Config) -> HttpLimits:
         body_bytes=settings.HTTP_BODY_BYTES,
         bodies_bytes=settings.HTTP_BODIES_BYTES,
         messages_bytes=settings.INBOXES_BYTES,
+        body_bytes_at=settings.HTTP_BODY_BYTES_AT,
         proxies=TrustedProxies(written.split(",") if isinstance(written, str) else written or ()),
     )
 

@@ -293,6 +293,12 @@ class Hub:
         self._count_cached(local, before)
         return payloads
 
+    def forget_tail(self, key: TopicKey) -> None:
+        """The topic's history was rewritten: what clients ask for next is read from it again."""
+        local = self._topics.get(key)
+        if local is not None:
+            self._forget_cached(local)
+
     def _deliver(self, local: LocalTopic, payload: bytes) -> None:
         now_s = local.active_s = self._clock()
         tail = local.tail

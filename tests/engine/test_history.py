@@ -350,3 +350,43 @@ async def test_idempotency_keys_expire(engine: Engine) -> None:
     added = await history.add(KEY, draft(2, once="k"), RETENTION)
     assert added.publication is not None
     assert added.position.offset == 2
+
+
+async def test_data_can_be_replaced_and_the_rest_stays(engine: Engine) -> None:
+    history, other_node = engine.history(), engine.history()
+    retention = Retention(size=5, ttl_s=300)
+    secret, long = "secret", "x" * 1000
+    for data in (*range(3), secret, 4, secret):
+        await history.add(KEY, draft(data, by=ALICE), retention)
+    before = await history.latest(KEY, 10, 0)
+
+    def change(data: bytes) -> bytes | None:
+        return msgspec.json.encode(long) if secret.encode() in data else None
+
+    await other_node.rewrite(KEY, change)
+    page = await history.latest(KEY, 10, 0)
+    assert data_of(page) == [1, 2, long, 4, long]
+    assert page.position == before.position
+    assert before.publications is not None
+    assert page.publications is not None
+    kept = [(each.offset, each.publisher, each.time) for each in page.publications]
+    assert kept == [(each.offset, each.publisher, each.time) for each in before.publications]
+    since = Position(page.position.epoch, 3)
+    assert data_of(await other_node.since(KEY, since, 10, 0)) == [long, 4, long]
+    # It goes on with the next number, in the same bounds.
+    assert (await history.add(KEY, draft("next"), retention)).position.offset == 7
+    assert data_of(await history.latest(KEY, 10, 0)) == [2, long, 4, long, "next"]
+    await history.rewrite(TopicKey("acme", "never"), change)
+    assert (await history.latest(TopicKey("acme", "never"), 10, 0)).publications == []
+
+
+async def test_replaced_data_counts_with_its_own_size(engine: Engine) -> None:
+    history = engine.history(topic_bytes=4000 + 3 * ENTRY_OVERHEAD_BYTES)
+    for _ in range(3):
+        await history.add(KEY, draft("x" * 1200), RETENTION)
+    await history.rewrite(KEY, lambda data: b'"y"')
+    for _ in range(2):
+        await history.add(KEY, draft("x" * 1200), RETENTION)
+    assert len(data_of(await history.latest(KEY, 10, 0))) >= 3
+    await history.add(KEY, draft("x" * 1200), RETENTION)
+    assert len(data_of(await history.latest(KEY, 10, 0))) == 3

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from realtime.core.epochs import Epochs
-from realtime.core.history import Draft, Publication, TenantHistory, TopicHistory
+from realtime.core.history import Change, Draft, Publication, TenantHistory, TopicHistory
 from realtime.core.position import Position
 from realtime.core.shares import Shares
 from realtime.core.topics import Retention, TopicKey
@@ -133,6 +133,14 @@ class MemoryHistory:
         if topic is None:
             return Page(await self.position(key), [])
         return Page(topic.position, topic.latest(limit, max_bytes))
+
+    async def rewrite(self, key: TopicKey, change: Change) -> None:
+        """As `History.rewrite`."""
+        tenant = self._tenants.get(key.tenant)
+        if tenant is not None:
+            before_bytes = tenant.size_bytes
+            tenant.rewrite(key.topic, change)
+            self._keep_byte_bounds(key.tenant, tenant, before_bytes)
 
     def sweep(self, now_s: float) -> None:
         """As `History.sweep`: visits the tenants in turn, at most SWEPT_PER_CALL steps in all."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from realtime.core.history import Draft, Publication
+from realtime.core.history import Change, Draft, Publication
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import RealtimeError
@@ -94,6 +94,13 @@ class History(Protocol):
 
     async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
         """The newest `limit` publications, in ascending order."""
+        ...
+
+    async def rewrite(self, key: TopicKey, change: Change) -> None:
+        """Replace the data of those stored publications for which `change` returns something.
+
+        Offsets, times and publishers stay. What is added meanwhile stays as it is.
+        """
         ...
 
     def sweep(self, now_s: float) -> None:

@@ -27,7 +27,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from realtime.core.history import ENTRY_OVERHEAD_BYTES, Draft, Publication, Publisher
+from realtime.core.history import ENTRY_OVERHEAD_BYTES, Change, Draft, Publication, Publisher
 from realtime.core.identity import UserId
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
@@ -40,7 +40,7 @@ from realtime.topics.engine.ports import (
     EngineUnavailableError,
     Page,
 )
-from realtime.topics.engine.redis_scripts import ADD, LATEST, PAGES, POSITIONS
+from realtime.topics.engine.redis_scripts import ADD, LATEST, PAGES, POSITIONS, REWRITE
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,8 @@ POSITION_TTL_S = 7 * 86_400
 # that was forgotten, with a million one of 40; that topic begins under an epoch of its own, and its subscribers
 # load it again.
 FILTER_BITS = 2**23
+# Publications that a rewrite looks at: more than any topic keeps.
+REWRITTEN_MAX = 100_000
 # As the limit of a page: return the position only.
 POSITION_ONLY = -1
 
@@ -100,6 +102,7 @@ class RedisHistory:
         self._positions = self._redis.register_script(POSITIONS)
         self._pages = self._redis.register_script(PAGES)
         self._latest = self._redis.register_script(LATEST)
+        self._rewrite = self._redis.register_script(REWRITE)
 
     async def begin(self) -> None:
         """Make the store's epoch, the only key that reading needs. If the server is unreachable, the first
@@ -168,6 +171,19 @@ class RedisHistory:
         # What is older than an entry that cannot be read is not contiguous with the rest.
         readable = list(takewhile(lambda each: each is not None, newest))
         return Page(Position(epoch.decode(), top), cast("list[Publication]", readable[::-1]))
+
+    async def rewrite(self, key: TopicKey, change: Change) -> None:
+        """As `History.rewrite`: reads the topic, and writes what is different in one script."""
+        page = await self.latest(key, REWRITTEN_MAX, 0)
+        arguments: list[str | bytes | int] = []
+        for each in page.publications or []:
+            new = change(bytes(each.data))
+            if new is not None:
+                draft = Draft(msgspec.Raw(new), each.publisher, each.time)
+                arguments += [each.offset, len(new), _encode(draft)]
+        if arguments:
+            keys = self._keys(key)
+            await self._run(self._rewrite, keys, page.position.epoch, ENTRY_OVERHEAD_BYTES, *arguments)
 
     def sweep(self, now_s: float) -> None:
         """As `History.sweep`: does nothing, because the server drops what is too old."""

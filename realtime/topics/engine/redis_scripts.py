@@ -241,3 +241,34 @@ end
 return {epoch, top, entries}
 """
 )
+
+# An entry of a stream cannot be changed, so the stream is written again. For each entry to be replaced, ARGV
+# holds its offset, the bytes of its data, and its body.
+REWRITE = (
+    _BEGIN
+    + """
+local asked_epoch, overhead_bytes = ARGV[4], tonumber(ARGV[5])
+local meta, stream = KEYS[3], KEYS[4]
+local epoch, top = where(meta)
+local left_ms = redis.call('PTTL', stream)
+if epoch ~= asked_epoch or top == 0 or left_ms <= 0 then
+  return 0
+end
+local new = {}
+for at = 6, #ARGV, 3 do
+  new[tonumber(ARGV[at])] = {ARGV[at + 1], ARGV[at + 2]}
+end
+local entries, bytes = redis.call('XRANGE', stream, '-', '+'), 0
+redis.call('DEL', stream)
+for _, entry in ipairs(entries) do
+  local offset, fields = offset_of(entry), entry[2]
+  local other = new[offset]
+  local data_bytes = other and tonumber(other[1]) or data_bytes_of(entry)
+  redis.call('XADD', stream, offset .. '-' .. data_bytes, 'ms', fields[2], 'body', other and other[2] or fields[4])
+  bytes = bytes + data_bytes + overhead_bytes
+end
+redis.call('PEXPIRE', stream, left_ms)
+redis.call('HSET', meta, 'bytes', bytes)
+return #entries
+"""
+)
