@@ -25,6 +25,8 @@ SHA256_HEX_CHARS = 64
 FAMILY_CHARS = 32
 STAMP_CHARS = 16
 MAX_STATUS_CHARS = 64
+MAX_NAME_CHARS = 64
+MAX_STATUS_EMOJI_CHARS = 32
 
 
 Save = Callable[[Collection[str] | None], None]
@@ -172,6 +174,9 @@ class Membership(models.Model):
     extra_scopes = models.JSONField(default=list, blank=True, validators=[validate_scopes])
     is_active = models.BooleanField(default=True)
     status = models.CharField(max_length=MAX_STATUS_CHARS, default="online", blank=True)
+    status_emoji = models.CharField(max_length=MAX_STATUS_EMOJI_CHARS, default="", db_default="", blank=True)
+    # Shown beside the user name, and instead of it where there is little space.
+    name = models.CharField(max_length=MAX_NAME_CHARS, default="", db_default="", blank=True)
 
     class Meta:
         ordering = ["tenant_id", "user_id"]
@@ -187,9 +192,9 @@ class Membership(models.Model):
         _rights().membership_save(self, partial(_saver, super().save, kwargs), kwargs.get("update_fields"))
 
     def clean(self) -> None:
-        """Require a visible status or an empty one; raises ValidationError."""
+        """Require a visible name and status, or empty ones; raises ValidationError."""
         super().clean()
-        _require_visible_names(self, "status")
+        _require_visible_names(self, "status", "name")
 
     @property
     def is_staff(self) -> bool:

@@ -10,15 +10,18 @@ gap in the numbers of the messages.
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 
 from chat.batches import MessageDraft
-from chat.payloads import message_payload, room_payload
-from chat.selectors import MessageView, RoomView
-from chat.topics import room_topic, typing_topic, user_topic
-from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish
+from chat.messages.erasing import without_message
+from chat.messages.view import MessageView
+from chat.payloads import message_payload, room_payload, shared_room_payload
+from chat.selectors import RoomView
+from chat.topics import PUBLIC_ROOMS_TOPIC, room_topic, typing_topic, user_topic
+from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish, rewrite_history
 
 logger = logging.getLogger(__name__)
 
@@ -42,17 +45,55 @@ async def aannounce_messages(node: Node, said: Iterable[Said]) -> None:
     await asyncio.gather(*(_announce_in_room(node, in_room) for in_room in rooms.values()))
 
 
-def announce_joined(tenant: Tenant, user: Publisher, room: RoomView) -> None:
+def announce_change(tenant: Tenant, user: Publisher, message: MessageView, event: str, **more: Any) -> None:
+    """Publish a changed message to its room: `edited`, `deleted`, `reacted` or `pinned`."""
+    shared = message_payload(message, is_shared=True)
+    data = {"event": event, "message": shared, "rev": message.rev, **more}
+    _on_commit(room_topic(message.room_id), data, tenant, user)
+
+
+def erase(tenant: Tenant, *, room_id: int, seq: int) -> None:
+    """Take a deleted message's text out of what the room's topic gives of its history."""
+    rewrite_history(room_topic(room_id), partial(without_message, seq=seq), tenant=tenant.slug)
+
+
+def announce_joined(tenant: Tenant, user: Publisher, room: RoomView, rev: int) -> None:
     """Tell the room that a user joined, and the user's own screens about the room."""
-    _on_commit(room_topic(room.id), {"event": "member", "joined": _user(user)}, tenant, user)
-    _on_commit(user_topic(user.id), {"event": "room", "room": room_payload(room)}, tenant, user)
+    _announce_member(tenant, user, room.id, rev, joined=_user(user))
+    announce_own(tenant, user, room)
 
 
-def announce_left(tenant: Tenant, user: Publisher, room: RoomView) -> None:
+def announce_left(tenant: Tenant, user: Publisher, room: RoomView, rev: int) -> None:
     """Tell the room that a user left, tell the user's own screens, and end the user's subscriptions to it."""
-    _on_commit(room_topic(room.id), {"event": "member", "left": _user(user)}, tenant, user)
-    _on_commit(user_topic(user.id), {"event": "room", "room": room_payload(room)}, tenant, user)
+    _announce_member(tenant, user, room.id, rev, left=_user(user))
+    announce_own(tenant, user, room)
     end_hearing(tenant, room_id=room.id, user_ids=[user.id])
+
+
+def announce_role(tenant: Tenant, user: Publisher, room: RoomView, rev: int, role: str) -> None:
+    """Tell the room about a member's new role, and the member's own screens."""
+    _announce_member(tenant, user, room.id, rev, changed={**_user(user), "role": role})
+    announce_own(tenant, user, room)
+
+
+def announce_room(tenant: Tenant, user: Publisher, room: RoomView) -> None:
+    """Tell the room about its new name, topic line, kind or archiving."""
+    data = {"event": "room", "rev": room.last_rev, "room": shared_room_payload(room)}
+    _on_commit(room_topic(room.id), data, tenant, user)
+
+
+def announce_public(tenant: Tenant, user: Publisher, room: RoomView) -> None:
+    """Tell all members of the tenant about a public room; or that a room is no longer there for them."""
+    if room.is_public and not room.archived:
+        data: dict[str, Any] = {"event": "room", "rev": room.last_rev, "room": shared_room_payload(room)}
+    else:
+        data = {"event": "gone", "room_id": room.id}
+    _on_commit(PUBLIC_ROOMS_TOPIC, data, tenant, user)
+
+
+def announce_own(tenant: Tenant, user: Publisher, room: RoomView) -> None:
+    """Tell a user's own screens about a room, as this user sees it."""
+    _on_commit(user_topic(user.id), {"event": "room", "room": room_payload(room)}, tenant, user)
 
 
 def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> None:
@@ -85,7 +126,11 @@ async def _announce_in_room(node: Node, said: Sequence[Said]) -> None:
 
 
 def _message_data(message: MessageView) -> dict[str, Any]:
-    return {"event": "message", "message": message_payload(message)}
+    return {"event": "message", "message": message_payload(message, is_shared=True), "rev": message.rev}
+
+
+def _announce_member(tenant: Tenant, user: Publisher, room_id: int, rev: int, **change: Any) -> None:
+    _on_commit(room_topic(room_id), {"event": "member", "rev": rev, **change}, tenant, user)
 
 
 def _on_commit(topic: str, data: dict[str, Any], tenant: Tenant, publisher: Publisher) -> None:

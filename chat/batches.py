@@ -20,6 +20,8 @@ class MessageDraft:
     room_id: int
     text: str
     client_msg_id: UUID
+    reply_to_seq: int | None = None
+    file_ids: tuple[int, ...] = ()
 
     @property
     def name(self) -> MessageName:
@@ -34,6 +36,7 @@ class RoomState:
     tenant_id: int
     is_public: bool
     last_seq: int
+    last_rev: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,15 @@ class Known:
     """What the database knows about a batch of drafts.
 
     `rooms` are their rooms, `members` the (room, user) of memberships, and `said` the room and text of stored
-    messages with the same names.
+    messages with the same names (None: the text was changed since). `quotable` are the (room, number) of
+    messages that drafts reply to, and `files` the unattached files by (tenant, uploader, id).
     """
 
     rooms: Mapping[int, RoomState]
     members: Set[tuple[int, UserId]]
-    said: Mapping[MessageName, tuple[int, str]]
+    said: Mapping[MessageName, tuple[int, str | None]]
+    quotable: Set[tuple[int, int]] = frozenset()
+    files: Set[tuple[int, UserId, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Numbered:
     room_id: int
     seq: int
     text: str
+    rev: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +79,37 @@ def judge(drafts: Sequence[MessageDraft], known: Known) -> list[Verdict]:
     An error of one draft does not affect the others.
     """
     said = dict(known.said)
-    last_seqs = {room_id: room.last_seq for room_id, room in known.rooms.items()}
+    last = {room_id: (room.last_seq, room.last_rev) for room_id, room in known.rooms.items()}
+    files = set(known.files)
     verdicts: list[Verdict] = []
     for draft in drafts:
+        name = draft.name
         try:
-            text = clean_text(draft.text)
+            text = clean_text(draft.text, may_be_empty=bool(draft.file_ids))
             _require_membership(draft, known)
+            if name in said:
+                verdicts.append(_repeated(said[name], draft.room_id, text))
+                continue
+            if draft.reply_to_seq is not None or draft.file_ids:
+                _require_parts(draft, known.quotable, files)
         except RequestError as refused:
             verdicts.append(refused)
             continue
-        content = (draft.room_id, text)
-        if draft.name not in said:
-            said[draft.name] = content
-            last_seqs[draft.room_id] += 1
-            verdicts.append(Numbered(draft.room_id, last_seqs[draft.room_id], text))
-        elif said[draft.name] == content:
-            verdicts.append(Repeated())
-        else:
-            verdicts.append(_name_taken())
+        said[name] = (draft.room_id, text)
+        last_seq, last_rev = last[draft.room_id]
+        last[draft.room_id] = seq, rev = last_seq + 1, max(last_seq, last_rev) + 1
+        verdicts.append(Numbered(draft.room_id, seq, text, rev))
     return verdicts
 
 
 def no_such_room() -> RequestError:
     """Return the one error for a missing room, a room of another tenant and a private room."""
     return RequestError(ErrorCode.NOT_FOUND, "There is no such room.")
+
+
+def no_such_message(field: str = "payload.seq") -> RequestError:
+    """Return the error for a number that no message of the room has."""
+    return RequestError(ErrorCode.NOT_FOUND, "There is no such message.", details={"field": field})
 
 
 def not_joined() -> RequestError:
@@ -109,6 +123,24 @@ def _require_membership(draft: MessageDraft, known: Known) -> None:
         raise no_such_room()
     if (draft.room_id, draft.author.id) not in known.members:
         raise not_joined() if room.is_public else no_such_room()
+
+
+def _require_parts(
+    draft: MessageDraft, quotable: Set[tuple[int, int]], files: set[tuple[int, UserId, int]]
+) -> None:
+    """Require the quoted message and the files, and take the files out of `files`."""
+    if draft.reply_to_seq is not None and (draft.room_id, draft.reply_to_seq) not in quotable:
+        raise no_such_message("payload.reply_to")
+    wanted = {(draft.tenant.id, draft.author.id, file_id) for file_id in draft.file_ids}
+    if not wanted <= files:
+        details = {"field": "payload.file_ids"}
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such file of yours.", details=details)
+    files -= wanted
+
+
+def _repeated(said: tuple[int, str | None], room_id: int, text: str) -> Verdict:
+    said_in, said_text = said
+    return Repeated() if said_in == room_id and said_text in {None, text} else _name_taken()
 
 
 def _name_taken() -> RequestError:

@@ -3,21 +3,35 @@
 A room of another tenant, a missing room, and a private room without the user are all `not_found`.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    Exists,
+    F,
+    FilteredRelation,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+)
+from django.db.models.functions import Coalesce
 
 from accounts.models import Membership, Tenant
-from chat import sql
-from chat.batches import Known, MessageDraft, MessageName, RoomState, no_such_room, not_joined
-from chat.models import Message, Room, RoomMembership
-from realtime import ErrorCode, Publisher, RequestError, UserId
+from chat.batches import no_such_room, not_joined
+from chat.models import Mention, Message, Room, RoomMembership
+from realtime import ErrorCode, RequestError, UserId
 
 MEMBERS_LISTED_MAX = 1000
+# Where counting unread messages and mentions stops.
+UNREAD_MAX = 1000
+# People whose names a direct room shows.
+NAMES_SHOWN_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,69 +44,47 @@ class RoomView:
     last_seq: int
     member_count: int
     read_seq: int | None
+    kind: str = "public"
+    topic_line: str = ""
+    archived: bool = False
+    last_rev: int = 0
+    last_message_at: datetime | None = None
+    unread: int = 0
+    mentions: int = 0
+    level: str = "all"
+    is_favourite: bool = False
+    role: str | None = None
 
     @property
     def is_member(self) -> bool:
         """Whether the user is in the room."""
         return self.read_seq is not None
 
-    @property
-    def unread(self) -> int:
-        """How many messages the user has not read; 0 if the user is not in the room."""
-        return 0 if self.read_seq is None else self.last_seq - self.read_seq
-
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """A member of a room. `status` is the member's own status text in this tenant."""
+    """A user of the tenant. `role` is the role in the room in question."""
 
     id: int
     username: str
     status: str
+    name: str = ""
+    status_emoji: str = ""
+    role: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MessageView:
-    """A stored message, as all members of the room see it."""
-
-    id: int
-    room_id: int
-    seq: int
-    author: Publisher
-    text: str
-    client_msg_id: UUID
-    sent_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class MessagePage:
-    """Messages in order. `has_more` says that there are more in the requested direction."""
-
-    messages: list[MessageView]
-    has_more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class WriteAccess:
-    """`known` for the decision, and messages that are already stored, by name.
-
-    It may hold more than asked for.
-    """
-
-    known: Known
-    earlier: Mapping[MessageName, MessageView]
-
-
-def access_room(tenant_id: int, user_id: UserId, room_id: int, *, lock: bool = False) -> Room:
+def access_room(
+    tenant_id: int, user_id: UserId, room_id: int, *, lock: bool = False, may_be_archived: bool = False
+) -> Room:
     """Return the room if the user may see it; otherwise raise RequestError(not_found).
 
     `lock` keeps out other writers of this room until the transaction ends. SQLite has no row locks and needs
     none: its transactions take the write lock when they begin.
     """
     own = RoomMembership.objects.filter(room=OuterRef("pk"), user_id=user_id)
-    rooms = Room.objects.filter(
-        Q(is_public=True) | Exists(own), pk=room_id, tenant_id=tenant_id, archived_at__isnull=True
-    )
+    rooms = Room.objects.filter(Q(is_public=True) | Exists(own), pk=room_id, tenant_id=tenant_id)
+    if not may_be_archived:
+        rooms = rooms.filter(archived_at__isnull=True)
     room = (rooms.select_for_update(no_key=True) if lock else rooms).first()
     if room is None:
         raise no_such_room()
@@ -111,27 +103,6 @@ def access_joined_room(tenant_id: int, user_id: UserId, room_id: int) -> RoomMem
     return membership
 
 
-def access_to_write(drafts: Sequence[MessageDraft]) -> WriteAccess:
-    """Read what decides which drafts of a batch are allowed: rooms, their members, and names used before.
-
-    The rooms stay locked until the transaction ends, so that the numbers of messages have no gaps.
-    """
-    room_ids, tenant_ids = {draft.room_id for draft in drafts}, {draft.tenant.id for draft in drafts}
-    # The rooms come first, so that members and names are read after the rooms are locked.
-    rooms, members, repeated = sql.run(
-        sql.rooms_lock(room_ids, tenant_ids),
-        sql.members_among(room_ids, {draft.author.id for draft in drafts}),
-        sql.messages_named(drafts),
-    )
-    states = {
-        room_id: RoomState(tenant_id, bool(is_public), last_seq)
-        for room_id, tenant_id, is_public, last_seq in rooms
-    }
-    earlier = _messages_by_name([message_id for (message_id,) in repeated])
-    said = {name: (message.room_id, message.text) for name, message in earlier.items()}
-    return WriteAccess(Known(states, {(room_id, user_id) for room_id, user_id in members}, said), earlier)
-
-
 def tenant_id_of(slug: str) -> int:
     """Return the id of the tenant with this slug; raises RequestError(not_found)."""
     tenant_id = Tenant.objects.filter(slug=slug).values_list("pk", flat=True).first()
@@ -141,84 +112,130 @@ def tenant_id_of(slug: str) -> int:
 
 
 def room_list(tenant_id: int, user_id: UserId) -> list[RoomView]:
-    """Return the rooms that the user may see, ordered by name."""
-    rooms = _rooms_as_seen_by(tenant_id, user_id)
-    visible = rooms.filter(Q(is_public=True) | Q(read_seq__isnull=False))
-    return _views(visible.order_by("name_key", "id"))
+    """Return the open rooms that the user may see, ordered by name. Three queries."""
+    rooms = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)
+    return _views(rooms.order_by("name_key", "id"), tenant_id, user_id)
 
 
-def room_get(tenant_id: int, user_id: UserId, room_id: int) -> RoomView:
+def room_get(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: bool = False) -> RoomView:
     """Return one room as the user sees it; raises RequestError(not_found)."""
-    access_room(tenant_id, user_id, room_id)
-    return _views(_rooms_as_seen_by(tenant_id, user_id).filter(pk=room_id))[0]
+    access_room(tenant_id, user_id, room_id, may_be_archived=may_be_archived)
+    return _views(Room.objects.filter(pk=room_id), tenant_id, user_id)[0]
 
 
-def message_list(
-    tenant_id: int,
-    user_id: UserId,
-    room_id: int,
-    *,
-    limit: int,
-    before_seq: int | None = None,
-    after_seq: int | None = None,
-) -> MessagePage:
-    """Return the first `limit` messages after `after_seq`, or the newest (before `before_seq`), in order."""
-    room = access_joined_room(tenant_id, user_id, room_id).room
-    messages = Message.objects.filter(tenant_id=tenant_id, room=room).select_related("author")
-    if before_seq is not None:
-        messages = messages.filter(seq__lt=before_seq)
-    if after_seq is not None:
-        found = list(messages.filter(seq__gt=after_seq).order_by("seq")[: limit + 1])
-        return _page(found[:limit], has_more=len(found) > limit)
-    found = list(messages.order_by("-seq")[: limit + 1])
-    return _page(found[:limit][::-1], has_more=len(found) > limit)
+def seen_from_outside(room: RoomView) -> RoomView:
+    """Return a room as it is for a user who has just left it."""
+    return replace(
+        room,
+        member_count=room.member_count - 1,
+        read_seq=None,
+        unread=0,
+        mentions=0,
+        role=None,
+        level="all",
+        is_favourite=False,
+    )
 
 
 def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[MemberView]:
     """Return the room's members by name, at most `MEMBERS_LISTED_MAX`. The user must be in the room."""
     room = access_joined_room(tenant_id, user_id, room_id).room
-    present = Membership.objects.filter(
-        tenant_id=tenant_id, is_active=True, user__is_active=True, user__room_memberships__room=room
+    present = RoomMembership.objects.filter(
+        _is_present(tenant_id), room=room, user__memberships__tenant_id=tenant_id
     )
-    rows = present.order_by("user__username").values_list("user_id", "user__username", "status")
-    return [MemberView(*row) for row in rows[:MEMBERS_LISTED_MAX]]
+    columns = ("username", "memberships__status", "memberships__name", "memberships__status_emoji")
+    rows: Any = present.order_by("user__username").values_list(
+        "user_id", *(f"user__{column}" for column in columns), "role"
+    )
+    creator_id = None if room.direct_key else room.created_by_id
+    members = [MemberView(*row) for row in rows[:MEMBERS_LISTED_MAX]]
+    return [each if each.role else replace(each, role=_default_role(each.id, creator_id)) for each in members]
 
 
-def _page(messages: Iterable[Message], *, has_more: bool) -> MessagePage:
-    return MessagePage([_message_view(message) for message in messages], has_more)
+def _default_role(user_id: UserId, creator_id: int | None) -> str:
+    return "owner" if user_id == creator_id else "member"
 
 
-def _message_view(message: Message) -> MessageView:
-    """Return the view of a message whose author is already loaded."""
-    return MessageView(
-        message.pk,
-        message.room_id,
-        message.seq,
-        Publisher(message.author_id, message.author.get_username()),
-        message.text,
-        message.client_msg_id,
-        message.sent_at,
+def _is_present(tenant_id: int) -> Q:
+    """Of the rows of one tenant, those of members who are still there."""
+    return Q(
+        user__is_active=True,
+        user__memberships__tenant_id=tenant_id,
+        user__memberships__is_active=True,
     )
 
 
-def _messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, MessageView]:
-    if not message_ids:
+def _views(rooms: "QuerySet[Room]", tenant_id: int, user_id: UserId) -> list[RoomView]:
+    seen = rooms.alias(
+        own=FilteredRelation("memberships", condition=Q(memberships__user_id=user_id))
+    ).annotate(
+        own_read_seq=F("own__read_seq"),
+        own_role=F("own__role"),
+        own_level=F("own__level"),
+        own_favourite=F("own__is_favourite"),
+        # Numbers have no gaps. So what is unread is all after the mark but one's own and what was deleted,
+        # and of these there are few: sending moves the mark.
+        own_after=_counted(Message.objects.filter(author_id=int(user_id), deleted_at__isnull=True)),
+        deleted_after=_counted(Message.objects.filter(deleted_at__isnull=False)),
+        mentioned_after=_counted(Mention.objects.filter(user_id=user_id)),
+    )
+    found: list[Any] = list(seen.filter(Q(is_public=True) | Q(own__isnull=False)))
+    ids = [room.pk for room in found]
+    counts = _member_counts(tenant_id, ids)
+    names = _direct_names(tenant_id, user_id, [room.pk for room in found if room.direct_key])
+    return [_view(room, user_id, counts.get(room.pk, 0), names.get(room.pk)) for room in found]
+
+
+def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> RoomView:
+    is_member = room.own_read_seq is not None
+    after = room.last_seq - room.own_read_seq if is_member else 0
+    creator = room.created_by_id == user_id and not room.direct_key
+    return RoomView(
+        room.pk,
+        name or room.name,
+        room.is_public,
+        room.last_seq,
+        member_count,
+        room.own_read_seq,
+        kind=room.kind,
+        topic_line=room.topic_line,
+        archived=room.archived_at is not None,
+        last_rev=max(room.last_rev, room.last_seq),
+        last_message_at=room.last_message_at,
+        unread=min(max(after - room.own_after - room.deleted_after, 0), UNREAD_MAX) if is_member else 0,
+        mentions=min(room.mentioned_after, UNREAD_MAX) if is_member else 0,
+        level=room.own_level or "all",
+        is_favourite=bool(room.own_favourite),
+        role=(room.own_role or ("owner" if creator else "member")) if is_member else None,
+    )
+
+
+def _counted(rows: "QuerySet[Any]") -> Coalesce:
+    """Count `rows` of each room after the user's read mark."""
+    after = rows.filter(room=OuterRef("pk"), seq__gt=OuterRef("own__read_seq")).order_by()
+    count = after.values("room").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(count, output_field=BigIntegerField()), 0)
+
+
+def _member_counts(tenant_id: int, room_ids: Sequence[int]) -> Mapping[int, int]:
+    rows = RoomMembership.objects.filter(_is_present(tenant_id), room_id__in=room_ids)
+    return dict(rows.order_by().values("room_id").annotate(count=Count("pk")).values_list("room_id", "count"))
+
+
+def _direct_names(tenant_id: int, user_id: UserId, room_ids: Sequence[int]) -> Mapping[int, str]:
+    """Return the names of the others in direct rooms; in a room for oneself, one's own."""
+    if not room_ids:
         return {}
-    messages = Message.objects.filter(pk__in=message_ids).select_related("author")
-    return {(each.tenant_id, each.author_id, each.client_msg_id): _message_view(each) for each in messages}
+    people: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    rows = RoomMembership.objects.filter(room_id__in=room_ids).order_by("user__username")
+    members = Membership.objects.filter(tenant_id=tenant_id, user__room_memberships__room_id__in=room_ids)
+    names = dict(members.order_by().values_list("user_id", "name"))
+    for room_id, person_id, username in rows.values_list("room_id", "user_id", "user__username"):
+        people[room_id].append((person_id, names.get(person_id) or username))
+    return {room_id: _joined(members, user_id) for room_id, members in people.items()}
 
 
-def _rooms_as_seen_by(tenant_id: int, user_id: UserId) -> QuerySet[Room, Any]:
-    own = RoomMembership.objects.filter(room=OuterRef("pk"), user_id=user_id).values("read_seq")
-    present = Q(
-        memberships__user__is_active=True,
-        memberships__user__memberships__tenant_id=tenant_id,
-        memberships__user__memberships__is_active=True,
-    )
-    rooms = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)
-    seen = rooms.annotate(read_seq=Subquery(own), member_count=Count("memberships", filter=present))
-    return seen.values("id", "name", "is_public", "last_seq", "member_count", "read_seq")
-
-
-def _views(rows: Iterable[dict[str, Any]]) -> list[RoomView]:
-    return [RoomView(**row) for row in rows]
+def _joined(people: Iterable[tuple[int, str]], user_id: UserId) -> str:
+    everyone = dict(people)
+    others = [name for person_id, name in everyone.items() if person_id != user_id]
+    return ", ".join((others or list(everyone.values()))[:NAMES_SHOWN_MAX])

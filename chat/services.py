@@ -1,29 +1,31 @@
-"""The chat's writing services. Each is one transaction in a database thread, and announces on commit."""
+"""The services of rooms. Each is one transaction in a database thread, and announces on commit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
 from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
-from chat import announcements, sql
-from chat.batches import MessageDraft, MessageName, Numbered, judge, no_such_room
+from chat import announcements
+from chat.batches import MessageDraft, no_such_room
 from chat.demo_rooms import DEMO_ROOMS
+from chat.messages.sending import messages_send
 from chat.models import Room, RoomMembership
+from chat.rooms.rights import MEMBER, MODERATOR, OWNER, RANKS, Standing, role_of, standing
 from chat.selectors import (
-    MessageView,
     RoomView,
     access_joined_room,
     access_room,
-    access_to_write,
     room_get,
+    seen_from_outside,
 )
-from chat.text import clean_room_name, room_name_key
+from chat.text import ROOM_NAME_MAX_CHARS, TOPIC_LINE_MAX_CHARS, clean_line, clean_room_name, room_name_key
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId, retry_after_ms
 
 # Open rooms of a tenant, and open rooms that one user created in it: beyond it `limit_exceeded`.
@@ -33,19 +35,8 @@ ROOMS_OF_CREATOR_MAX = 200
 # `rate_limited`.
 ROOMS_PER_MINUTE = 60
 _MINUTE = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A draft and its stored message. If `is_new`, it was stored now and still has to be announced."""
-
-    draft: MessageDraft
-    message: MessageView
-    is_new: bool
-
-
-# The result of a draft; a DatabaseError if its own transaction failed.
-Outcome = Sent | RequestError | DatabaseError
+# People of a direct room, with the one who opens it.
+DIRECT_MEMBERS_MAX = 8
 
 
 def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: bool = True) -> RoomView:
@@ -58,13 +49,13 @@ def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: boo
         with transaction.atomic():
             room = _room_insert(tenant.id, creator.id, name=name, is_public=is_public)
             view = room_get(tenant.id, creator.id, room.pk)
-            announcements.announce_joined(tenant, creator, view)
+            announcements.announce_joined(tenant, creator, view, room.last_rev)
+            if is_public:
+                announcements.announce_public(tenant, creator, view)
     except IntegrityError:
         if not _is_name_taken(tenant.id, name):
             raise
-        raise RequestError(
-            ErrorCode.CONFLICT, "A room of this name exists already.", details={"field": "payload.name"}
-        ) from None
+        raise _name_taken() from None
     return view
 
 
@@ -87,31 +78,148 @@ def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
     room = rooms.first()
     if room is None:
         raise no_such_room()
-    _, has_joined = RoomMembership.objects.get_or_create(
-        room=room, user_id=user.id, defaults={"read_seq": room.last_seq}
-    )
+    has_joined = _admit(room, user)
     view = room_get(tenant.id, user.id, room_id)
     if has_joined:
-        announcements.announce_joined(tenant, user, view)
+        announcements.announce_joined(tenant, user, view, room.last_rev)
     return view
 
 
 def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
     """Leave a room, if the user is in it. A private room is archived when its last member leaves.
 
-    Raises RequestError(not_found).
+    Raises RequestError(not_found; permission_denied in a direct room).
     """
     with transaction.atomic():
-        room = access_room(tenant.id, user.id, room_id, lock=True)
-        view = room_get(tenant.id, user.id, room_id)
-        if not view.is_member:
-            return
-        RoomMembership.objects.filter(room=room, user_id=user.id).delete()
-        if not (room.is_public or RoomMembership.objects.filter(room=room).exists()):
-            room.archived_at = timezone.now()
-            room.save(update_fields=["archived_at"])
-        after = replace(view, member_count=view.member_count - 1, read_seq=None)
-        announcements.announce_left(tenant, user, after)
+        here = standing(tenant.id, user.id, room_id)
+        here.require_changeable()
+        if here.membership is not None:
+            _let_go(tenant, here, here.membership, user)
+
+
+@transaction.atomic
+def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequence[UserId]) -> RoomView:
+    """Make users of the tenant members of a room at once. Those who are in it stay unchanged.
+
+    Raises RequestError(not_found | permission_denied | limit_exceeded).
+    """
+    here = standing(tenant.id, user.id, room_id)
+    here.require_changeable()
+    here.require(MEMBER)
+    people = people_present(tenant.id, user_ids)
+    for person in people:
+        if _admit(here.room, person):
+            view = room_get(tenant.id, person.id, room_id)
+            announcements.announce_joined(tenant, person, view, here.room.last_rev)
+    return room_get(tenant.id, user.id, room_id)
+
+
+@transaction.atomic
+def room_remove(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId) -> RoomView:
+    """Remove a member of a lower rank from a room. Raises RequestError(not_found | permission_denied)."""
+    here = standing(tenant.id, user.id, room_id)
+    here.require_changeable()
+    here.require(MODERATOR)
+    target = _member(here, user_id)
+    _require_above(here, target)
+    after = _let_go(tenant, here, target, Publisher(target.user_id, target.user.get_username()))
+    return after if user_id == user.id else room_get(tenant.id, user.id, room_id)
+
+
+@transaction.atomic
+def room_role(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, role: str) -> RoomView:
+    """Give a member a role, as an owner. Raises RequestError(not_found | permission_denied)."""
+    here = standing(tenant.id, user.id, room_id)
+    here.require_changeable()
+    here.require(OWNER)
+    target = _member(here, user_id)
+    if role_of(target, here.room) != role:
+        rev = here.take_rev()
+        target.role = role
+        target.save(update_fields=["role"])
+        view = room_get(tenant.id, user_id, room_id)
+        person = Publisher(user_id, target.user.get_username())
+        announcements.announce_role(tenant, person, view, rev, role)
+    return room_get(tenant.id, user.id, room_id)
+
+
+def room_update(
+    tenant: Tenant,
+    user: Publisher,
+    *,
+    room_id: int,
+    name: str | None = None,
+    topic_line: str | None = None,
+    is_public: bool | None = None,
+    archived: bool | None = None,
+) -> RoomView:
+    """Rename a room, or change its topic line, as a moderator; open, close or archive it, as an owner.
+
+    None leaves a value as it is. Raises RequestError(invalid_message | not_found | permission_denied |
+    conflict).
+    """
+    try:
+        with transaction.atomic():
+            here = standing(tenant.id, user.id, room_id, may_be_archived=archived is False)
+            here.require_changeable()
+            here.require(MODERATOR if is_public is None and archived is None else OWNER)
+            was_public = here.room.is_public
+            changed = _changed_fields(here.room, name, topic_line, is_public, archived)
+            if changed:
+                here.room.last_rev = here.room.next_rev
+                here.room.save(update_fields=[*changed, "last_rev"])
+                _announce_update(tenant, user, here.room, was_public=was_public)
+            return room_get(tenant.id, user.id, room_id, may_be_archived=True)
+    except IntegrityError:
+        raise _name_taken() from None
+
+
+@transaction.atomic
+def room_settings(
+    tenant: Tenant,
+    user: Publisher,
+    *,
+    room_id: int,
+    level: str | None = None,
+    is_favourite: bool | None = None,
+) -> RoomView:
+    """Change what is one's own in a room: the level of notifications, and whether it is a favourite."""
+    membership = access_joined_room(tenant.id, user.id, room_id)
+    if level is not None:
+        membership.level = level
+    if is_favourite is not None:
+        membership.is_favourite = is_favourite
+    membership.save(update_fields=["level", "is_favourite"])
+    view = room_get(tenant.id, user.id, room_id)
+    announcements.announce_own(tenant, user, view)
+    return view
+
+
+def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) -> tuple[RoomView, bool]:
+    """Return the direct room of the user and these people, and whether it is new.
+
+    Raises RequestError(not_found | limit_exceeded | rate_limited).
+    """
+    ids = sorted({user.id, *user_ids})
+    if DIRECT_MEMBERS_MAX and len(ids) > DIRECT_MEMBERS_MAX:
+        raise RequestError(
+            ErrorCode.INVALID_MESSAGE,
+            f"A direct room has at most {DIRECT_MEMBERS_MAX} people.",
+            details={"field": "payload.user_ids"},
+        )
+    key = ",".join(map(str, ids))
+    found = Room.objects.filter(tenant_id=tenant.id, direct_key=key)
+    with transaction.atomic():
+        people = people_present(tenant.id, ids)
+        # Locked, so that two people who open it at once make one room.
+        TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant.id).first()
+        room = found.first()
+        if room is not None:
+            return room_get(tenant.id, user.id, room.pk), False
+        room = _direct_insert(tenant.id, user.id, key, people)
+        for person in people:
+            announcements.announce_own(tenant, person, room_get(tenant.id, person.id, room.pk))
+        return room_get(tenant.id, user.id, room.pk), True
 
 
 def room_silence(tenant: Tenant, *, room_id: int) -> None:
@@ -120,48 +228,31 @@ def room_silence(tenant: Tenant, *, room_id: int) -> None:
     announcements.end_hearing(tenant, room_id=room_id, user_ids=list(user_ids))
 
 
-def message_send(
-    tenant: Tenant, author: Publisher, *, room_id: int, text: str, client_msg_id: UUID
-) -> MessageView:
-    """Store and announce the next message of a room.
+def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_unread: bool = False) -> int:
+    """Mark a room as read up to `seq` and return the read mark. It does not move past the last message.
 
-    The same `client_msg_id` and text return the first message. Sending marks the room as read up to the
-    message. Raises RequestError(invalid_message | not_found | permission_denied | conflict).
-    """
-    (outcome,) = messages_send([MessageDraft(tenant, author, room_id, text, client_msg_id)])
-    if not isinstance(outcome, Sent):
-        raise outcome
-    if outcome.is_new:
-        announcements.announce_message(tenant, author, outcome.message)
-    return outcome.message
-
-
-def messages_send(drafts: Sequence[MessageDraft]) -> list[Outcome]:
-    """Store messages of several users in one transaction, in order, and return the result of each.
-
-    The caller announces them after the commit. Raises DatabaseError if nothing could be stored.
-    """
-    try:
-        return _messages_store(drafts)
-    except IntegrityError:
-        # Another process used one of the names meanwhile, or an author was deleted. Only that draft must
-        # fail.
-        return [_message_store_alone(draft) for draft in drafts]
-
-
-def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> int:
-    """Mark a room as read up to `seq` and return the read mark. It never moves back or past the last message.
-
-    Raises RequestError(not_found | permission_denied).
+    It moves back only if the user marks messages as unread. Raises RequestError(not_found | permission_denied).
     """
     with transaction.atomic():
         membership = access_joined_room(tenant.id, user.id, room_id)
         seq = min(seq, membership.room.last_seq)
-        if not _read_move(membership, seq):
+        if not _read_move(membership, seq, is_unread=is_unread):
             membership.refresh_from_db(fields=["read_seq"])
             return membership.read_seq
         announcements.announce_read(tenant, user, room_id=room_id, seq=seq)
     return seq
+
+
+def people_present(tenant_id: int, user_ids: Sequence[UserId]) -> list[Publisher]:
+    """Return active members of the tenant, all of them or RequestError(not_found)."""
+    members = Membership.objects.filter(
+        tenant_id=tenant_id, user_id__in=user_ids, is_active=True, user__is_active=True
+    )
+    people = [Publisher(*row) for row in members.order_by("user_id").values_list("user_id", "user__username")]
+    if len(people) != len(set(user_ids)):
+        details = {"field": "payload.user_ids"}
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such member.", details=details)
+    return people
 
 
 @transaction.atomic
@@ -195,9 +286,107 @@ def _room_insert(tenant_id: int, creator_id: UserId, *, name: str, is_public: bo
         name_key=room_name_key(name),
         is_public=is_public,
         created_by_id=creator_id,
+        last_rev=1,
     )
-    RoomMembership.objects.create(room=room, user_id=creator_id)
+    RoomMembership.objects.create(room=room, user_id=creator_id, role=RoomMembership.Role.OWNER)
     return room
+
+
+def _direct_insert(tenant_id: int, creator_id: UserId, key: str, people: Sequence[Publisher]) -> Room:
+    _require_space(tenant_id, creator_id)
+    room = Room.objects.create(
+        tenant_id=tenant_id,
+        name=", ".join(person.username for person in people)[:ROOM_NAME_MAX_CHARS],
+        # Not the key of any name: names hold no control characters.
+        name_key=f"\x1f{key}",
+        is_public=False,
+        direct_key=key,
+        created_by_id=creator_id,
+        last_rev=1,
+    )
+    member = RoomMembership.Role.MEMBER
+    RoomMembership.objects.bulk_create(
+        [RoomMembership(room=room, user_id=person.id, role=member) for person in people]
+    )
+    return room
+
+
+def _admit(room: Room, user: Publisher) -> bool:
+    """Make a user a member of a locked room; False if the user is one."""
+    is_creator = room.created_by_id == user.id and not room.direct_key
+    role = RoomMembership.Role.OWNER if is_creator else RoomMembership.Role.MEMBER
+    _, has_joined = RoomMembership.objects.get_or_create(
+        room=room, user_id=user.id, defaults={"read_seq": room.last_seq, "role": role}
+    )
+    if has_joined:
+        room.last_rev = room.next_rev
+        room.save(update_fields=["last_rev"])
+    return has_joined
+
+
+def _let_go(tenant: Tenant, here: Standing, membership: RoomMembership, user: Publisher) -> RoomView:
+    """End a membership of a locked room, and return the room as the user sees it from now on."""
+    room = here.room
+    after = seen_from_outside(room_get(tenant.id, user.id, room.pk))
+    membership.delete()
+    rev = here.take_rev()
+    if not (room.is_public or RoomMembership.objects.filter(room=room).exists()):
+        room.archived_at = timezone.now()
+        room.save(update_fields=["archived_at"])
+    after = replace(after, last_rev=rev, archived=room.archived_at is not None)
+    announcements.announce_left(tenant, user, after, rev)
+    return after
+
+
+def _member(here: Standing, user_id: UserId) -> RoomMembership:
+    found = RoomMembership.objects.select_related("user").filter(room=here.room, user_id=user_id).first()
+    if found is None:
+        details = {"field": "payload.user_id"}
+        raise RequestError(ErrorCode.NOT_FOUND, "This user is not in the room.", details=details)
+    return found
+
+
+def _require_above(here: Standing, target: RoomMembership) -> None:
+    """Only an owner removes others of the same rank."""
+    rank = here.highest_rank()
+    is_self = target.user_id == here.user_id
+    if not is_self and rank < OWNER and rank <= RANKS[role_of(target, here.room)]:
+        raise RequestError(ErrorCode.PERMISSION_DENIED, "This member's role is as high as yours.")
+
+
+def _changed_fields(
+    room: Room, name: str | None, topic_line: str | None, is_public: bool | None, archived: bool | None
+) -> list[str]:
+    """Change the room, and return the fields that are different now."""
+    new: dict[str, Any] = {}
+    if name is not None:
+        new["name"] = clean_room_name(name)
+        new["name_key"] = room_name_key(new["name"])
+    if topic_line is not None:
+        new["topic_line"] = clean_line(topic_line, field="topic_line", max_chars=TOPIC_LINE_MAX_CHARS)
+    if is_public is not None:
+        new["is_public"] = is_public
+    if archived is not None and archived != (room.archived_at is not None):
+        new["archived_at"] = timezone.now() if archived else None
+    changed = [field for field, value in new.items() if getattr(room, field) != value]
+    for field in changed:
+        setattr(room, field, new[field])
+    return changed
+
+
+def _announce_update(tenant: Tenant, user: Publisher, room: Room, *, was_public: bool) -> None:
+    view = room_get(tenant.id, user.id, room.pk, may_be_archived=True)
+    announcements.announce_room(tenant, user, view)
+    if was_public or room.is_public:
+        announcements.announce_public(tenant, user, view)
+    if room.archived_at is not None:
+        room_silence(tenant, room_id=room.pk)
+
+
+def _name_taken() -> RequestError:
+    return RequestError(
+        ErrorCode.CONFLICT, "A room of this name exists already.", details={"field": "payload.name"}
+    )
 
 
 def _require_space(tenant_id: int, creator_id: UserId) -> None:
@@ -227,60 +416,7 @@ def _is_name_taken(tenant_id: int, name: str) -> bool:
     return rooms.filter(name_key=room_name_key(name)).exists()
 
 
-def _message_store_alone(draft: MessageDraft) -> Outcome:
-    try:
-        return _messages_store([draft])[0]
-    except DatabaseError as error:
-        return error
-
-
-@transaction.atomic
-def _messages_store(drafts: Sequence[MessageDraft]) -> list[Outcome]:
-    if not drafts:
-        return []
-    access = access_to_write(drafts)
-    judged = list(zip(drafts, judge(drafts, access.known), strict=True))
-    new = [(draft, verdict) for draft, verdict in judged if isinstance(verdict, Numbered)]
-    stored = {**access.earlier, **_messages_insert(new)}
-    return [
-        verdict
-        if isinstance(verdict, RequestError)
-        else Sent(draft, stored[draft.name], is_new=isinstance(verdict, Numbered))
-        for draft, verdict in judged
-    ]
-
-
-def _messages_insert(new: list[tuple[MessageDraft, Numbered]]) -> dict[MessageName, MessageView]:
-    """Insert new messages, and update the rooms' last numbers and the authors' read marks."""
-    if not new:
-        return {}
-    # In the order of the index of names, so that two processes with the same names cannot deadlock.
-    new.sort(key=lambda each: (each[0].tenant.id, each[0].client_msg_id, each[0].author.id))
-    last_seqs: dict[int, int] = {}
-    read_seqs: dict[tuple[int, UserId], int] = {}
-    for draft, numbered in new:
-        room_id, mark = numbered.room_id, (numbered.room_id, draft.author.id)
-        last_seqs[room_id] = max(numbered.seq, last_seqs.get(room_id, 0))
-        read_seqs[mark] = max(numbered.seq, read_seqs.get(mark, 0))
-    sent_at = timezone.now()
-    inserted, *_ = sql.run(
-        sql.messages_insert(new, sent_at), sql.rooms_move(last_seqs), sql.marks_move(read_seqs)
-    )
-    ids = {(room_id, seq): message_id for message_id, room_id, seq in inserted}
-    return {
-        draft.name: MessageView(
-            ids[numbered.room_id, numbered.seq],
-            numbered.room_id,
-            numbered.seq,
-            draft.author,
-            numbered.text,
-            draft.client_msg_id,
-            sent_at,
-        )
-        for draft, numbered in new
-    }
-
-
-def _read_move(membership: RoomMembership, seq: int) -> bool:
-    mark = RoomMembership.objects.filter(pk=membership.pk, read_seq__lt=seq)
+def _read_move(membership: RoomMembership, seq: int, *, is_unread: bool) -> bool:
+    mark = RoomMembership.objects.filter(pk=membership.pk)
+    mark = mark.exclude(read_seq=seq) if is_unread else mark.filter(read_seq__lt=seq)
     return mark.update(read_seq=seq) > 0

@@ -20,6 +20,15 @@ from realtime import UserId
 Row = tuple[Any, ...]
 
 
+class NewMessage(NamedTuple):
+    """A message to be inserted, with the ids of those whom it mentions."""
+
+    draft: MessageDraft
+    numbered: Numbered
+    html: str
+    mentions: tuple[UserId, ...]
+
+
 class Statement(NamedTuple):
     """SQL with one `%s` for each parameter."""
 
@@ -41,7 +50,7 @@ def run(*statements: Statement) -> list[list[Row]]:
 
 
 def rooms_lock(room_ids: Collection[int], tenant_ids: Collection[int]) -> Statement:
-    """Select and lock (id, tenant, is public, last number) of open rooms until the transaction ends.
+    """Select and lock (id, tenant, is public, last number, last change) of open rooms until the transaction ends.
 
     They are locked in one order, so that two processes cannot deadlock. SQLite has no row locks and needs
     none: its transactions take the write lock when they begin.
@@ -49,18 +58,65 @@ def rooms_lock(room_ids: Collection[int], tenant_ids: Collection[int]) -> Statem
     lock = " FOR NO KEY UPDATE" if connection.features.has_select_for_update else ""
     rooms, tenants = _among("id", "bigint", room_ids), _among("tenant_id", "bigint", tenant_ids)
     return Statement(
-        "SELECT id, tenant_id, is_public, last_seq FROM chat_room"
+        "SELECT id, tenant_id, is_public, last_seq, last_rev FROM chat_room"
         f" WHERE {rooms.sql} AND {tenants.sql} AND archived_at IS NULL ORDER BY id{lock}",
         [*rooms.params, *tenants.params],
     )
 
 
 def members_among(room_ids: Collection[int], user_ids: Collection[UserId]) -> Statement:
-    """Select (room, user) of these users' memberships in these rooms."""
-    rooms, users = _among("room_id", "bigint", room_ids), _among("user_id", "bigint", user_ids)
+    """Select (room, user, display name) of these users' memberships in these rooms."""
+    rooms, users = _among("own.room_id", "bigint", room_ids), _among("own.user_id", "bigint", user_ids)
     return Statement(
-        f"SELECT room_id, user_id FROM chat_roommembership WHERE {rooms.sql} AND {users.sql}",
+        "SELECT own.room_id, own.user_id, person.name FROM chat_roommembership AS own"
+        " JOIN chat_room AS room ON room.id = own.room_id"
+        " LEFT JOIN accounts_membership AS person"
+        " ON person.user_id = own.user_id AND person.tenant_id = room.tenant_id"
+        f" WHERE {rooms.sql} AND {users.sql}",
         [*rooms.params, *users.params],
+    )
+
+
+def members_named(room_ids: Collection[int], names: Collection[str]) -> Statement:
+    """Select (room, user, name in lower case) of the rooms' members with these user names."""
+    rooms, called = _among("own.room_id", "bigint", room_ids), _among("LOWER(person.username)", "text", names)
+    return Statement(
+        "SELECT own.room_id, own.user_id, LOWER(person.username) FROM chat_roommembership AS own"
+        f" JOIN accounts_user AS person ON person.id = own.user_id WHERE {rooms.sql} AND {called.sql}",
+        [*rooms.params, *called.params],
+    )
+
+
+def members_of(room_ids: Collection[int], limit: int) -> Statement:
+    """Select (room, user) of the members of these rooms, at most `limit`."""
+    rooms = _among("room_id", "bigint", room_ids)
+    return Statement(
+        f"SELECT room_id, user_id FROM chat_roommembership WHERE {rooms.sql} LIMIT %s", [*rooms.params, limit]
+    )
+
+
+def messages_quoted(room_ids: Collection[int], seqs: Collection[int]) -> Statement:
+    """Select (room, number, author, user name, display name, text, is deleted) of messages to reply to."""
+    rooms, numbers = _among("said.room_id", "bigint", room_ids), _among("said.seq", "bigint", seqs)
+    return Statement(
+        "SELECT said.room_id, said.seq, said.author_id, author.username, person.name, said.text,"
+        " said.deleted_at IS NOT NULL FROM chat_message AS said"
+        " LEFT JOIN accounts_user AS author ON author.id = said.author_id"
+        " LEFT JOIN accounts_membership AS person"
+        " ON person.user_id = said.author_id AND person.tenant_id = said.tenant_id"
+        f" WHERE {rooms.sql} AND {numbers.sql}",
+        [*rooms.params, *numbers.params],
+    )
+
+
+def files_lock(file_ids: Collection[int]) -> Statement:
+    """Select and lock (tenant, uploader, id, name, type, size, width, height) of unattached files."""
+    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
+    files = _among("id", "bigint", file_ids)
+    return Statement(
+        "SELECT tenant_id, uploader_id, id, name, type, size, width, height FROM chat_file"
+        f" WHERE {files.sql} AND message_id IS NULL ORDER BY id{lock}",
+        files.params,
     )
 
 
@@ -73,30 +129,61 @@ def messages_named(drafts: Iterable[MessageDraft]) -> Statement:
     )
 
 
-def messages_insert(new: Collection[tuple[MessageDraft, Numbered]], sent_at: datetime) -> Statement:
+def messages_insert(new: Collection[NewMessage], sent_at: datetime, renderer: int) -> Statement:
     """Insert the messages and return (id, room, number) of each."""
-    names = _uuids([draft.client_msg_id for draft, _ in new])
+    names = _uuids([each.draft.client_msg_id for each in new])
     rows = [
-        (draft.tenant.id, numbered.room_id, numbered.seq, draft.author.id, numbered.text, name)
-        for (draft, numbered), name in zip(new, names, strict=True)
+        (
+            each.draft.tenant.id,
+            each.numbered.room_id,
+            each.numbered.seq,
+            each.numbered.rev,
+            each.draft.author.id,
+            each.numbered.text,
+            each.html,
+            each.draft.reply_to_seq,
+            name,
+        )
+        for each, name in zip(new, names, strict=True)
     ]
-    types = ("bigint", "bigint", "bigint", "bigint", "text", "uuid")
-    columns = "tenant_id, room_id, seq, author_id, text, client_msg_id"
+    types = ("bigint", "bigint", "bigint", "bigint", "bigint", "text", "text", "bigint", "uuid")
+    columns = "tenant_id, room_id, seq, rev, author_id, text, html, reply_to_seq, client_msg_id"
     table = _table(types, rows)
     return Statement(
-        f"WITH new({columns}) AS ({table.sql}) INSERT INTO chat_message ({columns}, sent_at)"
-        f" SELECT {columns}, %s FROM new RETURNING id, room_id, seq",
-        [*table.params, connection.ops.adapt_datetimefield_value(sent_at)],
+        f"WITH new({columns}) AS ({table.sql}) INSERT INTO chat_message ({columns}, sent_at, renderer)"
+        f" SELECT {columns}, %s, %s FROM new RETURNING id, room_id, seq",
+        [*table.params, connection.ops.adapt_datetimefield_value(sent_at), renderer],
     )
 
 
-def rooms_move(last_seqs: Mapping[int, int]) -> Statement:
-    """Update the last number of each room."""
-    table = _table(("bigint",) * 2, list(last_seqs.items()))
+def mentions_insert(mentioned: Collection[tuple[int, int, UserId]]) -> Statement:
+    """Insert mentions: (room, number of the message, user)."""
+    table = _table(("bigint",) * 3, list(mentioned))
     return Statement(
-        f"WITH moved(room_id, seq) AS ({table.sql})"
-        " UPDATE chat_room AS room SET last_seq = moved.seq FROM moved WHERE room.id = moved.room_id",
+        f"WITH new(room_id, seq, user_id) AS ({table.sql})"
+        " INSERT INTO chat_mention (room_id, seq, user_id) SELECT room_id, seq, user_id FROM new",
         table.params,
+    )
+
+
+def files_attach(message_ids: Mapping[int, int]) -> Statement:
+    """Attach files to messages, by the file's id."""
+    table = _table(("bigint",) * 2, list(message_ids.items()))
+    return Statement(
+        f"WITH used(file_id, message_id) AS ({table.sql})"
+        " UPDATE chat_file AS file SET message_id = used.message_id FROM used WHERE file.id = used.file_id",
+        table.params,
+    )
+
+
+def rooms_move(last: Mapping[int, tuple[int, int]], sent_at: datetime) -> Statement:
+    """Update the last message's number, the last change's number and the time of each room."""
+    table = _table(("bigint",) * 3, [(room_id, *numbers) for room_id, numbers in last.items()])
+    return Statement(
+        f"WITH moved(room_id, seq, rev) AS ({table.sql})"
+        " UPDATE chat_room AS room SET last_seq = moved.seq, last_rev = moved.rev, last_message_at = %s"
+        " FROM moved WHERE room.id = moved.room_id",
+        [*table.params, connection.ops.adapt_datetimefield_value(sent_at)],
     )
 
 
@@ -140,7 +227,9 @@ def _table(types: Sequence[str], rows: Sequence[Row]) -> Statement:
 
 def _array(column_type: str, values: Collection[object]) -> object:
     # psycopg would convert an array element by element. Numbers and UUIDs need no quoting.
-    return list(values) if column_type == "text" else f"{{{','.join(map(str, values))}}}"
+    if column_type == "text":
+        return list(values)
+    return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
 
 
 def _uuids(values: Sequence[UUID]) -> Sequence[UUID | str]:

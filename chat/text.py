@@ -5,16 +5,23 @@ from realtime import ErrorCode, RequestError
 
 TEXT_MAX_CHARS = 4000
 ROOM_NAME_MAX_CHARS = 80
+TOPIC_LINE_MAX_CHARS = 250
+FILE_NAME_MAX_CHARS = 200
+# The longest emoji are families and flags, made of several characters.
+EMOJI_MAX_CHARS = 32
 # A few characters become many when folded. A name with a longer key is refused.
 ROOM_NAME_KEY_MAX_CHARS = 240
 
 
-def clean_text(text: str) -> str:
+def clean_text(text: str, *, may_be_empty: bool = False) -> str:
     """Return `text` without surrounding whitespace: 1 to 4,000 characters, at least one of them visible.
 
-    Control characters other than newline and tab are refused. Raises RequestError(invalid_message).
+    `may_be_empty`: a message with files needs no text. Control characters other than newline and tab are
+    refused. Raises RequestError(invalid_message).
     """
     text = text.strip()
+    if may_be_empty and not text:
+        return ""
     if not 0 < len(text) <= TEXT_MAX_CHARS:
         raise _invalid("text", f"Expected a text of 1 to {TEXT_MAX_CHARS} characters, received {len(text)}.")
     if has_controls(text, allowed="\n\t"):
@@ -36,6 +43,16 @@ def clean_room_name(name: str) -> str:
     if not 0 < len(room_name_key(name)) <= ROOM_NAME_KEY_MAX_CHARS:
         raise _invalid("name", "A name is made of simpler characters.")
     return name
+
+
+def clean_line(text: str, *, field: str, max_chars: int) -> str:
+    """Return a line of text with single spaces, empty or visible. Raises RequestError(invalid_message)."""
+    if not text.strip():
+        return ""
+    try:
+        return clean_name(text, max_chars=max_chars)
+    except TextError as refused:
+        raise _invalid(field, str(refused)) from None
 
 
 def room_name_key(name: str) -> str:

@@ -11,6 +11,10 @@ from realtime import Identity, TopicRule, UserId, nobody
 _ROOM_TOPIC = re.compile(r"(?:room|typing):([1-9][0-9]{0,17})", re.ASCII)
 
 
+# Tells every member of the tenant which public rooms there are.
+PUBLIC_ROOMS_TOPIC = "rooms:public"
+
+
 def room_topic(room_id: int) -> str:
     """Return the topic of a room's events: messages, read marks, who joins and leaves."""
     return f"room:{room_id}"
@@ -37,6 +41,11 @@ def may_read(identity: Identity | None, topic: str) -> bool:
     return identity is not None and "chat:read" in identity.scopes and room_id_of(topic) is not None
 
 
+def is_reader(identity: Identity | None, topic: str) -> bool:
+    """The gate of PUBLIC_ROOMS_TOPIC: any member of the tenant who may read the chat."""
+    return identity is not None and "chat:read" in identity.scopes and topic == PUBLIC_ROOMS_TOPIC
+
+
 def is_in_room(identity: Identity | None, topic: str) -> bool:
     """The second gate, in a database thread: the reader must be in the room.
 
@@ -54,6 +63,7 @@ def is_in_room(identity: Identity | None, topic: str) -> bool:
 
 # What people write is not for operators: they see who follows a room, and nothing of its data.
 ROOM_TOPICS = {
+    "rooms": TopicRule(subscribe=is_reader, publish=nobody, operator="metadata"),
     "room": TopicRule(subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, operator="metadata"),
     "typing": TopicRule(
         subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, history_size=0, operator="metadata"

@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 from chat.batches import MessageDraft
-from chat.selectors import MessageView
-from chat.services import Outcome, Sent
+from chat.messages.sending import Outcome, Sent
+from chat.messages.view import MessageView
 from realtime import ErrorCode, RealtimeError, RequestError
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class MessageWriter:
     async def send(self, draft: MessageDraft) -> MessageView:
         """Return the stored message after its commit. Messages are stored in the order of these calls.
 
-        Raises the errors of `services.message_send`, and RequestError(limit_exceeded | timeout) and
+        Raises the errors of `sending.message_post`, and RequestError(limit_exceeded | timeout) and
         NotStoredError. After the last two, sending the message again is safe.
         """
         if len(self._waiting) >= self._waiting_max:

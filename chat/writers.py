@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from chat import services
 from chat.announcements import aannounce_messages
+from chat.messages.sending import Sent, messages_send
 from chat.writer import MessageWriter, MessageWriters, in_turns
 from realtime import Node, Owner
 
@@ -20,9 +20,9 @@ def writers_of(node: Node) -> MessageWriters:
 
 def _make(node: Node) -> MessageWriters:
     has_row_locks = connection.features.has_select_for_update
-    store = services.messages_send if has_row_locks else in_turns(services.messages_send)
+    store = messages_send if has_row_locks else in_turns(messages_send)
 
-    async def announce(sent: Sequence[services.Sent]) -> None:
+    async def announce(sent: Sequence[Sent]) -> None:
         await aannounce_messages(node, ((each.draft, each.message) for each in sent))
 
     return MessageWriters(

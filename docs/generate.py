@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import django
 import msgspec
@@ -220,8 +220,16 @@ def _kind(kind: Any) -> str:
     if get_origin(kind) is dict:
         return "object"
     if get_args(kind):
-        return " or ".join(_kind(each) for each in get_args(kind) if each is not type(None))
+        return _kinds(get_origin(kind), get_args(kind))
     return str(kind.__name__)
+
+
+def _kinds(origin: Any, kinds: Sequence[Any]) -> str:
+    if origin is Literal:
+        return " or ".join(f'"{each}"' for each in kinds)
+    if origin is list:
+        return f"list of {_kind(kinds[0])}"
+    return " or ".join(_kind(each) for each in kinds if each is not type(None))
 
 
 def _first_line(documented: Any) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -14,6 +14,7 @@ from environs import Env, EnvValidationError
 from marshmallow import ValidationError
 from marshmallow.fields import Boolean
 
+from chat.files.settings import FileSettings
 from rockstar_site.realtime_env import at_least_zero, read_realtime
 from rockstar_site.secret_key import read_secret_key
 
@@ -37,6 +38,8 @@ class Environment:
     password_threads: int
     password_queue: int
     password_wait_s: float
+    chat_files: dict[str, Any]
+    chat_files_dir: Path
     realtime: dict[str, Any]
 
 
@@ -60,6 +63,8 @@ def read_environment(base_dir: Path) -> Environment:
         "refresh": env.int("REFRESH_TOKEN_LIFETIME_S", 14 * 86400, validate=_lifetime),
     }
     passwords = _read_passwords(env)
+    chat_files = _read_chat_files(env)
+    chat_files_dir = env.str("CHAT_FILES_DIR", "")
     realtime = read_realtime(env, is_development=bool(debug))
     faults = _seal(env)
     database, database_faults = _read_database(values["database_url"], base_dir)
@@ -78,6 +83,8 @@ def read_environment(base_dir: Path) -> Environment:
         access_token_lifetime_s=values["access"],
         refresh_token_lifetime_s=values["refresh"],
         **passwords,
+        chat_files=chat_files,
+        chat_files_dir=base_dir / (chat_files_dir or "var/files"),
         realtime=realtime,
     )
 
@@ -88,6 +95,17 @@ def _read_passwords(env: Env) -> dict[str, Any]:
         "password_queue": env.int("PASSWORD_QUEUE", 32, validate=at_least_zero),
         "password_wait_s": env.float("PASSWORD_WAIT_S", 5.0, validate=at_least_zero),
     }
+
+
+def _read_chat_files(env: Env) -> dict[str, Any]:
+    """Read each field of FileSettings as CHAT_<name>."""
+    with env.prefixed("CHAT_"):
+        return {
+            each.name: env.int(each.name.upper(), each.default, validate=at_least_zero)
+            if isinstance(each.default, int)
+            else env.str(each.name.upper(), "")
+            for each in fields(FileSettings)
+        }
 
 
 def _require_none(faults: dict[str, list[str]]) -> None:

@@ -214,8 +214,12 @@ TOPIC_RULES = {
     **ROOM_TOPICS,
 }
 
+FILE_BYTES_MAX: int = ENV.chat_files["file_bytes_max"]
+
 REALTIME = {
     "TOPIC_RULES": TOPIC_RULES,
+    # A file and its form; with room for one that is too large, which is answered as such.
+    "HTTP_BODY_BYTES_AT": {"/api/chat/files": FILE_BYTES_MAX and FILE_BYTES_MAX + 1024 * 1024},
     "REDIS_URL": ENV.redis_url,
     "METRICS_TOKEN": ENV.metrics_token,
     "HTTPS": ENV.https,
@@ -237,8 +241,28 @@ STATICFILES_STORAGE_BACKEND = (
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": STATICFILES_STORAGE_BACKEND},
+    # Private: served by chat/files/views.py to those who may see the message.
+    "chat": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": ENV.chat_files_dir,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
 }
 SERVESTATIC_USE_FINDERS = True
+
+# Limits of the chat's files (chat/files/settings.py explains each).
+CHAT_FILES = ENV.chat_files
+# Delete expired rows and files, and index new texts. Called one after the other about once a minute; each returns
+# whether some are left.
+SWEEPS = [
+    "accounts.credentials.sweeps.sweep",
+    "chat.files.services.sweep",
+    "chat.search.index.catch_up",
+    "chat.messages.numbering.sweep",
+]
 
 LOGGING = {
     "version": 1,

@@ -13,6 +13,7 @@ urlpatterns = [
     path("accounts/", include("accounts.web.urls")),
     path("api/", include("accounts.rest.urls")),
     path("api/realtime/", include("realtime.rest.control.urls")),
+    path("api/chat/", include("chat.rest.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("", include("realtime.rest.urls")),
 ]

@@ -70,6 +70,11 @@ def is_visible(text: str) -> bool:
     return _VISIBLE.search(text) is not None
 
 
+def has_invisible(text: str) -> bool:
+    """Whether `text` has invisible characters, among them those that change the reading direction."""
+    return _INVISIBLE.search(text) is not None
+
+
 def name_key(name: str) -> str:
     """Return a key that is equal for names that look the same.
 

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 
 from accounts.rest.exceptions import ApiError
-from realtime import ErrorCode, Refusal
+from realtime import ErrorCode, Refusal, RequestError
 
 _CODE_OF_STATUS = {
     status.HTTP_400_BAD_REQUEST: ErrorCode.INVALID_MESSAGE.value,
@@ -42,6 +42,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         body |= {"message": "The request is not valid.", "details": response.data}
     else:
         body["message"] = str((response.data or {}).get("detail", ""))
+        if isinstance(error, ApiError) and error.details is not None:
+            body["details"] = error.details
     response.data = {"error": body}
     if response.status_code == status.HTTP_401_UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
@@ -52,6 +54,8 @@ def _as_api_error(error: Exception) -> Exception:
     """Convert errors of Django and of `realtime` to those of REST framework."""
     if isinstance(error, Refusal):
         return ApiError.of_refusal(error)
+    if isinstance(error, RequestError):
+        return ApiError.of_request_error(error)
     if isinstance(error, RequestDataTooBig):
         return ApiError(413, ErrorCode.MESSAGE_TOO_LARGE.value, "The body is too large.")
     if isinstance(error, SuspiciousOperation | BadRequest | MultiPartParserError | UnreadablePostError):

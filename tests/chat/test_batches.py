@@ -53,7 +53,7 @@ def test_messages_are_numbered_in_their_order_room_by_room() -> None:
 
 
 def test_the_text_that_is_stored_is_the_clean_one() -> None:
-    assert judge([draft(" hi\n")], KNOWN) == [Numbered(PUBLIC, 8, "hi")]
+    assert judge([draft(" hi\n")], KNOWN) == [Numbered(PUBLIC, 8, "hi", 8)]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat.consumers import ChatConsumer
 from chat.models import Message, RoomMembership
+from chat.operations import OPERATIONS, Operation
 from chat.typing import LOOKUPS_BURST, LOOKUPS_PER_S
 from realtime.conf import load_settings
 from realtime.core.identity import CredentialKind, Identity, Tenant
@@ -29,6 +30,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MISSING_ROOM = 2**63 - 1
 SCOPES = frozenset({"chat:read", "chat:write"})
 ROUTE = websocket("ws/chat/", ChatConsumer, signed_in=True)
+
+
+MESSAGE_KEYS = {
+    *("id", "room_id", "seq", "rev", "author", "text", "html", "sent_at", "edited_at", "deleted"),
+    *("reply_to", "reactions", "files", "mentions", "client_msg_id"),
+}
 
 
 class Client:
@@ -201,28 +208,38 @@ async def test_two_people_chat(chat: Chat) -> None:
             "id": room_id,
             "name": "lounge",
             "topic": f"room:{room_id}",
+            "kind": "public",
             "is_public": True,
+            "topic_line": "",
+            "archived": False,
             "is_member": False,
             "member_count": 1,
             "last_seq": 0,
+            "last_rev": 1,
+            "last_message_at": None,
             "read_seq": 0,
             "unread": 0,
+            "mentions": 0,
+            "level": "all",
+            "is_favourite": False,
+            "role": None,
         }
     ]
     await alice.get("subscribe", "subscribed", topic=f"room:{room_id}")
     await alice.get("subscribe", "subscribed", topic=f"typing:{room_id}")
     assert (await bob.get("room.join", "room", room_id=room_id))["room"]["is_member"] is True
-    joined = {"event": "member", "joined": {"id": bob.user.pk, "username": "bob"}}
+    joined = {"event": "member", "rev": 2, "joined": {"id": bob.user.pk, "username": "bob"}}
     assert await alice.event(f"room:{room_id}") == joined
     assert await bob.get("typing", "typing", room_id=room_id) == {"room_id": room_id}
     typing = {"event": "typing", "user": {"id": bob.user.pk, "username": "bob"}}
     assert await alice.event(f"typing:{room_id}") == typing
     message = await say(bob, room_id, " hi 👋 ")
-    assert message.keys() == {"id", "room_id", "seq", "author", "text", "sent_at", "client_msg_id"}
+    assert message.keys() == MESSAGE_KEYS
     assert (message["text"], message["seq"], message["author"]["username"]) == ("hi 👋", 1, "bob")
-    assert await alice.event(f"room:{room_id}") == {"event": "message", "message": message}
+    assert await alice.event(f"room:{room_id}") == {"event": "message", "message": message, "rev": 3}
     page = await alice.get("message.list", "message.list", room_id=room_id)
-    assert page == {"room_id": room_id, "messages": [message], "has_more": False}
+    ends = {"has_more": False, "has_older": False, "has_newer": False}
+    assert page == {"room_id": room_id, "messages": [message], "last_rev": 3, **ends}
 
 
 async def test_ones_own_screens_are_told_of_rooms_and_read_marks(chat: Chat) -> None:
@@ -245,7 +262,16 @@ async def test_members_are_listed_with_their_status(chat: Chat) -> None:
     room_id = await make_room(alice)
     assert await alice.get("member.list", "member.list", room_id=room_id) == {
         "room_id": room_id,
-        "members": [{"id": alice.user.pk, "username": "alice", "status": "online"}],
+        "members": [
+            {
+                "id": alice.user.pk,
+                "username": "alice",
+                "name": "alice",
+                "status": "online",
+                "status_emoji": "",
+                "role": "owner",
+            }
+        ],
     }
 
 
@@ -510,3 +536,67 @@ async def test_a_wrong_payload_names_its_field(
 
 def _fail(self: BaseDatabaseWrapper) -> None:
     raise OperationalError("the disk is full")
+
+
+async def test_a_deleted_message_is_no_longer_in_the_history_of_its_topic(chat: Chat) -> None:
+    alice, bob = await chat.client("alice"), await chat.client("bob")
+    room_id = await make_room(alice)
+    topic = f"room:{room_id}"
+    await bob.get("room.join", "room", room_id=room_id)
+    begun = await bob.get("subscribe", "subscribed", topic=topic)
+    await say(alice, room_id, "a secret")
+    reply = {"text": "what?", "client_msg_id": str(uuid.uuid4()), "reply_to": 1}
+    await bob.get("message.send", "message.sent", room_id=room_id, **reply)
+    await alice.get("message.edit", "message.edited", room_id=room_id, seq=1, text="another secret")
+    await bob.get("reaction.add", "message.reacted", room_id=room_id, seq=1, emoji="👍")
+    deleted = await alice.get("message.delete", "message.deleted", room_id=room_id, seq=1)
+    assert (deleted["message"]["text"], deleted["message"]["deleted"]) == ("", True)
+    # In the hub's tail, in the history, and in what another screen recovers.
+    screen = await chat.client("bob")
+    recover = {"epoch": begun["epoch"], "offset": begun["offset"]}
+    recovered = await screen.get("subscribe", "subscribed", topic=topic, recover=recover)
+    history = await screen.get("history", "history", topic=topic)
+    events = ["message", "message", "edited", "reacted", "deleted"]
+    for page in (recovered, history):
+        found = [each["data"] for each in page["publications"]][-5:]
+        assert [each["event"] for each in found] == events
+        assert all(each["message"]["deleted"] for each in found if each["message"]["seq"] == 1)
+        assert found[1]["message"]["reply_to"]["text"] == ""
+        assert found[1]["message"]["text"] == "what?"
+        assert "secret" not in json.dumps(page)
+    assert recovered["recovered"] is True
+
+
+def payload_of(operation: Operation, room_id: int, user_id: int) -> dict[str, Any]:
+    """A payload that is right but for the room."""
+    values: dict[str, Any] = {
+        "room_id": room_id,
+        "user_ids": [user_id],
+        "user_id": user_id,
+        "role": "guest",
+        "after_rev": 0,
+        "seq": 1,
+        "text": "hi",
+        "emoji": "👍",
+        "query": "hi",
+        "client_msg_id": str(uuid.uuid4()),
+    }
+    return {name: values[name] for name in operation.payload.__struct_fields__ if name in values}
+
+
+async def test_no_verb_tells_a_room_of_others_from_one_that_does_not_exist(chat: Chat) -> None:
+    alice, bob, carol = [await chat.client(*who) for who in (("alice",), ("bob",), ("carol", "globex"))]
+    admin = await chat.client("admin", "globex")
+    public, private = await make_room(alice), await make_room(alice, is_public=False, name="private")
+    for room_id in (public, private):
+        await say(alice, room_id)
+        await chat.in_db(RoomMembership.objects.create, room_id=room_id, user_id=admin.user.pk)
+    for verb, operation in OPERATIONS.items():
+        if "room_id" not in operation.payload.__struct_fields__:
+            continue
+        payload = payload_of(operation, MISSING_ROOM, alice.user.pk)
+        for client, rooms in ((carol, (public, private)), (admin, (public, private)), (bob, (private,))):
+            missing = await client.refused(verb, **payload)
+            assert missing["code"] == "not_found", verb
+            for room_id in rooms:
+                assert await client.refused(verb, **payload | {"room_id": room_id}) == missing, verb

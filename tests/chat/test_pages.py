@@ -12,7 +12,8 @@ from pytest_django import Settings
 from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat import announcements, services
-from chat.models import Message, Room, RoomMembership
+from chat.messages import sending
+from chat.models import File, Message, Room, RoomMembership
 from tests.chat.conftest import Announced, World
 
 HOSTS = {"acme": "acme.localhost", "globex": "globex.localhost"}
@@ -74,9 +75,7 @@ def test_the_page_comes_with_the_rooms_of_its_tenant(hosts: World) -> None:
 
 @pytest.mark.parametrize("page", ["room", "roommembership", "message"])
 def test_staff_see_what_is_of_their_tenant(hosts: World, page: str) -> None:
-    services.message_send(
-        hosts.acme, hosts.alice, room_id=hosts.room(), text="hi", client_msg_id=uuid.uuid4()
-    )
+    sending.message_send(hosts.acme, hosts.alice, room_id=hosts.room(), text="hi", client_msg_id=uuid.uuid4())
     for name, tenant, count in (("alice", "acme", 1), ("carol", "globex", 0)):
         shown = staff(name, tenant).get(f"/admin/chat/{page}/")
         assert shown.status_code == 200
@@ -114,9 +113,10 @@ def test_staff_put_people_into_private_rooms_and_take_them_out(
     assert client.post(add, {"room": room_id, "user": hosts.carol.id}).status_code == 200
     assert client.post(add, {"room": room_id, "user": hosts.bob.id}).status_code == 302
     bob = RoomMembership.objects.get(room_id=room_id, user_id=hosts.bob.id)
-    assert announced[0].data == {"event": "member", "joined": {"id": hosts.bob.id, "username": "bob"}}
+    joined = {"id": hosts.bob.id, "username": "bob"}
+    assert announced[0].data == {"event": "member", "rev": 2, "joined": joined}
     assert client.post(f"/admin/chat/roommembership/{bob.pk}/delete/", {"post": "yes"}).status_code == 302
-    assert announced[2].data == {"event": "member", "left": {"id": hosts.bob.id, "username": "bob"}}
+    assert announced[2].data == {"event": "member", "rev": 3, "left": joined}
     assert not RoomMembership.objects.filter(room_id=room_id, user_id=hosts.bob.id).exists()
 
 
@@ -162,7 +162,7 @@ def test_the_admin_makes_no_room_that_looks_like_another(hosts: World, name: str
 
 def test_nobody_rewrites_what_was_said(hosts: World) -> None:
     room_id = hosts.room()
-    message = services.message_send(
+    message = sending.message_send(
         hosts.acme, hosts.alice, room_id=room_id, text="hi", client_msg_id=uuid.uuid4()
     )
     client = staff("alice", "acme")
@@ -170,3 +170,43 @@ def test_nobody_rewrites_what_was_said(hosts: World) -> None:
     assert client.post(f"/admin/chat/message/{message.id}/delete/", {"post": "yes"}).status_code == 403
     assert client.post(f"/admin/chat/room/{room_id}/delete/", {"post": "yes"}).status_code == 403
     assert Message.objects.get().text == "hi"
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7 * 7 }}</script>",
+    "'-alert(1)-'",
+]
+
+
+def test_nothing_that_people_write_runs_on_a_page(hosts: World) -> None:
+    for number, text in enumerate(HOSTILE):
+        room_id = hosts.room(name=text)
+        services.room_update(hosts.acme, hosts.alice, room_id=room_id, topic_line=text)
+        Membership.objects.filter(user_id=hosts.alice.id).update(name=text, status=text)
+        file = File.objects.create(
+            tenant_id=hosts.acme.id,
+            uploader_id=int(hosts.alice.id),
+            name=text,
+            type="text/plain",
+            size=number,
+        )
+        sending.message_send(
+            hosts.acme,
+            hosts.alice,
+            room_id=room_id,
+            text=text,
+            client_msg_id=uuid.uuid4(),
+            file_ids=(file.pk,),
+        )
+        services.room_direct(hosts.acme, hosts.alice, user_ids=[int(hosts.bob.id)])
+    client = staff("alice", "acme")
+    for page in ("/chat/", "/admin/chat/room/", "/admin/chat/message/", "/admin/chat/roommembership/"):
+        shown = client.get(page)
+        assert shown.status_code == 200
+        for live in ("<script>alert", "<img src=x", "49</script>"):
+            assert live not in shown.content.decode(), page
+    for path in ("rooms/", f"rooms/{room_id}/messages/", "users/", "search/?q=alert"):
+        answer = client.get(f"/api/chat/{path}")
+        assert (answer["Content-Type"], answer["X-Content-Type-Options"]) == ("application/json", "nosniff")

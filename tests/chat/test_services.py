@@ -9,6 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from chat import announcements, selectors, services
+from chat.messages import sending
+from chat.messages.view import MessageView
 from chat.models import Message, Room, RoomMembership
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
@@ -23,9 +25,9 @@ Use = Callable[[Tenant, Publisher, int], object]
 
 def send(
     world: World, room_id: int, text: str = "hello", *, author: Publisher | None = None, name: str = ""
-) -> selectors.MessageView:
+) -> MessageView:
     client_msg_id = uuid.uuid5(uuid.NAMESPACE_URL, name) if name else uuid.uuid4()
-    return services.message_send(
+    return sending.message_send(
         world.acme, author or world.alice, room_id=room_id, text=text, client_msg_id=client_msg_id
     )
 
@@ -44,7 +46,11 @@ def topics(announced: list[Announced]) -> list[tuple[str, str]]:
 def test_who_makes_a_room_is_in_it(world: World, announced: list[Announced]) -> None:
     view = services.room_create(world.acme, world.alice, name="  Coffee   break ")
     assert (view.name, view.is_public, view.is_member, view.member_count) == ("Coffee break", True, True, 1)
-    assert topics(announced) == [(f"room:{view.id}", "member"), (f"user:{world.alice.id}", "room")]
+    assert topics(announced) == [
+        (f"room:{view.id}", "member"),
+        (f"user:{world.alice.id}", "room"),
+        ("rooms:public", "room"),
+    ]
     assert {each.tenant for each in announced} == {"acme"}
 
 
@@ -120,7 +126,7 @@ def test_joining_takes_all_so_far_as_read_and_happens_once(world: World, announc
     view = services.room_join(world.acme, world.bob, room_id=room_id)
     assert (view.is_member, view.member_count, view.unread) == (True, 2, 0)
     bob = {"id": world.bob.id, "username": "bob"}
-    assert announced[0].data == {"event": "member", "joined": bob}
+    assert announced[0].data == {"event": "member", "rev": 3, "joined": bob}
     assert announced[1].data["room"]["is_member"] is True
     announced.clear()
     assert services.room_join(world.acme, world.bob, room_id=room_id) == view
@@ -131,7 +137,8 @@ def test_leaving_ends_reading_and_happens_once(world: World, announced: list[Ann
     room_id = world.room(with_bob=True)
     announced.clear()
     services.room_leave(world.acme, world.bob, room_id=room_id)
-    assert announced[0].data == {"event": "member", "left": {"id": world.bob.id, "username": "bob"}}
+    left = {"id": world.bob.id, "username": "bob"}
+    assert announced[0].data == {"event": "member", "rev": 2, "left": left}
     assert announced[1].topic == f"user:{world.bob.id}"
     assert announced[1].data["room"]["is_member"] is False
     assert announced[1].data["room"]["member_count"] == 1
@@ -156,7 +163,7 @@ def test_messages_are_numbered_and_announced(world: World, announced: list[Annou
     assert topics(announced) == [(f"room:{room_id}", "message")] * 3 + [(f"room:{other_id}", "message")]
     message = announced[1].data["message"]
     assert message["text"] == "1"
-    assert message["author"] == {"id": world.alice.id, "username": "alice"}
+    assert message["author"] == {"id": world.alice.id, "username": "alice", "name": "alice"}
     assert (message["room_id"], message["seq"]) == (room_id, 2)
     assert selectors.room_get(world.acme.id, world.alice.id, room_id).unread == 0
 
@@ -166,7 +173,7 @@ def test_a_message_sent_again_is_the_same_message(world: World, announced: list[
     announced.clear()
     first, again = (send(world, room_id, text, name="m") for text in ("hello", " hello\n"))
     assert first == again
-    assert (again.text, again.seq, again.author.username) == ("hello", 1, "alice")
+    assert (again.text, again.seq, again.name) == ("hello", 1, "")
     assert len(announced) == 1
     assert Room.objects.get(pk=room_id).last_seq == 1
 
@@ -186,7 +193,7 @@ def test_the_same_name_in_two_tenants_is_two_messages(world: World) -> None:
     acme = services.room_join(world.acme, world.admin, room_id=world.room())
     globex = services.room_create(world.globex, world.admin, name="lounge")
     sent = [
-        services.message_send(tenant, world.admin, room_id=room.id, text=tenant.slug, client_msg_id=name)
+        sending.message_send(tenant, world.admin, room_id=room.id, text=tenant.slug, client_msg_id=name)
         for tenant, room in ((world.acme, acme), (world.globex, globex))
     ]
     assert sent[0] != sent[1]
@@ -243,7 +250,7 @@ def test_a_read_mark_never_goes_back_nor_past_the_end(world: World, announced: l
 
 
 def _send(tenant: Tenant, user: Publisher, room_id: int) -> object:
-    return services.message_send(tenant, user, room_id=room_id, text="hi", client_msg_id=uuid.uuid4())
+    return sending.message_send(tenant, user, room_id=room_id, text="hi", client_msg_id=uuid.uuid4())
 
 
 USES: dict[str, Use] = {

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from chat.batches import MessageDraft
-from chat.selectors import MessageView
-from chat.services import Outcome, Sent
+from chat.messages.sending import Outcome, Sent
+from chat.messages.view import MessageView
 from chat.writer import IDLE_WRITERS_MAX, MessageWriter, MessageWriters, NotStoredError, in_turns
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant

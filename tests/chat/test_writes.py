@@ -4,17 +4,19 @@ import asyncio
 import threading
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 
-from chat import selectors, services, sql
-from chat.batches import MessageDraft, MessageName, Numbered
+from chat import services, sql
+from chat.batches import MessageDraft, MessageName
+from chat.messages import sending
+from chat.messages.sending import Composed, Sent, WriteAccess, messages_send
+from chat.messages.view import MessageView
 from chat.models import Message, Room, RoomMembership
-from chat.services import Sent, messages_send
 from chat.writer import MessageWriter, MessageWriters, NotStoredError
 from realtime.core.history import Publisher
 from realtime.node.database import Database
@@ -35,7 +37,7 @@ def draft(
     return MessageDraft(world.acme, author or world.alice, room_id, text, client_msg_id)
 
 
-def brief(outcomes: Sequence[services.Outcome]) -> list[object]:
+def brief(outcomes: Sequence[sending.Outcome]) -> list[object]:
     return [
         (outcome.message.seq, outcome.is_new)
         if isinstance(outcome, Sent)
@@ -78,9 +80,10 @@ def test_what_a_batch_returns_is_what_is_stored(world: World) -> None:
     for outcome in outcomes:
         assert isinstance(outcome, Sent)
         stored = Message.objects.select_related("author").get(pk=outcome.message.id)
-        for field in ("id", "room_id", "seq", "text", "client_msg_id", "sent_at"):
+        for field in ("id", "room_id", "seq", "rev", "text", "html", "client_msg_id", "sent_at"):
             assert getattr(stored, field) == getattr(outcome.message, field)
-        assert (stored.author_id, stored.author.username) == astuple(outcome.message.author)
+        assert stored.author is not None
+        assert outcome.message.author == Publisher(stored.author.pk, stored.author.username)
         assert stored.tenant_id == outcome.draft.tenant.id
 
 
@@ -149,14 +152,14 @@ def test_a_name_taken_meanwhile_is_found_out_and_hurts_nobody_else(
     room_id = world.room()
     taken = draft(world, room_id, "first", name="m")
     messages_send([taken])
-    look = selectors.access_to_write
+    look = sending.access_to_write
 
-    def look_too_early(drafts: Sequence[MessageDraft]) -> selectors.WriteAccess:
-        monkeypatch.setattr(services, "access_to_write", look)
-        access = look(drafts)
+    def look_too_early(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteAccess:
+        monkeypatch.setattr(sending, "access_to_write", look)
+        access = look(composed)
         return replace(access, known=replace(access.known, said={}), earlier={})
 
-    monkeypatch.setattr(services, "access_to_write", look_too_early)
+    monkeypatch.setattr(sending, "access_to_write", look_too_early)
     drafts = [draft(world, room_id), taken, draft(world, room_id, "second", name="m"), draft(world, room_id)]
     assert brief(messages_send(drafts)) == [(2, True), (1, False), ErrorCode.CONFLICT, (3, True)]
     assert seqs_stored(room_id) == [1, 2, 3]
@@ -166,16 +169,14 @@ def test_what_fails_for_one_message_only_is_that_one_s_answer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room_id = world.room()
-    insert = services._messages_insert
+    insert = sending._messages_insert
 
-    def refuse_some(
-        new: list[tuple[MessageDraft, Numbered]],
-    ) -> dict[MessageName, selectors.MessageView]:
-        if any(numbered.text == "bad" for _, numbered in new):
+    def refuse_some(new: list[sql.NewMessage], access: WriteAccess) -> dict[MessageName, MessageView]:
+        if any(each.numbered.text == "bad" for each in new):
             raise IntegrityError("its author is gone")
-        return insert(new)
+        return insert(new, access)
 
-    monkeypatch.setattr(services, "_messages_insert", refuse_some)
+    monkeypatch.setattr(sending, "_messages_insert", refuse_some)
     outcomes = messages_send([draft(world, room_id, text) for text in ("1", "bad", "2")])
     assert [type(outcome) for outcome in outcomes] == [Sent, IntegrityError, Sent]
     assert seqs_stored(room_id) == [1, 2]

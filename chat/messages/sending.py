@@ -1,0 +1,282 @@
+"""Sending: stores messages of several users in one transaction. The tuned path of the chat.
+
+A plain message costs three reads and three writes for its whole batch. A reply, a mention or a file adds a
+statement to the same round trips; attached files add one more round trip.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import DatabaseError, IntegrityError, transaction
+from django.utils import timezone
+
+from chat import announcements, sql
+from chat.batches import Known, MessageDraft, MessageName, Numbered, RoomState, judge
+from chat.messages.reading import messages_by_name
+from chat.messages.view import FileView, MessageView, Quote, author_of, quote_of
+from chat.rendering.markdown import RENDERER_VERSION, ROOM_NAMES, names_mentioned, render
+from chat.text import TEXT_MAX_CHARS
+from realtime import Publisher, RequestError, Tenant, UserId
+
+# Members whom `@room` and `@here` mention; in a larger room these names are only text.
+ROOM_MENTIONS_MAX = 500
+# Users whom one message mentions by name; further names are only text.
+MENTIONS_MAX = 50
+_NONE = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A draft and its stored message. If `is_new`, it was stored now and still has to be announced."""
+
+    draft: MessageDraft
+    message: MessageView
+    is_new: bool
+
+
+# The result of a draft; a DatabaseError if its own transaction failed.
+Outcome = Sent | RequestError | DatabaseError
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What can be known of a draft without the database: the names in its text, and the HTML without any."""
+
+    names: frozenset[str]
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAccess:
+    """`known` for the decision, messages that are already stored, by name, and what new ones refer to.
+
+    It may hold more than asked for. `people` are user ids by room and name in lower case, `everyone` the
+    members of rooms with a message to all, `names` the authors' display names by room and user.
+    """
+
+    known: Known
+    earlier: Mapping[MessageName, MessageView]
+    names: Mapping[tuple[int, UserId], str]
+    quotes: Mapping[tuple[int, int], Quote]
+    files: Mapping[int, FileView]
+    people: Mapping[int, Mapping[str, int]]
+    everyone: Mapping[int, Sequence[int]]
+
+
+def message_send(
+    tenant: Tenant,
+    author: Publisher,
+    *,
+    room_id: int,
+    text: str,
+    client_msg_id: UUID,
+    reply_to_seq: int | None = None,
+    file_ids: tuple[int, ...] = (),
+) -> MessageView:
+    """Store and announce the next message of a room, as `message_post`; return the message."""
+    draft = MessageDraft(tenant, author, room_id, text, client_msg_id, reply_to_seq, file_ids)
+    return message_post(draft).message
+
+
+def message_post(draft: MessageDraft) -> Sent:
+    """Store and announce the next message of a room.
+
+    The same `client_msg_id` and text return the first message. Sending marks the room as read up to the
+    message. Raises RequestError(invalid_message | not_found | permission_denied | conflict).
+    """
+    (outcome,) = messages_send([draft])
+    if not isinstance(outcome, Sent):
+        raise outcome
+    if outcome.is_new:
+        announcements.announce_message(draft.tenant, draft.author, outcome.message)
+    return outcome
+
+
+def messages_send(drafts: Sequence[MessageDraft]) -> list[Outcome]:
+    """Store messages of several users in one transaction, in order, and return the result of each.
+
+    The caller announces them after the commit. Raises DatabaseError if nothing could be stored.
+    """
+    # Before the transaction, because the rooms are locked in it.
+    composed = [(draft, _compose(draft.text)) for draft in drafts]
+    try:
+        return _messages_store(composed)
+    except IntegrityError:
+        # Another process used one of the names meanwhile, or an author was deleted. Only that draft must
+        # fail.
+        return [_message_store_alone(each) for each in composed]
+
+
+def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteAccess:
+    """Read what decides which drafts of a batch are allowed, and what their messages refer to.
+
+    The rooms stay locked until the transaction ends, so that the numbers of messages have no gaps.
+    """
+    drafts = [draft for draft, _ in composed]
+    room_ids, tenant_ids = {draft.room_id for draft in drafts}, {draft.tenant.id for draft in drafts}
+    statements = {
+        # The rooms come first, so that members and names are read after the rooms are locked.
+        "rooms": sql.rooms_lock(room_ids, tenant_ids),
+        "members": sql.members_among(room_ids, {draft.author.id for draft in drafts}),
+        "repeated": sql.messages_named(drafts),
+        **_references(composed),
+    }
+    rows = dict(zip(statements, sql.run(*statements.values()), strict=True))
+    rooms = {
+        room_id: RoomState(tenant_id, bool(is_public), last_seq, last_rev)
+        for room_id, tenant_id, is_public, last_seq, last_rev in rows["rooms"]
+    }
+    names = {(room_id, user_id): name or "" for room_id, user_id, name in rows["members"]}
+    quotes = {
+        (room_id, seq): quote_of(seq, author_of(*author), text, is_deleted=bool(is_deleted))
+        for room_id, seq, *author, text, is_deleted in rows.get("quoted", ())
+    }
+    files = {row[2]: (row[:3], FileView(*row[2:])) for row in rows.get("files", ())}
+    earlier = messages_by_name([message_id for (message_id,) in rows["repeated"]])
+    said = {name: (each.room_id, _said(each)) for name, each in earlier.items()}
+    known = Known(
+        rooms,
+        names.keys(),
+        said,
+        quotes.keys(),
+        {(tenant_id, uploader_id, file_id) for (tenant_id, uploader_id, file_id), _ in files.values()},
+    )
+    people: dict[int, dict[str, int]] = {}
+    for room_id, user_id, name in rows.get("named", ()):
+        people.setdefault(room_id, {})[name] = user_id
+    everyone: dict[int, list[int]] = {}
+    for room_id, user_id in rows.get("everyone", ()):
+        everyone.setdefault(room_id, []).append(user_id)
+    return WriteAccess(
+        known, earlier, names, quotes, {key: file for key, (_, file) in files.items()}, people, everyone
+    )
+
+
+def mentioned(
+    names: frozenset[str], people: Mapping[str, int], everyone: Sequence[int], author_id: UserId
+) -> tuple[UserId, ...]:
+    """Return the sorted ids of those whom a text mentions. Nobody mentions themselves."""
+    ids = {people[name] for name in sorted(names)[:MENTIONS_MAX] if name in people}
+    if names & ROOM_NAMES and len(everyone) <= ROOM_MENTIONS_MAX:
+        ids.update(everyone)
+    return tuple(sorted(ids - {author_id}))
+
+
+def _compose(text: str) -> Composed:
+    text = text.strip()
+    if len(text) > TEXT_MAX_CHARS:
+        return Composed(frozenset(), "")
+    names = names_mentioned(text)
+    # With names it is rendered later, when it is known who has them.
+    return Composed(frozenset(names), "" if names or not text else render(text))
+
+
+def _references(composed: Sequence[tuple[MessageDraft, Composed]]) -> dict[str, sql.Statement]:
+    """Return the further reads of a batch: what its replies, mentions and files refer to."""
+    statements: dict[str, sql.Statement] = {}
+    drafts = [draft for draft, _ in composed]
+    if replies := [(each.room_id, each.reply_to_seq) for each in drafts if each.reply_to_seq is not None]:
+        statements["quoted"] = sql.messages_quoted({room for room, _ in replies}, {seq for _, seq in replies})
+    if file_ids := {file_id for draft in drafts for file_id in draft.file_ids}:
+        statements["files"] = sql.files_lock(file_ids)
+    if named := [(draft.room_id, parts.names) for draft, parts in composed if parts.names]:
+        called = {name for _, names in named for name in sorted(names)[:MENTIONS_MAX]}
+        statements["named"] = sql.members_named({room_id for room_id, _ in named}, called)
+    if rooms := {room_id for room_id, names in named if names & ROOM_NAMES}:
+        statements["everyone"] = sql.members_of(rooms, (ROOM_MENTIONS_MAX + 1) * len(rooms))
+    return statements
+
+
+def _said(message: MessageView) -> str | None:
+    return None if message.deleted or message.edited_at else message.text
+
+
+def _message_store_alone(composed: tuple[MessageDraft, Composed]) -> Outcome:
+    try:
+        return _messages_store([composed])[0]
+    except DatabaseError as error:
+        return error
+
+
+@transaction.atomic
+def _messages_store(composed: Sequence[tuple[MessageDraft, Composed]]) -> list[Outcome]:
+    if not composed:
+        return []
+    access = access_to_write(composed)
+    verdicts = judge([draft for draft, _ in composed], access.known)
+    new = [
+        _new(draft, verdict, parts, access)
+        for (draft, parts), verdict in zip(composed, verdicts, strict=True)
+        if isinstance(verdict, Numbered)
+    ]
+    stored = {**access.earlier, **_messages_insert(new, access)}
+    return [
+        verdict
+        if isinstance(verdict, RequestError)
+        else Sent(draft, stored[draft.name], is_new=isinstance(verdict, Numbered))
+        for (draft, _), verdict in zip(composed, verdicts, strict=True)
+    ]
+
+
+def _new(draft: MessageDraft, numbered: Numbered, parts: Composed, access: WriteAccess) -> sql.NewMessage:
+    if not parts.names:
+        return sql.NewMessage(draft, numbered, parts.html, ())
+    people = access.people.get(draft.room_id, {})
+    everyone = access.everyone.get(draft.room_id, ())
+    ids = mentioned(parts.names, people, everyone, draft.author.id)
+    return sql.NewMessage(draft, numbered, render(numbered.text, people), ids)
+
+
+def _messages_insert(new: list[sql.NewMessage], access: WriteAccess) -> dict[MessageName, MessageView]:
+    """Insert new messages, and update the rooms' last numbers and the authors' read marks."""
+    if not new:
+        return {}
+    # In the order of the index of names, so that two processes with the same names cannot deadlock.
+    new.sort(key=lambda each: (each.draft.tenant.id, each.draft.client_msg_id, each.draft.author.id))
+    last: dict[int, tuple[int, int]] = {}
+    read_seqs: dict[tuple[int, UserId], int] = {}
+    for draft, numbered, _, _ in new:
+        room_id, mark = numbered.room_id, (numbered.room_id, draft.author.id)
+        numbers = (numbered.seq, numbered.rev)
+        if numbers > last.get(room_id, _NONE):
+            last[room_id] = numbers
+        if numbered.seq > read_seqs.get(mark, 0):
+            read_seqs[mark] = numbered.seq
+    sent_at = timezone.now()
+    statements = [
+        sql.messages_insert(new, sent_at, RENDERER_VERSION),
+        sql.rooms_move(last, sent_at),
+        sql.marks_move(read_seqs),
+    ]
+    if named := [(each.numbered.room_id, each.numbered.seq, one) for each in new for one in each.mentions]:
+        statements.append(sql.mentions_insert(named))
+    inserted, *_ = sql.run(*statements)
+    ids = {(room_id, seq): message_id for message_id, room_id, seq in inserted}
+    views = {each.draft.name: _view(each, ids, sent_at, access) for each in new}
+    if attached := {file.id: view.id for view in views.values() for file in view.files}:
+        sql.run(sql.files_attach(attached))
+    return views
+
+
+def _view(
+    new: sql.NewMessage, ids: Mapping[tuple[int, int], int], sent_at: datetime, access: WriteAccess
+) -> MessageView:
+    draft, numbered = new.draft, new.numbered
+    reply_to = draft.reply_to_seq
+    return MessageView(
+        ids[numbered.room_id, numbered.seq],
+        numbered.room_id,
+        numbered.seq,
+        draft.author,
+        numbered.text,
+        draft.client_msg_id,
+        sent_at,
+        name=access.names[draft.room_id, draft.author.id],
+        rev=numbered.rev,
+        html=new.html,
+        reply_to=None if reply_to is None else access.quotes[draft.room_id, reply_to],
+        files=tuple(access.files[each] for each in sorted(set(draft.file_ids))) if draft.file_ids else (),
+        mentions=new.mentions,
+    )

@@ -1,0 +1,1 @@
+"""The tenant's people as the chat shows them: names, statuses, profiles."""

@@ -1,0 +1,70 @@
+"""The people of a tenant, and what they say of themselves."""
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from accounts.core.text import is_visible
+from accounts.models import MAX_NAME_CHARS, MAX_STATUS_CHARS, Membership
+from chat.rendering.emoji import emoji_known
+from chat.selectors import MemberView
+from chat.text import clean_line
+from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
+
+_COLUMNS = ("user_id", "user__username", "status", "name", "status_emoji")
+
+
+def user_list(tenant_id: int, *, query: str, limit: int) -> list[MemberView]:
+    """Return active members by user name. `query` is part of the user name or the display name."""
+    people = _present(tenant_id)
+    words = query.split()
+    for word in words:
+        people = people.filter(Q(user__username__icontains=word) | Q(name__icontains=word))
+    return [MemberView(*row) for row in people.order_by("user__username").values_list(*_COLUMNS)[:limit]]
+
+
+def profile_get(tenant_id: int, user_id: UserId) -> MemberView:
+    """Return an active member; raises RequestError(not_found)."""
+    row = _present(tenant_id).filter(user_id=user_id).values_list(*_COLUMNS).first()
+    if row is None:
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such member.")
+    return MemberView(*row)
+
+
+@transaction.atomic
+def profile_update(
+    tenant: Tenant,
+    user: Publisher,
+    *,
+    name: str | None = None,
+    status: str | None = None,
+    status_emoji: str | None = None,
+) -> MemberView:
+    """Change one's display name, status text and status emoji. None leaves a value, an empty text clears it.
+
+    Raises RequestError(invalid_message | not_found).
+    """
+    new: dict[str, str] = {}
+    if name is not None:
+        new["name"] = clean_line(name, field="name", max_chars=MAX_NAME_CHARS)
+    if status is not None:
+        new["status"] = clean_line(status, field="status", max_chars=MAX_STATUS_CHARS)
+    if status_emoji is not None:
+        new["status_emoji"] = _emoji(status_emoji)
+    if new:
+        # Takes no right away, so no revocation is needed.
+        Membership.objects.filter(tenant_id=tenant.id, user_id=user.id, is_active=True).update(**new)
+    return profile_get(tenant.id, user.id)
+
+
+def _present(tenant_id: int) -> "QuerySet[Membership]":
+    return Membership.objects.filter(tenant_id=tenant_id, is_active=True, user__is_active=True)
+
+
+def _emoji(text: str) -> str:
+    if not text or not is_visible(text):
+        return ""
+    emoji = emoji_known(text)
+    if emoji is None:
+        details = {"field": "payload.status_emoji"}
+        raise RequestError(ErrorCode.INVALID_MESSAGE, "This is no emoji.", details=details)
+    return emoji

@@ -1,0 +1,103 @@
+"""Uploading and downloading files."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.files import File as Content
+from django.core.handlers.asgi import ASGIRequest
+from django.http import FileResponse, HttpResponseBase, HttpResponseNotModified, StreamingHttpResponse
+from django.utils.http import content_disposition_header
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chat.files.services import access_file, file_store
+from chat.files.storage import THUMBNAIL, file_path, file_storage
+from chat.operations import READ, WRITE
+from chat.payloads import file_payload
+from chat.rest.schema import ERRORS, FILE
+from chat.rest.views import ChatAPIView
+
+CHUNK_BYTES = 64 * 1024
+# Nothing in a file runs or loads, even if a browser shows it.
+SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+
+class UploadView(ChatAPIView):
+    """Takes files."""
+
+    parser_classes = (MultiPartParser,)
+
+    @extend_schema(
+        operation_id="chat_file_upload",
+        tags=["chat"],
+        request={
+            "multipart/form-data": {
+                "type": "object",
+                "properties": {"file": {"type": "string", "format": "binary"}},
+                "required": ["file"],
+            }
+        },
+        responses={201: FILE, **ERRORS},
+    )
+    def post(self, request: Request) -> Response:
+        """Upload a file, to be attached to a message within a day."""
+        who = self.who(request, WRITE)
+        uploaded = request.FILES.get("file")
+        if uploaded is None:
+            raise ValidationError({"file": ["This field is required."]})
+        return Response(file_payload(file_store(who.tenant, who.user, uploaded)), status=201)
+
+
+class FileView(ChatAPIView):
+    """Gives files to those who may read their message."""
+
+    is_thumbnail = False
+
+    @extend_schema(
+        tags=["chat"], responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, **ERRORS}
+    )
+    def get(self, request: Request, file_id: int) -> HttpResponseBase:
+        """Return the content of a file, as an attachment."""
+        who = self.who(request, READ)
+        file = access_file(who.tenant.id, who.user.id, file_id)
+        tag = f'"{file.key.hex}"'
+        if request.headers.get("if-none-match") == tag:
+            return HttpResponseNotModified()
+        path, kind = file_path(file.tenant_id, file.key), file.type
+        if self.is_thumbnail and file.width:
+            path, kind = path + THUMBNAIL, "image/webp"
+        response = _streamed(request, file_storage().open(path), kind)
+        response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=file.name)
+        response["X-Content-Type-Options"] = "nosniff"
+        response["Content-Security-Policy"] = SANDBOX
+        response["ETag"] = tag
+        return response
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Let the browser keep the file, and ask each time whether it may still be shown."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Cache-Control"] = "private, no-cache"
+        return response
+
+
+def _streamed(request: Request, content: "Content[bytes]", kind: str) -> StreamingHttpResponse:
+    if not isinstance(request._request, ASGIRequest):  # noqa: SLF001 REST framework's documented way to it
+        return FileResponse(content, content_type=kind)
+    # Under ASGI Django would read a synchronous iterator to its end first.
+    response = StreamingHttpResponse(_chunks(content), content_type=kind)
+    response["Content-Length"] = content.size
+    return response
+
+
+async def _chunks(content: "Content[bytes]") -> AsyncIterator[bytes]:
+    read = sync_to_async(content.read, thread_sensitive=False)
+    try:
+        while chunk := await read(CHUNK_BYTES):
+            yield chunk
+    finally:
+        content.close()

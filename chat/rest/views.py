@@ -1,0 +1,72 @@
+"""The views of the REST API. A path has one view with an operation for each of its methods."""
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, ClassVar
+
+from django.http import QueryDict
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.rest.views import TenantAPIView
+from accounts.selectors import membership_of
+from chat.operations import Operation, Who
+from chat.rest.payloads import ALIASES, payload_of
+from chat.rest.rates import Rates
+from chat.rest.schema import OperationSchema
+from realtime import (
+    ErrorCode,
+    Identity,
+    Node,
+    Publisher,
+    RequestError,
+    current_node,
+    unauthenticated,
+)
+
+
+class ChatAPIView(TenantAPIView):
+    """An endpoint for members. The credential is a token, or a session with CSRF protection."""
+
+    def who(self, request: Request, scopes: tuple[str, ...]) -> Who:
+        """Return who asks; raises RequestError(permission_denied) without these scopes, and (rate_limited)."""
+        person = membership_of(self.tenant.id, request.user.pk or 0)
+        if person is None:
+            raise unauthenticated()
+        held = request.auth.scopes if isinstance(request.auth, Identity) else person.scopes
+        if missing := sorted(set(scopes) - held):
+            raise RequestError(
+                ErrorCode.PERMISSION_DENIED,
+                f"This needs the scope {missing[0]}.",
+                details={"missing_scopes": missing},
+            )
+        _rates(current_node()).take((self.tenant.id, person.user_id), monotonic())
+        return Who(self.tenant, Publisher(person.user_id, person.user.get_username()))
+
+
+class OperationView(ChatAPIView):
+    """Runs the operation of the request's method."""
+
+    schema = OperationSchema()
+    operations: ClassVar[Mapping[str, Operation]] = {}
+
+    def run(self, request: Request, **path: Any) -> Response:
+        """Answer with the reply's payload: 201 for what is new, otherwise 200."""
+        operation = self.operations[request.method or ""]
+        who = self.who(request, operation.scopes)
+        is_text = request.method == "GET"
+        given = _parameters(request.query_params) if is_text else request.data
+        values = {**given, **path} if isinstance(given, Mapping) else path
+        answer = operation.run(who, payload_of(operation.payload, values, is_text=is_text))
+        return Response(answer.payload, status=201 if answer.is_new else 200)
+
+    get = post = put = patch = delete = run
+
+
+def _parameters(query: QueryDict) -> dict[str, str]:
+    return {ALIASES.get(name, name): value for name, value in query.items() if isinstance(value, str)}
+
+
+def _rates(node: Node) -> Rates:
+    settings = node.settings
+    return node.shared(Rates, lambda: Rates(settings.MESSAGES_PER_S, settings.MESSAGES_BURST))

@@ -1,0 +1,1 @@
+"""Rooms: who may do what in them, who is in them, and what they are called."""

@@ -1,0 +1,95 @@
+"""The index of messages' texts: trigrams, by FTS5 or by pg_trgm.
+
+It is made after each migration, because SQLite drops a table's triggers when a migration rebuilds the table.
+"""
+
+# ruff: noqa: S608  # Only our own names are put into the SQL text.
+
+import logging
+from typing import Any
+
+from django.db import DatabaseError, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+logger = logging.getLogger(__name__)
+
+# Letters from which on the index finds a word.
+TRIGRAM_CHARS = 3
+TABLE = "chat_message_text"
+
+# The text stays in chat_message. New messages are indexed a little later (`catch_up`), so that sending does not
+# wait for it; until then a search reads their texts. A change of an indexed text changes the index at once.
+_SQLITE = (
+    f"CREATE VIRTUAL TABLE {TABLE} USING fts5(text, content='chat_message', content_rowid='id',"
+    " tokenize='trigram')"
+)
+# The ids that are indexed: FTS5's own table, because the virtual one shows the ids of chat_message.
+INDEXED = f"{TABLE}_docsize"
+_IS_INDEXED = f"WHEN EXISTS (SELECT 1 FROM {INDEXED} WHERE id = old.id)"
+_TRIGGERS = {
+    "chat_message_text_delete": f"AFTER DELETE ON chat_message {_IS_INDEXED} BEGIN"
+    f" INSERT INTO {TABLE}({TABLE}, rowid, text) VALUES ('delete', old.id, old.text); END",
+    "chat_message_text_update": f"AFTER UPDATE OF text ON chat_message {_IS_INDEXED} BEGIN"
+    f" INSERT INTO {TABLE}({TABLE}, rowid, text) VALUES ('delete', old.id, old.text);"
+    f" INSERT INTO {TABLE}(rowid, text) VALUES (new.id, new.text); END",
+}
+# Messages that are indexed in one transaction, which keeps other writers of SQLite waiting.
+CATCH_UP_BATCH = 500
+_CATCH_UP = (
+    f"INSERT INTO {TABLE}(rowid, text) SELECT id, text FROM chat_message"
+    f" WHERE id > COALESCE((SELECT MAX(id) FROM {INDEXED}), 0) ORDER BY id LIMIT {CATCH_UP_BATCH}"
+)
+# The expression is the one that Django compares in `icontains`.
+_POSTGRESQL = (
+    "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+    "CREATE INDEX IF NOT EXISTS chat_message_text ON chat_message USING gin (UPPER(text::text) gin_trgm_ops)",
+)
+
+
+def ensure_index(using: str = "default", **_: Any) -> None:
+    """Make the index if it is not there. Called by Django after `migrate`; where it cannot be made, search
+    reads the texts."""
+    made_in = connections[using]
+    if "chat_message" not in made_in.introspection.table_names():
+        return
+    try:
+        with transaction.atomic(using=using):
+            _ensure_sqlite(made_in) if made_in.vendor == "sqlite" else _run(made_in, *_POSTGRESQL)
+    except DatabaseError as error:
+        logger.warning("Search works without an index, slowly: %s", error)
+
+
+def catch_up() -> bool:
+    """Index up to CATCH_UP_BATCH messages that are not indexed yet. Return whether some may be left."""
+    if connection.vendor != "sqlite":
+        return False
+    with connection.cursor() as cursor:
+        # Read first, so that there is no write without new messages.
+        cursor.execute(
+            f"SELECT (SELECT MAX(id) FROM chat_message) > COALESCE((SELECT MAX(id) FROM {INDEXED}), 0)"
+        )
+        if not cursor.fetchone()[0]:
+            return False
+        with transaction.atomic():
+            cursor.execute(_CATCH_UP)
+            return bool(cursor.rowcount == CATCH_UP_BATCH)
+
+
+def _ensure_sqlite(made_in: BaseDatabaseWrapper) -> None:
+    with made_in.cursor() as cursor:
+        cursor.execute("SELECT name FROM sqlite_master WHERE name LIKE 'chat_message_text%%'", [])
+        known = {name for (name,) in cursor.fetchall()}
+    if known >= {TABLE, *_TRIGGERS}:
+        return
+    if TABLE in known:
+        # Without its triggers it has missed changes: it begins again.
+        _run(made_in, f"DROP TABLE {TABLE}")
+    _run(
+        made_in, _SQLITE, *(f"CREATE TRIGGER IF NOT EXISTS {name} {body}" for name, body in _TRIGGERS.items())
+    )
+
+
+def _run(made_in: BaseDatabaseWrapper, *statements: str) -> None:
+    with made_in.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)

@@ -1,0 +1,128 @@
+"""Finds messages by their text and by what belongs to them, in the rooms that the user is in."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
+
+from chat.messages.reading import messages_view
+from chat.messages.view import MessageView
+from chat.models import File, Mention, Message, Reaction, Room, RoomMembership
+from chat.search.index import INDEXED, TABLE, TRIGRAM_CHARS, catch_up
+from chat.search.query import SearchQuery, parse_query
+from chat.selectors import access_joined_room
+from chat.text import room_name_key
+from realtime import UserId
+
+# Without an index (shorter words), so many of the newest messages that the user may read are looked at.
+SCANNED_MAX = 10_000
+# From so many messages in the rooms on, the newest of all are looked at first.
+MANY = 5_000
+
+_MATCHING = f"SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH %s"  # noqa: S608 our own name
+
+_NEWEST_INDEXED = f"SELECT COALESCE(MAX(id), 0) FROM {INDEXED}"  # noqa: S608 our own name
+_HAS: dict[str, Q] = {
+    "file": Q(Exists(File.objects.filter(message=OuterRef("pk")))),
+    "image": Q(Exists(File.objects.filter(message=OuterRef("pk"), width__isnull=False))),
+    "link": Q(html__contains="<a href="),
+    "reaction": Q(Exists(Reaction.objects.filter(message=OuterRef("pk")))),
+    "pin": Q(pinned_at__isnull=False),
+    "reply": Q(reply_to_seq__isnull=False),
+    "mention": Q(Exists(Mention.objects.filter(room=OuterRef("room"), seq=OuterRef("seq")))),
+}
+
+
+def search(
+    tenant_id: int,
+    user_id: UserId,
+    *,
+    query: str,
+    room_id: int | None = None,
+    before: int | datetime | None = None,
+    limit: int,
+) -> tuple[list[MessageView], bool]:
+    """Return the newest messages that match `query`, and whether there are more.
+
+    `before` is the id of a message, or a time. Only open rooms that the user is in are searched. An empty
+    query finds nothing. Raises RequestError(not_found | permission_denied) for a given room.
+    """
+    wanted = parse_query(query)
+    if wanted.is_empty:
+        return [], False
+    is_behind = catch_up()
+    rooms = _rooms(tenant_id, user_id, wanted, room_id)
+    found = _messages_in(rooms).filter(tenant_id=tenant_id, deleted_at__isnull=True)
+    found = _filtered(found, tenant_id, wanted)
+    if isinstance(before, int):
+        found = found.filter(pk__lt=before)
+    elif before is not None:
+        found = found.filter(sent_at__lt=before)
+    rows = list(_with_words(found, wanted.words, rooms, is_behind=is_behind).order_by("-pk")[: limit + 1])
+    return messages_view(tenant_id, user_id, rows[:limit]), len(rows) > limit
+
+
+def _rooms(tenant_id: int, user_id: UserId, wanted: SearchQuery, room_id: int | None) -> Mapping[int, int]:
+    if room_id is not None:
+        access_joined_room(tenant_id, user_id, room_id)
+    mine = RoomMembership.objects.filter(
+        user_id=user_id, room__tenant_id=tenant_id, room__archived_at__isnull=True
+    )
+    if room_id is not None:
+        mine = mine.filter(room_id=room_id)
+    if wanted.room:
+        named = Room.objects.filter(tenant_id=tenant_id, name_key=room_name_key(wanted.room))
+        mine = mine.filter(room__in=named)
+    return dict(mine.values_list("room_id", "room__last_seq"))
+
+
+def _messages_in(rooms: Mapping[int, int]) -> "QuerySet[Message]":
+    messages = Message.objects.select_related("author")
+    if connection.vendor != "sqlite" or sum(rooms.values()) < MANY:
+        return messages.filter(room_id__in=rooms)
+    # SQLite would read all messages of the rooms by their index, and sort them, before it takes the newest.
+    return messages.alias(in_room=F("room_id") + 0).filter(in_room__in=list(rooms))
+
+
+def _filtered(found: "QuerySet[Message]", tenant_id: int, wanted: SearchQuery) -> "QuerySet[Message]":
+    if wanted.sender:
+        person = Q(author__username__iexact=wanted.sender) | Q(
+            author__memberships__name__iexact=wanted.sender, author__memberships__tenant_id=tenant_id
+        )
+        found = found.filter(Exists(Message.objects.filter(person, pk=OuterRef("pk"))))
+    if wanted.before is not None:
+        found = found.filter(sent_at__lt=wanted.before)
+    if wanted.after is not None:
+        found = found.filter(sent_at__gte=wanted.after)
+    for part in sorted(wanted.has):
+        found = found.filter(_HAS[part])
+    return found
+
+
+def _with_words(
+    found: "QuerySet[Message]", words: Sequence[str], rooms: Iterable[int], *, is_behind: bool
+) -> "QuerySet[Message]":
+    indexed = [word for word in words if len(word) >= TRIGRAM_CHARS]
+    if indexed and connection.vendor == "sqlite":
+        # Each word in quotes, so that nothing in it is syntax.
+        phrases = " ".join('"{}"'.format(word.replace('"', '""')) for word in indexed)
+        matching = Q(pk__in=RawSQL(_MATCHING, [phrases]))  # noqa: S611 the words are a parameter
+        found = found.filter(matching | _newer(indexed) if is_behind else matching)
+        words = [word for word in words if len(word) < TRIGRAM_CHARS]
+    elif words and not indexed:
+        newest = Message.objects.filter(room_id__in=rooms).order_by("-pk").values_list("pk", flat=True)
+        oldest_scanned = newest[SCANNED_MAX - 1 : SCANNED_MAX].first()
+        found = found.filter(pk__gte=oldest_scanned or 0)
+    for word in words:
+        found = found.filter(text__icontains=word)
+    return found
+
+
+def _newer(words: Sequence[str]) -> Q:
+    """What is not in the index yet, and has these words."""
+    newer = Q(pk__gt=RawSQL(_NEWEST_INDEXED, []))  # noqa: S611 without parameters
+    for word in words:
+        newer &= Q(text__icontains=word)
+    return newer

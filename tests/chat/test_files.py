@@ -1,0 +1,271 @@
+"""Files: what is taken, what is left of it, who may have it, and when it ends."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
+from PIL import Image
+from pytest_django import Settings
+
+from accounts.models import Domain
+from accounts.models import Tenant as TenantRow
+from chat.files import services as files
+from chat.files.pictures import PicturePool, picture_encode
+from chat.files.signatures import file_type
+from chat.files.storage import file_storage
+from chat.messages import changing, reading, sending
+from chat.messages.view import FileView, MessageView
+from chat.models import File, RoomMembership
+from realtime.core.history import Publisher
+from realtime.node import node as nodes
+from realtime.protocol.errors import RequestError
+from tests.chat.conftest import World
+from tests.chat.test_rest import HOSTS, Api
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECRET = b"taken in my garden"
+
+
+def picture(kind: str = "JPEG", size: tuple[int, int] = (60, 40), **more: Any) -> bytes:
+    out = BytesIO()
+    exif = Image.Exif()
+    exif[0x010E] = SECRET.decode()
+    exif[0x0112] = 6
+    Image.new("RGB", size, "red").save(out, kind, exif=exif, **more)
+    return out.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def folder(settings: Settings, tmp_path: Path) -> Iterator[Path]:
+    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}}
+    settings.STORAGES = settings.STORAGES | {"chat": storage}
+    nodes.install(None)
+    yield tmp_path
+    nodes.install(None)
+
+
+def stored(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
+
+
+def upload(
+    world: World, content: bytes = b"some text", name: str = "a.txt", by: Publisher | None = None
+) -> FileView:
+    return files.file_store(world.acme, by or world.alice, SimpleUploadedFile(name, content))
+
+
+def send(
+    world: World, room_id: int, *file_ids: int, by: Publisher | None = None, text: str = ""
+) -> MessageView:
+    return sending.message_send(
+        world.acme,
+        by or world.alice,
+        room_id=room_id,
+        text=text,
+        client_msg_id=uuid.uuid4(),
+        file_ids=file_ids,
+    )
+
+
+def code_of(use: Any) -> str:
+    with pytest.raises(RequestError) as refused:
+        use()
+    return refused.value.code.value
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n...", "x", "image/png"),
+        (b"RIFF....WEBP", "x", "image/webp"),
+        (b"RIFF....WAVE", "x", "audio/wav"),
+        (b"\x00...WEBP", "x", None),
+        (b"%PDF-1.7", "x.html", "application/pdf"),
+        (b"PK\x03\x04", "x.zip", "application/zip"),
+        (b"PK\x03\x04", "x.html", "application/zip"),
+        (b"PK\x03\x04", "A.ODT", "application/vnd.oasis.opendocument.text"),
+        (b"<svg onload=alert(1)>", "x.svg", "text/plain"),
+        ("Grüße\n".encode(), "x", "text/plain"),
+        ("Grüße".encode()[:3], "x", "text/plain"),
+        (b"MZ\x90\x00", "x.exe", None),
+        (b"\x7fELF", "x", None),
+        (b"", "x", None),
+    ],
+)
+def test_the_content_decides_about_the_type(head: bytes, name: str, kind: str | None) -> None:
+    assert file_type(head, name) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("a.txt", "a.txt"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\x\\a b.txt", "a b.txt"),
+        ("gpj\u202etxt.exe", "gpjtxt.exe"),
+        ('<img src=x onerror="alert(1)">.png', '<img src=x onerror="alert(1)">.png'),
+        ("\r\nSet-Cookie: x", "Set-Cookie: x"),
+        ("", "file"),
+        ("\u3164.png", "file.png"),
+        ("x" * 300 + ".png", "x" * 180 + ".png"),
+    ],
+)
+def test_names_are_visible_and_short(name: str, clean: str) -> None:
+    assert files.file_name(name) == clean
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_a_picture_is_only_a_picture(kind: str) -> None:
+    more: dict[str, Any] = {"comment": SECRET} if kind in {"GIF", "JPEG"} else {}
+    content = picture(kind, **more) + SECRET
+    assert SECRET in content
+    made = picture_encode(content, kind, pixels_max=10_000)
+    assert SECRET not in made.content
+    assert SECRET not in made.thumbnail
+    # The orientation is in the pixels now.
+    turned = kind != "GIF"
+    assert (made.width, made.height) == ((40, 60) if turned else (60, 40))
+    with Image.open(BytesIO(made.content)) as opened:
+        assert (opened.format, opened.size) == (kind, (made.width, made.height))
+        assert not opened.getexif()
+
+
+def test_a_moving_picture_moves_on() -> None:
+    out = BytesIO()
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=50)
+    for pixels_max, count in ((1000, 3), (100, 1)):
+        made = picture_encode(out.getvalue(), "GIF", pixels_max=pixels_max)
+        with Image.open(BytesIO(made.content)) as opened:
+            assert getattr(opened, "n_frames", 1) == count
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff nothing", picture()[:200], b"\x89PNG\r\n\x1a\n"])
+def test_a_damaged_picture_is_refused(world: World, folder: Path, content: bytes) -> None:
+    assert code_of(lambda: upload(world, content)) == "invalid_message"
+    assert stored(folder) == 0
+
+
+def test_a_picture_with_too_many_pixels_is_not_decoded(world: World, settings: Settings) -> None:
+    settings.CHAT_FILES = {"picture_pixels_max": 60 * 40 - 1}
+    assert code_of(lambda: upload(world, picture())) == "invalid_message"
+
+
+def test_few_pictures_wait() -> None:
+    pool = PicturePool(1, 0)
+    assert pool.run(lambda: code_of(lambda: pool.run(print))) == "rate_limited"
+    assert pool.run(int, "7") == 7
+
+
+def test_space_is_bounded_and_what_is_refused_leaves_nothing(
+    world: World, folder: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CHAT_FILES = {"file_bytes_max": 10, "file_tenant_bytes_max": 25, "file_user_bytes_max": 15}
+    assert code_of(lambda: upload(world, b"x" * 11)) == "message_too_large"
+    upload(world, b"x" * 10)
+    assert code_of(lambda: upload(world, b"x" * 10)) == "limit_exceeded"
+    upload(world, b"x" * 10, by=world.bob)
+    assert code_of(lambda: upload(world, b"x" * 10, by=world.admin)) == "limit_exceeded"
+    assert (stored(folder), File.objects.count()) == (2, 2)
+    settings.CHAT_FILES = dict.fromkeys(settings.CHAT_FILES, 0)
+    upload(world, b"x" * 100)
+    monkeypatch.setattr(files, "UNATTACHED_MAX", 2)
+    assert code_of(lambda: upload(world)) == "limit_exceeded"
+    assert stored(folder) == 3
+
+
+def refuse_all(content: bytes, name: str, kind: str) -> str:
+    return "Bad." if b"virus" in content else ""
+
+
+def fail(content: bytes, name: str, kind: str) -> str:
+    raise OSError("no scanner")
+
+
+def test_a_scanner_is_asked_and_fails_closed(world: World, settings: Settings) -> None:
+    settings.CHAT_FILES = {"file_scanner": f"{__name__}.refuse_all"}
+    upload(world)
+    assert code_of(lambda: upload(world, b"a virus")) == "invalid_message"
+    settings.CHAT_FILES = {"file_scanner": f"{__name__}.fail"}
+    assert code_of(lambda: upload(world)) == "invalid_message"
+
+
+def test_a_file_goes_with_one_message_of_its_uploader(world: World, folder: Path) -> None:
+    room_id = world.room(with_bob=True)
+    file = upload(world, picture(), "p.jpg")
+    assert code_of(lambda: send(world, room_id, file.id, by=world.bob)) == "not_found"
+    assert code_of(lambda: send(world, room_id)) == "invalid_message"
+    message = send(world, room_id, file.id)
+    assert message.files == (file,)
+    assert (message.text, message.html) == ("", "")
+    assert reading.message_list(world.acme.id, world.bob.id, room_id, limit=1).messages == [message]
+    assert code_of(lambda: send(world, room_id, file.id)) == "not_found"
+    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=1, text="")
+    assert stored(folder) == 2
+    assert changing.message_delete(world.acme, world.alice, room_id=room_id, seq=1).files == ()
+    assert (stored(folder), File.objects.count()) == (0, 0)
+
+
+def test_who_may_have_a_file(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    file = upload(world)
+
+    def may(user: Publisher, tenant_id: int = world.acme.id) -> bool:
+        try:
+            files.access_file(tenant_id, user.id, file.id)
+        except RequestError as refused:
+            if refused.code != "not_found":
+                raise
+            return False
+        return True
+
+    people = (world.alice, world.bob, world.admin)
+    assert [may(user) for user in people] == [True, False, False]
+    send(world, room_id, file.id)
+    assert [may(user) for user in people] == [True, True, False]
+    assert not may(world.alice, world.globex.id)
+    RoomMembership.objects.filter(user_id=world.bob.id).delete()
+    assert not may(world.bob)
+
+
+def test_what_is_not_sent_within_a_day_is_swept(world: World, folder: Path) -> None:
+    room_id = world.room()
+    sent, old = upload(world), upload(world)
+    upload(world)
+    send(world, room_id, sent.id)
+    File.objects.filter(pk__in=[sent.id, old.id]).update(created_at=timezone.now() - timedelta(days=2))
+    assert files.sweep() is False
+    assert not File.objects.filter(pk=old.id).exists()
+    assert (stored(folder), File.objects.count()) == (2, 2)
+
+
+def test_a_file_over_http_is_an_attachment_in_which_nothing_runs(world: World) -> None:
+    for slug, host in HOSTS.items():
+        Domain.objects.create(tenant=TenantRow.objects.get(slug=slug), host=host)
+    alice, bob, room_id = Api(world, "alice"), Api(world, "bob"), world.room(with_bob=True)
+    hostile = SimpleUploadedFile("<svg>\u202e\"'.svg", b"<svg onload=alert(1)>", "image/svg+xml")
+    answer = alice.client.post("/api/chat/files/", {"file": hostile})
+    body = json.loads(answer.content)
+    assert (answer.status_code, body["type"], body["name"]) == (201, "text/plain", "<svg>\"'.svg")
+    assert bob.client.get(body["url"]).status_code == 404
+    send(world, room_id, body["id"])
+    for url in (body["url"], f"{body['url']}thumbnail/"):
+        got = bob.client.get(url)
+        assert b"".join(got) == b"<svg onload=alert(1)>"
+        assert got["Content-Disposition"].startswith("attachment")
+        assert got["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in got["Content-Security-Policy"]
+        assert got["Content-Type"] == "text/plain"
+    again = bob.client.get(body["url"], headers={"if-none-match": got["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert Api(world, "admin", "globex").client.get(body["url"]).status_code == 404
+    assert alice.client.post("/api/chat/files/", {}).status_code == 400
+    assert file_storage().exists(f"{world.acme.id}")

@@ -1,0 +1,167 @@
+"""Texts become HTML in which nothing runs and every link leads where it says."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from chat.rendering.emoji import emoji_known
+from chat.rendering.markdown import HTML_MAX_CHARS, names_mentioned, render
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg/onload=alert(1)>',
+    "<a href=javascript:alert(1)>x</a>",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](data:text/html,<script>alert(1)</script>)",
+    "[x](vbscript:msgbox(1))",
+    '[x](https://a.example "onmouseover=alert(1)")',
+    '[x](https://a.example/"onmouseover="alert(1))',
+    "![x](https://a.example/x.png)",
+    "![x](javascript:alert(1))",
+    "<https://a.example/><script>",
+    "<javascript:alert(1)>",
+    '```"><script>alert(1)</script>\nx\n```',
+    "```js onload=alert(1)\nx\n```",
+    "`<script>`",
+    "@<script>",
+    "https://a.example/<script>alert(1)</script>",
+    "https://a.example/'onclick='alert(1)",
+    "<style>*{display:none}</style>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<math><mtext><table><mglyph><style><img src onerror=alert(1)>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "<!--><script>alert(1)</script-->",
+    '<noscript><p title="</noscript><img src=x onerror=alert(1)>">',
+    "[a]: javascript:alert(1)\n\n[a]",
+    "~~<b onclick=alert(1)>~~",
+]
+ALLOWED = {"p", "br", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "hr", "span"}
+
+
+class Tags(HTMLParser):
+    """Collects tags with their attributes, and the text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def parsed(html: str) -> Tags:
+    tags = Tags()
+    tags.feed(html)
+    return tags
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_runs(text: str) -> None:
+    for tag, attributes in parsed(render(text, {"script": 1})).tags:
+        assert tag in ALLOWED
+        assert attributes.keys() <= {"href", "class", "start", "rel", "target", "data-user-id"}
+        assert re.match(r"https?://", attributes.get("href") or "https://")
+
+
+@pytest.mark.parametrize("text", ["<b>bold</b>", "a < b & c > d", "&lt;b&gt;", 'say "hi"', "it's"])
+def test_html_in_a_text_is_text(text: str) -> None:
+    assert parsed(render(text)).text == f"{text}\n"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a.example", "http://a.example/b?c=d#e", "https://a.example/x_(y)", "https://ä.example/ö"]
+)
+def test_urls_become_links(url: str) -> None:
+    for text in (url, f"see {url}.", f"({url})", f"[here]({url})"):
+        (link,) = [attributes for tag, attributes in parsed(render(text)).tags if tag == "a"]
+        assert link["rel"] == "noopener nofollow ugc"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://bank.example@evil.example",
+        "https://bank.example%40evil@evil.example/",
+        "[bank](https://bank.example@evil.example)",
+        "[bank](https:\\\\bank.example@evil.example)",
+        "https://bank.example/\u202egpj.exe",
+        "\u202e https://bank.example",
+        "[x](https://bank.example/%E2%80%AEgpj)",
+        "https://ba\u200bnk.example",
+        "https://ba\u00adnk.example",
+        "[https://bank.example](https://evil.example)",
+        "[bank.example](https://evil.example)",
+        "[www.bank.example/x](https://evil.example)",
+        "[*//bank.example*](https://evil.example)",
+        "www.bank.example",
+        "mailto:alice@a.example",
+        "ftp://a.example",
+        "//a.example",
+    ],
+)
+def test_no_link_hides_where_it_leads(text: str) -> None:
+    hrefs = [attributes["href"] for tag, attributes in parsed(render(text)).tags if tag == "a"]
+    # The true URL may be shown beside the label.
+    assert hrefs in ([], ["https://evil.example"])
+    assert "bank.example</a>" not in render(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("plain text, with (all) its signs!", "<p>plain text, with (all) its signs!</p>\n"),
+        ("a\nb", "<p>a<br>\nb</p>\n"),
+        ("**a** *b* ~~c~~ `d`", "<p><strong>a</strong> <em>b</em> <s>c</s> <code>d</code></p>\n"),
+        ("# no heading", "<p># no heading</p>\n"),
+        ("a\n===", "<p>a<br>\n===</p>\n"),
+        ("```py\nx < 1\n```", '<pre><code class="language-py">x &lt; 1\n</code></pre>\n'),
+        (":tada: `:tada:` :nope:", "<p>🎉 <code>:tada:</code> :nope:</p>\n"),
+        (
+            "@bob. @room",
+            '<p><span class="mention" data-user-id="7">@bob</span>. <span class="mention">@room</span></p>\n',
+        ),
+        ("a@bob.example", "<p>a@bob.example</p>\n"),
+    ],
+)
+def test_what_a_text_looks_like(text: str, html: str) -> None:
+    assert render(text, {"bob": 7}) == html
+
+
+def test_names_are_found_outside_of_code_and_addresses() -> None:
+    text = "@Bob, (@carol) `@dave` x@erin.example\n```\n@frank\n```\n@here"
+    assert names_mentioned(text) == {"bob", "carol", "here"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 4000,
+        "**" * 2000,
+        ">" * 4000,
+        "[](" * 1300,
+        "`" * 3999,
+        "https://a.b/" * 330,
+        "@a" * 2000,
+        "*a_" * 1300,
+        "<" * 4000,
+        "- " * 2000,
+        "&" * 4000,
+    ],
+)
+def test_the_longest_text_is_rendered_within_bounds(text: str) -> None:
+    assert len(render(text)) <= HTML_MAX_CHARS
+    names_mentioned(text)
+
+
+def test_known_emoji_have_one_form() -> None:
+    assert emoji_known("❤") == emoji_known("❤️") == "❤️"
+    assert emoji_known("👩‍🚀") == "👩‍🚀"
+    assert [emoji_known(text) for text in ("", "a", "1", ":tada:", "👍👍", "\ufe0f")] == [None] * 6

@@ -1,0 +1,321 @@
+"""Rooms: roles, invitations, direct rooms, settings, archiving, what is unread, and who is told."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from accounts.models import Membership
+from chat import announcements, selectors, services
+from chat.messages import changing, sending
+from chat.models import Room, RoomMembership
+from chat.people import profiles
+from realtime.core.history import Publisher
+from realtime.protocol.errors import RequestError
+from tests.chat.conftest import Announced, World
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OWN = {"unread", "mentions", "level", "is_favourite", "role", "is_member", "read_seq"}
+
+
+def code_of(use: Callable[[], object]) -> str:
+    with pytest.raises(RequestError) as refused:
+        use()
+    return refused.value.code.value
+
+
+def say(world: World, room_id: int, by: Publisher, text: str = "hello") -> int:
+    sent = sending.message_send(world.acme, by, room_id=room_id, text=text, client_msg_id=uuid.uuid4())
+    return sent.seq
+
+
+def view(world: World, room_id: int, user: Publisher) -> selectors.RoomView:
+    return selectors.room_get(world.acme.id, user.id, room_id)
+
+
+def give(world: World, room_id: int, user: Publisher, role: str) -> None:
+    services.room_role(world.acme, world.alice, room_id=room_id, user_id=int(user.id), role=role)
+
+
+def make_staff(world: World, user: Publisher) -> None:
+    Membership.objects.filter(user_id=user.id, tenant_id=world.acme.id).update(role="staff")
+
+
+def update(world: World, user: Publisher, room_id: int, **changes: Any) -> selectors.RoomView:
+    return services.room_update(world.acme, user, room_id=room_id, **changes)
+
+
+def test_the_creator_owns_a_room_and_gives_roles(world: World, announced: list[Announced]) -> None:
+    room_id = world.room(with_bob=True)
+    assert (view(world, room_id, world.alice).role, view(world, room_id, world.bob).role) == (
+        "owner",
+        "member",
+    )
+    assert view(world, room_id, world.admin).role is None
+    announced.clear()
+    give(world, room_id, world.bob, "moderator")
+    rev = view(world, room_id, world.alice).last_rev
+    changed = {"id": world.bob.id, "username": "bob", "role": "moderator"}
+    assert announced[0].data == {"event": "member", "rev": rev, "changed": changed}
+    assert announced[1].topic == f"user:{world.bob.id}"
+    assert announced[1].data["room"]["role"] == "moderator"
+    announced.clear()
+    give(world, room_id, world.bob, "moderator")
+    assert announced == []
+    by_bob = lambda: services.room_role(  # noqa: E731
+        world.acme, world.bob, room_id=room_id, user_id=int(world.bob.id), role="owner"
+    )
+    assert code_of(by_bob) == "permission_denied"
+    assert code_of(lambda: give(world, room_id, world.admin, "guest")) == "not_found"
+
+
+def test_rooms_of_an_older_release_belong_to_their_creators(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    RoomMembership.objects.update(role=None)
+    assert (view(world, room_id, world.alice).role, view(world, room_id, world.bob).role) == (
+        "owner",
+        "member",
+    )
+    members = selectors.member_list(world.acme.id, world.bob.id, room_id)
+    assert [each.role for each in members] == ["owner", "member"]
+
+
+def test_staff_own_what_nobody_owns_and_moderate_the_rest(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    make_staff(world, world.admin)
+    update(world, world.admin, room_id, topic_line="by staff")
+    assert code_of(lambda: update(world, world.admin, room_id, archived=True)) == "permission_denied"
+    services.room_leave(world.acme, world.alice, room_id=room_id)
+    assert update(world, world.admin, room_id, archived=True).archived
+
+
+@pytest.mark.parametrize(
+    ("changes", "least"),
+    [
+        ({"name": "parlour"}, "moderator"),
+        ({"topic_line": "news"}, "moderator"),
+        ({"is_public": False}, "owner"),
+        ({"archived": True}, "owner"),
+        ({"name": "parlour", "archived": False}, "owner"),
+    ],
+)
+def test_who_may_change_a_room(world: World, changes: dict[str, Any], least: str) -> None:
+    room_id = world.room(with_bob=True)
+    roles = ["guest", "member", "moderator", "owner"]
+    for role in roles:
+        give(world, room_id, world.bob, role)
+        if roles.index(role) < roles.index(least):
+            assert code_of(lambda: update(world, world.bob, room_id, **changes)) == "permission_denied"
+        else:
+            update(world, world.bob, room_id, **changes)
+            break
+    assert code_of(lambda: update(world, world.admin, world.room(name="x"), **changes)) == "permission_denied"
+
+
+def test_a_change_is_told_to_the_room_and_to_those_who_see_public_rooms(
+    world: World, announced: list[Announced]
+) -> None:
+    room_id = world.room()
+    rev = view(world, room_id, world.alice).last_rev
+    announced.clear()
+    renamed = update(world, world.alice, room_id, name="parlour", topic_line=" all  news ")
+    assert (renamed.name, renamed.topic_line, renamed.last_rev) == ("parlour", "all news", rev + 1)
+    assert [each.topic for each in announced] == [f"room:{room_id}", "rooms:public"]
+    for each in announced:
+        assert each.data["event"] == "room"
+        assert each.data["room"].keys().isdisjoint(OWN)
+        assert (each.data["rev"], each.data["room"]["name"]) == (rev + 1, "parlour")
+    announced.clear()
+    update(world, world.alice, room_id, name="parlour")
+    assert announced == []
+    update(world, world.alice, room_id, is_public=False)
+    assert announced[-1].data == {"event": "gone", "room_id": room_id}
+    other = world.room(name="taken")
+    assert code_of(lambda: update(world, world.alice, other, name="PARLOUR")) == "conflict"
+    for name in ("", "\u3164", "x" * 100):
+        assert code_of(lambda name=name: update(world, world.alice, other, name=name)) == "invalid_message"  # type: ignore[misc]
+    assert code_of(lambda: update(world, world.alice, other, topic_line="a\u202eb")) == "invalid_message"
+
+
+def test_an_archived_room_comes_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(announcements, "end_subscriptions", lambda *_, user_id, **__: ended.append(user_id))
+    room_id = world.room(with_bob=True)
+    say(world, room_id, world.alice)
+    assert update(world, world.alice, room_id, archived=True).archived
+    assert set(ended) == {world.alice.id, world.bob.id}
+    assert code_of(lambda: say(world, room_id, world.alice)) == "not_found"
+    assert selectors.room_list(world.acme.id, world.alice.id) == []
+    assert code_of(lambda: update(world, world.alice, room_id, name="x")) == "not_found"
+    assert code_of(lambda: update(world, world.bob, room_id, archived=False)) == "permission_denied"
+    assert not update(world, world.alice, room_id, archived=False).archived
+    assert say(world, room_id, world.bob) == 2
+    update(world, world.alice, room_id, archived=True)
+    world.room()
+    assert code_of(lambda: update(world, world.alice, room_id, archived=False)) == "conflict"
+
+
+def test_members_invite_into_private_rooms(world: World, announced: list[Announced]) -> None:
+    room_id = world.room(is_public=False, with_bob=True)
+    say(world, room_id, world.alice)
+    announced.clear()
+
+    def invite(by: Publisher, *people: Publisher) -> selectors.RoomView:
+        ids = [int(person.id) for person in people]
+        return services.room_invite(world.acme, by, room_id=room_id, user_ids=ids)
+
+    assert code_of(lambda: invite(world.admin, world.admin)) == "not_found"
+    assert code_of(lambda: invite(world.bob, world.carol)) == "not_found"
+    assert invite(world.bob, world.admin, world.alice).member_count == 3
+    joined = {"id": world.admin.id, "username": "admin"}
+    assert [each.data.get("joined") for each in announced] == [joined, None]
+    assert announced[1].topic == f"user:{world.admin.id}"
+    assert (announced[1].data["room"]["role"], announced[1].data["room"]["unread"]) == ("member", 0)
+    give(world, room_id, world.bob, "guest")
+    assert code_of(lambda: invite(world.bob, world.admin)) == "permission_denied"
+
+
+def test_moderators_remove_those_below_them(world: World, announced: list[Announced]) -> None:
+    room_id = world.room(is_public=False, with_bob=True)
+    services.room_invite(world.acme, world.alice, room_id=room_id, user_ids=[int(world.admin.id)])
+
+    def remove(by: Publisher, user: Publisher) -> selectors.RoomView:
+        return services.room_remove(world.acme, by, room_id=room_id, user_id=int(user.id))
+
+    assert code_of(lambda: remove(world.bob, world.admin)) == "permission_denied"
+    give(world, room_id, world.bob, "moderator")
+    assert code_of(lambda: remove(world.bob, world.alice)) == "permission_denied"
+    announced.clear()
+    assert remove(world.bob, world.admin).member_count == 2
+    assert announced[0].data["left"] == {"id": world.admin.id, "username": "admin"}
+    assert announced[1].topic == f"user:{world.admin.id}"
+    assert announced[1].data["room"]["is_member"] is False
+    assert code_of(lambda: view(world, room_id, world.admin)) == "not_found"
+    assert code_of(lambda: remove(world.bob, world.admin)) == "not_found"
+    assert not remove(world.bob, world.bob).is_member
+    remove(world.alice, world.alice)
+    assert Room.objects.get(pk=room_id).archived_at is not None
+
+
+def test_a_direct_room_is_one_for_the_same_people(world: World, announced: list[Announced]) -> None:
+    Membership.objects.filter(user_id=world.bob.id).update(name="Bob B.")
+    announced.clear()
+    room, is_new = services.room_direct(world.acme, world.alice, user_ids=[int(world.bob.id)])
+    assert (room.kind, room.name, room.role, room.is_public, is_new) == (
+        "direct",
+        "Bob B.",
+        "member",
+        False,
+        True,
+    )
+    assert sorted(each.topic for each in announced) == sorted(
+        f"user:{each.id}" for each in (world.alice, world.bob)
+    )
+    again, is_new = services.room_direct(
+        world.acme, world.bob, user_ids=[int(world.alice.id), int(world.bob.id)]
+    )
+    assert (again.id, again.name, is_new) == (room.id, "alice", False)
+    say(world, room.id, world.bob)
+    assert view(world, room.id, world.alice).unread == 1
+    group, _ = services.room_direct(
+        world.acme, world.alice, user_ids=[int(world.bob.id), int(world.admin.id)]
+    )
+    assert (group.id != room.id, group.member_count) == (True, 3)
+    alone, _ = services.room_direct(world.acme, world.alice, user_ids=[int(world.alice.id)])
+    assert alone.name == "alice"
+    make_staff(world, world.alice)
+    user_id = int(world.bob.id)
+    for use in (
+        lambda: services.room_leave(world.acme, world.alice, room_id=room.id),
+        lambda: services.room_invite(world.acme, world.alice, room_id=room.id, user_ids=[user_id]),
+        lambda: services.room_remove(world.acme, world.alice, room_id=room.id, user_id=user_id),
+        lambda: services.room_role(world.acme, world.alice, room_id=room.id, user_id=user_id, role="guest"),
+        lambda: update(world, world.alice, room.id, name="ours"),
+    ):
+        assert code_of(use) == "permission_denied"
+    assert code_of(lambda: view(world, room.id, world.admin)) == "not_found"
+    stranger = [int(world.carol.id)]
+    assert code_of(lambda: services.room_direct(world.acme, world.alice, user_ids=stranger)) == "not_found"
+    many = list(range(1, 20))
+    assert code_of(lambda: services.room_direct(world.acme, world.alice, user_ids=many)) == "invalid_message"
+
+
+def test_settings_are_one_s_own(world: World, announced: list[Announced]) -> None:
+    room_id = world.room(with_bob=True)
+    rev = view(world, room_id, world.bob).last_rev
+    announced.clear()
+    changed = services.room_settings(
+        world.acme, world.bob, room_id=room_id, level="nothing", is_favourite=True
+    )
+    assert (changed.level, changed.is_favourite, changed.last_rev) == ("nothing", True, rev)
+    assert [each.topic for each in announced] == [f"user:{world.bob.id}"]
+    assert (
+        services.room_settings(world.acme, world.bob, room_id=room_id, is_favourite=False).level == "nothing"
+    )
+    assert view(world, room_id, world.alice).level == "all"
+
+
+def test_unread_are_messages_of_others_that_are_not_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_id = world.room(with_bob=True)
+
+    def unread() -> tuple[int, int]:
+        room = view(world, room_id, world.bob)
+        return room.unread, room.mentions
+
+    for text in ("one", "@bob two", "@bob three"):
+        say(world, room_id, world.alice, text)
+    assert unread() == (3, 2)
+    changing.message_delete(world.acme, world.alice, room_id=room_id, seq=2)
+    assert unread() == (2, 1)
+    say(world, room_id, world.bob)
+    assert unread() == (0, 0)
+
+    def read(seq: int, *, is_unread: bool = False) -> int:
+        return services.read_mark(world.acme, world.bob, room_id=room_id, seq=seq, is_unread=is_unread)
+
+    assert read(0) == 4
+    assert read(0, is_unread=True) == 0
+    assert unread() == (2, 1)
+    assert read(99, is_unread=True) == 4
+    read(0, is_unread=True)
+    monkeypatch.setattr(selectors, "UNREAD_MAX", 1)
+    assert unread() == (1, 1)
+
+
+def test_people_are_found_by_their_names(world: World) -> None:
+    profiles.profile_update(world.acme, world.bob, name=" Bob  B. ", status="", status_emoji="🌴")
+    (bob,) = profiles.user_list(world.acme.id, query="b. bob", limit=5)
+    assert (bob.username, bob.name, bob.status, bob.status_emoji) == ("bob", "Bob B.", "", "🌴")
+    everyone = profiles.user_list(world.acme.id, query="", limit=5)
+    assert [each.username for each in everyone] == ["admin", "alice", "bob"]
+    assert profiles.user_list(world.globex.id, query="bob", limit=5) == []
+    cleared = profiles.profile_update(world.acme, world.bob, name="", status_emoji="")
+    assert (cleared.name, cleared.status_emoji) == ("", "")
+    wrong: list[dict[str, Any]] = [
+        {"name": "a\u202eb"},
+        {"name": "x" * 65},
+        {"status": "a\u200b"},
+        {"status_emoji": "x"},
+    ]
+    for changes in wrong:
+        with pytest.raises(RequestError):
+            profiles.profile_update(world.acme, world.bob, **changes)
+    assert code_of(lambda: profiles.profile_update(world.acme, world.carol, name="x")) == "not_found"
+
+
+def test_the_list_of_rooms_costs_the_same_whatever_is_in_it(
+    world: World, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(5):
+        say(world, world.room(name=f"room {number}", with_bob=True), world.bob, "@alice")
+        services.room_direct(
+            world.acme, world.alice, user_ids=[int(world.bob.id), int(world.admin.id)][: number % 2 + 1]
+        )
+    with django_assert_max_num_queries(4):
+        rooms = selectors.room_list(world.acme.id, world.alice.id)
+    assert len(rooms) == 7
+    assert [room.mentions for room in rooms if room.kind == "public"] == [1] * 5

@@ -1,0 +1,204 @@
+"""Search: what a query means, and whose messages are found."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import Membership
+from chat.messages import changing, sending
+from chat.models import Message, RoomMembership
+from chat.search import index
+from chat.search import selectors as searching
+from chat.search.query import SearchQuery, parse_query
+from realtime.core.history import Publisher
+from realtime.protocol.errors import RequestError
+from tests.chat.conftest import World
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("", SearchQuery()),
+        ('one "two  words" three', SearchQuery(("one", "two  words", "three"))),
+        ("from:@Bob in:#General x", SearchQuery(("x",), "Bob", "General")),
+        ('FROM:"Bob B." in:"the lounge"', SearchQuery((), "Bob B.", "the lounge")),
+        ("has:file has:links", SearchQuery(has=frozenset({"file", "link"}))),
+        ("has:money from: before:never", SearchQuery(("has:money", "from:", "before:never"))),
+        (
+            "before:2026-02-01 after:2026-01-01",
+            SearchQuery(before=datetime(2026, 2, 1, tzinfo=UTC), after=datetime(2026, 1, 2, tzinfo=UTC)),
+        ),
+        ("before:9999-12-31", SearchQuery(("before:9999-12-31",))),
+        ("https://a.example/b:c", SearchQuery(("https://a.example/b:c",))),
+    ],
+)
+def test_what_a_query_asks_for(text: str, query: SearchQuery) -> None:
+    assert parse_query(text) == query
+
+
+def say(world: World, room_id: int, text: str, by: Publisher | None = None, **more: Any) -> int:
+    author = by or world.alice
+    sent = sending.message_send(
+        world.acme, author, room_id=room_id, text=text, client_msg_id=uuid.uuid4(), **more
+    )
+    return sent.seq
+
+
+def found(world: World, query: str, by: Publisher | None = None, **more: Any) -> list[str]:
+    user = by or world.alice
+    messages, _ = searching.search(world.acme.id, user.id, query=query, limit=50, **more)
+    return [message.text for message in messages]
+
+
+def test_words_are_parts_of_the_text_in_any_case(world: World) -> None:
+    room_id = world.room()
+    for text in ('The "Café" 100%', "the cafeteria_1", "Überfall ÜBER alles", "x"):
+        say(world, room_id, text)
+    assert found(world, "caf the") == ["the cafeteria_1", 'The "Café" 100%']
+    assert found(world, '"café" the') == ['The "Café" 100%']
+    assert found(world, "Über") == ["Überfall ÜBER alles"]
+    # A PostgreSQL with the locale "C" knows the case of ASCII only.
+    if connection.vendor == "sqlite":
+        assert found(world, "über") == ["Überfall ÜBER alles"]
+    assert found(world, "x") == ["x"]
+    for nothing in (
+        "",
+        "  ",
+        "zzz",
+        "zz",
+        '""',
+        "OR",
+        "NEAR(",
+        "caf*",
+        "a%b",
+        "cafeteria-1",
+        "^the",
+        "text:",
+    ):
+        assert found(world, nothing) == []
+
+
+def test_only_what_one_may_read_is_found(world: World) -> None:
+    public, private = world.room(with_bob=True), world.room(name="private", is_public=False)
+    for room_id in (public, private):
+        say(world, room_id, "needle")
+    assert len(found(world, "needle")) == 2
+    assert len(found(world, "needle", world.bob)) == 1
+    assert found(world, "needle in:private", world.bob) == []
+    assert found(world, "needle", world.admin) == []
+    with pytest.raises(RequestError):
+        found(world, "needle", world.bob, room_id=private)
+    RoomMembership.objects.filter(user_id=world.bob.id).delete()
+    assert found(world, "needle", world.bob) == []
+    assert searching.search(world.globex.id, world.carol.id, query="needle", limit=5) == ([], False)
+
+
+def test_what_is_deleted_or_edited_is_found_no_more(world: World) -> None:
+    room_id = world.room()
+    for text in ("needle one", "needle two"):
+        say(world, room_id, text)
+    changing.message_delete(world.acme, world.alice, room_id=room_id, seq=1)
+    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=2, text="a thread")
+    assert found(world, "needle") == found(world, "ne") == []
+    assert found(world, "thread") == ["a thread"]
+
+
+def test_filters(world: World) -> None:
+    room_id, other = world.room(with_bob=True), world.room(name="Other room", with_bob=True)
+    Membership.objects.filter(user_id=world.bob.id).update(name="Bob B.")
+    say(world, room_id, "plain @bob")
+    say(world, room_id, "see https://a.example", world.bob)
+    say(world, other, "an answer elsewhere", world.bob)
+    say(world, room_id, "reply", reply_to_seq=1)
+    changing.message_pin(world.acme, world.alice, room_id=room_id, seq=1, is_pinned=True)
+    changing.reaction_add(world.acme, world.bob, room_id=room_id, seq=2, emoji="👍")
+    assert (
+        found(world, "from:BOB")
+        == found(world, 'from:"bob b."')
+        == ["an answer elsewhere", "see https://a.example"]
+    )
+    assert found(world, 'in:"other ROOM"') == ["an answer elsewhere"]
+    assert found(world, "e", room_id=other) == ["an answer elsewhere"]
+    assert found(world, "has:link") == found(world, "has:reaction from:bob") == ["see https://a.example"]
+    assert found(world, "has:pin") == found(world, "has:mention") == ["plain @bob"]
+    assert found(world, "has:reply") == ["reply"]
+    assert found(world, "has:file") == found(world, "has:image") == []
+    Message.objects.filter(text="reply").update(sent_at=timezone.now() - timedelta(days=3))
+    today = timezone.now().date()
+    assert found(world, f"before:{today} e") == ["reply"]
+    assert "reply" not in found(world, f"after:{today - timedelta(days=2)} e")
+
+
+def test_pages(world: World) -> None:
+    room_id = world.room()
+    for number in range(5):
+        say(world, room_id, f"needle {number}")
+    user = world.alice.id
+    first, has_more = searching.search(world.acme.id, user, query="needle", limit=3)
+    assert ([each.text for each in first], has_more) == (["needle 4", "needle 3", "needle 2"], True)
+    rest, has_more = searching.search(world.acme.id, user, query="needle", before=first[-1].id, limit=3)
+    assert ([each.text for each in rest], has_more) == (["needle 1", "needle 0"], False)
+    assert found(world, "needle", before=first[0].sent_at) == ["needle 3", "needle 2", "needle 1", "needle 0"]
+
+
+def test_a_search_costs_the_same_whatever_it_finds(world: World) -> None:
+    rooms = [world.room(name=f"room {number}") for number in range(5)]
+
+    def cost(query: str) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            found(world, query)
+        return len(queries)
+
+    say(world, rooms[0], "needle")
+    few = cost("needle")
+    for room_id in rooms * 3:
+        say(world, room_id, "needle")
+    assert cost("needle") == few <= 10
+
+
+def test_new_messages_are_found_before_and_after_they_are_indexed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_id = world.room()
+    monkeypatch.setattr(index, "_CATCH_UP", index._CATCH_UP.replace(str(index.CATCH_UP_BATCH), "2"))
+    monkeypatch.setattr(index, "CATCH_UP_BATCH", 2)
+    for number in range(4):
+        say(world, room_id, f"needle {number}")
+    everything = [f"needle {number}" for number in (3, 2, 1, 0)]
+    # Each search indexes some.
+    for _ in range(3):
+        assert found(world, "needle") == everything
+    assert index.catch_up() is False
+    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=4, text="Needle changed")
+    changing.message_delete(world.acme, world.alice, room_id=room_id, seq=1)
+    say(world, room_id, "another NEEDLE")
+    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=5, text="the last needle")
+    for _ in range(2):
+        assert found(world, "needle") == ["the last needle", "Needle changed", "needle 2", "needle 1"]
+        index.catch_up()
+
+
+def test_the_index_is_made_again_where_a_migration_dropped_it(world: World) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL keeps the index with the table")
+    room_id = world.room()
+    say(world, room_id, "needle")
+    index.catch_up()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER chat_message_text_update")
+    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=1, text="a thread")
+    call_command("migrate", verbosity=0)
+    assert (found(world, "needle"), found(world, "thread")) == ([], ["a thread"])
+    index.catch_up()
+    assert (found(world, "needle"), found(world, "thread")) == ([], ["a thread"])
+    with CaptureQueriesContext(connection) as queries:
+        index.ensure_index()
+    assert not any("CREATE" in each["sql"] for each in queries.captured_queries)
