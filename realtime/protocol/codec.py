@@ -185,7 +185,11 @@ def _packed(value: Any) -> bytes | None:
 
 
 def _fits(value: Any) -> bool:
-    return _packed(value) is not None
+    try:
+        return _packed(value) is not None
+    except UnicodeEncodeError:
+        # Python's reader of JSON takes half of a surrogate pair; an answer cannot carry it.
+        return False
 
 
 def decode_request(

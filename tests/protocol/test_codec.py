@@ -537,3 +537,10 @@ def test_a_refusal_carries_the_id_that_can_be_read(text: str, request_id: object
     assert caught.value.code in {ErrorCode.INVALID_JSON, ErrorCode.INVALID_MESSAGE}
     assert caught.value.request_id == request_id
     encode_error(caught.value)
+
+
+@pytest.mark.parametrize("text", [r'{"type":"x","id":"\udc4b"}', r'{"type":"x","id":"a\ud83d","payload":{}}'])
+def test_half_a_surrogate_pair_is_no_id_that_an_answer_can_carry(text: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        decode_request(text)
+    assert (caught.value.code, caught.value.request_id) == (ErrorCode.INVALID_JSON, None)
