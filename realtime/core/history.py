@@ -160,15 +160,13 @@ class TopicHistory:
     def rewrite(self, change: Change) -> int:
         """Replace the data that `change` returns something for. Return by how many bytes the topic grew."""
         before = self.size_bytes
-        entries = list(self._entries)
-        for at, entry in enumerate(entries):
+        for at, entry in enumerate(self._entries):
             new = change(bytes(entry.publication.data))
             if new is not None:
+                assert isinstance(self._entries, deque)
                 publication = replace(entry.publication, data=msgspec.Raw(new))
                 self.size_bytes += publication.size_bytes - entry.publication.size_bytes
-                entries[at] = entry._replace(publication=publication)
-        if entries:
-            self._entries = deque(entries)
+                self._entries[at] = entry._replace(publication=publication)
         return self.size_bytes - before
 
     def since(self, position: Position, limit: int, max_bytes: int) -> list[Publication] | None:

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from platform import python_version
 from socket import gethostname
 from time import time_ns
@@ -56,7 +57,7 @@ from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryEngine, MemoryHistory
-from realtime.topics.engine.ports import Bus, Engine, History
+from realtime.topics.engine.ports import Bus, Engine, EngineUnavailableError, History
 from realtime.topics.engine.redis_history import RedisHistory
 from realtime.topics.hub import Hub
 from realtime.topics.presence import Presence
@@ -132,6 +133,8 @@ class Node:
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
+        # The changes of histories that are carried out once more, by topic.
+        self._rewrites: dict[TopicKey, list[Change]] = {}
         # Called after the database threads have ended.
         self.on_stop: list[Callable[[], Awaitable[None]]] = []
 
@@ -288,7 +291,10 @@ class Node:
         Raises EngineUnavailableError; then the second time will do it if it can.
         """
         key = TopicKey(tenant, topic)
-        self.spawn(self._rewrite_again(key, change))
+        is_new = key not in self._rewrites
+        self._rewrites.setdefault(key, []).append(change)
+        if is_new:
+            self.spawn(self._rewrite_again(key))
         await self._rewrite(key, change)
 
     async def recheck(self, user_id: UserId | None) -> None:
@@ -339,9 +345,24 @@ class Node:
         self.hub.forget_tail(key)
         await self.control.tell(REWRITES_GROUP, msgspec.msgpack.encode(Rewritten(*key)))
 
-    async def _rewrite_again(self, key: TopicKey, change: Change) -> None:
-        await asyncio.sleep(REWRITE_AGAIN_S)
-        await self._rewrite(key, change)
+    async def _rewrite_again(self, key: TopicKey) -> None:
+        """Rewrite a topic at intervals, with all recent changes in one pass, because it reads the whole topic.
+
+        Each change has a pass at least REWRITE_AGAIN_S after it was asked for. While the history is away, all
+        wait for the next pass.
+        """
+        before: list[Change] = []
+        try:
+            while before or self._rewrites[key]:
+                await asyncio.sleep(REWRITE_AGAIN_S)
+                recent, self._rewrites[key] = self._rewrites[key], []
+                try:
+                    await self._rewrite(key, partial(_changed, [*before, *recent]))
+                    before = recent
+                except EngineUnavailableError:
+                    before += recent
+        finally:
+            del self._rewrites[key]
 
     def _told_of_rewrite(self, body: bytes) -> None:
         rewritten = msgspec.msgpack.decode(body, type=Rewritten)
@@ -438,6 +459,13 @@ class Node:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("A background task failed", exc_info=error)
+
+
+def _changed(changes: Sequence[Change], data: bytes) -> bytes | None:
+    new = data
+    for change in changes:
+        new = change(new) or new
+    return None if new is data else new
 
 
 class _Current:

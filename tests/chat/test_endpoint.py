@@ -20,6 +20,7 @@ from chat.operations import OPERATIONS, Operation
 from chat.typing import LOOKUPS_BURST, LOOKUPS_PER_S
 from realtime.conf import load_settings
 from realtime.core.identity import CredentialKind, Identity, Tenant
+from realtime.core.topics import TopicKey
 from realtime.endpoints.routing import websocket
 from realtime.endpoints.shared import Endpoints
 from realtime.node import node as runtimes
@@ -600,3 +601,28 @@ async def test_no_verb_tells_a_room_of_others_from_one_that_does_not_exist(chat:
             assert missing["code"] == "not_found", verb
             for room_id in rooms:
                 assert await client.refused(verb, **payload | {"room_id": room_id}) == missing, verb
+
+
+async def test_what_was_under_way_is_taken_out_of_the_history_a_little_later(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtimes, "REWRITE_AGAIN_S", 0.02)
+    node = chat._runtime
+
+    def without(word: bytes) -> Callable[[bytes], bytes | None]:
+        return lambda data: b'"gone"' if word in data else None
+
+    for word in (b"one", b"two"):
+        await node.rewrite_history("acme", "news", without(word))
+    for text in ("one", "two", "three"):
+        await node.announce("news", text, tenant="acme")
+
+    async def texts() -> list[str]:
+        page = await node.history.latest(TopicKey("acme", "news"), 10, 0)
+        return [json.loads(bytes(each.data)) for each in page.publications or []]
+
+    async with asyncio.timeout(5):
+        while await texts() != ["gone", "gone", "three"]:  # noqa: ASYNC110 no event tells of it
+            await asyncio.sleep(0.01)
+        while node._rewrites:  # noqa: ASYNC110 no event tells of it
+            await asyncio.sleep(0.01)
