@@ -34,6 +34,7 @@ Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
 Line = Annotated[str, Meta(max_length=1000)]
 Time = Annotated[datetime, Meta(tz=True)]
+Reason = Annotated[str, Meta(max_length=200)]
 Emoji = Annotated[str, Meta(min_length=1, max_length=EMOJI_MAX_CHARS)]
 Limit = Annotated[int, Meta(ge=1, le=MESSAGES_PER_PAGE_MAX)]
 People = Annotated[list[Id], Meta(min_length=1, max_length=INVITED_MAX)]
@@ -73,10 +74,19 @@ class RoomInvite(Struct, frozen=True):
 
 
 class RoomRemove(Struct, frozen=True):
-    """Payload of `room.remove`."""
+    """Payload of `room.remove`. The reason is for the audit log."""
 
     room_id: Id
     user_id: Id
+    reason: Reason = ""
+
+
+class MessageDelete(Struct, frozen=True):
+    """Payload of `message.delete`. The reason is for the audit log, if the message is another's."""
+
+    room_id: Id
+    seq: Seq
+    reason: Reason = ""
 
 
 class RoomRole(Struct, frozen=True):
@@ -299,7 +309,7 @@ def message_edit(who: Who, payload: MessageEdit) -> Answer:
     return Answer({"message": message_payload(message)})
 
 
-def message_delete(who: Who, payload: OneMessage) -> Answer:
+def message_delete(who: Who, payload: MessageDelete) -> Answer:
     """Delete a message: its text and files."""
     message = changing.message_delete(who.tenant, who.user, **_fields(payload))
     return Answer({"message": message_payload(message)})
@@ -395,7 +405,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "message.send": Operation(MessageSend, message_post, "message.sent", f"POST {_ROOM}messages/"),
     "message.edit": Operation(MessageEdit, message_edit, "message.edited", f"PATCH {_MESSAGE}"),
-    "message.delete": Operation(OneMessage, message_delete, "message.deleted", f"DELETE {_MESSAGE}"),
+    "message.delete": Operation(MessageDelete, message_delete, "message.deleted", f"DELETE {_MESSAGE}"),
     "reaction.add": Operation(MessageReaction, reaction_add, "message.reacted", f"PUT {_REACTION}"),
     "reaction.remove": Operation(MessageReaction, reaction_remove, "message.reacted", f"DELETE {_REACTION}"),
     "pin.add": Operation(OneMessage, pin_add, "message.pinned", f"PUT {_MESSAGE}pin/"),

@@ -26,7 +26,7 @@ from chat.selectors import (
     seen_from_outside,
 )
 from chat.text import ROOM_NAME_MAX_CHARS, TOPIC_LINE_MAX_CHARS, clean_line, clean_room_name, room_name_key
-from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId, retry_after_ms
+from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId, record_action, retry_after_ms
 
 # Open rooms of a tenant, and open rooms that one user created in it: beyond it `limit_exceeded`.
 ROOMS_MAX = 1000
@@ -115,13 +115,21 @@ def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequ
 
 
 @transaction.atomic
-def room_remove(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId) -> RoomView:
-    """Remove a member of a lower rank from a room. Raises RequestError(not_found | permission_denied)."""
+def room_remove(
+    tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, reason: str = ""
+) -> RoomView:
+    """Remove a member of a lower rank from a room, which is in the audit log, with the reason.
+
+    Raises RequestError(not_found | permission_denied).
+    """
     here = standing(tenant.id, user.id, room_id)
     here.require_changeable()
     here.require(MODERATOR)
     target = _member(here, user_id)
     _require_above(here, target)
+    if user_id != user.id:
+        who = {"room_id": room_id, "user_id": user_id}
+        record_action("room_remove", tenant=tenant.slug, user=user, reason=reason, **who)
     after = _let_go(tenant, here, target, Publisher(target.user_id, target.user.get_username()))
     return after if user_id == user.id else room_get(tenant.id, user.id, room_id)
 

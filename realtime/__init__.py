@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from realtime.control.face import nodes as nodes
     from realtime.control.face import position as position
     from realtime.control.face import presence as presence
+    from realtime.control.face import record_action as record_action
     from realtime.control.face import resume_tenant as resume_tenant
     from realtime.control.face import revoke_user as revoke_user
     from realtime.control.face import subscribe as subscribe
@@ -143,7 +144,7 @@ _HOMES = {
     "realtime.control.face": "aannounce aban abroadcast aconnections adisconnect adrain_node ahistory alist_topics "
     "announce anodes aposition apresence aresume_tenant arevoke_user asubscribe asuspend_tenant "
     "aunban aunsubscribe ban broadcast connections disconnect drain_node history list_topics "
-    "nodes position presence resume_tenant revoke_user subscribe suspend_tenant unban "
+    "nodes position presence record_action resume_tenant revoke_user subscribe suspend_tenant unban "
     "unsubscribe",
     "realtime.control.keys": "create_key",
     "realtime.control.lists": "Page",

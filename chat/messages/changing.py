@@ -18,7 +18,7 @@ from chat.rendering.emoji import emoji_known
 from chat.rendering.markdown import RENDERER_VERSION, ROOM_NAMES, names_mentioned, render
 from chat.rooms.rights import MEMBER, MODERATOR, Standing, standing
 from chat.text import clean_text
-from realtime import ErrorCode, Publisher, RequestError, Tenant
+from realtime import ErrorCode, Publisher, RequestError, Tenant, record_action
 
 # Kinds of emoji on one message, and how many of them one user may have given.
 REACTIONS_MAX = 20
@@ -46,8 +46,12 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
 
 
 @transaction.atomic
-def message_delete(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> MessageView:
+def message_delete(
+    tenant: Tenant, user: Publisher, *, room_id: int, seq: int, reason: str = ""
+) -> MessageView:
     """Delete one's own message, or any as a moderator. Its row stays, without text, files and reactions.
+
+    The deletion of another's message is in the audit log, with the reason.
 
     Raises RequestError(not_found | permission_denied).
     """
@@ -59,6 +63,9 @@ def message_delete(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -
         message.text = message.html = ""
         message.pinned_at, message.deleted_at = None, timezone.now()
         _change(here, message, "text", "html", "pinned_at", "deleted_at")
+        if message.author_id != user.id:
+            target = {"room_id": room_id, "seq": seq, "author_id": message.author_id}
+            record_action("message_delete", tenant=tenant.slug, user=user, reason=reason, **target)
         announcements.erase(tenant, room_id=room_id, seq=seq)
         _announce(tenant, user, here, message, "deleted")
     return message_get(tenant.id, user.id, room_id, seq)

@@ -9,6 +9,7 @@ Inside a transaction a synchronous function that acts does so after the commit a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from realtime.control import lists, orders, service
 from realtime.control.link import acall, call
 from realtime.control.orders import Answer, Order
 from realtime.core.actors import CODE, Actor
+from realtime.core.history import Publisher
 from realtime.core.position import Position
 from realtime.core.topics import TopicKey
 from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery
@@ -301,6 +303,17 @@ def _disconnect(
             ErrorCode.INVALID_MESSAGE, f"Expected exactly one of: {', '.join(targets)}, everyone."
         )
     return _order("disconnect", tenant, reason, reconnect=reconnect, **given)
+
+
+def record_action(
+    action: str, *, tenant: str, user: Publisher, reason: str = "", **target: int | str | None
+) -> None:
+    """Write into the audit log what one of a tenant's users did to others in an app, in the caller's transaction.
+
+    `action` has at most 20 characters, `reason` 200. `target` says whom or what it was done to.
+    """
+    actor = replace(CODE, id=str(user.id), name=user.username, tenant=tenant)
+    service.record(Order(action, actor, tenant, target, reason))
 
 
 def _ban(until: datetime, tenant: str | None, user_id: int | str, address: str, reason: str) -> Order:

@@ -17,6 +17,7 @@ from chat.messages.view import MessageView
 from chat.models import Mention, Message, Reaction, Room, RoomMembership
 from chat.payloads import message_payload
 from realtime.core.history import Publisher
+from realtime.models import AuditEntry
 from realtime.protocol.errors import RequestError
 from tests.chat.conftest import Announced, World
 
@@ -122,6 +123,17 @@ def test_ones_own_messages_and_those_of_others_as_a_moderator(
         assert refused.value.code == "not_found"
     assert code_of(lambda: change(world, world.alice, room_id, 99)) == "not_found"
     assert code_of(lambda: change(world, world.alice, MISSING, 1)) == "not_found"
+
+
+def test_only_what_moderators_delete_is_in_the_audit_log(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    for author in (world.alice, world.bob):
+        send(world, room_id, "secret", by=author)
+    delete(world, world.alice, room_id, 1)
+    changing.message_delete(world.acme, world.alice, room_id=room_id, seq=2, reason="rude")
+    (entry,) = AuditEntry.objects.all()
+    assert (entry.action, entry.actor_id, entry.reason) == ("message_delete", str(world.alice.id), "rude")
+    assert entry.target == {"room_id": room_id, "seq": 2, "author_id": world.bob.id}
 
 
 def test_staff_moderate_no_room_that_they_do_not_see_and_no_direct_one(world: World) -> None:

@@ -12,6 +12,7 @@ from chat.messages import changing, sending
 from chat.models import Room, RoomMembership
 from chat.people import profiles
 from realtime.core.history import Publisher
+from realtime.models import AuditEntry
 from realtime.protocol.errors import RequestError
 from tests.chat.conftest import Announced, World
 
@@ -182,7 +183,7 @@ def test_moderators_remove_those_below_them(world: World, announced: list[Announ
     services.room_invite(world.acme, world.alice, room_id=room_id, user_ids=[int(world.admin.id)])
 
     def remove(by: Publisher, user: Publisher) -> selectors.RoomView:
-        return services.room_remove(world.acme, by, room_id=room_id, user_id=int(user.id))
+        return services.room_remove(world.acme, by, room_id=room_id, user_id=int(user.id), reason="spam")
 
     assert code_of(lambda: remove(world.bob, world.admin)) == "permission_denied"
     give(world, room_id, world.bob, "moderator")
@@ -194,6 +195,9 @@ def test_moderators_remove_those_below_them(world: World, announced: list[Announ
     assert announced[1].data["room"]["is_member"] is False
     assert code_of(lambda: view(world, room_id, world.admin)) == "not_found"
     assert code_of(lambda: remove(world.bob, world.admin)) == "not_found"
+    (entry,) = AuditEntry.objects.all()
+    assert (entry.action, entry.actor, entry.tenant, entry.reason) == ("room_remove", "bob", "acme", "spam")
+    assert entry.target == {"room_id": room_id, "user_id": world.admin.id}
     assert not remove(world.bob, world.bob).is_member
     remove(world.alice, world.alice)
     assert Room.objects.get(pk=room_id).archived_at is not None
