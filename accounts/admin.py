@@ -162,7 +162,7 @@ class MembershipAdmin(AccessAdmin):
     """Memberships of users in tenants."""
 
     form = MembershipForm
-    list_display = ("__str__", linked("user"), linked("tenant"), "role", "status", "is_active")
+    list_display = ("id", linked("user"), linked("tenant"), "role", "status", "is_active")
     list_filter = ("is_active", "role", ("tenant", BoundedFilter))
     link_filters = ("user", "tenant")
     # No column has an index to sort by.
@@ -249,7 +249,7 @@ class TicketAdmin(RecordAdmin, TenantScopedAdmin):
     """Unused tickets, without their secret."""
 
     is_deleted_with_others = True
-    list_display = ("__str__", linked("user"), linked("tenant"), "expires_at")
+    list_display = ("id", linked("user"), linked("tenant"), "expires_at")
     list_filter = (("tenant", BoundedFilter),)
     link_filters = ("user", "tenant")
     list_select_related = ("user", "tenant")

@@ -36,7 +36,8 @@ class BoundedCollector(NestedObjects):
         rows = super().related_objects(related_model, related_fields, objs)
         self._asked.append(rows)
         forward = [field.name for field in related_model._meta.concrete_fields if field.many_to_one]  # noqa: SLF001
-        return rows.select_related(*forward)[: LISTED_MAX + 1]
+        # In no order: to sort, the database would read all rows.
+        return rows.order_by().select_related(*forward)[: LISTED_MAX + 1]
 
     def too_many(self) -> str:
         """Return the first kind of rows of which there are more than DELETED_MAX; empty if there is none."""
@@ -45,7 +46,7 @@ class BoundedCollector(NestedObjects):
         if not asked:
             return ""
         # One query for all. Each asks for a row beyond the bound.
-        beyond = [Exists(rows.select_related(None).order_by()[DELETED_MAX:]) for rows in asked]
+        beyond = [Exists(rows.order_by().select_related(None)[DELETED_MAX:]) for rows in asked]
         any_row = asked[0].model._base_manager.order_by().values_list(*beyond)[:1]  # noqa: SLF001
         found = zip(asked, any_row[0], strict=True)
         return next((str(rows.model._meta.verbose_name_plural) for rows, is_more in found if is_more), "")  # noqa: SLF001

@@ -90,7 +90,7 @@ class RoomMembershipAdmin(TenantScopedAdmin):
 
     tenant_path = "room__tenant"
     form = RoomMembershipForm
-    list_display = ("__str__", linked("user"), linked("room"), "read_seq", "joined_at")
+    list_display = ("id", linked("user"), linked("room"), "read_seq", "joined_at")
     list_filter = (("room__tenant", BoundedFilter),)
     link_filters = ("user", "room")
     # No column has an index to sort by; neither have those of messages.
