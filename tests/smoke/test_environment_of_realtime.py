@@ -11,11 +11,14 @@ from realtime import RealtimeSettings
 from rockstar_site.env import read_environment
 from rockstar_site.realtime_env import NOT_READ_HERE
 
-WRITTEN: dict[Any, tuple[str, Any]] = {int: ("7", 7), float: ("7.5", 7.5), bool: ("1", True)}
+WRITTEN: dict[Any, tuple[str, Any]] = {
+    int: ("7", 7),
+    float: ("7.5", 7.5),
+    bool: ("1", True),
+    # What is a text is a dotted path.
+    str: ("tests.fixtures.anything", "tests.fixtures.anything"),
+}
 OTHERS: dict[str, tuple[str, Any]] = {
-    "TENANTS": ("tests.fixtures.Tenants", "tests.fixtures.Tenants"),
-    "IDENTITY": ("tests.fixtures.Identity", "tests.fixtures.Identity"),
-    "ROUTES": ("tests.fixtures.routes", "tests.fixtures.routes"),
     "TRUSTED_PROXIES": ("::ffff:10.0.0.1, 10.1.0.0/16", ("::ffff:10.0.0.1", "10.1.0.0/16")),
     "ALLOWED_ORIGINS": ("https://a.example, http://[::1]:81", ("https://a.example", "http://[::1]:81")),
     "PUBLISH_ERRORS": ("tests.fixtures.lost", "tests.fixtures.lost"),
