@@ -31,7 +31,9 @@ class Directory:
 
         A slug of an active tenant with a host is known from memory; for any other the table is asked.
         """
-        return slug in self._slugs or TenantRow.objects.filter(slug=slug).exists()
+        if slug not in self._slugs and TenantRow.objects.filter(slug=slug).exists():
+            self._slugs |= {slug}
+        return slug in self._slugs
 
     def set_active(self, slug: str, *, is_active: bool) -> bool:
         """Suspend a tenant or let it go on. False if there is no such tenant."""

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from functools import partial
-from time import time_ns
+from time import time, time_ns
 from typing import Any, TypeVar
 
 import msgspec
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from realtime.conf import RealtimeSettings, current_settings
 from realtime.core.history import Change, Draft, Publisher
@@ -18,7 +19,8 @@ from realtime.core.position import Position
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRule, TopicRules
 from realtime.node import node as nodes
-from realtime.node.node import CONTROL_GROUP, RECHECKS_GROUP, EndSubscriptions, Node, Recheck
+from realtime.node import outbox_rows
+from realtime.node.node import CONTROL_GROUP, OUTBOX_GROUP, RECHECKS_GROUP, EndSubscriptions, Node, Recheck
 from realtime.node.publish_failures import PublishFailure, report
 from realtime.node.remote import current_remote
 from realtime.protocol.codec import time_text
@@ -45,9 +47,11 @@ def publish(
     """Publish to all subscribers of `topic` of the tenant with the slug `tenant`, from any thread or process.
 
     Topic, tenant and data are checked and encoded at once: later changes of an object are not published.
-    Inside a transaction of the database `using` (None: the default one) it publishes after the commit and
-    returns None. What fails then is logged, counted and given to PUBLISH_ERRORS, and the caller goes on.
-    Otherwise it returns the publication's position.
+    Inside a transaction of the database `using` (None: the default one) it returns None. In the default one the
+    publication is stored as a row that commits with the caller's own, and a serving process sends it after the
+    commit, also if this process is killed. In another one this process sends it after the commit, and what
+    fails then is logged, counted and given to PUBLISH_ERRORS. Outside of a transaction it publishes at once
+    and returns the position.
 
     Raises RequestError for data that JSON cannot hold, a tenant that does not exist, a topic that no rule
     allows or (outside of a transaction) a reused idempotency key; RuntimeError on the event loop (use
@@ -56,6 +60,9 @@ def publish(
     """
     _refuse_on_loop("publish", "await apublish()")
     key, draft = _checked(topic, data, tenant, publisher, idempotency_key)
+    if _has_outbox(using) and transaction.get_connection(using).in_atomic_block:
+        _store(key, draft)
+        return None
     return _after_commit(using, "publish", key, partial(_publish, *key, draft))
 
 
@@ -190,7 +197,9 @@ def _checked(
         idempotency_key=checked_key(idempotency_key),
         max_bytes=settings.PUBLICATION_BYTES,
     )
-    nodes.current_node().require_tenant(key.tenant)
+    # In a block that will be rolled back no query is allowed, and nothing is published.
+    if not transaction.get_connection().needs_rollback:
+        nodes.current_node().require_tenant(key.tenant)
     return key, draft
 
 
@@ -225,6 +234,34 @@ def _checked_names(tenant: str, topic: str) -> tuple[str, str]:
                 details={"field": name},
             )
     return plain_text(tenant), plain_text(topic)
+
+
+def _has_outbox(using: str | None) -> bool:
+    return _settings().TRANSACTIONAL_OUTBOX and (using or DEFAULT_DB_ALIAS) == outbox_rows.ALIAS
+
+
+def _store(key: TopicKey, draft: Draft) -> None:
+    """Store the publication in the caller's transaction; it is sent after the commit, by a serving process."""
+    if transaction.get_connection(outbox_rows.ALIAS).needs_rollback:
+        # Everything in this block is rolled back anyway, and no statement is allowed before.
+        return
+    rows_max = _settings().TRANSACTIONAL_OUTBOX_ROWS
+    is_stored = outbox_rows.store(key, draft, now_s=time(), rows_max=rows_max)
+    if is_stored:
+        transaction.on_commit(_wake_sender, using=outbox_rows.ALIAS, robust=True)
+        return
+    full = PublishUnavailableError(f"{rows_max} publications wait in the outbox already; it was dropped.")
+    report(PublishFailure("publish", *key, full), nodes.current_node().metrics, _settings().PUBLISH_ERRORS)
+
+
+def _wake_sender() -> None:
+    """Never waits. If nobody can be woken here, the serving processes look by themselves within a second."""
+    node = nodes.current_node()
+    if node.serves_here and node.loop is not None:
+        node.loop.call_soon_threadsafe(node.look_into_outbox)
+    elif _settings().REDIS_URL:
+        with suppress(PublishUnavailableError):
+            current_remote(_settings()).tell(OUTBOX_GROUP, b"")
 
 
 def _after_commit(using: str | None, action: str, key: TopicKey, work: Callable[[], T]) -> T | None:

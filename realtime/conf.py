@@ -104,6 +104,13 @@ class RealtimeSettings:
     # Dotted path of a function that is called with a PublishFailure, in the thread that committed, for what could
     # not be published after a commit; "" only logs and counts it.
     PUBLISH_ERRORS: str = ""
+    # Whether `publish` inside a transaction of the default database stores a row, which commits with the caller's own and
+    # is sent after it, whatever happens to this process. If not, it is sent after the commit by this process.
+    TRANSACTIONAL_OUTBOX: bool = True
+    # Rows that may wait there: beyond it a publication is dropped and reported as by PUBLISH_ERRORS.
+    TRANSACTIONAL_OUTBOX_ROWS: int = 100_000
+    # Seconds that a row may wait; an older one is dropped and reported likewise.
+    TRANSACTIONAL_OUTBOX_MAX_AGE_S: float = 86_400.0
     # Bytes of one publication's data that the server publishes, as JSON: beyond it `message_too_large`. The
     # default fits into the reply to a `subscribe`.
     PUBLICATION_BYTES: int = 512 * 1024

@@ -1,4 +1,5 @@
-"""What operators do: their keys, bans and quotas, the audit log. One more model only has a permission.
+"""What operators do: their keys, bans and quotas, the audit log; and the transactional outbox. One more model only has
+a permission.
 
 Tenants are named by their slug, users by their id as text: this package has no tables of either.
 """
@@ -195,3 +196,37 @@ class TenantQuota(models.Model):
 
     def __str__(self) -> str:
         return self.tenant
+
+
+class StoredPublication(models.Model):
+    """A publication that committed with a transaction and waits to be sent (`realtime.node.outbox_rows`).
+
+    `body` is JSON; `key` is its idempotency key; `stored_s` is Unix time.
+    """
+
+    tenant = models.TextField()
+    topic = models.TextField()
+    body = models.TextField()
+    key = models.TextField()
+    stored_s = models.FloatField()
+
+    class Meta:
+        db_table = "realtime_outbox"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.tenant}/{self.topic}"
+
+
+class OutboxLease(models.Model):
+    """The one row that says which node sends the stored publications ("": none); `beat` rises while it works."""
+
+    holder = models.CharField(max_length=32)
+    beat = models.BigIntegerField()
+
+    class Meta:
+        db_table = "realtime_outbox_lease"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.holder

@@ -39,9 +39,10 @@ from realtime.node.joining import Joiner
 from realtime.node.observer import Observer
 from realtime.node.operations import Operations
 from realtime.node.ports import Authenticator, TenantDirectory
-from realtime.node.publish_failures import load_reporter
+from realtime.node.publish_failures import load_reporter, report
 from realtime.node.quotas import QuotaBook
 from realtime.node.sweeps import Sweeps
+from realtime.node.transactional_outbox import TransactionalOutbox
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import time_text
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -71,6 +72,7 @@ DRAIN_SLICE_S = 0.05
 CONTROL_GROUP = "control"
 REVOCATIONS_GROUP = "revocations"
 RECHECKS_GROUP = "rechecks"
+OUTBOX_GROUP = "outbox"
 REWRITES_GROUP = "rewrites"
 # Seconds after which a history is rewritten once more, for publications that were under way the first time.
 REWRITE_AGAIN_S = 6.0
@@ -130,6 +132,7 @@ class Node:
         self.is_draining = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
+        self._outbox: TransactionalOutbox | None = None
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -297,6 +300,11 @@ class Node:
             self.spawn(self._rewrite_again(key))
         await self._rewrite(key, change)
 
+    def look_into_outbox(self) -> None:
+        """A transaction stored a publication: send it now. On the loop."""
+        if self._outbox is not None:
+            self._outbox.wake()
+
     async def recheck(self, user_id: UserId | None) -> None:
         """Ask again about the open connections of a user, or of all, here and on the other nodes."""
         asked = Recheck(None if user_id is None else as_user_id(user_id))
@@ -409,6 +417,7 @@ class Node:
                 ASKED_GROUP: self.exchange.asked,
                 self.exchange.reply_group: self.exchange.answered,
                 REWRITES_GROUP: self._told_of_rewrite,
+                OUTBOX_GROUP: lambda body: self.look_into_outbox(),
             },
         )
         self.sweeps = Sweeps(
@@ -425,8 +434,24 @@ class Node:
             self.spawn(self.history.begin())
         for sweep in self.sweeps.all(self.database):
             self.spawn(sweep)
+        if self.settings.TRANSACTIONAL_OUTBOX:
+            self._start_outbox()
         self.spawn(self.loop_lag.run())
         self._is_started = True
+
+    def _start_outbox(self) -> None:
+        settings = self.settings
+        # A thread of its own: what waits in the outbox must not wait for others' queries.
+        self._outbox_database = Database(1, settings.DATABASE_WAIT_S)
+        self._outbox = TransactionalOutbox(
+            self.id,
+            self._outbox_database,
+            self.publish,
+            lambda failure: report(failure, self.metrics, settings.PUBLISH_ERRORS),
+            max_age_s=settings.TRANSACTIONAL_OUTBOX_MAX_AGE_S,
+        )
+        self.on_stop.append(self._outbox_database.close)
+        self.spawn(self._outbox.run())
 
     def _on_message(self, group: str, body: bytes) -> None:
         if self.cluster.is_own_group(group):

@@ -59,6 +59,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[Draft]:
     return drafts
 
 
+@override_settings(REALTIME=django_settings.REALTIME | {"TRANSACTIONAL_OUTBOX": False})
 def test_in_a_transaction_the_data_is_that_of_the_call(
     acme: Tenant, published: list[Draft], django_capture_on_commit_callbacks: Any
 ) -> None:
@@ -144,7 +145,7 @@ def test_what_fails_after_the_commit_is_logged_counted_and_reported(
     node = Node(load_settings())
     nodes.install(node)
     others: list[str] = []
-    errors = {"PUBLISH_ERRORS": f"{__name__}.remember"}
+    errors = {"PUBLISH_ERRORS": f"{__name__}.remember", "TRANSACTIONAL_OUTBOX": False}
     with override_settings(REALTIME=django_settings.REALTIME | errors), transaction.atomic():
         transaction.on_commit(lambda: others.append("before"))
         tell()[action]()

@@ -492,6 +492,8 @@ def _settings(plan: Plan, may_follow: Callable[[str, UserId, str], bool]) -> Rea
             "scoped": TopicRule(subscribe=scoped, **kept),
             "typing": TopicRule(history_size=0, history_ttl_s=0.0),
         },
+        # There is no database.
+        TRANSACTIONAL_OUTBOX=False,
         OUTBOX_BYTES=plan.outbox_bytes,
         DRAIN_S=1.0,
     )

@@ -121,7 +121,7 @@ class RedisHistory:
             len(draft.data),
             _encode(draft),
             draft.fingerprint,
-            self._idempotency_ttl_ms,
+            max(self._idempotency_ttl_ms, round(draft.key_ttl_s * 1000)),
         )
         keys = [*self._keys(key), *self._used_keys(key, draft)]
         outcome, epoch, offset = await self._run(self._add, keys, *arguments)

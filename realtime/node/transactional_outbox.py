@@ -1,0 +1,164 @@
+"""Sends what transactions have stored in the outbox: at once after the commit, in order by topic, each once.
+
+One node at a time sends, for all nodes: it holds a lease, a row that it counts up while it works. A lease that
+stands still is taken over; no clock of another machine is read. If two nodes should send at the same time
+after all, the idempotency key of each row keeps it a single publication, and each of the two keeps the order.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from time import monotonic, time
+
+from django.db import DatabaseError, InterfaceError
+
+from realtime.core.history import Draft
+from realtime.core.position import Position
+from realtime.core.topics import TopicKey
+from realtime.node import outbox_rows as rows
+from realtime.node.database import Database
+from realtime.node.outbox_rows import Lease, Row
+from realtime.node.publish_failures import PublishFailure
+from realtime.protocol.errors import PublishUnavailableError, RequestError
+from realtime.topics.engine.ports import EngineUnavailableError
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks for rows that another process stored, or that a killed one left.
+POLL_S = 0.5
+# Seconds until the next try where another node sends just now; doubled up to POLL_S.
+AGAIN_S = 0.02
+# Seconds after which a lease that stands still is taken over: its node is dead, or very slow, which harms nothing.
+STALE_S = 1.0
+# Rows that are read and deleted together.
+BATCH = 100
+# Seconds for which the idempotency key of a sent row is known: longer than it takes to start a server again.
+KEY_TTL_S = 3600.0
+
+AWAY = (DatabaseError, InterfaceError, RequestError)
+
+
+class TransactionalOutbox:
+    """The sender of one node. Used only on its event loop; `database` has a thread of its own.
+
+    Rows older than `max_age_s` seconds (0: no bound) are not sent any more but reported.
+    """
+
+    def __init__(
+        self,
+        holder: str,
+        database: Database,
+        publish: Callable[[str, str, Draft], Awaitable[Position]],
+        report: Callable[[PublishFailure], None],
+        *,
+        max_age_s: float,
+    ) -> None:
+        self._holder = holder
+        self._database = database
+        self._publish = publish
+        self._report = report
+        self._max_age_s = max_age_s
+        self._woken = asyncio.Event()
+        # The lease of another node, and since when it has been like this.
+        self._seen: tuple[Lease, float] | None = None
+        self._again_s = AGAIN_S
+        # Rows that were sent, and could not be deleted yet. At most BATCH.
+        self._sent: set[int] = set()
+        self._is_away = False
+
+    def wake(self) -> None:
+        """Something was stored: look at once."""
+        self._again_s = AGAIN_S
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Send what is there, again and again, until cancelled."""
+        wait_s = 0.0
+        while True:
+            # The timeout is the usual case: nothing was stored here.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
+            self._woken.clear()
+            try:
+                wait_s = await self.send_all()
+            except AWAY as error:
+                wait_s = POLL_S
+                self._note(f"The outbox cannot be read now: {type(error).__name__}")
+            except Exception:
+                wait_s = POLL_S
+                logger.exception("The outbox could not be sent")
+
+    async def send_all(self) -> float:
+        """Send what is stored, unless another node does so now. Returns the seconds until the next look.
+
+        Raises DatabaseError, and RequestError if no thread is free.
+        """
+        if not await self._database.run(rows.read, 0, 1):
+            self._note(None)
+            return POLL_S
+        if not await self._has_lease():
+            wait_s, self._again_s = self._again_s, min(self._again_s * 2, POLL_S)
+            return wait_s
+        try:
+            is_whole = await self._send_batches()
+        finally:
+            # Also where the task is cancelled, so that the next node need not wait.
+            await asyncio.shield(self._database.run(rows.release_lease, self._holder))
+        self._note(None if is_whole else "The broker is away; publications wait in the outbox")
+        return POLL_S
+
+    async def _has_lease(self) -> bool:
+        stale = self._seen[0] if self._seen and monotonic() - self._seen[1] >= STALE_S else None
+        lease = await self._database.run(rows.take_lease, self._holder, stale)
+        if lease.holder == self._holder:
+            self._seen, self._again_s = None, AGAIN_S
+            return True
+        if self._seen is None or self._seen[0] != lease:
+            self._seen = (lease, monotonic())
+        return False
+
+    async def _send_batches(self) -> bool:
+        """Send batch after batch to the end. False if there are topics that cannot be published to now."""
+        held: set[TopicKey] = set()
+        after_id = 0
+        while batch := await self._database.run(rows.read, after_id, BATCH):
+            after_id = batch[-1].id
+            by_topic: dict[TopicKey, list[Row]] = {}
+            for row in batch:
+                if row.key not in held:
+                    by_topic.setdefault(row.key, []).append(row)
+            await asyncio.gather(*(self._send_topic(each) for each in by_topic.values()))
+            held |= {row.key for each in by_topic.values() for row in each if row.id not in self._sent}
+            has_lease = await self._database.run(rows.finish, list(self._sent), self._holder)
+            self._sent.clear()
+            if not has_lease:
+                break
+        return not held
+
+    async def _send_topic(self, topic_rows: Sequence[Row]) -> None:
+        """Send the rows of a topic in order, up to the first that cannot be sent now."""
+        for row in topic_rows:
+            if row.id in self._sent:
+                continue
+            try:
+                await self._send(row)
+            except EngineUnavailableError:
+                return
+            except Exception as error:
+                # It would fail for ever, and hold up all that comes after it.
+                self._report(PublishFailure("publish", row.key.tenant, row.key.topic, error))
+            self._sent.add(row.id)
+
+    async def _send(self, row: Row) -> None:
+        if 0 < self._max_age_s < time() - row.stored_s:
+            raise PublishUnavailableError(f"It waited in the outbox for more than {self._max_age_s:g} s.")
+        draft = rows.draft_of(row, key_ttl_s=KEY_TTL_S)
+        await self._publish(row.key.tenant, row.key.topic, draft)
+
+    def _note(self, fault: str | None) -> None:
+        """Log a fault when it begins, not at every try."""
+        if fault is not None and not self._is_away:
+            logger.warning(fault)
+        self._is_away = fault is not None
