@@ -3,8 +3,8 @@
 Services call these functions inside their transaction, and the announcement is published on commit. Functions
 whose name begins with `a` are awaited on the loop, after the commit or without a transaction.
 
-If publishing fails (the broker is away), committed data stays, the failure is logged, and clients notice the
-gap in the numbers of the messages.
+If publishing fails (the broker is away), committed data stays and the failure is logged. Messages are announced
+later (`chat.unannounced`); of the rest, clients notice the gap.
 """
 
 import asyncio
@@ -21,12 +21,13 @@ from chat.messages.view import MessageView
 from chat.payloads import message_payload, room_payload, shared_room_payload
 from chat.selectors import RoomView
 from chat.topics import PUBLIC_ROOMS_TOPIC, room_topic, typing_topic, user_topic
+from chat.unannounced import Unannounced
 from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish, rewrite_history
 
 logger = logging.getLogger(__name__)
 
 # Seconds for publishing a batch's messages of one room. Messages that the broker has not accepted by then are
-# not announced.
+# announced by the sweep.
 BATCH_TIMEOUT_S = 5.0
 
 Said = tuple[MessageDraft, MessageView]
@@ -37,12 +38,12 @@ def announce_message(tenant: Tenant, author: Publisher, message: MessageView) ->
     _on_commit(room_topic(message.room_id), _message_data(message), tenant, author)
 
 
-async def aannounce_messages(node: Node, said: Iterable[Said]) -> None:
+async def aannounce_messages(node: Node, unannounced: Unannounced, said: Iterable[Said]) -> None:
     """Publish committed messages to their rooms: in the order of their numbers, and rooms concurrently."""
     rooms: dict[int, list[Said]] = {}
     for draft, message in said:
         rooms.setdefault(message.room_id, []).append((draft, message))
-    await asyncio.gather(*(_announce_in_room(node, in_room) for in_room in rooms.values()))
+    await asyncio.gather(*(_announce_in_room(node, unannounced, in_room) for in_room in rooms.values()))
 
 
 def announce_change(tenant: Tenant, user: Publisher, message: MessageView, event: str, **more: Any) -> None:
@@ -115,14 +116,22 @@ async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_
     await node.announce(typing_topic(room_id), data, tenant=tenant.slug, publisher=user)
 
 
-async def _announce_in_room(node: Node, said: Sequence[Said]) -> None:
+async def aannounce_message(node: Node, tenant: str, author: Publisher | None, message: MessageView) -> None:
+    """Publish a committed message to its room, once: its key is known to all who might do so."""
+    topic, key = room_topic(message.room_id), f"message-{message.id}"
+    await node.announce(topic, _message_data(message), tenant=tenant, publisher=author, idempotency_key=key)
+
+
+async def _announce_in_room(node: Node, unannounced: Unannounced, said: Sequence[Said]) -> None:
+    first_draft, first = said[0]
     try:
         async with asyncio.timeout(BATCH_TIMEOUT_S):
+            await unannounced.fill(first_draft.tenant.slug, first.room_id, first.seq)
             for draft, message in said:
-                topic, data = room_topic(message.room_id), _message_data(message)
-                await node.announce(topic, data, tenant=draft.tenant.slug, publisher=draft.author)
+                await aannounce_message(node, draft.tenant.slug, draft.author, message)
+                unannounced.announced(message.room_id, message.seq)
     except Exception:
-        logger.exception("Messages of room %s are stored but were not all announced", said[0][1].room_id)
+        logger.exception("Messages of room %s are stored; they are announced later", first.room_id)
 
 
 def _message_data(message: MessageView) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """The message writers of a node: connects them to the database and to the announcements."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from django.db import connection
 
-from chat.announcements import aannounce_messages
+from chat.announcements import aannounce_message, aannounce_messages
+from chat.messages.reading import messages_by_id
 from chat.messages.sending import Sent, messages_send
+from chat.unannounced import Unannounced
 from chat.writer import MessageWriter, MessageWriters, in_turns
-from realtime import Node, Owner
+from realtime import Node, Owner, RequestError
 
 # The owner of the database work that stores a tenant's messages. It is not one user's work.
 WRITER = "chat.writer"
@@ -18,12 +21,28 @@ def writers_of(node: Node) -> MessageWriters:
     return node.shared(MessageWriters, lambda: _make(node))
 
 
+def unannounced_of(node: Node) -> Unannounced:
+    """Return what the node knows of announced messages."""
+    return node.shared(Unannounced, lambda: _make_unannounced(node))
+
+
+def _make_unannounced(node: Node) -> Unannounced:
+    async def announce(message_ids: Collection[int]) -> None:
+        for tenant, message in await node.background.run(messages_by_id, message_ids):
+            # With other data it was announced: it has changed since.
+            with suppress(RequestError):
+                await aannounce_message(node, tenant, message.author, message)
+
+    return Unannounced(node, announce)
+
+
 def _make(node: Node) -> MessageWriters:
     has_row_locks = connection.features.has_select_for_update
     store = messages_send if has_row_locks else in_turns(messages_send)
 
     async def announce(sent: Sequence[Sent]) -> None:
-        await aannounce_messages(node, ((each.draft, each.message) for each in sent))
+        said = ((each.draft, each.message) for each in sent)
+        await aannounce_messages(node, unannounced_of(node), said)
 
     return MessageWriters(
         lambda: MessageWriter(

@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from realtime.endpoints.rpc import rpc_method as rpc_method
     from realtime.endpoints.streams import Feed as Feed
     from realtime.endpoints.streams import stream_source as stream_source
+    from realtime.endpoints.tasks import node_task as node_task
     from realtime.endpoints.verbs import Call as Call
     from realtime.endpoints.verbs import Caller as Caller
     from realtime.endpoints.verbs import NoPayload as NoPayload
@@ -173,6 +174,7 @@ _HOMES = {
     "realtime.endpoints.routing": "host websocket",
     "realtime.endpoints.rpc": "rpc_method",
     "realtime.endpoints.streams": "Feed stream_source",
+    "realtime.endpoints.tasks": "node_task",
     "realtime.endpoints.verbs": "Call Caller NoPayload Verb",
     "realtime.middleware.tenant": "HOSTLESS_PATHS",
     "realtime.node.node": "Node current_node",

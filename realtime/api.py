@@ -237,7 +237,8 @@ def _checked_names(tenant: str, topic: str) -> tuple[str, str]:
 
 
 def _has_outbox(using: str | None) -> bool:
-    return _settings().TRANSACTIONAL_OUTBOX and (using or DEFAULT_DB_ALIAS) == outbox_rows.ALIAS
+    is_its_database = (using or DEFAULT_DB_ALIAS) == outbox_rows.ALIAS
+    return is_its_database and _settings().TRANSACTIONAL_OUTBOX and outbox_rows.is_supported()
 
 
 def _store(key: TopicKey, draft: Draft) -> None:

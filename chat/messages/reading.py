@@ -1,7 +1,7 @@
 """Reading messages: pages, changes, pins, one message. The number of queries does not depend on the page."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +141,19 @@ def messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, MessageVie
         for (tenant_id, author_id), messages in by_author.items()
         for view in messages_view(tenant_id, author_id, messages)
     }
+
+
+def messages_by_id(message_ids: Collection[int]) -> list[tuple[str, MessageView]]:
+    """Return stored messages as nobody in particular sees them, with the slugs of their tenants, in order."""
+    rows = Message.objects.filter(pk__in=message_ids).select_related("author", "tenant")
+    by_tenant: dict[tuple[int, str], list[Message]] = defaultdict(list)
+    for message in rows.order_by("room_id", "seq"):
+        by_tenant[message.tenant_id, message.tenant.slug].append(message)
+    return [
+        (slug, view)
+        for (tenant_id, slug), messages in by_tenant.items()
+        for view in messages_view(tenant_id, 0, messages)
+    ]
 
 
 def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) -> list[MessageView]:

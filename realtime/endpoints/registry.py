@@ -1,11 +1,11 @@
-"""What apps declare for sockets: RPC methods, stream sources, live queries.
+"""What apps declare: RPC methods, stream sources, live queries, background tasks.
 
 Decorators in an app's `realtime` module make these objects. They are collected when the endpoints are built.
 """
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -20,8 +20,9 @@ from realtime.endpoints.declarations import mistake
 from realtime.endpoints.queries import LiveQuery
 from realtime.endpoints.rpc import RpcMethod
 from realtime.endpoints.streams import StreamSource
+from realtime.endpoints.tasks import NodeTask
 
-T = TypeVar("T", RpcMethod, StreamSource, LiveQuery)
+T = TypeVar("T", RpcMethod, StreamSource, LiveQuery, NodeTask)
 # The module of an app with its declarations (as `admin.py` for the admin), and its old name.
 MODULE = "realtime"
 OLD_MODULE = "live"
@@ -30,10 +31,14 @@ RESERVED_METHODS = frozenset({"cancel", "ping", "refresh", "rpc.methods"})
 
 
 class Registry:
-    """All declared methods, sources and queries, by name."""
+    """All declared methods, sources, queries and tasks, by name."""
 
     def __init__(
-        self, methods: list[RpcMethod], sources: list[StreamSource], queries: list[LiveQuery]
+        self,
+        methods: list[RpcMethod],
+        sources: list[StreamSource],
+        queries: list[LiveQuery],
+        tasks: Sequence[NodeTask] = (),
     ) -> None:
         self.methods = _by_name(methods)
         if reserved := sorted(RESERVED_METHODS & set(self.methods)):
@@ -43,13 +48,17 @@ class Registry:
             )
         self.sources = _by_name(sources)
         self.queries = _by_name(queries)
+        self.tasks = _by_name(list(tasks))
 
     @classmethod
     def discover(cls) -> "Registry":
         """Collect from the `realtime` module of every installed app that has one."""
         modules = list(_modules())
         return cls(
-            _declared(modules, RpcMethod), _declared(modules, StreamSource), _declared(modules, LiveQuery)
+            _declared(modules, RpcMethod),
+            _declared(modules, StreamSource),
+            _declared(modules, LiveQuery),
+            _declared(modules, NodeTask),
         )
 
 

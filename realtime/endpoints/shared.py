@@ -26,6 +26,7 @@ class Endpoints:
         self.node = node
         self.router = Router(import_string(f"{node.settings.ROUTES}.routes"))
         self.registry = Registry.discover()
+        node.on_start += [task.run for task in self.registry.tasks.values()]
         self.deadlines = Deadlines(node.settings.CALL_TIMEOUT_S)
         self.large_messages = LargeMessages()
 

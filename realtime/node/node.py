@@ -27,7 +27,7 @@ from realtime.core.presence_table import Key
 from realtime.core.quota import ConnectionQuota, HandshakeLimiter
 from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRules
-from realtime.node import credentials, operations
+from realtime.node import credentials, operations, outbox_rows
 from realtime.node.audit import AuditRetention
 from realtime.node.bans import BanBook
 from realtime.node.blocking import BlockWatch
@@ -138,6 +138,8 @@ class Node:
         self._tasks: set[asyncio.Task[None]] = set()
         # The changes of histories that are carried out once more, by topic.
         self._rewrites: dict[TopicKey, list[Change]] = {}
+        # Run as tasks from the start on.
+        self.on_start: list[Callable[[Node], Coroutine[Any, Any, None]]] = []
         # Called after the database threads have ended.
         self.on_stop: list[Callable[[], Awaitable[None]]] = []
 
@@ -195,6 +197,7 @@ class Node:
         await self.bus.stop()
         await self.history.close()
         await self.credentials.database.close()
+        await self.background.close()
         await self.database.close()
         for stop in self.on_stop:
             await stop()
@@ -273,14 +276,33 @@ class Node:
         return await self.hub.publish(TopicKey(tenant, topic), draft, rule.retention)
 
     async def announce(
-        self, topic: str, data: Any, *, tenant: str, publisher: Publisher | None = None
+        self,
+        topic: str,
+        data: Any,
+        *,
+        tenant: str,
+        publisher: Publisher | None = None,
+        idempotency_key: str | None = None,
     ) -> Position:
         """As `publish`, for data that is not encoded; raises RequestError(invalid_message) if JSON cannot
         hold it, and RequestError(message_too_large) above PUBLICATION_BYTES."""
         draft = make_draft(
-            topic, data, publisher, time=time_text(time_ns()), max_bytes=self.settings.PUBLICATION_BYTES
+            topic,
+            data,
+            publisher,
+            time=time_text(time_ns()),
+            idempotency_key=idempotency_key,
+            max_bytes=self.settings.PUBLICATION_BYTES,
         )
         return await self.publish(tenant, topic, draft)
+
+    async def newest(self, topic: str, *, tenant: str, limit: int) -> list[Any]:
+        """The data of a topic's newest publications, the oldest of them first, as far as its history has them.
+
+        Raises EngineUnavailableError.
+        """
+        page = await self.history.latest(TopicKey(tenant, topic), limit, 0)
+        return [msgspec.json.decode(each.data) for each in page.publications or []]
 
     async def end_subscriptions(self, tenant: str, topic: str, user_id: UserId) -> None:
         """End a user's subscriptions to a topic, here and on the other nodes."""
@@ -380,6 +402,8 @@ class Node:
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self.database = build_database(self.settings)
+        # A thread of its own for what is sent or swept: it must not wait for the queries of clients.
+        self.background = Database(1, self.settings.DATABASE_WAIT_S)
         self.history, self.bus, self.engine = build_engine(self.settings)
         self.cluster = Cluster(
             self.id,
@@ -407,6 +431,7 @@ class Node:
             peers=lambda: [state.node for state in self.cluster.nodes()],
             perform=Operations(self).perform,
         )
+        has_outbox = self.settings.TRANSACTIONAL_OUTBOX and outbox_rows.is_supported()
         self.control = Control(
             self.bus,
             self.spawn,
@@ -417,7 +442,7 @@ class Node:
                 ASKED_GROUP: self.exchange.asked,
                 self.exchange.reply_group: self.exchange.answered,
                 REWRITES_GROUP: self._told_of_rewrite,
-                OUTBOX_GROUP: lambda body: self.look_into_outbox(),
+                **({OUTBOX_GROUP: lambda body: self.look_into_outbox()} if has_outbox else {}),
             },
         )
         self.sweeps = Sweeps(
@@ -434,23 +459,22 @@ class Node:
             self.spawn(self.history.begin())
         for sweep in self.sweeps.all(self.database):
             self.spawn(sweep)
-        if self.settings.TRANSACTIONAL_OUTBOX:
+        if has_outbox:
             self._start_outbox()
         self.spawn(self.loop_lag.run())
         self._is_started = True
+        for work in self.on_start:
+            self.spawn(work(self))
 
     def _start_outbox(self) -> None:
         settings = self.settings
-        # A thread of its own: what waits in the outbox must not wait for others' queries.
-        self._outbox_database = Database(1, settings.DATABASE_WAIT_S)
         self._outbox = TransactionalOutbox(
             self.id,
-            self._outbox_database,
+            self.background,
             self.publish,
             lambda failure: report(failure, self.metrics, settings.PUBLISH_ERRORS),
             max_age_s=settings.TRANSACTIONAL_OUTBOX_MAX_AGE_S,
         )
-        self.on_stop.append(self._outbox_database.close)
         self.spawn(self._outbox.run())
 
     def _on_message(self, group: str, body: bytes) -> None:

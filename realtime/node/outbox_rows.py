@@ -19,6 +19,8 @@ from realtime.core.topics import TopicKey
 
 # The database that has the outbox: the caller's transaction must be one of it.
 ALIAS = DEFAULT_DB_ALIAS
+# Those that the SQL below is written for. On any other there is no outbox.
+VENDORS = frozenset({"sqlite", "postgresql"})
 
 # The rows are counted only if the oldest and the newest are far apart, which takes no time to see.
 _BOUNDED = """
@@ -59,6 +61,11 @@ class Lease:
 
     holder: str
     beat: int
+
+
+def is_supported() -> bool:
+    """Whether the database can have the outbox."""
+    return connections[ALIAS].vendor in VENDORS
 
 
 def store(key: TopicKey, draft: Draft, *, now_s: float, rows_max: int) -> bool:

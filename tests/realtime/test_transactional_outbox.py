@@ -19,7 +19,7 @@ from realtime.core.position import Position
 from realtime.core.topics import TopicKey
 from realtime.models import StoredPublication
 from realtime.node import node as nodes
-from realtime.node import outbox_rows
+from realtime.node import outbox_rows, remote
 from realtime.node import transactional_outbox as module
 from realtime.node.database import Database
 from realtime.node.node import Node
@@ -214,7 +214,17 @@ def test_the_caller_never_waits_for_a_broker() -> None:
         began_s = time.monotonic()
         publish(*range(20))
         assert time.monotonic() - began_s < 1.5
+        remote.forget()
     assert waiting() == 20
+
+
+def test_another_kind_of_database_has_no_outbox(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(outbox_rows, "VENDORS", frozenset())
+    publish(1)
+    assert waiting() == 0
+    assert "failed after the commit" in caplog.text
 
 
 def test_in_a_block_that_is_rolled_back_anyway_it_does_nothing() -> None:

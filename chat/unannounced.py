@@ -1,0 +1,163 @@
+"""Announces messages that were stored and not announced: their process was killed, or the broker was away.
+
+The messages are their own outbox. What a room's topic lacks is seen by comparing its history with the table, so
+nothing more is written for a message. It is looked for before a newer message of the room is announced, which keeps
+the order, and by a sweep over the newest messages. A message's idempotency key keeps it a single publication,
+whoever announces it.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import DatabaseError
+from django.db.models import Max
+from django.utils import timezone
+
+from chat.models import Message
+from chat.topics import room_topic
+from realtime import Node, RealtimeError
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two sweeps, and the age from which a message should have been announced.
+SWEEP_S = 0.4
+GRACE_S = 0.4
+# Seconds after which a missing message is left alone: the topic would have dropped it.
+TOO_OLD = timedelta(seconds=300)
+# Messages that one sweep reads, and with which the first one begins.
+SWEPT = 1000
+# Messages of a room that are compared, from the newest.
+COMPARED = 200
+MARGIN = 20
+# Rooms whose newest announced message is kept in mind.
+KNOWN_ROOMS = 10_000
+
+
+class Stored(NamedTuple):
+    """A stored message, as far as a sweep needs it."""
+
+    id: int
+    tenant: str
+    room_id: int
+    seq: int
+    sent_at: datetime
+
+
+# Announces stored messages by id, in this order.
+Announce = Callable[[Collection[int]], Awaitable[None]]
+
+
+class Unannounced:
+    """What one node knows of announced messages. Used only on its event loop."""
+
+    def __init__(self, node: Node, announce: Announce) -> None:
+        self._node = node
+        self._announce = announce
+        # The newest message of a room of which everything before is announced, too; the last used room is last.
+        self._known: OrderedDict[int, int] = OrderedDict()
+        # The newest message that was looked at; None where another node sweeps.
+        self._swept_id: int | None = None
+        self._is_away = False
+
+    def announced(self, room_id: int, seq: int) -> None:
+        """The room's messages up to this one are announced."""
+        self._known[room_id] = max(seq, self._known.get(room_id, 0))
+        self._known.move_to_end(room_id)
+        if len(self._known) > KNOWN_ROOMS:
+            self._known.popitem(last=False)
+
+    async def fill(self, tenant: str, room_id: int, below_seq: int) -> None:
+        """Announce what the room's topic lacks of the messages before `below_seq`.
+
+        Raises EngineUnavailableError, DatabaseError, and RequestError if the database is busy.
+        """
+        if self._known.get(room_id, 0) >= below_seq - 1:
+            return
+        known = self._known.get(room_id)
+        # A few more than are missing, because other events stand between them.
+        limit = COMPARED if known is None else min(2 * (below_seq - known) + MARGIN, COMPARED)
+        newest = await self._node.newest(room_topic(room_id), tenant=tenant, limit=limit)
+        seqs = {data["message"]["seq"] for data in newest if data.get("event") == "message"}
+        # Before the oldest that is there nothing is missing, or the topic has dropped it.
+        after_seq = known if known is not None else max(min(seqs, default=0), below_seq - COMPARED)
+        if not seqs.issuperset(range(after_seq + 1, below_seq)):
+            await self._announce_between(room_id, after_seq, below_seq, seqs)
+        self.announced(room_id, below_seq - 1)
+
+    async def _announce_between(
+        self, room_id: int, after_seq: int, below_seq: int, seqs: Collection[int]
+    ) -> None:
+        stored = await self._node.background.run(
+            _stored_between, room_id, after_seq, below_seq, self._oldest()
+        )
+        if missing := [message_id for message_id, seq in stored if seq not in seqs]:
+            logger.warning("%d message(s) of room %s had not been announced", len(missing), room_id)
+            await self._announce(missing)
+
+    async def run(self) -> None:
+        """Sweep again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self._sweep()
+                self._is_away = False
+            except (RealtimeError, DatabaseError) as error:
+                if not self._is_away:
+                    logger.warning("Messages cannot be announced now: %s", error)
+                self._is_away = True
+            except Exception:
+                logger.exception("Messages that were not announced could not be looked for")
+
+    async def _sweep(self) -> None:
+        if not self._sweeps_for_all():
+            self._swept_id = None
+            return
+        database = self._node.background
+        if self._swept_id is None:
+            self._swept_id = await database.run(_first_id)
+        # By room, the newest message that should be announced by now.
+        due: dict[tuple[str, int], int] = {}
+        swept_id, oldest = self._swept_id, self._oldest()
+        for stored in await database.run(_stored_after, swept_id):
+            if (timezone.now() - stored.sent_at).total_seconds() < GRACE_S:
+                break
+            swept_id = stored.id
+            if stored.sent_at >= oldest and self._known.get(stored.room_id, 0) < stored.seq:
+                # The ids of a batch are not in the order of its numbers.
+                room = (stored.tenant, stored.room_id)
+                due[room] = max(stored.seq, due.get(room, 0))
+        for (tenant, room_id), seq in due.items():
+            await self.fill(tenant, room_id, seq + 1)
+        self._swept_id = swept_id
+
+    def _is_alone(self) -> bool:
+        return not self._node.settings.REDIS_URL
+
+    def _sweeps_for_all(self) -> bool:
+        """One node does it for all; in memory each has histories of its own."""
+        nodes = [each.node for each in self._node.nodes()]
+        return self._is_alone() or not nodes or min(nodes) == self._node.id
+
+    def _oldest(self) -> datetime:
+        """A history in memory began with the process, and lacks what came before."""
+        oldest = timezone.now() - TOO_OLD
+        return max(oldest, self._node.started_at) if self._is_alone() else oldest
+
+
+def _first_id() -> int:
+    newest: int | None = Message.objects.aggregate(newest=Max("id"))["newest"]
+    return max((newest or 0) - SWEPT, 0)
+
+
+def _stored_after(message_id: int) -> list[Stored]:
+    rows = Message.objects.filter(id__gt=message_id).order_by("id")[:SWEPT]
+    return [Stored(*row) for row in rows.values_list("id", "tenant__slug", "room_id", "seq", "sent_at")]
+
+
+def _stored_between(room_id: int, after_seq: int, below_seq: int, oldest: datetime) -> list[tuple[int, int]]:
+    rows = Message.objects.filter(room_id=room_id, seq__gt=after_seq, seq__lt=below_seq, sent_at__gte=oldest)
+    return list(rows.order_by("seq").values_list("id", "seq"))

@@ -1,0 +1,109 @@
+"""Messages that were stored and not announced are announced: in order, once, without a row more for any."""
+
+import asyncio
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from chat import unannounced as module
+from chat.batches import MessageDraft
+from chat.messages.sending import messages_send
+from chat.models import Message
+from chat.topics import room_topic
+from chat.writers import unannounced_of
+from realtime.core.history import Publisher
+from realtime.node.node import Node
+from realtime.topics.engine.ports import EngineUnavailableError
+from tests.chat import test_endpoint
+from tests.chat.test_endpoint import Chat, Client, make_room
+
+chat = test_endpoint.chat
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+async def sweeping(chat: Chat) -> None:
+    chat._runtime.spawn(unannounced_of(chat._runtime).run())
+
+
+async def left_behind(chat: Chat, client: Client, room_id: int, *texts: str) -> None:
+    """What a process that is killed before it announces leaves in the database."""
+    author = Publisher(client.user.pk, client.user.username)
+    drafts = [MessageDraft(chat.tenants["acme"], author, room_id, text, uuid.uuid4()) for text in texts]
+    await chat.in_db(lambda: messages_send(drafts))
+
+
+async def said(node: Node, room_id: int) -> list[tuple[int, str]]:
+    newest = await node.newest(room_topic(room_id), tenant="acme", limit=1000)
+    messages = [each["message"] for each in newest if each["event"] == "message"]
+    return [(each["seq"], each["text"]) for each in messages]
+
+
+async def hears(client: Client, room_id: int, count: int) -> list[int]:
+    events: list[dict[str, Any]] = []
+    while len(events) < count:
+        event = await client.event(room_topic(room_id))
+        events += [event] if event["event"] == "message" else []
+    return [event["message"]["seq"] for event in events]
+
+
+async def send(client: Client, room_id: int, text: str) -> None:
+    await client.get(
+        "message.send", "message.sent", room_id=room_id, text=text, client_msg_id=str(uuid.uuid4())
+    )
+
+
+async def test_the_sweep_announces_what_a_killed_process_left(chat: Chat) -> None:
+    alice = await chat.client("alice")
+    room_id = await make_room(alice)
+    await alice.get("subscribe", "subscribed", topic=room_topic(room_id))
+    await send(alice, room_id, "one")
+    await left_behind(chat, alice, room_id, "two", "three")
+    assert await hears(alice, room_id, 3) == [1, 2, 3]
+    await send(alice, room_id, "four")
+    await asyncio.sleep(2 * module.SWEEP_S + module.GRACE_S)
+    assert await said(chat._runtime, room_id) == [(1, "one"), (2, "two"), (3, "three"), (4, "four")]
+
+
+async def test_what_comes_after_it_waits_for_it(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GRACE_S", 1000.0)
+    alice = await chat.client("alice")
+    room_id = await make_room(alice)
+    await alice.get("subscribe", "subscribed", topic=room_topic(room_id))
+    await left_behind(chat, alice, room_id, "one", "two")
+    await send(alice, room_id, "three")
+    assert await hears(alice, room_id, 3) == [1, 2, 3]
+
+
+async def test_what_the_broker_did_not_take_is_announced_later(
+    chat: Chat,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alice = await chat.client("alice")
+    room_id = await make_room(alice)
+    await alice.get("subscribe", "subscribed", topic=room_topic(room_id))
+    publish = chat._runtime.hub.publish
+
+    async def away(*_: Any) -> Any:
+        raise EngineUnavailableError("away")
+
+    monkeypatch.setattr(chat._runtime.hub, "publish", away)
+    await send(alice, room_id, "one")
+    await send(alice, room_id, "two")
+    monkeypatch.setattr(chat._runtime.hub, "publish", publish)
+    assert await hears(alice, room_id, 2) == [1, 2]
+
+
+async def test_nothing_of_before_the_process_is_announced_in_memory(chat: Chat) -> None:
+    alice = await chat.client("alice")
+    room_id = await make_room(alice)
+    await left_behind(chat, alice, room_id, "one")
+    before = timezone.now() - timedelta(hours=1)
+    await chat.in_db(lambda: Message.objects.update(sent_at=before))
+    await send(alice, room_id, "two")
+    await asyncio.sleep(2 * module.SWEEP_S + module.GRACE_S)
+    assert await said(chat._runtime, room_id) == [(2, "two")]
