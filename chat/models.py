@@ -213,7 +213,10 @@ class File(models.Model):
     """A stored file. Without a message it is deleted after a day. `key` is its name in the storage."""
 
     tenant = models.ForeignKey("accounts.Tenant", on_delete=models.CASCADE, related_name="+")
-    uploader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # A sent file stays with its message when the account of its sender is deleted.
+    uploader = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True, related_name="files")
     key = models.UUIDField(default=uuid.uuid4, unique=True)
     name = models.CharField(max_length=FILE_NAME_MAX_CHARS)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
 
-from accounts.models import Domain
+from accounts.models import Domain, User
 from accounts.models import Tenant as TenantRow
 from chat.files import services as files
 from chat.files.pictures import PicturePool, picture_encode
@@ -245,6 +245,19 @@ def test_what_is_not_sent_within_a_day_is_swept(world: World, folder: Path) -> N
     assert files.sweep() is False
     assert not File.objects.filter(pk=old.id).exists()
     assert (stored(folder), File.objects.count()) == (2, 2)
+
+
+def test_a_sent_file_stays_when_its_sender_s_account_is_deleted(world: World, folder: Path) -> None:
+    room_id = world.room(with_bob=True)
+    file, unsent = upload(world, by=world.bob), upload(world, by=world.bob)
+    send(world, room_id, file.id, by=world.bob)
+    User.objects.get(pk=world.bob.id).delete()
+    (message,) = reading.message_list(world.acme.id, world.alice.id, room_id, limit=1).messages
+    assert message.files == (file,)
+    assert files.access_file(world.acme.id, world.alice.id, file.id)
+    File.objects.filter(pk=unsent.id).update(created_at=timezone.now() - timedelta(days=2))
+    files.sweep()
+    assert stored(folder) == 1
 
 
 def test_a_file_over_http_is_an_attachment_in_which_nothing_runs(world: World) -> None:
