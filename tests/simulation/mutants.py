@@ -57,7 +57,7 @@ MUTANTS = (
     ),
     Mutant(
         "a revocation that did not come over the bus is not noticed",
-        "realtime.node.credentials:Credentials.keep",
+        "realtime.node.credentials:Credentials.read_now",
         "self.revoke(await self.database.run(self._read))",
         "await self.database.run(self._read)",
     ),
