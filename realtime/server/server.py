@@ -1,17 +1,21 @@
 """Uvicorn, configured for this package."""
 
+import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from socket import socket
 
-from uvicorn import Config, Server
+from uvicorn import Config
 from uvicorn.config import STARTUP_FAILURE
 
 from realtime.conf import RealtimeSettings
 from realtime.core.addresses import TrustedProxies
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
-from realtime.server.workers import Workers
+from realtime.server.retiring import RetiringServer
+from realtime.server.workers import Worker, Workers
+
+logger = logging.getLogger(__name__)
 
 # Twice the limit of any endpoint, so that the endpoint itself can answer a message that is a little too
 # large.
@@ -35,30 +39,49 @@ def serve(
 ) -> None:
     """Serve the ASGI application at an import path until SIGTERM (drains) or SIGINT (stops at once).
 
-    All workers listen on the same bound `sockets`. X-Forwarded-For and X-Forwarded-Proto are trusted from
+    SIGHUP replaces the processes that serve, one by one, by new ones with the code and the settings of now. All
+    workers listen on the same bound `sockets`. X-Forwarded-For and X-Forwarded-Proto are trusted from
     `trusted_proxies` only. Ends the process with STARTUP_FAILURE (3) if the application does not start.
     """
     # After a clean stop uvicorn raises the signal again. That must not look like a failure.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
-    config = _config(application, settings, workers, trusted_proxies.spelled_out())
-    if _run(config, list(sockets)):
-        return
-    sys.exit(STARTUP_FAILURE)
+    # Until there is something to replace.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    proxies = trusted_proxies.spelled_out()
+
+    def config() -> Config:
+        return _config(application, settings, workers, proxies)
+
+    run = _run_workers if workers > 1 else _run_alone
+    if not run(config, list(sockets), settings.DRAIN_S):
+        sys.exit(STARTUP_FAILURE)
 
 
-def _run(config: Config, sockets: list[socket]) -> bool:
-    """Whether it could start."""
-    if config.workers > 1:
-        supervisor = Workers(config, sockets)
-        supervisor.run()
-        return not supervisor.has_failed
-    config.load_app()
-    server = Server(config)
+def _run_workers(config: Callable[[], Config], sockets: list[socket], drain_s: float) -> bool:
+    """Whether they could start."""
+    supervisor = Workers(config(), sockets, drain_s=drain_s)
+    supervisor.run()
+    return not supervisor.has_failed
+
+
+def _run_alone(config: Callable[[], Config], sockets: list[socket], drain_s: float) -> bool:
+    """Serve in this process until SIGHUP; from then on supervise the one that serves. Whether it could start."""
+    loaded = config()
+    loaded.load_app()
+    # What has loaded the application cannot be sent to another process.
+    server = RetiringServer(loaded, lambda kept: Worker(config(), kept))
     try:
         server.run(sockets)
+        if isinstance(server.successor, Worker):
+            logger.info("This process supervises from now on")
+            Workers(config(), server.kept_sockets, drain_s=drain_s, running=[server.successor]).run()
     except KeyboardInterrupt:
         # SIGINT, which uvicorn raises again after a clean stop.
         return True
+    finally:
+        if server.successor is not None:
+            server.successor.terminate()
+            server.successor.join()
     return server.started
 
 

@@ -1,0 +1,130 @@
+"""A server that can hand its clients over: it stops listening first, and drains afterwards."""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from socket import socket
+from types import FrameType
+from typing import Any, Protocol
+
+from uvicorn import Config, Server
+
+from realtime.server.http import RequestsProtocol
+
+logger = logging.getLogger(__name__)
+
+# What a supervisor sends to a worker that has been replaced.
+RETIRE_SIGNAL = signal.SIGUSR1
+# Seconds in which requests of connections that were accepted before are still answered as usual.
+RETIRE_GRACE_S = 1.0
+# Seconds that a replacement may take until it serves.
+START_TIMEOUT_S = 60.0
+
+
+class Successor(Protocol):
+    """A process that takes over."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, once it has started."""
+
+    def start(self) -> None:
+        """Start the process."""
+
+    def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:
+        """Whether it serves within `timeout` seconds; stops waiting when `should_exit` is set."""
+
+    def terminate(self) -> None:
+        """Tell it to end."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def join(self) -> None:
+        """Wait for its end."""
+
+
+class RetiringServer(Server):
+    """Uvicorn's server, which retires on RETIRE_SIGNAL.
+
+    Whoever shares its listening sockets takes the new connections from then on, so that no client is refused
+    while this one drains. `replace` makes the process that takes over on SIGHUP, for a server that has no
+    supervisor.
+    """
+
+    def __init__(self, config: Config, replace: Callable[[list[socket]], Successor] | None = None) -> None:
+        super().__init__(config)
+        self._replace = replace
+        self._sockets: list[socket] = []
+        self._is_ending = threading.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        # Who took over, and the listening sockets that are kept for it.
+        self.successor: Successor | None = None
+        self.kept_sockets: list[socket] = []
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Begin to serve, and to listen to the signals."""
+        self._sockets = sockets or []
+        await super().startup(sockets)
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(RETIRE_SIGNAL, self._once, "retire", self._retire)
+        if self._replace is not None:
+            loop.add_signal_handler(signal.SIGHUP, self._once, "hand over", self._hand_over)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End. Uvicorn raises a signal that ended it once more; that would end whoever took over too."""
+        self._is_ending.set()
+        if sig == RETIRE_SIGNAL:
+            self.should_exit = True
+        else:
+            super().handle_exit(sig, frame)
+
+    def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if name not in self._tasks or self._tasks[name].done():
+            self._tasks[name] = asyncio.get_running_loop().create_task(work())
+
+    async def _hand_over(self) -> None:
+        """Bring the successor up, then retire; without one that serves, go on."""
+        assert self._replace is not None
+        if self.successor is not None:
+            return
+        # The server closes its own ones when it retires.
+        kept = [each.dup() for each in self._sockets]
+        successor = self._replace(kept)
+        if await asyncio.to_thread(self._bring_up, successor):
+            logger.info("Process %s takes over", successor.pid)
+            self.successor, self.kept_sockets = successor, kept
+            self._once("retire", self._retire)
+            return
+        for each in kept:
+            each.close()
+        logger.error("Process %s did not begin to serve; this one goes on", successor.pid)
+
+    def _bring_up(self, successor: Successor) -> bool:
+        successor.start()
+        if successor.wait_until_ready(START_TIMEOUT_S, self._is_ending):
+            return True
+        successor.kill()
+        successor.join()
+        return False
+
+    async def _retire(self) -> None:
+        for server in self.servers:
+            server.close()
+        self._end_keep_alive()
+        await asyncio.sleep(RETIRE_GRACE_S)
+        self._end_keep_alive()
+        # The handler that drains: see `drain_on_sigterm`.
+        end = signal.getsignal(signal.SIGTERM)
+        assert callable(end)
+        end(RETIRE_SIGNAL, None)
+
+    def _end_keep_alive(self) -> None:
+        """Close the connections between two requests; those with a request close after its answer."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, RequestsProtocol):
+                connection.shutdown()
