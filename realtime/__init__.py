@@ -62,6 +62,11 @@ if TYPE_CHECKING:
     from realtime.core.actors import Actor as Actor
     from realtime.core.addresses import TrustedProxies as TrustedProxies
     from realtime.core.addresses import address_key as address_key
+    from realtime.core.broker_url import BrokerUrlError as BrokerUrlError
+    from realtime.core.broker_url import cache_settings as cache_settings
+    from realtime.core.broker_url import channel_layer_settings as channel_layer_settings
+    from realtime.core.broker_url import parse_broker_url as parse_broker_url
+    from realtime.core.broker_url import require_served as require_served
     from realtime.core.history import Publisher as Publisher
     from realtime.core.hosts import parse_host as parse_host
     from realtime.core.identity import CredentialKind as CredentialKind
@@ -152,6 +157,7 @@ _HOMES = {
     "realtime.control.operators": "session_actor",
     "realtime.core.actors": "Actor",
     "realtime.core.addresses": "TrustedProxies address_key",
+    "realtime.core.broker_url": "BrokerUrlError cache_settings channel_layer_settings parse_broker_url require_served",
     "realtime.core.history": "Publisher",
     "realtime.core.hosts": "parse_host",
     "realtime.core.identity": "CredentialKind Identity Tenant UserId",

@@ -6,7 +6,6 @@ import stat
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -15,6 +14,7 @@ from marshmallow import ValidationError
 from marshmallow.fields import Boolean
 
 from chat.files.settings import FileSettings
+from realtime import BrokerUrlError, parse_broker_url, require_served
 from rockstar_site.realtime_env import at_least_zero, read_realtime
 from rockstar_site.secret_key import read_secret_key
 
@@ -204,17 +204,8 @@ def _lifetime(seconds: float) -> None:
 
 
 def _redis_url(url: str) -> None:
-    parts = _parts(url)
-    if url and not (parts and parts.scheme in {"redis", "rediss", "unix"} and (parts.hostname or parts.path)):
-        raise ValidationError("Expected redis://host:port/number.")
-
-
-def _parts(url: str) -> SplitResult | None:
-    """Return the parts of a URL; None for a text that is not a URL."""
     try:
-        parts = urlsplit(url)
-        # `port` is parsed, and may raise, only when it is read.
-        parts.port  # noqa: B018
-    except ValueError:
-        return None
-    return parts
+        if url:
+            require_served(parse_broker_url(url))
+    except BrokerUrlError as error:
+        raise ValidationError(str(error)) from error

@@ -8,7 +8,17 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from chat.topics import ROOM_TOPICS
-from realtime import TopicRule, members, nobody, owner, parse_origin, publishing_members, staff
+from realtime import (
+    TopicRule,
+    cache_settings,
+    channel_layer_settings,
+    members,
+    nobody,
+    owner,
+    parse_origin,
+    publishing_members,
+    staff,
+)
 from rockstar_site.env import read_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -87,21 +97,8 @@ TEMPLATES = [
 DATABASES = {"default": ENV.database}
 
 if ENV.redis_url:
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": ENV.redis_url,
-            # Sign-in waits for the cache. If the cache hangs, sign-in goes on without it after 1 s.
-            "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
-        }
-    }
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            # By default redis-py ends a read after 5 s, which would end every idle subscription.
-            "CONFIG": {"hosts": [{"address": ENV.redis_url, "socket_timeout": 30}], "prefix": "rockstar"},
-        }
-    }
+    CACHES = {"default": cache_settings(ENV.redis_url)}
+    CHANNEL_LAYERS = {"default": channel_layer_settings(ENV.redis_url)}
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}

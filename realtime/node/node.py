@@ -16,9 +16,11 @@ from typing import Any, TypeVar
 import msgspec
 from channels.layers import channel_layers
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings, load_settings
+from realtime.core.broker_url import BrokerUrlError
 from realtime.core.history import Change, Draft, Publisher
 from realtime.core.identity import UserId, as_user_id
 from realtime.core.liveness import NodeState
@@ -548,6 +550,9 @@ def build_engine(settings: RealtimeSettings) -> tuple[History, Bus, Engine]:
         memory = MemoryHistory(budgets)
         return memory, MemoryBus(), MemoryEngine(memory)
     # Not the site's own layer, because the bus flushes it after an outage of the broker.
-    history = RedisHistory(settings.REDIS_URL, topic_bytes=settings.HISTORY_BYTES_PER_TOPIC)
-    bus = LayerBus(channel_layers.make_backend("default"))
+    try:
+        history = RedisHistory(settings.REDIS_URL, topic_bytes=settings.HISTORY_BYTES_PER_TOPIC)
+    except BrokerUrlError as error:
+        raise ImproperlyConfigured(f"REDIS_URL: {error}") from error
+    bus = LayerBus(channel_layers.make_backend("default"), locate=history.client.locate)
     return history, bus, CombinedEngine(history, bus)

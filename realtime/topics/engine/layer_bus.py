@@ -9,7 +9,9 @@ that the layer must be opened again.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from math import inf
+from time import monotonic
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -23,6 +25,8 @@ BEAT_S = 2.0
 SILENT_BEATS = 3
 RETRY_MIN_S = 0.1
 RETRY_MAX_S = 5.0
+# As the last beat heard: whichever comes next is not the one after it.
+NO_BEAT = -1
 # A subscription is in force when our own probe comes back through it. Seconds between two probes.
 PROBE_AGAIN_S = 0.1
 
@@ -76,6 +80,9 @@ class LayerBus:
 
     The layer must not be shared: the bus flushes it after silence and when it stops. `deadline_s` bounds each
     call to the layer, in seconds; `beat_s` is the time between heartbeats, in seconds.
+
+    `locate` names the server that the layer must use. It is asked with each beat: after a failover the layer
+    may still be connected to the server of before, which hears nobody any more.
     """
 
     def __init__(
@@ -85,6 +92,7 @@ class LayerBus:
         on_gap: Callable[[], None] | None = None,
         deadline_s: float = DEADLINE_S,
         beat_s: float = BEAT_S,
+        locate: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._layer = layer
         self.on_gap = on_gap
@@ -104,12 +112,16 @@ class LayerBus:
         self._probes: dict[bytes, asyncio.Event] = {}
         self._beats_sent = 0
         self._last_beat_heard = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._receiver: asyncio.Task[None] | None = None
+        self._beats: asyncio.Task[None] | None = None
+        self._locate = locate
+        self._place: object = None
+        self._located_s = -inf
 
     async def start(self, on_message: OnMessage) -> None:
         """As `Bus.start`. Succeeds without a broker: the bus opens when the broker can be reached."""
         self._on_message = on_message
-        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._beat())]
+        self._receiver, self._beats = asyncio.create_task(self._run()), asyncio.create_task(self._beat())
         try:
             async with asyncio.timeout(self._deadline_s):
                 await self._is_open.wait()
@@ -118,11 +130,9 @@ class LayerBus:
 
     async def stop(self) -> None:
         """As `Bus.stop`."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._deadline_s)
-        self._tasks = []
+        await self._end(self._beats)
+        await self._end(self._receiver)
+        self._receiver = self._beats = None
         self._groups.clear()
         self._unheard.clear()
         self._is_open.clear()
@@ -157,6 +167,9 @@ class LayerBus:
         message = {"type": MESSAGE, "group": group, "body": body, "not_to": b"" if to_self else self._id}
         try:
             async with asyncio.timeout(self._deadline_s):
+                if self._receiver is None:
+                    # Nobody else looks: without `start` there are no beats.
+                    await self._follow()
                 await self._send(group, message)
         except LAYER_ERRORS as error:
             raise BusUnavailableError("The broker cannot be reached to publish.") from error
@@ -252,12 +265,45 @@ class LayerBus:
         if self.on_gap is not None:
             self.on_gap()
 
+    async def _follow(self) -> None:
+        """Open the layer anew if its server has changed."""
+        now_s = monotonic()
+        if self._locate is None or now_s - self._located_s < self._beat_s:
+            return
+        self._located_s = now_s
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                place = await self._locate()
+        except LAYER_ERRORS as error:
+            logger.debug("Nobody knows where the broker is: %s", error)
+            return
+        before, self._place = self._place, place
+        if before is not None and before != place:
+            logger.warning("The broker is another server now; the bus opens its layer anew")
+            await self._reopen()
+
+    async def _reopen(self) -> None:
+        is_started = self._receiver is not None
+        await self._end(self._receiver)
+        self._is_open.clear()
+        await self._flush()
+        if is_started:
+            # What was said meanwhile is lost: the next beat counts as a gap.
+            self._last_beat_heard = NO_BEAT
+            self._receiver = asyncio.create_task(self._run())
+
+    async def _end(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task], timeout=self._deadline_s)
+
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._beat_s)
             # A beat that cannot be sent is counted too: when it is missing, the gap is noticed.
             self._beats_sent += 1
             try:
+                await self._follow()
                 async with asyncio.timeout(self._deadline_s):
                     await self._is_open.wait()
                     await self._layer.send(self._channel, {"type": BEAT, "seq": self._beats_sent})

@@ -21,12 +21,9 @@ from itertools import takewhile
 from typing import Any, cast
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
-from redis.maint_notifications import MaintNotificationsConfig
 
+from realtime.core.broker_url import parse_broker_url
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Change, Draft, Publication, Publisher
 from realtime.core.identity import UserId
 from realtime.core.position import Position
@@ -40,12 +37,12 @@ from realtime.topics.engine.ports import (
     EngineUnavailableError,
     Page,
 )
+from realtime.topics.engine.redis_client import make_client
 from realtime.topics.engine.redis_scripts import ADD, LATEST, PAGES, POSITIONS, REWRITE
 
 logger = logging.getLogger(__name__)
 
 COMMAND_DEADLINE_S = 2.0
-MAX_CONNECTIONS = 16
 # Epoch and offset are kept longer than the publications, so that a topic unused for a while continues to
 # count.
 POSITION_TTL_S = 7 * 86_400
@@ -66,8 +63,8 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
 
 
 class RedisHistory:
-    """Histories shared by every process that uses the same server; `url` has the form
-    `redis://host:port/number`.
+    """Histories shared by every process that uses the same broker; `url` as `parse_broker_url` reads it.
+    `prefix` begins every key; by default it is that of the URL.
 
     A topic holds at most `topic_bytes` of `Publication.size_bytes` (0: no bound); the oldest publications are
     dropped. A call that takes longer than `deadline_s` seconds raises EngineUnavailableError and may have
@@ -78,23 +75,15 @@ class RedisHistory:
         self,
         url: str,
         *,
-        prefix: str = "rockstar",
+        prefix: str | None = None,
         topic_bytes: int = 4 * 1024 * 1024,
         deadline_s: float = COMMAND_DEADLINE_S,
         idempotency_ttl_s: float = IDEMPOTENCY_TTL_S,
     ) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=MAX_CONNECTIONS,
-            timeout=deadline_s,
-            socket_timeout=deadline_s,
-            socket_connect_timeout=deadline_s,
-            retry=Retry(NoBackoff(), 0),
-            # While these are on, redis-py 8 does not notice that an idle connection has been closed.
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        )
-        self._redis = Redis.from_pool(pool)
-        self._prefix = prefix
+        address = parse_broker_url(url)
+        self.client = make_client(address, deadline_s=deadline_s)
+        self._redis = self.client.redis
+        self._prefix = address.prefix if prefix is None else prefix
         self._topic_bytes = topic_bytes
         self._deadline_s = deadline_s
         self._idempotency_ttl_ms = round(idempotency_ttl_s * 1000)
@@ -190,7 +179,7 @@ class RedisHistory:
 
     async def close(self) -> None:
         """As `History.close`."""
-        await self._redis.aclose(close_connection_pool=True)
+        await self.client.close()
 
     def _keys(self, key: TopicKey) -> tuple[str, str]:
         """The keys of a topic's hash (`meta`) and stream."""

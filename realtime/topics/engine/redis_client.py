@@ -1,0 +1,90 @@
+"""Connections to a broker, for each form of its address.
+
+Under Sentinel a new connection asks the sentinels for the primary. A primary that became a replica is noticed at the
+first write; `locate` finds it without one.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+import redis.sentinel
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+from realtime.core.broker_url import BrokerAddress, BrokerKind, parse_broker_url, require_served
+
+MAX_CONNECTIONS = 16
+
+
+class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to the primary; a call waits for one that is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisClient:
+    """Commands for the primary of a broker. Nothing is repeated by itself."""
+
+    redis: Redis
+    _sentinel: Sentinel | None
+    _master: str
+
+    async def locate(self) -> tuple[str, int] | None:
+        """Host and port of the primary as the sentinels name it; None without sentinels.
+
+        Raises RedisError or OSError if none of them knows one.
+        """
+        if self._sentinel is None:
+            return None
+        host, port = await self._sentinel.discover_master(self._master)
+        return host, port
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.redis.aclose(close_connection_pool=True)
+        if self._sentinel is not None:
+            await self._sentinel.aclose()
+
+
+def make_client(address: BrokerAddress, *, deadline_s: float) -> RedisClient:
+    """A client whose connects, reads and waits for a free connection end after `deadline_s` seconds.
+
+    It makes up to MAX_CONNECTIONS. Raises BrokerUrlError for a kind of broker that cannot be used.
+    """
+    require_served(address)
+    arguments: dict[str, Any] = {
+        "max_connections": MAX_CONNECTIONS,
+        "timeout": deadline_s,
+        "socket_timeout": deadline_s,
+        "socket_connect_timeout": deadline_s,
+        "retry": Retry(NoBackoff(), 0),
+        # While these are on, redis-py 8 does not notice that an idle connection has been closed.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    if address.kind is BrokerKind.SINGLE:
+        return RedisClient(
+            Redis.from_pool(BlockingConnectionPool.from_url(address.url, **arguments)), None, ""
+        )
+    sentinel_options = {**address.sentinel_options, "retry": Retry(NoBackoff(), 0)}
+    sentinel = Sentinel(address.nodes, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call] # redis-py has no types for it
+    options = {**arguments, **address.options, "ssl": address.is_tls}
+    pool = _PrimaryPool(address.master, sentinel, **options)  # type: ignore[no-untyped-call] # redis-py has no types for it
+    return RedisClient(Redis.from_pool(pool), sentinel, address.master)
+
+
+class CachePool(redis.ConnectionPool):
+    """The connection pool of Django's cache: `OPTIONS["pool_class"]` where `REDIS_URL` names sentinels."""
+
+    @classmethod
+    def from_url(cls, url: str, **kwargs: Any) -> Any:
+        """Connections to the primary that the sentinels of `url` name."""
+        address = require_served(parse_broker_url(url))
+        if address.kind is BrokerKind.SINGLE:
+            return redis.ConnectionPool.from_url(address.url, **kwargs)
+        sentinels = dict(address.sentinel_options)
+        sentinel = redis.sentinel.Sentinel(address.nodes, sentinel_kwargs=sentinels)  # type: ignore[no-untyped-call] # redis-py has no types for it
+        options = {**kwargs, **address.options, "ssl": address.is_tls}
+        return redis.sentinel.SentinelConnectionPool(address.master, sentinel, **options)  # type: ignore[no-untyped-call] # redis-py has no types for it
