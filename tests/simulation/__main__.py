@@ -10,7 +10,10 @@ if __name__ == "__main__":
     # After the fake clock: setting up Django imports the project, which takes its clocks by name.
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     import django
+    from django.conf import settings
 
+    # Each world's record has its log.
+    settings.LOGGING_CONFIG = None
     django.setup()
     from tests.simulation.cli import main
 

@@ -1,7 +1,7 @@
 """Makes a process repeatable: its time, its randomness and its hashes follow the seed.
 
-`install` comes before the project is imported, so that `from time import monotonic` finds the fake clock too. It
-cannot be undone: the simulator has a process of its own.
+`install` comes before the project is imported, so that `from time import monotonic` and a clock that is the default
+of an argument are the fake clock too. It cannot be undone: the simulator has a process of its own.
 """
 
 import os
@@ -58,8 +58,15 @@ def _randbelow(exclusive_upper_bound: int) -> int:
     return random.randrange(exclusive_upper_bound)
 
 
+def require_early() -> None:
+    """Raise RuntimeError if a part of the project is imported already: it would keep the real clock."""
+    if early := sorted(name for name in sys.modules if name.partition(".")[0] == "realtime"):
+        raise RuntimeError(f"Imported before the fake clock was installed: {', '.join(early)}")
+
+
 def install() -> None:
-    """Put the fake clock and the seeded randomness in the place of the real ones."""
+    """Put the fake clock and the seeded randomness in the place of the real ones. Before the project is imported."""
+    require_early()
     time.monotonic = CLOCK.monotonic
     time.time = CLOCK.time
     time.time_ns = CLOCK.time_ns
