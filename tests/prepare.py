@@ -57,14 +57,14 @@ def _prepare_chromium() -> None:
 def _prepare_nginx() -> None:
     path, reason = find_nginx(), ""
     if path is None and _is_debian_root():
-        _say("Installing Debian's nginx for the test of docs/production.md ...")
+        _say("Installing Debian's nginx for the test of deploy/nginx ...")
         reason = _install_from_debian("nginx") or ""
         path = find_nginx()
     if path:
-        _say(f"The test of docs/production.md uses {path}.")
+        _say(f"The test of deploy/nginx uses {path}.")
     else:
         _say(
-            f"No nginx: the test of docs/production.md cannot run. {reason} Install it, or name it in $NGINX."
+            f"No nginx: the test of deploy/nginx cannot run. {reason} Install it, or name it in $NGINX."
         )
 
 

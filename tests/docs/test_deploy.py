@@ -1,0 +1,86 @@
+"""The files of deploy/, as far as they can be checked here."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import generate_latest
+
+from realtime.rest.prometheus import registry_of
+from realtime.sockets.metrics import LoopLag, Metrics
+from tests.docs.pages import ROOT
+
+DEPLOY = ROOT / "deploy"
+RULES = DEPLOY / "prometheus" / "rockstar.rules.yml"
+UNIT = DEPLOY / "systemd" / "rockstar.service"
+_METRIC = re.compile(r"\b(?:realtime|process)_\w+")
+
+
+def tool(name: str) -> str:
+    """The path of a tool, or a skip: not every machine has it."""
+    path = os.environ.get(name.upper().replace("-", "_")) or shutil.which(name)
+    if path is None:
+        pytest.skip(f"No {name} was found.")
+    return path
+
+
+def check(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_alert_rules_are_rules() -> None:
+    check(tool("promtool"), "check", "rules", str(RULES))
+
+
+def test_every_metric_of_the_rules_exists() -> None:
+    metrics = Metrics()
+    route = metrics.route("acme", "/ws/chat/")
+    route.closed(1000)
+    route.error("internal")
+    route.refused(429)
+    metrics.publish_failed("acme")
+    text = generate_latest(registry_of(metrics, "n1", LoopLag(), None)).decode()
+    samples = set(re.findall(r"^(\w+)", text, re.MULTILINE))
+    rules = [each for group in yaml.safe_load(RULES.read_text())["groups"] for each in group["rules"]]
+    named = {name for rule in rules for name in _METRIC.findall(rule["expr"])}
+    assert named
+    assert named - samples == set()
+
+
+def test_the_unit_is_a_unit(tmp_path: Path) -> None:
+    # Verifying wants a program that is there.
+    text = UNIT.read_text()
+    ours = re.sub(r"/srv/rockstar/\.venv/bin/python(?= )", shutil.which("true") or "/bin/true", text)
+    assert ours != text
+    (tmp_path / "rockstar.service").write_text(ours)
+    check(tool("systemd-analyze"), "verify", str(tmp_path / "rockstar.service"))
+
+
+def test_a_reload_is_a_sighup_and_a_stop_tells_the_supervisor_only() -> None:
+    text = UNIT.read_text()
+    assert "ExecReload=/bin/kill -HUP $MAINPID" in text
+    assert "KillMode=mixed" in text
+
+
+def test_the_image_is_not_roots_and_copies_what_is_there() -> None:
+    text = (DEPLOY / "docker" / "Dockerfile").read_text()
+    copied = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY ")]
+    sources = [each for line in copied if not line[0].startswith("--") for each in line]
+    assert [each for each in sources if not (ROOT / each).exists()] == []
+    allowed = (DEPLOY / "docker" / "Dockerfile.dockerignore").read_text()
+    assert [each for each in sources if f"!{each}\n" not in allowed] == []
+    assert re.search(r"(?m)^USER [1-9]\d+$", text)
+
+
+def test_compose_waits_for_what_it_needs() -> None:
+    services = yaml.safe_load((DEPLOY / "docker" / "compose.yml").read_text())["services"]
+    assert set(services) == {"postgres", "valkey", "migrate", "web"}
+    for name in ("migrate", "web"):
+        assert set(services[name]["depends_on"]) <= set(services)
+        assert services[name]["read_only"] is True
+        assert services[name]["cap_drop"] == ["ALL"]
