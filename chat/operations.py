@@ -29,8 +29,9 @@ FILES_MAX = 10
 INVITED_MAX = 50
 
 # Signed 64-bit integers of the database: an id above zero, and a number from zero.
-Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+ID_MAX = 2**63 - 1
+Id = Annotated[int, Meta(ge=1, le=ID_MAX)]
+Seq = Annotated[int, Meta(ge=0, le=ID_MAX)]
 Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
 Line = Annotated[str, Meta(max_length=1000)]
 Time = Annotated[datetime, Meta(tz=True)]

@@ -2,9 +2,11 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from realtime.rest.views import NothingHereView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="chat:page")),
@@ -20,3 +22,6 @@ urlpatterns = [
 
 if settings.API_DOCS:
     urlpatterns.append(path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api_docs"))
+
+# With the final slash only: a path without one is tried with it first.
+urlpatterns.append(re_path(r"^api/(?:.+/)?$", NothingHereView.as_view()))

@@ -167,7 +167,8 @@ def identity_of_session(membership: Membership, session_key: str, expires_at: da
 
 
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text) <= ID_MAX
+    # In its one spelling: "07" is nobody's id, as it is nobody's among the connections.
+    return text.isascii() and text.isdigit() and str(int(text)) == text and int(text) <= ID_MAX
 
 
 def _live_memberships(user_ids: set[UserId]) -> dict[tuple[str, UserId], _Standing]:

@@ -5,12 +5,14 @@ from time import monotonic
 from typing import Any, ClassVar
 
 from django.http import QueryDict
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.rest.parsers import BoundedJSONParser
 from accounts.rest.views import TenantAPIView
 from accounts.selectors import membership_of
-from chat.operations import Operation, Who
+from chat.operations import ID_MAX, Operation, Who
 from chat.rest.payloads import ALIASES, payload_of
 from chat.rest.rates import Rates
 from chat.rest.schema import OperationSchema
@@ -49,6 +51,7 @@ class OperationView(ChatAPIView):
 
     schema = OperationSchema()
     operations: ClassVar[Mapping[str, Operation]] = {}
+    parser_classes = [BoundedJSONParser]
 
     def run(self, request: Request, **path: Any) -> Response:
         """Answer with the reply's payload: 201 for what is new, otherwise 200."""
@@ -56,11 +59,21 @@ class OperationView(ChatAPIView):
         who = self.who(request, operation.scopes)
         is_text = request.method == "GET"
         given = _parameters(request.query_params) if is_text else request.data
-        values = {**given, **path} if isinstance(given, Mapping) else path
+        if not isinstance(given, Mapping):
+            raise ValidationError({"non_field_errors": ["Expected a JSON object."]})
+        _require_ids(path)
+        values = {**given, **path}
         answer = operation.run(who, payload_of(operation.payload, values, is_text=is_text))
         return Response(answer.payload, status=201 if answer.is_new else 200)
 
     get = post = put = patch = delete = run
+
+
+def _require_ids(path: Mapping[str, Any]) -> None:
+    # In a path a number that the database cannot have is the name of nothing, and no faulty field.
+    numbers = [value for value in path.values() if isinstance(value, int)]
+    if not all(0 < number <= ID_MAX for number in numbers):
+        raise RequestError(ErrorCode.NOT_FOUND, "There is no such room or message.")
 
 
 def _parameters(query: QueryDict) -> dict[str, str]:

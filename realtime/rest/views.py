@@ -1,13 +1,17 @@
-"""The base of pages with one format."""
+"""The base of pages with one format, and what answers where nothing is served."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 
@@ -32,3 +36,17 @@ class JsonView(APIView):
 
     renderer_classes = [JSONRenderer]
     content_negotiation_class = OwnFormat
+
+
+class NothingHereView(JsonView):
+    """Every other path of an API: its errors are JSON, too."""
+
+    authentication_classes = []
+    permission_classes = []
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, **path: Any) -> Response:
+        """Answer 404."""
+        raise NotFound("Nothing is served at this path.")
+
+    post = put = patch = delete = get

@@ -66,6 +66,13 @@ def test_an_expired_token_is_refused(acme: Tenant, authenticator: Authenticator)
     assert refused(authenticator.verify_token, str(token), core(acme)) == (401, "unauthenticated")
 
 
+@pytest.mark.parametrize("spelling", ["0{}", "+{}", " {}", "{}.0", "-{}", ""])
+def test_an_id_has_one_spelling(alice: User, authenticator: Authenticator, spelling: str) -> None:
+    assert authenticator.knows_user(str(alice.pk), "acme")
+    assert not authenticator.knows_user(spelling.format(alice.pk), "acme")
+    assert not authenticator.sign_out_everywhere(spelling.format(alice.pk), None)
+
+
 def forged(algorithm: str, key: str) -> str:
     claims = {
         "token_type": "access",

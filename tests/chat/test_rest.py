@@ -131,6 +131,40 @@ def test_all_faulty_fields_are_named(hosts: World) -> None:
     assert alice.call("GET", f"{room}messages/?limit=many")[0] == 400
 
 
+@pytest.mark.parametrize("body", [[], "text", 5, None, True])
+def test_a_body_that_is_no_object_is_refused(hosts: World, body: object) -> None:
+    alice, room = Api(hosts, "alice"), f"rooms/{hosts.room()}/"
+    for method, path in (("PATCH", room), ("POST", f"{room}settings/"), ("PATCH", "profile/")):
+        url = f"/api/chat/{path}"
+        response = alice.client.generic(method, url, json.dumps(body), content_type="application/json")
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_message")
+        assert alice.call(method, path)[0] == 200
+
+
+def test_a_form_is_no_json(hosts: World) -> None:
+    response = Api(hosts, "alice").client.post("/api/chat/rooms/", {"name": "lounge"})
+    assert (response.status_code, response.json()["error"]["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("number", ["0", str(2**63), "9" * 30])
+def test_a_number_that_is_no_id_names_nothing(hosts: World, number: str) -> None:
+    alice, room = Api(hosts, "alice"), f"rooms/{hosts.room()}/"
+    for method, path in (
+        ("GET", f"rooms/{number}/"),
+        ("POST", f"rooms/{number}/join/"),
+        ("PATCH", f"{room}messages/{number}/"),
+        ("PUT", f"{room}messages/{number}/pin/"),
+    ):
+        status, body = alice.call(method, path, {"text": "x"})
+        assert (status, body["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["chat/rooms/abc/", "chat/rooms/-1/", "chat/", "nothing", "token/x/", ""])
+def test_a_path_of_nothing_is_answered_in_json(hosts: World, path: str) -> None:
+    response = Api(hosts, "alice").client.get(f"/api/{path}")
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
+
+
 def test_a_credential_with_its_scopes_is_needed(hosts: World) -> None:
     room = f"/api/chat/rooms/{hosts.room()}/"
     assert Client(headers={"host": HOSTS["acme"]}).get(room).status_code == 401

@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from realtime.rest.control import reads, schema, writes
+from realtime.rest.views import NothingHereView
 
 __all__ = ["schema", "urlpatterns"]
 
@@ -29,5 +30,5 @@ urlpatterns = [
     path("tenants/<slug:slug>/suspend/", writes.SuspendView.as_view(), name="realtime_suspend"),
     path("tenants/<slug:slug>/resume/", writes.ResumeView.as_view(), name="realtime_resume"),
     # With the final slash only: a path without one is tried with it first.
-    re_path(r"^(?:.+/)?$", writes.NothingHereView.as_view()),
+    re_path(r"^(?:.+/)?$", NothingHereView.as_view()),
 ]

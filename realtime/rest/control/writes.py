@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import NotFound, Throttled, ValidationError
+from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -24,7 +24,6 @@ from realtime.rest.control.base import (
 )
 from realtime.rest.control.fields import Values
 from realtime.rest.control.reads import page_of_bans
-from realtime.rest.views import JsonView
 
 F = TypeVar("F", bound=Callable[..., Response])
 
@@ -252,20 +251,6 @@ class BatchView(OrderView):
             refusal = as_rest_error(error)
             assert isinstance(refusal, Refusal)
             return {"error": {"code": refusal.code, "message": refusal.message, "retryable": True}}
-
-
-class NothingHereView(JsonView):
-    """Every other path below /api/realtime/."""
-
-    authentication_classes = []
-    permission_classes = []
-
-    @extend_schema(exclude=True)
-    def get(self, request: Request, **path: Any) -> Response:
-        """Answer 404."""
-        raise NotFound("Nothing is served at this path.")
-
-    post = put = patch = delete = get
 
 
 def _shared(values: Mapping[str, Any]) -> dict[str, Any]:
