@@ -58,23 +58,25 @@ def erase(tenant: Tenant, *, room_id: int, seq: int) -> None:
     rewrite_history(room_topic(room_id), partial(without_message, seq=seq), tenant=tenant.slug)
 
 
-def announce_joined(tenant: Tenant, user: Publisher, room: RoomView, rev: int) -> None:
-    """Tell the room that a user joined, and the user's own screens about the room."""
-    _announce_member(tenant, user, room.id, rev, joined=_user(user))
-    announce_own(tenant, user, room)
+def announce_joined(tenant: Tenant, user: Publisher, room: RoomView, rev: int, *, by: Publisher) -> None:
+    """Tell the room that a user joined, and the user's own screens about the room. `by` let the user in."""
+    _announce_member(tenant, by, room.id, rev, joined=_user(user))
+    announce_own(tenant, user, room, by=by)
 
 
-def announce_left(tenant: Tenant, user: Publisher, room: RoomView, rev: int) -> None:
+def announce_left(tenant: Tenant, user: Publisher, room: RoomView, rev: int, *, by: Publisher) -> None:
     """Tell the room that a user left, tell the user's own screens, and end the user's subscriptions to it."""
-    _announce_member(tenant, user, room.id, rev, left=_user(user))
-    announce_own(tenant, user, room)
+    _announce_member(tenant, by, room.id, rev, left=_user(user))
+    announce_own(tenant, user, room, by=by)
     end_hearing(tenant, room_id=room.id, user_ids=[user.id])
 
 
-def announce_role(tenant: Tenant, user: Publisher, room: RoomView, rev: int, role: str) -> None:
+def announce_role(
+    tenant: Tenant, user: Publisher, room: RoomView, rev: int, role: str, *, by: Publisher
+) -> None:
     """Tell the room about a member's new role, and the member's own screens."""
-    _announce_member(tenant, user, room.id, rev, changed={**_user(user), "role": role})
-    announce_own(tenant, user, room)
+    _announce_member(tenant, by, room.id, rev, changed={**_user(user), "role": role})
+    announce_own(tenant, user, room, by=by)
 
 
 def announce_room(tenant: Tenant, user: Publisher, room: RoomView) -> None:
@@ -92,9 +94,9 @@ def announce_public(tenant: Tenant, user: Publisher, room: RoomView) -> None:
     _on_commit(PUBLIC_ROOMS_TOPIC, data, tenant, user)
 
 
-def announce_own(tenant: Tenant, user: Publisher, room: RoomView) -> None:
-    """Tell a user's own screens about a room, as this user sees it."""
-    _on_commit(user_topic(user.id), {"event": "room", "room": room_payload(room)}, tenant, user)
+def announce_own(tenant: Tenant, user: Publisher, room: RoomView, *, by: Publisher) -> None:
+    """Tell a user's own screens about a room, as this user sees it. `by` changed something in it."""
+    _on_commit(user_topic(user.id), {"event": "room", "room": room_payload(room)}, tenant, by)
 
 
 def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> None:
@@ -138,8 +140,8 @@ def _message_data(message: MessageView) -> dict[str, Any]:
     return {"event": "message", "message": message_payload(message, is_shared=True), "rev": message.rev}
 
 
-def _announce_member(tenant: Tenant, user: Publisher, room_id: int, rev: int, **change: Any) -> None:
-    _on_commit(room_topic(room_id), {"event": "member", "rev": rev, **change}, tenant, user)
+def _announce_member(tenant: Tenant, by: Publisher, room_id: int, rev: int, **change: Any) -> None:
+    _on_commit(room_topic(room_id), {"event": "member", "rev": rev, **change}, tenant, by)
 
 
 def _on_commit(topic: str, data: dict[str, Any], tenant: Tenant, publisher: Publisher) -> None:

@@ -49,7 +49,7 @@ def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: boo
         with transaction.atomic():
             room = _room_insert(tenant.id, creator.id, name=name, is_public=is_public)
             view = room_get(tenant.id, creator.id, room.pk)
-            announcements.announce_joined(tenant, creator, view, room.last_rev)
+            announcements.announce_joined(tenant, creator, view, room.last_rev, by=creator)
             if is_public:
                 announcements.announce_public(tenant, creator, view)
     except IntegrityError:
@@ -81,7 +81,7 @@ def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
     has_joined = _admit(room, user)
     view = room_get(tenant.id, user.id, room_id)
     if has_joined:
-        announcements.announce_joined(tenant, user, view, room.last_rev)
+        announcements.announce_joined(tenant, user, view, room.last_rev, by=user)
     return view
 
 
@@ -94,7 +94,7 @@ def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
         here = standing(tenant.id, user.id, room_id)
         here.require_changeable()
         if here.membership is not None:
-            _let_go(tenant, here, here.membership, user)
+            _let_go(tenant, here, here.membership, user, by=user)
 
 
 @transaction.atomic
@@ -110,7 +110,7 @@ def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequ
     for person in people:
         if _admit(here.room, person):
             view = room_get(tenant.id, person.id, room_id)
-            announcements.announce_joined(tenant, person, view, here.room.last_rev)
+            announcements.announce_joined(tenant, person, view, here.room.last_rev, by=user)
     return room_get(tenant.id, user.id, room_id)
 
 
@@ -130,7 +130,8 @@ def room_remove(
     if user_id != user.id:
         who = {"room_id": room_id, "user_id": user_id}
         record_action("room_remove", tenant=tenant.slug, user=user, reason=reason, **who)
-    after = _let_go(tenant, here, target, Publisher(target.user_id, target.user.get_username()))
+    person = Publisher(target.user_id, target.user.get_username())
+    after = _let_go(tenant, here, target, person, by=user)
     return after if user_id == user.id else room_get(tenant.id, user.id, room_id)
 
 
@@ -147,7 +148,7 @@ def room_role(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId,
         target.save(update_fields=["role"])
         view = room_get(tenant.id, user_id, room_id)
         person = Publisher(user_id, target.user.get_username())
-        announcements.announce_role(tenant, person, view, rev, role)
+        announcements.announce_role(tenant, person, view, rev, role, by=user)
     return room_get(tenant.id, user.id, room_id)
 
 
@@ -199,7 +200,7 @@ def room_settings(
         membership.is_favourite = is_favourite
     membership.save(update_fields=["level", "is_favourite"])
     view = room_get(tenant.id, user.id, room_id)
-    announcements.announce_own(tenant, user, view)
+    announcements.announce_own(tenant, user, view, by=user)
     return view
 
 
@@ -226,7 +227,8 @@ def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) 
             return room_get(tenant.id, user.id, room.pk), False
         room = _direct_insert(tenant.id, user.id, key, people)
         for person in people:
-            announcements.announce_own(tenant, person, room_get(tenant.id, person.id, room.pk))
+            view = room_get(tenant.id, person.id, room.pk)
+            announcements.announce_own(tenant, person, view, by=user)
         return room_get(tenant.id, user.id, room.pk), True
 
 
@@ -332,7 +334,9 @@ def _admit(room: Room, user: Publisher) -> bool:
     return has_joined
 
 
-def _let_go(tenant: Tenant, here: Standing, membership: RoomMembership, user: Publisher) -> RoomView:
+def _let_go(
+    tenant: Tenant, here: Standing, membership: RoomMembership, user: Publisher, *, by: Publisher
+) -> RoomView:
     """End a membership of a locked room, and return the room as the user sees it from now on."""
     room = here.room
     after = seen_from_outside(room_get(tenant.id, user.id, room.pk))
@@ -342,7 +346,7 @@ def _let_go(tenant: Tenant, here: Standing, membership: RoomMembership, user: Pu
         room.archived_at = timezone.now()
         room.save(update_fields=["archived_at"])
     after = replace(after, last_rev=rev, archived=room.archived_at is not None)
-    announcements.announce_left(tenant, user, after, rev)
+    announcements.announce_left(tenant, user, after, rev, by=by)
     return after
 
 

@@ -161,8 +161,9 @@ def test_a_number_that_is_no_id_names_nothing(hosts: World, number: str) -> None
 
 @pytest.mark.parametrize("path", ["chat/rooms/abc/", "chat/rooms/-1/", "chat/", "nothing", "token/x/", ""])
 def test_a_path_of_nothing_is_answered_in_json(hosts: World, path: str) -> None:
-    response = Api(hosts, "alice").client.get(f"/api/{path}")
-    assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
+    for url in (f"/api/{path}", f"/ws/{path}"):
+        response = Api(hosts, "alice").client.get(url)
+        assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
 
 
 def test_a_credential_with_its_scopes_is_needed(hosts: World) -> None:

@@ -172,10 +172,24 @@ def test_members_invite_into_private_rooms(world: World, announced: list[Announc
     assert invite(world.bob, world.admin, world.alice).member_count == 3
     joined = {"id": world.admin.id, "username": "admin"}
     assert [each.data.get("joined") for each in announced] == [joined, None]
+    assert {each.publisher for each in announced} == {world.bob}
     assert announced[1].topic == f"user:{world.admin.id}"
     assert (announced[1].data["room"]["role"], announced[1].data["room"]["unread"]) == ("member", 0)
     give(world, room_id, world.bob, "guest")
     assert code_of(lambda: invite(world.bob, world.admin)) == "permission_denied"
+
+
+def test_a_role_is_published_by_who_gave_it(world: World, announced: list[Announced]) -> None:
+    room_id = world.room(with_bob=True)
+    announced.clear()
+    give(world, room_id, world.bob, "moderator")
+    assert [(each.topic, each.publisher) for each in announced] == [
+        (f"room:{room_id}", world.alice),
+        (f"user:{world.bob.id}", world.alice),
+    ]
+    announced.clear()
+    services.room_direct(world.acme, world.alice, user_ids=[int(world.bob.id)])
+    assert {each.publisher for each in announced} == {world.alice}
 
 
 def test_moderators_remove_those_below_them(world: World, announced: list[Announced]) -> None:
@@ -191,6 +205,7 @@ def test_moderators_remove_those_below_them(world: World, announced: list[Announ
     announced.clear()
     assert remove(world.bob, world.admin).member_count == 2
     assert announced[0].data["left"] == {"id": world.admin.id, "username": "admin"}
+    assert {each.publisher for each in announced} == {world.bob}
     assert announced[1].topic == f"user:{world.admin.id}"
     assert announced[1].data["room"]["is_member"] is False
     assert code_of(lambda: view(world, room_id, world.admin)) == "not_found"
