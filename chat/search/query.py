@@ -30,7 +30,8 @@ class SearchQuery:
 def parse_query(text: str) -> SearchQuery:
     """Return what `text` asks for. A filter with a value that it does not know is an ordinary word.
 
-    `before:` is before a day begins, `after:` after it has ended.
+    `before:` is before a day begins, `after:` after it has ended; either also takes a time (UTC if it names
+    no offset).
     """
     words: list[str] = []
     filters: dict[str, str] = {}
@@ -38,8 +39,8 @@ def parse_query(text: str) -> SearchQuery:
     has: set[str] = set()
     for name, phrase, word in _TERM.findall(text):
         value, key = phrase or word, name.lower()
-        if key in {"before", "after"} and (day := _day(value)) is not None:
-            times[key] = day if key == "before" else day + timedelta(days=1)
+        if key in {"before", "after"} and (span := _span(value)) is not None:
+            times[key] = span[0] if key == "before" else span[1]
         elif key == "has" and value.lower().removesuffix("s") in HAS:
             has.add(value.lower().removesuffix("s"))
         elif key in {"from", "in"} and value.strip("@#"):
@@ -56,11 +57,22 @@ def parse_query(text: str) -> SearchQuery:
     )
 
 
-def _day(text: str) -> datetime | None:
+def _span(text: str) -> tuple[datetime, datetime] | None:
+    """Return where a day begins and ends, or twice a time."""
     try:
-        day = date.fromisoformat(text)
-        # A day after must exist.
-        day + timedelta(days=1)
+        if _is_day(text):
+            begin = datetime.fromisoformat(text).replace(tzinfo=UTC)
+            return begin, begin + timedelta(days=1)
+        moment = datetime.fromisoformat(text)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return moment, moment
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -36,6 +36,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
             "before:2026-02-01 after:2026-01-01",
             SearchQuery(before=datetime(2026, 2, 1, tzinfo=UTC), after=datetime(2026, 1, 2, tzinfo=UTC)),
         ),
+        (
+            "before:2026-02-01T10:00:00Z after:2026-01-01T10:00+02:00",
+            SearchQuery(
+                before=datetime(2026, 2, 1, 10, tzinfo=UTC), after=datetime(2026, 1, 1, 8, tzinfo=UTC)
+            ),
+        ),
+        ("after:2026-01-01T10:00", SearchQuery(after=datetime(2026, 1, 1, 10, tzinfo=UTC))),
+        ("after:0001-01-01T00:00+05:00", SearchQuery(("after:0001-01-01T00:00+05:00",))),
         ("before:9999-12-31", SearchQuery(("before:9999-12-31",))),
         ("https://a.example/b:c", SearchQuery(("https://a.example/b:c",))),
     ],
