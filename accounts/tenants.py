@@ -1,5 +1,7 @@
 """The tenants by host, in memory."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db.models import FilteredRelation, Q
 
@@ -34,6 +36,11 @@ class Directory:
         if slug not in self._slugs and TenantRow.objects.filter(slug=slug).exists():
             self._slugs |= {slug}
         return slug in self._slugs
+
+    def search_tenants(self, text: str, limit: int) -> list[dict[str, Any]]:
+        """Return the first `limit` tenants with `text` in slug or name, active or not."""
+        rows = TenantRow.objects.filter(Q(slug__icontains=text) | Q(name__icontains=text)).order_by("slug")
+        return [dict(row) for row in rows.values("slug", "name", "is_active")[:limit]]
 
     def set_active(self, slug: str, *, is_active: bool) -> bool:
         """Suspend a tenant or let it go on. False if there is no such tenant."""

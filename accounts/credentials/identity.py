@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
@@ -58,6 +59,13 @@ class Authenticator:
         if tenant is None:
             return User.objects.filter(pk=int(user_id)).exists()
         return Membership.objects.filter(user_id=int(user_id), tenant__slug=tenant).exists()
+
+    def search_users(self, text: str, tenant: str | None, limit: int) -> list[dict[str, Any]]:
+        """Return id and name of the first `limit` users with `text` in their name, of a tenant if one is given."""
+        rows = User.objects.filter(username__icontains=text)
+        if tenant is not None:
+            rows = rows.filter(pk__in=Membership.objects.filter(tenant__slug=tenant).values("user"))
+        return [dict(row) for row in rows.order_by("username").values("id", "username")[:limit]]
 
     def sign_out_everywhere(self, user_id: str, tenant: str | None) -> bool:
         """End all tokens, tickets and sessions of a user, on one tenant or on all (None).

@@ -4,17 +4,22 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext as _
 
+from realtime.control.operators import session_actor
+from realtime.core.actors import WRITE_SCOPE, Actor
 from realtime.dashboard.access import PERMISSION
-from realtime.node.staff import is_staff_session
+from realtime.dashboard.finding import find_tenants, find_users
+from realtime.node.staff import tenant_of
 from realtime.protocol.close_codes import CLOSE_RULES
 
 APP_LABEL = "realtime"
 FEED_PATH = "/ws/admin/live/"
+FIND_MAX_CHARS = 255
 _CLOSE_MEANINGS = {
     **{str(int(code)): rule.meaning for code, rule in CLOSE_RULES.items()},
     # These codes are never sent. RFC 6455 section 7.4.1 reserves them for local use.
@@ -32,16 +37,19 @@ class LiveAdminSite(AdminSite):
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Return the admin's URLs and the live page's."""
         live: URLPattern = path("realtime/live/", self.admin_view(self.live_view), name="realtime_live")
-        return [live, *super().get_urls()]
+        find: URLPattern = path(
+            "realtime/live/find/", self.admin_view(self.find_view), name="realtime_live_find"
+        )
+        return [live, find, *super().get_urls()]
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """Show the page, without any metrics. 403 without the permission, or for staff of another tenant."""
-        if not request.user.has_perm(PERMISSION) or not is_staff_session(request):
-            raise PermissionDenied
+        actor = _operator(request)
         context = {
             **self.each_context(request),
             "title": _("Live connections"),
             "feed_path": FEED_PATH,
+            "config": self._config(request, actor),
             "close_meanings": _CLOSE_MEANINGS,
             "reasons": (
                 ("closed", _("Closed, by code"), _("Code")),
@@ -50,6 +58,28 @@ class LiveAdminSite(AdminSite):
             ),
         }
         return TemplateResponse(request, "realtime/live.html", context)
+
+    def find_view(self, request: HttpRequest) -> HttpResponse:
+        """Tenants (`kind=tenant`, for operators of all) or users, with `q` in their names. 403 as for the page."""
+        actor = _operator(request)
+        is_of_tenants = request.GET.get("kind") == "tenant"
+        if is_of_tenants and actor.tenant is not None:
+            raise PermissionDenied
+        text = request.GET.get("q", "")[:FIND_MAX_CHARS]
+        rows = find_tenants(text) if is_of_tenants else find_users(text, actor.tenant)
+        return JsonResponse({"count": len(rows), "results": rows})
+
+    def _config(self, request: HttpRequest, actor: Actor) -> dict[str, Any]:
+        """What the scripts of the page need to know; the endpoints check everything themselves."""
+        tenant = tenant_of(request)
+        return {
+            "api_path": reverse("realtime_nodes").removesuffix("nodes/"),
+            "find_path": reverse("admin:realtime_live_find", current_app=self.name),
+            "csrf_token": get_token(request),
+            "host_tenant": tenant.slug if tenant is not None else "",
+            "operator_acts": WRITE_SCOPE in actor.scopes,
+            "operator_is_of_all": actor.tenant is None,
+        }
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the admin's index with an entry for the live page."""
@@ -79,3 +109,11 @@ class LiveAdminSite(AdminSite):
             apps.insert(0, ours)
         ours["models"].insert(0, entry)
         return apps
+
+
+def _operator(request: HttpRequest) -> Actor:
+    """The operator who looks. Raises PermissionDenied without the permission, or for staff of another tenant."""
+    actor = session_actor(request) if request.user.has_perm(PERMISSION) else None
+    if actor is None:
+        raise PermissionDenied
+    return actor

@@ -13,9 +13,11 @@ from realtime.protocol.close_codes import CloseCode
 class TenantDirectory(Protocol):
     """Maps hosts to tenants, in memory, so that a lookup makes no query, even for an unknown host.
 
-    One method is optional: `has_slug(slug: str) -> bool`, whether there is a tenant of this slug, active or
+    Two methods are optional. `has_slug(slug: str) -> bool`: whether there is a tenant of this slug, active or
     not. With it, `publish` refuses other tenants. It is called in any thread, and on the loop, where it may
     not read the database (Django refuses, and it is called again in a thread).
+    `search_tenants(text: str, limit: int)`: the first tenants with `text` in slug or name, as mappings
+    `{slug, name, is_active}`. With it, the live page lists tenants. Called in a database thread.
     """
 
     def lookup(self, host: str) -> Tenant | None:
@@ -48,6 +50,10 @@ class Authenticator(Protocol):
 
     Whether a verified identity has been revoked is checked with `Revocations`, which the
     process keeps in memory.
+
+    One method is optional: `search_users(text: str, tenant: str | None, limit: int)`, the first users with
+    `text` in their name, of a tenant or of all (None), as mappings `{id, username}`. With it, the live page
+    finds users that are not connected. Called in a database thread.
     """
 
     def revocations(self) -> Sequence[Revocation]:

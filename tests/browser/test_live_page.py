@@ -27,7 +27,6 @@ def test_the_figures_move_by_themselves(windows: Windows) -> None:
     expect(row).to_have_count(0)
     visitor.evaluate(OPEN_SOCKETS, ECHOES)
     expect(row.locator("td").first).to_have_text(str(ECHOES))
-    expect(page.locator("[data-connections] tbody tr").filter(has_text="/ws/echo/")).to_have_count(ECHOES)
     at_most = int(page.locator("[data-card=connections] [data-figure]").inner_text())
     assert at_most > ECHOES
     visitor.evaluate(CLOSE_SOCKETS)

@@ -1,5 +1,6 @@
 """The page's way in, and the socket behind it. What a browser makes of them: tests/browser."""
 
+import json
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -75,6 +76,45 @@ class TestPage:
         assert f'<script type="importmap" nonce="{nonce}">' in text
         assert "style=" not in text
         assert PAGE in browser.get("/admin/").content.decode()
+
+
+@pytest.mark.django_db
+class TestFinding:
+    """What the page looks up beside the control endpoints."""
+
+    @pytest.fixture(autouse=True)
+    def _own_node(self) -> None:
+        runtimes.install(None)
+
+    def test_staff_find_users_of_their_tenant_and_no_tenants(self, session: Callable[..., Client]) -> None:
+        permit(User.objects.get(username="acme-staff"))
+        browser = session("acme-staff")
+        found = browser.get(f"{PAGE}find/", {"kind": "user", "q": "MEMBER"}).json()
+        assert [each["username"] for each in found["results"]] == ["acme-member"]
+        assert browser.get(f"{PAGE}find/", {"kind": "tenant"}).status_code == 403
+
+    def test_a_superuser_finds_all_and_suspended_tenants(
+        self, tenants: dict[str, Any], session: Callable[..., Client]
+    ) -> None:
+        type(tenants["globex"]).objects.filter(slug="globex").update(is_active=False)
+        browser = session("root")
+        assert browser.get(f"{PAGE}find/", {"kind": "user", "q": "-member"}).json()["count"] == 2
+        assert browser.get(f"{PAGE}find/", {"kind": "tenant", "q": "Glob"}).json()["results"] == [
+            {"slug": "globex", "name": "Globex", "is_active": False}
+        ]
+
+    def test_without_the_permission_nothing_is_found(self, session: Callable[..., Client]) -> None:
+        assert session("acme-staff").get(f"{PAGE}find/").status_code == 403
+
+    @pytest.mark.parametrize(("username", "is_of_all"), [("acme-staff", False), ("root", True)])
+    def test_the_page_knows_what_the_operator_may_do(
+        self, username: str, is_of_all: bool, session: Callable[..., Client]
+    ) -> None:
+        permit(User.objects.get(username="acme-staff"))
+        text = session(username).get(PAGE).content.decode()
+        config = json.loads(text.split('id="live-config" type="application/json">')[1].split("<")[0])
+        assert (config["operator_acts"], config["operator_is_of_all"]) == (True, is_of_all)
+        assert (config["api_path"], config["host_tenant"]) == ("/api/realtime/", "acme")
 
 
 @pytest.fixture

@@ -15,12 +15,9 @@ const CHARTS = ["connections", "in", "out", "errors"];
  *   in_per_s: number, out_per_s: number, bytes_in_per_s: number, bytes_out_per_s: number, errors_per_s: number}} Figures
  * @typedef {{node: string, uptime_s: number, active_connections: number, memory_mb: number | null,
  *   loop_lag: {last_ms: number, p99_ms: number, max_ms: number}}} NodeFigures
- * @typedef {{id: string, tenant: string, user: string | null, route: string, age_s: number, remote_addr: string,
- *   messages_in: number, messages_out: number, subscriptions: number}} ConnectionRow
  * @typedef {Record<"closed" | "errors" | "refused", Record<string, number>>} Reasons
  * @typedef {{tenant: string | null, interval_s: number, nodes: NodeFigures[], totals: Figures, reasons: Reasons,
- *   tenants: (Figures & {tenant: string})[], routes: (Figures & {tenant: string, route: string})[],
- *   connections: ConnectionRow[]}} Beat
+ *   tenants: (Figures & {tenant: string})[], routes: (Figures & {tenant: string, route: string})[]}} Beat
  */
 
 /** @type {import("./dashboard-table.js").Column<NodeFigures>[]} */
@@ -46,19 +43,6 @@ const ROUTE_COLUMNS = [
   { text: (row) => count(row.refused), isNumber: true },
   { text: (row) => count(row.errors), isNumber: true },
   { text: (row) => count(row.dropped), isNumber: true },
-];
-
-/** @type {import("./dashboard-table.js").Column<ConnectionRow>[]} */
-const CONNECTION_COLUMNS = [
-  { text: (row) => row.id, isHeader: true },
-  { text: (row) => row.tenant },
-  { text: (row) => row.user ?? "–" },
-  { text: (row) => row.route },
-  { text: (row) => duration(row.age_s), isNumber: true },
-  { text: (row) => row.remote_addr },
-  { text: (row) => count(row.messages_in), isNumber: true },
-  { text: (row) => count(row.messages_out), isNumber: true },
-  { text: (row) => count(row.subscriptions), isNumber: true },
 ];
 
 /** @type {import("./dashboard-table.js").Column<import("./dashboard-series.js").Sample & {values: Record<string, number>}>[]} */
@@ -90,14 +74,13 @@ export class DashboardView {
 
   /** @param {Beat} beat its metrics must be in the series already */
   show(beat) {
-    this.#showScope(beat.tenant);
+    this.#showScope(beat);
     this.#showCards(beat.totals);
     this.#showCharts();
     this.#showHistory();
     this.#showNodes(beat.nodes);
     this.#showRoutes(beat);
     this.#showReasons(beat.reasons);
-    this.#showConnections(beat);
   }
 
   /** @param {import("./dashboard-status.js").Status} status */
@@ -120,8 +103,9 @@ export class DashboardView {
     return `Connections: ${count(now.connections)}. ${messages}. Errors per second: ${rate(now.errors)}.`;
   }
 
-  /** @param {string | null} tenant */
-  #showScope(tenant) {
+  /** Say which tenants and nodes the figures are of. @param {Beat} beat */
+  #showScope({ tenant, nodes }) {
+    setText(this.#find("[data-figures-of]"), nodes.length === 1 ? `These figures are of node ${nodes[0].node}.` : "");
     const tag = this.#find("[data-scope]");
     tag.hidden = false;
     setText(tag, tenant ?? "all tenants");
@@ -207,18 +191,6 @@ export class DashboardView {
       );
       section.classList.toggle("is-empty", rows.length === 0);
     }
-  }
-
-  /** @param {Beat} beat */
-  #showConnections({ connections, totals }) {
-    const section = this.#find("[data-connections]");
-    section.classList.toggle("is-empty", connections.length === 0);
-    const isAll = connections.length >= totals.active_connections;
-    setText(
-      this.#find("[data-shown]"),
-      isAll ? "" : `the newest ${count(connections.length)} of ${count(totals.active_connections)}`,
-    );
-    fillTable(bodyOf(section), connections, CONNECTION_COLUMNS, (row) => row.id);
   }
 
   /**

@@ -3,6 +3,7 @@ import { Series } from "./dashboard-series.js";
 import { statusOf } from "./dashboard-status.js";
 import { setText } from "./dashboard-table.js";
 import { DashboardView, SAMPLES } from "./dashboard-view.js";
+import { startOperations } from "./live/app.js";
 import { watchPage } from "./page-watch.js";
 
 const INTERVAL_DEFAULT_S = 2;
@@ -41,6 +42,7 @@ class Dashboard {
     watchPage(this.client);
     setInterval(() => this.#tell(), STATUS_EVERY_MS);
     this.client.start();
+    startOperations(this.root, () => this.#isPaused);
   }
 
   /** Run the feed only while the page is visible and not paused. */

@@ -1,0 +1,94 @@
+import { count, duration, milliseconds } from "../dashboard-format.js";
+import { html } from "./html.js";
+import { To } from "./links.js";
+import { ListView, PAGE_SIZE } from "./list-view.js";
+import { OrderButtons } from "./order-dialog.js";
+import { useList } from "./use-list.js";
+
+/** All nodes, those that are late too. @param {{page: any, place: import("./place.js").Place, go: any, nodes: import("./use-list.js").Read}} props */
+export function Nodes({ page, place, go, nodes }) {
+  const isOfAll = page.config.operator_is_of_all;
+  const known = (/** @type {any} */ row, /** @type {() => unknown} */ cell) => row.answered ? cell() : "–";
+  /** @type {import("./list-view.js").Column[]} */
+  const columns = [
+    { name: "id", label: "Node", cell: (row) => row.id },
+    { name: "state", label: "State", cell: (row) => (row.answered ? (row.draining ? "draining" : "serving") : "late") },
+    ...(isOfAll ? [{ name: "host", label: "Host, process", cell: (/** @type {any} */ row) => known(row, () => `${row.host}, ${row.pid}`) }] : []),
+    { name: "uptime", label: "Up for", isNumber: true, cell: (row) => known(row, () => duration(row.uptime_s)) },
+    { name: "connections", label: "Connections", isNumber: true, cell: (row) => known(row, () => count(row.connections)) },
+    { name: "subscriptions", label: "Subscriptions", isNumber: true, cell: (row) => known(row, () => count(row.subscriptions)) },
+    { name: "in", label: "In", isNumber: true, cell: (row) => known(row, () => count(row.messages_in)) },
+    { name: "out", label: "Out", isNumber: true, cell: (row) => known(row, () => count(row.messages_out)) },
+    ...(isOfAll ? [{ name: "lag", label: "Loop lag p99", isNumber: true, cell: (/** @type {any} */ row) => known(row, () => milliseconds(row.loop_lag_ms?.p99_ms ?? 0)) }] : []),
+    { name: "orders", label: "", cell: (row) => row.answered && !row.draining && html`<${OrderButtons} names=${["drain"]} page=${page}
+      target=${{ kind: "node", id: row.id, label: `node ${row.id}`, tenant: null }} />` },
+  ];
+  return html`<${ListView} title="Nodes" name="nodes-list" list=${nodes} place=${place} go=${go} columns=${columns} filters=${[]}
+    defaultSort="id" keyOf=${(/** @type {any} */ row) => row.id} none="No node has answered" />`;
+}
+
+/** Tenants, to suspend and resume them. @param {{page: any, place: import("./place.js").Place, go: any}} props */
+export function Tenants({ page, place, go }) {
+  const list = useList(page, page.config.find_path, { kind: "tenant", q: place.query.q ?? "" });
+  /** @type {import("./list-view.js").Column[]} */
+  const columns = [
+    { name: "slug", label: "Tenant", cell: (row) => html`<${To} view="connections" query=${{ tenant: row.slug }}>${row.slug}<//>` },
+    { name: "name", label: "Name", cell: (row) => row.name },
+    { name: "state", label: "State", cell: (row) => (row.is_active ? "active" : "suspended") },
+    { name: "orders", label: "", cell: (row) => html`<${OrderButtons} names=${[row.is_active ? "suspend" : "resume"]} page=${page}
+      target=${{ kind: "tenant", id: row.slug, label: row.slug, tenant: null }} />
+      <${OrderButtons} names=${["announce", "disconnect"]} page=${page} target=${{ kind: "everyone", id: row.slug, label: `everyone on ${row.slug}`, tenant: row.slug }} />` },
+  ];
+  return html`<${ListView} title="Tenants" name="tenants" list=${list} place=${place} go=${go} columns=${columns} filters=${[{ name: "q", label: "Search" }]}
+    defaultSort="slug" keyOf=${(/** @type {any} */ row) => row.slug} none="No tenant is called like that" />`;
+}
+
+/** Bans in force. @param {{page: any, place: import("./place.js").Place, go: any}} props */
+export function Bans({ page, place, go }) {
+  const list = useList(page, "ban/", { page_size: String(PAGE_SIZE), ...place.query });
+  /** @type {import("./list-view.js").Column[]} */
+  const columns = [
+    { name: "who", label: "Who", cell: (row) => row.address || `user ${row.user_id}` },
+    { name: "tenant", label: "Tenant", cell: (row) => row.tenant || "all" },
+    { name: "until", label: "Until", cell: (row) => new Date(row.until).toLocaleString() },
+    { name: "reason", label: "Reason", cell: (row) => row.reason || "–" },
+    { name: "by", label: "By", cell: (row) => row.created_by || "–" },
+    { name: "orders", label: "", cell: (row) => html`<${OrderButtons} names=${["unban"]} page=${page}
+      target=${{ kind: "ban", id: row.id, label: `ban of ${row.address || `user ${row.user_id}`}`, tenant: null }} />` },
+  ];
+  return html`<${ListView} title="Bans" name="bans" list=${list} place=${place} go=${go} columns=${columns} filters=${[]}
+    defaultSort="" keyOf=${(/** @type {any} */ row) => String(row.id)} none="Nobody is banned" />`;
+}
+
+/** What operators did. @param {{page: any, place: import("./place.js").Place, go: any}} props */
+export function Audit({ page, place, go }) {
+  const list = useList(page, "audit/", { page_size: String(PAGE_SIZE), ...place.query });
+  /** @type {import("./list-view.js").Column[]} */
+  const columns = [
+    { name: "at", label: "When", cell: (row) => new Date(row.at).toLocaleString() },
+    { name: "actor", label: "Who", cell: (row) => `${row.actor.name || row.actor.id} (${row.actor.kind})` },
+    { name: "action", label: "What", cell: (row) => row.action },
+    { name: "target", label: "To what", cell: (row) => wordsOf(row.target) },
+    { name: "tenant", label: "Tenant", cell: (row) => row.tenant || "all" },
+    { name: "reason", label: "Reason", cell: (row) => row.reason || "–" },
+    { name: "outcome", label: "Outcome", cell: (row) => (row.error ? `${row.outcome}: ${row.error}` : row.outcome) },
+    { name: "count", label: "Count", isNumber: true, cell: (row) => (row.count === null ? "–" : count(row.count)) },
+  ];
+  const filters = [
+    { name: "q", label: "Search" },
+    { name: "actor", label: "Who" },
+    { name: "action", label: "What" },
+    { name: "outcome", label: "Outcome", options: [["done", "done"], ["failed", "failed"], ["begun", "begun"]] },
+  ];
+  const search = new URLSearchParams({ ...place.query, form: "csv" });
+  return html`
+    <${ListView} title="Audit log" name="audit" list=${list} place=${place} go=${go} columns=${columns} filters=${filters}
+      defaultSort="" keyOf=${(/** @type {any} */ row) => String(row.id)} none="Nothing was done">
+      <p class="back"><a href=${`${page.api.base}audit/export/?${search}`} download>Export as CSV</a></p>
+    <//>`;
+}
+
+/** @param {Record<string, unknown>} target */
+function wordsOf(target) {
+  return Object.entries(target).map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ") || "–";
+}
