@@ -44,7 +44,7 @@ test("a series keeps its size and shows a silence as a gap", () => {
   series.push(0, { in: 1 }, 5000);
   series.push(2000, { in: 2 }, 5000);
   series.push(60_000, { in: 3 }, 5000);
-  assert.deepEqual(series.of("in"), [2, null, 3]);
+  assert.deepEqual(series.of("in", 3), [2, null, 3]);
 });
 
 test("a line ends at the right edge and breaks at gaps", () => {

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STATIC = [ROOT / app / "static" for app in ("realtime", "chat")]
 MODULES = sorted(path for static in STATIC for path in static.rglob("*.js"))
 OWN_MODULES = [path for path in MODULES if "vendor" not in path.parts]
-# Loaded by a plain script tag before the first paint.
-CLASSIC_SCRIPTS = {"realtime/theme.js"}
+# Loaded by a plain script tag.
+CLASSIC_SCRIPTS = {"realtime/theme.js", "vendor/uplot.js"}
 
 
 def static_name(path: Path) -> str:
@@ -80,8 +80,10 @@ def test_the_import_map_leads_to_the_hashed_file_of_every_import(settings: Setti
 def test_vendored_files_are_the_named_ones() -> None:
     vendor = ROOT / "realtime" / "static" / "vendor"
     table = (vendor / "VENDOR.md").read_text()
-    rows = re.findall(r"^\| (\S+\.js) \|.*\| ([0-9a-f]{64}) \|$", table, re.MULTILINE)
-    assert {name for name, _ in rows} == {path.name for path in vendor.glob("*.js")}
+    rows = re.findall(r"^\| (\S+\.(?:js|css)) \|.*\| ([0-9a-f]{64}) \|$", table, re.MULTILINE)
+    assert {name for name, _ in rows} == {
+        path.name for path in vendor.iterdir() if path.suffix in {".js", ".css"}
+    }
     for name, digest in rows:
         assert hashlib.sha256((vendor / name).read_bytes()).hexdigest() == digest, name
 

@@ -26,9 +26,10 @@ export class Series {
 
   /**
    * @param {string} name
+   * @param {number} last how many of the newest
    * @returns {(number | null)[]}
    */
-  of(name) {
-    return this.samples.map(({ values }) => values?.[name] ?? null);
+  of(name, last) {
+    return this.samples.slice(-last).map(({ values }) => values?.[name] ?? null);
   }
 }

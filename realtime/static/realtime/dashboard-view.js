@@ -2,9 +2,8 @@ import { bytes, count, duration, milliseconds, rate } from "./dashboard-format.j
 import { sparkline } from "./dashboard-sparkline.js";
 import { fillTable, setText } from "./dashboard-table.js";
 
-/** Samples in a chart: five minutes with a push every 2 s. */
-export const SAMPLES = 150;
-const HISTORY_ROWS = 30;
+/** Samples in the small chart of a card: five minutes with a push every 2 s. */
+const SAMPLES = 150;
 const UNKNOWN = "-";
 const CHARTS = ["connections", "in", "out", "errors"];
 
@@ -45,15 +44,6 @@ const ROUTE_COLUMNS = [
   { text: (row) => count(row.dropped), isNumber: true },
 ];
 
-/** @type {import("./dashboard-table.js").Column<import("./dashboard-series.js").Sample & {values: Record<string, number>}>[]} */
-const HISTORY_COLUMNS = [
-  { text: (row) => new Date(row.timeMs).toLocaleTimeString(), isHeader: true },
-  { text: (row) => count(row.values.connections), isNumber: true },
-  { text: (row) => rate(row.values.in), isNumber: true },
-  { text: (row) => rate(row.values.out), isNumber: true },
-  { text: (row) => rate(row.values.errors), isNumber: true },
-];
-
 /** Shows the data of a push on the page. */
 export class DashboardView {
   /**
@@ -67,9 +57,6 @@ export class DashboardView {
       CHARTS.map((name) => [name, sparkline(this.#find(`[data-card=${name}] [data-spark]`))]),
     );
     this.closeMeanings = JSON.parse(this.#find("#close-meanings").textContent ?? "{}");
-    /** @type {HTMLDetailsElement} */
-    this.history = this.#find("[data-history]");
-    this.history.addEventListener("toggle", () => this.#showHistory());
   }
 
   /** @param {Beat} beat its metrics must be in the series already */
@@ -77,7 +64,6 @@ export class DashboardView {
     this.#showScope(beat);
     this.#showCards(beat.totals);
     this.#showCharts();
-    this.#showHistory();
     this.#showNodes(beat.nodes);
     this.#showRoutes(beat);
     this.#showReasons(beat.reasons);
@@ -144,15 +130,9 @@ export class DashboardView {
 
   #showCharts() {
     for (const [name, draw] of this.draw) {
-      const peak = draw(this.series.of(name));
+      const peak = draw(this.series.of(name, SAMPLES));
       setText(this.#find(`[data-card=${name}] [data-peak]`), `peak ${name === "connections" ? count(peak) : rate(peak)}`);
     }
-  }
-
-  #showHistory() {
-    if (!this.history.open) return;
-    const rows = this.series.samples.filter(({ values }) => values !== null).slice(-HISTORY_ROWS).reverse();
-    fillTable(bodyOf(this.history), /** @type {any[]} */ (rows), HISTORY_COLUMNS, (row) => String(row.timeMs));
   }
 
   /** @param {NodeFigures[]} nodes */

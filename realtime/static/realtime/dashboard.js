@@ -2,11 +2,15 @@ import { RealtimeClient } from "./client.js";
 import { Series } from "./dashboard-series.js";
 import { statusOf } from "./dashboard-status.js";
 import { setText } from "./dashboard-table.js";
-import { DashboardView, SAMPLES } from "./dashboard-view.js";
+import { DashboardView } from "./dashboard-view.js";
 import { startOperations } from "./live/app.js";
+import { valuesOf } from "./live/chart-data.js";
+import { startCharts } from "./live/charts.js";
 import { watchPage } from "./page-watch.js";
 
 const INTERVAL_DEFAULT_S = 2;
+// A day with a push every 2 s: the longest range of the charts.
+const SAMPLES = 43_200;
 const STATUS_EVERY_MS = 1000;
 // A screen reader reads out the metrics this often: enough to follow them, and rare enough to work
 // meanwhile.
@@ -42,6 +46,7 @@ class Dashboard {
     watchPage(this.client);
     setInterval(() => this.#tell(), STATUS_EVERY_MS);
     this.client.start();
+    startCharts(this.root, this.#series);
     startOperations(this.root, () => this.#isPaused);
   }
 
@@ -70,9 +75,11 @@ class Dashboard {
     this.#lastPushMs = nowMs;
     this.#intervalS = beat.interval_s;
     const { active_connections, in_per_s, out_per_s, errors_per_s } = beat.totals;
-    const values = { connections: active_connections, in: in_per_s, out: out_per_s, errors: errors_per_s };
+    const figures = { connections: active_connections, in: in_per_s, out: out_per_s, errors: errors_per_s };
+    const values = { ...figures, ...valuesOf(beat) };
     this.#series.push(nowMs, values, 3 * beat.interval_s * 1000);
     this.view.show(beat);
+    this.root.dispatchEvent(new Event("live-beat"));
     this.#tell();
     if (nowMs - this.#summaryMs > SUMMARY_EVERY_MS) this.#summarise(nowMs);
   }

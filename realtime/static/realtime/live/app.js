@@ -7,6 +7,7 @@ import { OLD_MS, scopeLine } from "./figures.js";
 import { html } from "./html.js";
 import { Audit, Bans, Nodes, Tenants } from "./machines.js";
 import { OrderDialog } from "./order-dialog.js";
+import { Palette, usePaletteKey } from "./palette.js";
 import { hashOf, placeOf } from "./place.js";
 import { Topic, Topics } from "./topics.js";
 import { useList, useSecond } from "./use-list.js";
@@ -31,6 +32,8 @@ function App({ page, overview }) {
   const [place, go] = usePlace();
   const [order, setOrder] = useState(/** @type {import("./operations.js").Order | null} */ (null));
   const [outcome, setOutcome] = useState("");
+  const [isFinding, setIsFinding] = useState(false);
+  usePaletteKey(() => setIsFinding(true));
   const [round, again] = useReducer((number) => number + 1, 0);
   const ordering = { ...page, round, order: setOrder };
   const nodes = useList(ordering, "nodes/", {});
@@ -42,11 +45,15 @@ function App({ page, overview }) {
     again(0);
   };
   return html`
-    <${Tabs} view=${place.view} config=${page.config} />
-    <${Scope} nodes=${nodes} />
+    <${Tabs} view=${place.view} names=${namesOf(page.config)} />
+    <div class="below-tabs">
+      <${Scope} nodes=${nodes} />
+      <button type="button" class="find" aria-keyshortcuts="Control+K Meta+K" onClick=${() => setIsFinding(true)}>Find <kbd>Ctrl K</kbd></button>
+    </div>
     <p class=${outcome ? "outcome" : "visually-hidden"} role="status">${outcome}
       ${outcome && html`<button type="button" onClick=${() => setOutcome("")}>Close</button>`}</p>
     <${View} key=${`${place.view}/${place.id ?? ""}`} page=${ordering} place=${place} go=${go} nodes=${nodes} />
+    ${isFinding && html`<${Palette} page=${page} names=${namesOf(page.config)} onClose=${() => setIsFinding(false)} />`}
     ${order && html`<${OrderDialog} page=${page} order=${order} onEnd=${end} />`}`;
 }
 
@@ -62,11 +69,15 @@ function View({ page, place, go, nodes }) {
   return null;
 }
 
-/** @param {{view: string, config: any}} props */
-function Tabs({ view, config }) {
-  const shown = Object.entries(NAMES).filter(([name]) => name !== "tenants" || config.operator_is_of_all);
+/** The views that the operator has. @param {any} config @returns {Record<string, string>} */
+function namesOf(config) {
+  return Object.fromEntries(Object.entries(NAMES).filter(([name]) => name !== "tenants" || config.operator_is_of_all));
+}
+
+/** @param {{view: string, names: Record<string, string>}} props */
+function Tabs({ view, names }) {
   return html`
-    <nav class="views" aria-label="Live operations"><ul>${shown.map(([name, label]) => html`
+    <nav class="views" aria-label="Live operations"><ul>${Object.entries(names).map(([name, label]) => html`
       <li key=${name}><a href=${`#${name}`} aria-current=${name === view ? "page" : undefined}>${label}</a></li>`)}</ul></nav>`;
 }
 

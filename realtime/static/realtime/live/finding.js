@@ -1,0 +1,53 @@
+import { hashOf } from "./place.js";
+
+/**
+ * What the palette found, as plain values.
+ * @typedef {{key: string, kind: string, label: string, hint: string, hash: string}} Entry
+ */
+
+/**
+ * @param {{views?: [string, string][], users?: any[], tenants?: any[], topics?: any[], connections?: any[]}} found
+ * @param {boolean} isOfAll whether the operator acts on all tenants
+ * @returns {Entry[]} views first, then what is of few kinds, then connections
+ */
+export function entriesOf({ views = [], users = [], tenants = [], topics = [], connections = [] }, isOfAll) {
+  const where = (/** @type {string} */ tenant) => (isOfAll ? { tenant } : {});
+  return [
+    ...views.map(([view, label]) => entry("View", view, label, "", { view, id: null, query: {} })),
+    ...users.map((user) => entry("User", String(user.id), user.username, `id ${user.id}`, { view: "connections", id: null, query: { user: String(user.id) } })),
+    ...tenants.map((row) => entry("Tenant", row.slug, row.slug, row.is_active ? row.name : `${row.name}, suspended`, { view: "tenants", id: null, query: { q: row.slug } })),
+    ...topics.map((row) => entry("Topic", `${row.tenant} ${row.topic}`, row.topic, isOfAll ? row.tenant : "", { view: "topics", id: row.topic, query: where(row.tenant) })),
+    ...connections.map((row) => entry("Connection", row.id, row.id, [row.user?.username, row.route, row.address].filter(Boolean).join(", "), { view: "connections", id: row.id, query: {} })),
+  ];
+}
+
+/**
+ * The entry that the arrow keys lead to; they go round.
+ * @param {number} index
+ * @param {number} step
+ * @param {number} length
+ */
+export function moved(index, step, length) {
+  return length === 0 ? 0 : (index + step + length) % length;
+}
+
+/**
+ * @param {Record<string, string>} names of the views
+ * @param {string} text
+ * @returns {[string, string][]} those that begin with `text`
+ */
+export function viewsLike(names, text) {
+  return Object.entries(names).filter(([, label]) => label.toLowerCase().startsWith(text.toLowerCase()));
+}
+
+/**
+ * @param {string} kind
+ * @param {string} id
+ * @param {string} label
+ * @param {string} hint
+ * @param {import("./place.js").Place} place
+ * @returns {Entry}
+ */
+function entry(kind, id, label, hint, place) {
+  return { key: `${kind} ${id}`, kind, label, hint, hash: hashOf(place) };
+}
