@@ -48,6 +48,7 @@ def test_an_operator_walks_through(windows: Windows) -> None:
     page.get_by_label("Reason").fill(WORDS)
     confirm(page, "Disconnect")
     expect(page.locator(".outcome")).to_contain_text("1 connection closed.")
+    expect(page.locator("[data-connection]")).to_contain_text("It has ended")
 
     page.go_back()
     expect(rows).to_have_count(ECHOES - 1)

@@ -6,6 +6,8 @@ import { OrderButtons } from "./order-dialog.js";
 import { useList } from "./use-list.js";
 
 const DEFAULT_SORT = "-opened_at";
+// A list names this many topics of a connection at most.
+const TOPICS_IN_LIST = 100;
 /** @type {import("./list-view.js").Filter[]} */
 const FILTERS = [
   { name: "q", label: "Search" },
@@ -53,13 +55,17 @@ export function targetOf({ user, address, topic, tenant: named }, rows, config) 
 
 /** One connection. @param {{page: any, id: string}} props */
 export function Connection({ page, id }) {
-  const list = useList(page, `connections/${encodeURIComponent(id)}/`, {});
-  const row = list.answer;
+  // The list says how many nodes have answered, and that a connection is gone without an error.
+  const list = useList(page, "connections/", { q: id, page_size: "1" });
+  const found = list.answer?.results.find((/** @type {any} */ each) => each.id === id);
+  const whole = useList(page, found?.topics.length >= TOPICS_IN_LIST ? `connections/${encodeURIComponent(id)}/` : null, {});
+  const row = found && { ...found, topics: whole.answer?.topics ?? found.topics };
   return html`
     <section class="module" data-connection aria-labelledby="connection-title">
       <h2 id="connection-title">Connection ${id}</h2>
       <p class="back"><${To} view="connections">All connections<//></p>
       <${Age} list=${list} />
+      ${list.answer && !row && html`<p class="empty">It has ended, or its node has not answered.</p>`}
       ${row && html`
         <div class="orders">
           <${OrderButtons} names=${["disconnect"]} target=${connectionTarget(row)} page=${page} />
