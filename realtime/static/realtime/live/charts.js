@@ -97,7 +97,7 @@ function optionsOf(chart, element, range) {
     ms: 1,
     cursor: { sync: { key: SYNC }, drag: { x: false, y: false } },
     scales: { x: { range: () => range() }, y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number | null} */ max) => [0, Math.max(max ?? 0, 1) * 1.1] } },
-    axes: [{ ...axis, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(clock) }, { ...axis, size: 64, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(chart.format) }],
+    axes: [{ ...axis, space: 72, size: 30, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(clock) }, { ...axis, size: 64, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(chart.format) }],
     series: [
       { value: (/** @type {any} */ _, /** @type {number | null} */ timeMs) => (timeMs === null ? "–" : new Date(timeMs).toLocaleTimeString()) },
       ...chart.series.map((each) => ({
