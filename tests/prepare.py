@@ -63,9 +63,7 @@ def _prepare_nginx() -> None:
     if path:
         _say(f"The test of deploy/nginx uses {path}.")
     else:
-        _say(
-            f"No nginx: the test of deploy/nginx cannot run. {reason} Install it, or name it in $NGINX."
-        )
+        _say(f"No nginx: the test of deploy/nginx cannot run. {reason} Install it, or name it in $NGINX.")
 
 
 def _find_playwrights() -> str | None:
