@@ -63,8 +63,8 @@ format: .venv/.setup-dev
 	$(BIN)/ruff check --fix .
 
 lock: .venv/.setup-dev
-	$(COMPILE) --upgrade pyproject.toml -o requirements.txt
-	$(COMPILE) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(COMPILE) --upgrade --all-extras --group site pyproject.toml -o requirements.txt
+	$(COMPILE) --all-extras --group site --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 # Ours and its peers side by side (docs/performance.md): about half an hour, and under three minutes.
 bench: .venv/.setup-dev bench/peers/node_modules

@@ -91,6 +91,9 @@ if TYPE_CHECKING:
     from realtime.core.topics import publishing_members as publishing_members
     from realtime.core.topics import staff as staff
     from realtime.dashboard.consumer import LiveConsumer as LiveConsumer
+    from realtime.defaults.identity import DjangoIdentity as DjangoIdentity
+    from realtime.defaults.routing import default_routes as default_routes
+    from realtime.defaults.tenants import OneTenant as OneTenant
     from realtime.endpoints.consumers.base import JsonConsumer as JsonConsumer
     from realtime.endpoints.consumers.base import RealtimeConsumer as RealtimeConsumer
     from realtime.endpoints.consumers.core_verbs import CORE_VERBS as CORE_VERBS
@@ -168,6 +171,9 @@ _HOMES = {
     "realtime.core.token_bucket": "TokenBucket retry_after_ms",
     "realtime.core.topics": "TopicRule anyone members nobody owner publishing_members staff",
     "realtime.dashboard.consumer": "LiveConsumer",
+    "realtime.defaults.identity": "DjangoIdentity",
+    "realtime.defaults.routing": "default_routes",
+    "realtime.defaults.tenants": "OneTenant",
     "realtime.endpoints.consumers.base": "JsonConsumer RealtimeConsumer",
     "realtime.endpoints.consumers.core_verbs": "CORE_VERBS",
     "realtime.endpoints.consumers.data": "DataConsumer",

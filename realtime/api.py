@@ -39,12 +39,13 @@ def publish(
     topic: str,
     data: Any,
     *,
-    tenant: str,
+    tenant: str = "",
     publisher: Publisher | None = None,
     idempotency_key: str | None = None,
     using: str | None = None,
 ) -> Position | None:
     """Publish to all subscribers of `topic` of the tenant with the slug `tenant`, from any thread or process.
+    A site with one tenant need not name it.
 
     Topic, tenant and data are checked and encoded at once: later changes of an object are not published.
     Inside a transaction of the database `using` (None: the default one) it returns None. In the default one the
@@ -70,7 +71,7 @@ def publish_before_commit_unsafe(
     topic: str,
     data: Any,
     *,
-    tenant: str,
+    tenant: str = "",
     publisher: Publisher | None = None,
     idempotency_key: str | None = None,
 ) -> Position:
@@ -84,7 +85,7 @@ async def apublish(
     topic: str,
     data: Any,
     *,
-    tenant: str,
+    tenant: str = "",
     publisher: Publisher | None = None,
     idempotency_key: str | None = None,
 ) -> Position:
@@ -105,7 +106,7 @@ async def apublish(
         raise _away() from error
 
 
-def end_subscriptions(topic: str, *, tenant: str, user_id: UserId, using: str | None = None) -> None:
+def end_subscriptions(topic: str, *, tenant: str = "", user_id: UserId, using: str | None = None) -> None:
     """End a user's subscriptions to `topic` on every node, because the user may no longer follow it.
 
     Works from any thread and process. Inside a transaction of the database `using` it happens after the
@@ -233,7 +234,7 @@ def _checked_names(tenant: str, topic: str) -> tuple[str, str]:
                 f"Expected `{name}` to be a text, received a value of the type {type(value).__name__}.",
                 details={"field": name},
             )
-    return plain_text(tenant), plain_text(topic)
+    return plain_text(tenant) or nodes.current_node().only_slug, plain_text(topic)
 
 
 def _has_outbox(using: str | None) -> bool:

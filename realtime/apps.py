@@ -1,6 +1,7 @@
 """The Django app."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.contrib.auth import get_user_model
 from django.core.checks import register
 
 
@@ -20,3 +21,15 @@ class RealtimeConfig(AppConfig):
         register(checks.check_publish_errors)
         register(checks.check_declarations)
         register(checks.check_deployment, deploy=True)
+        self._watch_users()
+
+    @staticmethod
+    def _watch_users() -> None:
+        from realtime.conf import given_settings  # noqa: PLC0415 as above
+
+        # An identity of the site's own tells what ended by itself.
+        if "IDENTITY" in given_settings() or not apps.is_installed("django.contrib.auth"):
+            return
+        from realtime.defaults import signals  # noqa: PLC0415 needs the models
+
+        signals.connect(get_user_model())

@@ -1,6 +1,18 @@
-"""The ASGI applications of this package, for a site's ProtocolTypeRouter."""
+"""The ASGI application of this package, and its parts.
+
+A project with no part of its own names `realtime.asgi.application` in ASGI_APPLICATION; others call
+`build_application`.
+"""
+
+import os
+from typing import Any, cast
 
 from channels.routing import ProtocolTypeRouter
+from django.apps import apps
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.asgi import get_asgi_application
+from django.core.exceptions import ImproperlyConfigured
 
 from realtime.endpoints.shared import Endpoints
 from realtime.middleware.identity import Authorize, Identify
@@ -9,7 +21,7 @@ from realtime.middleware.origin import OriginCheck
 from realtime.middleware.refusals import Refusals
 from realtime.middleware.route import RouteMiddleware, run_route
 from realtime.middleware.tenant import HttpRefusals, TenantMiddleware, UpgradeRequired
-from realtime.node.node import Node
+from realtime.node.node import Node, current_node
 from realtime.server.collector import calm_collector
 from realtime.server.drain import drain_on_sigterm
 from realtime.sockets.types import Application, Receive, Scope, Send
@@ -25,6 +37,25 @@ def build_application(node: Node, http: Application) -> ProtocolTypeRouter:
             "lifespan": Lifespan(node),
         }
     )
+
+
+def __getattr__(name: str) -> Any:
+    # Made when it is asked for: a project that builds its own application imports this module too.
+    if name != "application":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()["application"] = _default_application()
+    return value
+
+
+def _default_application() -> ProtocolTypeRouter:
+    """Django and the sockets, as the settings say."""
+    if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
+        raise ImproperlyConfigured("Set DJANGO_SETTINGS_MODULE to the settings module of your project.")
+    http = get_asgi_application()
+    if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
+        # As `runserver` does. In production a proxy or a middleware of the project serves them.
+        http = ASGIStaticFilesHandler(http)
+    return build_application(current_node(), cast("Application", http))
 
 
 def build_websocket(endpoints: Endpoints) -> Application:

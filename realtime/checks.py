@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from realtime.conf import given_settings
 from realtime.core.topics import rule_faults
 from realtime.endpoints.registry import Registry
 from realtime.endpoints.routing import Router
@@ -27,7 +28,7 @@ def check_layer(**_kwargs: Any) -> list[CheckMessage]:
 
 def check_gates(**_kwargs: Any) -> list[CheckMessage]:
     """Check that every topic rule can match, and that its gates can refuse."""
-    faults = rule_faults(settings.REALTIME.get("TOPIC_RULES", {}))
+    faults = rule_faults(given_settings().get("TOPIC_RULES", {}))
     return [
         Error(
             fault, hint="A gate allows only by returning True; a coroutine is never True.", id="realtime.E003"
@@ -39,7 +40,7 @@ def check_gates(**_kwargs: Any) -> list[CheckMessage]:
 def check_publish_errors(**_kwargs: Any) -> list[CheckMessage]:
     """Check that PUBLISH_ERRORS names a plain function."""
     try:
-        load_reporter(settings.REALTIME.get("PUBLISH_ERRORS", ""))
+        load_reporter(given_settings().get("PUBLISH_ERRORS", ""))
     except ImproperlyConfigured as error:
         hint = "Give the dotted path of a function that takes a PublishFailure."
         return [Error(str(error), hint=hint, id="realtime.E004")]
@@ -50,7 +51,7 @@ def check_declarations(**_kwargs: Any) -> list[CheckMessage]:
     """Check what apps declare: methods, streams, queries, and the routes with their consumers and verbs."""
     try:
         Registry.discover()
-        if routes := settings.REALTIME.get("ROUTES"):
+        if routes := given_settings().get("ROUTES"):
             Router(import_string(f"{routes}.routes"))
     except ImproperlyConfigured as error:
         return [Error(str(error), id="realtime.E005")]
@@ -59,7 +60,7 @@ def check_declarations(**_kwargs: Any) -> list[CheckMessage]:
 
 def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
     """Return the warnings of `check --deploy`."""
-    realtime = settings.REALTIME
+    realtime = given_settings()
     problems = (
         (
             settings.DEBUG,
@@ -101,7 +102,7 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
 
 def _unshared(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
     backend = layers.get("default", {}).get("BACKEND", "")
-    if settings.REALTIME.get("REDIS_URL") and not backend.startswith("channels_redis."):
+    if given_settings().get("REDIS_URL") and not backend.startswith("channels_redis."):
         yield Error(
             "REDIS_URL is set, but the default channel layer does not use it.",
             hint='Set CHANNEL_LAYERS["default"]["BACKEND"] to channels_redis.pubsub.RedisPubSubChannelLayer.',

@@ -3,9 +3,11 @@
 A limit of 0 is switched off.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
 from math import isfinite
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -15,17 +17,19 @@ from realtime.core.topics import TopicRule, rule_faults
 
 # Settings that cannot be switched off: at least 1.
 NOT_ZERO = frozenset({"DATABASE_THREADS"})
+_NONE_GIVEN: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class RealtimeSettings:
     """The settings of a process."""
 
-    # Dotted paths of the classes that implement realtime.node.ports.
-    TENANTS: str
-    IDENTITY: str
+    # Dotted paths of the classes that implement realtime.node.ports. The defaults: one tenant `main` for all of
+    # ALLOWED_HOSTS, and the users and sessions of django.contrib.auth.
+    TENANTS: str = "realtime.defaults.tenants.OneTenant"
+    IDENTITY: str = "realtime.defaults.identity.DjangoIdentity"
     # The module whose `routes` list names every WebSocket route.
-    ROUTES: str
+    ROUTES: str = "realtime.defaults.routes"
     # Topic rules by the part of the topic's name before the first `:`; "" is for names without one.
     TOPIC_RULES: Mapping[str, TopicRule] = field(default_factory=dict)
 
@@ -145,13 +149,38 @@ def load_settings() -> RealtimeSettings:
     Raises ImproperlyConfigured for an unknown name, a topic rule that is wrong, and values of the wrong kind: all
     in one message.
     """
-    given: dict[str, Any] = dict(django_settings.REALTIME)
-    unknown = sorted(set(given) - {each.name for each in fields(RealtimeSettings)})
-    if unknown:
-        raise ImproperlyConfigured(f"REALTIME has unknown settings: {', '.join(unknown)}.")
-    if faults := [*rule_faults(given.get("TOPIC_RULES", {})), *_value_faults(given)]:
+    given = given_settings()
+    if faults := list(setting_faults(given)):
         raise ImproperlyConfigured(" ".join(faults))
     return RealtimeSettings(**given)
+
+
+def given_settings() -> Mapping[str, Any]:
+    """`REALTIME` of Django's settings, not checked; empty if there is none: everything has a default."""
+    given: Mapping[str, Any] = getattr(django_settings, "REALTIME", _NONE_GIVEN)
+    return given
+
+
+def setting_faults(given: Any) -> Iterator[str]:
+    """What is wrong with `REALTIME`, one sentence for each fault."""
+    if not isinstance(given, Mapping):
+        yield f"REALTIME must be a dict, received {given!r}."
+        return
+    known = {each.name for each in fields(RealtimeSettings)}
+    for name in given:
+        if name not in known:
+            yield f"REALTIME has an unknown setting: {name!r}.{_suggestion(name, known)}"
+    rules = given.get("TOPIC_RULES", {})
+    if isinstance(rules, Mapping):
+        yield from rule_faults(rules)
+    else:
+        yield f"REALTIME: TOPIC_RULES must be a dict of prefixes and TopicRules, received {rules!r}."
+    yield from _value_faults(given)
+
+
+def _suggestion(name: object, known: Iterable[str]) -> str:
+    close = get_close_matches(str(name).upper().strip(), sorted(known), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
 
 
 def _value_faults(given: Mapping[str, Any]) -> Iterator[str]:
@@ -191,6 +220,7 @@ class _Loaded:
 
 def current_settings() -> RealtimeSettings:
     """As `load_settings`, read once for each `REALTIME` dict: a test may override it."""
-    if _Loaded.settings is None or _Loaded.source is not django_settings.REALTIME:
-        _Loaded.source, _Loaded.settings = django_settings.REALTIME, load_settings()
+    given = given_settings()
+    if _Loaded.settings is None or _Loaded.source is not given:
+        _Loaded.source, _Loaded.settings = given, load_settings()
     return _Loaded.settings

@@ -1,7 +1,6 @@
 """Who may see the live page: staff of the tenant with the permission of the page."""
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import PermissionsMixin
 from django.db import InterfaceError, OperationalError
 
 from realtime.core.identity import Identity, UserId
@@ -29,4 +28,5 @@ async def may_view(database: Database, identity: Identity | None) -> bool:
 def _holds_permission(user_id: UserId) -> bool:
     user = get_user_model()._default_manager.filter(pk=user_id).first()  # noqa: SLF001 Django's public name
     # `has_perm` is False for an inactive user.
-    return isinstance(user, PermissionsMixin) and user.has_perm(PERMISSION)
+    has_perm = getattr(user, "has_perm", None)
+    return has_perm is not None and has_perm(PERMISSION) is True

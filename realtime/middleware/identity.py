@@ -14,7 +14,7 @@ from realtime.core.slots import Owner
 from realtime.endpoints.routing import Route
 from realtime.middleware.headers import header_values
 from realtime.node.node import Node
-from realtime.node.ports import LoadedSession
+from realtime.node.ports import Authenticator, LoadedSession
 from realtime.protocol.errors import RequestError, forbidden, unauthenticated, unavailable
 from realtime.sockets.types import Application, Receive, Scope, Send
 
@@ -51,9 +51,9 @@ class Identify:
             scope["headers"] = [each for each in scope["headers"] if each[0].lower() != b"authorization"]
         route: Route = scope["route"]
         scope["session"] = scope["identity"] = None
+        node = self._node
         is_token = len(given) == 1 and given[0].kind is CredentialKind.TOKEN
-        if is_token and not route.needs_session:
-            node = self._node
+        if is_token and not route.needs_session and not _reads_tokens_in_db(node.authenticator):
             identity = node.authenticator.verify_token(given[0].secret, scope["tenant"])
             scope["identity"] = node.credentials.require_live(identity)
             return self._app(scope, receive, send)
@@ -74,7 +74,10 @@ class Identify:
     async def _check(self, credential: Credential, tenant: Tenant) -> Identity:
         authenticator = self._node.authenticator
         if credential.kind is CredentialKind.TOKEN:
-            identity = authenticator.verify_token(credential.secret, tenant)
+            if _reads_tokens_in_db(authenticator):
+                identity = await self._in_db(authenticator.verify_token, credential.secret, tenant)
+            else:
+                identity = authenticator.verify_token(credential.secret, tenant)
             return self._node.credentials.require_live(identity)
         return await self._in_db(authenticator.redeem_ticket, credential.secret, tenant)
 
@@ -110,6 +113,10 @@ class Identify:
             raise unavailable(
                 "busy", "The database cannot be reached now; try again.", retry_after_s=1
             ) from error
+
+
+def _reads_tokens_in_db(authenticator: Authenticator) -> bool:
+    return getattr(authenticator, "tokens_in_db", False) is True
 
 
 class Authorize:

@@ -20,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings, load_settings
-from realtime.core.broker_url import BrokerUrlError
+from realtime.core.broker_url import BrokerUrlError, channel_layer_settings
 from realtime.core.history import Change, Draft, Publisher
 from realtime.core.identity import UserId, as_user_id
 from realtime.core.liveness import NodeState
@@ -61,7 +61,6 @@ from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryEngine, MemoryHistory
 from realtime.topics.engine.ports import Bus, Engine, EngineUnavailableError, History
-from realtime.topics.engine.redis_history import RedisHistory
 from realtime.topics.hub import Hub
 from realtime.topics.presence import Presence
 
@@ -155,6 +154,12 @@ class Node:
         """Whether this very process serves: the node has started, and not in the parent of a fork."""
         loop = self.loop
         return self._is_started and loop is not None and loop.is_running() and self._pid == os.getpid()
+
+    @property
+    def only_slug(self) -> str:
+        """The slug of the tenant of a site that has only one; "" where it must be named."""
+        slug: str = getattr(self.directory, "only_slug", "")
+        return slug
 
     def require_tenant(self, slug: str) -> None:
         """Raise RequestError(not_found) if the directory says that there is no tenant of this slug.
@@ -457,8 +462,9 @@ class Node:
         await self.bus.start(self._on_message)
         await self.control.start()
         await self.cluster.start()
-        if isinstance(self.history, RedisHistory):
-            self.spawn(self.history.begin())
+        # Only a history over a broker has something to begin with.
+        if begin := getattr(self.history, "begin", None):
+            self.spawn(begin())
         for sweep in self.sweeps.all(self.database):
             self.spawn(sweep)
         if has_outbox:
@@ -549,10 +555,24 @@ def build_engine(settings: RealtimeSettings) -> tuple[History, Bus, Engine]:
         )
         memory = MemoryHistory(budgets)
         return memory, MemoryBus(), MemoryEngine(memory)
-    # Not the site's own layer, because the bus flushes it after an outage of the broker.
+    try:
+        from realtime.topics.engine.redis_history import RedisHistory  # noqa: PLC0415 an extra
+    except ImportError as error:
+        raise ImproperlyConfigured(f'REDIS_URL needs the extra "redis" of this package: {error}.') from error
     try:
         history = RedisHistory(settings.REDIS_URL, topic_bytes=settings.HISTORY_BYTES_PER_TOPIC)
     except BrokerUrlError as error:
         raise ImproperlyConfigured(f"REDIS_URL: {error}") from error
-    bus = LayerBus(channel_layers.make_backend("default"), locate=history.client.locate)
+    bus = LayerBus(_own_layer(settings.REDIS_URL), locate=history.client.locate)
     return history, bus, CombinedEngine(history, bus)
+
+
+def _own_layer(redis_url: str) -> Any:
+    """A channel layer for the bus alone, which flushes it after an outage of the broker.
+
+    As CHANNEL_LAYERS configures it; without a default one there, over `redis_url`.
+    """
+    if "default" in channel_layers.configs:
+        return channel_layers.make_backend("default")
+    layer = channel_layer_settings(redis_url)
+    return import_string(layer["BACKEND"])(**layer["CONFIG"])

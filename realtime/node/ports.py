@@ -21,7 +21,10 @@ class TenantDirectory(Protocol):
     """
 
     def lookup(self, host: str) -> Tenant | None:
-        """The active tenant of `host` (lower case, no port), from memory. Called on the loop, so no I/O."""
+        """The active tenant of `host` (lower case, no port), from memory. Called on the loop, so no I/O.
+
+        A directory of one tenant may have the attribute `only_slug: str`, for calls of `publish` that name none.
+        """
         ...
 
     def refresh(self) -> None:
@@ -64,7 +67,10 @@ class Authenticator(Protocol):
         ...
 
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
-        """Check a signed access token. Called on the loop, so no I/O."""
+        """Check an access token. Called on the loop, so no I/O.
+
+        An authenticator with the attribute `tokens_in_db = True` is called in a database thread instead.
+        """
         ...
 
     def redeem_ticket(self, ticket: str, tenant: Tenant) -> Identity:

@@ -1,14 +1,20 @@
 """Whether a request comes from staff of its tenant, checked by the session as for a socket."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from django.http import HttpRequest
-from rest_framework.request import Request
 
 from realtime.core.identity import Identity, Tenant
 from realtime.node import node as nodes
 from realtime.protocol.errors import Refusal
 
+if TYPE_CHECKING:
+    # The extra `dashboard`; the live page works without it.
+    from rest_framework.request import Request
 
-def is_staff_session(request: Request | HttpRequest) -> bool:
+
+def is_staff_session(request: "Request | HttpRequest") -> bool:
     """Whether the request's session belongs to staff of its tenant, by the same check as for a socket."""
     identity = session_identity(request)
     return identity is not None and identity.is_staff is True
@@ -25,8 +31,15 @@ def session_identity(request: Request | HttpRequest) -> Identity | None:
         return None
 
 
-def tenant_of(request: Request | HttpRequest) -> Tenant | None:
+def tenant_of(request: "Request | HttpRequest") -> Tenant | None:
     """The tenant of the request's host; None for a host without one, as in health checks
-    and metrics requests."""
-    tenant: Tenant | None = request.tenant  # type: ignore[union-attr]  # the site's middleware sets it
-    return tenant
+    and metrics requests.
+
+    From a middleware of the site, or else from the ASGI scope, into which this package puts it.
+    """
+    if hasattr(request, "tenant"):
+        tenant: Tenant | None = request.tenant
+        return tenant
+    # A request of Django's; that of REST framework wraps one.
+    scope: Mapping[str, Any] = getattr(request, "scope", {})
+    return scope.get("tenant")

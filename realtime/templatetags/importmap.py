@@ -40,9 +40,9 @@ def importmap(context: template.Context) -> SafeString:
     text = json.dumps({"imports": bare | _hashed_modules(staticfiles_storage)}, indent=1)
     # In a script element only `<` could end the text early.
     safe = mark_safe(text.replace("<", "\\u003c"))  # noqa: S308
-    return format_html(
-        '<script type="importmap" nonce="{}">{}</script>', getattr(request, "csp_nonce", ""), safe
-    )
+    # Of django-csp, or of the context processor that Django has from 6.0 on.
+    nonce = getattr(request, "csp_nonce", "") or context.get("csp_nonce", "")
+    return format_html('<script type="importmap" nonce="{}">{}</script>', nonce, safe)
 
 
 @lru_cache(maxsize=1)

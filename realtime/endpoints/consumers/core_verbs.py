@@ -45,7 +45,11 @@ async def on_refresh(call: Call[CoreCaller], payload: Refresh) -> Reply:
     """Replace the credential with a new token of the same user."""
     identity = call.require_identity()
     try:
-        verified = call.node.authenticator.verify_token(payload.token, call.tenant)
+        verify = call.node.authenticator.verify_token
+        if getattr(call.node.authenticator, "tokens_in_db", False):
+            verified = await call.in_db(verify, payload.token, call.tenant)
+        else:
+            verified = verify(payload.token, call.tenant)
         fresh = call.node.credentials.require_live(verified)
     except Refusal as refusal:
         raise RequestError(ErrorCode.UNAUTHENTICATED, refusal.message) from None

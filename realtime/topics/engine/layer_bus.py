@@ -15,9 +15,13 @@ from time import monotonic
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
-from redis.exceptions import RedisError
-
 from realtime.topics.engine.ports import BusUnavailableError, OnMessage
+
+try:
+    from redis.exceptions import RedisError
+except ImportError:
+    # Without the extra `redis` the layer is another one, which has errors of its own.
+    RedisError = OSError  # type: ignore[assignment,misc]
 
 DEADLINE_S = 2.0
 BEAT_S = 2.0
