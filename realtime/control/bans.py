@@ -5,9 +5,9 @@ from time import time
 from django.db.models import Q
 from django.utils import timezone
 
+from realtime import tables
 from realtime.control.link import is_serving
 from realtime.core.bans import Bans
-from realtime.models import Ban
 from realtime.node import node as nodes
 from realtime.node.bans import BANS_MAX, ban_value, banned
 
@@ -26,5 +26,5 @@ def require_not_banned(tenant: str, *, user_id: int | str | None = None, address
 
 
 def _read(tenant: str) -> Bans:
-    rows = Ban.objects.filter(Q(tenant=tenant) | Q(tenant=""), until__gt=timezone.now())
+    rows = tables.Ban.objects.filter(Q(tenant=tenant) | Q(tenant=""), until__gt=timezone.now())
     return Bans(ban_value(row) for row in rows.order_by("-id")[:BANS_MAX])

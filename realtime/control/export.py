@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 
-from realtime.models import AuditEntry
+from realtime import tables
 
 # Rows that one export holds at most: the newest.
 EXPORT_MAX_ROWS = 100_000
@@ -18,7 +18,7 @@ EXPORTED = (
 )
 
 
-def export(entries: QuerySet[AuditEntry], form: str) -> StreamingHttpResponse:
+def export(entries: "QuerySet[tables.AuditEntry]", form: str) -> StreamingHttpResponse:
     """The newest entries as a file: `csv`, or `json` with one object a line."""
     rows = entries[:EXPORT_MAX_ROWS].values(*EXPORTED).iterator(chunk_size=1000)
     if form == "json":

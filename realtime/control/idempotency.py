@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from django.db import IntegrityError, transaction
 
-from realtime.models import IdempotentAnswer
+from realtime import tables
 from realtime.protocol.errors import Refusal
 
 Answer = dict[str, Any]
@@ -28,22 +28,22 @@ def answer_once(actor: str, key: str, request: Any, work: Callable[[], Answer]) 
     fingerprint = sha256(msgspec.json.encode(request, order="sorted")).hexdigest()
     try:
         with transaction.atomic():
-            row = IdempotentAnswer.objects.create(actor=actor, key=key, fingerprint=fingerprint)
+            row = tables.IdempotentAnswer.objects.create(actor=actor, key=key, fingerprint=fingerprint)
     except IntegrityError:
         return _known(actor, key, fingerprint)
     try:
         answer = work()
     except BaseException:
-        IdempotentAnswer.objects.filter(pk=row.pk).delete()
+        tables.IdempotentAnswer.objects.filter(pk=row.pk).delete()
         raise
-    IdempotentAnswer.objects.filter(pk=row.pk).update(status=200, body=answer)
+    tables.IdempotentAnswer.objects.filter(pk=row.pk).update(status=200, body=answer)
     return answer
 
 
 def _known(actor: str, key: str, fingerprint: str) -> Answer:
     until_s = monotonic() + FIRST_WAIT_S
     while monotonic() < until_s:
-        row = IdempotentAnswer.objects.filter(actor=actor, key=key).first()
+        row = tables.IdempotentAnswer.objects.filter(actor=actor, key=key).first()
         if row is None:
             # The first one failed.
             break

@@ -8,7 +8,7 @@ from hashlib import sha256
 from django.db.models import Q
 from django.utils import timezone
 
-from realtime.models import KEY_PREFIX_CHARS, ApiKey
+from realtime import tables
 
 # The start of every key, by which it differs from an access token.
 KEY_START = "rk_"
@@ -18,35 +18,35 @@ SECRET_BYTES = 32
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
-def new_secret(key: ApiKey) -> str:
+def new_secret(key: "tables.ApiKey") -> str:
     """Give an unsaved key its secret, and return it: it cannot be read again."""
     secret = KEY_START + secrets.token_urlsafe(SECRET_BYTES)
-    key.prefix = secret[:KEY_PREFIX_CHARS]
+    key.prefix = secret[: tables.KEY_PREFIX_CHARS]
     key.secret_hash = _hash(secret)
     return secret
 
 
 def create_key(
     name: str, scopes: Collection[str], *, tenant: str = "", expires_at: datetime | None = None
-) -> tuple[ApiKey, str]:
+) -> "tuple[tables.ApiKey, str]":
     """Make a key; returns its row and its secret. Without a `tenant` it is an operator's, for all tenants.
 
     Raises ValidationError for unknown scopes.
     """
-    key = ApiKey(name=name, tenant=tenant, scopes=sorted(scopes), expires_at=expires_at)
+    key = tables.ApiKey(name=name, tenant=tenant, scopes=sorted(scopes), expires_at=expires_at)
     secret = new_secret(key)
     key.full_clean()
     key.save()
     return key, secret
 
 
-def find_key(secret: str) -> ApiKey | None:
+def find_key(secret: str) -> "tables.ApiKey | None":
     """The key with this secret, unless it has expired. Notes that it was used."""
     now = timezone.now()
-    live = ApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now))
+    live = tables.ApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now))
     key = live.filter(secret_hash=_hash(secret)).first()
     if key is not None and (key.last_used_at is None or now - key.last_used_at > USE_NOTED_EVERY):
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        tables.ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
     return key
 
 

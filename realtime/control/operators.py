@@ -1,14 +1,19 @@
 """Who a signed-in operator is."""
 
+from typing import TYPE_CHECKING
+
 from django.http import HttpRequest
-from rest_framework.request import Request
 
 from realtime.core.actors import Actor, ActorKind
 from realtime.core.identity import Identity
 from realtime.node.staff import session_identity
 
+if TYPE_CHECKING:
+    # The extra `dashboard`.
+    from rest_framework.request import Request
 
-def session_actor(request: Request | HttpRequest) -> Actor | None:
+
+def session_actor(request: "Request | HttpRequest") -> Actor | None:
     """The operator whose session a request has; None unless it is of staff of the host's tenant."""
     identity = session_identity(request)
     if identity is None or identity.is_staff is not True:
@@ -22,6 +27,6 @@ def actor_of_identity(identity: Identity, kind: ActorKind, address: str) -> Acto
     return Actor(kind, str(identity.user_id), identity.username, tenant, identity.scopes, address)
 
 
-def address_of(request: Request | HttpRequest) -> str:
+def address_of(request: "Request | HttpRequest") -> str:
     """The client's address."""
     return str(request.META.get("REMOTE_ADDR", ""))

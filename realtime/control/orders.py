@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
+from realtime import tables
 from realtime.conf import current_settings
 from realtime.control.link import Link
 from realtime.control.lists import count_connections
 from realtime.core.actors import Actor
 from realtime.core.position import Position
-from realtime.models import Ban
 from realtime.node import node as nodes
 from realtime.node.bans import ban_value
 from realtime.node.exchange import Answers
@@ -232,8 +232,8 @@ async def _count_or_none(link: Link, query: ConnectionQuery) -> int:
         return 0
 
 
-def _create_ban(order: Order, user_id: str, address: str, until: datetime) -> Ban:
-    return Ban.objects.create(
+def _create_ban(order: Order, user_id: str, address: str, until: datetime) -> "tables.Ban":
+    return tables.Ban.objects.create(
         tenant=order.tenant or "",
         user_id=user_id,
         address=address,
@@ -244,7 +244,7 @@ def _create_ban(order: Order, user_id: str, address: str, until: datetime) -> Ba
 
 
 def _delete_ban(ban_id: int, tenant: str | None) -> int:
-    rows = Ban.objects.filter(pk=ban_id)
+    rows = tables.Ban.objects.filter(pk=ban_id)
     if tenant is not None:
         rows = rows.filter(tenant=tenant)
     return rows.delete()[0]

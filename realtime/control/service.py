@@ -5,9 +5,9 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
+from realtime import tables
 from realtime.control.link import Link, call
 from realtime.control.orders import HANDLERS, Answer, Order
-from realtime.models import REASON_MAX_CHARS, USER_MAX_CHARS, AuditEntry
 from realtime.protocol.errors import NotInForceError, RequestError, unavailable
 from realtime.topics.engine.ports import EngineUnavailableError
 
@@ -28,21 +28,26 @@ async def carry_out(link: Link, order: Order) -> Answer:
     try:
         answer = await HANDLERS[order.name](link, order)
     except EngineUnavailableError as error:
-        await _end(link, entry_id, outcome=AuditEntry.Outcome.FAILED, error=AWAY)
+        await _end(link, entry_id, outcome=tables.AuditEntry.Outcome.FAILED, error=AWAY)
         raise NotInForceError(AWAY) from error
     except (RequestError, NotInForceError) as error:
-        await _end(link, entry_id, outcome=AuditEntry.Outcome.FAILED, error=str(error)[:REASON_MAX_CHARS])
+        await _end(
+            link,
+            entry_id,
+            outcome=tables.AuditEntry.Outcome.FAILED,
+            error=str(error)[: tables.REASON_MAX_CHARS],
+        )
         raise
     except Exception:
-        await _end(link, entry_id, outcome=AuditEntry.Outcome.FAILED, error="internal error")
+        await _end(link, entry_id, outcome=tables.AuditEntry.Outcome.FAILED, error="internal error")
         raise
-    await _end(link, entry_id, outcome=AuditEntry.Outcome.DONE, count=answer.get("count"))
+    await _end(link, entry_id, outcome=tables.AuditEntry.Outcome.DONE, count=answer.get("count"))
     return answer
 
 
 def record(order: Order) -> None:
     """Write down what was done already, in the caller's transaction."""
-    _create(order, outcome=AuditEntry.Outcome.DONE)
+    _create(order, outcome=tables.AuditEntry.Outcome.DONE)
 
 
 def tell_if_possible(operation: Any) -> None:
@@ -57,11 +62,11 @@ def _begin(order: Order) -> int:
     return _create(order).pk
 
 
-def _create(order: Order, **fields: Any) -> AuditEntry:
+def _create(order: Order, **fields: Any) -> "tables.AuditEntry":
     actor = order.actor
-    return AuditEntry.objects.create(
+    return tables.AuditEntry.objects.create(
         actor_kind=actor.kind.value,
-        actor_id=actor.id[:USER_MAX_CHARS],
+        actor_id=actor.id[: tables.USER_MAX_CHARS],
         actor=actor.name,
         tenant=order.tenant or "",
         action=order.name,
@@ -81,4 +86,4 @@ async def _end(link: Link, entry_id: int, **fields: Any) -> None:
 
 
 def _update(entry_id: int, fields: dict[str, Any]) -> None:
-    AuditEntry.objects.filter(pk=entry_id).update(**fields)
+    tables.AuditEntry.objects.filter(pk=entry_id).update(**fields)

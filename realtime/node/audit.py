@@ -5,8 +5,8 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from realtime import tables
 from realtime.conf import RealtimeSettings
-from realtime.models import AuditEntry, IdempotentAnswer
 
 # Rows of one table that one sweep deletes at most.
 SWEEP_MAX = 500
@@ -30,17 +30,17 @@ class AuditRetention:
         now = timezone.now()
         is_left = False
         if self._answers_s:
-            answers = IdempotentAnswer.objects.filter(
+            answers = tables.IdempotentAnswer.objects.filter(
                 created_at__lte=now - timedelta(seconds=self._answers_s)
             )
             is_left = _delete(answers)
         if self._audit_days:
-            entries = AuditEntry.objects.filter(at__lte=now - timedelta(days=self._audit_days))
+            entries = tables.AuditEntry.objects.filter(at__lte=now - timedelta(days=self._audit_days))
             is_left = _delete(entries) or is_left
         return is_left
 
 
-def _delete(old: "QuerySet[AuditEntry] | QuerySet[IdempotentAnswer]") -> bool:
+def _delete(old: "QuerySet[tables.AuditEntry] | QuerySet[tables.IdempotentAnswer]") -> bool:
     # Read first, so that there is no write and no lock without old rows.
     keys = list(old.order_by().values_list("pk", flat=True)[:SWEEP_MAX])
     if keys:

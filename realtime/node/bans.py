@@ -7,9 +7,9 @@ from time import monotonic, time
 from django.db.models import Count, Max
 from django.utils import timezone
 
+from realtime import tables
 from realtime.core.bans import Ban, Bans
 from realtime.core.identity import Identity, Tenant
-from realtime.models import Ban as BanRow
 from realtime.node.slices import in_slices
 from realtime.protocol.close_codes import CloseCode, operator_reason
 from realtime.protocol.errors import Refusal, forbidden
@@ -42,7 +42,7 @@ class BanBook:
 
     def read(self) -> None:
         """Read the bans if there are others than before. One query, if not."""
-        rows = BanRow.objects.filter(until__gt=timezone.now())
+        rows = tables.Ban.objects.filter(until__gt=timezone.now())
         found = rows.aggregate(count=Count("id"), newest=Max("id"))
         version = (found["count"], found["newest"])
         if version != self._version:
@@ -73,7 +73,7 @@ class BanBook:
 
     def sweep(self) -> bool:
         """Delete some bans that have expired; return whether some may be left."""
-        rows = BanRow.objects.filter(until__lte=timezone.now() - KEPT_AFTER)
+        rows = tables.Ban.objects.filter(until__lte=timezone.now() - KEPT_AFTER)
         keys = list(rows.order_by().values_list("pk", flat=True)[:SWEEP_MAX])
         if keys:
             rows.filter(pk__in=keys).delete()
@@ -123,6 +123,6 @@ def banned() -> Refusal:
     return forbidden("banned", "An operator has banned this user or address.")
 
 
-def ban_value(row: BanRow) -> Ban:
+def ban_value(row: "tables.Ban") -> Ban:
     """A row as the value that is kept in memory."""
     return Ban(row.pk, row.tenant, row.user_id, row.address, row.until.timestamp(), row.reason)

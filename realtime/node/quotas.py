@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from realtime import tables
 from realtime.core.token_bucket import TokenBucket
-from realtime.models import TenantQuota
 from realtime.sockets.connection import TenantRate
 
 # A tenant may send as many messages at once as in this many seconds.
@@ -41,7 +41,7 @@ class QuotaBook:
 
     def read(self) -> None:
         """Read all quotas: one query, of as many rows as there are tenants with a quota."""
-        rows = TenantQuota.objects.values_list(
+        rows = tables.TenantQuota.objects.values_list(
             "tenant", "max_connections", "max_connections_per_user", "messages_per_s"
         )
         self._read = {tenant: Quota(most, each, per_s) for tenant, most, each, per_s in rows}

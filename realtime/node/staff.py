@@ -20,7 +20,7 @@ def is_staff_session(request: "Request | HttpRequest") -> bool:
     return identity is not None and identity.is_staff is True
 
 
-def session_identity(request: Request | HttpRequest) -> Identity | None:
+def session_identity(request: "Request | HttpRequest") -> Identity | None:
     """The identity of the request's session; None if nobody of this tenant is signed in with it."""
     session_key, tenant = request.session.session_key, tenant_of(request)
     if session_key is None or tenant is None:
