@@ -1,5 +1,8 @@
 """The Django app."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.apps import AppConfig, apps
 from django.contrib.auth import get_user_model
 from django.core.checks import register
@@ -14,21 +17,26 @@ class RealtimeConfig(AppConfig):
 
     def ready(self) -> None:
         """Called by Django once, when all apps are loaded."""
-        from realtime import checks  # noqa: PLC0415 settings must be ready first
+        from realtime import checks, setup_checks  # noqa: PLC0415 settings must be ready first
 
         register(checks.check_layer)
         register(checks.check_gates)
         register(checks.check_publish_errors)
         register(checks.check_declarations)
+        register(checks.check_routes)
         register(checks.check_deployment, deploy=True)
+        for check in setup_checks.ALL:
+            register(check)
         self._watch_users()
 
     @staticmethod
     def _watch_users() -> None:
         from realtime.conf import given_settings  # noqa: PLC0415 as above
 
+        given: Any = given_settings()
         # An identity of the site's own tells what ended by itself.
-        if "IDENTITY" in given_settings() or not apps.is_installed("django.contrib.auth"):
+        is_own = isinstance(given, Mapping) and "IDENTITY" in given
+        if is_own or not apps.is_installed("django.contrib.auth"):
             return
         from realtime.defaults import signals  # noqa: PLC0415 needs the models
 

@@ -1,19 +1,20 @@
 """System checks of the settings, for `manage.py check`. `check --deploy` adds warnings for production."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from traceback import extract_tb
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django's name
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
-from realtime.conf import given_settings
+from realtime.conf import default_of, given_settings
 from realtime.core.topics import rule_faults
 from realtime.endpoints.registry import Registry
-from realtime.endpoints.routing import Router
+from realtime.endpoints.routing import Route, Router
 from realtime.node.publish_failures import load_reporter
 
 # With a shorter timeout, connections to a quiet broker would end between two messages.
@@ -28,19 +29,21 @@ def check_layer(**_kwargs: Any) -> list[CheckMessage]:
 
 def check_gates(**_kwargs: Any) -> list[CheckMessage]:
     """Check that every topic rule can match, and that its gates can refuse."""
-    faults = rule_faults(given_settings().get("TOPIC_RULES", {}))
+    rules = _given().get("TOPIC_RULES", {})
+    if not isinstance(rules, Mapping):
+        return []
     return [
         Error(
             fault, hint="A gate allows only by returning True; a coroutine is never True.", id="realtime.E003"
         )
-        for fault in faults
+        for fault in rule_faults(rules)
     ]
 
 
 def check_publish_errors(**_kwargs: Any) -> list[CheckMessage]:
     """Check that PUBLISH_ERRORS names a plain function."""
     try:
-        load_reporter(given_settings().get("PUBLISH_ERRORS", ""))
+        load_reporter(_given().get("PUBLISH_ERRORS", ""))
     except ImproperlyConfigured as error:
         hint = "Give the dotted path of a function that takes a PublishFailure."
         return [Error(str(error), hint=hint, id="realtime.E004")]
@@ -51,16 +54,65 @@ def check_declarations(**_kwargs: Any) -> list[CheckMessage]:
     """Check what apps declare: methods, streams, queries, and the routes with their consumers and verbs."""
     try:
         Registry.discover()
-        if routes := given_settings().get("ROUTES"):
-            Router(import_string(f"{routes}.routes"))
     except ImproperlyConfigured as error:
         return [Error(str(error), id="realtime.E005")]
+    except Exception as error:
+        # A module of an app fails while it is imported.
+        return [
+            Error(f"The `realtime` module of an app cannot be imported: {_told(error)}", id="realtime.E005")
+        ]
     return []
+
+
+def check_routes(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that ROUTES names a module with a list of routes, no two of them alike."""
+    path = _given().get("ROUTES", default_of("ROUTES"))
+    if not isinstance(path, str):
+        return []
+    try:
+        Router(_routes_of(path))
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="realtime.E005")]
+    except Exception as error:
+        text = f"REALTIME: ROUTES names {path!r}, which cannot be imported: {_told(error)}"
+        return [Error(text, hint="Name a module that has a list `routes`.", id="realtime.E005")]
+    return []
+
+
+def _routes_of(path: str) -> Iterable[Route]:
+    module = import_module(path)
+    routes = getattr(module, "routes", None)
+    if not isinstance(routes, list | tuple):
+        raise ImproperlyConfigured(f"REALTIME: ROUTES names {path!r}, which has no list `routes`.")
+    for each in routes:
+        if not isinstance(each, Route):
+            text = (
+                f"{path}.routes holds {each!r}, which is no route: make it with `websocket(…)` of `realtime`."
+            )
+            hint = " `host(…)` gives a list: write `*host(…)`." if isinstance(each, list) else ""
+            raise ImproperlyConfigured(text + hint)
+    return routes
+
+
+def _told(error: Exception) -> str:
+    """The error with the last place outside of this package and of Python, where it most likely is to be mended."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})."
+    frames = extract_tb(error.__traceback__)
+    places = [each for each in frames if "importlib" not in each.filename and each.filename != __file__]
+    place = f" ({places[-1].filename}, line {places[-1].lineno})" if places else ""
+    return f"{type(error).__name__}: {error}{place}."
+
+
+def _given() -> Mapping[str, Any]:
+    """REALTIME; empty if it is no dict, which `check_settings` says."""
+    given: Any = given_settings()
+    return given if isinstance(given, Mapping) else {}
 
 
 def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
     """Return the warnings of `check --deploy`."""
-    realtime = given_settings()
+    realtime = _given()
     problems = (
         (
             settings.DEBUG,
@@ -101,8 +153,9 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def _unshared(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
-    backend = layers.get("default", {}).get("BACKEND", "")
-    if given_settings().get("REDIS_URL") and not backend.startswith("channels_redis."):
+    # Without a default layer the bus makes one over REDIS_URL.
+    backend = layers["default"].get("BACKEND", "") if "default" in layers else "channels_redis."
+    if _given().get("REDIS_URL") and not backend.startswith("channels_redis."):
         yield Error(
             "REDIS_URL is set, but the default channel layer does not use it.",
             hint='Set CHANNEL_LAYERS["default"]["BACKEND"] to channels_redis.pubsub.RedisPubSubChannelLayer.',

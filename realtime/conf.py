@@ -161,6 +161,11 @@ def given_settings() -> Mapping[str, Any]:
     return given
 
 
+def default_of(name: str) -> Any:
+    """The default of a setting."""
+    return next(each.default for each in fields(RealtimeSettings) if each.name == name)
+
+
 def setting_faults(given: Any) -> Iterator[str]:
     """What is wrong with `REALTIME`, one sentence for each fault."""
     if not isinstance(given, Mapping):

@@ -96,6 +96,8 @@ def rule_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
             continue
         if not isinstance(prefix, str) or ":" in prefix:
             yield f"The topic rule {prefix!r} never matches: a prefix is the part of a name before its first `:`."
+        elif not _may_begin_a_name(prefix):
+            yield f"The topic rule {prefix[:40]!r} never matches: no topic has such a name."
         for name, kinds in (("history_size", int), ("history_ttl_s", (int, float))):
             kept: object = getattr(rule, name)
             if isinstance(kept, bool) or not isinstance(kept, kinds) or not kept >= 0:
@@ -103,6 +105,14 @@ def rule_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
         if rule.operator not in {ALL, METADATA}:
             yield f"`operator` of the topic rule {prefix!r} is neither {ALL!r} nor {METADATA!r}."
         yield from _gate_faults(prefix, rule)
+
+
+def _may_begin_a_name(prefix: str) -> bool:
+    try:
+        check_topic_name(f"{prefix}:")
+    except RequestError:
+        return False
+    return True
 
 
 def _gate_faults(prefix: str, rule: TopicRule) -> Iterator[str]:

@@ -5,8 +5,9 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from socket import socket
+from typing import Any, cast
 
-from uvicorn import Config
+from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 
 from realtime.conf import RealtimeSettings
@@ -14,6 +15,7 @@ from realtime.core.addresses import TrustedProxies
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
 from realtime.server.retiring import RetiringServer
 from realtime.server.workers import Worker, Workers
+from realtime.sockets.types import Application
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,11 @@ def serve(
         sys.exit(STARTUP_FAILURE)
 
 
+def serve_here(application: Application, settings: RealtimeSettings, *, sockets: Sequence[socket]) -> None:
+    """Serve in this process and thread, for development, until it is interrupted."""
+    Server(_config(application, settings, 1, ())).run(list(sockets))
+
+
 def _run_workers(config: Callable[[], Config], sockets: list[socket], drain_s: float) -> bool:
     """Whether they could start."""
     supervisor = Workers(config(), sockets, drain_s=drain_s)
@@ -85,9 +92,11 @@ def _run_alone(config: Callable[[], Config], sockets: list[socket], drain_s: flo
     return server.started
 
 
-def _config(application: str, settings: RealtimeSettings, workers: int, proxies: Sequence[str]) -> Config:
+def _config(
+    application: str | Application, settings: RealtimeSettings, workers: int, proxies: Sequence[str]
+) -> Config:
     return Config(
-        application,
+        cast("Any", application),
         workers=workers,
         loop="auto",
         http="realtime.server.http:HttpProtocol",

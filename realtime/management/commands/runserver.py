@@ -1,46 +1,47 @@
-"""`manage.py runserver`: Daphne's development server with this site's heartbeat, if Daphne is installed."""
+"""`manage.py runserver`: Daphne's development server where Daphne is installed, otherwise the server of `serve`.
 
-from typing import TYPE_CHECKING, Any
+Both start again after a change of the code, and both serve WebSockets.
+"""
 
+from typing import TYPE_CHECKING, Any, cast
+
+from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.management.base import CommandError
+from django.core.management.commands.runserver import Command as DjangoCommand
+from django.utils import autoreload
+from django.utils.module_loading import import_string
 
 from realtime.conf import load_settings
+from realtime.server.listening import open_sockets
+from realtime.server.server import serve_here
+from realtime.sockets.types import Application
 
 if TYPE_CHECKING:
-    from django.contrib.staticfiles.management.commands.runserver import Command as Runserver
-
-    IS_DAPHNE = True
+    Base = DjangoCommand
 else:
     try:
-        from daphne.management.commands.runserver import Command as Runserver
-
-        IS_DAPHNE = True
+        from daphne.management.commands.runserver import Command as Base
     except ImportError:
-        from django.contrib.staticfiles.management.commands.runserver import Command as Runserver
+        Base = DjangoCommand
 
-        IS_DAPHNE = False
-
+HAS_DAPHNE = Base is not DjangoCommand
 # Daphne cannot switch its heartbeat off. With this many seconds it never happens.
 NEVER_S = 10**6
 
 
-class Command(Runserver):
-    """Daphne's command, with settings that it has no options for. Without Daphne it is Django's, and says so."""
+class Command(Base):
+    """Serves in the thread of Django's autoreloader."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve."""
-        if not IS_DAPHNE:
-            self.stderr.write(
-                "Daphne is not installed: this server has no WebSockets. Use `manage.py serve`, or install "
-                '"rockstar-realtime[daphne]".'
-            )
-        elif not getattr(django_settings, "ASGI_APPLICATION", None):
+        if not getattr(django_settings, "ASGI_APPLICATION", None):
             raise CommandError('Set ASGI_APPLICATION = "realtime.asgi.application" in your settings.')
         super().handle(*args, **options)
 
 
-def _daphne_server(**options: Any) -> Any:
+def daphne_server(**options: Any) -> Any:
     """Daphne's server with the settings that `serve` uses."""
     from realtime.server.daphne import DaphneServer  # noqa: PLC0415 an extra
 
@@ -52,6 +53,29 @@ def _daphne_server(**options: Any) -> Any:
     return DaphneServer(**options)
 
 
-if IS_DAPHNE:
+def inner_run(self: Any, *args: Any, **options: Any) -> None:
+    """Check the project and serve it with uvicorn, without Daphne."""
+    autoreload.raise_last_exception()
+    if not options["skip_checks"]:
+        self.check(**self.get_check_kwargs(options), display_num_errors=True)
+    self.check_migrations()
+    try:
+        sockets = open_sockets(self.addr.strip("[]"), int(self.port))
+    except (OSError, UnicodeError) as error:
+        raise CommandError(f"Cannot listen on {self.addr}:{self.port}: {error}") from None
+    self.stdout.write(f"Serving on http://{self.addr}:{self.port}/ for development. Ctrl+C ends it.")
+    serve_here(_application(), load_settings(), sockets=sockets)
+
+
+def _application() -> Application:
+    found = import_string(django_settings.ASGI_APPLICATION)
+    if apps.is_installed("django.contrib.staticfiles"):
+        found = ASGIStaticFilesHandler(found)
+    return cast("Application", found)
+
+
+if HAS_DAPHNE:
     # Django's command has a class of its own here.
-    Command.server_cls = staticmethod(_daphne_server)  # type: ignore[assignment]
+    Command.server_cls = staticmethod(daphne_server)  # type: ignore[assignment]
+else:
+    Command.inner_run = inner_run  # type: ignore[method-assign]

@@ -96,7 +96,7 @@ class Command(BaseCommand):
         else:
             self.stderr.write(
                 "DEBUG is off: only the hosts of tenants answer, plain localhost does not. "
-                "For development switch DEBUG on."
+                "For development set DEBUG=1."
             )
 
 
@@ -121,7 +121,7 @@ def _check_database() -> None:
         missing = missing_migrations(probe)
     except DatabaseFailure as error:
         reason = " ".join(str(error).split())
-        raise CommandError(f"The database cannot be reached: {reason}") from None
+        raise CommandError(f"The database (DATABASE_URL, DATABASES) cannot be reached: {reason}") from None
     finally:
         probe.close()
     if missing:

@@ -1,0 +1,159 @@
+"""System checks of how a project sets this package up: one sentence for each mistake, before anything is served."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from importlib.util import find_spec
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django's name
+from django.utils.module_loading import import_string
+
+from realtime.conf import RealtimeSettings, default_of, given_settings, setting_faults
+from realtime.core.topics import rule_faults
+
+APPLICATION = "realtime.asgi.application"
+# Apps whose `runserver` has no WebSockets, or not our settings.
+RUNSERVERS = ("daphne", "django.contrib.staticfiles")
+PREFIX = "REALTIME_"
+# What a class of the setting must have.
+PORTS = {
+    "TENANTS": ("lookup", "refresh"),
+    "IDENTITY": ("verify_token", "redeem_ticket", "load_session", "recheck", "revocations", "sweep"),
+}
+
+
+def check_settings(**_kwargs: Any) -> list[CheckMessage]:
+    """Check the names and values in REALTIME, and for settings beside it that nobody reads."""
+    given: Any = given_settings()
+    rules = given.get("TOPIC_RULES", {}) if isinstance(given, Mapping) else {}
+    # What is wrong with a rule, E003 says.
+    known = set(rule_faults(rules)) if isinstance(rules, Mapping) else set()
+    found: list[CheckMessage] = [
+        Error(fault, id="realtime.E006") for fault in setting_faults(given) if fault not in known
+    ]
+    return [*found, *_beside(), *_patterns(rules)]
+
+
+def check_ports(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that TENANTS and IDENTITY name classes that do their work."""
+    return [*_ports(), *_default_identity()]
+
+
+def check_application(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that ASGI_APPLICATION names an application with sockets."""
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    hint = f'Set ASGI_APPLICATION = "{APPLICATION}".'
+    if not isinstance(path, str) or not path:
+        return [
+            Error("ASGI_APPLICATION is not set: no server finds the sockets.", hint=hint, id="realtime.E008")
+        ]
+    if path == APPLICATION:
+        return []
+    fault = application_fault(path)
+    return [Error(fault, hint=hint, id="realtime.E008")] if fault else []
+
+
+def check_order(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that `runserver` is the one of this package."""
+    names = [config.name for config in apps.get_app_configs()]
+    earlier = [name for name in names[: names.index("realtime")] if name in RUNSERVERS]
+    if not earlier:
+        return []
+    text = f'"realtime" comes after "{earlier[0]}" in INSTALLED_APPS, whose `runserver` is taken instead of this one\'s.'
+    return [Error(text, hint='Put "realtime" first.', id="realtime.E009")]
+
+
+def check_hosts(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that the one tenant has a host."""
+    is_default = "TENANTS" not in _given()
+    if not is_default or settings.ALLOWED_HOSTS or settings.DEBUG:
+        return []
+    text = "ALLOWED_HOSTS is empty and DEBUG is off: every host is answered with 404, sockets too."
+    return [Warning(text, hint="Name the hosts of the site in ALLOWED_HOSTS.", id="realtime.W006")]
+
+
+def check_broker(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that the clients of a broker are installed where there is one."""
+    if not _given().get("REDIS_URL"):
+        return []
+    missing = [name for name in ("redis", "channels_redis") if find_spec(name) is None]
+    if not missing:
+        return []
+    text = f"There is a REDIS_URL, but {' and '.join(missing)} cannot be imported."
+    return [Error(text, hint="Install rockstar-realtime[redis].", id="realtime.E010")]
+
+
+def _given() -> Mapping[str, Any]:
+    given: Any = given_settings()
+    return given if isinstance(given, Mapping) else {}
+
+
+def _beside() -> Iterator[CheckMessage]:
+    """Settings of this package that stand beside REALTIME."""
+    known = {each.name for each in fields(RealtimeSettings)}
+    for name in dir(settings):
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) in known:
+            inner = name.removeprefix(PREFIX)
+            text = f"The setting {name} is not read."
+            yield Warning(text, hint=f'Write REALTIME = {{"{inner}": …}}.', id="realtime.W007")
+
+
+def _patterns(rules: Any) -> Iterator[CheckMessage]:
+    for prefix in rules if isinstance(rules, Mapping) else ():
+        if isinstance(prefix, str) and any(char in prefix for char in "*?["):
+            text = (
+                f"The topic rule {prefix!r} is no pattern: it is for topics that begin with {prefix + ':'!r}."
+            )
+            yield Warning(text, hint="Give the part before the first `:` alone.", id="realtime.W008")
+
+
+def _ports() -> Iterator[CheckMessage]:
+    for name, methods in PORTS.items():
+        path = _given().get(name, default_of(name))
+        if not isinstance(path, str):
+            continue
+        try:
+            found = import_string(path)
+        except Exception as error:
+            text = (
+                f"REALTIME: {name} names {path!r}, which cannot be imported: {type(error).__name__}: {error}."
+            )
+            yield Error(text, hint="Give the dotted path of a class.", id="realtime.E007")
+            continue
+        missing = [each for each in methods if not callable(getattr(found, each, None))]
+        if not isinstance(found, type):
+            yield Error(f"REALTIME: {name} names {path!r}, which is no class.", id="realtime.E007")
+        elif missing:
+            text = f"REALTIME: {name} names {path!r}, which lacks {', '.join(missing)}."
+            yield Error(text, hint="The methods are those of realtime.node.ports.", id="realtime.E007")
+
+
+def _default_identity() -> Iterator[CheckMessage]:
+    if "IDENTITY" in _given():
+        return
+    for app in ("django.contrib.auth", "django.contrib.contenttypes"):
+        if not apps.is_installed(app):
+            text = f'REALTIME has no IDENTITY, and "{app}" is not in INSTALLED_APPS: nobody can be signed in.'
+            hint = "Name a class of your own in IDENTITY, or install the app."
+            yield Error(text, hint=hint, id="realtime.E007")
+
+
+def application_fault(path: str) -> str:
+    """What is wrong with an ASGI_APPLICATION, in a sentence; "" if it has sockets, as far as its text says."""
+    module, _, name = path.rpartition(".")
+    try:
+        spec = find_spec(module) if module else None
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not name:
+        return f"ASGI_APPLICATION names {path!r}, and there is no such module."
+    source = spec.loader.get_source(module) if spec.loader and hasattr(spec.loader, "get_source") else None
+    # Not imported: an application may build everything as it is imported, and this runs before every command.
+    if source is not None and "realtime" not in source and "channels" not in source:
+        return f"ASGI_APPLICATION names {path!r}, which builds no application with sockets."
+    return ""
+
+
+ALL = (check_settings, check_ports, check_application, check_order, check_hosts, check_broker)

@@ -1,0 +1,148 @@
+"""Each mistake of set-up is one sentence of `manage.py check`."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from pytest_django import Settings
+
+from realtime import EchoConsumer, TopicRule, anyone, host, websocket
+
+
+def ids(text: str = "") -> list[str]:
+    """The ids of what `manage.py check` says of this package, of those messages that hold the text."""
+    found = [each for each in run_checks() if str(each.id).startswith("realtime.")]
+    return [str(each.id) for each in found if text in f"{each.msg} {each.hint}"]
+
+
+@pytest.fixture(autouse=True)
+def _somebodys(settings: Settings) -> None:
+    settings.REALTIME = {}
+    settings.ASGI_APPLICATION = "realtime.asgi.application"
+    settings.CHANNEL_LAYERS = {}
+
+
+def test_a_right_project_hears_nothing(settings: Settings) -> None:
+    assert ids() == []
+    del settings.REALTIME
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "text"),
+    [
+        ([], "E006", "REALTIME must be a dict"),
+        ({"TOPIC_RULE": {}}, "E006", "Did you mean TOPIC_RULES?"),
+        ({"topic_rules": {}}, "E006", "Did you mean TOPIC_RULES?"),
+        ({"IDENTIY": "a.B"}, "E006", "Did you mean IDENTITY?"),
+        ({"NONSENSE": 1}, "E006", "unknown setting: 'NONSENSE'"),
+        ({7: 1}, "E006", "unknown setting: 7"),
+        ({"MAX_CALLS": "8"}, "E006", "MAX_CALLS must be a whole number"),
+        ({"PING_INTERVAL_S": -1}, "E006", "PING_INTERVAL_S must be 0 or more"),
+        ({"HTTPS": "yes"}, "E006", "HTTPS must be True or False"),
+        ({"ALLOWED_ORIGINS": "https://a.example"}, "E006", "ALLOWED_ORIGINS must be a list of texts"),
+        ({"IDENTITY": None}, "E006", "IDENTITY must be a text"),
+        ({"TOPIC_RULES": [TopicRule()]}, "E006", "TOPIC_RULES must be a dict"),
+        ({"TOPIC_RULES": {"a": "anyone"}}, "E003", "must be a TopicRule"),
+        ({"TOPIC_RULES": {"a": TopicRule}}, "E003", "must be a TopicRule"),
+        ({"TOPIC_RULES": {"a:": TopicRule()}}, "E003", "never matches"),
+        ({"TOPIC_RULES": {"a\n": TopicRule()}}, "E003", "never matches"),
+        ({"TOPIC_RULES": {"a" * 256: TopicRule()}}, "E003", "never matches"),
+        ({"TOPIC_RULES": {None: TopicRule()}}, "E003", "never matches"),
+        ({"TOPIC_RULES": {"a*": TopicRule()}}, "W008", "no pattern"),
+        ({"TOPIC_RULES": {"a": TopicRule(subscribe=True)}}, "E003", "function"),  # type: ignore[arg-type]
+        ({"TOPIC_RULES": {"a": TopicRule(publish=lambda: True)}}, "E003", "must take"),  # type: ignore[misc, arg-type]
+        ({"TENANTS": "nowhere.Directory"}, "E007", "'nowhere.Directory'"),
+        ({"TENANTS": "realtime.OneTenent"}, "E007", "'realtime.OneTenent'"),
+        ({"IDENTITY": "shop"}, "E007", "'shop'"),
+        ({"IDENTITY": "realtime.OneTenant"}, "E007", "lacks verify_token"),
+        ({"IDENTITY": "realtime.publish"}, "E007", "no class"),
+        ({"ROUTES": "nowhere.routing"}, "E005", "'nowhere.routing'"),
+        ({"ROUTES": "realtime.conf"}, "E005", "no list `routes`"),
+        ({"REDIS_URL": "redis://x", "PUBLISH_ERRORS": "nowhere.report"}, "E004", "cannot be imported"),
+    ],
+)
+def test_a_mistake_is_named(settings: Settings, given: Any, code: str, text: str) -> None:
+    settings.REALTIME = given
+    assert f"realtime.{code}" in ids(text)
+    assert len(ids()) == 1
+
+
+@pytest.mark.parametrize(
+    ("routes", "text"),
+    [
+        ([host("a.example", websocket("ws/a/", EchoConsumer))], "write `*host(…)`"),
+        ([EchoConsumer], "no route"),
+        ([websocket("ws/a/", EchoConsumer), websocket("/ws/a", EchoConsumer)], "Two WebSocket routes"),
+        ({}, "no list `routes`"),
+    ],
+)
+def test_routes_that_are_no_routes_are_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, routes: Any, text: str
+) -> None:
+    module = ModuleType("somebodys_routes")
+    module.routes = routes  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings.REALTIME = {"ROUTES": module.__name__}
+    assert ids(text) == ["realtime.E005"]
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("import nowhere", "No module named 'nowhere'"),
+        ("x = (", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_broken_module_of_an_app_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, text: str
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "__init__.py").touch()
+    (tmp_path / "broken" / "realtime.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "broken"]
+    assert ids(text) == ["realtime.E005"]
+    assert ids(f"broken{'/'}realtime.py") == ["realtime.E005"]
+    for name in ("broken", "broken.realtime"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    "path", [None, "", "nowhere.application", "application", "tests.defaults.plain.application"]
+)
+def test_an_application_without_sockets_is_named(settings: Settings, path: str | None) -> None:
+    settings.ASGI_APPLICATION = path
+    assert ids() == ["realtime.E008"]
+
+
+def test_an_application_of_ones_own_is_fine(settings: Settings) -> None:
+    settings.ASGI_APPLICATION = "rockstar_site.asgi.application"
+    assert ids() == []
+
+
+@pytest.mark.parametrize("first", ["daphne", "django.contrib.staticfiles"])
+def test_an_app_whose_runserver_comes_first_is_named(settings: Settings, first: str) -> None:
+    settings.INSTALLED_APPS = [first, *(app for app in settings.INSTALLED_APPS if app != first)]
+    assert ids(f'after "{first}"') == ["realtime.E009"]
+
+
+def test_settings_beside_the_dict_are_named(settings: Settings) -> None:
+    settings.REALTIME_TOPIC_RULES = {"a": TopicRule(subscribe=anyone)}
+    assert ids("REALTIME_TOPIC_RULES is not read") == ["realtime.W007"]
+
+
+def test_a_site_that_no_host_opens_is_named(settings: Settings) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = False, []
+    assert ids() == ["realtime.W006"]
+
+
+def test_a_broker_without_its_clients_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.REALTIME = {"REDIS_URL": "redis://localhost"}
+    assert ids() == []
+    monkeypatch.setattr("realtime.setup_checks.find_spec", lambda name: None)
+    assert ids("rockstar-realtime[redis]") == ["realtime.E010"]
