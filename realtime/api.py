@@ -22,6 +22,7 @@ from realtime.node import node as nodes
 from realtime.node import outbox_rows
 from realtime.node.node import CONTROL_GROUP, OUTBOX_GROUP, RECHECKS_GROUP, EndSubscriptions, Node, Recheck
 from realtime.node.publish_failures import PublishFailure, report
+from realtime.node.recording import current_recording
 from realtime.node.remote import current_remote
 from realtime.protocol.codec import time_text
 from realtime.protocol.errors import ErrorCode, PublishUnavailableError, RequestError
@@ -61,6 +62,8 @@ def publish(
     """
     _refuse_on_loop("publish", "await apublish()")
     key, draft = _checked(topic, data, tenant, publisher, idempotency_key)
+    if (recording := current_recording()) is not None:
+        return recording.add_on_commit(key, draft, using)
     if _has_outbox(using) and transaction.get_connection(using).in_atomic_block:
         _store(key, draft)
         return None
@@ -78,6 +81,8 @@ def publish_before_commit_unsafe(
     """Publish at once, even inside a transaction: subscribers may receive data that is rolled back later."""
     _refuse_on_loop("publish_before_commit_unsafe", "await apublish()")
     key, draft = _checked(topic, data, tenant, publisher, idempotency_key)
+    if (recording := current_recording()) is not None:
+        return recording.add(key, draft)
     return _publish(*key, draft)
 
 
@@ -97,6 +102,8 @@ async def apublish(
         # The tenant is not in memory, or the data are rows of a query.
         call = partial(_checked_in_thread, topic, data, tenant, publisher, idempotency_key)
         key, draft = await asyncio.to_thread(call)
+    if (recording := current_recording()) is not None:
+        return recording.add(key, draft)
     node = nodes.current_node()
     try:
         if node.serves_here and node.loop is asyncio.get_running_loop():

@@ -6,7 +6,7 @@ import pytest
 from coverage import Coverage
 from django.db import connections
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "realtime.testing.plugin"]
 
 
 @pytest.fixture(scope="session")

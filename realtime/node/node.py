@@ -405,12 +405,18 @@ class Node:
         rewritten = msgspec.msgpack.decode(body, type=Rewritten)
         self.hub.forget_tail(TopicKey(rewritten.tenant, rewritten.topic))
 
+    def build_databases(self) -> tuple[Database, Database, Database]:
+        """The threads for requests, for background work (what is sent or swept) and for credentials.
+
+        The last two have one each: they must not wait for the queries of clients.
+        """
+        wait_s = self.settings.DATABASE_WAIT_S
+        return build_database(self.settings), Database(1, wait_s), Database(1, wait_s)
+
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
-        self.database = build_database(self.settings)
-        # A thread of its own for what is sent or swept: it must not wait for the queries of clients.
-        self.background = Database(1, self.settings.DATABASE_WAIT_S)
+        self.database, self.background, self.credentials.database = self.build_databases()
         self.history, self.bus, self.engine = build_engine(self.settings)
         self.cluster = Cluster(
             self.id,
@@ -457,7 +463,6 @@ class Node:
         )
         if isinstance(self.bus, LayerBus):
             self.bus.on_gap = self.sweeps.notice_gap
-        self.credentials.database = Database(1, self.settings.DATABASE_WAIT_S)
         await self.credentials.load()
         await self.bus.start(self._on_message)
         await self.control.start()

@@ -29,8 +29,8 @@ PACKAGE = names(
     [*PROJECT["project"]["dependencies"], *chain(*PROJECT["project"]["optional-dependencies"].values())]
 )
 RUNTIME = PACKAGE | names(PROJECT["dependency-groups"]["site"])
-# Read by `realtime` where a project has it.
-NOT_REQUIRED = {"djangorestframework-simplejwt"}
+# Used by `realtime` where a project has it.
+NOT_REQUIRED = {"djangorestframework-simplejwt", "pytest"}
 DEVELOPMENT = names([each for each in PROJECT["dependency-groups"]["dev"] if isinstance(each, str)])
 
 

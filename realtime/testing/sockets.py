@@ -1,0 +1,155 @@
+"""A socket of a test: sends requests, and says in words what did not come."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from realtime.sockets.types import Application, Scope
+from realtime.testing.clock import settle
+
+# Seconds that a message may take. Nothing waits this long unless it fails.
+WAIT_S = 2.0
+# Turns of the loop after which nothing more comes by itself.
+QUIET_TURNS = 50
+
+Message = dict[str, Any]
+
+
+class TestSocket:
+    """An open socket. Replies and pushes may be asked for in any order; each is taken once."""
+
+    # pytest would take it for a class of tests.
+    __test__ = False
+
+    def __init__(self, app: Application, scope: Scope) -> None:
+        self._to_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._seen: list[Message] = []
+        self._number = 0
+        self._closed: tuple[int, str] | None = None
+        self._app = app
+        self._scope = scope
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Open it; raises the Refusal of a middleware of the route."""
+        application = self._app(self._scope, self._to_app.get, self._from_app.put)
+        self._task = asyncio.ensure_future(application)
+        self._to_app.put_nowait({"type": "websocket.connect"})
+        first = asyncio.ensure_future(self._from_app.get())
+        await asyncio.wait({first, self._task}, return_when=asyncio.FIRST_COMPLETED, timeout=WAIT_S)
+        if not first.done():
+            first.cancel()
+            if self._task.done():
+                await self._task
+            raise AssertionError("The socket was not accepted.")
+        assert first.result()["type"] == "websocket.accept", first.result()
+
+    async def close(self, code: int = 1000) -> None:
+        """Close it, as a client that leaves."""
+        if self._task is None:
+            return
+        self._to_app.put_nowait({"type": "websocket.disconnect", "code": code})
+        await asyncio.wait_for(self._task, WAIT_S)
+        self._task = None
+
+    async def send_text(self, text: str) -> None:
+        """Send a text frame as it is."""
+        self._to_app.put_nowait({"type": "websocket.receive", "text": text})
+
+    async def receive_text(self) -> str:
+        """The next text frame, of an endpoint without an envelope."""
+        event = await self._event()
+        assert "text" in event, f"Expected a text frame, received {event}."
+        return str(event["text"])
+
+    async def send(self, verb: str, payload: Any = None) -> str:
+        """Send a request; return its id, for `assert_reply`."""
+        self._number += 1
+        request_id = str(self._number)
+        await self.send_text(json.dumps({"id": request_id, "type": verb, "payload": payload or {}}))
+        return request_id
+
+    async def request(self, verb: str, payload: Any = None) -> Any:
+        """Send a request and return the payload of its reply; an error is a failure."""
+        reply = await self._reply(await self.send(verb, payload))
+        assert reply["type"] != "error", f"{verb} was answered with the error {reply['payload']}."
+        return reply["payload"]
+
+    async def assert_reply(
+        self, request_id: str, kind: str, expected: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return the payload of the reply to a request, which must be of this type and hold `expected`.
+
+        For an error the type is `error`, and `expected` for example `{"code": "not_found"}`.
+        """
+        reply = await self._reply(request_id)
+        assert reply["type"] == kind, (
+            f"Expected the reply {kind}, received {reply['type']}: {reply['payload']}."
+        )
+        assert _holds(reply["payload"], expected), (
+            f"Expected {expected} in the reply, received {reply['payload']}."
+        )
+        return reply["payload"]
+
+    async def assert_push(self, kind: str, expected: Mapping[str, Any] | None = None) -> Any:
+        """Return the payload of the next push of this type that holds `expected`; others stay to be asked for."""
+
+        def is_wanted(message: Message) -> bool:
+            return "id" not in message and message["type"] == kind and _holds(message["payload"], expected)
+
+        return (await self._next(is_wanted, f"the push {kind} with {expected or 'any payload'}"))["payload"]
+
+    async def refute_push(self, kind: str, expected: Mapping[str, Any] | None = None) -> None:
+        """Fail if such a push has come, or comes from what happens now."""
+        await settle(QUIET_TURNS)
+        self._take_all()
+        found = [each for each in self._seen if "id" not in each and each["type"] == kind]
+        unwanted = [each["payload"] for each in found if _holds(each["payload"], expected)]
+        assert not unwanted, f"Expected no push {kind} with {expected or 'any payload'}, received {unwanted}."
+
+    async def assert_closed(self, code: int | None = None) -> tuple[int, str]:
+        """Wait until the server closes it; return code and reason."""
+        while self._closed is None:
+            event = await self._event()
+            if event["type"] == "websocket.close":
+                self._closed = (event["code"], event.get("reason") or "")
+        found, reason = self._closed
+        assert code in {None, found}, f"Expected the close code {code}, received {found} ({reason})."
+        return self._closed
+
+    async def _reply(self, request_id: str) -> Message:
+        return await self._next(
+            lambda message: message.get("id") == request_id, f"a reply to request {request_id}"
+        )
+
+    async def _next(self, is_wanted: Callable[[Message], bool], wanted: str) -> Message:
+        while True:
+            for at, message in enumerate(self._seen):
+                if is_wanted(message):
+                    return self._seen.pop(at)
+            try:
+                event = await self._event()
+            except TimeoutError:
+                raise AssertionError(f"Expected {wanted}, received {self._seen or 'nothing'}.") from None
+            self._take(event)
+            assert self._closed is None, f"Expected {wanted}, but the socket was closed with {self._closed}."
+
+    async def _event(self) -> Message:
+        return await asyncio.wait_for(self._from_app.get(), WAIT_S)
+
+    def _take_all(self) -> None:
+        while not self._from_app.empty():
+            self._take(self._from_app.get_nowait())
+
+    def _take(self, event: Message) -> None:
+        if event["type"] == "websocket.close":
+            self._closed = (event["code"], event.get("reason") or "")
+        elif "text" in event:
+            self._seen.append(json.loads(event["text"]))
+
+
+def _holds(payload: Any, expected: Mapping[str, Any] | None) -> bool:
+    """Whether the payload has every field of `expected`, with an equal value."""
+    return all(key in payload and payload[key] == value for key, value in (expected or {}).items())

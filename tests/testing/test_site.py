@@ -1,0 +1,155 @@
+"""The kit as a stranger uses it: sockets on a site in the process of the test."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from django.test import TestCase, override_settings
+from pytest_django import Settings
+
+from accounts.models import User
+from realtime import PublishUnavailableError, Refusal, Tenant, TopicRule, apublish, members, publish
+from realtime.testing import connect, published, site
+
+RULES = {"TOPIC_RULES": {"orders": TopicRule(), "members": TopicRule(subscribe=members)}}
+
+
+@pytest.fixture(autouse=True)
+def _rules(settings: Settings) -> None:
+    settings.REALTIME = RULES
+
+
+async def test_recovery_as_a_stranger_writes_it() -> None:
+    begun_s = time.process_time()
+    async with site():
+        async with connect() as socket:
+            position = await socket.request("subscribe", {"topic": "orders:7"})
+        await apublish("orders:7", "missed")
+        async with connect() as socket:
+            since = {key: position[key] for key in ("epoch", "offset")}
+            reply = await socket.request("subscribe", {"topic": "orders:7", "recover": since})
+            assert (reply["recovered"], [each["data"] for each in reply["publications"]]) == (
+                True,
+                ["missed"],
+            )
+    assert time.process_time() - begun_s < 0.5
+
+
+async def test_a_socket_is_asked_for_replies_and_pushes_in_any_order() -> None:
+    async with connect() as socket:
+        asked = await socket.send("subscribe", {"topic": "orders:7"})
+        await socket.assert_push("welcome", {"tenant": "main", "user": None})
+        await socket.assert_reply(asked, "subscribed", {"topic": "orders:7", "offset": 0})
+        await socket.refute_push("publication")
+        await apublish("orders:7", {"state": "open"})
+        await apublish("orders:7", {"state": "shipped"})
+        await socket.assert_push("publication", {"data": {"state": "shipped"}})
+        await socket.assert_push("publication", {"offset": 1})
+        await socket.refute_push("publication")
+
+
+async def test_what_does_not_come_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.testing.sockets.WAIT_S", 0.01)
+    async with connect() as socket:
+        with pytest.raises(AssertionError, match="Expected the push publication with any payload, received"):
+            await socket.assert_push("publication")
+        asked = await socket.send("subscribe", {"topic": "closed:1"})
+        with pytest.raises(AssertionError, match="Expected the reply subscribed, received error"):
+            await socket.assert_reply(asked, "subscribed")
+        with pytest.raises(AssertionError, match="subscribe was answered with the error"):
+            await socket.request("subscribe", {"topic": "closed:1"})
+        await socket.request("subscribe", {"topic": "orders:7"})
+        await apublish("orders:7", 1)
+        with pytest.raises(AssertionError, match="Expected no push publication"):
+            await socket.refute_push("publication")
+
+
+async def test_a_closed_socket_says_its_code() -> None:
+    async with connect() as socket:
+        for _ in range(30):
+            await socket.send_text("nonsense")
+        with pytest.raises(AssertionError, match="Expected the close code 4401, received 4400"):
+            await socket.assert_closed(4401)
+        assert (await socket.assert_closed(4400))[0] == 4400
+
+
+async def test_time_passes_at_once() -> None:
+    begun_s = time.monotonic()
+    async with site() as own, own.connect("/ws/stream/?source=clock&interval=60") as socket:
+        await socket.assert_push("data")
+        await socket.refute_push("data")
+        await own.advance(60)
+        await socket.assert_push("data")
+        await socket.refute_push("data")
+    assert time.monotonic() - begun_s < 30
+
+
+async def test_a_history_expires_at_once() -> None:
+    async with site() as own:
+        first = await apublish("orders:7", "old")
+        await own.advance(400)
+        async with connect() as socket:
+            since = {"epoch": first.epoch, "offset": 0}
+            reply = await socket.request("subscribe", {"topic": "orders:7", "recover": since})
+            assert reply["recovered"] is False
+
+
+@pytest.mark.django_db
+async def test_a_user_of_the_project_is_signed_in_with_scopes() -> None:
+    ann = User(pk=7, username="ann", is_staff=True)
+    async with connect(user=ann, scopes={"orders:read"}) as socket:
+        welcome = await socket.assert_push("welcome")
+        assert (welcome["user"], welcome["scopes"]) == ({"id": 7, "username": "ann"}, ["orders:read"])
+        await socket.request("subscribe", {"topic": "members:all"})
+    async with connect(user=ann) as socket:
+        assert "pubsub:publish" in (await socket.assert_push("welcome"))["scopes"]
+
+
+async def test_tenants_are_kept_apart() -> None:
+    async with site(), connect(tenant="acme") as acme, connect(tenant=Tenant(2, "globex")) as globex:
+        for socket in (acme, globex):
+            await socket.request("subscribe", {"topic": "orders:7"})
+        await acme.request("publish", {"topic": "orders:7", "data": 1})
+        await acme.assert_push("publication")
+        await globex.refute_push("publication")
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "status"),
+    [("/ws/nowhere/", {}, 404), ("/ws/data/", {}, 401), ("/ws/pubsub/", {"host": "evil.example"}, 404)],
+)
+async def test_what_is_refused_raises(
+    settings: Settings, path: str, options: dict[str, Any], status: int
+) -> None:
+    settings.ALLOWED_HOSTS = ["testserver"]
+    async with site() as own:
+        with pytest.raises(Refusal) as refused:
+            async with own.connect(path, **options):
+                pass
+    assert refused.value.status == status
+
+
+async def test_nothing_is_left_of_a_site(settings: Settings) -> None:
+    before = asyncio.get_running_loop().time
+    async with site(MAX_SUBSCRIPTIONS=1) as own:
+        assert own.node.settings.MAX_SUBSCRIPTIONS == 1
+    assert asyncio.get_running_loop().time == before
+    with pytest.raises(PublishUnavailableError):
+        await apublish("orders:7", 1)
+
+
+@override_settings(REALTIME=RULES)
+class InTestCase(TestCase):
+    """Django's own test case, whose transaction the database work of sockets is part of."""
+
+    async def test_rows_of_the_test_are_seen(self) -> None:
+        await User.objects.acreate(username="ann")
+        async with site() as own:
+            count = await own.node.database.run(User.objects.count)
+            assert count == 1
+
+    def test_a_publication_is_recorded(self) -> None:
+        with published() as publications:
+            publish("orders:7", 1)
+        assert len(publications) == 1
