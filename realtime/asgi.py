@@ -4,6 +4,7 @@ A project with no part of its own names `realtime.asgi.application` in ASGI_APPL
 `build_application`.
 """
 
+import json
 import os
 from typing import Any, cast
 
@@ -13,7 +14,9 @@ from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import Resolver404, resolve
 
+from realtime.endpoints.asyncapi import SiteDocument
 from realtime.endpoints.shared import Endpoints
 from realtime.middleware.identity import Authorize, Identify
 from realtime.middleware.limits import ConnectionLimits, UserLimit
@@ -25,6 +28,8 @@ from realtime.node.node import Node, current_node
 from realtime.server.collector import calm_collector
 from realtime.server.drain import drain_on_sigterm
 from realtime.sockets.types import Application, Receive, Scope, Send
+
+DESCRIPTION = "/api/asyncapi/"
 
 
 def build_application(node: Node, http: Application) -> ProtocolTypeRouter:
@@ -55,7 +60,40 @@ def _default_application() -> ProtocolTypeRouter:
     if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
         # As `runserver` does. In production a proxy or a middleware of the project serves them.
         http = ASGIStaticFilesHandler(http)
-    return build_application(current_node(), cast("Application", http))
+    node = current_node()
+    return build_application(node, Description(cast("Application", http), node))
+
+
+class Description:
+    """Answers `/api/asyncapi/` where the project's URLs do not have it (`realtime.rest.asyncapi_urls`)."""
+
+    def __init__(self, app: Application, node: Node) -> None:
+        self._app = app
+        self._node = node
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a GET for the description; pass on everything else."""
+        is_asked = scope["type"] == "http" and scope["path"].rstrip("/") == DESCRIPTION.rstrip("/")
+        if not is_asked or scope["method"] not in {"GET", "HEAD"} or _has_url(DESCRIPTION):
+            await self._app(scope, receive, send)
+            return
+        named = scope["host"]
+        host = named.name if named.port is None else f"{named.name}:{named.port}"
+        is_secure = self._node.settings.HTTPS or scope.get("scheme") == "https"
+        routes = self._node.settings.ROUTES
+        document = self._node.shared(SiteDocument, lambda: SiteDocument(routes)).of(host, is_secure=is_secure)
+        body = json.dumps(document).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def _has_url(path: str) -> bool:
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
 
 
 def build_websocket(endpoints: Endpoints) -> Application:

@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from realtime.rest import schema
+from realtime.rest import asyncapi_urls, schema
 from realtime.rest.health import HealthView, ReadinessView
 from realtime.rest.metrics import PrometheusMetricsView, WebSocketMetricsView
 
 __all__ = ["schema", "urlpatterns"]
 
 urlpatterns = [
+    *asyncapi_urls.urlpatterns,
     path("metrics/websocket", WebSocketMetricsView.as_view(), name="metrics-websocket"),
     path("metrics", PrometheusMetricsView.as_view(), name="metrics-prometheus"),
     path("healthz", HealthView.as_view(), name="healthz"),

@@ -208,6 +208,14 @@ def test_a_topic_is_closed_until_a_rule_opens_it_and_a_view_publishes(project: P
         assert push(socket, "publication")["data"] == {"state": "shipped"}
 
 
+def test_the_sockets_are_described_without_a_url_of_the_project(project: Project) -> None:
+    url = f"http://localhost:{project.port}/api/asyncapi/"
+    document = httpx.get(url).json()
+    assert (document["asyncapi"], document["servers"]["site"]["protocol"]) == ("3.0.0", "ws")
+    assert "/ws/pubsub/" in [each["address"] for each in document["channels"].values()]
+    assert httpx.post(url).status_code in {403, 404}
+
+
 def test_a_user_with_a_uuid_signs_in_and_a_sign_out_closes_the_socket(project: Project) -> None:
     with httpx.Client(base_url=f"http://localhost:{project.port}") as browser:
 
