@@ -41,7 +41,10 @@ def importmap(context: template.Context) -> SafeString:
     # In a script element only `<` could end the text early.
     safe = mark_safe(text.replace("<", "\\u003c"))  # noqa: S308
     # Of django-csp, or of the context processor that Django has from 6.0 on.
-    nonce = getattr(request, "csp_nonce", "") or context.get("csp_nonce", "")
+    nonce = getattr(request, "csp_nonce", None)
+    if nonce is None:
+        # Not `or`: a lazy nonce is false until it is written.
+        nonce = context.get("csp_nonce", "")
     return format_html('<script type="importmap" nonce="{}">{}</script>', nonce, safe)
 
 
