@@ -1,12 +1,19 @@
 """The REST endpoints under /api/chat/."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from django.urls import path
 
 from chat.operations import OPERATIONS, Operation
 from chat.rest.files import FileView, UploadView
 from chat.rest.views import OperationView
+
+
+def _methods(operations: Iterable[str]) -> list[str]:
+    names = [name.lower() for name in operations]
+    return [*names, *(["head"] if "get" in names else []), "options"]
+
 
 _by_path: dict[str, dict[str, Operation]] = defaultdict(dict)
 for _operation in OPERATIONS.values():
@@ -20,9 +27,7 @@ urlpatterns = [
     *(
         path(
             route,
-            OperationView.as_view(
-                operations=operations, http_method_names=[*(name.lower() for name in operations), "options"]
-            ),
+            OperationView.as_view(operations=operations, http_method_names=_methods(operations)),
         )
         for route, operations in _by_path.items()
     ),

@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
+from rest_framework.metadata import SimpleMetadata
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.rest.parsers import BoundedJSONParser
+from accounts.rest.serializers import EmptySerializer
 from accounts.rest.views import TenantAPIView
 from accounts.selectors import membership_of
 from chat.operations import ID_MAX, Operation, Who
@@ -27,8 +30,20 @@ from realtime import (
 )
 
 
+class NoFields(SimpleMetadata):
+    """Answers OPTIONS without the fields of bodies, for which REST framework looks in serializers and models."""
+
+    def determine_actions(self, request: Request, view: APIView) -> dict[str, Any]:
+        """No fields."""
+        return {}
+
+
 class ChatAPIView(TenantAPIView):
     """An endpoint for members. The credential is a token, or a session with CSRF protection."""
+
+    # The page for a browser asks for a serializer. The fields of payloads are in the schema.
+    serializer_class = EmptySerializer
+    metadata_class = NoFields
 
     def who(self, request: Request, scopes: tuple[str, ...]) -> Who:
         """Return who asks; raises RequestError(permission_denied) without these scopes, and (rate_limited)."""
@@ -55,9 +70,10 @@ class OperationView(ChatAPIView):
 
     def run(self, request: Request, **path: Any) -> Response:
         """Answer with the reply's payload: 201 for what is new, otherwise 200."""
-        operation = self.operations[request.method or ""]
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        operation = self.operations[method]
         who = self.who(request, operation.scopes)
-        is_text = request.method == "GET"
+        is_text = method == "GET"
         given = _parameters(request.query_params) if is_text else request.data
         if not isinstance(given, Mapping):
             raise ValidationError({"non_field_errors": ["Expected a JSON object."]})
@@ -66,7 +82,7 @@ class OperationView(ChatAPIView):
         answer = operation.run(who, payload_of(operation.payload, values, is_text=is_text))
         return Response(answer.payload, status=201 if answer.is_new else 200)
 
-    get = post = put = patch = delete = run
+    get = head = post = put = patch = delete = run
 
 
 def _require_ids(path: Mapping[str, Any]) -> None:

@@ -131,6 +131,22 @@ def test_all_faulty_fields_are_named(hosts: World) -> None:
     assert alice.call("GET", f"{room}messages/?limit=many")[0] == 400
 
 
+def test_every_path_answers_what_browsers_and_tools_ask(hosts: World) -> None:
+    room_id, alice = hosts.room(), Api(hosts, "alice").client
+    for path in sorted({each.route.partition(" ")[2] for each in OPERATIONS.values()}):
+        url = f"/api/chat/{path}"
+        for part, value in (("<int:room_id>", room_id), ("<int:seq>", 1), ("<str:emoji>", "👍")):
+            url = url.replace(part, str(value))
+        options = alice.options(url)
+        assert options.status_code == 200, url
+        allowed = options["Allow"].split(", ")
+        assert ("HEAD" in allowed) == ("GET" in allowed), url
+        if "GET" in allowed:
+            page, head = alice.get(url, headers={"accept": "text/html"}), alice.head(url)
+            assert page.status_code in (200, 400), url
+            assert (head.status_code, head.content) == (page.status_code, b""), url
+
+
 @pytest.mark.parametrize("body", [[], "text", 5, None, True])
 def test_a_body_that_is_no_object_is_refused(hosts: World, body: object) -> None:
     alice, room = Api(hosts, "alice"), f"rooms/{hosts.room()}/"
