@@ -336,8 +336,8 @@ def _is_caught_up(hub: Hub, joining: _Joining) -> bool:
     if joining.reached is None or joining.is_lost or local is None:
         return True
     if joining.reached.epoch != local.epoch:
-        joining.lose()
-        return True
+        # The history knows whether it leads to the present one.
+        return False
     payloads = hub.kept_after(local, joining.reached.offset)
     if payloads is None:
         return False
@@ -351,22 +351,26 @@ async def _read(hub: Hub, joining: _Joining) -> None:
     if local is None or reached is None:
         return
     try:
-        if reached.offset > local.offset:
+        if reached.epoch == local.epoch and reached.offset > local.offset:
             # The client is ahead of this node: either another node told it more, or the offset is made up.
             await hub.look_now(local)
-            if reached.offset > local.offset:
+            if reached.epoch == local.epoch and reached.offset > local.offset:
                 joining.lose()
             return
         page = await hub.reads.page(local.key, reached)
+        if page.publications is not None and page.position.epoch != local.epoch:
+            # This node does not know the epoch of now yet.
+            await hub.look_now(local)
+            return
     except EngineUnavailableError as error:
         joining.error = request_error(error, _gate_of(joining.request.topic), _of(joining).connection)
         return
-    if page.publications is None or not page.publications:
+    if page.publications is None or (not page.publications and reached.epoch == local.epoch):
         joining.lose()
     else:
         known = [each.offset for each in page.publications if each.offset <= local.offset]
-        payloads = hub.cache(local, reached, page)[: len(known)]
-        joining.take(payloads, Position(reached.epoch, known[-1] if known else reached.offset))
+        payloads = hub.cache(local, page)[: len(known)]
+        joining.take(payloads, Position(local.epoch, known[-1] if known else reached.offset))
     hub.heard_of(local, page.position)
 
 

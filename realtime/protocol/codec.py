@@ -122,6 +122,11 @@ def publication_text(payload: bytes) -> str:
     return f'{{"type":"publication","payload":{payload.decode()}}}'
 
 
+def with_epoch(payload: bytes, epoch: str) -> bytes:
+    """A publication's payload that also names the epoch from which on its offset counts."""
+    return b"%b,%b}" % (payload[:-1], b'"epoch":' + encode_bytes(epoch))
+
+
 def encode_error(error: RequestError, request_id: RequestId | None = None) -> str:
     """The error reply to the request `request_id`; a push if there is no id."""
     chosen = request_id if request_id is not None else error.request_id

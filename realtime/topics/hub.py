@@ -2,7 +2,8 @@
 into the subscribers' outboxes.
 
 The hub knows the position of each topic that it serves. It drops publications that arrive twice. If some are
-missing, it reads them from the history once for all subscribers and delivers them in order (gap repair). If
+missing, it reads them from the history once for all subscribers and delivers them in order (gap repair). If the
+epoch has changed and nothing was lost, it goes on, and the next publication names the new epoch. If
 the gap cannot be filled, it ends the subscriptions and says so in a push: a client never misses publications
 without being told. `joining` has the steps by which a subscription begins.
 """
@@ -19,7 +20,7 @@ from realtime.core.history import Draft
 from realtime.core.identity import UserId
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey, TopicRule
-from realtime.protocol.codec import encode_bytes, publication_text
+from realtime.protocol.codec import encode_bytes, publication_text, with_epoch
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.outbox import PreparedMessage, WriteCoalescer
 from realtime.sockets.subscription import Subscriber, Subscription, SubscriptionState
@@ -276,11 +277,11 @@ class Hub:
         if local.is_suspect:
             raise EngineUnavailableError("The topic could not be read again.")
 
-    def cache(self, local: LocalTopic, since: Position, page: Page) -> list[bytes]:
-        """The encoded payloads of a page; kept for later requests if they belong to the topic's epoch."""
+    def cache(self, local: LocalTopic, page: Page) -> list[bytes]:
+        """The encoded payloads of a page; kept for later requests if they lead to the topic's epoch."""
         publications = page.publications or []
         payloads = [encode_bytes(publication) for publication in publications]
-        if payloads and local.retention.size and since.epoch == local.epoch:
+        if payloads and local.retention.size and page.position.epoch == local.epoch:
             before = local.tail.size_bytes
             local.tail.extend_back(publications[0].offset, payloads, self._clock())
             self._count_cached(local, before)
@@ -309,6 +310,9 @@ class Hub:
         else:
             tail.offset += 1
         local.newest = max(local.newest, tail.offset)
+        if local.is_epoch_untold:
+            local.is_epoch_untold = False
+            payload = with_epoch(payload, local.epoch)
         local.fanout.add(tail.offset, PreparedMessage(publication_text(payload)))
         self._turns.add(local.fanout)
 
@@ -364,6 +368,8 @@ class Hub:
         if page.publications is None:
             self._lost(local, page.position)
             return False
+        if page.position.epoch != local.epoch:
+            local.go_on_in(page.position)
         for publication in page.publications:
             if publication.offset == local.offset + 1:
                 self._deliver(local, encode_bytes(publication))
@@ -395,7 +401,7 @@ class Hub:
         was_suspect = local.is_suspect
         local.begin(page.position)
         if since is not None:
-            self.cache(local, since, page)
+            self.cache(local, page)
         if was_suspect:
             self.look_again(local)
 

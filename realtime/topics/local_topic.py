@@ -21,6 +21,7 @@ class LocalTopic:
         "compared_s",
         "epoch",
         "fanout",
+        "is_epoch_untold",
         "is_suspect",
         "key",
         "newest",
@@ -50,6 +51,8 @@ class LocalTopic:
         self.newest = 0
         # Something arrived that does not fit the known position, so the history must be read.
         self.is_suspect = False
+        # The epoch has changed without a loss; the next push names it.
+        self.is_epoch_untold = False
         self.active_s = self.compared_s = now_s
 
     @property
@@ -72,6 +75,14 @@ class LocalTopic:
         self.epoch = position.epoch
         self.tail.clear()
         self.tail.offset = self.newest = position.offset
-        self.is_suspect = False
+        self.is_suspect = self.is_epoch_untold = False
         # Undelivered publications belong to the position before.
         self.fanout = Fanout()
+
+    def go_on_in(self, position: Position) -> None:
+        """Take the epoch of `position`, which holds all that the subscribers have: the history began it anew,
+        and nothing was lost."""
+        self.epoch = position.epoch
+        # What was known of the epoch before may be lost.
+        self.newest = position.offset
+        self.is_epoch_untold = True

@@ -82,3 +82,11 @@ function recover(subscription, top) {
   const missed = Array.from({ length: top - offset }, (_, index) => publication(offset + 1 + index));
   subscription.accept(reply(top, true, missed));
 }
+
+test("goes on in the epoch that a publication names", () => {
+  const { subscription } = followed();
+  subscription.accept(reply(4));
+  subscription.take({ ...publication(5), epoch: "f" });
+  subscription.take(publication(6));
+  assert.deepEqual(subscription.begin().recover, { epoch: "f", offset: 6 });
+});

@@ -124,13 +124,13 @@ class SentinelSet:
         until(self._is_healthy)
 
     def fail_over(self) -> None:
-        """Hand the primary over in order; returns when all agree on the new one."""
+        """Hand the primary over in order: it stops before another begins. Returns when all agree on the new one."""
         before = self.primary()
         until(self._ask_to_fail_over)
         until(lambda: self.primary() is not before)
 
     def _ask_to_fail_over(self) -> bool:
-        return bool(self.sentinels[0].call("SENTINEL", "FAILOVER", MASTER) == b"OK")
+        return bool(self.sentinels[0].call("SENTINEL", "FAILOVER", MASTER, "COORDINATED") == b"OK")
 
     def _is_healthy(self) -> bool:
         primary = self.primary()

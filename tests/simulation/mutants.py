@@ -136,7 +136,7 @@ MUTANTS = (
     Mutant(
         "a catch-up claims more than it has read",
         "realtime.node.joining:_read",
-        "Position(reached.epoch, known[-1] if known else reached.offset)",
+        "Position(local.epoch, known[-1] if known else reached.offset)",
         "local.position",
     ),
     Mutant(

@@ -1,5 +1,5 @@
 /**
- * @typedef {{topic: string, offset: number, data: any, publisher: {id: number, username: string} | null, time: string}} Publication
+ * @typedef {{topic: string, offset: number, data: any, publisher: {id: number, username: string} | null, time: string, epoch?: string}} Publication
  * @typedef {{topic: string, epoch: string, offset: number, recovered: boolean | null, publications: Publication[], presence?: any}} Subscribed
  * @typedef {{topic: string, recover?: {epoch: string, offset: number}, presence?: boolean}} Subscribe
  * @typedef {"applied" | "duplicate" | "held" | "gap"} Outcome
@@ -71,6 +71,8 @@ export class Subscription {
     if (publication.offset <= this.offset) return "duplicate";
     if (this.wantsRecovery && publication.offset > this.offset + 1) return "gap";
     this.offset = publication.offset;
+    // The history goes on under another epoch, and nothing was lost.
+    if (publication.epoch) this.epoch = publication.epoch;
     this.onPublication(publication);
     return "applied";
   }

@@ -4,7 +4,6 @@ Under Sentinel a new connection asks the sentinels for the primary. A primary th
 first write; `locate` finds it without one.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -24,23 +23,32 @@ class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
     """Connections to the primary; a call waits for one that is free."""
 
 
-@dataclass(frozen=True, slots=True)
 class RedisClient:
     """Commands for the primary of a broker. Nothing is repeated by itself."""
 
-    redis: Redis
-    _sentinel: Sentinel | None
-    _master: str
+    def __init__(self, redis: Redis, sentinel: Sentinel | None = None, master: str = "") -> None:
+        self.redis = redis
+        self._sentinel = sentinel
+        self._master = master
+        self._place: tuple[str, int] | None = None
+        self._is_moving = False
 
     async def locate(self) -> tuple[str, int] | None:
         """Host and port of the primary as the sentinels name it; None without sentinels.
 
-        Raises RedisError or OSError if none of them knows one.
+        After a change connections to the server of before are closed: until it is made a replica it would take
+        publications that will be lost. Raises RedisError or OSError if no sentinel knows a primary.
         """
         if self._sentinel is None:
             return None
         host, port = await self._sentinel.discover_master(self._master)
-        return host, port
+        is_other = self._place is not None and self._place != (host, port)
+        if is_other or self._is_moving:
+            # Once more at the next call: those that are in use now come back to the pool.
+            self._is_moving = is_other
+            await self.redis.connection_pool.disconnect(inuse_connections=False)
+        self._place = (host, port)
+        return self._place
 
     async def close(self) -> None:
         """Close all connections."""

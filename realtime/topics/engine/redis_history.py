@@ -1,8 +1,8 @@
 """Histories in Redis or Valkey: one stream and one hash for each topic. Each
 call is one script and one round trip.
 
-Reading creates nothing, except the key of the store's epoch if `begin` could not. That epoch lives as long as
-the server keeps its memory. Each topic has a bound in
+Reading creates nothing, except the key of the store's epoch if `begin` could not. A failover or restart begins new
+epochs, and positions stay good up to where theirs ended. Each topic has a bound in
 bytes. The totals for tenants and for the whole store are bounded by the server (`maxmemory`), because many
 processes share it. If the server evicts keys, new epochs begin, and no offset is given twice. A key that is
 deleted by hand is not noticed.

@@ -1,37 +1,84 @@
 """The Lua scripts of the histories in Redis. Each is one call and runs on the server without interruption.
 
-Keys: `store` (hash: epoch, run, evicted, uptime_s) and `begun` (bits) are shared by all topics. Each topic has
-`meta` (hash: epoch, run, top, ttl_ms, bytes), `stream` (entries `<offset>-<bytes of data>` with ms and body), and
-one `used` for each idempotency key.
+Keys: `store` (hash) and `begun` (bits) are shared by all topics. Each topic has `meta` (hash: epoch, line, top,
+ttl_ms, bytes, forks), `stream` (entries `<offset>-<bytes of data>` with ms and body), and one `used` for each
+idempotency key.
 
-An epoch ends when the server's memory is lost: its keys are gone, or its process has changed (`run`). The new
-process may have loaded an older state, and would give the same offsets again.
+A server's *line* is its `master_replid`: no two servers write under one, and it changes with every promotion and
+every start of a process. (`run_id` would not do: a primary that is replaced, and is made primary again, keeps it.)
+The first publication on another line begins a new epoch of its topic and goes on with the next offset. `forks` says
+where each epoch before ended ("epoch:end epoch:end "). A position is good if its epoch is the current one or is among
+the forks, and its offset is not beyond that end. What a lost primary acknowledged alone is beyond it.
 
-A topic takes the store's epoch at its first publication, which sets its bits in `begun`, a Bloom filter. A topic
-without a meta whose bits are set may have been forgotten: it begins again under an epoch of its own, and no
-position of it is complete until then. The store has a new epoch, and an empty filter, if its process has changed
-or the server has evicted any key (`evicted`). Both keys are read only for topics that have no meta. Nothing has
-been forgotten, and the filter is not read, before the store is as old as a meta lives.
+The store has an epoch too, for topics that do not exist: a topic takes it at its first publication, and its bits in
+`begun`, a Bloom filter, are set. On another line the first topic that begins gives the store a new epoch; those before
+are `past`, and end at offset 0 for topics that had not begun. If keys were evicted, or may have been before the line
+changed, the store begins anew: past and filter are forgotten.
+
+A topic without a meta whose bits are set may have been forgotten: it begins again under an epoch of its own, and no
+position of it is complete until then. While it waits, its epoch is made of `root`, the store's first epoch, and of how
+often topics of its bucket have begun again (`again:<bucket>`). Nothing has been forgotten, and the filter is not read,
+before the store is as old as a meta lives.
 """
 
-_BEGIN = """
+# How many epochs of a topic, and of the store, are remembered. Older positions are answered as lost.
+FORKS_MAX, PAST_MAX = 32, 8
+
+_BEGIN = (
+    f"local FORKS_MAX, PAST_MAX = {FORKS_MAX}, {PAST_MAX}"
+    + """
 local fresh_epoch, filter_bits, position_ttl_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local info = redis.call('INFO', 'server')
--- A plain search: a pattern would cost a microsecond more, at every call.
-local _, before_run = string.find(info, 'run_id:', 1, true)
-local run = string.sub(info, before_run + 1, before_run + 40)
 local store, begun = KEYS[1], KEYS[2]
-local store_epoch, store_age_s
-local function begin_store()
-  if not store_epoch then
-    local evicted = string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
-    local uptime_s = tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
-    local known = redis.call('HMGET', store, 'epoch', 'run', 'evicted', 'uptime_s')
-    store_epoch, store_age_s = known[1], uptime_s - tonumber(known[4] or 0)
-    if not store_epoch or known[2] ~= run or known[3] ~= evicted then
-      store_epoch, store_age_s = fresh_epoch, 0
-      redis.call('HSET', store, 'epoch', store_epoch, 'run', run, 'evicted', evicted, 'uptime_s', uptime_s)
-      redis.call('DEL', begun)
+local function field(section, name)
+  -- A plain search: a pattern would cost a microsecond more.
+  local info = redis.call('INFO', section)
+  local _, before = string.find(info, name .. ':', 1, true)
+  return string.sub(info, before + 1, string.find(info, '\\r', before, true) - 1)
+end
+local line_here
+local function line()
+  line_here = line_here or field('replication', 'master_replid')
+  return line_here
+end
+local function evicts()
+  local is_bounded = field('memory', 'maxmemory') ~= '0'
+  return (is_bounded and field('memory', 'maxmemory_policy') ~= 'noeviction') and '1' or '0'
+end
+-- `list` without its oldest words, so that at most `count` are left.
+local function newest(list, count)
+  local _, words = string.gsub(list, ' ', '')
+  for _ = count + 1, words do
+    list = string.sub(list, string.find(list, ' ', 1, true) + 1)
+  end
+  return list
+end
+local store_epoch, store_root, store_past, store_is_old
+local function begin_store(is_writing)
+  if store_epoch and not is_writing then
+    return
+  end
+  local evicted = field('stats', 'evicted_keys')
+  local uptime_s = tonumber(field('server', 'uptime_in_seconds'))
+  local known = redis.call('HMGET', store, 'epoch', 'line', 'evicted', 'uptime_s', 'root', 'past', 'evicts')
+  store_epoch, store_root, store_past = known[1], known[5], known[6] or ''
+  local is_same = known[2] == line()
+  if not store_epoch or (is_same and known[3] ~= evicted)
+    or (not is_same and (known[7] ~= '0' or evicts() ~= '0')) then
+    store_epoch, store_root, store_past, store_is_old = fresh_epoch, fresh_epoch, '', false
+    redis.call('DEL', store, begun)
+    redis.call('HSET', store, 'epoch', store_epoch, 'root', store_root, 'past', '', 'line', line(),
+      'evicted', evicted, 'uptime_s', uptime_s, 'evicts', evicts())
+  elseif is_same then
+    -- Two seconds: both uptimes are whole seconds.
+    store_is_old = uptime_s - tonumber(known[4]) + 2 >= position_ttl_s
+  else
+    -- How old it is cannot be said: the uptime is another server's.
+    store_is_old = true
+    if is_writing then
+      store_past = newest(store_past .. store_epoch .. ' ', PAST_MAX)
+      store_epoch = fresh_epoch
+      redis.call('HSET', store, 'epoch', store_epoch, 'past', store_past, 'line', line(),
+        'evicted', evicted, 'uptime_s', uptime_s - position_ttl_s)
     end
   end
 end
@@ -51,30 +98,52 @@ local function bits(command, operation, meta, ...)
   end
   return redis.call(unpack(call))
 end
+local function again(meta)
+  return 'again:' .. string.sub(redis.sha1hex(meta), -3)
+end
 local function may_be_forgotten(meta)
-  -- Two seconds: both uptimes are whole seconds.
-  if store_age_s + 2 < position_ttl_s then
+  if not store_is_old then
     return false
   end
   local set = bits('BITFIELD_RO', 'GET', meta)
   return set[1] + set[2] + set[3] == 3
 end
--- A topic that does not exist: its epoch, and whether it may have been forgotten.
-local function beginning(meta)
-  begin_store()
+-- A topic that does not exist: its epoch, its forks, and whether it may have been forgotten.
+local function beginning(meta, is_writing)
+  begin_store(is_writing)
   if may_be_forgotten(meta) then
-    return epoch_for_tenant(store_epoch .. 'forgotten', meta), true
+    if is_writing then
+      redis.call('HINCRBY', store, again(meta), 1)
+      return epoch_for_tenant(fresh_epoch .. 'again', meta), '', true
+    end
+    local count = redis.call('HGET', store, again(meta)) or '0'
+    return epoch_for_tenant(store_root .. 'forgotten' .. count, meta), '', true
   end
-  return epoch_for_tenant(store_epoch, meta), false
+  local forks = ''
+  for epoch in string.gmatch(store_past, '%S+') do
+    forks = forks .. epoch_for_tenant(epoch, meta) .. ':0 '
+  end
+  return epoch_for_tenant(store_epoch, meta), forks, false
 end
--- Epoch, top, the time that publications live, bytes, and whether the topic may have been forgotten.
+-- Epoch, top, the time that publications live, forks, and whether the topic may have been forgotten.
 local function where(meta)
-  local known = redis.call('HMGET', meta, 'epoch', 'run', 'top', 'ttl_ms', 'bytes')
-  if known[1] and known[2] == run then
-    return known[1], tonumber(known[3]), tonumber(known[4]), tonumber(known[5] or 0), false
+  local known = redis.call('HMGET', meta, 'epoch', 'top', 'ttl_ms', 'forks')
+  if known[1] then
+    return known[1], tonumber(known[2]), tonumber(known[3]), known[4] or '', false
   end
-  local epoch, is_forgotten = beginning(meta)
-  return epoch, 0, 0, 0, is_forgotten
+  local epoch, forks, is_forgotten = beginning(meta, false)
+  return epoch, 0, 0, forks, is_forgotten
+end
+local function is_good(asked_epoch, offset, epoch, top, forks)
+  if offset < 0 or offset > top then
+    return false
+  elseif asked_epoch == epoch then
+    return true
+  elseif not string.find(asked_epoch, '^%x+$') then
+    return false
+  end
+  local ended = string.match(' ' .. forks, ' ' .. asked_epoch .. ':(%d+) ')
+  return ended ~= nil and offset <= tonumber(ended)
 end
 local called_ms
 local function now_ms()
@@ -91,6 +160,7 @@ local function data_bytes_of(entry)
   return tonumber(string.match(entry[1], '%d+$'))
 end
 """
+)
 
 ADD = (
     _BEGIN
@@ -105,14 +175,18 @@ if used then
     return {before[1] == print and 'repeated' or 'conflict', before[2], tonumber(before[3])}
   end
 end
-local epoch, top, _, bytes, is_forgotten = where(meta)
-if top == 0 then
-  if is_forgotten then
-    epoch = epoch_for_tenant(fresh_epoch, meta)
-  end
+local known = redis.call('HMGET', meta, 'epoch', 'line', 'top', 'bytes', 'forks')
+local epoch, top, bytes, forks = known[1], tonumber(known[3]), tonumber(known[4] or 0), known[5] or ''
+if not epoch then
+  epoch, forks = beginning(meta, true)
+  top, bytes = 0, 0
   bits('BITFIELD', 'SET', meta, 1)
   redis.call('DEL', meta, stream)
-  redis.call('HSET', meta, 'epoch', epoch, 'run', run)
+  redis.call('HSET', meta, 'epoch', epoch, 'line', line(), 'forks', forks)
+elseif known[2] ~= line() then
+  forks = newest(forks .. epoch .. ':' .. top .. ' ', FORKS_MAX)
+  epoch = epoch_for_tenant(fresh_epoch, meta)
+  redis.call('HSET', meta, 'epoch', epoch, 'line', line(), 'forks', forks)
 end
 top = top + 1
 if size > 0 and ttl_ms > 0 then
@@ -147,7 +221,7 @@ POSITIONS = (
     + """
 local positions = {}
 if #KEYS == 2 then
-  begin_store()
+  begin_store(false)
 end
 for at = 3, #KEYS do
   local epoch, top = where(KEYS[at])
@@ -195,15 +269,15 @@ PAGES = (
     _READ
     + """
 local function page(meta, stream, limit, max_bytes, asked_epoch, offset)
-  local epoch, top, ttl_ms, _, is_forgotten = where(meta)
-  if is_forgotten and limit ~= -1 then
-    return {epoch, top, false}
-  end
-  if limit == -1 or (asked_epoch == epoch and offset == top) then
+  local epoch, top, ttl_ms, forks, is_forgotten = where(meta)
+  if limit == -1 then
     return {epoch, top, {}}
   end
-  if asked_epoch ~= epoch or offset < 0 or offset > top then
+  if is_forgotten or not is_good(asked_epoch, offset, epoch, top, forks) then
     return {epoch, top, false}
+  end
+  if offset == top then
+    return {epoch, top, {}}
   end
   local entries, take, is_live = reader(limit, max_bytes, ttl_ms)
   local function portion_from(first)
@@ -249,14 +323,17 @@ REWRITE = (
     + """
 local asked_epoch, overhead_bytes = ARGV[4], tonumber(ARGV[5])
 local meta, stream = KEYS[3], KEYS[4]
-local epoch, top = where(meta)
+local epoch, top, _, forks = where(meta)
 local left_ms = redis.call('PTTL', stream)
-if epoch ~= asked_epoch or top == 0 or left_ms <= 0 then
+if top == 0 or left_ms <= 0 then
   return 0
 end
 local new = {}
 for at = 6, #ARGV, 3 do
-  new[tonumber(ARGV[at])] = {ARGV[at + 1], ARGV[at + 2]}
+  local offset = tonumber(ARGV[at])
+  if is_good(asked_epoch, offset, epoch, top, forks) then
+    new[offset] = {ARGV[at + 1], ARGV[at + 2]}
+  end
 end
 local entries, bytes = redis.call('XRANGE', stream, '-', '+'), 0
 redis.call('DEL', stream)
