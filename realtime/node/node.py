@@ -33,6 +33,7 @@ from realtime.node import credentials, operations, outbox_rows
 from realtime.node.audit import AuditRetention
 from realtime.node.bans import BanBook
 from realtime.node.blocking import BlockWatch
+from realtime.node.broker_watch import BrokerWatch
 from realtime.node.control import Control
 from realtime.node.credentials import Credentials, Table
 from realtime.node.database import Database, build_database
@@ -470,6 +471,8 @@ class Node:
         # Only a history over a broker has something to begin with.
         if begin := getattr(self.history, "begin", None):
             self.spawn(begin())
+        if self.settings.REDIS_URL:
+            self.spawn(self.shared(BrokerWatch, BrokerWatch).run(self.settings.REDIS_URL))
         for sweep in self.sweeps.all(self.database):
             self.spawn(sweep)
         if has_outbox:

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from realtime.node import node as nodes
+from realtime.node.broker_watch import BrokerWatch
 from realtime.node.migrations_missing import missing_migrations
 from realtime.rest.readiness import DEADLINE_S, OK, Probe, Readiness
 from realtime.rest.views import JsonView
@@ -102,6 +103,8 @@ def _broker() -> str:
     process = nodes.current_node()
     if not process.is_started or process.loop is None:
         return "not started"
+    if fault := process.shared(BrokerWatch, BrokerWatch).fault:
+        return fault
     sent = asyncio.run_coroutine_threadsafe(process.bus.send(PROBE_GROUP, b""), process.loop)
     try:
         sent.result(DEADLINE_S)

@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 
+from realtime.node.broker_watch import BrokerWatch
 from realtime.rest.health import HealthView
 from realtime.rest.readiness import Readiness
 from realtime.topics.engine.memory import MemoryBus
@@ -71,6 +72,12 @@ def test_degraded_without_a_broker(process: Process) -> None:
     response = get("/readyz")
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
     assert _failed(response, "degraded") == {"broker": "unreachable"}
+
+
+@pytest.mark.usefixtures("loop")
+def test_a_broker_that_was_refused_says_why(process: Process) -> None:
+    process.shared(BrokerWatch, BrokerWatch).fault = "Too old."
+    assert _failed(get("/readyz"), "degraded") == {"broker": "Too old."}
 
 
 def test_not_ready_without_a_database(loop: AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:

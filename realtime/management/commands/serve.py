@@ -1,5 +1,6 @@
 """`manage.py serve`: the production server."""
 
+import asyncio
 from argparse import ArgumentParser
 from socket import socket
 from typing import Any
@@ -17,6 +18,7 @@ from realtime.node.node import current_node
 from realtime.server.listening import open_sockets
 from realtime.server.server import serve
 from realtime.server.static import collect_static
+from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableError
 
 PORT_MAX = 65535
 
@@ -52,6 +54,7 @@ class Command(BaseCommand):
             raise CommandError(f"--workers: expected 1 or more, received {workers}.")
         proxies = _trusted_proxies(options["trusted_proxies"])
         _check_database()
+        self._check_broker()
         sockets = _listen(host, port)
         self._warn(workers)
         self._collect_static()
@@ -68,6 +71,26 @@ class Command(BaseCommand):
             workers=workers,
             trusted_proxies=proxies,
         )
+
+    def _check_broker(self) -> None:
+        """Refuse a broker that cannot be used. One that cannot be reached is tried again by each worker."""
+        url = current_node().settings.REDIS_URL
+        if not url:
+            return
+        try:
+            from realtime.topics.engine.broker_check import check_broker  # noqa: PLC0415 an extra
+
+            warnings = asyncio.run(check_broker(url))
+        except ImportError as error:
+            raise CommandError(f'REDIS_URL needs the extra "redis" of this package: {error}.') from None
+        except BrokerRefusedError as error:
+            raise CommandError(f"REDIS_URL: {error}") from None
+        except EngineUnavailableError:
+            warnings = [
+                "The broker of REDIS_URL cannot be reached yet. The server starts; /readyz tells when it can."
+            ]
+        for warning in warnings:
+            self.stderr.write(warning)
 
     def _collect_static(self) -> None:
         """Collect static files. Without DEBUG, pages need their hashed names before the first request."""

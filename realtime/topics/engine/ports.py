@@ -14,6 +14,10 @@ class EngineUnavailableError(RealtimeError):
     """The broker or store could not be reached in time; the same call may succeed later."""
 
 
+class BrokerRefusedError(RealtimeError):
+    """The broker can be reached, and cannot be used; the text says why and holds no password."""
+
+
 class BusUnavailableError(EngineUnavailableError):
     """The broker could not be reached; the message did not leave this node."""
 

@@ -7,7 +7,8 @@ bytes. The totals for tenants and for the whole store are bounded by the server 
 processes share it. If the server evicts keys, new epochs begin, and no offset is given twice. A key that is
 deleted by hand is not noticed.
 
-A user with restricted rights needs the scripting, hash, stream, bitmap and key commands, `TIME` and `INFO`.
+A user with restricted rights needs the scripting, hash, stream, bitmap and key commands, `TIME` and `INFO`;
+`broker_check` tries them.
 """
 
 import asyncio
@@ -180,6 +181,15 @@ class RedisHistory:
     async def close(self) -> None:
         """As `History.close`."""
         await self.client.close()
+
+    def probe_keys(self, key: TopicKey, used: int) -> list[str]:
+        """All keys of a history that has one topic only, and `used` idempotency keys "0", "1"… of the user 1."""
+        drafts = [
+            Draft(msgspec.Raw(b""), Publisher(1, ""), "", idempotency_key=str(number))
+            for number in range(used)
+        ]
+        used_keys = [name for draft in drafts for name in self._used_keys(key, draft)]
+        return [f"{self._prefix}:h:epoch", f"{self._prefix}:h:begun", *self._keys(key), *used_keys]
 
     def _keys(self, key: TopicKey) -> tuple[str, str]:
         """The keys of a topic's hash (`meta`) and stream."""

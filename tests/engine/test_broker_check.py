@@ -1,0 +1,119 @@
+"""A broker is tried out at the start: what is missing is said in a sentence."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+
+from realtime.node.broker_watch import REFUSED_S, UNREACHABLE_S, BrokerWatch
+from realtime.topics.engine.broker_check import check_broker
+from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableError
+from tests.servers.ports import free_port
+from tests.servers.sentinels import Process
+
+pytestmark = pytest.mark.redis
+
+ALLOWED = (
+    "~rockstar:h:* ~:1:* &rockstar* +@scripting +@hash +@stream +@bitmap +@keyspace +@string +@connection +@pubsub "
+    "+time +info -@dangerous +info"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    made = Process(tmp_path_factory.mktemp("check"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+
+
+@pytest.fixture
+async def redis(server: Process) -> AsyncIterator[Redis]:
+    async with Redis(port=server.port) as client:
+        yield client
+        await client.config_set("maxmemory", 0)
+
+
+async def url_of(server: Process, rights: str) -> str:
+    command = ["ACL", "SETUSER", "site", "reset", "on", ">secret", *rights.split()]
+    await asyncio.to_thread(server.call, *command)
+    return f"redis://site:secret@127.0.0.1:{server.port}/0"
+
+
+async def test_what_production_md_names_is_enough_and_nothing_is_left(server: Process, redis: Redis) -> None:
+    assert await check_broker(await url_of(server, ALLOWED)) == []
+    assert await redis.dbsize() == 0
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        "info",
+        "evalsha",
+        "hset",
+        "xadd",
+        "expire",
+        "time",
+        "bitfield",
+        "publish",
+        "subscribe",
+        "del",
+        "xrange",
+    ],
+)
+async def test_a_missing_command_is_named(server: Process, without: str) -> None:
+    with pytest.raises(BrokerRefusedError, match=without) as caught:
+        await check_broker(await url_of(server, f"{ALLOWED} -{without}"))
+    assert "secret" not in str(caught.value)
+    assert "site" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pattern", ["~rockstar:h:*", "&rockstar*"])
+async def test_keys_and_channels_must_be_allowed(server: Process, pattern: str) -> None:
+    with pytest.raises(BrokerRefusedError, match="right"):
+        await check_broker(await url_of(server, ALLOWED.replace(pattern, "")))
+
+
+async def test_a_wrong_password_is_refused(server: Process) -> None:
+    url = (await url_of(server, ALLOWED)).replace("secret", "other")
+    with pytest.raises(BrokerRefusedError, match="user and password"):
+        await check_broker(url)
+
+
+async def test_a_broker_that_drops_keys(server: Process, redis: Redis) -> None:
+    url = f"redis://127.0.0.1:{server.port}/0"
+    await redis.config_set("maxmemory", 10**9)
+    await redis.config_set("maxmemory-policy", "volatile-lru")
+    (warning,) = await check_broker(url)
+    assert "volatile-lru" in warning
+    await redis.config_set("maxmemory-policy", "allkeys-lfu")
+    with pytest.raises(BrokerRefusedError, match="allkeys-lfu"):
+        await check_broker(url)
+
+
+async def test_one_that_cannot_be_reached_or_cannot_answer_now_is_not_refused(
+    server: Process, redis: Redis
+) -> None:
+    with pytest.raises(EngineUnavailableError):
+        await check_broker(f"redis://127.0.0.1:{free_port()}/0")
+    await redis.config_set("min-replicas-to-write", 1)
+    with pytest.raises(EngineUnavailableError):
+        await check_broker(f"redis://127.0.0.1:{server.port}/0")
+    await redis.config_set("min-replicas-to-write", 0)
+
+
+async def test_the_watch_names_the_reason_until_it_is_gone() -> None:
+    outcomes: list[Exception | list[str]] = [EngineUnavailableError("away"), BrokerRefusedError("No."), []]
+
+    async def check(url: str) -> list[str]:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    watch = BrokerWatch(check)
+    waits = [(await watch.try_once("redis://h"), watch.fault) for _ in range(3)]
+    assert waits == [(UNREACHABLE_S, ""), (REFUSED_S, "No."), (None, "")]
