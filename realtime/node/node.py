@@ -468,8 +468,8 @@ class Node:
         await self.bus.start(self._on_message)
         await self.control.start()
         await self.cluster.start()
-        # Only a history over a broker has something to begin with.
-        if begin := getattr(self.history, "begin", None):
+        # Only the history over a broker has something to begin with. Its class needs the extra `redis`.
+        if self.settings.REDIS_URL and (begin := getattr(self.history, "begin", None)):
             self.spawn(begin())
         if self.settings.REDIS_URL:
             self.spawn(self.shared(BrokerWatch, BrokerWatch).run(self.settings.REDIS_URL))
