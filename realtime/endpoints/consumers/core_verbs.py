@@ -1,13 +1,13 @@
 """The verbs of every JSON endpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 import msgspec
 
 from realtime.core.identity import Identity
 from realtime.endpoints.calls import Calls
-from realtime.endpoints.verbs import Call, Caller, NoPayload, Verb
+from realtime.endpoints.verbs import Answered, Call, Caller, NoPayload, Verb
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
 from realtime.sockets.types import Scope
@@ -25,9 +25,9 @@ class Cancel(msgspec.Struct, frozen=True):
     id: str | int
 
 
-async def on_ping(call: Call, payload: NoPayload) -> Reply:
+def on_ping(call: Call, payload: NoPayload) -> Awaitable[Reply]:
     """Answer `pong`, for clients that cannot see protocol pings."""
-    return Reply("pong", {}, always=True)
+    return Answered(Reply("pong", {}, always=True))
 
 
 class CoreCaller(Caller, Protocol):
