@@ -20,7 +20,7 @@ from tests.simulation.shrink import shrink
 from tests.simulation.world import run_plan
 
 # Worlds in which each mutant must be found, and the first of them.
-MUTANT_WORLDS = 400
+MUTANT_WORLDS = 200
 MUTANT_FIRST_SEED = 0
 # Worlds tried where a pinned seed finds nothing any more, because the project has changed around it.
 REPIN_WORLDS = MUTANT_WORLDS

@@ -22,8 +22,7 @@ class Host(Protocol):
 
 
 class Client:
-    """One client over all its connections. `when_narrowed(session, message, is_narrow)`: its rights have changed.
-    `when_given(topic)`: a publication has just come, and is perhaps on its way to others."""
+    """One client over all its connections. `when_narrowed(session, message, is_narrow)`: its rights have changed."""
 
     def __init__(
         self,
@@ -33,7 +32,6 @@ class Client:
         rng: Random,
         when_narrowed: Callable[[Session, Message, bool], None],
         when_ended: Callable[["Client"], None],
-        when_given: Callable[[str], None],
     ) -> None:
         self.name = name
         self.plan = plan
@@ -46,7 +44,6 @@ class Client:
         self._rng = rng
         self._when_narrowed = when_narrowed
         self._when_ended = when_ended
-        self._when_given = when_given
         self._sessions = 0
         self._requests = 0
         self._asked: dict[int, tuple[str, dict[str, Any]]] = {}
@@ -166,7 +163,6 @@ class Client:
             case "publication":
                 if (position := self.follows.get(payload["topic"])) is not None:
                     position["offset"] = payload["offset"]
-                self._when_given(payload["topic"])
             case "unsubscribed" if message.id is None:
                 self._dropped(payload)
             case "refreshed" if asked is not None and self.socket is not None:

@@ -13,14 +13,10 @@ import msgspec
 import realtime.node.audit
 import realtime.node.bans
 import realtime.node.credentials
-import realtime.node.joining
 import realtime.node.node
 import realtime.node.quotas
 import realtime.node.sweeps
-import realtime.topics.fanout
 import realtime.topics.hub
-import realtime.topics.local_topic
-import realtime.topics.reads
 from realtime.conf import RealtimeSettings
 from realtime.core.identity import CredentialKind, Identity, Tenant, UserId
 from realtime.core.presence_table import PRESENCE_GRACE_S
@@ -46,11 +42,23 @@ from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.ports import EngineUnavailableError
 from realtime.topics.hub import Hub
+from realtime.topics.local_topic import LocalTopic
+from tests.simulation.bounds import replace, shrink_bounds
 from tests.simulation.clients import WIDE
 from tests.simulation.faults import Dice
 from tests.simulation.loop import OWNER, Owner
 from tests.simulation.plan import ClientPlan, Plan
-from tests.simulation.ports import SESSION, Broker, FaultyBus, FaultyDatabase, FaultyHistory, Line, Store
+from tests.simulation.ports import (
+    SESSION,
+    Broker,
+    FaultyBus,
+    FaultyDatabase,
+    FaultyHistory,
+    Line,
+    Store,
+    WhenDelivering,
+    WhenWaiting,
+)
 from tests.simulation.record import Key, Mark, Record, Session
 from tests.simulation.sockets import Socket
 
@@ -73,6 +81,7 @@ TENANTS = {
 }
 
 
+_deliver_really = Hub._deliver
 _SUBSCRIBE = PubSubConsumer.verbs["subscribe"]
 
 
@@ -165,8 +174,14 @@ def install() -> None:
     replace(realtime.node.sweeps, "EXPIRY_INTERVAL_S", SELDOM_S)
     replace(realtime.node.credentials, "POLL_INTERVAL_S", SELDOM_S)
     replace(realtime.topics.hub, "COMPARE_QUIET_S", QUIET_S)
+    replace(Hub, "_deliver", _deliver)
     # Sets of them have the same order in every run.
     replace(Connection, "__hash__", _hash_of)
+
+
+def _deliver(hub: Hub, local: LocalTopic, payload: bytes) -> None:
+    _deliver_really(hub, local, payload)
+    _owner().when_delivering(local.key.topic, [subscriber.id for subscriber in local.fanout.subscribers])
 
 
 def _empty(_table: object) -> bool:
@@ -179,12 +194,6 @@ async def _nothing(_watches: Watches) -> None:
 
 def _hash_of(connection: Connection) -> int:
     return hash(connection.id)
-
-
-def replace(owner: Any, name: str, value: Any) -> None:
-    """Set what must exist."""
-    getattr(owner, name)
-    setattr(owner, name, value)
 
 
 def _owner() -> "Node":
@@ -208,11 +217,13 @@ class Node(Owner):
         store: Store,
         broker: Broker,
         may_follow: Callable[[str, UserId, str], bool],
-        when_waiting: Callable[[str, str], None],
+        when_waiting: WhenWaiting,
+        when_delivering: WhenDelivering,
         revocations: list[Revocation],
     ) -> None:
         super().__init__(name)
         self.revocations = revocations
+        self.when_delivering = when_delivering
         self.is_draining = False
         self.is_started = False
         self.sockets: dict[str, Socket] = {}
@@ -234,7 +245,7 @@ class Node(Owner):
         self.runtime.id = name
         self.endpoints = self.run(lambda: Endpoints(self.runtime))
         self.runtime.loop_lag = LoopLag(interval_s=SELDOM_S, window_s=SELDOM_S)
-        _shrink_bounds(plan)
+        shrink_bounds(plan)
 
     @property
     def is_alive(self) -> bool:
@@ -453,20 +464,6 @@ def _presence_left(runtime: RealNode) -> list[Any]:
     presence, cluster = runtime.presence, runtime.cluster
     kept = [*presence._users, *presence._topics, *presence._due]
     return kept if cluster.holds_nobody else [*kept, cluster._presence._totals, cluster._presence._lapses]
-
-
-def _shrink_bounds(plan: Plan) -> None:
-    """So that small worlds come up against the project's bounds."""
-    replace(realtime.topics.fanout, "CHUNK", plan.fanout_chunk)
-    replace(realtime.topics.fanout, "SLICE_S", plan.slice_s)
-    replace(realtime.topics.reads, "PAGE_MAX", plan.page_max)
-    replace(realtime.node.joining, "CATCH_UP_READS_MAX", plan.reads_max)
-    replace(realtime.node.joining, "CATCH_UP_MAX_BYTES", plan.catch_up_bytes)
-    replace(realtime.topics.local_topic, "TAIL_MAX_BYTES", plan.tail_bytes)
-    defaults = Hub.__init__.__kwdefaults__
-    assert defaults is not None
-    assert "cache_bytes" in defaults
-    defaults["cache_bytes"] = plan.cache_bytes
 
 
 def _names(left: Any) -> str:

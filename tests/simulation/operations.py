@@ -14,6 +14,8 @@ ENDS = {"leave", "close", "revoke", "cut", "cancel", "unsubscribe all", "lose_st
 OUTAGES_S = (0.5, 2.0, 4.0, 9.0)
 # At most so many nodes over the life of a world.
 MAX_NODES = 6
+# While a publication is on its way to several, something happens within so many turns of the loop.
+DELIVERY_TURNS = 2
 # Publications at once.
 BURST = 12
 
@@ -177,17 +179,27 @@ class Operations:
         else:
             self._site.loop.call_soon(happens, context=NOBODY.copy())
 
-    def ambush_delivery(self, topic: str) -> None:
-        """Something happens to somebody while a publication is on its way to several."""
-        if not self._site.dice.falls("ambush"):
+    def ambush_delivery(self, topic: str, sessions: list[str]) -> None:
+        """Something happens to one of several `sessions` while a publication is on its way to them, in this order."""
+        if len(sessions) < 2 or not self._site.dice.falls("ambush"):
             return
-        client = self._site.dice.rng.choice(self._site.clients)
-        if client.socket is None:
-            return
+        # The first have it before anything can happen.
+        session = self._site.dice.rng.choice(sessions[len(sessions) // 2 :])
+        turns = self._site.dice.rng.randrange(DELIVERY_TURNS)
         if self._site.dice.rng.random() < 0.5:
-            self._site.loop.call_soon(client.unsubscribe, topic, context=NOBODY.copy())
+            self._after(turns, lambda: self._unsubscribe(session, topic))
         else:
-            self.ambush(client.session_name, "delivery", is_later=True)
+            self._after(turns, lambda: self.ambush(session, "delivery", is_later=True))
+
+    def _after(self, turns: int, happens: Callable[[], None]) -> None:
+        """So many turns of the loop after the next one; in nobody's name."""
+        act = happens if not turns else lambda: self._after(turns - 1, happens)
+        self._site.loop.call_soon(act, context=NOBODY.copy())
+
+    def _unsubscribe(self, session: str, topic: str) -> None:
+        for client in self._site.clients:
+            if client.session_name == session:
+                client.unsubscribe(topic)
 
     def _mishaps(self, client: Client, draw: tuple[float, ...]) -> list[tuple[str, Callable[[], None]]]:
         tenant, user, seconds = client.plan.tenant, client.plan.user, draw[2]

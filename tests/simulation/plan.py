@@ -13,6 +13,9 @@ TENANTS = ("acme", "globex")
 USERS = (1, 2, 3)
 # Operations begin within so many seconds.
 OPERATIONS_S = (2.0, 8.0)
+# The least and the most clients of a world, and of one that is crowded: there deliveries take several turns.
+CLIENTS = (3, 6)
+CROWD = (6, 9)
 CLOSE_CODES = (4401, 4403, 4409, 4503, 1012)
 
 # What may be done, and how often beside the rest.
@@ -98,8 +101,10 @@ def make_plan(seed: int, without: frozenset[int] = frozenset(), off: frozenset[s
     """The world of a seed. `off` also takes kinds of operations."""
     rng = Random(seed)
     chosen = faults.choose(rng, off)
-    is_crowd = rng.random() < 0.3
-    clients = tuple(_client(rng, is_crowd=is_crowd) for _ in range(rng.randint(5 if is_crowd else 3, 6)))
+    is_crowd = rng.random() < 0.4
+    clients = tuple(
+        _client(rng, is_crowd=is_crowd) for _ in range(rng.randint(*(CROWD if is_crowd else CLIENTS)))
+    )
     operations = tuple(each for each in _operations(rng) if each.number not in without | _all_of(off, each))
     return Plan(
         seed=seed,
@@ -114,7 +119,7 @@ def make_plan(seed: int, without: frozenset[int] = frozenset(), off: frozenset[s
         reads_max=rng.choice((2, 16)),
         page_max=rng.choice((1, 1, 3, 1000)),
         fanout_chunk=rng.choice((1, 1, 1, 2, 32)),
-        clock_cost_s=rng.choice((0.0, 0.0005)),
+        clock_cost_s=rng.choice((0.0, 0.0005, 0.0005)),
         slice_s=rng.choice((0.0, 0.0, 0.0015)),
         catch_up_bytes=rng.choice((700, 512 * 1024)),
         tail_bytes=rng.choice((300, 512 * 1024)),

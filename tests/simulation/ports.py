@@ -24,6 +24,7 @@ SESSION: ContextVar[str | None] = ContextVar("session", default=None)
 # How long a call to something that is away waits before it gives up, in seconds.
 GIVE_UP_S = 0.5
 WhenWaiting = Callable[[str, str], None]
+WhenDelivering = Callable[[str, list[str]], None]
 
 
 class Line:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from random import Random
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.simulation.faults import Dice
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.node import Node
 from tests.simulation.plan import GATED, SCOPED, TENANTS, USERS, Plan, pick
-from tests.simulation.ports import Broker, Store, WhenWaiting
+from tests.simulation.ports import Broker, Store, WhenDelivering, WhenWaiting
 from tests.simulation.record import Mark, Message, Record, Right, Session
 
 # The context of what belongs to no node.
@@ -23,7 +23,7 @@ PADDING = "x" * 120
 
 
 class Site:
-    """Nodes, their outside, and clients. `when_waiting` and `when_given` are told where somebody may be struck."""
+    """Nodes, their outside, and clients. `when_waiting` and `when_delivering` are told where somebody may be struck."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Site:
         record: Record,
         loop: SimulatedLoop,
         when_waiting: WhenWaiting,
-        when_given: Callable[[str], None],
+        when_delivering: WhenDelivering,
     ) -> None:
         self.plan = plan
         self.record = record
@@ -53,7 +53,6 @@ class Site:
                 Random(plan.seed + 100 + number),
                 self._narrowed,
                 self._ended,
-                when_given,
             )
             for number, each in enumerate(plan.clients)
         ]
@@ -61,6 +60,7 @@ class Site:
         self.work: list[asyncio.Task[None]] = []
         self.is_over = False
         self._when_waiting = when_waiting
+        self._when_delivering = when_delivering
         self._published = 0
         self._rng = Random(plan.seed + 2)
 
@@ -75,6 +75,7 @@ class Site:
             self.broker,
             lambda tenant, user, topic: (tenant, user, topic) in self.rights,
             self._when_waiting,
+            self._when_delivering,
             self.revocations,
         )
         self.nodes.append(node)
