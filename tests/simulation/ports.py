@@ -86,6 +86,9 @@ class FaultyHistory:
         self._store = store
 
     def __getattr__(self, name: str) -> Any:
+        if not hasattr(MemoryHistory, name):
+            raise AttributeError(name)
+
         async def call(*args: Any, **kwargs: Any) -> Any:
             return await self._call(name, args, kwargs)
 
