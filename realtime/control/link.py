@@ -16,8 +16,9 @@ from realtime.core.position import Position
 from realtime.core.topics import TopicKey, TopicRules
 from realtime.node import node as nodes
 from realtime.node import operations
+from realtime.node.engine import build_engine
 from realtime.node.exchange import Answers, Exchange
-from realtime.node.node import Node, build_engine
+from realtime.node.node import Node
 from realtime.node.operations import SeePresence
 from realtime.protocol.errors import NotInForceError
 from realtime.topics.engine.ports import Arrival, Bus, BusUnavailableError, Engine, History

@@ -13,7 +13,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from realtime.conf import RealtimeSettings
-from realtime.node.node import build_engine
+from realtime.node.engine import build_engine
 from realtime.topics.engine.ports import BusUnavailableError
 
 # A clock that is further off than this ends tokens and bans too early or too late, in seconds.

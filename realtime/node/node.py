@@ -7,20 +7,16 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from platform import python_version
 from socket import gethostname
 from time import time_ns
 from typing import Any, TypeVar
 
 import msgspec
-from channels.layers import channel_layers
 from django.conf import settings as django_settings
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings, load_settings
-from realtime.core.broker_url import BrokerUrlError, channel_layer_settings
 from realtime.core.history import Change, Draft, Publisher
 from realtime.core.identity import UserId, as_user_id
 from realtime.core.liveness import NodeState
@@ -37,6 +33,7 @@ from realtime.node.broker_watch import BrokerWatch
 from realtime.node.control import Control
 from realtime.node.credentials import Credentials, Table
 from realtime.node.database import Database, build_database
+from realtime.node.engine import build_engine
 from realtime.node.exchange import ASKED_GROUP, Answers, Exchange
 from realtime.node.joining import Joiner
 from realtime.node.observer import Observer
@@ -44,6 +41,7 @@ from realtime.node.operations import Operations
 from realtime.node.ports import Authenticator, TenantDirectory
 from realtime.node.publish_failures import load_reporter, report
 from realtime.node.quotas import QuotaBook
+from realtime.node.rewrites import REWRITES_GROUP, Rewrites
 from realtime.node.sweeps import Sweeps
 from realtime.node.transactional_outbox import TransactionalOutbox
 from realtime.protocol.close_codes import CloseCode
@@ -57,11 +55,8 @@ from realtime.sockets.metrics import LoopLag, Metrics
 from realtime.sockets.outbox import Outbox, WriteCoalescer
 from realtime.sockets.types import Scope, Send
 from realtime.topics.cluster import Cluster
-from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.layer_bus import LayerBus
-from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryEngine, MemoryHistory
-from realtime.topics.engine.ports import Bus, Engine, EngineUnavailableError, History
 from realtime.topics.hub import Hub
 from realtime.topics.presence import Presence
 
@@ -75,16 +70,6 @@ CONTROL_GROUP = "control"
 REVOCATIONS_GROUP = "revocations"
 RECHECKS_GROUP = "rechecks"
 OUTBOX_GROUP = "outbox"
-REWRITES_GROUP = "rewrites"
-# Seconds after which a history is rewritten once more, for publications that were under way the first time.
-REWRITE_AGAIN_S = 6.0
-
-
-class Rewritten(msgspec.Struct, array_like=True, frozen=True):
-    """Sent to every node: the history of a topic was rewritten."""
-
-    tenant: str
-    topic: str
 
 
 class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
@@ -138,8 +123,6 @@ class Node:
         self._starting: asyncio.Task[None] | None = None
         self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
-        # The changes of histories that are carried out once more, by topic.
-        self._rewrites: dict[TopicKey, list[Change]] = {}
         # Run as tasks from the start on.
         self.on_start: list[Callable[[Node], Coroutine[Any, Any, None]]] = []
         # Called after the database threads have ended.
@@ -319,16 +302,11 @@ class Node:
         await self.control.tell(CONTROL_GROUP, msgspec.msgpack.encode(ended))
 
     async def rewrite_history(self, tenant: str, topic: str, change: Change) -> None:
-        """Replace data in the history of a topic, now and once more after REWRITE_AGAIN_S.
+        """Replace data in the history of a topic, now and once more some seconds later, on every node.
 
         Raises EngineUnavailableError; then the second time will do it if it can.
         """
-        key = TopicKey(tenant, topic)
-        is_new = key not in self._rewrites
-        self._rewrites.setdefault(key, []).append(change)
-        if is_new:
-            self.spawn(self._rewrite_again(key))
-        await self._rewrite(key, change)
+        await self.rewrites.rewrite(TopicKey(tenant, topic), change)
 
     def look_into_outbox(self) -> None:
         """A transaction stored a publication: send it now. On the loop."""
@@ -377,34 +355,6 @@ class Node:
             "topics": len(self.hub.topics()),
             "loop_lag_ms": self.loop_lag.snapshot(),
         }
-
-    async def _rewrite(self, key: TopicKey, change: Change) -> None:
-        await self.history.rewrite(key, change)
-        self.hub.forget_tail(key)
-        await self.control.tell(REWRITES_GROUP, msgspec.msgpack.encode(Rewritten(*key)))
-
-    async def _rewrite_again(self, key: TopicKey) -> None:
-        """Rewrite a topic at intervals, with all recent changes in one pass, because it reads the whole topic.
-
-        Each change has a pass at least REWRITE_AGAIN_S after it was asked for. While the history is away, all
-        wait for the next pass.
-        """
-        before: list[Change] = []
-        try:
-            while before or self._rewrites[key]:
-                await asyncio.sleep(REWRITE_AGAIN_S)
-                recent, self._rewrites[key] = self._rewrites[key], []
-                try:
-                    await self._rewrite(key, partial(_changed, [*before, *recent]))
-                    before = recent
-                except EngineUnavailableError:
-                    before += recent
-        finally:
-            del self._rewrites[key]
-
-    def _told_of_rewrite(self, body: bytes) -> None:
-        rewritten = msgspec.msgpack.decode(body, type=Rewritten)
-        self.hub.forget_tail(TopicKey(rewritten.tenant, rewritten.topic))
 
     def build_databases(self) -> tuple[Database, Database, Database]:
         """The threads for requests, for background work (what is sent or swept) and for credentials.
@@ -459,6 +409,7 @@ class Node:
                 **({OUTBOX_GROUP: lambda body: self.look_into_outbox()} if has_outbox else {}),
             },
         )
+        self.rewrites = Rewrites(self.history, self.hub, self.control.tell, self.spawn)
         self.sweeps = Sweeps(
             self.settings, self.connections, self.history, self.hub, self.joiner, self.credentials
         )
@@ -508,6 +459,9 @@ class Node:
         self.hub.revoke(TopicKey(ended.tenant, ended.topic), ended.user_id)
         self.presence.removed(ended.tenant, ended.topic, ended.user_id)
 
+    def _told_of_rewrite(self, body: bytes) -> None:
+        self.rewrites.told(body)
+
     def _told_to_recheck(self, body: bytes) -> None:
         self.spawn(self._recheck(msgspec.msgpack.decode(body, type=Recheck)))
 
@@ -526,13 +480,6 @@ class Node:
             logger.error("A background task failed", exc_info=error)
 
 
-def _changed(changes: Sequence[Change], data: bytes) -> bytes | None:
-    new = data
-    for change in changes:
-        new = change(new) or new
-    return None if new is data else new
-
-
 class _Current:
     """Holds the node of this process. The composition root installs it; tests replace it."""
 
@@ -549,38 +496,3 @@ def current_node() -> Node:
 def install(node: Node | None) -> None:
     """Make `node` the node of this process (None: build a new one at the next use)."""
     _Current.node = node
-
-
-def build_engine(settings: RealtimeSettings) -> tuple[History, Bus, Engine]:
-    """The history and the bus, as configured, and the engine over both."""
-    if not settings.REDIS_URL:
-        budgets = Budgets(
-            topic_bytes=settings.HISTORY_BYTES_PER_TOPIC,
-            tenant_bytes=settings.HISTORY_BYTES_PER_TENANT,
-            process_bytes=settings.HISTORY_BYTES_PER_PROCESS,
-            tenant_topics=settings.MAX_TOPICS_PER_TENANT,
-            process_topics=settings.MAX_TOPICS,
-        )
-        memory = MemoryHistory(budgets)
-        return memory, MemoryBus(), MemoryEngine(memory)
-    try:
-        from realtime.topics.engine.redis_history import RedisHistory  # noqa: PLC0415 an extra
-    except ImportError as error:
-        raise ImproperlyConfigured(f'REDIS_URL needs the extra "redis" of this package: {error}.') from error
-    try:
-        history = RedisHistory(settings.REDIS_URL, topic_bytes=settings.HISTORY_BYTES_PER_TOPIC)
-    except BrokerUrlError as error:
-        raise ImproperlyConfigured(f"REDIS_URL: {error}") from error
-    bus = LayerBus(_own_layer(settings.REDIS_URL), locate=history.client.locate)
-    return history, bus, CombinedEngine(history, bus)
-
-
-def _own_layer(redis_url: str) -> Any:
-    """A channel layer for the bus alone, which flushes it after an outage of the broker.
-
-    As CHANNEL_LAYERS configures it; without a default one there, over `redis_url`.
-    """
-    if "default" in channel_layers.configs:
-        return channel_layers.make_backend("default")
-    layer = channel_layer_settings(redis_url)
-    return import_string(layer["BACKEND"])(**layer["CONFIG"])

@@ -19,7 +19,8 @@ from realtime.conf import RealtimeSettings
 from realtime.core.history import Change, Draft
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
-from realtime.node import node as nodes
+from realtime.node.engine import build_engine
+from realtime.node.rewrites import REWRITES_GROUP, Rewritten
 from realtime.protocol.errors import PublishUnavailableError
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class Remote:
 
         async def rewrite(link: _Link) -> None:
             await link.history.rewrite(key, change)
-            await link.bus.send(nodes.REWRITES_GROUP, msgspec.msgpack.encode(nodes.Rewritten(*key)))
+            await link.bus.send(REWRITES_GROUP, msgspec.msgpack.encode(Rewritten(*key)))
 
         return self._thread().submit(rewrite)
 
@@ -78,7 +79,7 @@ class _Link:
     """History and bus. Made and used on the thread's loop only."""
 
     def __init__(self, settings: RealtimeSettings) -> None:
-        self.history, self.bus, self.engine = nodes.build_engine(settings)
+        self.history, self.bus, self.engine = build_engine(settings)
 
     async def close(self) -> None:
         await self.bus.stop()

@@ -24,6 +24,7 @@ from realtime.core.topics import TopicKey
 from realtime.endpoints.routing import websocket
 from realtime.endpoints.shared import Endpoints
 from realtime.node import node as runtimes
+from realtime.node import rewrites
 from realtime.node.node import Node
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -606,7 +607,7 @@ async def test_no_verb_tells_a_room_of_others_from_one_that_does_not_exist(chat:
 async def test_what_was_under_way_is_taken_out_of_the_history_a_little_later(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtimes, "REWRITE_AGAIN_S", 0.02)
+    monkeypatch.setattr(rewrites, "REWRITE_AGAIN_S", 0.02)
     node = chat._runtime
 
     def without(word: bytes) -> Callable[[bytes], bytes | None]:
@@ -624,5 +625,5 @@ async def test_what_was_under_way_is_taken_out_of_the_history_a_little_later(
     async with asyncio.timeout(5):
         while await texts() != ["gone", "gone", "three"]:  # noqa: ASYNC110 no event tells of it
             await asyncio.sleep(0.01)
-        while node._rewrites:  # noqa: ASYNC110 no event tells of it
+        while not node.rewrites.is_idle:  # noqa: ASYNC110 no event tells of it
             await asyncio.sleep(0.01)

@@ -16,8 +16,8 @@ from redis import Redis
 from realtime.conf import RealtimeSettings, load_settings
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
-from realtime.node import node as nodes
 from realtime.node import remote as module
+from realtime.node import remote as remotes
 from realtime.node.remote import Remote
 from realtime.protocol.errors import PublishUnavailableError
 from realtime.topics.engine.combined import CombinedEngine
@@ -48,7 +48,7 @@ def remote(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]
         history, bus = RedisHistory(valkey_url, prefix=prefix), LayerBus(redis_layer(valkey_url, prefix))
         return history, bus, CombinedEngine(history, bus)
 
-    monkeypatch.setattr(nodes, "build_engine", build)
+    monkeypatch.setattr(remotes, "build_engine", build)
     made = Remote(replace(load_settings(), REDIS_URL=valkey_url))
     yield made
     made.close()

@@ -1,0 +1,97 @@
+"""Histories that are rewritten in place: data that nobody shall read again, and what the other nodes keep of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from realtime.core.history import Change
+from realtime.core.topics import TopicKey
+from realtime.topics.engine.ports import EngineUnavailableError, History
+from realtime.topics.hub import Hub
+
+REWRITES_GROUP = "rewrites"
+# Seconds after which a history is rewritten once more, for publications that were under way the first time.
+REWRITE_AGAIN_S = 6.0
+
+
+class Rewritten(msgspec.Struct, array_like=True, frozen=True):
+    """Sent to every node: the history of a topic was rewritten."""
+
+    tenant: str
+    topic: str
+
+
+class Rewrites:
+    """Rewrites histories, each topic twice. Used only on the event loop of its node.
+
+    `tell` sends a message to every other node, `spawn` runs a task of the node.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        hub: Hub,
+        tell: Callable[[str, bytes], Awaitable[bool]],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._history = history
+        self._hub = hub
+        self._tell = tell
+        self._spawn = spawn
+        # The changes that are carried out once more, by topic.
+        self._again: dict[TopicKey, list[Change]] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no topic waits for its second time."""
+        return not self._again
+
+    async def rewrite(self, key: TopicKey, change: Change) -> None:
+        """Replace data in the history of a topic, now and once more after REWRITE_AGAIN_S.
+
+        Raises EngineUnavailableError; then the second time will do it if it can.
+        """
+        is_new = key not in self._again
+        self._again.setdefault(key, []).append(change)
+        if is_new:
+            self._spawn(self._rewrite_again(key))
+        await self._rewrite(key, change)
+
+    def told(self, body: bytes) -> None:
+        """Another node has rewritten a topic: forget what is kept of it here."""
+        rewritten = msgspec.msgpack.decode(body, type=Rewritten)
+        self._hub.forget_tail(TopicKey(rewritten.tenant, rewritten.topic))
+
+    async def _rewrite(self, key: TopicKey, change: Change) -> None:
+        await self._history.rewrite(key, change)
+        self._hub.forget_tail(key)
+        await self._tell(REWRITES_GROUP, msgspec.msgpack.encode(Rewritten(*key)))
+
+    async def _rewrite_again(self, key: TopicKey) -> None:
+        """Rewrite a topic at intervals, with all recent changes in one pass, because it reads the whole topic.
+
+        Each change has a pass at least REWRITE_AGAIN_S after it was asked for. While the history is away, all
+        wait for the next pass.
+        """
+        before: list[Change] = []
+        try:
+            while before or self._again[key]:
+                await asyncio.sleep(REWRITE_AGAIN_S)
+                recent, self._again[key] = self._again[key], []
+                try:
+                    await self._rewrite(key, partial(_changed, [*before, *recent]))
+                    before = recent
+                except EngineUnavailableError:
+                    before += recent
+        finally:
+            del self._again[key]
+
+
+def _changed(changes: Sequence[Change], data: bytes) -> bytes | None:
+    new = data
+    for change in changes:
+        new = change(new) or new
+    return None if new is data else new
