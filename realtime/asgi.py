@@ -18,6 +18,7 @@ from django.urls import Resolver404, resolve
 
 from realtime.endpoints.asyncapi import SiteDocument
 from realtime.endpoints.shared import Endpoints
+from realtime.middleware.http_metrics import CountRequests
 from realtime.middleware.identity import Authorize, Identify
 from realtime.middleware.limits import ConnectionLimits, UserLimit
 from realtime.middleware.origin import OriginCheck
@@ -37,7 +38,9 @@ def build_application(node: Node, http: Application) -> ProtocolTypeRouter:
     endpoints = Endpoints(node)
     return ProtocolTypeRouter(
         {
-            "http": HttpRefusals(TenantMiddleware(UpgradeRequired(http, endpoints), endpoints)),
+            "http": CountRequests(
+                HttpRefusals(TenantMiddleware(UpgradeRequired(http, endpoints), endpoints)), node.metrics
+            ),
             "websocket": build_websocket(endpoints),
             "lifespan": Lifespan(node),
         }
@@ -123,6 +126,7 @@ class Lifespan:
             event = await receive()
             if event["type"] == "lifespan.startup":
                 await self._node.ensure_started()
+                await self._node.meet()
                 calm_collector()
                 drain_on_sigterm(self._node.drain)
                 await send({"type": "lifespan.startup.complete"})

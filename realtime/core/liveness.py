@@ -1,18 +1,19 @@
 """Which nodes are alive, judged by their beats. Times are monotonic seconds."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+from realtime.core.figures import Figures
 
 SILENT_BEATS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """What a node last reported about itself. `started` is ISO 8601 in UTC; counters are by name."""
+    """What a node last reported about itself. `started` is ISO 8601 in UTC."""
 
     node: str
     started: str
-    counters: Mapping[str, float]
+    figures: Figures
 
 
 @dataclass(slots=True)
@@ -47,22 +48,23 @@ class Nodes:
         """Whether `node` is known and has not been dropped."""
         return node in self._heard
 
-    def forget(self, node: str) -> float | None:
-        """Forget a node that has stopped; returns the time of its last beat, or None if it was not known."""
+    def forget(self, node: str) -> tuple[NodeState, float] | None:
+        """Forget a node that has stopped; returns its last state and the time of it, or None if it was not
+        known."""
         heard = self._heard.pop(node, None)
-        return heard.heard_s if heard is not None else None
+        return (heard.state, heard.heard_s) if heard is not None else None
 
-    def drop_silent(self, now_s: float) -> list[tuple[str, float]]:
+    def drop_silent(self, now_s: float) -> list[tuple[NodeState, float]]:
         """Forget the other nodes that have been silent too long; returns each with the time
         of its last beat."""
         if self._is_deaf(now_s):
             return []
         limit_s = self._beat_s * SILENT_BEATS
         silent = [
-            (node, heard.heard_s) for node, heard in self._heard.items() if now_s - heard.heard_s > limit_s
+            (heard.state, heard.heard_s) for heard in self._heard.values() if now_s - heard.heard_s > limit_s
         ]
-        for node, _ in silent:
-            del self._heard[node]
+        for state, _ in silent:
+            del self._heard[state.node]
         return silent
 
     def states(self) -> list[NodeState]:

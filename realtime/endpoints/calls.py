@@ -5,6 +5,7 @@ from collections.abc import Hashable
 from time import monotonic
 from typing import Any
 
+from realtime.core.figures import Histogram
 from realtime.endpoints.verbs import Call, Handler
 from realtime.node.failures import request_error
 from realtime.protocol.envelope import RequestId
@@ -76,9 +77,17 @@ class Deadlines:
 class Calls:
     """The calls in flight on one connection: at most `limit` (0: no limit)."""
 
-    __slots__ = ("_connection", "_deadlines", "_limit", "_running")
+    __slots__ = ("_connection", "_deadlines", "_limit", "_running", "_times")
 
-    def __init__(self, connection: Connection, limit: int, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        limit: int,
+        deadlines: Deadlines,
+        times: Histogram | None = None,
+    ) -> None:
+        """`times` counts how long calls took."""
+        self._times = times or Histogram()
         self._connection = connection
         self._limit = limit
         self._deadlines = deadlines
@@ -118,12 +127,14 @@ class Calls:
         self, key: Hashable, running: InFlight, call: Call[Any], handle: Handler, payload: object
     ) -> None:
         connection, request_id = self._connection, call.request.id
+        began_s = monotonic()
         try:
             frame = await self._outcome(running, call, handle, payload)
             if running.ended_by is not None:
                 await connection.send_error(running.ended_by, request_id)
             elif frame is not None:
                 sending = connection.outbox.send(frame)
+                self._times.observe(monotonic() - began_s)
                 # Drop our reference: only the outbox should keep the message while the client does not read.
                 del frame
                 await sending

@@ -41,6 +41,11 @@ class Database:
         )
         self._kept: set[BaseDatabaseWrapper] = set()
 
+    @property
+    def slots(self) -> SlotQueue:
+        """Who waits for a thread, and how long they waited."""
+        return self._slots
+
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """As `run_for`, with the process itself as owner."""
         return await self.run_for(PROCESS, work, *args, **kwargs)

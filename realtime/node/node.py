@@ -35,6 +35,7 @@ from realtime.node.credentials import Credentials, Table
 from realtime.node.database import Database, build_database
 from realtime.node.engine import build_engine
 from realtime.node.exchange import ASKED_GROUP, Answers, Exchange
+from realtime.node.figures import Reporter
 from realtime.node.joining import Joiner
 from realtime.node.observer import Observer
 from realtime.node.operations import Operations
@@ -66,6 +67,8 @@ S = TypeVar("S")
 
 # The interval, in seconds, at which connections are closed while the process drains.
 DRAIN_SLICE_S = 0.05
+# Seconds that a process that starts waits for older ones, with a broker. It serves afterwards in any case.
+MEET_WITHIN_S = 0.5
 CONTROL_GROUP = "control"
 REVOCATIONS_GROUP = "revocations"
 RECHECKS_GROUP = "rechecks"
@@ -97,7 +100,8 @@ class Node:
         self.metrics = Metrics()
         # Read again when it is needed; a wrong name stops the start.
         load_reporter(settings.PUBLISH_ERRORS)
-        self.loop_lag = LoopLag()
+        self.loop_lag = LoopLag(times=self.metrics.lag_times)
+        self.figures = Reporter(self)
         self.observer = Observer(self.metrics)
         self.quota = ConnectionQuota()
         self.handshakes = HandshakeLimiter(settings.ATTEMPTS_PER_S, settings.ATTEMPTS_BURST)
@@ -162,8 +166,7 @@ class Node:
 
     def open_elsewhere(self, tenant: str) -> int:
         """How many connections a tenant has on the other nodes, as of their last beats (at most 2 s ago)."""
-        name = f"{tenant} active_connections"
-        return sum(int(each.counters.get(name, 0)) for each in self.nodes() if each.node != self.id)
+        return sum(each.figures.active(tenant) for each in self.nodes() if each.node != self.id)
 
     async def ensure_started(self) -> None:
         """Start at the first use, because servers without lifespan events do not tell when they start."""
@@ -175,6 +178,11 @@ class Node:
             # The database was unreachable, or not migrated yet: the next request tries again.
             self._starting = None
             await self.ensure_started()
+
+    async def meet(self) -> None:
+        """Wait until older nodes have told their figures: a process that serves says the same as they do."""
+        if isinstance(self.bus, LayerBus):
+            await self.cluster.learned(MEET_WITHIN_S)
 
     async def stop(self) -> None:
         """End the background work and close the engine."""
@@ -373,7 +381,7 @@ class Node:
             self.id,
             self.bus,
             started=self.started_at.isoformat(),
-            counters=self.metrics.counters,
+            figures=self.figures.own,
             on_presence=self._presence_changed,
         )
         self.presence = Presence(self.cluster, self.coalescer)
@@ -383,6 +391,7 @@ class Node:
             self.presence,
             self.coalescer,
             tail_max_bytes=self.settings.HISTORY_BYTES_PER_TOPIC,
+            metrics=self.metrics,
         )
         self.engine.arrived = self.hub.arrived
         self.joiner = Joiner(

@@ -5,6 +5,7 @@ import logging
 from json.encoder import encode_basestring_ascii as _quoted
 from time import monotonic
 
+from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import Refusal
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import UNKNOWN, Metrics, RouteMetrics
@@ -33,6 +34,9 @@ class Observer:
         """A connection has ended."""
         connection.metrics.closed(code)
         connection.metrics.dropped += connection.outbox.dropped
+        if code == CloseCode.TIMEOUT and not connection.is_closing:
+            # The server's heartbeat closed it; an endpoint with an idle timeout closes by itself.
+            self._metrics.pings_lost += 1
         seconds = round(monotonic() - connection.opened_s, 3)
         _log(
             f'{{"event": "close", {_who(connection)}, "code": {int(code)}, '

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Hashable
+from time import monotonic
 
 from realtime.core.slots import Entry, Owner, Slots
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -32,6 +33,14 @@ class SlotQueue:
         self._turns: dict[Hashable, asyncio.Future[None]] = {}
         self._wait_s = wait_s
         self._busy = busy
+        # Work that had to wait for a slot, and how long all of it waited, in seconds.
+        self.waits = 0
+        self.waited_s = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How much work waits now."""
+        return len(self._turns)
 
     async def take(self, owner: Owner) -> None:
         """Wait for a slot; `give_back` must follow. Raises RequestError(timeout) if none became free in time,
@@ -49,6 +58,8 @@ class SlotQueue:
 
     async def _wait(self, owner: Owner, turn: object) -> None:
         waiting = self._turns[turn] = asyncio.get_running_loop().create_future()
+        self.waits += 1
+        began_s = monotonic()
         try:
             async with asyncio.timeout(self._wait_s or None):
                 await waiting
@@ -62,6 +73,8 @@ class SlotQueue:
             if isinstance(error, TimeoutError):
                 raise RequestError(ErrorCode.TIMEOUT, self._busy) from None
             raise
+        finally:
+            self.waited_s += monotonic() - began_s
 
     def _begin_next(self) -> None:
         while (turn := self._slots.next()) is not None:

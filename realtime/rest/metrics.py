@@ -1,20 +1,26 @@
-"""The metrics pages: JSON with sums over all nodes, and Prometheus with those of the answering process."""
+"""The metrics pages: JSON with sums over all nodes, and Prometheus by worker or for all nodes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from prometheus_client.exposition import choose_encoder
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from realtime.core.figures import Figures
 from realtime.node import node as nodes
 from realtime.rest.access import MayReadMetrics, MetricsTokenAuthentication, visible_tenant
 from realtime.rest.control.access import ApiKeyAuthentication
 from realtime.rest.prometheus import registry_of
 from realtime.rest.views import JsonView
+from realtime.sockets.metrics import json_of
+
+SERVE_SCOPE, CLUSTER_SCOPE = "serve", "cluster"
 
 _DENIED = {
     401: OpenApiResponse(OpenApiTypes.OBJECT, "No credential, or a bad one."),
@@ -22,8 +28,8 @@ _DENIED = {
 }
 
 
-class Figures(serializers.Serializer[dict[str, Any]]):
-    """Counters of a route, or sums of them. All but two only rise while the process lives."""
+class FiguresBody(serializers.Serializer[dict[str, Any]]):
+    """Counters of a route on all nodes, or sums of them. All but two only rise while a node lives."""
 
     active_connections = serializers.IntegerField(help_text="Open now.")
     opened = serializers.IntegerField(help_text="Accepted connections.")
@@ -40,7 +46,7 @@ class Figures(serializers.Serializer[dict[str, Any]]):
     refused = serializers.DictField(child=serializers.IntegerField(), help_text="By HTTP status.")
 
 
-class RouteFigures(Figures):
+class RouteFigures(FiguresBody):
     """The counters of one route of one tenant."""
 
     tenant = serializers.CharField()
@@ -48,15 +54,15 @@ class RouteFigures(Figures):
 
 
 class WebSocketMetrics(serializers.Serializer[dict[str, Any]]):
-    """The sums over all nodes, then the metrics of the process that answered."""
+    """The figures of all nodes: of the one that answered as of now, of others at most 2 s old."""
 
     node = serializers.CharField(help_text="The process that answered.")
     nodes = serializers.ListField(child=serializers.CharField(), help_text="The processes that are alive.")
     active_connections = serializers.IntegerField(help_text="On all nodes.")
     total_messages = serializers.IntegerField(help_text="Messages received from clients, on all nodes.")
     total_errors = serializers.IntegerField(help_text="Error replies and failed handlers, on all nodes.")
-    totals = Figures()
-    tenants = serializers.DictField(child=Figures(), help_text="By the tenant's slug.")
+    totals = FiguresBody()
+    tenants = serializers.DictField(child=FiguresBody(), help_text="By the tenant's slug.")
     routes = RouteFigures(many=True)
 
 
@@ -81,32 +87,20 @@ class WebSocketMetricsView(MetricsView):
     )
     def get(self, request: Request) -> Response:
         """Return the totals, then the metrics by tenant and by route."""
-        process = nodes.current_node()
-        figures = process.metrics.snapshot(visible_tenant(request))
-        counters = site_counters(process, visible_tenant(request))
+        process, tenant = nodes.current_node(), visible_tenant(request)
+        everywhere = process.figures.everywhere()
+        figures = json_of(everywhere if tenant is None else everywhere.of_tenant(tenant))
+        totals = figures["totals"]
         return Response(
             {
                 "node": process.id,
                 "nodes": [state.node for state in process.nodes()],
-                "active_connections": counters["active_connections"],
-                "total_messages": counters["messages_in"],
-                "total_errors": counters["errors"],
+                "active_connections": totals["active_connections"],
+                "total_messages": totals["messages_in"],
+                "total_errors": sum(totals["errors"].values()),
                 **figures,
             }
         )
-
-
-def site_counters(process: nodes.Node, tenant: str | None) -> dict[str, int]:
-    """Sum up the counters of all nodes: of this node now, of others at their last beat (at most 2 s ago)."""
-    own = process.metrics.counters()
-    others = [dict(state.counters) for state in process.nodes() if state.node != process.id]
-    sums = {"active_connections": 0, "messages_in": 0, "errors": 0}
-    for counters in (own, *others):
-        for name, value in counters.items():
-            slug, _, figure = name.partition(" ")
-            if tenant is None or slug == tenant:
-                sums[figure] += int(value)
-    return sums
 
 
 class PrometheusMetricsView(MetricsView):
@@ -115,14 +109,26 @@ class PrometheusMetricsView(MetricsView):
     @extend_schema(
         summary="Figures of the sockets, for Prometheus",
         description="In the text format or in OpenMetrics, as `Accept` asks.",
+        parameters=[
+            OpenApiParameter(
+                "scope",
+                enum=[SERVE_SCOPE, CLUSTER_SCOPE],
+                description="`serve`: each worker of the `serve` that answers. `cluster`: sums over all nodes.",
+            )
+        ],
         responses={(200, "text/plain"): OpenApiTypes.STR, **_DENIED},
     )
     def get(self, request: Request) -> HttpResponse:
-        """Return this process' part of `/metrics/websocket`.
+        """Return the metrics of the workers of this `serve`, or the sums over all nodes.
 
-        Readers that see all tenants also get process metrics.
+        Readers that see all tenants also get what concerns the processes.
         """
-        process = nodes.current_node()
+        reporter = nodes.current_node().figures
+        scope = request.query_params.get("scope", SERVE_SCOPE)
+        if scope not in {SERVE_SCOPE, CLUSTER_SCOPE}:
+            raise ValidationError({"scope": f"Expected {SERVE_SCOPE} or {CLUSTER_SCOPE}."})
+        parts: Mapping[str, Figures] = (
+            {"": reporter.everywhere()} if scope == CLUSTER_SCOPE else reporter.by_worker()
+        )
         encode, content_type = choose_encoder(request.META.get("HTTP_ACCEPT", ""))
-        registry = registry_of(process.metrics, process.id, process.loop_lag, visible_tenant(request))
-        return HttpResponse(encode(registry), content_type=content_type)
+        return HttpResponse(encode(registry_of(parts, visible_tenant(request))), content_type=content_type)

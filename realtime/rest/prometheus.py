@@ -1,101 +1,193 @@
 """The metrics in Prometheus' format. They are made for each scrape, so that no count is kept twice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
-from realtime.sockets.metrics import LoopLag, Metrics
+from realtime.core.figures import BOUNDS_S, Figures, Histogram
 
-_ROUTE_LABELS = ("tenant", "route")
-_MS_PER_S = 1000
 
-# Name, attribute of RouteMetrics, meaning.
-_GAUGES = (
-    ("realtime_connections", "active", "Open connections."),
-    ("realtime_subscriptions", "subscriptions", "Topics subscribed to."),
-)
-_COUNTERS = (
-    ("realtime_connections_opened", "opened_total", "Accepted connections."),
-    ("realtime_messages_received", "messages_in", "Messages from clients."),
-    ("realtime_messages_sent", "messages_out", "Messages to clients."),
-    ("realtime_messages_dropped", "dropped", "Messages dropped because the client read too slowly."),
-    ("realtime_received_bytes", "bytes_in", "Bytes of messages from clients."),
-    ("realtime_sent_bytes", "bytes_out", "Bytes of messages to clients."),
-)
-# Name, attribute of RouteMetrics, meaning, label of the counts.
-_LABELLED_COUNTERS = (
-    ("realtime_connections_closed", "closed_by_code", "Connections ended, by close code.", "code"),
-    (
+class _Routes(NamedTuple):
+    """A metric of each route. `attribute` is one of RouteFigures; `label` names the keys of a dict."""
+
+    make: type[GaugeMetricFamily] | type[CounterMetricFamily]
+    name: str
+    attribute: str
+    text: str
+    label: str = ""
+
+
+class _Process(NamedTuple):
+    """A metric of a process. `key` is one of the counts or gauges of Figures."""
+
+    make: type[GaugeMetricFamily] | type[CounterMetricFamily]
+    name: str
+    key: str
+    text: str
+    label: str = ""
+
+
+_G, _C = GaugeMetricFamily, CounterMetricFamily
+_OF_ROUTES = (
+    _Routes(_G, "realtime_connections", "active", "Open connections."),
+    _Routes(_G, "realtime_subscriptions", "subscriptions", "Topics subscribed to."),
+    _Routes(_C, "realtime_connections_opened", "opened_total", "Accepted connections."),
+    _Routes(_C, "realtime_messages_received", "messages_in", "Messages from clients."),
+    _Routes(_C, "realtime_messages_sent", "messages_out", "Messages to clients."),
+    _Routes(
+        _C, "realtime_messages_dropped", "dropped", "Messages dropped because the client read too slowly."
+    ),
+    _Routes(_C, "realtime_received_bytes", "bytes_in", "Bytes of messages from clients."),
+    _Routes(_C, "realtime_sent_bytes", "bytes_out", "Bytes of messages to clients."),
+    _Routes(_C, "realtime_connections_closed", "closed_by_code", "Connections ended, by close code.", "code"),
+    _Routes(
+        _C,
         "realtime_connections_refused",
         "refused_by_status",
         "Refused connections, by HTTP status.",
         "status",
     ),
-    ("realtime_errors", "errors_by_code", "Error replies and failed handlers.", "code"),
+    _Routes(_C, "realtime_errors", "errors_by_code", "Error replies and failed handlers.", "code"),
+)
+_OF_PROCESSES = (
+    _Process(
+        _G, "realtime_loop_lag_seconds", "loop_lag", "How late timers run, over the last minute.", "stat"
+    ),
+    _Process(_G, "realtime_outbox_bytes", "outbox_bytes", "Bytes that wait for clients that do not read."),
+    _Process(_G, "realtime_draining", "draining", "1 while the process ends its connections."),
+    _Process(
+        _G, "realtime_broker_up", "broker_up", "Whether the broker is reached; absent without a broker."
+    ),
+    _Process(
+        _G, "realtime_limit_fill_ratio", "limit_fill", "How much of a limit is used, from 0 to 1.", "limit"
+    ),
+    _Process(
+        _G, "realtime_database_waiting", "database_waiting", "Database work that waits for a thread now."
+    ),
+    _Process(_C, "realtime_database_waits", "database_waits", "Database work that had to wait for a thread."),
+    _Process(
+        _C, "realtime_database_wait_seconds", "database_wait_s", "How long database work waited for a thread."
+    ),
+    _Process(
+        _C, "realtime_slow_consumers", "slow_consumers", "Connections closed because the client fell behind."
+    ),
+    _Process(_C, "realtime_pings_lost", "pings_lost", "Connections closed because a ping was not answered."),
+    _Process(_C, "realtime_gaps_repaired", "gaps_repaired", "Missing publications read from the history."),
+    _Process(
+        _C, "realtime_recoveries", "recoveries", "Subscriptions that asked for what they missed.", "result"
+    ),
+    _Process(
+        _C,
+        "realtime_http_requests",
+        "http_requests",
+        "Plain HTTP requests, by status of the answer.",
+        "status",
+    ),
+    _Process(_C, "realtime_worker_restarts", "restarts", "Workers started because the one before had ended."),
+    _Process(_G, "process_start_time_seconds", "start_time", "When the process started, in Unix time."),
+    _Process(_G, "process_resident_memory_bytes", "resident_bytes", "Memory of the process."),
+    _Process(_G, "process_max_fds", "max_fds", "File descriptors that the process may open."),
+    _Process(_C, "process_cpu_seconds", "cpu", "Time on a processor, of the user and the system."),
+)
+# Name, key, meaning.
+_HISTOGRAMS = (
+    ("realtime_request_duration_seconds", "request", "From a request's arrival to its reply in the outbox."),
+    (
+        "realtime_delivery_duration_seconds",
+        "delivery",
+        "From a publication's arrival on a node to its last write to a subscriber there.",
+    ),
+    ("realtime_loop_delay_seconds", "lag", "How late timers of the event loop run."),
 )
 
 
-class RouteCollector(Collector):
-    """The metrics of every route of `tenant`, or of all tenants."""
+class FiguresCollector(Collector):
+    """Figures by worker; the key "" stands for a sum, whose series have no label for the worker.
 
-    def __init__(self, metrics: Metrics, tenant: str | None) -> None:
-        self._routes = metrics.routes(tenant)
-        self._publish_failures = metrics.publish_failures(tenant)
+    `is_whole`: also what concerns the processes, and not only routes.
+    """
+
+    def __init__(self, parts: Mapping[str, Figures], *, is_whole: bool) -> None:
+        self._parts = parts
+        self._is_whole = is_whole
+        self._worker = () if "" in parts else ("worker",)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield one family for each metric, with one sample for each route and label."""
-        for name, attribute, text in _GAUGES:
-            yield self._fill(GaugeMetricFamily(name, text, labels=_ROUTE_LABELS), attribute)
-        for name, attribute, text in _COUNTERS:
-            yield self._fill(CounterMetricFamily(name, text, labels=_ROUTE_LABELS), attribute)
-        for name, attribute, text, label in _LABELLED_COUNTERS:
-            family = CounterMetricFamily(name, text, labels=(*_ROUTE_LABELS, label))
-            for route in self._routes:
-                for value, count in sorted(dict(getattr(route, attribute)).items()):
-                    family.add_metric((route.tenant, route.route, value), count)
-            yield family
-
+        """Yield one family for each metric."""
+        for metric in _OF_ROUTES:
+            yield self._of_routes(metric)
         failed = CounterMetricFamily(
-            "realtime_publish_failures", "Publications that failed after a commit.", labels=("tenant",)
+            "realtime_publish_failures",
+            "Publications that failed after a commit.",
+            labels=(*self._worker, "tenant"),
         )
-        for tenant, count in sorted(self._publish_failures.items()):
-            failed.add_metric((tenant,), count)
+        for worker, figures in self._each():
+            for tenant, count in sorted(figures.publish_failures.items()):
+                failed.add_metric((*worker, tenant), count)
         yield failed
+        if self._is_whole:
+            yield from (self._of_process(metric) for metric in _OF_PROCESSES)
+            yield from (self._histogram(*each) for each in _HISTOGRAMS)
+            yield self._build_info()
 
-    def _fill(self, family: GaugeMetricFamily | CounterMetricFamily, attribute: str) -> Metric:
-        for route in self._routes:
-            family.add_metric((route.tenant, route.route), getattr(route, attribute))
+    def _each(self) -> Iterator[tuple[tuple[str, ...], Figures]]:
+        for worker, figures in self._parts.items():
+            yield ((worker,) if worker else ()), figures
+
+    def _of_routes(self, metric: _Routes) -> Metric:
+        extra = (metric.label,) if metric.label else ()
+        family = metric.make(metric.name, metric.text, labels=(*self._worker, "tenant", "route", *extra))
+        for worker, figures in self._each():
+            for row in figures.routes:
+                labels = (*worker, row.tenant, row.route)
+                value = getattr(row, metric.attribute)
+                if metric.label:
+                    for key, count in sorted(value.items()):
+                        family.add_metric((*labels, key), count)
+                else:
+                    family.add_metric(labels, value)
+        return family
+
+    def _of_process(self, metric: _Process) -> Metric:
+        extra = (metric.label,) if metric.label else ()
+        family = metric.make(metric.name, metric.text, labels=(*self._worker, *extra))
+        for worker, figures in self._each():
+            values = figures.counts.get(metric.key) or figures.gauges.get(metric.key) or {}
+            for key, value in sorted(values.items()):
+                family.add_metric((*worker, *((key,) if metric.label else ())), value)
+        return family
+
+    def _histogram(self, name: str, key: str, text: str) -> Metric:
+        family = HistogramMetricFamily(name, text, labels=self._worker)
+        for worker, figures in self._each():
+            histogram = figures.histograms.get(key, Histogram())
+            bounds = [*(str(bound) for bound in BOUNDS_S), "+Inf"]
+            buckets = list(zip(bounds, accumulate(histogram.counts), strict=True))
+            family.add_metric(worker, buckets, histogram.sum_s)
+        return family
+
+    def _build_info(self) -> Metric:
+        family = GaugeMetricFamily(
+            "realtime_build_info", "The version that runs.", labels=(*self._worker, "version")
+        )
+        for worker, figures in self._each():
+            family.add_metric((*worker, figures.version), 1)
         return family
 
 
-class NodeCollector(Collector):
-    """The metrics of the whole process: its name and the lag of its event loop."""
-
-    def __init__(self, node: str, loop_lag: LoopLag) -> None:
-        self._node = node
-        self._lag = loop_lag.snapshot()
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the node's name as a label of a constant, and the lag over the last minute."""
-        node = GaugeMetricFamily("realtime_node_info", "The process that answered.", labels=("node",))
-        node.add_metric((self._node,), 1)
-        yield node
-        lag = GaugeMetricFamily(
-            "realtime_loop_lag_seconds", "How late timers run, over the last minute.", labels=("stat",)
-        )
-        for stat in ("last", "p99", "max"):
-            lag.add_metric((stat,), self._lag[f"{stat}_ms"] / _MS_PER_S)
-        yield lag
-
-
-def registry_of(metrics: Metrics, node: str, loop_lag: LoopLag, tenant: str | None) -> CollectorRegistry:
-    """Return all that a reader of `tenant` may see. None reads all tenants and the metrics of the process."""
+def registry_of(parts: Mapping[str, Figures], tenant: str | None) -> CollectorRegistry:
+    """Return all that a reader of `tenant` may see. None reads all tenants and what concerns the processes."""
+    if tenant is not None:
+        parts = {worker: figures.of_tenant(tenant) for worker, figures in parts.items()}
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(RouteCollector(metrics, tenant))
-    if tenant is None:
-        registry.register(NodeCollector(node, loop_lag))
-        ProcessCollector(registry=registry)
+    registry.register(FiguresCollector(parts, is_whole=tenant is None))
     return registry

@@ -1,6 +1,8 @@
 """Uvicorn, configured for this package."""
 
 import logging
+import os
+import secrets
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +14,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from realtime.conf import RealtimeSettings
 from realtime.core.addresses import TrustedProxies
+from realtime.core.figures import SERVE
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
 from realtime.server.retiring import RetiringServer
 from realtime.server.workers import Worker, Workers
@@ -49,6 +52,8 @@ def serve(
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
     # Until there is something to replace.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # All its processes share the name.
+    os.environ[SERVE] = secrets.token_hex(6)
     proxies = trusted_proxies.spelled_out()
 
     def config() -> Config:

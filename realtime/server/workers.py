@@ -16,6 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
+from realtime.core.figures import RESTARTS, WORKER
 from realtime.server.retiring import RETIRE_GRACE_S, RETIRE_SIGNAL, START_TIMEOUT_S, RetiringServer
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,16 @@ END_TIMEOUT_S = 30.0
 
 
 class Worker(Process):
-    """A process that serves. It ends by itself when its supervisor is gone."""
+    """A process that serves. It ends by itself when its supervisor is gone.
+
+    `number` counts the workers from 0; one that replaces another has the same. `restarts` is how often a worker of
+    this number was started because the one before had ended.
+    """
+
+    def __init__(self, config: Config, sockets: list[socket], number: int = 0, restarts: int = 0) -> None:
+        super().__init__(config, sockets)
+        self.number = number
+        self.restarts = restarts
 
     @property
     def server(self) -> RetiringServer:
@@ -42,6 +52,8 @@ class Worker(Process):
     def target(self, sockets: list[socket] | None = None) -> None:
         """Serve until told to end. Only the supervisor handles a SIGHUP that is sent to all."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # For the figures, which name the worker.
+        os.environ |= {WORKER: str(self.number), RESTARTS: str(self.restarts)}
         threading.Thread(target=_end_with_parent, daemon=True).start()
         super().target(sockets)
 
@@ -95,6 +107,8 @@ class Workers(Multiprocess):
         self._to_replace: list[Process] = []
         self._coming: _Replacement | None = None
         self._retired: list[_Retired] = []
+        # By the number of the worker.
+        self._restarts: dict[int, int] = {}
 
     @property
     def has_failed(self) -> bool:
@@ -104,7 +118,7 @@ class Workers(Multiprocess):
     def init_processes(self) -> None:
         """Start the workers that do not run yet."""
         while len(self.processes) < self.processes_num:
-            self.processes.append(self._start())
+            self.processes.append(self._start(len(self.processes)))
 
     def keep_subprocess_alive(self) -> None:
         """Replace workers that ended or hang, and continue the replacement that SIGHUP began."""
@@ -125,7 +139,7 @@ class Workers(Multiprocess):
     def handle_ttin(self) -> None:
         """One worker more."""
         self.processes_num += 1
-        self.processes.append(self._start())
+        self.processes.append(self._start(len(self.processes)))
 
     def handle_ttou(self) -> None:
         """One worker less, but never none."""
@@ -146,8 +160,8 @@ class Workers(Multiprocess):
             process.join()
             self._tell_bad_end(process)
 
-    def _start(self) -> Worker:
-        worker = Worker(self.config, self.sockets)
+    def _start(self, number: int) -> Worker:
+        worker = Worker(self.config, self.sockets, number, self._restarts.get(number, 0))
         worker.start()
         return worker
 
@@ -159,8 +173,9 @@ class Workers(Multiprocess):
             logger.error("Worker %s failed to start", old.pid)
             self.should_exit.set()
             return
-        new = self._start()
-        self.processes[self.processes.index(old)] = new
+        number = self.processes.index(old)
+        self._restarts[number] = self._restarts.get(number, 0) + 1
+        new = self.processes[number] = self._start(number)
         logger.error("Worker %s %s; worker %s replaces it", old.pid, ending(old.exitcode), new.pid)
 
     def _has_other_than(self, failed: Process) -> bool:
@@ -174,7 +189,8 @@ class Workers(Multiprocess):
             self._to_replace = [each for each in self._to_replace if each in self.processes]
             if self._to_replace:
                 ends_s = time.monotonic() + START_TIMEOUT_S
-                self._coming = _Replacement(self._to_replace.pop(0), self._start(), ends_s)
+                old = self._to_replace.pop(0)
+                self._coming = _Replacement(old, self._start(self.processes.index(old)), ends_s)
         elif coming.new.is_serving():
             self._coming = None
             self._swap(coming)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from statistics import quantiles
 from typing import Any
 
+from realtime.core.figures import Figures, Histogram, RouteFigures
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import ErrorCode
 
@@ -86,20 +87,8 @@ class RouteMetrics:
 
     def figures(self) -> dict[str, Any]:
         """All figures as plain JSON."""
-        # Callers may be in other threads: the copy of a dict is atomic, an iteration over it is not.
-        return {
-            "active_connections": self.active,
-            "opened": self.opened_total,
-            "messages_in": self.messages_in,
-            "messages_out": self.messages_out,
-            "bytes_in": self.bytes_in,
-            "bytes_out": self.bytes_out,
-            "subscriptions": self.subscriptions,
-            "dropped": self.dropped,
-            "closed": dict(self.closed_by_code),
-            "errors": dict(self.errors_by_code),
-            "refused": dict(self.refused_by_status),
-        }
+        # Callers may be in other threads.
+        return _json_of_row(_row(self))
 
 
 class Metrics:
@@ -111,6 +100,19 @@ class Metrics:
         # By tenant: what could not be published after a commit. Counted in any thread.
         self._publish_failures: dict[str, int] = {}
         self._lock = threading.Lock()
+        # From the arrival of a request to its reply in the outbox, and from the arrival of a publication on this
+        # node to the last write to a subscriber here.
+        self.request_times = Histogram()
+        self.delivery_times = Histogram()
+        # How late the event loop runs its timers.
+        self.lag_times = Histogram()
+        # Plain HTTP requests by status.
+        self.http_by_status: dict[str, int] = {}
+        # Connections that ended because the client did not answer a ping.
+        self.pings_lost = 0
+        self.gaps_repaired = 0
+        self.recoveries_full = 0
+        self.recoveries_failed = 0
 
     def route(self, tenant: str, route: str) -> RouteMetrics:
         """The figures of `route` (such as "/ws/chat/") of the tenant with this slug;
@@ -120,6 +122,17 @@ class Metrics:
             key = (tenant, route) if len(self._routes) < MAX_ROUTES else (UNKNOWN, UNKNOWN)
             found = self._routes.setdefault(key, RouteMetrics(*key))
         return found
+
+    def recovered(self, *, is_full: bool) -> None:
+        """A client asked for what it had missed, and got all of it, or has to load the topic again."""
+        if is_full:
+            self.recoveries_full += 1
+        else:
+            self.recoveries_failed += 1
+
+    def http_answered(self, status: int) -> None:
+        """A plain HTTP request was answered. A status that is none counts as `OTHER`."""
+        _count(self.http_by_status, str(status) if 100 <= status < 600 else OTHER)  # noqa: PLR2004 RFC 9110
 
     def publish_failed(self, tenant: str) -> None:
         """Something of the tenant could not be published after a commit."""
@@ -140,34 +153,31 @@ class Metrics:
 
     def snapshot(self, tenant: str | None = None) -> dict[str, Any]:
         """Plain JSON for one tenant or all: `{totals, tenants: {slug: …}, routes: [{tenant, route, …}]}`."""
-        routes = [
-            {"tenant": each.tenant, "route": each.route, **each.figures()} for each in self.routes(tenant)
-        ]
-        by_tenant: dict[str, list[dict[str, Any]]] = {}
-        for figures in routes:
-            by_tenant.setdefault(figures["tenant"], []).append(figures)
-        return {
-            "totals": _sum(routes),
-            "tenants": {slug: _sum(figures) for slug, figures in by_tenant.items()},
-            "routes": routes,
-        }
+        return json_of(Figures(routes=[_row(each) for each in self.routes(tenant)]))
 
-    def counters(self) -> dict[str, float]:
-        """The counters that a node sends to the others, by `<tenant> <figure>`."""
-        counters: dict[str, float] = {}
-        for slug, figures in self.snapshot()["tenants"].items():
-            counters[f"{slug} active_connections"] = figures["active_connections"]
-            counters[f"{slug} messages_in"] = figures["messages_in"]
-            counters[f"{slug} errors"] = sum(figures["errors"].values())
-        return counters
+    def rows(self, limit: int) -> list[RouteFigures]:
+        """The figures of the routes; those beyond the first `limit` in one row of unknown ones."""
+        rows = [_row(each) for each in list(self._routes.values())]
+        if len(rows) <= limit:
+            return rows
+        rest = RouteFigures(UNKNOWN, UNKNOWN)
+        for row in rows[limit:]:
+            rest.add(row)
+        return [*rows[:limit], rest]
 
 
 class LoopLag:
     """How late the event loop runs its timers, in milliseconds. Every socket of the process
     is delayed as much."""
 
-    def __init__(self, interval_s: float = LAG_INTERVAL_S, window_s: float = LAG_WINDOW_S) -> None:
+    def __init__(
+        self,
+        interval_s: float = LAG_INTERVAL_S,
+        window_s: float = LAG_WINDOW_S,
+        times: Histogram | None = None,
+    ) -> None:
         self._interval_s = interval_s
+        self._times = times or Histogram()
         self._samples_ms: deque[float] = deque(maxlen=max(round(window_s / interval_s), 1))
 
     async def run(self) -> None:
@@ -181,6 +191,7 @@ class LoopLag:
     def record(self, late_s: float) -> None:
         """Take one sample, in seconds."""
         self._samples_ms.append(max(late_s, 0.0) * 1000)
+        self._times.observe(max(late_s, 0.0))
 
     def snapshot(self) -> dict[str, float]:
         """`last_ms`, `p99_ms` and `max_ms` over the last minute; zeros before the first sample."""
@@ -190,6 +201,54 @@ class LoopLag:
             "p99_ms": round(_p99(samples), 3),
             "max_ms": round(max(samples), 3),
         }
+
+
+def _row(route: RouteMetrics) -> RouteFigures:
+    # The copy of a dict is atomic.
+    return RouteFigures(
+        route.tenant,
+        route.route,
+        route.active,
+        route.subscriptions,
+        route.opened_total,
+        route.messages_in,
+        route.messages_out,
+        route.bytes_in,
+        route.bytes_out,
+        route.dropped,
+        dict(route.closed_by_code),
+        dict(route.errors_by_code),
+        dict(route.refused_by_status),
+    )
+
+
+def _json_of_row(row: RouteFigures) -> dict[str, Any]:
+    return {
+        "active_connections": row.active,
+        "opened": row.opened_total,
+        "messages_in": row.messages_in,
+        "messages_out": row.messages_out,
+        "bytes_in": row.bytes_in,
+        "bytes_out": row.bytes_out,
+        "subscriptions": row.subscriptions,
+        "dropped": row.dropped,
+        "closed": row.closed_by_code,
+        "errors": row.errors_by_code,
+        "refused": row.refused_by_status,
+    }
+
+
+def json_of(figures: Figures) -> dict[str, Any]:
+    """Plain JSON: `{totals, tenants: {slug: …}, routes: [{tenant, route, …}]}`."""
+    routes = [{"tenant": each.tenant, "route": each.route, **_json_of_row(each)} for each in figures.routes]
+    by_tenant: dict[str, list[dict[str, Any]]] = {}
+    for each in routes:
+        by_tenant.setdefault(each["tenant"], []).append(each)
+    return {
+        "totals": _sum(routes),
+        "tenants": {slug: _sum(rows) for slug, rows in by_tenant.items()},
+        "routes": routes,
+    }
 
 
 def _p99(samples: list[float]) -> float:

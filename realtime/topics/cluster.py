@@ -8,10 +8,12 @@ message asks the owner for a snapshot.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
+from realtime.core.figures import Figures, Ledger
 from realtime.core.identity import UserId
 from realtime.core.liveness import Nodes, NodeState
 from realtime.core.presence_table import Changed, Held, Key, PresenceTable, PresentUser, User
@@ -34,11 +36,12 @@ class _Message(msgspec.Struct, frozen=True, tag=True):
 
 
 class Beat(_Message, frozen=True):
-    """I am alive; `seq` is the number of my last `Changes`."""
+    """I am alive; `seq` is the number of my last `Changes`. `ledger` is for nodes that are new."""
 
     started: str
     seq: int
-    counters: dict[str, float]
+    figures: Figures
+    ledger: Ledger | None = None
 
 
 class Changes(_Message, frozen=True):
@@ -60,7 +63,9 @@ class Snapshot(_Message, frozen=True):
 
 
 class Bye(_Message, frozen=True):
-    """This node stops."""
+    """This node stops; its last figures."""
+
+    figures: Figures
 
 
 _decoder = msgspec.msgpack.Decoder(Beat | Changes | Ask | Snapshot | Bye)
@@ -69,7 +74,7 @@ _decoder = msgspec.msgpack.Decoder(Beat | Changes | Ask | Snapshot | Bye)
 class Cluster:
     """The nodes as this one sees them. Used only on its event loop; the caller starts and stops the bus.
 
-    `counters` is called at each beat and returns this node's figures. `on_presence` is called with every
+    `figures` is called at each beat and returns this node's figures. `on_presence` is called with every
     topic that a user has joined or left, here or on another node. `clock` returns monotonic seconds.
     `gather_s` is how long, in seconds, changes are collected before they are sent in one message.
     """
@@ -80,7 +85,7 @@ class Cluster:
         bus: Bus,
         *,
         started: str,
-        counters: Callable[[], Mapping[str, float]],
+        figures: Callable[[], Figures],
         on_presence: Callable[[Key], None],
         clock: Callable[[], float] = time.monotonic,
         beat_s: float = BEAT_S,
@@ -89,13 +94,17 @@ class Cluster:
         self._node = node
         self._bus = bus
         self._started = started
-        self._counters = counters
+        self._figures = figures
         self._on_presence = on_presence
         self._clock = clock
         self._beat_s = beat_s
         self._gather_s = gather_s
         self._presence = PresenceTable(node)
         self._nodes = Nodes(node, beat_s)
+        # What nodes that ended had counted; and whether a new node is to learn of it.
+        self._ledger = Ledger()
+        self._is_ledger_due = False
+        self._has_learned = asyncio.Event()
         self._seq = 0
         # The users whose state here is still to be sent to the others; a dict keeps the order.
         self._changes: dict[tuple[Key, UserId], None] = {}
@@ -118,6 +127,12 @@ class Cluster:
         self._tasks = [asyncio.create_task(self._keep_beating()), asyncio.create_task(self._keep_sending())]
         self.beat()
 
+    async def learned(self, wait_s: float) -> None:
+        """Wait until an older node has told what others had counted, at most `wait_s` seconds: there may be none."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._has_learned.wait()
+
     async def stop(self) -> None:
         """Send the last changes, and say that this node stops, so that the others need not detect it."""
         for task in self._tasks:
@@ -129,7 +144,7 @@ class Cluster:
             self._lapse_timer = None
         for group, message in self._due():
             await self._send(group, message)
-        await self._send(NODES_GROUP, Bye(self._node))
+        await self._send(NODES_GROUP, Bye(self._node, self._figures()))
         await self._bus.leave(NODES_GROUP)
         await self._bus.leave(node_group(self._node))
 
@@ -140,6 +155,10 @@ class Cluster:
     def nodes(self) -> list[NodeState]:
         """The nodes that are alive, including this one, each as of its last beat."""
         return self._nodes.states()
+
+    def ended(self) -> list[Figures]:
+        """What nodes that have ended had counted. Callable from any thread."""
+        return self._ledger.all()
 
     @property
     def holds_nobody(self) -> bool:
@@ -182,9 +201,10 @@ class Cluster:
         """Send a beat soon, and drop the nodes that have stopped beating."""
         self._is_beat_due = True
         self._has_work.set()
-        for node, last_beat_s in self._nodes.drop_silent(self._clock()):
-            logger.warning("Node %s sends no heartbeat and counts as dead", node)
-            self._drop(node, last_beat_s)
+        for state, last_beat_s in self._nodes.drop_silent(self._clock()):
+            logger.warning("Node %s sends no heartbeat and counts as dead", state.node)
+            self._ledger.end(state.node, state.figures)
+            self._drop(state.node, last_beat_s)
 
     def on_message(self, body: bytes) -> None:
         """Handle a message that the bus carried to this node; an unreadable one is logged and dropped."""
@@ -199,12 +219,16 @@ class Cluster:
             self._take(message)
 
     def _take_beat(self, beat: Beat) -> None:
-        is_new = self._nodes.heard(NodeState(beat.node, beat.started, beat.counters), self._clock())
+        is_new = self._nodes.heard(NodeState(beat.node, beat.started, beat.figures), self._clock())
         if beat.node == self._node:
             return
+        self._ledger.forget(beat.node)
+        if beat.ledger is not None and (beat.started, beat.node) < (self._started, self._node):
+            self._ledger.learn(beat.ledger, [state.node for state in self._nodes.states()])
+            self._has_learned.set()
         if is_new:
-            # A new node learns of this one without waiting for the next regular beat.
-            self._is_beat_due = True
+            # A new node learns of this one, and of those that ended, without waiting for the next regular beat.
+            self._is_beat_due = self._is_ledger_due = True
             self._has_work.set()
         if self._presence.needs_resync(beat.node, beat.seq + 1):
             self._ask(beat.node)
@@ -222,9 +246,10 @@ class Cluster:
             case Ask(node):
                 self._to_answer[node] = None
                 self._has_work.set()
-            case Bye(node):
-                last_beat_s = self._nodes.forget(node)
-                self._drop(node, now_s if last_beat_s is None else last_beat_s)
+            case Bye(node, figures):
+                forgotten = self._nodes.forget(node)
+                self._ledger.end(node, figures)
+                self._drop(node, now_s if forgotten is None else forgotten[1])
 
     def _ask(self, node: str) -> None:
         self._to_ask[node] = None
@@ -273,7 +298,7 @@ class Cluster:
         self.lapse()
 
     def _state(self) -> NodeState:
-        return NodeState(self._node, self._started, dict(self._counters()))
+        return NodeState(self._node, self._started, self._figures())
 
     async def _keep_beating(self) -> None:
         while True:
@@ -312,9 +337,19 @@ class Cluster:
         self._to_ask.clear()
         if self._is_beat_due:
             self._is_beat_due = False
-            state = self._state()
-            due.append((NODES_GROUP, Beat(state.node, state.started, self._seq, dict(state.counters))))
+            ledger = self._ledger_for_new() if self._is_ledger_due else None
+            self._is_ledger_due = False
+            due.append((NODES_GROUP, Beat(self._node, self._started, self._seq, self._figures(), ledger)))
         return due
+
+    def _ledger_for_new(self) -> Ledger:
+        """What ended, and what is alive as far as this node knows: one that has just been killed still counts.
+
+        Those that are alive count for themselves as soon as the new node hears them.
+        """
+        others = [state for state in self._nodes.states() if state.node != self._node]
+        alive = {state.node: state.figures for state in others}
+        return Ledger(self._ledger.by_node | alive, self._ledger.sums)
 
     async def _send(self, group: str, message: _Message) -> None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Protocol
 
+from realtime.core.figures import Histogram
 from realtime.sockets.outbox import (
     AS_ENCODED,
     Outbox,
@@ -43,8 +44,10 @@ class Fanout:
     """
 
     __slots__ = (
+        "_added_s",
         "_at",
         "_batch",
+        "_began_s",
         "_first",
         "_is_uniform",
         "_members",
@@ -54,9 +57,13 @@ class Fanout:
         "_targets",
         "is_queued",
         "subscribers",
+        "times",
     )
 
     def __init__(self) -> None:
+        # Counts how long publications took, from `add` to the last subscriber.
+        self.times: Histogram | None = None
+        self._added_s = self._began_s = 0.0
         # Only `join` and `leave` change it.
         self.subscribers: dict[Subscriber, int] = {}
         self.is_queued = False
@@ -89,6 +96,8 @@ class Fanout:
 
     def add(self, offset: int, frame: PreparedMessage) -> None:
         """Deliver `frame` next."""
+        if not self._pending:
+            self._added_s = monotonic()
         self._pending.append((offset, frame))
 
     def advance(self, deadline_s: float) -> bool:
@@ -111,6 +120,7 @@ class Fanout:
         self._targets, self._outboxes = self._members
         self._is_uniform = self._newest_known < self._batch[0][0]
         self._at = 0
+        self._began_s = self._added_s
 
     def _deliver(self, deadline_s: float) -> bool:
         whole, size = self._first, len(self._targets)
@@ -125,6 +135,9 @@ class Fanout:
             if monotonic() > deadline_s and self._at < size:
                 return False
         self._targets, self._outboxes = [], []
+        if self.times is not None:
+            # Of the first one of those that leave together.
+            self.times.observe(monotonic() - self._began_s)
         return True
 
     def _deliver_apart(self, chunk: list[Subscriber], whole: PreparedMessage | PreparedBatch) -> None:

@@ -22,6 +22,7 @@ from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey, TopicRule
 from realtime.protocol.codec import encode_bytes, publication_text, with_epoch
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.sockets.metrics import Metrics
 from realtime.sockets.outbox import PreparedMessage, WriteCoalescer
 from realtime.sockets.subscription import Subscriber, Subscription, SubscriptionState
 from realtime.topics.engine.ports import POSITIONS_PER_CALL, Arrival, Engine, EngineUnavailableError, Page
@@ -72,7 +73,9 @@ class Hub:
         tail_max_bytes: int = 0,
         cache_bytes: int = CACHE_BYTES,
         clock: Callable[[], float] = monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self.reads = Reads(engine, spawn)
         # Counts lost rights to topics. An earlier "yes" of a gate is valid only while this is the same.
         self.revocations = 0
@@ -302,6 +305,7 @@ class Hub:
 
     def _deliver(self, local: LocalTopic, payload: bytes) -> None:
         now_s = local.active_s = self._clock()
+        local.fanout.times = self._metrics.delivery_times
         tail = local.tail
         if local.retention.size:
             before = tail.size_bytes
@@ -374,6 +378,7 @@ class Hub:
             if publication.offset == local.offset + 1:
                 self._deliver(local, encode_bytes(publication))
         local.newest = max(local.newest, page.position.offset)
+        self._metrics.gaps_repaired += local.offset > since.offset
         return local.position != since or local.is_suspect
 
     def _lost(self, local: LocalTopic, position: Position) -> None:

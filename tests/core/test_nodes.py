@@ -1,10 +1,12 @@
 """Who is alive, by beats and silence."""
 
+from realtime.core.figures import Figures, RouteFigures
 from realtime.core.liveness import Nodes, NodeState
 
 
-def state(node: str, **counters: float) -> NodeState:
-    return NodeState(node, "2026-01-01T00:00:00Z", counters)
+def state(node: str, connections: int = 0) -> NodeState:
+    figures = Figures(routes=[RouteFigures("acme", "/ws/", active=connections)])
+    return NodeState(node, "2026-01-01T00:00:00Z", figures)
 
 
 def test_a_node_is_new_once() -> None:
@@ -24,7 +26,7 @@ def test_three_silent_beats_end_a_node() -> None:
         nodes.heard(state("me"), now_s)
         assert nodes.drop_silent(now_s) == []
     nodes.heard(state("me"), 8)
-    assert nodes.drop_silent(8) == [("b", 0)]
+    assert nodes.drop_silent(8) == [(state("b"), 0)]
     assert nodes.drop_silent(8) == []
     assert nodes.states() == [state("me")]
     assert nodes.heard(state("b"), 9)
@@ -41,12 +43,12 @@ def test_who_does_not_hear_itself_judges_nobody() -> None:
         nodes.heard(state("me"), now_s)
         assert nodes.drop_silent(now_s) == []
     nodes.heard(state("me"), 1008)
-    assert nodes.drop_silent(1008) == [("b", 1000)]
+    assert nodes.drop_silent(1008) == [(state("b"), 1000)]
 
 
 def test_a_good_bye_needs_no_silence() -> None:
     nodes = Nodes("me", 2)
     nodes.heard(state("b"), 3)
-    assert nodes.forget("b") == 3
+    assert nodes.forget("b") == (state("b"), 3)
     assert nodes.forget("never heard") is None
     assert not nodes.knows("b")

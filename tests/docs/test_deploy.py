@@ -8,16 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prometheus_client import generate_latest
 
-from realtime.rest.prometheus import registry_of
-from realtime.sockets.metrics import LoopLag, Metrics
 from tests.docs.pages import ROOT
 
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus" / "rockstar.rules.yml"
 UNIT = DEPLOY / "systemd" / "rockstar.service"
-_METRIC = re.compile(r"\b(?:realtime|process)_\w+")
 
 
 def tool(name: str) -> str:
@@ -35,21 +31,6 @@ def check(*command: str) -> None:
 
 def test_the_alert_rules_are_rules() -> None:
     check(tool("promtool"), "check", "rules", str(RULES))
-
-
-def test_every_metric_of_the_rules_exists() -> None:
-    metrics = Metrics()
-    route = metrics.route("acme", "/ws/chat/")
-    route.closed(1000)
-    route.error("internal")
-    route.refused(429)
-    metrics.publish_failed("acme")
-    text = generate_latest(registry_of(metrics, "n1", LoopLag(), None)).decode()
-    samples = set(re.findall(r"^(\w+)", text, re.MULTILINE))
-    rules = [each for group in yaml.safe_load(RULES.read_text())["groups"] for each in group["rules"]]
-    named = {name for rule in rules for name in _METRIC.findall(rule["expr"])}
-    assert named
-    assert named - samples == set()
 
 
 def test_the_unit_is_a_unit(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from realtime.core import presence_table as presence_module
+from realtime.core.figures import Figures
 from realtime.core.presence_table import Key, User
 from realtime.topics import cluster as cluster_module
 from realtime.topics.cluster import MAX_PENDING_CHANGES, Cluster
@@ -39,13 +40,13 @@ class Member:
 
     def __init__(self, world: "World", name: str, bus: Bus, beat_s: float) -> None:
         self.bus = bus
-        self.counters = {"connections": 0.0}
+        self.figures = Figures(counts={"messages": {"": 0}})
         self.changed: list[Key] = []
         self.cluster = Cluster(
             name,
             bus,
             started="2026-01-01T00:00:00Z",
-            counters=lambda: self.counters,
+            figures=lambda: self.figures,
             on_presence=self.changed.append,
             clock=lambda: world.now_s,
             beat_s=beat_s,
@@ -219,7 +220,7 @@ async def test_one_timer_ends_all_graces(monkeypatch: pytest.MonkeyPatch) -> Non
     loop = asyncio.get_running_loop()
     handles_before = len(loop._scheduled)  # type: ignore[attr-defined]
     changed: list[Key] = []
-    cluster = Cluster("one", MemoryBus(), started="", counters=dict, on_presence=changed.append)
+    cluster = Cluster("one", MemoryBus(), started="", figures=Figures, on_presence=changed.append)
     for number in range(5):
         user = User(number, f"u{number}")
         cluster.join(NEWS, user)
@@ -264,14 +265,37 @@ async def test_of_its_own_messages_a_node_hears_beats_only(world: World) -> None
     assert {each["type"] for each in said if each["node"] == "two"} >= {"Beat", "Changes"}
 
 
-async def test_beats_carry_counters(world: World) -> None:
+def sent(figures: Figures) -> float:
+    return figures.counts["messages"][""]
+
+
+async def test_beats_carry_figures(world: World) -> None:
     one, two = await world.member("one"), await world.member("two")
-    one.counters["connections"] = 7.0
+    one.figures.counts["messages"][""] = 7
     await world.beat(one, two)
-    assert {state.node: state.counters for state in two.cluster.nodes()} == {
-        "one": {"connections": 7.0},
-        "two": {"connections": 0.0},
-    }
+    assert {state.node: sent(state.figures) for state in two.cluster.nodes()} == {"one": 7, "two": 0}
+
+
+async def test_the_counts_of_nodes_that_ended_are_kept_and_handed_on(world: World) -> None:
+    one, two, three = [await world.member(name) for name in ("one", "two", "three")]
+    one.figures.counts["messages"][""] = 7
+    two.figures.counts["messages"][""] = 5
+    await world.beat(one, two, three)
+    # The last figures of a node that stops are in its good-bye; of one that was killed, in its last beat.
+    one.figures.counts["messages"][""] = 8
+    await one.stop()
+    faulty(two).is_losing = True
+    for _ in range(4):
+        await world.beat(three)
+    assert [sent(each) for each in three.cluster.ended()] == [8, 5]
+    four = await world.member("young")  # by its name: all start at once here
+    await world.beat(three, four)
+    assert sorted(sent(each) for each in four.cluster.ended()) == [5, 8]
+    # It was only silent: it counts itself again.
+    faulty(two).is_losing = False
+    await world.beat(two)
+    for member in (three, four):
+        assert [sent(each) for each in member.cluster.ended()] == [8]
 
 
 @pytest.mark.parametrize("fault", ["is_losing", "is_away"])

@@ -4,7 +4,8 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 from django.core.cache import cache
@@ -13,8 +14,11 @@ from pytest_django import Settings
 
 from accounts.credentials.identity import Authenticator
 from accounts.models import Domain, Membership, Tenant, User
+from realtime.core.figures import Figures, Place
 from realtime.core.liveness import NodeState
 from realtime.node import node as runtime
+from realtime.node.figures import of_metrics, with_process
+from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.metrics import LoopLag, Metrics
 from realtime.topics.engine.memory import MemoryBus
 from realtime.topics.engine.ports import Bus
@@ -28,6 +32,24 @@ class ProcessSettings:
     """The part of the settings that the pages read."""
 
     METRICS_TOKEN: str = METRICS_TOKEN
+    MAX_CONNECTIONS: int = 100
+    OUTBOXES_BYTES: int = 0
+
+
+class ProcessFigures:
+    """What a process without a cluster says of itself."""
+
+    def __init__(self, process: "Process") -> None:
+        self._process = process
+
+    def everywhere(self) -> Figures:
+        """It is alone."""
+        node = cast("runtime.Node", self._process)
+        return with_process(of_metrics(self._process.metrics), node, Place("s1"))
+
+    def by_worker(self) -> dict[str, Figures]:
+        """It is its only worker."""
+        return {"0": self.everywhere()}
 
 
 @dataclass
@@ -40,13 +62,19 @@ class Process:
     loop_lag: LoopLag = field(default_factory=LoopLag)
     authenticator: Authenticator = field(default_factory=Authenticator)
     bus: Bus = field(default_factory=MemoryBus)
+    database: Any = None
     is_started: bool = True
     is_draining: bool = False
     # Whether sockets are served here; the bans are then in memory.
     serves_here: bool = False
     loop: asyncio.AbstractEventLoop | None = None
 
+    backlogs: Backlogs = field(default_factory=Backlogs)
+    connections: dict[str, Any] = field(default_factory=dict)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
     def __post_init__(self) -> None:
+        self.figures = ProcessFigures(self)
         self._shared: dict[type, Any] = {}
 
     def shared(self, kind: type, make: Callable[[], Any]) -> Any:

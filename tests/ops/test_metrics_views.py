@@ -1,17 +1,26 @@
+import os
+import re
+import shutil
+import subprocess
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from prometheus_client.parser import text_string_to_metric_families
 
 from realtime.control.keys import create_key
+from tests.docs.pages import ROOT
 from tests.ops.conftest import METRICS_TOKEN, Process
 
 JSON_PAGE = "/metrics/websocket"
 PROMETHEUS_PAGE = "/metrics"
 PAGES = [JSON_PAGE, PROMETHEUS_PAGE]
+RULES = ROOT / "deploy" / "prometheus" / "rockstar.rules.yml"
+METRIC = re.compile(r"\b(?:realtime|process)_\w+")
 OPERATOR = {"authorization": f"Bearer {METRICS_TOKEN}"}
 
 Session = Callable[..., Client]
@@ -136,9 +145,64 @@ class TestPrometheus:
         assert samples["realtime_messages_received_total", "globex"] == 10
         assert samples["realtime_errors_total", "acme"] == 1
         assert samples["realtime_connections_refused_total", "acme"] == 1
-        assert samples["realtime_node_info", None] == 1
+        assert samples["realtime_build_info", None] == 1
         assert samples["realtime_loop_lag_seconds", None] == 0
         assert samples["process_resident_memory_bytes", None] > 0
+
+    def test_the_worker_is_named_and_the_node_is_not(self, process: Process) -> None:
+        text = get(PROMETHEUS_PAGE, OPERATOR).content.decode()
+        series = [line for line in text.splitlines() if not line.startswith("#")]
+        assert all('worker="0"' in line for line in series)
+        assert f'"{process.id}"' not in text
+
+    def test_the_version_is_the_projects(self) -> None:
+        written = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+        assert (
+            f'realtime_build_info{{version="{written}",worker="0"}} 1.0'
+            in get(PROMETHEUS_PAGE, OPERATOR).content.decode()
+        )
+
+    def test_the_cluster_is_one(self) -> None:
+        response = get(f"{PROMETHEUS_PAGE}?scope=cluster", OPERATOR)
+        assert tenants_shown(response) == {"acme", "globex"}
+        assert "worker=" not in response.content.decode()
+        assert_error(get(f"{PROMETHEUS_PAGE}?scope=moon", OPERATOR), 400, "invalid_message")
+
+    def test_histograms_and_process(self, process: Process) -> None:
+        process.metrics.request_times.observe(0.003)
+        process.metrics.request_times.observe(99.0)
+        process.metrics.recovered(is_full=False)
+        process.metrics.http_answered(200)
+        text = get(PROMETHEUS_PAGE, OPERATOR).content.decode()
+        name = "realtime_request_duration_seconds"
+        for line in (
+            f'{name}_bucket{{le="0.0025",worker="0"}} 0.0',
+            f'{name}_bucket{{le="0.005",worker="0"}} 1.0',
+            f'{name}_bucket{{le="+Inf",worker="0"}} 2.0',
+            f'{name}_count{{worker="0"}} 2.0',
+            'realtime_recoveries_total{result="failed",worker="0"} 1.0',
+            'realtime_http_requests_total{status="200",worker="0"} 1.0',
+        ):
+            assert line in text
+
+    def test_promtool_finds_nothing(self) -> None:
+        path = os.environ.get("PROMTOOL") or shutil.which("promtool")
+        if path is None:
+            pytest.skip("No promtool was found.")
+        text = get(PROMETHEUS_PAGE, OPERATOR).content
+        done = subprocess.run([path, "check", "metrics"], input=text, capture_output=True, check=False)
+        assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+    def test_every_metric_of_the_alert_rules_exists(self, process: Process) -> None:
+        process.metrics.route("acme", "/ws/chat/").closed(1000)
+        process.metrics.publish_failed("acme")
+        text = get(PROMETHEUS_PAGE, OPERATOR).content.decode()
+        # Without a broker a metric of it has its type only.
+        existing = set(re.findall(r"^(?:# TYPE )?(\w+)", text, re.MULTILINE))
+        rules = [each for group in yaml.safe_load(RULES.read_text())["groups"] for each in group["rules"]]
+        named = {name for rule in rules for name in METRIC.findall(rule["expr"])}
+        assert named
+        assert named - existing == set()
 
     def test_openmetrics_where_asked(self) -> None:
         accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"

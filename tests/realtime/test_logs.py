@@ -50,6 +50,7 @@ def test_a_line_of_the_access_log_is_what_json_dumps_makes(
         route=odd,
         remote_addr=odd,
         close_reason=odd,
+        is_closing=False,
         opened_s=monotonic() - 1.5,
         messages_in=2,
         messages_out=3,
@@ -62,6 +63,8 @@ def test_a_line_of_the_access_log_is_what_json_dumps_makes(
     observer.closed(connection, CloseCode.TIMEOUT)
     opened, closed = (lines.get_nowait().getMessage() for _ in range(2))
     assert lines.empty()
+    # Nobody closed it here, so it was the heartbeat.
+    assert metrics.pings_lost == 1
     assert opened == json.dumps({"event": "open", **who, "remote_addr": odd})
     told = json.loads(closed)
     assert closed == json.dumps(told)

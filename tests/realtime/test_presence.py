@@ -13,6 +13,7 @@ import pytest
 
 from realtime.core import presence_table as core
 from realtime.core import watchers
+from realtime.core.figures import Figures
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.topics import TopicKey, TopicRule
 from realtime.sockets.connection import Connection
@@ -68,7 +69,7 @@ class Node:
 
     def __init__(self, name: str, exchange: MemoryExchange) -> None:
         self.bus = MemoryBus(exchange)
-        self.cluster = Cluster(name, self.bus, started="", counters=dict, on_presence=self._changed)
+        self.cluster = Cluster(name, self.bus, started="", figures=Figures, on_presence=self._changed)
         self.presence = Presence(self.cluster, WriteCoalescer())
 
     async def start(self) -> None:

@@ -310,7 +310,8 @@ class JsonConsumer(RealtimeConsumer):
         """
         if self._calls is None:
             deadlines = self.scope["endpoints"].deadlines
-            self._calls = Calls(self.connection, self.node.settings.MAX_CALLS, deadlines)
+            times = self.node.metrics.request_times
+            self._calls = Calls(self.connection, self.node.settings.MAX_CALLS, deadlines, times)
         return self._calls
 
     async def opened(self) -> None:
@@ -381,7 +382,10 @@ class JsonConsumer(RealtimeConsumer):
             return COMPLETED
         handling = handle(call, payload)
         if isinstance(handling, Answered):
-            return self._reply(request.id, handling.reply)
+            sending = self._reply(request.id, handling.reply)
+            # The time of the message's arrival is there already.
+            call.node.metrics.request_times.observe(monotonic() - self._last_frame_s)
+            return sending
         return self._answer(call, handling)
 
     def _reply(self, request_id: RequestId | None, reply: Reply | None) -> Awaitable[None]:
@@ -389,8 +393,11 @@ class JsonConsumer(RealtimeConsumer):
         return COMPLETED if frame is None else self.connection.outbox.send(frame)
 
     async def _answer(self, call: Call[Any], handling: Awaitable[Reply | None]) -> None:
+        began_s = self._last_frame_s
         try:
-            await self._reply(call.request.id, await handling)
+            sending = self._reply(call.request.id, await handling)
+            call.node.metrics.request_times.observe(monotonic() - began_s)
+            await sending
         except asyncio.CancelledError as failure:
             if was_cancelled():
                 raise

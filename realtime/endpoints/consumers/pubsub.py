@@ -217,6 +217,8 @@ def _published(topic: str, position: Position) -> Reply:
 
 
 def _subscribed(call: Call, one: SubscribeOne, joined: Joined) -> dict[str, Any]:
+    if one.recover is not None:
+        call.node.metrics.recovered(is_full=joined.payloads is not None)
     reply: dict[str, Any] = {
         "topic": one.topic,
         "epoch": joined.position.epoch,

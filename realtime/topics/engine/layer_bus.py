@@ -122,6 +122,11 @@ class LayerBus:
         self._place: object = None
         self._located_s = -inf
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the broker is reached."""
+        return self._is_open.is_set()
+
     async def start(self, on_message: OnMessage) -> None:
         """As `Bus.start`. Succeeds without a broker: the bus opens when the broker can be reached."""
         self._on_message = on_message

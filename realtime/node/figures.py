@@ -1,0 +1,173 @@
+"""What this process reports of itself: in its beats, and to whoever asks it."""
+
+import os
+import resource
+import time
+from datetime import datetime
+from itertools import islice
+from typing import Any, Protocol
+
+from realtime.conf import RealtimeSettings
+from realtime.core.figures import RESTARTS, SERVE, WORKER, Figures, Histogram, Place, total
+from realtime.core.liveness import NodeState
+from realtime.node.database import Database
+from realtime.node.memory import resident_bytes
+from realtime.protocol.close_codes import CloseCode
+from realtime.sockets.backlogs import Backlogs
+from realtime.sockets.metrics import UNKNOWN, LoopLag, Metrics
+from realtime.topics.cluster import Cluster
+from realtime.topics.engine.layer_bus import LayerBus
+
+# Rows of a beat, about 150 bytes each. The routes beyond it are one row.
+ROWS_MAX = 2_000
+# As in pyproject.toml, which is not there when the package is installed.
+VERSION = "0.1.0"
+_MS_PER_S = 1000
+
+
+def place_of_process(node: str) -> Place:
+    """Where this process runs; without `serve` it is alone."""
+    worker = os.environ.get(WORKER, "")
+    return Place(os.environ.get(SERVE) or node, int(worker) if worker.isdecimal() else 0)
+
+
+class Process(Protocol):
+    """What is read of a node."""
+
+    settings: RealtimeSettings
+    metrics: Metrics
+    loop_lag: LoopLag
+    backlogs: Backlogs
+    connections: Any
+    started_at: datetime
+    is_draining: bool
+    # From the start on.
+    database: Any
+    bus: Any
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the node has started."""
+
+
+class Member(Process, Protocol):
+    """A node among others."""
+
+    id: str
+    # From the start on.
+    cluster: Cluster
+
+    def nodes(self) -> list[NodeState]:
+        """The nodes that are alive, including this one."""
+
+
+class Reporter:
+    """The figures of a node, of its `serve`, and of all nodes. Callable from any thread."""
+
+    def __init__(self, node: Member) -> None:
+        self._node = node
+        self.place = place_of_process(node.id)
+
+    def own(self) -> Figures:
+        """The figures of this node, as of now."""
+        return with_process(of_metrics(self._node.metrics), self._node, self.place)
+
+    def by_worker(self) -> dict[str, Figures]:
+        """The figures of each worker of this `serve`, with what workers that ended there had counted.
+
+        All as of the last beats, if there are others: whichever of them answers says the same.
+        """
+        here = [figures for figures in self._alive().values() if figures.place.serve == self.place.serve]
+        if len(here) < 2:  # noqa: PLR2004 this one and another
+            here = [self.own()]
+        ended = [figures for figures in self._ended() if figures.place.serve == self.place.serve]
+        workers: dict[int, list[Figures]] = {}
+        for figures in (*ended, *here):
+            workers.setdefault(figures.place.worker, []).append(figures)
+        return {str(worker): total(parts) for worker, parts in sorted(workers.items())}
+
+    def everywhere(self) -> Figures:
+        """The sum over all nodes: of this one now, of others as of their last beats, at most 2 s ago."""
+        others = [figures for node, figures in self._alive().items() if node != self._node.id]
+        return total([*self._ended(), *others, self.own()])
+
+    def _alive(self) -> dict[str, Figures]:
+        return {state.node: state.figures for state in self._node.nodes()}
+
+    def _ended(self) -> list[Figures]:
+        return self._node.cluster.ended() if self._node.is_started else []
+
+
+def of_metrics(metrics: Metrics, place: Place = Place()) -> Figures:  # noqa: B008 it is frozen
+    """What the connections of a process have counted."""
+    rows = metrics.rows(ROWS_MAX)
+    slow = sum(row.closed_by_code.get(str(int(CloseCode.SLOW_CONSUMER)), 0) for row in rows)
+    counts = {
+        "slow_consumers": {"": slow},
+        "pings_lost": {"": metrics.pings_lost},
+        "gaps_repaired": {"": metrics.gaps_repaired},
+        "recoveries": {"full": metrics.recoveries_full, "failed": metrics.recoveries_failed},
+        "http_requests": dict(metrics.http_by_status),
+    }
+    histograms = {
+        "request": metrics.request_times,
+        "delivery": metrics.delivery_times,
+        "lag": metrics.lag_times,
+    }
+    return Figures(
+        place,
+        routes=rows,
+        publish_failures=_first(metrics.publish_failures()),
+        counts={name: dict(values) for name, values in counts.items()},
+        histograms={name: Histogram(list(each.counts), each.sum_s) for name, each in histograms.items()},
+    )
+
+
+def _first(counts: dict[str, int]) -> dict[str, int]:
+    """The counts of as many tenants as a beat has rows, and the rest as those of an unknown one."""
+    first = dict(islice(counts.items(), ROWS_MAX))
+    if len(counts) > len(first):
+        first[UNKNOWN] = first.get(UNKNOWN, 0) + sum(counts.values()) - sum(first.values())
+    return first
+
+
+def with_process(figures: Figures, node: Process, place: Place) -> Figures:
+    """Add what is known of the process."""
+    figures.place, figures.version = place, VERSION
+    lag = node.loop_lag.snapshot()
+    settings = node.settings
+    figures.gauges = {
+        "loop_lag": {stat: lag[f"{stat}_ms"] / _MS_PER_S for stat in ("last", "p99", "max")},
+        "outbox_bytes": {"": node.backlogs.total_bytes},
+        "draining": {"": float(node.is_draining)},
+        "start_time": {"": node.started_at.timestamp()},
+        "max_fds": {"": resource.getrlimit(resource.RLIMIT_NOFILE)[0]},
+        "restarts": {"": float(os.environ.get(RESTARTS) or 0)},
+        "limit_fill": _fills(
+            connections=(len(node.connections), settings.MAX_CONNECTIONS),
+            outboxes_bytes=(node.backlogs.total_bytes, settings.OUTBOXES_BYTES),
+        ),
+    }
+    if (memory := resident_bytes()) is not None:
+        figures.gauges["resident_bytes"] = {"": memory}
+    figures.counts["cpu"] = {"": time.process_time()}
+    if node.is_started:
+        _add_database(figures, node)
+        if isinstance(node.bus, LayerBus):
+            figures.gauges["broker_up"] = {"": float(node.bus.is_open)}
+    return figures
+
+
+def _add_database(figures: Figures, node: Process) -> None:
+    if not isinstance(node.database, Database):
+        return
+    slots = node.database.slots
+    figures.counts["database_waits"] = {"": slots.waits}
+    figures.counts["database_wait_s"] = {"": slots.waited_s}
+    figures.gauges["database_waiting"] = {"": slots.waiting}
+    figures.gauges["limit_fill"] |= _fills(database_waiting=(slots.waiting, node.settings.DATABASE_WAITING))
+
+
+def _fills(**limits: tuple[float, float]) -> dict[str, float]:
+    """How much of each limit is used, from 0 to 1; a limit of 0 is none."""
+    return {name: used / limit for name, (used, limit) in limits.items() if limit}
