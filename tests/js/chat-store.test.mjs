@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
-import { beforeEach, mock, test } from "node:test";
+import { afterEach, beforeEach, mock, test } from "node:test";
 
 import "./import-map.mjs";
 import { FakeSocket, settled } from "./fake-socket.js";
 
 const { RealtimeClient } = await import("../../realtime/static/realtime/client.js");
+const { effect } = await import("@preact/signals");
 const { ChatStore } = await import("../../chat/static/chat/state/store.js");
 
 const me = { id: 1, username: "alice" };
+// What is still on its way belongs to the timers of its own test.
+afterEach(() => new Promise(setImmediate));
+
 const bob = { id: 2, username: "bob" };
 
 beforeEach(() => {
@@ -18,9 +22,11 @@ beforeEach(() => {
 /** A chat server of a few rooms, whose messages are all in the first, as far as these tests need one. */
 class FakeChat {
   constructor() {
+    this.rev = 0;
     this.messages = [1, 2, 3].map((seq) => this.message(seq, bob));
     this.readSeq = 3;
     this.offset = 0;
+    this.forgottenRev = 0;
     this.sockets = [];
     /** Types that get no answer. */
     this.silent = new Set();
@@ -31,14 +37,17 @@ class FakeChat {
   }
 
   message(seq, author, text = `m${seq}`, client_msg_id = `c${seq}`) {
-    return { id: seq, room_id: 1, seq, author, text, client_msg_id, sent_at: new Date(seq * 1000).toISOString() };
+    return {
+      id: seq, room_id: 1, seq, rev: (this.rev += 1), author, text, html: "", client_msg_id, sent_at: new Date(seq * 1000).toISOString(),
+      edited_at: null, deleted: false, reply_to: null, reactions: [], files: [], mentions: [],
+    };
   }
 
   room(id = 1, name = "general") {
     const last_seq = this.messages.length;
     return {
       id, name, topic: `room:${id}`, is_public: true, is_member: true, member_count: 2,
-      last_seq, read_seq: this.readSeq, unread: last_seq - this.readSeq,
+      last_seq, last_rev: this.rev, read_seq: this.readSeq, unread: last_seq - this.readSeq, role: "member",
     };
   }
 
@@ -65,6 +74,7 @@ class FakeChat {
     }
     if (type === "room.list") return ["room.list", { rooms: this.rooms.map((each) => this.room(...each)) }];
     if (type === "message.list") return ["message.list", this.page(payload)];
+    if (type === "message.changes") return this.changes(payload);
     if (type === "message.send") return this.stored(payload);
     if (type === "member.list") return ["member.list", { room_id: 1, members: [me, bob] }];
     if (type === "read") this.readSeq = payload.seq;
@@ -78,10 +88,25 @@ class FakeChat {
     return presence ? { ...reply, presence: this.presence } : reply;
   }
 
-  page({ before_seq = Infinity, after_seq = 0, limit }) {
-    const found = this.messages.filter(({ seq }) => seq < before_seq && seq > after_seq);
-    const messages = after_seq ? found.slice(0, limit) : found.slice(-limit);
-    return { room_id: 1, messages, has_more: messages.length < found.length };
+  page({ before_seq = Infinity, after_seq = 0, around_seq, limit }) {
+    const half = Math.floor(limit / 2);
+    const older = this.messages.filter(({ seq }) => seq < (around_seq ?? before_seq));
+    const newer = this.messages.filter(({ seq }) => seq >= (around_seq ?? after_seq + 1));
+    const messages = around_seq
+      ? [...older.slice(-half), ...newer.slice(0, limit - half)]
+      : after_seq ? newer.slice(0, limit) : older.slice(-limit);
+    const [first, last] = [messages[0]?.seq ?? 1, messages.at(-1)?.seq ?? 0];
+    const has_older = first > 1;
+    const has_newer = last < this.messages.length;
+    return { room_id: 1, messages, has_older, has_newer, has_more: after_seq ? has_newer : has_older, last_rev: this.rev };
+  }
+
+  changes({ after_rev, limit }) {
+    if (after_rev < this.forgottenRev) return ["error", { code: "unrecoverable_position", message: "Gone.", retryable: false }];
+    const found = this.messages.filter((each) => each.rev > after_rev).sort((a, b) => a.rev - b.rev);
+    const messages = found.slice(0, limit);
+    const has_more = messages.length < found.length;
+    return ["message.changes", { messages, has_more, last_rev: has_more ? messages.at(-1).rev : this.rev }];
   }
 
   stored({ text, client_msg_id }) {
@@ -99,17 +124,32 @@ class FakeChat {
     this.publish(message);
   }
 
-  publish(message) {
+  publish(message, event = "message", more = {}) {
     this.offset += 1;
-    this.sockets.at(-1).push("publication", { topic: "room:1", offset: this.offset, data: { event: "message", message }, publisher: null, time: "" });
+    const data = { event, message, rev: message.rev, ...more };
+    this.sockets.at(-1).push("publication", { topic: "room:1", offset: this.offset, data, publisher: null, time: "" });
+  }
+
+  /** A message changes; those who are connected are told if `isHeard`. */
+  change(seq, changes, { event = "edited", isHeard = true, ...more } = {}) {
+    const message = { ...this.messages[seq - 1], ...changes, rev: (this.rev += 1) };
+    this.messages[seq - 1] = message;
+    if (isHeard) this.publish(message, event, more);
+  }
+
+  /** The server tells a user's own screens something. */
+  tell(data) {
+    this.own = (this.own ?? 0) + 1;
+    this.sockets.at(-1).push("publication", { topic: "user:1", offset: this.own, data, publisher: null, time: "" });
   }
 }
 
-async function opened({ rooms = [[1, "general"]] } = {}) {
+async function opened({ rooms = [[1, "general"]], prepare = () => {}, storage, nextFrame } = {}) {
   const chat = new FakeChat();
   chat.rooms = rooms;
+  prepare(chat);
   const client = new RealtimeClient("/ws/chat/", { createSocket: () => chat.connect(), random: () => 0 });
-  const store = new ChatStore({ client, me, tenant: { slug: "acme", name: "Acme" }, rooms: rooms.map((each) => chat.room(...each)) });
+  const store = new ChatStore({ client, me, tenant: { slug: "acme", name: "Acme" }, storage, nextFrame, rooms: rooms.map((each) => chat.room(...each)) });
   store.start();
   store.setAttentive(true);
   chat.sockets[0].welcome();
@@ -142,7 +182,7 @@ test("who is there is asked for the open room only, and after a reconnect all in
   chat.watched.clear();
   await reconnect(chat);
   const asked = chat.sockets.at(-1).requests("subscribe").map(({ payload }) => payload.topics.map((each) => each.topic).sort());
-  assert.deepEqual(asked, [["room:1", "room:2", "room:3", "typing:2", "user:1"]]);
+  assert.deepEqual(asked, [["room:1", "room:2", "room:3", "rooms:public", "typing:2", "user:1"]]);
   assert.deepEqual([...chat.watched], ["room:2"]);
   const left = store.leaveRoom(2);
   chat.silent.add("subscribe");
@@ -221,9 +261,15 @@ test("a hole in the numbers is filled", async () => {
   assert.deepEqual(texts(), ["m1", "m2", "m3", "m4", "m5"]);
 });
 
+/** The list draws what is there, with the newest at its end. */
+function draw(room) {
+  room.visibleSeq.value = room.timeline.value.messages.at(-1).seq;
+}
+
 test("what is seen is read, what is not is counted and marked", async () => {
   const { chat, store, room } = await opened();
   chat.write();
+  draw(room);
   mock.timers.tick(1000);
   await settled();
   assert.deepEqual([room.room.value.unread, chat.readSeq, room.newAfterSeq.value], [0, 4, null]);
@@ -231,6 +277,7 @@ test("what is seen is read, what is not is counted and marked", async () => {
   chat.write();
   chat.write();
   assert.deepEqual([room.room.value.unread, store.unread.value, room.newAfterSeq.value], [2, 2, 4]);
+  draw(room);
   store.setAttentive(true);
   mock.timers.tick(1000);
   await settled();
@@ -243,10 +290,10 @@ test("bursts are announced by their number", async () => {
   const { chat, store } = await opened();
   chat.write();
   mock.timers.tick(1000);
-  assert.equal(store.announcement.value, "bob: m4");
+  assert.equal(store.announcement.value.text, "bob: m4");
   for (let n = 0; n < 5; n += 1) chat.write();
   mock.timers.tick(1000);
-  assert.equal(store.announcement.value, "5 new messages");
+  assert.equal(store.announcement.value.text, "5 new messages");
 });
 
 test("an announcement is shown until it is closed or the next one comes", async () => {
@@ -255,4 +302,207 @@ test("an announcement is shown until it is closed or the next one comes", async 
   assert.deepEqual(store.banner.value, { text: "Back in 5 minutes", level: "warning" });
   chat.sockets.at(-1).push("announcement", { text: "We are back", level: "info" });
   assert.equal(store.banner.value.text, "We are back");
+});
+
+test("the same sentence twice is announced twice", async () => {
+  const { chat, store } = await opened();
+  const turns = [];
+  for (let n = 0; n < 2; n += 1) {
+    chat.messages.push(chat.message(chat.messages.length + 1, bob, "ok"));
+    chat.publish(chat.messages.at(-1));
+    mock.timers.tick(1000);
+    turns.push([store.announcement.value.text, store.announcement.value.turn]);
+  }
+  assert.deepEqual(turns, [["bob: ok", 1], ["bob: ok", 2]]);
+});
+
+const unread = (count, of = 500) => ({
+  prepare: (chat) => {
+    while (chat.messages.length < of) chat.messages.push(chat.message(chat.messages.length + 1, bob));
+    chat.readSeq = of - count;
+  },
+});
+
+test("a room with many unread opens around the first of them, in one page, and nothing counts as read yet", async () => {
+  const { chat, room } = await opened(unread(150));
+  const seqs = room.timeline.value.messages.map((each) => each.seq);
+  assert.deepEqual([seqs[0], seqs.at(-1), room.newAfterSeq.value], [301, 400, 350]);
+  assert.deepEqual([room.timeline.value.hasOlder, room.timeline.value.hasNewer], [true, true]);
+  mock.timers.tick(5_000);
+  await settled();
+  assert.deepEqual([chat.readSeq, chat.sockets[0].requests("message.list").length], [350, 1]);
+});
+
+test("what was scrolled past while looking is read, and no more", async () => {
+  const { chat, store, room } = await opened(unread(150));
+  store.setAttentive(false);
+  room.visibleSeq.value = 360;
+  mock.timers.tick(1_000);
+  await settled();
+  assert.equal(chat.readSeq, 350);
+  store.setAttentive(true);
+  mock.timers.tick(1_000);
+  await settled();
+  assert.deepEqual([chat.readSeq, room.room.value.unread], [360, 140]);
+});
+
+test("a room that was open before opens again at its first unread message, however many there are", async () => {
+  const { chat, store } = await opened({ rooms: [[1, "general"], [2, "help"]] });
+  store.select(2);
+  for (let turn = 0; turn < 4; turn += 1) await settled();
+  for (let n = 0; n < 450; n += 1) chat.write();
+  store.select(1);
+  for (let turn = 0; turn < 4; turn += 1) await settled();
+  const seqs = store.current.value.timeline.value.messages.map((each) => each.seq);
+  assert.ok(seqs.includes(3) && seqs.includes(4), `${seqs[0]}-${seqs.at(-1)}`);
+});
+
+test("a message that is edited, deleted or reacted to changes where it stands, and in the answers to it", async () => {
+  const { chat, room, texts } = await opened();
+  chat.messages.push({ ...chat.message(4, bob), reply_to: { seq: 1, author: bob, text: "m1", deleted: false } });
+  chat.publish(chat.messages.at(-1));
+  chat.change(2, { text: "better", edited_at: "2026-01-01T00:00:00Z" });
+  assert.deepEqual(texts(), ["m1", "better", "m3", "m4"]);
+  chat.change(1, { text: "", deleted: true }, { event: "deleted" });
+  assert.deepEqual(room.timeline.value.messages[3].reply_to, { seq: 1, author: bob, text: "", deleted: true });
+  chat.change(3, { reactions: [{ emoji: "👍", count: 2 }] }, { event: "reacted", emoji: "👍", user_id: 1, is_added: true });
+  assert.deepEqual(room.timeline.value.messages[2].reactions, [{ emoji: "👍", count: 2, mine: true }]);
+  chat.change(3, { text: "m3!" });
+  assert.equal(room.timeline.value.messages[2].reactions.length, 1);
+  assert.equal(room.timeline.value.messages[2].reactions[0].mine, true);
+});
+
+test("an edit of an old message arrives after a cut whose history is lost", async () => {
+  const { chat, texts } = await opened();
+  chat.sockets.at(-1).end(1006);
+  chat.change(1, { text: "edited while away" }, { isHeard: false });
+  chat.messages.push(chat.message(4, bob));
+  await reconnect(chat);
+  assert.deepEqual(texts(), ["edited while away", "m2", "m3", "m4"]);
+});
+
+test("after a gap the rooms are asked for, once for all of them", async () => {
+  const { chat, store } = await opened({ rooms: [[1, "general"], [2, "help"]] });
+  chat.sockets.at(-1).end(1006);
+  chat.messages.push(chat.message(4, bob));
+  await reconnect(chat);
+  assert.equal(chat.sockets.at(-1).requests("room.list").length, 1);
+  assert.equal(store.stores.value.get(2).room.value.unread, 1);
+});
+
+test("a change that was never heard of is asked for with the next one", async () => {
+  const { chat, texts } = await opened();
+  chat.change(1, { text: "unheard" }, { isHeard: false });
+  chat.write();
+  await settled();
+  await settled();
+  assert.deepEqual(texts(), ["unheard", "m2", "m3", "m4"]);
+});
+
+test("changes that are no longer stored are replaced by the messages as they are", async () => {
+  const { chat, texts } = await opened();
+  chat.sockets.at(-1).end(1006);
+  chat.change(1, { text: "long ago" }, { isHeard: false });
+  chat.forgottenRev = chat.rev;
+  await reconnect(chat);
+  assert.deepEqual(texts(), ["long ago", "m2", "m3"]);
+});
+
+test("who is removed from a room stays there, keeps the text, and sends nothing elsewhere", async () => {
+  const { chat, store, room } = await opened({ rooms: [[1, "general"], [2, "all"]] });
+  store.select(1);
+  store.actions.type(1, "our boss");
+  chat.tell({ event: "room", room: { ...chat.room(1, "general"), is_public: false, is_member: false } });
+  assert.deepEqual([store.current.value.id, store.current.value.room.value.is_member], [1, false]);
+  assert.equal(store.actions.textOf(1), "our boss");
+  assert.equal(store.actions.textOf(2), "");
+  assert.deepEqual(store.joined.value.map((each) => each.name), ["all"]);
+  chat.tell({ event: "room", room: { ...chat.room(1, "general"), is_member: true } });
+  await settled();
+  chat.write();
+  assert.deepEqual([store.current.value.room.value.is_member, store.current.value.timeline.value.messages.at(-1).text], [true, "m4"]);
+});
+
+test("who leaves by their own will goes to another room", async () => {
+  const { store } = await opened({ rooms: [[1, "general"], [2, "help"]] });
+  await store.leaveRoom(1);
+  assert.equal(store.current.value.id, 2);
+});
+
+test("new public rooms appear, and closed ones go", async () => {
+  const { chat, store } = await opened();
+  const tell = (offset, data) => chat.sockets.at(-1).push("publication", { topic: "rooms:public", offset, data, publisher: null, time: "" });
+  tell(1, { event: "room", rev: 1, room: { id: 9, name: "new", topic: "room:9", is_public: true, member_count: 1, last_seq: 5, last_rev: 5 } });
+  assert.deepEqual(store.joinable.value.map((room) => [room.name, room.unread]), [["new", 0]]);
+  tell(2, { event: "gone", room_id: 9 });
+  assert.deepEqual(store.joinable.value, []);
+});
+
+test("an unsent message goes back into the composer, before what is typed there", async () => {
+  const { chat, store } = await opened();
+  chat.refusal = { code: "permission_denied", message: "No.", retryable: false };
+  store.sender.send(1, "first");
+  await settled();
+  store.actions.type(1, "second");
+  store.actions.takeBack(store.sender.outbox.value[0]);
+  assert.deepEqual([store.actions.textOf(1), store.sender.outbox.value.length], ["first\nsecond", 0]);
+});
+
+test("an edit is no draft, and a reply names what it answers", async () => {
+  const { chat, store, room } = await opened();
+  store.sender.send(1, "mine");
+  await settled();
+  store.actions.type(1, "a draft");
+  assert.equal(store.actions.editLast(1), true);
+  assert.equal(store.actions.textOf(1), "mine");
+  store.actions.cancel(1);
+  assert.equal(store.actions.textOf(1), "a draft");
+  store.actions.reply(room.timeline.value.messages[0]);
+  await store.actions.submit(1);
+  await settled();
+  assert.equal(chat.sockets.at(-1).requests("message.send").at(-1).payload.reply_to, 1);
+  assert.deepEqual([store.actions.textOf(1), store.actions.intentOf(1)], ["", null]);
+});
+
+/** What a browser stores, over the life of several tabs. */
+class FakeStorage {
+  constructor() {
+    this.entries = new Map();
+    this.texts = new Map();
+  }
+
+  adoptEntries = async () => [...this.entries.values()];
+  putEntry = (entry) => void this.entries.set(entry.client_msg_id, entry);
+  deleteEntry = (id) => void this.entries.delete(id);
+  drafts = async () => new Map(this.texts);
+  putDraft = (roomId, text) => void (text === "" ? this.texts.delete(roomId) : this.texts.set(roomId, text));
+}
+
+test("what is unsent and what is typed outlives the tab", async () => {
+  const storage = new FakeStorage();
+  const { chat, store } = await opened({ storage });
+  chat.sockets.at(-1).end(1006);
+  for (let n = 0; n < 20; n += 1) {
+    mock.timers.tick(1);
+    store.sender.send(1, `offline ${n}`);
+  }
+  store.actions.type(1, "half a sent");
+  store.drafts.flush();
+  store.client.stop();
+  const next = await opened({ storage });
+  for (let turn = 0; turn < 40; turn += 1) await settled();
+  assert.deepEqual(next.texts().slice(3), Array.from({ length: 20 }, (_, n) => `offline ${n}`));
+  assert.deepEqual([next.store.actions.textOf(1), [...next.store.drafts.rooms.value], storage.entries.size], ["half a sent", [1], 0]);
+});
+
+test("what arrives during one frame is drawn once", async () => {
+  const frames = [];
+  const { chat, room } = await opened({ nextFrame: (draw) => frames.push(draw) });
+  let drawn = -1;
+  const stop = effect(() => void (room.timeline.value, (drawn += 1)));
+  for (let n = 0; n < 5; n += 1) chat.write();
+  assert.deepEqual([frames.length, drawn, room.timeline.value.messages.length], [1, 0, 3]);
+  frames.pop()();
+  assert.deepEqual([frames.length, drawn, room.timeline.value.messages.length], [0, 1, 8]);
+  stop();
 });

@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { newest, trimmed, WINDOW_ROWS, withLive, withNewer, withOlder } from "../../chat/static/chat/lib/timeline.js";
+import { reaches, timelineOf, trimmed, WINDOW_ROWS, withCaughtUp, withChanged, withLive as live, withNewer, withOlder } from "../../chat/static/chat/lib/timeline.js";
 
 const message = (seq, author = 1) => ({
-  id: seq, room_id: 1, seq, author: { id: author, username: `u${author}` }, text: `m${seq}`,
+  id: seq, room_id: 1, seq, rev: seq, reply_to: null, author: { id: author, username: `u${author}` }, text: `m${seq}`,
   sent_at: new Date(Date.UTC(2026, 0, 5, 12, 0, seq)).toISOString(), client_msg_id: `c${seq}`,
 });
 const page = (from, to, has_more = false) => ({
-  messages: Array.from({ length: to - from + 1 }, (_, index) => message(from + index)), has_more,
+  messages: Array.from({ length: to - from + 1 }, (_, index) => message(from + index)), has_older: has_more, has_newer: has_more, last_rev: to,
 });
+const newest = (first) => ({ ...timelineOf(first), hasNewer: false });
+const withLive = (timeline, next, reader = { isAtEnd: true }) => live(timeline, next, reader);
 const seqs = (timeline) => timeline.messages.map((each) => each.seq);
 
 test("live messages are appended once; a hole asks for the page between", () => {
@@ -17,7 +19,7 @@ test("live messages are appended once; a hole asks for the page between", () => 
   assert.deepEqual(seqs(withLive(timeline, message(4)).timeline), [1, 2, 3, 4]);
   assert.equal(withLive(timeline, message(3)).timeline, timeline);
   assert.deepEqual(withLive(timeline, message(6)), { timeline, isBehind: true });
-  assert.deepEqual(seqs(withLive(newest({ messages: [], has_more: false }), message(1)).timeline), [1]);
+  assert.deepEqual(seqs(withLive(newest({ messages: [] }), message(1)).timeline), [1]);
 });
 
 test("away from the newest, live messages wait to be loaded", () => {
@@ -59,4 +61,42 @@ test("whatever order live messages, repeats and catching up come in, there are n
     }
     assert.deepEqual(seqs(timeline), seqs(timeline).map((_, index) => index + 1));
   }
+});
+
+test("while older messages are read, the window neither grows nor moves", () => {
+  let timeline = newest(page(1, WINDOW_ROWS));
+  timeline = withLive(timeline, message(WINDOW_ROWS + 1), { isAtEnd: false }).timeline;
+  assert.deepEqual([timeline.messages.length, timeline.hasNewer, seqs(timeline)[0]], [WINDOW_ROWS, true, 1]);
+  const following = withLive(newest(page(1, WINDOW_ROWS)), message(WINDOW_ROWS + 1)).timeline;
+  assert.deepEqual([following.messages.length, following.hasOlder, seqs(following)[0]], [WINDOW_ROWS, true, 2]);
+});
+
+test("a timeline reaches what it holds, and what comes next to it", () => {
+  const timeline = { ...newest(page(5, 8)), hasOlder: true, hasNewer: false };
+  assert.deepEqual([4, 5, 8, 9].map((seq) => reaches(timeline, seq)), [false, true, true, true]);
+  assert.deepEqual([4, 9].map((seq) => reaches({ ...timeline, hasOlder: false, hasNewer: true }, seq)), [true, false]);
+});
+
+test("an older state of a message changes nothing, whatever order changes come in", () => {
+  const timeline = newest(page(1, 3));
+  const edit = (rev, text) => ({ ...message(2), rev, text });
+  const newer = withChanged(timeline, [edit(9, "second")]);
+  assert.equal(withChanged(newer, [edit(8, "first")]), newer);
+  assert.equal(newer.messages[1].text, "second");
+  assert.equal(withChanged(timeline, [{ ...message(7), rev: 9 }]), timeline);
+});
+
+test("a deleted message that is not on the page is deleted in the quotes that are", () => {
+  const answer = { ...message(9), reply_to: { seq: 2, author: { id: 1 }, text: "secret", deleted: false } };
+  const timeline = { messages: [answer], hasOlder: true, hasNewer: false };
+  const after = withChanged(timeline, [{ ...message(2), rev: 10, text: "", deleted: true }]);
+  assert.deepEqual([after.messages[0].reply_to.text, after.messages[0].reply_to.deleted], ["", true]);
+});
+
+test("catching up takes changes in any order, and tells a hole", () => {
+  const timeline = newest(page(1, 3));
+  const changes = [message(5), { ...message(1), rev: 7, text: "edited" }, message(4)];
+  const { timeline: after, isBehind } = withCaughtUp(timeline, changes);
+  assert.deepEqual([seqs(after), after.messages[0].text, isBehind], [[1, 2, 3, 4, 5], "edited", false]);
+  assert.equal(withCaughtUp(timeline, [message(6)]).isBehind, true);
 });

@@ -4,11 +4,16 @@ import { RealtimeClient } from "realtime/client";
 import { watchPage } from "realtime/page-watch";
 import { reachableAt } from "realtime/reachable";
 
+import { roomIdOf } from "./lib/room-list.js";
+import { BrowserStorage } from "./state/storage.js";
+import { ChatStore } from "./state/store.js";
 import { App } from "./view/app.js";
 import { html } from "./view/html.js";
-import { ChatStore } from "./state/store.js";
 
 const SIGN_IN_AGAIN_MS = 10_000;
+const CLOCK_MS = 30_000;
+// A hidden page has no frames.
+const FRAME_MAX_MS = 100;
 
 const root = /** @type {HTMLElement} */ (document.getElementById("main"));
 const { socketPath, healthPath, loginPath, userId, username, tenantSlug, tenantName } = root.dataset;
@@ -21,29 +26,62 @@ const store = new ChatStore({
   me: { id: Number(userId), username: username ?? "" },
   tenant: { slug: tenantSlug ?? "", name: tenantName ?? "" },
   rooms,
-  roomId: Number(location.hash.match(/^#room-(\d+)$/)?.[1]) || null,
+  roomId: roomIdOf(location.hash),
+  storage: new BrowserStorage(`${tenantSlug}/${userId}`),
+  nextFrame,
 });
 
 client.on("unauthenticated", signIn);
-// A reload or a bookmark opens the same room.
-effect(() => {
-  if (store.currentId.value !== null) history.replaceState(null, "", `#room-${store.currentId.value}`);
-});
+addressRooms();
 const lookAgain = () => store.setAttentive(document.visibilityState === "visible" && document.hasFocus());
 for (const event of ["focus", "blur", "pageshow"]) addEventListener(event, lookAgain);
+addEventListener("pagehide", () => store.drafts.flush());
 document.addEventListener("visibilitychange", lookAgain);
+setInterval(() => (store.today.value = new Date().toDateString()), CLOCK_MS);
 
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 watchPage(client);
 store.start();
 lookAgain();
+document.documentElement.dataset.started = "";
 
-/** Open the sign-in page. Unsent messages stay stored for this tab. */
+/** Call once, before the next frame is drawn. @param {() => void} act */
+function nextFrame(act) {
+  const once = () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    act();
+  };
+  const frame = requestAnimationFrame(once);
+  const timer = setTimeout(once, FRAME_MAX_MS);
+}
+
+/** Each room has its address: reload, bookmarks, links and Back lead to it. */
+function addressRooms() {
+  let isFirst = true;
+  effect(() => {
+    const id = store.currentId.value;
+    if (id === null) return;
+    // The first room takes the place of an address that had none.
+    if (id !== roomIdOf(location.hash)) history[isFirst ? "replaceState" : "pushState"](null, "", `#room-${id}`);
+    isFirst = false;
+  });
+  const follow = () => {
+    const id = roomIdOf(location.hash);
+    if (id === null || store.select(id)) return;
+    store.notice.value = "You are not in the room of that address.";
+    history.replaceState(null, "", `#room-${store.currentId.value}`);
+  };
+  for (const event of ["popstate", "hashchange"]) addEventListener(event, follow);
+}
+
+/** Open the sign-in page, which leads back to the same room. What is unsent or typed stays stored. */
 function signIn() {
   const KEY = "rockstar.signed-out";
   const lastMs = Number(sessionStorage.getItem(KEY));
   sessionStorage.setItem(KEY, String(Date.now()));
+  const next = encodeURIComponent(location.pathname + location.hash);
   // If the page is signed in but the socket is not, a redirect would loop.
-  if (Date.now() - lastMs > SIGN_IN_AGAIN_MS) location.assign(`${loginPath}?next=${encodeURIComponent(location.pathname)}`);
+  if (Date.now() - lastMs > SIGN_IN_AGAIN_MS) location.assign(`${loginPath}?next=${next}`);
 }

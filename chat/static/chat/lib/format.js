@@ -43,12 +43,17 @@ export function counted(count, one, many = `${one}s`) {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** @param {string} username */
-export function initialOf(username) {
-  return ([...username][0] ?? "?").toUpperCase();
+/** What to call somebody. @param {{username: string | null, name?: string}} user */
+export function nameOf({ username, name }) {
+  return name || username || "former member";
 }
 
-/** The colour of a user, always the same one of the style's colours. @param {number} userId */
+/** @param {string} name */
+export function initialOf(name) {
+  return ([...name][0] ?? "?").toUpperCase();
+}
+
+/** The colour of a user, always the same one of the style's colours. @param {number | null} userId */
 export function hueOf(userId) {
-  return (userId * 3) % HUES;
+  return ((userId ?? 0) * 3) % HUES;
 }

@@ -1,17 +1,37 @@
 /**
  * Messages on their way. They are shown at once, sent in order and kept until the server confirms them. All
- * functions are pure; an outbox is an array, oldest first.
+ * functions are pure; an outbox is an array, oldest first. Each room is a queue of its own.
  *
- * @typedef {{client_msg_id: string, room_id: number, text: string, created_at: string, state: "waiting" | "sending" | "failed", error: string}} Entry
+ * @typedef {{client_msg_id: string, room_id: number, text: string, reply_to?: number | null, created_at: string,
+ *   state: "waiting" | "sending" | "failed", error: string, tries: number}} Entry
+ *   tries: how often the server failed to take it, in a row
  */
+
+/** Unsent messages of one user that are kept. More are refused, and their text stays where it is. */
+export const OUTBOX_MAX = 500;
+/** After so many failures the message is the reader's to send again, edit or discard. */
+export const TRIES_MAX = 8;
+// Rooms that are served at the same time.
+const ROOMS_AT_ONCE_MAX = 4;
+const RETRY_MIN_MS = 2_000;
+const RETRY_MAX_MS = 30_000;
+
+/**
+ * The text of a message as it is sent: without blank lines around it, but with the indentation of its first
+ * line. Half a character (a surrogate without its pair), which the server would refuse, becomes U+FFFD.
+ * @param {string} text
+ */
+export function textToSend(text) {
+  return text.toWellFormed().replace(/^(?:[^\S\n]*\n)+/, "").trimEnd();
+}
 
 /**
  * @param {readonly Entry[]} outbox
- * @param {{client_msg_id: string, room_id: number, text: string, created_at: string}} message
+ * @param {{client_msg_id: string, room_id: number, text: string, reply_to?: number | null, created_at: string}} message
  * @returns {Entry[]}
  */
 export function withMessage(outbox, message) {
-  return [...outbox, { ...message, state: "waiting", error: "" }];
+  return [...outbox, { ...message, state: "waiting", error: "", tries: 0 }];
 }
 
 /**
@@ -25,18 +45,48 @@ export function without(outbox, clientMsgId) {
 /**
  * @param {readonly Entry[]} outbox
  * @param {string} clientMsgId
- * @param {Entry["state"]} state
- * @param {string} [error] for people
+ * @param {Partial<Entry>} change
  * @returns {Entry[]}
  */
-export function marked(outbox, clientMsgId, state, error = "") {
-  return outbox.map((entry) => (entry.client_msg_id === clientMsgId ? { ...entry, state, error } : entry));
+export function changed(outbox, clientMsgId, change) {
+  return outbox.map((entry) => (entry.client_msg_id === clientMsgId ? { ...entry, ...change } : entry));
 }
 
-/** The message to send now: one at a time, to keep the order. @param {readonly Entry[]} outbox */
-export function nextToSend(outbox) {
-  if (outbox.some((entry) => entry.state === "sending")) return null;
-  return outbox.find((entry) => entry.state === "waiting") ?? null;
+/**
+ * The messages to send now: of each room the first that waits, unless one of the room is on its way.
+ * @param {readonly Entry[]} outbox
+ * @param {ReadonlySet<number>} [pausedRooms] which wait before they try again
+ * @returns {Entry[]}
+ */
+export function nextToSend(outbox, pausedRooms = new Set()) {
+  const sending = outbox.filter((entry) => entry.state === "sending");
+  const busy = new Set([...pausedRooms, ...sending.map((entry) => entry.room_id)]);
+  const next = [];
+  for (const entry of outbox) {
+    if (sending.length + next.length >= ROOMS_AT_ONCE_MAX) break;
+    if (entry.state !== "waiting" || busy.has(entry.room_id)) continue;
+    busy.add(entry.room_id);
+    next.push(entry);
+  }
+  return next;
+}
+
+/**
+ * What becomes of a message after an error, and how long its room waits before the next attempt.
+ * @param {Entry} entry
+ * @param {{code: string, message: string, retryable: boolean, retryAfterMs: number}} error
+ * @returns {{change: Partial<Entry>, delayMs: number}}
+ */
+export function afterError(entry, { code, message, retryable, retryAfterMs }) {
+  if (!retryable) return { change: { state: "failed", error: message }, delayMs: 0 };
+  // It says nothing about the message.
+  if (code === "rate_limited") return { change: { state: "waiting" }, delayMs: Math.max(retryAfterMs, RETRY_MIN_MS) };
+  const tries = entry.tries + 1;
+  if (tries >= TRIES_MAX) return { change: { state: "failed", error: message, tries: 0 }, delayMs: 0 };
+  // It counts too: the message may be what ends the connection. The next one begins without a wait.
+  if (code === "disconnected") return { change: { state: "waiting", tries }, delayMs: 0 };
+  const delayMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** (tries - 1));
+  return { change: { state: "waiting", tries }, delayMs: Math.max(retryAfterMs, delayMs) };
 }
 
 /** How many messages still have to be sent. @param {readonly Entry[]} outbox */
@@ -45,17 +95,15 @@ export function waitingCount(outbox) {
 }
 
 /**
- * The outbox as it was stored. A message that was being sent may have arrived or not. It is sent again with
- * the same client_msg_id, and the server answers with the stored message if it has it.
- * @param {string | null} stored
+ * The outbox with messages that an earlier page left, oldest first. One that was being sent may have arrived or
+ * not. It is sent again with the same client_msg_id, and the server answers with the stored message if it has it.
+ * @param {readonly Entry[]} outbox
+ * @param {readonly Entry[]} left
  * @returns {Entry[]}
  */
-export function restored(stored) {
-  try {
-    const entries = JSON.parse(stored ?? "[]");
-    if (!Array.isArray(entries)) return [];
-    return entries.map((entry) => (entry.state === "sending" ? { ...entry, state: "waiting" } : entry));
-  } catch {
-    return [];
-  }
+export function withLeft(outbox, left) {
+  const known = new Set(outbox.map((entry) => entry.client_msg_id));
+  const more = left.filter((entry) => !known.has(entry.client_msg_id));
+  const waiting = more.map((entry) => (entry.state === "sending" ? { ...entry, state: /** @type {const} */ ("waiting") } : entry));
+  return [...waiting, ...outbox].sort((a, b) => a.created_at.localeCompare(b.created_at));
 }

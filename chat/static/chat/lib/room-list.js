@@ -1,4 +1,10 @@
-/** @typedef {{id: number, name: string, topic: string, is_public: boolean, is_member: boolean, member_count: number, last_seq: number, read_seq: number, unread: number}} Room */
+/**
+ * @typedef {{id: number, name: string, topic: string, is_public: boolean, is_member: boolean, member_count: number,
+ *   last_seq: number, last_rev: number, read_seq: number, unread: number, role: string | null}} Room
+ */
+
+// The server stops counting there too.
+export const UNREAD_MAX = 1_000;
 
 /**
  * A room after a message in it.
@@ -10,7 +16,7 @@
 export function roomAfterMessage(room, message, myId) {
   if (message.seq <= room.last_seq) return room;
   const isUnread = message.author.id !== myId && message.seq > room.read_seq;
-  return { ...room, last_seq: message.seq, unread: room.unread + Number(isUnread) };
+  return { ...room, last_seq: message.seq, unread: Math.min(room.unread + Number(isUnread), UNREAD_MAX) };
 }
 
 /**
@@ -54,4 +60,32 @@ export function neighbour(rooms, currentId, step) {
 export function titleOf(room, tenant, unread) {
   const place = [room?.name, tenant].filter(Boolean).join(" · ");
   return unread > 0 ? `(${unread}) ${place}` : place;
+}
+
+/**
+ * The room that an address names.
+ * @param {string} hash such as `#room-7`
+ * @returns {number | null}
+ */
+export function roomIdOf(hash) {
+  return Number(hash.match(/^#room-([1-9]\d{0,14})$/)?.[1]) || null;
+}
+
+/** Rooms shown at once in the switcher. */
+const FOUND_MAX = 50;
+
+/**
+ * Rooms whose names have a text in them: own rooms first, and names that begin with it before others.
+ * @param {readonly Room[]} rooms in the order of the list
+ * @param {string} query
+ * @returns {Room[]}
+ */
+export function roomsFound(rooms, query) {
+  const wanted = query.trim().toLocaleLowerCase();
+  const place = (/** @type {Room} */ room) => room.name.toLocaleLowerCase().indexOf(wanted);
+  const rank = (/** @type {Room} */ room) => Number(!room.is_member) * 2 + Number(place(room) > 0);
+  return rooms
+    .filter((room) => place(room) >= 0)
+    .sort((a, b) => rank(a) - rank(b))
+    .slice(0, FOUND_MAX);
 }

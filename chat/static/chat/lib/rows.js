@@ -5,37 +5,36 @@
  * @typedef {import("./outbox.js").Entry} Entry
  * @typedef {{kind: "day", key: string, at: Date}} DayRow
  * @typedef {{kind: "new", key: string}} NewRow
- * @typedef {{kind: "message", key: string, author: {id: number, username: string}, text: string, at: Date, isOwn: boolean, startsGroup: boolean, entry: Entry | null}} MessageRow
+ * @typedef {{kind: "message", key: string, author: import("./timeline.js").Author, at: Date, isOwn: boolean,
+ *   startsGroup: boolean, message: Message | null, entry: Entry | null}} MessageRow
+ *   message: null as long as the server has not confirmed it; entry: null from then on
  * @typedef {DayRow | NewRow | MessageRow} Row
+ * @typedef {WeakMap<object, MessageRow>} RowCache
  */
 
 const GROUP_MS = 5 * 60_000;
 
 /**
  * Messages, then unconfirmed ones: divided by day, grouped by author, with a mark before the first unread
- * one.
+ * one. A row whose message and place did not change is the same object as before, so that it need not be drawn.
  * @param {readonly Message[]} messages
  * @param {readonly Entry[]} entries the reader's own messages that the server has not confirmed
- * @param {{me: {id: number, username: string}, newAfterSeq?: number | null}} reader
+ * @param {{me: {id: number, username: string, name?: string}, newAfterSeq?: number | null, hasOlder?: boolean, cache?: RowCache}} reader
+ *   newAfterSeq: the last message that was read; hasOlder: there are messages before the first of these
  * @returns {Row[]}
  */
-export function rowsOf(messages, entries, { me, newAfterSeq = null }) {
+export function rowsOf(messages, entries, { me, newAfterSeq = null, hasOlder = false, cache = new WeakMap() }) {
   /** @type {Row[]} */
   const rows = [];
   let isMarked = newAfterSeq === null;
-  for (const message of messages) {
-    const needsMark = !isMarked && message.seq > /** @type {number} */ (newAfterSeq);
-    const row = messageRow(message, me);
-    addDay(rows, row.at);
-    if (needsMark) rows.push({ kind: "new", key: "new" });
-    isMarked ||= needsMark;
-    addMessage(rows, row);
-  }
-  for (const entry of entries) {
-    const row = entryRow(entry, me);
-    addDay(rows, row.at);
-    addMessage(rows, row);
-  }
+  messages.forEach((message, index) => {
+    const isNew = !isMarked && message.seq > /** @type {number} */ (newAfterSeq);
+    // Without the message before it, nobody knows whether this is the first new one.
+    const needsMark = isNew && (index > 0 || !hasOlder);
+    isMarked ||= isNew;
+    addMessage(rows, cache, message, needsMark, () => messageRow(message, me));
+  });
+  for (const entry of entries) addMessage(rows, cache, entry, false, () => entryRow(entry, me));
   return rows;
 }
 
@@ -45,19 +44,38 @@ export function rowsOf(messages, entries, { me, newAfterSeq = null }) {
  * @returns {MessageRow}
  */
 function messageRow(message, me) {
-  const { client_msg_id: key, author, text } = message;
+  const { client_msg_id: key, author } = message;
   const at = new Date(message.sent_at);
-  return { kind: "message", key, author, text, at, isOwn: author.id === me.id, startsGroup: true, entry: null };
+  return { kind: "message", key, author, at, isOwn: author.id === me.id, startsGroup: true, message, entry: null };
 }
 
 /**
  * @param {Entry} entry
- * @param {{id: number, username: string}} me
+ * @param {{id: number, username: string, name?: string}} me
  * @returns {MessageRow}
  */
 function entryRow(entry, me) {
-  const { client_msg_id: key, text } = entry;
-  return { kind: "message", key, author: me, text, at: new Date(entry.created_at), isOwn: true, startsGroup: true, entry };
+  const author = { name: me.username, ...me };
+  return { kind: "message", key: entry.client_msg_id, author, at: new Date(entry.created_at), isOwn: true, startsGroup: true, message: null, entry };
+}
+
+/**
+ * @param {Row[]} rows
+ * @param {RowCache} cache
+ * @param {Message | Entry} source
+ * @param {boolean} needsMark
+ * @param {() => MessageRow} make
+ */
+function addMessage(rows, cache, source, needsMark, make) {
+  const row = cache.get(source) ?? make();
+  addDay(rows, row.at);
+  if (needsMark) rows.push({ kind: "new", key: "new" });
+  const last = rows.at(-1);
+  const continues =
+    last?.kind === "message" && last.author.id === row.author.id && row.at.getTime() - last.at.getTime() < GROUP_MS && !row.message?.reply_to;
+  const placed = row.startsGroup === !continues ? row : { ...row, startsGroup: !continues };
+  cache.set(source, placed);
+  rows.push(placed);
 }
 
 /**
@@ -71,20 +89,9 @@ function addDay(rows, at) {
 }
 
 /**
- * @param {Row[]} rows
- * @param {MessageRow} row
- */
-function addMessage(rows, row) {
-  const last = rows.at(-1);
-  const continues =
-    last?.kind === "message" && last.author.id === row.author.id && row.at.getTime() - last.at.getTime() < GROUP_MS;
-  rows.push({ ...row, startsGroup: !continues });
-}
-
-/**
  * @param {Date} a
  * @param {Date} b
  */
 function isSameDay(a, b) {
-  return a.toDateString() === b.toDateString();
+  return a.getDate() === b.getDate() && a.getMonth() === b.getMonth() && a.getFullYear() === b.getFullYear();
 }

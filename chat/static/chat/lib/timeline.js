@@ -1,9 +1,14 @@
 /**
  * The messages of a room that are on the page: a part of its history, without gaps.
  *
- * @typedef {{id: number, room_id: number, seq: number, author: {id: number, username: string}, text: string, sent_at: string, client_msg_id: string}} Message
+ * @typedef {{id: number | null, username: string | null, name: string}} Author  null: somebody who is gone
+ * @typedef {{seq: number, author: Author, text: string, deleted: boolean}} Quote
+ * @typedef {{emoji: string, count: number, mine?: boolean}} Reaction
+ * @typedef {{id: number, room_id: number, seq: number, rev: number, author: Author, text: string, html: string, sent_at: string,
+ *   edited_at: string | null, deleted: boolean, reply_to: Quote | null, reactions: Reaction[], mentions: number[],
+ *   client_msg_id: string}} Message
  * @typedef {{messages: readonly Message[], hasOlder: boolean, hasNewer: boolean}} Timeline
- * @typedef {{messages: Message[], has_more: boolean}} Page
+ * @typedef {{messages: Message[], has_more: boolean, has_older: boolean, has_newer: boolean, last_rev: number}} Page
  */
 
 /**
@@ -13,12 +18,12 @@
 export const WINDOW_ROWS = 400;
 
 /**
- * The newest messages of a room.
+ * A page of a room's messages: the newest, or those around one.
  * @param {Page} page
  * @returns {Timeline}
  */
-export function newest(page) {
-  return { messages: page.messages, hasOlder: page.has_more, hasNewer: false };
+export function timelineOf(page) {
+  return { messages: page.messages, hasOlder: page.has_older, hasNewer: page.has_newer };
 }
 
 /** The seq of the last message here, 0 in an empty room. @param {Timeline} timeline */
@@ -32,6 +37,15 @@ export function firstSeq(timeline) {
 }
 
 /**
+ * Whether the message is here, or would be the next one.
+ * @param {Timeline} timeline
+ * @param {number} seq
+ */
+export function reaches(timeline, seq) {
+  return (seq >= firstSeq(timeline) || !timeline.hasOlder) && (seq <= lastSeq(timeline) || !timeline.hasNewer);
+}
+
+/**
  * The timeline with a page of earlier messages.
  * @param {Timeline} timeline
  * @param {Page} page
@@ -41,7 +55,7 @@ export function withOlder(timeline, page) {
   const first = firstSeq(timeline);
   const all = [...page.messages.filter((message) => message.seq < first), ...timeline.messages];
   const messages = all.slice(0, WINDOW_ROWS);
-  return { messages, hasOlder: page.has_more, hasNewer: timeline.hasNewer || messages.length < all.length };
+  return { messages, hasOlder: page.has_older, hasNewer: timeline.hasNewer || messages.length < all.length };
 }
 
 /**
@@ -53,21 +67,69 @@ export function withOlder(timeline, page) {
 export function withNewer(timeline, page) {
   const last = lastSeq(timeline);
   const messages = [...timeline.messages, ...page.messages.filter((message) => message.seq > last)];
-  return trimmed({ messages, hasOlder: timeline.hasOlder, hasNewer: page.has_more });
+  return trimmed({ messages, hasOlder: timeline.hasOlder, hasNewer: page.has_newer });
 }
 
 /**
  * The timeline with a message that was just sent. A message that is here already changes nothing. One that
  * would leave a gap is not added, and `isBehind` says that the page after the last message has to be fetched.
+ * While older messages are read, the window stays as it is: the newer ones are loaded when the reader gets there.
  * @param {Timeline} timeline
  * @param {Message} message
+ * @param {{isAtEnd: boolean}} reader
  * @returns {{timeline: Timeline, isBehind: boolean}}
  */
-export function withLive(timeline, message) {
+export function withLive(timeline, message, { isAtEnd }) {
   const expected = lastSeq(timeline) + 1;
   if (timeline.hasNewer || message.seq < expected) return { timeline, isBehind: false };
   if (message.seq > expected) return { timeline, isBehind: true };
-  return { timeline: { ...timeline, messages: [...timeline.messages, message] }, isBehind: false };
+  if (!isAtEnd && timeline.messages.length >= WINDOW_ROWS) return { timeline: { ...timeline, hasNewer: true }, isBehind: false };
+  return { timeline: trimmed({ ...timeline, messages: [...timeline.messages, message] }), isBehind: false };
+}
+
+/**
+ * The timeline with messages in a newer state: edited, deleted, reacted to. An older state than the one here
+ * changes nothing, and messages that are not here are not added.
+ * @param {Timeline} timeline
+ * @param {readonly Message[]} changes
+ * @returns {Timeline}
+ */
+export function withChanged(timeline, changes) {
+  const bySeq = new Map(changes.map((message) => [message.seq, message]));
+  const messages = timeline.messages.map((known) => {
+    const change = bySeq.get(known.seq);
+    return withQuote(change !== undefined && change.rev > known.rev ? change : known, bySeq);
+  });
+  const hasChanged = messages.some((message, index) => message !== timeline.messages[index]);
+  return hasChanged ? { ...timeline, messages } : timeline;
+}
+
+/**
+ * The timeline after everything that changed while nothing was heard, in any order.
+ * @param {Timeline} timeline
+ * @param {readonly Message[]} changes
+ * @returns {{timeline: Timeline, isBehind: boolean}} isBehind: there is a hole between the two
+ */
+export function withCaughtUp(timeline, changes) {
+  const known = withChanged(timeline, changes);
+  const last = lastSeq(known);
+  const newer = changes.filter((message) => message.seq > last).sort((a, b) => a.seq - b.seq);
+  if (known.hasNewer || newer.length === 0) return { timeline: known, isBehind: false };
+  if (newer.some((message, index) => message.seq !== last + 1 + index)) return { timeline: known, isBehind: true };
+  return { timeline: trimmed({ ...known, messages: [...known.messages, ...newer] }), isBehind: false };
+}
+
+/**
+ * An answer quotes a message as it is now: nothing quotes a deleted one.
+ * @param {Message} message
+ * @param {ReadonlyMap<number, Message>} changes by seq
+ * @returns {Message}
+ */
+function withQuote(message, changes) {
+  const quoted = message.reply_to && changes.get(message.reply_to.seq);
+  if (!quoted) return message;
+  const { seq, author, text, deleted } = quoted;
+  return { ...message, reply_to: { seq, author, text, deleted } };
 }
 
 /**

@@ -1,21 +1,21 @@
 import { batch, computed, signal } from "@preact/signals";
 
 import { NOBODY, peopleOf, presenceOf, withPresence } from "../lib/people.js";
+import { withOwnReactions } from "../lib/reactions.js";
 import { roomAfterMessage, roomAfterRead } from "../lib/room-list.js";
-import { firstSeq, lastSeq, newest, trimmed, withLive, withNewer, withOlder } from "../lib/timeline.js";
+import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, withLive, withNewer, withOlder } from "../lib/timeline.js";
 import { stillTyping, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
 
 /**
  * @typedef {import("../lib/timeline.js").Message} Message
  * @typedef {import("../lib/timeline.js").Timeline} Timeline
  * @typedef {{client: import("realtime/client").RealtimeClient, me: {id: number, username: string}, isAttentive: () => boolean,
- *   onMessage: (room: RoomStore, message: Message) => void, onRefused: () => void}} Context
+ *   onMessage: (room: RoomStore, message: Message) => void, onRefused: () => void, onGap: () => void, soon: (act: () => void) => void}} Context
  */
 
 const PAGE = 100;
-const FIRST_PAGE = 60;
-// If more pages than this are missing, the newest page is loaded instead of the missing ones.
-const CATCH_UP_PAGES = 4;
+// If more pages of changes than this are missing, the messages are loaded anew.
+const CATCH_UP_PAGES = 5;
 const READ_DELAY_MS = 250;
 
 /** One room. After it has been opened it also has its messages and its connected users. */
@@ -37,12 +37,17 @@ export class RoomStore {
     this.typers = signal(/** @type {import("../lib/typing.js").Typer[]} */ ([]));
     /** The "new messages" line is after this message. */
     this.newAfterSeq = signal(/** @type {number | null} */ (null));
-    /** Whether the reader sees the newest message. */
+    /** Whether the list follows the newest message. */
     this.isAtEnd = signal(true);
-    this.draft = "";
+    /** The newest message whose end the reader has on the screen; 0 before anything is drawn. */
+    this.visibleSeq = signal(0);
+    /** A message that the list is asked to show. */
+    this.target = signal(/** @type {number | null} */ (null));
     this.isOpen = false;
     /** Whether the server ended the subscription, because the reader may no longer see the room. */
     this.isRefused = false;
+    /** The change number up to which the messages here are up to date. */
+    this.rev = 0;
     /** @type {(() => void)[]} */
     this.subscriptions = [];
     this.typingAnnouncedMs = -Infinity;
@@ -62,9 +67,9 @@ export class RoomStore {
     const { topic } = this.room.value;
     const unsubscribe = this.context.client.subscribe(topic, {
       presence: this.isOpen,
-      onPublication: (publication) => this.#apply(publication.data),
+      onPublication: (publication) => this.context.soon(() => this.#apply(publication.data)),
       onSubscribed: (reply) => reply.presence && this.isOpen && (this.present.value = presenceOf(reply.presence)),
-      onRecovered: (isComplete) => isComplete || this.reload(),
+      onRecovered: (isComplete) => isComplete || this.#lostTrack(),
       // Ignore a change that arrives after the reader has gone to another room.
       onPresence: (change) => this.isOpen && (this.present.value = withPresence(this.present.value, change)),
       onEnded: () => this.#refused(),
@@ -72,6 +77,7 @@ export class RoomStore {
     this.subscriptions = [unsubscribe];
   }
 
+  /** The reader is no longer in the room. What is on the page stays there. */
   unfollow() {
     for (const unsubscribe of this.subscriptions) unsubscribe();
     this.subscriptions = [];
@@ -84,11 +90,14 @@ export class RoomStore {
     this.isOpen = true;
     const { unread, read_seq } = this.room.value;
     this.newAfterSeq.value = unread > 0 ? read_seq : null;
+    this.visibleSeq.value = 0;
     this.context.client.setPresence(this.room.value.topic, true);
     this.stopTyping = this.context.client.subscribe(`typing:${this.id}`, {
       recover: false,
       onPublication: (publication) => this.#typing(publication.data.user),
     });
+    const timeline = this.timeline.value;
+    if (timeline !== null && unread > 0 && !reaches(timeline, read_seq + 1)) this.timeline.value = null;
     this.reload();
   }
 
@@ -110,53 +119,53 @@ export class RoomStore {
       return;
     }
     this.loadMembers();
-    if (this.timeline.value === null) this.jumpToEnd();
-    else this.catchUp();
+    if (this.timeline.value !== null) this.catchUp();
+    else if (this.newAfterSeq.value === null) this.jumpToEnd();
+    else this.#load({ around_seq: this.newAfterSeq.value + 1 });
   }
 
   /** Show the newest messages. */
-  async jumpToEnd() {
-    const limit = Math.min(PAGE, Math.max(FIRST_PAGE, this.room.value.unread + 10));
-    const page = await this.#page({ limit });
-    if (page === null) return;
-    batch(() => {
-      this.timeline.value = newest(page);
-      this.#know(lastSeq(this.timeline.value));
-    });
-    this.#catchUpIfBehind();
+  jumpToEnd() {
+    return this.#load({});
+  }
+
+  /** Show a message, with those around it. @param {number} seq */
+  async jumpTo(seq) {
+    const timeline = this.timeline.value;
+    if (timeline === null || seq < firstSeq(timeline) || seq > lastSeq(timeline)) await this.#load({ around_seq: seq });
+    this.isAtEnd.value = false;
+    this.target.value = seq;
   }
 
   async loadOlder() {
     const timeline = this.timeline.value;
     if (timeline === null || !timeline.hasOlder || this.isLoading.value) return;
-    const page = await this.#page({ before_seq: firstSeq(timeline), limit: PAGE });
+    const page = await this.#page({ before_seq: firstSeq(timeline) });
     if (page !== null && this.timeline.value !== null) this.timeline.value = withOlder(this.timeline.value, page);
   }
 
   async loadNewer() {
     const timeline = this.timeline.value;
     if (timeline === null || !timeline.hasNewer || this.isLoading.value) return;
-    const page = await this.#page({ after_seq: lastSeq(timeline), limit: PAGE });
+    const page = await this.#page({ after_seq: lastSeq(timeline) });
     if (page !== null && this.timeline.value !== null) this.timeline.value = withNewer(this.timeline.value, page);
   }
 
-  /** Fetch the messages after the last one here. */
+  /** Fetch what changed since the last change here, new messages among it. */
   async catchUp() {
-    if (this.isCatchingUp || this.timeline.value === null || this.timeline.value.hasNewer) return;
+    if (this.isCatchingUp || this.timeline.value === null) return;
     this.isCatchingUp = true;
-    try {
-      for (let pages = 0; pages < CATCH_UP_PAGES; pages += 1) {
-        const page = await this.#page({ after_seq: lastSeq(this.timeline.value), limit: PAGE });
-        if (page === null || this.timeline.value === null) return;
-        this.timeline.value = withNewer(this.timeline.value, { ...page, has_more: false });
-        this.#know(lastSeq(this.timeline.value));
-        if (!page.has_more && !this.#isBehind()) return;
-      }
-      this.timeline.value = null;
-    } finally {
-      this.isCatchingUp = false;
-    }
-    await this.jumpToEnd();
+    const changes = await this.#changes();
+    this.isCatchingUp = false;
+    if (changes === null || this.timeline.value === null) return;
+    const { timeline, isBehind } = withCaughtUp(this.timeline.value, changes.messages);
+    if (!changes.isComplete || isBehind) return this.#loadAnew();
+    batch(() => {
+      this.rev = Math.max(this.rev, changes.rev);
+      this.timeline.value = timeline;
+      this.#know(Math.max(0, ...changes.messages.map((message) => message.seq)));
+    });
+    return undefined;
   }
 
   async loadMembers() {
@@ -195,6 +204,11 @@ export class RoomStore {
     this.#message(message);
   }
 
+  /** A message as a verb that changed it answers. @param {Message} message */
+  changed(message) {
+    if (this.timeline.value !== null) this.timeline.value = withChanged(this.timeline.value, [message]);
+  }
+
   /** The user read up to `seq` on another screen. @param {number} seq */
   readElsewhere(seq) {
     this.sentReadSeq = Math.max(this.sentReadSeq, seq);
@@ -206,8 +220,22 @@ export class RoomStore {
     const known = this.room.value;
     const isOlder = room.last_seq < known.last_seq || room.read_seq < known.read_seq;
     const { last_seq, read_seq, unread } = isOlder ? known : room;
+    const hasJoined = room.is_member && !known.is_member;
     this.room.value = { ...room, last_seq, read_seq, unread };
+    if (hasJoined) this.isRefused = false;
     this.#catchUpIfBehind();
+  }
+
+  /** The reader is out, or the room is gone. @param {Partial<import("../lib/room-list.js").Room>} [room] */
+  left(room) {
+    this.unfollow();
+    this.room.value = { ...this.room.value, ...room, is_member: false, unread: 0 };
+  }
+
+  /** What was missed is not known: not the messages, the members, nor how much is unread. */
+  #lostTrack() {
+    this.reload();
+    this.context.onGap();
   }
 
   #refused() {
@@ -219,8 +247,19 @@ export class RoomStore {
   /** @param {any} data of a publication */
   #apply(data) {
     if (data.event === "message") this.#message(data.message);
+    else if (data.message) this.#changed(data);
     else if (data.event === "member") this.#member(data);
+    else if (data.event === "room") this.room.value = { ...this.room.value, ...data.room };
     else if (data.event === "read" && data.user_id === this.context.me.id) this.readElsewhere(data.seq);
+    this.#took(data.rev);
+  }
+
+  /** Something took a change number. If one before it is missing, ask for it. @param {number | undefined} rev */
+  #took(rev) {
+    if (rev === undefined || rev <= this.rev || this.timeline.value === null) return;
+    if (rev === this.rev + 1) this.rev = rev;
+    else if (this.isOpen) this.catchUp();
+    else this.timeline.value = null;
   }
 
   /** @param {Message} message */
@@ -235,11 +274,20 @@ export class RoomStore {
     });
   }
 
+  /** @param {any} data of a publication about a message that changed */
+  #changed({ message, ...change }) {
+    const timeline = this.timeline.value;
+    const known = timeline?.messages.find((each) => each.seq === message.seq);
+    if (known) this.changed(withOwnReactions(message, known, change, this.context.me.id));
+    else if (timeline) this.timeline.value = withChanged(timeline, [message]);
+  }
+
   /** @param {Message} message */
   #show(message) {
     if (this.timeline.value === null) return;
-    const { timeline, isBehind } = withLive(this.timeline.value, message);
-    this.timeline.value = this.isAtEnd.value ? trimmed(timeline) : timeline;
+    const isAtEnd = this.isAtEnd.value && this.isOpen;
+    const { timeline, isBehind } = withLive(this.timeline.value, message, { isAtEnd });
+    this.timeline.value = timeline;
     if (isBehind) this.isOpen ? this.catchUp() : (this.timeline.value = null);
   }
 
@@ -253,7 +301,7 @@ export class RoomStore {
   /** @param {{joined?: {id: number, username: string}, left?: {id: number, username: string}}} change */
   #member({ joined, left }) {
     const others = this.members.value.filter((member) => member.id !== (joined ?? left)?.id);
-    this.members.value = joined ? [...others, joined] : others;
+    if (joined || left) this.members.value = joined ? [...others, joined] : others;
     if (this.isOpen) this.loadMembers();
   }
 
@@ -269,13 +317,57 @@ export class RoomStore {
     if (seq > this.room.value.last_seq) this.room.value = { ...this.room.value, last_seq: seq };
   }
 
-  #isBehind() {
+  #catchUpIfBehind() {
     const timeline = this.timeline.value;
-    return timeline !== null && !timeline.hasNewer && lastSeq(timeline) < this.room.value.last_seq;
+    if (!this.isOpen || timeline === null) return;
+    const { last_seq, last_rev = 0 } = this.room.value;
+    if (last_rev > this.rev || (!timeline.hasNewer && lastSeq(timeline) < last_seq)) this.catchUp();
   }
 
-  #catchUpIfBehind() {
-    if (this.isOpen && this.#isBehind()) this.catchUp();
+  /** What changed is too much, or no longer stored. The reader keeps the place, if it is one in the past. */
+  #loadAnew() {
+    return this.isAtEnd.value ? this.jumpToEnd() : this.#load({ around_seq: this.visibleSeq.value || this.room.value.read_seq + 1 });
+  }
+
+  /** Show a page instead of what is here. @param {Record<string, unknown>} where */
+  async #load(where) {
+    const page = await this.#page(where);
+    if (page === null) return;
+    batch(() => {
+      this.rev = page.last_rev;
+      this.timeline.value = timelineOf(page);
+      this.#know(lastSeq(this.timeline.value));
+    });
+    this.#catchUpIfBehind();
+  }
+
+  /** All messages that changed, from several pages. */
+  async #changes() {
+    const found = { messages: /** @type {Message[]} */ ([]), rev: this.rev, isComplete: false };
+    for (let pages = 0; pages < CATCH_UP_PAGES && !found.isComplete; pages += 1) {
+      const reply = await this.#ask("message.changes", { room_id: this.id, after_rev: found.rev, limit: PAGE });
+      if (reply === null) return null;
+      if (reply.error) return found;
+      found.messages.push(...reply.payload.messages);
+      found.rev = reply.payload.last_rev;
+      found.isComplete = !reply.payload.has_more;
+    }
+    return found;
+  }
+
+  /**
+   * Ask for changes. `error`: they are no longer stored. null: the request failed.
+   * @param {string} type
+   * @param {Record<string, unknown>} payload
+   * @returns {Promise<any>}
+   */
+  async #ask(type, payload) {
+    try {
+      return await this.context.client.request(type, payload);
+    } catch (error) {
+      const { code } = /** @type {{code: string}} */ (error);
+      return code === "unrecoverable_position" ? { error } : this.#failed(error);
+    }
   }
 
   /**
@@ -284,7 +376,7 @@ export class RoomStore {
    */
   async #page(where) {
     this.isLoading.value = true;
-    const reply = await this.#request("message.list", { room_id: this.id, ...where });
+    const reply = await this.#request("message.list", { room_id: this.id, limit: PAGE, ...where });
     this.isLoading.value = false;
     return reply === null ? null : /** @type {any} */ (reply.payload);
   }
@@ -300,10 +392,15 @@ export class RoomStore {
       this.error.value = "";
       return reply;
     } catch (error) {
-      const { code, message } = /** @type {{code: string, message: string}} */ (error);
-      // The connection bar shows this already, and the data is requested again after the reconnect.
-      if (code !== "disconnected") this.error.value = message;
-      return null;
+      return this.#failed(error);
     }
+  }
+
+  /** @param {unknown} error @returns {null} */
+  #failed(error) {
+    const { code, message } = /** @type {{code: string, message: string}} */ (error);
+    // The connection bar shows this already, and the data is requested again after the reconnect.
+    if (code !== "disconnected") this.error.value = message;
+    return null;
   }
 }

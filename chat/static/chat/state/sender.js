@@ -1,65 +1,85 @@
 import { signal } from "@preact/signals";
 
-import { marked, nextToSend, restored, withMessage, without } from "../lib/outbox.js";
+import { afterError, changed, nextToSend, OUTBOX_MAX, withLeft, withMessage, without } from "../lib/outbox.js";
 
 /** @typedef {import("../lib/outbox.js").Entry} Entry */
 
-const RETRY_MS = 2_000;
-
 /**
- * Sends messages in order, one after the other, and again after every temporary failure, always with the same
- * client_msg_id. Unsent messages are stored for the tab and survive a reload.
+ * Sends messages, the ones of a room in order, and again after every temporary failure, always with the same
+ * client_msg_id. Unsent messages are stored for the user and survive the tab.
  */
 export class Sender {
   /**
-   * @param {{client: import("realtime/client").RealtimeClient, storageKey: string, onSent: (message: import("../lib/timeline.js").Message) => void}} options
+   * @param {{client: import("realtime/client").RealtimeClient, storage: import("./storage.js").Storage,
+   *   onSent: (message: import("../lib/timeline.js").Message) => void}} options
    */
-  constructor({ client, storageKey, onSent }) {
+  constructor({ client, storage, onSent }) {
     this.client = client;
-    this.storageKey = storageKey;
+    this.storage = storage;
     this.onSent = onSent;
-    this.outbox = signal(restored(this.#read()));
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.retry = undefined;
+    this.outbox = signal(/** @type {Entry[]} */ ([]));
+    /** Rooms that wait before they try again. @type {Map<number, ReturnType<typeof setTimeout>>} */
+    this.paused = new Map();
+  }
+
+  /** Take over what closed tabs of the same user have left. */
+  async adopt() {
+    this.outbox.value = withLeft(this.outbox.value, await this.storage.adoptEntries());
+    this.flush();
   }
 
   /**
    * @param {number} roomId
    * @param {string} text
+   * @param {number | null} [replyTo] seq of the message that is answered
+   * @returns {boolean} false: too many messages wait already
    */
-  send(roomId, text) {
-    const client_msg_id = newId();
-    this.#change(withMessage(this.outbox.value, { client_msg_id, room_id: roomId, text, created_at: new Date().toISOString() }));
+  send(roomId, text, replyTo = null) {
+    if (this.outbox.value.length >= OUTBOX_MAX) return false;
+    const message = { client_msg_id: newId(), room_id: roomId, text, reply_to: replyTo, created_at: new Date().toISOString() };
+    this.outbox.value = withMessage(this.outbox.value, message);
+    this.#store(message.client_msg_id);
     this.flush();
+    return true;
   }
 
   /** @param {string} clientMsgId */
   again(clientMsgId) {
-    this.#change(marked(this.outbox.value, clientMsgId, "waiting"));
+    this.#change(clientMsgId, { state: "waiting", error: "", tries: 0 });
     this.flush();
   }
 
   /** Remove a message that was delivered or discarded. @param {string} clientMsgId */
   forget(clientMsgId) {
-    if (this.outbox.value.some((entry) => entry.client_msg_id === clientMsgId)) {
-      this.#change(without(this.outbox.value, clientMsgId));
-    }
+    if (!this.#entry(clientMsgId)) return;
+    this.outbox.value = without(this.outbox.value, clientMsgId);
+    this.storage.deleteEntry(clientMsgId);
   }
 
   /** Send the waiting messages, if there is a connection. */
-  async flush() {
-    const entry = nextToSend(this.outbox.value);
-    if (entry === null || this.client.state.name !== "online") return;
-    clearTimeout(this.retry);
-    this.#change(marked(this.outbox.value, entry.client_msg_id, "sending"));
-    const { room_id, text, client_msg_id } = entry;
+  flush() {
+    if (this.client.state.name !== "online") return;
+    for (const entry of nextToSend(this.outbox.value, new Set(this.paused.keys()))) this.#send(entry);
+  }
+
+  /** Try at once in all rooms, after a reconnect. */
+  flushAll() {
+    for (const timer of this.paused.values()) clearTimeout(timer);
+    this.paused.clear();
+    this.flush();
+  }
+
+  /** @param {Entry} entry */
+  async #send({ client_msg_id, room_id, text, reply_to }) {
+    this.#change(client_msg_id, { state: "sending" });
+    const answered = reply_to == null ? {} : { reply_to };
     try {
-      const reply = await this.client.request("message.send", { room_id, text, client_msg_id });
+      const reply = await this.client.request("message.send", { room_id, text, client_msg_id, ...answered });
       this.onSent(reply.payload.message);
-      this.flush();
     } catch (error) {
       this.#failed(client_msg_id, /** @type {any} */ (error));
     }
+    this.flush();
   }
 
   /**
@@ -67,36 +87,50 @@ export class Sender {
    * @param {{code: string, message: string, retryable: boolean, retryAfterMs: number}} error
    */
   #failed(clientMsgId, error) {
-    if (error.retryable) {
-      this.#change(marked(this.outbox.value, clientMsgId, "waiting"));
-      this.retry = setTimeout(() => this.flush(), Math.max(error.retryAfterMs, RETRY_MS));
-    } else {
-      this.#change(marked(this.outbox.value, clientMsgId, "failed", error.message));
+    const entry = this.#entry(clientMsgId);
+    // Discarded meanwhile, or its publication came before the error.
+    if (entry === undefined) return;
+    const { change, delayMs } = afterError(entry, error);
+    this.#change(clientMsgId, change);
+    if (delayMs > 0) this.#pause(entry.room_id, delayMs);
+  }
+
+  /**
+   * @param {number} roomId
+   * @param {number} delayMs
+   */
+  #pause(roomId, delayMs) {
+    clearTimeout(this.paused.get(roomId));
+    const goOn = () => {
+      this.paused.delete(roomId);
       this.flush();
-    }
+    };
+    this.paused.set(roomId, setTimeout(goOn, delayMs));
   }
 
-  /** @param {Entry[]} outbox */
-  #change(outbox) {
-    this.outbox.value = outbox;
-    try {
-      sessionStorage.setItem(this.storageKey, JSON.stringify(outbox));
-    } catch {
-      // Storage is blocked or full: waiting messages are kept only as long as the page.
-    }
+  /**
+   * @param {string} clientMsgId
+   * @param {Partial<Entry>} change
+   */
+  #change(clientMsgId, change) {
+    this.outbox.value = changed(this.outbox.value, clientMsgId, change);
+    this.#store(clientMsgId);
   }
 
-  #read() {
-    try {
-      return sessionStorage.getItem(this.storageKey);
-    } catch {
-      return null;
-    }
+  /** @param {string} clientMsgId */
+  #entry(clientMsgId) {
+    return this.outbox.value.find((entry) => entry.client_msg_id === clientMsgId);
+  }
+
+  /** @param {string} clientMsgId */
+  #store(clientMsgId) {
+    const entry = this.#entry(clientMsgId);
+    if (entry !== undefined) this.storage.putEntry(entry);
   }
 }
 
 /** A UUID. `crypto.randomUUID` does not exist on plain http outside of localhost. */
-function newId() {
+export function newId() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;

@@ -1,8 +1,12 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 
+import { nameOf } from "../lib/format.js";
 import { neighbour, sortedRooms } from "../lib/room-list.js";
+import { Actions } from "./actions.js";
+import { Drafts } from "./drafts.js";
 import { RoomStore } from "./room-store.js";
 import { Sender } from "./sender.js";
+import { NO_STORAGE } from "./storage.js";
 
 /**
  * @typedef {import("../lib/room-list.js").Room} Room
@@ -11,16 +15,17 @@ import { Sender } from "./sender.js";
  */
 
 const ANNOUNCE_MS = 700;
-// New public rooms are not announced, so the list is loaded again when the reader returns to the page.
-const ROOMS_FRESH_MS = 30_000;
+const PUBLIC_ROOMS = "rooms:public";
 
 /** The chat of one user on one page: the rooms, the current room, and their connection. */
 export class ChatStore {
   /**
-   * @param {{client: import("realtime/client").RealtimeClient, me: User, tenant: {slug: string, name: string}, rooms: Room[], roomId?: number | null}} options
+   * @param {{client: import("realtime/client").RealtimeClient, me: User, tenant: {slug: string, name: string}, rooms: Room[], roomId?: number | null,
+   *   storage?: import("./storage.js").Storage, nextFrame?: (act: () => void) => void}} options
    *   roomId: the room to show first
+   *   nextFrame: calls when a frame is about to be drawn: what the rooms publish until then is drawn once
    */
-  constructor({ client, me, tenant, rooms, roomId = null }) {
+  constructor({ client, me, tenant, rooms, roomId = null, storage = NO_STORAGE, nextFrame = (act) => act() }) {
     this.client = client;
     this.me = me;
     this.tenant = tenant;
@@ -33,19 +38,24 @@ export class ChatStore {
     this.joined = computed(() => this.rooms.value.filter((room) => room.is_member));
     this.joinable = computed(() => this.rooms.value.filter((room) => !room.is_member && room.is_public));
     this.unread = computed(() => this.joined.value.reduce((sum, room) => sum + room.unread, 0));
-    /** The text for a screen reader. */
-    this.announcement = signal("");
+    /** The text for a screen reader. `turn` changes with every one, so that the same text is read again. */
+    this.announcement = signal({ text: "", turn: 0 });
     this.notice = signal("");
     /** The newest announcement of an operator. */
     this.banner = signal(/** @type {{text: string, level: string} | null} */ (null));
+    /** The day, for "Today" and "Yesterday". */
+    this.today = signal(new Date().toDateString());
     /** @type {string[]} */
     this.toAnnounce = [];
-    this.roomsLoadedMs = -Infinity;
-    this.sender = new Sender({
-      client,
-      storageKey: `rockstar.outbox.${tenant.slug}.${me.id}`,
-      onSent: (message) => this.#sent(message),
-    });
+    this.nextFrame = nextFrame;
+    /** @type {(() => void)[]} */
+    this.arrived = [];
+    this.hasRooms = false;
+    this.isLoadingRooms = false;
+    this.roomsWanted = false;
+    this.drafts = new Drafts(storage);
+    this.sender = new Sender({ client, storage, onSent: (message) => this.#sent(message) });
+    this.actions = new Actions(this);
     this.firstRoomId = roomId;
     this.#take(rooms);
   }
@@ -58,24 +68,32 @@ export class ChatStore {
       onPublication: (publication) => this.#ownEvent(publication.data),
       onRecovered: (isComplete) => isComplete || this.loadRooms(),
     });
-    // Messages that the reader sees count as read.
+    this.client.subscribe(PUBLIC_ROOMS, {
+      onPublication: (publication) => this.#publicRoom(publication.data),
+      onRecovered: (isComplete) => isComplete || this.loadRooms(),
+    });
+    // What the reader has on the screen, and looks at, is read.
     effect(() => {
       const store = this.current.value;
-      if (store?.timeline.value && store.isAtEnd.value && this.isAttentive.value) store.markRead(store.room.value.last_seq);
+      if (store && this.isAttentive.value && store.visibleSeq.value > 0) store.markRead(store.visibleSeq.value);
     });
+    this.drafts.load();
+    this.sender.adopt();
     this.client.start();
   }
 
-  /** @param {number} roomId */
+  /** @param {number} roomId @returns {boolean} whether it is the current room now */
   select(roomId) {
     const store = this.stores.value.get(roomId);
-    if (!store?.room.value.is_member || this.currentId.value === roomId) return;
+    if (this.currentId.value === roomId) return true;
+    if (!store?.room.value.is_member) return false;
     batch(() => {
       this.current.value?.close();
       this.currentId.value = roomId;
       store.isAtEnd.value = true;
       store.open();
     });
+    return true;
   }
 
   /** @param {number} step */
@@ -87,14 +105,24 @@ export class ChatStore {
   /** @param {boolean} isAttentive whether somebody looks at the page */
   setAttentive(isAttentive) {
     this.isAttentive.value = isAttentive;
-    if (isAttentive && Date.now() - this.roomsLoadedMs > ROOMS_FRESH_MS) this.loadRooms();
+    this.today.value = new Date().toDateString();
+    if (!isAttentive) this.drafts.flush();
   }
 
+  /** Load the list of rooms. Calls while it loads are one more load. */
   async loadRooms() {
-    const reply = await this.client.request("room.list").catch(() => null);
-    if (reply === null) return;
-    this.roomsLoadedMs = Date.now();
-    this.#take(reply.payload.rooms, { isComplete: true });
+    this.roomsWanted = true;
+    if (this.isLoadingRooms) return;
+    this.isLoadingRooms = true;
+    while (this.roomsWanted) {
+      // All topics of one answer ask for it at the same time.
+      await Promise.resolve();
+      this.roomsWanted = false;
+      const reply = await this.client.request("room.list").catch(() => null);
+      if (reply !== null) this.#take(reply.payload.rooms, { isComplete: true });
+      this.hasRooms ||= reply !== null;
+    }
+    this.isLoadingRooms = false;
   }
 
   /**
@@ -109,7 +137,7 @@ export class ChatStore {
 
   /** @param {number} roomId */
   async joinRoom(roomId) {
-    const reply = await this.#try("room.join", { room_id: roomId });
+    const reply = await this.try("room.join", { room_id: roomId });
     if (reply === null) return;
     this.#take([reply.payload.room]);
     this.select(roomId);
@@ -117,8 +145,11 @@ export class ChatStore {
 
   /** @param {number} roomId */
   async leaveRoom(roomId) {
-    const reply = await this.#try("room.leave", { room_id: roomId });
-    if (reply !== null) this.#left(roomId);
+    const reply = await this.try("room.leave", { room_id: roomId });
+    if (reply === null) return;
+    this.#left(roomId);
+    // The reader wanted to go; who is removed stays where they are.
+    if (this.currentId.value === roomId) this.#selectSomething();
   }
 
   /** Everything in the current room counts as read. */
@@ -129,15 +160,44 @@ export class ChatStore {
     store.markRead();
   }
 
+  /** Say something to those who listen to the page. @param {string} text */
+  announce(text) {
+    this.toAnnounce.push(text);
+    if (this.toAnnounce.length > 1) return;
+    // If several come quickly, only their number is said.
+    setTimeout(() => {
+      const texts = this.toAnnounce.splice(0);
+      const said = texts.length < 3 ? texts.join(". ") : `${texts.length} new messages`;
+      this.announcement.value = { text: said, turn: this.announcement.value.turn + 1 };
+    }, ANNOUNCE_MS);
+  }
+
+  /**
+   * Send a request. Its failure is shown to the reader, and the result is null.
+   * @param {string} type
+   * @param {Record<string, unknown>} payload
+   */
+  async try(type, payload) {
+    try {
+      const reply = await this.client.request(type, payload);
+      this.notice.value = "";
+      return reply;
+    } catch (error) {
+      this.notice.value = /** @type {Error} */ (error).message;
+      return null;
+    }
+  }
+
   /** @param {import("realtime/client").State} state */
   #connectionChanged(state) {
     this.connection.value = state;
     if (state.name !== "online") return;
-    if (this.roomsLoadedMs < 0) this.loadRooms();
+    if (!this.hasRooms) this.loadRooms();
     const current = this.current.value;
-    if (current !== null && (current.timeline.value === null || current.members.value.length === 0)) current.reload();
+    if (current?.room.value.is_member && (current.timeline.value === null || current.members.value.length === 0)) current.reload();
     for (const store of this.stores.value.values()) store.flushRead();
-    this.sender.flush();
+    this.sender.flushAll();
+    this.sender.adopt();
   }
 
   /** @param {any} data */
@@ -145,6 +205,19 @@ export class ChatStore {
     if (data.event === "read") this.stores.value.get(data.room_id)?.readElsewhere(data.seq);
     else if (data.event === "room" && data.room.is_member) this.#take([data.room]);
     else if (data.event === "room") this.#left(data.room.id, data.room);
+  }
+
+  /** A public room is there, or no longer. @param {any} data */
+  #publicRoom(data) {
+    if (data.event === "gone") {
+      const room = this.stores.value.get(data.room_id)?.room.value;
+      if (room && !room.is_member) this.#drop(room.id);
+    } else if (data.event === "room" && !this.stores.value.has(data.room.id)) {
+      this.#take([{ ...data.room, is_member: false, read_seq: 0, unread: 0, role: null }]);
+    } else if (data.event === "room") {
+      const store = /** @type {RoomStore} */ (this.stores.value.get(data.room.id));
+      store.room.value = { ...store.room.value, ...data.room };
+    }
   }
 
   /**
@@ -159,10 +232,28 @@ export class ChatStore {
       store?.update(room);
       stores.set(room.id, store ?? this.#newStore(room));
     }
-    for (const [id, store] of this.stores.value) if (!stores.has(id)) store.unfollow();
+    for (const [id, store] of this.stores.value) {
+      if (stores.has(id)) continue;
+      store.left();
+      // What the reader sees and types stays, with a word about what happened.
+      if (id === this.currentId.value) stores.set(id, store);
+    }
     this.stores.value = stores;
-    for (const store of stores.values()) if (store.room.value.is_member) store.follow();
-    if (!this.current.value?.room.value.is_member) this.#selectSomething();
+    for (const store of stores.values()) if (store.room.value.is_member) this.#follow(store);
+    if (this.current.value === null) this.#selectSomething();
+  }
+
+  /** @param {RoomStore} store */
+  #follow(store) {
+    store.follow();
+    if (store.id === this.currentId.value) store.open();
+  }
+
+  /** Apply what arrived, in order, and draw it together with what else arrives before the next frame. @param {() => void} act */
+  #soon(act) {
+    this.arrived.push(act);
+    if (this.arrived.length > 1) return;
+    this.nextFrame(() => batch(() => this.arrived.splice(0).forEach((apply) => apply())));
   }
 
   /** @param {Room} room */
@@ -173,23 +264,30 @@ export class ChatStore {
       isAttentive: () => this.isAttentive.value,
       onMessage: (store, message) => this.#heard(store, message),
       onRefused: () => this.loadRooms(),
+      onGap: () => this.loadRooms(),
+      soon: (act) => this.#soon(act),
     });
   }
 
   /**
+   * The reader is no longer in a room. The current one stays on the page.
    * @param {number} roomId
    * @param {Room} [room]
    */
   #left(roomId, room) {
     const store = this.stores.value.get(roomId);
     if (store === undefined) return;
-    store.unfollow();
-    const left = { ...store.room.value, ...room, is_member: false, unread: 0 };
+    store.left(room);
+    if (store === this.current.value) this.announce(`You are no longer in ${store.room.value.name}`);
+    else if (store.room.value.is_public) this.stores.value = new Map(this.stores.value).set(roomId, this.#newStore(store.room.value));
+    else this.#drop(roomId);
+  }
+
+  /** @param {number} roomId */
+  #drop(roomId) {
     const stores = new Map(this.stores.value);
-    if (left.is_public) stores.set(roomId, this.#newStore(left));
-    else stores.delete(roomId);
+    stores.delete(roomId);
     this.stores.value = stores;
-    if (this.currentId.value === roomId) this.#selectSomething();
   }
 
   #selectSomething() {
@@ -213,32 +311,6 @@ export class ChatStore {
    */
   #heard(store, message) {
     if (message.author.id === this.me.id) this.sender.forget(message.client_msg_id);
-    else if (store === this.current.value) this.#announce(`${message.author.username}: ${message.text}`);
-  }
-
-  /** Announce a text to screen readers. If several come quickly, announce only their number. @param {string} text */
-  #announce(text) {
-    this.toAnnounce.push(text);
-    if (this.toAnnounce.length > 1) return;
-    setTimeout(() => {
-      const texts = this.toAnnounce.splice(0);
-      this.announcement.value = texts.length < 3 ? texts.join(". ") : `${texts.length} new messages`;
-    }, ANNOUNCE_MS);
-  }
-
-  /**
-   * Send a request. Its failure is shown to the reader, and the result is null.
-   * @param {string} type
-   * @param {Record<string, unknown>} payload
-   */
-  async #try(type, payload) {
-    try {
-      const reply = await this.client.request(type, payload);
-      this.notice.value = "";
-      return reply;
-    } catch (error) {
-      this.notice.value = /** @type {Error} */ (error).message;
-      return null;
-    }
+    else if (store === this.current.value) this.announce(`${nameOf(message.author)}: ${message.text}`);
   }
 }

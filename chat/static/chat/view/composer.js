@@ -1,64 +1,112 @@
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
-import { html } from "./html.js";
-import { SendIcon } from "./icons.js";
+import { nameOf } from "../lib/format.js";
+import { textToSend } from "../lib/outbox.js";
 import { typingLine } from "../lib/typing.js";
+import { html } from "./html.js";
+import { CloseIcon, SendIcon } from "./icons.js";
 
 const MAX_CHARS = 4_000;
 // The counter is shown if fewer characters than this are left.
 const COUNT_FROM = 3_800;
+// What browsers report for a key that goes to an input method. Safari ends the composition before its Enter.
+const KEY_OF_INPUT_METHOD = 229;
 
 /**
- * The field for new messages. It is never disabled: without a connection, messages wait.
+ * The field for new messages and edits. Without a connection messages wait, so it is never disabled; it only says
+ * so if the reader is no longer in the room.
  * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, onSent: () => void}} props
  */
 export function Composer({ store, room, onSent }) {
-  const [text, setText] = useState(room.draft);
+  const { actions } = store;
+  const text = actions.textOf(room.id);
+  const intent = actions.intentOf(room.id);
+  const { name, is_member } = room.room.value;
   const input = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   // Counts characters (code points), as the server does.
   const length = [...text].length;
   const isOnline = store.connection.value.name === "online";
-  const canSend = text.trim() !== "" && length <= MAX_CHARS;
+  const hasMouse = matchMedia("(pointer: fine)").matches;
 
-  const change = (/** @type {string} */ value) => {
-    room.draft = value;
-    setText(value);
-  };
-  const send = (/** @type {Event} */ event) => {
+  // Keys come faster than the page is drawn, so handlers ask for the state of now.
+  const send = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    input.current?.focus();
-    if (!canSend) return;
-    store.sender.send(room.id, text.trim());
-    change("");
-    onSent();
+    const area = /** @type {HTMLTextAreaElement} */ (input.current);
+    area.focus();
+    if (!isSendable(store, room)) return;
+    const isEdit = actions.intentOf(room.id)?.kind === "edit";
+    const submitted = actions.submit(room.id);
+    area.value = actions.textOf(room.id);
+    if ((await submitted) && !isEdit) onSent();
   };
   const onInput = (/** @type {InputEvent} */ event) => {
-    change(/** @type {HTMLTextAreaElement} */ (event.target).value);
-    if (/** @type {HTMLTextAreaElement} */ (event.target).value.trim() !== "") room.announceTyping();
+    const { value } = /** @type {HTMLTextAreaElement} */ (event.target);
+    actions.type(room.id, value);
+    if (value.trim() !== "" && is_member) room.announceTyping();
   };
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
+    if (event.isComposing || event.keyCode === KEY_OF_INPUT_METHOD) return;
+    // On a touch screen Enter is the only way to a new line, and the button sends.
+    if (event.key === "Enter" && !event.shiftKey && hasMouse) send(event);
+    else if (event.key === "ArrowUp" && actions.textOf(room.id) === "" && actions.editLast(room.id)) event.preventDefault();
+    else if (event.key === "Escape" && actions.intentOf(room.id) !== null) {
+      event.stopPropagation();
+      actions.cancel(room.id);
+    }
   };
 
   useLayoutEffect(() => fit(/** @type {HTMLTextAreaElement} */ (input.current)), [text]);
   // On a touch screen the keyboard would cover the messages.
-  useLayoutEffect(() => void (matchMedia("(pointer: fine)").matches && input.current?.focus()), []);
+  useLayoutEffect(() => void ((hasMouse || intent !== null) && input.current?.focus()), [intent]);
 
   return html`
     <form class="composer" onSubmit=${send}>
       <p class="typing-line" aria-live="off">${isOnline && typingLine(room.typers.value)}</p>
+      ${!is_member && html`<${Outside} store=${store} room=${room} />`}
+      ${intent && html`<${IntentLine} intent=${intent} onCancel=${() => actions.cancel(room.id)} />`}
       <div class="composer-box">
-        <label class="visually-hidden" for="composer-text">Message in ${room.room.value.name}</label>
-        <textarea id="composer-text" ref=${input} rows="1" autocomplete="off" enterkeyhint="send"
-          placeholder=${`Message ${room.room.value.name}`} aria-describedby="composer-help"
+        <label class="visually-hidden" for="composer-text">Message in ${name}</label>
+        <textarea id="composer-text" ref=${input} rows="1" dir="auto" autocomplete="off" enterkeyhint=${hasMouse ? "send" : "enter"}
+          placeholder=${`Message ${name}`} aria-describedby="composer-help" readonly=${!is_member}
           value=${text} onInput=${onInput} onKeyDown=${onKeyDown}></textarea>
-        <button type="submit" class="send-button" aria-label="Send" title="Send (Enter)" disabled=${!canSend}><${SendIcon} /></button>
+        <button type="submit" class="send-button" aria-label=${intent?.kind === "edit" ? "Save" : "Send"} title="Send (Enter)" disabled=${!isSendable(store, room)}><${SendIcon} /></button>
       </div>
       <p class="composer-foot">
-        <span id="composer-help" class="composer-help"><kbd>Enter</kbd> sends, <kbd>Shift</kbd> <kbd>Enter</kbd> starts a new line</span>
+        <span id="composer-help" class="composer-help"><kbd>Enter</kbd> sends, <kbd>Shift</kbd> <kbd>Enter</kbd> starts a new line, <kbd>↑</kbd> edits your last message</span>
         ${length > COUNT_FROM && html`<span role="status" class=${length > MAX_CHARS ? "over" : ""}>${length} of ${MAX_CHARS} characters</span>`}
       </p>
     </form>`;
+}
+
+/**
+ * Whether what is in the composer can be sent. A message can wait for the connection, an edit cannot.
+ * @param {import("../state/store.js").ChatStore} store
+ * @param {import("../state/room-store.js").RoomStore} room
+ */
+function isSendable({ actions, connection }, room) {
+  const text = actions.textOf(room.id);
+  const isPossible = actions.intentOf(room.id)?.kind !== "edit" || connection.value.name === "online";
+  return isPossible && room.room.value.is_member && textToSend(text) !== "" && [...text].length <= MAX_CHARS;
+}
+
+/** The reader is out of the room; the text stays, to be copied or sent after joining again. @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} props */
+function Outside({ store, room }) {
+  const { name, is_public } = room.room.value;
+  return html`
+    <div class="composer-note" role="alert">
+      <span>You are no longer in <bdi>${name}</bdi>. What you typed stays here.</span>
+      ${is_public && html`<button type="button" class="button small" onClick=${() => store.joinRoom(room.id)}>Join again</button>`}
+    </div>`;
+}
+
+/** @param {{intent: import("../state/actions.js").Intent, onCancel: () => void}} props */
+function IntentLine({ intent, onCancel }) {
+  const { kind, message } = intent;
+  return html`
+    <div class="composer-note">
+      <span>${kind === "edit" ? "Edit your message" : html`Reply to <bdi>${nameOf(message.author)}</bdi>: <bdi class="muted">${message.text}</bdi>`}</span>
+      <button type="button" class="icon-button" aria-label="Cancel" title="Cancel (Esc)" onClick=${onCancel}><${CloseIcon} /></button>
+    </div>`;
 }
 
 /** Makes the field as tall as its text. The style sheet limits the height. @param {HTMLTextAreaElement} area */

@@ -22,7 +22,7 @@ export function ConnectionBar({ store }) {
         <span>${words(state)}</span>
         ${state.name === "waiting" && html`<${Countdown} untilMs=${state.retryAtMs} />`}
         ${waiting > 0 && html`<span class="connection-waiting">${counted(waiting, "message waits", "messages wait")} to be sent.</span>`}
-        ${["waiting", "offline"].includes(state.name) &&
+        ${state.name !== "stopped" &&
         html`<button type="button" class="button small" onClick=${() => store.client.reconnectNow()}>Reconnect now</button>`}
         ${state.name === "stopped" &&
         html`<button type="button" class="button small" onClick=${() => location.reload()}>Reload the page</button>`}

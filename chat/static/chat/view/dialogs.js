@@ -10,9 +10,11 @@ export function Dialog({ title, onClose, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const titleId = useId();
   useEffect(() => dialog.current?.showModal(), []);
+  // WebKit's search fields keep Escape for themselves.
+  const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && !event.isComposing && onClose();
   const closeOutside = (/** @type {MouseEvent} */ event) => event.target === dialog.current && onClose();
   return html`
-    <dialog ref=${dialog} class="dialog" aria-labelledby=${titleId} onClose=${onClose} onClick=${closeOutside}>
+    <dialog ref=${dialog} class="dialog" aria-labelledby=${titleId} onClose=${onClose} onClick=${closeOutside} onKeyDown=${onKeyDown}>
       <div class="dialog-body">
         <h2 id=${titleId}>${title}</h2>
         ${children}
@@ -68,32 +70,19 @@ export function LeaveRoomDialog({ store, room, onClose }) {
     <//>`;
 }
 
-/** Ctrl+K: find a room by its name. @param {{store: import("../state/store.js").ChatStore, onClose: () => void}} props */
-export function RoomSwitcher({ store, onClose }) {
-  const [query, setQuery] = useState("");
-  const rooms = store.joined.value.filter((room) => room.name.toLocaleLowerCase().includes(query.trim().toLocaleLowerCase()));
-  const go = (/** @type {number} */ id) => {
-    store.select(id);
-    onClose();
-  };
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    if (rooms.length > 0) go(rooms[0].id);
-  };
+/** @param {{store: import("../state/store.js").ChatStore}} props */
+export function DeleteDialog({ store }) {
+  const { actions } = store;
+  const message = /** @type {import("../lib/timeline.js").Message} */ (actions.toDelete.value);
+  const close = () => (actions.toDelete.value = null);
+  const remove = () => actions.delete(message).then(close);
   return html`
-    <${Dialog} title="Go to a room" onClose=${onClose}>
-      <form class="form" onSubmit=${submit}>
-        <label class="visually-hidden" for="room-query">Part of the name</label>
-        <input id="room-query" class="input" type="search" autocomplete="off" placeholder="Part of the name"
-          value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} />
-      </form>
-      <ul class="room-list switcher">
-        ${rooms.map((room) => html`
-          <li key=${room.id}><button type="button" class="room-item" onClick=${() => go(room.id)}>
-            <span class="room-name">${room.name}</span>
-            ${room.unread > 0 && html`<span class="badge">${room.unread}<span class="visually-hidden"> unread</span></span>`}
-          </button></li>`)}
-      </ul>
-      <p class="muted" role="status">${rooms.length === 0 ? "No room of yours has such a name." : ""}</p>
+    <${Dialog} title="Delete this message?" onClose=${close}>
+      <blockquote class="muted" dir="auto">${message.text}</blockquote>
+      <p class="muted">Its text is gone for everybody. This cannot be undone.</p>
+      <div class="actions">
+        <button type="button" class="button" onClick=${close}>Keep</button>
+        <button type="button" class="button primary" onClick=${remove}>Delete</button>
+      </div>
     <//>`;
 }

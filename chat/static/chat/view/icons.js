@@ -14,3 +14,6 @@ export const LeaveIcon = () => icon("M14 4.500H6.500a1 1 0 0 0-1 1v13a1 1 0 0 0 
 export const SearchIcon = () => icon("M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM20 20l-4.800-4.800");
 export const LockIcon = () => icon("M7 10.500V8a5 5 0 0 1 10 0v2.500M6 10.500h12a1 1 0 0 1 1 1V19a1 1 0 0 1-1 1H6a1 1 0 0 1-1-1v-7.500a1 1 0 0 1 1-1z");
 export const HashIcon = () => icon("M9.5 4 8 20M16 4l-1.5 16M4.5 9h15.500M4 15h15.5");
+export const ReplyIcon = () => icon("M9.5 7 5 11.500l4.500 4.500M5 11.500h8.500a5.500 5.500 0 0 1 5.500 5.500v1");
+export const EditIcon = () => icon("M4.500 19.500h3.500L19 8.500 15.500 5 4.500 16zM13 7.500 16.500 11");
+export const DeleteIcon = () => icon("M5 7h14M10 7V4.500h4V7M7 7l.8 12.500h8.400L17 7M10.500 10.500v6M13.500 10.500v6");

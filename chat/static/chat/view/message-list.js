@@ -1,35 +1,49 @@
-import { useMemo } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 
-import { counted, dayText, fullTimeText, timeText } from "../lib/format.js";
+import { counted, dayText } from "../lib/format.js";
+import { rowsOf } from "../lib/rows.js";
 import { html } from "./html.js";
 import { DownIcon } from "./icons.js";
-import { linkified } from "../lib/linkify.js";
-import { Avatar } from "./people-panel.js";
-import { rowsOf } from "../lib/rows.js";
+import { MessageRow } from "./message-row.js";
 import { useScroll } from "./scroll.js";
 
-/**
- * The messages of a room, with the newest at the end.
- * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} props
- */
-export function MessageList({ store, room }) {
+/** @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place */
+
+/** The messages of a room, with the newest at the end. @param {Place & {onDone: () => void}} props onDone: the reader leaves the list */
+export function MessageList({ store, room, onDone }) {
   const timeline = room.timeline.value;
   const outbox = store.sender.outbox.value;
   const newAfterSeq = room.newAfterSeq.value;
-  const rows = useMemo(
-    () => rowsOf(timeline?.messages ?? [], entriesOf(outbox, room.id, timeline), { me: store.me, newAfterSeq }),
-    [timeline, outbox, newAfterSeq, room],
-  );
+  const caches = useRef({ rows: new WeakMap(), drawn: new WeakMap() });
+  const rows = useMemo(() => {
+    const { messages = [], hasOlder = false } = timeline ?? {};
+    return rowsOf(messages, entriesOf(outbox, room.id, timeline), { me: store.me, newAfterSeq, hasOlder, cache: caches.current.rows });
+  }, [timeline, outbox, newAfterSeq, room]);
   const scroll = useScroll(room, rows);
+  const jump = () => scroll.toEnd().then(onDone);
   return html`
     <div class="messages-frame">
-      <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} tabindex="0" role="log" aria-live="off"
-        aria-label=${`Messages in ${room.room.value.name}`} aria-busy=${room.isLoading.value}>
+      <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveInList(event, onDone)}
+        tabindex="0" role="log" aria-live="off" aria-label=${`Messages in ${room.room.value.name}`} aria-busy=${room.isLoading.value}>
         <${Beginning} room=${room} timeline=${timeline} />
-        ${rows.map((row) => html`<${Row} key=${row.key} row=${row} store=${store} />`)}
+        ${rows.map((row) => drawn(row, caches.current.drawn, { store, room }))}
       </div>
-      <${JumpButton} room=${room} onJump=${scroll.toEnd} />
+      <${JumpButton} room=${room} onJump=${jump} />
     </div>`;
+}
+
+/**
+ * The element of a row. The same row is the same element, which Preact does not look into again.
+ * @param {import("../lib/rows.js").Row} row
+ * @param {WeakMap<object, any>} cache
+ * @param {Place} place
+ */
+function drawn(row, cache, { store, room }) {
+  const known = cache.get(row);
+  if (known) return known;
+  const element = html`<${Row} key=${row.key} row=${row} store=${store} room=${room} />`;
+  cache.set(row, element);
+  return element;
 }
 
 /**
@@ -44,6 +58,50 @@ function entriesOf(outbox, roomId, timeline) {
   return outbox.filter((entry) => entry.room_id === roomId && !arrived.has(entry.client_msg_id));
 }
 
+/**
+ * Arrows go from message to message, Enter to what can be done with one, Escape out.
+ * @param {KeyboardEvent} event
+ * @param {() => void} onDone
+ */
+function moveInList(event, onDone) {
+  const list = /** @type {HTMLElement} */ (event.currentTarget);
+  const at = /** @type {HTMLElement} */ (event.target);
+  const next = nextInList(event.key, at, list);
+  if (event.key === "Escape" && at !== list) onDone();
+  else if (next) next.focus();
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+/**
+ * @param {string} key
+ * @param {HTMLElement} at what has the focus
+ * @param {HTMLElement} list
+ * @returns {HTMLElement | null}
+ */
+function nextInList(key, at, list) {
+  const row = at.closest("article");
+  const rows = [...list.querySelectorAll("article")];
+  if (key === "Enter" && row === at) return row.querySelector(".message-tools button, .delivery button, a, button");
+  if (at.matches(".message-tools button") && (key === "ArrowLeft" || key === "ArrowRight")) {
+    return /** @type {HTMLElement | null} */ (key === "ArrowLeft" ? at.previousElementSibling : at.nextElementSibling);
+  }
+  if (key === "Home" || key === "End") return row && (rows.at(key === "Home" ? 0 : -1) ?? null);
+  if (key !== "ArrowUp" && key !== "ArrowDown") return null;
+  if (row === null) return key === "ArrowUp" ? lastVisible(rows, list) : null;
+  return rows[rows.indexOf(row) + (key === "ArrowUp" ? -1 : 1)] ?? null;
+}
+
+/**
+ * @param {HTMLElement[]} rows
+ * @param {HTMLElement} list
+ */
+function lastVisible(rows, list) {
+  const bottom = list.getBoundingClientRect().bottom;
+  return rows.findLast((row) => row.getBoundingClientRect().top < bottom) ?? null;
+}
+
 /** @param {{room: import("../state/room-store.js").RoomStore, timeline: import("../lib/timeline.js").Timeline | null}} props */
 function Beginning({ room, timeline }) {
   if (timeline === null || timeline.hasOlder) {
@@ -52,55 +110,21 @@ function Beginning({ room, timeline }) {
   const { name, is_public } = room.room.value;
   return html`
     <div class="messages-beginning">
-      <h2>${name}</h2>
+      <h2><bdi>${name}</bdi></h2>
       <p class="muted">This is where the ${is_public ? "room" : "private room"} begins.${timeline.messages.length === 0 ? " Say something!" : ""}</p>
     </div>`;
 }
 
-/** @param {{row: import("../lib/rows.js").Row, store: import("../state/store.js").ChatStore}} props */
-function Row({ row, store }) {
-  if (row.kind === "day") return html`<div class="day-row" data-row><span>${dayText(row.at, new Date())}</span></div>`;
-  if (row.kind === "new") return html`<div class="new-row" data-row><span>New messages</span></div>`;
-  return html`<${MessageRow} row=${row} store=${store} />`;
+/** @param {Place & {row: import("../lib/rows.js").Row}} props */
+function Row({ row, store, room }) {
+  if (row.kind === "day") return html`<${DayRow} at=${row.at} store=${store} />`;
+  if (row.kind === "new") return html`<div class="new-row" role="separator" aria-label="New messages"><span>New messages</span></div>`;
+  return html`<${MessageRow} row=${row} store=${store} room=${room} />`;
 }
 
-/** @param {{row: import("../lib/rows.js").MessageRow, store: import("../state/store.js").ChatStore}} props */
-function MessageRow({ row, store }) {
-  const { author, at, entry } = row;
-  return html`
-    <article class="message" data-row data-own=${row.isOwn} data-first=${row.startsGroup} data-state=${entry?.state ?? "sent"}>
-      ${row.startsGroup && html`<${Avatar} user=${author} />`}
-      <header class=${row.startsGroup ? "message-head" : "message-head visually-hidden"}>
-        <span class="message-author">${author.username}</span>
-        ${row.isOwn && html`<span class="message-you">you</span>`}
-      </header>
-      <time class="message-time" datetime=${at.toISOString()} title=${fullTimeText(at)}>${timeText(at)}</time>
-      <div class="message-text"><${Text} text=${row.text} /></div>
-      ${entry && html`<${Delivery} entry=${entry} store=${store} />`}
-    </article>`;
-}
-
-/** @param {{text: string}} props */
-function Text({ text }) {
-  const parts = useMemo(() => linkified(text), [text]);
-  return parts.map(({ text: part, url }) =>
-    url ? html`<a href=${url} target="_blank" rel="noopener noreferrer nofollow ugc">${part}</a>` : part,
-  );
-}
-
-/** @param {{entry: import("../lib/outbox.js").Entry, store: import("../state/store.js").ChatStore}} props */
-function Delivery({ entry, store }) {
-  const { client_msg_id: id, state, error } = entry;
-  if (state !== "failed") {
-    const isStuck = state === "waiting" && store.connection.value.name !== "online";
-    return html`<div class="delivery">${isStuck ? "Waits for the connection" : "Sending…"}</div>`;
-  }
-  return html`
-    <div class="delivery failed" role="alert">
-      <span>Not sent. ${error}</span>
-      <button type="button" class="button small" onClick=${() => store.sender.again(id)}>Try again</button>
-      <button type="button" class="button small" onClick=${() => store.sender.forget(id)}>Discard</button>
-    </div>`;
+/** @param {{at: Date, store: import("../state/store.js").ChatStore}} props */
+function DayRow({ at, store }) {
+  return html`<div class="day-row"><span>${dayText(at, new Date(store.today.value))}</span></div>`;
 }
 
 /** @param {{room: import("../state/room-store.js").RoomStore, onJump: () => void}} props */

@@ -1,18 +1,19 @@
 import { useDrawer } from "./drawer.js";
-import { counted, hueOf, initialOf } from "../lib/format.js";
+import { counted, hueOf, initialOf, nameOf } from "../lib/format.js";
 import { html } from "./html.js";
 import { CloseIcon } from "./icons.js";
 
-/** @param {{user: {id: number, username: string}}} props */
+/** @param {{user: {id: number | null, username: string | null, name?: string}}} props */
 export function Avatar({ user }) {
-  return html`<span class="avatar hue-${hueOf(user.id)}" aria-hidden="true">${initialOf(user.username)}</span>`;
+  return html`<span class="avatar hue-${hueOf(user.id)}" aria-hidden="true">${initialOf(nameOf(user))}</span>`;
 }
 
 /**
  * The members of the room, and which of them are connected.
- * @param {{room: import("../state/room-store.js").RoomStore, me: {id: number}, isOpen: boolean, onClose: () => void}} props
+ * @param {{room: import("../state/room-store.js").RoomStore, me: {id: number}, isOnline: boolean, isOpen: boolean, onClose: () => void}} props
+ *   isOnline: without a connection nobody knows who is there
  */
-export function PeoplePanel({ room, me, isOpen, onClose }) {
+export function PeoplePanel({ room, me, isOnline, isOpen, onClose }) {
   const closeButton = useDrawer(isOpen);
   return html`
     <aside class="people" id="people" aria-label="People in this room" data-open=${isOpen}>
@@ -21,7 +22,9 @@ export function PeoplePanel({ room, me, isOpen, onClose }) {
         <button type="button" ref=${closeButton} class="icon-button drawer-only" aria-label="Close the list of people"
           onClick=${onClose}><${CloseIcon} /></button>
       </div>
-      ${room.present.value.users === null
+      ${!isOnline
+        ? html`<${People} title="Members" people=${room.people.value.map((person) => ({ ...person, isHere: null }))} me=${me} />`
+        : room.present.value.users === null
         ? html`<${Crowd} count=${room.present.value.count} members=${room.people.value} me=${me} />`
         : html`<${Named} people=${room.people.value} me=${me} />`}
     </aside>`;
@@ -54,7 +57,7 @@ function People({ title, people, me }) {
       ${people.map((person) => html`
         <li key=${person.id} data-here=${person.isHere}>
           <${Avatar} user=${person} />
-          <span class="person-name">${person.username}${person.id === me.id && html`<span class="muted"> (you)</span>`}</span>
+          <span class="person-name"><bdi title=${person.username}>${nameOf(person)}</bdi>${person.id === me.id && html`<span class="muted"> (you)</span>`}</span>
           ${statusOf(person) && html`<span class="person-status muted">${statusOf(person)}</span>`}
         </li>`)}
     </ul>`;

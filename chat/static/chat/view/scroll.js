@@ -5,26 +5,33 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 const AT_END_PX = 48;
 const LOAD_PX = 600;
 const NEW_ROW_TOP_PX = 96;
+// Sizes are fractions of pixels.
+const ROUNDING_PX = 4;
+const FLASH_MS = 2_000;
 
 /**
- * @typedef {{room: import("../state/room-store.js").RoomStore | null, isPlaced: boolean, anchor: {row: Element, top: number} | null}} Place
+ * @typedef {{room: import("../state/room-store.js").RoomStore | null, isPlaced: boolean, anchor: {row: Element, top: number} | null, ownTop: number}} Place
+ *   ownTop: where this module scrolled to last. Only the reader's own scrolling loads more.
  */
 
 /**
  * Keeps the scroll position of a message list: at the end while the reader follows it, otherwise on the same
- * row when messages are loaded or arrive around it. The style sheet switches off the browser's scroll
+ * message when others are loaded or arrive around it. The style sheet switches off the browser's scroll
  * anchoring, because not all browsers have it.
  * @param {import("../state/room-store.js").RoomStore} room
  * @param {readonly unknown[]} rows
  */
 export function useScroll(room, rows) {
   const ref = useRef(/** @type {HTMLElement | null} */ (null));
-  const place = useRef(/** @type {Place} */ ({ room: null, isPlaced: false, anchor: null }));
+  const place = useRef(/** @type {Place} */ ({ room: null, isPlaced: false, anchor: null, ownTop: 0 }));
+  const target = room.target.value;
 
   const onScroll = () => {
     const list = /** @type {HTMLElement} */ (ref.current);
     if (!place.current.isPlaced) return;
     look(list, room, place.current);
+    if (Math.abs(list.scrollTop - place.current.ownTop) < 1) return;
+    place.current.ownTop = NaN;
     if (list.scrollTop < LOAD_PX) room.loadOlder();
     if (distanceToEnd(list) < LOAD_PX) room.loadNewer();
   };
@@ -37,19 +44,29 @@ export function useScroll(room, rows) {
 
   useLayoutEffect(() => {
     const list = /** @type {HTMLElement} */ (ref.current);
-    if (place.current.room !== room) place.current = { room, isPlaced: false, anchor: null };
-    if (room.timeline.value === null) return;
+    if (place.current.room !== room) place.current = { room, isPlaced: false, anchor: null, ownTop: 0 };
+    if (room.timeline.value === null) {
+      place.current.isPlaced = false;
+      return;
+    }
     if (place.current.isPlaced) keep(list, room, place.current);
-    else open(list);
+    else open(list, room);
     place.current.isPlaced = true;
+    showTarget(list, room);
+    place.current.ownTop = list.scrollTop;
     look(list, room, place.current);
     // On a tall screen one page may not fill the list.
-    if (list.scrollTop < LOAD_PX) room.loadOlder();
-  }, [room, rows]);
+    if (list.scrollHeight <= list.clientHeight) room.loadOlder();
+    if (distanceToEnd(list) < 1) room.loadNewer();
+  }, [room, rows, target]);
 
   useEffect(() => {
     const list = /** @type {HTMLElement} */ (ref.current);
-    const observer = new ResizeObserver(() => place.current.isPlaced && keep(list, room, place.current));
+    const observer = new ResizeObserver(() => {
+      if (!place.current.isPlaced) return;
+      keep(list, room, place.current);
+      place.current.ownTop = list.scrollTop;
+    });
     observer.observe(list);
     return () => observer.disconnect();
   }, [room]);
@@ -57,11 +74,15 @@ export function useScroll(room, rows) {
   return { ref, onScroll, toEnd };
 }
 
-/** Scroll to the first unread message, or to the end. @param {HTMLElement} list */
-function open(list) {
+/**
+ * Scroll to the first unread message, or to the end.
+ * @param {HTMLElement} list
+ * @param {import("../state/room-store.js").RoomStore} room
+ */
+function open(list, room) {
   const mark = list.querySelector(".new-row");
-  if (mark === null) list.scrollTop = list.scrollHeight;
-  else list.scrollTop += mark.getBoundingClientRect().top - list.getBoundingClientRect().top - NEW_ROW_TOP_PX;
+  if (mark !== null) list.scrollTop += topOf(mark, list) - NEW_ROW_TOP_PX;
+  else if (room.isAtEnd.value) list.scrollTop = list.scrollHeight;
 }
 
 /**
@@ -70,33 +91,57 @@ function open(list) {
  * @param {Place} place
  */
 function keep(list, room, place) {
-  if (room.isAtEnd.value) list.scrollTop = list.scrollHeight;
+  if (room.isAtEnd.value && !room.timeline.value?.hasNewer) list.scrollTop = list.scrollHeight;
   else if (place.anchor?.row.isConnected) list.scrollTop += topOf(place.anchor.row, list) - place.anchor.top;
 }
 
 /**
- * Remember the scroll position.
+ * Remember the scroll position, and what is on the screen.
  * @param {HTMLElement} list
  * @param {import("../state/room-store.js").RoomStore} room
  * @param {Place} place
  */
 function look(list, room, place) {
   room.isAtEnd.value = distanceToEnd(list) < AT_END_PX && !room.timeline.value?.hasNewer;
-  const row = firstVisibleRow(list);
-  place.anchor = row && { row, top: topOf(row, list) };
+  const rows = /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll("article"));
+  // Not the dividers: they keep their keys when rows come before them.
+  const first = rows[firstIndex(rows, (row) => topOf(row, list) + row.clientHeight > 0)];
+  place.anchor = first ? { row: first, top: topOf(first, list) } : null;
+  const height = list.clientHeight + ROUNDING_PX;
+  const last = rows[firstIndex(rows, (row) => topOf(row, list) + row.clientHeight > height) - 1];
+  const seq = Number(last?.dataset.seq ?? 0);
+  room.visibleSeq.value = room.isAtEnd.value ? (room.timeline.value?.messages.at(-1)?.seq ?? 0) : seq;
 }
 
-/** @param {HTMLElement} list */
-function firstVisibleRow(list) {
-  const rows = list.querySelectorAll("[data-row]");
+/**
+ * Show the message that was asked for, once.
+ * @param {HTMLElement} list
+ * @param {import("../state/room-store.js").RoomStore} room
+ */
+function showTarget(list, room) {
+  const row = room.target.value !== null && list.querySelector(`article[data-seq="${room.target.value}"]`);
+  if (!(row instanceof HTMLElement)) return;
+  room.target.value = null;
+  list.scrollTop += topOf(row, list) - (list.clientHeight - row.clientHeight) / 2;
+  row.focus({ preventScroll: true });
+  row.dataset.flash = "";
+  setTimeout(() => delete row.dataset.flash, FLASH_MS);
+}
+
+/**
+ * The index of the first row of which something is true, if it is true of all after it; else their number.
+ * @param {ArrayLike<HTMLElement>} rows
+ * @param {(row: HTMLElement) => boolean} isSo
+ */
+function firstIndex(rows, isSo) {
   let low = 0;
   let high = rows.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (topOf(rows[middle], list) + rows[middle].clientHeight <= 0) low = middle + 1;
-    else high = middle;
+    if (isSo(rows[middle])) high = middle;
+    else low = middle + 1;
   }
-  return rows[low] ?? null;
+  return low;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { useDrawer } from "./drawer.js";
 import { counted } from "../lib/format.js";
 import { html } from "./html.js";
-import { CloseIcon, HashIcon, LockIcon, PlusIcon, SearchIcon } from "./icons.js";
+import { CloseIcon, EditIcon, HashIcon, LockIcon, PlusIcon, SearchIcon } from "./icons.js";
 
 const UNREAD_SHOWN_MAX = 99;
 
@@ -26,7 +26,7 @@ export function Sidebar({ store, isOpen, onClose, onCreate, onSwitch }) {
       </div>
       <ul class="room-list">
         ${store.joined.value.map((room) => html`<${RoomItem} key=${room.id} room=${room}
-          isCurrent=${room.id === store.currentId.value} onSelect=${select} />`)}
+          isCurrent=${room.id === store.currentId.value} hasDraft=${store.drafts.rooms.value.has(room.id)} onSelect=${select} />`)}
       </ul>
       ${store.joined.value.length === 0 && html`<p class="sidebar-empty muted">You are in no room yet.</p>`}
       ${store.joinable.value.length > 0 && html`<h3 class="sidebar-title">More rooms</h3>`}
@@ -34,23 +34,23 @@ export function Sidebar({ store, isOpen, onClose, onCreate, onSwitch }) {
         ${store.joinable.value.map((room) => html`
           <li key=${room.id} class="room-item joinable">
             <${HashIcon} />
-            <span class="room-name" title=${counted(room.member_count, "member")}>${room.name}</span>
+            <span class="room-name" title=${counted(room.member_count, "member")}><bdi>${room.name}</bdi></span>
             <button type="button" class="button small" aria-label=${`Join ${room.name}`}
               onClick=${() => store.joinRoom(room.id).then(onClose)}>Join</button>
           </li>`)}
       </ul>
-      ${store.notice.value && html`<p class="notice danger" role="alert">${store.notice.value}</p>`}
     </nav>`;
 }
 
-/** @param {{room: import("../lib/room-list.js").Room, isCurrent: boolean, onSelect: (id: number) => void}} props */
-function RoomItem({ room, isCurrent, onSelect }) {
+/** @param {{room: import("../lib/room-list.js").Room, isCurrent: boolean, hasDraft: boolean, onSelect: (id: number) => void}} props */
+function RoomItem({ room, isCurrent, hasDraft, onSelect }) {
   return html`
     <li>
       <button type="button" class="room-item" aria-current=${isCurrent ? "true" : null} data-unread=${room.unread > 0}
         onClick=${() => onSelect(room.id)}>
         ${room.is_public ? html`<${HashIcon} />` : html`<${LockIcon} />`}
-        <span class="room-name">${room.name}${!room.is_public && html`<span class="visually-hidden"> (private)</span>`}</span>
+        <span class="room-name"><bdi>${room.name}</bdi>${!room.is_public && html`<span class="visually-hidden"> (private)</span>`}</span>
+        ${hasDraft && !isCurrent && html`<span class="draft-mark" title="You have typed something here"><${EditIcon} /><span class="visually-hidden"> draft</span></span>`}
         ${room.unread > 0 && html`
           <span class="badge">${room.unread > UNREAD_SHOWN_MAX ? `${UNREAD_SHOWN_MAX}+` : room.unread}<span class="visually-hidden"> unread</span></span>`}
       </button>

@@ -1,0 +1,23 @@
+/**
+ * Which reactions are the reader's own. Publications are one for all, so they do not tell: `reacted` names who
+ * changed what, and other changes keep what was known.
+ *
+ * @typedef {import("./timeline.js").Message} Message
+ */
+
+/**
+ * A message from a publication, with `mine` in its reactions.
+ * @param {Message} message
+ * @param {Message | undefined} known the message as it was here
+ * @param {{emoji?: string, user_id?: number, is_added?: boolean}} change
+ * @param {number} myId
+ * @returns {Message}
+ */
+export function withOwnReactions(message, known, change, myId) {
+  const mine = new Set((known?.reactions ?? []).filter((reaction) => reaction.mine).map((reaction) => reaction.emoji));
+  if (change.user_id === myId && change.emoji !== undefined) {
+    if (change.is_added) mine.add(change.emoji);
+    else mine.delete(change.emoji);
+  }
+  return { ...message, reactions: (message.reactions ?? []).map((each) => ({ ...each, mine: mine.has(each.emoji) })) };
+}

@@ -1,0 +1,149 @@
+import { signal } from "@preact/signals";
+
+import { textToSend } from "../lib/outbox.js";
+
+/**
+ * @typedef {import("../lib/timeline.js").Message} Message
+ * @typedef {{kind: "reply" | "edit", message: Message}} Intent what the text in the composer is for
+ */
+
+const MODERATORS = new Set(["owner", "moderator"]);
+
+/** What the reader does with messages that are there: answer, edit, delete, react. */
+export class Actions {
+  /** @param {import("./store.js").ChatStore} store */
+  constructor(store) {
+    this.store = store;
+    /** By room: what the next text is for, if not a message of its own. */
+    this.intents = signal(/** @type {ReadonlyMap<number, Intent>} */ (new Map()));
+    /** The text of an edit, by room. It is no draft: leaving it keeps the draft. */
+    this.edits = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));
+  }
+
+  /** A message that the reader is asked about before it is deleted. */
+  toDelete = signal(/** @type {Message | null} */ (null));
+
+  /** @param {number} roomId */
+  intentOf(roomId) {
+    return this.intents.value.get(roomId) ?? null;
+  }
+
+  /** @param {Message} message */
+  reply(message) {
+    this.#intend(message.room_id, { kind: "reply", message });
+  }
+
+  /** @param {Message} message */
+  edit(message) {
+    this.edits.value = new Map(this.edits.value).set(message.room_id, message.text);
+    this.#intend(message.room_id, { kind: "edit", message });
+  }
+
+  /** Edit the reader's last message in a room, if it is on the page. @param {number} roomId */
+  editLast(roomId) {
+    const messages = this.store.stores.value.get(roomId)?.timeline.value?.messages ?? [];
+    const last = messages.findLast((message) => message.author.id === this.store.me.id && !message.deleted);
+    if (last) this.edit(last);
+    return last !== undefined;
+  }
+
+  /** @param {number} roomId */
+  cancel(roomId) {
+    this.#intend(roomId, null);
+  }
+
+  /** The text in a room's composer. @param {number} roomId */
+  textOf(roomId) {
+    const isEdit = this.intentOf(roomId)?.kind === "edit";
+    return isEdit ? (this.edits.value.get(roomId) ?? "") : this.store.drafts.of(roomId);
+  }
+
+  /**
+   * @param {number} roomId
+   * @param {string} text
+   */
+  type(roomId, text) {
+    if (this.intentOf(roomId)?.kind === "edit") this.edits.value = new Map(this.edits.value).set(roomId, text);
+    else this.store.drafts.put(roomId, text);
+  }
+
+  /** Send what is in a room's composer. @param {number} roomId @returns {Promise<boolean>} whether it is done */
+  async submit(roomId) {
+    const intent = this.intentOf(roomId);
+    const text = textToSend(this.textOf(roomId));
+    if (intent?.kind === "edit") return this.#saveEdit(intent.message, text);
+    if (!this.store.sender.send(roomId, text, intent?.message.seq ?? null)) {
+      this.store.notice.value = "Too many messages wait already. This one stays here until some are sent.";
+      return false;
+    }
+    this.store.drafts.put(roomId, "");
+    this.cancel(roomId);
+    return true;
+  }
+
+  /** Put an unsent message back into the composer, before what is typed there. @param {import("../lib/outbox.js").Entry} entry */
+  takeBack({ client_msg_id, room_id, text }) {
+    const draft = this.store.drafts.of(room_id);
+    this.cancel(room_id);
+    this.store.drafts.put(room_id, draft === "" ? text : `${text}\n${draft}`);
+    this.store.sender.forget(client_msg_id);
+  }
+
+  /** @param {Message} message */
+  async delete(message) {
+    return this.#change("message.delete", message);
+  }
+
+  /**
+   * @param {Message} message
+   * @param {string} emoji
+   */
+  async react(message, emoji) {
+    const isMine = message.reactions.some((each) => each.emoji === emoji && each.mine);
+    return this.#change(isMine ? "reaction.remove" : "reaction.add", message, { emoji });
+  }
+
+  /** @param {Message} message */
+  mayEdit(message) {
+    return !message.deleted && message.author.id === this.store.me.id;
+  }
+
+  /** The server decides; this only hides what it would refuse. @param {Message} message */
+  mayDelete(message) {
+    const role = this.store.stores.value.get(message.room_id)?.room.value.role;
+    return !message.deleted && (message.author.id === this.store.me.id || MODERATORS.has(role ?? ""));
+  }
+
+  /**
+   * @param {Message} message
+   * @param {string} text
+   */
+  async #saveEdit(message, text) {
+    if (text !== message.text && !(await this.#change("message.edit", message, { text }))) return false;
+    this.cancel(message.room_id);
+    return true;
+  }
+
+  /**
+   * @param {string} type
+   * @param {Message} message
+   * @param {Record<string, unknown>} [more]
+   */
+  async #change(type, { room_id, seq }, more = {}) {
+    const reply = await this.store.try(type, { room_id, seq, ...more });
+    if (reply === null) return false;
+    this.store.stores.value.get(room_id)?.changed(reply.payload.message);
+    return true;
+  }
+
+  /**
+   * @param {number} roomId
+   * @param {Intent | null} intent
+   */
+  #intend(roomId, intent) {
+    const intents = new Map(this.intents.value);
+    if (intent === null) intents.delete(roomId);
+    else intents.set(roomId, intent);
+    this.intents.value = intents;
+  }
+}

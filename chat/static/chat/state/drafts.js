@@ -1,0 +1,59 @@
+import { signal } from "@preact/signals";
+
+const STORE_DELAY_MS = 300;
+
+/** What the reader has typed and not sent, by room. It is stored for the user and survives the tab. */
+export class Drafts {
+  /** @param {import("./storage.js").Storage} storage */
+  constructor(storage) {
+    this.storage = storage;
+    this.texts = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));
+    /** Rooms with a draft. It changes less often than the texts. */
+    this.rooms = signal(/** @type {ReadonlySet<number>} */ (new Set()));
+    /** @type {Map<number, ReturnType<typeof setTimeout>>} */
+    this.toStore = new Map();
+  }
+
+  /** Read the stored ones. What was typed meanwhile stays. */
+  async load() {
+    const stored = await this.storage.drafts();
+    this.#change(new Map([...stored, ...this.texts.value]));
+  }
+
+  /** @param {number} roomId */
+  of(roomId) {
+    return this.texts.value.get(roomId) ?? "";
+  }
+
+  /**
+   * @param {number} roomId
+   * @param {string} text
+   */
+  put(roomId, text) {
+    const texts = new Map(this.texts.value);
+    if (text === "") texts.delete(roomId);
+    else texts.set(roomId, text);
+    this.#change(texts);
+    clearTimeout(this.toStore.get(roomId));
+    this.toStore.set(roomId, setTimeout(() => this.#store(roomId), STORE_DELAY_MS));
+  }
+
+  /** Store what is not stored yet, because the page may end. */
+  flush() {
+    for (const roomId of [...this.toStore.keys()]) this.#store(roomId);
+  }
+
+  /** @param {ReadonlyMap<number, string>} texts */
+  #change(texts) {
+    this.texts.value = texts;
+    const isSame = texts.size === this.rooms.value.size && [...texts.keys()].every((id) => this.rooms.value.has(id));
+    if (!isSame) this.rooms.value = new Set(texts.keys());
+  }
+
+  /** @param {number} roomId */
+  #store(roomId) {
+    clearTimeout(this.toStore.get(roomId));
+    this.toStore.delete(roomId);
+    this.storage.putDraft(roomId, this.of(roomId));
+  }
+}

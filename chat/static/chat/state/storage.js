@@ -1,0 +1,147 @@
+import { newId } from "./sender.js";
+
+/**
+ * @typedef {import("../lib/outbox.js").Entry} Entry
+ * @typedef {{adoptEntries: () => Promise<Entry[]>, putEntry: (entry: Entry) => void, deleteEntry: (clientMsgId: string) => void,
+ *   drafts: () => Promise<Map<number, string>>, putDraft: (roomId: number, text: string) => void}} Storage
+ */
+
+const DATABASE = "rockstar-chat";
+const VERSION = 1;
+
+/** What the page keeps if the browser stores nothing (private windows of some): as long as it is open. @type {Storage} */
+export const NO_STORAGE = {
+  adoptEntries: async () => [],
+  putEntry: () => {},
+  deleteEntry: () => {},
+  drafts: async () => new Map(),
+  putDraft: () => {},
+};
+
+/**
+ * Unsent messages and drafts in IndexedDB, by user.
+ *
+ * A message belongs to the tab that holds the Web Lock of its `tab`, and only that tab sends it. When a tab ends,
+ * its lock is free, and another tab of the user may adopt what it left. Without Web Locks (plain http) every new
+ * tab adopts everything: a message may be sent twice then, and the server stores it once.
+ */
+export class BrowserStorage {
+  /** @param {string} owner tenant and user */
+  constructor(owner) {
+    this.owner = owner;
+    this.tab = newId();
+    this.database = open();
+    // Held as long as the page lives.
+    this.locked = navigator.locks ? new Promise((held) => navigator.locks.request(this.#lockName(this.tab), () => (held(null), new Promise(() => {})))) : null;
+  }
+
+  /** Messages of tabs that are gone, now this tab's. @returns {Promise<Entry[]>} */
+  async adoptEntries() {
+    await this.locked;
+    const adopt = async () => {
+      const living = await this.#livingTabs();
+      return (await this.#run("outbox", "readwrite", (store) => this.#adopt(store, living))) ?? [];
+    };
+    return navigator.locks ? navigator.locks.request(`${DATABASE}.adopt.${this.owner}`, adopt) : adopt();
+  }
+
+  /** @param {Entry} entry */
+  putEntry(entry) {
+    this.#run("outbox", "readwrite", (store) => void store.put({ ...entry, owner: this.owner, tab: this.tab }));
+  }
+
+  /** @param {string} clientMsgId */
+  deleteEntry(clientMsgId) {
+    this.#run("outbox", "readwrite", (store) => void store.delete(clientMsgId));
+  }
+
+  /** The drafts of this user by room. @returns {Promise<Map<number, string>>} */
+  async drafts() {
+    const found = await this.#run("drafts", "readonly", (store) => this.#ofOwner(store));
+    return new Map((found ?? []).map((draft) => [draft.room_id, draft.text]));
+  }
+
+  /**
+   * @param {number} roomId
+   * @param {string} text empty: forget it
+   */
+  putDraft(roomId, text) {
+    this.#run("drafts", "readwrite", (store) => {
+      if (text === "") store.delete([this.owner, roomId]);
+      else store.put({ owner: this.owner, room_id: roomId, text });
+    });
+  }
+
+  /**
+   * @param {IDBObjectStore} store
+   * @param {ReadonlySet<string>} living
+   */
+  async #adopt(store, living) {
+    const left = (await this.#ofOwner(store)).filter((entry) => entry.tab !== this.tab && !living.has(entry.tab));
+    for (const entry of left) store.put({ ...entry, tab: this.tab });
+    return left.map(({ owner, tab, ...entry }) => entry);
+  }
+
+  /** @returns {Promise<Set<string>>} */
+  async #livingTabs() {
+    const { held = [] } = (await navigator.locks?.query()) ?? {};
+    const prefix = this.#lockName("");
+    return new Set(held.flatMap(({ name }) => (name?.startsWith(prefix) ? [name.slice(prefix.length)] : [])));
+  }
+
+  /** @param {string} tab */
+  #lockName(tab) {
+    return `${DATABASE}.tab.${tab}`;
+  }
+
+  /** @param {IDBObjectStore} store @returns {Promise<any[]>} */
+  #ofOwner(store) {
+    return answered(store.index("owner").getAll(this.owner));
+  }
+
+  /**
+   * Do something with a store. Without a database the result is null: what is typed is kept by the page alone.
+   * @template T
+   * @param {"outbox" | "drafts"} name
+   * @param {IDBTransactionMode} mode
+   * @param {(store: IDBObjectStore) => T | Promise<T>} act
+   * @returns {Promise<T | null>}
+   */
+  async #run(name, mode, act) {
+    const database = await this.database;
+    if (database === null) return null;
+    try {
+      return await act(database.transaction(name, mode).objectStore(name));
+    } catch (error) {
+      console.warn("The browser did not store unsent text:", error);
+      return null;
+    }
+  }
+}
+
+/** @returns {Promise<IDBDatabase | null>} */
+async function open() {
+  try {
+    const request = indexedDB.open(DATABASE, VERSION);
+    request.onupgradeneeded = () => {
+      request.result.createObjectStore("outbox", { keyPath: "client_msg_id" }).createIndex("owner", "owner");
+      request.result.createObjectStore("drafts", { keyPath: ["owner", "room_id"] }).createIndex("owner", "owner");
+    };
+    return await answered(request);
+  } catch (error) {
+    console.warn("The browser stores no unsent text:", error);
+    return null;
+  }
+}
+
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+function answered(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}

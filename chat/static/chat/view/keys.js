@@ -1,0 +1,63 @@
+import { useEffect, useRef } from "preact/hooks";
+
+/**
+ * @typedef {{isBusy: boolean, isDrawerOpen: boolean, closeDrawer: () => void, find: () => void}} Page
+ *   isBusy: a dialog is open
+ */
+
+/**
+ * The keys of the page, wherever the focus is.
+ * @param {import("../state/store.js").ChatStore} store
+ * @param {Page} page
+ */
+export function useKeys(store, page) {
+  // Keys come faster than the page is drawn.
+  const now = useRef(page);
+  now.current = page;
+  useEffect(() => {
+    const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
+      // A browser that fills in a form sends keydown events without a key.
+      if (!event.key || event.defaultPrevented || now.current.isBusy) return;
+      const act = actionOf(event, store, now.current);
+      // With Escape the browser also closes its own dialogs.
+      if (act && event.key !== "Escape") event.preventDefault();
+      if (act) act();
+      else if (isTyping(event)) focusComposer();
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, [store]);
+}
+
+/** Put the focus where one types. */
+export function focusComposer() {
+  document.getElementById("composer-text")?.focus();
+}
+
+/**
+ * The action of a key on the page, or nothing.
+ * @param {KeyboardEvent} event
+ * @param {import("../state/store.js").ChatStore} store
+ * @param {Page} page
+ */
+function actionOf(event, store, { isDrawerOpen, closeDrawer, find }) {
+  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) return find;
+  if (event.key === "ArrowUp" && event.altKey) return () => store.selectNeighbour(-1);
+  if (event.key === "ArrowDown" && event.altKey) return () => store.selectNeighbour(1);
+  const isForBrowser = event.isComposing || document.querySelector(":popover-open") !== null;
+  if (event.key === "Escape" && !isForBrowser) return isDrawerOpen ? closeDrawer : () => store.markCurrentRead();
+  return null;
+}
+
+/**
+ * Whether a key outside of all fields begins a text, or pastes one. It goes into the composer, because the focus
+ * moves before the browser inserts it.
+ * @param {KeyboardEvent} event
+ */
+function isTyping({ key, ctrlKey, metaKey, altKey, target }) {
+  const isInField = target instanceof Element && target.closest("input, textarea, select, [contenteditable]") !== null;
+  if (isInField || document.querySelector(":popover-open") !== null) return false;
+  if (ctrlKey || metaKey) return key.toLowerCase() === "v" && !altKey;
+  // Space scrolls, and presses buttons. A letter may be made with AltGr.
+  return [...key].length === 1 && key !== " ";
+}

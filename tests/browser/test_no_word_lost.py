@@ -1,0 +1,185 @@
+"""The chat page: where one reads is kept, and so is what one types."""
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.windows import Windows
+from tests.servers.pool import Site
+
+ROOM_OF_500 = """
+import uuid
+from accounts.models import Tenant, User
+from chat.models import Message, Room, RoomMembership
+from chat.text import room_name_key
+tenant = Tenant.objects.get(slug="acme")
+room = Room.objects.create(tenant=tenant, name=name, name_key=room_name_key(name), is_public=False)
+bob, alice = (User.objects.get(username=each) for each in ("bob", "alice"))
+for user in (alice, bob):
+    RoomMembership.objects.create(room=room, user=user, read_seq=read_seq)
+Message.objects.bulk_create(
+    Message(tenant=tenant, room=room, author=bob, seq=seq, rev=seq, text=f"line {seq}", client_msg_id=uuid.uuid4())
+    for seq in range(1, 501)
+)
+Room.objects.filter(pk=room.pk).update(last_seq=500, last_rev=500)
+result = room.pk
+"""
+READ = """
+from chat.models import RoomMembership
+RoomMembership.objects.filter(room_id=room_id).update(read_seq=350)
+"""
+ARTICLES = ".message[data-seq]"
+
+
+@pytest.fixture(scope="module")
+def room_id(browsed_site: Site) -> int:
+    """A private room of alice and bob, with 500 messages; alice has read 350."""
+    found: int = browsed_site.orm.run(ROOM_OF_500, name="archive", read_seq=350)
+    return found
+
+
+@pytest.fixture
+def alice(windows: Windows, browsed_site: Site, room_id: int) -> ChatPage:
+    """Alice, looking at that room."""
+    browsed_site.orm.run(READ, room_id=room_id)
+    chat = ChatPage.enter(windows, "alice")
+    chat.room("archive").click()
+    expect(chat.heading).to_have_text("archive")
+    return chat
+
+
+def seqs(page: Page) -> list[int]:
+    """The numbers of the messages on the page."""
+    found: list[int] = page.locator(ARTICLES).evaluate_all(
+        "(rows) => rows.map((row) => Number(row.dataset.seq))"
+    )
+    return found
+
+
+def test_a_room_opens_at_the_first_unread_and_one_reach_loads_one_page(alice: ChatPage) -> None:
+    """The line of what is new is on the screen; nothing older comes before the reader scrolls to the top."""
+    page = alice.page
+    expect(page.locator(".new-row")).to_be_in_viewport()
+    expect(page.locator(".new-row + .message")).to_contain_text("line 351")
+    page.wait_for_timeout(500)
+    assert (seqs(page)[0], seqs(page)[-1]) == (301, 400)
+    log = page.get_by_role("log")
+    log.evaluate("(list) => (list.scrollTop = 0)")
+    expect(page.locator(f'{ARTICLES}[data-seq="201"]')).to_have_count(1)
+    page.wait_for_timeout(500)
+    assert seqs(page)[0] == 201
+    # The message that stood at the top still does.
+    top = page.locator(f'{ARTICLES}[data-seq="301"]').evaluate("(row) => row.getBoundingClientRect().top")
+    assert abs(top - log.evaluate("(list) => list.getBoundingClientRect().top")) < 150
+
+
+def test_what_is_typed_outlives_the_tab_and_the_way_back_is_kept(alice: ChatPage) -> None:
+    """Another tab has the draft, in the same room; Back leads to the room before."""
+    page = alice.page
+    address = page.url
+    alice.composer.fill("half a thought")
+    alice.open_room("general")
+    expect(alice.room("archive").locator(".draft-mark")).to_be_visible()
+    page.close()
+    alice.page = alice.window.context.new_page()
+    alice.page.goto(address)
+    alice.wait_until_connected()
+    expect(alice.composer).to_have_value("half a thought")
+    alice.open_room("general")
+    alice.page.go_back()
+    expect(alice.heading).to_have_text("archive")
+    alice.page.evaluate("() => (location.hash = location.hash.replace(/\\d+/, '1'))")
+    expect(alice.heading).to_have_text("general")
+    alice.composer.fill("")
+
+
+def test_only_a_real_enter_sends_and_typing_anywhere_is_writing(alice: ChatPage) -> None:
+    """An input method's Enter sends nothing, whatever order a browser tells it in."""
+    page = alice.page
+    page.get_by_role("log").focus()
+    page.keyboard.type("nihon")
+    expect(alice.composer).to_have_value("nihon")
+    alice.composer.evaluate(
+        """(area) => area.dispatchEvent(
+            new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true, cancelable: true }))"""
+    )
+    page.evaluate("() => document.body.dispatchEvent(new Event('keydown', { bubbles: true }))")
+    expect(alice.composer).to_have_value("nihon")
+    alice.composer.fill("")
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox").fill("gene")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox").fill("gene")
+    page.keyboard.press("Enter")
+    expect(alice.heading).to_have_text("general")
+
+
+def test_messages_are_changed_and_answered_by_keyboard(windows: Windows) -> None:
+    """Edit with the arrow, react, reply and delete without a mouse; bob sees all of it."""
+    alice, bob = (ChatPage.enter(windows, name) for name in ("alice", "bob"))
+    for chat in (alice, bob):
+        chat.open_room("random")
+    keys = alice.page.keyboard
+    alice.say("frist post")
+    expect(bob.messages("frist post")).to_have_count(1)
+    alice.composer.press("ArrowUp")
+    expect(alice.composer).to_have_value("frist post")
+    alice.say("first post")
+    expect(bob.messages("first post")).to_have_count(1)
+    row = bob.page.locator(".message").last
+    expect(row.locator(".message-edited")).to_have_text("edited")
+    alice.page.get_by_role("log").focus()
+    keys.press("ArrowUp")
+    keys.press("Enter")
+    keys.press("Enter")
+    expect(row.locator(".reaction")).to_have_text("👍 1")
+    expect(alice.page.locator(".message").last.locator(".reaction")).to_have_attribute("aria-pressed", "true")
+    row.hover()
+    row.get_by_role("button", name="Reply").click()
+    bob.say("indeed")
+    expect(alice.page.locator(".message").last.locator(".quote")).to_contain_text("first post")
+    first = alice.page.locator(".message").filter(has=alice.page.get_by_text("first post", exact=True)).first
+    first.hover()
+    first.get_by_role("button", name="Delete").click()
+    alice.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(row.locator(".quote")).to_contain_text("Deleted message")
+    expect(bob.page.get_by_text("first post")).to_have_count(0)
+
+
+def test_who_is_removed_while_typing_stays(windows: Windows, browsed_site: Site) -> None:
+    """The text stays where it is, and goes nowhere."""
+    browsed_site.orm.run(ROOM_OF_500, name="secret", read_seq=500)
+    alice = ChatPage.enter(windows, "alice")
+    alice.room("secret").click()
+    expect(alice.heading).to_have_text("secret")
+    alice.composer.fill("about the salary of our boss")
+    bob = ChatPage.enter(windows, "bob")
+    other = ChatPage.enter(windows, "alice")
+    other.room("secret").click()
+    other.page.get_by_role("button", name="Leave secret").click()
+    other.page.get_by_role("dialog").get_by_role("button", name="Leave").click()
+    expect(alice.page.get_by_role("alert")).to_contain_text("no longer in secret")
+    alice.composer.press("Enter")
+    expect(alice.heading).to_have_text("secret")
+    expect(alice.composer).to_have_value("about the salary of our boss")
+    bob.open_room("general")
+    expect(bob.messages("salary")).to_have_count(0)
+
+
+def test_a_module_that_does_not_load_leaves_the_rooms_and_a_way_on(windows: Windows) -> None:
+    """The page says what to do, and a room in the list tries again."""
+    window = windows.enter("alice", "/accounts/password/")
+    window.expect_lost_network()
+    broken = True
+
+    def lose(route: Route) -> None:
+        route.abort() if broken else route.continue_()
+
+    window.page.route("**/chat/lib/typing*.js", lose)
+    window.go("/chat/")
+    expect(window.page.get_by_role("alert")).to_contain_text("did not start")
+    broken = False
+    window.page.get_by_role("link", name="random").click()
+    expect(window.page.locator(".room-head h1")).to_have_text("random")

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+
+import "./import-map.mjs";
+import { settled } from "./fake-socket.js";
+
+const { Sender } = await import("../../chat/static/chat/state/sender.js");
+const { NO_STORAGE } = await import("../../chat/static/chat/state/storage.js");
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+});
+
+/** A sender whose requests are answered by `answer`. */
+function sender(answer) {
+  const client = { state: { name: "online" }, sent: [] };
+  client.request = async (type, payload) => {
+    client.sent.push(payload.text);
+    return answer(payload);
+  };
+  const made = new Sender({ client, storage: NO_STORAGE, onSent: ({ client_msg_id }) => made.forget(client_msg_id) });
+  return { made, client, states: () => made.outbox.value.map((entry) => [entry.text, entry.state]) };
+}
+
+function refused() {
+  throw { code: "internal", message: "Something failed.", retryable: true, retryAfterMs: 0 };
+}
+
+const taken = (payload) => ({ payload: { message: payload } });
+
+test("a message that the server never takes holds up its own room only, and ends as the writer's to decide", async () => {
+  const { made, client, states } = sender((payload) => (payload.room_id === 1 ? refused() : taken(payload)));
+  made.send(1, "stuck");
+  made.send(1, "behind it");
+  made.send(2, "elsewhere");
+  await settled();
+  assert.deepEqual(states(), [["stuck", "waiting"], ["behind it", "waiting"]]);
+  for (let n = 0; n < 40; n += 1) {
+    mock.timers.tick(10_000);
+    await settled();
+  }
+  assert.deepEqual(states(), [["stuck", "failed"], ["behind it", "failed"]]);
+  const count = client.sent.length;
+  mock.timers.tick(600_000);
+  assert.equal(client.sent.length, count);
+});
+
+test("after a reconnect no room waits for its next try", async () => {
+  let isBack = false;
+  const { made, states } = sender((payload) => (isBack ? taken(payload) : refused()));
+  made.send(1, "a");
+  await settled();
+  isBack = true;
+  made.flushAll();
+  await settled();
+  assert.deepEqual(states(), []);
+});
+
+test("more than the outbox holds stays where it was typed", () => {
+  const { made, client } = sender(taken);
+  client.state.name = "waiting";
+  for (let n = 0; n < 500; n += 1) assert.equal(made.send(1, "x"), true);
+  assert.equal(made.send(1, "x"), false);
+});
