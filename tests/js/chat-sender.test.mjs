@@ -57,6 +57,23 @@ test("after a reconnect no room waits for its next try", async () => {
   assert.deepEqual(states(), []);
 });
 
+test("what is sent and typed while the storage is read stays as it is then", async () => {
+  const { made, client, states } = sender(taken);
+  client.state.name = "waiting";
+  made.send(1, "before");
+  let found = () => {};
+  made.storage = { ...NO_STORAGE, adoptEntries: () => new Promise((resolve) => (found = resolve)) };
+  const adopted = made.adopt();
+  client.state.name = "online";
+  made.flush();
+  await settled();
+  client.state.name = "waiting";
+  made.send(1, "meanwhile");
+  found([]);
+  await adopted;
+  assert.deepEqual(states(), [["meanwhile", "waiting"]]);
+});
+
 test("more than the outbox holds stays where it was typed", () => {
   const { made, client } = sender(taken);
   client.state.name = "waiting";

@@ -24,7 +24,8 @@ export class Sender {
 
   /** Take over what closed tabs of the same user have left. */
   async adopt() {
-    this.outbox.value = withLeft(this.outbox.value, await this.storage.adoptEntries());
+    const left = await this.storage.adoptEntries();
+    this.outbox.value = withLeft(this.outbox.value, left);
     this.flush();
   }
 
