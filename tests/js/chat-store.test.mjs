@@ -506,3 +506,23 @@ test("what arrives during one frame is drawn once", async () => {
   assert.deepEqual([frames.length, drawn, room.timeline.value.messages.length], [0, 1, 8]);
   stop();
 });
+
+test("a room's new name comes without its numbers, so that no unread message is missed", async () => {
+  const { chat, store, room } = await opened();
+  store.setAttentive(false);
+  const tell = (offset, data) => chat.sockets.at(-1).push("publication", { topic: "rooms:public", offset, data, publisher: null, time: "" });
+  tell(1, { event: "room", rev: 9, room: { id: 1, name: "renamed", is_public: true, last_seq: 4, last_rev: 9 } });
+  chat.write();
+  assert.deepEqual([room.room.value.name, room.room.value.unread], ["renamed", 1]);
+});
+
+test("in a busy room the server is told what was read, without waiting for quiet", async () => {
+  const { chat, room } = await opened();
+  for (let n = 0; n < 10; n += 1) {
+    chat.write();
+    draw(room);
+    mock.timers.tick(100);
+    await settled();
+  }
+  assert.ok(chat.readSeq > 8, String(chat.readSeq));
+});

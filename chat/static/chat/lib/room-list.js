@@ -32,6 +32,18 @@ export function roomAfterRead(room, seq) {
 }
 
 /**
+ * A room after a change that all see: its name, its topic line, who may join. Messages are counted as they come,
+ * so the numbers of the change are left out.
+ * @param {Room} room
+ * @param {Partial<Room>} change
+ * @returns {Room}
+ */
+export function roomAfterChange(room, change) {
+  const { last_seq, last_rev } = room;
+  return { ...room, ...change, last_seq, last_rev };
+}
+
+/**
  * Rooms in the order of the list, by name.
  * @param {readonly Room[]} rooms
  */

@@ -2,7 +2,7 @@ import { batch, computed, signal } from "@preact/signals";
 
 import { NOBODY, peopleOf, presenceOf, withPresence } from "../lib/people.js";
 import { withOwnReactions } from "../lib/reactions.js";
-import { roomAfterMessage, roomAfterRead } from "../lib/room-list.js";
+import { roomAfterChange, roomAfterMessage, roomAfterRead } from "../lib/room-list.js";
 import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, withLive, withNewer, withOlder } from "../lib/timeline.js";
 import { stillTyping, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
 
@@ -179,11 +179,13 @@ export class RoomStore {
   markRead(seq = this.room.value.last_seq) {
     if (seq > this.room.value.read_seq) this.room.value = roomAfterRead(this.room.value, seq);
     if (this.room.value.read_seq <= this.sentReadSeq) return;
-    clearTimeout(this.readTimer);
-    this.readTimer = setTimeout(() => this.flushRead(), READ_DELAY_MS);
+    // Not anew with each message: in a busy room the server would never be told.
+    this.readTimer ??= setTimeout(() => this.flushRead(), READ_DELAY_MS);
   }
 
   async flushRead() {
+    clearTimeout(this.readTimer);
+    this.readTimer = undefined;
     const seq = this.room.value.read_seq;
     if (seq <= this.sentReadSeq || this.context.client.state.name !== "online") return;
     const reply = await this.#request("read", { room_id: this.id, seq });
@@ -249,7 +251,7 @@ export class RoomStore {
     if (data.event === "message") this.#message(data.message);
     else if (data.message) this.#changed(data);
     else if (data.event === "member") this.#member(data);
-    else if (data.event === "room") this.room.value = { ...this.room.value, ...data.room };
+    else if (data.event === "room") this.room.value = roomAfterChange(this.room.value, data.room);
     else if (data.event === "read" && data.user_id === this.context.me.id) this.readElsewhere(data.seq);
     this.#took(data.rev);
   }

@@ -1,7 +1,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 
 import { nameOf } from "../lib/format.js";
-import { neighbour, sortedRooms } from "../lib/room-list.js";
+import { neighbour, roomAfterChange, sortedRooms } from "../lib/room-list.js";
 import { Actions } from "./actions.js";
 import { Drafts } from "./drafts.js";
 import { RoomStore } from "./room-store.js";
@@ -216,7 +216,7 @@ export class ChatStore {
       this.#take([{ ...data.room, is_member: false, read_seq: 0, unread: 0, role: null }]);
     } else if (data.event === "room") {
       const store = /** @type {RoomStore} */ (this.stores.value.get(data.room.id));
-      store.room.value = { ...store.room.value, ...data.room };
+      store.room.value = roomAfterChange(store.room.value, data.room);
     }
   }
 

@@ -32,7 +32,8 @@ export function App({ store }) {
       ${room
         ? html`<${RoomPane} key=${room.id} store=${store} room=${room} drawer=${drawer} setDrawer=${setDrawer}
             onLeave=${() => setDialog("leave")} />`
-        : html`<${NoRoom} onRooms=${() => setDrawer("rooms")} onCreate=${() => setDialog("create")} />`}
+        : html`<${NoRoom} onRooms=${() => setDrawer("rooms")} onCreate=${() => setDialog("create")} />
+            <${Notice} store=${store} />`}
     </div>
     ${room && html`<${PeoplePanel} room=${room} me=${store.me} isOnline=${isOnline} isOpen=${drawer === "people"} onClose=${() => setDrawer(null)} />`}
     ${drawer && html`<div class="scrim" onClick=${() => setDrawer(null)}></div>`}

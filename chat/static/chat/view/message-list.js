@@ -83,7 +83,7 @@ function moveInList(event, onDone) {
 function nextInList(key, at, list) {
   const row = at.closest("article");
   const rows = [...list.querySelectorAll("article")];
-  if (key === "Enter" && row === at) return row.querySelector(".message-tools button, .delivery button, a, button");
+  if (key === "Enter" && row === at) return row.querySelector(".message-tools button") ?? row.querySelector("button, a");
   if (at.matches(".message-tools button") && (key === "ArrowLeft" || key === "ArrowRight")) {
     return /** @type {HTMLElement | null} */ (key === "ArrowLeft" ? at.previousElementSibling : at.nextElementSibling);
   }
