@@ -487,7 +487,6 @@ test("what is unsent and what is typed outlives the tab", async () => {
     store.sender.send(1, `offline ${n}`);
   }
   store.actions.type(1, "half a sent");
-  store.drafts.flush();
   store.client.stop();
   const next = await opened({ storage });
   for (let turn = 0; turn < 40; turn += 1) await settled();

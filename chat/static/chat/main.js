@@ -35,7 +35,6 @@ client.on("unauthenticated", signIn);
 addressRooms();
 const lookAgain = () => store.setAttentive(document.visibilityState === "visible" && document.hasFocus());
 for (const event of ["focus", "blur", "pageshow"]) addEventListener(event, lookAgain);
-addEventListener("pagehide", () => store.drafts.flush());
 document.addEventListener("visibilitychange", lookAgain);
 setInterval(() => (store.today.value = new Date().toDateString()), CLOCK_MS);
 

@@ -1,8 +1,9 @@
 import { signal } from "@preact/signals";
 
-const STORE_DELAY_MS = 300;
-
-/** What the reader has typed and not sent, by room. It is stored for the user and survives the tab. */
+/**
+ * What the reader has typed and not sent, by room. It is stored for the user with every change, because a tab may
+ * end without a word, and survives it.
+ */
 export class Drafts {
   /** @param {import("./storage.js").Storage} storage */
   constructor(storage) {
@@ -10,8 +11,6 @@ export class Drafts {
     this.texts = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));
     /** Rooms with a draft. It changes less often than the texts. */
     this.rooms = signal(/** @type {ReadonlySet<number>} */ (new Set()));
-    /** @type {Map<number, ReturnType<typeof setTimeout>>} */
-    this.toStore = new Map();
   }
 
   /** Read the stored ones. What was typed meanwhile stays. */
@@ -34,13 +33,7 @@ export class Drafts {
     if (text === "") texts.delete(roomId);
     else texts.set(roomId, text);
     this.#change(texts);
-    clearTimeout(this.toStore.get(roomId));
-    this.toStore.set(roomId, setTimeout(() => this.#store(roomId), STORE_DELAY_MS));
-  }
-
-  /** Store what is not stored yet, because the page may end. */
-  flush() {
-    for (const roomId of [...this.toStore.keys()]) this.#store(roomId);
+    this.storage.putDraft(roomId, text);
   }
 
   /** @param {ReadonlyMap<number, string>} texts */
@@ -48,12 +41,5 @@ export class Drafts {
     this.texts.value = texts;
     const isSame = texts.size === this.rooms.value.size && [...texts.keys()].every((id) => this.rooms.value.has(id));
     if (!isSame) this.rooms.value = new Set(texts.keys());
-  }
-
-  /** @param {number} roomId */
-  #store(roomId) {
-    clearTimeout(this.toStore.get(roomId));
-    this.toStore.delete(roomId);
-    this.storage.putDraft(roomId, this.of(roomId));
   }
 }

@@ -106,7 +106,6 @@ export class ChatStore {
   setAttentive(isAttentive) {
     this.isAttentive.value = isAttentive;
     this.today.value = new Date().toDateString();
-    if (!isAttentive) this.drafts.flush();
   }
 
   /** Load the list of rooms. Calls while it loads are one more load. */
