@@ -210,3 +210,11 @@ def test_nothing_that_people_write_runs_on_a_page(hosts: World) -> None:
     for path in ("rooms/", f"rooms/{room_id}/messages/", "users/", "search/?q=alert"):
         answer = client.get(f"/api/chat/{path}")
         assert (answer["Content-Type"], answer["X-Content-Type-Options"]) == ("application/json", "nosniff")
+
+
+def test_the_page_shows_the_rooms_before_any_script_and_makes_html_by_one_policy_only(hosts: World) -> None:
+    page = browser("alice", "acme").get("/chat/")
+    assert "require-trusted-types-for 'script'" in page.headers["Content-Security-Policy"]
+    assert "trusted-types server-html" in page.headers["Content-Security-Policy"]
+    for room in Room.objects.filter(memberships__user__username="alice", tenant__slug="acme"):
+        assert f'href="#room-{room.pk}"' in page.content.decode()
