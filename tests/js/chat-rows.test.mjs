@@ -104,6 +104,24 @@ test("only web addresses become links, without the sentence around them", () => 
   assert.equal(linkified("a https://b.example c").map((part) => part.text).join(""), "a https://b.example c");
 });
 
+test("brackets and full-width punctuation around an address are not part of it", () => {
+  const only = (text) => linkified(text).filter((part) => part.url).map((part) => part.url);
+  const cases = {
+    "[https://a.example/x]": "https://a.example/x",
+    "{https://a.example/x}": "https://a.example/x",
+    "(see https://a.example/x_(y))": "https://a.example/x_(y)",
+    "((https://a.example/x)).": "https://a.example/x",
+    "\u898b\u3066https://a.example/x\u3002\u6b21": "https://a.example/x",
+    "\uff08https://a.example/x\uff09": "https://a.example/x",
+    "\u300chttps://a.example/x\u300d\u3068": "https://a.example/x",
+    "https://a.example/x\uff01": "https://a.example/x",
+    "**https://a.example/x**": "https://a.example/x",
+    "https://a.example/[x]": "https://a.example/[x]",
+    "https://ja.example/\u65e5\u672c": "https://ja.example/\u65e5\u672c",
+  };
+  for (const [text, url] of Object.entries(cases)) assert.deepEqual(only(text), [url], text);
+});
+
 test("an address that does not show where it leads is no link", () => {
   const hidden = [
     "http://user:pw@evil.example", "https://bank.example@evil.example/x", "http://@evil.example", "http:///a@evil.example",

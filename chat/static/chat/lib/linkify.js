@@ -1,8 +1,15 @@
 /** @typedef {{text: string, url: string | null}} Part */
 
 const URL_PATTERN = /https?:\/\/[^\s<>"]+/gi;
-// Punctuation at the end of a sentence, and a bracket opened before the URL, are not part of the URL.
-const TRAILING = /[.,;:!?'"»”]+$/;
+// Punctuation at the end of a sentence, and a bracket opened before the URL, are not part of the URL. Full-width
+// punctuation is followed by no space, so it ends a URL wherever it stands.
+const TRAILING = /[.,;:!?'"»”*_~]+$/;
+const FULL_WIDTH = /[\u3001\u3002\u3008-\u3011\u3014-\u301b\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f\uff3b\uff3d\uff5b\uff5d-\uff64].*$/su;
+const BRACKETS = new Map([
+  [")", "("],
+  ["]", "["],
+  ["}", "{"],
+]);
 // `https://bank.example@evil.example` leads to evil.example. Browsers accept any number of slashes of both
 // kinds.
 const WITH_USER = /^https?:[/\\]*[^/\\?#]*@/i;
@@ -35,6 +42,12 @@ export function linkified(text) {
 
 /** @param {string} url */
 function withoutTail(url) {
-  const bare = url.replace(TRAILING, "");
-  return bare.endsWith(")") && !bare.includes("(") ? bare.slice(0, -1).replace(TRAILING, "") : bare;
+  let bare = url.replace(FULL_WIDTH, "").replace(TRAILING, "");
+  // `(see https://a.example/x_(y))`: as many closing brackets belong to it as it opens.
+  for (;;) {
+    const close = bare.at(-1) ?? "";
+    const open = BRACKETS.get(close);
+    if (open === undefined || bare.split(open).length >= bare.split(close).length) return bare;
+    bare = bare.slice(0, -1).replace(TRAILING, "");
+  }
 }
