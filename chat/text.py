@@ -1,9 +1,12 @@
 """Validation of message texts and room names, as functions of plain values."""
 
+import re
+
 from accounts.core.text import TextError, clean_name, has_controls, is_visible, name_key
 from realtime import ErrorCode, RequestError
 
 TEXT_MAX_CHARS = 4000
+_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 ROOM_NAME_MAX_CHARS = 80
 TOPIC_LINE_MAX_CHARS = 250
 FILE_NAME_MAX_CHARS = 200
@@ -16,10 +19,11 @@ ROOM_NAME_KEY_MAX_CHARS = 240
 def clean_text(text: str, *, may_be_empty: bool = False) -> str:
     """Return `text` without surrounding whitespace: 1 to 4,000 characters, at least one of them visible.
 
+    Of several lines the first keeps its indentation, as in a piece of code.
     `may_be_empty`: a message with files needs no text. Control characters other than newline and tab are
     refused. Raises RequestError(invalid_message).
     """
-    text = text.strip()
+    text = _BLANK_LINES.sub("", text).rstrip() if "\n" in text.strip() else text.strip()
     if may_be_empty and not text:
         return ""
     if not 0 < len(text) <= TEXT_MAX_CHARS:

@@ -31,6 +31,10 @@ _MENTION = re.compile(r"(?<![\w@./])@(\w[\w.+@-]{0,149})")
 _PLAIN = re.compile(r"[^\W\d_][^\\`*_~\[\]<>&\"@:\n]*")
 _LANGUAGE = re.compile(r"language-[\w+#.-]{1,32}")
 _TAGS = {"p", "br", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "hr", "span"}
+# Full-width punctuation is followed by no space, so it ends a URL wherever it stands.
+_FULL_WIDTH = re.compile(
+    "[\u3001\u3002\u3008-\u3011\u3014-\u301b\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f\uff3b\uff3d\uff5b\uff5d-\uff64]"
+)
 _ATTRIBUTES: dict[str, set[str]] = {
     "*": set(),
     "a": {"href"},
@@ -76,10 +80,27 @@ def _parser(*, has_links: bool) -> MarkdownIt:
     # Before the host becomes ASCII, in which nothing is invisible any more.
     parser.normalizeLink = lambda url: normalize(url) if is_honest_url(url) else ""  # type: ignore[method-assign]
     parser.validateLink = is_honest_url  # type: ignore[method-assign]  # the parser's way to set the rule
+    parser.core.ruler.push("full_width", _end_before_full_width)
     parser.core.ruler.push("honest_links", _unlink_posing)
     parser.core.ruler.push("mentions", _mark_mentions)
     parser.add_render_rule("mention", _render_mention)
     return parser
+
+
+def _end_before_full_width(state: StateCore) -> None:
+    """End bare URLs before full-width punctuation; what follows is text."""
+    for block in _inlines(state.tokens):
+        children = block.children or []
+        for index in reversed(range(len(children))):
+            token = children[index]
+            if token.type != "link_open" or token.markup != "linkify":
+                continue
+            label = children[index + 1]
+            end = _FULL_WIDTH.search(label.content)
+            if end is not None:
+                label.content, rest = label.content[: end.start()], label.content[end.start() :]
+                token.attrSet("href", state.md.normalizeLink(label.content))
+                children.insert(index + 3, Token("text", "", 0, content=rest))
 
 
 def _unlink_posing(state: StateCore) -> None:

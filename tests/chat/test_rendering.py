@@ -135,6 +135,23 @@ def test_what_a_text_looks_like(text: str, html: str) -> None:
     assert render(text, {"bob": 7}) == html
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u898b\u3066https://a.example/x\u3002\u6b21",
+        "\uff08https://a.example/x\uff09",
+        "\u300chttps://a.example/x\u300d\u3068",
+        "https://a.example/x\uff01",
+        "[https://a.example/x]",
+    ],
+)
+def test_brackets_and_full_width_punctuation_end_a_url(text: str) -> None:
+    before, _, after = text.partition("https://a.example/x")
+    assert re.sub(r" (target|rel)=\S+( nofollow ugc\")?", "", render(text)) == (
+        f'<p>{before}<a href="https://a.example/x">https://a.example/x</a>{after}</p>\n'
+    )
+
+
 def test_names_are_found_outside_of_code_and_addresses() -> None:
     text = "@Bob, (@carol) `@dave` x@erin.example\n```\n@frank\n```\n@here"
     assert names_mentioned(text) == {"bob", "carol", "here"}

@@ -23,6 +23,7 @@ def assert_refused(clean: Callable[[str], str], text: str, field: str) -> None:
     [
         ("hi", "hi"),
         ("  hi \n", "hi"),
+        ("\n \n    if x:\n        y\n \n", "    if x:\n        y"),
         ("two\nlines\tand a tab", "two\nlines\tand a tab"),
         ("<b>&amp;</b> \\u0000 'quoted'", "<b>&amp;</b> \\u0000 'quoted'"),
         ("👩‍💻 дa ü", "👩‍💻 дa ü"),
