@@ -20,7 +20,8 @@ from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRule, TopicRules
 from realtime.node import node as nodes
 from realtime.node import outbox_rows
-from realtime.node.node import CONTROL_GROUP, OUTBOX_GROUP, RECHECKS_GROUP, EndSubscriptions, Node, Recheck
+from realtime.node.control import CONTROL_GROUP, OUTBOX_GROUP, RECHECKS_GROUP, EndSubscriptions, Recheck
+from realtime.node.node import Node
 from realtime.node.publish_failures import PublishFailure, report
 from realtime.node.recording import current_recording
 from realtime.node.remote import current_remote

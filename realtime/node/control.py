@@ -6,6 +6,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import msgspec
+
+from realtime.core.identity import UserId
 from realtime.topics.engine.ports import Bus, BusUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -15,6 +18,25 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 MAX_WAITING = 10_000
 RETRY_MIN_S = 0.1
 RETRY_MAX_S = 2.0
+# The groups of the bus that carry them.
+CONTROL_GROUP = "control"
+REVOCATIONS_GROUP = "revocations"
+RECHECKS_GROUP = "rechecks"
+OUTBOX_GROUP = "outbox"
+
+
+class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
+    """Sent to every node: a user may no longer follow a topic."""
+
+    tenant: str
+    topic: str
+    user_id: UserId
+
+
+class Recheck(msgspec.Struct, array_like=True, frozen=True):
+    """Sent to every node: ask again about the connections of a user; None stands for all users."""
+
+    user_id: UserId | None
 
 
 class Control:

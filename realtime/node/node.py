@@ -30,7 +30,15 @@ from realtime.node.audit import AuditRetention
 from realtime.node.bans import BanBook
 from realtime.node.blocking import BlockWatch
 from realtime.node.broker_watch import BrokerWatch
-from realtime.node.control import Control
+from realtime.node.control import (
+    CONTROL_GROUP,
+    OUTBOX_GROUP,
+    RECHECKS_GROUP,
+    REVOCATIONS_GROUP,
+    Control,
+    EndSubscriptions,
+    Recheck,
+)
 from realtime.node.credentials import Credentials, Table
 from realtime.node.database import Database, build_database
 from realtime.node.engine import build_engine
@@ -69,24 +77,6 @@ S = TypeVar("S")
 DRAIN_SLICE_S = 0.05
 # Seconds that a process that starts waits for older ones, with a broker. It serves afterwards in any case.
 MEET_WITHIN_S = 0.5
-CONTROL_GROUP = "control"
-REVOCATIONS_GROUP = "revocations"
-RECHECKS_GROUP = "rechecks"
-OUTBOX_GROUP = "outbox"
-
-
-class EndSubscriptions(msgspec.Struct, array_like=True, frozen=True):
-    """Sent to every node: a user may no longer follow a topic."""
-
-    tenant: str
-    topic: str
-    user_id: UserId
-
-
-class Recheck(msgspec.Struct, array_like=True, frozen=True):
-    """Sent to every node: ask again about the connections of a user; None stands for all users."""
-
-    user_id: UserId | None
 
 
 class Node:

@@ -14,7 +14,7 @@ from realtime.core.history import Publisher
 from realtime.core.identity import as_user_id
 from realtime.core.revocations import Revocation, RevocationKind, Revocations
 from realtime.core.topics import TopicKey, owner
-from realtime.node.node import EndSubscriptions
+from realtime.node.control import EndSubscriptions
 from realtime.node.observer import Observer
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import Metrics, RouteMetrics

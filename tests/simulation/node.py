@@ -28,7 +28,7 @@ from realtime.endpoints.routing import websocket
 from realtime.endpoints.shared import Endpoints
 from realtime.endpoints.verbs import Call, Verb
 from realtime.endpoints.watches import Watches
-from realtime.node.node import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions
+from realtime.node.control import CONTROL_GROUP, REVOCATIONS_GROUP, EndSubscriptions
 from realtime.node.node import Node as RealNode
 from realtime.protocol.codec import time_text
 from realtime.protocol.envelope import Reply
