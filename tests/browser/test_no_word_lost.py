@@ -1,5 +1,7 @@
 """The chat page: where one reads is kept, and so is what one types."""
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import Page, Route, expect
 
@@ -28,14 +30,19 @@ READ = """
 from chat.models import RoomMembership
 RoomMembership.objects.filter(room_id=room_id).update(read_seq=350)
 """
+DELETE = """
+from chat.models import Room
+Room.objects.get(pk=room_id).delete()
+"""
 ARTICLES = ".message[data-seq]"
 
 
 @pytest.fixture(scope="module")
-def room_id(browsed_site: Site) -> int:
-    """A private room of alice and bob, with 500 messages; alice has read 350."""
+def room_id(browsed_site: Site) -> Iterator[int]:
+    """A private room of alice and bob, with 500 messages; alice has read 350. Other modules count no unread of it."""
     found: int = browsed_site.orm.run(ROOM_OF_500, name="archive", read_seq=350)
-    return found
+    yield found
+    browsed_site.orm.run(DELETE, room_id=found)
 
 
 @pytest.fixture

@@ -27,8 +27,9 @@ export function useScroll(room, rows) {
   const target = room.target.value;
 
   const onScroll = () => {
-    const list = /** @type {HTMLElement} */ (ref.current);
-    if (!place.current.isPlaced) return;
+    const list = ref.current;
+    // Browsers tell of scrolling with the next frame; the list may be gone by then.
+    if (list === null || !place.current.isPlaced) return;
     look(list, room, place.current);
     if (Math.abs(list.scrollTop - place.current.ownTop) < 1) return;
     place.current.ownTop = NaN;
