@@ -18,7 +18,7 @@ from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError
 from realtime.topics.engine.redis_history import RedisHistory
 from tests.engine.conftest import Node
-from tests.servers.sentinels import SentinelSet, until
+from tests.servers.sentinels import Process, SentinelSet, until
 
 pytestmark = pytest.mark.redis
 
@@ -110,14 +110,22 @@ async def heals(sender: Node, receiver: Node) -> None:
             await asyncio.sleep(0.1)
 
 
+def in_step(servers: SentinelSet) -> Process | None:
+    """The primary, once both replicas have all it has; None before.
+
+    What follows is about the switch, not about a tail that a replica never had. The sentinels are asked each time: just
+    after a switch they may name a server that is a replica by now.
+    """
+    primary = servers.primary()
+    return primary if primary.call("WAIT", 2, 1000) == 2 else None
+
+
 async def go_through(history: RedisHistory, servers: SentinelSet, *, by_kill: bool) -> None:
     """Publish before, while and after the primary changes; nothing is lost, doubled or out of order."""
     first, start = len(await numbers(history)), await history.position(KEY)
     for number in range(first, first + 20):
         await publish(history, number)
-    primary = await asyncio.to_thread(servers.primary)
-    # What follows is about the switch, not about a tail that a replica never had.
-    await asyncio.to_thread(until, lambda: primary.call("WAIT", 2, 1000) == 2)
+    primary = await asyncio.to_thread(until, lambda: in_step(servers))
     if by_kill:
         await asyncio.to_thread(primary.kill)
     else:
