@@ -259,7 +259,7 @@ class TicketAdmin(RecordAdmin, TenantScopedAdmin):
 
 @admin.register(UserSession)
 class UserSessionAdmin(RecordAdmin, TenantScopedAdmin):
-    """Who is signed in where, for superusers. A list only: the address of a page would hold the session's key."""
+    """The open sessions of all users, for superusers. There is no page for one session: its address would hold the key."""
 
     is_for_superusers = True
     is_deleted_with_others = True

@@ -58,7 +58,7 @@ class InRoom(Struct, frozen=True):
 
 
 class RoomUpdate(Struct, frozen=True):
-    """Payload of `room.update`: what is given is changed."""
+    """Payload of `room.update`. Only the fields that are given are changed."""
 
     room_id: Id
     name: Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)] | None = None
@@ -105,7 +105,7 @@ class RoomDirect(Struct, frozen=True):
 
 
 class RoomSettings(Struct, frozen=True):
-    """Payload of `room.settings`: what is given is changed."""
+    """Payload of `room.settings`. Only the fields that are given are changed."""
 
     room_id: Id
     level: Literal["all", "mentions", "nothing"] | None = None
@@ -188,7 +188,7 @@ class UserList(Struct, frozen=True):
 
 
 class ProfileUpdate(Struct, frozen=True):
-    """Payload of `profile.update`: what is given is changed, an empty text clears it."""
+    """Payload of `profile.update`. Only the fields that are given are changed; an empty text clears one."""
 
     name: Line | None = None
     status: Line | None = None
@@ -197,7 +197,7 @@ class ProfileUpdate(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who asks, on which tenant."""
+    """The user who asks, and the tenant of the request."""
 
     tenant: Tenant
     user: Publisher

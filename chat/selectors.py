@@ -173,8 +173,8 @@ def _views(rooms: "QuerySet[Room]", tenant_id: int, user_id: UserId) -> list[Roo
         own_role=F("own__role"),
         own_level=F("own__level"),
         own_favourite=F("own__is_favourite"),
-        # Numbers have no gaps. So what is unread is all after the mark but one's own and what was deleted,
-        # and of these there are few: sending moves the mark.
+        # Numbers have no gaps. So the unread count is the distance from the read mark, less the user's own
+        # messages and the deleted ones. There are few of these, because sending moves the mark.
         own_after=_counted(Message.objects.filter(author_id=int(user_id), deleted_at__isnull=True)),
         deleted_after=_counted(Message.objects.filter(deleted_at__isnull=False)),
         mentioned_after=_counted(Mention.objects.filter(user_id=user_id)),

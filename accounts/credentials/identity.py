@@ -53,7 +53,7 @@ class Authenticator:
         return any(results)
 
     def knows_user(self, user_id: str, tenant: str | None) -> bool:
-        """Whether there is this user, who is a member of the tenant if one is given. One query."""
+        """Return whether the user exists and, if a tenant is given, is a member of it. One query."""
         if not _is_id(user_id):
             return False
         if tenant is None:

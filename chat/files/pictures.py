@@ -1,4 +1,4 @@
-"""Decodes pictures and encodes them again: what is not picture (EXIF, profiles, hidden data) is gone.
+"""Decodes pictures and encodes them again: EXIF, colour profiles and hidden data are dropped.
 
 It takes processor time and memory, so a few threads do it, and few wait. A picture with more pixels than the
 site allows is refused before it is decoded.

@@ -120,7 +120,7 @@ def pin_list(tenant_id: int, user_id: UserId, room_id: int) -> list[MessageView]
 
 
 def message_get(tenant_id: int, user_id: UserId, room_id: int, seq: int) -> MessageView:
-    """Return one message as a user sees it, who may see it; raises RequestError(not_found)."""
+    """Return one message as this user sees it. Raises RequestError(not_found) if the user may not see it."""
     found = _of(tenant_id, room_id).filter(seq=seq).first()
     if found is None:
         raise no_such_message()

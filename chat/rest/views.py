@@ -69,7 +69,7 @@ class OperationView(ChatAPIView):
     parser_classes = [BoundedJSONParser]
 
     def run(self, request: Request, **path: Any) -> Response:
-        """Answer with the reply's payload: 201 for what is new, otherwise 200."""
+        """Answer with the reply's payload: 201 if something was created, otherwise 200."""
         method = "GET" if request.method == "HEAD" else str(request.method)
         operation = self.operations[method]
         who = self.who(request, operation.scopes)

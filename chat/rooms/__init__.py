@@ -1,1 +1,1 @@
-"""Rooms: who may do what in them, who is in them, and what they are called."""
+"""Rooms: their members, rights and names."""

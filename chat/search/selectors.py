@@ -121,7 +121,7 @@ def _with_words(
 
 
 def _newer(words: Sequence[str]) -> Q:
-    """What is not in the index yet, and has these words."""
+    """Select the messages that contain these words and are not indexed yet."""
     newer = Q(pk__gt=RawSQL(_NEWEST_INDEXED, []))  # noqa: S611 without parameters
     for word in words:
         newer &= Q(text__icontains=word)
