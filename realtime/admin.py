@@ -26,7 +26,7 @@ class OwnTenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic
     """Rows of the request's tenant, for its staff with Django's permissions. Superusers see everything."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """The rows that may be seen."""
+        """Return the rows that may be seen."""
         rows = super().get_queryset(request)
         if is_superuser(request):
             return rows
@@ -34,7 +34,7 @@ class OwnTenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic
         return rows.filter(tenant=tenant.slug) if tenant is not None and runs_tenant(request) else rows.none()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """Staff cannot choose the tenant: it is theirs."""
+        """Return the read-only fields. Staff cannot choose the tenant, because it is always their own."""
         fields = tuple(super().get_readonly_fields(request, obj))
         return fields if is_superuser(request) else (*fields, "tenant")
 
@@ -44,36 +44,36 @@ class OwnTenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic
         return filters if is_superuser(request) else [each for each in filters if each != "tenant"]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Staff may only use the filters that the list offers them."""
+        """Return whether a lookup may be used. Staff may only use the filters that the list offers them."""
         if request is not None and is_superuser(request):
             return super().lookup_allowed(lookup, value, request)
         return request is not None and lookup.split("__", maxsplit=1)[0] in self.get_list_filter(request)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Bind what staff make to their tenant."""
+        """Save a row. Staff save rows of their own tenant only."""
         tenant = tenant_of(request)
         if not is_superuser(request) and tenant is not None:
             obj.tenant = tenant.slug
         super().save_model(request, obj, form, change)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Whether the app is listed."""
+        """Return whether the app is listed."""
         return self._may(request) and super().has_module_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Staff of this tenant, with the permission."""
+        """Return whether the user may see rows: staff of this tenant with the permission."""
         return self._may(request) and super().has_view_permission(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Staff of this tenant, with the permission."""
+        """Return whether the user may add rows: staff of this tenant with the permission."""
         return self._may(request) and super().has_add_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Staff of this tenant, with the permission."""
+        """Return whether the user may change rows: staff of this tenant with the permission."""
         return self._may(request) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Staff of this tenant, with the permission."""
+        """Return whether the user may delete rows: staff of this tenant with the permission."""
         return self._may(request) and super().has_delete_permission(request, obj)
 
     def _may(self, request: HttpRequest) -> bool:
@@ -147,7 +147,7 @@ class BanForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         fields = ("tenant", "user_id", "address", "until", "reason")
 
     def clean(self) -> dict[str, Any]:
-        """Require exactly one target, which exists where that can be known."""
+        """Require exactly one target, a valid address or network, and a time in the future."""
         values: dict[str, Any] = super().clean() or self.cleaned_data
         user_id, address = values.get("user_id", ""), values.get("address", "")
         if bool(user_id) == bool(address):
@@ -160,10 +160,10 @@ class BanForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
 
 
 class _Fixed(OwnTenantAdmin):
-    """Rows that are not changed."""
+    """Rows that nobody may change."""
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
+        """Return False: nobody may change a row."""
         return False
 
 
@@ -178,46 +178,46 @@ class BanAdmin(_Fixed):
     fields = ("tenant", "user_id", "address", "until", "reason")
 
     def save_model(self, request: HttpRequest, obj: Ban, form: Any, change: bool) -> None:
-        """Make the ban as every operator does: with an entry in the audit log, in force at once."""
+        """Save the ban with an entry in the audit log, and put it in force at once."""
         obj.created_by = request.user.get_username()
         super().save_model(request, obj, form, change)
         _put_in_force(request, obj, "ban", AddBan(ban=ban_value(obj)))
 
     def delete_model(self, request: HttpRequest, obj: Ban) -> None:
-        """Lift the ban, with an entry in the audit log, at once."""
+        """Lift the ban at once, with an entry in the audit log."""
         ban_id = obj.pk
         super().delete_model(request, obj)
         _put_in_force(request, obj, "unban", RemoveBan(ban_id=ban_id))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Ban]) -> None:
-        """Lift several."""
+        """Lift several bans."""
         for row in queryset:
             self.delete_model(request, row)
 
 
 @admin.register(TenantQuota)
 class TenantQuotaAdmin(OwnTenantAdmin):
-    """Quotas of tenants. Staff may look at theirs."""
+    """Quotas of tenants. Staff may only see those of their own tenant."""
 
     list_display = ("tenant", "max_connections", "max_connections_per_user", "messages_per_s")
     search_fields = ("tenant",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Superusers."""
+        """Return whether the user may add quotas: superusers only."""
         return is_superuser(request) and super().has_add_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Superusers."""
+        """Return whether the user may change quotas: superusers only."""
         return is_superuser(request) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Superusers."""
+        """Return whether the user may delete quotas: superusers only."""
         return is_superuser(request) and super().has_delete_permission(request, obj)
 
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(_Fixed):
-    """What operators did; read-only."""
+    """The audit log of operators' actions; read-only."""
 
     list_display = ("at", "actor", "actor_kind", "tenant", "action", "target", "reason", "outcome", "count")
     list_filter = ("action", "outcome", "actor_kind", "tenant")
@@ -226,11 +226,11 @@ class AuditEntryAdmin(_Fixed):
     actions = ("export_csv", "export_json")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
+        """Return False: nobody may add an entry."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
+        """Return False: nobody may delete an entry."""
         return False
 
     @admin.action(description="Export as CSV")
@@ -245,7 +245,7 @@ class AuditEntryAdmin(_Fixed):
 
 
 def _put_in_force(request: HttpRequest, row: Ban, action: str, operation: Any) -> None:
-    """Write down what was done to a ban, and tell the nodes after the commit."""
+    """Record a change of a ban in the audit log, and tell the nodes after the commit."""
     actor = session_actor(request)
     assert actor is not None  # the admin is for staff
     target = {"user_id": row.user_id, "address": row.address, "until": row.until}
@@ -254,12 +254,12 @@ def _put_in_force(request: HttpRequest, row: Ban, action: str, operation: Any) -
 
 
 def is_superuser(request: HttpRequest) -> bool:
-    """Whether the user of the request is a superuser."""
+    """Return whether the user of the request is a superuser."""
     return bool(getattr(request.user, "is_superuser", False))
 
 
 def runs_tenant(request: HttpRequest) -> bool:
-    """Whether the session is of staff of the host's tenant, checked once for each request."""
+    """Return whether the session belongs to staff of the host's tenant; checked once for each request."""
     cached: bool | None = getattr(request, "_runs_realtime", None)
     if cached is None:
         identity = session_identity(request)

@@ -50,11 +50,11 @@ def publish(
     A site with one tenant need not name it.
 
     Topic, tenant and data are checked and encoded at once: later changes of an object are not published.
-    Inside a transaction of the database `using` (None: the default one) it returns None. In the default one the
-    publication is stored as a row that commits with the caller's own, and a serving process sends it after the
-    commit, also if this process is killed. In another one this process sends it after the commit, and what
-    fails then is logged, counted and given to PUBLISH_ERRORS. Outside of a transaction it publishes at once
-    and returns the position.
+    Inside a transaction of the database `using` (None: the default one) it returns None. In the default
+    database the publication is stored as a row that commits with the caller's own. A serving process sends it
+    after the commit, even if this process is killed. With another database this process sends it after the
+    commit; a failure then is logged, counted and given to PUBLISH_ERRORS. Outside of a transaction it
+    publishes at once and returns the position.
 
     Raises RequestError for data that JSON cannot hold, a tenant that does not exist, a topic that no rule
     allows or (outside of a transaction) a reused idempotency key; RuntimeError on the event loop (use
@@ -118,7 +118,7 @@ def end_subscriptions(topic: str, *, tenant: str = "", user_id: UserId, using: s
     """End a user's subscriptions to `topic` on every node, because the user may no longer follow it.
 
     Works from any thread and process. Inside a transaction of the database `using` it happens after the
-    commit, and what fails then is logged, counted and given to PUBLISH_ERRORS. Otherwise it raises
+    commit, and a failure then is logged, counted and given to PUBLISH_ERRORS. Otherwise it raises
     PublishUnavailableError if the nodes cannot be reached.
     """
     _refuse_on_loop("end_subscriptions", "await node.end_subscriptions()")
@@ -137,11 +137,11 @@ def end_subscriptions(topic: str, *, tenant: str = "", user_id: UserId, using: s
 
 
 def rewrite_history(topic: str, change: Change, *, tenant: str, using: str | None = None) -> None:
-    """Replace data in what the history of `topic` gives, on every node, because it must not be read any more.
+    """Replace data in the history of `topic`, on every node, because it must no longer be read.
 
     `change` gets the data of each stored publication as JSON text, on the event loop, and returns new JSON
-    text or None. Offsets, times and publishers stay. Subscribers are not told: publish what has changed
-    afterwards. Commits and failures are treated as by `end_subscriptions`.
+    text or None. Offsets, times and publishers stay. Subscribers are not told: publish the change afterwards.
+    Commits and failures are treated as by `end_subscriptions`.
     """
     _refuse_on_loop("rewrite_history", "await node.rewrite_history()")
     key = TopicKey(*_checked_names(tenant, topic))
@@ -157,10 +157,10 @@ def rewrite_history(topic: str, change: Change, *, tenant: str, using: str | Non
 
 
 def recheck(user_id: UserId | None = None, *, using: str | None = None) -> None:
-    """Have every node ask the Authenticator, and the gates of topics, about a user's open connections again.
+    """Make every node check a user's open connections again, with the Authenticator and the gates of topics.
 
-    For rights that were taken away without a revocation. None: everybody's connections, which may take a
-    while. Commits and failures are treated as by `end_subscriptions`.
+    Call it after rights were taken away without a revocation. None means the connections of all users, which
+    may take a while. Commits and failures are treated as by `end_subscriptions`.
     """
     _refuse_on_loop("recheck", "await node.recheck()")
     asked = Recheck(None if user_id is None else as_user_id(user_id))
@@ -194,7 +194,7 @@ def refresh_tenants() -> None:
 def _checked(
     topic: str, data: Any, tenant: str, publisher: Publisher | None, idempotency_key: str | None
 ) -> tuple[TopicKey, Draft]:
-    """The publication, encoded and ready to be stored; raises RequestError for what is wrong with it."""
+    """Return the publication, encoded and ready to be stored; raises RequestError if it is not valid."""
     key = TopicKey(*_checked_names(tenant, topic))
     settings = _settings()
     _rule(settings, key.topic)
@@ -253,7 +253,7 @@ def _has_outbox(using: str | None) -> bool:
 def _store(key: TopicKey, draft: Draft) -> None:
     """Store the publication in the caller's transaction; it is sent after the commit, by a serving process."""
     if transaction.get_connection(outbox_rows.ALIAS).needs_rollback:
-        # Everything in this block is rolled back anyway, and no statement is allowed before.
+        # This block is rolled back anyway, and no statement is allowed before that.
         return
     rows_max = _settings().TRANSACTIONAL_OUTBOX_ROWS
     is_stored = outbox_rows.store(key, draft, now_s=time(), rows_max=rows_max)
@@ -265,7 +265,7 @@ def _store(key: TopicKey, draft: Draft) -> None:
 
 
 def _wake_sender() -> None:
-    """Never waits. If nobody can be woken here, the serving processes look by themselves within a second."""
+    """Wake the sender without waiting. If that is not possible, the serving processes look within a second."""
     node = nodes.current_node()
     if node.serves_here and node.loop is not None:
         node.loop.call_soon_threadsafe(node.look_into_outbox)
@@ -275,9 +275,9 @@ def _wake_sender() -> None:
 
 
 def _after_commit(using: str | None, action: str, key: TopicKey, work: Callable[[], T]) -> T | None:
-    """Do `work` now; inside a transaction after its commit, and then never raise."""
+    """Do `work` now. Inside a transaction, do it after the commit, and never raise then."""
     connection = transaction.get_connection(using)
-    # Without autocommit there is a transaction too; there `on_commit` says that it cannot wait for its end.
+    # Without autocommit a transaction is open, too. `on_commit` then raises, because it cannot wait for its end.
     is_manual = connection.connection is not None and not connection.autocommit
     if not (connection.in_atomic_block or is_manual):
         return work()

@@ -34,7 +34,7 @@ class RealtimeConfig(AppConfig):
         from realtime.conf import given_settings  # noqa: PLC0415 as above
 
         given: Any = given_settings()
-        # An identity of the site's own tells what ended by itself.
+        # A site's own identity class reports by itself which sessions have ended.
         is_own = isinstance(given, Mapping) and "IDENTITY" in given
         if is_own or not apps.is_installed("django.contrib.auth"):
             return

@@ -95,7 +95,7 @@ def _routes_of(path: str) -> Iterable[Route]:
 
 
 def _told(error: Exception) -> str:
-    """The error with the last place outside of this package and of Python, where it most likely is to be mended."""
+    """Return the error with the last place outside of this package and of Python: most likely the place to correct."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})."
     frames = extract_tb(error.__traceback__)
@@ -105,7 +105,7 @@ def _told(error: Exception) -> str:
 
 
 def _given() -> Mapping[str, Any]:
-    """REALTIME; empty if it is no dict, which `check_settings` says."""
+    """Return REALTIME; empty if it is not a dict, which `check_settings` reports."""
     given: Any = given_settings()
     return given if isinstance(given, Mapping) else {}
 

@@ -60,7 +60,7 @@ class RealtimeSettings:
     # address may use a quarter; `serve` only).
     HTTP_BODY_BYTES: int = 2_621_440
     HTTP_BODIES_BYTES: int = 64 * 1024 * 1024
-    # Instead of HTTP_BODY_BYTES at paths that begin so.
+    # Limits that replace HTTP_BODY_BYTES at paths with these beginnings.
     HTTP_BODY_BYTES_AT: Mapping[str, int] = field(default_factory=dict)
     # Open connections of /ws/pooled/ (503).
     POOL_SIZE: int = 1000
@@ -105,13 +105,13 @@ class RealtimeSettings:
     # Database jobs that may wait for a thread, of all tenants and of one: beyond it `rate_limited` at once.
     DATABASE_WAITING: int = 8000
     DATABASE_WAITING_PER_TENANT: int = 2000
-    # Dotted path of a function that is called with a PublishFailure, in the thread that committed, for what could
-    # not be published after a commit; "" only logs and counts it.
+    # Dotted path of a function that is called with a PublishFailure, in the thread that committed, if
+    # something could not be published after a commit; "" only logs and counts it.
     PUBLISH_ERRORS: str = ""
     # Whether `publish` inside a transaction of the default database stores a row, which commits with the caller's own and
     # is sent after it, whatever happens to this process. If not, it is sent after the commit by this process.
     TRANSACTIONAL_OUTBOX: bool = True
-    # Rows that may wait there: beyond it a publication is dropped and reported as by PUBLISH_ERRORS.
+    # Rows that may wait in the transactional outbox: beyond it a publication is dropped and reported as by PUBLISH_ERRORS.
     TRANSACTIONAL_OUTBOX_ROWS: int = 100_000
     # Seconds that a row may wait; an older one is dropped and reported likewise.
     TRANSACTIONAL_OUTBOX_MAX_AGE_S: float = 86_400.0
@@ -156,18 +156,18 @@ def load_settings() -> RealtimeSettings:
 
 
 def given_settings() -> Mapping[str, Any]:
-    """`REALTIME` of Django's settings, not checked; empty if there is none: everything has a default."""
+    """Return `REALTIME` of Django's settings, not checked; empty if there is none: everything has a default."""
     given: Mapping[str, Any] = getattr(django_settings, "REALTIME", _NONE_GIVEN)
     return given
 
 
 def default_of(name: str) -> Any:
-    """The default of a setting."""
+    """Return the default of a setting."""
     return next(each.default for each in fields(RealtimeSettings) if each.name == name)
 
 
 def setting_faults(given: Any) -> Iterator[str]:
-    """What is wrong with `REALTIME`, one sentence for each fault."""
+    """Yield the faults of `REALTIME`, one sentence for each."""
     if not isinstance(given, Mapping):
         yield f"REALTIME must be a dict, received {given!r}."
         return
@@ -201,7 +201,7 @@ def _value_faults(given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _expected(name: str, kind: type, value: Any) -> str:
-    """What a setting must be; "" if `value` is that."""
+    """Return in words what is expected of a setting's value; "" if `value` is valid."""
     if kind in (int, float):
         numbers = int if kind is int else (int, float)
         if isinstance(value, bool) or not isinstance(value, numbers) or not isfinite(value):

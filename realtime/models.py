@@ -1,5 +1,5 @@
-"""What operators do: their keys, bans and quotas, the audit log; and the transactional outbox. One more model only has
-a permission.
+"""The tables of operators (keys, bans, quotas, the audit log) and of the transactional outbox. One more model
+only has a permission.
 
 Tenants are named by their slug, users by their id as text: this package has no tables of either.
 """
@@ -72,21 +72,21 @@ class ApiKey(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One thing that an operator did or tried. Rows are written once; only retention deletes them.
+    """One action of an operator, done or tried. Rows are written once; only retention deletes them.
 
-    `tenant` is "" for what concerns all tenants. `target` names what it was done to, never the data of a
+    `tenant` is "" if the action concerns all tenants. `target` names what it was done to, never the data of a
     publication. `outcome` is `begun` until the operation has ended; `count` is what it answered.
     """
 
     class Outcome(models.TextChoices):
-        """What became of it."""
+        """The outcome of an operation."""
 
         BEGUN = "begun"
         DONE = "done"
         FAILED = "failed"
 
     class ActorKind(models.TextChoices):
-        """How the operator proved who they are."""
+        """The kind of credential that the operator used."""
 
         SESSION = "session"
         TOKEN = "token"  # noqa: S105 a kind, not a secret

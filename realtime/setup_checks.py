@@ -1,4 +1,4 @@
-"""System checks of how a project sets this package up: one sentence for each mistake, before anything is served."""
+"""System checks of a project's settings for this package: one sentence for each mistake, before anything is served."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -17,7 +17,7 @@ APPLICATION = "realtime.asgi.application"
 # Apps whose `runserver` has no WebSockets, or not our settings.
 RUNSERVERS = ("daphne", "django.contrib.staticfiles")
 PREFIX = "REALTIME_"
-# What a class of the setting must have.
+# The methods that the class in each setting must have.
 PORTS = {
     "TENANTS": ("lookup", "refresh"),
     "IDENTITY": ("verify_token", "redeem_ticket", "load_session", "recheck", "revocations", "sweep"),
@@ -25,10 +25,10 @@ PORTS = {
 
 
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
-    """Check the names and values in REALTIME, and for settings beside it that nobody reads."""
+    """Check the names and values in REALTIME, and find settings beside it that nothing reads."""
     given: Any = given_settings()
     rules = given.get("TOPIC_RULES", {}) if isinstance(given, Mapping) else {}
-    # What is wrong with a rule, E003 says.
+    # E003 reports the faults of rules.
     known = set(rule_faults(rules)) if isinstance(rules, Mapping) else set()
     found: list[CheckMessage] = [
         Error(fault, id="realtime.E006") for fault in setting_faults(given) if fault not in known
@@ -75,7 +75,7 @@ def check_hosts(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def check_broker(**_kwargs: Any) -> list[CheckMessage]:
-    """Check that the clients of a broker are installed where there is one."""
+    """Check that the clients of a broker are installed if there is one."""
     if not _given().get("REDIS_URL"):
         return []
     missing = [name for name in ("redis", "channels_redis") if find_spec(name) is None]
@@ -141,7 +141,7 @@ def _default_identity() -> Iterator[CheckMessage]:
 
 
 def application_fault(path: str) -> str:
-    """What is wrong with an ASGI_APPLICATION, in a sentence; "" if it has sockets, as far as its text says."""
+    """Return the fault of an ASGI_APPLICATION, in a sentence; "" if it has sockets, as far as its source shows."""
     module, _, name = path.rpartition(".")
     try:
         spec = find_spec(module) if module else None

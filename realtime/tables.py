@@ -1,7 +1,7 @@
 """The models of this package, imported at first use.
 
-They need the app registry, and other apps import the public face in their settings, before there is one. So what
-stands behind the face writes `tables.Ban` instead of importing `Ban`.
+They need the app registry, and other apps import the public face in their settings, before the registry
+exists. So the modules behind the face write `tables.Ban` instead of importing `Ban`.
 """
 
 from importlib import import_module

@@ -1,1 +1,1 @@
-"""Control: what operators see and do, one service behind the pages, the REST endpoints, the commands and Python."""
+"""Control: one service for all that operators see and do. Pages, REST endpoints, commands and Python code use it."""

@@ -19,7 +19,7 @@ EXPORTED = (
 
 
 def export(entries: "QuerySet[tables.AuditEntry]", form: str) -> StreamingHttpResponse:
-    """The newest entries as a file: `csv`, or `json` with one object a line."""
+    """Return the newest entries as a file: `csv`, or `json` with one object a line."""
     rows = entries[:EXPORT_MAX_ROWS].values(*EXPORTED).iterator(chunk_size=1000)
     if form == "json":
         lines, kind, name = _json_lines(rows), "application/x-ndjson", "audit.jsonl"
@@ -31,7 +31,7 @@ def export(entries: "QuerySet[tables.AuditEntry]", form: str) -> StreamingHttpRe
 
 
 class _Echo:
-    """A file that returns what is written to it."""
+    """A file whose `write` returns its argument."""
 
     def write(self, line: str) -> str:
         """Return the line."""

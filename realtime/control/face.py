@@ -1,11 +1,13 @@
-"""Control from Python: what the rest of a Django project calls, from any thread and any process.
+"""Control from Python: the functions that the rest of a Django project calls, from any thread and any process.
 
-Each function has an `async` twin with the prefix `a`, for the event loop. In a process that serves no sockets they
-reach the nodes over the broker. Without one they raise NotInForceError, except for what is written to the
-database: `ban`, `unban`, `revoke_user`, `suspend_tenant`, `resume_tenant`. The nodes find that within a second.
+Each function has an `async` twin with the prefix `a`, for the event loop. In a process that serves no sockets
+they reach the nodes over the broker. Without a broker they raise NotInForceError, except for those that write
+to the database: `ban`, `unban`, `revoke_user`, `suspend_tenant`, `resume_tenant`. The nodes find such a
+change within a second.
 
-What takes something away from people is written to the audit log; `broadcast`, `subscribe`, `unsubscribe` are not.
-Inside a transaction a synchronous function that acts does so after the commit and returns 0.
+Actions that take something away from users are recorded in the audit log; `broadcast`, `subscribe` and
+`unsubscribe` are not. Inside a transaction a synchronous function that acts does so after the commit and
+returns 0.
 """
 
 from collections.abc import Sequence
@@ -42,7 +44,7 @@ async def abroadcast(topics: Sequence[str], data: Any, *, tenant: str) -> list[A
 
 
 def subscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
-    """Subscribe a user's open connections to a topic, without asking its gates; returns how many were."""
+    """Subscribe a user's open connections to a topic, without asking its gates; returns how many it subscribed."""
     order = _order("subscribe", tenant, topic=topic, user_id=str(user_id))
     return _count(call(partial(orders.subscribe, order=order)))
 
@@ -54,7 +56,7 @@ async def asubscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
 
 
 def unsubscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
-    """End a user's subscriptions to a topic, which hears `unsubscribed`; returns how many there were."""
+    """End a user's subscriptions to a topic; the clients get `unsubscribed`. Returns the number of subscriptions."""
     order = _order("unsubscribe", tenant, topic=topic, user_id=str(user_id))
     return _count(call(partial(orders.unsubscribe, order=order)))
 
@@ -76,7 +78,7 @@ def disconnect(
     reconnect: bool = True,
     reason: str = "",
 ) -> int:
-    """Close connections with 4409, of a tenant or of all (None): exactly one of the five says which.
+    """Close connections with 4409, of a tenant or of all (None). Exactly one of the five filters selects them.
 
     `reconnect` says whether the clients should come back; `reason` is shown to them. Returns how many closed.
     """
@@ -183,7 +185,7 @@ async def adrain_node(node: str, *, reason: str = "") -> int:
 
 
 def presence(topic: str, *, tenant: str) -> dict[str, Any]:
-    """`{topic, users: [{id, username, connections}], count}` on all nodes; above 200 users only the count."""
+    """Return `{topic, users: [{id, username, connections}], count}` on all nodes; above 200 users only the count."""
     return call(lambda link: lists.read_presence(link, tenant, topic))
 
 
@@ -193,7 +195,7 @@ async def apresence(topic: str, *, tenant: str) -> dict[str, Any]:
 
 
 def history(topic: str, *, tenant: str, limit: int = 100) -> dict[str, Any]:
-    """`{topic, epoch, offset, publications}`: the newest, in order. Raises RequestError(permission_denied) for a
+    """Return `{topic, epoch, offset, publications}`: the newest, in order. Raises RequestError(permission_denied) for a
     topic whose rule says `operator="metadata"`."""
     return call(lambda link: lists.read_history(link, tenant, topic, limit))
 
@@ -204,7 +206,7 @@ async def ahistory(topic: str, *, tenant: str, limit: int = 100) -> dict[str, An
 
 
 def position(topic: str, *, tenant: str) -> Position:
-    """The position of a topic: its epoch and the offset of its last publication."""
+    """Return the position of a topic: its epoch and the offset of its last publication."""
     return call(lambda link: link.history.position(TopicKey(tenant, topic)))
 
 
@@ -216,7 +218,7 @@ async def aposition(topic: str, *, tenant: str) -> Position:
 def connections(
     *, tenant: str | None, page: int = 1, page_size: int = lists.PAGE_SIZE, **filters: Any
 ) -> lists.Page:
-    """A page of the open connections of all nodes, of a tenant or of all (None).
+    """Return a page of the open connections of all nodes, of a tenant or of all (None).
 
     `filters` are `user` (id or username), `route`, `address`, `topic`, `q` and `sort`, as in
     `GET /api/realtime/connections/`. Raises RequestError(invalid_message) for others.
@@ -236,7 +238,7 @@ async def aconnections(
 def list_topics(
     *, tenant: str | None, q: str = "", sort: str = "topic", page: int = 1, page_size: int = lists.PAGE_SIZE
 ) -> lists.Page:
-    """A page of the topics with subscriptions; `q` is a part of the name, `sort` as in `GET …/topics/`."""
+    """Return a page of the topics with subscriptions; `q` is a part of the name, `sort` as in `GET …/topics/`."""
     return call(lambda link: topic_page(link, tenant, q, sort, page, page_size))
 
 
@@ -248,7 +250,7 @@ async def alist_topics(
 
 
 def nodes(*, tenant: str | None = None) -> lists.Page:
-    """The nodes that are alive, with the figures of a tenant or of all (None)."""
+    """Return the nodes that are alive, with the figures of a tenant or of all (None)."""
     return call(lambda link: lists.list_nodes(link, tenant))
 
 
@@ -260,7 +262,7 @@ async def anodes(*, tenant: str | None = None) -> lists.Page:
 def connection_query(
     tenant: str | None, *, sort: str = "-opened_at", q: str = "", **filters: str
 ) -> ConnectionQuery:
-    """The query with these filters; raises RequestError(invalid_message) for an unknown one."""
+    """Return the query with these filters; raises RequestError(invalid_message) for an unknown one."""
     unknown = set(filters) - {"user", "route", "address", "topic"}
     if unknown or sort.removeprefix("-") not in SORTS:
         raise RequestError(
@@ -275,7 +277,7 @@ def connection_query(
 async def topic_page(
     link: Any, tenant: str | None, q: str, sort: str, page: int, page_size: int
 ) -> lists.Page:
-    """The page of `list_topics`; raises RequestError(invalid_message) for an unknown order."""
+    """Return the page of `list_topics`; raises RequestError(invalid_message) for an unknown order."""
     if sort.removeprefix("-") not in lists.TOPIC_SORTS:
         raise RequestError(ErrorCode.INVALID_MESSAGE, f"Expected a sort of: {', '.join(lists.TOPIC_SORTS)}.")
     query = TopicQuery(tenant=tenant, search=q)
@@ -308,9 +310,9 @@ def _disconnect(
 def record_action(
     action: str, *, tenant: str, user: Publisher, reason: str = "", **target: int | str | None
 ) -> None:
-    """Write into the audit log what one of a tenant's users did to others in an app, in the caller's transaction.
+    """Record in the audit log an action of one of a tenant's users on others in an app, in the caller's transaction.
 
-    `action` has at most 20 characters, `reason` 200. `target` says whom or what it was done to.
+    `action` has at most 20 characters, `reason` 200. `target` names the users or things that were acted on.
     """
     actor = replace(CODE, id=str(user.id), name=user.username, tenant=tenant)
     service.record(Order(action, actor, tenant, target, reason))

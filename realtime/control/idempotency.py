@@ -13,7 +13,7 @@ from realtime.protocol.errors import Refusal
 
 Answer = dict[str, Any]
 
-# How long a request waits for the answer of an earlier one with the same key, and how often it looks, in seconds.
+# Seconds that a request waits for the answer of an earlier one with the same key, and seconds between two looks.
 FIRST_WAIT_S = 5.0
 FIRST_POLL_S = 0.05
 

@@ -1,4 +1,4 @@
-"""How the service reaches the nodes: from one of them, or from another process, as a guest on the bus."""
+"""The service's link to the nodes: from one of them, or from another process, as a guest on the bus."""
 
 import asyncio
 import secrets
@@ -43,7 +43,7 @@ class Link(Protocol):
 
     @property
     def history(self) -> History:
-        """Where publications are read."""
+        """The history that publications are read from."""
         ...
 
     async def read_all(self, operation: Any) -> Answers:
@@ -51,7 +51,7 @@ class Link(Protocol):
         ...
 
     async def act_all(self, operation: Any) -> Answers:
-        """Carry out `operation` on every node, and gather what they have done."""
+        """Carry out `operation` on every node, and collect their results."""
         ...
 
     async def publish(self, tenant: str, topic: str, draft: Draft) -> Position:
@@ -63,12 +63,12 @@ class Link(Protocol):
         ...
 
     async def presence_of(self, tenant: str, topic: str) -> dict[str, Any]:
-        """`{users, count}` of a topic, on all nodes."""
+        """Return `{users, count}` of a topic, on all nodes."""
         ...
 
 
 class NodeLink:
-    """From a node. Used on its event loop."""
+    """The link from a node. Used on its event loop."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -88,7 +88,7 @@ class NodeLink:
 
 
 class GuestLink:
-    """From a process that is no node: a command, a task, a shell. It needs the broker."""
+    """The link from a process that is not a node: a command, a task, a shell. It needs the broker."""
 
     def __init__(self, settings: RealtimeSettings, history: History, bus: Bus, engine: Engine) -> None:
         self.rules = TopicRules(settings.TOPIC_RULES)
@@ -137,7 +137,7 @@ class GuestLink:
         return seen
 
     async def follow(self, key: TopicKey) -> AsyncIterator[str]:
-        """What is published to a topic from now on, as JSON; a reader that falls behind misses some.
+        """Yield the publications of a topic from now on, as JSON; a reader that falls behind misses some.
 
         Raises RequestError(permission_denied) if the topic's rule keeps its data from operators.
         """
@@ -174,9 +174,9 @@ class GuestLink:
 
 
 class LonelyLink(GuestLink):
-    """From a process that is no node, without a broker: only the database can be reached.
+    """The link from a process that is not a node, without a broker: only the database can be reached.
 
-    The nodes find what is written there within a second. Everything else raises NotInForceError.
+    The nodes find changes there within a second. Everything else raises NotInForceError.
     """
 
     @property
@@ -235,12 +235,12 @@ async def acall(work: Callable[[Link], Coroutine[Any, Any, R]]) -> R:
 
 
 def is_serving(node: Node) -> bool:
-    """Whether this process is a node that serves."""
+    """Return whether this process is a node that serves."""
     return node.serves_here
 
 
 def is_on_loop() -> bool:
-    """Whether the caller runs on an event loop."""
+    """Return whether the caller runs on an event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -255,7 +255,7 @@ async def _as_guest(work: Callable[[Link], Awaitable[R]], settings: RealtimeSett
 
 @asynccontextmanager
 async def guest(settings: RealtimeSettings) -> AsyncIterator[GuestLink]:
-    """A link from a process that is no node."""
+    """Open a link from a process that is not a node."""
     link = (GuestLink if settings.REDIS_URL else LonelyLink)(settings, *build_engine(settings))
     await link.start()
     try:

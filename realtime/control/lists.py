@@ -30,7 +30,7 @@ TOPIC_SORTS = ("topic", "tenant", "subscribers")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list: `count` rows there are in all, on the nodes that answered."""
+    """One page of a list. `count` is the number of all rows, on the nodes that answered."""
 
     results: list[dict[str, Any]]
     count: int
@@ -38,7 +38,7 @@ class Page:
     nodes_total: int
 
     def as_json(self) -> dict[str, Any]:
-        """The page as the REST endpoints answer it."""
+        """Return the page as the REST endpoints answer it."""
         return {
             "nodes_answered": self.nodes_answered,
             "nodes_total": self.nodes_total,
@@ -48,7 +48,7 @@ class Page:
 
 
 async def list_connections(link: Link, query: ConnectionQuery, page: int, page_size: int) -> Page:
-    """A page of the open connections of all nodes. `query.limit` is ignored."""
+    """Return a page of the open connections of all nodes. `query.limit` is ignored."""
     found = await link.read_all(FindConnections(query=replace_limit(query, page * page_size)))
     count, top = 0, Top(page * page_size, is_descending=query.is_descending)
     for body in found.bodies():
@@ -66,13 +66,13 @@ async def list_connections(link: Link, query: ConnectionQuery, page: int, page_s
 
 
 async def find_connection(link: Link, connection_id: str, tenant: str | None) -> dict[str, Any] | None:
-    """One open connection with all its topics; None if there is none, or it is another tenant's."""
+    """Return one open connection with all its topics; None if it does not exist or belongs to another tenant."""
     operation = DescribeConnections(ids=[connection_id], topics_max=TOPICS_IN_DETAIL, tenant=tenant)
     return next(iter(_rows(await link.read_all(operation))), None)
 
 
 async def count_connections(link: Link, query: ConnectionQuery) -> int:
-    """How many open connections match, on the nodes that answer."""
+    """Return how many open connections match, on the nodes that answer."""
     found = await link.read_all(FindConnections(query=replace_limit(query, 0)))
     return sum(part for part in map(msgspec.msgpack.decode, found.bodies()) if isinstance(part, int))
 
@@ -80,7 +80,7 @@ async def count_connections(link: Link, query: ConnectionQuery) -> int:
 async def list_topics(
     link: Link, query: TopicQuery, sort: str, page: int, page_size: int, *, is_descending: bool
 ) -> Page:
-    """A page of the topics that have subscriptions on any node. `sort` is one of TOPIC_SORTS."""
+    """Return a page of the topics that have subscriptions on any node. `sort` is one of TOPIC_SORTS."""
     found = await link.read_all(FindTopics(query=query))
     subscribers: dict[tuple[str, str], int] = {}
     async for bodies in in_slices(found.bodies(), 1):
@@ -97,7 +97,7 @@ async def list_topics(
 
 
 async def list_nodes(link: Link, tenant: str | None) -> Page:
-    """All nodes, those that did not answer too; `tenant` limits the figures to one tenant."""
+    """Return all nodes, also those that did not answer; `tenant` limits the figures to one tenant."""
     found = await link.read_all(DescribeNode(tenant=tenant))
     rows = {row["id"]: {**row, "answered": True} for row in _described(found)}
     silent = sorted(found.expected - found.finished)
@@ -108,7 +108,7 @@ async def list_nodes(link: Link, tenant: str | None) -> Page:
 async def read_history(
     link: Link, tenant: str, topic: str, limit: int = HISTORY_DEFAULT_LIMIT
 ) -> dict[str, Any]:
-    """The newest publications of a topic.
+    """Return the newest publications of a topic.
 
     Raises RequestError(permission_denied) if its rule keeps its data from operators.
     """
@@ -121,13 +121,13 @@ async def read_history(
 
 
 async def read_presence(link: Link, tenant: str, topic: str) -> dict[str, Any]:
-    """`{topic, users, count}`, as on a socket."""
+    """Return `{topic, users, count}`, as on a socket."""
     link.rules.rule(topic)
     return {"topic": topic, **await link.presence_of(tenant, topic)}
 
 
 def replace_limit(query: ConnectionQuery, limit: int) -> ConnectionQuery:
-    """The same query for `limit` rows."""
+    """Return the same query for `limit` rows."""
     return msgspec.structs.replace(query, limit=limit)
 
 

@@ -1,4 +1,4 @@
-"""Who a signed-in operator is."""
+"""Finds the operator of a session or an identity."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def session_actor(request: "Request | HttpRequest") -> Actor | None:
-    """The operator whose session a request has; None unless it is of staff of the host's tenant."""
+    """Return the operator of the request's session; None unless the session belongs to staff of the host's tenant."""
     identity = session_identity(request)
     if identity is None or identity.is_staff is not True:
         return None
@@ -22,11 +22,11 @@ def session_actor(request: "Request | HttpRequest") -> Actor | None:
 
 
 def actor_of_identity(identity: Identity, kind: ActorKind, address: str) -> Actor:
-    """The operator with this identity; a superuser may name any tenant."""
+    """Return the operator with this identity; a superuser may name any tenant."""
     tenant = None if identity.is_superuser is True else identity.tenant
     return Actor(kind, str(identity.user_id), identity.username, tenant, identity.scopes, address)
 
 
 def address_of(request: "Request | HttpRequest") -> str:
-    """The client's address."""
+    """Return the client's address."""
     return str(request.META.get("REMOTE_ADDR", ""))

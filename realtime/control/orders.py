@@ -1,4 +1,4 @@
-"""What an operator may order: the values of each operation, and how it is carried out on all nodes."""
+"""The operations that operators may order: the values of each, and its execution on all nodes."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -51,13 +51,13 @@ class Order:
     reason: str = ""
 
     def recorded(self) -> dict[str, Any]:
-        """The target as the audit log keeps it: plain JSON without the data of publications."""
+        """Return the target as the audit log keeps it: plain JSON without the data of publications."""
         kept = {name: value for name, value in self.target.items() if name not in UNRECORDED}
         plain: dict[str, Any] = msgspec.to_builtins(kept)
         return plain
 
 
-# What was published is not for the audit log.
+# Published data does not go into the audit log.
 UNRECORDED = frozenset({"data", "idempotency_key"})
 
 
@@ -122,7 +122,7 @@ async def announce(link: Link, order: Order) -> Answer:
 
 
 async def drain(link: Link, order: Order) -> Answer:
-    """Tell a node to close its connections and accept no more; answers before it has."""
+    """Tell a node to close its connections and accept no more; answers before it has done so."""
     return {"count": _count(await link.act_all(Drain(node=order.target["node"])))}
 
 
@@ -207,7 +207,7 @@ async def _publish(link: Link, order: Order, topic: str, idempotency_key: str | 
 
 
 def _count(answers: Answers) -> int:
-    """What all nodes have done together. Raises NotInForceError if the other nodes could not be told."""
+    """Return the sum of the nodes' counts. Raises NotInForceError if the other nodes could not be told."""
     if not answers.is_told:
         raise NotInForceError(QUEUED)
     return _told(answers)

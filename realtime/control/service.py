@@ -1,4 +1,4 @@
-"""Carries out what operators order, and writes it down: the one way, whoever orders it and from where."""
+"""Carries out the orders of operators and records them: the one way for every caller."""
 
 import logging
 from typing import Any
@@ -17,9 +17,10 @@ AWAY = "The broker cannot be reached now, so this was not done."
 
 
 async def carry_out(link: Link, order: Order) -> Answer:
-    """Carry out an order on all nodes, with an entry in the audit log from before it begins.
+    """Carry out an order on all nodes. Its entry in the audit log is written before it begins.
 
-    Raises RequestError, NotInForceError; Refusal(503) if the database cannot be reached: then nothing is done.
+    Raises RequestError, NotInForceError; Refusal(503) if the database cannot be reached: then nothing is
+    done.
     """
     try:
         entry_id = await link.in_db(_begin, order)
@@ -46,12 +47,12 @@ async def carry_out(link: Link, order: Order) -> Answer:
 
 
 def record(order: Order) -> None:
-    """Write down what was done already, in the caller's transaction."""
+    """Record an order that is carried out already, in the caller's transaction."""
     _create(order, outcome=tables.AuditEntry.Outcome.DONE)
 
 
 def tell_if_possible(operation: Any) -> None:
-    """Tell the nodes what they would find in the database within a second. From a thread."""
+    """Tell the nodes at once of a change that they would find in the database within a second. Call it from a thread."""
     try:
         call(lambda link: link.act_all(operation))
     except NotInForceError:

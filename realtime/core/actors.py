@@ -1,4 +1,4 @@
-"""Who acts as an operator, and on which tenants."""
+"""Operators: their credentials, and the tenants that they may act on."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ WRITE_SCOPE = "control:write"
 
 
 class ActorKind(StrEnum):
-    """How an operator proved who they are."""
+    """The kind of credential that an operator used."""
 
     SESSION = "session"
     TOKEN = "token"  # noqa: S105 a kind, not a secret
@@ -38,6 +38,6 @@ class Actor:
         return f"{kind}:{self.id}:{self.tenant or ''}"
 
 
-# The project's own code, and whoever may run commands on the machine: both may do everything.
+# The project's own code, and anyone who may run commands on the machine: both may do everything.
 CODE = Actor(ActorKind.CODE, "", "", None, frozenset({READ_SCOPE, WRITE_SCOPE}))
 COMMAND = Actor(ActorKind.COMMAND, "", "", None, frozenset({READ_SCOPE, WRITE_SCOPE}))

@@ -29,7 +29,7 @@ def address_key(address: str) -> str:
 
 
 def network_of(text: str) -> Network | None:
-    """The network that an operator means by an address or network; None for any other text.
+    """Return the network that an operator means by an address or network; None for any other text.
 
     A single IPv6 address means its /64, as in `address_key`. IPv4-mapped addresses are IPv4 ones.
     """
@@ -44,7 +44,7 @@ def network_of(text: str) -> Network | None:
 
 @lru_cache(maxsize=ADDRESSES_REMEMBERED)
 def is_within(address: str, network: Network) -> bool:
-    """Whether a client's address is in `network`; False if it is no address."""
+    """Return whether a client's address is in `network`; False if it is no address."""
     parsed = _parse(address)
     return parsed is not None and parsed.version == network.version and parsed in network
 

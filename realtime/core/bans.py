@@ -53,7 +53,7 @@ class Bans:
             self._sizes.setdefault(network.version, set()).add(network.prefixlen)
 
     def of_user(self, identity: Identity | None, now_s: float) -> Ban | None:
-        """The ban of a user of a tenant."""
+        """Return the ban of a user of a tenant."""
         if identity is None or not self._users:
             return None
         return self.of_user_id(identity.tenant, str(identity.user_id), now_s)
@@ -67,7 +67,7 @@ class Bans:
         return None
 
     def of_address(self, tenant: str, address: str, now_s: float) -> Ban | None:
-        """The ban of a network that holds a client's address."""
+        """Return the ban of a network that holds a client's address."""
         if not self._networks:
             return None
         for network in self._around(address):
@@ -78,7 +78,7 @@ class Bans:
         return None
 
     def _around(self, address: str) -> Iterable[Network]:
-        """The networks of the known sizes that hold `address`."""
+        """Return the networks of the known sizes that hold `address`."""
         try:
             parsed = ip_address(address)
         except ValueError:

@@ -1,4 +1,4 @@
-"""What a broker must be: judged by what it says of itself."""
+"""The requirements of a broker, checked against its own INFO."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,14 +7,14 @@ REDIS_MIN, VALKEY_MIN = 7, 8
 
 
 class Verdict(NamedTuple):
-    """Sentences: why the broker cannot be used, and what an operator should know."""
+    """Sentences: reasons why the broker cannot be used, and warnings for the operator."""
 
     refusals: list[str]
     warnings: list[str]
 
 
 def judge_broker(server: Mapping[str, Any], memory: Mapping[str, Any]) -> Verdict:
-    """The verdict on the sections `server` and `memory` of a broker's INFO."""
+    """Return the verdict on the sections `server` and `memory` of a broker's INFO."""
     refusals, warnings = [], []
     name, version, minimum = _product(server)
     if _major(version) < minimum:

@@ -6,7 +6,7 @@
     redis+cluster://[user:password@]host[:port],host[:port],…
 
 `rediss+sentinel://` and `rediss+cluster://` use TLS to every server. User and password are those of the data
-servers; what the sentinels ask for is in the options `sentinel_username` and `sentinel_password`. With `?prefix=`
+servers; those of the sentinels are in the options `sentinel_username` and `sentinel_password`. With `?prefix=`
 several sites share one broker.
 """
 
@@ -46,7 +46,7 @@ class BrokerUrlError(RealtimeError, ValueError):
 
 
 class BrokerKind(Enum):
-    """How the servers of a broker belong together."""
+    """The arrangement of a broker's servers."""
 
     SINGLE = "single"
     SENTINEL = "sentinel"
@@ -72,7 +72,7 @@ class BrokerAddress:
 
 
 def parse_broker_url(url: str) -> BrokerAddress:
-    """The address in a `REDIS_URL`; raises BrokerUrlError, with one sentence for the first mistake found."""
+    """Return the address in a `REDIS_URL`; raises BrokerUrlError, with one sentence for the first mistake found."""
     parts = _split(url)
     options = _options(parts)
     prefix = options.pop("prefix", DEFAULT_PREFIX)
@@ -89,7 +89,7 @@ def parse_broker_url(url: str) -> BrokerAddress:
 
 
 def require_served(address: BrokerAddress) -> BrokerAddress:
-    """`address`; raises BrokerUrlError for a kind of broker that this server cannot use yet."""
+    """Return `address`; raises BrokerUrlError for a kind of broker that this server cannot use yet."""
     if address.kind is BrokerKind.CLUSTER:
         raise BrokerUrlError(
             "A cluster is not supported yet: use one server (redis://) or Sentinel (redis+sentinel://)."
@@ -98,7 +98,7 @@ def require_served(address: BrokerAddress) -> BrokerAddress:
 
 
 def channel_layer_settings(url: str) -> dict[str, Any]:
-    """What belongs into `CHANNEL_LAYERS["default"]` for this `REDIS_URL`."""
+    """Return the value for `CHANNEL_LAYERS["default"]` with this `REDIS_URL`."""
     address = require_served(parse_broker_url(url))
     # By default redis-py ends a read after 5 s, which would end every idle subscription.
     host: dict[str, Any] = {"socket_timeout": 30}
@@ -120,7 +120,7 @@ def channel_layer_settings(url: str) -> dict[str, Any]:
 
 
 def cache_settings(url: str) -> dict[str, Any]:
-    """What belongs into `CACHES["default"]` for this `REDIS_URL`."""
+    """Return the value for `CACHES["default"]` with this `REDIS_URL`."""
     address = require_served(parse_broker_url(url))
     # Sign-in waits for the cache. If the cache hangs, sign-in goes on without it after 1 s.
     options: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 1}
@@ -148,7 +148,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _options(parts: SplitResult) -> dict[str, str]:
-    """The query; an option that is unknown, empty or given twice is a mistake."""
+    """Return the options of the query; raises BrokerUrlError for one that is unknown, empty or given twice."""
     known = {"prefix", "db"} | _CONNECTION_OPTIONS
     if parts.scheme.startswith("rediss"):
         known |= _TLS_OPTIONS

@@ -1,7 +1,7 @@
-"""The figures of a node as plain values: what its beats carry, and what is kept of it when it has ended.
+"""The figures of a node as plain values: the values in its beats, and the counts that are kept after its end.
 
-A count is what happened since the node started, so it only rises. What nodes that ended had counted is kept, so
-the sums over a cluster only rise too.
+A count covers the time since the node started, so it only rises. The counts of ended nodes are kept, so the
+sums over a cluster only rise too.
 """
 
 from bisect import bisect_left
@@ -12,8 +12,8 @@ import msgspec
 
 N = TypeVar("N", int, float)
 
-# How `serve` tells its processes where they run: variables with the name of the server, the number of the worker,
-# and how often that one was restarted.
+# Variables by which `serve` tells a process where it runs: the name of the server, the number of the worker,
+# and how often the worker was restarted.
 SERVE, WORKER, RESTARTS = "ROCKSTAR_SERVE", "ROCKSTAR_WORKER", "ROCKSTAR_WORKER_RESTARTS"
 # Upper bounds of the buckets of every histogram, in seconds. A last bucket takes the rest.
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -31,7 +31,7 @@ Values = dict[str, dict[str, float]]
 
 
 class Place(msgspec.Struct, array_like=True, frozen=True):
-    """Where a node runs: the `serve` that started it, and the number of the worker there, from 0 on.
+    """The place of a node: the `serve` that started it, and the number of the worker there, from 0 on.
 
     A worker that replaces another one has the same place.
     """
@@ -41,7 +41,7 @@ class Place(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Histogram(msgspec.Struct, array_like=True):
-    """How often a time was within each bucket, and the sum of all times in seconds."""
+    """A histogram: how often a time was within each bucket, and the sum of all times in seconds."""
 
     counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
     sum_s: float = 0.0
@@ -52,13 +52,13 @@ class Histogram(msgspec.Struct, array_like=True):
         self.sum_s += value_s
 
     def add(self, other: "Histogram") -> None:
-        """Count what another one has counted."""
+        """Add the counts of another histogram."""
         self.counts = [ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)]
         self.sum_s += other.sum_s
 
 
 class RouteFigures(msgspec.Struct, array_like=True):
-    """The figures of a route of a tenant. `active` and `subscriptions` are of now, the others are counts."""
+    """The figures of a route of a tenant. `active` and `subscriptions` are current values, the others are counts."""
 
     tenant: str
     route: str
@@ -90,7 +90,7 @@ class RouteFigures(msgspec.Struct, array_like=True):
 
 
 class Figures(msgspec.Struct, array_like=True):
-    """All figures of a node, or a sum of them. `counts` only rise; `gauges` are of now."""
+    """All figures of a node, or a sum of them. `counts` only rise; `gauges` are current values."""
 
     place: Place = Place()
     version: str = ""
@@ -101,18 +101,18 @@ class Figures(msgspec.Struct, array_like=True):
     histograms: dict[str, Histogram] = msgspec.field(default_factory=dict)
 
     def active(self, tenant: str) -> int:
-        """The open connections of a tenant."""
+        """Return the open connections of a tenant."""
         return sum(each.active for each in self.routes if each.tenant == tenant)
 
     def of_tenant(self, tenant: str) -> "Figures":
-        """What concerns one tenant: its routes and its failed publications."""
+        """Return the figures that concern one tenant: its routes and its failed publications."""
         failures = {tenant: self.publish_failures.get(tenant, 0)}
         routes = [each for each in self.routes if each.tenant == tenant]
         return Figures(self.place, routes=routes, publish_failures=failures)
 
 
 def total(all_figures: Iterable[Figures]) -> Figures:
-    """The sum of figures; the place and the version are the last one's."""
+    """Return the sum of figures; the place and the version are the last one's."""
     result = Figures()
     routes: dict[tuple[str, str], RouteFigures] = {}
     for figures in all_figures:
@@ -134,7 +134,7 @@ def total(all_figures: Iterable[Figures]) -> Figures:
 
 
 def kept(figures: Figures) -> Figures:
-    """What stays of a node that has ended: its counts."""
+    """Return the part of a node's figures that is kept after its end: its counts."""
     result = total([figures])
     for row in result.routes:
         row.active = row.subscriptions = 0
@@ -143,7 +143,7 @@ def kept(figures: Figures) -> Figures:
 
 
 class Ledger(msgspec.Struct, array_like=True):
-    """What nodes that ended had counted: the newest by their ids, older ones as a sum for each place."""
+    """The counts of ended nodes: the newest nodes by their ids, older ones as a sum for each place."""
 
     by_node: dict[str, Figures] = msgspec.field(default_factory=dict)
     sums: list[Figures] = msgspec.field(default_factory=list)
@@ -155,11 +155,11 @@ class Ledger(msgspec.Struct, array_like=True):
             self._fold(self.by_node.pop(next(iter(self.by_node))))
 
     def forget(self, node: str) -> None:
-        """The node is alive, and counts itself."""
+        """Drop the counts of a node that is alive after all, because it reports its own."""
         self.by_node.pop(node, None)
 
     def learn(self, other: "Ledger", alive: Iterable[str]) -> None:
-        """Take over what an older node knows."""
+        """Take over the counts that an older node keeps."""
         known = set(alive)
         for node, figures in other.by_node.items():
             if node not in self.by_node and node not in known:
@@ -170,7 +170,7 @@ class Ledger(msgspec.Struct, array_like=True):
                 self._fold(figures)
 
     def all(self) -> list[Figures]:
-        """All that is kept."""
+        """Return all figures that are kept."""
         return [*self.by_node.values(), *self.sums]
 
     def _fold(self, figures: Figures) -> None:

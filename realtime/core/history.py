@@ -18,7 +18,7 @@ from realtime.core.identity import UserId, as_user_id
 from realtime.core.position import Position
 from realtime.core.used_keys import UsedKeys
 
-# Returns what is to be stored instead of a publication's data (JSON), or None to leave it.
+# Returns the JSON to store instead of a publication's data, or None to leave the data as it is.
 Change = Callable[[bytes], bytes | None]
 
 # Memory of a publication in addition to its data: number, publisher, time and the objects around them.
@@ -78,12 +78,12 @@ class Draft:
 def draft_of(
     raw: msgspec.Raw, publisher: Publisher | None, time: str, idempotency_key: str | None = None
 ) -> Draft:
-    """A draft of data that is encoded as JSON already."""
+    """Return a draft of data that is encoded as JSON already."""
     return Draft(raw, publisher, time, idempotency_key, "" if idempotency_key is None else fingerprint(raw))
 
 
 def fingerprint(data: msgspec.Raw) -> str:
-    """A digest that is equal for equal JSON values, whatever the order of their keys;
+    """Return a digest that is equal for equal JSON values, whatever the order of their keys;
     detects repeated publications."""
     encoded = msgspec.json.encode(msgspec.json.decode(data), order="sorted")
     return hashlib.blake2b(encoded, digest_size=16).hexdigest()
@@ -226,7 +226,7 @@ class TenantHistory:
         return len(self._order)
 
     def topic(self, name: str) -> TopicHistory:
-        """The topic to publish to; it is made if it is not known."""
+        """Return the topic to publish to; it is made if it is not known."""
         topic = self._topics.get(name)
         if topic is None:
             epoch = self._epochs.beginning(name)
@@ -245,7 +245,7 @@ class TenantHistory:
             self._drop_oldest_of(topic)
 
     def position(self, name: str) -> Position:
-        """The topic's current position."""
+        """Return the topic's current position."""
         topic = self._topics.get(name)
         if topic is None:
             return Position(self._epochs.beginning(name), 0)
@@ -253,7 +253,7 @@ class TenantHistory:
         return topic.position
 
     def readable(self, name: str, now_s: float) -> TopicHistory | None:
-        """The topic to read from, after dropping what is too old; None if it is not known."""
+        """Return the topic to read from, after dropping what is too old; None if it is not known."""
         topic = self._topics.get(name)
         if topic is not None:
             self._topics.move_to_end(name)
@@ -344,7 +344,7 @@ class Tail:
         self._trim(now_s)
 
     def after(self, offset: int, now_s: float) -> list[bytes] | None:
-        """All payloads after `offset`, in order; None if one of them is not kept."""
+        """Return all payloads after `offset`, in order; None if one of them is not kept."""
         self._trim(now_s)
         missed = self.offset - offset
         if missed < 0 or missed > len(self._kept):

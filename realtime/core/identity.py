@@ -9,7 +9,7 @@ UserId = int | str
 
 
 def as_user_id(key: object) -> UserId:
-    """The id of the user whose primary key is `key`; raises TypeError for None and True, which are no key."""
+    """Return the id of the user whose primary key is `key`; raises TypeError for None and True, which are no key."""
     if type(key) is int or type(key) is str:
         return key
     if key is None or isinstance(key, bool):

@@ -18,7 +18,7 @@ class Origin:
     port: int
 
     def __str__(self) -> str:
-        """The origin as browsers write it: without the port if that is the scheme's own."""
+        """Return the origin as browsers write it: without the port if that is the scheme's own."""
         is_default = self.port == DEFAULT_PORTS[self.scheme]
         return f"{self.scheme}://{self.host}" + ("" if is_default else f":{self.port}")
 

@@ -140,7 +140,7 @@ class PresenceTable:
         return len(self._totals.get(key, ()))
 
     def username_bytes(self, key: Key) -> int:
-        """How many bytes the usernames of the users in the topic take together."""
+        """Return how many bytes the usernames of the users in the topic take together."""
         return sum(len(total.username.encode()) for total in self._totals.get(key, {}).values())
 
     def join(self, key: Key, user: User) -> bool:

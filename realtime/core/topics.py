@@ -17,7 +17,7 @@ from realtime.protocol.errors import ErrorCode, RequestError
 
 Gate = Callable[[Identity | None, str], bool]
 TOPIC_MAX_CHARS = 255
-# What operators may do with the data of a topic: everything, or see who follows it and no more.
+# The rights of operators to a topic: to use its data, or only to see who follows it.
 ALL, METADATA = "all", "metadata"
 
 
@@ -89,7 +89,7 @@ class TopicRule:
 
 
 def rule_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
-    """The faults of `rules`, one sentence for each: what could never deny, never match or never keep."""
+    """Yield the faults of `rules`, one sentence for each: parts that could never deny, match or keep."""
     for prefix, rule in rules.items():
         if not isinstance(rule, TopicRule):
             yield f"The topic rule {prefix!r} must be a TopicRule, received {rule!r}."
@@ -174,7 +174,7 @@ class TopicRules:
         return rule
 
     def require_operator(self, topic: str) -> TopicRule:
-        """The rule, if operators may use the topic's data; otherwise raises
+        """Return the rule, if operators may use the topic's data; otherwise raises
         RequestError(invalid_message | permission_denied)."""
         rule = self.rule(topic)
         if rule.operator != ALL:
@@ -217,7 +217,7 @@ def check_topic_name(name: str) -> str:
 
 
 def topic_prefix(name: str) -> str | None:
-    """The part before the first `:`, by which topic rules are found; None if there is no `:`."""
+    """Return the part before the first `:`, by which topic rules are found; None if there is no `:`."""
     prefix, colon, _ = name.partition(":")
     return prefix if colon else None
 

@@ -1,4 +1,4 @@
-"""Who may see the live page: staff of the tenant with the permission of the page."""
+"""Access to the live page: for staff of the tenant with the permission of the page."""
 
 from django.contrib.auth import get_user_model
 from django.db import InterfaceError, OperationalError
@@ -11,7 +11,7 @@ PERMISSION = "realtime.view_live"
 
 
 async def may_view(database: Database, identity: Identity | None) -> bool:
-    """Whether `identity` has the permission: one query, unless it is a superuser.
+    """Return whether `identity` has the permission: one query, unless it is a superuser.
 
     Raises Refusal(503) if the database cannot be asked. The route checks that the user is staff.
     """

@@ -60,7 +60,7 @@ class LiveAdminSite(AdminSite):
         return TemplateResponse(request, "realtime/live.html", context)
 
     def find_view(self, request: HttpRequest) -> HttpResponse:
-        """Tenants (`kind=tenant`, for operators of all) or users, with `q` in their names. 403 as for the page."""
+        """Return tenants (`kind=tenant`, for operators of all) or users, with `q` in their names. 403 as for the page."""
         actor = _operator(request)
         is_of_tenants = request.GET.get("kind") == "tenant"
         if is_of_tenants and actor.tenant is not None:
@@ -70,7 +70,7 @@ class LiveAdminSite(AdminSite):
         return JsonResponse({"count": len(rows), "results": rows})
 
     def _config(self, request: HttpRequest, actor: Actor) -> dict[str, Any]:
-        """What the scripts of the page need to know; the endpoints check everything themselves."""
+        """Return the values that the scripts of the page need; the endpoints check everything themselves."""
         tenant = tenant_of(request)
         return {
             "api_path": reverse("realtime_nodes").removesuffix("nodes/"),
@@ -112,7 +112,8 @@ class LiveAdminSite(AdminSite):
 
 
 def _operator(request: HttpRequest) -> Actor:
-    """The operator who looks. Raises PermissionDenied without the permission, or for staff of another tenant."""
+    """Return the operator of the request. Raises PermissionDenied without the permission, or for staff of
+    another tenant."""
     actor = session_actor(request) if request.user.has_perm(PERMISSION) else None
     if actor is None:
         raise PermissionDenied

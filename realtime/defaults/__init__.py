@@ -1,1 +1,1 @@
-"""What a project gets that configures nothing: one tenant, Django's users and sessions, and the usual routes."""
+"""The defaults of a project without its own settings: one tenant, Django's users and sessions, the usual routes."""

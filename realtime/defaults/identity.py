@@ -39,15 +39,16 @@ SUPERUSER_SCOPES = frozenset({"control:read", "control:write"})
 
 @dataclass(frozen=True, slots=True)
 class HeldIdentity(Identity):
-    """An identity with the session key or token by which it is asked about again."""
+    """An identity with the session key or token that a recheck needs."""
 
     secret: str = field(default="", repr=False)
 
 
 class DjangoIdentity:
-    """The identity of a socket is that of a page: Django's session. Tokens: see `TokenAuthenticators`.
+    """The identity of a socket is that of a page: it comes from Django's session. Tokens: see `TokenAuthenticators`.
 
-    To give users other scopes, derive from it, override `scopes_of`, and name the class in `REALTIME["IDENTITY"]`.
+    To give users other scopes, derive from it, override `scopes_of`, and name the class in
+    `REALTIME["IDENTITY"]`.
     """
 
     tokens_in_db = True
@@ -65,7 +66,7 @@ class DjangoIdentity:
         )
 
     def revocations(self) -> Sequence[Revocation]:
-        """Return none: `recheck` finds what ended, and the signals of `realtime.defaults.signals` tell at once."""
+        """Return none: `recheck` finds ended sessions, and `realtime.defaults.signals` reports changes at once."""
         return []
 
     def redeem_ticket(self, ticket: str, tenant: Tenant) -> Identity:
@@ -75,7 +76,7 @@ class DjangoIdentity:
     def verify_token(self, token: str, tenant: Tenant) -> Identity:
         """Return the identity of a token. Raises Refusal(401)."""
         found = self._tokens.verify(token)
-        # An authenticator may make users that have no row: nobody could tell when they end.
+        # An authenticator may make users that have no row. A recheck could not find out when they end.
         if not isinstance(found.user, get_user_model()) or not found.user.is_active:
             raise unauthenticated("This token is not valid here.")
         return self._identity(
@@ -162,7 +163,7 @@ def session_key_hash(session_key: str) -> str:
 
 
 def _session_values(session_key: str) -> Mapping[str, Any]:
-    """The values of a session that exists; raises Refusal(401) otherwise."""
+    """Return the values of a session that exists; raises Refusal(401) otherwise."""
     # Databases raise errors for some other characters.
     is_key = session_key.isascii() and session_key.isprintable() and len(session_key) <= SESSION_KEY_MAX_CHARS
     store = _store(session_key) if is_key else None
@@ -193,13 +194,13 @@ def _user_of(values: Mapping[str, Any]) -> "AbstractBaseUser | None":
 
 
 def _has_hash(user: Any, given: str) -> bool:
-    """Whether the session was made with the password of now, signed by this key or by a former one."""
+    """Return whether the session was made with the current password, signed by this key or by a former one."""
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
     return any(constant_time_compare(given, each) for each in hashes)
 
 
 def _session_end(session_key: str) -> datetime | None:
-    """When the row of a session ends; None if pages put it off, or the engine has no rows."""
+    """Return the end of a session's row; None if page requests put it off, or if the engine has no rows."""
     model = _session_model()
     if model is None or settings.SESSION_SAVE_EVERY_REQUEST:
         return None
@@ -210,7 +211,7 @@ def _session_end(session_key: str) -> datetime | None:
 
 
 def _session_model() -> Any:
-    """The model of the sessions, if the engine keeps them in a database."""
+    """Return the model of the sessions, if the engine keeps them in a database."""
     kind = import_module(settings.SESSION_ENGINE).SessionStore
     return kind.get_model_class() if hasattr(kind, "get_model_class") else None
 

@@ -1,4 +1,4 @@
-"""What `REALTIME["ROUTES"]` names by default."""
+"""The default of `REALTIME["ROUTES"]`."""
 
 from realtime.defaults.routing import default_routes
 

@@ -1,4 +1,4 @@
-"""Sign-outs and changes of users, told to the sockets at once. What no signal tells, a recheck finds within 30 s."""
+"""Sign-outs and changes of users, told to the sockets at once. Without a signal, a recheck finds a change within 30 s."""
 
 import logging
 from time import time
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 # Seconds that a sign-out is remembered. After it the session is gone for every handshake.
 SIGN_OUT_S = 60.0
-# What Django changes at each sign-in.
+# The fields that Django changes at each sign-in.
 NOTHING_TAKEN = frozenset({"last_login"})
 
 

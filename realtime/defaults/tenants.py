@@ -13,8 +13,8 @@ DEVELOPMENT_HOSTS = (".localhost", "127.0.0.1", "[::1]")
 class OneTenant:
     """The tenant `main`, for all of ALLOWED_HOSTS.
 
-    Exact names there are its own origins, each for the others. If there is a pattern among them (`*`,
-    `.example.com`), only the host that the client has asked is its own.
+    Exact names there are origins of the tenant, on each of its hosts. If one of them is a pattern (`*`,
+    `.example.com`), only the host that the client has asked for is its own.
     """
 
     only_slug = SLUG

@@ -1,4 +1,4 @@
-"""Bearer tokens by the authenticators of REST framework, and by SimpleJWT, where they are installed."""
+"""Bearer tokens, checked by the authenticators of REST framework and by SimpleJWT, if these are installed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,14 +20,15 @@ NO_TOKENS = frozenset({"basic", "digest"})
 
 @dataclass(frozen=True, slots=True)
 class TokenUser:
-    """The user of a token that was found valid, and the end of the token (None: it has none that is known)."""
+    """The user of a valid token, and the end of the token (None: it has none that is known)."""
 
     user: "AbstractBaseUser"
     expires_at: datetime | None
 
 
 class TokenAuthenticators:
-    """DEFAULT_AUTHENTICATION_CLASSES of REST framework that take tokens, and SimpleJWT's if that is installed."""
+    """The authenticators in REST framework's DEFAULT_AUTHENTICATION_CLASSES that take tokens, and SimpleJWT's
+    if installed."""
 
     def verify(self, token: str) -> TokenUser:
         """Ask each class in its order; raises Refusal(401) if none takes the token. Reads the database."""
@@ -44,7 +45,7 @@ class TokenAuthenticators:
 
 
 def _authenticators() -> Iterator[tuple[str, Any]]:
-    """Each class that takes tokens, made, with the scheme of its header."""
+    """Return an object of each class that takes tokens, with the scheme of its header."""
     for kind in _classes():
         authenticator = kind()
         challenge = authenticator.authenticate_header(_request("")) or ""
@@ -90,7 +91,7 @@ def _request(authorization: str) -> Any:
 
 
 def _end_of(auth: Any) -> datetime | None:
-    """The end of a JSON Web Token, or of a row that names one."""
+    """Return the end of a JSON Web Token, or of a row that names one."""
     expires_s = auth.get("exp") if hasattr(auth, "get") else None
     if isinstance(expires_s, int | float):
         return datetime.fromtimestamp(expires_s, UTC)

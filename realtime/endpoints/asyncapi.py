@@ -1,4 +1,4 @@
-"""The sockets of a site as an AsyncAPI 3 document, from what is declared: routes, verbs, methods, queries, sources.
+"""The sockets of a site as an AsyncAPI 3 document, made from its routes, verbs, methods, queries and sources.
 
 https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
@@ -26,7 +26,7 @@ from realtime.protocol.errors import ErrorCode
 Json = dict[str, Any]
 
 SCHEMAS = "#/components/schemas"
-# What the verbs of this package answer with; other verbs name their reply in their documentation.
+# The replies of this package's verbs; other verbs name their reply in their documentation.
 REPLIES: Mapping[str, str] = {
     "cancel": "cancelled",
     "get": "value",
@@ -217,7 +217,7 @@ class _Document:
 def _envelope(
     name: str, payload: Json, summary: str, *, has_id: bool = True, is_id_needed: bool = True
 ) -> Json:
-    """A message. Without a `name` its type is not known."""
+    """Return a message. Without a `name` its type is not known."""
     kind: Json = {"const": name} if name else {"type": "string", "maxLength": TYPE_MAX_CHARS}
     properties: Json = {"type": kind, "payload": payload}
     if has_id:
@@ -259,7 +259,7 @@ def _summary(documented: object) -> str:
 
 
 def _key(text: str) -> str:
-    """`text` with those characters only that the names of components may have."""
+    """Return `text` with `_` for each character that names of components may not have."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", text)
 
 

@@ -162,11 +162,11 @@ class Calls:
 
 
 def was_cancelled() -> bool:
-    """Whether a CancelledError means that the current task itself is to end."""
+    """Return whether a CancelledError means that the current task itself is to end."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def handler_of(call: Call[Any]) -> str:
-    """How log lines name the verb or method of a call."""
+    """Return the name of a call's verb or method, for log lines."""
     return f"The handler of {call.request.type!r}"

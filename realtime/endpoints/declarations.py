@@ -1,4 +1,4 @@
-"""Checks what apps declare, at its import: a mistake stops the start with one sentence that names the function.
+"""Checks of the declarations of apps, at import. A mistake stops the start with a sentence that names the function.
 
 Each check raises ImproperlyConfigured.
 """
@@ -21,14 +21,14 @@ MISSING: Any = inspect.Parameter.empty
 
 
 def mistake(function: object, text: str) -> ImproperlyConfigured:
-    """The error to raise for a mistake in the declaration of `function`."""
+    """Return the error to raise for a mistake in the declaration of `function`."""
     module = getattr(function, "__module__", None)
     name = getattr(function, "__qualname__", None) or repr(function)
     return ImproperlyConfigured(f"{module}.{name}: {text}" if module else f"{name}: {text}")
 
 
 def check_name(name: object, decorator: str) -> None:
-    """A declared name is a text that fits the `type` of a message."""
+    """Check that a declared name is a text that fits the `type` of a message."""
     if not isinstance(name, str):
         raise mistake(name, f'a name is missing; write @{decorator}("…").')
     if not 0 < len(name) <= TYPE_MAX_CHARS:
@@ -36,7 +36,7 @@ def check_name(name: object, decorator: str) -> None:
 
 
 def check_scopes(scopes: object, function: object) -> frozenset[str]:
-    """Scopes are given as a set, list or tuple of names. A text would mean its letters."""
+    """Return the scopes. They must be a set, list or tuple of names: a text would mean its letters."""
     given = list(scopes) if isinstance(scopes, Iterable) and not isinstance(scopes, str) else None
     if given is None or not all(isinstance(scope, str) for scope in given):
         raise mistake(function, f"scopes must be a set of names, received {scopes!r}.")
@@ -44,21 +44,21 @@ def check_scopes(scopes: object, function: object) -> frozenset[str]:
 
 
 def check_plain(function: object, why: str) -> None:
-    """It must be a function that returns its result, neither a coroutine function nor a generator."""
+    """Check that it is a function that returns its result, neither a coroutine function nor a generator."""
     _check_callable(function)
     if iscoroutinefunction(function) or _is_generator(function):
         raise mistake(function, f"it must be a plain function with a result; {why}.")
 
 
 def check_no_generator(function: object) -> None:
-    """It must be a function, plain or `async`, that returns its result."""
+    """Check that it is a function, plain or `async`, that returns its result."""
     _check_callable(function)
     if _is_generator(function):
         raise mistake(function, "it must return its result; it has a `yield`.")
 
 
 def check_coroutine(function: Callable[..., Any]) -> None:
-    """It must be a coroutine function, or one that says that it returns an awaitable."""
+    """Check that it is a coroutine function, or is annotated to return an awaitable."""
     _check_callable(function)
     if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 the method
         return
@@ -68,7 +68,7 @@ def check_coroutine(function: Callable[..., Any]) -> None:
 
 
 def check_arguments(function: Callable[..., Any], *names: str, optional: str | None = None) -> bool:
-    """Its positional parameters are `names`, then perhaps `optional`; all others stand after a `*`.
+    """Check that the positional parameters are `names`, then perhaps `optional`, and that all others stand after a `*`.
 
     Return whether it takes `optional`.
     """
@@ -87,7 +87,7 @@ def check_arguments(function: Callable[..., Any], *names: str, optional: str | N
 
 
 def check_reply(function: Callable[..., Any], *replies: type, allowed: str) -> None:
-    """What it says to return may be a reply: None, one of `replies`, or unknown."""
+    """Check that the annotated result may be a reply: None, one of `replies`, or unknown."""
     returned = _returned(function)
     if not _may_be(returned, replies):
         name = getattr(returned, "__name__", str(returned))
@@ -95,7 +95,7 @@ def check_reply(function: Callable[..., Any], *replies: type, allowed: str) -> N
 
 
 def keyword_parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Name, type and default of each keyword-only parameter; MISSING for a type or default that is not given."""
+    """Yield name, type and default of each keyword-only parameter; MISSING for a type or default that is not given."""
     for name, parameter in _signature(function).parameters.items():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
             try:
@@ -110,7 +110,7 @@ def keyword_parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any,
 
 
 def _evaluated(function: Callable[..., Any], annotation: Any) -> Any:
-    """An annotation as a type, also if it is a text; raises NameError for a name that does not exist yet."""
+    """Return an annotation as a type, also if it is a text; raises NameError for a name that does not exist yet."""
     if annotation is MISSING:
         return MISSING
     inner = inspect.unwrap(function)
@@ -120,7 +120,7 @@ def _evaluated(function: Callable[..., Any], annotation: Any) -> Any:
 
 
 def _returned(function: Callable[..., Any]) -> Any:
-    """What it says to return; Any if it says nothing, or names what does not exist yet."""
+    """Return the annotated result; Any if there is none, or if it names a type that does not exist yet."""
     annotation = _signature(function).return_annotation
     try:
         return Any if annotation is MISSING else _evaluated(function, annotation)

@@ -14,7 +14,7 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 # msgspec reads integers of up to 64 unsigned bits; a BIGINT column is signed.
 STORED_INTEGER_MAX = 2**63 - 1
-# What the server itself gives to functions: as a parameter it would be the client's to choose.
+# Arguments that the server itself gives to functions: a client must not be able to choose them.
 GIVEN = frozenset({"call", "tenant", "identity"})
 
 

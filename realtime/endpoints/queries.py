@@ -4,7 +4,7 @@
 def items(tenant: Tenant, *, category: str) -> QuerySet[Item]:
     return Item.objects.filter(tenant_id=tenant.id, category=category)
 
-A query whose rows depend on who asks takes the identity, too:
+A query whose rows depend on the caller takes the identity, too:
 
 @live_query("my.orders", item=order_payload, signed_in=True)
 def my_orders(tenant: Tenant, identity: Identity, *, state: str) -> QuerySet[Order]:
@@ -53,7 +53,7 @@ class LiveQuery:
         require_scopes(identity, self.scopes)
 
     def asker(self, identity: Identity | None) -> Asker:
-        """Callers with equal askers get the same rows. None if all do."""
+        """Return a key: callers with equal keys get the same rows. It is None if all callers do."""
         if not self.is_personal:
             return None
         if identity is None:
@@ -91,11 +91,12 @@ def live_query(
 ) -> Callable[[Select], LiveQuery]:
     """Declare the decorated function as the query `name`.
 
-    It receives the tenant, and must filter by it. If it has a second parameter before the `*`, it receives the
-    caller's Identity there (None if not signed in). `scopes` and `signed_in` say who may ask.
+    It receives the tenant, and must filter by it. If it has a second parameter before the `*`, it receives
+    the caller's Identity there (None if not signed in). `scopes` and `signed_in` say who may ask.
 
-    A query that takes the identity is read and watched for each user alone. `shared=True` says that its rows do
-    not depend on who asks; then all who ask the same share one watch, and the first asker's identity is given.
+    A query that takes the identity is read and watched for each user alone. `shared=True` says that its rows
+    do not depend on the caller. Then all callers of the same query share one watch, and the function receives
+    the identity of the first one.
 
     Raises ImproperlyConfigured for a mistake in the declaration.
     """

@@ -1,4 +1,4 @@
-"""What apps declare: RPC methods, stream sources, live queries, background tasks.
+"""The declarations of apps: RPC methods, stream sources, live queries, background tasks.
 
 Decorators in an app's `realtime` module make these objects. They are collected when the endpoints are built.
 """

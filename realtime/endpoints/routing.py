@@ -42,7 +42,7 @@ class Route:
 
     @property
     def is_open(self) -> bool:
-        """Whether anyone may connect, signed in or not."""
+        """True if anyone may connect, signed in or not."""
         return not (self.scopes or self.is_signed_in or self.is_staff or self.needs_session)
 
     def require(self, identity: Identity | None) -> None:

@@ -55,7 +55,7 @@ class RpcMethod:
         return self.reply_of(await call.in_db(self.function, call, **arguments))
 
     def reply_of(self, payload: Any) -> Reply:
-        """The reply with a result of the function; raises TypeError for one that is no JSON object."""
+        """Return the reply with a result of the function; raises TypeError for one that is no JSON object."""
         if payload is None:
             payload = {}
         is_object = is_dataclass(payload) and not isinstance(payload, type)

@@ -1,4 +1,4 @@
-"""What the endpoints of a process share: routes, declarations, deadlines of calls, large messages, watched queries."""
+"""The state that the endpoints of a process share: routes, declarations, deadlines, large messages, watched queries."""
 
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from realtime.sockets.types import Scope
 
 
 def endpoints_of(scope: Scope) -> "Endpoints":
-    """What the endpoints of this process share, from the scope of a connection."""
+    """Return what the endpoints of this process share, from the scope of a connection."""
     endpoints: Endpoints = scope["endpoints"]
     return endpoints
 

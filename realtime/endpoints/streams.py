@@ -30,7 +30,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a source is told about the stream that it produces."""
+    """The facts about a stream that its source receives."""
 
     node: Node
     tenant: Tenant
@@ -69,7 +69,7 @@ def stream_source(name: str) -> Callable[[Generate], StreamSource]:
 
 
 async def values_of(made: Any) -> AsyncGenerator[Any, None]:
-    """The values of what a source's function returned; raises TypeError if that has none.
+    """Yield the values of the result of a source's function; raises TypeError if the result has none.
 
     Closes the generator of the source at the end, whichever way it ends.
     """

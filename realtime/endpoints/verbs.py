@@ -111,8 +111,8 @@ Handler = Callable[[Call[Any], Any], Awaitable[Reply | None]]
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What a handler returns that is no coroutine function and has its reply at hand. It can be awaited as any
-    other, but it is sent without a task switch."""
+    """A reply that is at hand, returned by a handler that is not a coroutine function. It can be awaited like
+    any other, but it is sent without a task switch."""
 
     reply: Reply
 

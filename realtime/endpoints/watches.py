@@ -307,7 +307,7 @@ class Watches:
                 self._failed(key, watch, error)
 
     def _failed(self, key: WatchKey, watch: Watch, error: Exception) -> None:
-        """End a watch that an exception of the query means the end of, and tell its watchers why."""
+        """End a watch after an exception of its query, and tell its watchers why."""
         known = known_error(error)
         if known is None:
             logger.error(

@@ -16,7 +16,7 @@ from realtime.conf import RealtimeSettings
 from realtime.node.engine import build_engine
 from realtime.topics.engine.ports import BusUnavailableError
 
-# A clock that is further off than this ends tokens and bans too early or too late, in seconds.
+# Seconds. A clock that is further off ends tokens and bans too early or too late.
 CLOCK_MAX_S = 2.0
 # Files that a process needs besides its sockets: the database, logs, the broker.
 SPARE_FILES = 200
@@ -33,7 +33,7 @@ class Finding:
 
 
 def examine(settings: RealtimeSettings) -> Iterator[Finding]:
-    """Try everything, one after the other; a fault of one does not keep the others from being tried."""
+    """Try everything, one after the other, also after a fault."""
     for what, check in CHECKS.items():
         try:
             seen, advice = check(settings)
@@ -133,7 +133,7 @@ def _other_clocks(settings: RealtimeSettings) -> Iterator[tuple[str, float]]:
         try:
             yield "broker", asyncio.run(_broker_time(settings.REDIS_URL))
         except (RedisError, OSError):
-            # That it is away is said by the check of the broker.
+            # The check of the broker reports that it is away.
             return
 
 

@@ -1,4 +1,4 @@
-"""The subcommands of `manage.py rt`: what each takes, and how it is carried out."""
+"""The subcommands of `manage.py rt`: their arguments, and how they are carried out."""
 
 import getpass
 import json
@@ -59,7 +59,7 @@ def add_parsers(subparsers: Any) -> None:
 def _add_acts(subparsers: Any) -> None:
     parser = _acting(subparsers, "publish", "publish to a topic", is_of_tenant=True)
     parser.add_argument("topic")
-    parser.add_argument("data", type=_json, help="JSON, or a text that is none")
+    parser.add_argument("data", type=_json, help="JSON, or a text that is not JSON")
     parser.add_argument("--idempotency-key")
     parser = _acting(subparsers, "disconnect", "close connections")
     for name in ("connection-id", "user-id", "address", "topic"):
@@ -110,7 +110,7 @@ def act(name: str, options: Options) -> dict[str, Any]:
 
 
 def read(name: str, options: Options) -> dict[str, Any]:
-    """What a reading subcommand shows."""
+    """Return the data that a reading subcommand shows."""
     tenant, page, size = options.get("tenant"), options.get("page", 1), options.get("page_size", 50)
     if name == "nodes":
         return call(lambda link: lists.list_nodes(link, tenant)).as_json()

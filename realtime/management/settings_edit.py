@@ -17,17 +17,17 @@ REALTIME = {
 
 @dataclass(slots=True)
 class Edited:
-    """The new text, and what only a person can decide."""
+    """The new text, and notes on decisions that only a person can make."""
 
     text: str
     notes: list[str] = field(default_factory=list)
 
 
 def add_lines(text: str, *, replaces_application: bool) -> Edited:
-    """Return `text` with the app first in INSTALLED_APPS, ASGI_APPLICATION and REALTIME. Again, it changes nothing.
+    """Return `text` with the app first in INSTALLED_APPS, ASGI_APPLICATION and REALTIME. A second call changes nothing.
 
-    `replaces_application`: an ASGI_APPLICATION that has no sockets gives way; otherwise it stays and is noted.
-    Raises SyntaxError for a text that is no Python.
+    With `replaces_application` an ASGI_APPLICATION without sockets is replaced; otherwise it stays and is
+    noted. Raises SyntaxError for a text that is not Python.
     """
     edited = Edited(text)
     edited.text = _with_app(edited.text)
@@ -55,7 +55,7 @@ def _with_app(text: str) -> str:
 
 
 def _is_added_first(apps: ast.expr | None) -> bool:
-    """Whether it is our own line, or one like it: `["realtime", *INSTALLED_APPS]`."""
+    """Return whether the list is our own, or one like it: `["realtime", *INSTALLED_APPS]`."""
     first = apps.elts[0] if isinstance(apps, ast.List) and apps.elts else None
     return isinstance(first, ast.Constant) and first.value == APP
 
@@ -95,7 +95,7 @@ def _set_application(edited: Edited, *, replaces_application: bool) -> None:
 
 
 def _assigned(text: str, name: str) -> ast.Assign | ast.AnnAssign | None:
-    """The last assignment to `name` at the top level."""
+    """Return the last assignment to `name` at the top level."""
     found = None
     for node in ast.parse(text).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

@@ -16,7 +16,7 @@ RETRY_AFTER_S = 5
 
 
 class ConnectionLimits:
-    """Refuses while draining, banned addresses, after too many failed handshakes, and beyond a quota.
+    """Refuses a handshake while draining, from a banned address, after too many failures, and beyond a quota.
 
     Runs before costly checks.
     """

@@ -44,7 +44,7 @@ class Refusals:
         except Exception as error:
             # A consumer answers its own failures, so this comes from before the socket was accepted.
             if isinstance(error, OSError):
-                # The client has left: so a server answers to what is sent then.
+                # The client has left: a server raises this for a message that is sent afterwards.
                 raise
             await self._refuse(scope, receive, send, refusal_of(error) or _failed(scope, error))
         finally:

@@ -28,6 +28,6 @@ class RouteMiddleware:
 
 
 def run_route(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-    """The innermost application: run the route's own middleware and consumer."""
+    """Run the route's own middleware and consumer, as the innermost application."""
     app: Application = scope["route"].app
     return app(scope, receive, send)

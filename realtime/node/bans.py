@@ -15,9 +15,9 @@ from realtime.protocol.close_codes import CloseCode, operator_reason
 from realtime.protocol.errors import Refusal, forbidden
 from realtime.sockets.connection import Connection
 
-# Bans that are kept in memory at most; the ones that were made last.
+# The most bans that are kept in memory: the newest.
 BANS_MAX = 50_000
-# Seconds for which a ban that a node was told of stays, although a read that began before does not know it.
+# Seconds that a ban stays in force after a node was told of it, even if a read that began before does not find it.
 TOLD_S = 5.0
 # Expired bans are shown to operators for this long, and then deleted, this many at once.
 KEPT_AFTER = timedelta(days=30)
@@ -32,7 +32,7 @@ class BanBook:
         self._bans = Bans()
         self._version: tuple[int, int | None] | None = None
         self._read: list[Ban] | None = None
-        # Bans that other nodes told of, each with the monotonic second until which a read may not know it.
+        # Bans that other nodes told of, each with the monotonic second until which a read may miss it.
         self._told: dict[Ban, float] = {}
 
     @property
@@ -41,7 +41,7 @@ class BanBook:
         return self._bans
 
     def read(self) -> None:
-        """Read the bans if there are others than before. One query, if not."""
+        """Read the bans if they have changed. If not, this takes one query."""
         rows = tables.Ban.objects.filter(until__gt=timezone.now())
         found = rows.aggregate(count=Count("id"), newest=Max("id"))
         version = (found["count"], found["newest"])
@@ -50,7 +50,7 @@ class BanBook:
             self._version = version
 
     async def apply(self) -> None:
-        """Take over what was read, and close the connections that it bans."""
+        """Apply the bans that were read, and close the connections that they ban."""
         if self._read is None:
             return
         read, self._read = self._read, None
@@ -80,7 +80,7 @@ class BanBook:
         return len(keys) == SWEEP_MAX
 
     def close_if_banned(self, connection: Connection) -> bool:
-        """Close a connection with 4409 if its user or address is banned; whether it is banned."""
+        """Close a connection with 4409 if its user or address is banned; return whether it is banned."""
         ban = self._of(connection.tenant, connection.address, connection.identity)
         if ban is not None:
             connection.close(CloseCode.ENDED_BY_OPERATOR, operator_reason(ban.reason, reconnect=False))
@@ -124,5 +124,5 @@ def banned() -> Refusal:
 
 
 def ban_value(row: "tables.Ban") -> Ban:
-    """A row as the value that is kept in memory."""
+    """Return a row as the value that is kept in memory."""
     return Ban(row.pk, row.tenant, row.user_id, row.address, row.until.timestamp(), row.reason)

@@ -27,7 +27,7 @@ class BlockWatch:
 
     @contextmanager
     def step(self, what: str, connection: Labelled) -> Iterator[None]:
-        """Measure what is done within, without an await; `what` begins the log line."""
+        """Measure the block, which contains no await; `what` begins the log line."""
         began_s = monotonic()
         try:
             yield
@@ -43,7 +43,7 @@ class BlockWatch:
                 )
 
     def plain(self, function: Callable[P, R], what: str, connection: Labelled) -> Callable[P, R]:
-        """`function`, measured at each call."""
+        """Return `function`, measured at each call."""
 
         def measured(*args: P.args, **kwargs: P.kwargs) -> R:
             with self.step(what, connection):
@@ -54,23 +54,24 @@ class BlockWatch:
     def handler(
         self, handle: Callable[P, Awaitable[R]], what: str, connection: Labelled
     ) -> Callable[P, Awaitable[R]]:
-        """A handler whose call and whose steps are measured."""
+        """Return a handler whose call and whose steps are measured."""
 
         def measured(*args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
             with self.step(what, connection):
                 handling = handle(*args, **kwargs)
-            # What is no coroutine has done its work by now, and may be treated in a way of its own.
+            # A result that is not a coroutine has done its work by now. It stays as it is, because callers
+            # may check its type.
             return self.work(handling, what, connection) if iscoroutine(handling) else handling
 
         return measured
 
     def work(self, work: Awaitable[R], what: str, connection: Labelled) -> Awaitable[R]:
-        """`work`, whose steps are measured when it is awaited."""
+        """Return `work`, whose steps are measured when it is awaited."""
         return _Measured(work, partial(self.step, what, connection))
 
 
 class _Measured(Awaitable[R]):
-    """Passes on what an awaitable waits for, as `await` itself does (PEP 380), and measures between."""
+    """Drives an awaitable as `await` does (PEP 380), and measures each step."""
 
     def __init__(self, work: Awaitable[R], step: Callable[[], Any]) -> None:
         self._work = work

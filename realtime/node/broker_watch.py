@@ -1,4 +1,4 @@
-"""Whether the broker can be used: tried out until it can, so that /readyz and the log name the reason."""
+"""Tries the broker until it can be used, so that /readyz and the log name the reason if it cannot."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableEr
 
 logger = logging.getLogger(__name__)
 
-# Seconds until a broker is tried again that could not be reached, and one that was refused.
+# Seconds until the next try of a broker that could not be reached, and of one that was refused.
 UNREACHABLE_S, REFUSED_S = 2.0, 10.0
 
 

@@ -58,7 +58,7 @@ class Control:
             await self._bus.join(group)
 
     def is_own_group(self, group: str) -> bool:
-        """Whether messages to this bus group are for `on_message`."""
+        """Return whether messages to this bus group are for `on_message`."""
         return group in self._handlers
 
     def on_message(self, group: str, body: bytes) -> None:
@@ -66,7 +66,7 @@ class Control:
         self._handlers[group](body)
 
     async def tell(self, group: str, body: bytes) -> bool:
-        """Say `body` to every other node, now or as soon as possible; never fails. False: it has to wait."""
+        """Send `body` to every other node, now or as soon as possible; never fails. False: it has to wait."""
         if not self._is_behind and await self._sent(group, body):
             return True
         if len(self._waiting) >= MAX_WAITING:

@@ -53,7 +53,7 @@ class Table(Protocol):
         ...
 
     async def apply(self) -> None:
-        """Let what was read take effect. Called on the loop after `read`."""
+        """Apply the rows that were read. Called on the loop after `read`."""
         ...
 
     def sweep(self) -> bool:
@@ -147,7 +147,7 @@ class Credentials:
             logger.warning("A message that is not a revocation came over the bus and was dropped")
 
     async def recheck(self, user_id: UserId | None) -> None:
-        """Ask now about the identities of a user's connections (None: of all).
+        """Check the identities of a user's connections now (None: of all users).
 
         If they cannot be read now, the regular recheck finds them within ROUND_S.
         """
@@ -159,7 +159,7 @@ class Credentials:
             logger.warning("Credentials cannot be read again now: %s", type(error).__name__)
 
     def connections_of(self, user_id: UserId | None) -> list[Connection]:
-        """The open connections of a user (None: all of this process)."""
+        """Return the open connections of a user (None: all of this process)."""
         return list(self._open.values()) if user_id is None else list(self._connections_of(user_id))
 
     async def keep(self) -> None:
@@ -243,7 +243,7 @@ class Credentials:
                     _end(connection, code)
 
     def connections_named(self, user_id: str) -> Iterator[Connection]:
-        """The connections of a user, whose id is given as text."""
+        """Yield the connections of a user, whose id is given as text."""
         yield from self._connections_of(user_id) if user_id else ()
         if user_id.isascii() and user_id.isdigit() and int(user_id):
             yield from self._connections_of(int(user_id))
@@ -275,7 +275,7 @@ class Credentials:
         any of their hosts; returns how many there are."""
         tenants = {id(each.tenant): each.tenant for each in self._open.values()}
         homeless = {each for each in tenants.values() if each.hosts and not self._is_served(each, each.hosts)}
-        # A tenant that names no hosts is looked up by those of its connections.
+        # A tenant that names no hosts is looked up by the hosts of its connections.
         hostless = {each for each in tenants.values() if not each.hosts}
         count = 0
         async for some in in_slices(list(self._open.values()) if homeless or hostless else ()):

@@ -43,7 +43,7 @@ class Database:
 
     @property
     def slots(self) -> SlotQueue:
-        """Who waits for a thread, and how long they waited."""
+        """The queue for the threads: the work that waits, and how long it waited."""
         return self._slots
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -15,7 +15,7 @@ from realtime.topics.engine.ports import Bus, Engine, History
 
 
 def build_engine(settings: RealtimeSettings) -> tuple[History, Bus, Engine]:
-    """The history and the bus, as configured, and the engine over both."""
+    """Return the history and the bus, as configured, and the engine over both."""
     if not settings.REDIS_URL:
         budgets = Budgets(
             topic_bytes=settings.HISTORY_BYTES_PER_TOPIC,
@@ -39,7 +39,7 @@ def build_engine(settings: RealtimeSettings) -> tuple[History, Bus, Engine]:
 
 
 def _own_layer(redis_url: str) -> Any:
-    """A channel layer for the bus alone, which flushes it after an outage of the broker.
+    """Return a channel layer for the bus alone, which flushes it after an outage of the broker.
 
     As CHANNEL_LAYERS configures it; without a default one there, over `redis_url`.
     """

@@ -55,7 +55,7 @@ class Answered(msgspec.Struct, array_like=True, frozen=True):
 
 @dataclass(slots=True)
 class Answers:
-    """What the nodes answered: the parts of each, by node. `expected` are all nodes that are known.
+    """The answers of the nodes: the parts of each, by node. `expected` are all nodes that are known.
 
     `is_told`: the broker took the message. Otherwise only this node has acted, and the others will when the
     broker is back.
@@ -69,21 +69,21 @@ class Answers:
 
     @property
     def nodes_answered(self) -> int:
-        """How many nodes have answered in full."""
+        """The number of nodes that have answered in full."""
         return len(self.finished)
 
     @property
     def nodes_total(self) -> int:
-        """How many nodes are alive, as far as the asker and those that answered know."""
+        """The number of nodes that are alive, as far as the asker and the nodes that answered know."""
         return len(self.expected | self.finished)
 
     def bodies(self) -> list[bytes]:
-        """All parts of the nodes that answered in full."""
+        """Return all parts of the nodes that answered in full."""
         return [part for node in sorted(self.finished) for part in self.parts[node]]
 
     @property
     def is_complete(self) -> bool:
-        """Whether every known node has answered."""
+        """True if every known node has answered."""
         return bool(self.finished) and self.expected <= self.finished
 
 
@@ -144,7 +144,7 @@ class Exchange:
         self._spawn(self._answer(asked, self._perform))
 
     def answered(self, body: bytes) -> None:
-        """Handle an answer; one that nobody waits for any more is dropped."""
+        """Handle an answer. It is dropped if no caller waits for it any more."""
         try:
             answered = _answered.decode(body)
         except msgspec.MsgspecError:
@@ -219,5 +219,5 @@ async def _until_complete(answers: Answers, wait_s: float) -> None:
 
 
 def reply_group(process: str) -> str:
-    """The bus group in which a process hears answers."""
+    """Return the bus group in which a process hears answers."""
     return f"answers.{process}"

@@ -28,11 +28,11 @@ logger = logging.getLogger(__name__)
 NOT_ALLOWED = "You may not do this."
 NOTHING_HERE = "This does not exist here."
 NOT_VALID = "The request is not valid."
-# How the errors of forms, models and serializers call what concerns no single field.
+# The names under which forms, models and serializers put errors that concern no single field.
 _NO_FIELD = frozenset({NON_FIELD_ERRORS, "non_field_errors"})
 _STATUSES = frozenset(int(status) for status in HTTPStatus)
-# What an HTTP status of a `Refusal`, or of an error of Django REST framework, is on a socket. Any other 4xx is
-# `invalid_message`, any other 5xx `internal`.
+# The error code on a socket for an HTTP status of a `Refusal` or of an error of Django REST framework. Any
+# other 4xx is `invalid_message`, any other 5xx `internal`.
 _CODE_OF_STATUS = {
     HTTPStatus.UNAUTHORIZED: ErrorCode.UNAUTHENTICATED,
     HTTPStatus.PAYMENT_REQUIRED: ErrorCode.PERMISSION_DENIED,
@@ -63,7 +63,7 @@ _STATUS_OF_CODE = {
 
 
 def request_error(error: BaseException, what: str, connection: Labelled) -> RequestError:
-    """The error to answer with. An unexpected exception is logged here, once.
+    """Return the error to answer with. An unexpected exception is logged here, once.
 
     `what` names the handler that failed, and begins the log line: "The method get_order".
     """
@@ -84,8 +84,8 @@ def request_error(error: BaseException, what: str, connection: Labelled) -> Requ
 
 
 def known_error(error: BaseException) -> RequestError | None:
-    """The error that an exception stands for, if it is one of ours, of Django or of Django REST framework that
-    means an answer and not a failure; None for all others."""
+    """Return the error that an exception of ours, of Django or of Django REST framework stands for. None if
+    the exception means a failure and not an answer, and for all others."""
     if isinstance(error, RequestError):
         return error
     if isinstance(error, Refusal):
@@ -95,7 +95,7 @@ def known_error(error: BaseException) -> RequestError | None:
 
 
 def refusal_of(error: BaseException) -> Refusal | None:
-    """The refusal that an exception stands for where no socket is open yet; None if it is a failure."""
+    """Return the refusal that an exception stands for if no socket is open yet; None if it is a failure."""
     if isinstance(error, Refusal):
         return error
     known = known_error(error)
@@ -140,7 +140,7 @@ def _of_status(status: int, message: str, *, retry_after_ms: int | None) -> Requ
 
 
 def _invalid(detail: Any) -> RequestError:
-    """`invalid_message` with `details` by field: the path of the first, and the messages of each."""
+    """Return `invalid_message` with `details` by field: the path of the first, and the messages of each."""
     fields: dict[str, list[str]] = {}
     for path, message in _messages(detail, "payload"):
         fields.setdefault(path, []).append(message)
@@ -163,5 +163,5 @@ def _messages(detail: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _own_words(error: BaseException) -> str:
-    """The text that the error was raised with; "" if there is none."""
+    """Return the text that the error was raised with; "" if there is none."""
     return str(error.args[0]) if error.args and error.args[0] else ""

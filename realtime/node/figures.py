@@ -1,4 +1,4 @@
-"""What this process reports of itself: in its beats, and to whoever asks it."""
+"""The figures that a process reports about itself, in its beats and to anyone that asks it."""
 
 import os
 import resource
@@ -26,13 +26,13 @@ _MS_PER_S = 1000
 
 
 def place_of_process(node: str) -> Place:
-    """Where this process runs; without `serve` it is alone."""
+    """Return the place of this process; without `serve` it is alone."""
     worker = os.environ.get(WORKER, "")
     return Place(os.environ.get(SERVE) or node, int(worker) if worker.isdecimal() else 0)
 
 
 class Process(Protocol):
-    """What is read of a node."""
+    """The parts of a node that figures are read from."""
 
     settings: RealtimeSettings
     metrics: Metrics
@@ -41,24 +41,24 @@ class Process(Protocol):
     connections: Any
     started_at: datetime
     is_draining: bool
-    # From the start on.
+    # Set when the node starts.
     database: Any
     bus: Any
 
     @property
     def is_started(self) -> bool:
-        """Whether the node has started."""
+        """True if the node has started."""
 
 
 class Member(Process, Protocol):
     """A node among others."""
 
     id: str
-    # From the start on.
+    # Set when the node starts.
     cluster: Cluster
 
     def nodes(self) -> list[NodeState]:
-        """The nodes that are alive, including this one."""
+        """Return the nodes that are alive, including this one."""
 
 
 class Reporter:
@@ -69,13 +69,14 @@ class Reporter:
         self.place = place_of_process(node.id)
 
     def own(self) -> Figures:
-        """The figures of this node, as of now."""
+        """Return the figures of this node, as of now."""
         return with_process(of_metrics(self._node.metrics), self._node, self.place)
 
     def by_worker(self) -> dict[str, Figures]:
-        """The figures of each worker of this `serve`, with what workers that ended there had counted.
+        """Return the figures of each worker of this `serve`, with the counts of workers that ended there.
 
-        All as of the last beats, if there are others: whichever of them answers says the same.
+        If there are other workers, all figures are as of the last beats, so that each worker gives the same
+        answer.
         """
         here = [figures for figures in self._alive().values() if figures.place.serve == self.place.serve]
         if len(here) < 2:  # noqa: PLR2004 this one and another
@@ -87,7 +88,7 @@ class Reporter:
         return {str(worker): total(parts) for worker, parts in sorted(workers.items())}
 
     def everywhere(self) -> Figures:
-        """The sum over all nodes: of this one now, of others as of their last beats, at most 2 s ago."""
+        """Return the sum over all nodes: this one as of now, others as of their last beats, at most 2 s ago."""
         others = [figures for node, figures in self._alive().items() if node != self._node.id]
         return total([*self._ended(), *others, self.own()])
 
@@ -99,7 +100,7 @@ class Reporter:
 
 
 def of_metrics(metrics: Metrics, place: Place = Place()) -> Figures:  # noqa: B008 it is frozen
-    """What the connections of a process have counted."""
+    """Return the counts of a process's connections."""
     rows = metrics.rows(ROWS_MAX)
     slow = sum(row.closed_by_code.get(str(int(CloseCode.SLOW_CONSUMER)), 0) for row in rows)
     counts = {
@@ -124,7 +125,7 @@ def of_metrics(metrics: Metrics, place: Place = Place()) -> Figures:  # noqa: B0
 
 
 def _first(counts: dict[str, int]) -> dict[str, int]:
-    """The counts of as many tenants as a beat has rows, and the rest as those of an unknown one."""
+    """Return the counts of as many tenants as a beat has rows for, and the rest as those of an unknown tenant."""
     first = dict(islice(counts.items(), ROWS_MAX))
     if len(counts) > len(first):
         first[UNKNOWN] = first.get(UNKNOWN, 0) + sum(counts.values()) - sum(first.values())
@@ -132,7 +133,7 @@ def _first(counts: dict[str, int]) -> dict[str, int]:
 
 
 def with_process(figures: Figures, node: Process, place: Place) -> Figures:
-    """Add what is known of the process."""
+    """Add the figures of the process."""
     figures.place, figures.version = place, VERSION
     lag = node.loop_lag.snapshot()
     settings = node.settings
@@ -169,5 +170,5 @@ def _add_database(figures: Figures, node: Process) -> None:
 
 
 def _fills(**limits: tuple[float, float]) -> dict[str, float]:
-    """How much of each limit is used, from 0 to 1; a limit of 0 is none."""
+    """Return how much of each limit is used, from 0 to 1; a limit of 0 is none."""
     return {name: used / limit for name, (used, limit) in limits.items() if limit}

@@ -94,7 +94,7 @@ class _Joining:
 
 @dataclass(slots=True)
 class _Room:
-    """What one reply still has room for, in bytes."""
+    """The room that is left in one reply, in bytes."""
 
     publications: int = CATCH_UP_MAX_BYTES
     presence: int = PRESENCE_MAX_BYTES
@@ -213,7 +213,7 @@ class Joiner:
             elif denial.code in DENIALS:
                 self._hub.drop(subscription, denial.code, NO_LONGER)
             else:
-                # A gate that fails has not allowed.
+                # A gate that fails does not allow.
                 self._hub.drop(subscription, ErrorCode.UNRECOVERABLE_POSITION, NOT_JUDGED)
         return live
 
@@ -359,7 +359,7 @@ async def _read(hub: Hub, joining: _Joining) -> None:
             return
         page = await hub.reads.page(local.key, reached)
         if page.publications is not None and page.position.epoch != local.epoch:
-            # This node does not know the epoch of now yet.
+            # This node does not know the current epoch yet.
             await hub.look_now(local)
             return
     except EngineUnavailableError as error:

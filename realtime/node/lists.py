@@ -16,7 +16,7 @@ Match = Callable[[Connection], bool]
 
 
 class ConnectionQuery(msgspec.Struct, frozen=True):
-    """Which connections, in which order, and how many of them.
+    """A query for connections: filters, order and limit.
 
     `tenant` is None for all tenants. `user` is an id or a whole username, `address` an address or a network,
     `route` a path, with or without the final slash, `topic` a whole name. `search` is a part of id, username,
@@ -35,7 +35,7 @@ class ConnectionQuery(msgspec.Struct, frozen=True):
 
 
 class TopicQuery(msgspec.Struct, frozen=True):
-    """Which topics: of a tenant (None: of all), with `search` in their name, in any case."""
+    """A query for topics: of a tenant (None: of all), with `search` in their name, in any case."""
 
     tenant: str | None = None
     search: str = ""
@@ -67,7 +67,7 @@ SORTS["node"] = SORTS["id"]
 async def find_connections(
     connections: Iterable[Connection], node: str, query: ConnectionQuery
 ) -> tuple[int, list[tuple[Any, str]]]:
-    """How many connections match, and the sort key and id of the first `query.limit`, in order."""
+    """Return the number of connections that match, and the sort key and id of the first `query.limit`, in order."""
     matches, key = list(_matches(query)), SORTS[query.sort]
     top = Top(query.limit, is_descending=query.is_descending)
     count = 0
@@ -113,7 +113,7 @@ def _text_of(each: Connection) -> str:
 
 
 def describe(connection: Connection, node: str, topics_max: int) -> dict[str, Any]:
-    """A connection as operators see it. `topics` are its first `topics_max` topics, by name."""
+    """Return a connection as operators see it. `topics` are its first `topics_max` topics, by name."""
     identity = connection.identity
     return {
         "id": connection.id,
@@ -135,7 +135,7 @@ def describe(connection: Connection, node: str, topics_max: int) -> dict[str, An
 async def find_topics(
     hub: Hub, query: TopicQuery, rows_per_part: int
 ) -> AsyncIterator[list[tuple[str, str, int]]]:
-    """Tenant, name and number of subscriptions of each topic that matches, in parts."""
+    """Yield tenant, name and number of subscriptions of each topic that matches, in parts."""
     search = query.search.casefold()
     async for some in in_slices(hub.topics(), rows_per_part):
         yield [
@@ -146,7 +146,8 @@ async def find_topics(
 
 
 def topic_rows(hub: Hub, cluster: Cluster, keys: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """What this node knows of topics: position, users on all nodes, and how many of its readers are behind."""
+    """Return the state of topics on this node: position, users on all nodes, and the number of readers that
+    are behind."""
     rows = []
     for tenant, name in keys:
         local = hub.topic(TopicKey(tenant, name))

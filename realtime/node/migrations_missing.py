@@ -1,4 +1,4 @@
-"""How far a database is migrated."""
+"""The migrations that a database lacks."""
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor

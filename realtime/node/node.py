@@ -129,13 +129,13 @@ class Node:
 
     @property
     def serves_here(self) -> bool:
-        """Whether this very process serves: the node has started, and not in the parent of a fork."""
+        """True if this process itself serves: the node has started, and not in the parent of a fork."""
         loop = self.loop
         return self._is_started and loop is not None and loop.is_running() and self._pid == os.getpid()
 
     @property
     def only_slug(self) -> str:
-        """The slug of the tenant of a site that has only one; "" where it must be named."""
+        """The slug of a site's only tenant; "" if callers must name the tenant."""
         slug: str = getattr(self.directory, "only_slug", "")
         return slug
 
@@ -155,7 +155,7 @@ class Node:
         return self.cluster.nodes() if self._is_started else []
 
     def open_elsewhere(self, tenant: str) -> int:
-        """How many connections a tenant has on the other nodes, as of their last beats (at most 2 s ago)."""
+        """Return how many connections a tenant has on the other nodes, as of their last beats (at most 2 s ago)."""
         return sum(each.figures.active(tenant) for each in self.nodes() if each.node != self.id)
 
     async def ensure_started(self) -> None:
@@ -170,7 +170,7 @@ class Node:
             await self.ensure_started()
 
     async def meet(self) -> None:
-        """Wait until older nodes have told their figures: a process that serves says the same as they do."""
+        """Wait for the figures of older nodes, so that a process that serves reports the same as they do."""
         if isinstance(self.bus, LayerBus):
             await self.cluster.learned(MEET_WITHIN_S)
 
@@ -286,7 +286,7 @@ class Node:
         return await self.publish(tenant, topic, draft)
 
     async def newest(self, topic: str, *, tenant: str, limit: int) -> list[Any]:
-        """The data of a topic's newest publications, the oldest of them first, as far as its history has them.
+        """Return the data of a topic's newest publications, the oldest of them first, as far as its history has them.
 
         Raises EngineUnavailableError.
         """
@@ -302,7 +302,7 @@ class Node:
     async def rewrite_history(self, tenant: str, topic: str, change: Change) -> None:
         """Replace data in the history of a topic, now and once more some seconds later, on every node.
 
-        Raises EngineUnavailableError; then the second time will do it if it can.
+        Raises EngineUnavailableError; the second time may still succeed.
         """
         await self.rewrites.rewrite(TopicKey(tenant, topic), change)
 
@@ -331,7 +331,7 @@ class Node:
         return await self.exchange.act(operations.encode(operation), self.control.tell)
 
     def describe(self, tenant: str | None) -> dict[str, Any]:
-        """What operators see of this node; operators of one tenant see only what concerns it."""
+        """Return the state of this node for operators; operators of one tenant get only what concerns it."""
         figures = self.metrics.snapshot(tenant)["totals"]
         mine = {
             "id": self.id,
@@ -355,9 +355,9 @@ class Node:
         }
 
     def build_databases(self) -> tuple[Database, Database, Database]:
-        """The threads for requests, for background work (what is sent or swept) and for credentials.
+        """Return the threads for requests, for background work (sending and sweeping) and for credentials.
 
-        The last two have one each: they must not wait for the queries of clients.
+        The last two have one thread each, because they must not wait for the queries of clients.
         """
         wait_s = self.settings.DATABASE_WAIT_S
         return build_database(self.settings), Database(1, wait_s), Database(1, wait_s)
@@ -467,7 +467,8 @@ class Node:
     async def _recheck(self, asked: Recheck) -> None:
         await self.credentials.recheck(asked.user_id)
         for connection in self.credentials.connections_of(asked.user_id):
-            # Strictly, because nobody asks again: what cannot be judged ends, and subscribes anew.
+            # Strict, because there is no later check: a subscription that cannot be judged ends, and its
+            # client subscribes anew.
             await self.joiner.judge_again(connection, is_strict=True)
 
     def _presence_changed(self, key: Key) -> None:

@@ -117,13 +117,13 @@ class FindTopics(_Operation, frozen=True):
 
 
 class DescribeTopics(_Operation, frozen=True):
-    """What a node knows of these topics, as [tenant, name]."""
+    """The state of these topics on a node; each topic is [tenant, name]."""
 
     keys: list[tuple[str, str]] = []
 
 
 class DescribeNode(_Operation, frozen=True):
-    """What a node says about itself."""
+    """A node's description of itself."""
 
 
 class SeePresence(_Operation, frozen=True):
@@ -152,7 +152,7 @@ _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Operation)
 
 
 def encode(operation: Any) -> bytes:
-    """An operation as nodes get it."""
+    """Return an operation in the form that nodes receive."""
     return msgspec.msgpack.encode(operation)
 
 
@@ -177,7 +177,7 @@ class Here(Protocol):
         ...
 
     def describe(self, tenant: str | None) -> Mapping[str, Any]:
-        """What this node says about itself."""
+        """Return this node's description of itself."""
         ...
 
 
@@ -244,7 +244,7 @@ class Operations:
         yield self._here.presence.seen(operation.tenant or "", operation.topic)
 
     def _chosen(self, query: ConnectionQuery) -> Iterable[Connection]:
-        """A small superset of what the query finds, where an index has it."""
+        """Return a small superset of the connections that the query finds, if there is an index for it; otherwise all."""
         if query.topic and query.tenant is not None:
             local = self._here.hub.topic(TopicKey(query.tenant, query.topic))
             return _connections(local.subscriptions if local else ())

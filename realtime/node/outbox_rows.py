@@ -17,12 +17,12 @@ from realtime.core.history import Draft, Publisher
 from realtime.core.identity import UserId
 from realtime.core.topics import TopicKey
 
-# The database that has the outbox: the caller's transaction must be one of it.
+# The database that has the outbox: the caller's transaction must be one of this database.
 ALIAS = DEFAULT_DB_ALIAS
-# Those that the SQL below is written for. On any other there is no outbox.
+# Databases that the SQL below is written for. On any other there is no outbox.
 VENDORS = frozenset({"sqlite", "postgresql"})
 
-# The rows are counted only if the oldest and the newest are far apart, which takes no time to see.
+# The rows are counted only if the ids of the oldest and the newest row are far apart, which two look-ups show.
 _BOUNDED = """
     INSERT INTO realtime_outbox (tenant, topic, body, key, stored_s) SELECT %s, %s, %s, %s, %s
     WHERE %s = 0
@@ -57,21 +57,21 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who sends now ("": nobody); `beat` rises while the holder works."""
+    """The right to send. `holder` sends now ("": nobody); `beat` rises while the holder works."""
 
     holder: str
     beat: int
 
 
 def is_supported() -> bool:
-    """Whether the database can have the outbox."""
+    """Return whether the database can have the outbox."""
     return connections[ALIAS].vendor in VENDORS
 
 
 def store(key: TopicKey, draft: Draft, *, now_s: float, rows_max: int) -> bool:
     """Store a publication in the transaction that is open on this thread's connection.
 
-    False if the outbox has `rows_max` rows already (0: no bound): then nothing is stored.
+    Return False, and store nothing, if the outbox has `rows_max` rows already (0: no bound).
     """
     publisher = (draft.publisher.id, draft.publisher.username) if draft.publisher else None
     body = msgspec.json.encode(_Body(draft.data, publisher, draft.time, draft.fingerprint)).decode()
@@ -82,7 +82,7 @@ def store(key: TopicKey, draft: Draft, *, now_s: float, rows_max: int) -> bool:
 
 
 def draft_of(row: Row, *, key_ttl_s: float) -> Draft:
-    """The publication of a row. Its key is known for `key_ttl_s` seconds. Raises ValueError for a broken row."""
+    """Return the publication of a row. Its key is known for `key_ttl_s` seconds. Raises ValueError for a broken row."""
     body = msgspec.json.decode(row.body, type=_Body)
     publisher = Publisher(*body.publisher) if body.publisher else None
     data = body.data.copy()
@@ -90,7 +90,7 @@ def draft_of(row: Row, *, key_ttl_s: float) -> Draft:
 
 
 def read(after_id: int, limit: int) -> list[Row]:
-    """The first `limit` rows after one, in the order in which they were stored."""
+    """Return the first `limit` rows after the row `after_id`, in the order in which they were stored."""
     with connections[ALIAS].cursor() as cursor:
         cursor.execute(_READ, [after_id, limit])
         return [
@@ -100,7 +100,7 @@ def read(after_id: int, limit: int) -> list[Row]:
 
 
 def take_lease(holder: str, stale: Lease | None) -> Lease:
-    """Become the one that sends: if nobody does, or if the lease is still `stale`. Returns the lease as it is now."""
+    """Take the lease if nobody holds it, or if it is still `stale`. Return the lease as it is now."""
     with _cursor() as cursor:
         for former in ("", holder):
             cursor.execute(_TAKE, [holder, former])
@@ -117,7 +117,7 @@ def take_lease(holder: str, stale: Lease | None) -> Lease:
 
 
 def finish(row_ids: Sequence[int], holder: str) -> bool:
-    """Delete rows that were sent, and say that the holder is at work; False if another has the lease now."""
+    """Delete rows that were sent, and renew the lease; return False if another node holds the lease now."""
     with _cursor() as cursor:
         if row_ids:
             marks = ", ".join(["%s"] * len(row_ids))
@@ -127,7 +127,7 @@ def finish(row_ids: Sequence[int], holder: str) -> bool:
 
 
 def release_lease(holder: str) -> None:
-    """Let another send."""
+    """Give up the lease, so that another node can send."""
     with _cursor() as cursor:
         cursor.execute("UPDATE realtime_outbox_lease SET holder = '' WHERE id = 1 AND holder = %s", [holder])
 
@@ -141,5 +141,5 @@ def _cursor() -> Iterator[Any]:
 def _lease(cursor: Any) -> Lease:
     cursor.execute("SELECT holder, beat FROM realtime_outbox_lease WHERE id = 1")
     found = cursor.fetchone()
-    # Before the first row there is none: nobody ever sent.
+    # There is no row before a node sends for the first time.
     return Lease(*found) if found else Lease("", -1)

@@ -21,7 +21,7 @@ class TenantDirectory(Protocol):
     """
 
     def lookup(self, host: str) -> Tenant | None:
-        """The active tenant of `host` (lower case, no port), from memory. Called on the loop, so no I/O.
+        """Return the active tenant of `host` (lower case, no port), from memory. Called on the loop, so no I/O.
 
         A directory of one tenant may have the attribute `only_slug: str`, for calls of `publish` that name none.
         """
@@ -90,13 +90,13 @@ class Authenticator(Protocol):
         ...
 
     def knows_user(self, user_id: str, tenant: str | None) -> bool:
-        """Whether there is this user; of this tenant, if one is given. Called in a database thread."""
+        """Return whether this user exists, on this tenant if one is given. Called in a database thread."""
         ...
 
     def sign_out_everywhere(self, user_id: str, tenant: str | None) -> bool:
         """End all tokens, tickets and sessions of a user, on one tenant or on all (None), and tell the nodes.
 
-        False if there is no such user. Called in a database thread.
+        Return False if there is no such user. Called in a database thread.
         """
         ...
 

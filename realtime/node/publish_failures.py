@@ -1,6 +1,6 @@
-"""What could not be told to the sockets after a commit: logged, counted and reported, never raised.
+"""Failures to reach the sockets after a commit: they are logged, counted and reported, never raised.
 
-The caller's data is committed then, and it can do nothing about a broker that is away.
+The data is committed by then, and the caller can do nothing about a broker that is away.
 """
 
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PublishFailure:
-    """What `REALTIME["PUBLISH_ERRORS"]` is called with.
+    """The argument of the function that `REALTIME["PUBLISH_ERRORS"]` names.
 
     `action` is `publish`, `end_subscriptions` or `recheck`; the last has no `tenant` and no `topic`.
     """
@@ -35,7 +35,7 @@ Reporter = Callable[[PublishFailure], Any]
 
 
 def load_reporter(path: str) -> Reporter | None:
-    """The function that PUBLISH_ERRORS names; None if it is empty.
+    """Return the function that PUBLISH_ERRORS names; None if it is empty.
 
     Raises ImproperlyConfigured if it names no plain function.
     """
@@ -51,7 +51,8 @@ def load_reporter(path: str) -> Reporter | None:
 
 
 def report(failure: PublishFailure, metrics: Metrics, path: str) -> None:
-    """Tell the log, the metrics and the function that PUBLISH_ERRORS names; never raises. In any thread."""
+    """Report a failure to the log, the metrics and the function of PUBLISH_ERRORS; never raises. Call it in
+    any thread."""
     error = failure.error
     logger.error(
         "%s of topic %r of tenant %r failed after the commit: %s",
@@ -59,7 +60,7 @@ def report(failure: PublishFailure, metrics: Metrics, path: str) -> None:
         failure.topic,
         failure.tenant,
         error,
-        # What is raised on purpose says enough.
+        # An error that is raised on purpose needs no traceback.
         exc_info=None if isinstance(error, RealtimeError) else error,
     )
     metrics.publish_failed(failure.tenant)

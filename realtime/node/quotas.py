@@ -12,7 +12,7 @@ BURST_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Limits of one tenant; 0 is none. `max_connections` is of all nodes, the others of this one."""
+    """Limits of one tenant; 0 is no limit. `max_connections` counts on all nodes, the others on this one."""
 
     max_connections: int = 0
     max_connections_per_user: int = 0
@@ -28,15 +28,15 @@ class QuotaBook:
     def __init__(self) -> None:
         self._quotas: dict[str, Quota] = {}
         self._read: dict[str, Quota] | None = None
-        # What the connections of each tenant share; changed in place, so that open ones follow.
+        # The message rate that the connections of each tenant share; changed in place, so that it holds for open ones.
         self._rates: dict[str, TenantRate] = {}
 
     def of(self, tenant: str) -> Quota:
-        """The quota of a tenant."""
+        """Return the quota of a tenant."""
         return self._quotas.get(tenant, NO_QUOTA)
 
     def rate(self, tenant: str) -> TenantRate:
-        """The message rate that the connections of a tenant share."""
+        """Return the message rate that the connections of a tenant share."""
         return self._rates.get(tenant) or self._rates.setdefault(tenant, TenantRate())
 
     def read(self) -> None:
@@ -47,7 +47,7 @@ class QuotaBook:
         self._read = {tenant: Quota(most, each, per_s) for tenant, most, each, per_s in rows}
 
     async def apply(self) -> None:
-        """Take over what was read."""
+        """Apply the quotas that were read."""
         if self._read is None or self._read == self._quotas:
             return
         former, self._quotas = self._quotas, self._read

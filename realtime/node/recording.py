@@ -1,4 +1,4 @@
-"""Where publications go while a test records them (`realtime.testing.published`) instead of sending them."""
+"""The recording of publications in a test (`realtime.testing.published`), which replaces sending them."""
 
 from typing import Protocol
 
@@ -24,7 +24,7 @@ class _Current:
 
 
 def current_recording() -> Recording | None:
-    """The recording that is under way; None outside of tests."""
+    """Return the recording that is under way; None outside of tests."""
     return _Current.recording
 
 

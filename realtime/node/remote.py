@@ -32,7 +32,7 @@ CLOSE_TIMEOUT_S = 1.0
 
 
 class Remote:
-    """The way from this process to the serving ones. Callable from any thread and any event loop.
+    """The link from this process to the serving ones. Callable from any thread and any event loop.
 
     Its connections are bounded as those of a node: `MAX_CONNECTIONS` of the history, and the bus's own.
     """
@@ -51,7 +51,7 @@ class Remote:
         return self._thread().submit(publish)
 
     def tell(self, group: str, body: bytes) -> "Future[None]":
-        """Say `body` to every node that joined the bus group; the future raises BusUnavailableError."""
+        """Send `body` to every node that joined the bus group; the future raises BusUnavailableError."""
         return self._thread().submit(lambda link: link.bus.send(group, body))
 
     def rewrite(self, key: TopicKey, change: Change) -> "Future[None]":
@@ -71,7 +71,7 @@ class Remote:
 
     def _thread(self) -> "_LinkThread":
         pid = os.getpid()
-        # Atomic: of two threads that come first at once, both get the one that is stored.
+        # Atomic: if two threads make the first call at the same time, both get the one that is stored.
         return self._threads.get(pid) or self._threads.setdefault(pid, _LinkThread(self.settings))
 
 
@@ -152,13 +152,13 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class _Current:
-    """Holds the way of this process; made at the first use."""
+    """Holds the link of this process; made at the first use."""
 
     remote: Remote | None = None
 
 
 def current_remote(settings: RealtimeSettings) -> Remote:
-    """The way of this process to the others.
+    """Return the link of this process to the serving ones.
 
     Raises PublishUnavailableError without a broker, and says what to configure.
     """
@@ -177,7 +177,7 @@ def current_remote(settings: RealtimeSettings) -> Remote:
 
 
 def forget() -> None:
-    """Close the way of this process; the next use opens one with the settings of then."""
+    """Close the link of this process; the next use opens one with the settings at that time."""
     remote, _Current.remote = _Current.remote, None
     if remote is not None:
         remote.close()

@@ -1,4 +1,4 @@
-"""Histories that are rewritten in place: data that nobody shall read again, and what the other nodes keep of it."""
+"""Rewrites histories in place, to replace data that must not be read again. Other nodes drop their copies."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -46,13 +46,13 @@ class Rewrites:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no topic waits for its second time."""
+        """True if no topic waits for its second time."""
         return not self._again
 
     async def rewrite(self, key: TopicKey, change: Change) -> None:
         """Replace data in the history of a topic, now and once more after REWRITE_AGAIN_S.
 
-        Raises EngineUnavailableError; then the second time will do it if it can.
+        Raises EngineUnavailableError; the second time may still succeed.
         """
         is_new = key not in self._again
         self._again.setdefault(key, []).append(change)
@@ -61,7 +61,7 @@ class Rewrites:
         await self._rewrite(key, change)
 
     def told(self, body: bytes) -> None:
-        """Another node has rewritten a topic: forget what is kept of it here."""
+        """Forget this node's copy of a topic's history, because another node has rewritten it."""
         rewritten = msgspec.msgpack.decode(body, type=Rewritten)
         self._hub.forget_tail(TopicKey(rewritten.tenant, rewritten.topic))
 

@@ -17,7 +17,7 @@ SORT_CHUNK = 4000
 
 
 async def in_slices(items: Iterable[T], chunk: int = CHUNK) -> AsyncIterator[list[T]]:
-    """The items in lists of at most `chunk`; yields to the loop when SLICE_S has passed."""
+    """Yield the items in lists of at most `chunk`; let the loop run when SLICE_S has passed."""
     remaining = iter(items)
     began_s = monotonic()
     while some := list(islice(remaining, chunk)):
@@ -44,7 +44,7 @@ class Top:
             await self._sort()
 
     async def rows(self) -> list[Any]:
-        """The first `limit` rows, sorted."""
+        """Return the first `limit` rows, sorted."""
         await self._sort()
         while len(self._runs) > 1:
             self._merge()

@@ -21,7 +21,7 @@ def is_staff_session(request: "Request | HttpRequest") -> bool:
 
 
 def session_identity(request: "Request | HttpRequest") -> Identity | None:
-    """The identity of the request's session; None if nobody of this tenant is signed in with it."""
+    """Return the identity of the request's session; None if no user of this tenant is signed in with it."""
     session_key, tenant = request.session.session_key, tenant_of(request)
     if session_key is None or tenant is None:
         return None

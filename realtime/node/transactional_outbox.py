@@ -1,7 +1,7 @@
-"""Sends what transactions have stored in the outbox: at once after the commit, in order by topic, each once.
+"""Sends the publications that transactions stored in the outbox: at once after the commit, in order by topic, each once.
 
-One node at a time sends, for all nodes: it holds a lease, a row that it counts up while it works. A lease that
-stands still is taken over; no clock of another machine is read. If two nodes should send at the same time
+One node at a time sends, for all nodes: it holds a lease, a row that it counts up while it works. A lease
+that stands still is taken over; the clocks of other machines are not read. If two nodes send at the same time
 after all, the idempotency key of each row keeps it a single publication, and each of the two keeps the order.
 """
 
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks for rows that another process stored, or that a killed one left.
 POLL_S = 0.5
-# Seconds until the next try where another node sends just now; doubled up to POLL_S.
+# Seconds until the next try if another node is sending; doubled up to POLL_S.
 AGAIN_S = 0.02
-# Seconds after which a lease that stands still is taken over: its node is dead, or very slow, which harms nothing.
+# Seconds after which a lease that stands still is taken over. Its node is dead, or very slow, which does no harm.
 STALE_S = 1.0
 # Rows that are read and deleted together.
 BATCH = 100
@@ -60,7 +60,7 @@ class TransactionalOutbox:
         self._report = report
         self._max_age_s = max_age_s
         self._woken = asyncio.Event()
-        # The lease of another node, and since when it has been like this.
+        # The lease of another node, and the time since which it stands still.
         self._seen: tuple[Lease, float] | None = None
         self._again_s = AGAIN_S
         # Rows that were sent, and could not be deleted yet. At most BATCH.
@@ -68,12 +68,12 @@ class TransactionalOutbox:
         self._is_away = False
 
     def wake(self) -> None:
-        """Something was stored: look at once."""
+        """Look for rows at once, because one was stored."""
         self._again_s = AGAIN_S
         self._woken.set()
 
     async def run(self) -> None:
-        """Send what is there, again and again, until cancelled."""
+        """Send stored publications again and again, until cancelled."""
         wait_s = 0.0
         while True:
             # The timeout is the usual case: nothing was stored here.
@@ -91,7 +91,7 @@ class TransactionalOutbox:
                 logger.exception("The outbox could not be sent")
 
     async def send_all(self) -> float:
-        """Send what is stored, unless another node does so now. Returns the seconds until the next look.
+        """Send the stored publications, unless another node is sending. Return the seconds until the next look.
 
         Raises DatabaseError, and RequestError if no thread is free.
         """
@@ -104,7 +104,7 @@ class TransactionalOutbox:
         try:
             is_whole = await self._send_batches()
         finally:
-            # Also where the task is cancelled, so that the next node need not wait.
+            # Also if the task is cancelled, so that the next node need not wait.
             await asyncio.shield(self._database.run(rows.release_lease, self._holder))
         self._note(None if is_whole else "The broker is away; publications wait in the outbox")
         return POLL_S
@@ -120,7 +120,7 @@ class TransactionalOutbox:
         return False
 
     async def _send_batches(self) -> bool:
-        """Send batch after batch to the end. False if there are topics that cannot be published to now."""
+        """Send all rows in batches. Return False if there are topics that cannot be published to now."""
         held: set[TopicKey] = set()
         after_id = 0
         while batch := await self._database.run(rows.read, after_id, BATCH):
@@ -147,7 +147,7 @@ class TransactionalOutbox:
             except EngineUnavailableError:
                 return
             except Exception as error:
-                # It would fail for ever, and hold up all that comes after it.
+                # It would fail for ever, and hold up all later rows.
                 self._report(PublishFailure("publish", row.key.tenant, row.key.topic, error))
             self._sent.add(row.id)
 

@@ -39,7 +39,7 @@ class SlotQueue:
 
     @property
     def waiting(self) -> int:
-        """How much work waits now."""
+        """The amount of work that waits now."""
         return len(self._turns)
 
     async def take(self, owner: Owner) -> None:

@@ -28,12 +28,12 @@ REASON_MAX_BYTES = 123
 
 
 def fitting_reason(reason: str) -> str:
-    """`reason` as a close frame can hold it, cut between two characters."""
+    """Return `reason` as a close frame can hold it, cut between two characters."""
     return reason.encode(errors="replace")[:REASON_MAX_BYTES].decode(errors="ignore")
 
 
 def operator_reason(words: str, *, reconnect: bool) -> str:
-    """The reason of a 4409 close: whether the client should come back, then the operator's words; cut to fit."""
+    """Return the reason of a 4409 close: whether the client should come back, then the operator's words; cut to fit."""
     return fitting_reason(f"{'reconnect' if reconnect else 'stop'}: {words or 'ended by an operator'}")
 
 

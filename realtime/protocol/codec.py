@@ -93,13 +93,14 @@ def encode_bytes(message: Any) -> bytes:
 
 
 def encode_data(data: Any) -> msgspec.Raw:
-    """The JSON of data that was read from a message, to be put into others as it is."""
+    """Return the JSON of data that was read from a message, to be put into others as it is."""
     # The encoder's bytes keep their whole buffer, which may be half as large again; a copy has the exact size.
     return msgspec.Raw(bytes(memoryview(_encoder.encode(data))))
 
 
 def time_text(now_ns: int) -> str:
-    """A time as it is sent to clients: ISO 8601 in UTC, with milliseconds. `now_ns` is nanoseconds of Unix time."""
+    """Return a time as it is sent to clients: ISO 8601 in UTC, with milliseconds. `now_ns` is nanoseconds of
+    Unix time."""
     second, ms = divmod(now_ns // 1_000_000, 1000)
     return f"{_second_text(second)}.{ms:03}Z"
 
@@ -123,7 +124,7 @@ def publication_text(payload: bytes) -> str:
 
 
 def with_epoch(payload: bytes, epoch: str) -> bytes:
-    """A publication's payload that also names the epoch from which on its offset counts."""
+    """Return a publication's payload that also names the epoch from which on its offset counts."""
     return b"%b,%b}" % (payload[:-1], b'"epoch":' + encode_bytes(epoch))
 
 
@@ -287,10 +288,10 @@ def request_id_in(text: str) -> RequestId | None:
 
 
 def refused_id_in(text: str) -> RequestId | None:
-    """The id that the refusal of `text` can carry, although `text` is no JSON that is taken here.
+    """Return the id for the refusal of `text`, although `text` is not JSON that is taken here.
 
-    It is read where the rest is JSON to Python (with NaN, half a surrogate pair, deep nesting), or where the text
-    begins with it.
+    It is read where the rest is JSON to Python (with NaN, half a surrogate pair, deep nesting), or where the
+    text begins with it.
     """
     found = _HEAD_ID.match(text)
     if found is not None:
@@ -361,17 +362,17 @@ def _invalid(message: str, field: str, request_id: RequestId | None = None) -> R
 
 
 def too_deep() -> RequestError:
-    """The error of a text that is nested too deeply."""
+    """Return the error of a text that is nested too deeply."""
     return invalid_json(f"The message is nested deeper than {JSON_MAX_DEPTH} levels.")
 
 
 def repeated_key() -> RequestError:
-    """The error of an object that has a key twice."""
+    """Return the error of an object that has a key twice."""
     return invalid_json("An object of the message repeats a key.")
 
 
 def invalid_json(message: str) -> RequestError:
-    """The error of a text that is not JSON as we take it."""
+    """Return the error of a text that is not JSON by our rules."""
     return RequestError(ErrorCode.INVALID_JSON, message)
 
 

@@ -51,13 +51,13 @@ class _Container:
         self.key = ""
 
     def opened(self, *, is_innermost: bool) -> str:
-        """The text that stands for its beginning. The innermost container has one value, because a comma
-        follows it."""
+        """Return the text that stands for the beginning of this container. The innermost container has one
+        value, because a comma follows it."""
         value = "0," if is_innermost else ""
         return "[" + value if self.keys is None else f"{{{msgspec.json.encode(self.key).decode()}:{value}"
 
     def first(self, value: Any) -> Any:
-        """The container within this one at the beginning of a piece; `value` is the piece's part of this one."""
+        """Return the container within this one at the beginning of a piece; `value` is the piece's part of this one."""
         return value[0] if self.keys is None else value[self.key]
 
     def add_keys(self, value: Any) -> None:
@@ -72,10 +72,10 @@ class _Container:
 def decode_in_pieces(
     text: str, *, max_bytes: int, piece_chars: int = PIECE_CHARS
 ) -> Generator[None, None, Any]:
-    """A generator that yields after each piece. It returns the value of the text; of an object only the members
-    `type` and `id`, of other containers only the beginning.
+    """Decode a text in pieces; the generator yields after each piece.
 
-    Raises RequestError for the same texts as `decode_json`.
+    It returns the value of the text. Of an object it returns only the members `type` and `id`, of other
+    containers only the beginning. Raises RequestError for the same texts as `decode_json`.
     """
     check_size(text, max_bytes)
     return (yield from _Reader(text).read(piece_chars))
@@ -130,8 +130,8 @@ class _Reader:
         return "".join(each.opened(is_innermost=level == last) for level, each in enumerate(self._open))
 
     def _containers(self, outside: str) -> tuple[int, bytes]:
-        """How many of the open containers are open to the end of this text, and the brackets of those that it
-        opens and does not close."""
+        """Return how many of the open containers are still open at the end of this text, and the brackets
+        that it opens and does not close."""
         brackets = outside.encode(errors="replace").translate(None, NO_BRACKETS)
         steps = array("b", brackets.translate(BRACKET_STEPS))
         levels = list(accumulate(steps, initial=len(self._open)))
@@ -154,7 +154,8 @@ class _Reader:
             ) from None
 
     def _keep(self, value: Any) -> None:
-        """Compare and keep the keys of the containers in which the piece began, and keep what is asked for."""
+        """Compare and keep the keys of the containers in which the piece began. Keep the members that the
+        caller needs."""
         within = value
         for level, each in enumerate(self._open):
             each.add_keys(within)
@@ -186,8 +187,8 @@ class _Reader:
 
 
 def _last_comma(segments: Sequence[str]) -> tuple[int, str] | None:
-    """Where the last comma outside of strings is, and the text outside of strings before it. `segments` is a text
-    split at its quotes."""
+    """Return the position of the last comma outside of strings, and the text outside of strings before it.
+    `segments` is a text split at its quotes."""
     for number in range((len(segments) - 1) // 2 * 2, -1, -2):
         comma = segments[number].rfind(",")
         if comma >= 0:
@@ -197,6 +198,6 @@ def _last_comma(segments: Sequence[str]) -> tuple[int, str] | None:
 
 
 def _without_escapes(text: str) -> str:
-    """`text` in its length, without escaped backslashes and quotes, so that each remaining quote begins or ends a
-    string."""
+    """Return `text` in its length, without escaped backslashes and quotes, so that each remaining quote
+    begins or ends a string."""
     return text.replace("\\\\", "__").replace('\\"', "__") if "\\" in text else text

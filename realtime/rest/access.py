@@ -1,4 +1,4 @@
-"""Who may read the metrics, and of which tenants."""
+"""Access to the metrics: the clients that may read them, and the tenants that they see."""
 
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -54,7 +54,7 @@ class MayReadMetrics(BasePermission):
     message = f"This needs a staff session or the scope {METRICS_SCOPE}."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Whether the request may see the page. `visible_tenant` says how much of it."""
+        """Return whether the request may see the page. `visible_tenant` says how much of it."""
         if isinstance(request.auth, Operator):
             return True
         if isinstance(request.auth, Actor):

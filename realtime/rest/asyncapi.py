@@ -35,7 +35,7 @@ def _document(request: HttpRequest) -> dict[str, Any]:
 
 
 def _operations(document: dict[str, Any], channel: str) -> Any:
-    """The operations of a channel, each with the names of its messages."""
+    """Return the operations of a channel, each with the names of its messages."""
     for operation in document["operations"].values():
         if operation["channel"]["$ref"] == f"#/channels/{channel}":
             sent = [_message(document, each) for each in operation["messages"]]

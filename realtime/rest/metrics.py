@@ -121,7 +121,7 @@ class PrometheusMetricsView(MetricsView):
     def get(self, request: Request) -> HttpResponse:
         """Return the metrics of the workers of this `serve`, or the sums over all nodes.
 
-        Readers that see all tenants also get what concerns the processes.
+        Readers that see all tenants also get the metrics of the processes.
         """
         reporter = nodes.current_node().figures
         scope = request.query_params.get("scope", SERVE_SCOPE)

@@ -113,7 +113,7 @@ _HISTOGRAMS = (
 class FiguresCollector(Collector):
     """Figures by worker; the key "" stands for a sum, whose series have no label for the worker.
 
-    `is_whole`: also what concerns the processes, and not only routes.
+    `is_whole` adds the metrics of the processes to those of the routes.
     """
 
     def __init__(self, parts: Mapping[str, Figures], *, is_whole: bool) -> None:
@@ -185,7 +185,7 @@ class FiguresCollector(Collector):
 
 
 def registry_of(parts: Mapping[str, Figures], tenant: str | None) -> CollectorRegistry:
-    """Return all that a reader of `tenant` may see. None reads all tenants and what concerns the processes."""
+    """Return all metrics that a reader of `tenant` may see. None reads those of all tenants and of the processes."""
     if tenant is not None:
         parts = {worker: figures.of_tenant(tenant) for worker, figures in parts.items()}
     registry = CollectorRegistry(auto_describe=False)

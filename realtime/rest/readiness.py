@@ -1,4 +1,4 @@
-"""Whether this process should receive requests: each part that it needs is asked, and none may hold up the answer."""
+"""The readiness of this process for requests: each part that it needs is asked, and none may hold up the answer."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping
@@ -49,7 +49,7 @@ class Readiness:
 
     def _tell(self, parts: dict[str, str]) -> None:
         for name, outcome in parts.items():
-            # What is wrong may be said in several ways; that something is wrong is said once.
+            # The text of a fault may change. Only the change between `ok` and a fault is logged.
             if (outcome == OK) != (self._last.get(name, OK) == OK):
                 level = logging.INFO if outcome == OK else logging.WARNING
                 logger.log(level, "readyz: %s is %s", name, outcome)

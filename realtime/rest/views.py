@@ -1,4 +1,4 @@
-"""The base of pages with one format, and what answers where nothing is served."""
+"""The base of pages with one format, and the answers at paths where nothing is served."""
 
 from collections.abc import Iterable
 from typing import Any

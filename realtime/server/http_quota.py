@@ -45,7 +45,7 @@ class HttpLimits:
     bodies_bytes: int = 64 * 1024 * 1024
     # Bytes of all WebSocket messages that are not complete yet.
     messages_bytes: int = 256 * 1024 * 1024
-    # Instead of `body_bytes` at targets that begin so.
+    # Limits that replace `body_bytes` at targets with these beginnings.
     body_bytes_at: Mapping[str, int] = field(default_factory=dict)
     # Trusted proxies carry connections of many clients, so they are not counted by address.
     proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies(()))
@@ -111,7 +111,7 @@ class HttpQuota:
             _subtract(self._by_address, key, 1)
 
     def may_linger(self, transport: asyncio.BaseTransport) -> bool:
-        """Whether a refused connection may stay open for its answer. If True, it counts until `leave`."""
+        """Return whether a refused connection may stay open for its answer. If True, it counts until `leave`."""
         if len(self._lingering) >= LINGERING_MAX:
             return False
         self._lingering.add(transport)

@@ -5,10 +5,10 @@ import socket
 from typing import Any
 
 ANY_IPV6, ANY_IPV4 = "::", "0.0.0.0"  # noqa: S104 what an operator may ask for
-# What a machine without one of the two families answers.
+# The errors of a machine without one of the two families.
 NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
-# What `bind` takes: an address and a port, and of IPv6 two numbers more.
+# The argument of `bind`: an address and a port, and for IPv6 two more numbers.
 Address = tuple[Any, ...]
 
 

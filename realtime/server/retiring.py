@@ -15,7 +15,7 @@ from realtime.server.http import RequestsProtocol
 
 logger = logging.getLogger(__name__)
 
-# What a supervisor sends to a worker that has been replaced.
+# The signal that a supervisor sends to a worker that has been replaced.
 RETIRE_SIGNAL = signal.SIGUSR1
 # Seconds in which requests of connections that were accepted before are still answered as usual.
 RETIRE_GRACE_S = 1.0
@@ -34,7 +34,7 @@ class Successor(Protocol):
         """Start the process."""
 
     def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:
-        """Whether it serves within `timeout` seconds; stops waiting when `should_exit` is set."""
+        """Wait at most `timeout` seconds, or until `should_exit` is set; return whether it serves."""
 
     def terminate(self) -> None:
         """Tell it to end."""
@@ -49,9 +49,9 @@ class Successor(Protocol):
 class RetiringServer(Server):
     """Uvicorn's server, which retires on RETIRE_SIGNAL.
 
-    Whoever shares its listening sockets takes the new connections from then on, so that no client is refused
-    while this one drains. `replace` makes the process that takes over on SIGHUP, for a server that has no
-    supervisor.
+    From then on the process that shares its listening sockets takes the new connections, so that no client is
+    refused while this one drains. `replace` makes the process that takes over on SIGHUP, for a server that
+    has no supervisor.
     """
 
     def __init__(self, config: Config, replace: Callable[[list[socket]], Successor] | None = None) -> None:
@@ -60,7 +60,7 @@ class RetiringServer(Server):
         self._sockets: list[socket] = []
         self._is_ending = threading.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        # Who took over, and the listening sockets that are kept for it.
+        # The process that took over, and the listening sockets that are kept for it.
         self.successor: Successor | None = None
         self.kept_sockets: list[socket] = []
 
@@ -76,7 +76,7 @@ class RetiringServer(Server):
             loop.add_signal_handler(signal.SIGHUP, self._once, "hand over", self._hand_over)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End. Uvicorn raises a signal that ended it once more; that would end whoever took over too."""
+        """End. Uvicorn would raise RETIRE_SIGNAL once more afterwards, which would end the process that took over too."""
         self._is_ending.set()
         if sig == RETIRE_SIGNAL:
             self.should_exit = True
@@ -88,7 +88,7 @@ class RetiringServer(Server):
             self._tasks[name] = asyncio.get_running_loop().create_task(work())
 
     async def _hand_over(self) -> None:
-        """Bring the successor up, then retire; without one that serves, go on."""
+        """Start the successor, then retire. If it does not begin to serve, go on."""
         assert self._replace is not None
         if self.successor is not None:
             return

@@ -44,7 +44,7 @@ def serve(
 ) -> None:
     """Serve the ASGI application at an import path until SIGTERM (drains) or SIGINT (stops at once).
 
-    SIGHUP replaces the processes that serve, one by one, by new ones with the code and the settings of now. All
+    SIGHUP replaces the processes that serve, one by one, by new ones with the current code and settings. All
     workers listen on the same bound `sockets`. X-Forwarded-For and X-Forwarded-Proto are trusted from
     `trusted_proxies` only. Ends the process with STARTUP_FAILURE (3) if the application does not start.
     """
@@ -70,17 +70,17 @@ def serve_here(application: Application, settings: RealtimeSettings, *, sockets:
 
 
 def _run_workers(config: Callable[[], Config], sockets: list[socket], drain_s: float) -> bool:
-    """Whether they could start."""
+    """Run the workers until they end; return whether they could start."""
     supervisor = Workers(config(), sockets, drain_s=drain_s)
     supervisor.run()
     return not supervisor.has_failed
 
 
 def _run_alone(config: Callable[[], Config], sockets: list[socket], drain_s: float) -> bool:
-    """Serve in this process until SIGHUP; from then on supervise the one that serves. Whether it could start."""
+    """Serve in this process until SIGHUP, then supervise the process that serves. Return whether it could start."""
     loaded = config()
     loaded.load_app()
-    # What has loaded the application cannot be sent to another process.
+    # A config that has loaded the application cannot be sent to another process.
     server = RetiringServer(loaded, lambda kept: Worker(config(), kept))
     try:
         server.run(sockets)

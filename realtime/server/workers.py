@@ -21,7 +21,7 @@ from realtime.server.retiring import RETIRE_GRACE_S, RETIRE_SIGNAL, START_TIMEOU
 
 logger = logging.getLogger(__name__)
 
-# How a worker ends that was told to.
+# The exit codes of workers that were told to end.
 ENDED_WELL = frozenset({0, -signal.SIGTERM, -signal.SIGINT})
 # Seconds to wait for a worker's answer whether it serves.
 ANSWER_S = 0.05
@@ -58,7 +58,7 @@ class Worker(Process):
         super().target(sockets)
 
     def is_serving(self) -> bool:
-        """Whether it serves, by its newest answer: it answers questions from before it could, too."""
+        """Return whether it serves, by its newest answer. Earlier answers may be from before it could serve."""
         answer = False
         try:
             self.parent_conn.send(b"ping")
@@ -92,8 +92,8 @@ class _Retired:
 class Workers(Multiprocess):
     """Uvicorn's supervisor, which also says how a worker ended, and never waits for one that drains.
 
-    On SIGHUP it starts a new worker with the code of now. When that one serves, an old one stops listening and
-    drains, and the next one is started. If a new one does not begin to serve, the old ones stay.
+    On SIGHUP it starts a new worker with the current code. When that one serves, an old one stops listening
+    and drains, and the next one is started. If a new one does not begin to serve, the old ones stay.
 
     `drain_s` is how long a worker drains; `running` are workers that serve already.
     """
@@ -112,7 +112,7 @@ class Workers(Multiprocess):
 
     @property
     def has_failed(self) -> bool:
-        """Whether a worker could not start. Then all of them end."""
+        """True if a worker could not start. Then all of them end."""
         return any(process.exitcode == STARTUP_FAILURE for process in self.processes)
 
     def init_processes(self) -> None:
@@ -169,7 +169,7 @@ class Workers(Multiprocess):
         old.kill()
         old.join()
         if old.exitcode == STARTUP_FAILURE and not self._has_other_than(old):
-            # With the code of now, every worker would fail.
+            # With the current code, every worker would fail.
             logger.error("Worker %s failed to start", old.pid)
             self.should_exit.set()
             return

@@ -22,7 +22,7 @@ from realtime.sockets.outbox import (
 from realtime.sockets.transport import socket_transport
 from realtime.sockets.types import Scope, Send
 
-# How an outbox gets the events or bytes of an item; each outbox uses one form for all its life.
+# Gives the events or bytes of an item to an outbox; each outbox uses one form for all its life.
 EventForm = Callable[[PreparedMessage | PreparedBatch], Sequence[dict[str, Any]]]
 AS_EVENTS: EventForm = attrgetter("events")
 AS_BATCH_EVENTS: EventForm = attrgetter("batch_events")
@@ -30,7 +30,7 @@ AS_ENCODED_BATCH: EncodedForm = attrgetter("encoded_batch")
 
 
 def as_deflated(deflate: Deflate, *, has_batches: bool) -> EncodedForm:
-    """The form for clients that take compressed messages."""
+    """Return the form for clients that take compressed messages."""
     return methodcaller("deflated_batch" if has_batches else "deflated", deflate)
 
 
@@ -47,7 +47,7 @@ def make_outbox(
     backlogs: Backlogs | None = None,
     cut: Callable[[], None] = nobody,
 ) -> Outbox:
-    """The outbox that fits a socket's server and client. A `limit_bytes` of 0 is no bound.
+    """Return the outbox that fits a socket's server and client. A `limit_bytes` of 0 is no bound.
 
     Waiting bytes are counted in `backlogs`, which calls `cut` if all outboxes together hold too much.
 

@@ -1,5 +1,5 @@
-"""What sockets may hold for slow clients: outboxes, each alone and all of a process together, and messages that
-are not complete. If they hold too much together, the largest backlogs are cut first."""
+"""Limits on the bytes that a process holds for its sockets: outboxes, each alone and all together, and
+messages that are not complete. If they hold too much together, the largest backlogs are cut first."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -49,8 +49,8 @@ def nobody() -> None:
 
 
 class Bounds(NamedTuple):
-    """How much an outbox may hold, and what to call if it holds too much: alone, or
-    together with all others. A `limit_bytes` of 0 is no bound."""
+    """The limit of an outbox, and the functions to call if it holds too much: alone, or together with all
+    others. A `limit_bytes` of 0 is no bound."""
 
     limit_bytes: int
     overflowed: Callable[[], None]

@@ -1,4 +1,4 @@
-"""How log lines name a connection."""
+"""The names of connections in log lines."""
 
 from typing import Protocol
 

@@ -141,7 +141,7 @@ class Metrics:
             _count(self._publish_failures, (tenant if is_known else "") or UNKNOWN)
 
     def publish_failures(self, tenant: str | None = None) -> dict[str, int]:
-        """How often, by tenant; of one tenant or of all. Callable from any thread."""
+        """Return the number of failed publications by tenant, of one tenant or of all. Callable from any thread."""
         counts = dict(self._publish_failures)
         return counts if tenant is None else {tenant: counts.get(tenant, 0)}
 
@@ -156,7 +156,7 @@ class Metrics:
         return json_of(Figures(routes=[_row(each) for each in self.routes(tenant)]))
 
     def rows(self, limit: int) -> list[RouteFigures]:
-        """The figures of the routes; those beyond the first `limit` in one row of unknown ones."""
+        """Return the figures of the routes; those beyond the first `limit` in one row of unknown ones."""
         rows = [_row(each) for each in list(self._routes.values())]
         if len(rows) <= limit:
             return rows

@@ -1,4 +1,4 @@
-"""What is sent to a connection, and the one place that writes to a socket.
+"""The messages to a connection, and the one place that writes to a socket.
 
 A prepared message is encoded once, framed once, and shared by all connections it is sent to. Its form depends on
 the client and the server: `encoded`; `encoded_batch` if a text frame may hold several messages; both of them
@@ -67,7 +67,7 @@ class PreparedMessage:
         return self.events
 
     def deflated(self, deflate: Deflate) -> bytes:
-        """The compressed frame, made once for all clients with the same parameters;
+        """Return the compressed frame, made once for all clients with the same parameters;
         `encoded` if that is better."""
         if self._deflated is None:
             self._deflated = {}
@@ -83,9 +83,9 @@ class PreparedMessage:
 
 
 def prepared_reply(request_id: RequestId | None, reply: Reply | None) -> PreparedMessage | None:
-    """A reply, encoded; None if there is no request id, unless the reply is one that is always sent.
+    """Return a reply, encoded; None if there is no request id, unless the reply is one that is always sent.
 
-    Raises TypeError for what is no reply, and for what JSON cannot hold.
+    Raises TypeError for a value that is not a reply, or that JSON cannot hold.
     """
     if reply is None:
         return None
@@ -149,7 +149,7 @@ class PreparedBatch:
         return self._joined
 
 
-# How an outbox gets the bytes or events of an item; each outbox uses one of these for all its life.
+# Gives the bytes or events of an item to an outbox; each outbox uses one of these for all its life.
 EncodedForm = Callable[[PreparedMessage | PreparedBatch], bytes]
 AS_ENCODED: EncodedForm = attrgetter("encoded")
 
@@ -228,7 +228,7 @@ class Outbox:
 
     @property
     def rtt_ms(self) -> float | None:
-        """How long the client's last pong took, in milliseconds; None if the server does not measure it."""
+        """The milliseconds that the client's last pong took; None if the server does not measure it."""
         return None
 
     def put(self, item: PreparedMessage | PreparedBatch) -> None:
@@ -259,7 +259,7 @@ class Outbox:
         raise NotImplementedError
 
     def mark(self) -> Hashable | None:
-        """A value that changes when the client takes a byte, if the server can tell; None if nothing waits."""
+        """Return a value that changes when the client takes a byte, if the server can tell; None if nothing waits."""
         raise NotImplementedError
 
     def cut(self) -> None:
@@ -267,7 +267,7 @@ class Outbox:
         self._cut()
 
     def _overflows(self, held_bytes: int, item: PreparedMessage | PreparedBatch) -> bool:
-        """Whether `item` exceeds the limit in addition to `held_bytes`; it is then dropped
+        """Return whether `item` exceeds the limit in addition to `held_bytes`; it is then dropped
         and the connection is told."""
         if not (
             self._limit_bytes and self.pending_bytes and held_bytes + item.size_bytes > self._limit_bytes

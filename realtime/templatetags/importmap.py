@@ -34,7 +34,7 @@ _MODULE = re.compile(rb"^\s*(?:import|export)\b", re.MULTILINE)
 
 @register.simple_tag(takes_context=True)
 def importmap(context: template.Context) -> SafeString:
-    """The script element. It must come before every module script of the page."""
+    """Return the script element. It must come before every module script of the page."""
     request: HttpRequest = context["request"]
     bare = {name: staticfiles_storage.url(path) for name, path in BARE_NAMES.items()}
     text = json.dumps({"imports": bare | _hashed_modules(staticfiles_storage)}, indent=1)

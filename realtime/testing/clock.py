@@ -19,7 +19,7 @@ class Clock:
     """The time of this package and of the running event loop: the real one, and what `advance` has added."""
 
     def __init__(self, settled: Callable[[], Any]) -> None:
-        """`settled` is awaited after each step: what runs in threads takes no time of this clock."""
+        """`settled` is awaited after each step, so that work in threads takes no time of this clock."""
         self.ahead_s = 0.0
         self._settled = settled
 
@@ -35,7 +35,7 @@ class Clock:
 
     @contextmanager
     def ruling(self) -> Iterator["Clock"]:
-        """Rule the running loop and this package, until the end of the block."""
+        """Control the time of the running loop and of this package until the end of the block."""
         loop: Any = asyncio.get_running_loop()
         real = {name: getattr(time, name) for name in READ}
         moved: dict[str, Callable[[], float]] = {
@@ -57,13 +57,13 @@ class Clock:
 
 
 async def settle(turns: int) -> None:
-    """Let everything run that is ready, and what it makes ready."""
+    """Run everything that is ready, and everything that becomes ready through it."""
     for _ in range(turns):
         await asyncio.sleep(0)
 
 
 def _readers(real: dict[str, Any]) -> Iterator[tuple[Any, str]]:
-    """The names in modules of this package by which they read the clock."""
+    """Yield the names in modules of this package by which they read the clock."""
     for path, module in list(sys.modules.items()):
         if path.partition(".")[0] == "realtime" and module is not None:
             yield from ((module, name) for name in READ if vars(module).get(name) is real[name])

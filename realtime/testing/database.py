@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 async def connections_of_test() -> dict[str, BaseDatabaseWrapper]:
-    """The connections of the test: of the main thread, or of the one that waits for this loop (`TestCase`)."""
+    """Return the connections of the test: of the main thread, or of the one that waits for this loop (`TestCase`)."""
 
     def own() -> dict[str, BaseDatabaseWrapper]:
         return {connection.alias: connection for connection in connections.all()}

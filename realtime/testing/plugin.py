@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def published() -> Iterator["Publications"]:
-    """What the test publishes; nothing is sent."""
+    """Record the publications of the test; nothing is sent."""
     from realtime.testing.recorded import published as record  # noqa: PLC0415 settings must be there first
 
     with record() as publications:

@@ -20,7 +20,7 @@ EPOCH = "recorded"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A publication as its subscribers would get it: `data` is what JSON makes of it.
+    """A publication as its subscribers would get it: `data` is the value after encoding and decoding as JSON.
 
     A field that is left out when a test writes one equals any value: `Published("orders:7", {…})`.
     """
@@ -41,7 +41,7 @@ class Published:
 
 
 class Publications(Sequence[Published]):
-    """What was published, in the order of the commits. Equal to a list of the same publications."""
+    """The recorded publications, in the order of the commits. Equal to a list of the same publications."""
 
     def __init__(self, seen: list[Published], look: Callable[[], None]) -> None:
         self._seen = seen
@@ -66,11 +66,12 @@ class Publications(Sequence[Published]):
 
 @contextmanager
 def published() -> Iterator[Publications]:
-    """Record what is published inside of it, in the order of the commits, and send nothing.
+    """Record the publications inside the block, in the order of the commits, and send nothing.
 
-    Topic, rule, tenant and data are checked as always: the caller gets the same errors. What a transaction
-    rolls back is not recorded. A transaction that the test itself is in (`TestCase`, pytest's `db`) does not
-    count: what the code under test commits inside of it is recorded then.
+    Topic, rule, tenant and data are checked as always: the caller gets the same errors. Publications of a
+    transaction that is rolled back are not recorded. A transaction around the test itself (`TestCase`,
+    pytest's `db`) does not count: publications that the code under test commits inside of it are recorded
+    then.
     """
     before = current_recording()
     recording = _Recording()
@@ -137,7 +138,7 @@ def _published(key: TopicKey, draft: Draft) -> Published:
 
 
 def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Whether the code under test is in a transaction. Django marks the blocks of its test cases."""
+    """Return whether the code under test is in a transaction. Django marks the blocks of its test cases."""
     blocks: list[Any] = getattr(connection, "atomic_blocks", [])
     is_tests = bool(blocks) and all(getattr(each, "_from_testcase", False) for each in blocks)
     return connection.in_atomic_block and not is_tests

@@ -22,7 +22,7 @@ from realtime.testing.sockets import QUIET_TURNS, TestSocket
 # The host of Django's test client, which is allowed in every test.
 HOST = "testserver"
 PUBSUB = "/ws/pubsub/"
-# What a test sets unless it says otherwise. An outbox would hand on what the test has not committed.
+# The settings of a test by default. An outbox would send publications that the test has not committed.
 OWN: dict[str, Any] = {"REDIS_URL": "", "TRANSACTIONAL_OUTBOX": False}
 
 
@@ -50,7 +50,7 @@ class TestSite:
         await self.clock.advance(seconds)
 
     async def settle(self) -> None:
-        """Let everything happen that does not wait for time."""
+        """Let all work run that does not wait for time."""
         await settle(QUIET_TURNS)
         await self.node.own_database.settled()
         await settle(QUIET_TURNS)
@@ -140,10 +140,10 @@ class _Open:
 
 @asynccontextmanager
 async def site(**settings: Any) -> AsyncIterator[TestSite]:
-    """Run a site with the project's settings, and with `settings` of REALTIME instead of them.
+    """Run a site with the project's settings; `settings` replace those of REALTIME.
 
-    Topics are kept in memory and nothing leaves the process; `publish` and `apublish` reach its sockets. Work in
-    the database takes part in the transaction of the test.
+    Topics are kept in memory and nothing leaves the process; `publish` and `apublish` reach its sockets. Work
+    in the database takes part in the transaction of the test.
     """
     node = _Node(replace(load_settings(), **(OWN | settings)), tables=())
     node.own_database = SharedDatabase(await connections_of_test())

@@ -59,7 +59,7 @@ class TestSocket:
         self._to_app.put_nowait({"type": "websocket.receive", "text": text})
 
     async def receive_text(self) -> str:
-        """The next text frame, of an endpoint without an envelope."""
+        """Return the next text frame, of an endpoint without an envelope."""
         event = await self._event()
         assert "text" in event, f"Expected a text frame, received {event}."
         return str(event["text"])
@@ -151,5 +151,5 @@ class TestSocket:
 
 
 def _holds(payload: Any, expected: Mapping[str, Any] | None) -> bool:
-    """Whether the payload has every field of `expected`, with an equal value."""
+    """Return whether the payload has every field of `expected`, with an equal value."""
     return all(key in payload and payload[key] == value for key, value in (expected or {}).items())

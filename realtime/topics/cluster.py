@@ -101,7 +101,7 @@ class Cluster:
         self._gather_s = gather_s
         self._presence = PresenceTable(node)
         self._nodes = Nodes(node, beat_s)
-        # What nodes that ended had counted; and whether a new node is to learn of it.
+        # The counts of ended nodes, and whether a new node must learn of them.
         self._ledger = Ledger()
         self._is_ledger_due = False
         self._has_learned = asyncio.Event()
@@ -149,7 +149,7 @@ class Cluster:
         await self._bus.leave(node_group(self._node))
 
     def is_own_group(self, group: str) -> bool:
-        """Whether messages to this bus group are for `on_message`."""
+        """Return whether messages to this bus group are for `on_message`."""
         return group in {NODES_GROUP, node_group(self._node)}
 
     def nodes(self) -> list[NodeState]:
@@ -157,7 +157,7 @@ class Cluster:
         return self._nodes.states()
 
     def ended(self) -> list[Figures]:
-        """What nodes that have ended had counted. Callable from any thread."""
+        """Return the counts of nodes that have ended. Callable from any thread."""
         return self._ledger.all()
 
     @property
@@ -174,7 +174,7 @@ class Cluster:
         return self._presence.count(key)
 
     def username_bytes(self, key: Key) -> int:
-        """How many bytes the usernames of these users take together."""
+        """Return how many bytes the usernames of these users take together."""
         return self._presence.username_bytes(key)
 
     def join(self, key: Key, user: User) -> None:
@@ -343,9 +343,10 @@ class Cluster:
         return due
 
     def _ledger_for_new(self) -> Ledger:
-        """What ended, and what is alive as far as this node knows: one that has just been killed still counts.
+        """Return the counts of ended nodes, and of the nodes that are alive as far as this node knows.
 
-        Those that are alive count for themselves as soon as the new node hears them.
+        A node that was killed just now is among the latter, so its counts are not lost. A node that is alive
+        counts for itself as soon as the new node hears it.
         """
         others = [state for state in self._nodes.states() if state.node != self._node]
         alive = {state.node: state.figures for state in others}

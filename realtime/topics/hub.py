@@ -52,7 +52,7 @@ class SubscriptionListener(Protocol):
         ...
 
     def list_bytes(self, subscription: Subscription) -> int:
-        """About how many bytes the presence of the topic takes in the reply to this subscription."""
+        """Return about how many bytes the presence of the topic takes in the reply to this subscription."""
         ...
 
 
@@ -127,7 +127,7 @@ class Hub:
         return subscription
 
     def list_bytes(self, subscription: Subscription) -> int:
-        """About how many bytes of presence the reply to this subscription holds."""
+        """Return about how many bytes of presence the reply to this subscription holds."""
         return self._listener.list_bytes(subscription) if subscription.wants_presence else 0
 
     async def open(self, key: TopicKey, since: Position | None) -> None:
@@ -281,7 +281,7 @@ class Hub:
             raise EngineUnavailableError("The topic could not be read again.")
 
     def cache(self, local: LocalTopic, page: Page) -> list[bytes]:
-        """The encoded payloads of a page; kept for later requests if they lead to the topic's epoch."""
+        """Return the encoded payloads of a page; kept for later requests if they lead to the topic's epoch."""
         publications = page.publications or []
         payloads = [encode_bytes(publication) for publication in publications]
         if payloads and local.retention.size and page.position.epoch == local.epoch:
@@ -298,7 +298,7 @@ class Hub:
         return payloads
 
     def forget_tail(self, key: TopicKey) -> None:
-        """The topic's history was rewritten: what clients ask for next is read from it again."""
+        """Forget the tail, because the topic's history was rewritten: the next reads come from the history."""
         local = self._topics.get(key)
         if local is not None:
             self._forget_cached(local)

@@ -83,6 +83,6 @@ class LocalTopic:
         """Take the epoch of `position`, which holds all that the subscribers have: the history began it anew,
         and nothing was lost."""
         self.epoch = position.epoch
-        # What was known of the epoch before may be lost.
+        # Newer offsets that were known under the former epoch may be lost.
         self.newest = position.offset
         self.is_epoch_untold = True

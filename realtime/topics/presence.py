@@ -21,7 +21,7 @@ from realtime.topics.fanout import CHUNK, Turns, put_to_all
 
 # Changes within this many seconds go into one push.
 PUSH_GATHER_S = 0.2
-# What a user takes in a list besides the name: the keys, an id and a number.
+# Bytes that a user takes in a list besides the name: the keys, an id and a number.
 LISTED_USER_BYTES = 64
 
 
@@ -124,7 +124,7 @@ class Presence:
         return _as_json(self._roster((connection.tenant.slug, topic)), is_named=_is_named(connection))
 
     def list_bytes(self, subscription: Subscription) -> int:
-        """About how many bytes `view` takes for this subscription; 0 if it is only a count."""
+        """Return about how many bytes `view` takes for this subscription; 0 if it is only a count."""
         count = self._cluster.count(subscription.key)
         if count > LIST_MAX_USERS or not _is_named(subscription.connection):
             return 0

@@ -50,7 +50,7 @@ TOO_FAST_AFTER_S = 3.0
 ABNORMAL_CLOSURE = 1006
 # RFC 6455 section 7.4.1: the server failed.
 INTERNAL_CLOSURE = 1011
-# How a connection ends whose greeting is refused by an error of this code.
+# The close codes for errors that refuse a greeting.
 _CLOSE_CODES = {
     ErrorCode.UNAUTHENTICATED: CloseCode.UNAUTHENTICATED,
     ErrorCode.PERMISSION_DENIED: CloseCode.FORBIDDEN,
@@ -159,7 +159,7 @@ class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels
             self.connection.close(CloseCode.BAD_MESSAGES, "too many bad messages")
 
     def fits(self, size_bytes: int) -> bool:
-        """Whether a message of this size is handled.
+        """Return whether a message of this size is handled.
 
         A raw endpoint closes at the first message that is too large.
         """

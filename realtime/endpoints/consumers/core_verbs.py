@@ -67,7 +67,7 @@ async def on_refresh(call: Call[CoreCaller], payload: Refresh) -> Reply:
 
 
 def _lacks_some_of(fresh: Identity, former: Identity) -> bool:
-    """Whether the newer credential allows less than the one before."""
+    """Return whether the newer credential allows less than the former one."""
     return (
         not former.scopes <= fresh.scopes
         or (former.is_staff and not fresh.is_staff)

@@ -25,7 +25,7 @@ class Command(BaseCommand):
     """Adds the app, the application and a place for topic rules. Repeatable; shows what it changes."""
 
     help = "Write the lines of realtime into the settings module; shows the difference. Repeatable."
-    # What is missing is what it is for.
+    # The checks would fail for the settings that this command adds.
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -83,7 +83,7 @@ def _difference(path: Path, old: str, new: str) -> str:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write at once or not at all: a server may import it at any moment."""
+    """Replace the file in one step, because a server may import it at any moment."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         file.write(content)
     temporary = Path(file.name)
@@ -92,7 +92,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _import_fault() -> str:
-    """The last line of what a new Python says to the changed settings; "" if it takes them."""
+    """Return the last line of the error when a new Python imports the changed settings; "" if it imports them."""
     code = "import django; django.setup()"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
     done = subprocess.run(  # noqa: S603 our own interpreter and a constant

@@ -59,7 +59,7 @@ class Command(BaseCommand):
         tail.add_argument("topic")
         tail.add_argument("--tenant", required=True, help="slug")
         token = subparsers.add_parser("token", help="make, list or delete API keys")
-        token.add_argument("name", nargs="?", help="what or who uses the new key")
+        token.add_argument("name", nargs="?", help="name of the person or program that uses the new key")
         token.add_argument("--tenant", default="", help="slug; left out: an operator's key, for all tenants")
         token.add_argument(
             "--scope", action="append", choices=KEY_SCOPES, help="may be repeated; default control:read"

@@ -1,4 +1,4 @@
-"""Who may use the control endpoints, and on which tenants."""
+"""Access to the control endpoints: the operators that may use them, and the tenants that they act on."""
 
 from threading import Lock
 from time import monotonic
@@ -54,7 +54,7 @@ def actor_of_key(key: ApiKey, address: str) -> Actor:
 
 
 def actor_of(request: Request) -> Actor | None:
-    """Return who acts: an API key, a token, or a staff session; None for a session of anyone else."""
+    """Return the operator of a request: an API key, a token or a staff session; None for any other session."""
     if isinstance(request.auth, Actor):
         return request.auth
     if isinstance(request.auth, Identity):
@@ -66,7 +66,7 @@ class MayControl(BasePermission):
     """Admits credentials with `control:read` for reading and `control:write` for everything else."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Whether the request may go on. `request.actor` says who it is."""
+        """Return whether the request may go on. `request.actor` is its operator."""
         actor = actor_of(request)
         scope = READ_SCOPE if request.method in READ_METHODS else WRITE_SCOPE
         self.message = f"This needs a staff session, or a token or an API key, with the scope {scope}."

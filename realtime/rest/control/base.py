@@ -96,7 +96,7 @@ class Query(serializers.Serializer[Any]):
 
 
 class ControlView(JsonView):
-    """Admits operators. `actor` is who asks."""
+    """Admits operators. `actor` is the operator of the request."""
 
     authentication_classes = [ApiKeyAuthentication, *JsonView.authentication_classes]
     permission_classes = [MayControl]
@@ -116,9 +116,9 @@ class ControlView(JsonView):
         return tenant.slug
 
     def tenant(self, named: str | None, *, otherwise: str | None) -> str | None:
-        """The tenant to act on: the operator's own, or the one that an operator of all tenants has `named`.
+        """Return the tenant to act on: the operator's own, or the one that an operator of all tenants has `named`.
 
-        `otherwise` is for one who names none. Raises Elsewhere.
+        `otherwise` is used if no tenant is named. Raises Elsewhere.
         """
         if self.actor.tenant is not None:
             if named and named != self.actor.tenant:
@@ -143,7 +143,7 @@ class ListView(ControlView):
     query_class: type[serializers.Serializer[Any]] = Query
 
     def values(self) -> dict[str, Any]:
-        """The checked query parameters; raises ValidationError."""
+        """Return the checked query parameters; raises ValidationError."""
         query = self.query_class(data=self.request.query_params.dict())
         query.is_valid(raise_exception=True)
         values: dict[str, Any] = query.validated_data
@@ -165,7 +165,7 @@ class OrderView(ControlView):
         return self.answer(request, lambda: self.carry_out(order))
 
     def values_of(self, values_class: type[Values], data: Any) -> dict[str, Any]:
-        """The checked body; raises ValidationError, which names the bad header too."""
+        """Return the checked body; raises ValidationError, which names the bad header too."""
         serializer = values_class(data=data)
         wrong: dict[str, Any] = {}
         if not serializer.is_valid():
@@ -181,7 +181,7 @@ class OrderView(ControlView):
     def order(
         self, name: str, values: Mapping[str, Any], path: Mapping[str, Any], *, is_for_all: bool
     ) -> Order | None:
-        """The order; None if it names another tenant's things. Raises Refusal(403)."""
+        """Return the order; None if it names another tenant's things. Raises Refusal(403)."""
         if is_for_all and self.actor.tenant is not None:
             raise forbidden("permission_denied", "This needs a superuser or an operator's key.")
         target = {**{key: values[key] for key in values if key not in {"tenant", "reason"}}, **path}
@@ -202,7 +202,7 @@ class OrderView(ControlView):
         return call(lambda link: carry_out(link, chosen))
 
     def answer(self, request: Request, work: Callable[[], Answer]) -> Response:
-        """Answer with what `work` returns, or with what it returned when the key was used before."""
+        """Answer with the result of `work`, or with the earlier result if the key was used before."""
         key = request.headers.get(KEY_HEADER)
         if key is None:
             return Response(work())
@@ -235,7 +235,7 @@ def _of_request_error(error: RequestError) -> Exception:
 
 
 def _is_global(name: str, target: Mapping[str, Any]) -> bool:
-    """Whether the target has the same name on every tenant: a user, an address, a connection."""
+    """Return whether the target has the same name on every tenant: a user, an address, a connection."""
     if name in {"revoke", "ban", "unban"}:
         return True
     return name == "disconnect" and any(target.get(each) for each in ("connection_id", "user_id", "address"))

@@ -126,7 +126,7 @@ class Values(serializers.Serializer[Any]):
 
 
 def one_of(data: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:
-    """The faults of fields of which exactly one must be given."""
+    """Return the faults of fields of which exactly one must be given."""
     given = [name for name in names if data.get(name) is not None and data[name] is not False]
     if len(given) == 1:
         return {}

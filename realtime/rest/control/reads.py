@@ -35,7 +35,7 @@ def _sorts(names: Any) -> list[str]:
 
 
 class _Text(serializers.CharField):
-    """A part of a filter; empty is as if it were not there."""
+    """A part of a filter; an empty text is treated as absent."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(default="", allow_blank=True, max_length=_TEXT_MAX_CHARS, **kwargs)
@@ -73,7 +73,7 @@ class HistoryQuery(TopicNamed):
 
 
 class AuditFilter(serializers.Serializer[Any]):
-    """Which entries of the audit log."""
+    """The filter of the audit log."""
 
     tenant = _Text()
     action = _Text()
@@ -194,7 +194,7 @@ class TopicsView(ListView):
 
 
 class PresenceView(ListView):
-    """Who is in a topic."""
+    """The users in a topic."""
 
     query_class = TopicNamed
 
@@ -212,7 +212,7 @@ class PresenceView(ListView):
 
 
 class HistoryView(ListView):
-    """What was published to a topic."""
+    """The newest publications of a topic."""
 
     query_class = HistoryQuery
 
@@ -251,7 +251,7 @@ class AuditView(ListView):
         return Response(_page_of(rows, values, bodies.AuditRow))
 
     def entries(self, values: dict[str, Any]) -> QuerySet[AuditEntry]:
-        """The entries that the operator may see; raises Elsewhere."""
+        """Return the entries that the operator may see; raises Elsewhere."""
         tenant = self.tenant(values["tenant"], otherwise=None)
         return filter_audit(AuditEntry.objects.all(), tenant, values)
 
@@ -278,7 +278,7 @@ class AuditExportView(AuditView):
 
 
 def bans_of(tenant: str | None) -> QuerySet[Ban]:
-    """The bans in force that an operator of `tenant` may see."""
+    """Return the bans in force that an operator of `tenant` may see."""
     rows = Ban.objects.filter(until__gt=timezone.now())
     return rows if tenant is None else rows.filter(tenant=tenant)
 
@@ -286,7 +286,7 @@ def bans_of(tenant: str | None) -> QuerySet[Ban]:
 def filter_audit(
     rows: QuerySet[AuditEntry], tenant: str | None, values: dict[str, Any]
 ) -> QuerySet[AuditEntry]:
-    """The entries that match."""
+    """Return the entries that match."""
     if tenant is not None:
         rows = rows.filter(tenant=tenant)
     for name, lookup in (
@@ -306,7 +306,7 @@ def filter_audit(
 
 
 def page_of_bans(values: dict[str, Any], tenant: str | None) -> dict[str, Any]:
-    """A page of the bans in force."""
+    """Return a page of the bans in force."""
     return _page_of(bans_of(tenant), values, bodies.BanRow)
 
 

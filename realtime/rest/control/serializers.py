@@ -111,7 +111,7 @@ class BatchValues(Values):
 
 
 class PositionAnswer(serializers.Serializer[Any]):
-    """Where a publication stands."""
+    """The position of a publication."""
 
     topic = serializers.CharField()
     epoch = serializers.CharField()
@@ -296,7 +296,7 @@ class BansAnswer(serializers.Serializer[Any]):
 
 
 class AuditActor(serializers.Serializer[AuditEntry]):
-    """Who did it."""
+    """The operator of an entry."""
 
     kind = serializers.CharField(source="actor_kind")
     id = serializers.CharField(source="actor_id")

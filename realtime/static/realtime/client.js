@@ -113,7 +113,7 @@ export class RealtimeClient {
     if (this.state.name === "waiting" || this.state.name === "offline") this.#connect();
   }
 
-  /** Somebody uses the page: retry now, but not within a second of the last attempt, nor if the server asked to wait. */
+  /** The user is active: retry now, but not within a second of the last attempt, nor if the server asked to wait. */
   hurry() {
     const mayHurry = closeAction(this.state.code ?? ABNORMAL, this.state.reason) !== "back-off";
     if (mayHurry && Date.now() - this.#triedMs >= HURRY_EVERY_MS) this.reconnectNow();

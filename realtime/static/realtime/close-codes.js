@@ -1,5 +1,5 @@
 /**
- * What a client does after its connection has ended, by close code. This is the protocol's table.
+ * The action of a client after its connection has ended, by close code. This is the protocol's table.
  *
  * - `reconnect`: soon; missed publications are recovered from the history
  * - `spread`: over some seconds, because all clients were disconnected at the same moment
@@ -38,7 +38,7 @@ const OPERATOR_ACTIONS = new Map([
 const MIN_ATTEMPTS = Object.freeze({ reconnect: 0, spread: 2, "back-off": 5 });
 
 /**
- * What to do after a close. Codes that are not in the table, such as 1006 (network failure), reconnect.
+ * The action after a close. Codes that are not in the table, such as 1006 (network failure), reconnect.
  * @param {number} code
  * @param {string} [reason] after a close by an operator: whether to reconnect
  * @returns {CloseAction}

@@ -20,7 +20,7 @@ export async function* pagesOf(requests, type, payload, timeoutMs) {
     isOver = true;
     wake();
   });
-  // It is thrown below, once what came before it was taken.
+  // It is thrown below, after the pages that came before it.
   ended.catch(() => {});
   try {
     while (arrived.length > 0 || !isOver) {

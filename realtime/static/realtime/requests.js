@@ -28,7 +28,7 @@ export class Requests {
   }
 
   /**
-   * Send a request. The promise is the last message of its reply; `onPage` is given those before it.
+   * Send a request. The promise resolves to the last message of its reply; `onPage` gets those before it.
    * @param {string} type
    * @param {Record<string, unknown>} payload
    * @param {number} timeoutMs until the reply, and between two pages of it
@@ -61,7 +61,7 @@ export class Requests {
     else pending.resolve(reply);
   }
 
-  /** Nobody waits for this reply any more: have the server end it. @param {string} id */
+  /** Make the server end a request, because its reply is no longer needed. @param {string} id */
   abandon(id) {
     if (!this.#pending.has(id)) return;
     this.#forget(id);

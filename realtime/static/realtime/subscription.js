@@ -6,7 +6,7 @@
  */
 
 /**
- * The position of one topic: what was applied so far, and what to recover after a reconnect. Every
+ * The position of one topic: the last publication applied, which a reconnect recovers from. Every
  * publication is passed on exactly once and in the order of the offsets. No sockets, no timers: the client
  * drives it.
  */

@@ -35,7 +35,7 @@
     }
   }
 
-  /** Label the button with what it does next. */
+  /** Label the button with its next action. */
   function label() {
     for (const button of document.querySelectorAll("[data-theme-toggle]")) {
       button.setAttribute("aria-pressed", String(isDark()));

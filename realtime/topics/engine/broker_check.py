@@ -18,7 +18,7 @@ from realtime.topics.engine.redis_client import make_client
 from realtime.topics.engine.redis_history import COMMAND_DEADLINE_S, RedisHistory
 
 PROBE = TopicKey("probe", "probe")
-# What the text of an error says if a right is missing, inside a script or because a command was renamed.
+# Parts of an error's text if a right is missing, inside a script or because a command was renamed.
 _NOT_ALLOWED = ("ACL failure", "NOPERM", "no permissions", "unknown command", "Unknown Redis command")
 
 
@@ -45,7 +45,7 @@ async def check_broker(url: str, *, deadline_s: float = COMMAND_DEADLINE_S) -> l
 
 
 async def _try_history(url: str, redis: Redis, deadline_s: float) -> None:
-    # Below the prefix of all histories, which is what a user may have a right to.
+    # Below the prefix of all histories, because a user may have rights only there.
     prefix = f"{parse_broker_url(url).prefix}:h:probe-{secrets.token_hex(4)}"
     history = RedisHistory(url, prefix=prefix, deadline_s=deadline_s)
     try:
@@ -62,12 +62,12 @@ async def _try_history(url: str, redis: Redis, deadline_s: float) -> None:
 
 
 async def _try_channels(redis: Redis, prefix: str) -> None:
-    """As the channel layer names its channels: those of groups, and one of each process."""
+    """Publish and subscribe to names like those of the channel layer: of groups, and one of each process."""
     async with redis.pubsub() as pubsub:
         for name in (f"{prefix}__group__probe", f"{prefix}specific.probe"):
             await redis.publish(name, b"")
             await pubsub.subscribe(name)
-            # The answer to the command: what is sent is not yet allowed.
+            # Sending the command does not show that it is allowed; its answer does.
             await pubsub.get_message(timeout=COMMAND_DEADLINE_S)
         await pubsub.unsubscribe()
 

@@ -1,7 +1,7 @@
 """Makes a draft from a Python value: the data is encoded once here, or refused before anything is stored.
 
-What a history stores must be readable for ever, or its topic is dead until the entry is too old. So the text
-that a value becomes is read again here, by the same strict reader as the messages of clients.
+A stored entry must be readable for ever: one that is not blocks its topic until the entry is too old. So the
+encoded text is read again here, by the same strict reader as the messages of clients.
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ from realtime.topics.engine.values import is_rows, known_value, plain_text
 DATA_FIELD = "payload.data"
 PUBLISHER_NAME_MAX_CHARS = 255
 IDEMPOTENCY_KEY_MAX_CHARS = 128
-# What the encoder and the checks raise for a value that JSON cannot hold; half of a surrogate pair raises
-# ValueError.
+# The errors that the encoder and the checks raise for a value that JSON cannot hold; half of a surrogate pair
+# raises ValueError.
 _NOT_JSON = (TypeError, ValueError, OverflowError, RecursionError, RequestError)
 # Characters of a path in an error message.
 _PATH_MAX_CHARS = 200
@@ -34,10 +34,10 @@ def make_draft(
     idempotency_key: str | None = None,
     max_bytes: int = 0,
 ) -> Draft:
-    """A draft for `topic` from any value; `max_bytes` bounds its JSON (0: no bound).
+    """Return a draft for `topic` from any value; `max_bytes` bounds its JSON (0: no bound).
 
-    Raises RequestError(invalid_message) that names the topic and the path of what JSON cannot hold, and
-    RequestError(message_too_large).
+    Raises RequestError(invalid_message) that names the topic and the path of the part that JSON cannot hold,
+    and RequestError(message_too_large).
     """
     try:
         raw = _encode(data)
@@ -55,7 +55,7 @@ def make_draft(
 
 
 def checked_key(idempotency_key: str | None) -> str | None:
-    """The key; raises RequestError(invalid_message) if no history could take it."""
+    """Return the key; raises RequestError(invalid_message) if no history could take it."""
     if idempotency_key is None:
         return None
     is_text = isinstance(idempotency_key, str) and 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_MAX_CHARS
@@ -103,7 +103,7 @@ def _require_finite(data: Any) -> None:
 
 
 def _checked_publisher(publisher: Publisher | None) -> Publisher | None:
-    """The publisher with an id and a name that every history can store and read again."""
+    """Return the publisher with an id and a name that every history can store and read again."""
     if publisher is None:
         return None
     name = plain_text(publisher.username)
@@ -123,7 +123,7 @@ def _refused(message: str, field: str) -> RequestError:
 
 
 def _first_fault(data: Any, error: Exception) -> tuple[str, str]:
-    """The path of the innermost part that cannot be encoded, and why; found by trial, as this is rare."""
+    """Return the path of the innermost part that cannot be encoded, and why; found by trial, as this is rare."""
     path = DATA_FIELD
     while not isinstance(error, RecursionError) and len(path) < _PATH_MAX_CHARS:
         found = next((part for part in map(_tried, _parts(data)) if part is not None), None)
@@ -135,7 +135,7 @@ def _first_fault(data: Any, error: Exception) -> tuple[str, str]:
 
 
 def _why_keys(data: Any) -> str | None:
-    """What is wrong with a key of `data`; None if its keys are texts and numbers."""
+    """Return the fault of a key of `data`; None if its keys are texts and numbers."""
     keys = data if isinstance(data, dict) else ()
     wrong = [type(key).__name__ for key in keys if isinstance(_fault({key: 0}), TypeError)]
     return f"its keys must be texts or numbers, received {wrong[0]}" if wrong else None

@@ -29,7 +29,7 @@ BEAT_S = 2.0
 SILENT_BEATS = 3
 RETRY_MIN_S = 0.1
 RETRY_MAX_S = 5.0
-# As the last beat heard: whichever comes next is not the one after it.
+# As the last beat heard, it makes any next beat count as one after a gap.
 NO_BEAT = -1
 # A subscription is in force when our own probe comes back through it. Seconds between two probes.
 PROBE_AGAIN_S = 0.1
@@ -86,7 +86,7 @@ class LayerBus:
     call to the layer, in seconds; `beat_s` is the time between heartbeats, in seconds.
 
     `locate` names the server that the layer must use. It is asked with each beat: after a failover the layer
-    may still be connected to the server of before, which hears nobody any more.
+    may still be connected to the former server, which no other node uses any more.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class LayerBus:
 
     @property
     def is_open(self) -> bool:
-        """Whether the broker is reached."""
+        """True if the broker is reached."""
         return self._is_open.is_set()
 
     async def start(self, on_message: OnMessage) -> None:
@@ -177,7 +177,7 @@ class LayerBus:
         try:
             async with asyncio.timeout(self._deadline_s):
                 if self._receiver is None:
-                    # Nobody else looks: without `start` there are no beats.
+                    # Checked here, because without `start` there are no beats that would do so.
                     await self._follow()
                 await self._send(group, message)
         except LAYER_ERRORS as error:
@@ -187,8 +187,8 @@ class LayerBus:
         try:
             await self._layer.group_send(group, message)
         except LAYER_ERRORS:
-            # The server had closed an idle connection: the second call opens another. All that nodes say is
-            # numbered or may be said twice.
+            # The server had closed an idle connection: the second call opens another. Messages between nodes
+            # are numbered or may arrive twice.
             await self._layer.group_send(group, message)
 
     def _turn(self, group: str) -> asyncio.Lock:

@@ -34,9 +34,9 @@ class RedisClient:
         self._is_moving = False
 
     async def locate(self) -> tuple[str, int] | None:
-        """Host and port of the primary as the sentinels name it; None without sentinels.
+        """Return host and port of the primary as the sentinels name it; None without sentinels.
 
-        After a change connections to the server of before are closed: until it is made a replica it would take
+        After a change, connections to the former primary are closed: until it becomes a replica it would take
         publications that will be lost. Raises RedisError or OSError if no sentinel knows a primary.
         """
         if self._sentinel is None:
@@ -58,7 +58,7 @@ class RedisClient:
 
 
 def make_client(address: BrokerAddress, *, deadline_s: float) -> RedisClient:
-    """A client whose connects, reads and waits for a free connection end after `deadline_s` seconds.
+    """Return a client whose connects, reads and waits for a free connection end after `deadline_s` seconds.
 
     It makes up to MAX_CONNECTIONS. Raises BrokerUrlError for a kind of broker that cannot be used.
     """

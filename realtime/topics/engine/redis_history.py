@@ -183,7 +183,7 @@ class RedisHistory:
         await self.client.close()
 
     def probe_keys(self, key: TopicKey, used: int) -> list[str]:
-        """All keys of a history that has one topic only, and `used` idempotency keys "0", "1"… of the user 1."""
+        """Return all keys of a history that has one topic only, and `used` idempotency keys "0", "1"… of the user 1."""
         drafts = [
             Draft(msgspec.Raw(b""), Publisher(1, ""), "", idempotency_key=str(number))
             for number in range(used)
@@ -234,13 +234,13 @@ def _page(ask: Ask, epoch: bytes, top: int, entries: Sequence[Any] | None) -> Pa
         return Page(position, None)
     publications = [_publication(ask.key, *entry) for entry in entries[: max(ask.limit, 0)]]
     if None in publications:
-        # As if it were gone: who needs it is told, and the topic goes on after it.
+        # Treated as gone: a client that needs the entry is told, and the topic goes on after it.
         return Page(position, None)
     return Page(position, cast("list[Publication]", publications))
 
 
 def _publication(key: TopicKey, entry_id: bytes, fields: Sequence[bytes]) -> Publication | None:
-    """The publication of an entry; None, with a line in the log, if it is no entry of ours."""
+    """Return the publication of an entry; None, with a line in the log, if it is no entry of ours."""
     try:
         offset = int(entry_id.partition(b"-")[0])
         body = msgspec.json.decode(fields[3], type=_Body)

@@ -1,4 +1,4 @@
-"""What Django's own values become in JSON, for those that the encoder does not know by itself."""
+"""Conversion of Django's own values to JSON, for those that the encoder does not know by itself."""
 
 import datetime as dt
 import decimal
@@ -12,12 +12,12 @@ _ROWS = (ValuesIterable, ValuesListIterable, FlatValuesListIterable)
 
 
 def known_value(value: Any) -> Any:
-    """`value` as something that the encoder knows; raises TypeError, which says what to publish instead.
+    """Return `value` as something that the encoder knows; raises TypeError, which says what to publish instead.
 
     Called by the encoder. Rows of `values()` and `values_list()` are read from the database here.
     """
     if isinstance(value, LazyObject):
-        # `request.user` and its like: what counts is the object behind.
+        # `request.user` and its like: the object behind it is used.
         return _behind(value)
     if isinstance(value, Promise):
         return str(value)
@@ -31,7 +31,7 @@ def known_value(value: Any) -> Any:
 
 
 def _without_subclass(value: Any) -> Any:  # noqa: PLR0911 a table, one line for each type
-    """The plain value of a subclass, such as SafeString: the encoder knows exact types only."""
+    """Return the plain value of a subclass, such as SafeString: the encoder knows exact types only."""
     match value:
         case str():
             return plain_text(value)
@@ -52,12 +52,12 @@ def _without_subclass(value: Any) -> Any:  # noqa: PLR0911 a table, one line for
 
 
 def plain_text(text: str) -> str:
-    """`text` as a `str` itself. `str()` of a SafeString is the SafeString."""
+    """Return `text` as a `str` itself. `str()` of a SafeString is the SafeString."""
     return "".join((text,))  # noqa: FLY002 an f-string has the subclass too
 
 
 def is_rows(value: Any) -> bool:
-    """Whether `value` is a queryset of plain rows, which are published as a list."""
+    """Return whether `value` is a queryset of plain rows, which are published as a list."""
     return isinstance(value, QuerySet) and issubclass(value._iterable_class, _ROWS)  # noqa: SLF001
 
 

@@ -1,7 +1,7 @@
 import { bytes, count, milliseconds, rate } from "../dashboard-format.js";
 
 /**
- * The charts of the page. One more series is one more line: what it is called, and its value in a push. A value
+ * The charts of the page. To add a series, add a line with its label and its value in a push. A value
  * that a push does not have is undefined, and a chart without any is not shown.
  *
  * @typedef {{label: string, of: (beat: any) => number | undefined, color: string}} ChartSeries
@@ -60,8 +60,8 @@ export function valuesOf(beat) {
 }
 
 /**
- * What uPlot draws of a chart: times and, for each series, values. Where there are more samples than points,
- * a point is the mean of its samples. A gap stays one.
+ * The data that uPlot draws for a chart: times and, for each series, values. If there are more samples than
+ * points, a point is the mean of its samples. Gaps are kept.
  *
  * @param {import("../dashboard-series.js").Sample[]} samples oldest first
  * @param {Chart} chart

@@ -70,7 +70,7 @@ function ChartCard({ chart, points, sinceMs, untilMs }) {
     </section>`;
 }
 
-/** The newest points of a chart, for whom it is no picture. @param {{chart: import("./chart-data.js").Chart, points: (number | null)[][]}} props */
+/** The newest points of a chart as a table, for readers who cannot see the picture. @param {{chart: import("./chart-data.js").Chart, points: (number | null)[][]}} props */
 function Twin({ chart, points: [times, ...series] }) {
   const newest = times.map((timeMs, index) => ({ timeMs: Number(timeMs), index })).slice(-TWIN_ROWS).reverse();
   return html`

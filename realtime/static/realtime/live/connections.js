@@ -31,7 +31,7 @@ export function Connections({ page, place, go }) {
 }
 
 /**
- * What the filters of the list name: the buttons above it act on that.
+ * The target that the filters of the list name, for the buttons above the list.
  * @param {Record<string, string>} query
  * @param {any[]} rows
  * @param {any} config

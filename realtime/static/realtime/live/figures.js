@@ -4,7 +4,7 @@ import { count } from "../dashboard-format.js";
 export const OLD_MS = 15_000;
 
 /**
- * Which part of the cluster a list speaks of: "3 of 3 nodes, 2 s ago".
+ * The part of the cluster that a list covers, in words: "3 of 3 nodes, 2 s ago".
  * @param {{nodes_answered: number, nodes_total: number}} answer
  * @param {number} ageMs
  * @param {string[]} [late] ids of the nodes that did not answer

@@ -1,7 +1,7 @@
 import { hashOf } from "./place.js";
 
 /**
- * What the palette found, as plain values.
+ * An entry that the palette found, as plain values.
  * @typedef {{key: string, kind: string, label: string, hint: string, hash: string}} Entry
  */
 

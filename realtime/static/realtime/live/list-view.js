@@ -16,7 +16,7 @@ const SEARCH_WAIT_MS = 300;
  */
 
 /**
- * A list of the control endpoints: filters, heading, rows, pages; and how many nodes it is of, and how old.
+ * A list of the control endpoints: filters, heading, rows, pages, the number of nodes and the age.
  * @param {{title: string, name: string, list: import("./use-list.js").Read, place: import("./place.js").Place,
  *   go: (place: import("./place.js").Place) => void, columns: Column[], filters: Filter[], defaultSort: string,
  *   keyOf: (row: any) => string, none: string, children?: unknown}} props
@@ -47,7 +47,7 @@ export function ListView({ title, name, list, place, go, columns, filters, defau
     </section>`;
 }
 
-/** How many nodes a list is of and how old it is; what went wrong. @param {{list: import("./use-list.js").Read}} props */
+/** The number of nodes that a list covers, its age, and the error of its last read. @param {{list: import("./use-list.js").Read}} props */
 export function Age({ list }) {
   useSecond();
   const { answer, atMs, error } = list;

@@ -60,7 +60,7 @@ export function Bans({ page, place, go }) {
     defaultSort="" keyOf=${(/** @type {any} */ row) => String(row.id)} none="Nobody is banned" />`;
 }
 
-/** What operators did. @param {{page: any, place: import("./place.js").Place, go: any}} props */
+/** The audit log. @param {{page: any, place: import("./place.js").Place, go: any}} props */
 export function Audit({ page, place, go }) {
   const list = useList(page, "audit/", { page_size: String(PAGE_SIZE), ...place.query });
   /** @type {import("./list-view.js").Column[]} */

@@ -1,7 +1,7 @@
 import { counted } from "./figures.js";
 
 /**
- * What an operator may order from the page, as plain values: what is asked, what is sent, what came of it.
+ * The operations that an operator may order from the page, as plain values: question, request and outcome.
  *
  * @typedef {{kind: "connection" | "user" | "address" | "topic" | "everyone" | "subscription" | "node" | "tenant" | "ban",
  *   id: string | number, label: string, tenant: string | null, user?: {id: string | number, username: string}}} Target
@@ -20,7 +20,7 @@ export const BAN_HOURS = [[0.25, "15 minutes"], [1, "1 hour"], [24, "1 day"], [1
 export const NO_ANSWERS = { reason: "", reconnect: true, hours: 24, text: "", level: "info" };
 
 /**
- * `fields` are asked beside the reason; `isForAll` needs an operator of all tenants.
+ * `fields` are asked for besides the reason; `isForAll` needs an operator of all tenants.
  * @type {Record<string, {label: string, question: (target: Target) => string, done: (count: number) => string,
  *   fields: (keyof Answers)[], isForAll?: boolean}>}
  */
@@ -79,7 +79,7 @@ export const OPERATIONS = {
   },
 };
 
-/** What the dialog says of the consequences. @type {Record<string, string>} */
+/** The consequences, in the words of the dialog. @type {Record<string, string>} */
 export const CONSEQUENCES = {
   ban: "Open connections close; handshakes and sign-ins are refused until the ban ends.",
   revoke: "Open connections close, and everyone signed in with this account has to sign in again.",
@@ -142,7 +142,7 @@ export function closesOf({ name, target }) {
 }
 
 /**
- * What came of it, in words.
+ * The outcome, in words.
  * @param {Order} order
  * @param {{count?: number}} answer
  */

@@ -18,7 +18,7 @@ export function OrderButtons({ names, target, page }) {
 }
 
 /**
- * Asks once, with the reason, and says what came of it.
+ * Asks once for confirmation and a reason, and shows the outcome.
  * @param {{page: import("./use-list.js").Page, order: import("./operations.js").Order, onEnd: (outcome: string | null) => void}} props
  */
 export function OrderDialog({ page, order, onEnd }) {
@@ -87,7 +87,7 @@ function Fields({ fields, answers, answer }) {
 }
 
 /**
- * How many connections it concerns now.
+ * The number of connections that the order concerns now.
  * @param {import("./use-list.js").Page} page
  * @param {import("./operations.js").Order} order
  * @param {import("./operations.js").Answers} answers

@@ -1,5 +1,5 @@
 /**
- * Where the page stands: a view, perhaps one thing in it, and what the view shows of it. It is kept in the
+ * The place of the page: a view, perhaps one item in it, and the filters of the view. It is kept in the
  * address, so that it can be linked to and the browser's back button works.
  *
  * @typedef {{view: string, id: string | null, query: Record<string, string>}} Place

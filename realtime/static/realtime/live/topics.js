@@ -30,7 +30,7 @@ export function Topics({ page, place, go }) {
     defaultSort="-subscribers" keyOf=${topicKey} none="No topic has subscribers" />`;
 }
 
-/** One topic, and who is in it. @param {{page: any, id: string, place: import("./place.js").Place}} props */
+/** One topic, and the users in it. @param {{page: any, id: string, place: import("./place.js").Place}} props */
 export function Topic({ page, id, place }) {
   const tenant = place.query.tenant ?? page.config.host_tenant;
   const list = useList(page, "topics/", { q: id, tenant, page_size: FIND_SIZE });
@@ -59,7 +59,7 @@ export function Topic({ page, id, place }) {
     </section>`;
 }
 
-/** The rates of the topics of a list, from how far they came since it was last read. @param {import("./use-list.js").Read} list */
+/** The rates of the topics of a list, from the change of their offsets since the last read. @param {import("./use-list.js").Read} list */
 function usePositions(list) {
   const positions = useRef(/** @type {import("./figures.js").Positions} */ (new Map()));
   const seenMs = useRef(0);

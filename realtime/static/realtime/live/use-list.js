@@ -4,13 +4,13 @@ import { useEffect, useReducer, useRef } from "preact/hooks";
 const EVERY_MS = 5_000;
 
 /**
- * @typedef {{key: string, answer: any, atMs: number, error: string}} Read what was read last of `key`
+ * @typedef {{key: string, answer: any, atMs: number, error: string}} Read the last answer for `key`
  * @typedef {{api: import("./api.js").Api, config: any, isPaused: () => boolean, round: number}} Page `round` rises when something was ordered
  */
 
 /**
- * Read a list now, then again and again while the page is visible and not paused. What was read of the same
- * list stays when a later read fails; `atMs` says how old it is.
+ * Read a list now, then again and again while the page is visible and not paused. The last answer
+ * stays when a later read of the same list fails; `atMs` is its time.
  *
  * @param {Page} page
  * @param {string | null} path null reads nothing
