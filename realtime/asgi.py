@@ -100,7 +100,7 @@ def _has_url(path: str) -> bool:
 
 
 def build_websocket(endpoints: Endpoints) -> Application:
-    """Return the WebSocket application. Each middleware adds to the scope what the inner ones need."""
+    """Return the WebSocket application. Each middleware adds values to the scope for the inner ones."""
     node = endpoints.node
     # From the inside out. Together with uvicorn's keys the scope has 21. A 22nd would make Python enlarge the
     # dict, which lives as long as the socket.

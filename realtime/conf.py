@@ -201,7 +201,7 @@ def _value_faults(given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _expected(name: str, kind: type, value: Any) -> str:
-    """Return in words what is expected of a setting's value; "" if `value` is valid."""
+    """Return in words the value that is expected of a setting; "" if `value` is valid."""
     if kind in (int, float):
         numbers = int if kind is int else (int, float)
         if isinstance(value, bool) or not isinstance(value, numbers) or not isfinite(value):

@@ -74,8 +74,8 @@ class ApiKey(models.Model):
 class AuditEntry(models.Model):
     """One action of an operator, done or tried. Rows are written once; only retention deletes them.
 
-    `tenant` is "" if the action concerns all tenants. `target` names what it was done to, never the data of a
-    publication. `outcome` is `begun` until the operation has ended; `count` is what it answered.
+    `tenant` is "" if the action concerns all tenants. `target` names the object of the action, never the data of a
+    publication. `outcome` is `begun` until the operation has ended; `count` is its answer.
     """
 
     class Outcome(models.TextChoices):

@@ -19,9 +19,9 @@ FIRST_POLL_S = 0.05
 
 
 def answer_once(actor: str, key: str, request: Any, work: Callable[[], Answer]) -> Answer:
-    """Return the answer of `work`, or the one that it gave when `actor` used `key` before.
+    """Return the answer of `work`, or its earlier answer if `actor` has used `key` before.
 
-    `request` is what the answer depends on, as plain JSON. While the first request with the key runs, this one
+    `request` has all that the answer depends on, as plain JSON. While the first request with the key runs, this one
     waits for its answer. Raises Refusal(409) if that takes longer than FIRST_WAIT_S, or if the key was used for
     another request. If `work` raises, the key is free again.
     """

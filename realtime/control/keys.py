@@ -41,7 +41,7 @@ def create_key(
 
 
 def find_key(secret: str) -> "tables.ApiKey | None":
-    """Return the key with this secret, unless it has expired. Notes that it was used."""
+    """Return the key with this secret, unless it has expired. Records the use."""
     now = timezone.now()
     live = tables.ApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now))
     key = live.filter(secret_hash=_hash(secret)).first()

@@ -276,5 +276,5 @@ def _run_and_close(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R
     try:
         return work(*args, **kwargs)
     finally:
-        # The thread is not Django's: nothing else closes what it opened.
+        # The thread is not Django's: nothing else closes its connections.
         connections.close_all()

@@ -82,7 +82,7 @@ async def _end(link: Link, entry_id: int, **fields: Any) -> None:
     try:
         await link.in_db(_update, entry_id, fields)
     except (InterfaceError, OperationalError):
-        # It has been done, and the log says that it was begun.
+        # The operation is done; its entry in the log stays at `begun`.
         logger.exception("The outcome of audit entry %s could not be written", entry_id)
 
 

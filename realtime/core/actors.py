@@ -19,7 +19,7 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An operator. `tenant` is the slug that they are bound to; None lets them name any.
+    """An operator. `tenant` is the slug that they are bound to; None: they may name any.
 
     `id` is the user's or the key's, as text.
     """

@@ -253,7 +253,7 @@ class TenantHistory:
         return topic.position
 
     def readable(self, name: str, now_s: float) -> TopicHistory | None:
-        """Return the topic to read from, after dropping what is too old; None if it is not known."""
+        """Return the topic to read from, after dropping publications that are too old; None if it is not known."""
         topic = self._topics.get(name)
         if topic is not None:
             self._topics.move_to_end(name)

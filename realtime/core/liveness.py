@@ -9,7 +9,7 @@ SILENT_BEATS = 3
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """What a node last reported about itself. `started` is ISO 8601 in UTC."""
+    """The last report of a node about itself. `started` is ISO 8601 in UTC."""
 
     node: str
     started: str

@@ -137,7 +137,7 @@ def _takes_two(gate: Callable[..., object]) -> bool:
     except TypeError:
         return False
     except ValueError:
-        # A function in C that does not say what it takes.
+        # A function in C without a signature.
         return True
     return True
 

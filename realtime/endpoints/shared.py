@@ -14,7 +14,7 @@ from realtime.sockets.types import Scope
 
 
 def endpoints_of(scope: Scope) -> "Endpoints":
-    """Return what the endpoints of this process share, from the scope of a connection."""
+    """Return the shared state of this process's endpoints, from the scope of a connection."""
     endpoints: Endpoints = scope["endpoints"]
     return endpoints
 

@@ -1,4 +1,4 @@
-"""Tries what a server needs, and says in a sentence what to do about each fault."""
+"""Tries everything that a server needs, and says in a sentence how to correct each fault."""
 
 import asyncio
 import resource

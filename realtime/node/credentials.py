@@ -49,7 +49,7 @@ class Table(Protocol):
     """Rows that decide who may connect, kept in memory; read together with the revocations."""
 
     def read(self) -> None:
-        """Read what has changed. Called in a database thread, at start and then twice a second."""
+        """Read the rows that have changed. Called in a database thread, at start and then twice a second."""
         ...
 
     async def apply(self) -> None:

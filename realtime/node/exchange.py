@@ -1,6 +1,6 @@
 """Questions and orders to all nodes, and their answers.
 
-The asker answers for itself at once and collects what the others send. A node that is silent for longer than
+The asker answers for itself at once and collects the answers of the others. A node that is silent for longer than
 the bound is left out, so one busy node holds nobody up.
 """
 

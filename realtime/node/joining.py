@@ -200,7 +200,7 @@ class Joiner:
                 self._hub.drop(subscription, ErrorCode.UNRECOVERABLE_POSITION, NOT_JUDGED)
 
     def _judge_at_hand(self, connection: Subscriber) -> list[Subscription]:
-        """End what the gates without I/O no longer grant. Returns the LIVE subscriptions that remain."""
+        """End subscriptions that the gates without I/O no longer grant. Returns the LIVE subscriptions that remain."""
         live = []
         for subscription in list(connection.subscriptions.values()):
             # A JOINING subscription asks its gates again by itself.

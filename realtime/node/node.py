@@ -327,11 +327,11 @@ class Node:
         return await self.exchange.read(operations.encode(operation))
 
     async def act_all(self, operation: Any) -> Answers:
-        """Carry out `operation` on every node, and gather what they have done."""
+        """Carry out `operation` on every node, and collect their results."""
         return await self.exchange.act(operations.encode(operation), self.control.tell)
 
     def describe(self, tenant: str | None) -> dict[str, Any]:
-        """Return the state of this node for operators; operators of one tenant get only what concerns it."""
+        """Return the state of this node for operators; operators of one tenant get only its figures."""
         figures = self.metrics.snapshot(tenant)["totals"]
         mine = {
             "id": self.id,

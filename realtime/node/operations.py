@@ -206,7 +206,7 @@ class Operations:
         }
 
     async def perform(self, body: bytes) -> AsyncIterator[bytes]:
-        """Carry out an encoded operation. An act yields the count of what it did, a read its rows in parts."""
+        """Carry out an encoded operation. An action yields its count, a read its rows in parts."""
         operation = _decoder.decode(body)
         act = self._acts.get(type(operation))
         if act is not None:

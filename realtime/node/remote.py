@@ -1,7 +1,7 @@
 """Reaches the serving processes through the broker, from a process that serves no sockets itself.
 
 The connections are kept: they belong to one thread with an event loop of its own, which any thread and any
-other event loop may use. A forked child has a thread of its own; what it inherited is never touched, because
+other event loop may use. A forked child has a thread of its own; inherited connections are never touched, because
 it shares sockets with its parent.
 """
 

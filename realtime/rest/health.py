@@ -63,7 +63,7 @@ class ReadinessView(JsonView):
         if failed - DEGRADING:
             unavailable = {"status": "unavailable", "parts": parts}
             response = Response(unavailable, status.HTTP_503_SERVICE_UNAVAILABLE)
-            # Readiness logs what has changed. Django would write a line for each probe.
+            # Readiness logs changes. Django would write a line for each probe.
             response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 as its log_response() does
             return response
         return Response({"status": "degraded" if failed else "ok", "parts": parts})
@@ -78,7 +78,7 @@ def _database() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     finally:
-        # The thread is not Django's: nothing else closes what it opened.
+        # The thread is not Django's: nothing else closes its connections.
         connection.close()
     return ""
 

@@ -15,7 +15,7 @@ Probe = Callable[[], str]
 
 
 class Readiness:
-    """Asks all parts side by side. A probe returns "" or what is wrong; it may raise, and it may hang.
+    """Asks all parts side by side. A probe returns "" or its fault in words; it may raise, and it may hang.
 
     Each part has at most one probe under way, in a thread that does not hold up the end of the process. A part of
     `settled` that was once in order is not asked again.
@@ -35,7 +35,7 @@ class Readiness:
         self._last: dict[str, str] = {}
 
     def parts(self) -> dict[str, str]:
-        """Each part with `ok`, or with what is wrong. Changes are logged, once each."""
+        """Return each part with `ok` or its fault in words. Changes are logged, once each."""
         for name, probe in self._probes.items():
             running = self._under_way.get(name)
             is_settled = name in self._settled and self._last.get(name) == OK

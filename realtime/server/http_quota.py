@@ -75,7 +75,7 @@ class HttpQuota:
         self._has_warned = False
 
     def note_partial(self, socket: Holder, held_bytes: int) -> None:
-        """Record what an open WebSocket holds of a message that is not complete."""
+        """Record the bytes that an open WebSocket holds of a message that is not complete."""
         self.partial_messages.note(socket, held_bytes if held_bytes > PARTIAL_FREE_BYTES else 0)
 
     @property

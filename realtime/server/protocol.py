@@ -1,6 +1,6 @@
 """A WebSocket protocol class for uvicorn: `--ws realtime.server.protocol:WebSocketProtocol`.
 
-It does less than uvicorn's own class, and offers what an outbox needs: the ASGI scope extension
+It does less than uvicorn's own class, and offers an interface for an outbox: the ASGI scope extension
 `rockstar.transport` is this object. It accepts encoded frames and tells when the client is not reading.
 """
 

@@ -5,7 +5,7 @@ the client and the server: `encoded`; `encoded_batch` if a text frame may hold s
 compressed; and the same as ASGI events for servers that do not take prepared messages. Forms that are rarely
 needed are made at the first request.
 
-An outbox counts what a connection sends, and bounds what waits, in bytes. `TransportOutbox` is for servers that
+An outbox counts the messages sent, and bounds the bytes that wait. `TransportOutbox` is for servers that
 take prepared messages. `asgi_outbox` has the one for other servers.
 """
 

@@ -30,7 +30,7 @@ async def connections_of_test() -> dict[str, BaseDatabaseWrapper]:
 
 
 class SharedDatabase(Database):
-    """One thread that sees what the test has written and not committed."""
+    """One thread that sees the rows that the test has written and not committed."""
 
     def __init__(self, shared: dict[str, BaseDatabaseWrapper]) -> None:
         super().__init__(1, 0)

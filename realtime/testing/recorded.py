@@ -1,4 +1,4 @@
-"""Recording what is published instead of sending it, with or without a transaction around the test."""
+"""Recording publications instead of sending them, with or without a transaction around the test."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -105,7 +105,7 @@ class _Recording:
         return None
 
     def look(self) -> None:
-        """Record what was committed inside the test's own transaction."""
+        """Record the publications that were committed inside the test's own transaction."""
         self.take(is_end=False)
 
     def take(self, *, is_end: bool) -> None:

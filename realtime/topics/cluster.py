@@ -120,7 +120,7 @@ class Cluster:
         self._is_taking_in = False
 
     async def start(self) -> None:
-        """Join the other nodes. What the bus then carries for `is_own_group` must be passed to `on_message`."""
+        """Join the other nodes. Messages of the bus to `is_own_group` must be passed to `on_message` from then on."""
         await self._bus.join(NODES_GROUP)
         await self._bus.join(node_group(self._node))
         self._nodes.heard(self._state(), self._clock())

@@ -321,7 +321,7 @@ class JsonConsumer(RealtimeConsumer):
         await self.welcomed()
 
     async def welcomed(self) -> None:
-        """Called after `welcome`. Start here what the endpoint does without a request."""
+        """Called after `welcome`. Start the work of the endpoint that needs no request here."""
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> Awaitable[None]:
         """Decode one message, find its verb, check its payload and run it."""

@@ -101,7 +101,7 @@ async def _watched(
             for at in range(0, max(len(items), 1), size)
         ]
     except Exception:
-        # The client learns of no query that it could unwatch.
+        # The client gets no name of a query that it could unwatch.
         watches.unwatch(connection, query_id)
         raise
     # All pages are queued without an await, so that no change is sent before its rows.

@@ -29,7 +29,7 @@ class WelcomeConsumer(EchoConsumer):
 
 
 class ManagedConsumer(EchoConsumer):
-    """Sends a connection what the server knows about it, then echoes."""
+    """Sends the server's facts about the connection, then echoes."""
 
     async def opened(self) -> None:
         """Send the connection's id, addresses and time of connection."""

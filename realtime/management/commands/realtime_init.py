@@ -68,7 +68,7 @@ def _edited(path: Path, text: str) -> Edited:
     application = getattr(settings, "ASGI_APPLICATION", None)
     has_sockets = bool(application) and not application_fault(str(application))
     try:
-        # Line ends of Windows stay: what is added gets them, too.
+        # Line ends of Windows stay, and the added lines get them, too.
         edited = add_lines(text, replaces_application=not has_sockets)
     except SyntaxError as error:
         raise CommandError(f"{path} cannot be read: {error}") from error

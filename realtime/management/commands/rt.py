@@ -45,7 +45,7 @@ ROWS = {"presence": "users", "history": "publications"}
 
 
 class Command(BaseCommand):
-    """Lists what is connected, and acts on it, on all nodes."""
+    """Lists connections, topics and nodes, and acts on them, on all nodes."""
 
     help = (
         "Operate the site: lists, disconnect, ban, announce, keys, and a doctor. Each subcommand has --help."
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         """Add the subcommands."""
         subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="subcommand")
         rt.add_parsers(subparsers)
-        tail = subparsers.add_parser("tail", help="print what is published to a topic, until Ctrl+C")
+        tail = subparsers.add_parser("tail", help="print the publications of a topic, until Ctrl+C")
         tail.add_argument("topic")
         tail.add_argument("--tenant", required=True, help="slug")
         token = subparsers.add_parser("token", help="make, list or delete API keys")
@@ -69,10 +69,12 @@ class Command(BaseCommand):
         )
         token.add_argument("--list", action="store_true", help="list the keys, without their secrets")
         token.add_argument("--delete", type=int, metavar="ID")
-        subparsers.add_parser("doctor", help="try what a server needs, and say what to do")
+        subparsers.add_parser(
+            "doctor", help="try everything that a server needs, and say how to correct faults"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run one subcommand; raises CommandError with what is wrong."""
+        """Run one subcommand; raises CommandError, which names the fault."""
         name = options["subcommand"]
         try:
             if name in READS:

@@ -1,4 +1,4 @@
-"""Fields of the control endpoints. They take JSON of the right type only: a number is no text."""
+"""Fields of the control endpoints. They take JSON of the right type only: a number is not taken as a text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -107,7 +107,7 @@ class Values(serializers.Serializer[Any]):
     )
 
     def faults(self, data: Mapping[str, Any]) -> dict[str, str]:
-        """Return what is wrong with fields that depend on each other."""
+        """Return the faults of fields that depend on each other."""
         return {}
 
     def to_internal_value(self, data: Any) -> Any:

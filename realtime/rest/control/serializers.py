@@ -160,7 +160,7 @@ class BatchItem(serializers.Serializer[Any]):
 
 
 class BatchAnswer(serializers.Serializer[Any]):
-    """The answers, in the order of the commands: each is what the command alone would answer, or `error`."""
+    """The answers, in the order of the commands: each is the answer that the command would get alone, or `error`."""
 
     results = BatchItem(many=True)
 

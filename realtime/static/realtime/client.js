@@ -93,8 +93,8 @@ export class RealtimeClient {
   }
 
   /**
-   * Connect, and stay connected until `stop`. Throws what the browser throws for a URL that it refuses; the client is
-   * stopped then.
+   * Connect, and stay connected until `stop`. If the browser refuses the URL, its error is thrown and the client is
+   * stopped.
    */
   start() {
     if (this.state.name !== "stopped") return;

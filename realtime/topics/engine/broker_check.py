@@ -1,4 +1,4 @@
-"""Tries what the engine needs of its broker, so that a missing right is found before the first publication."""
+"""Tries the engine's commands on its broker, so that a missing right is found before the first publication."""
 
 import asyncio
 import re

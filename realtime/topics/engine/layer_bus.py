@@ -297,7 +297,7 @@ class LayerBus:
         self._is_open.clear()
         await self._flush()
         if is_started:
-            # What was said meanwhile is lost: the next beat counts as a gap.
+            # Messages sent meanwhile are lost: the next beat counts as a gap.
             self._last_beat_heard = NO_BEAT
             self._receiver = asyncio.create_task(self._run())
 

@@ -103,7 +103,7 @@ class History(Protocol):
     async def rewrite(self, key: TopicKey, change: Change) -> None:
         """Replace the data of those stored publications for which `change` returns something.
 
-        Offsets, times and publishers stay. What is added meanwhile stays as it is.
+        Offsets, times and publishers stay. Publications that are added meanwhile stay as they are.
         """
         ...
 
@@ -177,7 +177,7 @@ class Engine(Protocol):
         ...
 
     def on_message(self, group: str, body: bytes) -> None:
-        """Handle what the bus carried for a topic."""
+        """Handle a message of the bus for a topic."""
         ...
 
 

@@ -158,12 +158,12 @@ class RedisHistory:
         """As `History.latest`."""
         epoch, top, entries = await self._run(self._latest, self._keys(key), limit, max_bytes)
         newest = [_publication(key, *entry) for entry in entries[: max(limit, 0)]]
-        # What is older than an entry that cannot be read is not contiguous with the rest.
+        # Entries that are older than one that cannot be read are not contiguous with the rest.
         readable = list(takewhile(lambda each: each is not None, newest))
         return Page(Position(epoch.decode(), top), cast("list[Publication]", readable[::-1]))
 
     async def rewrite(self, key: TopicKey, change: Change) -> None:
-        """As `History.rewrite`: reads the topic, and writes what is different in one script."""
+        """As `History.rewrite`: reads the topic, and writes the changed entries in one script."""
         page = await self.latest(key, REWRITTEN_MAX, 0)
         arguments: list[str | bytes | int] = []
         for each in page.publications or []:

@@ -8,7 +8,7 @@ A server's *line* is its `master_replid`: no two servers write under one, and it
 every start of a process. (`run_id` would not do: a primary that is replaced, and is made primary again, keeps it.)
 The first publication on another line begins a new epoch of its topic and goes on with the next offset. `forks` says
 where each epoch before ended ("epoch:end epoch:end "). A position is good if its epoch is the current one or is among
-the forks, and its offset is not beyond that end. What a lost primary acknowledged alone is beyond it.
+the forks, and its offset is not beyond that end. Publications that only a lost primary acknowledged are beyond it.
 
 The store has an epoch too, for topics that do not exist: a topic takes it at its first publication, and its bits in
 `begun`, a Bloom filter, are set. On another line the first topic that begins gives the store a new epoch; those before

@@ -1,4 +1,4 @@
-/** An answer that is no success. `fields` names what was wrong with the request. */
+/** An answer that reports a failure. `fields` has the faults of the request by field. */
 export class ApiError extends Error {
   /**
    * @param {number} status

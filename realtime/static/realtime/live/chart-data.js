@@ -75,7 +75,7 @@ export function pointsOf(samples, chart, sinceMs, untilMs) {
   const groups = new Map();
   for (const sample of samples) {
     if (sample.timeMs < sinceMs || sample.timeMs > untilMs) continue;
-    // Whole steps since the epoch, so that a point stays what it was when the range moves on.
+    // Whole steps since the epoch, so that a point does not change when the range moves on.
     const step = Math.floor(sample.timeMs / stepMs) * 2 + (sample.values === null ? 1 : 0);
     const group = groups.get(step);
     if (group === undefined) groups.set(step, [sample]);

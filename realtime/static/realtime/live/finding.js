@@ -8,7 +8,7 @@ import { hashOf } from "./place.js";
 /**
  * @param {{views?: [string, string][], users?: any[], tenants?: any[], topics?: any[], connections?: any[]}} found
  * @param {boolean} isOfAll whether the operator acts on all tenants
- * @returns {Entry[]} views first, then what is of few kinds, then connections
+ * @returns {Entry[]} views first, connections last
  */
 export function entriesOf({ views = [], users = [], tenants = [], topics = [], connections = [] }, isOfAll) {
   const where = (/** @type {string} */ tenant) => (isOfAll ? { tenant } : {});

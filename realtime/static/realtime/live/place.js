@@ -74,7 +74,7 @@ export function pageOf(count, size, page) {
 /**
  * @param {string} text
  * @param {string} mark
- * @returns {string[]} what is before the first `mark`, and what is after it
+ * @returns {string[]} the parts before and after the first `mark`
  */
 function split(text, mark) {
   const at = text.indexOf(mark);

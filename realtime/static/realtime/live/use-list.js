@@ -1,6 +1,6 @@
 import { useEffect, useReducer, useRef } from "preact/hooks";
 
-/** Milliseconds between two reads of what is shown. */
+/** Milliseconds between two reads of the lists that are shown. */
 const EVERY_MS = 5_000;
 
 /**
