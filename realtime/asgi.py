@@ -68,7 +68,7 @@ def _default_application() -> ProtocolTypeRouter:
 
 
 class Description:
-    """Answers `/api/asyncapi/` where the project's URLs do not have it (`realtime.rest.asyncapi_urls`)."""
+    """Answers `/api/asyncapi/` if the project's URLs do not have it (`realtime.rest.asyncapi_urls`)."""
 
     def __init__(self, app: Application, node: Node) -> None:
         self._app = app

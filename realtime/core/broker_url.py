@@ -1,4 +1,4 @@
-"""Where the broker is: `REDIS_URL`, in each of its forms.
+"""The address of the broker: `REDIS_URL`, in each of its forms.
 
     redis://[user:password@]host[:port][/db]        one Redis or Valkey; `rediss://` with TLS
     unix:///path/of/the/socket[?db=0]

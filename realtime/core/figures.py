@@ -26,7 +26,7 @@ KEPT_ROWS_MAX = 10_000
 # Gauges of which the sum over several nodes would say nothing.
 _LARGEST = frozenset({"start_time", "loop_lag", "max_fds", "limit_fill", "restarts", "draining"})
 
-# Values by name and then by a label's value; "" where the name has no label.
+# Values by name and then by a label's value; "" if the name has no label.
 Values = dict[str, dict[str, float]]
 
 

@@ -64,7 +64,7 @@ class Draft:
     For IDEMPOTENCY_TTL_S, the same `idempotency_key` from the same publisher (or from any anonymous one)
     returns the first position again. With another `fingerprint` of the data it raises RequestError(conflict).
     `key_ttl_s` is a longer time for this key, in seconds; a history in memory, which ends with its process,
-    does not heed it.
+    ignores it.
     """
 
     data: msgspec.Raw

@@ -31,7 +31,7 @@ class Tenant:
     """A tenant as connections see it. `slug` is its name on the wire, in topic keys, metrics and logs.
 
     `hosts` are its active domain names, lower case, without ports: the hosts of its own origins. Without any, its
-    own origin is the host that the client has asked, which only the directory knows.
+    own origin is the host that the client asked for, which only the directory knows.
     """
 
     id: int

@@ -1,4 +1,4 @@
-"""Where a client, a node or a topic stands."""
+"""The position of a client, a node or a topic."""
 
 from dataclasses import dataclass
 

@@ -14,7 +14,7 @@ class OneTenant:
     """The tenant `main`, for all of ALLOWED_HOSTS.
 
     Exact names there are origins of the tenant, on each of its hosts. If one of them is a pattern (`*`,
-    `.example.com`), only the host that the client has asked for is its own.
+    `.example.com`), only the host that the client asked for is its own.
     """
 
     only_slug = SLUG

@@ -111,7 +111,7 @@ class DescribeConnections(_Operation, frozen=True):
 
 
 class FindTopics(_Operation, frozen=True):
-    """The topics with subscriptions: names and how many."""
+    """The topics with subscriptions: names and number of subscriptions."""
 
     query: TopicQuery = TopicQuery()
 

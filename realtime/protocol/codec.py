@@ -290,8 +290,8 @@ def request_id_in(text: str) -> RequestId | None:
 def refused_id_in(text: str) -> RequestId | None:
     """Return the id for the refusal of `text`, although `text` is not JSON that is taken here.
 
-    It is read where the rest is JSON to Python (with NaN, half a surrogate pair, deep nesting), or where the
-    text begins with it.
+    It is read if the rest is JSON to Python (with NaN, half a surrogate pair, deep nesting), or if the text
+    begins with it.
     """
     found = _HEAD_ID.match(text)
     if found is not None:

@@ -130,7 +130,7 @@ class PublishUnavailableError(RealtimeError):
 
 
 class NotInForceError(RealtimeError):
-    """An operation is not in force on all nodes; the message says where it is not, and why."""
+    """An operation is not in force on all nodes; the message names the place and the reason."""
 
 
 _CLOSE_CODE_OF_STATUS: dict[int, CloseCode] = {

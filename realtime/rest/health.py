@@ -19,7 +19,7 @@ from realtime.topics.engine.ports import BusUnavailableError
 
 # A channel-layer group without members. Sending to it only tells whether the broker accepts messages.
 PROBE_GROUP = "readyz"
-# Where the cache is tried, and for how many seconds that is kept.
+# The key under which the cache is tried, and the seconds that its value is kept.
 PROBE_KEY = "readyz"
 PROBE_TIMEOUT_S = 5
 

@@ -80,7 +80,7 @@ class HttpQuota:
 
     @property
     def count(self) -> int:
-        """How many connections are counted."""
+        """The number of connections that are counted."""
         return len(self._inside)
 
     def enter(self, transport: asyncio.BaseTransport, client: Address) -> HttpError | None:

@@ -68,7 +68,7 @@ class TestSite:
     ) -> AsyncIterator[TestSocket]:
         """Open a socket, signed in as `user` (a user of the project, or an Identity), with these `scopes`.
 
-        `tenant` is a slug or a Tenant; by default it is that of `host`. Raises Refusal where the route refuses.
+        `tenant` is a slug or a Tenant; by default it is that of `host`. Raises Refusal if the route refuses.
         """
         route = self._endpoints.router.find(host, path.partition("?")[0])
         if route is None:

@@ -1,4 +1,4 @@
-"""`manage.py runserver`: Daphne's development server where Daphne is installed, otherwise the server of `serve`.
+"""`manage.py runserver`: Daphne's development server if Daphne is installed, otherwise the server of `serve`.
 
 Both start again after a change of the code, and both serve WebSockets.
 """

@@ -51,7 +51,7 @@ class TopicName(Text):
 
 @extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string", "maxLength": USER_MAX_CHARS}]})
 class UserId(serializers.Field[str, Any, str, Any]):
-    """The id of a user: a whole number, or a text where the project has others. Its value is a text."""
+    """The id of a user: a whole number, or a text if the project has such keys. Its value is a text."""
 
     default_error_messages = {"invalid": "Expected the id of a user."}
 

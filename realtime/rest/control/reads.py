@@ -67,7 +67,7 @@ class TopicNamed(serializers.Serializer[Any]):
 
 
 class HistoryQuery(TopicNamed):
-    """One topic, and how many publications."""
+    """One topic, and the number of publications."""
 
     limit = serializers.IntegerField(default=HISTORY_DEFAULT_LIMIT, min_value=1, max_value=HISTORY_MAX_LIMIT)
 

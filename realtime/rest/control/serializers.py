@@ -142,13 +142,13 @@ class BroadcastAnswer(serializers.Serializer[Any]):
 
 
 class CountAnswer(serializers.Serializer[Any]):
-    """How many it concerned; 0 if nothing like that exists."""
+    """The number of things that the operation concerned; 0 if there was none."""
 
     count = serializers.IntegerField()
 
 
 class BanAnswer(CountAnswer):
-    """The ban, and how many connections it ended. `id` is absent if there is no such user."""
+    """The ban, and the number of connections that it ended. `id` is absent if there is no such user."""
 
     id = serializers.IntegerField(required=False)
 
@@ -257,7 +257,7 @@ class PresentUserAnswer(UserAnswer):
 
 
 class PresenceAnswer(serializers.Serializer[Any]):
-    """The users in a topic; above 200 only how many."""
+    """The users in a topic; above 200 only their number."""
 
     topic = serializers.CharField()
     users = PresentUserAnswer(many=True)

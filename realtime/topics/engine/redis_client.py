@@ -84,7 +84,7 @@ def make_client(address: BrokerAddress, *, deadline_s: float) -> RedisClient:
 
 
 class CachePool(redis.ConnectionPool):
-    """The connection pool of Django's cache: `OPTIONS["pool_class"]` where `REDIS_URL` names sentinels."""
+    """The connection pool of Django's cache: `OPTIONS["pool_class"]` if `REDIS_URL` names sentinels."""
 
     @classmethod
     def from_url(cls, url: str, **kwargs: Any) -> Any:

@@ -5,7 +5,8 @@ import { counted } from "./figures.js";
  *
  * @typedef {{kind: "connection" | "user" | "address" | "topic" | "everyone" | "subscription" | "node" | "tenant" | "ban",
  *   id: string | number, label: string, tenant: string | null, user?: {id: string | number, username: string}}} Target
- *   `tenant` is where the operation acts; null: wherever the operator may. A subscription's `id` is its topic.
+ *   `tenant` is the tenant that the operation acts on; null: all that the operator may act on.
+ *   A subscription's `id` is its topic.
  * @typedef {{reason: string, reconnect: boolean, hours: number, text: string, level: string}} Answers
  * @typedef {{name: string, target: Target}} Order
  * @typedef {{operator_acts: boolean, operator_is_of_all: boolean}} May

@@ -41,7 +41,7 @@ export function changed(place, changes) {
  * The order after a click on the heading of `column`.
  * @param {string} sort the order until now: a column, `-` before it turns it round
  * @param {string} column
- * @param {boolean} isLargestFirst how the column begins
+ * @param {boolean} isLargestFirst whether the first click shows the largest values first
  */
 export function nextSort(sort, column, isLargestFirst) {
   if (sort === column) return `-${column}`;
