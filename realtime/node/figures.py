@@ -3,8 +3,10 @@
 import os
 import resource
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
+from platform import python_version
+from socket import gethostname
 from typing import Any, Protocol
 
 from realtime.conf import RealtimeSettings
@@ -17,6 +19,7 @@ from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.metrics import UNKNOWN, LoopLag, Metrics
 from realtime.topics.cluster import Cluster
 from realtime.topics.engine.layer_bus import LayerBus
+from realtime.topics.hub import Hub
 
 # Rows of a beat, about 150 bytes each. The routes beyond it are one row.
 ROWS_MAX = 2_000
@@ -56,6 +59,7 @@ class Member(Process, Protocol):
     id: str
     # Set when the node starts.
     cluster: Cluster
+    hub: Hub
 
     def nodes(self) -> list[NodeState]:
         """Return the nodes that are alive, including this one."""
@@ -91,6 +95,31 @@ class Reporter:
         """Return the sum over all nodes: this one as of now, others as of their last beats, at most 2 s ago."""
         others = [figures for node, figures in self._alive().items() if node != self._node.id]
         return total([*self._ended(), *others, self.own()])
+
+    def describe(self, tenant: str | None) -> dict[str, Any]:
+        """Return what operators see of this node. Operators of one tenant get only the fields that concern it."""
+        node = self._node
+        figures = node.metrics.snapshot(tenant)["totals"]
+        mine = {
+            "id": node.id,
+            "started_at": node.started_at.isoformat(),
+            "uptime_s": int((datetime.now(UTC) - node.started_at).total_seconds()),
+            "draining": node.is_draining,
+            "connections": figures["active_connections"],
+            "subscriptions": figures["subscriptions"],
+            "messages_in": figures["messages_in"],
+            "messages_out": figures["messages_out"],
+        }
+        if tenant is not None:
+            return mine
+        return {
+            **mine,
+            "host": gethostname(),
+            "pid": os.getpid(),
+            "python": python_version(),
+            "topics": len(node.hub.topics()),
+            "loop_lag_ms": node.loop_lag.snapshot(),
+        }
 
     def _alive(self) -> dict[str, Figures]:
         return {state.node: state.figures for state in self._node.nodes()}

@@ -7,8 +7,6 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from platform import python_version
-from socket import gethostname
 from time import time_ns
 from typing import Any, TypeVar
 
@@ -330,30 +328,6 @@ class Node:
         """Carry out `operation` on every node, and collect their results."""
         return await self.exchange.act(operations.encode(operation), self.control.tell)
 
-    def describe(self, tenant: str | None) -> dict[str, Any]:
-        """Return the state of this node for operators; operators of one tenant get only its figures."""
-        figures = self.metrics.snapshot(tenant)["totals"]
-        mine = {
-            "id": self.id,
-            "started_at": self.started_at.isoformat(),
-            "uptime_s": int((datetime.now(UTC) - self.started_at).total_seconds()),
-            "draining": self.is_draining,
-            "connections": figures["active_connections"],
-            "subscriptions": figures["subscriptions"],
-            "messages_in": figures["messages_in"],
-            "messages_out": figures["messages_out"],
-        }
-        if tenant is not None:
-            return mine
-        return {
-            **mine,
-            "host": gethostname(),
-            "pid": os.getpid(),
-            "python": python_version(),
-            "topics": len(self.hub.topics()),
-            "loop_lag_ms": self.loop_lag.snapshot(),
-        }
-
     def build_databases(self) -> tuple[Database, Database, Database]:
         """Return the threads for requests, for background work (sending and sweeping) and for credentials.
 
@@ -365,6 +339,18 @@ class Node:
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
+        self._build()
+        await self.credentials.load()
+        await self.bus.start(self._on_message)
+        await self.control.start()
+        await self.cluster.start()
+        self._begin_work()
+        self._is_started = True
+        for work in self.on_start:
+            self.spawn(work(self))
+
+    def _build(self) -> None:
+        """Make the parts that belong to a loop. Each is handed the parts that it uses."""
         self.database, self.background, self.credentials.database = self.build_databases()
         self.history, self.bus, self.engine = build_engine(self.settings)
         self.cluster = Cluster(
@@ -374,8 +360,25 @@ class Node:
             figures=self.figures.own,
             on_presence=self._presence_changed,
         )
+        self._build_topics()
+        self.exchange = Exchange(
+            self.id,
+            self.bus,
+            self.spawn,
+            peers=lambda: [state.node for state in self.cluster.nodes()],
+            perform=Operations(self).perform,
+        )
+        self.control = Control(self.bus, self.spawn, self._control_handlers())
+        self.rewrites = Rewrites(self.history, self.hub, self.control.tell, self.spawn)
+        self.sweeps = Sweeps(
+            self.settings, self.connections, self.history, self.hub, self.joiner, self.credentials
+        )
+        if isinstance(self.bus, LayerBus):
+            self.bus.on_gap = self.sweeps.notice_gap
+
+    def _build_topics(self) -> None:
         self.presence = Presence(self.cluster, self.coalescer)
-        self.hub = Hub(
+        self.hub: Hub = Hub(
             self.engine,
             self.spawn,
             self.presence,
@@ -384,53 +387,40 @@ class Node:
             metrics=self.metrics,
         )
         self.engine.arrived = self.hub.arrived
-        self.joiner = Joiner(
+        self.joiner: Joiner = Joiner(
             self.hub, self.rules, self.database, self.settings.MAX_SUBSCRIPTIONS, watch=self.block_watch
         )
-        self.exchange = Exchange(
-            self.id,
-            self.bus,
-            self.spawn,
-            peers=lambda: [state.node for state in self.cluster.nodes()],
-            perform=Operations(self).perform,
-        )
-        has_outbox = self.settings.TRANSACTIONAL_OUTBOX and outbox_rows.is_supported()
-        self.control = Control(
-            self.bus,
-            self.spawn,
-            {
-                CONTROL_GROUP: self._told_to_end,
-                REVOCATIONS_GROUP: self.credentials.on_message,
-                RECHECKS_GROUP: self._told_to_recheck,
-                ASKED_GROUP: self.exchange.asked,
-                self.exchange.reply_group: self.exchange.answered,
-                REWRITES_GROUP: self._told_of_rewrite,
-                **({OUTBOX_GROUP: lambda body: self.look_into_outbox()} if has_outbox else {}),
-            },
-        )
-        self.rewrites = Rewrites(self.history, self.hub, self.control.tell, self.spawn)
-        self.sweeps = Sweeps(
-            self.settings, self.connections, self.history, self.hub, self.joiner, self.credentials
-        )
-        if isinstance(self.bus, LayerBus):
-            self.bus.on_gap = self.sweeps.notice_gap
-        await self.credentials.load()
-        await self.bus.start(self._on_message)
-        await self.control.start()
-        await self.cluster.start()
-        # Only the history over a broker has something to begin with. Its class needs the extra `redis`.
-        if self.settings.REDIS_URL and (begin := getattr(self.history, "begin", None)):
-            self.spawn(begin())
+
+    def _control_handlers(self) -> dict[str, Callable[[bytes], None]]:
+        """The functions that handle messages between nodes, by group of the bus."""
+        handlers: dict[str, Callable[[bytes], None]] = {
+            CONTROL_GROUP: self._told_to_end,
+            REVOCATIONS_GROUP: self.credentials.on_message,
+            RECHECKS_GROUP: self._told_to_recheck,
+            ASKED_GROUP: self.exchange.asked,
+            self.exchange.reply_group: self.exchange.answered,
+            REWRITES_GROUP: self._told_of_rewrite,
+        }
+        if self._has_outbox:
+            handlers[OUTBOX_GROUP] = lambda body: self.look_into_outbox()
+        return handlers
+
+    def _begin_work(self) -> None:
+        """Start what runs for as long as the node does."""
         if self.settings.REDIS_URL:
+            # Only the history over a broker has something to begin with. Its class needs the extra `redis`.
+            if begin := getattr(self.history, "begin", None):
+                self.spawn(begin())
             self.spawn(self.shared(BrokerWatch, BrokerWatch).run(self.settings.REDIS_URL))
         for sweep in self.sweeps.all(self.database):
             self.spawn(sweep)
-        if has_outbox:
+        if self._has_outbox:
             self._start_outbox()
         self.spawn(self.loop_lag.run())
-        self._is_started = True
-        for work in self.on_start:
-            self.spawn(work(self))
+
+    @property
+    def _has_outbox(self) -> bool:
+        return self.settings.TRANSACTIONAL_OUTBOX and outbox_rows.is_supported()
 
     def _start_outbox(self) -> None:
         settings = self.settings

@@ -1,7 +1,7 @@
 """What operators do, carried out on this node: each operation is a message that every node gets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import Any, Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ from realtime.core.bans import Ban
 from realtime.core.topics import TopicKey
 from realtime.node.bans import BanBook
 from realtime.node.credentials import Credentials
+from realtime.node.figures import Reporter
 from realtime.node.joining import Joined, Joiner, JoinRequest
 from realtime.node.lists import (
     ConnectionQuery,
@@ -167,6 +168,7 @@ class Here(Protocol):
     presence: Presence
     cluster: Cluster
     joiner: Joiner
+    figures: Reporter
 
     async def drain(self) -> None:
         """Accept no new connections and close the open ones."""
@@ -174,10 +176,6 @@ class Here(Protocol):
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run `work` as a task of this process."""
-        ...
-
-    def describe(self, tenant: str | None) -> Mapping[str, Any]:
-        """Return this node's description of itself."""
         ...
 
 
@@ -238,7 +236,7 @@ class Operations:
         yield topic_rows(self._here.hub, self._here.cluster, operation.keys)
 
     async def _describe_node(self, operation: DescribeNode) -> AsyncIterator[Any]:
-        yield self._here.describe(operation.tenant)
+        yield self._here.figures.describe(operation.tenant)
 
     async def _see_presence(self, operation: SeePresence) -> AsyncIterator[Any]:
         yield self._here.presence.seen(operation.tenant or "", operation.topic)
