@@ -9,7 +9,8 @@ TEXT_BYTES = 100
 # publisher, its running number, the moment it was due (perf_counter, ns): fixed widths, nothing JSON would escape.
 _HEAD = b"|#%03d#%08d#%019d#"
 STAMP_BYTES = 35
-_STAMP = re.compile(rb"\|#(\d{3})#(\d{8})#(\d{19})#")
+# Our chat sends a text a second time, as HTML, where a tag is before it.
+_STAMP = re.compile(rb"(?<!>)\|#(\d{3})#(\d{8})#(\d{19})#")
 
 
 class Publisher:

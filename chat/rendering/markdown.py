@@ -27,8 +27,11 @@ NESTING_MAX = 20
 # Names for everyone in a room.
 ROOM_NAMES = frozenset({"room", "here"})
 _MENTION = re.compile(r"(?<![\w@./])@(\w[\w.+@-]{0,149})")
-# No character in it has a meaning in Markdown, in HTML or for us.
-_PLAIN = re.compile(r"[^\W\d_][^\\`*_~\[\]<>&\"@:\n]*")
+# Text without a meaning in Markdown, in HTML or for us: it begins no list or rule, has none of the special
+# characters, and its colons begin neither a URL nor the name of an emoji.
+_PLAIN = re.compile(
+    r"""(?!\s|[-+]|\d{1,9}[.)])[^\\`*_~\[\]<>&"@:\n\r]*(?::(?!//|[\w+-]+:)[^\\`*_~\[\]<>&"@:\n\r]*)*"""
+)
 _LANGUAGE = re.compile(r"language-[\w+#.-]{1,32}")
 _TAGS = {"p", "br", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "hr", "span"}
 # Full-width punctuation is followed by no space, so it ends a URL wherever it stands.

@@ -1,11 +1,14 @@
 """Texts become HTML in which nothing runs and every link leads where it says."""
 
+import random
 import re
 from html.parser import HTMLParser
 
 import pytest
 
+from chat.rendering import markdown
 from chat.rendering.emoji import emoji_known
+from chat.rendering.links import overrides_direction
 from chat.rendering.markdown import HTML_MAX_CHARS, names_mentioned, render
 
 HOSTILE = [
@@ -182,3 +185,24 @@ def test_known_emoji_have_one_form() -> None:
     assert emoji_known("❤") == emoji_known("❤️") == "❤️"
     assert emoji_known("👩‍🚀") == "👩‍🚀"
     assert [emoji_known(text) for text in ("", "a", "1", ":tada:", "👍👍", "\ufe0f")] == [None] * 6
+
+
+def test_plain_text_is_rendered_as_the_parser_would() -> None:
+    """The short way for plain text gives what parser and cleaner give."""
+    chance = random.Random(7)
+    parts = [
+        "http:",
+        "https://",
+        ":tada:",
+        "1.",
+        "- ",
+        "--",
+        "===",
+        *"ab1 2.)-+=#|:/!?'$%^(){},;  é中😀\u200f\u2028\x0b",
+    ]
+    texts = ["".join(chance.choices(parts, k=chance.randint(1, 12))).strip() for _ in range(2000)]
+    plain = [text for text in texts if text and markdown._PLAIN.fullmatch(text)]
+    assert len(plain) > 500
+    for text in plain:
+        parser = markdown._parser(has_links=not overrides_direction(text))
+        assert render(text) == markdown._cleaned(parser.render(text, {"mentions": {}})), text
