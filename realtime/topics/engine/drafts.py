@@ -21,6 +21,9 @@ IDEMPOTENCY_KEY_MAX_CHARS = 128
 # The errors that the encoder and the checks raise for a value that JSON cannot hold; half of a surrogate pair
 # raises ValueError.
 _NOT_JSON = (TypeError, ValueError, OverflowError, RecursionError, RequestError)
+_decoder = msgspec.json.Decoder()
+_packer = msgspec.msgpack.Encoder()
+_INT_MAX = 2**63
 # Characters of a path in an error message.
 _PATH_MAX_CHARS = 200
 
@@ -69,6 +72,28 @@ def checked_key(idempotency_key: str | None) -> str | None:
 
 def _encode(data: Any) -> msgspec.Raw:
     encoded = msgspec.json.encode(data, enc_hook=known_value)
+    if not _reads_back(encoded, data):
+        encoded = _strictly(encoded, data)
+    # The encoder's bytes keep their whole buffer, which may be half as large again; a copy has the exact
+    # size.
+    return msgspec.Raw(bytes(memoryview(encoded)))
+
+
+def _reads_back(encoded: bytes, data: Any) -> bool:
+    """Whether the JSON of `data`, read again, is `data`: then it has no repeated key, no number that changed, no NaN
+    and nothing that was encoded elsewhere. The usual values do; others need the slower checks."""
+    if encoded.count(b"{") + encoded.count(b"[") > JSON_MAX_DEPTH:
+        return False
+    try:
+        read = _decoder.decode(encoded)
+        # MessagePack takes integers of 64 bits only.
+        _packer.encode(read)
+        return bool(read == data)
+    except (msgspec.DecodeError, OverflowError, TypeError, ValueError):
+        return False
+
+
+def _strictly(encoded: bytes, data: Any) -> bytes:
     # The encoder writes NaN and the infinities as null, so only a text with a null needs a second check.
     if b"null" in encoded:
         _require_finite(data)
@@ -78,9 +103,7 @@ def _encode(data: Any) -> msgspec.Raw:
     if b"\n" in encoded:
         # Only text that was encoded elsewhere (`msgspec.Raw`) has line feeds, which would end a frame's line.
         encoded = msgspec.json.encode(read)
-    # The encoder's bytes keep their whole buffer, which may be half as large again; a copy has the exact
-    # size.
-    return msgspec.Raw(bytes(memoryview(encoded)))
+    return encoded
 
 
 def _require_shallow(text: str) -> None:
@@ -104,8 +127,8 @@ def _require_finite(data: Any) -> None:
 
 def _checked_publisher(publisher: Publisher | None) -> Publisher | None:
     """Return the publisher with an id and a name that every history can store and read again."""
-    if publisher is None:
-        return None
+    if publisher is None or _is_usual(publisher):
+        return publisher
     name = plain_text(publisher.username)
     try:
         decode_json(msgspec.json.encode([publisher.id, name]).decode())
@@ -116,6 +139,18 @@ def _checked_publisher(publisher: Publisher | None) -> Publisher | None:
             f"The publisher's name has more than {PUBLISHER_NAME_MAX_CHARS} characters.", "publisher"
         )
     return publisher if name is publisher.username else Publisher(publisher.id, name)
+
+
+def _is_usual(publisher: Publisher) -> bool:
+    """Whether it is clear without encoding it that JSON can hold it: half of a surrogate pair is not printable."""
+    user_id, name = publisher.id, publisher.username
+    return (
+        type(user_id) is int
+        and -_INT_MAX <= user_id < _INT_MAX
+        and type(name) is str
+        and len(name) <= PUBLISHER_NAME_MAX_CHARS
+        and name.isprintable()
+    )
 
 
 def _refused(message: str, field: str) -> RequestError:
