@@ -14,11 +14,10 @@ from environs import Env
 from marshmallow import ValidationError
 
 from realtime import RealtimeSettings, TrustedProxies, parse_host, parse_origin
+from realtime.conf import NOT_ZERO
 
 # Their variables have no prefix (rockstar_site/env.py); topic rules and paths are code.
 NOT_READ_HERE = frozenset({"REDIS_URL", "METRICS_TOKEN", "HTTPS", "TOPIC_RULES", "HTTP_BODY_BYTES_AT"})
-# Settings that must be at least 1.
-NOT_ZERO = frozenset({"DATABASE_THREADS"})
 # What a site has to name; these are this one's.
 OUR_PARTS = {
     "TENANTS": "accounts.tenants.Directory",

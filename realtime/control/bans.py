@@ -6,7 +6,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 from realtime import tables
-from realtime.control.link import is_serving
 from realtime.core.bans import Bans
 from realtime.node import node as nodes
 from realtime.node.bans import BANS_MAX, ban_value, banned
@@ -18,7 +17,7 @@ def require_not_banned(tenant: str, *, user_id: int | str | None = None, address
     Call it where users sign in. A process that serves sockets has the bans in memory; another one makes a query.
     """
     node = nodes.current_node()
-    bans = node.bans.bans if is_serving(node) else _read(tenant)
+    bans = node.bans.bans if node.serves_here else _read(tenant)
     now_s = time()
     is_user_banned = user_id is not None and bans.of_user_id(tenant, str(user_id), now_s) is not None
     if is_user_banned or (address and bans.of_address(tenant, address, now_s) is not None):

@@ -25,7 +25,6 @@ from realtime.core.actors import CODE, Actor
 from realtime.core.history import Publisher
 from realtime.core.position import Position
 from realtime.core.topics import TopicKey
-from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery
 from realtime.protocol.errors import ErrorCode, RequestError
 
 
@@ -223,7 +222,7 @@ def connections(
     `filters` are `user` (id or username), `route`, `address`, `topic`, `q` and `sort`, as in
     `GET /api/realtime/connections/`. Raises RequestError(invalid_message) for others.
     """
-    query = connection_query(tenant, **filters)
+    query = lists.connection_query(tenant, **filters)
     return call(lambda link: lists.list_connections(link, query, page, page_size))
 
 
@@ -231,7 +230,7 @@ async def aconnections(
     *, tenant: str | None, page: int = 1, page_size: int = lists.PAGE_SIZE, **filters: Any
 ) -> lists.Page:
     """As `connections`."""
-    query = connection_query(tenant, **filters)
+    query = lists.connection_query(tenant, **filters)
     return await acall(lambda link: lists.list_connections(link, query, page, page_size))
 
 
@@ -239,14 +238,14 @@ def list_topics(
     *, tenant: str | None, q: str = "", sort: str = "topic", page: int = 1, page_size: int = lists.PAGE_SIZE
 ) -> lists.Page:
     """Return a page of the topics with subscriptions; `q` is a part of the name, `sort` as in `GET …/topics/`."""
-    return call(lambda link: topic_page(link, tenant, q, sort, page, page_size))
+    return call(lambda link: lists.topic_page(link, tenant, q, sort, page, page_size))
 
 
 async def alist_topics(
     *, tenant: str | None, q: str = "", sort: str = "topic", page: int = 1, page_size: int = lists.PAGE_SIZE
 ) -> lists.Page:
     """As `list_topics`."""
-    return await acall(lambda link: topic_page(link, tenant, q, sort, page, page_size))
+    return await acall(lambda link: lists.topic_page(link, tenant, q, sort, page, page_size))
 
 
 def nodes(*, tenant: str | None = None) -> lists.Page:
@@ -257,33 +256,6 @@ def nodes(*, tenant: str | None = None) -> lists.Page:
 async def anodes(*, tenant: str | None = None) -> lists.Page:
     """As `nodes`."""
     return await acall(lambda link: lists.list_nodes(link, tenant))
-
-
-def connection_query(
-    tenant: str | None, *, sort: str = "-opened_at", q: str = "", **filters: str
-) -> ConnectionQuery:
-    """Return the query with these filters; raises RequestError(invalid_message) for an unknown one."""
-    unknown = set(filters) - {"user", "route", "address", "topic"}
-    if unknown or sort.removeprefix("-") not in SORTS:
-        raise RequestError(
-            ErrorCode.INVALID_MESSAGE, f"No such filter or order: {', '.join(unknown) or sort}."
-        )
-    texts: dict[str, Any] = {name: str(value) for name, value in filters.items()}
-    return ConnectionQuery(
-        tenant=tenant, search=q, sort=sort.removeprefix("-"), is_descending=sort.startswith("-"), **texts
-    )
-
-
-async def topic_page(
-    link: Any, tenant: str | None, q: str, sort: str, page: int, page_size: int
-) -> lists.Page:
-    """Return the page of `list_topics`; raises RequestError(invalid_message) for an unknown order."""
-    if sort.removeprefix("-") not in lists.TOPIC_SORTS:
-        raise RequestError(ErrorCode.INVALID_MESSAGE, f"Expected a sort of: {', '.join(lists.TOPIC_SORTS)}.")
-    query = TopicQuery(tenant=tenant, search=q)
-    return await lists.list_topics(
-        link, query, sort.removeprefix("-"), page, page_size, is_descending=sort.startswith("-")
-    )
 
 
 def _disconnect(

@@ -20,8 +20,9 @@ from realtime.node.engine import build_engine
 from realtime.node.exchange import Answers, Exchange
 from realtime.node.node import Node
 from realtime.node.operations import SeePresence
+from realtime.node.remote import NO_BROKER
 from realtime.protocol.errors import NotInForceError
-from realtime.topics.engine.ports import Arrival, Bus, BusUnavailableError, Engine, History
+from realtime.topics.engine.ports import Arrival, Bus, Engine, History
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,10 +31,6 @@ R = TypeVar("R")
 CALL_TIMEOUT_S = 10.0
 # Publications that wait for the reader of `follow`.
 FOLLOWED_MAX = 1000
-NO_BROKER = (
-    "This process serves no sockets and there is no broker to reach the ones that do. "
-    "Set REDIS_URL for the server and for this process."
-)
 
 
 class Link(Protocol):
@@ -119,7 +116,7 @@ class GuestLink:
 
     async def act_all(self, operation: Any) -> Answers:
         """As `Link.act_all`. Raises NotInForceError if no node answers."""
-        return _answered(await self.exchange.act(operations.encode(operation), self._tell))
+        return _answered(await self.exchange.act(operations.encode(operation)))
 
     async def publish(self, tenant: str, topic: str, draft: Draft) -> Position:
         """As `Link.publish`."""
@@ -152,13 +149,6 @@ class GuestLink:
         await self._engine.attach(key)
         while True:
             yield (await arrived.get()).decode()
-
-    async def _tell(self, group: str, body: bytes) -> bool:
-        try:
-            await self._bus.send(group, body)
-        except BusUnavailableError:
-            return False
-        return True
 
     def _received(self, group: str, body: bytes) -> None:
         if group == self.exchange.reply_group:
@@ -214,9 +204,9 @@ def call(work: Callable[[Link], Coroutine[Any, Any, R]]) -> R:
     Raises RuntimeError on the event loop, NotInForceError if the nodes cannot be reached.
     """
     node = nodes.current_node()
-    if is_on_loop():
+    if _is_on_loop():
         raise RuntimeError("This would block the event loop; await the variant with the prefix `a` there.")
-    if is_serving(node):
+    if node.serves_here:
         assert node.loop is not None
         running = asyncio.run_coroutine_threadsafe(work(NodeLink(node)), node.loop)
         return running.result(CALL_TIMEOUT_S)
@@ -226,21 +216,15 @@ def call(work: Callable[[Link], Coroutine[Any, Any, R]]) -> R:
 async def acall(work: Callable[[Link], Coroutine[Any, Any, R]]) -> R:
     """As `call`, on an event loop."""
     node = nodes.current_node()
-    if is_serving(node) and node.loop is asyncio.get_running_loop():
+    if not node.serves_here:
+        return await _as_guest(work, node.settings)
+    assert node.loop is not None
+    if node.loop is asyncio.get_running_loop():
         return await work(NodeLink(node))
-    if is_serving(node):
-        assert node.loop is not None
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(NodeLink(node)), node.loop))
-    return await _as_guest(work, node.settings)
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(NodeLink(node)), node.loop))
 
 
-def is_serving(node: Node) -> bool:
-    """Return whether this process is a node that serves."""
-    return node.serves_here
-
-
-def is_on_loop() -> bool:
-    """Return whether the caller runs on an event loop."""
+def _is_on_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:

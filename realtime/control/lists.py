@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from realtime.control.link import Link
 from realtime.core.topics import TopicKey
 from realtime.endpoints.consumers.pubsub import HISTORY_DEFAULT_LIMIT, HISTORY_MAX_BYTES, history_payload
 from realtime.node.exchange import Answers
-from realtime.node.lists import ConnectionQuery, TopicQuery
+from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery
 from realtime.node.operations import (
     DescribeConnections,
     DescribeNode,
@@ -19,6 +20,7 @@ from realtime.node.operations import (
     FindTopics,
 )
 from realtime.node.slices import Top, in_slices
+from realtime.protocol.errors import ErrorCode, RequestError
 
 PAGE_SIZE = 50
 PAGE_SIZE_MAX = 500
@@ -47,9 +49,24 @@ class Page:
         }
 
 
+def connection_query(
+    tenant: str | None, *, sort: str = "-opened_at", q: str = "", **filters: str
+) -> ConnectionQuery:
+    """Return the query with these filters; raises RequestError(invalid_message) for an unknown one."""
+    unknown = set(filters) - {"user", "route", "address", "topic"}
+    if unknown or sort.removeprefix("-") not in SORTS:
+        raise RequestError(
+            ErrorCode.INVALID_MESSAGE, f"No such filter or order: {', '.join(unknown) or sort}."
+        )
+    texts: dict[str, Any] = {name: str(value) for name, value in filters.items()}
+    return ConnectionQuery(
+        tenant=tenant, search=q, sort=sort.removeprefix("-"), is_descending=sort.startswith("-"), **texts
+    )
+
+
 async def list_connections(link: Link, query: ConnectionQuery, page: int, page_size: int) -> Page:
     """Return a page of the open connections of all nodes. `query.limit` is ignored."""
-    found = await link.read_all(FindConnections(query=replace_limit(query, page * page_size)))
+    found = await link.read_all(FindConnections(query=replace(query, limit=page * page_size)))
     count, top = 0, Top(page * page_size, is_descending=query.is_descending)
     for body in found.bodies():
         part = msgspec.msgpack.decode(body)
@@ -73,7 +90,7 @@ async def find_connection(link: Link, connection_id: str, tenant: str | None) ->
 
 async def count_connections(link: Link, query: ConnectionQuery) -> int:
     """Return how many open connections match, on the nodes that answer."""
-    found = await link.read_all(FindConnections(query=replace_limit(query, 0)))
+    found = await link.read_all(FindConnections(query=replace(query, limit=0)))
     return sum(part for part in map(msgspec.msgpack.decode, found.bodies()) if isinstance(part, int))
 
 
@@ -94,6 +111,16 @@ async def list_topics(
     for row in results:
         row["subscribers"] = subscribers[row["tenant"], row["topic"]]
     return Page(results, len(subscribers), found.nodes_answered, found.nodes_total)
+
+
+async def topic_page(link: Link, tenant: str | None, q: str, sort: str, page: int, page_size: int) -> Page:
+    """As `list_topics`, with a `-` before a descending order; raises RequestError(invalid_message) for an unknown one."""
+    if sort.removeprefix("-") not in TOPIC_SORTS:
+        raise RequestError(ErrorCode.INVALID_MESSAGE, f"Expected a sort of: {', '.join(TOPIC_SORTS)}.")
+    query = TopicQuery(tenant=tenant, search=q)
+    return await list_topics(
+        link, query, sort.removeprefix("-"), page, page_size, is_descending=sort.startswith("-")
+    )
 
 
 async def list_nodes(link: Link, tenant: str | None) -> Page:
@@ -124,11 +151,6 @@ async def read_presence(link: Link, tenant: str, topic: str) -> dict[str, Any]:
     """Return `{topic, users, count}`, as on a socket."""
     link.rules.rule(topic)
     return {"topic": topic, **await link.presence_of(tenant, topic)}
-
-
-def replace_limit(query: ConnectionQuery, limit: int) -> ConnectionQuery:
-    """Return the same query for `limit` rows."""
-    return msgspec.structs.replace(query, limit=limit)
 
 
 async def _describe_topics(link: Link, keys: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -81,8 +81,8 @@ def _create(order: Order, **fields: Any) -> "tables.AuditEntry":
 async def _end(link: Link, entry_id: int, **fields: Any) -> None:
     try:
         await link.in_db(_update, entry_id, fields)
-    except (InterfaceError, OperationalError):
-        # The operation is done; its entry in the log stays at `begun`.
+    except (InterfaceError, OperationalError, RequestError):
+        # The database is away or too busy. The operation is done; its entry in the log stays at `begun`.
         logger.exception("The outcome of audit entry %s could not be written", entry_id)
 
 

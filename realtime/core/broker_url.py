@@ -17,11 +17,11 @@ from enum import Enum
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
+from realtime.core.hosts import PORT_MAX
 from realtime.protocol.errors import RealtimeError
 
 DEFAULT_PREFIX = "rockstar"
 PORT, SENTINEL_PORT = 6379, 26379
-PORT_MAX = 65535
 DATABASE_MAX = 2**31 - 1
 NODES_MAX = 64
 

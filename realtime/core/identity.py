@@ -1,5 +1,6 @@
 """Tenant, identity and credential: the values that middleware adds to a connection."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +16,14 @@ def as_user_id(key: object) -> UserId:
     if key is None or isinstance(key, bool):
         raise TypeError(f"Expected the primary key of a user, received {key!r}.")
     return int(key) if isinstance(key, int) else str(key)
+
+
+def user_ids_of(text: str) -> Iterator[UserId]:
+    """The ids that an operator may mean by a text: itself, and the number that it writes."""
+    if text:
+        yield text
+    if text.isascii() and text.isdigit() and int(text):
+        yield int(text)
 
 
 class CredentialKind(StrEnum):

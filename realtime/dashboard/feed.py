@@ -7,13 +7,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from realtime.core.rates import Rates
-from realtime.dashboard.memory import resident_mb
+from realtime.node.memory import resident_bytes
 
 if TYPE_CHECKING:
     from realtime.node.node import Node
     from realtime.sockets.connection import Connection
 
 SAMPLE_SIZE = 100
+_MEBIBYTE = 1024 * 1024
 
 # The name of the rate, and of the counter that it is computed from.
 _RATES = {
@@ -94,3 +95,9 @@ class LiveFeed:
             "messages_out": connection.messages_out,
             "subscriptions": len(connection.subscriptions),
         }
+
+
+def resident_mb() -> float | None:
+    """Return the resident memory of this process in MiB; None on systems without /proc."""
+    size = resident_bytes()
+    return None if size is None else round(size / _MEBIBYTE, 1)

@@ -5,7 +5,6 @@ https://www.asyncapi.com/docs/reference/specification/v3.0.0
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from inspect import getdoc
 from typing import Any
 
@@ -20,6 +19,7 @@ from realtime.endpoints.consumers.rpc import RpcConsumer
 from realtime.endpoints.consumers.stream import StreamConsumer
 from realtime.endpoints.registry import Registry
 from realtime.endpoints.routing import Route
+from realtime.node.figures import VERSION
 from realtime.protocol.codec import TYPE_MAX_CHARS
 from realtime.protocol.errors import ErrorCode
 
@@ -71,7 +71,7 @@ def asyncapi_document(routes: Iterable[Route], registry: Registry, *, host: str,
         "asyncapi": "3.0.0",
         "info": {
             "title": "Sockets",
-            "version": _version(),
+            "version": VERSION,
             "description": "One envelope of JSON in text frames: `{id, type, payload}`. A request with an `id` has "
             "exactly one final reply with the same `id`; messages without an `id` are pushed by the server.",
         },
@@ -261,11 +261,3 @@ def _summary(documented: object) -> str:
 def _key(text: str) -> str:
     """Return `text` with `_` for each character that names of components may not have."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", text)
-
-
-def _version() -> str:
-    try:
-        return version("rockstar-realtime")
-    except PackageNotFoundError:
-        # Not installed, but imported from its folder.
-        return "0.1.0"

@@ -10,10 +10,11 @@ from time import time
 from django.core.cache import cache
 from django.core.checks import ERROR, run_checks
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.migrations.executor import MigrationExecutor
 
 from realtime.conf import RealtimeSettings
+from realtime.core.broker_url import parse_broker_url
 from realtime.node.engine import build_engine
+from realtime.node.migrations_missing import missing_migrations
 from realtime.topics.engine.ports import BusUnavailableError
 
 # Seconds. A clock that is further off ends tokens and bans too early or too late.
@@ -65,10 +66,8 @@ def _database(settings: RealtimeSettings) -> tuple[str, str]:
 
 
 def _migrations(settings: RealtimeSettings) -> tuple[str, str]:
-    executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if missing:
-        return f"{len(missing)} not applied", "Run manage.py migrate before the new code starts."
+    if missing := missing_migrations(connection):
+        return f"{missing} not applied", "Run manage.py migrate before the new code starts."
     return "all applied", ""
 
 
@@ -138,13 +137,13 @@ def _other_clocks(settings: RealtimeSettings) -> Iterator[tuple[str, float]]:
 
 
 async def _broker_time(url: str) -> float:
-    from redis.asyncio import Redis  # noqa: PLC0415 an extra
+    from realtime.topics.engine.redis_client import make_client  # noqa: PLC0415 an extra
 
-    redis = Redis.from_url(url, socket_timeout=DEADLINE_S, socket_connect_timeout=DEADLINE_S)
+    client = make_client(parse_broker_url(url), deadline_s=DEADLINE_S)
     try:
-        seconds, microseconds = await redis.time()
+        seconds, microseconds = await client.redis.time()
     finally:
-        await redis.aclose()
+        await client.close()
     return float(seconds) + float(microseconds) / 1_000_000
 
 

@@ -14,29 +14,12 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime, parse_duration
 
 from realtime.control import lists, service
-from realtime.control.face import connection_query, topic_page
 from realtime.control.link import call
 from realtime.control.orders import Order
 from realtime.core.actors import COMMAND
 from realtime.rest.control import serializers as bodies
-from realtime.rest.control.fields import Values
 
 Options = Mapping[str, Any]
-# The body that checks the values of an operation, by its name.
-BODIES: dict[str, type[Values]] = {
-    "publish": bodies.PublishValues,
-    "broadcast": bodies.BroadcastValues,
-    "disconnect": bodies.DisconnectValues,
-    "subscribe": bodies.SubscriptionValues,
-    "unsubscribe": bodies.SubscriptionValues,
-    "revoke": bodies.RevokeValues,
-    "ban": bodies.BanValues,
-    "unban": bodies.NoValues,
-    "announce": bodies.AnnounceValues,
-    "drain": bodies.DrainValues,
-    "suspend": bodies.NoValues,
-    "resume": bodies.NoValues,
-}
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -95,7 +78,7 @@ def _add_acts(subparsers: Any) -> None:
 def act(name: str, options: Options) -> dict[str, Any]:
     """Check the values and carry out an operation. Raises CommandError, which names all wrong values."""
     given = {key: value for key, value in options.items() if key in _names(name) and value is not None}
-    body = BODIES[name](data=given)
+    body = bodies.BODIES[name](data=given)
     if not body.is_valid():
         faults = "\n".join(f"  {field}: {' '.join(map(str, said))}" for field, said in body.errors.items())
         raise CommandError(f"These values are wrong:\n{faults}")
@@ -115,10 +98,12 @@ def read(name: str, options: Options) -> dict[str, Any]:
     if name == "nodes":
         return call(lambda link: lists.list_nodes(link, tenant)).as_json()
     if name == "topics":
-        return call(lambda link: topic_page(link, tenant, options["search"], "topic", page, size)).as_json()
+        return call(
+            lambda link: lists.topic_page(link, tenant, options["search"], "topic", page, size)
+        ).as_json()
     if name == "connections":
         filters = {key: options[key] for key in ("user", "route", "address", "topic")}
-        query = connection_query(tenant, sort=options["sort"], q=options["search"], **filters)
+        query = lists.connection_query(tenant, sort=options["sort"], q=options["search"], **filters)
         return call(lambda link: lists.list_connections(link, query, page, size)).as_json()
     if name == "presence":
         return call(lambda link: lists.read_presence(link, options["tenant"], options["topic"]))
@@ -126,7 +111,7 @@ def read(name: str, options: Options) -> dict[str, Any]:
 
 
 def _names(name: str) -> set[str]:
-    return set(BODIES[name]().fields)
+    return set(bodies.BODIES[name]().fields)
 
 
 def _operator() -> str:

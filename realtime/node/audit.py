@@ -2,14 +2,11 @@
 
 from datetime import timedelta
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from realtime import tables
 from realtime.conf import RealtimeSettings
-
-# Rows of one table that one sweep deletes at most.
-SWEEP_MAX = 500
+from realtime.node.old_rows import delete_some
 
 
 class AuditRetention:
@@ -26,23 +23,15 @@ class AuditRetention:
         """Nothing is kept in memory."""
 
     def sweep(self) -> bool:
-        """Delete up to SWEEP_MAX rows of each kind; return whether some may be left."""
+        """Delete some rows of each kind; return whether some may be left."""
         now = timezone.now()
         is_left = False
         if self._answers_s:
             answers = tables.IdempotentAnswer.objects.filter(
                 created_at__lte=now - timedelta(seconds=self._answers_s)
             )
-            is_left = _delete(answers)
+            is_left = delete_some(answers)
         if self._audit_days:
             entries = tables.AuditEntry.objects.filter(at__lte=now - timedelta(days=self._audit_days))
-            is_left = _delete(entries) or is_left
+            is_left = delete_some(entries) or is_left
         return is_left
-
-
-def _delete(old: "QuerySet[tables.AuditEntry] | QuerySet[tables.IdempotentAnswer]") -> bool:
-    # Read first, so that there is no write and no lock without old rows.
-    keys = list(old.order_by().values_list("pk", flat=True)[:SWEEP_MAX])
-    if keys:
-        old.filter(pk__in=keys).delete()
-    return len(keys) == SWEEP_MAX

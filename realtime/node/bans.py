@@ -10,6 +10,7 @@ from django.utils import timezone
 from realtime import tables
 from realtime.core.bans import Ban, Bans
 from realtime.core.identity import Identity, Tenant
+from realtime.node.old_rows import delete_some
 from realtime.node.slices import in_slices
 from realtime.protocol.close_codes import CloseCode, operator_reason
 from realtime.protocol.errors import Refusal, forbidden
@@ -19,9 +20,8 @@ from realtime.sockets.connection import Connection
 BANS_MAX = 50_000
 # Seconds that a ban stays in force after a node was told of it, even if a read that began before does not find it.
 TOLD_S = 5.0
-# Expired bans are shown to operators for this long, and then deleted, this many at once.
+# Expired bans are shown to operators for this long, and then deleted.
 KEPT_AFTER = timedelta(days=30)
-SWEEP_MAX = 500
 
 
 class BanBook:
@@ -74,10 +74,7 @@ class BanBook:
     def sweep(self) -> bool:
         """Delete some bans that have expired; return whether some may be left."""
         rows = tables.Ban.objects.filter(until__lte=timezone.now() - KEPT_AFTER)
-        keys = list(rows.order_by().values_list("pk", flat=True)[:SWEEP_MAX])
-        if keys:
-            rows.filter(pk__in=keys).delete()
-        return len(keys) == SWEEP_MAX
+        return delete_some(rows)
 
     def close_if_banned(self, connection: Connection) -> bool:
         """Close a connection with 4409 if its user or address is banned; return whether it is banned."""

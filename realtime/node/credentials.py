@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 from django.db import InterfaceError, OperationalError
 
-from realtime.core.identity import CredentialKind, Identity, Tenant, UserId
+from realtime.core.identity import CredentialKind, Identity, Tenant, UserId, user_ids_of
 from realtime.core.revocations import Revocation, Revocations
 from realtime.node.database import Database
 from realtime.node.ports import Authenticator, TenantDirectory
@@ -244,9 +244,8 @@ class Credentials:
 
     def connections_named(self, user_id: str) -> Iterator[Connection]:
         """Yield the connections of a user, whose id is given as text."""
-        yield from self._connections_of(user_id) if user_id else ()
-        if user_id.isascii() and user_id.isdigit() and int(user_id):
-            yield from self._connections_of(int(user_id))
+        for each in user_ids_of(user_id):
+            yield from self._connections_of(each)
 
     def _connections_of(self, user_id: UserId) -> Iterator[Connection]:
         """The connections of a user, or all connections if `user_id` is 0."""

@@ -33,6 +33,8 @@ IDS_REMEMBERED = 10_000
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 # Carries out an encoded operation on this node; each item is a part of the answer.
 Perform = Callable[[bytes], AsyncIterator[bytes]]
+# Sends to a group; False if that was not possible now.
+Tell = Callable[[str, bytes], Awaitable[bool]]
 
 
 class Asked(msgspec.Struct, array_like=True, frozen=True):
@@ -125,9 +127,9 @@ class Exchange:
         """Ask every node; without the broker, only this one answers."""
         return await self._ask(body, self._send, READ_WAIT_S)
 
-    async def act(self, body: bytes, tell: Callable[[str, bytes], Awaitable[bool]]) -> Answers:
-        """Order every node. `tell` sends it, and returns False if it could not be sent now."""
-        return await self._ask(body, tell, ACT_WAIT_S)
+    async def act(self, body: bytes, tell: Tell | None = None) -> Answers:
+        """Order every node. `tell` sends it, and returns False if it could not be sent now (None: the bus alone)."""
+        return await self._ask(body, tell or self._send, ACT_WAIT_S)
 
     def asked(self, body: bytes) -> None:
         """Handle a question of another process."""
@@ -144,14 +146,15 @@ class Exchange:
         self._spawn(self._answer(asked, self._perform))
 
     def answered(self, body: bytes) -> None:
-        """Handle an answer. It is dropped if no caller waits for it any more."""
+        """Handle an answer. It is dropped if no caller waits for it any more, or if it came before."""
         try:
             answered = _answered.decode(body)
         except msgspec.MsgspecError:
             logger.warning("Something that is no answer came over the bus and was dropped")
             return
         answers = self._waiting.get(answered.id)
-        if answers is None:
+        if answers is None or answered.node in answers.finished:
+            # Nobody waits any more, or the bus has said the last part twice.
             return
         answers.expected.update(answered.peers)
         answers.parts.setdefault(answered.node, []).append(answered.body)
@@ -159,9 +162,7 @@ class Exchange:
             answers.finished.add(answered.node)
             answers.grown.set()
 
-    async def _ask(
-        self, body: bytes, send: Callable[[str, bytes], Awaitable[bool]], wait_s: float
-    ) -> Answers:
+    async def _ask(self, body: bytes, send: Tell, wait_s: float) -> Answers:
         if len(self._waiting) >= MAX_WAITING:
             raise RequestError(ErrorCode.RATE_LIMITED, "Too many questions wait for the nodes; try again.")
         question = Asked(secrets.token_hex(8), self._own, body)

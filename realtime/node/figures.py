@@ -10,7 +10,7 @@ from socket import gethostname
 from typing import Any, Protocol
 
 from realtime.conf import RealtimeSettings
-from realtime.core.figures import RESTARTS, SERVE, WORKER, Figures, Histogram, Place, total
+from realtime.core.figures import RESTARTS, SERVE, WORKER, Figures, Histogram, Place, Values, total
 from realtime.core.liveness import NodeState
 from realtime.node.database import Database
 from realtime.node.memory import resident_bytes
@@ -45,7 +45,7 @@ class Process(Protocol):
     started_at: datetime
     is_draining: bool
     # Set when the node starts.
-    database: Any
+    database: Database
     bus: Any
 
     @property
@@ -132,12 +132,12 @@ def of_metrics(metrics: Metrics, place: Place = Place()) -> Figures:  # noqa: B0
     """Return the counts of a process's connections."""
     rows = metrics.rows(ROWS_MAX)
     slow = sum(row.closed_by_code.get(str(int(CloseCode.SLOW_CONSUMER)), 0) for row in rows)
-    counts = {
+    counts: Values = {
         "slow_consumers": {"": slow},
         "pings_lost": {"": metrics.pings_lost},
         "gaps_repaired": {"": metrics.gaps_repaired},
         "recoveries": {"full": metrics.recoveries_full, "failed": metrics.recoveries_failed},
-        "http_requests": dict(metrics.http_by_status),
+        "http_requests": {**metrics.http_by_status},
     }
     histograms = {
         "request": metrics.request_times,
@@ -148,7 +148,7 @@ def of_metrics(metrics: Metrics, place: Place = Place()) -> Figures:  # noqa: B0
         place,
         routes=rows,
         publish_failures=_first(metrics.publish_failures()),
-        counts={name: dict(values) for name, values in counts.items()},
+        counts=counts,
         histograms={name: Histogram(list(each.counts), each.sum_s) for name, each in histograms.items()},
     )
 
@@ -189,8 +189,6 @@ def with_process(figures: Figures, node: Process, place: Place) -> Figures:
 
 
 def _add_database(figures: Figures, node: Process) -> None:
-    if not isinstance(node.database, Database):
-        return
     slots = node.database.slots
     figures.counts["database_waits"] = {"": slots.waits}
     figures.counts["database_wait_s"] = {"": slots.waited_s}

@@ -8,6 +8,7 @@ import msgspec
 
 from realtime.core.addresses import is_within, network_of
 from realtime.core.bans import Ban
+from realtime.core.identity import user_ids_of
 from realtime.core.topics import TopicKey
 from realtime.node.bans import BanBook
 from realtime.node.credentials import Credentials
@@ -34,6 +35,8 @@ from realtime.topics.presence import Presence
 
 # Rows in one message between nodes.
 ROWS_PER_PART = 1000
+# Connections that are described between two looks at the clock: each may have 1000 topics to be sorted.
+DESCRIBED_PER_STEP = 10
 UNSUBSCRIBED_REASON = "ended by an operator"
 
 
@@ -222,18 +225,21 @@ class Operations:
 
     async def _describe_connections(self, operation: DescribeConnections) -> AsyncIterator[Any]:
         found = (self._here.connections.get(each) for each in operation.ids)
-        yield [
-            describe(each, self._here.id, operation.topics_max)
-            for each in found
-            if each is not None and operation.tenant in {None, each.tenant.slug}
-        ]
+        rows: list[Any] = []
+        async for some in in_slices(found, DESCRIBED_PER_STEP):
+            rows += [
+                describe(each, self._here.id, operation.topics_max)
+                for each in some
+                if each is not None and operation.tenant in {None, each.tenant.slug}
+            ]
+        yield rows
 
     async def _find_topics(self, operation: FindTopics) -> AsyncIterator[Any]:
         async for rows in find_topics(self._here.hub, operation.query, ROWS_PER_PART):
             yield rows
 
     async def _describe_topics(self, operation: DescribeTopics) -> AsyncIterator[Any]:
-        yield topic_rows(self._here.hub, self._here.cluster, operation.keys)
+        yield await topic_rows(self._here.hub, self._here.cluster, operation.keys)
 
     async def _describe_node(self, operation: DescribeNode) -> AsyncIterator[Any]:
         yield self._here.figures.describe(operation.tenant)
@@ -244,9 +250,14 @@ class Operations:
     def _chosen(self, query: ConnectionQuery) -> Iterable[Connection]:
         """Return a small superset of the connections that the query finds, if there is an index for it; otherwise all."""
         if query.topic and query.tenant is not None:
-            local = self._here.hub.topic(TopicKey(query.tenant, query.topic))
-            return _connections(local.subscriptions if local else ())
+            return self._subscribers(query.tenant, query.topic)
         return list(self._here.connections.values())
+
+    def _subscribers(self, tenant: str, topic: str) -> list[Connection]:
+        local = self._here.hub.topic(TopicKey(tenant, topic))
+        # On a node every subscriber is a connection.
+        subscribers: Iterable[Any] = local.subscriptions if local else ()
+        return list(subscribers)
 
     async def _disconnect(self, operation: Disconnect) -> int:
         reason = operator_reason(operation.words, reconnect=operation.reconnect)
@@ -266,8 +277,7 @@ class Operations:
         if operation.user_id:
             return here.credentials.connections_named(operation.user_id)
         if operation.topic:
-            local = here.hub.topic(TopicKey(operation.tenant or "", operation.topic))
-            return _connections(local.subscriptions if local else ())
+            return self._subscribers(operation.tenant or "", operation.topic)
         everyone = list(here.connections.values())
         if not operation.address:
             return everyone
@@ -281,7 +291,8 @@ class Operations:
             if subscription is not None:
                 self._here.hub.drop(subscription, ErrorCode.PERMISSION_DENIED, UNSUBSCRIBED_REASON)
                 count += 1
-        self._here.presence.removed(operation.tenant or "", operation.topic, _user_key(operation.user_id))
+        for user_id in user_ids_of(operation.user_id):
+            self._here.presence.removed(operation.tenant or "", operation.topic, user_id)
         return count
 
     async def _subscribe(self, operation: Subscribe) -> int:
@@ -334,14 +345,6 @@ class Operations:
         for connection in self._here.credentials.connections_named(user_id):
             if tenant in {None, connection.tenant.slug}:
                 yield connection
-
-
-def _connections(subscribers: Iterable[Any]) -> list[Connection]:
-    return list(subscribers)
-
-
-def _user_key(user_id: str) -> int | str:
-    return int(user_id) if user_id.isdecimal() else user_id
 
 
 def _subscribed(topic: str, joined: Joined) -> dict[str, Any]:

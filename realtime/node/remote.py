@@ -29,6 +29,10 @@ T = TypeVar("T")
 WAITING_MAX = 1000
 # Seconds that the end of the process waits until the connections are closed.
 CLOSE_TIMEOUT_S = 1.0
+NO_BROKER = (
+    "This process serves no sockets and there is no broker to reach the ones that do. "
+    "Set REDIS_URL for the server and for this process."
+)
 
 
 class Remote:
@@ -163,10 +167,7 @@ def current_remote(settings: RealtimeSettings) -> Remote:
     Raises PublishUnavailableError without a broker, and says what to configure.
     """
     if not settings.REDIS_URL:
-        raise PublishUnavailableError(
-            "This process serves no sockets and there is no broker to reach the one that does. "
-            "Set REDIS_URL for the server and for this process."
-        )
+        raise PublishUnavailableError(NO_BROKER)
     remote = _Current.remote
     if remote is None or remote.settings is not settings:
         # Other settings come only from a test that overrides them.

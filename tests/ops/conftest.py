@@ -17,6 +17,7 @@ from accounts.models import Domain, Membership, Tenant, User
 from realtime.core.figures import Figures, Place
 from realtime.core.liveness import NodeState
 from realtime.node import node as runtime
+from realtime.node.database import Database
 from realtime.node.figures import of_metrics, with_process
 from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.metrics import LoopLag, Metrics
@@ -34,6 +35,7 @@ class ProcessSettings:
     METRICS_TOKEN: str = METRICS_TOKEN
     MAX_CONNECTIONS: int = 100
     OUTBOXES_BYTES: int = 0
+    DATABASE_WAITING: int = 0
 
 
 class ProcessFigures:
@@ -62,7 +64,7 @@ class Process:
     loop_lag: LoopLag = field(default_factory=LoopLag)
     authenticator: Authenticator = field(default_factory=Authenticator)
     bus: Bus = field(default_factory=MemoryBus)
-    database: Any = None
+    database: Database = field(default_factory=lambda: Database(1, 0.0))
     is_started: bool = True
     is_draining: bool = False
     # Whether sockets are served here; the bans are then in memory.

@@ -20,7 +20,7 @@ from realtime.conf import load_settings
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.dashboard import access, consumer
 from realtime.dashboard.consumer import LiveConsumer
-from realtime.dashboard.memory import resident_mb
+from realtime.dashboard.feed import resident_mb
 from realtime.endpoints.routing import websocket
 from realtime.endpoints.shared import Endpoints
 from realtime.node import node as runtimes

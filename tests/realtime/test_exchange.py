@@ -9,10 +9,11 @@ import pytest
 
 from realtime.control import orders
 from realtime.control.orders import Order
+from realtime.control.service import carry_out
 from realtime.core.actors import CODE
 from realtime.node import exchange as exchanges
 from realtime.node.exchange import ASKED_GROUP, Asked, Exchange
-from realtime.protocol.errors import NotInForceError
+from realtime.protocol.errors import ErrorCode, NotInForceError, RequestError
 from realtime.topics.engine.memory import MemoryBus, MemoryExchange
 
 
@@ -71,6 +72,18 @@ async def test_an_order_that_comes_twice_is_carried_out_once() -> None:
     assert other.acted == 1
 
 
+async def test_an_answer_that_comes_twice_counts_once() -> None:
+    one, other = await two()
+
+    def twice(group: str, body: bytes) -> None:
+        one._take(group, body)
+        one._take(group, body)
+
+    await one.bus.start(twice)
+    answers = await one.exchange.act(b"", one.tell)
+    assert (other.acted, total(answers)) == (1, 4)
+
+
 async def test_a_node_that_is_late_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchanges, "ACT_WAIT_S", 0.05)
     one, _ = await two(("a", "b", "c"))
@@ -99,6 +112,27 @@ async def test_without_the_broker_this_node_acts_and_the_caller_is_told() -> Non
     with pytest.raises(NotInForceError, match="on the others as soon as the broker is back"):
         await orders.disconnect(cast("Any", Link()), order)
     assert (one.acted, other.acted) == (1, 0)
+
+
+async def test_what_was_done_is_answered_although_the_audit_log_cannot_be_ended(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Link:
+        visits = 0
+
+        async def in_db(self, work: Any, *arguments: Any) -> int:
+            self.visits += 1
+            if self.visits > 1:
+                raise RequestError(ErrorCode.TIMEOUT, "The database is busy; try again.")
+            return 1
+
+    async def drain(link: Any, order: Order) -> orders.Answer:
+        return {"count": 1}
+
+    monkeypatch.setitem(orders.HANDLERS, "drain", drain)
+    answer = await carry_out(cast("Any", Link()), Order("drain", CODE, None, {"node": "n1"}))
+    assert answer == {"count": 1}
+    assert "could not be written" in caplog.text
 
 
 async def test_nonsense_on_the_bus_is_dropped(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,14 +3,17 @@
 import ast
 import subprocess
 import sys
+import tomllib
 import warnings
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 import realtime
 from realtime import moved
+from realtime.node.figures import VERSION
 
 SOURCE = Path(realtime.__file__ or "").read_text()
 
@@ -21,6 +24,11 @@ def test_every_name_is_there_and_says_what_it_is() -> None:
         assert value is not None
         if callable(value) and not name.isupper():
             assert value.__doc__ or name in {"Application", "Receive", "Send"}, name
+
+
+def test_every_place_says_the_same_version() -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    assert VERSION == project["version"] == settings.SPECTACULAR_SETTINGS["VERSION"]
 
 
 def test_what_types_see_is_what_python_finds() -> None:

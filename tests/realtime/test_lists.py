@@ -2,19 +2,21 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
 from time import thread_time
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from realtime.control.lists import Page, count_connections, list_connections, list_topics
 from realtime.node.exchange import ASKED_GROUP, Answers, Exchange
-from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery
-from realtime.node.operations import Operations, encode
+from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery, topic_rows
+from realtime.node.operations import DescribeConnections, Operations, encode
 from realtime.node.slices import Top
 from realtime.topics.engine.memory import MemoryBus, MemoryExchange
 
@@ -181,6 +183,48 @@ async def test_topics_are_summed_over_the_nodes() -> None:
     wanted = sorted(((count, name) for name, count in counts.items()), reverse=True)
     assert answer.count == len(counts)
     assert [(each["subscribers"], each["topic"]) for each in answer.results] == wanted[:2]
+
+
+async def test_what_is_described_is_described_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Topics with many readers, and connections with many topics: other work goes on meanwhile."""
+    monkeypatch.setattr("realtime.node.slices.SLICE_S", 0.0)
+    cluster = await Cluster(900).start(has_topics=False)
+    behind = SimpleNamespace(outbox=SimpleNamespace(is_behind=True))
+    ready = SimpleNamespace(outbox=SimpleNamespace(is_behind=False))
+    # 300 readers in two topics, of which one in three is behind.
+    readers = {"wide": [behind, ready, ready] * 90, "narrow": [behind, ready, ready] * 10}
+    local = {name: SimpleNamespace(subscriptions=some, epoch="e", offset=3) for name, some in readers.items()}
+    hub = cast("Any", SimpleNamespace(topic=lambda key: local.get(key.topic)))
+    keys = [("acme", name) for name in ("narrow", "nobody", "wide")]
+    async with turns() as taken:
+        rows = await topic_rows(hub, cast("Any", cluster), keys)
+    assert [(each["topic"], each["slow"], each["offset"]) for each in rows] == [
+        ("narrow", 10, 3),
+        ("nobody", 0, 0),
+        ("wide", 90, 3),
+    ]
+    assert len(taken) >= 2
+    own = [each.id for each in cluster.all[:: len(NODES)]]
+    async with turns() as taken:
+        described = await cluster.read_all(DescribeConnections(ids=own, topics_max=1))
+    [rows] = [rows for rows in map(msgspec.msgpack.decode, described.bodies()) if rows]
+    assert [each["id"] for each in rows] == own
+    assert len(taken) >= 30
+
+
+@asynccontextmanager
+async def turns() -> AsyncIterator[list[None]]:
+    """One item for each turn that other work gets."""
+    taken: list[None] = []
+
+    async def other_work() -> None:
+        while True:
+            await asyncio.sleep(0)
+            taken.append(None)
+
+    task = asyncio.create_task(other_work())
+    yield taken
+    task.cancel()
 
 
 async def test_fifty_thousand_connections() -> None:

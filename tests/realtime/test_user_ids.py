@@ -16,6 +16,7 @@ from realtime.core.revocations import Revocation, RevocationKind, Revocations
 from realtime.core.topics import TopicKey, owner
 from realtime.node.control import EndSubscriptions
 from realtime.node.observer import Observer
+from realtime.node.operations import Operations, Unsubscribe, encode
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import Metrics, RouteMetrics
 from realtime.topics.engine.drafts import make_draft
@@ -70,6 +71,23 @@ async def test_a_subscription_ends_for_its_user_alone() -> None:
     node.hub.revoke(TopicKey("acme", "news"), str(ANN))
     assert not ann.subscriptions
     assert seven.subscriptions
+
+
+@pytest.mark.parametrize(
+    ("text", "user_ids"),
+    [("7", ["7", 7]), ("\u0667", ["\u0667"]), ("0", ["0"]), ("", []), (str(ANN), [str(ANN)])],
+)
+async def test_an_operator_ends_the_grace_of_whom_the_text_may_mean(
+    text: str, user_ids: list[object]
+) -> None:
+    removed: list[object] = []
+    here = SimpleNamespace(
+        credentials=SimpleNamespace(connections_named=lambda user_id: ()),
+        presence=SimpleNamespace(removed=lambda tenant, topic, user_id: removed.append(user_id)),
+    )
+    operation = Unsubscribe(tenant="acme", topic="news", user_id=text)
+    assert [part async for part in Operations(cast("Any", here)).perform(encode(operation))]
+    assert removed == user_ids
 
 
 @pytest.mark.parametrize("user_id", [7, 'a "quoted" id', str(ANN)])

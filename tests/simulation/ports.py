@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from realtime.core.topics import TopicKey
+from realtime.node.turns import SlotQueue
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.memory import MemoryHistory
 from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError, OnMessage
@@ -222,6 +223,8 @@ class FaultyDatabase:
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        # Nobody waits for a turn here.
+        self.slots = SlotQueue(1, busy="")
 
     async def run(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As `Database.run`."""

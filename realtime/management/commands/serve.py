@@ -13,14 +13,13 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DatabaseFailure
 
 from realtime.core.addresses import TrustedProxies
+from realtime.core.hosts import PORT_MAX
 from realtime.node.migrations_missing import missing_migrations
 from realtime.node.node import current_node
 from realtime.server.listening import open_sockets
 from realtime.server.server import serve
 from realtime.server.static import collect_static
 from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableError
-
-PORT_MAX = 65535
 
 
 class Command(BaseCommand):

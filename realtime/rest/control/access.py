@@ -5,7 +5,7 @@ from time import monotonic
 
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
@@ -21,7 +21,6 @@ from realtime.node import node as nodes
 from realtime.node.staff import tenant_of
 from realtime.protocol.errors import forbidden, unauthenticated
 
-READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Operators whose request rates are remembered at most.
 BUCKETS_MAX = 10_000
 
@@ -68,7 +67,7 @@ class MayControl(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Return whether the request may go on. `request.actor` is its operator."""
         actor = actor_of(request)
-        scope = READ_SCOPE if request.method in READ_METHODS else WRITE_SCOPE
+        scope = READ_SCOPE if request.method in SAFE_METHODS else WRITE_SCOPE
         self.message = f"This needs a staff session, or a token or an API key, with the scope {scope}."
         if actor is None or scope not in actor.scopes:
             return False

@@ -30,10 +30,13 @@ from realtime.protocol.errors import (
 )
 from realtime.rest.control.access import ApiKeyAuthentication, ControlThrottle, MayControl
 from realtime.rest.control.fields import Values
+from realtime.rest.control.serializers import BODIES
 from realtime.rest.views import JsonView
 from realtime.topics.engine.ports import EngineUnavailableError
 
 KEY_HEADER = "Idempotency-Key"
+# Operations that concern all tenants, so that operators of one may not order them.
+FOR_ALL = frozenset({"drain", "suspend", "resume"})
 STATUS_OF_CODE = {
     ErrorCode.PERMISSION_DENIED: 403,
     ErrorCode.NOT_FOUND: 404,
@@ -52,10 +55,6 @@ IDEMPOTENCY_PARAMETER = OpenApiParameter(
     "and nothing is done twice.",
 )
 TENANT_PARAMETER = OpenApiParameter("tenant", str, description="Slug. For superusers and operators' keys.")
-PAGE_PARAMETERS = [
-    OpenApiParameter("page", int, description="From 1."),
-    OpenApiParameter("page_size", int, description=f"{PAGE_SIZE}, at most {PAGE_SIZE_MAX}."),
-]
 
 
 class ControlErrorBody(serializers.Serializer[Any]):
@@ -149,19 +148,29 @@ class ListView(ControlView):
         values: dict[str, Any] = query.validated_data
         return values
 
+    def listed(
+        self,
+        read: Callable[[str | None, dict[str, Any]], dict[str, Any]],
+        nothing: Callable[[], dict[str, Any]],
+    ) -> Response:
+        """What `read` finds of a tenant or of all (None); `nothing` of a tenant that the operator may not see."""
+        values = self.values()
+        try:
+            tenant = self.tenant(values.get("tenant"), otherwise=None)
+        except Elsewhere:
+            return Response(nothing())
+        return Response(read(tenant, values))
+
 
 class OrderView(ControlView):
-    """A POST that carries out the operation `operation` with the body `values_class`."""
+    """A POST that carries out the operation `operation`, with its body of BODIES."""
 
     operation = ""
-    values_class: type[Values] = Values
-    # Whether the operation concerns all tenants, so that operators of one may not order it.
-    is_for_all = False
 
     def post(self, request: Request, **path: Any) -> Response:
         """Carry it out, once for each Idempotency-Key."""
-        values = self.values_of(self.values_class, request.data)
-        order = self.order(self.operation, values, path, is_for_all=self.is_for_all)
+        values = self.values_of(BODIES[self.operation], request.data)
+        order = self.order(self.operation, values, path)
         return self.answer(request, lambda: self.carry_out(order))
 
     def values_of(self, values_class: type[Values], data: Any) -> dict[str, Any]:
@@ -178,10 +187,9 @@ class OrderView(ControlView):
         values: dict[str, Any] = serializer.validated_data
         return values
 
-    def order(
-        self, name: str, values: Mapping[str, Any], path: Mapping[str, Any], *, is_for_all: bool
-    ) -> Order | None:
+    def order(self, name: str, values: Mapping[str, Any], path: Mapping[str, Any]) -> Order | None:
         """Return the order; None if it names another tenant's things. Raises Refusal(403)."""
+        is_for_all = name in FOR_ALL
         if is_for_all and self.actor.tenant is not None:
             raise forbidden("permission_denied", "This needs a superuser or an operator's key.")
         target = {**{key: values[key] for key in values if key not in {"tenant", "reason"}}, **path}
@@ -190,8 +198,6 @@ class OrderView(ControlView):
             tenant = self.tenant(values.get("tenant"), otherwise=otherwise)
         except Elsewhere:
             return None
-        if name in {"suspend", "resume"}:
-            tenant = str(path["slug"])
         return Order(name, self.actor, tenant, target, values.get("reason", ""))
 
     def carry_out(self, order: Order | None) -> Answer:

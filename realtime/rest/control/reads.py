@@ -16,18 +16,19 @@ from realtime.control.export import export
 from realtime.control.link import call
 from realtime.endpoints.consumers.pubsub import HISTORY_DEFAULT_LIMIT, HISTORY_MAX_LIMIT
 from realtime.models import AuditEntry, Ban
-from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery
+from realtime.node.lists import SORTS
 from realtime.rest.control import serializers as bodies
 from realtime.rest.control.base import (
     ERRORS,
     TENANT_PARAMETER,
     ControlView,
-    Elsewhere,
     ListView,
     Query,
 )
 
 _TEXT_MAX_CHARS = 255
+# The fields of ConnectionsQuery that choose and sort.
+_FILTERS = ("user", "route", "address", "topic", "q", "sort")
 
 
 def _sorts(names: Any) -> list[str]:
@@ -124,23 +125,7 @@ class ConnectionsView(ListView):
     )
     def get(self, request: Request) -> Response:
         """List connections. Nodes that do not answer in time are left out, and counted in `nodes_total`."""
-        values = self.values()
-        try:
-            tenant = self.tenant(values.get("tenant"), otherwise=None)
-        except Elsewhere:
-            return _empty_page()
-        query = ConnectionQuery(
-            tenant=tenant,
-            user=values["user"],
-            route=values["route"],
-            address=values["address"],
-            topic=values["topic"],
-            search=values["q"],
-            sort=values["sort"].removeprefix("-"),
-            is_descending=values["sort"].startswith("-"),
-        )
-        page, size = values["page"], values["page_size"]
-        return Response(call(lambda link: lists.list_connections(link, query, page, size)).as_json())
+        return self.listed(_connections, _empty_page)
 
 
 class ConnectionView(ControlView):
@@ -173,24 +158,7 @@ class TopicsView(ListView):
     )
     def get(self, request: Request) -> Response:
         """List topics; their data is not shown."""
-        values = self.values()
-        try:
-            tenant = self.tenant(values.get("tenant"), otherwise=None)
-        except Elsewhere:
-            return _empty_page()
-        query, sort = TopicQuery(tenant=tenant, search=values["q"]), values["sort"]
-        is_descending = sort.startswith("-")
-        found = call(
-            lambda link: lists.list_topics(
-                link,
-                query,
-                sort.removeprefix("-"),
-                values["page"],
-                values["page_size"],
-                is_descending=is_descending,
-            )
-        )
-        return Response(found.as_json())
+        return self.listed(_topics, _empty_page)
 
 
 class PresenceView(ListView):
@@ -233,7 +201,7 @@ class HistoryView(ListView):
 class AuditView(ListView):
     """The audit log."""
 
-    query_class: type[serializers.Serializer[Any]] = AuditQuery
+    query_class = AuditQuery
 
     @extend_schema(
         summary="What operators did",
@@ -243,20 +211,10 @@ class AuditView(ListView):
     )
     def get(self, request: Request) -> Response:
         """List entries, the newest first."""
-        values = self.values()
-        try:
-            rows = self.entries(values)
-        except Elsewhere:
-            return Response({"count": 0, "results": []})
-        return Response(_page_of(rows, values, bodies.AuditRow))
-
-    def entries(self, values: dict[str, Any]) -> QuerySet[AuditEntry]:
-        """Return the entries that the operator may see; raises Elsewhere."""
-        tenant = self.tenant(values["tenant"], otherwise=None)
-        return filter_audit(AuditEntry.objects.all(), tenant, values)
+        return self.listed(_audit, no_rows)
 
 
-class AuditExportView(AuditView):
+class AuditExportView(ListView):
     """The audit log as a file."""
 
     query_class = ExportQuery
@@ -274,13 +232,8 @@ class AuditExportView(AuditView):
     def get(self, request: Request) -> Any:
         """Stream the newest 100,000 entries that match."""
         values = self.values()
-        return export(self.entries(values), values["form"])
-
-
-def bans_of(tenant: str | None) -> QuerySet[Ban]:
-    """Return the bans in force that an operator of `tenant` may see."""
-    rows = Ban.objects.filter(until__gt=timezone.now())
-    return rows if tenant is None else rows.filter(tenant=tenant)
+        tenant = self.tenant(values["tenant"], otherwise=None)
+        return export(filter_audit(AuditEntry.objects.all(), tenant, values), values["form"])
 
 
 def filter_audit(
@@ -305,9 +258,19 @@ def filter_audit(
     return rows
 
 
-def page_of_bans(values: dict[str, Any], tenant: str | None) -> dict[str, Any]:
-    """Return a page of the bans in force."""
-    return _page_of(bans_of(tenant), values, bodies.BanRow)
+def page_of_bans(tenant: str | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Return a page of the bans in force that an operator of `tenant` may see."""
+    rows = Ban.objects.filter(until__gt=timezone.now())
+    return _page_of(rows if tenant is None else rows.filter(tenant=tenant), values, bodies.BanRow)
+
+
+def no_rows() -> dict[str, Any]:
+    """Return a page of a table without rows."""
+    return {"count": 0, "results": []}
+
+
+def _audit(tenant: str | None, values: dict[str, Any]) -> dict[str, Any]:
+    return _page_of(filter_audit(AuditEntry.objects.all(), tenant, values), values, bodies.AuditRow)
 
 
 def _page_of(rows: QuerySet[Any], values: dict[str, Any], row_class: Any) -> dict[str, Any]:
@@ -316,7 +279,17 @@ def _page_of(rows: QuerySet[Any], values: dict[str, Any], row_class: Any) -> dic
     return {"count": rows.count(), "results": row_class(shown, many=True).data}
 
 
-def _empty_page() -> Response:
+def _connections(tenant: str | None, values: dict[str, Any]) -> dict[str, Any]:
+    query = lists.connection_query(tenant, **{name: values[name] for name in _FILTERS})
+    page, size = values["page"], values["page_size"]
+    return call(lambda link: lists.list_connections(link, query, page, size)).as_json()
+
+
+def _topics(tenant: str | None, values: dict[str, Any]) -> dict[str, Any]:
+    asked = (values["q"], values["sort"], values["page"], values["page_size"])
+    return call(lambda link: lists.topic_page(link, tenant, *asked)).as_json()
+
+
+def _empty_page() -> dict[str, Any]:
     found = call(lambda link: lists.list_nodes(link, None))
-    page = lists.Page([], 0, found.nodes_answered, found.nodes_total)
-    return Response(page.as_json())
+    return lists.Page([], 0, found.nodes_answered, found.nodes_total).as_json()

@@ -10,11 +10,11 @@ from rest_framework.exceptions import ValidationError
 
 from realtime.models import AuditEntry, Ban
 from realtime.rest.control.fields import Address, AnyJson, Flag, Text, TopicName, UserId, Values, one_of
+from realtime.topics.engine.drafts import IDEMPOTENCY_KEY_MAX_CHARS
 
 TOPICS_MAX = 100
 COMMANDS_MAX = 100
 ANNOUNCEMENT_MAX_CHARS = 1000
-IDEMPOTENCY_KEY_MAX_CHARS = 128
 CONNECTION_ID_MAX_CHARS = 64
 LEVELS = ("info", "success", "warning", "error", "critical")
 DISCONNECT_TARGETS = ("connection_id", "user_id", "address", "topic", "everyone")
@@ -110,6 +110,23 @@ class BatchValues(Values):
     commands = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=COMMANDS_MAX)
 
 
+# The body that checks the values of an operation, by its name.
+BODIES: dict[str, type[Values]] = {
+    "publish": PublishValues,
+    "broadcast": BroadcastValues,
+    "disconnect": DisconnectValues,
+    "subscribe": SubscriptionValues,
+    "unsubscribe": SubscriptionValues,
+    "revoke": RevokeValues,
+    "ban": BanValues,
+    "unban": NoValues,
+    "announce": AnnounceValues,
+    "drain": DrainValues,
+    "suspend": NoValues,
+    "resume": NoValues,
+}
+
+
 class PositionAnswer(serializers.Serializer[Any]):
     """The position of a publication."""
 
@@ -192,12 +209,17 @@ class ConnectionAnswer(serializers.Serializer[Any]):
     topics = serializers.ListField(child=serializers.CharField(), help_text="The first 100, in a list.")
 
 
-class ConnectionsAnswer(serializers.Serializer[Any]):
-    """A page of connections of all nodes that answered."""
+class NodesPage(serializers.Serializer[Any]):
+    """What every page of a list over all nodes says; each kind has its own `results`."""
 
     nodes_answered = serializers.IntegerField()
     nodes_total = serializers.IntegerField()
     count = serializers.IntegerField()
+
+
+class ConnectionsAnswer(NodesPage):
+    """A page of connections of all nodes that answered."""
+
     results = ConnectionAnswer(many=True)
 
 
@@ -213,12 +235,9 @@ class TopicAnswer(serializers.Serializer[Any]):
     slow = serializers.IntegerField(help_text="Subscribers that are behind.")
 
 
-class TopicsAnswer(serializers.Serializer[Any]):
+class TopicsAnswer(NodesPage):
     """A page of topics of all nodes that answered."""
 
-    nodes_answered = serializers.IntegerField()
-    nodes_total = serializers.IntegerField()
-    count = serializers.IntegerField()
     results = TopicAnswer(many=True)
 
 
@@ -241,12 +260,9 @@ class NodeAnswer(serializers.Serializer[Any]):
     loop_lag_ms = serializers.DictField(child=serializers.FloatField(), required=False)
 
 
-class NodesAnswer(serializers.Serializer[Any]):
+class NodesAnswer(NodesPage):
     """The nodes that are alive."""
 
-    nodes_answered = serializers.IntegerField()
-    nodes_total = serializers.IntegerField()
-    count = serializers.IntegerField()
     results = NodeAnswer(many=True)
 
 

@@ -1,9 +1,10 @@
 """The endpoints that act: one class for each operation, and the batch of them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,34 +17,39 @@ from realtime.rest.control.access import ControlRates
 from realtime.rest.control.base import (
     ERRORS,
     IDEMPOTENCY_PARAMETER,
-    Elsewhere,
     ListView,
     OrderView,
     Query,
     as_rest_error,
 )
-from realtime.rest.control.fields import Values
-from realtime.rest.control.reads import page_of_bans
+from realtime.rest.control.reads import no_rows, page_of_bans
 
 F = TypeVar("F", bound=Callable[..., Response])
+V = TypeVar("V", bound=type[OrderView])
 
-# Operations that a batch may name, with their body, and whether they concern all tenants.
-BATCHED: dict[str, tuple[type[Values], bool]] = {
-    "publish": (bodies.PublishValues, False),
-    "broadcast": (bodies.BroadcastValues, False),
-    "disconnect": (bodies.DisconnectValues, False),
-    "unsubscribe": (bodies.SubscriptionValues, False),
-    "subscribe": (bodies.SubscriptionValues, False),
-    "revoke": (bodies.RevokeValues, False),
-    "ban": (bodies.BanValues, False),
-    "announce": (bodies.AnnounceValues, False),
-    "drain": (bodies.DrainValues, True),
-}
+# Operations that a batch may name.
+BATCHED = (
+    *("publish", "broadcast", "disconnect", "unsubscribe", "subscribe"),
+    *("revoke", "ban", "announce", "drain"),
+)
 
 
-def _schema(summary: str, operation: str, request: Any, answer: Any) -> Callable[[F], F]:
+def _documented(summary: str, answer: Any) -> Callable[[V], V]:
+    """Describe `post` of a view in the API schema: by the view's docstring, its operation and its body."""
+
+    def documented(view: V) -> V:
+        post = _schema(summary, view.operation, bodies.BODIES[view.operation], answer, view.__doc__)
+        return extend_schema_view(post=post)(view)
+
+    return documented
+
+
+def _schema(
+    summary: str, operation: str, request: Any, answer: Any, description: str | None = None
+) -> Callable[[F], F]:
     return extend_schema(
         summary=summary,
+        description=description,
         operation_id=f"realtime_{operation}",
         parameters=[IDEMPOTENCY_PARAMETER],
         request=request,
@@ -51,80 +57,52 @@ def _schema(summary: str, operation: str, request: Any, answer: Any) -> Callable
     )
 
 
+@_documented("Publish to a topic", bodies.PositionAnswer)
 class PublishView(OrderView):
-    """Publish to a topic."""
+    """Publish for the server; the publisher is null. 403 if the rule of the topic says `metadata`."""
 
-    operation, values_class = "publish", bodies.PublishValues
-
-    @_schema("Publish to a topic", "publish", bodies.PublishValues, bodies.PositionAnswer)
-    def post(self, request: Request, **path: Any) -> Response:
-        """Publish for the server; the publisher is null. 403 if the rule of the topic says `metadata`."""
-        return super().post(request, **path)
+    operation = "publish"
 
 
+@_documented("Publish the same to several topics", bodies.BroadcastAnswer)
 class BroadcastView(OrderView):
-    """Publish to several topics."""
+    """Publish to up to 100 topics; each has its own position or error."""
 
-    operation, values_class = "broadcast", bodies.BroadcastValues
-
-    @_schema(
-        "Publish the same to several topics", "broadcast", bodies.BroadcastValues, bodies.BroadcastAnswer
-    )
-    def post(self, request: Request, **path: Any) -> Response:
-        """Publish to up to 100 topics; each has its own position or error."""
-        return super().post(request, **path)
+    operation = "broadcast"
 
 
+@_documented("Close connections", bodies.CountAnswer)
 class DisconnectView(OrderView):
-    """Close connections."""
+    """Close them with 4409; the close reason is `reconnect: …` or `stop: …` with `reason`."""
 
-    operation, values_class = "disconnect", bodies.DisconnectValues
-
-    @_schema("Close connections", "disconnect", bodies.DisconnectValues, bodies.CountAnswer)
-    def post(self, request: Request, **path: Any) -> Response:
-        """Close them with 4409; the close reason is `reconnect: …` or `stop: …` with `reason`."""
-        return super().post(request, **path)
+    operation = "disconnect"
 
 
+@_documented("End a user's subscriptions to a topic", bodies.CountAnswer)
 class UnsubscribeView(OrderView):
-    """End subscriptions."""
+    """End them; the clients get the push `unsubscribed`."""
 
-    operation, values_class = "unsubscribe", bodies.SubscriptionValues
-
-    @_schema(
-        "End a user's subscriptions to a topic", "unsubscribe", bodies.SubscriptionValues, bodies.CountAnswer
-    )
-    def post(self, request: Request, **path: Any) -> Response:
-        """End them; the clients get the push `unsubscribed`."""
-        return super().post(request, **path)
+    operation = "unsubscribe"
 
 
+@_documented("Subscribe a user to a topic", bodies.CountAnswer)
 class SubscribeView(OrderView):
-    """Begin subscriptions."""
+    """Subscribe the user's open connections, without asking the topic's gates; they get the push `subscribed`."""
 
-    operation, values_class = "subscribe", bodies.SubscriptionValues
-
-    @_schema("Subscribe a user to a topic", "subscribe", bodies.SubscriptionValues, bodies.CountAnswer)
-    def post(self, request: Request, **path: Any) -> Response:
-        """Subscribe the user's open connections, without asking the topic's gates; they get the push `subscribed`."""
-        return super().post(request, **path)
+    operation = "subscribe"
 
 
+@_documented("End all tokens and sessions of a user", bodies.CountAnswer)
 class RevokeView(OrderView):
-    """End credentials."""
+    """End them; sockets close with 4401. `count` is how many close, at least 1 if there is such a user."""
 
-    operation, values_class = "revoke", bodies.RevokeValues
-
-    @_schema("End all tokens and sessions of a user", "revoke", bodies.RevokeValues, bodies.CountAnswer)
-    def post(self, request: Request, **path: Any) -> Response:
-        """End them; sockets close with 4401. `count` is how many close, at least 1 if there is such a user."""
-        return super().post(request, **path)
+    operation = "revoke"
 
 
 class BansView(OrderView, ListView):
     """Bans."""
 
-    operation, values_class, query_class = "ban", bodies.BanValues, Query
+    operation, query_class = "ban", Query
 
     @extend_schema(
         summary="Bans in force",
@@ -134,12 +112,7 @@ class BansView(OrderView, ListView):
     )
     def get(self, request: Request) -> Response:
         """List them, the newest first."""
-        values = self.values()
-        try:
-            tenant = self.tenant(values.get("tenant"), otherwise=None)
-        except Elsewhere:
-            return Response({"count": 0, "results": []})
-        return Response(page_of_bans(values, tenant))
+        return self.listed(page_of_bans, no_rows)
 
     @_schema("Ban a user or an address until a time", "ban", bodies.BanValues, bodies.BanAnswer)
     def post(self, request: Request, **path: Any) -> Response:
@@ -155,55 +128,46 @@ class BanView(OrderView):
     @_schema("Lift a ban", "unban", None, bodies.CountAnswer)
     def delete(self, request: Request, ban_id: int) -> Response:
         """Lift it; `count` is 0 if there is no such ban."""
-        values = self.values_of(bodies.NoValues, request.data or {})
-        order = self.order("unban", values, {"id": ban_id}, is_for_all=False)
+        values = self.values_of(bodies.BODIES["unban"], request.data or {})
+        order = self.order("unban", values, {"id": ban_id})
         return self.answer(request, lambda: self.carry_out(order))
 
 
+@_documented("Announce something to everyone connected", bodies.CountAnswer)
 class AnnounceView(OrderView):
-    """Announcements."""
+    """Push `announcement` to the JSON endpoints; with `preview`, only count them."""
 
-    operation, values_class = "announce", bodies.AnnounceValues
-
-    @_schema(
-        "Announce something to everyone connected", "announce", bodies.AnnounceValues, bodies.CountAnswer
-    )
-    def post(self, request: Request, **path: Any) -> Response:
-        """Push `announcement` to the JSON endpoints; with `preview`, only count them."""
-        return super().post(request, **path)
+    operation = "announce"
 
 
+@_documented("Drain a node", bodies.CountAnswer)
 class DrainView(OrderView):
-    """Draining."""
+    """Make it close its connections and accept no more. Answers before it is done. Not for staff of a tenant."""
 
-    operation, values_class, is_for_all = "drain", bodies.DrainValues, True
-
-    @_schema("Drain a node", "drain", bodies.DrainValues, bodies.CountAnswer)
-    def post(self, request: Request, **path: Any) -> Response:
-        """Make it close its connections and accept no more. Answers before it is done. Not for staff of a tenant."""
-        return super().post(request, **path)
+    operation = "drain"
 
 
-class SuspendView(OrderView):
-    """Suspending a tenant."""
+class TenantView(OrderView):
+    """An operation on the tenant that the path names."""
 
-    operation, values_class, is_for_all = "suspend", bodies.NoValues, True
-
-    @_schema("Suspend a tenant", "suspend", bodies.NoValues, bodies.CountAnswer)
-    def post(self, request: Request, **path: Any) -> Response:
-        """Its hosts answer 404 and its sockets close with 4404. Not for staff of a tenant."""
-        return super().post(request, **path)
+    def order(self, name: str, values: Mapping[str, Any], path: Mapping[str, Any]) -> Order | None:
+        """As `OrderView.order`."""
+        order = super().order(name, values, path)
+        return order and replace(order, tenant=str(path["slug"]))
 
 
-class ResumeView(OrderView):
-    """Ending a suspension."""
+@_documented("Suspend a tenant", bodies.CountAnswer)
+class SuspendView(TenantView):
+    """Its hosts answer 404 and its sockets close with 4404. Not for staff of a tenant."""
 
-    operation, values_class, is_for_all = "resume", bodies.NoValues, True
+    operation = "suspend"
 
-    @_schema("Let a suspended tenant go on", "resume", bodies.NoValues, bodies.CountAnswer)
-    def post(self, request: Request, **path: Any) -> Response:
-        """Its hosts answer again. Not for staff of a tenant."""
-        return super().post(request, **path)
+
+@_documented("Let a suspended tenant go on", bodies.CountAnswer)
+class ResumeView(TenantView):
+    """Its hosts answer again. Not for staff of a tenant."""
+
+    operation = "resume"
 
 
 class BatchView(OrderView):
@@ -220,10 +184,7 @@ class BatchView(OrderView):
         rates = nodes.current_node().shared(ControlRates, ControlRates)
         if wait_s := rates.take(self.actor, len(commands)):
             raise Throttled(wait_s)
-        orders = [
-            self.order(name, {**_shared(values), **each}, {}, is_for_all=BATCHED[name][1])
-            for name, each in commands
-        ]
+        orders = [self.order(name, {**_shared(values), **each}, {}) for name, each in commands]
         return self.answer(request, lambda: {"results": [self._result(order) for order in orders]})
 
     def _checked(self, commands: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
@@ -233,7 +194,7 @@ class BatchView(OrderView):
             if not isinstance(name, str) or name not in BATCHED:
                 wrong[str(number)] = {"name": [f"Expected one of: {', '.join(BATCHED)}."]}
                 continue
-            serializer = BATCHED[name][0](data=command)
+            serializer = bodies.BODIES[name](data=command)
             if serializer.is_valid():
                 checked.append((name, serializer.validated_data))
             else:

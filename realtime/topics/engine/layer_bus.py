@@ -317,8 +317,11 @@ class LayerBus:
                     await self._is_open.wait()
                     await self._layer.send(self._channel, {"type": BEAT, "seq": self._beats_sent})
                 await self._subscribe_unheard()
-            except Exception as error:
+            except LAYER_ERRORS as error:
                 logger.debug("A heartbeat of the bus could not be sent: %r", error)
+            except Exception:
+                # Whatever it is, without beats no gap would be noticed any more.
+                logger.exception("A heartbeat of the bus failed")
 
     async def _subscribe_unheard(self) -> None:
         for group in sorted(self._unheard):

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from realtime.conf import default_of
 from realtime.core.epochs import Epochs
 from realtime.core.history import Change, Draft, Publication, TenantHistory, TopicHistory
 from realtime.core.position import Position
@@ -34,11 +35,11 @@ class Budgets:
     drop above its own bound. So a tenant never loses data to one that holds less.
     """
 
-    topic_bytes: int = 4 * 1024 * 1024
-    tenant_bytes: int = 64 * 1024 * 1024
-    process_bytes: int = 256 * 1024 * 1024
-    tenant_topics: int = 50_000
-    process_topics: int = 100_000
+    topic_bytes: int = default_of("HISTORY_BYTES_PER_TOPIC")
+    tenant_bytes: int = default_of("HISTORY_BYTES_PER_TENANT")
+    process_bytes: int = default_of("HISTORY_BYTES_PER_PROCESS")
+    tenant_topics: int = default_of("MAX_TOPICS_PER_TENANT")
+    process_topics: int = default_of("MAX_TOPICS")
     tenant_idempotency_keys: int = 50_000
     process_idempotency_keys: int = 200_000
 

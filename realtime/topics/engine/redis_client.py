@@ -73,9 +73,7 @@ def make_client(address: BrokerAddress, *, deadline_s: float) -> RedisClient:
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
     if address.kind is BrokerKind.SINGLE:
-        return RedisClient(
-            Redis.from_pool(BlockingConnectionPool.from_url(address.url, **arguments)), None, ""
-        )
+        return RedisClient(Redis.from_pool(BlockingConnectionPool.from_url(address.url, **arguments)))
     sentinel_options = {**address.sentinel_options, "retry": Retry(NoBackoff(), 0)}
     sentinel = Sentinel(address.nodes, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call] # redis-py has no types for it
     options = {**arguments, **address.options, "ssl": address.is_tls}

@@ -24,6 +24,7 @@ from typing import Any, cast
 import msgspec
 from redis.exceptions import ReadOnlyError, RedisError
 
+from realtime.conf import default_of
 from realtime.core.broker_url import parse_broker_url
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Change, Draft, Publication, Publisher
 from realtime.core.identity import UserId
@@ -77,7 +78,7 @@ class RedisHistory:
         url: str,
         *,
         prefix: str | None = None,
-        topic_bytes: int = 4 * 1024 * 1024,
+        topic_bytes: int = default_of("HISTORY_BYTES_PER_TOPIC"),
         deadline_s: float = COMMAND_DEADLINE_S,
         idempotency_ttl_s: float = IDEMPOTENCY_TTL_S,
     ) -> None:
@@ -85,6 +86,8 @@ class RedisHistory:
         self.client = make_client(address, deadline_s=deadline_s)
         self._redis = self.client.redis
         self._prefix = address.prefix if prefix is None else prefix
+        # Those that all topics share, `store` and `begun` of the scripts.
+        self._shared_keys = (f"{self._prefix}:h:epoch", f"{self._prefix}:h:begun")
         self._topic_bytes = topic_bytes
         self._deadline_s = deadline_s
         self._idempotency_ttl_ms = round(idempotency_ttl_s * 1000)
@@ -189,7 +192,7 @@ class RedisHistory:
             for number in range(used)
         ]
         used_keys = [name for draft in drafts for name in self._used_keys(key, draft)]
-        return [f"{self._prefix}:h:epoch", f"{self._prefix}:h:begun", *self._keys(key), *used_keys]
+        return [*self._shared_keys, *self._keys(key), *used_keys]
 
     def _keys(self, key: TopicKey) -> tuple[str, str]:
         """The keys of a topic's hash (`meta`) and stream."""
@@ -208,11 +211,10 @@ class RedisHistory:
         return f"{self._prefix}:h:{{{key.tenant}:{_digest(key.topic)}}}"
 
     async def _run(self, script: Any, keys: Sequence[str], *arguments: str | bytes | int) -> Any:
-        keys = (f"{self._prefix}:h:epoch", f"{self._prefix}:h:begun", *keys)
         common = (secrets.token_hex(8), FILTER_BITS, POSITION_TTL_S)
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await script(keys=keys, args=(*common, *arguments))
+                return await script(keys=(*self._shared_keys, *keys), args=(*common, *arguments))
         except ReadOnlyError as error:
             # The server has become a replica: close the idle connections, so
             # that the next call connects again.
