@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
@@ -16,6 +17,8 @@ from chat.rendering.markdown import RENDERER_VERSION, render
 from chat.selectors import access_joined_room
 from realtime import ErrorCode, Publisher, RequestError, UserId
 
+# Bytes of JSON of a page's messages. A page of long messages has fewer of them, and says that there are more.
+PAGE_BYTES_MAX = 512 * 1024
 # Pinned messages of a room; `chat.messages.changing` lets no more be pinned.
 PINS_MAX = 100
 
@@ -57,36 +60,32 @@ def message_list(
     """
     room = access_joined_room(tenant_id, user_id, room_id).room
     messages = _of(tenant_id, room_id)
-    newer: list[Message] = []
-    older: list[Message] = []
-    newer_max = older_max = limit
     if before_seq is not None:
         messages = messages.filter(seq__lt=before_seq)
+    older, newer, older_max = messages, messages.none(), limit
     if around_seq is not None:
+        older, newer = messages.filter(seq__lt=around_seq), messages.filter(seq__gte=around_seq)
         older_max = limit // 2
-        newer_max = limit - older_max
-        older = list(messages.filter(seq__lt=around_seq).order_by("-seq")[: older_max + 1])
-        newer = list(messages.filter(seq__gte=around_seq).order_by("seq")[: newer_max + 1])
     elif after_seq is not None:
-        newer = list(messages.filter(seq__gt=after_seq).order_by("seq")[: limit + 1])
-    else:
-        older = list(messages.order_by("-seq")[: limit + 1])
-    has_rest = len(newer) > newer_max
+        older, newer, older_max = messages.none(), messages.filter(seq__gt=after_seq), 0
+    newer_max = limit - older_max
+    # Both begin at the reader, so that the farthest messages are left out.
+    rows_before = list(older.order_by("-seq")[: older_max + 1])
+    rows_after = list(newer.order_by("seq")[: newer_max + 1])
+    views = messages_view(tenant_id, user_id, [*rows_before[:older_max], *rows_after[:newer_max]])
+    middle = min(len(rows_before), older_max)
+    before = fitting(views[:middle], PAGE_BYTES_MAX * older_max // limit)
+    after = fitting(views[middle:], PAGE_BYTES_MAX * newer_max // limit)
+    has_older, has_rest = len(rows_before) > len(before), len(rows_after) > len(after)
     has_newer = has_rest or (before_seq is not None and before_seq <= room.last_seq)
-    has_older = len(older) > older_max or (after_seq is not None and around_seq is None and after_seq > 0)
-    found = [*older[:older_max][::-1], *newer[:newer_max]]
-    is_forward = after_seq is not None
-    return MessagePage(
-        messages_view(tenant_id, user_id, found),
-        has_more=(has_older or has_newer)
-        if around_seq is not None
-        else has_rest
-        if is_forward
-        else has_older,
-        has_older=has_older,
-        has_newer=has_newer,
-        last_rev=max(room.last_rev, room.last_seq),
-    )
+    if around_seq is not None:
+        has_more = has_older or has_newer
+    elif after_seq is not None:
+        has_more, has_older = has_rest, after_seq > 0
+    else:
+        has_more = has_older
+    last_rev = max(room.last_rev, room.last_seq)
+    return MessagePage([*before[::-1], *after], has_more, has_older, has_newer, last_rev)
 
 
 def message_changes(tenant_id: int, user_id: UserId, room_id: int, *, after_rev: int, limit: int) -> Changes:
@@ -107,8 +106,8 @@ def message_changes(tenant_id: int, user_id: UserId, room_id: int, *, after_rev:
             ErrorCode.UNRECOVERABLE_POSITION, "These changes are no longer stored; load the messages again."
         )
     found = list(messages.filter(rev__gt=after_rev).order_by("rev")[: limit + 1])
-    has_more = len(found) > limit
-    page = messages_view(tenant_id, user_id, found[:limit])
+    page = fitting(messages_view(tenant_id, user_id, found[:limit]), PAGE_BYTES_MAX)
+    has_more = len(found) > len(page)
     return Changes(page, page[-1].rev if has_more else newest, has_more)
 
 
@@ -188,6 +187,16 @@ def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) 
         )
         for message in messages
     ]
+
+
+def fitting(messages: list[MessageView], bytes_max: int) -> list[MessageView]:
+    """Return the first messages that take about `bytes_max` bytes of JSON together, at least one of them."""
+    size = 0
+    for count, message in enumerate(messages):
+        size += len(msgspec.json.encode(message))
+        if count and size > bytes_max:
+            return messages[:count]
+    return messages
 
 
 def _of(tenant_id: int, room_id: int) -> "QuerySet[Message]":

@@ -7,7 +7,7 @@ from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from chat.messages.reading import messages_view
+from chat.messages.reading import PAGE_BYTES_MAX, fitting, messages_view
 from chat.messages.view import MessageView
 from chat.models import File, Mention, Message, Reaction, Room, RoomMembership
 from chat.search.index import INDEXED, TABLE, TRIGRAM_CHARS, catch_up
@@ -61,7 +61,8 @@ def search(
     elif before is not None:
         found = found.filter(sent_at__lt=before)
     rows = list(_with_words(found, wanted.words, rooms, is_behind=is_behind).order_by("-pk")[: limit + 1])
-    return messages_view(tenant_id, user_id, rows[:limit]), len(rows) > limit
+    page = fitting(messages_view(tenant_id, user_id, rows[:limit]), PAGE_BYTES_MAX)
+    return page, len(rows) > len(page)
 
 
 def _rooms(tenant_id: int, user_id: UserId, wanted: SearchQuery, room_id: int | None) -> Mapping[int, int]:

@@ -228,6 +228,16 @@ def test_changes_bring_each_message_once_in_its_newest_state(world: World) -> No
     assert code_of(lambda: changes(world, room_id, 1)) == "unrecoverable_position"
 
 
+def test_changes_of_long_messages_come_in_more_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PAGE_BYTES_MAX", 1)
+    room_id = world.room(with_bob=True)
+    start = reading.message_list(world.acme.id, world.bob.id, room_id, limit=1).last_rev
+    for number in range(2):
+        send(world, room_id, f"{number}")
+    assert changes(world, room_id, start) == ([(1, start + 1)], start + 1, True)
+    assert changes(world, room_id, start + 1) == ([(2, start + 2)], start + 2, False)
+
+
 def test_rows_of_a_release_without_changes_are_numbered_and_rendered(world: World) -> None:
     room_id = world.room(with_bob=True)
     send(world, room_id, "*old*")

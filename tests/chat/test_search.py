@@ -157,6 +157,15 @@ def test_pages(world: World) -> None:
     assert found(world, "needle", before=first[0].sent_at) == ["needle 3", "needle 2", "needle 1", "needle 0"]
 
 
+def test_pages_of_long_messages_have_fewer_of_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "PAGE_BYTES_MAX", 1)
+    room_id = world.room()
+    for number in range(2):
+        say(world, room_id, f"needle {number}")
+    first, has_more = searching.search(world.acme.id, world.alice.id, query="needle", limit=3)
+    assert ([each.text for each in first], has_more) == (["needle 1"], True)
+
+
 def test_a_search_costs_the_same_whatever_it_finds(world: World) -> None:
     rooms = [world.room(name=f"room {number}") for number in range(5)]
 

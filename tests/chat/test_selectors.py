@@ -7,8 +7,10 @@ from django.utils import timezone
 
 from accounts.models import Membership
 from chat import selectors, services
+from chat.batches import MessageDraft
 from chat.messages import reading, sending
 from chat.models import Room, RoomMembership
+from chat.text import TEXT_MAX_CHARS
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.chat.conftest import World
 
@@ -112,6 +114,31 @@ def test_pages_of_messages(world: World) -> None:
     assert seqs(world, room_id, after_seq=4) == ([5, 6, 7], False)
     assert seqs(world, room_id, after_seq=7) == ([], False)
     assert seqs(world, room_id, after_seq=2, before_seq=5) == ([3, 4], False)
+
+
+def test_a_page_of_long_messages_has_fewer_of_them(world: World) -> None:
+    room_id = world.room()
+    texts = ["👋" * TEXT_MAX_CHARS] * 40
+    sending.messages_send(
+        [MessageDraft(world.acme, world.alice, room_id, text, uuid.uuid4()) for text in texts]
+    )
+    # The nearest to the reader are there; the rest is asked for with the next page.
+    assert seqs(world, room_id, limit=40) == (list(range(25, 41)), True)
+    assert seqs(world, room_id, limit=40, before_seq=25) == (list(range(9, 25)), True)
+    assert seqs(world, room_id, limit=40, before_seq=9) == (list(range(1, 9)), False)
+    assert seqs(world, room_id, limit=40, after_seq=0) == (list(range(1, 17)), True)
+    assert seqs(world, room_id, limit=40, around_seq=20) == (list(range(12, 28)), True)
+
+
+def test_a_message_that_is_longer_than_a_page_is_read_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PAGE_BYTES_MAX", 1)
+    room_id = world.room()
+    send(world, room_id, 3)
+    assert seqs(world, room_id) == ([3], True)
+    assert seqs(world, room_id, after_seq=0) == ([1], True)
+    assert seqs(world, room_id, before_seq=2) == ([1], False)
 
 
 def test_messages_and_members_are_for_those_in_the_room(world: World) -> None:
