@@ -92,8 +92,8 @@ def access_room(
 
 
 def access_joined_room(tenant_id: int, user_id: UserId, room_id: int) -> RoomMembership:
-    """Return the user's membership with user and room. Raises RequestError(not_found | permission_denied)."""
-    memberships = RoomMembership.objects.select_related("user", "room").filter(
+    """Return the user's membership with its room. Raises RequestError(not_found | permission_denied)."""
+    memberships = RoomMembership.objects.select_related("room").filter(
         room_id=room_id, user_id=user_id, room__tenant_id=tenant_id, room__archived_at__isnull=True
     )
     membership = memberships.first()
@@ -147,13 +147,14 @@ def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[MemberVie
     rows: Any = present.order_by("user__username").values_list(
         "user_id", *(f"user__{column}" for column in columns), "role"
     )
-    creator_id = None if room.direct_key else room.created_by_id
     members = [MemberView(*row) for row in rows[:MEMBERS_LISTED_MAX]]
-    return [each if each.role else replace(each, role=_default_role(each.id, creator_id)) for each in members]
+    return [each if each.role else replace(each, role=first_role(room, each.id)) for each in members]
 
 
-def _default_role(user_id: UserId, creator_id: int | None) -> str:
-    return "owner" if user_id == creator_id else "member"
+def first_role(room: Room, user_id: UserId) -> str:
+    """Return the role of a member to whom none was given: the room's creator is its owner."""
+    is_owner = user_id == room.created_by_id and not room.direct_key
+    return (RoomMembership.Role.OWNER if is_owner else RoomMembership.Role.MEMBER).value
 
 
 def _is_present(tenant_id: int) -> Q:
@@ -189,7 +190,6 @@ def _views(rooms: "QuerySet[Room]", tenant_id: int, user_id: UserId) -> list[Roo
 def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> RoomView:
     is_member = room.own_read_seq is not None
     after = room.last_seq - room.own_read_seq if is_member else 0
-    creator = room.created_by_id == user_id and not room.direct_key
     return RoomView(
         room.pk,
         name or room.name,
@@ -206,7 +206,7 @@ def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> Ro
         mentions=min(room.mentioned_after, UNREAD_MAX) if is_member else 0,
         level=room.own_level or "all",
         is_favourite=bool(room.own_favourite),
-        role=(room.own_role or ("owner" if creator else "member")) if is_member else None,
+        role=(room.own_role or first_role(room, user_id)) if is_member else None,
     )
 
 

@@ -22,6 +22,7 @@ from chat.selectors import (
     RoomView,
     access_joined_room,
     access_room,
+    first_role,
     room_get,
     seen_from_outside,
 )
@@ -323,10 +324,10 @@ def _direct_insert(tenant_id: int, creator_id: UserId, key: str, people: Sequenc
 
 def _admit(room: Room, user: Publisher) -> bool:
     """Make a user a member of a locked room; False if the user is one."""
-    is_creator = room.created_by_id == user.id and not room.direct_key
-    role = RoomMembership.Role.OWNER if is_creator else RoomMembership.Role.MEMBER
     _, has_joined = RoomMembership.objects.get_or_create(
-        room=room, user_id=user.id, defaults={"read_seq": room.last_seq, "role": role}
+        room=room,
+        user_id=user.id,
+        defaults={"read_seq": room.last_seq, "role": first_role(room, user.id)},
     )
     if has_joined:
         room.last_rev = room.next_rev

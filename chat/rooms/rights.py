@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from accounts.selectors import membership_of
 from chat.batches import not_joined
 from chat.models import Room, RoomMembership
-from chat.selectors import access_room
+from chat.selectors import access_room, first_role
 from realtime import ErrorCode, RequestError, UserId
 
 GUEST, MEMBER, MODERATOR, OWNER = range(4)
@@ -87,10 +87,7 @@ def standing(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: 
 
 def role_of(membership: RoomMembership, room: Room) -> str:
     """Return a member's role. If none was given, the room's creator is its owner."""
-    if membership.role:
-        return membership.role
-    is_owner = membership.user_id == room.created_by_id and not room.direct_key
-    return RoomMembership.Role.OWNER if is_owner else RoomMembership.Role.MEMBER
+    return membership.role or first_role(room, membership.user_id)
 
 
 def has_owner(room: Room) -> bool:
