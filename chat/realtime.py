@@ -1,10 +1,59 @@
-"""What the chat runs in every node."""
+"""What the chat has in every node: the message writers, and the task that announces what was left."""
 
-from chat.writers import unannounced_of
-from realtime import Node, node_task
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+
+from django.db import connection
+
+from chat.announcements import aannounce_message, aannounce_messages
+from chat.messages.reading import messages_by_id
+from chat.messages.sending import Sent, messages_send
+from chat.unannounced import Unannounced
+from chat.writer import MessageWriter, MessageWriters, in_turns
+from realtime import Node, Owner, RequestError, node_task
+
+# The owner of the database work that stores a tenant's messages. It is not one user's work.
+WRITER = "chat.writer"
 
 
 @node_task("chat.unannounced")
 async def announce_what_was_left(node: Node) -> None:
     """Announce messages that a killed process stored and did not announce."""
     await unannounced_of(node).run()
+
+
+def writers_of(node: Node) -> MessageWriters:
+    """Return the node's writers. They are created at its first message."""
+    return node.shared(MessageWriters, lambda: _make(node))
+
+
+def unannounced_of(node: Node) -> Unannounced:
+    """Return what the node knows of announced messages."""
+    return node.shared(Unannounced, lambda: _make_unannounced(node))
+
+
+def _make_unannounced(node: Node) -> Unannounced:
+    async def announce(message_ids: Collection[int]) -> None:
+        for tenant, message in await node.background.run(messages_by_id, message_ids):
+            # With other data it was announced: it has changed since.
+            with suppress(RequestError):
+                await aannounce_message(node, tenant, message.author, message)
+
+    return Unannounced(node, announce)
+
+
+def _make(node: Node) -> MessageWriters:
+    has_row_locks = connection.features.has_select_for_update
+    store = messages_send if has_row_locks else in_turns(messages_send)
+
+    async def announce(sent: Sequence[Sent]) -> None:
+        said = ((each.draft, each.message) for each in sent)
+        await aannounce_messages(node, unannounced_of(node), said)
+
+    return MessageWriters(
+        lambda: MessageWriter(
+            lambda drafts: node.database.run_for(Owner(drafts[0].tenant.slug, WRITER), store, drafts),
+            announce,
+            node.spawn,
+        )
+    )

@@ -9,10 +9,10 @@ from chat import selectors
 from chat.announcements import aannounce_typing
 from chat.operations import OPERATIONS, WRITE, InRoom, MessageSend, Operation, Who, draft_of
 from chat.payloads import message_payload
+from chat.realtime import writers_of
 from chat.topics import room_topic, typing_topic
 from chat.typing import Typing
 from chat.writer import NotStoredError
-from chat.writers import writers_of
 from realtime import Call, Caller, ErrorCode, Publisher, Reply, RequestError, Verb, internal_error
 
 # Seconds that a sender waits for the writer and the database; beyond it `timeout`. Sending again is safe.
