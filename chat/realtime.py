@@ -1,7 +1,7 @@
 """What the chat has in every node: the message writers, and the task that announces what was left."""
 
+import logging
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 
 from django.db import connection
 
@@ -10,7 +10,9 @@ from chat.messages.reading import messages_by_id
 from chat.messages.sending import Sent, messages_send
 from chat.unannounced import Unannounced
 from chat.writer import MessageWriter, MessageWriters, in_turns
-from realtime import Node, Owner, RequestError, node_task
+from realtime import ErrorCode, Node, Owner, RequestError, node_task
+
+logger = logging.getLogger(__name__)
 
 # The owner of the database work that stores a tenant's messages. It is not one user's work.
 WRITER = "chat.writer"
@@ -35,9 +37,12 @@ def unannounced_of(node: Node) -> Unannounced:
 def _make_unannounced(node: Node) -> Unannounced:
     async def announce(message_ids: Collection[int]) -> None:
         for tenant, message in await node.background.run(messages_by_id, message_ids):
-            # With other data it was announced: it has changed since.
-            with suppress(RequestError):
+            try:
                 await aannounce_message(node, tenant, message.author, message)
+            except RequestError as refused:
+                # With other data it was announced: it has changed since.
+                if refused.code is not ErrorCode.CONFLICT:
+                    logger.error("Message %d cannot be announced: %s", message.id, refused.message)  # noqa: TRY400
 
     return Unannounced(node, announce)
 
