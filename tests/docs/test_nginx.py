@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
+from chat.files.settings import FileSettings
 from tests.docs.pages import ROOT
 from tests.e2e.visitor import Visitor
 from tests.prepare import find_nginx
 from tests.servers.pool import Site, SitePool
 from tests.servers.ports import free_port
 
-PAGE = ROOT / "docs" / "production.md"
 CONFIGURATION = ROOT / "deploy" / "nginx" / "rockstar.conf"
 HOST = "acme.localhost"
 START_TIMEOUT_S = 10.0
@@ -211,6 +212,20 @@ def running_alone(folder: Path) -> Iterator[Nginx]:
     (folder / "nginx.pid").unlink(missing_ok=True)
     with running(folder, free_port()) as nginx:
         yield nginx
+
+
+def test_files_that_the_chat_takes_reach_it(site: Site, tmp_path: Path) -> None:
+    body = b"x" * (FileSettings().file_bytes_max + 1024)
+    with (
+        running(tmp_path, site.server.port) as nginx,
+        httpx.Client(
+            base_url=f"https://127.0.0.1:{nginx.secure_port}", headers={"host": HOST}, verify=trusting()
+        ) as client,
+    ):
+        answers = [client.post(path, content=body) for path in ("/api/chat/files/", "/api/token/")]
+    # The server asks for a credential; nginx refuses what is too large for anything else.
+    assert [answer.status_code for answer in answers] == [401, 413]
+    assert answers[0].json()["error"]["code"] == "unauthenticated"
 
 
 async def test_a_node_that_is_away_or_drains_is_left_out(site: Site, tmp_path: Path) -> None:
