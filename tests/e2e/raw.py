@@ -77,12 +77,6 @@ async def read_response(reader: asyncio.StreamReader) -> httpx.Response:
     return httpx.Response(head.status_code, headers=headers, content=body)
 
 
-async def read_to_end(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the server ends the connection."""
-    async with asyncio.timeout(WAIT_S):
-        return await reader.read()
-
-
 async def frames_until_close(reader: asyncio.StreamReader) -> list[tuple[int, bytes]]:
     """The server's frames as (opcode, payload), up to its close frame or the end of the connection."""
     frames: list[tuple[int, bytes]] = []

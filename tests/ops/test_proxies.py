@@ -18,8 +18,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.docs.pages import blocks
-from tests.docs.test_nginx import HOST, PAGE, make_certificate, running, trusting
+from tests.docs.pages import ROOT, blocks
+from tests.docs.test_nginx import HOST, make_certificate, running, trusting
 from tests.e2e.visitor import PASSWORD, csrf_of
 from tests.servers.pool import Site, SitePool
 from tests.servers.ports import free_port
@@ -135,7 +135,7 @@ def haproxy(folder: Path, upstream: int) -> Iterator[tuple[int, Path]]:
     path = os.environ.get("HAPROXY") or shutil.which("haproxy")
     if path is None:
         pytest.skip("No haproxy was found: install it (Debian: haproxy), or name it in $HAPROXY.")
-    [block] = blocks(PAGE, "haproxy")
+    [block] = blocks(ROOT / "docs" / "production.md", "haproxy")
     port, plain = free_port(), free_port()
     make_certificate(folder)
     both = folder / "both.pem"

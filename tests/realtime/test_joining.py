@@ -1,7 +1,6 @@
 """Every await of a subscribe, crossed by everything that may happen meanwhile."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -28,7 +27,6 @@ from tests.realtime.followers import (
 ROOM = "room:1"
 # The gate in the database, attaching to the bus, the read that opens the topic, and the read that catches up.
 AWAITS = ["gate", "attach", "open", "read"]
-Crossing = Callable[[Node, Follower, "asyncio.Task[Joined | RequestError]"], None]
 
 
 @pytest.fixture

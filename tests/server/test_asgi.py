@@ -9,7 +9,7 @@ import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from realtime.sockets.transport import TRANSPORT_EXTENSION
-from tests.server.client import Client, connect, opened, request
+from tests.server.client import connect, opened, request
 from tests.server.lab import OURS, echo, serving
 from tests.server.wire import BINARY, CLOSE, PING, PONG, TEXT, client_frame, close_frame
 
@@ -305,11 +305,6 @@ async def test_shutdown_before_the_accept_is_503() -> None:
         status, head, _ = await client.answer()
     assert status == 503
     assert b"retry-after" in head
-
-
-async def assert_echoes(client: Client) -> None:
-    client.text("alive")
-    assert await client.frame() == (TEXT, b"alive")
 
 
 async def test_the_application_never_logs_a_client_that_left(caplog: pytest.LogCaptureFixture) -> None:

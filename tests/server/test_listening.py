@@ -10,8 +10,6 @@ from realtime.server.listening import open_sockets
 from realtime.server.workers import ending
 from tests.servers.ports import free_port
 
-HAS_IPV6 = socket.has_ipv6
-
 
 @contextmanager
 def listening(host: str) -> Iterator[tuple[list[socket.socket], int]]:

@@ -10,8 +10,6 @@ from tests.servers.orm import OrmShell
 from tests.servers.process import ServerProcess
 from tests.servers.valkey import Valkey
 
-# "serve": ours on SQLite and memory; "daphne": `runserver`, same; "scaled": ours on PostgreSQL and Valkey.
-KINDS = ("serve", "daphne", "scaled")
 METRICS_TOKEN = "metrics-bearer-for-tests"
 
 
@@ -19,6 +17,7 @@ METRICS_TOKEN = "metrics-bearer-for-tests"
 class Site:
     """A database, perhaps a Valkey, the servers on them, and a shell beside them."""
 
+    # "serve": ours on SQLite and memory; "daphne": `runserver`, same; "scaled": ours on PostgreSQL and Valkey.
     kind: str
     env: dict[str, str]
     servers: list[ServerProcess]
