@@ -1,5 +1,6 @@
 """Two tenants with people in them, and what the chat announced."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,12 @@ from accounts.models import Membership, User
 from accounts.models import Tenant as TenantRow
 from chat import announcements, services
 from chat.models import RoomMembership
+from realtime.conf import load_settings
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
+from realtime.node import node as runtimes
+from realtime.node.node import Node
+from tests.chat.sockets import Chat, populate
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,19 @@ def world(db: None, announced: list[Announced]) -> World:
         carol=_person("carol", globex),
         admin=_person("admin", acme, globex),
     )
+
+
+@pytest.fixture
+async def chat(db: None) -> AsyncIterator[Chat]:
+    """Everybody, on a node of this process."""
+    runtime = Node(load_settings())
+    runtimes.install(runtime)
+    await runtime.ensure_started()
+    opened = Chat(runtime, *await runtime.database.run(populate))
+    yield opened
+    await opened.close()
+    await runtime.stop()
+    runtimes.install(None)
 
 
 def _person(username: str, *tenants: TenantRow) -> Publisher:

@@ -17,10 +17,7 @@ from chat.topics import room_topic
 from realtime.core.history import Publisher
 from realtime.node.node import Node
 from realtime.topics.engine.ports import EngineUnavailableError
-from tests.chat import test_endpoint
-from tests.chat.test_endpoint import Chat, Client, make_room
-
-chat = test_endpoint.chat
+from tests.chat.sockets import Chat, Client, make_room
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
