@@ -23,8 +23,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-async def sweeping(chat: Chat) -> None:
+async def sweeping(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SWEEP_S", 0.02)
+    monkeypatch.setattr(module, "GRACE_S", 0.05)
     chat._runtime.spawn(unannounced_of(chat._runtime).run())
+
+
+async def swept(chat: Chat) -> None:
+    """Wait until the sweep has looked at every message."""
+    newest = await chat.in_db(lambda: Message.objects.latest("pk").pk)
+    known = unannounced_of(chat._runtime)
+    async with asyncio.timeout(10):
+        while (known._swept_id or 0) < newest:  # noqa: ASYNC110 no event tells of it
+            await asyncio.sleep(0.01)
 
 
 async def left_behind(chat: Chat, client: Client, room_id: int, *texts: str) -> None:
@@ -62,7 +73,7 @@ async def test_the_sweep_announces_what_a_killed_process_left(chat: Chat) -> Non
     await left_behind(chat, alice, room_id, "two", "three")
     assert await hears(alice, room_id, 3) == [1, 2, 3]
     await send(alice, room_id, "four")
-    await asyncio.sleep(2 * module.SWEEP_S + module.GRACE_S)
+    await swept(chat)
     assert await said(chat._runtime, room_id) == [(1, "one"), (2, "two"), (3, "three"), (4, "four")]
 
 
@@ -102,5 +113,5 @@ async def test_nothing_of_before_the_process_is_announced_in_memory(chat: Chat) 
     before = timezone.now() - timedelta(hours=1)
     await chat.in_db(lambda: Message.objects.update(sent_at=before))
     await send(alice, room_id, "two")
-    await asyncio.sleep(2 * module.SWEEP_S + module.GRACE_S)
+    await swept(chat)
     assert await said(chat._runtime, room_id) == [(2, "two")]

@@ -233,3 +233,10 @@ def offsets_of(joined: Joined) -> list[int] | None:
 async def settle() -> None:
     for _ in range(30):
         await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until it is true; for fakes, which tell nobody."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 a fake has nothing to wait for
+            await asyncio.sleep(0.002)

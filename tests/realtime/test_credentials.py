@@ -17,6 +17,7 @@ from realtime.node import credentials
 from realtime.node.credentials import Credentials
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import Refusal
+from tests.realtime.followers import until
 
 ACME = Tenant(1, "acme", hosts=frozenset({"acme.localhost"}))
 GLOBEX = Tenant(2, "globex", hosts=frozenset({"globex.localhost"}))
@@ -39,6 +40,7 @@ class Site:
         self.batches: list[int] = []
         self.sweeps: list[bool] = []
         self.reads = 0
+        self.asked = 0
 
     def lookup(self, host: str) -> Tenant | None:
         if host in self.anywhere:
@@ -49,6 +51,7 @@ class Site:
         self.reads += 1
 
     def revocations(self) -> Sequence[Revocation]:
+        self.asked += 1
         if self.fault is not None:
             raise self.fault
         new, self.new = self.new, []
@@ -230,10 +233,10 @@ async def test_without_a_bus_they_are_asked_for(held: Credentials, site: Site) -
     opened(held, socket)
     keeping = asyncio.create_task(held.keep())
     site.fault = OperationalError("away")
-    await asyncio.sleep(0.02)
+    await until(lambda: site.asked > 1)
     assert socket.code is None
     site.fault, site.new = None, [revocation()]
-    await asyncio.sleep(0.05)
+    await until(lambda: socket.code is not None)
     keeping.cancel()
     assert socket.code == 4401
 
@@ -244,7 +247,7 @@ async def test_an_outage_is_said_once(
 ) -> None:
     keeping = asyncio.create_task(held.keep())
     site.fault = OperationalError("away")
-    await asyncio.sleep(0.05)
+    await until(lambda: site.asked > 2)
     keeping.cancel()
     assert [each.message for each in caplog.records if each.name == "realtime.node.credentials"] == [
         "Credentials cannot be read again now: OperationalError"
@@ -324,7 +327,7 @@ async def test_sweeping_goes_on(held: Credentials, site: Site, monkeypatch: pyte
     held.revoke([revocation(until_s=1.0)])
     site.sweeps = [True, True]
     sweeping = asyncio.create_task(held.sweep(held.database))
-    await asyncio.sleep(0.05)
+    await until(lambda: not site.sweeps and not len(held._revocations))
     sweeping.cancel()
     assert (site.sweeps, len(held._revocations)) == ([], 0)
 

@@ -27,6 +27,7 @@ from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import RouteMetrics
 from realtime.sockets.outbox import WriteCoalescer
+from tests.realtime.followers import until
 
 ACME, GLOBEX = Tenant(1, "acme", "Acme", frozenset()), Tenant(2, "globex", "Globex", frozenset())
 SETTINGS = RealtimeSettings(TENANTS="", IDENTITY="", ROUTES="")
@@ -179,12 +180,6 @@ def identity(user_id: int, tenant: Tenant, scopes: frozenset[str]) -> Identity:
 
 def pushes(connection: Connection, message_type: str) -> list[Any]:
     return [each["payload"] for each in cast("Listener", connection).sent if each["type"] == message_type]
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 a fake has nothing to wait for
-            await asyncio.sleep(0.002)
 
 
 @pytest.fixture
@@ -342,13 +337,16 @@ async def test_a_query_that_fails_is_ended_and_logged_once(
 async def test_a_database_that_is_away_is_said_once_and_asked_again(
     site: Site, caplog: pytest.LogCaptureFixture, failure: Callable[[str], Exception]
 ) -> None:
+    asked: list[int] = []
+
     def fail() -> Any:
+        asked.append(site.version)
         raise failure("away")
 
     alice = site.connect()
     await site.watch(alice)
     site.read, site.version = fail, 1
-    await asyncio.sleep(INTERVAL_S * 10)
+    await until(lambda: len(asked) > 2)
     assert caplog.text.count("cannot be read now") == 1
     site.read = lambda: {1: "one", 2: "two", 3: "missed meanwhile"}
     await until(lambda: pushes(alice, "change"))
