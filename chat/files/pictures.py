@@ -6,7 +6,6 @@ site allows is refused before it is decoded.
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, ParamSpec, TypeVar
@@ -108,7 +107,7 @@ class PicturePool:
     """At most `threads` run at once and `waiting` more wait."""
 
     def __init__(self, threads: int, waiting: int) -> None:
-        self._executor = ThreadPoolExecutor(threads, "picture")
+        self._turns = threading.Semaphore(threads)
         self._places = threading.BoundedSemaphore(threads + waiting)
 
     def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -118,8 +117,8 @@ class PicturePool:
                 ErrorCode.RATE_LIMITED, "Too many pictures at this moment.", retry_after_ms=RETRY_AFTER_MS
             )
         try:
-            future: Future[R] = self._executor.submit(work, *args, **kwargs)
-            return future.result()
+            with self._turns:
+                return work(*args, **kwargs)
         finally:
             self._places.release()
 
