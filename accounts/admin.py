@@ -31,7 +31,7 @@ from accounts.services import access_changed
 from accounts.web.forms import AdminSignInForm
 from accounts.web.views import PasswordView
 
-# Tenants that the list of users shows of each.
+# The number of tenants that the list of users shows for each.
 TENANTS_SHOWN = 3
 
 admin.site.site_header = "Rockstar"
@@ -102,11 +102,11 @@ class UserMembershipInline(TenantScopedInline):
     can_delete = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """The rows that may be seen, with what their texts need."""
+        """Return the rows that the user may see, with the related rows that their texts need."""
         return super().get_queryset(request).select_related("user", "tenant")
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody, here."""
+        """Always False: a membership is changed on its own page."""
         return False
 
 
@@ -212,7 +212,7 @@ class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg, misc]
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """The rows that may be seen, for superusers with the first memberships of each."""
+        """Return the users that may be seen; for superusers, with the first memberships of each."""
         rows = super().get_queryset(request)
         if not is_superuser(request) or not _is_list(request):
             return rows
@@ -240,7 +240,7 @@ class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg, misc]
         return ("username", "email", "first_name", "last_name", "is_active")
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        """Hide the same from the filters."""
+        """Hide the same fields from the filters."""
         return super().get_list_filter(request) if is_superuser(request) else ("is_active",)
 
 

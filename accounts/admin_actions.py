@@ -60,7 +60,7 @@ def resume(
 def _asked_once(
     model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, queryset: QuerySet[Any], work: Work
 ) -> TemplateResponse | None:
-    """Ask, or do it: for every row `work(row, reason, actor)`. Raises PermissionDenied without the scope."""
+    """Ask, or call `work(row, reason, actor)` for every row. Raises PermissionDenied without the scope."""
     actor = realtime.session_actor(request)
     if actor is None or CONTROL_SCOPE not in actor.scopes:
         raise PermissionDenied

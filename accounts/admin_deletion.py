@@ -1,4 +1,4 @@
-"""What a deletion in the admin would delete: looked up within bounds, however much hangs on a row."""
+"""The rows that a deletion in the admin would delete. The lookup is bounded, however many they are."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,8 +18,8 @@ LISTED_MAX = 50
 # everybody: they are not deleted here.
 DELETED_MAX = 1000
 
-# What ModelAdmin.get_deleted_objects returns: a nested list of rows, counts by model, missing permissions, and
-# what protects the rows.
+# The result of ModelAdmin.get_deleted_objects: a nested list of rows, counts by model, missing permissions,
+# and the rows that prevent the deletion.
 Deleted = tuple[list[Any], dict[str, Any], set[str], list[str]]
 
 
@@ -33,7 +33,7 @@ class BoundedCollector(NestedObjects):
         self._asked: list[QuerySet[Any]] = []
 
     def can_fast_delete(self, objs: Any, from_field: Any = None) -> bool:
-        """Say which rows go with others and are not listed: no page shows them, and nothing hangs on them."""
+        """Return whether rows are deleted unlisted: they have no page, and no other rows depend on them."""
         if from_field is None or not isinstance(objs, type) or self._site.is_registered(objs):
             return False
         opts: Any = objs._meta  # type: ignore[attr-defined]  # noqa: SLF001
@@ -41,7 +41,7 @@ class BoundedCollector(NestedObjects):
         return from_field.remote_field.on_delete is CASCADE and not (is_link or opts.related_objects)
 
     def related_objects(self, related_model: Any, related_fields: Any, objs: Any) -> Any:
-        """Return the first rows, with what their texts need."""
+        """Return the first rows, with the related rows that their texts need."""
         rows = super().related_objects(related_model, related_fields, objs)
         self._asked.append(rows)
         forward = [field.name for field in related_model._meta.concrete_fields if field.many_to_one]  # noqa: SLF001
@@ -66,7 +66,7 @@ def deleted_objects(
 ) -> Deleted:
     """Return what deleting `objs` would delete, as Django's function of this name does.
 
-    Of each relation LISTED_MAX rows are listed. What is too much for one request counts as protected.
+    Of each relation LISTED_MAX rows are listed. Rows that are too many for one request count as protected.
     """
     rows = list(objs[: DELETED_MAX + 1])
     if not rows:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import capfirst
 
-# What a column shows if there is no row.
+# The text of a column if there is no row.
 NOTHING = "-"
 
 

@@ -33,12 +33,12 @@ def tenant_of(request: HttpRequest) -> CoreTenant:
 
 
 def is_superuser(request: HttpRequest) -> bool:
-    """Whether the user of the request is a superuser."""
+    """Return whether the user of the request is a superuser."""
     return isinstance(request.user, User) and request.user.is_superuser
 
 
 def runs_tenant(request: HttpRequest) -> bool:
-    """Whether the user is staff of the tenant of the request's host."""
+    """Return whether the user is staff of the tenant of the request's host."""
     membership = membership_of_request(request)
     return membership is not None and membership.is_staff
 
@@ -56,11 +56,11 @@ class BoundedFilter(RelatedFieldListFilter):
     """A filter by another model with at most FILTER_CHOICES_MAX choices, and the chosen one."""
 
     def has_output(self) -> bool:
-        """Whether it is used: also with the chosen one as the only choice."""
+        """Return whether the filter is shown. It also is with the chosen value as the only choice."""
         return bool(self.lookup_val) or super().has_output()
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> Any:
-        """Return the choices; with more rows than that only the chosen one."""
+        """Return the choices. If there are more than FILTER_CHOICES_MAX, return the chosen one only."""
         rows = field.remote_field.model._default_manager.all()  # noqa: SLF001 Django's public name for it
         if rows.count() > FILTER_CHOICES_MAX:
             rows = rows.filter(pk__in=[key for key in self.lookup_val or () if key.isdigit()])
@@ -88,7 +88,7 @@ class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic a
     show_full_result_count = False
 
     def get_deleted_objects(self, objs: "QuerySet[Any] | Sequence[Any]", request: HttpRequest) -> Deleted:
-        """Return what a deletion would delete, within bounds."""
+        """Return the rows that a deletion would delete, within bounds."""
         return deleted_objects(objs, request, self.admin_site)
 
 
@@ -117,7 +117,7 @@ class TenantScopedAdmin(BoundedAdmin):
         return [each for each in filters if isinstance(each, str) and self._is_own_field(each)]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Whether the URL may filter by this. Staff may only use the filters that the list offers them.
+        """Return whether the URL may filter by this. Staff may only use the filters that the list offers.
 
         Django allows comparisons with the key of every related model. With them, staff could find out the
         keys of the sessions of a visible row, and its rows in other tenants.
@@ -155,7 +155,7 @@ class TenantScopedAdmin(BoundedAdmin):
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
-        """Show the page with links to the lists of what belongs to the row."""
+        """Show the page with links to the lists of rows that belong to this one."""
         if obj is not None:
             context["related_links"] = related_links(self.admin_site, request, obj)
         return super().render_change_form(request, context, add, change, form_url, obj)
@@ -174,7 +174,7 @@ class TenantScopedAdmin(BoundedAdmin):
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Whether the app is listed."""
+        """Return whether the app is listed."""
         return runs_tenant(request) and super().has_module_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

@@ -33,7 +33,7 @@ Save = Callable[[Collection[str] | None], None]
 
 
 class Rights(Protocol):
-    """Saves rows and revokes what a change takes away. `accounts.rights.revocations`, provided by the app's config."""
+    """Saves rows and revokes rights that a change takes away: `accounts.rights.revocations`."""
 
     def user_save(self, user: "User", save: Save, update_fields: Collection[str] | None) -> None:
         """Save a user with `save`, and revoke credentials with rights that the change takes away."""
@@ -81,7 +81,7 @@ class User(AbstractUser):
         self._password = raw_password
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Whether the password is right, checked in the bounded pool.
+        """Return whether the password is right, checked in the bounded pool.
 
         Raises Refusal(503) if the pool is busy.
         """
@@ -229,7 +229,7 @@ class Ticket(models.Model):
 
 
 class Revocation(models.Model):
-    """Says which credentials end before their expiry.
+    """A revocation: it ends credentials before their expiry.
 
     Rows are never changed. They are read in the order of ids and kept as long as such a credential could be
     used.
@@ -241,7 +241,7 @@ class Revocation(models.Model):
     """
 
     class Kind(models.TextChoices):
-        """What the revocation is about."""
+        """The kind of subject of a revocation."""
 
         FAMILY = "family", "all tokens of one sign-in"
         STAMP = "stamp", "all tokens made under a former password (of an older version)"

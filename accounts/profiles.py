@@ -15,7 +15,7 @@ Profile = dict[str, Any]
 
 
 class Known(NamedTuple):
-    """What a lookup found: a profile, or None if there is none."""
+    """The result of a lookup: a profile, or None if there is none."""
 
     profile: Profile | None
 

@@ -41,7 +41,7 @@ def membership_of_request(request: HttpRequest) -> Membership | None:
 
 
 def user_profile(tenant_id: int, user_id: UserId) -> dict[str, Any] | None:
-    """Return what members of a tenant see of a user; None if the user is not an active member."""
+    """Return a user's profile as members of a tenant see it; None if the user is not an active member."""
     membership = membership_of(tenant_id, user_id)
     if membership is None:
         return None

@@ -1,10 +1,10 @@
-"""What the chat publishes to its topics.
+"""Publications of the chat to its topics.
 
 Services call these functions inside their transaction, and the announcement is published on commit. Functions
 whose name begins with `a` are awaited on the loop, after the commit or without a transaction.
 
 If publishing fails (the broker is away), committed data stays and the failure is logged. Messages are announced
-later (`chat.unannounced`); of the rest, clients notice the gap.
+later (`chat.unannounced`). If anything else is missing, clients notice the gap.
 """
 
 import asyncio
@@ -54,12 +54,12 @@ def announce_change(tenant: Tenant, user: Publisher, message: MessageView, event
 
 
 def erase(tenant: Tenant, *, room_id: int, seq: int) -> None:
-    """Take a deleted message's text out of what the room's topic gives of its history."""
+    """Remove a deleted message's text from the history of the room's topic."""
     rewrite_history(room_topic(room_id), partial(without_message, seq=seq), tenant=tenant.slug)
 
 
 def announce_joined(tenant: Tenant, user: Publisher, room: RoomView, rev: int, *, by: Publisher) -> None:
-    """Tell the room that a user joined, and the user's own screens about the room. `by` let the user in."""
+    """Tell the room that a user joined, and the user's own screens about the room. `by` let them in."""
     _announce_member(tenant, by, room.id, rev, joined=_user(user))
     announce_own(tenant, user, room, by=by)
 
@@ -86,7 +86,7 @@ def announce_room(tenant: Tenant, user: Publisher, room: RoomView) -> None:
 
 
 def announce_public(tenant: Tenant, user: Publisher, room: RoomView) -> None:
-    """Tell all members of the tenant about a public room; or that a room is no longer there for them."""
+    """Tell all members of the tenant about a public room, or that it was archived or became private."""
     if room.is_public and not room.archived:
         data: dict[str, Any] = {"event": "room", "rev": room.last_rev, "room": shared_room_payload(room)}
     else:
@@ -119,7 +119,7 @@ async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_
 
 
 async def aannounce_message(node: Node, tenant: str, author: Publisher | None, message: MessageView) -> None:
-    """Publish a committed message to its room, once: its key is known to all who might do so."""
+    """Publish a committed message to its room. Its idempotency key makes a repeat the same publication."""
     topic, key = room_topic(message.room_id), f"message-{message.id}"
     await node.announce(topic, _message_data(message), tenant=tenant, publisher=author, idempotency_key=key)
 

@@ -41,7 +41,7 @@ class RoomState:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the database knows about a batch of drafts.
+    """Data from the database about a batch of drafts.
 
     `rooms` are their rooms, `members` the (room, user) of memberships, and `said` the room and text of stored
     messages with the same names (None: the text was changed since). `quotable` are the (room, number) of

@@ -87,7 +87,7 @@ class RoomMembership(models.Model):
         GUEST = "guest"
 
     class Level(models.TextChoices):
-        """Of which messages the user wants to be notified."""
+        """The messages that the user wants to be notified of."""
 
         ALL = "all"
         MENTIONS = "mentions"
@@ -159,7 +159,7 @@ class Message(models.Model):
         ]
         indexes = [
             models.Index(fields=["room", "rev"], name="chat_message_changes"),
-            # For counting what is not unread: one's own messages and deleted ones.
+            # For counting messages that are never unread: the user's own and deleted ones.
             models.Index(fields=["author", "room", "seq"], name="chat_message_by_author"),
             models.Index(
                 fields=["room", "seq"], condition=Q(deleted_at__isnull=False), name="chat_message_deleted"

@@ -123,7 +123,7 @@ class MessageList(Struct, frozen=True):
 
 
 class MessageChanges(Struct, frozen=True):
-    """Payload of `message.changes`: what changed after the room's change number `after_rev`."""
+    """Payload of `message.changes`: the changes after the room's change number `after_rev`."""
 
     room_id: Id
     after_rev: Seq
@@ -205,7 +205,7 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The payload of a reply. `is_new`: something was made that was not there before (HTTP 201)."""
+    """The payload of a reply. `is_new`: something was created (HTTP 201)."""
 
     payload: dict[str, Any]
     is_new: bool = False
@@ -266,7 +266,7 @@ def room_direct(who: Who, payload: RoomDirect) -> Answer:
 
 
 def room_settings(who: Who, payload: RoomSettings) -> Answer:
-    """Change one's own settings of a room."""
+    """Change the user's own settings of a room."""
     return _room(services.room_settings(who.tenant, who.user, **_fields(payload)))
 
 
@@ -322,7 +322,7 @@ def reaction_add(who: Who, payload: MessageReaction) -> Answer:
 
 
 def reaction_remove(who: Who, payload: MessageReaction) -> Answer:
-    """Take one's emoji back from a message."""
+    """Take the user's own emoji back from a message."""
     return _changed(changing.reaction_remove(who.tenant, who.user, **_fields(payload)))
 
 
@@ -362,12 +362,12 @@ def user_list(who: Who, payload: UserList) -> Answer:
 
 
 def profile_get(who: Who, payload: NoPayload) -> Answer:
-    """Return one's own profile."""
+    """Return the user's own profile."""
     return Answer({"profile": user_payload(profiles.profile_get(who.tenant.id, who.user.id))})
 
 
 def profile_update(who: Who, payload: ProfileUpdate) -> Answer:
-    """Change one's display name and status."""
+    """Change the user's display name and status."""
     person = profiles.profile_update(who.tenant, who.user, **_fields(payload))
     return Answer({"profile": user_payload(person)})
 

@@ -41,7 +41,7 @@ def shared_room_payload(room: RoomView) -> dict[str, Any]:
 
 
 def message_payload(message: MessageView, *, is_shared: bool = False) -> dict[str, Any]:
-    """Return the payload of a message. `is_shared`: for all readers, so without what depends on one."""
+    """Return the payload of a message. `is_shared`: for all readers, without fields that depend on one."""
     return {
         "id": message.id,
         "room_id": message.room_id,

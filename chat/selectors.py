@@ -28,9 +28,9 @@ from chat.models import Mention, Message, Room, RoomMembership
 from realtime import ErrorCode, RequestError, UserId
 
 MEMBERS_LISTED_MAX = 1000
-# Where counting unread messages and mentions stops.
+# The number at which counting unread messages and mentions stops.
 UNREAD_MAX = 1000
-# People whose names a direct room shows.
+# The number of people whose names a direct room shows.
 NAMES_SHOWN_MAX = 8
 
 
@@ -158,7 +158,7 @@ def first_role(room: Room, user_id: UserId) -> str:
 
 
 def _is_present(tenant_id: int) -> Q:
-    """Of the rows of one tenant, those of members who are still there."""
+    """Return the filter for rows of a tenant whose user is still a member."""
     return Q(
         user__is_active=True,
         user__memberships__tenant_id=tenant_id,
@@ -223,7 +223,7 @@ def _member_counts(tenant_id: int, room_ids: Sequence[int]) -> Mapping[int, int]
 
 
 def _direct_names(tenant_id: int, user_id: UserId, room_ids: Sequence[int]) -> Mapping[int, str]:
-    """Return the names of the others in direct rooms; in a room for oneself, one's own."""
+    """Return the names of the others in direct rooms. A user alone in a room sees their own name."""
     if not room_ids:
         return {}
     people: dict[int, list[tuple[int, str]]] = defaultdict(list)

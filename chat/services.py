@@ -36,12 +36,12 @@ ROOMS_OF_CREATOR_MAX = 200
 # `rate_limited`.
 ROOMS_PER_MINUTE = 60
 _MINUTE = timedelta(minutes=1)
-# People of a direct room, with the one who opens it.
+# People of a direct room, including the user who opens it.
 DIRECT_MEMBERS_MAX = 8
 
 
 def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: bool = True) -> RoomView:
-    """Create a room that its creator is in.
+    """Create a room and make its creator a member.
 
     Raises RequestError(invalid_message | conflict | limit_exceeded | rate_limited).
     """
@@ -119,7 +119,7 @@ def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequ
 def room_remove(
     tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, reason: str = ""
 ) -> RoomView:
-    """Remove a member of a lower rank from a room, which is in the audit log, with the reason.
+    """Remove a member of a lower rank from a room. The audit log keeps it, with the reason.
 
     Raises RequestError(not_found | permission_denied).
     """
@@ -193,7 +193,7 @@ def room_settings(
     level: str | None = None,
     is_favourite: bool | None = None,
 ) -> RoomView:
-    """Change what is one's own in a room: the level of notifications, and whether it is a favourite."""
+    """Change the user's own settings of a room: the level of notifications, and whether it is a favourite."""
     membership = access_joined_room(tenant.id, user.id, room_id)
     if level is not None:
         membership.level = level

@@ -21,7 +21,7 @@ Row = tuple[Any, ...]
 
 
 class NewMessage(NamedTuple):
-    """A message to be inserted, with the ids of those whom it mentions."""
+    """A message to be inserted, with the ids of the users that it mentions."""
 
     draft: MessageDraft
     numbered: Numbered

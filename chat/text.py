@@ -19,7 +19,7 @@ ROOM_NAME_KEY_MAX_CHARS = 240
 def clean_text(text: str, *, may_be_empty: bool = False) -> str:
     """Return `text` without surrounding whitespace: 1 to 4,000 characters, at least one of them visible.
 
-    Of several lines the first keeps its indentation, as in a piece of code.
+    If there are several lines, the first keeps its indentation, as in a piece of code.
     `may_be_empty`: a message with files needs no text. Control characters other than newline and tab are
     refused. Raises RequestError(invalid_message).
     """

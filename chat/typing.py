@@ -16,7 +16,7 @@ LOOKUPS_BURST = 20
 
 
 class Typing:
-    """What one connection has announced lately, and its budget of database queries."""
+    """The recent announcements of one connection, and its budget of database queries."""
 
     __slots__ = ("_announced_s", "_lookups")
 
@@ -26,7 +26,7 @@ class Typing:
         self._lookups = TokenBucket(LOOKUPS_PER_S, LOOKUPS_BURST, now_s)
 
     def may_look_up(self, room_id: int, now_s: float) -> bool:
-        """Whether to ask the database who is in the room. False for a repeat that is allowed without asking.
+        """Return whether to check membership in the database. False for a repeat that is allowed without it.
 
         Raises RequestError(rate_limited).
         """
@@ -42,7 +42,7 @@ class Typing:
         )
 
     def is_due(self, room_id: int, now_s: float) -> bool:
-        """Whether to announce typing now. If True, the announcement is recorded."""
+        """Return whether to announce typing now. If True, the announcement is recorded."""
         if self._is_repeat(room_id, now_s):
             return False
         while self._announced_s and now_s - next(iter(self._announced_s.values())) >= ANNOUNCE_EVERY_S:

@@ -1,9 +1,8 @@
 """Announces messages that were stored and not announced: their process was killed, or the broker was away.
 
-The messages are their own outbox. What a room's topic lacks is seen by comparing its history with the table, so
-nothing more is written for a message. It is looked for before a newer message of the room is announced, which keeps
-the order, and by a sweep over the newest messages. A message's idempotency key keeps it a single publication,
-whoever announces it.
+No outbox is needed: the history of a room's topic is compared with the table of messages. This is done before
+a newer message of the room is announced, which keeps the order, and by a sweep over the newest messages.
+Repeated announcements of a message are one publication, because of its idempotency key.
 """
 
 import asyncio
@@ -52,26 +51,26 @@ Announce = Callable[[Collection[int]], Awaitable[None]]
 
 
 class Unannounced:
-    """What one node knows of announced messages. Used only on its event loop."""
+    """The announced messages that one node knows of. Used only on its event loop."""
 
     def __init__(self, node: Node, announce: Announce) -> None:
         self._node = node
         self._announce = announce
-        # The newest message of a room of which everything before is announced, too; the last used room is last.
+        # By room, the message up to which all are announced. The last used room is last.
         self._known: OrderedDict[int, int] = OrderedDict()
-        # The newest message that was looked at; None where another node sweeps.
+        # The newest message that was looked at; None if another node sweeps.
         self._swept_id: int | None = None
         self._is_away = False
 
     def announced(self, room_id: int, seq: int) -> None:
-        """The room's messages up to this one are announced."""
+        """Note that the room's messages up to this one are announced."""
         self._known[room_id] = max(seq, self._known.get(room_id, 0))
         self._known.move_to_end(room_id)
         if len(self._known) > KNOWN_ROOMS:
             self._known.popitem(last=False)
 
     async def fill(self, tenant: str, room_id: int, below_seq: int) -> None:
-        """Announce what the room's topic lacks of the messages before `below_seq`.
+        """Announce the messages before `below_seq` that the room's topic lacks.
 
         Raises EngineUnavailableError, DatabaseError, and RequestError if the database is busy.
         """
@@ -82,7 +81,7 @@ class Unannounced:
         limit = COMPARED if known is None else min(2 * (below_seq - known) + MARGIN, COMPARED)
         newest = await self._node.newest(room_topic(room_id), tenant=tenant, limit=limit)
         seqs = {data["message"]["seq"] for data in newest if data.get("event") == "message"}
-        # Before the oldest that is there nothing is missing, or the topic has dropped it.
+        # Messages before the oldest one in the history do not count: the topic may have dropped them.
         after_seq = known if known is not None else max(min(seqs, default=0), below_seq - COMPARED)
         if not seqs.issuperset(range(after_seq + 1, below_seq)):
             await self._announce_between(room_id, after_seq, below_seq, seqs)
@@ -138,12 +137,12 @@ class Unannounced:
         return not self._node.settings.REDIS_URL
 
     def _sweeps_for_all(self) -> bool:
-        """One node does it for all; in memory each has histories of its own."""
+        """Return whether this node sweeps. With a broker one node does, otherwise every node."""
         nodes = [each.node for each in self._node.nodes()]
         return self._is_alone() or not nodes or min(nodes) == self._node.id
 
     def _oldest(self) -> datetime:
-        """A history in memory began with the process, and lacks what came before."""
+        """Return the time before which nothing is announced. A history in memory begins with the process."""
         oldest = timezone.now() - TOO_OLD
         return max(oldest, self._node.started_at) if self._is_alone() else oldest
 

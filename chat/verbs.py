@@ -83,7 +83,7 @@ def _user(call: Call) -> Publisher:
 
 
 def _follows(call: Call, room_id: int) -> bool:
-    """Whether the connection subscribes to the room. Only members can, and it ends with the membership."""
+    """Return whether the connection subscribes to the room. Only members can; it ends with the membership."""
     subscriptions = call.connection.subscriptions
     topics = (room_topic(room_id), typing_topic(room_id))
     return any(topic in subscriptions and subscriptions[topic].is_live for topic in topics)

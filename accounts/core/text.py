@@ -58,7 +58,7 @@ def clean_name(name: str, *, max_chars: int) -> str:
 
 
 def has_controls(text: str, *, allowed: str = "") -> bool:
-    """Whether `text` has control characters other than `allowed`, or half a surrogate pair."""
+    """Return whether `text` has control characters other than `allowed`, or half a surrogate pair."""
     # Most texts are printable, so the category of each character need not be looked up.
     return not text.isprintable() and any(
         unicodedata.category(char) in _CONTROLS and char not in allowed for char in text
@@ -66,12 +66,12 @@ def has_controls(text: str, *, allowed: str = "") -> bool:
 
 
 def is_visible(text: str) -> bool:
-    """Whether any character of `text` is visible."""
+    """Return whether any character of `text` is visible."""
     return _VISIBLE.search(text) is not None
 
 
 def has_invisible(text: str) -> bool:
-    """Whether `text` has invisible characters, among them those that change the reading direction."""
+    """Return whether `text` has invisible characters, among them those that change the reading direction."""
     return _INVISIBLE.search(text) is not None
 
 
@@ -89,5 +89,5 @@ def name_key(name: str) -> str:
 
 
 def poses_as_ascii(name: str) -> bool:
-    """Whether `name` looks like ASCII only, but is not."""
+    """Return whether `name` looks like ASCII only, but is not."""
     return not name.isascii() and name_key(name).isascii()

@@ -1,1 +1,1 @@
-"""What proves who a user is: tokens, tickets and sessions. They are issued, verified, refreshed and deleted here."""
+"""Credentials: tokens, tickets and sessions. They are issued, verified, refreshed and deleted here."""

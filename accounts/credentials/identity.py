@@ -48,7 +48,7 @@ class Authenticator:
     def sweep(self) -> bool:
         """Delete some of the expired rows. Return whether some may be left."""
         self._log.rewind()
-        # All of them, whatever the first ones return.
+        # Every sweep runs, whatever the earlier ones return.
         results: list[bool] = [import_string(each)() for each in settings.SWEEPS]
         return any(results)
 
@@ -175,7 +175,7 @@ def identity_of_session(membership: Membership, session_key: str, expires_at: da
 
 
 def _is_id(text: str) -> bool:
-    # In its one spelling: "07" is nobody's id, as it is nobody's among the connections.
+    # In its canonical form only: "07" is not an id here, and not among the connections either.
     return text.isascii() and text.isdigit() and str(int(text)) == text and int(text) <= ID_MAX
 
 

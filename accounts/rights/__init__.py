@@ -1,1 +1,1 @@
-"""What a change takes away: revocations, written with the change and announced after the commit."""
+"""Revocations of rights that a change takes away: written with it and announced after the commit."""

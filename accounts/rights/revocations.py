@@ -212,5 +212,5 @@ def _lifetime(kind: Revocation.Kind) -> timedelta:
 
 
 def _is_of(origin: object, model: type[Model]) -> bool:
-    """Whether a deletion was started on one or more rows of `model`."""
+    """Return whether a deletion was started on one or more rows of `model`."""
     return isinstance(origin, model) or (isinstance(origin, QuerySet) and origin.model is model)

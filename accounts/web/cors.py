@@ -17,7 +17,7 @@ class TenantCorsMiddleware(CorsMiddleware):
     """
 
     def check_signal(self, request: HttpRequest) -> bool:
-        """Whether this is a page of another host of the tenant. Here the library asks a signal."""
+        """Return whether this is a page of another host of the tenant. Here the library asks a signal."""
         if not re.match(settings.CORS_URLS_REGEX, request.path_info):
             return False
         tenant: Tenant | None = request.tenant  # type: ignore[attr-defined]  # TenantMiddleware's

@@ -1,4 +1,4 @@
-"""The answer to a form that Django's CSRF protection refuses: why, and what to do about it."""
+"""The answer to a form that Django's CSRF protection refuses: it gives the cause and the remedy."""
 
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ SIGN_IN_PAGES = {"login": "chat:page", "admin:login": "admin:index"}
 
 
 class Cause(StrEnum):
-    """Why a form was refused; `templates/403_csrf.html` has a text for each."""
+    """The causes of a refusal; `templates/403_csrf.html` has a text for each."""
 
     PORT = "the port is missing behind the proxy"
     SCHEME = "the scheme is missing behind the proxy"
@@ -42,7 +42,7 @@ def form_refused(request: HttpRequest, reason: str = "") -> HttpResponseBase:
 
 
 def _is_own(reason: str) -> bool:
-    """Whether the form came from a page of this site, although its token is wrong."""
+    """Return whether the form came from a page of this site, although its token is wrong."""
     return not reason.startswith(("Origin ", "Referer "))
 
 

@@ -1,1 +1,1 @@
-"""Files of messages: how they are judged, stored, shown and deleted."""
+"""Files of messages: checking, storing, serving and deleting them."""

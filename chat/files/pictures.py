@@ -93,7 +93,7 @@ def _moving(opened: Any, kind: str, out: BytesIO) -> Any:
 
 
 def _without_extras(picture: Any) -> Any:
-    """Return the picture without everything that some format would write besides pixels and palette."""
+    """Remove everything but pixels and palette, because some formats would write it too."""
     transparency = picture.info.get("transparency")
     picture.info = {} if transparency is None else {"transparency": transparency}
     return picture

@@ -24,7 +24,7 @@ from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
 logger = logging.getLogger(__name__)
 
-# Unattached files live so long; a sweep deletes so many at once.
+# The time that unattached files are kept, and the number of files that one sweep deletes.
 UNATTACHED = timedelta(days=1)
 SWEEP_BATCH = 100
 # Unattached files of one user in a tenant: beyond it `limit_exceeded`.
@@ -69,7 +69,7 @@ def file_view(file: File) -> FileView:
 
 
 def access_file(tenant_id: int, user_id: UserId, file_id: int) -> File:
-    """Return a file of a message that the user may read, or of one's own; raises RequestError(not_found)."""
+    """Return a file of the user, or of a message that the user may read; raises RequestError(not_found)."""
     mine = RoomMembership.objects.filter(user_id=user_id, room__archived_at__isnull=True)
     readable = Q(message__room__in=mine.values("room_id"), message__deleted_at__isnull=True)
     own = Q(message__isnull=True, uploader_id=user_id)
@@ -87,7 +87,7 @@ def sweep() -> bool:
     if not ids:
         return False
     with transaction.atomic():
-        # One that was sent meanwhile stays.
+        # A file that was sent meanwhile stays.
         delete_on_commit(File.objects.filter(pk__in=ids, message__isnull=True))
     return len(ids) == SWEEP_BATCH
 
@@ -141,7 +141,7 @@ def _scan(limits: FileSettings, content: bytes, name: str, kind: str) -> None:
     try:
         reason = scan()
     except Exception:
-        # Fail closed: what could not be looked at is not taken.
+        # Fail closed: a file that could not be scanned is refused.
         logger.exception("The scanner failed; the file was refused")
         reason = "It could not be checked."
     if reason:

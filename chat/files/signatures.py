@@ -1,4 +1,4 @@
-"""Finds the type of a file by its content. What no signature allows is refused. Pure functions."""
+"""Finds the type of a file by its content. A file that matches no signature is refused. Pure functions."""
 
 import codecs
 

@@ -1,4 +1,4 @@
-"""Where files are kept: the storage `chat` of the site, each under its tenant and key."""
+"""The storage of files: the site's storage `chat`, with each file under its tenant and key."""
 
 import logging
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ def delete_on_commit(files: "QuerySet[File]") -> int:
 
 
 def contents_delete(found: Iterable[tuple[int, Any]]) -> None:
-    """Delete contents whose rows are gone. A failure is logged, and does not keep the others."""
+    """Delete contents whose rows are gone. A failure is logged, and the others are still deleted."""
     storage = file_storage()
     for tenant_id, key in found:
         path = file_path(tenant_id, key)

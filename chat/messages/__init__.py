@@ -1,1 +1,1 @@
-"""Messages: what they are, how they are read, and how they change after they were sent."""
+"""Messages: sending them, reading them, and changing them after they were sent."""

@@ -29,7 +29,7 @@ Changed = tuple[MessageView, bool]
 
 @transaction.atomic
 def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, text: str) -> MessageView:
-    """Change the text of one's own message, or of any as a moderator. The same text changes nothing.
+    """Change the text of a message, as its author or a moderator. The same text changes nothing.
 
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
@@ -49,9 +49,9 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
 def message_delete(
     tenant: Tenant, user: Publisher, *, room_id: int, seq: int, reason: str = ""
 ) -> MessageView:
-    """Delete one's own message, or any as a moderator. Its row stays, without text, files and reactions.
+    """Delete a message, as its author or a moderator. Its row stays, without text, files and reactions.
 
-    The deletion of another's message is in the audit log, with the reason.
+    The deletion of another user's message is in the audit log, with the reason.
 
     Raises RequestError(not_found | permission_denied).
     """
@@ -72,7 +72,7 @@ def message_delete(
 
 
 def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
-    """Give an emoji to a message. Given again it changes nothing: the second value is False.
+    """Give an emoji to a message. If the user gave it before, nothing changes and the second value is False.
 
     Raises RequestError(invalid_message | not_found | permission_denied | conflict | limit_exceeded).
     """
@@ -93,7 +93,7 @@ def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emo
 
 
 def reaction_remove(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
-    """Take one's emoji back from a message. The second value says whether that changed something.
+    """Take the user's emoji back from a message. The second value says whether that changed something.
 
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
@@ -190,7 +190,7 @@ def _announce(
 
 
 def _mention_again(message: Message) -> str:
-    """Store whom the new text mentions, and return its HTML."""
+    """Store the users that the new text mentions, and return its HTML."""
     names = frozenset(names_mentioned(message.text))
     members = RoomMembership.objects.filter(room_id=message.room_id)
     people: dict[str, int] = {}

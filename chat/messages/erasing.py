@@ -6,7 +6,7 @@ import msgspec
 
 
 def without_message(data: bytes, *, seq: int) -> bytes | None:
-    """Return the data of a publication without the text and files of a message; None if it holds none of it.
+    """Return the data of a publication without a message's text and files; None if the message is not in it.
 
     The message may be the publication's own, or the one that it replies to.
     """

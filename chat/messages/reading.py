@@ -91,14 +91,14 @@ def message_list(
 def message_changes(tenant_id: int, user_id: UserId, room_id: int, *, after_rev: int, limit: int) -> Changes:
     """Return each message that changed after `after_rev`, once, in its newest state.
 
-    Raises RequestError(unrecoverable_position) if the room was never there, or rows are gone that changed
-    since, and RequestError(not_found | permission_denied).
+    Raises RequestError(unrecoverable_position) if the room never had this number, or if rows that
+    changed since are gone. Raises RequestError(not_found | permission_denied).
     """
     room = access_joined_room(tenant_id, user_id, room_id).room
     messages = _of(tenant_id, room_id)
     newest = max(room.last_rev, room.last_seq)
-    # A message's change has at least the number of the message. So the messages before the first that is
-    # left have changed after `after_rev` if their numbers are above it.
+    # A message's change number is at least its own number. So if messages above `after_rev` are gone,
+    # their changes are gone too.
     first_seq = messages.order_by("seq").values_list("seq", flat=True).first()
     left_from = room.last_seq + 1 if first_seq is None else first_seq
     if after_rev > newest or after_rev < left_from - 1:
@@ -143,7 +143,7 @@ def messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, MessageVie
 
 
 def messages_by_id(message_ids: Collection[int]) -> list[tuple[str, MessageView]]:
-    """Return stored messages as nobody in particular sees them, with the slugs of their tenants, in order."""
+    """Return stored messages without what depends on a reader, with the slugs of their tenants, in order."""
     rows = Message.objects.filter(pk__in=message_ids).select_related("author", "tenant")
     by_tenant: dict[tuple[int, str], list[Message]] = defaultdict(list)
     for message in rows.order_by("room_id", "seq"):
@@ -156,7 +156,7 @@ def messages_by_id(message_ids: Collection[int]) -> list[tuple[str, MessageView]
 
 
 def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) -> list[MessageView]:
-    """Return messages with what belongs to them, as a user sees them. Their authors must be loaded."""
+    """Return messages with their related rows, as a user sees them. Their authors must be loaded."""
     if not messages:
         return []
     ids = [message.pk for message in messages]
@@ -273,7 +273,7 @@ def _names(tenant_id: int, messages: Iterable[Message]) -> Mapping[int | None, s
 
 
 def _htmls(messages: Sequence[Message], mentions: Mapping[tuple[int, int], list[int]]) -> dict[int, str]:
-    """Return the HTML of each message. What an older renderer made is rendered again, and stored."""
+    """Return the HTML of each message. HTML of an older renderer is made again and stored."""
     htmls = {message.pk: message.html for message in messages}
     stale = [each for each in messages if each.renderer != RENDERER_VERSION and each.deleted_at is None]
     if not stale:

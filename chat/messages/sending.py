@@ -42,7 +42,7 @@ Outcome = Sent | RequestError | DatabaseError
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """What can be known of a draft without the database: the names in its text, and the HTML without any."""
+    """The parts of a draft that need no database: the names in its text, and its HTML if there are none."""
 
     names: frozenset[str]
     html: str
@@ -50,7 +50,7 @@ class Composed:
 
 @dataclass(frozen=True, slots=True)
 class WriteAccess:
-    """`known` for the decision, messages that are already stored, by name, and what new ones refer to.
+    """Rows for a batch: `known` for the decision, stored messages by name, and what new messages refer to.
 
     It may hold more than asked for. `people` are user ids by room and name in lower case, `everyone` the
     members of rooms with a message to all, `names` the authors' display names by room and user.
@@ -157,7 +157,7 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
 def mentioned(
     names: frozenset[str], people: Mapping[str, int], everyone: Sequence[int], author_id: UserId
 ) -> tuple[UserId, ...]:
-    """Return the sorted ids of those whom a text mentions. Nobody mentions themselves."""
+    """Return the sorted ids of the users that a text mentions, without its author."""
     ids = {people[name] for name in sorted(names)[:MENTIONS_MAX] if name in people}
     if names & ROOM_NAMES and len(everyone) <= ROOM_MENTIONS_MAX:
         ids.update(everyone)
@@ -169,7 +169,7 @@ def _compose(text: str) -> Composed:
     if len(text) > TEXT_MAX_CHARS:
         return Composed(frozenset(), "")
     names = names_mentioned(text)
-    # With names it is rendered later, when it is known who has them.
+    # A text with names is rendered later, when it is known which users have them.
     return Composed(frozenset(names), "" if names or not text else render(text))
 
 

@@ -1,4 +1,4 @@
-"""The people of a tenant, and what they say of themselves."""
+"""The people of a tenant and their profiles."""
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -39,7 +39,7 @@ def profile_update(
     status: str | None = None,
     status_emoji: str | None = None,
 ) -> MemberView:
-    """Change one's display name, status text and status emoji. None leaves a value, an empty text clears it.
+    """Change the user's name, status text and status emoji. None keeps a value; an empty text clears it.
 
     Raises RequestError(invalid_message | not_found).
     """

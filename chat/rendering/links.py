@@ -1,4 +1,4 @@
-"""Decides which URLs become links: those of which the reader can see where they lead."""
+"""Decides which URLs become links: only if the reader can see where a URL leads."""
 
 import re
 from urllib.parse import unquote, urlsplit
@@ -17,7 +17,7 @@ _LOOKS_LIKE_URL = re.compile(
 
 
 def is_honest_url(url: str) -> bool:
-    """Whether `url` is an http or https URL without a user name or invisible characters."""
+    """Return whether `url` is an http or https URL without a user name or invisible characters."""
     shown = unquote(url)
     if not _WEB.match(url) or _WITH_USER.match(shown) or has_invisible(shown):
         return False
@@ -28,12 +28,12 @@ def is_honest_url(url: str) -> bool:
 
 
 def overrides_direction(text: str) -> bool:
-    """Whether a text is shown in another order than it is written. It gets no links."""
+    """Return whether a text is shown in another order than it is written. It gets no links."""
     return _OVERRIDE.search(text) is not None
 
 
 def poses_as_url(label: str, url: str) -> bool:
-    """Whether the label of a link looks like a URL of another host than it leads to."""
+    """Return whether the label of a link looks like a URL of another host than it leads to."""
     label = label.strip()
     if not _LOOKS_LIKE_URL.search(label):
         return False

@@ -80,7 +80,7 @@ def _parser(*, has_links: bool) -> MarkdownIt:
         for schema in ("ftp:", "//", "mailto:"):
             linkify.add(schema, None)
     normalize = parser.normalizeLink
-    # Before the host becomes ASCII, in which nothing is invisible any more.
+    # Checked before the host becomes ASCII, which has no invisible characters.
     parser.normalizeLink = lambda url: normalize(url) if is_honest_url(url) else ""  # type: ignore[method-assign]
     parser.validateLink = is_honest_url  # type: ignore[method-assign]  # the parser's way to set the rule
     parser.core.ruler.push("full_width", _end_before_full_width)

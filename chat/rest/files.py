@@ -54,7 +54,7 @@ class UploadView(ChatAPIView):
 
 
 class FileView(ChatAPIView):
-    """Gives files to those who may read their message."""
+    """Gives files to users who may read their message."""
 
     is_thumbnail = False
 

@@ -11,7 +11,7 @@ ALIASES = {"q": "query"}
 
 
 def payload_of(kind: type[msgspec.Struct], values: Mapping[str, Any], *, is_text: bool) -> Any:
-    """Return `values` as a payload; raises ValidationError. `is_text`: all values are strings, of a query."""
+    """Return `values` as a payload; raises ValidationError. `is_text`: all are strings, from a query."""
     fields = msgspec.structs.fields(kind)
     given = {field.name: values[field.name] for field in fields if field.name in values}
     faults: dict[str, list[str]] = {}

@@ -46,7 +46,7 @@ class ChatAPIView(TenantAPIView):
     metadata_class = NoFields
 
     def who(self, request: Request, scopes: tuple[str, ...]) -> Who:
-        """Return who asks; raises RequestError(permission_denied) without these scopes, and (rate_limited)."""
+        """Return the caller. Raises RequestError(permission_denied: without these scopes | rate_limited)."""
         person = membership_of(self.tenant.id, request.user.pk or 0)
         if person is None:
             raise unauthenticated()
@@ -86,7 +86,7 @@ class OperationView(ChatAPIView):
 
 
 def _require_ids(path: Mapping[str, Any]) -> None:
-    # In a path a number that the database cannot have is the name of nothing, and no faulty field.
+    # A number in a path that the database cannot have names nothing. It is not a faulty field.
     numbers = [value for value in path.values() if isinstance(value, int)]
     if not all(0 < number <= ID_MAX for number in numbers):
         raise RequestError(ErrorCode.NOT_FOUND, "There is no such room or message.")

@@ -1,4 +1,4 @@
-"""What a user may do in a room. Every change asks here first.
+"""The rights of users in a room. Every change is checked here first.
 
 A guest reads and writes; a member also invites and pins; a moderator also renames, removes people and messages;
 an owner also gives roles, archives, and makes a room private. Staff of the tenant are moderators of every room
@@ -91,6 +91,6 @@ def role_of(membership: RoomMembership, room: Room) -> str:
 
 
 def has_owner(room: Room) -> bool:
-    """Whether one of the room's members owns it."""
+    """Return whether one of the room's members owns it."""
     owners = Q(role=RoomMembership.Role.OWNER) | Q(role=None, user_id=F("room__created_by_id"))
     return RoomMembership.objects.filter(owners, room=room, user__is_active=True).exists()

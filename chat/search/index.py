@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger(__name__)
 
-# Letters from which on the index finds a word.
+# The least letters of a word that the index finds.
 TRIGRAM_CHARS = 3
 TABLE = "chat_message_text"
 
@@ -47,7 +47,7 @@ _POSTGRESQL = (
 
 
 def ensure_index(using: str = "default", **_: Any) -> None:
-    """Make the index if it is not there. Called by Django after `migrate`; where it cannot be made, search
+    """Make the index if it is not there. Called by Django after `migrate`; if it cannot be made, search
     reads the texts."""
     made_in = connections[using]
     if "chat_message" not in made_in.introspection.table_names():
@@ -82,7 +82,7 @@ def _ensure_sqlite(made_in: BaseDatabaseWrapper) -> None:
     if known >= {TABLE, *_TRIGGERS}:
         return
     if TABLE in known:
-        # Without its triggers it has missed changes: it begins again.
+        # An index that lost its triggers has missed changes, so it is made again.
         _run(made_in, f"DROP TABLE {TABLE}")
     _run(
         made_in, _SQLITE, *(f"CREATE TRIGGER IF NOT EXISTS {name} {body}" for name, body in _TRIGGERS.items())

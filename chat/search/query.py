@@ -1,4 +1,4 @@
-"""Parses what a user searches for: words, "phrases", and filters. Plain values in and out."""
+"""Parses search queries: words, "phrases", and filters. Plain values in and out."""
 
 import re
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class SearchQuery:
 
 
 def parse_query(text: str) -> SearchQuery:
-    """Return what `text` asks for. A filter with a value that it does not know is an ordinary word.
+    """Parse the text of a query. A filter with an unknown value is an ordinary word.
 
     `before:` is before a day begins, `after:` after it has ended; either also takes a time (UTC if it names
     no offset).
@@ -58,7 +58,7 @@ def parse_query(text: str) -> SearchQuery:
 
 
 def _span(text: str) -> tuple[datetime, datetime] | None:
-    """Return where a day begins and ends, or twice a time."""
+    """Return the start and the end of a day. For a time, both are this time."""
     try:
         if _is_day(text):
             begin = datetime.fromisoformat(text).replace(tzinfo=UTC)

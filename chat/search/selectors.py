@@ -16,9 +16,9 @@ from chat.selectors import access_joined_room
 from chat.text import room_name_key
 from realtime import UserId
 
-# Without an index (shorter words), so many of the newest messages that the user may read are looked at.
+# Messages that a search without an index (for shorter words) reads: the newest that the user may read.
 SCANNED_MAX = 10_000
-# From so many messages in the rooms on, the newest of all are looked at first.
+# If the rooms have at least this many messages, the newest of all are looked at first.
 MANY = 5_000
 
 _MATCHING = f"SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH %s"  # noqa: S608 our own name

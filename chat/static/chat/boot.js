@@ -8,7 +8,7 @@
     if (hasStarted()) return;
     document.getElementById("chat-starting")?.setAttribute("hidden", "");
     document.getElementById("chat-failed")?.removeAttribute("hidden");
-    // The rooms that came with the page are links. Each tries anew, in that room.
+    // The rooms that came with the page are links. Each loads the page again, in that room.
     addEventListener("hashchange", () => location.reload());
   }
 

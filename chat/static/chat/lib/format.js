@@ -43,7 +43,7 @@ export function counted(count, one, many = `${one}s`) {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** What to call somebody. @param {{username: string | null, name?: string}} user */
+/** The name to show for a user. @param {{username: string | null, name?: string}} user */
 export function nameOf({ username, name }) {
   return name || username || "former member";
 }

@@ -9,7 +9,7 @@
 
 /** Unsent messages of one user that are kept. More are refused, and their text stays where it is. */
 export const OUTBOX_MAX = 500;
-/** After so many failures the message is the reader's to send again, edit or discard. */
+/** After so many failures the reader must send the message again, edit it or discard it. */
 export const TRIES_MAX = 8;
 // Rooms that are served at the same time.
 const ROOMS_AT_ONCE_MAX = 4;
@@ -55,7 +55,7 @@ export function changed(outbox, clientMsgId, change) {
 /**
  * The messages to send now: of each room the first that waits, unless one of the room is on its way.
  * @param {readonly Entry[]} outbox
- * @param {ReadonlySet<number>} [pausedRooms] which wait before they try again
+ * @param {ReadonlySet<number>} [pausedRooms] rooms that wait before they try again
  * @returns {Entry[]}
  */
 export function nextToSend(outbox, pausedRooms = new Set()) {
@@ -72,7 +72,7 @@ export function nextToSend(outbox, pausedRooms = new Set()) {
 }
 
 /**
- * What becomes of a message after an error, and how long its room waits before the next attempt.
+ * The change of a message after an error, and the time that its room waits before the next attempt.
  * @param {Entry} entry
  * @param {{code: string, message: string, retryable: boolean, retryAfterMs: number}} error
  * @returns {{change: Partial<Entry>, delayMs: number}}
@@ -83,7 +83,7 @@ export function afterError(entry, { code, message, retryable, retryAfterMs }) {
   if (code === "rate_limited") return { change: { state: "waiting" }, delayMs: Math.max(retryAfterMs, RETRY_MIN_MS) };
   const tries = entry.tries + 1;
   if (tries >= TRIES_MAX) return { change: { state: "failed", error: message, tries: 0 }, delayMs: 0 };
-  // It counts too: the message may be what ends the connection. The next one begins without a wait.
+  // A lost connection counts too: the message may cause it. The next connection begins without a wait.
   if (code === "disconnected") return { change: { state: "waiting", tries }, delayMs: 0 };
   const delayMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** (tries - 1));
   return { change: { state: "waiting", tries }, delayMs: Math.max(retryAfterMs, delayMs) };

@@ -1,5 +1,5 @@
 /**
- * Who is connected to a room. `users` is null if the server does not name the users (more than 200, or
+ * The users that are connected to a room. `users` is null if the server does not name the users (more than 200, or
  * readers who are not signed in). Then only their number is known.
  *
  * @typedef {{id: number, username: string, status?: string}} Person
@@ -11,7 +11,7 @@
 export const NOBODY = Object.freeze({ count: 0, users: new Map() });
 
 /**
- * Who is connected, from the presence in a reply to `subscribe`.
+ * The connected users, from the presence in a reply to `subscribe`.
  * @param {{users?: Person[], count?: number}} presence
  * @returns {Present}
  */
@@ -20,7 +20,7 @@ export function presenceOf({ users = [], count = users.length }) {
 }
 
 /**
- * Who is connected after a push. If only the number was known, the first push with names has all of them.
+ * The connected users after a push. If only the number was known, the first push with names has all of them.
  * @param {Present} present
  * @param {import("realtime/client").PresenceChange} change
  * @returns {Present}

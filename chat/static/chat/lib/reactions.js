@@ -1,6 +1,6 @@
 /**
- * Which reactions are the reader's own. Publications are one for all, so they do not tell: `reacted` names who
- * changed what, and other changes keep what was known.
+ * The reader's own reactions. A publication is the same for all readers, so it does not contain them: `reacted`
+ * names the user and the emoji, and all other changes keep the reactions that were known.
  *
  * @typedef {import("./timeline.js").Message} Message
  */

@@ -29,7 +29,7 @@ export function rowsOf(messages, entries, { me, newAfterSeq = null, hasOlder = f
   let isMarked = newAfterSeq === null;
   messages.forEach((message, index) => {
     const isNew = !isMarked && message.seq > /** @type {number} */ (newAfterSeq);
-    // Without the message before it, nobody knows whether this is the first new one.
+    // Without the message before it, it is unknown whether this is the first new one.
     const needsMark = isNew && (index > 0 || !hasOlder);
     isMarked ||= isNew;
     addMessage(rows, cache, message, needsMark, () => messageRow(message, me));

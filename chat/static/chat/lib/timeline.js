@@ -105,7 +105,7 @@ export function withChanged(timeline, changes) {
 }
 
 /**
- * The timeline after everything that changed while nothing was heard, in any order.
+ * The timeline with all changes that were missed, in any order.
  * @param {Timeline} timeline
  * @param {readonly Message[]} changes
  * @returns {{timeline: Timeline, isBehind: boolean}} isBehind: there is a hole between the two
@@ -120,7 +120,7 @@ export function withCaughtUp(timeline, changes) {
 }
 
 /**
- * An answer quotes a message as it is now: nothing quotes a deleted one.
+ * The message with its quote updated. The text of a deleted message is not quoted.
  * @param {Message} message
  * @param {ReadonlyMap<number, Message>} changes by seq
  * @returns {Message}

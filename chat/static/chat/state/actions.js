@@ -9,12 +9,12 @@ import { textToSend } from "../lib/outbox.js";
 
 const MODERATORS = new Set(["owner", "moderator"]);
 
-/** What the reader does with messages that are there: answer, edit, delete, react. */
+/** The reader's actions on messages: answer, edit, delete, react. */
 export class Actions {
   /** @param {import("./store.js").ChatStore} store */
   constructor(store) {
     this.store = store;
-    /** By room: what the next text is for, if not a message of its own. */
+    /** By room: the message that the next text answers or edits. */
     this.intents = signal(/** @type {ReadonlyMap<number, Intent>} */ (new Map()));
     /** The text of an edit, by room. It is no draft: leaving it keeps the draft. */
     this.edits = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));

@@ -1,8 +1,8 @@
 import { signal } from "@preact/signals";
 
 /**
- * What the reader has typed and not sent, by room. It is stored for the user with every change, because a tab may
- * end without a word, and survives it.
+ * The text that the reader has typed and not sent, by room. It is stored for the user with every change, because a
+ * tab may end without notice.
  */
 export class Drafts {
   /** @param {import("./storage.js").Storage} storage */
@@ -13,7 +13,7 @@ export class Drafts {
     this.rooms = signal(/** @type {ReadonlySet<number>} */ (new Set()));
   }
 
-  /** Read the stored ones. What was typed meanwhile stays. */
+  /** Read the stored drafts. A draft that was typed meanwhile stays. */
   async load() {
     const stored = await this.storage.drafts();
     this.#change(new Map([...stored, ...this.texts.value]));

@@ -179,7 +179,7 @@ export class RoomStore {
   markRead(seq = this.room.value.last_seq) {
     if (seq > this.room.value.read_seq) this.room.value = roomAfterRead(this.room.value, seq);
     if (this.room.value.read_seq <= this.sentReadSeq) return;
-    // Not anew with each message: in a busy room the server would never be told.
+    // A running delay is not restarted: in a busy room the server would never be told.
     this.readTimer ??= setTimeout(() => this.flushRead(), READ_DELAY_MS);
   }
 
@@ -206,7 +206,7 @@ export class RoomStore {
     this.#message(message);
   }
 
-  /** A message as a verb that changed it answers. @param {Message} message */
+  /** A message from the reply to the verb that changed it. @param {Message} message */
   changed(message) {
     if (this.timeline.value !== null) this.timeline.value = withChanged(this.timeline.value, [message]);
   }
@@ -228,13 +228,13 @@ export class RoomStore {
     this.#catchUpIfBehind();
   }
 
-  /** The reader is out, or the room is gone. @param {Partial<import("../lib/room-list.js").Room>} [room] */
+  /** The reader is no longer in the room, or the room is gone. @param {Partial<import("../lib/room-list.js").Room>} [room] */
   left(room) {
     this.unfollow();
     this.room.value = { ...this.room.value, ...room, is_member: false, unread: 0 };
   }
 
-  /** What was missed is not known: not the messages, the members, nor how much is unread. */
+  /** After a gap the messages, the members and the unread count may be out of date. */
   #lostTrack() {
     this.reload();
     this.context.onGap();
@@ -256,7 +256,7 @@ export class RoomStore {
     this.#took(data.rev);
   }
 
-  /** Something took a change number. If one before it is missing, ask for it. @param {number | undefined} rev */
+  /** Note the change number of a publication. If one before it is missing, ask for it. @param {number | undefined} rev */
   #took(rev) {
     if (rev === undefined || rev <= this.rev || this.timeline.value === null) return;
     if (rev === this.rev + 1) this.rev = rev;
@@ -326,7 +326,7 @@ export class RoomStore {
     if (last_rev > this.rev || (!timeline.hasNewer && lastSeq(timeline) < last_seq)) this.catchUp();
   }
 
-  /** What changed is too much, or no longer stored. The reader keeps the place, if it is one in the past. */
+  /** Load the messages anew: the changes are too many or no longer stored. A reader in the past keeps the place. */
   #loadAnew() {
     return this.isAtEnd.value ? this.jumpToEnd() : this.#load({ around_seq: this.visibleSeq.value || this.room.value.read_seq + 1 });
   }

@@ -22,7 +22,7 @@ export class Sender {
     this.paused = new Map();
   }
 
-  /** Take over what closed tabs of the same user have left. */
+  /** Take over the messages that closed tabs of the same user have left. */
   async adopt() {
     const left = await this.storage.adoptEntries();
     this.outbox.value = withLeft(this.outbox.value, left);

@@ -9,7 +9,7 @@ import { newId } from "./sender.js";
 const DATABASE = "rockstar-chat";
 const VERSION = 1;
 
-/** What the page keeps if the browser stores nothing (private windows of some): as long as it is open. @type {Storage} */
+/** Used if the browser stores nothing (some private windows): the page keeps all while it is open. @type {Storage} */
 export const NO_STORAGE = {
   adoptEntries: async () => [],
   putEntry: () => {},
@@ -100,7 +100,7 @@ export class BrowserStorage {
   }
 
   /**
-   * Do something with a store. Without a database the result is null: what is typed is kept by the page alone.
+   * Do something with a store. Without a database the result is null: drafts and messages are kept by the page alone.
    * @template T
    * @param {"outbox" | "drafts"} name
    * @param {IDBTransactionMode} mode

@@ -72,7 +72,7 @@ export class ChatStore {
       onPublication: (publication) => this.#publicRoom(publication.data),
       onRecovered: (isComplete) => isComplete || this.loadRooms(),
     });
-    // What the reader has on the screen, and looks at, is read.
+    // Messages on the screen are read while the reader looks at the page.
     effect(() => {
       const store = this.current.value;
       if (store && this.isAttentive.value && store.visibleSeq.value > 0) store.markRead(store.visibleSeq.value);
@@ -108,7 +108,7 @@ export class ChatStore {
     this.today.value = new Date().toDateString();
   }
 
-  /** Load the list of rooms. Calls while it loads are one more load. */
+  /** Load the list of rooms. Calls while it loads cause one more load. */
   async loadRooms() {
     this.roomsWanted = true;
     if (this.isLoadingRooms) return;
@@ -147,7 +147,7 @@ export class ChatStore {
     const reply = await this.try("room.leave", { room_id: roomId });
     if (reply === null) return;
     this.#left(roomId);
-    // The reader wanted to go; who is removed stays where they are.
+    // The reader chose to leave. A reader who is removed stays on the room's page.
     if (this.currentId.value === roomId) this.#selectSomething();
   }
 
@@ -159,7 +159,7 @@ export class ChatStore {
     store.markRead();
   }
 
-  /** Say something to those who listen to the page. @param {string} text */
+  /** Announce a text to screen readers. @param {string} text */
   announce(text) {
     this.toAnnounce.push(text);
     if (this.toAnnounce.length > 1) return;
@@ -234,7 +234,7 @@ export class ChatStore {
     for (const [id, store] of this.stores.value) {
       if (stores.has(id)) continue;
       store.left();
-      // What the reader sees and types stays, with a word about what happened.
+      // The messages and the reader's text stay, with a note about what happened.
       if (id === this.currentId.value) stores.set(id, store);
     }
     this.stores.value = stores;

@@ -1,7 +1,7 @@
 import { html } from "./html.js";
 
 /**
- * What an operator announced, until the reader closes it.
+ * The newest announcement of an operator, until the reader closes it.
  * @param {{store: import("../state/store.js").ChatStore}} props
  */
 export function AnnouncementBar({ store }) {

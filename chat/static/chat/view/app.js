@@ -76,7 +76,7 @@ function RoomPane({ store, room, drawer, setDrawer, onLeave }) {
     <${Composer} store=${store} room=${room} onSent=${scrollToEnd} />`;
 }
 
-/** What did not work, until the reader closes it or something works. @param {{store: import("../state/store.js").ChatStore}} props */
+/** The last failure, until the reader closes it or something succeeds. @param {{store: import("../state/store.js").ChatStore}} props */
 function Notice({ store }) {
   const text = store.notice.value;
   return text && html`

@@ -28,7 +28,7 @@ export function Composer({ store, room, onSent }) {
   const isOnline = store.connection.value.name === "online";
   const hasMouse = matchMedia("(pointer: fine)").matches;
 
-  // Keys come faster than the page is drawn, so handlers ask for the state of now.
+  // Keys come faster than the page is drawn, so handlers read the current state.
   const send = async (/** @type {Event} */ event) => {
     event.preventDefault();
     const area = /** @type {HTMLTextAreaElement} */ (input.current);
@@ -79,7 +79,7 @@ export function Composer({ store, room, onSent }) {
 }
 
 /**
- * Whether what is in the composer can be sent. A message can wait for the connection, an edit cannot.
+ * Whether the text in the composer can be sent. A message can wait for the connection, an edit cannot.
  * @param {import("../state/store.js").ChatStore} store
  * @param {import("../state/room-store.js").RoomStore} room
  */
@@ -89,7 +89,7 @@ function isSendable({ actions, connection }, room) {
   return isPossible && room.room.value.is_member && textToSend(text) !== "" && [...text].length <= MAX_CHARS;
 }
 
-/** The reader is out of the room; the text stays, to be copied or sent after joining again. @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} props */
+/** For a reader who is no longer in the room. The text stays, to be copied or sent after joining again. @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} props */
 function Outside({ store, room }) {
   const { name, is_public } = room.room.value;
   return html`

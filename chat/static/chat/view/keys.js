@@ -29,7 +29,7 @@ export function useKeys(store, page) {
   }, [store]);
 }
 
-/** Put the focus where one types. */
+/** Put the focus into the composer. */
 export function focusComposer() {
   document.getElementById("composer-text")?.focus();
 }

@@ -59,7 +59,7 @@ function entriesOf(outbox, roomId, timeline) {
 }
 
 /**
- * Arrows go from message to message, Enter to what can be done with one, Escape out.
+ * Arrows go from message to message, Enter goes to the actions of one, Escape leaves the list.
  * @param {KeyboardEvent} event
  * @param {() => void} onDone
  */

@@ -92,7 +92,7 @@ function Reactions({ message, store }) {
     </div>`;
 }
 
-/** What can be done with the message under the pointer or the focus. @param {{message: Message, store: import("../state/store.js").ChatStore}} props */
+/** The actions for the message under the pointer or the focus. @param {{message: Message, store: import("../state/store.js").ChatStore}} props */
 function Tools({ message, store }) {
   const { actions } = store;
   const tool = (/** @type {string} */ name, /** @type {any} */ icon, /** @type {() => void} */ act) =>

@@ -11,7 +11,7 @@ export function Avatar({ user }) {
 /**
  * The members of the room, and which of them are connected.
  * @param {{room: import("../state/room-store.js").RoomStore, me: {id: number}, isOnline: boolean, isOpen: boolean, onClose: () => void}} props
- *   isOnline: without a connection nobody knows who is there
+ *   isOnline: without a connection it is unknown who is there
  */
 export function PeoplePanel({ room, me, isOnline, isOpen, onClose }) {
   const closeButton = useDrawer(isOpen);

@@ -130,7 +130,7 @@ function showTarget(list, room) {
 }
 
 /**
- * The index of the first row of which something is true, if it is true of all after it; else their number.
+ * The index of the first row for which `isSo` is true, or the number of rows. It must be true for all later rows.
  * @param {ArrayLike<HTMLElement>} rows
  * @param {(row: HTMLElement) => boolean} isSo
  */
