@@ -26,6 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """Write down what was measured, if anything is: xdist kills a process that takes ten seconds to end."""
+    """Save measured coverage, if there is any: xdist kills a process that takes ten seconds to end."""
     if measured := Coverage.current():
         measured.save()

@@ -16,7 +16,7 @@ REPORT = Path("var/coverage/report.json")
 
 
 def main() -> None:
-    """Combine what the processes measured, print the table and judge it."""
+    """Combine the measurements of all processes, print the table and judge it."""
     floors = tomllib.loads(FLOORS.read_text())
     summaries = _measured()
     unknown = floors["modules"].keys() - summaries.keys()

@@ -81,7 +81,7 @@ def root(acme: Tenant) -> Client:
 
 @pytest.fixture
 def erin(acme: Tenant) -> Client:
-    """The browser of somebody who is staff of acme, with every permission."""
+    """The browser of a staff member of acme with every permission."""
     return signed_in(acme, "erin", is_superuser=False)
 
 
@@ -109,7 +109,7 @@ def test_no_page_takes_more_queries_with_more_rows(
 
 
 def assert_bounded(browser: Client, address: str) -> None:
-    """Few queries, and no list or select of everybody."""
+    """The page takes few queries and has no list or select of all users."""
     with CaptureQueriesContext(connection) as queries:
         answer = browser.get(address)
     assert answer.status_code < 500

@@ -1,4 +1,4 @@
-"""Forms that are refused: two tabs with the sign-in page, and proxies that do not say how a page was asked for."""
+"""Refused forms: two tabs with the sign-in page, and proxies that do not pass on scheme or port."""
 
 import re
 from typing import Any

@@ -63,7 +63,7 @@ def test_offline_and_back(alice: ChatPage, bob: ChatPage) -> None:
 
 
 def test_a_cut_cable_and_back(alice: ChatPage, bob: ChatPage, cable: Cable) -> None:
-    """The browser believes in its network; the page notices, and does not wait once somebody uses it."""
+    """The browser does not notice the loss. The page does, and tries again at once when it is used."""
     cable.cut()
     expect(alice.bar).to_contain_text("The connection is lost.")
     _both_talk(alice, bob, "cut")

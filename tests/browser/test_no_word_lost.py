@@ -1,4 +1,4 @@
-"""The chat page: where one reads is kept, and so is what one types."""
+"""The chat page keeps the reader's place and text."""
 
 from collections.abc import Iterator
 
@@ -64,7 +64,7 @@ def seqs(page: Page) -> list[int]:
 
 
 def test_a_room_opens_at_the_first_unread_and_one_reach_loads_one_page(alice: ChatPage) -> None:
-    """The line of what is new is on the screen; nothing older comes before the reader scrolls to the top."""
+    """The line before new messages is on the screen. Older ones load when the reader scrolls to the top."""
     page = alice.page
     expect(page.locator(".new-row")).to_be_in_viewport()
     expect(page.locator(".new-row + .message")).to_contain_text("line 351")
@@ -101,7 +101,7 @@ def test_what_is_typed_outlives_the_tab_and_the_way_back_is_kept(alice: ChatPage
 
 
 def test_only_a_real_enter_sends_and_typing_anywhere_is_writing(alice: ChatPage) -> None:
-    """An input method's Enter sends nothing, whatever order a browser tells it in."""
+    """An input method's Enter sends nothing, in whatever order a browser sends the events."""
     page = alice.page
     page.get_by_role("log").focus()
     page.keyboard.type("nihon")

@@ -49,7 +49,7 @@ def test_a_message_appears_for_both(alice: ChatPage, bob: ChatPage) -> None:
 
 
 def test_typing_is_shown_until_the_message_comes(alice: ChatPage, bob: ChatPage) -> None:
-    """The other reads who is typing; nobody reads it of themselves."""
+    """The other user sees that somebody is typing; the one who types does not."""
     # It is announced once in three seconds, and may just have been.
     for _ in range(40):
         bob.composer.press("x")

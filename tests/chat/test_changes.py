@@ -1,4 +1,4 @@
-"""Editing, deleting, reacting, replying, pinning: who may, what is stored, and what is announced."""
+"""Editing, deleting, reacting, replying, pinning: rights, stored rows and announcements."""
 
 import uuid
 from collections.abc import Callable

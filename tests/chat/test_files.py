@@ -1,4 +1,4 @@
-"""Files: what is taken, what is left of it, who may have it, and when it ends."""
+"""Files: types, content as stored, access, and deletion."""
 
 import json
 import uuid

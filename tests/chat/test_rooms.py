@@ -1,4 +1,4 @@
-"""Rooms: roles, invitations, direct rooms, settings, archiving, what is unread, and who is told."""
+"""Rooms: roles, invitations, direct rooms, settings, archiving, unread counts and announcements."""
 
 import uuid
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Search: what a query means, and whose messages are found."""
+"""Search: the meaning of queries, and the messages that a user finds."""
 
 import uuid
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Messages that were stored and not announced are announced: in order, once, without a row more for any."""
+"""Messages that were stored and not announced are announced: in order, once, without another row."""
 
 import asyncio
 import uuid
@@ -39,7 +39,7 @@ async def swept(chat: Chat) -> None:
 
 
 async def left_behind(chat: Chat, client: Client, room_id: int, *texts: str) -> None:
-    """What a process that is killed before it announces leaves in the database."""
+    """Leave in the database what a process does that is killed before it announces."""
     author = Publisher(client.user.pk, client.user.username)
     drafts = [MessageDraft(chat.tenants["acme"], author, room_id, text, uuid.uuid4()) for text in texts]
     await chat.in_db(lambda: messages_send(drafts))

@@ -1,4 +1,4 @@
-"""What a broker says of itself, and the verdict."""
+"""The verdict on a broker's own information."""
 
 from typing import Any
 

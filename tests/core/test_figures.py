@@ -1,4 +1,4 @@
-"""Sums of figures, and what is kept of nodes that ended."""
+"""Sums of figures, and the figures of nodes that ended."""
 
 import pytest
 

@@ -13,7 +13,7 @@ from realtime import EchoConsumer, TopicRule, anyone, host, websocket
 
 
 def ids(text: str = "") -> list[str]:
-    """The ids of what `manage.py check` says of this package, of those messages that hold the text."""
+    """Return the ids of the messages of `manage.py check` about this package that contain the text."""
     found = [each for each in run_checks() if str(each.id).startswith("realtime.")]
     return [str(each.id) for each in found if text in f"{each.msg} {each.hint}"]
 

@@ -34,7 +34,7 @@ def test_the_alert_rules_are_rules() -> None:
 
 
 def test_the_unit_is_a_unit(tmp_path: Path) -> None:
-    # Verifying wants a program that is there.
+    # systemd-analyze verifies that the program exists.
     text = UNIT.read_text()
     ours = re.sub(r"/srv/rockstar/\.venv/bin/python(?= )", shutil.which("true") or "/bin/true", text)
     assert ours != text

@@ -93,7 +93,7 @@ def make_certificate(folder: Path) -> None:
 
 @contextlib.contextmanager
 def running(folder: Path, upstream: int, change: Callable[[str], str] = lambda text: text) -> Iterator[Nginx]:
-    """The documented nginx before a server on the port `upstream`, with what `change` makes of it."""
+    """Run the documented nginx before a server on the port `upstream`, changed by `change`."""
     path = find_nginx()
     if path is None:
         reason = "No nginx was found: install it (Debian: nginx-light), or name it in $NGINX."

@@ -1,4 +1,4 @@
-"""Somebody who operates the site: makes keys, and calls the control endpoints with them."""
+"""An operator of the site: makes keys, and calls the control endpoints with them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What operators do, on two nodes over one Valkey: each operation reaches sockets on both, within a second."""
+"""Operations on two nodes over one Valkey: each one reaches sockets on both, within a second."""
 
 import asyncio
 import json
@@ -148,7 +148,7 @@ async def test_subscribe_and_unsubscribe(boss: Operator, both: Pair) -> None:
 
 
 async def until_present(boss: Operator, topic: str, users: list[dict[str, Any]]) -> None:
-    """Wait for what the other node tells in its next message, some 20 ms later."""
+    """Wait for the presence in the other node's next message, some 20 ms later."""
     async with asyncio.timeout(WITHIN_S):
         while (await boss.see("presence/", topic=topic))["users"] != users:  # noqa: ASYNC110 another process
             await asyncio.sleep(0.02)
@@ -369,7 +369,7 @@ async def test_quotas_of_a_tenant_hold_on_both_nodes_within_seconds(site: Site, 
 
 
 async def is_refused(visitor: Visitor) -> bool:
-    """Whether a new socket is refused with 429."""
+    """Return whether a new socket is refused with 429."""
     try:
         async with visitor.open(PATH):
             return False
@@ -392,7 +392,7 @@ except SystemExit as ended:
 
 
 def rt(site: Site, *arguments: str) -> str:
-    """What `manage.py rt` prints, run in another process than the servers."""
+    """Return the output of `manage.py rt`, run in another process than the servers."""
     printed: str = site.orm.run(_RT, arguments=list(arguments))
     return printed
 

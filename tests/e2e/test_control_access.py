@@ -1,4 +1,4 @@
-"""Who may do what at /api/realtime/: a table of credentials and operations, and what is refused how."""
+"""Rights at /api/realtime/: a table of credentials and operations, and the answers to refused ones."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Figures over two servers, one with two workers: all say the same, it is what was sent, and no total falls."""
+"""Figures over two servers, one with two workers: all agree, the figures are right, and no total falls."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ async def route_in_json(server: ServerProcess) -> dict[str, Any]:
 
 
 async def series(server: ServerProcess, scope: str = "") -> dict[str, float]:
-    """What `/metrics` says of the route, summed over the workers, by name and code."""
+    """Return the values of the route in `/metrics`, summed over the workers, by name and code."""
     found: dict[str, float] = {}
     for line in (await get(server, f"/metrics{scope}")).text.splitlines():
         if f'route="{PATH}"' in line and 'tenant="acme"' in line:
@@ -113,7 +113,7 @@ def expected(sockets: int, sent: int, received: int) -> dict[str, float]:
 
 
 async def until_equal(ask: Any, wanted: Any) -> None:
-    """Ask until the answer is what it should be, whichever worker gives it: that takes a beat."""
+    """Ask until the answer is right from every worker, which takes a beat."""
     right = 0
     answer = None
     for _ in range(int(SETTLED_WITHIN_S / 0.1)):

@@ -24,7 +24,7 @@ from tests.servers.ports import free_port
 pytestmark = pytest.mark.servers
 
 WAIT_S = 20
-# The ten lines: what a project adds to what `startproject` makes.
+# The ten lines that a project adds after `startproject`.
 SETTINGS = """
 from realtime import TopicRule, nobody
 INSTALLED_APPS = ["realtime", *INSTALLED_APPS, "people"]
@@ -40,7 +40,7 @@ def ship(request, order):
     position = publish(f"orders:{order}", {"state": "shipped"})
     return JsonResponse({"offset": position.offset, "tenant": request.scope["tenant"].slug})
 """
-# What the project had before.
+# The routes that the project had before.
 URLS = """
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
@@ -82,7 +82,7 @@ class Project:
         return base_environment() | {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "mysite.settings"}
 
     def manage(self, *arguments: str) -> str:
-        """What a command of manage.py says."""
+        """Return the output of a command of manage.py."""
         command = [str(self.python), "manage.py", *arguments]
         done = subprocess.run(
             command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False

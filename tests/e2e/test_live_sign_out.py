@@ -54,7 +54,7 @@ async def assert_ends(talk: Talk, code: int, change: Callable[[], Awaitable[obje
     assert time.monotonic() - changed_s < WITHIN_S
 
 
-# On `serve` alone: what each store makes of these changes is in test_rights.py, by token.
+# On `serve` alone: test_rights.py has these changes on every store, by token.
 HOW = pytest.mark.parametrize("how", ["token", "session", "ticket"])
 
 

@@ -1,4 +1,4 @@
-"""What another process publishes in a transaction arrives, with a broker and without one."""
+"""A publication in a transaction of another process arrives, with a broker and without one."""
 
 import asyncio
 import uuid

@@ -39,7 +39,7 @@ async def test_a_reload_that_lands_on_the_other_node_is_no_absence(own_sites: Ow
 
 
 async def test_the_users_of_a_node_that_ends_stay_for_a_while(own_sites: OwnSites, topic: str) -> None:
-    """Whether it drains or dies; both at once, because each takes ten seconds."""
+    """Return whether it drains or dies; both at once, because each takes ten seconds."""
     await asyncio.gather(*(node_ends(own_sites, topic, how) for how in ("drains", "dies")))
 
 

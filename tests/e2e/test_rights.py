@@ -54,7 +54,7 @@ async def refused_soon(visitor: Visitor, status: int, close: int, token: str) ->
 
 
 async def opens(visitor: Visitor, token: str) -> bool:
-    """Whether a socket opens with `token` and stays open."""
+    """Return whether a socket opens with `token` and stays open."""
     try:
         async with visitor.open(PATH, token=token) as talk:
             return await talk.is_alive()
@@ -88,7 +88,7 @@ async def test_a_new_password_and_a_new_token_within_the_second(acme: Visitor, p
     person.set_password(NEW)
     fresh = (await acme.tokens(person.username, password=NEW))["access"]
     async with acme.open_json(PATH, token=fresh) as talk:
-        # What ends the former token would end this one too, if it could not tell them apart.
+        # The revocation of the former token would end this one too, if it did not distinguish them.
         await refused_soon(acme, 401, 4401, former)
         assert await talk.is_alive()
         await talk.ask("publish", {"topic": uuid4().hex, "data": 1})

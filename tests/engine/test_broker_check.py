@@ -1,4 +1,4 @@
-"""A broker is tried out at the start: what is missing is said in a sentence."""
+"""A broker is tried out at the start. A sentence says what it lacks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

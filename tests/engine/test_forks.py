@@ -56,7 +56,7 @@ class Client:
 
 @dataclass
 class Model:
-    """What the log is, whatever was acknowledged by a server that is gone."""
+    """The log as it is now, even if a server that is gone acknowledged something else."""
 
     logs: dict[TopicKey, list[int]] = field(default_factory=lambda: {key: [] for key in KEYS})
     clients: list[Client] = field(default_factory=list)
@@ -79,10 +79,10 @@ class Model:
         self.saw(key, await history.position(key))
 
     async def come_back(self, history: RedisHistory, client: Client) -> None:
-        """Exactly those whose past is the log's are told that they have all.
+        """Only readers whose past agrees with the log are told that they have everything.
 
-        One exception: who was told only by the lost server under which epoch a topic would begin may be told to
-        reload, although there is nothing yet.
+        One exception: a reader that only the lost server told under which epoch a topic would begin
+        may be told to reload, although there is nothing yet.
         """
         log = self.logs[client.key]
         page = await history.since(client.key, client.position, 10_000, 0)
@@ -100,7 +100,7 @@ class Model:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_nobody_is_told_falsely(seed: int, server: Process, history: RedisHistory) -> None:
-    """No lie, and nobody who lost nothing has to reload; up to 24 forks, fewer than are remembered."""
+    """No false answer, and no reload without a loss; up to 24 forks, fewer than are remembered."""
     chance = random.Random(seed)
     model = Model()
     async with Redis(port=server.port) as redis:

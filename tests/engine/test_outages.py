@@ -52,7 +52,7 @@ class Broker:
         await asyncio.to_thread(self._server.terminate)
 
     async def save(self) -> None:
-        """What it has now is on the disk."""
+        """Save the current data to the disk."""
         async with Redis.from_url(self.url) as redis:
             await redis.save()
 
@@ -256,7 +256,7 @@ async def test_a_history_goes_on_when_its_server_comes_back(broker: Broker, hist
 async def test_a_server_that_loaded_older_data_begins_new_epochs(
     broker: Broker, history: RedisHistory
 ) -> None:
-    """Who was at what it loaded goes on; who was further is told."""
+    """A reader at the loaded position goes on. A reader beyond it is told."""
     await broker.start()
     saved = await history.add(KEY, make_draft("news", "saved", time=""), RETENTION)
     await broker.save()

@@ -66,7 +66,7 @@ async def test_a_topic_asked_for_lives_on_and_others_end(engine: RedisEngine, re
 async def test_the_epoch_of_the_store_lives_as_long_as_its_memory(
     engine: RedisEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ended every six days, and who followed a topic that was never written had to load it again."""
+    """It ended every six days, and followers of a topic that was never written had to load it again."""
     monkeypatch.setattr(redis_history, "POSITION_TTL_S", 1)
     history = engine.history()
     start = await history.position(KEY)

@@ -1,1 +1,1 @@
-"""Kills processes between commit and publish, and looks whether a publication was lost, doubled or out of order."""
+"""Kills processes between commit and publish. No publication may be lost, doubled or out of order."""

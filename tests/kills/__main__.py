@@ -1,9 +1,9 @@
-"""`python -m tests.kills --kills 1000 --database-url … --redis-url …`: prints what was found as JSON.
+"""`python -m tests.kills --kills 1000 --database-url … --redis-url …`: prints the result as JSON.
 
 A warm parent, with all modules loaded and no connection open, forks one child after the other. Each stores numbers
 in a table of its own and publishes them in the same transactions; some only store, as tasks do, and some send as
-well, as serving processes do. Each is killed at a random moment. In the end what is left is sent by one more sender,
-and the histories must hold exactly what the table does.
+well, as serving processes do. Each is killed at a random moment. In the end one more sender sends the rest,
+and the histories must hold exactly the numbers in the table.
 """
 
 import argparse
@@ -174,7 +174,7 @@ def _sender(holder: str) -> Any:
 
 
 async def _drain_and_judge() -> dict[str, int]:
-    """Send what is left as the sweeper does, and compare the histories with the table."""
+    """Send the remaining rows as the sweeper does, and compare the histories with the table."""
     from realtime.core.topics import TopicKey  # noqa: PLC0415
 
     outbox, history = _sender("sweeper"), _engine()

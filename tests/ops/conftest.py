@@ -39,7 +39,7 @@ class ProcessSettings:
 
 
 class ProcessFigures:
-    """What a process without a cluster says of itself."""
+    """The figures of a process without a cluster."""
 
     def __init__(self, process: "Process") -> None:
         self._process = process

@@ -80,7 +80,7 @@ class TestPage:
 
 @pytest.mark.django_db
 class TestFinding:
-    """What the page looks up beside the control endpoints."""
+    """The page's searches besides the control endpoints."""
 
     @pytest.fixture(autouse=True)
     def _own_node(self) -> None:

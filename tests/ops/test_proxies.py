@@ -70,7 +70,7 @@ def sign_in(site: Site, port: int) -> tuple[httpx.Response, str]:
 
 
 def first_words(port: int, path: str, headers: dict[str, str], origin: str | None = None) -> str:
-    """Open a socket through the proxy on `port`; what it says first."""
+    """Open a socket through the proxy on `port` and return its first message."""
     with (
         socket.create_connection(("127.0.0.1", port), timeout=5) as connection,
         connect(
@@ -86,7 +86,7 @@ def first_words(port: int, path: str, headers: dict[str, str], origin: str | Non
 
 
 def assert_works(site: Site, port: int) -> None:
-    """Whoever comes through the proxy on `port` signs in and has a socket of their own."""
+    """A user behind the proxy on `port` can sign in and open a socket."""
     answer, cookie = sign_in(site, port)
     assert (answer.status_code, answer.headers["location"]) == (302, "/chat/")
     said = first_words(port, "/ws/session/", {"Cookie": cookie}, f"https://{HOST}:{port}")

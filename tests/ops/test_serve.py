@@ -1,4 +1,4 @@
-"""`manage.py serve` before it serves: what it needs, it says in a line."""
+"""`manage.py serve` before it serves: one line says what is missing."""
 
 import io
 from pathlib import Path
@@ -11,7 +11,7 @@ from realtime.management.commands.serve import Command
 
 
 def collected(settings: Any, **values: Any) -> str:
-    """What the command says while it collects with these settings."""
+    """Return the output of the command while it collects with these settings."""
     settings.DEBUG = False
     for name, value in values.items():
         setattr(settings, name, value)

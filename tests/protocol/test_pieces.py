@@ -35,7 +35,7 @@ def read(text: str, piece_chars: int = 16 * 1024, max_bytes: int = RAW_MESSAGE_M
 
 
 def outcome(text: str, piece_chars: int | None) -> Any:
-    """What an endpoint sees of this text: the error's code, or kind and head of the value."""
+    """Return what an endpoint gets from this text: the error's code, or kind and head of the value."""
     try:
         value = (
             decode_json(text, max_bytes=10**7) if piece_chars is None else read(text, piece_chars, 10**7)[0]
@@ -130,7 +130,7 @@ def test_a_text_that_is_too_large_is_refused_at_once() -> None:
     assert (caught.value.code, caught.value.request_id) == (ErrorCode.MESSAGE_TOO_LARGE, 7)
 
 
-# What it costs: 1 MiB of anything, and the time of its longest piece.
+# The cost: 1 MiB of anything, and the time of its longest piece.
 
 
 def row(unit: str, *, size: int = RAW_MESSAGE_MAX_BYTES - 100) -> str:

@@ -1,4 +1,4 @@
-"""What a handler raises is the answer, whichever kind of handler it is."""
+"""An exception of a handler becomes the answer, for every kind of handler."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The public face: what is published is checked by the call, and what fails after a commit breaks nobody."""
+"""The public face: the call checks a publication; a failure after the commit does not reach the caller."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ reported: list[PublishFailure] = []
 
 
 def remember(failure: PublishFailure) -> None:
-    """What PUBLISH_ERRORS names here."""
+    """The function that PUBLISH_ERRORS names here."""
     reported.append(failure)
     raise ZeroDivisionError("even this must break nobody")
 

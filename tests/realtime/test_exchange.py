@@ -1,4 +1,4 @@
-"""Orders to all nodes: what they have done together, and what is said where they could not be told."""
+"""Orders to all nodes: their joint result, and the answer if a node could not be reached."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -75,7 +75,7 @@ def test_failures(failure: Exception, code: ErrorCode, logged: str, caplog: pyte
     for record in caplog.records:
         assert record.getMessage().startswith(WHAT)
         assert "connection c1 (tenant acme, user 7)" in record.getMessage()
-    # Nothing of the inside goes out.
+    # No internal detail is sent.
     assert "Order" not in str(error.payload())
     assert "matching query" not in str(error.payload())
 
@@ -208,7 +208,7 @@ async def test_what_middleware_raises_is_told_and_a_reason_fits(
 
 
 async def refused(failure: Exception, subprotocols: list[str]) -> list[Any]:
-    """What a client is sent when a middleware raises."""
+    """Return what a client receives when a middleware raises."""
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         scope["tenant"] = ACME

@@ -1,4 +1,4 @@
-"""A history that begins a new epoch and loses nothing: everybody goes on, and only who was beyond the fork is told."""
+"""A new epoch of a history that lost nothing: all readers go on, and only those beyond the fork are told."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -104,7 +104,7 @@ async def test_who_comes_back_from_before_a_fork_gets_what_was_missed(
     start = await node.publish(1)
     await history.fork()
     await elsewhere(node, 2)
-    # Somebody whom another node told of the fork is ahead of this one.
+    # A reader that another node told of the fork is ahead of this node.
     outcome = await node.ask(Follower(), since=Position("1", 2))
     assert isinstance(outcome, Joined)
     assert (offsets_of(outcome), outcome.position) == ([], Position("1", 2))

@@ -1,4 +1,4 @@
-"""Publishing from a process that serves no sockets: its connections are few, and whoever asks may use them."""
+"""Publishing from a process that serves no sockets: it has few connections, and all callers share them."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ WAIT_S = 10
 
 @pytest.fixture
 def client(valkey_url: str) -> Iterator[Any]:
-    """What the server knows of its clients."""
+    """A connection to the server, to read its list of clients."""
     with Redis.from_url(valkey_url) as redis:
         yield redis
 

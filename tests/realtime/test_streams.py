@@ -112,7 +112,7 @@ START = {"interval": 0.05}
 
 
 async def outcome(client: Client, source: str) -> tuple[list[Any], dict[str, Any]]:
-    """The values of a stream until it ends, and what ended it."""
+    """Return the values of a stream until it ends, and the message that ended it."""
     started = (await client.ask("start", {"source": source, **START}))["payload"]
     values = []
     while True:

@@ -1,4 +1,4 @@
-"""What is published in a transaction commits with it, and is sent after it, in order, once, whoever sends."""
+"""Publications in a transaction commit with it. They are sent after it, once and in order, by any sender."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ def acme(transactional_db: None) -> Tenant:
 
 
 class Sender:
-    """An outbox, what it published, and what it reported."""
+    """An outbox, its publications, and its reports."""
 
     def __init__(self, holder: str = "one", **options: Any) -> None:
         self.published: list[tuple[str, Any]] = []

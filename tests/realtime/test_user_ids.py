@@ -27,7 +27,7 @@ ANN = UUID("6f1c9f4e-3f6b-4a6e-9a53-0c8d2f3b7a11")
 
 
 class Number(int):
-    """A key of a type of one's own."""
+    """A key of the project's own type."""
 
 
 @pytest.mark.parametrize(

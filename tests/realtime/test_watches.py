@@ -87,7 +87,7 @@ class Site:
         self.version = 0
         self.rows: dict[int, str] = {1: "one", 2: "two"}
         self.item: Callable[[Any], Any] = lambda row: {"id": row.pk, "name": row.name}
-        # With whose identity the rows were read.
+        # The identities with which the rows were read.
         self.asked: list[Identity | None] = []
         self.read: Callable[[], dict[int, str]] = lambda: self.rows
         self.tasks: set[asyncio.Task[None]] = set()

@@ -1,4 +1,4 @@
-"""Where a server listens: the same addresses for one worker and for many."""
+"""The addresses on which a server listens: the same for one worker and for many."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""SIGHUP: new processes with the code of now, while clients come and go and messages flow."""
+"""SIGHUP: new processes with the current code, while clients come and go and messages flow."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ class Reloaded:
         return children(self.server.process.pid) or [self.server.process.pid]
 
     def reload(self) -> None:
-        """What `systemctl reload` does."""
+        """Do what `systemctl reload` does."""
         os.kill(self.server.process.pid, signal.SIGHUP)
 
 
@@ -77,7 +77,7 @@ def started(folder: Path, databases: Databases, valkey: str, workers: int) -> It
 
 @dataclass
 class Seen:
-    """What one subscriber has seen, over all its sockets."""
+    """The messages that one subscriber has seen, over all its sockets."""
 
     numbers: list[int] = field(default_factory=list)
     recovered: list[bool] = field(default_factory=list)

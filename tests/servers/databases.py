@@ -17,7 +17,7 @@ QUICK = {"DJANGO_SETTINGS_MODULE": "tests.settings"}
 
 
 def base_environment() -> dict[str, str]:
-    """What every process of the suite gets: nothing of the caller's own settings."""
+    """The environment of every process of the suite, without the caller's own settings."""
     # The last one is set where coverage is measured.
     names = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
     kept = {name: os.environ[name] for name in names if name in os.environ}

@@ -145,7 +145,7 @@ class SentinelSet:
 
 
 def until(what: Callable[[], T | None], timeout_s: float = READY_S) -> T:
-    """What `what` gives once it is true; errors of a server count as not yet."""
+    """Return the result of `what` once it is true. Errors of a server count as not yet."""
     end_s = time.monotonic() + timeout_s
     error: Exception | None = None
     while time.monotonic() < end_s:

@@ -192,7 +192,7 @@ class Operations:
             self._after(turns, lambda: self.ambush(session, "delivery", is_later=True))
 
     def _after(self, turns: int, happens: Callable[[], None]) -> None:
-        """So many turns of the loop after the next one; in nobody's name."""
+        """Wait for so many turns of the loop after the next one, outside of any connection's context."""
         act = happens if not turns else lambda: self._after(turns - 1, happens)
         self._site.loop.call_soon(act, context=NOBODY.copy())
 

@@ -15,7 +15,7 @@ WRITTEN: dict[Any, tuple[str, Any]] = {
     int: ("7", 7),
     float: ("7.5", 7.5),
     bool: ("1", True),
-    # What is a text is a dotted path.
+    # All texts are dotted paths.
     str: ("tests.fixtures.anything", "tests.fixtures.anything"),
 }
 OTHERS: dict[str, tuple[str, Any]] = {

@@ -1,4 +1,4 @@
-"""`published`: what a test publishes, with and without transactions, checked as always."""
+"""`published`: the publications of a test, with and without transactions, checked as always."""
 
 from contextlib import suppress
 from typing import Any
