@@ -18,7 +18,7 @@ from realtime.conf import NOT_ZERO
 
 # Their variables have no prefix (rockstar_site/env.py); topic rules and paths are code.
 NOT_READ_HERE = frozenset({"REDIS_URL", "METRICS_TOKEN", "HTTPS", "TOPIC_RULES", "HTTP_BODY_BYTES_AT"})
-# What a site has to name; these are this one's.
+# The parts that a site has to name. These are the ones of this site.
 OUR_PARTS = {
     "TENANTS": "accounts.tenants.Directory",
     "IDENTITY": "accounts.credentials.identity.Authenticator",
