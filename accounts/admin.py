@@ -42,7 +42,7 @@ admin.site.login_form = AdminSignInForm
 def _own_password_change(
     request: HttpRequest, extra_context: dict[str, Any] | None = None
 ) -> HttpResponseBase:
-    """The admin's page to change one's own password.
+    """The admin's page on which users change their own password.
 
     It limits wrong old passwords, like the site's own page.
     """

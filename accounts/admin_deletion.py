@@ -45,7 +45,7 @@ class BoundedCollector(NestedObjects):
         rows = super().related_objects(related_model, related_fields, objs)
         self._asked.append(rows)
         forward = [field.name for field in related_model._meta.concrete_fields if field.many_to_one]  # noqa: SLF001
-        # In no order: to sort, the database would read all rows.
+        # Not sorted, because the database would read all rows for that.
         return rows.order_by().select_related(*forward)[: LISTED_MAX + 1]
 
     def too_many(self) -> str:

@@ -61,7 +61,7 @@ def related_links(site: admin.AdminSite, request: HttpRequest, row: Model) -> li
 
 
 def _pointing_to(row: Model) -> list[tuple[type[Model], str]]:
-    # With those that have no name on this side, such as a message's tenant.
+    # Hidden relations too, which have no name on this side, such as a message's tenant.
     relations = row._meta.get_fields(include_hidden=True)  # noqa: SLF001
     return [
         (each.related_model, each.field.name)  # type: ignore[union-attr]  # a relation

@@ -29,7 +29,7 @@ class Room(models.Model):
 
     tenant = models.ForeignKey("accounts.Tenant", on_delete=models.CASCADE, related_name="rooms")
     name = models.CharField(max_length=ROOM_NAME_MAX_CHARS)
-    # `chat.text.room_name_key` of the name, because databases differ in what they consider lower case.
+    # `chat.text.room_name_key` of the name, because databases lower-case names differently.
     name_key = models.CharField(max_length=ROOM_NAME_KEY_MAX_CHARS, editable=False)
     is_public = models.BooleanField(
         default=True, help_text="Every member of the tenant sees it and may join."
@@ -79,7 +79,7 @@ class RoomMembership(models.Model):
     """
 
     class Role(models.TextChoices):
-        """What a member may do in the room; `chat.rooms.rights` has the table."""
+        """The role of a member in the room; `chat.rooms.rights` has the rights of each."""
 
         OWNER = "owner"
         MODERATOR = "moderator"

@@ -1,4 +1,4 @@
-"""Reads of the chat. Every selector takes the tenant first. `access_*` functions decide who may see a room.
+"""Reads of the chat. Every selector takes the tenant first. `access_*` functions check the user's access.
 
 A room of another tenant, a missing room, and a private room without the user are all `not_found`.
 """

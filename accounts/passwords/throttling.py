@@ -155,7 +155,7 @@ def _free(slot: Slot) -> None:
 
 
 class _Waiters:
-    """How many requests of this process wait for pending attempts."""
+    """The number of requests of this process that wait for pending attempts."""
 
     places = threading.BoundedSemaphore(PENDING_WAITERS_MAX)
 

@@ -38,7 +38,7 @@ class AdminSignInForm(SignInForm, AdminAuthenticationForm):
 
 
 class OwnPasswordForm(PasswordChangeForm):
-    """The form to change one's own password. Wrong old passwords count like failed sign-ins."""
+    """The form in which users change their own password. Wrong old passwords count like failed sign-ins."""
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         self._request = request

@@ -24,7 +24,7 @@ class SignOutView(views.LogoutView):
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class PasswordView(views.PasswordChangeView):
-    """Change one's own password. This session stays; all other credentials of the user are revoked."""
+    """Change the user's own password. This session stays; all other credentials of the user are revoked."""
 
     template_name = "accounts/password_change.html"
     form_class = OwnPasswordForm

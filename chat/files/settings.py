@@ -9,9 +9,9 @@ from django.conf import settings
 class FileSettings:
     """Limits of files, in bytes, and the scanner."""
 
-    # Of one file: beyond it `message_too_large`.
+    # Bytes of one file; beyond it `message_too_large`.
     file_bytes_max: int = 10 * 1024 * 1024
-    # Of all files of a tenant, and of those that one user uploaded to it: beyond it `limit_exceeded`.
+    # Bytes of all files of a tenant, and of all that one user uploaded to it; beyond either `limit_exceeded`.
     file_tenant_bytes_max: int = 1024 * 1024 * 1024
     file_user_bytes_max: int = 256 * 1024 * 1024
     # Pixels of one picture (`invalid_message`), and threads that decode pictures: each may hold four bytes a pixel.

@@ -33,7 +33,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class ReactionView:
-    """How often an emoji was given to a message. `mine` depends on the reader."""
+    """The number of times that an emoji was given to a message. `mine` depends on the reader."""
 
     emoji: str
     count: int

@@ -62,7 +62,7 @@ def names_mentioned(text: str) -> set[str]:
     if "@" not in text:
         return set()
     found = {_name(match[1]) for match in _MENTION.finditer(text)}
-    # Code mentions nobody.
+    # Names in code are not mentions.
     return found & set(_mentions_in(_parser(has_links=False).parse(text))) if found else found
 
 

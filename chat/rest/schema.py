@@ -125,7 +125,7 @@ class OperationSchema(AutoSchema):
         return ["chat"]
 
     def get_override_parameters(self) -> list[Any]:
-        """Return the query parameters: what the payload of a GET takes besides the path."""
+        """Return the query parameters: the fields of a GET's payload that are not in the path."""
         if self.method != "GET":
             return []
         return [
@@ -138,7 +138,7 @@ class OperationSchema(AutoSchema):
         ]
 
     def get_request_serializer(self) -> Any:
-        """Return the body: what the payload takes besides the path."""
+        """Return the body: the fields of the payload that are not in the path."""
         properties = {name: schema for name, schema, _ in self._properties()}
         if self.method in {"GET", "DELETE"} or not properties:
             return None

@@ -89,7 +89,7 @@ export function afterError(entry, { code, message, retryable, retryAfterMs }) {
   return { change: { state: "waiting", tries }, delayMs: Math.max(retryAfterMs, delayMs) };
 }
 
-/** How many messages still have to be sent. @param {readonly Entry[]} outbox */
+/** The number of messages that still have to be sent. @param {readonly Entry[]} outbox */
 export function waitingCount(outbox) {
   return outbox.filter((entry) => entry.state !== "failed").length;
 }

@@ -1,7 +1,7 @@
 /**
  * The messages of a room that are on the page: a part of its history, without gaps.
  *
- * @typedef {{id: number | null, username: string | null, name: string}} Author  null: somebody who is gone
+ * @typedef {{id: number | null, username: string | null, name: string}} Author  null: the account was deleted
  * @typedef {{seq: number, author: Author, text: string, deleted: boolean}} Quote
  * @typedef {{emoji: string, count: number, mine?: boolean}} Reaction
  * @typedef {{id: number, room_id: number, seq: number, rev: number, author: Author, text: string, html: string, sent_at: string,

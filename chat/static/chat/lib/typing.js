@@ -1,6 +1,6 @@
 /** @typedef {{id: number, username: string, untilMs: number}} Typer */
 
-/** How long a user counts as typing after an announcement. */
+/** The time that a user counts as typing after an announcement. */
 export const TYPING_SHOWN_MS = 6_000;
 /** The shortest time between two announcements. */
 export const TYPING_EVERY_MS = 3_000;

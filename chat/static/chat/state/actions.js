@@ -4,7 +4,7 @@ import { textToSend } from "../lib/outbox.js";
 
 /**
  * @typedef {import("../lib/timeline.js").Message} Message
- * @typedef {{kind: "reply" | "edit", message: Message}} Intent what the text in the composer is for
+ * @typedef {{kind: "reply" | "edit", message: Message}} Intent the purpose of the text in the composer
  */
 
 const MODERATORS = new Set(["owner", "moderator"]);
@@ -108,7 +108,7 @@ export class Actions {
     return !message.deleted && message.author.id === this.store.me.id;
   }
 
-  /** The server decides; this only hides what it would refuse. @param {Message} message */
+  /** The server decides; this only hides actions that it would refuse. @param {Message} message */
   mayDelete(message) {
     const role = this.store.stores.value.get(message.room_id)?.room.value.role;
     return !message.deleted && (message.author.id === this.store.me.id || MODERATORS.has(role ?? ""));

@@ -331,7 +331,7 @@ export class RoomStore {
     return this.isAtEnd.value ? this.jumpToEnd() : this.#load({ around_seq: this.visibleSeq.value || this.room.value.read_seq + 1 });
   }
 
-  /** Show a page instead of what is here. @param {Record<string, unknown>} where */
+  /** Show a page of messages instead of the current ones. @param {Record<string, unknown>} where */
   async #load(where) {
     const page = await this.#page(where);
     if (page === null) return;

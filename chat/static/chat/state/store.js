@@ -23,7 +23,7 @@ export class ChatStore {
    * @param {{client: import("realtime/client").RealtimeClient, me: User, tenant: {slug: string, name: string}, rooms: Room[], roomId?: number | null,
    *   storage?: import("./storage.js").Storage, nextFrame?: (act: () => void) => void}} options
    *   roomId: the room to show first
-   *   nextFrame: calls when a frame is about to be drawn: what the rooms publish until then is drawn once
+   *   nextFrame: calls before the next frame is drawn: all publications until then are drawn together
    */
   constructor({ client, me, tenant, rooms, roomId = null, storage = NO_STORAGE, nextFrame = (act) => act() }) {
     this.client = client;

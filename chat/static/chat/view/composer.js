@@ -9,7 +9,7 @@ import { CloseIcon, SendIcon } from "./icons.js";
 const MAX_CHARS = 4_000;
 // The counter is shown if fewer characters than this are left.
 const COUNT_FROM = 3_800;
-// What browsers report for a key that goes to an input method. Safari ends the composition before its Enter.
+// The key code that browsers report for a key that goes to an input method. Safari ends the composition before its Enter.
 const KEY_OF_INPUT_METHOD = 229;
 
 /**
