@@ -26,7 +26,7 @@ from chat.models import Message, Room, RoomMembership  # noqa: E402
 HOST = "acme.localhost"
 PASSWORD = "rockstar"
 ROWS = 50_000
-# Of these one user wrote the most.
+# The messages of the user with the most.
 MESSAGES_OF_ONE = 30_000
 BATCH = 500
 TIMES = 5
@@ -70,7 +70,7 @@ def _session(tenant: Tenant, user: User) -> UserSession:
 
 
 def pages() -> list[str]:
-    """Every list, with a search and by the links of other pages, and the pages of the rows that most hangs on."""
+    """Every list, with a search and by links of other pages, and the pages with the most related rows."""
     tenant, room = Tenant.objects.get(slug="acme").pk, Room.objects.get(name="all").pk
     user = User.objects.get(username="user00000").pk
     lists = ["accounts/user", "accounts/tenant", "accounts/membership", "accounts/usersession"]

@@ -1,4 +1,4 @@
-"""The lists and orders of the live page, as an operator walks through them."""
+"""The lists and orders of the live page, as an operator uses them."""
 
 import re
 

@@ -39,7 +39,7 @@ async def swept(chat: Chat) -> None:
 
 
 async def left_behind(chat: Chat, client: Client, room_id: int, *texts: str) -> None:
-    """Leave in the database what a process does that is killed before it announces."""
+    """Store messages without announcing them, like a process that is killed in between."""
     author = Publisher(client.user.pk, client.user.username)
     drafts = [MessageDraft(chat.tenants["acme"], author, room_id, text, uuid.uuid4()) for text in texts]
     await chat.in_db(lambda: messages_send(drafts))

@@ -70,7 +70,7 @@ def test_older_ones_become_sums_by_place(monkeypatch: pytest.MonkeyPatch, routes
     assert messages(ledger.all()) == 20 * routes
     assert len(ledger.by_node) <= 3
     assert sum(len(each.routes) for each in ledger.by_node.values()) <= 150
-    # Both places while there is room; then what is left over has none.
+    # Both places are named while there is room. The rest is summed without a place.
     assert {each.place.worker for each in ledger.sums} == {0, 1}
 
 

@@ -39,7 +39,7 @@ def test_its_own_origins_are_the_exact_hosts_only(settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["a.example", "b.example"]
     directory = OneTenant()
     assert directory.lookup("a.example") == Tenant(1, "main", hosts=frozenset({"a.example", "b.example"}))
-    # With a pattern among them the hosts are unknown: then only the requested host counts.
+    # A pattern does not name its hosts, so the tenant has no list of them.
     settings.ALLOWED_HOSTS = ["a.example", ".example.com"]
     assert directory.lookup("a.example") == Tenant(1, "main")
 

@@ -152,7 +152,7 @@ async def test_figures_are_true_wherever_one_asks(servers: list[ServerProcess]) 
 
 
 async def busiest(server: ServerProcess) -> tuple[int, int]:
-    """The worker with the most sockets, and how many."""
+    """Return the worker with the most sockets, and their number."""
     text = (await get(server, "/metrics")).text
     found = re.findall(rf'realtime_connections\{{route="{PATH}",tenant="acme",worker="(\d)"\}} (\S+)', text)
     number, count = max(found, key=lambda each: float(each[1]))

@@ -195,7 +195,7 @@ def test_a_service_publishes_from_another_process_after_its_commit(project: Proj
             order_ship(MAIN, result)
             tell_price("main", "9.50")
         """)
-        # What a transaction publishes is stored with it, and sent by the serving process within a second.
+        # A publication in a transaction is stored with it, and sent by the serving process within a second.
         found = {push["topic"]: push["data"] for push in (ann.push("publication"), ann.push("publication"))}
         assert found == {"orders:open": {"id": order_id, "state": "shipped"}, "prices": {"price": "9.50"}}
 

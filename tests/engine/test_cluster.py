@@ -281,7 +281,7 @@ async def test_the_counts_of_nodes_that_ended_are_kept_and_handed_on(world: Worl
     one.figures.counts["messages"][""] = 7
     two.figures.counts["messages"][""] = 5
     await world.beat(one, two, three)
-    # The last figures of a node that stops are in its good-bye; of one that was killed, in its last beat.
+    # The last figures of a stopping node are in its last message, those of a killed node in its last beat.
     one.figures.counts["messages"][""] = 8
     await one.stop()
     faulty(two).is_losing = True

@@ -114,6 +114,6 @@ async def test_topics_evicted_by_the_server(
         await live(history, truth, chance, 60, topics=100, size=3000)
     await history.close()
     assert (await evicting.info("stats"))["evicted_keys"] > 100
-    # The server chooses at random what it evicts.
+    # The server evicts at random.
     assert truth.recovered > 5
     assert truth.refused > 5

@@ -47,7 +47,7 @@ async def history(server: Process) -> AsyncIterator[RedisHistory]:
 
 @dataclass
 class Client:
-    """Someone who was at `position` and had seen `seen`."""
+    """A reader that was at `position` and had seen `seen`."""
 
     key: TopicKey
     position: Position
@@ -56,7 +56,7 @@ class Client:
 
 @dataclass
 class Model:
-    """The log as it is now, even if a server that is gone acknowledged something else."""
+    """The current log, even if a server that is gone acknowledged something else."""
 
     logs: dict[TopicKey, list[int]] = field(default_factory=lambda: {key: [] for key in KEYS})
     clients: list[Client] = field(default_factory=list)

@@ -167,9 +167,9 @@ async def test_a_primary_is_handed_over_and_another_is_killed(
     servers: SentinelSet, history: RedisHistory, nodes: tuple[Node, Node]
 ) -> None:
     one, two = nodes
-    # As in a process without sockets: it has no beats, and its old server would take what it says.
+    # As in a process without sockets: it has no beats, and its old server would still take its messages.
     sender = Node(LayerBus(layer(servers.url), beat_s=BEAT_S, locate=history.client.locate))
-    # The killed one comes last: it takes its time to become a replica.
+    # The killed server comes last, because it needs time to become a replica.
     for by_kill in (False, True):
         await go_through(history, servers, by_kill=by_kill)
         for each, other in ((one, two), (two, one), (sender, two)):

@@ -9,7 +9,7 @@ const { effect } = await import("@preact/signals");
 const { ChatStore } = await import("../../chat/static/chat/state/store.js");
 
 const me = { id: 1, username: "alice" };
-// What is still on its way belongs to the timers of its own test.
+// Requests that are still in flight belong to the timers of their own test.
 afterEach(() => new Promise(setImmediate));
 
 const bob = { id: 2, username: "bob" };
@@ -464,7 +464,7 @@ test("an edit is no draft, and a reply names what it answers", async () => {
   assert.deepEqual([store.actions.textOf(1), store.actions.intentOf(1)], ["", null]);
 });
 
-/** What a browser stores, over the life of several tabs. */
+/** The browser's storage, over the life of several tabs. */
 class FakeStorage {
   constructor() {
     this.entries = new Map();

@@ -184,7 +184,7 @@ def test_the_documented_haproxy(site: Site, tmp_path: Path) -> None:
             httpx.get(url, headers={"Host": f"{HOST}:{port}"}, verify=False, trust_env=False).status_code
             == 426
         )
-        # The client's own address, not what the client says of it.
+        # The client's real address, not the one that it claims.
         said = first_words(port, "/ws/managed/", {"X-Forwarded-For": "198.51.100.9"})
         assert "198.51.100.9" not in said
     written = log.read_text()

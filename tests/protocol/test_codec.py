@@ -445,7 +445,7 @@ def test_a_repeated_key_is_found_among_many(count: int) -> None:
         ('{"id":"1","type":"x"', "1"),
         ('{"id":"a\\"b","type":}', 'a"b'),
         ('{"id":"\\u0041","type":}', "A"),
-        # Where none can be read, or the one that can is none.
+        # No id can be read, or it is not a valid one.
         ('{"type":"x","id":"1"', None),
         ('{"id":"' + "1" * 65 + '","type":}', None),
         ('{"id":1.5,"type":}', None),

@@ -84,7 +84,7 @@ class Cluster:
         return await self.exchanges[0].read(encode(operation))
 
     def count(self, key: tuple[str, str]) -> int:
-        """Users in a topic: nobody."""
+        """Return the number of users in a topic: always 0."""
         return 0
 
     def _taker(self, name: str, exchange: Exchange) -> Callable[[str, bytes], None]:
@@ -266,7 +266,7 @@ async def test_top_keeps_the_first_of_many() -> None:
 
 
 class Holds:
-    """How long others hold the loop, in CPU seconds, seen from a task that always wants to run."""
+    """The CPU seconds for which others hold the loop, seen from a task that always wants to run."""
 
     longest_s = 0.0
 

@@ -60,7 +60,7 @@ class Sender:
         return Position("e", len(self.published))
 
     async def send(self) -> list[tuple[str, Any]]:
-        """All that is published after one look."""
+        """Return all publications after one look."""
         await self.outbox.send_all()
         return self.published
 
@@ -168,7 +168,7 @@ async def test_one_sends_at_a_time_and_a_dead_one_is_followed(
     monkeypatch.setattr(module, "STALE_S", 0.2)
     other = Sender("another")
     await asyncio.to_thread(publish, 1)
-    # It dies with the lease in its hand.
+    # It dies while it holds the lease.
     assert (await asyncio.to_thread(outbox_rows.take_lease, "dead", None)).holder == "dead"
     assert await other.send() == []
     assert await other.send() == []

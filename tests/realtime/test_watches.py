@@ -232,7 +232,7 @@ async def test_a_tenant_with_many_watches_does_not_hold_up_another(site: Site) -
     for number in range(100):
         await site.watch(site.connect(number), category=f"c{number}")
     await site.watch(site.connect(1, GLOBEX))
-    # The round that reads the versions for the first time is over.
+    # The first round, which reads the versions, is over.
     await until(lambda: all(each.version == site.version for each in site.watches._watches.values()))
     site.database.order.clear()
     site.commit(r1="changed")

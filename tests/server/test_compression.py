@@ -193,7 +193,7 @@ async def test_many_small_bombs_wait_for_their_turn() -> None:
 
 
 async def test_bombs_of_many_sockets_leave_the_loop_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that arrived in one pass of the loop were inflated in it: 150 of 1 MiB took 1.6 s."""
+    """Once all messages that arrived in one pass of the loop were inflated in it: 150 of 1 MiB took 1.6 s."""
     loop, sockets = asyncio.get_running_loop(), 16
     in_pass: dict[int, int] = {}
     passes = 0

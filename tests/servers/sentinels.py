@@ -58,18 +58,18 @@ class Process:
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def kill(self) -> None:
-        """No last words."""
+        """Kill it, without a shutdown."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait(10)
 
     def hang(self) -> None:
-        """It answers nothing any more."""
+        """Stop it, so that it does not answer."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """It answers again."""
+        """Continue it, so that it answers again."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
 

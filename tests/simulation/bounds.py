@@ -11,7 +11,7 @@ from tests.simulation.plan import Plan
 
 
 def shrink_bounds(plan: Plan) -> None:
-    """As the plan wants them, for all nodes of this process."""
+    """Set the bounds of the plan, for all nodes of this process."""
     replace(realtime.topics.fanout, "CHUNK", plan.fanout_chunk)
     replace(realtime.topics.fanout, "SLICE_S", plan.slice_s)
     replace(realtime.topics.reads, "PAGE_MAX", plan.page_max)
@@ -25,6 +25,6 @@ def shrink_bounds(plan: Plan) -> None:
 
 
 def replace(owner: Any, name: str, value: Any) -> None:
-    """Set what must exist."""
+    """Set an attribute that must exist."""
     getattr(owner, name)
     setattr(owner, name, value)
