@@ -127,7 +127,7 @@ def environment() -> str:
 
 
 def other_settings() -> str:
-    """What Django's `REALTIME` dict knows and the environment does not: from the comments in realtime/conf.py."""
+    """The settings of `REALTIME` that the environment lacks, with their comments in realtime/conf.py."""
     from rockstar_site.realtime_env import NOT_READ_HERE, OUR_PARTS  # noqa: PLC0415
 
     # Another project must name the parts, which this one's environment may leave out.
@@ -141,7 +141,7 @@ def other_settings() -> str:
 
 
 def scopes() -> str:
-    """What each role holds."""
+    """The scopes of each role."""
     from accounts.core.scopes import MEMBER_SCOPES, STAFF_SCOPES  # noqa: PLC0415
 
     def listed(held: Iterable[str]) -> str:

@@ -238,7 +238,7 @@ STATICFILES_STORAGE_BACKEND = (
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": STATICFILES_STORAGE_BACKEND},
-    # Private: served by chat/rest/files.py to those who may see the message.
+    # Private: served by chat/rest/files.py to users who may see the message.
     "chat": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {

@@ -23,5 +23,5 @@ urlpatterns = [
 if settings.API_DOCS:
     urlpatterns.append(path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api_docs"))
 
-# With the final slash only: a path without one is tried with it first.
+# Final slashes only, because a path without one is tried with it first.
 urlpatterns.append(re_path(r"^(?:api|ws)/(?:.+/)?$", NothingHereView.as_view()))
