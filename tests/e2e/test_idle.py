@@ -1,6 +1,6 @@
 """A thousand sockets on which nothing happens stay open, with default settings but for the limit of their address.
 
-On `scaled` alone: timeouts of Redis or the database could end idle connections, and `serve` has fewer of both.
+On `scaled` alone: timeouts of Redis or the database could end idle connections, and `serve` has fewer.
 """
 
 import asyncio

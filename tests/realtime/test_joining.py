@@ -404,7 +404,7 @@ async def test_a_position_that_never_was_is_not_recovered(node: Node) -> None:
 async def test_what_cannot_be_judged_when_rights_shrink_ends_and_may_come_back(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database is busy: the topic with a gate in it is not kept on trust, the other one goes on."""
+    """The database is busy: the subscription with a gate in it ends, the other one stays."""
     follower = Follower()
     await node.join(follower, ROOM)
     await node.join(follower)

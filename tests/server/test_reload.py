@@ -233,7 +233,7 @@ def any_alive(pids: list[int]) -> bool:
 
 
 async def replaced(reloaded: Reloaded, before: list[int], count: int) -> None:
-    """Wait until `count` processes serve, and none of those of before."""
+    """Wait until `count` processes serve, and none of the earlier ones."""
 
     def is_done() -> bool:
         now = children(reloaded.server.process.pid)

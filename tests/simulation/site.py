@@ -23,7 +23,7 @@ PADDING = "x" * 120
 
 
 class Site:
-    """Nodes, their outside, and clients. `when_waiting` and `when_delivering` are told where somebody may be struck."""
+    """Nodes, their outside, and clients. `when_waiting`, `when_delivering`: called where one may be hit."""
 
     def __init__(
         self,
