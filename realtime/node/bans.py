@@ -1,5 +1,6 @@
 """The bans in force, kept in memory: read at start, when an operator changes them, and by the poll."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from time import monotonic, time
@@ -34,6 +35,8 @@ class BanBook:
         self._read: list[Ban] | None = None
         # Bans that other nodes told of, each with the monotonic second until which a read may miss it.
         self._told: dict[Ban, float] = {}
+        # By id of a ban, the connections that it ended here: those that the poll closed too.
+        self._ended: Counter[int] = Counter()
 
     @property
     def bans(self) -> Bans:
@@ -57,13 +60,16 @@ class BanBook:
         now_s = monotonic()
         self._told = {ban: until_s for ban, until_s in self._told.items() if until_s > now_s}
         self._bans = Bans([*read, *self._told])
+        in_force = {ban.id for ban in self._bans}
+        self._ended = Counter({ban_id: count for ban_id, count in self._ended.items() if ban_id in in_force})
         await self._close_banned()
 
     async def add(self, ban: Ban) -> int:
         """Take a ban that an operator has just made; returns how many connections it ends here."""
         self._told[ban] = monotonic() + TOLD_S
         self._bans.add(ban)
-        return await self._close_banned(ban)
+        await self._close_banned(ban)
+        return self._ended[ban.id]
 
     def remove(self, ban_id: int) -> None:
         """Lift a ban that an operator has just deleted."""
@@ -80,21 +86,18 @@ class BanBook:
         """Close a connection with 4409 if its user or address is banned; return whether it is banned."""
         ban = self._of(connection.tenant, connection.address, connection.identity)
         if ban is not None:
+            self._ended[ban.id] += connection.close_code is None
             connection.close(CloseCode.ENDED_BY_OPERATOR, operator_reason(ban.reason, reconnect=False))
         return ban is not None
 
-    async def _close_banned(self, only: Ban | None = None) -> int:
+    async def _close_banned(self, only: Ban | None = None) -> None:
         if not self._bans:
-            return 0
-        count = 0
+            return
         of_one = Bans([only]) if only is not None else None
         async for some in in_slices(list(self._connections.values())):
             for each in some:
-                is_meant = of_one is None or _find(of_one, each.tenant, each.address, each.identity)
-                if is_meant and self.close_if_banned(each):
-                    # Also a connection that the poll has just closed for the same ban.
-                    count += each.close_code == CloseCode.ENDED_BY_OPERATOR
-        return count
+                if of_one is None or _find(of_one, each.tenant, each.address, each.identity):
+                    self.close_if_banned(each)
 
     def require_address(self, tenant: Tenant, address: str) -> None:
         """Raise Refusal(403) if the address is banned. Makes no query."""
