@@ -6,9 +6,9 @@ def add(call: Call, *, a: int, b: int) -> dict[str, int]:
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, is_dataclass
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from asgiref.sync import iscoroutinefunction
@@ -56,12 +56,10 @@ class RpcMethod:
 
     def reply_of(self, payload: Any) -> Reply:
         """Return the reply with a result of the function; raises TypeError for one that is no JSON object."""
-        if payload is None:
-            payload = {}
-        is_object = is_dataclass(payload) and not isinstance(payload, type)
-        if not is_object and not isinstance(payload, PAYLOAD_TYPES):
-            raise TypeError(f"Expected a dict, received {type(payload).__name__}.")
-        return Reply(self.reply, cast("Mapping[str, Any]", payload))
+        # A dict is the usual case, and needs no further look.
+        if type(payload) is not dict:
+            payload = _as_object(payload)
+        return Reply(self.reply, payload)
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of `rpc.methods` for this method."""
@@ -73,6 +71,15 @@ class RpcMethod:
             "scopes": sorted(self.scopes),
             "signed_in": self.needs_user or bool(self.scopes),
         }
+
+
+def _as_object(payload: Any) -> Any:
+    if payload is None:
+        return {}
+    is_instance = is_dataclass(payload) and not isinstance(payload, type)
+    if not is_instance and not isinstance(payload, PAYLOAD_TYPES):
+        raise TypeError(f"Expected a dict, received {type(payload).__name__}.")
+    return payload
 
 
 def rpc_method(

@@ -17,11 +17,11 @@ def test_what_is_known_is_known_for_a_while() -> None:
     now_s = 0.5
     profiles.put((1, 3), None)
     now_s = 0.9
-    assert profiles.get((1, 2)) == Known(ALICE)
+    assert profiles.get((1, 2)) == Known(ALICE, until_s=1.0)
     now_s = 1.0
     assert profiles.get((1, 2)) is None
     # That there is nobody is known as well.
-    assert profiles.get((1, 3)) == Known(None)
+    assert profiles.get((1, 3)) == Known(None, until_s=1.5)
 
 
 def test_a_change_is_not_waited_for() -> None:
@@ -32,12 +32,10 @@ def test_a_change_is_not_waited_for() -> None:
     assert profiles.get((1, 2)) is None
 
 
-def test_a_full_one_drops_the_least_recently_used() -> None:
+def test_a_full_one_drops_the_oldest() -> None:
     profiles = Profiles(size=2)
-    profiles.put("alice", None)
-    profiles.put("bob", None)
-    profiles.get("alice")
-    profiles.put("carol", None)
+    for name in ("alice", "bob", "alice", "carol"):
+        profiles.put(name, None)
     assert [key for key in ("alice", "bob", "carol") if profiles.get(key)] == ["alice", "carol"]
 
 
