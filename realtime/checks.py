@@ -22,7 +22,7 @@ SOCKET_TIMEOUT_MIN_S = 20.0
 
 
 def check_layer(**_kwargs: Any) -> list[CheckMessage]:
-    """Check that the channel layer is shared between processes and has long enough socket timeouts."""
+    """Check that the channel layer of other apps is shared between processes and has long enough socket timeouts."""
     layers: Mapping[str, Any] = getattr(settings, "CHANNEL_LAYERS", {})
     return [*_unshared(layers), *_short_timeouts(layers)]
 
@@ -153,13 +153,14 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def _unshared(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
-    # Without a default layer the bus makes one over REDIS_URL.
+    # Topics do not use the layer; consumers of other apps may. A site without a default layer has none.
     backend = layers["default"].get("BACKEND", "") if "default" in layers else "channels_redis."
     if _given().get("REDIS_URL") and not backend.startswith("channels_redis."):
-        yield Error(
-            "REDIS_URL is set, but the default channel layer does not use it.",
-            hint='Set CHANNEL_LAYERS["default"]["BACKEND"] to channels_redis.pubsub.RedisPubSubChannelLayer.',
-            id="realtime.E002",
+        yield Warning(
+            "REDIS_URL is set, but the default channel layer does not use it: `group_send` of other apps reaches one "
+            "process only.",
+            hint='Set CHANNEL_LAYERS["default"] to realtime.channel_layer_settings(REDIS_URL).',
+            id="realtime.W009",
         )
 
 

@@ -78,7 +78,7 @@ def check_broker(**_kwargs: Any) -> list[CheckMessage]:
     """Check that the clients of a broker are installed if there is one."""
     if not _given().get("REDIS_URL"):
         return []
-    missing = [name for name in ("redis", "channels_redis") if find_spec(name) is None]
+    missing = [name for name in ("redis", "hiredis", "channels_redis") if find_spec(name) is None]
     if not missing:
         return []
     text = f"There is a REDIS_URL, but {' and '.join(missing)} cannot be imported."

@@ -12,10 +12,9 @@ from django.core.checks import ERROR, run_checks
 from django.db import DatabaseError, InterfaceError, connection
 
 from realtime.conf import RealtimeSettings
-from realtime.core.broker_url import parse_broker_url
 from realtime.node.engine import build_engine
 from realtime.node.migrations_missing import missing_migrations
-from realtime.topics.engine.ports import BusUnavailableError
+from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError
 
 # Seconds. A clock that is further off ends tokens and bans too early or too late.
 CLOCK_MAX_S = 2.0
@@ -127,23 +126,21 @@ def _other_clocks(settings: RealtimeSettings) -> Iterator[tuple[str, float]]:
             cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
             yield "database", float(cursor.fetchone()[0])
     if settings.REDIS_URL:
-        from redis.exceptions import RedisError  # noqa: PLC0415 an extra
-
         try:
             yield "broker", asyncio.run(_broker_time(settings.REDIS_URL))
-        except (RedisError, OSError):
+        except EngineUnavailableError:
             # The check of the broker reports that it is away.
             return
 
 
 async def _broker_time(url: str) -> float:
-    from realtime.topics.engine.redis_client import make_client  # noqa: PLC0415 an extra
+    from realtime.topics.engine.broker import Broker  # noqa: PLC0415 an extra
 
-    client = make_client(parse_broker_url(url), deadline_s=DEADLINE_S)
+    broker = Broker(url, deadline_s=DEADLINE_S)
     try:
-        seconds, microseconds = await client.redis.time()
+        seconds, microseconds = await broker.call(0, "TIME", is_read=True)
     finally:
-        await client.close()
+        await broker.close()
     return float(seconds) + float(microseconds) / 1_000_000
 
 

@@ -1,15 +1,10 @@
 """The engine that the settings name."""
 
-from typing import Any
-
-from channels.layers import channel_layers
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings
-from realtime.core.broker_url import BrokerUrlError, channel_layer_settings
+from realtime.core.broker_url import BrokerUrlError
 from realtime.topics.engine.combined import CombinedEngine
-from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryEngine, MemoryHistory
 from realtime.topics.engine.ports import Bus, Engine, History
 
@@ -27,23 +22,15 @@ def build_engine(settings: RealtimeSettings) -> tuple[History, Bus, Engine]:
         memory = MemoryHistory(budgets)
         return memory, MemoryBus(), MemoryEngine(memory)
     try:
-        from realtime.topics.engine.redis_history import RedisHistory  # noqa: PLC0415 an extra
+        from realtime.topics.engine.broker import Broker  # noqa: PLC0415 an extra
+        from realtime.topics.engine.broker_bus import BrokerBus  # noqa: PLC0415
+        from realtime.topics.engine.redis_history import RedisHistory  # noqa: PLC0415
     except ImportError as error:
         raise ImproperlyConfigured(f'REDIS_URL needs the extra "redis" of this package: {error}.') from error
     try:
-        history = RedisHistory(settings.REDIS_URL, topic_bytes=settings.HISTORY_BYTES_PER_TOPIC)
+        broker = Broker(settings.REDIS_URL)
     except BrokerUrlError as error:
         raise ImproperlyConfigured(f"REDIS_URL: {error}") from error
-    bus = LayerBus(_own_layer(settings.REDIS_URL), locate=history.client.locate)
+    history = RedisHistory(broker, topic_bytes=settings.HISTORY_BYTES_PER_TOPIC)
+    bus = BrokerBus(broker)
     return history, bus, CombinedEngine(history, bus)
-
-
-def _own_layer(redis_url: str) -> Any:
-    """Return a channel layer for the bus alone, which flushes it after an outage of the broker.
-
-    As CHANNEL_LAYERS configures it; without a default one there, over `redis_url`.
-    """
-    if "default" in channel_layers.configs:
-        return channel_layers.make_backend("default")
-    layer = channel_layer_settings(redis_url)
-    return import_string(layer["BACKEND"])(**layer["CONFIG"])

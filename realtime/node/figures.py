@@ -18,7 +18,6 @@ from realtime.protocol.close_codes import CloseCode
 from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.metrics import UNKNOWN, LoopLag, Metrics
 from realtime.topics.cluster import Cluster
-from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.hub import Hub
 
 # Rows of a beat, about 150 bytes each. The routes beyond it are one row.
@@ -183,7 +182,7 @@ def with_process(figures: Figures, node: Process, place: Place) -> Figures:
     figures.counts["cpu"] = {"": time.process_time()}
     if node.is_started:
         _add_database(figures, node)
-        if isinstance(node.bus, LayerBus):
+        if settings.REDIS_URL:
             figures.gauges["broker_up"] = {"": float(node.bus.is_open)}
     return figures
 

@@ -63,7 +63,6 @@ from realtime.sockets.outbox import Outbox, WriteCoalescer
 from realtime.sockets.types import Scope, Send
 from realtime.topics.cluster import Cluster
 from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.hub import Hub
 from realtime.topics.presence import Presence
 
@@ -169,7 +168,7 @@ class Node:
 
     async def meet(self) -> None:
         """Wait for the figures of older nodes, so that a process that serves reports the same as they do."""
-        if isinstance(self.bus, LayerBus):
+        if self.settings.REDIS_URL:
             await self.cluster.learned(MEET_WITHIN_S)
 
     async def stop(self) -> None:
@@ -373,8 +372,7 @@ class Node:
         self.sweeps = Sweeps(
             self.settings, self.connections, self.history, self.hub, self.joiner, self.credentials
         )
-        if isinstance(self.bus, LayerBus):
-            self.bus.on_gap = self.sweeps.notice_gap
+        self.bus.on_gap = self._missed_some
 
     def _build_topics(self) -> None:
         self.presence = Presence(self.cluster, self.coalescer)
@@ -440,6 +438,11 @@ class Node:
             self.control.on_message(group, body)
         else:
             self.engine.on_message(group, body)
+
+    def _missed_some(self, groups: Sequence[str]) -> None:
+        """The bus may have lost messages to these groups."""
+        has_control = any(map(self.control.is_own_group, groups))
+        self.sweeps.notice_gap(self.engine.attached(groups), is_control_missed=has_control)
 
     def _told_to_end(self, body: bytes) -> None:
         self._end_subscriptions(msgspec.msgpack.decode(body, type=EndSubscriptions))

@@ -3,12 +3,13 @@ and repairs gaps."""
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from time import monotonic, time
 from typing import Any
 
 from realtime.conf import RealtimeSettings
+from realtime.core.topics import TopicKey
 from realtime.node.credentials import Credentials
 from realtime.node.database import Database
 from realtime.node.joining import Joiner
@@ -44,6 +45,9 @@ class Sweeps:
         self._joiner = joiner
         self._credentials = credentials
         self._gap = asyncio.Event()
+        # What may have been missed: topics (None: all of them), and control messages.
+        self._missed: dict[TopicKey, None] | None = {}
+        self._is_control_missed = False
 
     def all(self, database: Database) -> Iterator[Coroutine[Any, Any, None]]:
         """The coroutines to run, each in its own task."""
@@ -53,8 +57,13 @@ class Sweeps:
         yield self._expire()
         yield cut_stalled(self._connections, self._settings.OUTBOX_STALL_S)
 
-    def notice_gap(self) -> None:
-        """The bus may have lost messages: compare all topics now."""
+    def notice_gap(self, topics: Iterable[TopicKey] | None = None, *, is_control_missed: bool = True) -> None:
+        """The bus may have lost messages to `topics` (None: to all), and control messages: look after them now."""
+        if topics is None:
+            self._missed = None
+        elif self._missed is not None:
+            self._missed |= dict.fromkeys(topics)
+        self._is_control_missed |= is_control_missed
         self._gap.set()
 
     async def _expire(self) -> None:
@@ -68,23 +77,31 @@ class Sweeps:
                 connection.check_expiry(now_s)
 
     async def _repair_gaps(self) -> None:
-        """Compare topics with their history: at intervals, and all of them at once if the
-        bus may have lost messages."""
+        """Compare topics with their history: at intervals, and at once if the bus may have lost messages to them."""
         while True:
             # The timeout is the usual case: no gap was reported.
             with suppress(TimeoutError):
                 async with asyncio.timeout(GAP_CHECK_INTERVAL_S):
                     await self._gap.wait()
-            had_gap = self._gap.is_set()
             self._gap.clear()
+            missed, self._missed = self._missed, {}
             try:
-                await self._hub.compare(everything=had_gap)
-                if had_gap:
+                await self._hub.compare(missed)
+                if self._is_control_missed:
+                    self._is_control_missed = False
                     await self._judge_all_again()
             except EngineUnavailableError:
                 logger.warning("The history cannot be reached; topics are compared with it later")
+                self._miss_again(missed)
             except Exception:
                 logger.exception("Topics and their subscribers could not be checked")
+
+    def _miss_again(self, missed: dict[TopicKey, None] | None) -> None:
+        """What could not be compared is compared at the next interval."""
+        if missed is None or self._missed is None:
+            self._missed = None
+        else:
+            self._missed |= missed
 
     async def _judge_all_again(self) -> None:
         """Check rights again after a gap: control messages about lost rights may have been

@@ -11,7 +11,7 @@ without being told. `joining` has the steps by which a subscription begins.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from itertools import islice
 from time import monotonic
 from typing import Any, Protocol
@@ -243,14 +243,16 @@ class Hub:
         else:
             self._start_repair(local)
 
-    async def compare(self, *, everything: bool = False) -> None:
+    async def compare(self, missed: Collection[TopicKey] | None = ()) -> None:
         """Compare topics with their history: the bus may lose publications without any sign.
 
-        Active topics are due every COMPARE_ACTIVE_S, quiet ones every COMPARE_QUIET_S; `everything`: all now.
-        Raises EngineUnavailableError.
+        Active topics are due every COMPARE_ACTIVE_S, quiet ones every COMPARE_QUIET_S; those of `missed` are due now
+        (None: all). Raises EngineUnavailableError.
         """
         now_s = self._clock()
-        due = [local for local in self.topics() if everything or _is_due(local, now_s)]
+        due = [
+            local for local in self.topics() if missed is None or local.key in missed or _is_due(local, now_s)
+        ]
         for batch in _batches(due, POSITIONS_PER_CALL):
             known = [local.position for local in batch]
             positions = await self._engine.positions([local.key for local in batch])

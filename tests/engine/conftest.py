@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 import pytest
-from channels_redis.pubsub import RedisPubSubChannelLayer
 from redis.asyncio import Redis
 
-from realtime.topics.engine.layer_bus import LayerBus
+from realtime.topics.engine.broker import Broker
+from realtime.topics.engine.broker_bus import BrokerBus
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryExchange, MemoryHistory
 from realtime.topics.engine.ports import Bus, History
 from realtime.topics.engine.redis_history import RedisHistory
@@ -75,17 +75,18 @@ class RedisEngine:
     def __init__(self, url: str) -> None:
         self.url = url
         self.prefix = f"test-{uuid.uuid4().hex[:8]}"
-        self._histories: list[RedisHistory] = []
+        self._brokers: list[Broker] = []
+
+    def broker(self) -> Broker:
+        broker = Broker(self.url, prefix=self.prefix)
+        self._brokers.append(broker)
+        return broker
 
     def history(self, *, topic_bytes: int = TOPIC_BYTES) -> RedisHistory:
-        history = RedisHistory(
-            self.url, prefix=self.prefix, topic_bytes=topic_bytes, idempotency_ttl_s=IDEMPOTENCY_TTL_S
-        )
-        self._histories.append(history)
-        return history
+        return RedisHistory(self.broker(), topic_bytes=topic_bytes, idempotency_ttl_s=IDEMPOTENCY_TTL_S)
 
-    def bus(self) -> Bus:
-        return LayerBus(redis_layer(self.url, self.prefix))
+    def bus(self) -> BrokerBus:
+        return BrokerBus(self.broker())
 
     async def let_pass(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -97,13 +98,8 @@ class RedisEngine:
                 await redis.delete(*keys)
 
     async def close(self) -> None:
-        for history in self._histories:
-            await history.close()
-
-
-def redis_layer(url: str, prefix: str) -> RedisPubSubChannelLayer:
-    """The layer as the settings make it."""
-    return RedisPubSubChannelLayer(hosts=[{"address": url, "socket_timeout": 30}], prefix=prefix)
+        for broker in self._brokers:
+            await broker.close()
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])

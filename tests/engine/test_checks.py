@@ -51,10 +51,10 @@ def test_a_layer_without_hosts_has_the_default_timeout(settings: Settings) -> No
     assert found() == ["realtime.E001"]
 
 
-def test_a_redis_url_beside_a_layer_in_memory_is_an_error(settings: Settings) -> None:
+def test_a_redis_url_beside_a_layer_in_memory_is_a_warning(settings: Settings) -> None:
     settings.CHANNEL_LAYERS = layers(backend="channels.layers.InMemoryChannelLayer")
     settings.REALTIME = {**settings.REALTIME, "REDIS_URL": URL}
-    assert found() == ["realtime.E002"]
+    assert found() == ["realtime.W009"]
 
 
 def test_a_deployment_is_warned_of_all_that_would_hurt(

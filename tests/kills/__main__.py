@@ -144,9 +144,10 @@ def _store(topic: int) -> None:
 
 
 def _engine() -> Any:
+    from realtime.topics.engine.broker import Broker  # noqa: PLC0415
     from realtime.topics.engine.redis_history import RedisHistory  # noqa: PLC0415
 
-    return RedisHistory(os.environ["REDIS_URL"], prefix=PREFIX, topic_bytes=0)
+    return RedisHistory(Broker(os.environ["REDIS_URL"], prefix=PREFIX), topic_bytes=0)
 
 
 def _sender(holder: str) -> Any:

@@ -101,9 +101,20 @@ async def test_a_silent_loss_is_found_by_looking(node: Node) -> None:
     follower = Follower()
     await node.join(follower)
     await elsewhere(node, 1, is_carried=False)
-    await node.hub.compare(everything=True)
+    await node.hub.compare(None)
     await settle()
     assert follower.offsets == [1]
+
+
+async def test_only_topics_that_may_have_missed_something_are_compared_at_once(node: Node) -> None:
+    follower = Follower()
+    await node.join(follower)
+    await node.join(follower, "other")
+    for topic in ("news", "other"):
+        await elsewhere(node, 1, key=TopicKey("acme", topic), is_carried=False)
+    await node.hub.compare([TopicKey("acme", "other")])
+    await settle()
+    assert [each["topic"] for each in follower.got] == ["other"]
 
 
 async def test_many_topics_are_compared_in_one_call_and_quiet_ones_seldom(node: Node) -> None:

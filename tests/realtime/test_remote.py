@@ -20,12 +20,12 @@ from realtime.node import remote as module
 from realtime.node import remote as remotes
 from realtime.node.remote import Remote
 from realtime.protocol.errors import PublishUnavailableError
+from realtime.topics.engine.broker import Broker
+from realtime.topics.engine.broker_bus import BrokerBus
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
-from realtime.topics.engine.layer_bus import LayerBus
 from realtime.topics.engine.ports import Bus, Engine, History
 from realtime.topics.engine.redis_history import RedisHistory
-from tests.engine.conftest import redis_layer
 
 pytestmark = pytest.mark.redis
 
@@ -45,7 +45,8 @@ def remote(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]
     prefix = f"test-{uuid4().hex[:8]}"
 
     def build(settings: RealtimeSettings) -> tuple[History, Bus, Engine]:
-        history, bus = RedisHistory(valkey_url, prefix=prefix), LayerBus(redis_layer(valkey_url, prefix))
+        broker = Broker(valkey_url, prefix=prefix)
+        history, bus = RedisHistory(broker), BrokerBus(broker)
         return history, bus, CombinedEngine(history, bus)
 
     monkeypatch.setattr(remotes, "build_engine", build)

@@ -19,6 +19,7 @@ from realtime.node.observer import Observer
 from realtime.node.operations import Operations, Unsubscribe, encode
 from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import Metrics, RouteMetrics
+from realtime.topics.engine.broker import Broker
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.redis_history import RedisHistory
 from tests.realtime.followers import ACME, Follower, Node, identity
@@ -110,7 +111,7 @@ def test_the_access_log_is_json(user_id: int | str, caplog: pytest.LogCaptureFix
 
 
 def test_keys_of_different_publishers_differ_in_redis() -> None:
-    history = RedisHistory("redis://127.0.0.1:1")
+    history = RedisHistory(Broker("redis://127.0.0.1:1"))
     publishers = [None, Publisher(7, "a"), Publisher("7", "b"), Publisher("7:k", "c"), Publisher("", "d")]
     drafts = [
         make_draft("news", 1, each, time="", idempotency_key=key)

@@ -1,9 +1,7 @@
 """An engine made of two parts: a history that stores publications and a bus that carries them."""
 
-import hashlib
 import logging
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -11,6 +9,7 @@ from realtime.core.history import Draft
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.codec import encode_bytes
+from realtime.topics.engine.names import group_name
 from realtime.topics.engine.ports import Arrival, Ask, Bus, BusUnavailableError, History, Page, Published
 
 logger = logging.getLogger(__name__)
@@ -74,6 +73,10 @@ class CombinedEngine:
         self._keys.pop(group, None)
         await self._bus.leave(group)
 
+    def attached(self, groups: Iterable[str]) -> list[TopicKey]:
+        """As `Engine.attached`."""
+        return [self._keys[group] for group in groups if group in self._keys]
+
     def on_message(self, group: str, body: bytes) -> None:
         """As `Engine.on_message`; messages for topics that are not attached are dropped."""
         key = self._keys.get(group)
@@ -86,10 +89,3 @@ class CombinedEngine:
             return
         if (carried.tenant, carried.topic) == key:
             self.arrived(Arrival(key, Position(carried.epoch, carried.offset), carried.payload))
-
-
-@lru_cache(maxsize=16_384)
-def group_name(key: TopicKey) -> str:
-    """The bus group of a topic: an ASCII name of fixed length, whatever the topic's name holds."""
-    digest = hashlib.sha256(f"{key.tenant}\0{key.topic}".encode()).hexdigest()
-    return f"topic.{digest}"

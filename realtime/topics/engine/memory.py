@@ -5,7 +5,7 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from realtime.conf import default_of
@@ -258,6 +258,10 @@ class MemoryEngine:
     async def detach(self, key: TopicKey) -> None:
         """As `Engine.detach`."""
 
+    def attached(self, groups: Iterable[str]) -> list[TopicKey]:
+        """As `Engine.attached`: nothing comes from elsewhere."""
+        return []
+
     def on_message(self, group: str, body: bytes) -> None:
         """As `Engine.on_message`: no other node sends."""
 
@@ -273,7 +277,10 @@ class MemoryBus:
     """Delivers in the next loop iteration. Reaches only its own node unless it
     shares an exchange with others."""
 
+    is_open = True
+
     def __init__(self, exchange: MemoryExchange | None = None) -> None:
+        self.on_gap: Callable[[Sequence[str]], None] | None = None
         self._exchange = exchange or MemoryExchange()
         self._groups: set[str] = set()
         self._on_message: OnMessage | None = None

@@ -1,6 +1,6 @@
 """The ports of the engine. One contract suite (tests/engine) runs over every implementation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -176,6 +176,10 @@ class Engine(Protocol):
         """Stop receiving it; never fails."""
         ...
 
+    def attached(self, groups: Iterable[str]) -> list[TopicKey]:
+        """Return the attached topics of these groups of the bus; other groups are left out."""
+        ...
+
     def on_message(self, group: str, body: bytes) -> None:
         """Handle a message of the bus for a topic."""
         ...
@@ -189,7 +193,16 @@ class Bus(Protocol):
 
     It may lose messages, for example during an outage of the broker; the history fills the gaps. Messages of
     one node arrive in order. Group names: ASCII letters, digits, `.`, `-`, `_`, at most 99 characters.
+
+    `on_gap` is called on the loop with groups that are heard again, after messages to them may have been lost.
     """
+
+    on_gap: Callable[[Sequence[str]], None] | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the broker is reached."""
+        ...
 
     async def start(self, on_message: OnMessage) -> None:
         """Begin, even without a broker. `on_message(group, body)` is called on the loop for every message."""

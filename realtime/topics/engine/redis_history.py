@@ -11,26 +11,25 @@ A user with restricted rights needs the scripting, hash, stream, bitmap and key 
 `broker_check` tries them.
 """
 
-import asyncio
-import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
+from asyncio import gather
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any, cast
 
 import msgspec
-from redis.exceptions import ReadOnlyError, RedisError
 
 from realtime.conf import default_of
-from realtime.core.broker_url import parse_broker_url
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Change, Draft, Publication, Publisher
 from realtime.core.identity import UserId
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.topics.engine.broker import Broker, Script
+from realtime.topics.engine.names import TopicNames
 from realtime.topics.engine.ports import (
     IDEMPOTENCY_TTL_S,
     POSITIONS_PER_CALL,
@@ -39,12 +38,10 @@ from realtime.topics.engine.ports import (
     EngineUnavailableError,
     Page,
 )
-from realtime.topics.engine.redis_client import make_client
 from realtime.topics.engine.redis_scripts import ADD, LATEST, PAGES, POSITIONS, REWRITE
 
 logger = logging.getLogger(__name__)
 
-COMMAND_DEADLINE_S = 2.0
 # Epoch and offset are kept longer than the publications, so that a topic unused for a while continues to
 # count.
 POSITION_TTL_S = 7 * 86_400
@@ -58,6 +55,10 @@ REWRITTEN_MAX = 100_000
 POSITION_ONLY = -1
 
 
+_ADD, _REWRITE = Script(ADD, is_read=False), Script(REWRITE, is_read=False)
+_POSITIONS, _PAGES, _LATEST = Script(POSITIONS), Script(PAGES), Script(LATEST)
+
+
 class _Body(msgspec.Struct, array_like=True, frozen=True):
     data: msgspec.Raw
     publisher: tuple[UserId, str] | None
@@ -65,43 +66,31 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
 
 
 class RedisHistory:
-    """Histories shared by every process that uses the same broker; `url` as `parse_broker_url` reads it.
-    `prefix` begins every key; by default it is that of the URL.
+    """Histories shared by every process that uses the same broker. `close` closes the broker.
 
     A topic holds at most `topic_bytes` of `Publication.size_bytes` (0: no bound); the oldest publications are
-    dropped. A call that takes longer than `deadline_s` seconds raises EngineUnavailableError and may have
-    been carried out. Calls are not retried, so that no publication is stored twice.
+    dropped. An `add` without an idempotency key that may have been carried out is not repeated, so that no
+    publication is stored twice.
     """
 
     def __init__(
         self,
-        url: str,
+        broker: Broker,
         *,
-        prefix: str | None = None,
         topic_bytes: int = default_of("HISTORY_BYTES_PER_TOPIC"),
-        deadline_s: float = COMMAND_DEADLINE_S,
         idempotency_ttl_s: float = IDEMPOTENCY_TTL_S,
     ) -> None:
-        address = parse_broker_url(url)
-        self.client = make_client(address, deadline_s=deadline_s)
-        self._redis = self.client.redis
-        self._prefix = address.prefix if prefix is None else prefix
-        # Those that all topics share, `store` and `begun` of the scripts.
-        self._shared_keys = (f"{self._prefix}:h:epoch", f"{self._prefix}:h:begun")
+        self._broker = broker
+        self._names = broker.names
         self._topic_bytes = topic_bytes
-        self._deadline_s = deadline_s
         self._idempotency_ttl_ms = round(idempotency_ttl_s * 1000)
-        self._add = self._redis.register_script(ADD)
-        self._positions = self._redis.register_script(POSITIONS)
-        self._pages = self._redis.register_script(PAGES)
-        self._latest = self._redis.register_script(LATEST)
-        self._rewrite = self._redis.register_script(REWRITE)
 
     async def begin(self) -> None:
-        """Make the store's epoch, the only key that reading needs. If the server is unreachable, the first
-        read makes it."""
+        """Make the store's epochs, the only keys that reading needs. If the server is unreachable, the first
+        read makes them."""
         with suppress(EngineUnavailableError):
-            await self._run(self._positions, [])
+            for partition in range(self._names.partitions):
+                await self._run(_POSITIONS, partition, [])
 
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
         """As `History.add`."""
@@ -116,8 +105,11 @@ class RedisHistory:
             draft.fingerprint,
             max(self._idempotency_ttl_ms, round(draft.key_ttl_s * 1000)),
         )
-        keys = [*self._keys(key), *self._used_keys(key, draft)]
-        outcome, epoch, offset = await self._run(self._add, keys, *arguments)
+        names = self._names.topic(key)
+        keys = [names.meta, names.stream, *self._used_keys(key, draft)]
+        outcome, epoch, offset = await self._run(
+            _ADD, names.partition, keys, *arguments, is_repeatable=draft.idempotency_key is not None
+        )
         if outcome == b"conflict":
             raise RequestError(ErrorCode.CONFLICT, "This idempotency key was used with other data.")
         position = Position(epoch.decode(), offset)
@@ -131,14 +123,22 @@ class RedisHistory:
         return position
 
     async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
-        """As `History.positions`."""
-        positions: list[Position] = []
-        for at in range(0, len(keys), POSITIONS_PER_CALL):
-            metas = [self._keys(key)[0] for key in keys[at : at + POSITIONS_PER_CALL]]
-            answer = await self._run(self._positions, metas)
-            pairs = zip(answer[::2], answer[1::2], strict=True)
-            positions += [Position(epoch.decode(), top) for epoch, top in pairs]
-        return positions
+        """As `History.positions`: one call for each partition of each POSITIONS_PER_CALL of them."""
+        names = [self._names.topic(key) for key in keys]
+        positions: dict[int, Position] = {}
+        ordered = sorted(range(len(keys)), key=lambda at: names[at].partition)
+        for first in range(0, len(ordered), POSITIONS_PER_CALL):
+            calls = _by_partition(ordered[first : first + POSITIONS_PER_CALL], names)
+            for call in await gather(*(self._positions(*call, names) for call in calls.items())):
+                positions |= call
+        return [positions[at] for at in range(len(keys))]
+
+    async def _positions(
+        self, partition: int, places: Sequence[int], names: Sequence[TopicNames]
+    ) -> dict[int, Position]:
+        answer = await self._run(_POSITIONS, partition, [names[at].meta for at in places])
+        found = zip(places, answer[::2], answer[1::2], strict=True)
+        return {at: Position(epoch.decode(), top) for at, epoch, top in found}
 
     async def since(self, key: TopicKey, position: Position, limit: int, max_bytes: int) -> Page:
         """As `History.since`."""
@@ -146,20 +146,33 @@ class RedisHistory:
         return page
 
     async def pages(self, asks: Sequence[Ask]) -> list[Page]:
-        """As `History.pages`, in one call."""
-        keys = [key for ask in asks for key in self._keys(ask.key)]
+        """As `History.pages`, in one call for each partition."""
+        names = [self._names.topic(ask.key) for ask in asks]
+        pages: dict[int, Page] = {}
+        calls = _by_partition(range(len(asks)), names)
+        for call in await gather(*(self._pages(*call, asks, names) for call in calls.items())):
+            pages |= call
+        return [pages[at] for at in range(len(asks))]
+
+    async def _pages(
+        self, partition: int, places: Sequence[int], asks: Sequence[Ask], names: Sequence[TopicNames]
+    ) -> dict[int, Page]:
+        keys = [key for at in places for key in (names[at].meta, names[at].stream)]
         arguments: list[str | int] = []
-        for ask in asks:
+        for at in places:
+            ask = asks[at]
             if ask.since is None:
                 arguments += [POSITION_ONLY, 0, "", 0]
             else:
                 arguments += [max(ask.limit, 0), ask.max_bytes, ask.since.epoch, ask.since.offset]
-        answers = await self._run(self._pages, keys, *arguments)
-        return [_page(ask, *answer) for ask, answer in zip(asks, answers, strict=True)]
+        answers = await self._run(_PAGES, partition, keys, *arguments)
+        return {at: _page(asks[at], *answer) for at, answer in zip(places, answers, strict=True)}
 
     async def latest(self, key: TopicKey, limit: int, max_bytes: int) -> Page:
         """As `History.latest`."""
-        epoch, top, entries = await self._run(self._latest, self._keys(key), limit, max_bytes)
+        names = self._names.topic(key)
+        keys = [names.meta, names.stream]
+        epoch, top, entries = await self._run(_LATEST, names.partition, keys, limit, max_bytes)
         newest = [_publication(key, *entry) for entry in entries[: max(limit, 0)]]
         # Entries that are older than one that cannot be read are not contiguous with the rest.
         readable = list(takewhile(lambda each: each is not None, newest))
@@ -175,15 +188,17 @@ class RedisHistory:
                 draft = Draft(msgspec.Raw(new), each.publisher, each.time)
                 arguments += [each.offset, len(new), _encode(draft)]
         if arguments:
-            keys = self._keys(key)
-            await self._run(self._rewrite, keys, page.position.epoch, ENTRY_OVERHEAD_BYTES, *arguments)
+            names = self._names.topic(key)
+            common = (page.position.epoch, ENTRY_OVERHEAD_BYTES)
+            keys = [names.meta, names.stream]
+            await self._run(_REWRITE, names.partition, keys, *common, *arguments, is_repeatable=True)
 
     def sweep(self, now_s: float) -> None:
         """As `History.sweep`: does nothing, because the server drops what is too old."""
 
     async def close(self) -> None:
         """As `History.close`."""
-        await self.client.close()
+        await self._broker.close()
 
     def probe_keys(self, key: TopicKey, used: int) -> list[str]:
         """Return all keys of a history that has one topic only, and `used` idempotency keys "0", "1"… of the user 1."""
@@ -192,37 +207,38 @@ class RedisHistory:
             for number in range(used)
         ]
         used_keys = [name for draft in drafts for name in self._used_keys(key, draft)]
-        return [*self._shared_keys, *self._keys(key), *used_keys]
-
-    def _keys(self, key: TopicKey) -> tuple[str, str]:
-        """The keys of a topic's hash (`meta`) and stream."""
-        base = self._base(key)
-        return f"{base}:meta", f"{base}:stream"
+        names = self._names.topic(key)
+        return [*self._names.shared(names.partition), names.meta, names.stream, *used_keys]
 
     def _used_keys(self, key: TopicKey, draft: Draft) -> list[str]:
         if draft.idempotency_key is None:
             return []
         publisher = draft.publisher.id if draft.publisher else None
-        # With quotes around a text: the ids 7 and "7" are two users, and a text may hold the separator.
-        return [f"{self._base(key)}:used:{_digest(f'{publisher!r}:{draft.idempotency_key}')}"]
+        return [self._names.used(self._names.topic(key), publisher, draft.idempotency_key)]
 
-    def _base(self, key: TopicKey) -> str:
-        # The braces are a hash tag: a Redis cluster keeps all keys of a topic on one of its nodes.
-        return f"{self._prefix}:h:{{{key.tenant}:{_digest(key.topic)}}}"
+    async def _run(
+        self,
+        script: Script,
+        partition: int,
+        keys: Sequence[str],
+        *arguments: str | bytes | int,
+        is_repeatable: bool = False,
+    ) -> Any:
+        common = (secrets.token_hex(8), FILTER_BITS // self._names.partitions, POSITION_TTL_S)
+        return await self._broker.run(
+            script,
+            partition,
+            (*self._names.shared(partition), *keys),
+            (*common, *arguments),
+            is_repeatable=is_repeatable,
+        )
 
-    async def _run(self, script: Any, keys: Sequence[str], *arguments: str | bytes | int) -> Any:
-        common = (secrets.token_hex(8), FILTER_BITS, POSITION_TTL_S)
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                return await script(keys=(*self._shared_keys, *keys), args=(*common, *arguments))
-        except ReadOnlyError as error:
-            # The server has become a replica: close the idle connections, so
-            # that the next call connects again.
-            await self._redis.connection_pool.disconnect(inuse_connections=False)
-            raise EngineUnavailableError("The history's server accepts no writes now.") from error
-        except (RedisError, OSError) as error:
-            # TimeoutError is an OSError.
-            raise EngineUnavailableError("The history's server cannot be reached.") from error
+
+def _by_partition(places: Iterable[int], names: Sequence[TopicNames]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for at in places:
+        found.setdefault(names[at].partition, []).append(at)
+    return found
 
 
 def _encode(draft: Draft) -> bytes:
@@ -254,7 +270,3 @@ def _publication(key: TopicKey, entry_id: bytes, fields: Sequence[bytes]) -> Pub
     publisher = Publisher(*body.publisher) if body.publisher else None
     # A copy, because the decoded value keeps the whole reply in memory.
     return Publication(key.topic, offset, body.data.copy(), publisher, body.time)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

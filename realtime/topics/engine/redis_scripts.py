@@ -1,8 +1,8 @@
 """The Lua scripts of the histories in Redis. Each is one call and runs on the server without interruption.
 
-Keys: `store` (hash) and `begun` (bits) are shared by all topics. Each topic has `meta` (hash: epoch, line, top,
-ttl_ms, bytes, forks), `stream` (entries `<offset>-<bytes of data>` with ms and body), and one `used` for each
-idempotency key.
+Keys: `store` (hash) and `begun` (bits) are shared by all topics of a partition; a broker that is no cluster has one
+partition. Each topic has `meta` (hash: epoch, line, top, ttl_ms, bytes, forks), `stream` (entries `<offset>-<bytes of
+data>` with ms and body), and one `used` for each idempotency key.
 
 A server's *line* is its `master_replid`: no two servers write under one, and it changes with every promotion and
 every start of a process. (`run_id` would not do: a primary that is replaced, and is made primary again, keeps it.)
@@ -84,7 +84,7 @@ local function begin_store(is_writing)
 end
 local function epoch_for_tenant(epoch, meta)
   -- As the topic's tenant sees it: a position is worth nothing on another.
-  return string.sub(redis.sha1hex(epoch .. string.match(meta, '{(.-):')), 1, 16)
+  return string.sub(redis.sha1hex(epoch .. string.match(meta, '}:(.-):')), 1, 16)
 end
 -- A command about three bits of the filter for this topic.
 local function bits(command, operation, meta, ...)

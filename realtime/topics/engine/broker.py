@@ -1,0 +1,195 @@
+"""The broker of a process: connections to its primaries, and calls to the one that owns a partition.
+
+A call is repeated only if the answer proves that it was not carried out, and for one deadline: the partition moved, a
+failover is under way, the script is not known. A call whose connection was lost may have been carried out. It is
+repeated, once, only if the caller says that this does no harm.
+"""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from realtime.core.broker_url import BrokerKind, parse_broker_url, require_served
+from realtime.topics.engine.broker_connection import (
+    BrokerConnection,
+    ConnectionLostError,
+    NotSentError,
+    Place,
+    ReplyError,
+    connect,
+    connection_options,
+)
+from realtime.topics.engine.names import Names
+from realtime.topics.engine.ports import EngineUnavailableError
+from realtime.topics.engine.slot_map import partitions_of, slot_map
+
+logger = logging.getLogger(__name__)
+
+DEADLINE_S = 2.0
+REPEAT_PAUSE_S = 0.05
+# Errors after which the same call may succeed soon: it was not carried out.
+_LATER = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN"})
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script; `is_read`: it changes nothing that matters, and may be carried out twice."""
+
+    text: str = field(repr=False)
+    is_read: bool = True
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+
+class Broker:
+    """Made and used on one event loop. Raises BrokerUrlError for a kind of broker that cannot be used.
+
+    `prefix` begins every key and channel; by default it is that of the URL. `deadline_s` bounds each call, in seconds;
+    a call that was held up by a lost connection or a failover may take twice as long. Writes and reads have a
+    connection each to every primary, so that a publication waits behind no long read.
+    """
+
+    def __init__(self, url: str, *, prefix: str | None = None, deadline_s: float = DEADLINE_S) -> None:
+        address = require_served(parse_broker_url(url))
+        self.names = Names(prefix or address.prefix, partitions_of(address))
+        self.map, self._close_map = slot_map(address)
+        self.deadline_s = deadline_s
+        # Marks what this process sends, which it must not take for another's.
+        self.id = secrets.token_bytes(8)
+        self._options = connection_options(address)
+        # Another server may take over.
+        self._has_others = address.kind is not BrokerKind.SINGLE
+        self._connections: dict[tuple[Place, bool], BrokerConnection] = {}
+        self._connecting: dict[tuple[Place, bool], asyncio.Task[BrokerConnection]] = {}
+        self.map.on_change.append(self._leave_servers)
+
+    async def run(
+        self,
+        script: Script,
+        partition: int,
+        keys: Sequence[str],
+        arguments: Sequence[str | bytes | int],
+        *,
+        is_repeatable: bool = False,
+    ) -> Any:
+        """Run a script whose keys are in `partition`; raises as `call`."""
+        rest = (len(keys), *keys, *arguments)
+        is_repeatable = is_repeatable or script.is_read
+        options = {"is_read": script.is_read, "is_repeatable": is_repeatable}
+        try:
+            return await self.call(partition, "EVALSHA", script.sha, *rest, **options)
+        except ReplyError as error:
+            if error.code != "NOSCRIPT":
+                raise
+        return await self.call(partition, "EVAL", script.text, *rest, **options)
+
+    async def call(
+        self, partition: int, *command: str | bytes | int, is_read: bool = False, is_repeatable: bool = False
+    ) -> Any:
+        """Return the reply of the server that owns `partition`; reads have a connection of their own.
+
+        Raises ReplyError, NotSentError, and ConnectionLostError if the call may have been carried out; it is repeated
+        then if `is_repeatable`.
+        """
+        clock = asyncio.get_running_loop().time
+        end_s: float | None = None
+        while True:
+            try:
+                connection = await self._connection(partition, is_read=is_read)
+                return await connection.call(*command)
+            except EngineUnavailableError as error:
+                if not self._helps_to_repeat(error, is_repeatable=is_repeatable and end_s is None):
+                    raise
+                if end_s is not None and clock() >= end_s:
+                    raise
+            end_s = end_s or clock() + self.deadline_s
+            await asyncio.sleep(REPEAT_PAUSE_S)
+
+    async def connect(self, place: Place, on_push: Callable[[list[Any]], None]) -> BrokerConnection:
+        """Return a new connection for subscriptions, which the caller closes; raises NotSentError, ReplyError."""
+        return await connect(place, self._options, deadline_s=self.deadline_s, on_push=on_push)
+
+    @property
+    def heartbeat(self) -> tuple[str, ...]:
+        """The command that asks a server whether it lives, and where it may have become a replica, its role."""
+        return ("INFO", "replication") if self._options.is_primary_asked else ("PING",)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for task in self._connecting.values():
+            task.cancel()
+        await asyncio.gather(*self._connecting.values(), return_exceptions=True)
+        connections, self._connections = self._connections, {}
+        for connection in connections.values():
+            connection.close()
+            await connection.closed()
+        await self.map.close()
+        await self._close_map()
+
+    async def _connection(self, partition: int, *, is_read: bool) -> BrokerConnection:
+        if self.map.is_overdue:
+            await self._look()
+        place = self.map.owner(partition)
+        if place is None:
+            self._suspect()
+            raise NotSentError("No server of the broker owns this partition now.")
+        connection = self._connections.get((place, is_read))
+        if connection is None or not connection.is_open:
+            connection = await self._connect((place, is_read))
+        await connection.writable()
+        return connection
+
+    def _helps_to_repeat(self, error: EngineUnavailableError, *, is_repeatable: bool) -> bool:
+        """Whether the call was not carried out, or may be carried out twice, and may succeed soon."""
+        if isinstance(error, ReplyError):
+            if error.code in _LATER:
+                self._suspect()
+            return error.code in _LATER
+        self._suspect()
+        return is_repeatable if isinstance(error, ConnectionLostError) else self._has_others
+
+    def _suspect(self) -> None:
+        """Look at the map before the next call."""
+        if self._has_others:
+            self.map.is_stale = True
+
+    async def _look(self) -> None:
+        try:
+            await self.map.look()
+        except NotSentError:
+            # What is known may still be right.
+            if not self.map.places:
+                raise
+
+    async def _connect(self, at: tuple[Place, bool]) -> BrokerConnection:
+        """Connect, or wait for who does already."""
+        task = self._connecting.get(at)
+        if task is None:
+            task = self._connecting[at] = asyncio.create_task(self._open(at))
+            task.add_done_callback(_seen)
+        return await asyncio.shield(task)
+
+    async def _open(self, at: tuple[Place, bool]) -> BrokerConnection:
+        try:
+            connection = await connect(at[0], self._options, deadline_s=self.deadline_s)
+            self._connections[at] = connection
+            return connection
+        finally:
+            del self._connecting[at]
+
+    def _leave_servers(self) -> None:
+        """Close the connections to servers that are no primaries any more."""
+        for at in [at for at in self._connections if at[0] not in self.map.places]:
+            self._connections.pop(at).close()
+
+
+def _seen(task: "asyncio.Task[BrokerConnection]") -> None:
+    # All who waited may have been cancelled.
+    if not task.cancelled():
+        task.exception()

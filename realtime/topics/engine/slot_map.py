@@ -1,0 +1,165 @@
+"""Which server owns which partition, for each kind of broker. `locate` is all that differs between them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import inf
+from time import monotonic
+
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from realtime.core.broker_url import BrokerAddress, BrokerKind
+from realtime.core.partitions import CLUSTER_PARTITIONS, SLOTS, slot_of, tags
+from realtime.topics.engine.broker_connection import NotSentError, Place, place_of
+
+logger = logging.getLogger(__name__)
+
+# The slots that a server owns: the first and the last of each stretch.
+Slots = Sequence[tuple[int, int]]
+Locate = Callable[[], Awaitable[Mapping[Place, Slots]]]
+ALL_SLOTS: Slots = ((0, SLOTS - 1),)
+# How often the sentinels are asked, in seconds: an isolated primary goes on taking publications that will be lost.
+SENTINEL_REFRESH_S = 2.0
+# Seconds between two looks while the map is known to be wrong.
+LOOK_PAUSE_S = 0.1
+# A look that takes longer has failed.
+LOOK_DEADLINE_S = 2.0
+
+
+class SlotMap:
+    """What `locate` said last. A look that fails leaves it as it is.
+
+    It is due again after `refresh_s` seconds (None: never), and soon when a server said, or showed, that it owns a
+    partition no more (`is_stale`).
+    """
+
+    def __init__(
+        self,
+        locate: Locate,
+        *,
+        partitions: int,
+        refresh_s: float | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.on_change: list[Callable[[], None]] = []
+        self.places: frozenset[Place] = frozenset()
+        self.refresh_s = refresh_s
+        self.is_stale = True
+        self._locate = locate
+        self._clock = clock
+        self._slots = [slot_of(tag.encode()) for tag in tags(partitions)]
+        self._owners: list[Place | None] = [None] * partitions
+        self._looked_s = -inf
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a look."""
+        return self._is_older_than(self.refresh_s)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether a call should look first: nobody else does in time."""
+        return self._is_older_than(None if self.refresh_s is None else 2 * self.refresh_s)
+
+    def _is_older_than(self, age_s: float | None) -> bool:
+        limit_s = LOOK_PAUSE_S if self.is_stale else age_s
+        return limit_s is not None and self._clock() - self._looked_s >= limit_s
+
+    def owner(self, partition: int) -> Place | None:
+        """Return the server of a partition; None if nobody owns it now."""
+        return self._owners[partition]
+
+    def moved(self, slot: int, place: Place) -> None:
+        """A server said who owns a slot now; the rest of the map follows with the next look."""
+        self.is_stale = True
+        self._owners = [
+            place if each == slot else owner for each, owner in zip(self._slots, self._owners, strict=True)
+        ]
+
+    async def look(self) -> None:
+        """Ask where everything is; callers of the same time share one look. Raises NotSentError."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        looking = self._looking
+        try:
+            await asyncio.shield(looking)
+        finally:
+            if looking.done():
+                self._looking = None
+
+    async def close(self) -> None:
+        """End a look that is under way."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_DEADLINE_S):
+                found = await self._locate()
+        except (RedisError, OSError) as error:
+            raise NotSentError("Nobody says where the broker is.") from error
+        finally:
+            self._looked_s = self._clock()
+        self.is_stale = False
+        owners = [_owner(found, slot) for slot in self._slots]
+        if owners == self._owners and self.places == found.keys():
+            return
+        if self.places:
+            logger.warning("The broker's servers have changed: %s", sorted(found))
+        self._owners, self.places = owners, frozenset(found)
+        for told in self.on_change:
+            told()
+
+
+def _owner(found: Mapping[Place, Slots], slot: int) -> Place | None:
+    for place, stretches in found.items():
+        if any(first <= slot <= last for first, last in stretches):
+            return place
+    return None
+
+
+def slot_map(address: BrokerAddress) -> tuple[SlotMap, Callable[[], Awaitable[None]]]:
+    """Return the map of a broker, and the function that closes what it asks with."""
+    if address.kind is BrokerKind.SENTINEL:
+        sentinel = _sentinel(address)
+        locate = locate_by_sentinel(sentinel, address.master)
+        return SlotMap(locate, partitions=1, refresh_s=SENTINEL_REFRESH_S), sentinel.aclose
+    return SlotMap(locate_single(place_of(address)), partitions=1), _nothing
+
+
+def partitions_of(address: BrokerAddress) -> int:
+    """Return how many partitions a broker has. One that is not a cluster needs no more than one."""
+    return CLUSTER_PARTITIONS if address.kind is BrokerKind.CLUSTER else 1
+
+
+def locate_single(place: Place) -> Locate:
+    """The only server owns everything."""
+
+    async def locate() -> Mapping[Place, Slots]:
+        return {place: ALL_SLOTS}
+
+    return locate
+
+
+def locate_by_sentinel(sentinel: Sentinel, master: str) -> Locate:
+    """The primary that the sentinels name owns everything."""
+
+    async def locate() -> Mapping[Place, Slots]:
+        host, port = await sentinel.discover_master(master)
+        return {(host, int(port)): ALL_SLOTS}
+
+    return locate
+
+
+def _sentinel(address: BrokerAddress) -> Sentinel:
+    options = {**address.sentinel_options, "retry": Retry(NoBackoff(), 0)}
+    return Sentinel(address.nodes, sentinel_kwargs=options)  # type: ignore[no-untyped-call] # redis-py has no types for it
+
+
+async def _nothing() -> None:
+    return
