@@ -11,7 +11,8 @@ from realtime.core.position import Position
 from realtime.core.topics import TopicKey
 from realtime.protocol.codec import encode_bytes
 from realtime.sockets.outbox import WriteCoalescer
-from realtime.topics.engine.combined import Carried, group_name
+from realtime.topics.engine.combined import Carried
+from realtime.topics.engine.names import group_name
 from realtime.topics.engine.ports import Ask, Page
 from realtime.topics.hub import COMPARE_ACTIVE_S, COMPARE_QUIET_S, Hub
 from tests.realtime.followers import KEPT, KEY, Follower, Node, draft, offsets_of, settle

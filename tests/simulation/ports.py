@@ -5,7 +5,7 @@ sends to another, as the port promises, and nothing else.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -136,7 +136,10 @@ class FaultyBus:
     `after_delivery` is called with every message once the node has taken it in.
     """
 
+    is_open = True
+
     def __init__(self, line: Line, broker: Broker, after_delivery: Callable[[str, bytes], None]) -> None:
+        self.on_gap: Callable[[Sequence[str]], None] | None = None
         self.groups: set[str] = set()
         self.deaf_until_s = 0.0
         self.mute_until_s = 0.0
