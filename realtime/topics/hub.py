@@ -250,9 +250,7 @@ class Hub:
         (None: all). Raises EngineUnavailableError.
         """
         now_s = self._clock()
-        due = [
-            local for local in self.topics() if missed is None or local.key in missed or _is_due(local, now_s)
-        ]
+        due = [local for local in self.topics() if _is_due(local, missed, now_s)]
         for batch in _batches(due, POSITIONS_PER_CALL):
             known = [local.position for local in batch]
             positions = await self._engine.positions([local.key for local in batch])
@@ -427,7 +425,9 @@ class Hub:
             self._spawn(self._engine.detach(local.key))
 
 
-def _is_due(local: LocalTopic, now_s: float) -> bool:
+def _is_due(local: LocalTopic, missed: Collection[TopicKey] | None, now_s: float) -> bool:
+    if missed is None or local.key in missed:
+        return True
     if not local.is_open or not local.retention.size:
         return False
     is_quiet = local.compared_s - local.active_s > COMPARE_QUIET_S
