@@ -3,15 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 
-import msgspec
 import pytest
 
 from realtime.core.history import Tail
 from realtime.core.position import Position
 from realtime.core.topics import TopicKey
-from realtime.protocol.codec import encode_bytes
 from realtime.sockets.outbox import WriteCoalescer
-from realtime.topics.engine.combined import Carried
+from realtime.topics.engine.carried import Carried, encode_body, encode_carried
 from realtime.topics.engine.names import group_name
 from realtime.topics.engine.ports import Ask, Page
 from realtime.topics.hub import COMPARE_ACTIVE_S, COMPARE_QUIET_S, Hub
@@ -27,9 +25,7 @@ async def elsewhere(node: Node, number: int, *, is_carried: bool = True, key: To
     """Another node publishes; what the bus carries of it."""
     added = await node.engine._history.add(key, draft(number), KEPT)
     assert added.publication is not None
-    payload = encode_bytes(added.publication)
-    carried = Carried(*key, added.position.epoch, added.position.offset, payload)
-    body = msgspec.msgpack.encode(carried)
+    body = encode_carried(Carried(added.position, encode_body(draft(number))))
     if is_carried:
         node.engine.on_message(group_name(key), body)
     return body
@@ -136,13 +132,13 @@ async def test_many_topics_are_compared_in_one_call_and_quiet_ones_seldom(node: 
     assert max(calls) == 1
 
 
-async def test_the_wrong_tenant_on_a_group_is_dropped(node: Node) -> None:
+@pytest.mark.parametrize(
+    "message", [b"", b"\xc1 nonsense", b"e 1", b"e 1 {}", b"e x %b", b"e 0 %b", b" 1 %b", b"\xff 1 %b"]
+)
+async def test_what_is_no_publication_is_dropped(node: Node, message: bytes) -> None:
     follower = Follower()
     await node.join(follower)
-    (local,) = node.hub.topics()
-    forged = Carried("globex", "news", local.epoch, 1, b"{}")
-    node.engine.on_message(group_name(KEY), msgspec.msgpack.encode(forged))
-    node.engine.on_message(group_name(KEY), b"\xc1 nonsense")
+    node.engine.on_message(group_name(KEY), message.replace(b"%b", encode_body(draft(1))))
     await settle()
     assert follower.got == []
 
@@ -151,7 +147,7 @@ async def test_another_epoch_is_looked_at_before_anybody_is_told(node: Node) -> 
     follower = Follower()
     await node.join(follower)
     await node.publish(1)
-    body = msgspec.msgpack.encode(Carried(*KEY, "another", 1, b'{"offset":1}'))
+    body = encode_carried(Carried(Position("another", 1), encode_body(draft(2))))
     node.engine.on_message(group_name(KEY), body)
     # The history itself still knows the epoch, so nothing was lost: the subscription goes on.
     await settle()

@@ -232,9 +232,9 @@ class Node(Owner):
         self._record = record
         self._dice = dice
         self.line = Line(name, dice, record, when_waiting)
-        self.history = FaultyHistory(self.line, store)
         self.database = FaultyDatabase(self.line)
         self.bus = FaultyBus(self.line, broker, self._delivered)
+        self.history = FaultyHistory(self.line, store, self.bus)
         self.engine = CombinedEngine(self.history, self.bus)
         self.context = contextvars.copy_context()
         self.context.run(OWNER.set, self)

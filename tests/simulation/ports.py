@@ -14,7 +14,9 @@ import msgspec
 from realtime.core.topics import TopicKey
 from realtime.node.turns import SlotQueue
 from realtime.protocol.errors import ErrorCode, RequestError
+from realtime.topics.engine.carried import Carried, encode_body, encode_carried
 from realtime.topics.engine.memory import MemoryHistory
+from realtime.topics.engine.names import group_name
 from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError, OnMessage
 from tests.simulation.determinism import CLOCK
 from tests.simulation.faults import Dice
@@ -80,11 +82,15 @@ class Store:
 
 
 class FaultyHistory:
-    """A node's way to the store: every method of the port, slow and failing before or after it acted."""
+    """A node's way to the store: every method of the port, slow and failing before or after it acted.
 
-    def __init__(self, line: Line, store: Store) -> None:
+    What is added is carried over the bus in the same moment, if the bus is not away or mute.
+    """
+
+    def __init__(self, line: Line, store: Store, bus: "FaultyBus") -> None:
         self._line = line
         self._store = store
+        self._bus = bus
 
     def __getattr__(self, name: str) -> Any:
         if not hasattr(MemoryHistory, name):
@@ -113,6 +119,9 @@ class FaultyHistory:
         result = await getattr(self._store.memory, name)(*args, **kwargs)
         if name == "add":
             self._store.remember(args[0], args[1], result)
+            if result.publication is not None:
+                carried = Carried(result.position, encode_body(args[1]))
+                self._bus.spread(group_name(args[0]), encode_carried(carried))
         await line.wait(f"{name} after", "store_slow")
         if dice.falls("store_fails_after"):
             raise EngineUnavailableError(f"{name}: injected, after it acted")
@@ -189,11 +198,16 @@ class FaultyBus:
             return
         if CLOCK.now_s < self._broker.outage_until_s or line.dice.falls("bus_away"):
             raise BusUnavailableError("injected")
-        if CLOCK.now_s >= self.mute_until_s:
-            for bus in self._broker.buses:
-                if group in bus.groups and (to_self or bus is not self):
-                    bus.carry(line.node, group, body)
+        self.spread(group, body, to_self=to_self)
         await line.wait("send after", "bus_slow")
+
+    def spread(self, group: str, body: bytes, *, to_self: bool = False) -> None:
+        """Carry to all who joined, unless the broker is away or this node is mute."""
+        if CLOCK.now_s < max(self.mute_until_s, self._broker.outage_until_s):
+            return
+        for bus in self._broker.buses:
+            if group in bus.groups and (to_self or bus is not self):
+                bus.carry(self._line.node, group, body)
 
     def carry(self, sender: str, group: str, body: bytes) -> None:
         """It is under way to this node."""

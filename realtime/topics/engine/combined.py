@@ -1,28 +1,17 @@
-"""An engine made of two parts: a history that stores publications and a bus that carries them."""
+"""An engine made of two parts: a history that stores and sends publications, and a bus that brings those of others."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-
-import msgspec
 
 from realtime.core.history import Draft
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.codec import encode_bytes
+from realtime.topics.engine.carried import decode_carried, payload_of
 from realtime.topics.engine.names import group_name
-from realtime.topics.engine.ports import Arrival, Ask, Bus, BusUnavailableError, History, Page, Published
+from realtime.topics.engine.ports import Arrival, Ask, Bus, History, Page, Published
 
 logger = logging.getLogger(__name__)
-
-
-class Carried(msgspec.Struct, array_like=True, frozen=True):
-    """A publication on the bus; `payload` is JSON, ready to be sent."""
-
-    tenant: str
-    topic: str
-    epoch: str
-    offset: int
-    payload: bytes
 
 
 class CombinedEngine:
@@ -39,19 +28,11 @@ class CombinedEngine:
         """As `Engine.publish_now`: the store is elsewhere, so this always returns None."""
 
     async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:
-        """As `Engine.publish`. If the bus fails, the call succeeds: the other
-        nodes find the publication in the history."""
+        """As `Engine.publish`: the history carries it with the same call."""
         added = await self._history.add(key, draft, retention)
-        publication, position = added.publication, added.position
-        if publication is None:
-            return Published(position, None)
-        payload = encode_bytes(publication)
-        carried = Carried(key.tenant, key.topic, position.epoch, position.offset, payload)
-        try:
-            await self._bus.send(group_name(key), msgspec.msgpack.encode(carried))
-        except BusUnavailableError:
-            logger.warning("The broker cannot be reached; a publication reaches other nodes later")
-        return Published(position, payload)
+        publication = added.publication
+        payload = None if publication is None else encode_bytes(publication)
+        return Published(added.position, payload)
 
     async def pages(self, asks: Sequence[Ask]) -> list[Page]:
         """As `Engine.pages`."""
@@ -82,10 +63,9 @@ class CombinedEngine:
         key = self._keys.get(group)
         if key is None or self.arrived is None:
             return
-        try:
-            carried = msgspec.msgpack.decode(body, type=Carried)
-        except msgspec.MsgspecError:
+        carried = decode_carried(body)
+        if carried is None:
             logger.warning("A message that is not a publication came over the bus and was dropped")
             return
-        if (carried.tenant, carried.topic) == key:
-            self.arrived(Arrival(key, Position(carried.epoch, carried.offset), carried.payload))
+        position = carried.position
+        self.arrived(Arrival(key, position, payload_of(key.topic, position.offset, carried.body)))

@@ -75,7 +75,11 @@ class History(Protocol):
     """
 
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
-        """Give the draft its offset and store it; raises RequestError(conflict) as described at `Draft`."""
+        """Give the draft its offset, store it, and send it to the other nodes that joined the topic's group of the bus.
+
+        What is sent may be lost, and is then found in the history. Raises RequestError(conflict) as described at
+        `Draft`.
+        """
         ...
 
     async def position(self, key: TopicKey) -> Position:

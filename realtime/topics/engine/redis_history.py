@@ -16,7 +16,6 @@ import secrets
 from asyncio import gather
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import takewhile
 from typing import Any, cast
 
@@ -24,11 +23,11 @@ import msgspec
 
 from realtime.conf import default_of
 from realtime.core.history import ENTRY_OVERHEAD_BYTES, Change, Draft, Publication, Publisher
-from realtime.core.identity import UserId
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.broker import Broker, Script
+from realtime.topics.engine.carried import decode_body, encode_body
 from realtime.topics.engine.names import TopicNames
 from realtime.topics.engine.ports import (
     IDEMPOTENCY_TTL_S,
@@ -57,12 +56,6 @@ POSITION_ONLY = -1
 
 _ADD, _REWRITE = Script(ADD, is_read=False), Script(REWRITE, is_read=False)
 _POSITIONS, _PAGES, _LATEST = Script(POSITIONS), Script(PAGES), Script(LATEST)
-
-
-class _Body(msgspec.Struct, array_like=True, frozen=True):
-    data: msgspec.Raw
-    publisher: tuple[UserId, str] | None
-    time: str
 
 
 class RedisHistory:
@@ -94,18 +87,19 @@ class RedisHistory:
 
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
         """As `History.add`."""
-        publication = Publication(key.topic, 0, draft.data, draft.publisher, draft.time)
+        names = self._names.topic(key)
         arguments = (
             retention.size,
             round(retention.ttl_s * 1000),
             self._topic_bytes,
             ENTRY_OVERHEAD_BYTES,
             len(draft.data),
-            _encode(draft),
+            encode_body(draft),
             draft.fingerprint,
             max(self._idempotency_ttl_ms, round(draft.key_ttl_s * 1000)),
+            names.channel,
+            self._broker.id,
         )
-        names = self._names.topic(key)
         keys = [names.meta, names.stream, *self._used_keys(key, draft)]
         outcome, epoch, offset = await self._run(
             _ADD, names.partition, keys, *arguments, is_repeatable=draft.idempotency_key is not None
@@ -115,7 +109,7 @@ class RedisHistory:
         position = Position(epoch.decode(), offset)
         if outcome == b"repeated":
             return Added(position, None)
-        return Added(position, replace(publication, offset=offset))
+        return Added(position, Publication(key.topic, offset, draft.data, draft.publisher, draft.time))
 
     async def position(self, key: TopicKey) -> Position:
         """As `History.position`."""
@@ -186,7 +180,7 @@ class RedisHistory:
             new = change(bytes(each.data))
             if new is not None:
                 draft = Draft(msgspec.Raw(new), each.publisher, each.time)
-                arguments += [each.offset, len(new), _encode(draft)]
+                arguments += [each.offset, len(new), encode_body(draft)]
         if arguments:
             names = self._names.topic(key)
             common = (page.position.epoch, ENTRY_OVERHEAD_BYTES)
@@ -241,11 +235,6 @@ def _by_partition(places: Iterable[int], names: Sequence[TopicNames]) -> dict[in
     return found
 
 
-def _encode(draft: Draft) -> bytes:
-    publisher = (draft.publisher.id, draft.publisher.username) if draft.publisher else None
-    return msgspec.json.encode(_Body(draft.data, publisher, draft.time))
-
-
 def _page(ask: Ask, epoch: bytes, top: int, entries: Sequence[Any] | None) -> Page:
     position = Position(epoch.decode(), top)
     if entries is None:
@@ -260,13 +249,9 @@ def _page(ask: Ask, epoch: bytes, top: int, entries: Sequence[Any] | None) -> Pa
 def _publication(key: TopicKey, entry_id: bytes, fields: Sequence[bytes]) -> Publication | None:
     """Return the publication of an entry; None, with a line in the log, if it is no entry of ours."""
     try:
-        offset = int(entry_id.partition(b"-")[0])
-        body = msgspec.json.decode(fields[3], type=_Body)
+        return decode_body(key.topic, int(entry_id.partition(b"-")[0]), fields[3])
     except (ValueError, IndexError, RecursionError) as error:
         logger.warning(
             "Entry %s of topic %r of %s cannot be read: %r", entry_id, key.topic, key.tenant, error
         )
-        return None
-    publisher = Publisher(*body.publisher) if body.publisher else None
-    # A copy, because the decoded value keeps the whole reply in memory.
-    return Publication(key.topic, offset, body.data.copy(), publisher, body.time)
+    return None

@@ -162,12 +162,14 @@ end
 """
 )
 
+# `bytes` of the hash counts what the stream holds. It is "within:<size>:<bound>" as long as every publication was so
+# small that `size` of them cannot exceed the bound: then nothing has to be counted, and Redis drops the oldest by itself.
 ADD = (
     _BEGIN
     + """
 local size, ttl_ms, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local overhead_bytes, data_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
-local body, print, print_ttl_ms = ARGV[9], ARGV[10], ARGV[11]
+local body, print, print_ttl_ms, channel, sender = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 local meta, stream, used = KEYS[3], KEYS[4], KEYS[5]
 if used then
   local before = redis.call('HMGET', used, 'print', 'epoch', 'offset')
@@ -176,10 +178,12 @@ if used then
   end
 end
 local known = redis.call('HMGET', meta, 'epoch', 'line', 'top', 'bytes', 'forks')
-local epoch, top, bytes, forks = known[1], tonumber(known[3]), tonumber(known[4] or 0), known[5] or ''
+local epoch, top, bytes, forks = known[1], tonumber(known[3]), known[4], known[5] or ''
+local within = 'within:' .. size .. ':' .. max_bytes
+local is_small = max_bytes == 0 or (data_bytes + overhead_bytes) * size <= max_bytes
 if not epoch then
   epoch, forks = beginning(meta, true)
-  top, bytes = 0, 0
+  top, bytes = 0, within
   bits('BITFIELD', 'SET', meta, 1)
   redis.call('DEL', meta, stream)
   redis.call('HSET', meta, 'epoch', epoch, 'line', line(), 'forks', forks)
@@ -188,22 +192,37 @@ elseif known[2] ~= line() then
   epoch = epoch_for_tenant(fresh_epoch, meta)
   redis.call('HSET', meta, 'epoch', epoch, 'line', line(), 'forks', forks)
 end
-top = top + 1
-if size > 0 and ttl_ms > 0 then
+local function store_within()
+  redis.call('XADD', stream, 'MAXLEN', '=', size, top .. '-' .. data_bytes, 'ms', now_ms(), 'body', body)
+  return within
+end
+local function store_counted()
+  local held = tonumber(bytes)
+  if not held then
+    held = 0
+    for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+')) do
+      held = held + data_bytes_of(entry) + overhead_bytes
+    end
+  end
   redis.call('XADD', stream, top .. '-' .. data_bytes, 'ms', now_ms(), 'body', body)
-  redis.call('PEXPIRE', stream, ttl_ms)
   local length = redis.call('XLEN', stream)
   -- The stream may have ended by its time, with all that was counted.
-  bytes = (length == 1 and 0 or bytes) + data_bytes + overhead_bytes
-  while length > size or (max_bytes > 0 and bytes > max_bytes and length > 0) do
+  held = (length == 1 and 0 or held) + data_bytes + overhead_bytes
+  while length > size or (held > max_bytes and length > 0) do
     local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
     redis.call('XDEL', stream, oldest[1])
-    bytes = bytes - data_bytes_of(oldest) - overhead_bytes
+    held = held - data_bytes_of(oldest) - overhead_bytes
     length = length - 1
   end
+  return (length == 0 or (length == 1 and is_small)) and within or held
+end
+top = top + 1
+if size > 0 and ttl_ms > 0 then
+  bytes = is_small and (max_bytes == 0 or bytes == within) and store_within() or store_counted()
+  redis.call('PEXPIRE', stream, ttl_ms)
 else
   redis.call('DEL', stream)
-  bytes = 0
+  bytes = within
 end
 redis.call('HSET', meta, 'top', top, 'ttl_ms', ttl_ms, 'bytes', bytes)
 redis.call('EXPIRE', meta, position_ttl_s)
@@ -211,6 +230,8 @@ if used then
   redis.call('HSET', used, 'print', print, 'epoch', epoch, 'offset', top)
   redis.call('PEXPIRE', used, print_ttl_ms)
 end
+-- Last: what other nodes are told is stored.
+redis.call('SPUBLISH', channel, sender .. epoch .. ' ' .. top .. ' ' .. body)
 return {'added', epoch, top}
 """
 )
