@@ -63,6 +63,9 @@ async def test_what_production_md_names_is_enough_and_nothing_is_left(server: Pr
         "sunsubscribe",
         "del",
         "xrange",
+        "xrevrange",
+        "xlen",
+        "xdel",
     ],
 )
 async def test_a_missing_command_is_named(server: Process, without: str) -> None:
