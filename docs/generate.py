@@ -1,4 +1,4 @@
-"""Writes the tables of docs/protocol.md from the code: `.venv/bin/python docs/generate.py` (`--check` only compares)."""
+"""Writes the tables of the pages from the code: `.venv/bin/python docs/generate.py` (`--check` only compares)."""
 # ruff: noqa: INP001 a script beside the pages, not a package
 
 import os
@@ -13,7 +13,7 @@ import django
 import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "protocol.md"
+PAGES = [ROOT / "docs" / name for name in ("protocol.md", "javascript-client.md")]
 _MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ENV_LINE = re.compile(r"([A-Z_]+)=(.*)")
 _FIELD_LINE = re.compile(r"    ([A-Z_]+): [^=]+?(?: = (.+))?")
@@ -25,12 +25,13 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rockstar_site.settings")
     os.environ.setdefault("DEBUG", "1")
     django.setup()
-    now = PAGE.read_text()
-    made = render(now)
+    made = {page: render(page.read_text()) for page in PAGES}
+    stale = [page.name for page, text in made.items() if text != page.read_text()]
     if "--check" in sys.argv:
-        sys.stdout.write("current\n" if made == now else "out of date: run docs/generate.py\n")
-        return int(made != now)
-    PAGE.write_text(made)
+        sys.stdout.write(f"out of date, run docs/generate.py: {', '.join(stale)}\n" if stale else "current\n")
+        return len(stale)
+    for page, text in made.items():
+        page.write_text(text)
     return 0
 
 
@@ -44,6 +45,7 @@ def render(page: str) -> str:
         "environment": environment,
         "settings": other_settings,
         "scopes": scopes,
+        "javascript": javascript,
     }
     return _MARKED.sub(lambda found: f"{found[1]}\n{tables[found[2]]()}\n{found[3]}", page)
 
@@ -150,6 +152,39 @@ def scopes() -> str:
     return _table(
         ("role", "scopes"), [("member", listed(MEMBER_SCOPES)), ("staff, besides", listed(STAFF_SCOPES))]
     )
+
+
+def javascript() -> str:
+    """The types of the JavaScript client: each class, interface and function with what is written above its members."""
+    folder = ROOT / "clients" / "js"
+    files = [
+        *(folder / "src" / f"{name}.d.ts" for name in _TYPES),
+        folder / "react.d.ts",
+        folder / "vue.d.ts",
+    ]
+    return "\n".join(_declarations(file.relative_to(folder).as_posix(), file.read_text()) for file in files)
+
+
+_TYPES = ("index", "stream", "live-state", "presence", "page-watch", "reachable")
+# A class or interface, or a comment with the line below it.
+_DECLARED = re.compile(
+    r"^export (?:class|interface) (\w+)|^( *)/\*\*(.*?)\*/\n *([^\n]*)", re.DOTALL | re.MULTILINE
+)
+_NAMED = re.compile(r"(?:export |readonly |class |interface |function |const |type )*(\w+)")
+
+
+def _declarations(file: str, text: str) -> str:
+    rows, owner = [], ""
+    for found in _DECLARED.finditer(text):
+        if found[1]:
+            owner = found[1]
+            continue
+        named = _NAMED.match(found[4])
+        assert named is not None, found[4]
+        owner = owner if found[2] else named[1]
+        name = f"{owner}.{named[1]}" if found[2] else named[1]
+        rows.append((f"`{name}`", " ".join(found[3].replace("*", " ").split())))
+    return f"`{file}`:\n\n" + _table(("name", "what it is"), rows)
 
 
 def _commented(path: Path, mark: str, setting: re.Pattern[str]) -> Iterator[tuple[str, str, str]]:

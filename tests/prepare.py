@@ -1,4 +1,4 @@
-"""Before the suite: find a Chromium and an nginx for the tests, or get them. Says in a line each what it has.
+"""Before the suite: find a Chromium, an nginx and npm packages for the tests, or get them. Says in a line each what it has.
 
 Standard library only; `make test` calls it. Without them the tests that need them are skipped with the reason, or fail
 with it where the environment says CI.
@@ -13,6 +13,8 @@ from pathlib import Path
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 INSTALL_TIMEOUT_S = 600
 LAST_LINES = 3
+# The packages that tests of the JavaScript client use: compilers, React, Vue, the parser of AsyncAPI.
+NPM_FOLDER = Path(__file__).resolve().parents[1] / "clients" / "js"
 
 
 def find_chromium() -> str | None:
@@ -39,6 +41,22 @@ def main() -> None:
     """Find them or install them, and say so."""
     _prepare_chromium()
     _prepare_nginx()
+    _prepare_npm_packages()
+
+
+def _prepare_npm_packages() -> None:
+    lock, installed = NPM_FOLDER / "package-lock.json", NPM_FOLDER / "node_modules" / ".package-lock.json"
+    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
+        _say("Installing the npm packages of clients/js ...")
+        bin_folder = Path(sys.executable).parent
+        npm = shutil.which("npm", path=f"{bin_folder}{os.pathsep}{os.environ['PATH']}") or "npm"
+        # npm is a script that finds Node on the path.
+        env = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
+        command = [npm, "ci", "--ignore-scripts", "--silent", "--prefix", str(NPM_FOLDER)]
+        if reason := _run(command, env):
+            _say(f"No npm packages: tests of types, hooks and sizes are skipped. {reason}")
+            return
+    _say("The tests of the JavaScript client use clients/js/node_modules.")
 
 
 def _prepare_chromium() -> None:

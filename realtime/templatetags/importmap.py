@@ -24,9 +24,12 @@ BARE_NAMES = {
     "htm": "vendor/htm.js",
     "@preact/signals": "vendor/signals.js",
     "@preact/signals-core": "vendor/signals-core.js",
-    "realtime/client": "realtime/client.js",
-    "realtime/page-watch": "realtime/page-watch.js",
-    "realtime/reachable": "realtime/reachable.js",
+    "realtime/client": "realtime/client/index.js",
+    "realtime/page-watch": "realtime/client/page-watch.js",
+    "realtime/reachable": "realtime/client/reachable.js",
+    "realtime/stream": "realtime/client/stream.js",
+    "realtime/live-state": "realtime/client/live-state.js",
+    "realtime/presence": "realtime/client/presence.js",
 }
 # Other scripts, as those of the admin, need no line.
 _MODULE = re.compile(rb"^\s*(?:import|export)\b", re.MULTILINE)

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, backoffMs } from "../../realtime/static/realtime/backoff.js";
-import { attemptAfter, closeAction } from "../../realtime/static/realtime/close-codes.js";
+import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, backoffMs } from "../../clients/js/src/backoff.js";
+import { attemptAfter, closeAction } from "../../clients/js/src/close-codes.js";
 
 test("waits lie between the minimum and a ceiling that doubles up to the maximum", () => {
   const ceilings = [0, 1, 2, 3, 4, 5, 6, 60].map((attempt) => backoffMs(attempt, 1));

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import "./import-map.mjs";
 import { FakeSocket, settled } from "./fake-socket.js";
 
-const { RealtimeClient } = await import("../../realtime/static/realtime/client.js");
+const { RealtimeClient } = await import("../../clients/js/src/client.js");
 const { effect } = await import("@preact/signals");
 const { ChatStore } = await import("../../chat/static/chat/state/store.js");
 

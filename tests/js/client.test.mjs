@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
-import { RealtimeClient } from "../../realtime/static/realtime/client.js";
+import { RealtimeClient } from "../../clients/js/src/client.js";
 import { FakeSocket, settled } from "./fake-socket.js";
 
 beforeEach(() => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { decode, encode } from "../../realtime/static/realtime/envelope.js";
-import { RealtimeError } from "../../realtime/static/realtime/errors.js";
+import { decode, encode } from "../../clients/js/src/envelope.js";
+import { RealtimeError } from "../../clients/js/src/errors.js";
 
 test("what is encoded is decoded", () => {
   assert.deepEqual(decode(encode("typing", { room_id: 3 }, "7")), { id: "7", type: "typing", payload: { room_id: 3 } });

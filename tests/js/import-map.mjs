@@ -8,7 +8,7 @@ const MODULES = {
   htm: "vendor/htm.js",
   "@preact/signals": "vendor/signals.js",
   "@preact/signals-core": "vendor/signals-core.js",
-  "realtime/client": "realtime/client.js",
+  "realtime/client": "realtime/client/index.js",
 };
 
 registerHooks({

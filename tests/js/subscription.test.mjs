@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Subscription } from "../../realtime/static/realtime/subscription.js";
+import { Subscription } from "../../clients/js/src/subscription.js";
 
 const publication = (offset) => ({ topic: "t", offset, data: offset, publisher: null, time: "" });
 
 function followed(options = {}) {
   const applied = [];
-  const subscription = new Subscription("t", { ...options, onPublication: (each) => applied.push(each.offset) });
+  const subscription = new Subscription({ ...options, onPublication: (each) => applied.push(each.offset) });
   return { subscription, applied };
 }
 
@@ -15,7 +15,7 @@ const reply = (offset, recovered = null, publications = [], epoch = "e") => ({ t
 
 test("starts at the server's offset and applies what follows, once", () => {
   const { subscription, applied } = followed();
-  assert.deepEqual(subscription.begin(), { topic: "t" });
+  assert.equal(subscription.position, null);
   assert.equal(subscription.accept(reply(4)), null);
   assert.deepEqual([5, 5, 4, 6].map((offset) => subscription.take(publication(offset))), [
     "applied", "duplicate", "duplicate", "applied",
@@ -24,10 +24,10 @@ test("starts at the server's offset and applies what follows, once", () => {
 });
 
 test("asks for what was missed and applies it before what was pushed meanwhile", () => {
-  const { subscription, applied } = followed({ presence: true });
-  subscription.begin();
+  const { subscription, applied } = followed();
   subscription.accept(reply(4));
-  assert.deepEqual(subscription.begin(), { topic: "t", presence: true, recover: { epoch: "e", offset: 4 } });
+  assert.deepEqual(subscription.position, { epoch: "e", offset: 4 });
+  subscription.hold();
   assert.equal(subscription.take(publication(7)), "held");
   assert.equal(subscription.take(publication(8)), "held");
   assert.equal(subscription.accept(reply(7, true, [5, 6, 7].map(publication))), true);
@@ -36,33 +36,33 @@ test("asks for what was missed and applies it before what was pushed meanwhile",
 
 test("goes on from the server's offset when the past cannot be complete", () => {
   const { subscription, applied } = followed();
-  subscription.begin();
+  subscription.hold();
   subscription.accept(reply(4));
-  subscription.begin();
+  subscription.hold();
   assert.equal(subscription.accept(reply(2, false, [], "other")), false);
   assert.equal(subscription.take(publication(3)), "applied");
-  assert.deepEqual(subscription.begin().recover, { epoch: "other", offset: 3 });
+  assert.deepEqual(subscription.position, { epoch: "other", offset: 3 });
   assert.deepEqual(applied, [3]);
 });
 
 test("a gap is told and nothing behind it applied; where the past is worth nothing there are no gaps", () => {
   const strict = followed();
-  strict.subscription.begin();
+  strict.subscription.hold();
   strict.subscription.accept(reply(0));
   assert.equal(strict.subscription.take(publication(3)), "gap");
   assert.deepEqual(strict.applied, []);
 
   const loose = followed({ recover: false });
-  loose.subscription.begin();
+  loose.subscription.hold();
   loose.subscription.accept(reply(0));
   assert.equal(loose.subscription.take(publication(3)), "applied");
-  assert.deepEqual(loose.subscription.begin(), { topic: "t" });
+  assert.equal(loose.subscription.position, null);
 });
 
 test("whatever is lost, repeated or cut off, every publication is applied once and in order", () => {
   for (let round = 0; round < 200; round += 1) {
     const { subscription, applied } = followed();
-    subscription.begin();
+    subscription.hold();
     subscription.accept(reply(0));
     let top = 0;
     for (let step = 0; step < 60; step += 1) {
@@ -77,7 +77,8 @@ test("whatever is lost, repeated or cut off, every publication is applied once a
 });
 
 function recover(subscription, top) {
-  const { offset } = subscription.begin().recover;
+  const { offset } = subscription.position;
+  subscription.hold();
   if (top > 0 && Math.random() < 0.5) subscription.take(publication(top));
   const missed = Array.from({ length: top - offset }, (_, index) => publication(offset + 1 + index));
   subscription.accept(reply(top, true, missed));
@@ -88,5 +89,5 @@ test("goes on in the epoch that a publication names", () => {
   subscription.accept(reply(4));
   subscription.take({ ...publication(5), epoch: "f" });
   subscription.take(publication(6));
-  assert.deepEqual(subscription.begin().recover, { epoch: "f", offset: 6 });
+  assert.deepEqual(subscription.position, { epoch: "f", offset: 6 });
 });

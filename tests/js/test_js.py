@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -19,7 +20,14 @@ from realtime.templatetags.importmap import BARE_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = [ROOT / app / "static" for app in ("realtime", "chat")]
-MODULES = sorted(path for static in STATIC for path in static.rglob("*.js"))
+# With the client, whose folder is a link to the one of its npm package.
+MODULES = sorted(
+    Path(folder, name)
+    for static in STATIC
+    for folder, _, names in os.walk(static, followlinks=True)
+    for name in names
+    if name.endswith(".js")
+)
 OWN_MODULES = [path for path in MODULES if "vendor" not in path.parts]
 # Loaded by a plain script tag.
 CLASSIC_SCRIPTS = {"realtime/theme.js", "vendor/uplot.js", "chat/boot.js"}

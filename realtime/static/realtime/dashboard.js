@@ -6,7 +6,7 @@ import { DashboardView } from "./dashboard-view.js";
 import { startOperations } from "./live/app.js";
 import { valuesOf } from "./live/chart-data.js";
 import { startCharts } from "./live/charts.js";
-import { watchPage } from "./page-watch.js";
+import { watchPage } from "./client/page-watch.js";
 
 const INTERVAL_DEFAULT_S = 2;
 // A day with a push every 2 s: the longest range of the charts.

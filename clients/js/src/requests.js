@@ -5,26 +5,32 @@ import { RealtimeError } from "./errors.js";
  * @typedef {import("./envelope.js").Envelope} Envelope
  * @typedef {(page: Envelope) => void} OnPage
  * @typedef {{resolve: (reply: Envelope) => void, reject: (error: RealtimeError) => void, onPage: OnPage, timeoutMs: number,
- *   timer: ReturnType<typeof setTimeout> | undefined}} Pending
+ *   timer?: ReturnType<typeof setTimeout>, unsent?: string}} Pending
+ *   unsent: the frame of a request that waits for a connection
  */
 
 /**
- * The requests of a connection that wait for their replies.
+ * The requests of a client that wait for their replies.
  *
  * A paged reply is several messages with the id of the request. All but the last have `more: true`.
  */
 export class Requests {
+  /** Whether there is a connection. Without one, requests wait in the queue. */
+  isOpen = false;
   #nextId = 1;
   /** @type {Map<string, Pending>} */
   #pending = new Map();
 
   /**
    * @param {(frame: string) => void} send
-   * @param {() => void} [onTimeout] a reply did not come in time: the connection may be dead
+   * @param {{onTimeout?: () => void, queueMax?: number}} [options]
+   *   onTimeout: a reply did not come in time, so the connection may be dead
+   *   queueMax: how many requests may wait for a connection
    */
-  constructor(send, onTimeout = () => {}) {
+  constructor(send, { onTimeout = () => {}, queueMax = 0 } = {}) {
     this.send = send;
     this.onTimeout = onTimeout;
+    this.queueMax = queueMax;
   }
 
   /**
@@ -39,11 +45,21 @@ export class Requests {
     const id = String(this.#nextId++);
     /** @type {Promise<Envelope>} */
     const reply = new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, onPage, timeoutMs, timer: undefined });
+      if (!this.isOpen && this.#pending.size >= this.queueMax) throw RealtimeError.disconnected();
+      const frame = encode(type, payload, id);
+      this.#pending.set(id, { resolve, reject, onPage, timeoutMs, unsent: this.isOpen ? undefined : frame });
       this.#wait(id);
-      this.send(encode(type, payload, id));
+      if (this.isOpen) this.send(frame);
     });
     return { id, reply };
+  }
+
+  /** Send what has waited for a connection, in the order in which it was asked. */
+  flush() {
+    for (const pending of this.#pending.values()) {
+      if (pending.unsent !== undefined) this.send(pending.unsent);
+      pending.unsent = undefined;
+    }
   }
 
   /** Take a message that has an id. @param {Envelope} reply */
@@ -63,14 +79,20 @@ export class Requests {
 
   /** Make the server end a request, because its reply is no longer needed. @param {string} id */
   abandon(id) {
-    if (!this.#pending.has(id)) return;
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
     this.#forget(id);
-    this.send(encode("cancel", { id }));
+    if (pending.unsent === undefined) this.send(encode("cancel", { id }));
   }
 
-  /** The connection has ended. */
-  failAll() {
-    for (const [id, { reject }] of [...this.#pending]) {
+  /**
+   * The connection has ended. What was sent is rejected, because nobody knows whether it was done.
+   * @param {{isFinal?: boolean}} [options] isFinal: what waits in the queue is rejected, too
+   */
+  close({ isFinal = false } = {}) {
+    this.isOpen = false;
+    for (const [id, { reject, unsent }] of [...this.#pending]) {
+      if (!isFinal && unsent !== undefined) continue;
       this.#forget(id);
       reject(RealtimeError.disconnected());
     }
@@ -83,7 +105,7 @@ export class Requests {
     pending.timer = setTimeout(() => {
       this.#forget(id);
       pending.reject(new RealtimeError("timeout", "The server did not answer in time.", { retryable: true }));
-      this.onTimeout();
+      if (pending.unsent === undefined) this.onTimeout();
     }, pending.timeoutMs);
   }
 

@@ -10,6 +10,8 @@
  * @typedef {"reconnect" | "spread" | "back-off" | "sign-in" | "stop"} CloseAction
  */
 
+export const UNAUTHENTICATED = 4401;
+
 /** @type {ReadonlyMap<number, CloseAction>} */
 const ACTIONS = new Map([
   [1000, "stop"],
@@ -18,7 +20,7 @@ const ACTIONS = new Map([
   [1009, "stop"],
   [1012, "spread"],
   [4400, "stop"],
-  [4401, "sign-in"],
+  [UNAUTHENTICATED, "sign-in"],
   [4403, "stop"],
   [4404, "stop"],
   [4408, "reconnect"],

@@ -1,3 +1,5 @@
+import { UNAUTHENTICATED } from "./close-codes.js";
+
 /** The error of a request that was refused, timed out or lost its connection. */
 export class RealtimeError extends Error {
   /**
@@ -29,5 +31,14 @@ export class RealtimeError extends Error {
   /** The error of a request that was made without a connection, or was in flight when it ended. */
   static disconnected() {
     return new RealtimeError("disconnected", "There is no connection.", { retryable: true });
+  }
+
+  /**
+   * The error of a request to a client that has stopped for good.
+   * @param {import("./client.js").State} state
+   */
+  static stopped({ code, reason }) {
+    const name = code === UNAUTHENTICATED ? "unauthenticated" : "disconnected";
+    return new RealtimeError(name, reason || "The client has stopped.", { details: { close_code: code, reason } });
   }
 }

@@ -1,0 +1,19 @@
+import type { Contract, Presence, RealtimeClient, State, SubscribeOptions } from "./src/index.js";
+import type { LiveStateOptions } from "./src/live-state.js";
+
+/** The state of the connection. */
+export function useConnection(client: RealtimeClient<any>): State;
+/** Call the newest functions of `options` while the component is there. `topic` may be null for none. */
+export function useSubscription<C extends Contract, T extends keyof C["topics"] & string>(
+  client: RealtimeClient<C>,
+  topic: T | null,
+  options?: SubscribeOptions<C["topics"][T]>,
+): void;
+/** What `load` returned, kept up to date by `reduce`. Until it is loaded, `state` is undefined. */
+export function useLiveState<C extends Contract, T extends keyof C["topics"] & string, S>(
+  client: RealtimeClient<C>,
+  topic: T,
+  options: LiveStateOptions<S, C["topics"][T]>,
+): { state: S | undefined; error: unknown };
+/** Who follows the topic. */
+export function usePresence<C extends Contract>(client: RealtimeClient<C>, topic: (keyof C["topics"] & string) | null): Presence;

@@ -1,0 +1,57 @@
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
+
+import { liveState } from "./src/live-state.js";
+import { NOBODY, presenceAfter } from "./src/presence.js";
+
+/** The state of the connection: `{name: "online"}` and so on. */
+export function useConnection(client) {
+  const listen = useCallback((changed) => client.on("state", changed), [client]);
+  const read = () => client.state;
+  return useSyncExternalStore(listen, read, read);
+}
+
+/** Call the newest `onPublication`, `onRecovered` … of `options` while the component is there. `topic` may be null. */
+export function useSubscription(client, topic, options = {}) {
+  const newest = useRef(options);
+  useEffect(() => {
+    newest.current = options;
+  });
+  const { presence, recover } = options;
+  useEffect(() => {
+    if (topic === null) return undefined;
+    const call = (name) => (value) => newest.current[name]?.(value);
+    const { since } = newest.current;
+    const calls = ["onPublication", "onSubscribed", "onRecovered", "onPresence", "onEnded"].map((name) => [name, call(name)]);
+    return client.subscribe(topic, { presence, recover, since, ...Object.fromEntries(calls) });
+  }, [client, topic, presence, recover]);
+}
+
+/** `{state, error}`: what `load` returned, kept up to date by `reduce`. Until it is loaded `state` is undefined. */
+export function useLiveState(client, topic, { load, reduce }) {
+  const [view, setView] = useState({ state: undefined, error: null });
+  const newest = useRef({ load, reduce });
+  useEffect(() => {
+    newest.current = { load, reduce };
+  });
+  useEffect(() => {
+    setView({ state: undefined, error: null });
+    return liveState(client, topic, {
+      load: () => newest.current.load(),
+      reduce: (state, publication) => newest.current.reduce(state, publication),
+      onState: (state) => setView({ state, error: null }),
+      onError: (error) => setView(({ state }) => ({ state, error })),
+    });
+  }, [client, topic]);
+  return view;
+}
+
+/** Who follows the topic: `{users, count}`. */
+export function usePresence(client, topic) {
+  const [present, setPresent] = useState(NOBODY);
+  useSubscription(client, topic, {
+    presence: true,
+    onSubscribed: (reply) => setPresent(reply.presence ?? NOBODY),
+    onPresence: (change) => setPresent((before) => presenceAfter(before, change)),
+  });
+  return present;
+}
