@@ -249,6 +249,9 @@ STORAGES = {
     },
 }
 SERVESTATIC_USE_FINDERS = True
+# In a checkout realtime/static/realtime/client is a link to the source of the npm package. Nothing but this repository
+# puts files where the finders look.
+SERVESTATIC_ALLOW_UNSAFE_SYMLINKS = True
 
 # Limits of the chat's files (chat/files/settings.py explains each).
 CHAT_FILES = ENV.chat_files

@@ -176,6 +176,8 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
         "py.typed",
         "templates/realtime/live.html",
         "static/realtime/client.js",
+        "static/realtime/client/index.js",
+        "static/realtime/client/page-watch.js",
         "migrations/__init__.py",
     )
     assert {f"realtime/{name}" for name in wanted} <= set(names)
