@@ -43,6 +43,7 @@ from realtime.server.http_quota import shared_http_quota
 from realtime.server.inbox import ClientGoneError, Inbox
 from realtime.server.scheduler import shared_scheduler
 from realtime.server.scope import Request, websocket_scope
+from realtime.server.states import ANSWERING, CLOSED, CLOSING, CONNECTING, ENDED, OPEN
 from realtime.sockets.transport import TRANSPORT_EXTENSION, FrameWriter
 from realtime.sockets.types import Event, Scope
 
@@ -55,19 +56,6 @@ ABNORMAL = 1006
 NORMAL_CLOSURE = int(CloseCode.NORMAL)
 INTERNAL_ERROR = 1011
 RESTART = int(CloseCode.RESTART)
-
-
-# The states of a socket, in order. Plain numbers, because they are compared for every message.
-CONNECTING = 0
-# The application refuses the handshake and has not sent its whole answer yet.
-ANSWERING = 1
-OPEN = 2
-# Our close frame is sent; the client's is awaited.
-CLOSING = 3
-# No more frames are sent.
-CLOSED = 4
-# The transport is closing.
-ENDED = 5
 
 
 class WebSocketProtocol(Inbox):
@@ -345,10 +333,7 @@ class WebSocketProtocol(Inbox):
         self._end()
 
     def no_pong(self) -> None:
-        """The ping was not answered: close with 4408.
-
-        Uvicorn uses 1011, which looks like a crash to clients.
-        """
+        """The ping was not answered: close with 4408. Uvicorn uses 1011, which looks like a crash to clients."""
         if self._is_paused and self.is_writable:
             # We have paused reading, so the pong may wait behind messages that the application has not taken
             # yet.
@@ -370,7 +355,7 @@ class WebSocketProtocol(Inbox):
             await self._config.loaded_app(scope, self.receive, self.send)
             code = NORMAL_CLOSURE
         except ClientGoneError:
-            pass  # Not an error: `send` told the application that the client has disconnected.
+            logger.debug("The application sent to a client that has disconnected")
         except Exception:
             logger.exception("The application failed")
         finally:
