@@ -56,6 +56,7 @@ def _own_secret_key(path: Path) -> str:
         try:
             os.link(temporary, path)
         except FileExistsError:
+            # Another process was first; its key is read below.
             pass
         finally:
             Path(temporary).unlink()
