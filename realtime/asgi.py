@@ -22,6 +22,7 @@ from realtime.middleware.http_metrics import CountRequests
 from realtime.middleware.identity import Authorize, Identify
 from realtime.middleware.limits import ConnectionLimits, UserLimit
 from realtime.middleware.origin import OriginCheck
+from realtime.middleware.pages import PageTurns
 from realtime.middleware.refusals import Refusals
 from realtime.middleware.route import RouteMiddleware, run_route
 from realtime.middleware.tenant import HttpRefusals, TenantMiddleware, UpgradeRequired
@@ -36,6 +37,8 @@ DESCRIPTION = "/api/asyncapi/"
 def build_application(node: Node, http: Application) -> ProtocolTypeRouter:
     """Return the whole site: `http` (Django) behind TenantMiddleware, and the WebSocket application."""
     endpoints = Endpoints(node)
+    if node.settings.PAGES:
+        http = PageTurns(http, node.settings)
     return ProtocolTypeRouter(
         {
             "http": CountRequests(

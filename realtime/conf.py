@@ -105,6 +105,14 @@ class RealtimeSettings:
     # Database jobs that may wait for a thread, of all tenants and of one: beyond it `rate_limited` at once.
     DATABASE_WAITING: int = 8000
     DATABASE_WAITING_PER_TENANT: int = 2000
+    # Plain HTTP requests that Django answers at once in a process (0: no limit): an address has at most a quarter of
+    # them, and a tenant half while others wait. More would keep the sockets of the process from their turn.
+    PAGES: int = 8
+    # Seconds that a request waits for its turn before 503.
+    PAGES_WAIT_S: float = 10.0
+    # Requests that may wait for a turn, of all tenants and of one: beyond it 503 at once.
+    PAGES_WAITING: int = 1000
+    PAGES_WAITING_PER_TENANT: int = 250
     # Dotted path of a function that is called with a PublishFailure, in the thread that committed, if
     # something could not be published after a commit; "" only logs and counts it.
     PUBLISH_ERRORS: str = ""
