@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from realtime.node.broker_watch import REFUSED_S, UNREACHABLE_S, BrokerWatch
 from realtime.topics.engine.broker_check import check_broker
 from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableError
+from tests.servers.broker import Process
 from tests.servers.ports import free_port
-from tests.servers.sentinels import Process
 
 pytestmark = pytest.mark.redis
 

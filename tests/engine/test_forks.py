@@ -20,7 +20,7 @@ from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine.broker import Broker
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.redis_history import RedisHistory
-from tests.servers.sentinels import Process
+from tests.servers.broker import Process
 
 pytestmark = pytest.mark.redis
 
