@@ -1,0 +1,373 @@
+"""The brokers that faults act upon, each with the faults that it can have."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tests.faults.proxy import Mode, Proxy
+from tests.servers.broker import Process, until
+from tests.servers.cluster import SLOTS, Cluster
+from tests.servers.sentinels import SentinelSet
+
+# How long something is away or is slow.
+AWAY_S = 1.5
+# How long publications are lost that a replica does not get.
+TAIL_S = 0.4
+DELAY_S = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A fault: `act` makes it and ends it. The rest is as in `record.Fault`."""
+
+    name: str
+    act: Callable[[], Awaitable[None]]
+    may_lose: bool = False
+    may_forget: bool = False
+    closes: bool = False
+
+
+class Broker(Protocol):
+    """What servers share."""
+
+    def urls(self, servers: int) -> Sequence[str]:
+        """REDIS_URL of each server."""
+        ...
+
+    async def start(self) -> None:
+        """Start it and wait until it may be used."""
+        ...
+
+    async def stop(self) -> None:
+        """End it."""
+        ...
+
+    async def heal(self) -> None:
+        """Wait until the next fault may come."""
+        ...
+
+    def plans(self) -> Sequence[Plan]:
+        """Its faults."""
+        ...
+
+
+class Single:
+    """One server that writes everything to its disk. Each server of the site reaches it through a proxy."""
+
+    def __init__(self, folder: Path, servers: int, chance: random.Random) -> None:
+        options = ("--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "local")
+        self._server = Process(folder, *options)
+        self._proxies = [Proxy(self._server.port) for _ in range(servers)]
+        self._chance = chance
+
+    def urls(self, servers: int) -> Sequence[str]:
+        """As `Broker.urls`."""
+        return [f"redis://site:secret@127.0.0.1:{proxy.port}/0" for proxy in self._proxies[:servers]]
+
+    async def start(self) -> None:
+        """As `Broker.start`."""
+        await asyncio.to_thread(self._start)
+        for proxy in self._proxies:
+            await proxy.start()
+
+    async def stop(self) -> None:
+        """As `Broker.stop`."""
+        for proxy in self._proxies:
+            await proxy.stop()
+        self._server.go_on()
+        await asyncio.to_thread(self._server.kill)
+
+    async def heal(self) -> None:
+        """As `Broker.heal`: the server answers when a fault is over."""
+
+    def plans(self) -> Sequence[Plan]:
+        """As `Broker.plans`."""
+        return (
+            Plan("a cheap fork", self.fork, may_lose=True),
+            Plan("killed, restarted with its data", self.restart),
+            Plan("killed, restarted empty", self.restart_empty, may_lose=True, may_forget=True),
+            Plan("stopped", self.hang),
+            Plan("FLUSHALL", self.flush, may_lose=True, may_forget=True),
+            Plan("links cut", self.cut),
+            Plan("black hole of one server", self.black_hole),
+            Plan("slow network", self.delay),
+            Plan("subscribers cut", self.cut_subscribers),
+            Plan("maxmemory", self.fill),
+            Plan("ACL revoked", self.revoke),
+        )
+
+    async def restart(self) -> None:
+        """Killed, and started with the data of its disk."""
+        await asyncio.to_thread(self._server.kill)
+        await asyncio.sleep(AWAY_S)
+        await asyncio.to_thread(self._start)
+
+    async def restart_empty(self) -> None:
+        """Killed, and started without data."""
+        await asyncio.to_thread(self._server.kill)
+        await asyncio.to_thread(self._server.forget)
+        await asyncio.sleep(AWAY_S)
+        await asyncio.to_thread(self._start)
+
+    async def fork(self) -> None:
+        """What a failover does that loses a tail, in one process and in no time."""
+        await asyncio.to_thread(self._server.call, "SAVE")
+        await asyncio.sleep(TAIL_S)
+        await asyncio.to_thread(self._lose_tail)
+
+    async def hang(self) -> None:
+        """Stopped for longer than a command may take."""
+        self._server.hang()
+        await asyncio.sleep(2 * AWAY_S)
+        self._server.go_on()
+
+    async def flush(self) -> None:
+        """Emptied."""
+        await asyncio.to_thread(self._server.call, "FLUSHALL")
+
+    async def cut(self) -> None:
+        """The network of all servers is away."""
+        for proxy in self._proxies:
+            await proxy.set_mode(Mode.CUT)
+        await asyncio.sleep(AWAY_S)
+        for proxy in self._proxies:
+            await proxy.set_mode(Mode.PASS)
+
+    async def black_hole(self) -> None:
+        """One server hears nothing, and nothing tells it so."""
+        proxy = self._chance.choice(self._proxies)
+        await proxy.set_mode(Mode.BLACK_HOLE)
+        await asyncio.sleep(2 * AWAY_S)
+        await proxy.set_mode(Mode.PASS)
+
+    async def delay(self) -> None:
+        """Everything comes late."""
+        for proxy in self._proxies:
+            proxy.delay_s = DELAY_S
+        await asyncio.sleep(AWAY_S)
+        for proxy in self._proxies:
+            proxy.delay_s = 0
+
+    async def cut_subscribers(self) -> None:
+        """Only the connections end that listen."""
+        await asyncio.to_thread(self._server.call, "CLIENT", "KILL", "TYPE", "pubsub")
+
+    async def fill(self) -> None:
+        """The server takes no more data."""
+        await asyncio.to_thread(self._server.call, "CONFIG", "SET", "maxmemory", 1)
+        await asyncio.sleep(AWAY_S)
+        await asyncio.to_thread(self._server.call, "CONFIG", "SET", "maxmemory", 0)
+
+    async def revoke(self) -> None:
+        """The site's user may do nothing any more, then everything again."""
+        await asyncio.to_thread(self._server.call, "ACL", "SETUSER", "site", "-@all")
+        await asyncio.sleep(AWAY_S)
+        await asyncio.to_thread(self._server.call, "ACL", "SETUSER", "site", "+@all")
+
+    def _lose_tail(self) -> None:
+        self._server.call_together(["DEBUG", "RELOAD", "NOSAVE"], ["DEBUG", "CHANGE-REPL-ID"])
+        # What it has written to the disk is not what it has.
+        for answer in ("no", "yes"):
+            self._server.call("CONFIG", "SET", "appendonly", answer)
+        until(lambda: self._server.info("persistence")["aof_rewrite_in_progress"] == "0")
+
+    def _start(self) -> None:
+        self._server.start()
+        self._server.call("ACL", "SETUSER", "site", "on", ">secret", "~*", "&*", "+@all")
+
+
+class Sentinel:
+    """One primary, two replicas and three sentinels."""
+
+    def __init__(self, folder: Path) -> None:
+        self._set = SentinelSet(folder)
+
+    def urls(self, servers: int) -> Sequence[str]:
+        """As `Broker.urls`."""
+        return [self._set.url] * servers
+
+    async def start(self) -> None:
+        """As `Broker.start`."""
+        await asyncio.to_thread(self._set.start)
+
+    async def stop(self) -> None:
+        """As `Broker.stop`."""
+        await asyncio.to_thread(self._set.stop)
+
+    async def heal(self) -> None:
+        """As `Broker.heal`."""
+        await asyncio.to_thread(self._set.wait_healthy)
+
+    def plans(self) -> Sequence[Plan]:
+        """As `Broker.plans`."""
+        return (
+            Plan("handed over", self.hand_over),
+            Plan("primary killed", self.kill, may_lose=True),
+            Plan("link cut, primary killed", self.kill_with_tail, may_lose=True),
+            Plan("primary stopped", self.hang, may_lose=True),
+            Plan("A, B, and A again", self.there_and_back, may_lose=True),
+            Plan("subscribers cut", self.cut_subscribers),
+            Plan("FLUSHALL", self.flush, may_lose=True, may_forget=True),
+        )
+
+    async def hand_over(self) -> None:
+        """The primary stops, its replica gets the rest and takes over."""
+        await asyncio.to_thread(self._set.fail_over)
+
+    async def kill(self) -> None:
+        """The primary is killed, and comes back as a replica."""
+        primary = await asyncio.to_thread(self._set.in_step)
+        await asyncio.to_thread(primary.kill)
+        await self._wait_for_another(primary)
+        await asyncio.to_thread(primary.start)
+
+    async def kill_with_tail(self) -> None:
+        """The replicas miss what was acknowledged last."""
+        primary, replicas = await self._cut_replicas()
+        await asyncio.sleep(TAIL_S)
+        await asyncio.to_thread(primary.kill)
+        await self._wait_for_another(primary)
+        await self._mend(replicas)
+        await asyncio.to_thread(primary.start)
+
+    async def hang(self) -> None:
+        """The primary does not answer, and goes on when another has taken over."""
+        primary = await asyncio.to_thread(self._set.in_step)
+        primary.hang()
+        try:
+            await self._wait_for_another(primary)
+        finally:
+            primary.go_on()
+
+    async def there_and_back(self) -> None:
+        """A loses a tail to B, and is made primary again: the same process, and another history."""
+        primary, replicas = await self._cut_replicas()
+        await asyncio.sleep(TAIL_S)
+        await asyncio.to_thread(self._set.replace_primary)
+        await self._mend(replicas)
+        await asyncio.to_thread(self._set.wait_healthy)
+        await asyncio.to_thread(self._set.promote, primary)
+
+    async def cut_subscribers(self) -> None:
+        """Only the connections end that listen."""
+        primary = await asyncio.to_thread(self._set.primary)
+        await asyncio.to_thread(primary.call, "CLIENT", "KILL", "TYPE", "pubsub")
+
+    async def flush(self) -> None:
+        """Emptied."""
+        primary = await asyncio.to_thread(self._set.primary)
+        await asyncio.to_thread(primary.call, "FLUSHALL")
+
+    async def _cut_replicas(self) -> tuple[Process, list[Process]]:
+        primary = await asyncio.to_thread(self._set.in_step)
+        replicas = [process for process in self._set.data if process is not primary]
+        for replica in replicas:
+            await asyncio.to_thread(replica.cut_off)
+        return primary, replicas
+
+    async def _mend(self, replicas: Sequence[Process]) -> None:
+        for replica in replicas:
+            await asyncio.to_thread(replica.mend)
+
+    async def _wait_for_another(self, primary: Process) -> None:
+        await asyncio.to_thread(until, lambda: self._set.primary() is not primary)
+
+
+class SlotCluster:
+    """Three primaries, each with a replica."""
+
+    def __init__(self, folder: Path, chance: random.Random) -> None:
+        self._set = Cluster(folder)
+        self._chance = chance
+
+    def urls(self, servers: int) -> Sequence[str]:
+        """As `Broker.urls`."""
+        return [self._set.url] * servers
+
+    async def start(self) -> None:
+        """As `Broker.start`."""
+        await asyncio.to_thread(self._set.start)
+
+    async def stop(self) -> None:
+        """As `Broker.stop`."""
+        await asyncio.to_thread(self._set.stop)
+
+    async def heal(self) -> None:
+        """As `Broker.heal`."""
+        await asyncio.to_thread(self._set.wait_healthy)
+
+    def plans(self) -> Sequence[Plan]:
+        """As `Broker.plans`."""
+        return (
+            Plan("handed over", self.hand_over),
+            Plan("primary killed", self.kill, may_lose=True),
+            Plan("link cut, primary killed", self.kill_with_tail, may_lose=True),
+            Plan("primary stopped", self.hang, may_lose=True),
+            Plan("A, B, and A again", self.there_and_back, may_lose=True),
+            Plan("slots moved", self.move_slots),
+            Plan("subscribers cut", self.cut_subscribers),
+        )
+
+    async def hand_over(self) -> None:
+        """A primary stops, its replica gets the rest and takes over."""
+        await asyncio.to_thread(lambda: self._set.fail_over(self._any()))
+
+    async def kill(self) -> None:
+        """A primary is killed, and comes back as a replica."""
+        await self._replace(await asyncio.to_thread(self._any))
+
+    async def kill_with_tail(self) -> None:
+        """The replica misses what was acknowledged last."""
+        primary = await asyncio.to_thread(self._any)
+        replica = await asyncio.to_thread(self._set.in_step, primary)
+        await asyncio.to_thread(replica.cut_off)
+        await asyncio.sleep(TAIL_S)
+        await self._replace(primary)
+        await asyncio.to_thread(replica.mend)
+
+    async def hang(self) -> None:
+        """A primary does not answer, and goes on when its replica has taken over."""
+        primary = await asyncio.to_thread(self._any)
+        primary.hang()
+        try:
+            await asyncio.to_thread(self._set.wait_for_another, primary)
+        finally:
+            primary.go_on()
+
+    async def there_and_back(self) -> None:
+        """A loses a tail to B, and is made primary again: the same process, and another history."""
+        primary = await asyncio.to_thread(self._any)
+        replica = await asyncio.to_thread(self._set.in_step, primary)
+        await asyncio.to_thread(replica.cut_off)
+        await asyncio.sleep(TAIL_S)
+        await asyncio.to_thread(lambda: self._set.fail_over(primary, is_forced=True))
+        await asyncio.to_thread(replica.mend)
+        await asyncio.to_thread(self._set.wait_healthy)
+        await asyncio.to_thread(self._set.fail_over, replica)
+
+    async def move_slots(self) -> None:
+        """A few slots that are in use go to another primary."""
+        for _ in range(4):
+            await asyncio.to_thread(self._move_one)
+
+    async def cut_subscribers(self) -> None:
+        """Only the connections end that listen."""
+        for primary in await asyncio.to_thread(self._set.primaries):
+            await asyncio.to_thread(primary.call, "CLIENT", "KILL", "TYPE", "pubsub")
+
+    def _any(self) -> Process:
+        return self._chance.choice(self._set.primaries())
+
+    def _move_one(self) -> None:
+        owner, to = self._chance.sample(self._set.primaries(), 2)
+        key = owner.call("RANDOMKEY")
+        slot = owner.call("CLUSTER", "KEYSLOT", key) if key else self._chance.randrange(SLOTS)
+        self._set.move_slot(slot, to)
+
+    async def _replace(self, primary: Process) -> None:
+        await asyncio.to_thread(primary.kill)
+        await asyncio.to_thread(self._set.wait_for_another, primary)
+        await asyncio.to_thread(primary.start)
