@@ -30,6 +30,7 @@ def make_broker(kind: str, folder: Path, chance: random.Random) -> Broker:
 async def running(
     kind: str,
     folder: Path,
+    databases: Databases,
     seed: str,
     *,
     topics: int,
@@ -38,7 +39,6 @@ async def running(
 ) -> AsyncIterator[World]:
     """A world that has started."""
     chance = random.Random(f"{seed} {kind}")
-    databases = Databases(folder)
     broker = make_broker(kind, folder, chance)
     world = World(broker, folder, databases, chance, topics=topics, servers=servers, env=env)
     try:
@@ -46,14 +46,13 @@ async def running(
         yield world
     finally:
         await world.stop()
-        databases.close()
 
 
 async def run_for(
     kind: str, folder: Path, seed: str, *, seconds: float, topics: int, only: str = ""
 ) -> Sequence[Event]:
     """Let faults whose name has `only` in it come for so long; each once before any comes again."""
-    async with running(kind, folder, seed, topics=topics) as world:
+    async with running(kind, folder, Databases(folder), seed, topics=topics) as world:
         chance = random.Random(seed)
         plans = [plan for plan in world.plans() if only in plan.name]
         end_s = monotonic() + seconds

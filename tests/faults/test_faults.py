@@ -7,6 +7,7 @@ import pytest
 from tests.faults.judge import Judgement, broken, judge
 from tests.faults.runs import running
 from tests.faults.world import World
+from tests.servers.databases import Databases
 
 pytestmark = [pytest.mark.servers, pytest.mark.redis]
 
@@ -21,8 +22,8 @@ async def suffer(world: World, *names: str) -> Judgement:
     return judge(world.recorder.events)
 
 
-async def test_forks_and_a_bad_network(tmp_path: Path) -> None:
-    async with running("single", tmp_path, "make test", topics=TOPICS) as world:
+async def test_forks_and_a_bad_network(tmp_path: Path, databases: Databases) -> None:
+    async with running("single", tmp_path, databases, "make test", topics=TOPICS) as world:
         found = await suffer(world, "a cheap fork", "subscribers cut", "a cheap fork", "FLUSHALL")
     assert not found.verdicts
     assert found.lost > 0
@@ -30,16 +31,16 @@ async def test_forks_and_a_bad_network(tmp_path: Path) -> None:
     assert found.recovered > 0
 
 
-async def test_failovers(tmp_path: Path) -> None:
-    async with running("sentinel", tmp_path, "make test", topics=TOPICS) as world:
+async def test_failovers(tmp_path: Path, databases: Databases) -> None:
+    async with running("sentinel", tmp_path, databases, "make test", topics=TOPICS) as world:
         found = await suffer(world, "handed over", "link cut, primary killed")
     assert not found.verdicts
     assert found.lost > 0
 
 
 @pytest.mark.parametrize(("bug", "rule"), [("run_id", "name"), ("ignores epochs", "line")])
-async def test_a_planted_bug_is_found(bug: str, rule: str, tmp_path: Path) -> None:
+async def test_a_planted_bug_is_found(bug: str, rule: str, tmp_path: Path, databases: Databases) -> None:
     env = {"DJANGO_SETTINGS_MODULE": "tests.faults.planted", "FAULTS_PLANTED": bug}
-    async with running("single", tmp_path, "make test", topics=4, servers=2, env=env) as world:
+    async with running("single", tmp_path, databases, "make test", topics=4, servers=1, env=env) as world:
         found = await suffer(world, "a cheap fork")
     assert rule in broken(found.verdicts)

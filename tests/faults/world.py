@@ -52,7 +52,7 @@ class World:
         self._chance = chance
         self._topics: list[Topic] = [f"topic {number}" for number in range(topics)]
         settings = base_environment() | QUICK | {"DATABASE_URL": databases.sqlite()}
-        settings |= {"REALTIME_MESSAGES_PER_S": "0", **(env or {})}
+        settings |= {"REALTIME_MESSAGES_PER_S": "0", "REALTIME_DRAIN_S": "0", **(env or {})}
         self.servers = [
             ServerProcess("serve", settings | {"REDIS_URL": url}, folder / f"server {number}.log")
             for number, url in enumerate(broker.urls(servers))
