@@ -5,6 +5,7 @@ promoted, and `DEBUG CHANGE-REPL-ID` is what a promotion does to `master_replid`
 """
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator, Iterator
 from copy import deepcopy
@@ -24,6 +25,8 @@ from tests.servers.broker import Process
 
 pytestmark = pytest.mark.redis
 
+# With FORK_SEEDS=42 a thousand forks.
+SEEDS = int(os.environ.get("FORK_SEEDS", "4"))
 RETENTION = Retention(1000, 300)
 KEYS = [TopicKey(tenant, name) for tenant in ("acme", "globex") for name in ("a", "b", "c")]
 
@@ -99,7 +102,7 @@ class Model:
         self.saw(client.key, page.position)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(SEEDS))
 async def test_nobody_is_told_falsely(seed: int, server: Process, history: RedisHistory) -> None:
     """No false answer, and no reload without a loss; up to 24 forks, fewer than are remembered."""
     chance = random.Random(seed)

@@ -4,10 +4,12 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
 from tests.faults.proxy import Mode, Proxy
+from tests.faults.record import Topic
 from tests.servers.broker import Process, until
 from tests.servers.cluster import SLOTS, Cluster
 from tests.servers.sentinels import SentinelSet
@@ -49,6 +51,10 @@ class Broker(Protocol):
         """Wait until the next fault may come."""
         ...
 
+    async def aim(self, topics: Sequence[Topic]) -> frozenset[Topic] | None:
+        """Choose the server that the next fault is about; those of `topics` that it has, None for all."""
+        ...
+
     def plans(self) -> Sequence[Plan]:
         """Its faults."""
         ...
@@ -82,6 +88,10 @@ class Single:
 
     async def heal(self) -> None:
         """As `Broker.heal`: the server answers when a fault is over."""
+
+    async def aim(self, topics: Sequence[Topic]) -> frozenset[Topic] | None:
+        """As `Broker.aim`."""
+        return None
 
     def plans(self) -> Sequence[Plan]:
         """As `Broker.plans`."""
@@ -201,6 +211,10 @@ class Sentinel:
         """As `Broker.heal`."""
         await asyncio.to_thread(self._set.wait_healthy)
 
+    async def aim(self, topics: Sequence[Topic]) -> frozenset[Topic] | None:
+        """As `Broker.aim`."""
+        return None
+
     def plans(self) -> Sequence[Plan]:
         """As `Broker.plans`."""
         return (
@@ -282,6 +296,7 @@ class SlotCluster:
     def __init__(self, folder: Path, chance: random.Random) -> None:
         self._set = Cluster(folder)
         self._chance = chance
+        self._target = self._set.processes[0]
 
     def urls(self, servers: int) -> Sequence[str]:
         """As `Broker.urls`."""
@@ -299,6 +314,13 @@ class SlotCluster:
         """As `Broker.heal`."""
         await asyncio.to_thread(self._set.wait_healthy)
 
+    async def aim(self, topics: Sequence[Topic]) -> frozenset[Topic] | None:
+        """As `Broker.aim`."""
+        self._target = self._chance.choice(await asyncio.to_thread(self._set.primaries))
+        keys = await asyncio.to_thread(self._target.call, "KEYS", "*")
+        held = b" ".join(keys)
+        return frozenset(topic for topic in topics if sha256(topic.encode()).hexdigest().encode() in held)
+
     def plans(self) -> Sequence[Plan]:
         """As `Broker.plans`."""
         return (
@@ -313,15 +335,15 @@ class SlotCluster:
 
     async def hand_over(self) -> None:
         """A primary stops, its replica gets the rest and takes over."""
-        await asyncio.to_thread(lambda: self._set.fail_over(self._any()))
+        await asyncio.to_thread(self._set.fail_over, self._target)
 
     async def kill(self) -> None:
         """A primary is killed, and comes back as a replica."""
-        await self._replace(await asyncio.to_thread(self._any))
+        await self._replace(self._target)
 
     async def kill_with_tail(self) -> None:
         """The replica misses what was acknowledged last."""
-        primary = await asyncio.to_thread(self._any)
+        primary = self._target
         replica = await asyncio.to_thread(self._set.in_step, primary)
         await asyncio.to_thread(replica.cut_off)
         await asyncio.sleep(TAIL_S)
@@ -330,7 +352,7 @@ class SlotCluster:
 
     async def hang(self) -> None:
         """A primary does not answer, and goes on when its replica has taken over."""
-        primary = await asyncio.to_thread(self._any)
+        primary = self._target
         primary.hang()
         try:
             await asyncio.to_thread(self._set.wait_for_another, primary)
@@ -339,7 +361,7 @@ class SlotCluster:
 
     async def there_and_back(self) -> None:
         """A loses a tail to B, and is made primary again: the same process, and another history."""
-        primary = await asyncio.to_thread(self._any)
+        primary = self._target
         replica = await asyncio.to_thread(self._set.in_step, primary)
         await asyncio.to_thread(replica.cut_off)
         await asyncio.sleep(TAIL_S)
@@ -357,9 +379,6 @@ class SlotCluster:
         """Only the connections end that listen."""
         for primary in await asyncio.to_thread(self._set.primaries):
             await asyncio.to_thread(primary.call, "CLIENT", "KILL", "TYPE", "pubsub")
-
-    def _any(self) -> Process:
-        return self._chance.choice(self._set.primaries())
 
     def _move_one(self) -> None:
         owner, to = self._chance.sample(self._set.primaries(), 2)
