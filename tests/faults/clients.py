@@ -242,6 +242,7 @@ class Publisher:
         self._per_s = per_s
         self._may_publish = asyncio.Event()
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._failed: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Publish until cancelled, while `resume` was called last."""
@@ -253,17 +254,19 @@ class Publisher:
                 publishing = self.insist(topic) if is_keyed else self._try(topic, next(self._values))
                 task = asyncio.create_task(publishing)
                 self._in_flight.add(task)
-                task.add_done_callback(self._in_flight.discard)
+                task.add_done_callback(self._done)
 
     def resume(self) -> None:
         """Publish from now on."""
         self._may_publish.set()
 
     async def pause(self) -> None:
-        """Publish nothing more, and wait for all answers."""
+        """Publish nothing more, and wait for all answers. Raises AssertionError if one was none of those expected."""
         self._may_publish.clear()
         if self._in_flight:
             await asyncio.wait(self._in_flight)
+        for task in self._failed:
+            task.result()
 
     async def insist(self, topic: Topic) -> None:
         """Publish with a key, and again until it is answered."""
@@ -272,6 +275,11 @@ class Publisher:
         key = {"idempotency_key": f"key {value}"}
         while not await self._publish(topic, value, key):  # noqa: ASYNC110 what is waited for is elsewhere
             await asyncio.sleep(AGAIN_S)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        if not task.cancelled() and task.exception():
+            self._failed.append(task)
 
     async def _try(self, topic: Topic, value: Value) -> None:
         self._recorder.add(Attempted(self._recorder.now_s(), topic, value))

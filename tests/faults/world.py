@@ -117,6 +117,10 @@ class World:
     async def rest(self) -> None:
         """One more publication to each topic; then all are where the log ends, or the judge will say who is not."""
         await asyncio.gather(*(publisher.pause() for publisher in self._publishers))
+        for task in self._tasks:
+            if task.done():
+                # A client that got something that it cannot have got.
+                task.result()
         await asyncio.gather(*(self._publishers[0].insist(topic) for topic in self._topics))
         readers = [Line(lambda port=server.port: [port], self._chance) for server in self.servers]  # type: ignore[misc] # bound in the loop
         end_s = monotonic() + HEAL_S
