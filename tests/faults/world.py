@@ -68,6 +68,8 @@ class World:
         self._publishers: list[Publisher] = []
         self._lines: list[Line] = []
         self._tasks: list[asyncio.Task[None]] = []
+        # Killed, and not ready again.
+        self._is_down: set[ServerProcess] = set()
 
     async def start(self) -> None:
         """Start everything and bring it to its first rest: each topic has one publication."""
@@ -169,8 +171,8 @@ class World:
         return random.Random(self._chance.random())
 
     def _ports(self, number: int | None = None) -> Sequence[int]:
-        """Ports of servers that run: of one of them if it does, otherwise of all."""
-        running = [server for server in self.servers if server.process.poll() is None]
+        """Ports of servers that are ready: of one of them if it is, otherwise of all."""
+        running = [server for server in self.servers if server not in self._is_down]
         if number is not None and self.servers[number] in running:
             return [self.servers[number].port]
         return [server.port for server in running]
@@ -182,8 +184,10 @@ class World:
 
     async def _kill_server(self) -> None:
         server = self._chance.choice(self.servers)
+        self._is_down.add(server)
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
+        self._is_down.discard(server)
 
     async def _reads(self, readers: Sequence[Line]) -> dict[Topic, list[Read]]:
         reads: dict[Topic, list[Read]] = {}
