@@ -86,6 +86,15 @@ class _Joining:
         if self.size_bytes > CATCH_UP_MAX_BYTES:
             self.lose()
 
+    def miss(self) -> None:
+        """Nothing leads on from `reached`: begin again where the client is, or give up recovery.
+
+        What was taken so far came from this node's memory and was not sent yet: a failover may have lost it since.
+        """
+        if self.reached == self.request.since:
+            self.lose()
+        self.reached, self.payloads, self.size_bytes = self.request.since, [], 0
+
     def lose(self) -> None:
         """Give up recovery: the missed publications cannot all be delivered."""
         self.is_lost = True
@@ -355,7 +364,7 @@ async def _read(hub: Hub, joining: _Joining) -> None:
             # The client is ahead of this node: either another node told it more, or the offset is made up.
             await hub.look_now(local)
             if reached.epoch == local.epoch and reached.offset > local.offset:
-                joining.lose()
+                joining.miss()
             return
         page = await hub.reads.page(local.key, reached)
         if page.publications is not None and page.position.epoch != local.epoch:
@@ -366,7 +375,7 @@ async def _read(hub: Hub, joining: _Joining) -> None:
         joining.error = request_error(error, _gate_of(joining.request.topic), _of(joining).connection)
         return
     if page.publications is None or (not page.publications and reached.epoch == local.epoch):
-        joining.lose()
+        joining.miss()
     else:
         known = [each.offset for each in page.publications if each.offset <= local.offset]
         payloads = hub.cache(local, page)[: len(known)]

@@ -1,5 +1,6 @@
 """A new epoch of a history that lost nothing: all readers go on, and only those beyond the fork are told."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +14,9 @@ from realtime.topics.engine.memory import MemoryBus, MemoryHistory
 from realtime.topics.engine.ports import Added, Ask, Page
 from tests.realtime.followers import KEY, Follower, Node, StoppableEngine, offsets_of, settle
 from tests.realtime.test_hub import elsewhere
+
+# Its gate is asked in the database.
+ROOM = "room:1"
 
 
 class ForkingHistory(MemoryHistory):
@@ -61,7 +65,7 @@ async def node(history: ForkingHistory) -> Node:
     made = Node()
     made.engine = StoppableEngine(history, MemoryBus())
     made.engine.arrived = made.hub.arrived
-    made.hub._engine = made.hub.reads._engine = made.engine
+    made.hub._engine = made.hub.reads._engine = made.database._engine = made.engine
     return made
 
 
@@ -141,3 +145,28 @@ async def test_who_was_beyond_a_fork_is_told(node: Node, history: ForkingHistory
         outcome = await node.ask(Follower(), since=Position("0", offset))
         assert isinstance(outcome, Joined)
         assert (outcome.payloads is not None) == is_whole
+
+
+async def test_who_comes_back_while_a_tail_is_lost_is_told_only_of_what_it_had(
+    node: Node, history: ForkingHistory
+) -> None:
+    """The node's memory gave the reader what is lost then; it was never sent, so the reader is not beyond the fork."""
+    await node.join(Follower(), ROOM)
+    for number in range(3):
+        await node.publish(number, ROOM)
+    node.engine.stop_at = "gate"
+    follower = Follower()
+    joining = asyncio.create_task(node.join(follower, ROOM, Position("0", 1)))
+    await node.engine.reached.wait()
+    # Something of its rights changes: when it has what it missed, its gate is asked once more.
+    node.hub.revoke(follower.subscriptions[ROOM].key, 1)
+    node.engine.reached.clear()
+    node.engine.go.set()
+    node.engine.go = asyncio.Event()
+    await node.engine.reached.wait()
+    # The offsets 2 and 3 were acknowledged by a primary that is gone.
+    history.ends.append(1)
+    await node.publish(4, ROOM)
+    await settle()
+    node.engine.go.set()
+    assert (await joining).payloads is not None
