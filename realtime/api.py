@@ -1,7 +1,7 @@
 """The functions that the rest of a Django project calls."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
@@ -20,6 +20,7 @@ from realtime.core.revocations import Revocation
 from realtime.core.topics import TopicKey, TopicRule, TopicRules
 from realtime.node import node as nodes
 from realtime.node import outbox_rows
+from realtime.node.commits import current_commits
 from realtime.node.control import CONTROL_GROUP, OUTBOX_GROUP, RECHECKS_GROUP, EndSubscriptions, Recheck
 from realtime.node.node import Node
 from realtime.node.publish_failures import PublishFailure, report
@@ -128,7 +129,7 @@ def end_subscriptions(topic: str, *, tenant: str = "", user_id: UserId, using: s
     def end() -> None:
         node = nodes.current_node()
         if node.serves_here:
-            _result(_on_node(node, node.end_subscriptions(ended.tenant, ended.topic, ended.user_id)))
+            _result(node.submit(node.end_subscriptions(ended.tenant, ended.topic, ended.user_id)))
         else:
             body = msgspec.msgpack.encode(ended)
             _result(current_remote(_settings()).tell(CONTROL_GROUP, body))
@@ -149,7 +150,7 @@ def rewrite_history(topic: str, change: Change, *, tenant: str, using: str | Non
     def rewrite() -> None:
         node = nodes.current_node()
         if node.serves_here:
-            _result(_on_node(node, node.rewrite_history(key.tenant, key.topic, change)))
+            _result(node.submit(node.rewrite_history(key.tenant, key.topic, change)))
         else:
             _result(current_remote(_settings()).rewrite(key, change))
 
@@ -168,7 +169,7 @@ def recheck(user_id: UserId | None = None, *, using: str | None = None) -> None:
     def ask() -> None:
         node = nodes.current_node()
         if node.serves_here:
-            _result(_on_node(node, node.recheck(asked.user_id)))
+            _result(node.submit(node.recheck(asked.user_id)))
         else:
             _result(current_remote(_settings()).tell(RECHECKS_GROUP, msgspec.msgpack.encode(asked)))
 
@@ -183,7 +184,7 @@ def revoke(revocations: Sequence[Revocation]) -> None:
     """
     node = nodes.current_node()
     if node.serves_here:
-        _on_node(node, node.revoke(revocations))
+        node.submit(node.revoke(revocations))
 
 
 def refresh_tenants() -> None:
@@ -276,12 +277,10 @@ def _wake_sender() -> None:
 
 def _after_commit(using: str | None, action: str, key: TopicKey, work: Callable[[], T]) -> T | None:
     """Do `work` now. Inside a transaction, do it after the commit, and never raise then."""
-    connection = transaction.get_connection(using)
-    # Without autocommit a transaction is open, too. `on_commit` then raises, because it cannot wait for its end.
-    is_manual = connection.connection is not None and not connection.autocommit
-    if not (connection.in_atomic_block or is_manual):
+    commits = current_commits()
+    if not commits.is_open(using):
         return work()
-    transaction.on_commit(partial(_do_safely, action, key, work), using=using, robust=True)
+    commits.on_commit(partial(_do_safely, action, key, work), using)
     return None
 
 
@@ -300,14 +299,9 @@ def _publish(tenant: str, topic: str, draft: Draft) -> Position:
 
 def _publishing(node: Node, key: TopicKey, draft: Draft) -> "Future[Position]":
     if node.serves_here:
-        return _on_node(node, node.publish(key.tenant, key.topic, draft))
+        return node.submit(node.publish(key.tenant, key.topic, draft))
     settings = _settings()
     return current_remote(settings).publish(key, draft, _rule(settings, key.topic).retention)
-
-
-def _on_node(node: Node, work: Coroutine[Any, Any, T]) -> "Future[T]":
-    assert node.loop is not None
-    return asyncio.run_coroutine_threadsafe(work, node.loop)
 
 
 def _result(future: "Future[T]") -> T:

@@ -16,8 +16,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import transaction
-
 from realtime.control import lists, orders, service
 from realtime.control.link import acall, call
 from realtime.control.orders import Answer, Order
@@ -25,6 +23,7 @@ from realtime.core.actors import CODE, Actor
 from realtime.core.history import Publisher
 from realtime.core.position import Position
 from realtime.core.topics import TopicKey
+from realtime.node.commits import current_commits
 from realtime.protocol.errors import ErrorCode, RequestError
 
 
@@ -301,8 +300,9 @@ def _order(name: str, tenant: str | None, reason: str = "", *, actor: Actor = CO
 
 
 def _act(order: Order) -> int:
-    if transaction.get_connection().in_atomic_block:
-        transaction.on_commit(lambda: call(partial(service.carry_out, order=order)))
+    commits = current_commits()
+    if commits.is_open(None):
+        commits.on_commit(lambda: call(partial(service.carry_out, order=order)), None)
         return 0
     return _count(call(partial(service.carry_out, order=order)))
 

@@ -207,9 +207,7 @@ def call(work: Callable[[Link], Coroutine[Any, Any, R]]) -> R:
     if _is_on_loop():
         raise RuntimeError("This would block the event loop; await the variant with the prefix `a` there.")
     if node.serves_here:
-        assert node.loop is not None
-        running = asyncio.run_coroutine_threadsafe(work(NodeLink(node)), node.loop)
-        return running.result(CALL_TIMEOUT_S)
+        return node.submit(work(NodeLink(node))).result(CALL_TIMEOUT_S)
     return asyncio.run(_as_guest(work, node.settings))
 
 
@@ -218,10 +216,9 @@ async def acall(work: Callable[[Link], Coroutine[Any, Any, R]]) -> R:
     node = nodes.current_node()
     if not node.serves_here:
         return await _as_guest(work, node.settings)
-    assert node.loop is not None
     if node.loop is asyncio.get_running_loop():
         return await work(NodeLink(node))
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(NodeLink(node)), node.loop))
+    return await asyncio.wrap_future(node.submit(work(NodeLink(node))))
 
 
 def _is_on_loop() -> bool:

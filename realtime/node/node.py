@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from time import time_ns
 from typing import Any, TypeVar
@@ -63,6 +64,7 @@ from realtime.sockets.outbox import Outbox, WriteCoalescer
 from realtime.sockets.types import Scope, Send
 from realtime.topics.cluster import Cluster
 from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.ports import Bus, Engine, History
 from realtime.topics.hub import Hub
 from realtime.topics.presence import Presence
 
@@ -256,6 +258,11 @@ class Node:
         task.add_done_callback(self._task_done)
         return task
 
+    def submit(self, work: Coroutine[Any, Any, S]) -> "Future[S]":
+        """Run `work` on the loop of this node, for a caller in another thread."""
+        assert self.loop is not None
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
     async def publish(self, tenant: str, topic: str, draft: Draft) -> Position:
         """Publish for the server: the topic's rule sets the retention; its publish gate is not asked."""
         rule = self.rules.rule(topic)
@@ -335,6 +342,10 @@ class Node:
         wait_s = self.settings.DATABASE_WAIT_S
         return build_database(self.settings), Database(1, wait_s), Database(1, wait_s)
 
+    def build_engine(self) -> tuple[History, Bus, Engine]:
+        """Return the history and the bus, as configured, and the engine over both."""
+        return build_engine(self.settings)
+
     async def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
@@ -351,7 +362,7 @@ class Node:
     def _build(self) -> None:
         """Make the parts that belong to a loop. Each is handed the parts that it uses."""
         self.database, self.background, self.credentials.database = self.build_databases()
-        self.history, self.bus, self.engine = build_engine(self.settings)
+        self.history, self.bus, self.engine = self.build_engine()
         self.cluster = Cluster(
             self.id,
             self.bus,

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from realtime.testing.recorded import Publications as Publications
     from realtime.testing.recorded import Published as Published
     from realtime.testing.recorded import published as published
+    from realtime.testing.simulation import simulate as simulate
     from realtime.testing.sites import TestSite as TestSite
     from realtime.testing.sites import connect as connect
+    from realtime.testing.sites import lose_bus as lose_bus
     from realtime.testing.sites import site as site
+    from realtime.testing.sites import two_nodes as two_nodes
     from realtime.testing.sockets import TestSocket as TestSocket
+    from realtime.testing.worlds import World as World
 
 # The same names as above, imported at first use: a test module may be read before settings are there.
 _HOMES = {
@@ -31,9 +35,13 @@ _HOMES = {
     "Published": "recorded",
     "TestSite": "sites",
     "TestSocket": "sockets",
+    "World": "worlds",
     "connect": "sites",
+    "lose_bus": "sites",
     "published": "recorded",
+    "simulate": "simulation",
     "site": "sites",
+    "two_nodes": "sites",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605 made from the table
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 from django.db import connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from realtime.core.history import Draft, Publisher
 from realtime.core.position import Position
 from realtime.core.topics import TopicKey
 from realtime.node.recording import current_recording, record
+from realtime.testing.transactions import Waiting, in_transaction
 
 EPOCH = "recorded"
 
@@ -99,9 +99,10 @@ class _Recording:
 
     def add_on_commit(self, key: TopicKey, draft: Draft, using: str | None) -> Position | None:
         """Record with the commit of the transaction of `using`, if there is one besides the test's own."""
-        if not _in_transaction(transaction.get_connection(using)):
+        if not in_transaction(transaction.get_connection(using)):
             return self.add(key, draft)
-        transaction.on_commit(_Waiting(self, _published(key, draft)), using=using)
+        publication = _published(key, draft)
+        transaction.on_commit(_Recorded(self, lambda: self.seen.append(publication)), using=using)
         return None
 
     def look(self) -> None:
@@ -112,33 +113,20 @@ class _Recording:
         """As `look`; at the end also what waits for a transaction that is still open."""
         for alias in connections:
             connection = connections[alias]
-            if not is_end and _in_transaction(connection):
+            if not is_end and in_transaction(connection):
                 continue
             for _, callback, *_ in connection.run_on_commit:
-                if isinstance(callback, _Waiting) and callback.recording is self:
+                if isinstance(callback, _Recorded) and callback.recording is self:
                     callback()
 
 
-class _Waiting:
-    """A publication of a transaction. It may be called several times and is recorded once."""
+class _Recorded(Waiting):
+    """A publication of a transaction."""
 
-    def __init__(self, recording: _Recording, publication: Published) -> None:
+    def __init__(self, recording: _Recording, work: Callable[[], None]) -> None:
+        super().__init__(work)
         self.recording = recording
-        self._publication = publication
-        self._is_recorded = False
-
-    def __call__(self) -> None:
-        if not self._is_recorded:
-            self._is_recorded = True
-            self.recording.seen.append(self._publication)
 
 
 def _published(key: TopicKey, draft: Draft) -> Published:
     return Published(key.topic, msgspec.json.decode(draft.data), key.tenant, draft.publisher)
-
-
-def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the code under test is in a transaction. Django marks the blocks of its test cases."""
-    blocks: list[Any] = getattr(connection, "atomic_blocks", [])
-    is_tests = bool(blocks) and all(getattr(each, "_from_testcase", False) for each in blocks)
-    return connection.in_atomic_block and not is_tests

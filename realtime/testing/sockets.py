@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from realtime.sockets.types import Application, Scope
@@ -16,13 +16,28 @@ QUIET_TURNS = 50
 Message = dict[str, Any]
 
 
+async def nothing() -> None:
+    """Wait for nothing."""
+
+
 class TestSocket:
     """An open socket. Replies and pushes may be asked for in any order; each is taken once."""
 
     # pytest would take it for a class of tests.
     __test__ = False
 
-    def __init__(self, app: Application, scope: Scope) -> None:
+    def __init__(
+        self,
+        app: Application,
+        scope: Scope,
+        *,
+        settled: Callable[[], Awaitable[None]] = nothing,
+        wait_s: float = 0.0,
+    ) -> None:
+        """`settled` is awaited before a message is waited for: it does what waits for a commit of the test.
+
+        A message may take `wait_s` seconds (0: WAIT_S).
+        """
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
         self._seen: list[Message] = []
@@ -30,6 +45,8 @@ class TestSocket:
         self._closed: tuple[int, str] | None = None
         self._app = app
         self._scope = scope
+        self._settled = settled
+        self._wait_s = wait_s
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -50,9 +67,13 @@ class TestSocket:
         """Close it, as a client that leaves."""
         if self._task is None:
             return
-        self._to_app.put_nowait({"type": "websocket.disconnect", "code": code})
+        self.hang_up(code)
         await asyncio.wait_for(self._task, WAIT_S)
         self._task = None
+
+    def hang_up(self, code: int = 1006) -> None:
+        """Leave without waiting for the server, as a connection that breaks."""
+        self._to_app.put_nowait({"type": "websocket.disconnect", "code": code})
 
     async def send_text(self, text: str) -> None:
         """Send a text frame as it is."""
@@ -103,6 +124,7 @@ class TestSocket:
 
     async def refute_push(self, kind: str, expected: Mapping[str, Any] | None = None) -> None:
         """Fail if such a push has come, or comes from what happens now."""
+        await self._settled()
         await settle(QUIET_TURNS)
         self._take_all()
         found = [each for each in self._seen if "id" not in each and each["type"] == kind]
@@ -118,6 +140,29 @@ class TestSocket:
         found, reason = self._closed
         assert code in {None, found}, f"Expected the close code {code}, received {found} ({reason})."
         return self._closed
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield each message that was not asked for yet, until the socket is closed. It waits without a limit."""
+        while True:
+            while self._seen:
+                yield self._seen.pop(0)
+            if self._closed is not None or not await self._more():
+                return
+            self._take_all()
+
+    async def _more(self) -> bool:
+        """Wait for an event; False if there will be none."""
+        if not self._from_app.empty() or self._task is None:
+            return not self._from_app.empty()
+        arrived = asyncio.ensure_future(self._from_app.get())
+        try:
+            await asyncio.wait({arrived, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            is_there = arrived.done()
+            arrived.cancel()
+        if is_there:
+            self._take(arrived.result())
+        return is_there
 
     async def _reply(self, request_id: str) -> Message:
         return await self._next(
@@ -137,7 +182,9 @@ class TestSocket:
             assert self._closed is None, f"Expected {wanted}, but the socket was closed with {self._closed}."
 
     async def _event(self) -> Message:
-        return await asyncio.wait_for(self._from_app.get(), WAIT_S)
+        if self._from_app.empty():
+            await self._settled()
+        return await asyncio.wait_for(self._from_app.get(), self._wait_s or WAIT_S)
 
     def _take_all(self) -> None:
         while not self._from_app.empty():

@@ -8,6 +8,7 @@ from typing import Protocol
 import pytest
 from redis.asyncio import Redis
 
+from realtime.testing.broker import Broker as KitBroker
 from realtime.topics.engine.broker import Broker
 from realtime.topics.engine.broker_bus import BrokerBus
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryExchange, MemoryHistory
@@ -48,6 +49,9 @@ class MemoryEngine:
         self._history: MemoryHistory | None = None
 
     def history(self, *, topic_bytes: int = TOPIC_BYTES) -> History:
+        return self.memory(topic_bytes=topic_bytes)
+
+    def memory(self, *, topic_bytes: int = TOPIC_BYTES) -> MemoryHistory:
         if self._history is None:
             self._history = MemoryHistory(
                 Budgets(topic_bytes=topic_bytes),
@@ -67,6 +71,18 @@ class MemoryEngine:
     async def lose_everything(self) -> None:
         if self._history is not None:
             await self._history.close()
+
+
+class KitEngine(MemoryEngine):
+    """The engine of the test kit, for several nodes in one process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exchange: KitBroker = KitBroker()
+
+    def history(self, *, topic_bytes: int = TOPIC_BYTES) -> History:
+        self.exchange.history = self.memory(topic_bytes=topic_bytes)
+        return self.exchange.store(MemoryBus(self.exchange))
 
 
 class RedisEngine:
@@ -102,11 +118,11 @@ class RedisEngine:
             await broker.close()
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+@pytest.fixture(params=["memory", "kit", pytest.param("redis", marks=pytest.mark.redis)])
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """Each engine in turn."""
-    if request.param == "memory":
-        yield MemoryEngine()
+    if request.param in {"memory", "kit"}:
+        yield MemoryEngine() if request.param == "memory" else KitEngine()
         return
     redis_engine = RedisEngine(request.getfixturevalue("valkey_url"))
     yield redis_engine

@@ -38,6 +38,7 @@ from realtime.sockets.connection import Connection
 from realtime.sockets.metrics import LoopLag
 from realtime.sockets.subscription import SubscriptionState
 from realtime.sockets.transport import TRANSPORT_EXTENSION
+from realtime.testing.loop import OWNER, Owner
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.ports import EngineUnavailableError
@@ -46,7 +47,6 @@ from realtime.topics.local_topic import LocalTopic
 from tests.simulation.bounds import replace, shrink_bounds
 from tests.simulation.clients import WIDE
 from tests.simulation.faults import Dice
-from tests.simulation.loop import OWNER, Owner
 from tests.simulation.plan import ClientPlan, Plan
 from tests.simulation.ports import (
     SESSION,

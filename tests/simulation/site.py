@@ -6,9 +6,9 @@ from collections.abc import Coroutine
 from random import Random
 from typing import Any
 
+from realtime.testing.loop import SimulatedLoop
 from tests.simulation.clients import Client
 from tests.simulation.faults import Dice
-from tests.simulation.loop import SimulatedLoop
 from tests.simulation.node import Node
 from tests.simulation.plan import GATED, SCOPED, TENANTS, USERS, Plan, pick
 from tests.simulation.ports import Broker, Store, WhenDelivering, WhenWaiting

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.loop import OWNER, Owner, StuckError, run
+from realtime.testing.loop import OWNER, Owner, StuckError, run
 
 
 def test_callbacks_run_in_the_order_they_were_asked_for() -> None:

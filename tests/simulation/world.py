@@ -6,9 +6,9 @@ import traceback
 from collections import Counter
 from typing import Any
 
+from realtime.testing.loop import OWNER, SimulatedLoop, StuckError, abandon
 from tests.simulation import determinism
 from tests.simulation.determinism import CLOCK
-from tests.simulation.loop import OWNER, SimulatedLoop, StuckError, abandon
 from tests.simulation.node import GONE_S, GRACE_S, HEAL_S, REACH_S
 from tests.simulation.operations import Operations
 from tests.simulation.plan import FORGETFUL, GATED, TENANTS, TOPICS, USERS, Plan

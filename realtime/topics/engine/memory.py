@@ -270,7 +270,12 @@ class MemoryExchange:
     """Connects the buses of several nodes in one process, in place of a broker; used in tests."""
 
     def __init__(self) -> None:
-        self.buses: set[MemoryBus] = set()
+        # In the order in which they started: a set would have another order in each run.
+        self.buses: dict[MemoryBus, None] = {}
+
+    def carry(self, sender: "MemoryBus", receiver: "MemoryBus", group: str, body: bytes) -> None:
+        """Bring a message to one bus, in the next loop iteration."""
+        asyncio.get_running_loop().call_soon(receiver.deliver, group, body)
 
 
 class MemoryBus:
@@ -288,11 +293,11 @@ class MemoryBus:
     async def start(self, on_message: OnMessage) -> None:
         """As `Bus.start`."""
         self._on_message = on_message
-        self._exchange.buses.add(self)
+        self._exchange.buses[self] = None
 
     async def stop(self) -> None:
         """As `Bus.stop`."""
-        self._exchange.buses.discard(self)
+        self._exchange.buses.pop(self, None)
         self._groups.clear()
         self._on_message = None
 
@@ -306,10 +311,13 @@ class MemoryBus:
 
     async def send(self, group: str, body: bytes, *, to_self: bool = False) -> None:
         """As `Bus.send`; never raises."""
-        loop = asyncio.get_running_loop()
-        for bus in self._exchange.buses:
+        for bus in list(self._exchange.buses):
             if (to_self or bus is not self) and bus.has_joined(group):
-                loop.call_soon(bus.deliver, group, body)
+                self._exchange.carry(self, bus, group, body)
+
+    def joined(self) -> list[str]:
+        """Return the groups that this node receives messages of."""
+        return sorted(self._groups)
 
     def has_joined(self, group: str) -> bool:
         """Whether this node receives messages sent to `group`."""

@@ -1,7 +1,8 @@
-"""An event loop without a wall clock: when nothing is ready it jumps to the next timer. No I/O, no threads.
+"""An event loop without a wall clock: if nothing is ready it jumps to the next timer. It has no I/O.
 
 As asyncio promises, callbacks run in the order they were asked for; timers of one moment too, in that order.
 """
+# ruff: noqa: SLF001 a loop of its own replaces private parts of asyncio's
 
 import asyncio
 import contextvars
@@ -14,37 +15,43 @@ from typing import Any, Protocol, TypeVar, TypeVarTuple
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
-# Turns of the loop at one moment of the fake time: beyond it the world does not move on.
+# Turns of the loop at one moment of its time: above it the world does not move on.
 MAX_TURNS_AT_A_MOMENT = 5_000
-
-
 # All turns of a world: many times what any needs.
 MAX_TURNS = 500_000
 
 
 class StuckError(RuntimeError):
-    """Nothing is ready and no timer is set, or the time stands still: the world would never end."""
+    """The world would never end: nothing is ready and no timer is set, or the time stands still."""
 
 
 class Timekeeper(Protocol):
-    """Whose time the loop tells and moves, in seconds."""
+    """Holds the time that the loop tells and moves, in seconds."""
 
     now_s: float
 
 
+class Threads(Protocol):
+    """Does the work that is given to executors."""
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Do it, and return when it is done."""
+        ...
+
+
 class Manual:
-    """A time of its own."""
+    """The time of one loop, which begins at 0."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
 
 
-# In whose name what runs now runs (a node); tasks and callbacks inherit it.
+# The owner (a node) of the code that runs now; tasks and callbacks inherit it.
 OWNER: contextvars.ContextVar["Owner | None"] = contextvars.ContextVar("owner", default=None)
 
 
 class Owner:
-    """Has tasks: all that were created in its context."""
+    """Knows the tasks that were created in its context."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -57,12 +64,12 @@ class Owner:
         return context.run(call)
 
     def open_tasks(self) -> list["SimulatedTask"]:
-        """Those that have not ended, in the order of their creation."""
+        """Return the tasks that have not ended, in the order of their creation."""
         self.tasks = [task for task in self.tasks if not task.done() or has_unseen_failure(task)]
         return [task for task in self.tasks if not task.done()]
 
     def unseen_failures(self) -> list[BaseException]:
-        """What tasks failed with that nobody looked at."""
+        """Return the errors of tasks whose result nobody has asked for."""
         return [error for task in self.tasks if has_unseen_failure(task) and (error := task.exception())]
 
 
@@ -83,20 +90,21 @@ class SimulatedTask(asyncio.Task[Any]):
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
-    """The loop of one world. `clock` is moved by it."""
+    """The loop of one world. It moves `clock`. Without `threads`, work in threads is an error."""
 
-    def __init__(self, clock: Timekeeper | None = None) -> None:
+    def __init__(self, clock: Timekeeper | None = None, threads: Threads | None = None) -> None:
         super().__init__()
+        self.threads = threads
         self.clock: Timekeeper = clock or Manual()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = count(1)
-        # At this moment, and in all.
+        # The turns at this moment, and all turns.
         self._turns = 0
         self.turns = 0
         self.set_task_factory(self._new_task)
 
     def time(self) -> float:
-        """As of the fake clock, in seconds."""
+        """Return the time of the clock, in seconds."""
         return self.clock.now_s
 
     def call_later(
@@ -125,8 +133,31 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Args], T], *args: *Args
     ) -> asyncio.Future[T]:
-        """Refused."""
-        raise StuckError(f"A world has no threads; {func!r} wants one.")
+        """Do the work at once, in a thread, while the loop waits for it."""
+        if self.threads is None:
+            raise StuckError(f"A world has no threads; {func!r} wants one.")
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(self.threads.run(lambda: func(*args)))
+        except StuckError:
+            raise
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def run_inside(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` to its end, and meanwhile everything else, while a callback of this loop waits for it."""
+        waiting = asyncio.current_task(self)
+        if waiting is not None:
+            asyncio._leave_task(self, waiting)
+        try:
+            task = self.create_task(work)
+            while not task.done():
+                self._run_once()
+            return task.result()
+        finally:
+            if waiting is not None:
+                asyncio._enter_task(self, waiting)
 
     def _new_task(
         self,
@@ -154,6 +185,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if self.turns > MAX_TURNS:
             raise StuckError(f"The world does not end; it is {self.clock.now_s} s: {ready[0]!r}")
         for _ in range(len(ready)):
+            if not ready:
+                # `run_inside` has run the rest.
+                return
             handle = ready.popleft()
             if not handle._cancelled:
                 handle._run()
@@ -171,14 +205,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     # What the base class asks of a loop with a selector.
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is passed over when its time comes."""
+        """Do nothing: it is passed over when its time comes."""
 
     def _write_to_self(self) -> None:
-        """Nothing has to be woken."""
+        """Do nothing: the loop never sleeps."""
 
 
 def has_unseen_failure(task: "asyncio.Task[Any]") -> bool:
-    """Whether it ended with an exception that nobody looked at."""
+    """Return whether it ended with an exception that nobody has asked for."""
     return task.done() and not task.cancelled() and bool(task._log_traceback)
 
 
@@ -192,7 +226,7 @@ def run(world: Coroutine[Any, Any, Any], clock: Timekeeper | None = None) -> Any
 
 
 def abandon(loop: SimulatedLoop) -> None:
-    """The loop is over, and so is what still waits on it."""
+    """Close the loop, and leave what still waits on it."""
     for task in asyncio.all_tasks(loop):
         task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own
     loop.close()

@@ -1,0 +1,126 @@
+"""`@simulate`: a test in many worlds, each with other delays, losses and orders, which follow from its seed."""
+
+import inspect
+import os
+import random
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
+from functools import wraps
+from typing import Any
+
+from django.db import connections, transaction
+
+from realtime.testing.clock import Times, replaced
+from realtime.testing.database import Connections, own_connections, share
+from realtime.testing.jobs import Jobs
+from realtime.testing.loop import Manual, SimulatedLoop, abandon
+from realtime.testing.worlds import World, WorldDatabase
+
+WORLDS = 100
+WORLDS_MAX = 100_000
+# The environment variable that repeats one world.
+SEED = "SEED"
+PARAMETER = "world"
+# The time at which every world begins: 2026-01-01, in seconds since 1970.
+BEGIN_S = 1_767_225_600
+NS_PER_S = 1_000_000_000
+
+Test = Callable[..., Coroutine[Any, Any, None]]
+
+
+def simulate(
+    worlds: int = WORLDS, *, first_seed: int = 1, **settings: Any
+) -> Callable[[Test], Callable[..., None]]:
+    """Run an `async` test in `worlds` worlds, of the seeds from `first_seed` on. It gets a World as `world`.
+
+    In a world the site runs on one to three nodes. Messages between them come late, twice or not at all, calls of the
+    store and the database take time, and connections of followers are cut. Nothing waits for real time. Each world
+    begins with the rows that were there before the test. A failure names the seed; `SEED=17` in the environment
+    repeats that world alone and prints its log. `settings` replace those of REALTIME.
+    """
+    if not 0 < worlds <= WORLDS_MAX:
+        raise ValueError(f"Expected 1 to {WORLDS_MAX} worlds, received {worlds}.")
+
+    def decorate(test: Test) -> Callable[..., None]:
+        @wraps(test)
+        def run(*args: Any, **kwargs: Any) -> None:
+            given = _given_seed()
+            seeds = range(first_seed, first_seed + worlds) if given is None else [given]
+            for seed in seeds:
+                _run(test, seed, seeds, settings, args, kwargs)
+
+        # For test runners that look for fixtures: `world` is none.
+        own = inspect.signature(test)
+        kept = [each for name, each in own.parameters.items() if name != PARAMETER]
+        if len(kept) == len(own.parameters):
+            raise TypeError(f"{test.__qualname__} needs a parameter `{PARAMETER}`.")
+        vars(run)["__signature__"] = own.replace(parameters=kept, return_annotation=None)
+        del vars(run)["__wrapped__"]
+        return run
+
+    return decorate
+
+
+def _given_seed() -> int | None:
+    text = os.environ.get(SEED, "")
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise ValueError(f"Expected a whole number in the environment variable {SEED}, received {text!r}.")
+    return int(text)
+
+
+def _run(
+    test: Test, seed: int, seeds: Sequence[int], settings: dict[str, Any], args: Any, kwargs: dict[str, Any]
+) -> None:
+    shared = own_connections()
+    database = WorldDatabase(shared)
+    world = World(seed, database)
+
+    async def in_world(world: World) -> None:
+        await test(*args, **kwargs, **{PARAMETER: world})
+
+    try:
+        _live(world.live(in_world, settings), seed, shared)
+    except BaseException as error:
+        note = (
+            f"World {seed} failed. To repeat it alone, run this test with {SEED}={seed} in the environment."
+        )
+        error.add_note("\n".join([note, "What happened there:", *world.log]))
+        sys.stdout.write(f"{note}\n")
+        raise
+    if len(seeds) == 1:
+        sys.stdout.write("\n".join([f"World {seed}:", *world.log, ""]))
+
+
+def _live(work: Coroutine[Any, Any, None], seed: int, shared: Connections) -> None:
+    clock = Manual()
+    threads = Jobs(lambda: share(shared))
+    loop = threads.loop = SimulatedLoop(clock, threads)
+    before = random.getstate()
+    times: Times = {
+        "monotonic": lambda: clock.now_s,
+        "time": lambda: BEGIN_S + clock.now_s,
+        "time_ns": lambda: BEGIN_S * NS_PER_S + int(clock.now_s * NS_PER_S),
+    }
+    try:
+        random.seed(seed)
+        with replaced(times), ExitStack() as rows:
+            _keep_rows(rows)
+            loop.run_until_complete(work)
+    finally:
+        random.setstate(before)
+        abandon(loop)
+        threads.close()
+
+
+def _keep_rows(rows: ExitStack) -> None:
+    """Undo at the end of a world what it has written, where the test itself is in a transaction."""
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block:
+            block = transaction.atomic(using=connection.alias)
+            # The code of the world is not in it: see `in_transaction`.
+            setattr(block, "_from_testcase", True)  # noqa: B010 Django's mark, which no type has
+            rows.enter_context(block)
+            rows.callback(transaction.set_rollback, True, using=connection.alias)
