@@ -8,15 +8,18 @@ routes = [
 
 import inspect
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction
+from channels.consumer import AsyncConsumer
 from django.core.exceptions import ImproperlyConfigured
+from django.urls.resolvers import RoutePattern
 
 from realtime.core.identity import Identity
 from realtime.core.scopes import has_scopes
 from realtime.endpoints.consumers.base import RealtimeConsumer
+from realtime.endpoints.consumers.plain import PlainConsumer
 from realtime.endpoints.declarations import check_coroutine, check_name, check_scopes, mistake
 from realtime.endpoints.verbs import Verb
 from realtime.protocol.errors import forbidden, unauthenticated
@@ -39,6 +42,13 @@ class Route:
     is_staff: bool = False
     needs_session: bool = False
     pool_size: int = 0
+    # Of a path with parameters.
+    pattern: RoutePattern | None = field(default=None, repr=False, compare=False)
+
+    def arguments(self, path: str) -> dict[str, Any] | None:
+        """Return the values of the parameters in `path`, which ends with a slash; None if it is not this route's."""
+        found = self.pattern.match(path.lstrip("/")) if self.pattern is not None else None
+        return None if found is None else found[2]
 
     @property
     def is_open(self) -> bool:
@@ -57,7 +67,7 @@ class Route:
 
 def websocket(
     path: str,
-    consumer: type[RealtimeConsumer],
+    consumer: Any,
     *,
     scopes: Iterable[str] = (),
     signed_in: bool = False,
@@ -69,24 +79,39 @@ def websocket(
 ) -> Route:
     """Declare a route at `path` (slashes around it are optional). The first middleware is the outermost.
 
+    `consumer` is a RealtimeConsumer or a consumer of Channels, with or without `as_asgi()`. `path` may have
+    parameters as in Django's `path()`: `ws/room/<slug:room>/`. They are in `scope["url_route"]["kwargs"]`.
     `settings` go to the consumer's constructor. `session=True` requires a Django session, signed in or not.
 
     Raises ImproperlyConfigured for a mistake in the route or its consumer.
     """
-    _check_consumer(consumer, settings)
-    app = _application(consumer, settings)
+    kind, settings = _consumer_of(consumer, settings)
+    _check_consumer(kind, settings)
+    app = _application(kind, settings)
     for wrap in reversed(middleware):
         app = _wrapped(wrap, app, path)
+    route = path.strip("/") + "/"
     return Route(
-        path=f"/{path.strip('/')}/",
-        consumer=consumer,
+        path=f"/{route}",
+        consumer=kind,
         app=app,
-        scopes=check_scopes(scopes, consumer),
+        pattern=RoutePattern(route, is_endpoint=True) if "<" in route else None,
+        scopes=check_scopes(scopes, kind),
         is_signed_in=signed_in,
         is_staff=staff,
         needs_session=session,
         pool_size=pool_size,
     )
+
+
+def _consumer_of(consumer: Any, settings: dict[str, Any]) -> tuple[type[RealtimeConsumer], dict[str, Any]]:
+    """Return the class that serves the route, and what its constructor takes."""
+    # What `as_asgi()` returns names its class.
+    kind = getattr(consumer, "consumer_class", consumer)
+    settings = {**getattr(consumer, "consumer_initkwargs", {}), **settings}
+    if not (isinstance(kind, type) and issubclass(kind, AsyncConsumer)) or issubclass(kind, RealtimeConsumer):
+        return kind, settings
+    return type(kind.__name__, (PlainConsumer,), {"consumer": kind, "__doc__": kind.__doc__}), settings
 
 
 def _wrapped(wrap: Middleware, app: Application, path: str) -> Application:
@@ -100,18 +125,32 @@ def _wrapped(wrap: Middleware, app: Application, path: str) -> Application:
     return wrapped
 
 
-def _check_consumer(consumer: type[RealtimeConsumer], settings: Mapping[str, Any]) -> None:
+def _check_consumer(consumer: Any, settings: Mapping[str, Any]) -> None:
     if not (isinstance(consumer, type) and issubclass(consumer, RealtimeConsumer)):
-        raise mistake(consumer, "a route needs a class derived from RealtimeConsumer or JsonConsumer.")
+        raise mistake(
+            consumer,
+            "a route needs a class derived from RealtimeConsumer, JsonConsumer or a consumer of Channels.",
+        )
+    if issubclass(consumer, PlainConsumer):
+        _check_constructor(consumer.consumer, settings)
+        return
     for name in ("opened", "welcomed", "disconnect"):
         if hasattr(consumer, name):
             check_coroutine(getattr(consumer, name))
     if consumer.receive is RealtimeConsumer.receive:
         raise mistake(consumer, "it needs a method `receive`.")
+    _check_verbs(consumer)
+    _check_constructor(consumer, settings)
+
+
+def _check_verbs(consumer: type[RealtimeConsumer]) -> None:
     for name, verb in getattr(consumer, "verbs", {}).items():
         check_name(name, "verbs")
         if not isinstance(verb, Verb):
             raise mistake(consumer, f"its verb {name!r} must be a Verb, received {verb!r}.")
+
+
+def _check_constructor(consumer: Any, settings: Mapping[str, Any]) -> None:
     try:
         inspect.signature(consumer).bind(**settings)
     except TypeError as error:
@@ -137,14 +176,18 @@ class Router:
     """Finds the route of a host and path. Built once. Two routes with the same host and path are an error."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._routes: dict[tuple[str | None, str], Route] = {}
+        known: dict[tuple[str | None, str], Route] = {}
         for route in routes:
             key = (route.host, route.path)
-            if key in self._routes:
+            if key in known:
                 raise ImproperlyConfigured(
                     f"Two WebSocket routes for {route.path} on {route.host or 'every host'}."
                 )
-            self._routes[key] = route
+            known[key] = route
+        self._routes = {key: route for key, route in known.items() if route.pattern is None}
+        # Those with parameters, in their order; the routes of a host come first.
+        self._patterns = [route for route in known.values() if route.pattern is not None]
+        self._patterns.sort(key=lambda route: route.host is None)
 
     def find(self, hostname: str, path: str) -> Route | None:
         """Return the route at `path`, with or without the final slash.
@@ -153,4 +196,11 @@ class Router:
         """
         if not path.endswith("/"):
             path += "/"
-        return self._routes.get((hostname, path)) or self._routes.get((None, path))
+        found = self._routes.get((hostname, path)) or self._routes.get((None, path))
+        return found or self._find_pattern(hostname, path)
+
+    def _find_pattern(self, hostname: str, path: str) -> Route | None:
+        for route in self._patterns:
+            if route.host in {None, hostname} and route.arguments(path) is not None:
+                return route
+        return None

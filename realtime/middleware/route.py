@@ -21,6 +21,9 @@ class RouteMiddleware:
         if route is None:
             raise Refusal(404, "not_found", "Nothing is served at this path on this host.")
         scope["route"] = route
+        if route.pattern is not None:
+            path = scope["path"].rstrip("/") + "/"
+            scope["url_route"] = {"args": (), "kwargs": route.arguments(path)}
         if route.consumer.is_json:
             offered = scope.get("subprotocols", [])
             scope["subprotocol"] = choose_subprotocol(offered, has_batches=True)

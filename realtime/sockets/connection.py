@@ -154,6 +154,10 @@ class Connection:
         """Whether either side has begun to close."""
         return self.close_code is not None
 
+    def read_by(self, task: "asyncio.Task[None] | None") -> None:
+        """Name the task that reads this socket, if it is not the one that made this object. `cut` cancels it."""
+        self._reader = task
+
     def push(self, message_type: str, payload: dict[str, Any]) -> None:
         """Queue a push."""
         self.outbox.put(PreparedMessage(encode_reply(None, message_type, payload)))

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 Connections = Mapping[str, BaseDatabaseWrapper]
+# The method of a connection that closes it if it is old.
+KEEPER = "close_if_unusable_or_obsolete"
 # Work that waits for other work may be so deep.
 THREADS = 8
 
@@ -75,6 +77,8 @@ class SharedDatabase(Database):
         self._running: set[asyncio.Future[Any]] = set()
         for connection in shared.values():
             connection.inc_thread_sharing()
+            # `close_old_connections()` around the project's work would end the transaction of the test.
+            setattr(connection, KEEPER, _nothing)
         self._executor = ThreadPoolExecutor(
             THREADS, "realtime-test-db", initializer=share, initargs=(shared,)
         )
@@ -119,7 +123,9 @@ class SharedDatabase(Database):
         """Accept no more work, and leave the connections to the test."""
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
         while self._shared:
-            self._shared.popitem()[1].dec_thread_sharing()
+            _, connection = self._shared.popitem()
+            connection.dec_thread_sharing()
+            delattr(connection, KEEPER)
 
     def _in_turn(self, work: Callable[[], R]) -> R:
         with self._turn:

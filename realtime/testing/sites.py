@@ -112,13 +112,18 @@ class TestSite:
         scopes: Iterable[str] | None = None,
         query: str = "",
     ) -> AsyncIterator[TestSocket]:
-        route = self._endpoints.router.find(host, path.partition("?")[0])
+        path, _, own_query = path.partition("?")
+        route = self._endpoints.router.find(host, path)
         if route is None:
             raise Refusal(404, "not_found", f"There is no route {path} on {host}.")
         found = self._tenant(tenant, host)
         identity = await self._identity(user, found, scopes)
         route.require(identity)
-        scope = self._scope(route, host, found, identity, query or path.partition("?")[2])
+        scope = self._scope(route, host, found, identity, query or own_query)
+        scope |= {
+            "path": path,
+            "url_route": {"args": (), "kwargs": route.arguments(f"{path.rstrip('/')}/") or {}},
+        }
         socket = TestSocket(route.app, scope, settled=self._database.settled, wait_s=self.wait_s)
         await socket.open()
         try:
