@@ -5,61 +5,71 @@ they reach the nodes over the broker. Without a broker they raise NotInForceErro
 to the database: `ban`, `unban`, `revoke_user`, `suspend_tenant`, `resume_tenant`. The nodes find such a
 change within a second.
 
-Actions that take something away from users are recorded in the audit log; `broadcast`, `subscribe` and
-`unsubscribe` are not. Inside a transaction a synchronous function that acts does so after the commit and
-returns 0.
+`tenant` is a slug; "" is the only tenant of a site, and where None may be given it means all tenants. Actions that take
+something away from users are recorded in the audit log; `broadcast`, `subscribe` and `unsubscribe` are not. Inside
+a transaction of the default database a synchronous function that acts does so after the commit, and returns 0 or
+an empty list. A failure then is logged and does not reach the caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from realtime.control import lists, orders, service
-from realtime.control.link import acall, call
+from realtime.control.link import Link, acall, call
 from realtime.control.orders import Answer, Order
 from realtime.core.actors import CODE, Actor
 from realtime.core.history import Publisher
 from realtime.core.position import Position
 from realtime.core.topics import TopicKey
 from realtime.node.commits import current_commits
+from realtime.node.node import current_node
+from realtime.node.recording import current_recording
 from realtime.protocol.errors import ErrorCode, RequestError
 
-
-def broadcast(topics: Sequence[str], data: Any, *, tenant: str) -> list[Answer]:
-    """Publish the same to several topics, at once. Returns `{topic, epoch, offset}` or `{topic, error}` of each."""
-    answer = call(
-        partial(orders.broadcast, order=_order("broadcast", tenant, topics=list(topics), data=data))
-    )
-    return list(answer["results"])
+# The primary key of a user.
+UserKey = int | str | UUID
 
 
-async def abroadcast(topics: Sequence[str], data: Any, *, tenant: str) -> list[Answer]:
-    """As `broadcast`."""
+def broadcast(topics: Sequence[str], data: Any, *, tenant: str = "") -> list[Answer]:
+    """Publish the same to several topics. Returns `{topic, epoch, offset}` or `{topic, error}` of each."""
     order = _order("broadcast", tenant, topics=list(topics), data=data)
+    if (recording := current_recording()) is not None:
+        return list(orders.record_broadcast(recording, current_node().rules, order)["results"])
+    answer = _after_commit(partial(orders.broadcast, order=order))
+    return [] if answer is None else list(answer["results"])
+
+
+async def abroadcast(topics: Sequence[str], data: Any, *, tenant: str = "") -> list[Answer]:
+    """As `broadcast`, at once."""
+    order = _order("broadcast", tenant, topics=list(topics), data=data)
+    if (recording := current_recording()) is not None:
+        return list(orders.record_broadcast(recording, current_node().rules, order)["results"])
     return list((await acall(partial(orders.broadcast, order=order)))["results"])
 
 
-def subscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
+def subscribe(topic: str, *, user_id: UserKey, tenant: str = "") -> int:
     """Subscribe a user's open connections to a topic, without asking its gates; returns how many it subscribed."""
     order = _order("subscribe", tenant, topic=topic, user_id=str(user_id))
-    return _count(call(partial(orders.subscribe, order=order)))
+    return _count(_after_commit(partial(orders.subscribe, order=order)))
 
 
-async def asubscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
+async def asubscribe(topic: str, *, user_id: UserKey, tenant: str = "") -> int:
     """As `subscribe`."""
     order = _order("subscribe", tenant, topic=topic, user_id=str(user_id))
     return _count(await acall(partial(orders.subscribe, order=order)))
 
 
-def unsubscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
+def unsubscribe(topic: str, *, user_id: UserKey, tenant: str = "") -> int:
     """End a user's subscriptions to a topic; the clients get `unsubscribed`. Returns the number of subscriptions."""
     order = _order("unsubscribe", tenant, topic=topic, user_id=str(user_id))
-    return _count(call(partial(orders.unsubscribe, order=order)))
+    return _count(_after_commit(partial(orders.unsubscribe, order=order)))
 
 
-async def aunsubscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
+async def aunsubscribe(topic: str, *, user_id: UserKey, tenant: str = "") -> int:
     """As `unsubscribe`."""
     order = _order("unsubscribe", tenant, topic=topic, user_id=str(user_id))
     return _count(await acall(partial(orders.unsubscribe, order=order)))
@@ -67,9 +77,9 @@ async def aunsubscribe(topic: str, *, tenant: str, user_id: int | str) -> int:
 
 def disconnect(
     *,
-    tenant: str | None,
+    tenant: str | None = "",
     connection_id: str = "",
-    user_id: int | str = "",
+    user_id: UserKey = "",
     address: str = "",
     topic: str = "",
     everyone: bool = False,
@@ -85,9 +95,9 @@ def disconnect(
 
 async def adisconnect(
     *,
-    tenant: str | None,
+    tenant: str | None = "",
     connection_id: str = "",
-    user_id: int | str = "",
+    user_id: UserKey = "",
     address: str = "",
     topic: str = "",
     everyone: bool = False,
@@ -100,33 +110,31 @@ async def adisconnect(
     )
 
 
-def announce(text: str, *, tenant: str | None, level: str = "info", reason: str = "") -> int:
+def announce(text: str, *, tenant: str | None = "", level: str = "info", reason: str = "") -> int:
     """Push `announcement` to the JSON endpoints of a tenant, or of all (None); returns how many got it."""
     return _act(_order("announce", tenant, reason, text=text, level=level))
 
 
-async def aannounce(text: str, *, tenant: str | None, level: str = "info", reason: str = "") -> int:
+async def aannounce(text: str, *, tenant: str | None = "", level: str = "info", reason: str = "") -> int:
     """As `announce`."""
     return await _aact(_order("announce", tenant, reason, text=text, level=level))
 
 
-def revoke_user(
-    user_id: int | str, *, tenant: str | None = None, reason: str = "", actor: Actor = CODE
-) -> int:
+def revoke_user(user_id: UserKey, *, tenant: str | None = None, reason: str = "", actor: Actor = CODE) -> int:
     """End all tokens and sessions of a user, on one tenant or on all (None). Returns how many connections close,
     at least 1 if there is such a user."""
     return _act(_order("revoke", tenant, reason, actor=actor, user_id=str(user_id)))
 
 
 async def arevoke_user(
-    user_id: int | str, *, tenant: str | None = None, reason: str = "", actor: Actor = CODE
+    user_id: UserKey, *, tenant: str | None = None, reason: str = "", actor: Actor = CODE
 ) -> int:
     """As `revoke_user`."""
     return await _aact(_order("revoke", tenant, reason, actor=actor, user_id=str(user_id)))
 
 
 def ban(
-    *, until: datetime, tenant: str | None, user_id: int | str = "", address: str = "", reason: str = ""
+    *, until: datetime, tenant: str | None = "", user_id: UserKey = "", address: str = "", reason: str = ""
 ) -> int:
     """Ban a user or an address (or a network) until an aware time, on a tenant or on all (None).
 
@@ -136,7 +144,7 @@ def ban(
 
 
 async def aban(
-    *, until: datetime, tenant: str | None, user_id: int | str = "", address: str = "", reason: str = ""
+    *, until: datetime, tenant: str | None = "", user_id: UserKey = "", address: str = "", reason: str = ""
 ) -> int:
     """As `ban`."""
     return await _aact(_ban(until, tenant, user_id, address, reason))
@@ -182,69 +190,87 @@ async def adrain_node(node: str, *, reason: str = "") -> int:
     return await _aact(_order("drain", None, reason, node=node))
 
 
-def presence(topic: str, *, tenant: str) -> dict[str, Any]:
+def presence(topic: str, *, tenant: str = "") -> dict[str, Any]:
     """Return `{topic, users: [{id, username, connections}], count}` on all nodes; above 200 users only the count."""
-    return call(lambda link: lists.read_presence(link, tenant, topic))
+    slug = _slug(tenant)
+    return call(lambda link: lists.read_presence(link, slug, topic))
 
 
-async def apresence(topic: str, *, tenant: str) -> dict[str, Any]:
+async def apresence(topic: str, *, tenant: str = "") -> dict[str, Any]:
     """As `presence`."""
-    return await acall(lambda link: lists.read_presence(link, tenant, topic))
+    slug = _slug(tenant)
+    return await acall(lambda link: lists.read_presence(link, slug, topic))
 
 
-def history(topic: str, *, tenant: str, limit: int = 100) -> dict[str, Any]:
+def history(topic: str, *, tenant: str = "", limit: int = 100) -> dict[str, Any]:
     """Return `{topic, epoch, offset, publications}`: the newest, in order. Raises RequestError(permission_denied) for a
     topic whose rule says `operator="metadata"`."""
-    return call(lambda link: lists.read_history(link, tenant, topic, limit))
+    slug = _slug(tenant)
+    return call(lambda link: lists.read_history(link, slug, topic, limit))
 
 
-async def ahistory(topic: str, *, tenant: str, limit: int = 100) -> dict[str, Any]:
+async def ahistory(topic: str, *, tenant: str = "", limit: int = 100) -> dict[str, Any]:
     """As `history`."""
-    return await acall(lambda link: lists.read_history(link, tenant, topic, limit))
+    slug = _slug(tenant)
+    return await acall(lambda link: lists.read_history(link, slug, topic, limit))
 
 
-def position(topic: str, *, tenant: str) -> Position:
+def position(topic: str, *, tenant: str = "") -> Position:
     """Return the position of a topic: its epoch and the offset of its last publication."""
-    return call(lambda link: link.history.position(TopicKey(tenant, topic)))
+    slug = _slug(tenant)
+    return call(lambda link: link.history.position(TopicKey(slug, topic)))
 
 
-async def aposition(topic: str, *, tenant: str) -> Position:
+async def aposition(topic: str, *, tenant: str = "") -> Position:
     """As `position`."""
-    return await acall(lambda link: link.history.position(TopicKey(tenant, topic)))
+    slug = _slug(tenant)
+    return await acall(lambda link: link.history.position(TopicKey(slug, topic)))
 
 
 def connections(
-    *, tenant: str | None, page: int = 1, page_size: int = lists.PAGE_SIZE, **filters: Any
+    *, tenant: str | None = "", page: int = 1, page_size: int = lists.PAGE_SIZE, **filters: Any
 ) -> lists.Page:
     """Return a page of the open connections of all nodes, of a tenant or of all (None).
 
     `filters` are `user` (id or username), `route`, `address`, `topic`, `q` and `sort`, as in
     `GET /api/realtime/connections/`. Raises RequestError(invalid_message) for others.
     """
-    query = lists.connection_query(tenant, **filters)
+    query = lists.connection_query(_tenant(tenant), **filters)
     return call(lambda link: lists.list_connections(link, query, page, page_size))
 
 
 async def aconnections(
-    *, tenant: str | None, page: int = 1, page_size: int = lists.PAGE_SIZE, **filters: Any
+    *, tenant: str | None = "", page: int = 1, page_size: int = lists.PAGE_SIZE, **filters: Any
 ) -> lists.Page:
     """As `connections`."""
-    query = lists.connection_query(tenant, **filters)
+    query = lists.connection_query(_tenant(tenant), **filters)
     return await acall(lambda link: lists.list_connections(link, query, page, page_size))
 
 
 def list_topics(
-    *, tenant: str | None, q: str = "", sort: str = "topic", page: int = 1, page_size: int = lists.PAGE_SIZE
+    *,
+    tenant: str | None = "",
+    q: str = "",
+    sort: str = "topic",
+    page: int = 1,
+    page_size: int = lists.PAGE_SIZE,
 ) -> lists.Page:
     """Return a page of the topics with subscriptions; `q` is a part of the name, `sort` as in `GET …/topics/`."""
-    return call(lambda link: lists.topic_page(link, tenant, q, sort, page, page_size))
+    chosen = _tenant(tenant)
+    return call(lambda link: lists.topic_page(link, chosen, q, sort, page, page_size))
 
 
 async def alist_topics(
-    *, tenant: str | None, q: str = "", sort: str = "topic", page: int = 1, page_size: int = lists.PAGE_SIZE
+    *,
+    tenant: str | None = "",
+    q: str = "",
+    sort: str = "topic",
+    page: int = 1,
+    page_size: int = lists.PAGE_SIZE,
 ) -> lists.Page:
     """As `list_topics`."""
-    return await acall(lambda link: lists.topic_page(link, tenant, q, sort, page, page_size))
+    chosen = _tenant(tenant)
+    return await acall(lambda link: lists.topic_page(link, chosen, q, sort, page, page_size))
 
 
 def nodes(*, tenant: str | None = None) -> lists.Page:
@@ -260,7 +286,7 @@ async def anodes(*, tenant: str | None = None) -> lists.Page:
 def _disconnect(
     tenant: str | None,
     connection_id: str,
-    user_id: int | str,
+    user_id: UserKey,
     address: str,
     topic: str,
     everyone: bool,
@@ -289,27 +315,49 @@ def record_action(
     service.record(Order(action, actor, tenant, target, reason))
 
 
-def _ban(until: datetime, tenant: str | None, user_id: int | str, address: str, reason: str) -> Order:
+def _ban(until: datetime, tenant: str | None, user_id: UserKey, address: str, reason: str) -> Order:
     if bool(str(user_id)) == bool(address):
         raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected exactly one of: user_id, address.")
     return _order("ban", tenant, reason, user_id=str(user_id), address=address, until=until)
 
 
 def _order(name: str, tenant: str | None, reason: str = "", *, actor: Actor = CODE, **target: Any) -> Order:
-    return Order(name, actor, tenant, target, reason)
+    return Order(name, actor, _tenant(tenant), target, reason)
 
 
 def _act(order: Order) -> int:
+    return _count(_after_commit(partial(service.carry_out, order=order)))
+
+
+def _after_commit(work: Callable[[Link], Coroutine[Any, Any, Answer]]) -> Answer | None:
+    """Do `work` now and return its answer. Inside a transaction do it after the commit and return None."""
     commits = current_commits()
-    if commits.is_open(None):
-        commits.on_commit(lambda: call(partial(service.carry_out, order=order)), None)
-        return 0
-    return _count(call(partial(service.carry_out, order=order)))
+    if not commits.is_open(None):
+        return call(work)
+    commits.on_commit(lambda: call(work), None)
+    return None
+
+
+def _tenant(given: str | None) -> str | None:
+    """Return the slug, or None for all tenants. "" stands for the only tenant of the site.
+
+    Raises RequestError(not_found) if there are several.
+    """
+    return given if given is None else _slug(given)
+
+
+def _slug(given: str) -> str:
+    slug = given or current_node().only_slug
+    if not slug:
+        raise RequestError(
+            ErrorCode.NOT_FOUND, "This site has several tenants: name one.", details={"field": "tenant"}
+        )
+    return slug
 
 
 async def _aact(order: Order) -> int:
     return _count(await acall(partial(service.carry_out, order=order)))
 
 
-def _count(answer: Answer) -> int:
-    return int(answer["count"])
+def _count(answer: Answer | None) -> int:
+    return 0 if answer is None else int(answer["count"])

@@ -13,7 +13,9 @@ from realtime.conf import current_settings
 from realtime.control.link import Link
 from realtime.control.lists import count_connections
 from realtime.core.actors import Actor
+from realtime.core.history import Draft
 from realtime.core.position import Position
+from realtime.core.topics import TopicKey, TopicRules
 from realtime.node import node as nodes
 from realtime.node.bans import ban_value
 from realtime.node.exchange import Answers
@@ -28,6 +30,7 @@ from realtime.node.operations import (
     Subscribe,
     Unsubscribe,
 )
+from realtime.node.recording import Recording
 from realtime.protocol.codec import time_text
 from realtime.protocol.errors import NotInForceError, RequestError
 from realtime.topics.engine.drafts import make_draft
@@ -78,6 +81,21 @@ async def broadcast(link: Link, order: Order) -> Answer:
             results.append({"topic": topic, "error": error.payload()})
         else:
             results.append({"topic": topic, "epoch": position.epoch, "offset": position.offset})
+    return {"results": results}
+
+
+def record_broadcast(recording: Recording, rules: TopicRules, order: Order) -> Answer:
+    """As `broadcast`, in a test that records publications instead of sending them."""
+    results: list[Answer] = []
+    for topic in order.target["topics"]:
+        try:
+            key, draft = TopicKey(order.tenant or "", topic), _draft(rules, order, topic, None)
+        except RequestError as error:
+            results.append({"topic": topic, "error": error.payload()})
+        else:
+            position = recording.add_on_commit(key, draft, None)
+            where = {"epoch": position.epoch, "offset": position.offset} if position else {}
+            results.append({"topic": topic, **where})
     return {"results": results}
 
 
@@ -193,17 +211,19 @@ HANDLERS: dict[str, Callable[[Link, Order], Awaitable[Answer]]] = {
 
 
 async def _publish(link: Link, order: Order, topic: str, idempotency_key: str | None) -> Position:
-    link.rules.require_operator(topic)
-    data = order.target["data"]
-    draft = make_draft(
+    return await link.publish(order.tenant or "", topic, _draft(link.rules, order, topic, idempotency_key))
+
+
+def _draft(rules: TopicRules, order: Order, topic: str, idempotency_key: str | None) -> Draft:
+    rules.require_operator(topic)
+    return make_draft(
         topic,
-        data,
+        order.target["data"],
         None,
         time=time_text(time_ns()),
         idempotency_key=idempotency_key,
         max_bytes=current_settings().PUBLICATION_BYTES,
     )
-    return await link.publish(order.tenant or "", topic, draft)
 
 
 def _count(answers: Answers) -> int:

@@ -68,8 +68,9 @@ class TopicRule:
 
     `history_size` counts publications, `history_ttl_s` is in seconds; a size of 0 keeps nothing. A gate is
     called on the loop (no I/O) with the identity (None if not signed in) and the whole name.
-    `subscribe_in_db` is called in a database thread, after `subscribe` has allowed. A gate is a plain
-    function and allows only by returning True; any other value, even a truthy one, denies.
+    `subscribe_in_db` is called in a database thread, after `subscribe` has allowed, and `publish_in_db` likewise,
+    for each message. A gate is a plain function and allows only by returning True; any other value, even a truthy
+    one, denies.
 
     `operator` is what operators may do with the data: `"all"`, or `"metadata"`, which lets them see who follows
     the topic, but not publish, subscribe anybody or read the history.
@@ -81,6 +82,7 @@ class TopicRule:
     history_size: int = 1000
     history_ttl_s: float = 300.0
     operator: Literal["all", "metadata"] = "all"
+    publish_in_db: Gate | None = None
     # Both of them, made once.
     retention: Retention = field(init=False, repr=False, compare=False)
 
@@ -116,16 +118,16 @@ def _may_begin_a_name(prefix: str) -> bool:
 
 
 def _gate_faults(prefix: str, rule: TopicRule) -> Iterator[str]:
-    for name in ("subscribe", "publish", "subscribe_in_db"):
+    for name in ("subscribe", "publish", "subscribe_in_db", "publish_in_db"):
         gate: object = getattr(rule, name)
-        if gate is None and name == "subscribe_in_db":
+        if gate is None and name.endswith("_in_db"):
             continue
         if not callable(gate):
             yield f"The gate {name!r} of the topic rule {prefix!r} is not a function."
         elif _is_async(gate):
             yield (
                 f"The gate {name!r} of the topic rule {prefix!r} is a coroutine function, and nothing awaits it: "
-                f"make it a plain function (`subscribe_in_db` may use the database)."
+                f"make it a plain function (`subscribe_in_db` and `publish_in_db` may use the database)."
             )
         elif not _takes_two(gate):
             yield f"The gate {name!r} of the topic rule {prefix!r} must take the identity and the topic's name."

@@ -55,7 +55,7 @@ ASYNC_GATES = {
 }
 
 
-@pytest.mark.parametrize("name", ["subscribe", "publish", "subscribe_in_db"])
+@pytest.mark.parametrize("name", ["subscribe", "publish", "subscribe_in_db", "publish_in_db"])
 @pytest.mark.parametrize("gate", ASYNC_GATES.values(), ids=ASYNC_GATES.keys())
 def test_a_gate_that_would_have_to_be_awaited_stops_the_start(
     settings: Settings, gate: Callable[..., Any], name: str

@@ -8,7 +8,7 @@ import msgspec
 
 from realtime.core.history import Publication, Publisher, draft_of
 from realtime.core.position import Position
-from realtime.core.topics import TopicKey, TopicRule, check_topic_name
+from realtime.core.topics import Gate, TopicKey, TopicRule, check_topic_name
 from realtime.endpoints.consumers.base import JsonConsumer
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.verbs import Answered, Call, Verb
@@ -124,8 +124,20 @@ async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
 
 def on_publish(call: Call, payload: Publish) -> Awaitable[Reply]:
     """Publish to all subscribers, including the publisher."""
+    rule = call.node.rules.require_publish(call.connection.identity, payload.topic)
+    if rule.publish_in_db is not None:
+        return _publish_if_allowed(call, payload, rule.publish_in_db, rule)
+    return _publish(call, payload, rule)
+
+
+async def _publish_if_allowed(call: Call, payload: Publish, gate: Gate, rule: TopicRule) -> Reply:
+    if await call.in_db(gate, call.identity, payload.topic) is not True:
+        raise RequestError(ErrorCode.PERMISSION_DENIED, "You may not publish to this topic.")
+    return await _publish(call, payload, rule)
+
+
+def _publish(call: Call, payload: Publish, rule: TopicRule) -> Awaitable[Reply]:
     node, identity = call.node, call.connection.identity
-    rule = node.rules.require_publish(identity, payload.topic)
     publisher = Publisher(identity.user_id, identity.username) if identity else None
     draft = draft_of(encode_data(payload.data), publisher, time_text(time_ns()), payload.idempotency_key)
     key = TopicKey(call.connection.tenant.slug, payload.topic)
