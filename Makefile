@@ -12,12 +12,13 @@ COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-heade
 
 setup: .venv/.setup
 
-.venv/.setup: requirements.txt
+.venv/.setup: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name it with PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 		{ echo "Python's venv module is needed (Debian: apt-get install python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/.setup-dev: .venv/.setup requirements-dev.txt

@@ -1,12 +1,15 @@
 """What every part of the suite may use."""
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from coverage import Coverage
 from django.db import connections
 
-pytest_plugins = ["tests.servers.fixtures", "realtime.testing.plugin"]
+# `make setup` installs the package, whose plugin pytest loads by itself.
+_IS_INSTALLED = bool(entry_points(group="pytest11", name="realtime"))
+pytest_plugins = ["tests.servers.fixtures", *([] if _IS_INSTALLED else ["realtime.testing.plugin"])]
 
 
 @pytest.fixture(scope="session")

