@@ -1,6 +1,7 @@
 """Writes the tables of the pages from the code: `.venv/bin/python docs/generate.py` (`--check` only compares)."""
 # ruff: noqa: INP001 a script beside the pages, not a package
 
+import dataclasses
 import os
 import re
 import sys
@@ -13,14 +14,14 @@ import django
 import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "docs" / name for name in ("protocol.md", "javascript-client.md")]
+PAGES = [ROOT / "docs" / name for name in ("protocol.md", "settings.md", "javascript-client.md")]
 _MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ENV_LINE = re.compile(r"([A-Z_]+)=(.*)")
 _FIELD_LINE = re.compile(r"    ([A-Z_]+): [^=]+?(?: = (.+))?")
 
 
 def main() -> int:
-    """Write the page, or say whether it is current."""
+    """Write the pages, or say whether they are current."""
     sys.path.insert(0, str(ROOT))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rockstar_site.settings")
     os.environ.setdefault("DEBUG", "1")
@@ -44,6 +45,7 @@ def render(page: str) -> str:
         "close-codes": close_codes,
         "environment": environment,
         "settings": other_settings,
+        "all-settings": all_settings,
         "scopes": scopes,
         "javascript": javascript,
     }
@@ -140,6 +142,29 @@ def other_settings() -> str:
             default = value.replace("field(default_factory=dict)", "{}")
             rows.append((f"`{name}`", f"`{default}`" if default else "none: required", comment))
     return _table(("name", "default", "meaning"), rows)
+
+
+def all_settings() -> str:
+    """Every setting of `REALTIME`, with its kind, its default and its comment in realtime/conf.py."""
+    from realtime.conf import RealtimeSettings  # noqa: PLC0415
+
+    kinds = {each.name: _setting_kind(each.type) for each in dataclasses.fields(RealtimeSettings)}
+    rows = []
+    for name, value, comment in _commented(ROOT / "realtime" / "conf.py", "    #", _FIELD_LINE):
+        default = value.replace("field(default_factory=dict)", "{}")
+        rows.append((f"`{name}`", kinds[name], f"`{default}`", comment))
+    return _table(("name", "kind", "default", "meaning"), rows)
+
+
+def _setting_kind(kind: Any) -> str:
+    names = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "True or False",
+        tuple[str, ...]: "list of texts",
+    }
+    return names.get(kind, "dict")
 
 
 def scopes() -> str:

@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 from coverage import Coverage
 from django.db import connections
+from hypothesis import HealthCheck, settings
+
+# Properties are judged by values. How long an example takes says more about the machine.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 # `make setup` installs the package, whose plugin pytest loads by itself.
 _IS_INSTALLED = bool(entry_points(group="pytest11", name="realtime"))

@@ -4,7 +4,7 @@ import inspect
 import os
 import random
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from functools import wraps
 from typing import Any
@@ -47,8 +47,12 @@ def simulate(
         def run(*args: Any, **kwargs: Any) -> None:
             given = _given_seed()
             seeds = range(first_seed, first_seed + worlds) if given is None else [given]
-            for seed in seeds:
-                _run(test, seed, seeds, settings, args, kwargs)
+            time = _Time()
+            with replaced(time.functions()):
+                for seed in seeds:
+                    world = _run(test, seed, time, settings, args, kwargs)
+            if given is not None:
+                sys.stdout.write("\n".join([f"World {given}:", *world.log, ""]))
 
         # For test runners that look for fixtures: `world` is none.
         own = inspect.signature(test)
@@ -71,9 +75,24 @@ def _given_seed() -> int | None:
     return int(text)
 
 
+class _Time:
+    """The time of the world that runs."""
+
+    def __init__(self) -> None:
+        self.clock = Manual()
+
+    def functions(self) -> Times:
+        """Return what this package reads the clock by."""
+        return {
+            "monotonic": lambda: self.clock.now_s,
+            "time": lambda: BEGIN_S + self.clock.now_s,
+            "time_ns": lambda: BEGIN_S * NS_PER_S + int(self.clock.now_s * NS_PER_S),
+        }
+
+
 def _run(
-    test: Test, seed: int, seeds: Sequence[int], settings: dict[str, Any], args: Any, kwargs: dict[str, Any]
-) -> None:
+    test: Test, seed: int, time: _Time, settings: dict[str, Any], args: Any, kwargs: dict[str, Any]
+) -> World:
     shared = own_connections()
     database = WorldDatabase(shared)
     world = World(seed, database)
@@ -82,7 +101,7 @@ def _run(
         await test(*args, **kwargs, **{PARAMETER: world})
 
     try:
-        _live(world.live(in_world, settings), seed, shared)
+        _live(world.live(in_world, settings), seed, time, shared)
     except BaseException as error:
         note = (
             f"World {seed} failed. To repeat it alone, run this test with {SEED}={seed} in the environment."
@@ -90,23 +109,17 @@ def _run(
         error.add_note("\n".join([note, "What happened there:", *world.log]))
         sys.stdout.write(f"{note}\n")
         raise
-    if len(seeds) == 1:
-        sys.stdout.write("\n".join([f"World {seed}:", *world.log, ""]))
+    return world
 
 
-def _live(work: Coroutine[Any, Any, None], seed: int, shared: Connections) -> None:
-    clock = Manual()
+def _live(work: Coroutine[Any, Any, None], seed: int, time: _Time, shared: Connections) -> None:
+    clock = time.clock = Manual()
     threads = Jobs(lambda: share(shared))
     loop = threads.loop = SimulatedLoop(clock, threads)
     before = random.getstate()
-    times: Times = {
-        "monotonic": lambda: clock.now_s,
-        "time": lambda: BEGIN_S + clock.now_s,
-        "time_ns": lambda: BEGIN_S * NS_PER_S + int(clock.now_s * NS_PER_S),
-    }
     try:
         random.seed(seed)
-        with replaced(times), ExitStack() as rows:
+        with ExitStack() as rows:
             _keep_rows(rows)
             loop.run_until_complete(work)
     finally:

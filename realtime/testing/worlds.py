@@ -37,7 +37,7 @@ FOLLOWERS_MAX = 1000
 # Seconds of the world's time: for a message of a socket, between cuts of connections, and for what was lost to be found.
 MESSAGE_S = 60.0
 CUT_EVERY_S = 1.0
-HEAL_S = 15.0
+HEAL_S = 5.0
 # The longest pause that a world chooses, in seconds.
 PAUSE_S = 2.0
 

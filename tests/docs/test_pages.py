@@ -33,6 +33,12 @@ def test_generated_tables_are_current() -> None:
         assert generate.render(page) == page, f"{path.name}: run docs/generate.py"
 
 
+def test_the_page_of_settings_has_every_setting() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    named = set(re.findall(r"^\| `([A-Z_]+)` \|", _table(page, "all-settings"), re.MULTILINE))
+    assert named == {each.name for each in fields(RealtimeSettings)}
+
+
 def test_variables_are_the_same_everywhere() -> None:
     example = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     source = (ROOT / "rockstar_site" / "env.py").read_text()

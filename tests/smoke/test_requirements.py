@@ -18,7 +18,9 @@ def test_every_pin_has_a_version_and_a_hash(name: str) -> None:
 
 def test_setup_takes_nothing_else() -> None:
     text = (REPOSITORY / "Makefile").read_text()
-    installs = [line for line in re.findall(r"pip install .*", text) if "bench" not in line and "$<" not in line]
+    installs = [
+        line for line in re.findall(r"pip install .*", text) if "bench" not in line and "$<" not in line
+    ]
     pinned = [line for line in installs if "--require-hashes -r requirements" in line]
     # The package itself, built with what is pinned.
     own = [line for line in installs if line.endswith("--no-deps --no-build-isolation -e .")]

@@ -26,7 +26,7 @@ def _project(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Registry, "discover", somebodys_realtime.registry)
 
 
-@simulate(worlds=60)
+@simulate(worlds=40)
 async def test_followers_miss_nothing(world: World) -> None:
     followers = [world.follow("orders:7", user=ANN) for _ in range(3)]
     for number in range(10):
@@ -129,9 +129,9 @@ def logs(worlds: int) -> list[list[str]]:
 
 
 def test_the_same_seed_is_the_same_world() -> None:
-    first = logs(15)
-    assert first == logs(15)
-    assert len({tuple(each) for each in first}) == 15
+    first = logs(8)
+    assert first == logs(8)
+    assert len({tuple(each) for each in first}) == 8
 
 
 def test_minutes_take_no_time() -> None:
