@@ -8,7 +8,7 @@ JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 
-.PHONY: setup run test test-fast coverage simulate simulate-mutants chaos check format lock bench bench-quick bench-profile clean
+.PHONY: setup run test test-fast coverage simulate simulate-mutants chaos foreign check format lock bench bench-quick bench-profile clean
 
 setup: .venv/.setup
 
@@ -54,6 +54,10 @@ simulate-mutants: .venv/.setup-dev
 # Real servers on real brokers while these fail (tests/faults): ten minutes; SEED=<seed> repeats the order of the faults.
 chaos: .venv/.setup-dev
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# The project made of the examples for newcomers, with the wheel, on every interpreter found and two Djangos.
+foreign: .venv/.setup-dev
+	$(BIN)/python -m tests.foreign $(ARGS)
 
 check: .venv/.setup-dev
 	$(BIN)/ruff format --check .

@@ -52,7 +52,17 @@ def check_application(**_kwargs: Any) -> list[CheckMessage]:
     if path == APPLICATION:
         return []
     fault = application_fault(path)
-    return [Error(fault, hint=hint, id="realtime.E008")] if fault else []
+    if fault:
+        return [Error(fault, hint=hint, id="realtime.E008")]
+    source = _source_of(path.rpartition(".")[0]) or "realtime"
+    if "realtime" in source:
+        return []
+    text = (
+        f"ASGI_APPLICATION names {path!r}, whose sockets are those of Channels alone: "
+        "routes of `realtime` are not served."
+    )
+    hint = f'Route your consumers in REALTIME = {{"ROUTES": …}} with `websocket(…)`, and {hint[0].lower()}{hint[1:]}'
+    return [Warning(text, hint=hint, id="realtime.W009")]
 
 
 def check_order(**_kwargs: Any) -> list[CheckMessage]:
@@ -143,17 +153,25 @@ def _default_identity() -> Iterator[CheckMessage]:
 def application_fault(path: str) -> str:
     """Return the fault of an ASGI_APPLICATION, in a sentence; "" if it has sockets, as far as its source shows."""
     module, _, name = path.rpartition(".")
-    try:
-        spec = find_spec(module) if module else None
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or not name:
+    source = _source_of(module) if module and name else None
+    if source is None:
         return f"ASGI_APPLICATION names {path!r}, and there is no such module."
-    source = spec.loader.get_source(module) if spec.loader and hasattr(spec.loader, "get_source") else None
-    # Not imported: an application may build everything as it is imported, and this runs before every command.
-    if source is not None and "realtime" not in source and "channels" not in source:
+    if source and "realtime" not in source and "channels" not in source:
         return f"ASGI_APPLICATION names {path!r}, which builds no application with sockets."
     return ""
+
+
+def _source_of(module: str) -> str | None:
+    """Return the source of a module; "" if it has none that can be read, None if there is no such module."""
+    # Not imported: an application may build everything as it is imported, and this runs before every command.
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    read = getattr(spec.loader, "get_source", None)
+    return (read(module) if read is not None else None) or ""
 
 
 ALL = (check_settings, check_ports, check_application, check_order, check_hosts, check_broker)
