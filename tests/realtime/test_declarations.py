@@ -226,7 +226,7 @@ MISTAKES: dict[str, tuple[Declare, str]] = {
     "three": (lambda: live_query("q", item=item)(three_rows), "three_rows: the parameter `a` must stand"),
     "tenant": (lambda: live_query("q", item=item)(chosen_tenant), "chosen_tenant: the parameter `tenant`"),
     "no feed": (lambda: stream_source("s")(no_feed), "no_feed: its first parameters must be `feed`"),  # type: ignore[arg-type]
-    "a plain class": (lambda: websocket("ws/a/", Plain), "Plain: a route needs a class derived from"),  # type: ignore[arg-type]
+    "a plain class": (lambda: websocket("ws/a/", Plain), "Plain: a route needs a class derived from"),
     "silent": (lambda: websocket("ws/a/", Silent), "Silent: it needs a method `receive`"),
     "plain greeting": (lambda: websocket("ws/a/", PlainGreeting), "opened: it must be a coroutine function"),
     "no verb": (lambda: websocket("ws/a/", NoVerb), "NoVerb: its verb 'it' must be a Verb"),

@@ -30,7 +30,7 @@ from realtime.testing import TestSite, TestSocket, site
 IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
-class Room(AsyncJsonWebsocketConsumer):
+class Room(AsyncJsonWebsocketConsumer):  # type: ignore[misc] # Channels has no types
     """As in Channels' tutorial, with JSON and groups."""
 
     async def connect(self) -> None:
@@ -50,7 +50,7 @@ class Room(AsyncJsonWebsocketConsumer):
         await self.send_json({"text": event["text"], "to": name, "tenant": self.scope["tenant"].slug})
 
 
-class Sync(WebsocketConsumer):
+class Sync(WebsocketConsumer):  # type: ignore[misc] # Channels has no types
     """A synchronous one, which uses the ORM as it likes."""
 
     def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
@@ -59,14 +59,14 @@ class Sync(WebsocketConsumer):
             self.close(4001)
 
 
-class Refusing(AsyncWebsocketConsumer):
+class Refusing(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has no types
     """Accepts nobody."""
 
     async def connect(self) -> None:
         await self.close()
 
 
-class Failing(AsyncWebsocketConsumer):
+class Failing(AsyncWebsocketConsumer):  # type: ignore[misc] # Channels has no types
     """Fails as it is asked."""
 
     def __init__(self, where: str = "") -> None:
