@@ -26,6 +26,8 @@ from realtime.protocol.errors import ErrorCode
 Json = dict[str, Any]
 
 SCHEMAS = "#/components/schemas"
+# A parameter of a path, as Django writes it.
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 # The replies of this package's verbs; other verbs name their reply in their documentation.
 REPLIES: Mapping[str, str] = {
     "cancel": "cancelled",
@@ -139,11 +141,15 @@ class _Document:
         """Add the channel of a route, with its operations."""
         key = _key(f"{route.path.strip('/')}@{route.host}" if route.host else route.path.strip("/"))
         self.channels[key] = {
-            "address": route.path,
+            "address": _PARAMETER.sub(r"{\1}", route.path),
             "summary": _summary(route.consumer),
             "description": f"For {_who(route)}.",
             "messages": {},
         }
+        if names := _PARAMETER.findall(route.path):
+            self.channels[key]["parameters"] = {
+                name: {"description": "A part of the path."} for name in names
+            }
         if issubclass(route.consumer, JsonConsumer):
             self._add_json(key, route.consumer)
         else:

@@ -111,7 +111,9 @@ def _consumer_of(consumer: Any, settings: dict[str, Any]) -> tuple[type[Realtime
     settings = {**getattr(consumer, "consumer_initkwargs", {}), **settings}
     if not (isinstance(kind, type) and issubclass(kind, AsyncConsumer)) or issubclass(kind, RealtimeConsumer):
         return kind, settings
-    return type(kind.__name__, (PlainConsumer,), {"consumer": kind, "__doc__": kind.__doc__}), settings
+    # What the pages and descriptions of routes say of it.
+    doc = kind.__doc__ or f"The consumer {kind.__name__}."
+    return type(kind.__name__, (PlainConsumer,), {"consumer": kind, "__doc__": doc}), settings
 
 
 def _wrapped(wrap: Middleware, app: Application, path: str) -> Application:

@@ -23,6 +23,7 @@ from realtime import (
     current_node,
     websocket,
 )
+from realtime.endpoints.asyncapi import SiteDocument
 from realtime.endpoints.routing import Router, host
 from realtime.node.node import install
 from realtime.testing import TestSite, TestSocket, site
@@ -239,3 +240,11 @@ def test_a_path_with_parameters_is_no_text() -> None:
     assert router.find("a.example", "/ws/room/7/") is here
     assert router.find("b.example", "/ws/room/<int:room>/") is None
     assert here.arguments("/ws/room/red/") == {"room": "red"}
+
+
+def test_it_is_described_with_its_parameters() -> None:
+    document = SiteDocument(routes.__name__).of("testserver", is_secure=False)
+    [room] = [each for each in document["channels"].values() if "room" in each["address"]]
+    assert room["address"] == "/ws/room/{room}/"
+    assert room["summary"] == "As in Channels' tutorial, with JSON and groups."
+    assert list(room["parameters"]) == ["room"]
