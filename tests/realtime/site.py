@@ -1,13 +1,12 @@
 """A site of nothing but declarations: a node, its endpoints and their clients, without a server or a database."""
 
+import asyncio
 import itertools
 import json
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
-
-from asgiref.testing import ApplicationCommunicator
 
 from realtime.conf import RealtimeSettings
 from realtime.core.hosts import Host
@@ -18,8 +17,10 @@ from realtime.endpoints.routing import Route, websocket
 from realtime.endpoints.shared import Endpoints
 from realtime.node.node import Node
 from realtime.protocol.close_codes import CloseCode
+from realtime.testing import TestSocket
 from tests.realtime.followers import ACME
 
+WAIT_S = 10.0
 # The module of the routes: there are none, because a client is given its route.
 routes: list[Route] = []
 SETTINGS: dict[str, Any] = {
@@ -52,8 +53,8 @@ class Authenticator:
         return False
 
 
-class Client:
-    """A socket on one consumer."""
+class Client(TestSocket):
+    """A socket on one consumer. It asks with an id or without, and passes over what is not asked for."""
 
     def __init__(
         self, endpoints: Endpoints, route: Route, identity: Identity | None, query_string: str
@@ -72,51 +73,21 @@ class Client:
             "route": route,
             "subprotocol": None,
         }
-        self._socket = ApplicationCommunicator(route.app, scope)
+        super().__init__(route.app, scope, wait_s=WAIT_S)
 
-    async def connect(self) -> "Client":
-        await self._socket.send_input({"type": "websocket.connect"})
-        assert (await self._event())["type"] == "websocket.accept"
-        return self
-
-    async def close(self) -> None:
-        await self._socket.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self._socket.wait(10)
-
-    async def send_text(self, text: str) -> None:
-        await self._socket.send_input({"type": "websocket.receive", "text": text})
-
-    async def send(self, verb: str, payload: Any = None, request_id: str | int | None = None) -> None:
+    async def send(self, verb: str, payload: Any = None, request_id: str | int | None = None) -> str:
         message = {"id": request_id, "type": verb, "payload": payload or {}}
         await self.send_text(json.dumps({key: value for key, value in message.items() if value is not None}))
+        return str(request_id)
 
     async def receive(self) -> dict[str, Any]:
-        event = await self._event()
-        assert event["type"] == "websocket.send", event
-        message: dict[str, Any] = json.loads(event["text"])
-        return message
-
-    async def closed(self) -> tuple[int, str]:
-        """The code and the reason, after whatever comes before."""
-        while (event := await self._event())["type"] != "websocket.close":
-            pass
-        return event["code"], event["reason"]
-
-    async def push(self, message_type: str) -> dict[str, Any]:
-        """The payload of the next push of this type; pushes of other types are passed over."""
-        while True:
-            message = await self.receive()
-            if message["type"] == message_type and "id" not in message:
-                payload: dict[str, Any] = message["payload"]
-                return payload
+        """The next message."""
+        async with asyncio.timeout(WAIT_S):
+            return await anext(self.messages())
 
     async def ask(self, verb: str, payload: Any = None) -> dict[str, Any]:
-        """The reply to a request; pushes are passed over."""
-        request_id = f"r{next(self._numbers)}"
-        await self.send(verb, payload, request_id)
-        while (message := await self.receive()).get("id") != request_id:
-            pass
-        return message
+        """The reply to a request."""
+        return await self._reply(await self.send(verb, payload, f"r{next(self._numbers)}"))
 
     async def error(self, verb: str, payload: Any = None) -> dict[str, Any]:
         """The payload of an error reply."""
@@ -124,10 +95,6 @@ class Client:
         assert message["type"] == "error", message
         error: dict[str, Any] = message["payload"]
         return error
-
-    async def _event(self) -> dict[str, Any]:
-        event: dict[str, Any] = await self._socket.receive_output(10)
-        return event
 
 
 class Site:
@@ -145,7 +112,7 @@ class Site:
         query_string: str = "",
     ) -> Client:
         client = Client(self.endpoints, websocket("ws/site/", consumer), identity, query_string)
-        await client.connect()
+        await client.open()
         self.clients.append(client)
         return client
 

@@ -256,7 +256,7 @@ async def test_a_greeting_that_raises_closes_with_the_code(
         for consumer in (Closed, RawClosed):
             caplog.clear()
             client = await site.connect(type("Made", (consumer,), {"how": how}))
-            got, reason = await client.closed()
+            got, reason = await client.assert_closed()
             assert got == code
             assert reason
             assert "the inside" not in reason

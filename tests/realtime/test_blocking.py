@@ -98,7 +98,7 @@ async def exercised(site: Site) -> None:
         assert (await caller.ask(method))["type"] == f"{method}.result"
     assert (await (await site.connect(Greeter)).ask("greet"))["type"] == "greeting"
     streamer = await site.connect(StreamConsumer, query_string="source=held&interval=0.05")
-    await streamer.push("stopped")
+    await streamer.assert_push("stopped")
     raw = await site.connect(Raw)
     await raw.send_text("hello")
     assert (await raw.receive())["type"] == "done"

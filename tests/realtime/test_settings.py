@@ -38,7 +38,7 @@ async def test_a_limit_of_0_is_switched_off(name: str) -> None:
             assert reply["type"] == "subscribed", reply
             for number in range(1, ROUNDS):
                 await client.send("publish", {"topic": topic, "data": "x" * 100}, f"{topic}{number}")
-                assert (await client.push("publication"))["offset"] == number
+                assert (await client.assert_push("publication"))["offset"] == number
         for topic in ("one", "two", "three"):
             history = await client.ask("history", {"topic": topic})
             assert len(history["payload"]["publications"]) == ROUNDS - 1, history

@@ -175,7 +175,7 @@ async def test_a_source_that_is_stopped_cleans_up(source: str) -> None:
     closed.clear()
     async with site_of(sources=SOURCES) as site:
         client = await site.connect(StreamConsumer, query_string=f"source={source}&interval=60")
-        await client.push("data")
+        await client.assert_push("data")
         assert (await client.ask("stop", {"stream": "s1"}))["type"] == "stopped"
         await asyncio.sleep(0)
         await asyncio.sleep(0)
