@@ -65,8 +65,9 @@ if TYPE_CHECKING:
     from realtime.core.broker_url import BrokerUrlError as BrokerUrlError
     from realtime.core.broker_url import cache_settings as cache_settings
     from realtime.core.broker_url import channel_layer_settings as channel_layer_settings
+    from realtime.core.broker_url import is_cluster as is_cluster
     from realtime.core.broker_url import parse_broker_url as parse_broker_url
-    from realtime.core.broker_url import require_served as require_served
+    from realtime.core.broker_url import parse_single_url as parse_single_url
     from realtime.core.history import Publisher as Publisher
     from realtime.core.hosts import parse_host as parse_host
     from realtime.core.identity import CredentialKind as CredentialKind
@@ -160,7 +161,8 @@ _HOMES = {
     "realtime.control.operators": "session_actor",
     "realtime.core.actors": "Actor",
     "realtime.core.addresses": "TrustedProxies address_key",
-    "realtime.core.broker_url": "BrokerUrlError cache_settings channel_layer_settings parse_broker_url require_served",
+    "realtime.core.broker_url": "BrokerUrlError cache_settings channel_layer_settings is_cluster parse_broker_url "
+    "parse_single_url",
     "realtime.core.history": "Publisher",
     "realtime.core.hosts": "parse_host",
     "realtime.core.identity": "CredentialKind Identity Tenant UserId",

@@ -153,14 +153,23 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def _unshared(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
-    # Topics do not use the layer; consumers of other apps may. A site without a default layer has none.
+    # Topics do not use the layer; consumers of other apps may. A site without a default layer needs none, it seems.
+    url = _given().get("REDIS_URL")
+    if not url or not isinstance(url, str):
+        return
     backend = layers["default"].get("BACKEND", "") if "default" in layers else "channels_redis."
-    if _given().get("REDIS_URL") and not backend.startswith("channels_redis."):
+    if not backend.startswith("channels_redis."):
         yield Warning(
             "REDIS_URL is set, but the default channel layer does not use it: `group_send` of other apps reaches one "
             "process only.",
             hint='Set CHANNEL_LAYERS["default"] to realtime.channel_layer_settings(REDIS_URL).',
             id="realtime.W009",
+        )
+    if "default" not in layers and url.partition(":")[0].endswith("+cluster"):
+        yield Warning(
+            "There is no default channel layer, because it cannot use a cluster: `group_send` of other apps does not work.",
+            hint="Set CHANNEL_REDIS_URL to one server or to Sentinel, if an app of this site needs a channel layer.",
+            id="realtime.W010",
         )
 
 

@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 from marshmallow.fields import Boolean
 
 from chat.files.settings import FileSettings
-from realtime import BrokerUrlError, parse_broker_url, require_served
+from realtime import BrokerUrlError, parse_broker_url, parse_single_url
 from rockstar_site.realtime_env import at_least_zero, read_realtime
 from rockstar_site.secret_key import read_secret_key
 
@@ -31,6 +31,8 @@ class Environment:
     api_docs: bool
     database: dict[str, Any]
     redis_url: str
+    channel_redis_url: str
+    cache_url: str
     https: bool
     metrics_token: str
     access_token_lifetime_s: int
@@ -57,6 +59,8 @@ def read_environment(base_dir: Path) -> Environment:
         "api_docs": env.str("API_DOCS", "", validate=_switch),
         "database_url": env.str("DATABASE_URL", "") or _default_database_url(base_dir),
         "redis_url": env.str("REDIS_URL", "", validate=_redis_url),
+        "channel_redis_url": env.str("CHANNEL_REDIS_URL", "", validate=_single_url),
+        "cache_url": env.str("CACHE_URL", "", validate=_single_url),
         "https": env.bool("HTTPS", False),
         "metrics_token": env.str("METRICS_TOKEN", ""),
         "access": env.int("ACCESS_TOKEN_LIFETIME_S", 900, validate=_lifetime),
@@ -78,6 +82,8 @@ def read_environment(base_dir: Path) -> Environment:
         api_docs=_is_on(values["api_docs"]) if values["api_docs"] else bool(debug),
         database=database,
         redis_url=values["redis_url"],
+        channel_redis_url=values["channel_redis_url"],
+        cache_url=values["cache_url"],
         https=values["https"],
         metrics_token=values["metrics_token"],
         access_token_lifetime_s=values["access"],
@@ -206,6 +212,14 @@ def _lifetime(seconds: float) -> None:
 def _redis_url(url: str) -> None:
     try:
         if url:
-            require_served(parse_broker_url(url))
+            parse_broker_url(url)
+    except BrokerUrlError as error:
+        raise ValidationError(str(error)) from error
+
+
+def _single_url(url: str) -> None:
+    try:
+        if url:
+            parse_single_url(url)
     except BrokerUrlError as error:
         raise ValidationError(str(error)) from error

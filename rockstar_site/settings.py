@@ -10,8 +10,6 @@ from django.core.exceptions import ImproperlyConfigured
 from chat.topics import ROOM_TOPICS
 from realtime import (
     TopicRule,
-    cache_settings,
-    channel_layer_settings,
     members,
     nobody,
     owner,
@@ -19,6 +17,7 @@ from realtime import (
     publishing_members,
     staff,
 )
+from rockstar_site.broker_settings import caches, channel_layers
 from rockstar_site.env import read_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -96,12 +95,9 @@ TEMPLATES = [
 
 DATABASES = {"default": ENV.database}
 
-if ENV.redis_url:
-    CACHES = {"default": cache_settings(ENV.redis_url)}
-    CHANNEL_LAYERS = {"default": channel_layer_settings(ENV.redis_url)}
-else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+CACHES = caches(ENV.redis_url, ENV.cache_url)
+# For consumers of other apps: topics do not use it.
+CHANNEL_LAYERS = channel_layers(ENV.redis_url, ENV.channel_redis_url)
 
 # Identity
 

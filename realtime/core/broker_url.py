@@ -88,18 +88,24 @@ def parse_broker_url(url: str) -> BrokerAddress:
     raise BrokerUrlError(f"Expected {_FORMS}.")
 
 
-def require_served(address: BrokerAddress) -> BrokerAddress:
-    """Return `address`; raises BrokerUrlError for a kind of broker that this server cannot use yet."""
+def is_cluster(url: str) -> bool:
+    """Return whether this `REDIS_URL` names a cluster, which neither the cache nor the channel layer can use."""
+    return bool(url) and parse_broker_url(url).kind is BrokerKind.CLUSTER
+
+
+def parse_single_url(url: str) -> BrokerAddress:
+    """Return the address of one server, or of one primary that sentinels name; raises BrokerUrlError."""
+    address = parse_broker_url(url)
     if address.kind is BrokerKind.CLUSTER:
         raise BrokerUrlError(
-            "A cluster is not supported yet: use one server (redis://) or Sentinel (redis+sentinel://)."
+            "Neither the cache nor the channel layer can use a cluster: expected redis:// or redis+sentinel://."
         )
     return address
 
 
 def channel_layer_settings(url: str) -> dict[str, Any]:
-    """Return the value for `CHANNEL_LAYERS["default"]` with this `REDIS_URL`."""
-    address = require_served(parse_broker_url(url))
+    """Return the value for `CHANNEL_LAYERS["default"]` with this URL; raises BrokerUrlError for a cluster."""
+    address = parse_single_url(url)
     # By default redis-py ends a read after 5 s, which would end every idle subscription.
     host: dict[str, Any] = {"socket_timeout": 30}
     if address.kind is BrokerKind.SENTINEL:
@@ -120,8 +126,8 @@ def channel_layer_settings(url: str) -> dict[str, Any]:
 
 
 def cache_settings(url: str) -> dict[str, Any]:
-    """Return the value for `CACHES["default"]` with this `REDIS_URL`."""
-    address = require_served(parse_broker_url(url))
+    """Return the value for `CACHES["default"]` with this URL; raises BrokerUrlError for a cluster."""
+    address = parse_single_url(url)
     # Sign-in waits for the cache. If the cache hangs, sign-in goes on without it after 1 s.
     options: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 1}
     if address.kind is BrokerKind.SENTINEL:

@@ -9,8 +9,9 @@ from realtime.core.broker_url import (
     BrokerUrlError,
     cache_settings,
     channel_layer_settings,
+    is_cluster,
     parse_broker_url,
-    require_served,
+    parse_single_url,
 )
 
 
@@ -60,14 +61,18 @@ def test_sentinels_may_have_a_password_and_tls_of_their_own() -> None:
     }.items() <= sentinel.items()
 
 
-def test_a_cluster_is_read_and_refused() -> None:
+def test_a_cluster_is_for_topics_only() -> None:
     address = parse_broker_url("redis+cluster://web:pw@a:1,b")
     assert (address.kind, address.nodes) == (BrokerKind.CLUSTER, (("a", 1), ("b", 6379)))
-    with pytest.raises(BrokerUrlError, match="not supported yet"):
-        require_served(address)
-    for settings in (channel_layer_settings, cache_settings):
-        with pytest.raises(BrokerUrlError, match="not supported yet"):
-            settings("redis+cluster://a")
+    assert [is_cluster(url) for url in ("redis+cluster://a", "rediss+cluster://a", "redis://a", "")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    for use in (parse_single_url, channel_layer_settings, cache_settings):
+        with pytest.raises(BrokerUrlError, match="cluster"):
+            use("redis+cluster://a")
 
 
 @pytest.mark.parametrize(

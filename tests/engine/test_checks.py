@@ -57,6 +57,14 @@ def test_a_redis_url_beside_a_layer_in_memory_is_a_warning(settings: Settings) -
     assert found() == ["realtime.W009"]
 
 
+def test_a_cluster_without_a_layer_is_a_warning(settings: Settings) -> None:
+    settings.CHANNEL_LAYERS = {}
+    settings.REALTIME = {**settings.REALTIME, "REDIS_URL": "redis+cluster://a,b"}
+    assert found() == ["realtime.W010"]
+    settings.CHANNEL_LAYERS = layers({"address": URL, "socket_timeout": 30})
+    assert found() == []
+
+
 def test_a_deployment_is_warned_of_all_that_would_hurt(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ FAULTY = {
     "SECRET_KEY": "short",
     "DATABASE_URL": "mysql://somewhere/else",
     "REDIS_URL": "http://not-redis",
+    "CACHE_URL": "redis+cluster://a,b",
+    "CHANNEL_REDIS_URL": "redis+cluster://a,b",
     "ACCESS_TOKEN_LIFETIME_S": "soon",
     "REALTIME_MESSAGES_PER_S": "many",
     "REALTIME_MESSAGES_BURST": "-1",

@@ -1,7 +1,8 @@
 """The broker of a process: connections to its primaries, and calls to the one that owns a partition.
 
-A call is repeated only if the answer proves that it was not carried out, and for one deadline: the partition moved, a
-failover is under way, the script is not known. A call whose connection was lost may have been carried out. It is
+A call is repeated only if the answer proves that it was not carried out, and for one deadline: the partition has moved, a
+failover is under way, the script is not known. (redis-py's `RedisCluster` repeats a script after a time-out: it is then
+carried out twice.) A call whose connection was lost may have been carried out. It is
 repeated, once, only if the caller says that this does no harm.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from realtime.core.broker_url import BrokerKind, parse_broker_url, require_served
+from realtime.core.broker_url import BrokerKind, parse_broker_url
 from realtime.topics.engine.broker_connection import (
     BrokerConnection,
     ConnectionLostError,
@@ -33,6 +34,8 @@ DEADLINE_S = 2.0
 REPEAT_PAUSE_S = 0.05
 # Errors after which the same call may succeed soon: it was not carried out.
 _LATER = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN"})
+# Errors that name another server: it was not carried out either.
+_REDIRECTS = frozenset({"ASK", "MOVED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Script:
 
 
 class Broker:
-    """Made and used on one event loop. Raises BrokerUrlError for a kind of broker that cannot be used.
+    """Made and used on one event loop. Raises BrokerUrlError for a wrong URL.
 
     `prefix` begins every key and channel; by default it is that of the URL. `deadline_s` bounds each call, in seconds;
     a call that was held up by a lost connection or a failover may take twice as long. Writes and reads have a
@@ -56,17 +59,18 @@ class Broker:
     """
 
     def __init__(self, url: str, *, prefix: str | None = None, deadline_s: float = DEADLINE_S) -> None:
-        address = require_served(parse_broker_url(url))
+        address = parse_broker_url(url)
         self.names = Names(prefix or address.prefix, partitions_of(address))
-        self.map, self._close_map = slot_map(address)
         self.deadline_s = deadline_s
         # Marks what this process sends, which it must not take for another's.
         self.id = secrets.token_bytes(8)
         self._options = connection_options(address)
+        self.map, self._close_map = slot_map(address, self._options)
         # Another server may take over.
         self._has_others = address.kind is not BrokerKind.SINGLE
         self._connections: dict[tuple[Place, bool], BrokerConnection] = {}
         self._connecting: dict[tuple[Place, bool], asyncio.Task[BrokerConnection]] = {}
+        self._looking: asyncio.Task[None] | None = None
         self.map.on_change.append(self._leave_servers)
 
     async def run(
@@ -99,8 +103,11 @@ class Broker:
         """
         clock = asyncio.get_running_loop().time
         end_s: float | None = None
+        asked: Place | None = None
         while True:
             try:
+                if asked is not None:
+                    return await self._ask(asked, command, is_read=is_read)
                 connection = await self._connection(partition, is_read=is_read)
                 return await connection.call(*command)
             except EngineUnavailableError as error:
@@ -108,8 +115,11 @@ class Broker:
                     raise
                 if end_s is not None and clock() >= end_s:
                     raise
+                is_redirected = _code(error) in _REDIRECTS
+                asked = self._redirected(partition, str(error)) if is_redirected else None
+            # Who was sent elsewhere goes there at once, but not in a circle.
+            await asyncio.sleep(0 if is_redirected and end_s is None else REPEAT_PAUSE_S)
             end_s = end_s or clock() + self.deadline_s
-            await asyncio.sleep(REPEAT_PAUSE_S)
 
     async def connect(self, place: Place, on_push: Callable[[list[Any]], None]) -> BrokerConnection:
         """Return a new connection for subscriptions, which the caller closes; raises NotSentError, ReplyError."""
@@ -122,9 +132,10 @@ class Broker:
 
     async def close(self) -> None:
         """Close all connections."""
-        for task in self._connecting.values():
+        tasks = [task for task in (self._looking, *self._connecting.values()) if task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._connecting.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         connections, self._connections = self._connections, {}
         for connection in connections.values():
             connection.close()
@@ -133,29 +144,63 @@ class Broker:
         await self._close_map()
 
     async def _connection(self, partition: int, *, is_read: bool) -> BrokerConnection:
-        if self.map.is_overdue:
-            await self._look()
         place = self.map.owner(partition)
+        connection = None if place is None else self._connections.get((place, is_read))
+        is_usable = connection is not None and connection.is_open
+        if self.map.is_overdue:
+            if is_usable and self.map.is_stale:
+                # Another server's trouble, most likely, or this one says so itself: the call does not wait.
+                self._look_soon()
+            else:
+                await self._look()
+                place = self.map.owner(partition)
         if place is None:
             self._suspect()
             raise NotSentError("No server of the broker owns this partition now.")
+        return await self._connection_to(place, is_read=is_read)
+
+    async def _connection_to(self, place: Place, *, is_read: bool) -> BrokerConnection:
         connection = self._connections.get((place, is_read))
         if connection is None or not connection.is_open:
             connection = await self._connect((place, is_read))
         await connection.writable()
         return connection
 
+    async def _ask(self, place: Place, command: Sequence[str | bytes | int], *, is_read: bool) -> Any:
+        """Call the server to which a partition is being moved."""
+        connection = await self._connection_to(place, is_read=is_read)
+        connection.call("ASKING").add_done_callback(_seen)
+        return await connection.call(*command)
+
+    def _redirected(self, partition: int, text: str) -> Place | None:
+        """Take in where an answer sends us (`MOVED 1234 host:port`); return the server to ask, if it is for once."""
+        code, slot, address = text.split(" ", 2)
+        host, _, port = address.rpartition(":")
+        owner = self.map.owner(partition)
+        # A server that does not know its own address leaves it empty.
+        place = (host or (owner[0] if owner else ""), int(port))
+        if code == "ASK":
+            return place
+        self.map.moved(int(slot), place)
+        return None
+
+    def _look_soon(self) -> None:
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+            self._looking.add_done_callback(_seen)
+
     def _helps_to_repeat(self, error: EngineUnavailableError, *, is_repeatable: bool) -> bool:
         """Whether the call was not carried out, or may be carried out twice, and may succeed soon."""
         if isinstance(error, ReplyError):
-            if error.code in _LATER:
+            is_for_later = error.code in _LATER or error.code in _REDIRECTS
+            if is_for_later:
                 self._suspect()
-            return error.code in _LATER
+            return is_for_later
         self._suspect()
         return is_repeatable if isinstance(error, ConnectionLostError) else self._has_others
 
     def _suspect(self) -> None:
-        """Look at the map before the next call."""
+        """Look at the map before the next call, or beside it."""
         if self._has_others:
             self.map.is_stale = True
 
@@ -189,7 +234,11 @@ class Broker:
             self._connections.pop(at).close()
 
 
-def _seen(task: "asyncio.Task[BrokerConnection]") -> None:
+def _code(error: EngineUnavailableError) -> str:
+    return error.code if isinstance(error, ReplyError) else ""
+
+
+def _seen(done: "asyncio.Future[Any]") -> None:
     # All who waited may have been cancelled.
-    if not task.cancelled():
-        task.exception()
+    if not done.cancelled():
+        done.exception()

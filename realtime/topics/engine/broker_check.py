@@ -12,12 +12,14 @@ from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import RealtimeError
 from realtime.topics.engine.broker import DEADLINE_S, Broker
-from realtime.topics.engine.broker_connection import ReplyError
+from realtime.topics.engine.broker_connection import Place, ReplyError
 from realtime.topics.engine.drafts import make_draft
+from realtime.topics.engine.names import group_name
 from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableError
 from realtime.topics.engine.redis_history import RedisHistory
 
-PROBE = TopicKey("probe", "probe")
+# Names that are tried to find one on each server. A server owns some of 128 partitions, or all.
+PROBES_MAX = 10_000
 # Parts of an error's text if a right is missing, inside a script or because a command was renamed.
 _NOT_ALLOWED = ("ACL failure", "NOPERM", "no permissions", "unknown command", "Unknown Redis command")
 # First words of the errors for a wrong password, or none.
@@ -33,47 +35,64 @@ async def check_broker(url: str, *, deadline_s: float = DEADLINE_S) -> list[str]
     # Below the prefix of all histories, because a user may have rights only there.
     prefix = f"{parse_broker_url(url).prefix}:h:probe-{secrets.token_hex(4)}"
     broker = Broker(url, prefix=prefix, deadline_s=deadline_s)
+    warnings: dict[str, None] = {}
     try:
         async with asyncio.timeout(deadline_s):
-            server, memory = await _info(broker, "server"), await _info(broker, "memory")
-            verdict = judge_broker(server, memory)
-            if verdict.refusals:
-                raise BrokerRefusedError(" ".join(verdict.refusals))
-            await _try_history(broker)
-            await _try_channels(broker)
+            await broker.map.look()
+            for place in sorted(broker.map.places):
+                warnings |= dict.fromkeys(await _check_server(broker, place))
     except (OSError, EngineUnavailableError) as error:
         raise _meaning(error) from error
     finally:
         await broker.close()
+    return list(warnings)
+
+
+async def _check_server(broker: Broker, place: Place) -> list[str]:
+    key = _probe_at(broker, place)
+    partition = broker.names.topic(key).partition
+    server, memory = await _info(broker, partition, "server"), await _info(broker, partition, "memory")
+    verdict = judge_broker(server, memory)
+    if verdict.refusals:
+        raise BrokerRefusedError(" ".join(verdict.refusals))
+    await _try_history(broker, key)
+    await _try_channels(broker, key, place)
     return verdict.warnings
 
 
-async def _info(broker: Broker, section: str) -> dict[str, str]:
-    answer = await broker.call(0, "INFO", section, is_read=True)
+def _probe_at(broker: Broker, place: Place) -> TopicKey:
+    """Return a topic that lies on this server."""
+    keys = (TopicKey("probe", f"probe {number}") for number in range(PROBES_MAX))
+    found = (key for key in keys if broker.map.owner(broker.names.topic(key).partition) == place)
+    if (key := next(found, None)) is None:
+        raise EngineUnavailableError("A server of the cluster owns no partition.")
+    return key
+
+
+async def _info(broker: Broker, partition: int, section: str) -> dict[str, str]:
+    answer = await broker.call(partition, "INFO", section, is_read=True)
     text = answer.decode() if isinstance(answer, bytes) else str(answer)
     pairs = (line.partition(":") for line in text.splitlines())
     return {name: value for name, colon, value in pairs if colon}
 
 
-async def _try_history(broker: Broker) -> None:
+async def _try_history(broker: Broker, key: TopicKey) -> None:
     # So few bytes that they are counted, which takes more commands.
     history = RedisHistory(broker, topic_bytes=1)
     try:
         for number in range(2):
-            draft = make_draft(PROBE.topic, number, Publisher(1, ""), time="", idempotency_key=str(number))
-            added = await history.add(PROBE, draft, Retention(1, 1))
-        await history.since(PROBE, Position(added.position.epoch, 1), 1, 0)
-        await history.latest(PROBE, 1, 0)
-        await history.positions([PROBE])
+            draft = make_draft(key.topic, number, Publisher(1, ""), time="", idempotency_key=str(number))
+            added = await history.add(key, draft, Retention(1, 1))
+        await history.since(key, Position(added.position.epoch, 1), 1, 0)
+        await history.latest(key, 1, 0)
+        await history.positions([key])
     finally:
-        await broker.call(broker.names.topic(PROBE).partition, "DEL", *history.probe_keys(PROBE, 2))
+        await broker.call(broker.names.topic(key).partition, "DEL", *history.probe_keys(key, 2))
 
 
-async def _try_channels(broker: Broker) -> None:
-    partition, channel = broker.names.channel("probe")
+async def _try_channels(broker: Broker, key: TopicKey, place: Place) -> None:
+    partition, channel = broker.names.channel(group_name(key))
     await broker.call(partition, "SPUBLISH", channel, b"")
-    place = broker.map.owner(partition)
-    assert place is not None
     connection = await broker.connect(place, _ignore)
     try:
         for command in (b"SSUBSCRIBE", b"SUNSUBSCRIBE"):

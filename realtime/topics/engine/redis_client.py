@@ -5,7 +5,7 @@ from typing import Any
 import redis
 import redis.sentinel
 
-from realtime.core.broker_url import BrokerKind, parse_broker_url, require_served
+from realtime.core.broker_url import BrokerKind, parse_single_url
 
 
 class CachePool(redis.ConnectionPool):
@@ -14,7 +14,7 @@ class CachePool(redis.ConnectionPool):
     @classmethod
     def from_url(cls, url: str, **kwargs: Any) -> Any:
         """Connections to the primary that the sentinels of `url` name."""
-        address = require_served(parse_broker_url(url))
+        address = parse_single_url(url)
         if address.kind is BrokerKind.SINGLE:
             return redis.ConnectionPool.from_url(address.url, **kwargs)
         sentinels = dict(address.sentinel_options)

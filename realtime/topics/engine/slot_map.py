@@ -1,10 +1,11 @@
-"""Which server owns which partition, for each kind of broker. `locate` is all that differs between them."""
+"""Which server owns which partition, for each kind of broker. `locate` is nearly all that differs between them."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from math import inf
 from time import monotonic
+from typing import Any
 
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
@@ -13,7 +14,8 @@ from redis.exceptions import RedisError
 
 from realtime.core.broker_url import BrokerAddress, BrokerKind
 from realtime.core.partitions import CLUSTER_PARTITIONS, SLOTS, slot_of, tags
-from realtime.topics.engine.broker_connection import NotSentError, Place, place_of
+from realtime.topics.engine.broker_connection import ConnectionOptions, NotSentError, Place, connect, place_of
+from realtime.topics.engine.ports import EngineUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,10 @@ Locate = Callable[[], Awaitable[Mapping[Place, Slots]]]
 ALL_SLOTS: Slots = ((0, SLOTS - 1),)
 # How often the sentinels are asked, in seconds: an isolated primary goes on taking publications that will be lost.
 SENTINEL_REFRESH_S = 2.0
+# How often a cluster is asked, in seconds; its servers say by themselves when a partition has moved.
+CLUSTER_REFRESH_S = 30.0
+# How long one server of a cluster may take to answer, in seconds, before the next is asked.
+CLUSTER_DEADLINE_S = 0.5
 # Seconds between two looks while the map is known to be wrong.
 LOOK_PAUSE_S = 0.1
 # A look that takes longer has failed.
@@ -101,7 +107,7 @@ class SlotMap:
         try:
             async with asyncio.timeout(LOOK_DEADLINE_S):
                 found = await self._locate()
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, EngineUnavailableError) as error:
             raise NotSentError("Nobody says where the broker is.") from error
         finally:
             self._looked_s = self._clock()
@@ -123,12 +129,17 @@ def _owner(found: Mapping[Place, Slots], slot: int) -> Place | None:
     return None
 
 
-def slot_map(address: BrokerAddress) -> tuple[SlotMap, Callable[[], Awaitable[None]]]:
+def slot_map(
+    address: BrokerAddress, options: ConnectionOptions
+) -> tuple[SlotMap, Callable[[], Awaitable[None]]]:
     """Return the map of a broker, and the function that closes what it asks with."""
     if address.kind is BrokerKind.SENTINEL:
         sentinel = _sentinel(address)
         locate = locate_by_sentinel(sentinel, address.master)
         return SlotMap(locate, partitions=1, refresh_s=SENTINEL_REFRESH_S), sentinel.aclose
+    if address.kind is BrokerKind.CLUSTER:
+        locate = locate_by_cluster(address.nodes, options)
+        return SlotMap(locate, partitions=CLUSTER_PARTITIONS, refresh_s=CLUSTER_REFRESH_S), _nothing
     return SlotMap(locate_single(place_of(address)), partitions=1), _nothing
 
 
@@ -154,6 +165,61 @@ def locate_by_sentinel(sentinel: Sentinel, master: str) -> Locate:
         return {(host, int(port)): ALL_SLOTS}
 
     return locate
+
+
+def locate_by_cluster(seeds: Sequence[Place], options: ConnectionOptions) -> Locate:
+    """The first server of the cluster that answers knows all primaries; those that answered before are asked first."""
+    known = list(seeds)
+
+    async def locate() -> Mapping[Place, Slots]:
+        failure: EngineUnavailableError = NotSentError("No server of the cluster is known.")
+        for place in list(known):
+            try:
+                ranges = await _ask_for_slots(place, options)
+            except EngineUnavailableError as error:
+                failure = error
+                # Asked last from now on.
+                known.remove(place)
+                known.append(place)
+                continue
+            known[:] = _first_known(place, ranges, known, seeds)
+            return _primaries(place, ranges)
+        raise failure
+
+    return locate
+
+
+async def _ask_for_slots(place: Place, options: ConnectionOptions) -> list[Any]:
+    connection = await connect(place, options, deadline_s=CLUSTER_DEADLINE_S)
+    try:
+        ranges: list[Any] = await connection.call("CLUSTER", "SLOTS")
+    finally:
+        connection.close()
+        await connection.closed()
+    if not ranges:
+        raise NotSentError("The server belongs to no cluster, or its cluster has no slots.")
+    return ranges
+
+
+def _primaries(asked: Place, ranges: Iterable[Sequence[Any]]) -> Mapping[Place, Slots]:
+    found: dict[Place, list[tuple[int, int]]] = {}
+    for first, last, primary, *_ in ranges:
+        found.setdefault(_place(asked, primary), []).append((first, last))
+    return found
+
+
+def _first_known(
+    asked: Place, ranges: Iterable[Sequence[Any]], known: Iterable[Place], seeds: Iterable[Place]
+) -> list[Place]:
+    """The server that answered, then all of the cluster in the order of `known`, then the seeds."""
+    members = {_place(asked, server): None for _, _, *servers in ranges for server in servers}
+    ordered = [asked, *(place for place in known if place in members), *members, *seeds]
+    return list(dict.fromkeys(ordered))
+
+
+def _place(asked: Place, server: Sequence[Any]) -> Place:
+    # A server that does not know its own address leaves it empty: it is the one that was asked.
+    return (server[0].decode() if server[0] else asked[0]), server[1]
 
 
 def _sentinel(address: BrokerAddress) -> Sentinel:

@@ -9,6 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from random import uniform
 from typing import Any
 
 from realtime.topics.engine.broker import Broker
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 # not answered for a deadline.
 HEARTBEAT_S = 1.0
 # Until the next try of what failed, in seconds.
-RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
+RETRY_MIN_S, RETRY_MAX_S = 0.1, 0.5
 # Channels in one command.
 BATCH = 500
 
@@ -160,7 +161,8 @@ class Subscriber:
                 is_settled = False
             if not is_settled:
                 # Whatever happens meanwhile: many reasons are one try.
-                await asyncio.sleep(retry_s)
+                # At a time of its own: many processes lost the same server.
+                await asyncio.sleep(retry_s * uniform(0.7, 1.0))  # noqa: S311 no secret
                 retry_s = min(retry_s * 2, RETRY_MAX_S)
                 continue
             retry_s = RETRY_MIN_S
