@@ -25,7 +25,8 @@ from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.metrics import Metrics
 from realtime.sockets.outbox import PreparedMessage, WriteCoalescer
 from realtime.sockets.subscription import Subscriber, Subscription, SubscriptionState
-from realtime.topics.engine.ports import POSITIONS_PER_CALL, Arrival, Engine, EngineUnavailableError, Page
+from realtime.topics.comparisons import Comparisons
+from realtime.topics.engine.ports import POSITIONS_AT_ONCE, Arrival, Engine, EngineUnavailableError, Page
 from realtime.topics.fanout import Turns
 from realtime.topics.local_topic import LocalTopic
 from realtime.topics.reads import Reads
@@ -33,9 +34,6 @@ from realtime.topics.reads import Reads
 logger = logging.getLogger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-# How often a topic is compared with its history, in seconds: an active one, and one that has long been quiet.
-COMPARE_ACTIVE_S = 5.0
-COMPARE_QUIET_S = 60.0
 # Payload bytes of all served topics that are kept in memory for clients that reconnect.
 CACHE_BYTES = 64 * 1024 * 1024
 
@@ -87,6 +85,7 @@ class Hub:
         self._clock = clock
         self._turns = Turns(asyncio.get_running_loop(), coalescer)
         self._topics: dict[TopicKey, LocalTopic] = {}
+        self._comparisons = Comparisons()
         # Topics that keep payloads in their tail, the least recently used first; and the bytes of them all.
         self._cached: OrderedDict[TopicKey, LocalTopic] = OrderedDict()
         self._cached_bytes = 0
@@ -122,6 +121,7 @@ class Hub:
         if local is None:
             local = LocalTopic(key, rule.retention, now_s=self._clock(), tail_max_bytes=self._tail_max_bytes)
             self._topics[key] = local
+            self._comparisons.add(local)
         local.subscriptions[connection] = subscription
         connection.subscriptions[topic] = subscription
         return subscription
@@ -246,17 +246,22 @@ class Hub:
     async def compare(self, missed: Collection[TopicKey] | None = ()) -> None:
         """Compare topics with their history: the bus may lose publications without any sign.
 
-        Active topics are due every COMPARE_ACTIVE_S, quiet ones every COMPARE_QUIET_S; those of `missed` are due now
-        (None: all). Raises EngineUnavailableError.
+        `Comparisons` says when a topic is due; those of `missed` are due now (None: all). Raises EngineUnavailableError.
         """
         now_s = self._clock()
-        due = [local for local in self.topics() if _is_due(local, missed, now_s)]
-        for batch in _batches(due, POSITIONS_PER_CALL):
+        due = self._due(missed, now_s)
+        for batch in _batches(due, POSITIONS_AT_ONCE):
             known = [local.position for local in batch]
             positions = await self._engine.positions([local.key for local in batch])
             for local, before, position in zip(batch, known, positions, strict=True):
-                local.compared_s = now_s
+                self._comparisons.compared(local, now_s)
                 self._compare(local, before, position)
+
+    def _due(self, missed: Collection[TopicKey] | None, now_s: float) -> list[LocalTopic]:
+        if missed is None:
+            return [each for each in self._topics.values() if not _opens_later(each)]
+        found = [local for key in missed if (local := self._topics.get(key)) and not _opens_later(local)]
+        return list(dict.fromkeys([*found, *self._comparisons.due(now_s)]))
 
     def look_again(self, local: LocalTopic) -> None:
         """Read the topic's position again, because what is known about it may be wrong."""
@@ -304,7 +309,8 @@ class Hub:
             self._forget_cached(local)
 
     def _deliver(self, local: LocalTopic, payload: bytes) -> None:
-        now_s = local.active_s = self._clock()
+        now_s = self._clock()
+        self._comparisons.used(local, now_s)
         local.fanout.times = self._metrics.delivery_times
         tail = local.tail
         if local.retention.size:
@@ -360,7 +366,8 @@ class Hub:
                     return
         except EngineUnavailableError:
             # Marked active, so that the next comparison comes soon and tries again.
-            local.active_s, local.is_suspect = self._clock(), True
+            self._comparisons.used(local, self._clock())
+            local.is_suspect = True
             logger.warning("The history cannot be reached; a topic is repaired later")
         finally:
             local.repair = None
@@ -420,18 +427,17 @@ class Hub:
     def _close(self, local: LocalTopic) -> None:
         self._forget_cached(local)
         del self._topics[local.key]
+        self._comparisons.remove(local)
         if local.opening is not None:
             # The engine runs `attach` and `detach` in the order they are called.
             self._spawn(self._engine.detach(local.key))
 
 
-def _is_due(local: LocalTopic, missed: Collection[TopicKey] | None, now_s: float) -> bool:
-    if missed is None or local.key in missed:
-        return True
-    if not local.is_open or not local.retention.size:
-        return False
-    is_quiet = local.compared_s - local.active_s > COMPARE_QUIET_S
-    return now_s - local.compared_s >= (COMPARE_QUIET_S if is_quiet else COMPARE_ACTIVE_S)
+def _opens_later(local: LocalTopic) -> bool:
+    """Whether the topic is still being opened: what it reads may be older than what was missed, so it looks again."""
+    if not local.is_open:
+        local.is_suspect = True
+    return not local.is_open
 
 
 def _batches(items: list[LocalTopic], size: int) -> Iterator[list[LocalTopic]]:

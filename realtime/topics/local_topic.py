@@ -22,6 +22,7 @@ class LocalTopic:
         "epoch",
         "fanout",
         "is_epoch_untold",
+        "is_quiet",
         "is_suspect",
         "key",
         "newest",
@@ -53,7 +54,9 @@ class LocalTopic:
         self.is_suspect = False
         # The epoch has changed without a loss; the next push names it.
         self.is_epoch_untold = False
+        # When something was last published to it, when it was last compared with its history, and whether that is seldom.
         self.active_s = self.compared_s = now_s
+        self.is_quiet = False
 
     @property
     def is_open(self) -> bool:

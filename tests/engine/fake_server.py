@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import hiredis
@@ -30,6 +31,9 @@ class FakeServer:
         # How many commands came in each read.
         self.reads: list[int] = []
         self.writers: list[asyncio.StreamWriter] = []
+        # While it is not set, the server accepts connections and answers nothing.
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
         self._server: asyncio.Server | None = None
 
     @property
@@ -59,16 +63,21 @@ class FakeServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
+        with suppress(OSError):
+            await self._answer(reader, writer)
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         commands = hiredis.Reader()
         while data := await reader.read(2**16):
             commands.feed(data)
+            await self.goes_on.wait()
             count = 0
             while (command := commands.gets()) is not False:
                 count += 1
                 if not self._reply(command, writer):
                     break
             self.reads.append(count)
-        writer.close()
 
     def _reply(self, command: Any, writer: asyncio.StreamWriter) -> bool:
         self.commands.append(command)

@@ -9,10 +9,11 @@ from realtime.core.history import Tail
 from realtime.core.position import Position
 from realtime.core.topics import TopicKey
 from realtime.sockets.outbox import WriteCoalescer
+from realtime.topics.comparisons import ACTIVE_S, QUIET_S
 from realtime.topics.engine.carried import Carried, encode_body, encode_carried
 from realtime.topics.engine.names import group_name
 from realtime.topics.engine.ports import Ask, Page
-from realtime.topics.hub import COMPARE_ACTIVE_S, COMPARE_QUIET_S, Hub
+from realtime.topics.hub import Hub
 from tests.realtime.followers import KEPT, KEY, Follower, Node, draft, offsets_of, settle
 
 
@@ -114,6 +115,39 @@ async def test_only_topics_that_may_have_missed_something_are_compared_at_once(n
     assert [each["topic"] for each in follower.got] == ["other"]
 
 
+async def test_what_may_be_missed_while_the_topic_opens_is_looked_for(node: Node) -> None:
+    """The subscription at the broker took effect after the position was read."""
+    follower = Follower()
+    node.engine.stop_at = "open"
+    joining = asyncio.create_task(node.join(follower))
+    await asyncio.wait_for(node.engine.reached.wait(), 1)
+    await elsewhere(node, 1, is_carried=False)
+    await node.hub.compare([KEY])
+    node.engine.stop_at = ""
+    node.engine.go.set()
+    await joining
+    await settle()
+    assert follower.offsets == [1]
+
+
+async def test_quiet_topics_cost_nothing_until_they_are_due_and_come_back_when_used(node: Node) -> None:
+    now_s = 0.0
+    node.hub = Hub(node.engine, node.spawn, node.hub._listener, WriteCoalescer(), clock=lambda: now_s)
+    node.engine.arrived = node.hub.arrived
+    node.joiner._hub = node.hub
+    await node.join(Follower())
+    for now_s in range(200):  # noqa: B007 the clock
+        await node.hub.compare()
+    (local,) = node.hub.topics()
+    assert local.is_quiet
+    await elsewhere(node, 1)
+    node.engine.calls.clear()
+    for now_s in range(200, 211):  # noqa: B007
+        await node.hub.compare()
+    assert node.engine.calls.count("positions") >= 2
+    assert not local.is_quiet
+
+
 async def test_many_topics_are_compared_in_one_call_and_quiet_ones_seldom(node: Node) -> None:
     now_s = 0.0
     node.hub = Hub(node.engine, node.spawn, node.hub._listener, WriteCoalescer(), clock=lambda: now_s)
@@ -126,9 +160,9 @@ async def test_many_topics_are_compared_in_one_call_and_quiet_ones_seldom(node: 
         node.engine.calls.clear()
         await node.hub.compare()
         calls.append(len(node.engine.calls))
-    # In use for a while, then one call in COMPARE_QUIET_S for all of them.
-    assert sum(calls[:60]) <= 60 / COMPARE_ACTIVE_S
-    assert sum(calls[200:]) <= 400 / COMPARE_QUIET_S + 1
+    # In use for a while, then one call in QUIET_S for all of them.
+    assert sum(calls[:60]) <= 60 / ACTIVE_S
+    assert sum(calls[200:]) <= 400 / QUIET_S + 1
     assert max(calls) == 1
 
 

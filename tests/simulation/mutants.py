@@ -118,7 +118,7 @@ MUTANTS = (
     Mutant(
         "topics are not compared with their history",
         "realtime.topics.hub:Hub.compare",
-        "due = [local for local in self.topics() if _is_due(local, missed, now_s)]",
+        "due = self._due(missed, now_s)",
         "due = []",
     ),
     Mutant(

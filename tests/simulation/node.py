@@ -16,7 +16,7 @@ import realtime.node.credentials
 import realtime.node.node
 import realtime.node.quotas
 import realtime.node.sweeps
-import realtime.topics.hub
+import realtime.topics.comparisons
 from realtime.conf import RealtimeSettings
 from realtime.core.identity import CredentialKind, Identity, Tenant, UserId
 from realtime.core.presence_table import PRESENCE_GRACE_S
@@ -173,7 +173,7 @@ def install() -> None:
     replace(Watches, "stop", _nothing)
     replace(realtime.node.sweeps, "EXPIRY_INTERVAL_S", SELDOM_S)
     replace(realtime.node.credentials, "POLL_INTERVAL_S", SELDOM_S)
-    replace(realtime.topics.hub, "COMPARE_QUIET_S", QUIET_S)
+    replace(realtime.topics.comparisons, "QUIET_S", QUIET_S)
     replace(Hub, "_deliver", _deliver)
     # Sets of them have the same order in every run.
     replace(Connection, "__hash__", _hash_of)

@@ -1,6 +1,6 @@
 """The broker of a process: connections to its primaries, and calls to the one that owns a partition.
 
-A call is repeated only if the answer proves that it was not carried out, and for one deadline: the partition has moved, a
+A call is repeated only if the answer proves that it was not carried out, and for a moment: the partition has moved, a
 failover is under way, the script is not known. (redis-py's `RedisCluster` repeats a script after a time-out: it is then
 carried out twice.) A call whose connection was lost may have been carried out. It is
 repeated, once, only if the caller says that this does no harm.
@@ -31,7 +31,9 @@ from realtime.topics.engine.slot_map import partitions_of, slot_map
 logger = logging.getLogger(__name__)
 
 DEADLINE_S = 2.0
-REPEAT_PAUSE_S = 0.05
+# How long a call is repeated, or waits for a server that was lost, in seconds; and the pause between two tries. Short,
+# because its caller waits meanwhile, who may have something for another server, too.
+REPEAT_S, REPEAT_PAUSE_S = 0.5, 0.05
 # Errors after which the same call may succeed soon: it was not carried out.
 _LATER = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN"})
 # Errors that name another server: it was not carried out either.
@@ -53,9 +55,10 @@ class Script:
 class Broker:
     """Made and used on one event loop. Raises BrokerUrlError for a wrong URL.
 
-    `prefix` begins every key and channel; by default it is that of the URL. `deadline_s` bounds each call, in seconds;
-    a call that was held up by a lost connection or a failover may take twice as long. Writes and reads have a
-    connection each to every primary, so that a publication waits behind no long read.
+    `prefix` begins every key and channel; by default it is that of the URL. A server that has answered nothing for
+    `deadline_s` seconds is given up, with all calls that wait for it; the next ones fail within REPEAT_S until it, or
+    another in its place, answers. Writes and reads have a connection each to every primary, so that a publication
+    waits behind no long read.
     """
 
     def __init__(self, url: str, *, prefix: str | None = None, deadline_s: float = DEADLINE_S) -> None:
@@ -70,6 +73,9 @@ class Broker:
         self._has_others = address.kind is not BrokerKind.SINGLE
         self._connections: dict[tuple[Place, bool], BrokerConnection] = {}
         self._connecting: dict[tuple[Place, bool], asyncio.Task[BrokerConnection]] = {}
+        # Servers that were lost, or could not be connected to, until they can.
+        self._lost: set[Place] = set()
+        self._repeat_s = min(REPEAT_S, deadline_s)
         self._looking: asyncio.Task[None] | None = None
         self.map.on_change.append(self._leave_servers)
 
@@ -111,7 +117,7 @@ class Broker:
                 connection = await self._connection(partition, is_read=is_read)
                 return await connection.call(*command)
             except EngineUnavailableError as error:
-                if not self._helps_to_repeat(error, is_repeatable=is_repeatable and end_s is None):
+                if not self._helps_to_repeat(error, is_repeatable=is_repeatable, is_first=end_s is None):
                     raise
                 if end_s is not None and clock() >= end_s:
                     raise
@@ -119,7 +125,7 @@ class Broker:
                 asked = self._redirected(partition, str(error)) if is_redirected else None
             # Who was sent elsewhere goes there at once, but not in a circle.
             await asyncio.sleep(0 if is_redirected and end_s is None else REPEAT_PAUSE_S)
-            end_s = end_s or clock() + self.deadline_s
+            end_s = end_s or clock() + self._repeat_s
 
     async def connect(self, place: Place, on_push: Callable[[list[Any]], None]) -> BrokerConnection:
         """Return a new connection for subscriptions, which the caller closes; raises NotSentError, ReplyError."""
@@ -189,7 +195,7 @@ class Broker:
             self._looking = asyncio.create_task(self._look())
             self._looking.add_done_callback(_seen)
 
-    def _helps_to_repeat(self, error: EngineUnavailableError, *, is_repeatable: bool) -> bool:
+    def _helps_to_repeat(self, error: EngineUnavailableError, *, is_repeatable: bool, is_first: bool) -> bool:
         """Whether the call was not carried out, or may be carried out twice, and may succeed soon."""
         if isinstance(error, ReplyError):
             is_for_later = error.code in _LATER or error.code in _REDIRECTS
@@ -197,7 +203,10 @@ class Broker:
                 self._suspect()
             return is_for_later
         self._suspect()
-        return is_repeatable if isinstance(error, ConnectionLostError) else self._has_others
+        if isinstance(error, ConnectionLostError):
+            return is_repeatable and is_first
+        # The only server may have closed a connection that was idle; it can be asked once more.
+        return is_first or self._has_others
 
     def _suspect(self) -> None:
         """Look at the map before the next call, or beside it."""
@@ -218,20 +227,31 @@ class Broker:
         if task is None:
             task = self._connecting[at] = asyncio.create_task(self._open(at))
             task.add_done_callback(_seen)
-        return await asyncio.shield(task)
+        try:
+            async with asyncio.timeout(self._repeat_s if at[0] in self._lost else None):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            raise NotSentError("A server of the broker does not answer.") from None
 
     async def _open(self, at: tuple[Place, bool]) -> BrokerConnection:
+        place = at[0]
         try:
-            connection = await connect(at[0], self._options, deadline_s=self.deadline_s)
-            self._connections[at] = connection
-            return connection
+            connection = await connect(place, self._options, deadline_s=self.deadline_s)
+        except EngineUnavailableError:
+            self._lost.add(place)
+            raise
         finally:
             del self._connecting[at]
+        self._lost.discard(place)
+        connection.on_lost = lambda: self._lost.add(place)
+        self._connections[at] = connection
+        return connection
 
     def _leave_servers(self) -> None:
         """Close the connections to servers that are no primaries any more."""
         for at in [at for at in self._connections if at[0] not in self.map.places]:
             self._connections.pop(at).close()
+        self._lost &= self.map.places
 
 
 def _code(error: EngineUnavailableError) -> str:

@@ -3,12 +3,14 @@
 import hashlib
 from functools import lru_cache
 from typing import NamedTuple
+from zlib import crc32
 
 from realtime.core.partitions import tags
 from realtime.core.topics import TopicKey
 
 # Topics, and groups of the bus, whose names are remembered.
 REMEMBERED = 16_384
+_TOPIC = "topic."
 
 
 class TopicNames(NamedTuple):
@@ -41,21 +43,21 @@ class Names:
         return f"{names.meta.removesuffix(':meta')}:used:{_digest(f'{publisher!r}:{idempotency_key}')}"
 
     def _topic(self, key: TopicKey) -> TopicNames:
-        partition, channel = self.channel(group_name(key))
-        base = f"{self._prefix}:h:{{{self._tags[partition]}}}:{key.tenant}:{_digest(key.topic)}"
+        group = group_name(key)
+        partition, channel = self._channel(group)
+        base = f"{self._prefix}:h:{{{self._tags[partition]}}}:{key.tenant}:{group.removeprefix(_TOPIC)}"
         return TopicNames(partition, f"{base}:meta", f"{base}:stream", channel)
 
     def _channel(self, group: str) -> tuple[int, str]:
         """The partition and the channel of a bus group."""
-        partition = hashlib.sha256(group.encode()).digest()[0] % self.partitions
+        partition = crc32(group.encode()) % self.partitions
         return partition, f"{self._prefix}:b:{{{self._tags[partition]}}}:{group}"
 
 
 @lru_cache(REMEMBERED)
 def group_name(key: TopicKey) -> str:
     """The bus group of a topic: an ASCII name of fixed length, whatever the topic's name holds."""
-    digest = hashlib.sha256(f"{key.tenant}\0{key.topic}".encode("utf-8", "surrogatepass")).hexdigest()
-    return f"topic.{digest}"
+    return _TOPIC + _digest(f"{key.tenant}\0{key.topic}")
 
 
 def _digest(text: str) -> str:

@@ -24,8 +24,9 @@ class BusUnavailableError(EngineUnavailableError):
 
 # How long an idempotency key is remembered, in seconds.
 IDEMPOTENCY_TTL_S = 300.0
-# How many positions are read in one call.
+# How many positions are read in one call to a server, and in one of `Engine.positions`.
 POSITIONS_PER_CALL = 200
+POSITIONS_AT_ONCE = 25_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class Engine(Protocol):
         ...
 
     async def positions(self, keys: Sequence[TopicKey]) -> list[Position]:
-        """The position of each topic, in that order; at most POSITIONS_PER_CALL keys."""
+        """The position of each topic, in that order; at most POSITIONS_AT_ONCE keys, which the engine shares out."""
         ...
 
     async def attach(self, key: TopicKey) -> None:

@@ -120,6 +120,7 @@ class RedisHistory:
         """As `History.positions`: one call for each partition of each POSITIONS_PER_CALL of them."""
         names = [self._names.topic(key) for key in keys]
         positions: dict[int, Position] = {}
+        # So that most calls are about one partition.
         ordered = sorted(range(len(keys)), key=lambda at: names[at].partition)
         for first in range(0, len(ordered), POSITIONS_PER_CALL):
             calls = _by_partition(ordered[first : first + POSITIONS_PER_CALL], names)
