@@ -63,6 +63,11 @@ def _default_application() -> ProtocolTypeRouter:
     if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
         raise ImproperlyConfigured("Set DJANGO_SETTINGS_MODULE to the settings module of your project.")
     http = get_asgi_application()
+    if not apps.is_installed("realtime"):
+        # No check runs for an app that is not there.
+        raise ImproperlyConfigured(
+            'Put "realtime" first in INSTALLED_APPS: it has the tables and the commands.'
+        )
     if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
         # As `runserver` does. In production a proxy or a middleware of the project serves them.
         http = ASGIStaticFilesHandler(http)

@@ -175,7 +175,7 @@ def _unshared(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
 
 def _short_timeouts(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
     for name, layer in layers.items():
-        if not layer["BACKEND"].startswith("channels_redis."):
+        if not str(layer.get("BACKEND", "")).startswith("channels_redis."):
             continue
         for host in layer.get("CONFIG", {}).get("hosts") or ["redis://localhost:6379"]:
             if not _is_patient(host):

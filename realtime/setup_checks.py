@@ -11,12 +11,19 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django
 from django.utils.module_loading import import_string
 
 from realtime.conf import RealtimeSettings, default_of, given_settings, setting_faults
+from realtime.core.addresses import TrustedProxies
+from realtime.core.broker_url import BrokerUrlError, parse_broker_url
+from realtime.core.origins import parse_origin
 from realtime.core.topics import rule_faults
+from realtime.endpoints.consumers.plain import PlainConsumer
+from realtime.endpoints.routing import Route
 
 APPLICATION = "realtime.asgi.application"
 # Apps whose `runserver` has no WebSockets, or not our settings.
 RUNSERVERS = ("daphne", "django.contrib.staticfiles")
 PREFIX = "REALTIME_"
+# Engines whose sessions are rows of the app `django.contrib.sessions`.
+SESSIONS_IN_DATABASE = ("django.contrib.sessions.backends.db", "django.contrib.sessions.backends.cached_db")
 # The methods that the class in each setting must have.
 PORTS = {
     "TENANTS": ("lookup", "refresh"),
@@ -73,6 +80,24 @@ def check_order(**_kwargs: Any) -> list[CheckMessage]:
         return []
     text = f'"realtime" comes after "{earlier[0]}" in INSTALLED_APPS, whose `runserver` is taken instead of this one\'s.'
     return [Error(text, hint='Put "realtime" first.', id="realtime.E009")]
+
+
+def check_values(**_kwargs: Any) -> list[CheckMessage]:
+    """Check the texts and numbers that are of the right kind and mean nothing."""
+    return [Error(f"REALTIME: {fault}", hint=hint, id="realtime.E011") for fault, hint in _value_faults()]
+
+
+def check_layer_of_consumers(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that consumers of Channels have a channel layer, if there are some."""
+    plain = [route for route in _routes() if issubclass(route.consumer, PlainConsumer)]
+    if not plain or "default" in getattr(settings, "CHANNEL_LAYERS", {}):
+        return []
+    text = (
+        f"The route {plain[0].path} has a consumer of Channels, and CHANNEL_LAYERS has no `default`: "
+        "its `channel_layer` is None, and it can use no groups."
+    )
+    hint = 'Set CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}} for one process.'
+    return [Warning(text, hint=hint, id="realtime.W011")]
 
 
 def check_hosts(**_kwargs: Any) -> list[CheckMessage]:
@@ -140,10 +165,60 @@ def _ports() -> Iterator[CheckMessage]:
             yield Error(text, hint="The methods are those of realtime.node.ports.", id="realtime.E007")
 
 
+def _value_faults() -> Iterator[tuple[str, str]]:
+    """Yield the faults of values, each with a hint. Values of the wrong kind are those of `check_settings`."""
+    given = _given()
+    url, proxies, at = (
+        given.get(name, default_of(name)) for name in ("REDIS_URL", "TRUSTED_PROXIES", "HTTP_BODY_BYTES_AT")
+    )
+    for origin in _texts(given.get("ALLOWED_ORIGINS")):
+        if parse_origin(origin) is None:
+            yield (
+                f"ALLOWED_ORIGINS has {origin!r}, which is no origin.",
+                "Write it as https://shop.example.com.",
+            )
+    if isinstance(url, str) and url:
+        try:
+            parse_broker_url(url)
+        except BrokerUrlError as error:
+            yield f"REDIS_URL: {error}", "Write it as redis://host:6379/0."
+    try:
+        TrustedProxies(_texts(proxies))
+    except ValueError as error:
+        yield f"TRUSTED_PROXIES: {error}", "Give addresses and networks, as 10.0.0.0/8."
+    for path, size in at.items() if isinstance(at, Mapping) else ():
+        if not (isinstance(path, str) and path.startswith("/") and type(size) is int and size >= 0):
+            yield (
+                f"HTTP_BODY_BYTES_AT has {path!r}: {size!r}.",
+                'Give the bytes of each path, as {"/upload/": 1048576}.',
+            )
+
+
+def _texts(given: Any) -> list[str]:
+    return (
+        [each for each in given if isinstance(each, str)]
+        if isinstance(given, list | tuple | set | frozenset)
+        else []
+    )
+
+
+def _routes() -> list[Route]:
+    """Return the routes, as far as they can be had: `check_routes` says what is wrong with them."""
+    path = _given().get("ROUTES", default_of("ROUTES"))
+    try:
+        routes = import_string(f"{path}.routes")
+    except Exception:
+        return []
+    return [each for each in routes if isinstance(each, Route)] if isinstance(routes, list | tuple) else []
+
+
 def _default_identity() -> Iterator[CheckMessage]:
     if "IDENTITY" in _given():
         return
-    for app in ("django.contrib.auth", "django.contrib.contenttypes"):
+    needed = ["django.contrib.auth", "django.contrib.contenttypes"]
+    if settings.SESSION_ENGINE in SESSIONS_IN_DATABASE:
+        needed.append("django.contrib.sessions")
+    for app in needed:
         if not apps.is_installed(app):
             text = f'REALTIME has no IDENTITY, and "{app}" is not in INSTALLED_APPS: nobody can be signed in.'
             hint = "Name a class of your own in IDENTITY, or install the app."
@@ -174,4 +249,13 @@ def _source_of(module: str) -> str | None:
     return (read(module) if read is not None else None) or ""
 
 
-ALL = (check_settings, check_ports, check_application, check_order, check_hosts, check_broker)
+ALL = (
+    check_settings,
+    check_values,
+    check_ports,
+    check_application,
+    check_order,
+    check_layer_of_consumers,
+    check_hosts,
+    check_broker,
+)

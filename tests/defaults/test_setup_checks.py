@@ -1,12 +1,16 @@
 """Each mistake of set-up is one sentence of `manage.py check`."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.apps import apps
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from realtime import EchoConsumer, TopicRule, anyone, host, websocket
@@ -62,6 +66,13 @@ def test_a_right_project_hears_nothing(settings: Settings) -> None:
         ({"IDENTITY": "realtime.publish"}, "E007", "no class"),
         ({"ROUTES": "nowhere.routing"}, "E005", "'nowhere.routing'"),
         ({"ROUTES": "realtime.conf"}, "E005", "no list `routes`"),
+        ({"REDIS_URL": "http://x"}, "E011", "REDIS_URL: Expected"),
+        ({"REDIS_URL": "localhost:6379"}, "E011", "REDIS_URL: Expected"),
+        ({"ALLOWED_ORIGINS": ["shop.example"]}, "E011", "'shop.example', which is no origin"),
+        ({"ALLOWED_ORIGINS": ("https://shop.example/path",)}, "E011", "which is no origin"),
+        ({"TRUSTED_PROXIES": ["nonsense"]}, "E011", "TRUSTED_PROXIES"),
+        ({"HTTP_BODY_BYTES_AT": {"/upload/": "1 MB"}}, "E011", "HTTP_BODY_BYTES_AT has '/upload/'"),
+        ({"HTTP_BODY_BYTES_AT": {"upload/": 7}}, "E011", "HTTP_BODY_BYTES_AT has 'upload/'"),
         ({"REDIS_URL": "redis://x", "PUBLISH_ERRORS": "nowhere.report"}, "E004", "cannot be imported"),
     ],
 )
@@ -118,6 +129,43 @@ def test_a_broken_module_of_an_app_is_named(
 def test_an_application_without_sockets_is_named(settings: Settings, path: str | None) -> None:
     settings.ASGI_APPLICATION = path
     assert ids() == ["realtime.E008"]
+
+
+@pytest.mark.parametrize("layers", [{}, {"other": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}])
+def test_a_consumer_of_channels_without_a_layer_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, layers: Any
+) -> None:
+    module = ModuleType("somebodys_routes")
+    module.routes = [websocket("ws/room/", AsyncWebsocketConsumer)]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings.REALTIME = {"ROUTES": module.__name__}
+    settings.CHANNEL_LAYERS = layers
+    assert ids("/ws/room/") == ids() == ["realtime.W011"]
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    assert ids() == []
+
+
+def test_a_broken_layer_is_no_traceback(settings: Settings) -> None:
+    settings.CHANNEL_LAYERS = {"default": {}}
+    assert ids() == []
+
+
+@pytest.mark.parametrize("app", ["django.contrib.sessions", "django.contrib.auth"])
+def test_an_app_that_sign_in_needs_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, app: str
+) -> None:
+    is_installed = apps.is_installed
+    monkeypatch.setattr(apps, "is_installed", lambda name: name != app and is_installed(name))
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    assert ids(f'"{app}" is not in INSTALLED_APPS') == ["realtime.E007"]
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    assert ids() == ([] if app == "django.contrib.sessions" else ["realtime.E007"])
+
+
+def test_an_application_without_the_app_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apps, "is_installed", lambda name: name != "realtime")
+    with pytest.raises(ImproperlyConfigured, match='Put "realtime" first in INSTALLED_APPS'):
+        import_module("realtime.asgi").__getattr__("application")
 
 
 def test_an_application_of_channels_alone_is_named(settings: Settings) -> None:
