@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from inspect import getdoc
+from inspect import getdoc, signature
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -14,7 +14,10 @@ import django
 import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "docs" / name for name in ("protocol.md", "settings.md", "javascript-client.md")]
+PAGES = [
+    ROOT / "docs" / name
+    for name in ("protocol.md", "settings.md", "javascript-client.md", "python-client.md")
+]
 _MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ENV_LINE = re.compile(r"([A-Z_]+)=(.*)")
 _FIELD_LINE = re.compile(r"    ([A-Z_]+): [^=]+?(?: = (.+))?")
@@ -48,6 +51,7 @@ def render(page: str) -> str:
         "all-settings": all_settings,
         "scopes": scopes,
         "javascript": javascript,
+        "python": python,
     }
     return _MARKED.sub(lambda found: f"{found[1]}\n{tables[found[2]]()}\n{found[3]}", page)
 
@@ -210,6 +214,45 @@ def _declarations(file: str, text: str) -> str:
         name = f"{owner}.{named[1]}" if found[2] else named[1]
         rows.append((f"`{name}`", " ".join(found[3].replace("*", " ").split())))
     return f"`{file}`:\n\n" + _table(("name", "what it is"), rows)
+
+
+def python() -> str:
+    """The public names of the Python client, with the methods of its classes."""
+    import realtime.client as module  # noqa: PLC0415
+
+    rows = []
+    for name in module.__all__:
+        value = getattr(module, name)
+        made = vars(value).get("__init__")
+        is_told = made is not None and made.__doc__ is not None and name.endswith("Client")
+        shown = f"{name}({', '.join(_arguments(made))})" if is_told else name
+        rows.append((f"`{shown}`", f"{_prose(value)} {_prose(made)}" if is_told else _prose(value)))
+        for member, each in vars(value).items():
+            function = each.fget if isinstance(each, property) else each
+            if member.startswith("_") or not callable(function) or not getdoc(function):
+                continue
+            shown = member if isinstance(each, property) else f"{member}({', '.join(_arguments(function))})"
+            rows.append((f"`{name}.{shown}`", _prose(function)))
+    return _table(("name", "what it is"), rows)
+
+
+def _arguments(function: Any) -> list[str]:
+    shown = []
+    for name, each in signature(function).parameters.items():
+        if name == "self":
+            continue
+        is_named = each.kind is each.KEYWORD_ONLY
+        is_short = isinstance(each.default, str | int | float | None)
+        default = f"={each.default!r}" if is_short else "" if each.default is each.empty else "=…"
+        shown += ["*"] if is_named and "*" not in shown else []
+        shown.append(f"{'**' if each.kind is each.VAR_KEYWORD else ''}{name}{default}")
+    return shown
+
+
+def _prose(documented: Any) -> str:
+    """The paragraphs of a docstring, without the examples in it."""
+    paragraphs = (getdoc(documented) or "").split("\n\n")
+    return " ".join(" ".join(each.split()) for each in paragraphs if not each.startswith("    "))
 
 
 def _commented(path: Path, mark: str, setting: re.Pattern[str]) -> Iterator[tuple[str, str, str]]:

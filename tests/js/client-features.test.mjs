@@ -110,6 +110,19 @@ test("a listener whose position is too old does not cost the others theirs", asy
   assert.deepEqual([first.heard, second.heard, third.heard], [[4, 5], [5], [5]]);
 });
 
+test("a listener that comes while the subscription begins is not told of a loss: it has the next request", async () => {
+  const { client, last } = connected();
+  const [first, second] = [listener(), listener({ since: { epoch: "e", offset: 1 } })];
+  client.subscribe("t", first.options);
+  client.subscribe("t", second.options);
+  await answer(last(), { offset: 3 });
+  last().push("publication", publication(4));
+  assert.deepEqual(second.recovered, []);
+  assert.deepEqual(last().requests("subscribe")[1].payload.recover, { epoch: "e", offset: 1 });
+  await answer(last(), { offset: 4, recovered: true, publications: [2, 3, 4].map((each) => publication(each)) });
+  assert.deepEqual([first.heard, second.heard, second.recovered], [[4], [2, 3, 4], [true]]);
+});
+
 test("what is missing among what came during the subscription is asked for at once", async () => {
   const { client, last } = connected();
   const page = listener();

@@ -28,6 +28,8 @@ export class Topic {
   retry = undefined;
   /** The position that the last `subscribe` recovers from. @type {Position | null} */
   #asked = null;
+  /** Those that it was for. Later ones wait for the next. @type {Listener[]} */
+  #begun = [];
 
   /** @param {string} name */
   constructor(name) {
@@ -46,7 +48,8 @@ export class Topic {
   /** The entry for the next `subscribe`. From this call until `accept`, publications are held back. */
   begin() {
     this.#asked = null;
-    for (const { position } of this.listeners) {
+    this.#begun = [...this.listeners];
+    for (const { position } of this.#begun) {
       position.hold();
       const own = position.position;
       // The oldest position. Of another epoch than the others' nothing can be recovered.
@@ -68,7 +71,7 @@ export class Topic {
   accept(reply) {
     const asked = this.#asked;
     let isComplete = true;
-    for (const { position, options } of [...this.listeners]) {
+    for (const { position, options } of this.#begun.filter((each) => this.listeners.has(each))) {
       const own = position.position;
       const isOfAsked = own !== null && own.epoch === asked?.epoch;
       if (isOfAsked && reply.recovered === false && own.offset > /** @type {Position} */ (asked).offset) {
@@ -90,11 +93,7 @@ export class Topic {
    * @returns {boolean} false: subscribe again, because a listener is behind
    */
   take(publication) {
-    let isComplete = true;
-    for (const { position } of [...this.listeners]) {
-      if (position.take(publication) === "gap") isComplete = false;
-    }
-    return isComplete;
+    return ![...this.listeners].map(({ position }) => position.take(publication)).includes("gap");
   }
 
   /**
