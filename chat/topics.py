@@ -13,6 +13,8 @@ _ROOM_TOPIC = re.compile(r"(?:room|typing):([1-9][0-9]{0,17})", re.ASCII)
 
 # Tells every member of the tenant which public rooms there are.
 PUBLIC_ROOMS_TOPIC = "rooms:public"
+# Its presence: the users who use the chat at this moment. A user who is only connected is away.
+ACTIVE_TOPIC = "rooms:active"
 
 
 def room_topic(room_id: int) -> str:
@@ -42,8 +44,9 @@ def may_read(identity: Identity | None, topic: str) -> bool:
 
 
 def is_reader(identity: Identity | None, topic: str) -> bool:
-    """The gate of PUBLIC_ROOMS_TOPIC: any member of the tenant who may read the chat."""
-    return identity is not None and "chat:read" in identity.scopes and topic == PUBLIC_ROOMS_TOPIC
+    """The gate of the tenant's own topics: any member of the tenant who may read the chat."""
+    is_known = topic in {PUBLIC_ROOMS_TOPIC, ACTIVE_TOPIC}
+    return is_known and identity is not None and "chat:read" in identity.scopes
 
 
 def is_in_room(identity: Identity | None, topic: str) -> bool:

@@ -7,7 +7,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chat.payloads import room_payload
+from chat.payloads import room_payload, user_payload
+from chat.people.profiles import profile_get
 from chat.selectors import room_list
 from realtime import Tenant
 
@@ -22,4 +23,5 @@ def chat_page(request: HttpRequest) -> HttpResponse:
     tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # set by TenantMiddleware
     assert request.user.pk is not None, "login_required lets nobody else in"
     rooms = [room_payload(room) for room in room_list(tenant.id, request.user.pk)]
-    return render(request, "chat/chat.html", {"tenant": tenant, "room_list": rooms})
+    profile = user_payload(profile_get(tenant.id, request.user.pk))
+    return render(request, "chat/chat.html", {"tenant": tenant, "room_list": rooms, "profile": profile})

@@ -7,13 +7,16 @@ instead (`support_js_module_import_aggregation`), but in Django 5.2 it takes typ
 """
 
 import json
+import posixpath
 import re
 from functools import lru_cache
+from pathlib import Path
 
 from django import template
+from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import StaticFilesStorage, staticfiles_storage
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -31,6 +34,10 @@ BARE_NAMES = {
     "realtime/live-state": "realtime/client/live-state.js",
     "realtime/presence": "realtime/client/presence.js",
 }
+# What a module needs before it runs. `import()` is for what is loaded when it is used.
+_STATIC_IMPORT = re.compile(
+    rb"""(?:^|;)\s*(?:import|(?:import|export)\b[^"'(;=]*?\bfrom)\s*["']([^"']+)["']""", re.MULTILINE
+)
 # Other scripts, as those of the admin, need no line.
 _MODULE = re.compile(rb"^\s*(?:import|export)\b", re.MULTILINE)
 
@@ -49,6 +56,35 @@ def importmap(context: template.Context) -> SafeString:
         # Not `or`: a lazy nonce is false until it is written.
         nonce = context.get("csp_nonce", "")
     return format_html('<script type="importmap" nonce="{}">{}</script>', nonce, safe)
+
+
+@register.simple_tag
+def modulepreload(name: str) -> SafeString:
+    """Return link elements for a module and all that it imports, so that they load at the same time.
+
+    It must come after the import map.
+    """
+    return format_html_join(
+        "\n", '<link rel="modulepreload" href="{}">', ((url,) for url in _needed(staticfiles_storage, name))
+    )
+
+
+@lru_cache(maxsize=8)
+def _needed(storage: StaticFilesStorage, name: str) -> tuple[str, ...]:
+    """Return the URLs of a module and its imports, each once, the nearest first."""
+    names = [name]
+    for module in names:
+        for imported in _imports(storage, module):
+            path = BARE_NAMES.get(imported) or posixpath.normpath(f"{posixpath.dirname(module)}/{imported}")
+            if path not in names:
+                names.append(path)
+    return tuple(storage.url(each) for each in names)
+
+
+def _imports(storage: StaticFilesStorage, name: str) -> list[str]:
+    path = finders.find(name)
+    content = Path(path).read_bytes() if path else storage.open(name).read()
+    return [found.decode() for found in _STATIC_IMPORT.findall(content)]
 
 
 @lru_cache(maxsize=1)

@@ -70,6 +70,22 @@ class ChatPage:
         dialog.get_by_role("button", name="Create").click()
         expect(self.heading).to_have_text(name)
 
+    def join_room(self, name: str) -> None:
+        """Join a public room from the list of those that are there; it is open then."""
+        self.page.get_by_role("button", name="Browse rooms").click()
+        self.page.get_by_role("button", name=f"Join {name}").click()
+        expect(self.heading).to_have_text(name)
+
+    def in_menu(self, name: str) -> Locator:
+        """Open the menu of the room, and return an item of it."""
+        self.page.get_by_role("button", name="More about").click()
+        return self.page.locator("#room-menu").get_by_text(name)
+
+    def leave_room(self) -> None:
+        """Leave the room that is open, and confirm it."""
+        self.in_menu("Leave ").click()
+        self.page.get_by_role("dialog").get_by_role("button", name="Leave").click()
+
     def say(self, *texts: str) -> None:
         """Type and send, one after the other, waiting for nothing."""
         for text in texts:

@@ -43,12 +43,34 @@ def test_sign_in(windows: Windows) -> None:
 
 
 def test_chat(windows: Windows) -> None:
-    """The chat, and its room switcher."""
+    """The chat, its dialogs, its menu and its search."""
     chat = ChatPage.enter(windows, "alice", **EXAMINED)
     chat.open_room("general")
     assert_accessible(chat.page)
+    dialog = chat.page.get_by_role("dialog")
     chat.page.keyboard.press("Control+k")
-    expect(chat.page.get_by_role("dialog")).to_be_visible()
+    chat.page.get_by_role("combobox").fill("a")
+    expect(chat.page.get_by_role("option", name="Search messages")).to_be_visible()
+    assert_accessible(chat.page)
+    chat.page.keyboard.press("Escape")
+    for name in ("Browse rooms", "New room", "New conversation", "About this room", "Your profile"):
+        chat.page.get_by_title(name, exact=True).click()
+        expect(dialog).to_be_visible()
+        assert_accessible(chat.page)
+        chat.page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+    for name in ("Invite people", "Leave"):
+        chat.in_menu(name).click()
+        expect(dialog).to_be_visible()
+        assert_accessible(chat.page)
+        chat.page.keyboard.press("Escape")
+    chat.page.locator(".person").first.click()
+    expect(dialog).to_be_visible()
+    assert_accessible(chat.page)
+    chat.page.keyboard.press("Escape")
+    chat.page.get_by_role("button", name="Search messages").click()
+    chat.page.get_by_label("Words in messages").fill("in:general a")
+    expect(chat.page.locator(".search-result").first).to_be_visible()
     assert_accessible(chat.page)
 
 

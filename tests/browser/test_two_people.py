@@ -109,13 +109,10 @@ def test_what_is_unread_elsewhere_is_counted_in_the_list_and_the_title(
 def test_a_new_room_can_be_joined_and_left(alice: ChatPage, bob: ChatPage) -> None:
     """Bob finds the room, joins it, talks there, and leaves it."""
     alice.create_room("Picnic")
-    bob.page.reload()
-    bob.page.get_by_role("button", name="Join Picnic").click()
-    expect(bob.heading).to_have_text("Picnic")
-    expect(alice.here).to_have_text(["alice (you)", "bob"])
+    bob.join_room("Picnic")
+    expect(alice.here).to_have_text(["alice", "bob"])
     bob.say("I bring the anvils")
     expect(alice.messages("anvils")).to_have_count(1)
-    bob.page.get_by_role("button", name="Leave Picnic").click()
-    bob.page.get_by_role("dialog").get_by_role("button", name="Leave").click()
+    bob.leave_room()
     expect(bob.heading).not_to_have_text("Picnic")
-    expect(alice.here).to_have_text(["alice (you)"])
+    expect(alice.here).to_have_text(["alice"])

@@ -3,12 +3,18 @@ import { test } from "node:test";
 
 import { linkified } from "../../chat/static/chat/lib/linkify.js";
 import { NOBODY, peopleOf, presenceOf, withPresence } from "../../chat/static/chat/lib/people.js";
-import { neighbour, roomAfterMessage, roomAfterRead, titleOf } from "../../chat/static/chat/lib/room-list.js";
+import { attentionOf, attentionOfAll, neighbour, roomAfterMessage, roomAfterRead, sectionsOf, sortedRooms, titleOf } from "../../chat/static/chat/lib/room-list.js";
+import { MEMBER, MODERATOR, OWNER, rankOf } from "../../chat/static/chat/lib/rights.js";
+import { marked } from "../../chat/static/chat/lib/search.js";
 import { rowsOf } from "../../chat/static/chat/lib/rows.js";
 import { stillTyping, typingLine, withTyper } from "../../chat/static/chat/lib/typing.js";
 import { dayText } from "../../chat/static/chat/lib/format.js";
 
 const me = { id: 1, username: "alice" };
+const general = {
+  id: 1, name: "general", topic: "room:1", kind: "public", is_public: true, topic_line: "", archived: false, is_member: true, member_count: 2, last_seq: 9,
+  last_rev: 9, last_message_at: null, read_seq: 9, unread: 0, mentions: 0, level: "all", is_favourite: false, role: "member",
+};
 const message = (seq, author, at) => ({
   id: seq, room_id: 1, seq, author: { id: author, username: `u${author}` }, text: "", client_msg_id: `c${seq}`,
   sent_at: new Date(at).toISOString(),
@@ -50,12 +56,57 @@ test("what is on its way comes last, and keeps its key when it arrives", () => {
 });
 
 test("unread counts follow messages of others and read marks, here and elsewhere", () => {
-  const room = { id: 1, name: "a", topic: "room:1", is_public: true, is_member: true, member_count: 2, last_seq: 4, read_seq: 4, unread: 0 };
-  const after = roomAfterMessage(roomAfterMessage(room, { seq: 5, author: { id: 2 } }, 1), { seq: 6, author: { id: 1 } }, 1);
-  assert.deepEqual([after.last_seq, after.unread], [6, 1]);
+  const room = { ...general, last_seq: 4, read_seq: 4 };
+  const after = roomAfterMessage(roomAfterMessage(room, { seq: 5, author: { id: 2 }, mentions: [1] }, 1), { seq: 6, author: { id: 1 }, mentions: [1], sent_at: "2026" }, 1);
+  assert.deepEqual([after.last_seq, after.unread, after.mentions, after.last_message_at], [6, 1, 1, "2026"]);
   assert.equal(roomAfterMessage(after, { seq: 6, author: { id: 2 } }, 1), after);
-  assert.equal(roomAfterRead(after, 6).unread, 0);
+  assert.deepEqual([roomAfterRead(after, 6).unread, roomAfterRead(after, 6).mentions], [0, 0]);
   assert.equal(roomAfterRead(after, 3), after);
+});
+
+test("what is addressed to the reader counts before what is only unread, and what is muted not at all", () => {
+  const of = (room) => Object.values(attentionOf({ ...general, ...room }));
+  assert.deepEqual(of({ unread: 5 }), [5, false]);
+  assert.deepEqual(of({ unread: 5, mentions: 2 }), [2, true]);
+  assert.deepEqual(of({ unread: 5, level: "mentions" }), [0, false]);
+  assert.deepEqual(of({ unread: 5, mentions: 1, level: "mentions" }), [1, true]);
+  assert.deepEqual(of({ unread: 5, mentions: 2, level: "nothing" }), [0, false]);
+  assert.deepEqual(of({ unread: 3, kind: "direct" }), [3, true]);
+  assert.deepEqual(of({ kind: "direct" }), [0, false]);
+  assert.deepEqual(of({ unread: 3, kind: "direct", level: "mentions" }), [0, false]);
+  assert.deepEqual(attentionOfAll([{ ...general, unread: 2 }, { ...general, mentions: 1, unread: 9 }]), { count: 3, isPersonal: true });
+});
+
+test("rooms stand in sections, the newest message first, and an unread one stays while it is looked at", () => {
+  const at = (last_message_at, more) => ({ ...general, ...more, last_message_at });
+  const rooms = sortedRooms([
+    at(null, { id: 1, name: "empty" }), at("2026-01-01", { id: 2, name: "old" }), at("2026-01-03", { id: 3, name: "bob", kind: "direct" }),
+    at("2026-01-02", { id: 4, name: "new", unread: 1 }), at("2026-01-04", { id: 5, name: "best", is_favourite: true }), at(null, { id: 6, name: "also empty" }),
+    at("2026-01-05", { id: 7, name: "noise", unread: 9, level: "nothing" }),
+  ]);
+  const names = (isKept) => sectionsOf(rooms, isKept).map((section) => [section.name, section.rooms.map((room) => room.name)]);
+  assert.deepEqual(names(), [["unread", ["new"]], ["favourites", ["best"]], ["rooms", ["noise", "old", "also empty", "empty"]], ["people", ["bob"]]]);
+  assert.deepEqual(names((room) => room.id === 2)[0], ["unread", ["new", "old"]]);
+  assert.deepEqual(sectionsOf([]), []);
+});
+
+test("staff moderate the rooms that they see, own those without an owner, and direct rooms never", () => {
+  const owned = [{ role: "owner" }, { role: "member" }];
+  assert.equal(rankOf({ kind: "public", role: "member" }, owned, false), MEMBER);
+  assert.equal(rankOf({ kind: "public", role: null }, owned, false), -1);
+  assert.equal(rankOf({ kind: "public", role: "member" }, owned, true), MODERATOR);
+  assert.equal(rankOf({ kind: "private", role: "member" }, [{ role: "member" }], true), OWNER);
+  assert.equal(rankOf({ kind: "direct", role: "member" }, [], true), MEMBER);
+});
+
+test("a result of a search shows where it matches", () => {
+  const shown = (text, query) => marked(text, query).map(({ text: part, isMatch }) => (isMatch ? `[${part}]` : part)).join("");
+  assert.equal(shown("The Cake is a lie", 'from:bob cake "a LIE"'), "The [Cake] is [a lie]");
+  assert.equal(shown("a+b (c)", "+ ("), "a[+]b [(]c)");
+  assert.equal(shown("nothing here", "in:general"), "nothing here");
+  assert.equal(shown("nothing here", "else"), "nothing here");
+  const long = shown(`${"x".repeat(500)}needle${"y".repeat(500)}`, "needle");
+  assert.ok(long.includes("[needle]") && long.startsWith("…x") && long.endsWith("y…") && long.length < 260, long);
 });
 
 test("going up and down the rooms goes round", () => {

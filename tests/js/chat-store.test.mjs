@@ -6,6 +6,7 @@ import { FakeSocket, settled } from "./fake-socket.js";
 
 const { RealtimeClient } = await import("../../clients/js/src/client.js");
 const { effect } = await import("@preact/signals");
+const { Activity, AWAY_MS } = await import("../../chat/static/chat/state/activity.js");
 const { ChatStore } = await import("../../chat/static/chat/state/store.js");
 
 const me = { id: 1, username: "alice" };
@@ -31,6 +32,7 @@ class FakeChat {
     /** Types that get no answer. */
     this.silent = new Set();
     this.refusal = null;
+    this.replies = new Map();
     this.presence = { users: [me], count: 1 };
     /** Topics whose presence is pushed. */
     this.watched = new Set();
@@ -43,11 +45,12 @@ class FakeChat {
     };
   }
 
-  room(id = 1, name = "general") {
+  room(id = 1, name = "general", more = {}) {
     const last_seq = this.messages.length;
     return {
-      id, name, topic: `room:${id}`, is_public: true, is_member: true, member_count: 2,
-      last_seq, last_rev: this.rev, read_seq: this.readSeq, unread: last_seq - this.readSeq, role: "member",
+      id, name, topic: `room:${id}`, kind: "public", is_public: true, topic_line: "", archived: false, is_member: true, member_count: 2,
+      last_seq, last_rev: this.rev, last_message_at: null, read_seq: this.readSeq, unread: last_seq - this.readSeq, mentions: 0, level: "all",
+      is_favourite: false, role: "member", ...more,
     };
   }
 
@@ -69,6 +72,7 @@ class FakeChat {
   }
 
   handle(type, payload) {
+    if (this.replies.has(type)) return this.replies.get(type)(payload);
     if (type === "subscribe") {
       return ["subscribed", payload.topics ? { topics: payload.topics.map((each) => this.subscribed(each)) } : this.subscribed(payload)];
     }
@@ -172,18 +176,18 @@ test("opens a room with its messages and people", async () => {
 
 test("who is there is asked for the open room only, and after a reconnect all in one request", async () => {
   const { chat, store } = await opened({ rooms: [[1, "general"], [2, "help"], [3, "random"]] });
-  assert.deepEqual([...chat.watched], ["room:1"]);
+  assert.deepEqual([...chat.watched].sort(), ["room:1", "rooms:active"]);
   store.select(2);
   for (let turn = 0; turn < 4; turn += 1) await settled();
-  assert.deepEqual([[...chat.watched], store.stores.value.get(1).present.value.count, store.current.value.present.value.count], [["room:2"], 0, 1]);
+  assert.deepEqual([[...chat.watched].sort(), store.stores.value.get(1).present.value.count, store.current.value.present.value.count], [["room:2", "rooms:active"], 0, 1]);
   chat.sockets.at(-1).push("presence", { topic: "room:1", joined: [bob], left: [] });
   assert.equal(store.stores.value.get(1).present.value.count, 0);
   chat.sockets.at(-1).end(1006);
   chat.watched.clear();
   await reconnect(chat);
   const asked = chat.sockets.at(-1).requests("subscribe").map(({ payload }) => payload.topics.map((each) => each.topic).sort());
-  assert.deepEqual(asked, [["room:1", "room:2", "room:3", "rooms:public", "typing:2", "user:1"]]);
-  assert.deepEqual([...chat.watched], ["room:2"]);
+  assert.deepEqual(asked, [["room:1", "room:2", "room:3", "rooms:active", "rooms:public", "typing:2", "user:1"]]);
+  assert.deepEqual([...chat.watched].sort(), ["room:2", "rooms:active"]);
   const left = store.leaveRoom(2);
   chat.silent.add("subscribe");
   await left;
@@ -276,12 +280,12 @@ test("what is seen is read, what is not is counted and marked", async () => {
   store.setAttentive(false);
   chat.write();
   chat.write();
-  assert.deepEqual([room.room.value.unread, store.unread.value, room.newAfterSeq.value], [2, 2, 4]);
+  assert.deepEqual([room.room.value.unread, store.attention.value.count, room.newAfterSeq.value], [2, 2, 4]);
   draw(room);
   store.setAttentive(true);
   mock.timers.tick(1000);
   await settled();
-  assert.deepEqual([store.unread.value, chat.readSeq, room.newAfterSeq.value], [0, 6, 4]);
+  assert.deepEqual([store.attention.value.count, chat.readSeq, room.newAfterSeq.value], [0, 6, 4]);
   store.markCurrentRead();
   assert.equal(room.newAfterSeq.value, null);
 });
@@ -436,6 +440,62 @@ test("new public rooms appear, and closed ones go", async () => {
   assert.deepEqual(store.joinable.value.map((room) => [room.name, room.unread]), [["new", 0]]);
   tell(2, { event: "gone", room_id: 9 });
   assert.deepEqual(store.joinable.value, []);
+});
+
+test("who does nothing for five minutes is away, and back with the next touch", () => {
+  const said = [];
+  let options;
+  const activity = new Activity({
+    subscribe(topic, given) {
+      options = given;
+      said.push(`in ${topic}`);
+      return () => said.push(`out ${topic}`);
+    },
+  });
+  activity.touch();
+  options.onSubscribed({ presence: { users: [me], count: 1 } });
+  options.onPresence({ joined: [bob], left: [] });
+  assert.deepEqual([activity.isAway(2), activity.isAway(3)], [false, true]);
+  mock.timers.tick(AWAY_MS - 60_000);
+  activity.touch();
+  mock.timers.tick(AWAY_MS - 1);
+  assert.deepEqual(said, ["in rooms:active"]);
+  mock.timers.tick(1);
+  // Of the others it is not known then whether they are there.
+  assert.deepEqual([said.at(-1), activity.isAway(3)], ["out rooms:active", false]);
+  activity.touch();
+  assert.deepEqual(said, ["in rooms:active", "out rooms:active", "in rooms:active"]);
+});
+
+test("a direct room shows whether the other is there while another room is open", async () => {
+  const { chat, store } = await opened({ rooms: [[1, "general"], [2, "bob", { kind: "direct" }]] });
+  assert.ok(chat.watched.has("room:2"));
+  const people = () => [...store.stores.value.get(2).present.value.users.keys()];
+  chat.sockets.at(-1).push("presence", { topic: "room:2", joined: [bob], left: [] });
+  store.select(2);
+  store.select(1);
+  assert.deepEqual([people(), store.sections.value.map(({ name }) => name)], [[1, 2], ["rooms", "people"]]);
+});
+
+test("a room to which the server answers is entered, and its error is the caller's", async () => {
+  const { chat, store } = await opened();
+  chat.replies.set("room.direct", () => ["room", { room: chat.room(7, "bob", { kind: "direct" }) }]);
+  await store.enter("room.direct", { user_ids: [2] });
+  assert.equal(store.current.value.id, 7);
+  chat.replies.set("room.direct", () => ["error", { code: "not_found", message: "There is no such member.", retryable: false }]);
+  await assert.rejects(store.enter("room.direct", { user_ids: [9] }), /no such member/);
+  chat.replies.set("room.update", () => ["room", { room: chat.room(7, "bob", { archived: true }) }]);
+  assert.equal(await store.change("room.update", { room_id: 7, archived: true }), null);
+  assert.deepEqual([store.current.value.id, store.stores.value.has(7)], [1, false]);
+});
+
+test("a message in another room is shown among those around it", async () => {
+  const { store } = await opened({ ...unread(0), rooms: [[2, "help"], [1, "general"]] });
+  store.select(2);
+  store.select(1, 120);
+  for (let turn = 0; turn < 4; turn += 1) await settled();
+  const { messages } = store.current.value.timeline.value;
+  assert.deepEqual([store.current.value.target.value, messages.some(({ seq }) => seq === 120), store.current.value.isAtEnd.value], [120, true, false]);
 });
 
 test("an unsent message goes back into the composer, before what is typed there", async () => {

@@ -16,19 +16,21 @@ const CLOCK_MS = 30_000;
 const FRAME_MAX_MS = 100;
 
 const root = /** @type {HTMLElement} */ (document.getElementById("main"));
-const { socketPath, healthPath, loginPath, userId, username, tenantSlug, tenantName } = root.dataset;
-const rooms = JSON.parse(document.getElementById("room-list")?.textContent ?? "[]");
+const { socketPath, healthPath, loginPath, tenantSlug, tenantName } = root.dataset;
+const given = (/** @type {string} */ id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
+const me = given("profile");
 
 const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${socketPath}`;
 const client = new RealtimeClient(url, { isReachable: reachableAt(healthPath ?? "/") });
 const store = new ChatStore({
   client,
-  me: { id: Number(userId), username: username ?? "" },
+  me,
   tenant: { slug: tenantSlug ?? "", name: tenantName ?? "" },
-  rooms,
+  rooms: given("room-list"),
   roomId: roomIdOf(location.hash),
-  storage: new BrowserStorage(`${tenantSlug}/${userId}`),
+  storage: new BrowserStorage(`${tenantSlug}/${me.id}`),
   nextFrame,
+  notify,
 });
 
 client.on("unauthenticated", signIn);
@@ -36,6 +38,7 @@ addressRooms();
 const lookAgain = () => store.setAttentive(document.visibilityState === "visible" && document.hasFocus());
 for (const event of ["focus", "blur", "pageshow"]) addEventListener(event, lookAgain);
 document.addEventListener("visibilitychange", lookAgain);
+for (const event of ["pointermove", "pointerdown", "wheel", "keydown"]) addEventListener(event, () => store.activity.touch(), { passive: true });
 setInterval(() => (store.today.value = new Date().toDateString()), CLOCK_MS);
 
 root.replaceChildren();
@@ -44,6 +47,13 @@ watchPage(client);
 store.start();
 lookAgain();
 document.documentElement.dataset.started = "";
+
+/** Tell about a message outside of the page, if the reader has allowed it. @type {NonNullable<ConstructorParameters<typeof ChatStore>[0]["notify"]>} */
+async function notify(room, message) {
+  if (!("Notification" in window) || Notification.permission !== "granted") return;
+  const notifications = await import("./view/notifications.js");
+  notifications.show(store, room, message);
+}
 
 /** Call once, before the next frame is drawn. @param {() => void} act */
 function nextFrame(act) {

@@ -1,4 +1,5 @@
-/** Texts and numbers in the reader's language and time zone. */
+/** Numbers and times in the reader's language and time zone. */
+import { ngettext } from "./texts.js";
 
 const DAY_MS = 86_400_000;
 export const HUES = 8;
@@ -35,12 +36,13 @@ function startOfDay(at) {
 }
 
 /**
+ * A number with the word for it.
  * @param {number} count
  * @param {string} one
  * @param {string} [many]
  */
 export function counted(count, one, many = `${one}s`) {
-  return `${count} ${count === 1 ? one : many}`;
+  return `${count} ${ngettext(one, many, count)}`;
 }
 
 /** The name to show for a user. @param {{username: string | null, name?: string}} user */

@@ -1,8 +1,10 @@
+import { nameOf } from "./format.js";
+
 /**
  * The users that are connected to a room. `users` is null if the server does not name the users (more than 200, or
  * readers who are not signed in). Then only their number is known.
  *
- * @typedef {{id: number, username: string, status?: string}} Person
+ * @typedef {{id: number, username: string, name?: string, status?: string, status_emoji?: string, role?: string | null}} Person
  * @typedef {Person & {isHere: boolean | null}} SeenPerson  null: not known
  * @typedef {{count: number, users: ReadonlyMap<number, Person> | null}} Present
  */
@@ -50,5 +52,5 @@ function named(users) {
 export function peopleOf(members, { users }) {
   return members
     .map((member) => ({ ...member, isHere: users && users.has(member.id) }))
-    .sort((a, b) => Number(b.isHere) - Number(a.isHere) || a.username.localeCompare(b.username));
+    .sort((a, b) => Number(b.isHere) - Number(a.isHere) || nameOf(a).localeCompare(nameOf(b)));
 }

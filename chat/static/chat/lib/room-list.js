@@ -1,6 +1,9 @@
 /**
- * @typedef {{id: number, name: string, topic: string, is_public: boolean, is_member: boolean, member_count: number,
- *   last_seq: number, last_rev: number, read_seq: number, unread: number, role: string | null}} Room
+ * @typedef {{id: number, name: string, topic: string, kind: "public" | "private" | "direct", is_public: boolean, topic_line: string,
+ *   archived: boolean, is_member: boolean, member_count: number, last_seq: number, last_rev: number, last_message_at: string | null,
+ *   read_seq: number, unread: number, mentions: number, level: "all" | "mentions" | "nothing", is_favourite: boolean,
+ *   role: string | null}} Room
+ * @typedef {"unread" | "favourites" | "rooms" | "people"} SectionName
  */
 
 // The server stops counting there too.
@@ -9,14 +12,16 @@ export const UNREAD_MAX = 1_000;
 /**
  * A room after a message in it.
  * @param {Room} room
- * @param {{seq: number, author: {id: number}}} message
+ * @param {{seq: number, author: {id: number}, sent_at: string, mentions?: number[]}} message
  * @param {number} myId
  * @returns {Room}
  */
 export function roomAfterMessage(room, message, myId) {
   if (message.seq <= room.last_seq) return room;
   const isUnread = message.author.id !== myId && message.seq > room.read_seq;
-  return { ...room, last_seq: message.seq, unread: Math.min(room.unread + Number(isUnread), UNREAD_MAX) };
+  const unread = Math.min(room.unread + Number(isUnread), UNREAD_MAX);
+  const mentions = room.mentions + Number(isUnread && (message.mentions?.includes(myId) ?? false));
+  return { ...room, last_seq: message.seq, last_message_at: message.sent_at, unread, mentions };
 }
 
 /**
@@ -28,7 +33,7 @@ export function roomAfterMessage(room, message, myId) {
 export function roomAfterRead(room, seq) {
   if (seq < room.read_seq) return room;
   const unread = seq >= room.last_seq ? 0 : Math.min(room.unread, room.last_seq - seq);
-  return { ...room, read_seq: seq, unread };
+  return { ...room, read_seq: seq, unread, mentions: Math.min(room.mentions, unread) };
 }
 
 /**
@@ -39,16 +44,66 @@ export function roomAfterRead(room, seq) {
  * @returns {Room}
  */
 export function roomAfterChange(room, change) {
-  const { last_seq, last_rev } = room;
-  return { ...room, ...change, last_seq, last_rev };
+  const { last_seq, last_rev, last_message_at } = room;
+  return { ...room, ...change, last_seq, last_rev, last_message_at };
 }
 
 /**
- * Rooms in the order of the list, by name.
+ * How many unread messages the reader of a room wants to be told of, and whether they are addressed to the reader:
+ * mentions, and everything in a direct room.
+ * @param {Pick<Room, "level" | "mentions" | "unread" | "kind">} room
+ * @returns {{count: number, isPersonal: boolean}}
+ */
+export function attentionOf({ level, mentions, unread, kind }) {
+  if (level === "nothing") return { count: 0, isPersonal: false };
+  if (level === "all" && kind === "direct") return { count: unread, isPersonal: unread > 0 };
+  if (mentions > 0) return { count: mentions, isPersonal: true };
+  return { count: level === "all" ? unread : 0, isPersonal: false };
+}
+
+/**
+ * Whether the reader of a room wants to be notified of a message of somebody else.
+ * @param {Pick<Room, "level">} room
+ * @param {{mentions?: number[]}} message
+ * @param {number} myId
+ */
+export function isWorthTelling({ level }, { mentions = [] }, myId) {
+  return level === "all" || (level === "mentions" && mentions.includes(myId));
+}
+
+/**
+ * The sum of all rooms, for the title and the icon.
+ * @param {readonly Room[]} rooms
+ */
+export function attentionOfAll(rooms) {
+  const each = rooms.map(attentionOf);
+  return { count: each.reduce((sum, { count }) => sum + count, 0), isPersonal: each.some(({ isPersonal }) => isPersonal) };
+}
+
+/**
+ * Rooms by their newest message, the latest first; those without messages last, by name.
  * @param {readonly Room[]} rooms
  */
 export function sortedRooms(rooms) {
-  return [...rooms].sort((a, b) => a.name.localeCompare(b.name) || a.id - b.id);
+  const time = (/** @type {Room} */ room) => room.last_message_at ?? "";
+  return [...rooms].sort((a, b) => (time(a) < time(b) ? 1 : time(a) > time(b) ? -1 : a.name.localeCompare(b.name) || a.id - b.id));
+}
+
+/**
+ * The sections of the sidebar, without empty ones.
+ * @param {readonly Room[]} rooms the user's rooms, sorted
+ * @param {(room: Room) => boolean} isKept an unread room that was opened stays in its place until the reader leaves it
+ * @returns {{name: SectionName, rooms: Room[]}[]}
+ */
+export function sectionsOf(rooms, isKept = () => false) {
+  /** @type {Record<SectionName, Room[]>} */
+  const sections = { unread: [], favourites: [], rooms: [], people: [] };
+  for (const room of rooms) {
+    const isUnread = attentionOf(room).count > 0 || isKept(room);
+    sections[isUnread ? "unread" : room.is_favourite ? "favourites" : room.kind === "direct" ? "people" : "rooms"].push(room);
+  }
+  const names = /** @type {SectionName[]} */ (Object.keys(sections));
+  return names.map((name) => ({ name, rooms: sections[name] })).filter((section) => section.rooms.length > 0);
 }
 
 /**
@@ -67,7 +122,7 @@ export function neighbour(rooms, currentId, step) {
  * The page's title.
  * @param {{name: string} | null} room
  * @param {string} tenant
- * @param {number} unread
+ * @param {number} unread unread messages that the reader wants to be told of
  */
 export function titleOf(room, tenant, unread) {
   const place = [room?.name, tenant].filter(Boolean).join(" · ");

@@ -1,13 +1,12 @@
 import { signal } from "@preact/signals";
 
 import { textToSend } from "../lib/outbox.js";
+import { MODERATOR } from "../lib/rights.js";
 
 /**
  * @typedef {import("../lib/timeline.js").Message} Message
  * @typedef {{kind: "reply" | "edit", message: Message}} Intent the purpose of the text in the composer
  */
-
-const MODERATORS = new Set(["owner", "moderator"]);
 
 /** The reader's actions on messages: answer, edit, delete, react. */
 export class Actions {
@@ -19,9 +18,6 @@ export class Actions {
     /** The text of an edit, by room. It is no draft: leaving it keeps the draft. */
     this.edits = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));
   }
-
-  /** A message that the reader is asked about before it is deleted. */
-  toDelete = signal(/** @type {Message | null} */ (null));
 
   /** @param {number} roomId */
   intentOf(roomId) {
@@ -89,9 +85,9 @@ export class Actions {
     this.store.sender.forget(client_msg_id);
   }
 
-  /** @param {Message} message */
-  async delete(message) {
-    return this.#change("message.delete", message);
+  /** @param {Message} message @param {string} [reason] for the audit log, if the message is another's */
+  async delete(message, reason = "") {
+    return this.#change("message.delete", message, { reason });
   }
 
   /**
@@ -110,8 +106,9 @@ export class Actions {
 
   /** The server decides; this only hides actions that it would refuse. @param {Message} message */
   mayDelete(message) {
-    const role = this.store.stores.value.get(message.room_id)?.room.value.role;
-    return !message.deleted && (message.author.id === this.store.me.id || MODERATORS.has(role ?? ""));
+    const room = this.store.stores.value.get(message.room_id);
+    const isModerator = room !== undefined && this.store.rank(room) >= MODERATOR;
+    return !message.deleted && (message.author.id === this.store.me.id || isModerator);
   }
 
   /**

@@ -59,19 +59,22 @@ export class RoomStore {
     this.stopTyping = null;
   }
 
-  /**
-   * Subscribe to the room's topic, which also updates the unread count. Presence is only for the open room.
-   */
+  /** Whether the page shows who is connected: of the open room, and of direct rooms, which have few people. */
+  get #wantsPresence() {
+    return this.isOpen || this.room.value.kind === "direct";
+  }
+
+  /** Subscribe to the room's topic, which also updates the unread count. */
   follow() {
     if (this.subscriptions.length > 0 || this.isRefused) return;
     const { topic } = this.room.value;
     const unsubscribe = this.context.client.subscribe(topic, {
-      presence: this.isOpen,
+      presence: this.#wantsPresence,
       onPublication: (publication) => this.context.soon(() => this.#apply(publication.data)),
-      onSubscribed: (reply) => reply.presence && this.isOpen && (this.present.value = presenceOf(reply.presence)),
+      onSubscribed: (reply) => reply.presence && this.#wantsPresence && (this.present.value = presenceOf(reply.presence)),
       onRecovered: (isComplete) => isComplete || this.#lostTrack(),
       // Ignore a change that arrives after the reader has gone to another room.
-      onPresence: (change) => this.isOpen && (this.present.value = withPresence(this.present.value, change)),
+      onPresence: (change) => this.#wantsPresence && (this.present.value = withPresence(this.present.value, change)),
       onEnded: () => this.#refused(),
     });
     this.subscriptions = [unsubscribe];
@@ -84,8 +87,8 @@ export class RoomStore {
     this.close();
   }
 
-  /** The reader opens the room. */
-  open() {
+  /** The reader opens the room. @param {number | null} [seq] the message to show */
+  open(seq = null) {
     if (this.isOpen) return;
     this.isOpen = true;
     const { unread, read_seq } = this.room.value;
@@ -98,7 +101,10 @@ export class RoomStore {
     });
     const timeline = this.timeline.value;
     if (timeline !== null && unread > 0 && !reaches(timeline, read_seq + 1)) this.timeline.value = null;
-    this.reload();
+    if (seq === null) return this.reload();
+    this.loadMembers();
+    this.catchUp();
+    return this.jumpTo(seq);
   }
 
   /** The reader goes to another room. */
@@ -107,6 +113,7 @@ export class RoomStore {
     this.stopTyping?.();
     this.stopTyping = null;
     this.typers.value = [];
+    if (this.#wantsPresence) return;
     this.context.client.setPresence(this.room.value.topic, false);
     this.present.value = NOBODY;
   }
@@ -221,9 +228,9 @@ export class RoomStore {
   update(room) {
     const known = this.room.value;
     const isOlder = room.last_seq < known.last_seq || room.read_seq < known.read_seq;
-    const { last_seq, read_seq, unread } = isOlder ? known : room;
+    const { last_seq, read_seq, unread, mentions, last_message_at } = isOlder ? known : room;
     const hasJoined = room.is_member && !known.is_member;
-    this.room.value = { ...room, last_seq, read_seq, unread };
+    this.room.value = { ...room, last_seq, read_seq, unread, mentions, last_message_at };
     if (hasJoined) this.isRefused = false;
     this.#catchUpIfBehind();
   }
@@ -231,7 +238,7 @@ export class RoomStore {
   /** The reader is no longer in the room, or the room is gone. @param {Partial<import("../lib/room-list.js").Room>} [room] */
   left(room) {
     this.unfollow();
-    this.room.value = { ...this.room.value, ...room, is_member: false, unread: 0 };
+    this.room.value = { ...this.room.value, ...room, is_member: false, unread: 0, mentions: 0 };
   }
 
   /** After a gap the messages, the members and the unread count may be out of date. */
@@ -300,7 +307,7 @@ export class RoomStore {
     else if (!isSeen && this.room.value.unread === 0) this.newAfterSeq.value = message.seq - 1;
   }
 
-  /** @param {{joined?: {id: number, username: string}, left?: {id: number, username: string}}} change */
+  /** Somebody came, left, or has another role. @param {{joined?: {id: number, username: string}, left?: {id: number, username: string}}} change */
   #member({ joined, left }) {
     const others = this.members.value.filter((member) => member.id !== (joined ?? left)?.id);
     if (joined || left) this.members.value = joined ? [...others, joined] : others;

@@ -1,8 +1,10 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 
 import { nameOf } from "../lib/format.js";
-import { neighbour, roomAfterChange, sortedRooms } from "../lib/room-list.js";
+import { rankOf } from "../lib/rights.js";
+import { attentionOfAll, isWorthTelling, neighbour, roomAfterChange, sectionsOf, sortedRooms } from "../lib/room-list.js";
 import { Actions } from "./actions.js";
+import { Activity } from "./activity.js";
 import { Drafts } from "./drafts.js";
 import { RoomStore } from "./room-store.js";
 import { Sender } from "./sender.js";
@@ -11,7 +13,7 @@ import { NO_STORAGE } from "./storage.js";
 /**
  * @typedef {import("../lib/room-list.js").Room} Room
  * @typedef {import("../lib/timeline.js").Message} Message
- * @typedef {{id: number, username: string}} User
+ * @typedef {import("../lib/people.js").Person} Person
  */
 
 const ANNOUNCE_MS = 700;
@@ -20,12 +22,15 @@ const PUBLIC_ROOMS = "rooms:public";
 /** The chat of one user on one page: the rooms, the current room, and their connection. */
 export class ChatStore {
   /**
-   * @param {{client: import("realtime/client").RealtimeClient, me: User, tenant: {slug: string, name: string}, rooms: Room[], roomId?: number | null,
-   *   storage?: import("./storage.js").Storage, nextFrame?: (act: () => void) => void}} options
+   * @param {{client: import("realtime/client").RealtimeClient, me: Person, tenant: {slug: string, name: string}, rooms: Room[], roomId?: number | null,
+   *   storage?: import("./storage.js").Storage, nextFrame?: (act: () => void) => void,
+   *   notify?: (room: RoomStore, message: Message) => void}} options
    *   roomId: the room to show first
    *   nextFrame: calls before the next frame is drawn: all publications until then are drawn together
+   *   notify: tells the reader about a message, outside of the page
    */
-  constructor({ client, me, tenant, rooms, roomId = null, storage = NO_STORAGE, nextFrame = (act) => act() }) {
+  constructor({ client, me, tenant, rooms, roomId = null, storage = NO_STORAGE, nextFrame = (act) => act(), notify = () => {} }) {
+    this.notify = notify;
     this.client = client;
     this.me = me;
     this.tenant = tenant;
@@ -35,9 +40,22 @@ export class ChatStore {
     this.currentId = signal(/** @type {number | null} */ (null));
     this.current = computed(() => this.stores.value.get(this.currentId.value ?? 0) ?? null);
     this.rooms = computed(() => sortedRooms([...this.stores.value.values()].map((store) => store.room.value)));
-    this.joined = computed(() => this.rooms.value.filter((room) => room.is_member));
+    this.sections = computed(() => sectionsOf(this.rooms.value.filter((room) => room.is_member), (room) => this.#isKeptUnread(room)));
+    /** The user's rooms in the order of the sidebar. */
+    this.joined = computed(() => this.sections.value.flatMap(({ rooms }) => rooms));
     this.joinable = computed(() => this.rooms.value.filter((room) => !room.is_member && room.is_public));
-    this.unread = computed(() => this.joined.value.reduce((sum, room) => sum + room.unread, 0));
+    this.attention = computed(() => attentionOfAll(this.joined.value));
+    /** Whether the user is staff of the tenant, who moderate every room that they see. */
+    this.isStaff = signal(false);
+    /** The user's own profile. */
+    this.profile = signal(me);
+    this.activity = new Activity(client);
+    /** The open dialog: the name of its component, and what it is about. */
+    this.dialog = signal(/** @type {{name: string, [about: string]: unknown} | null} */ (null));
+    /** What stands beside the messages. On narrow screens it and the rooms are drawers. */
+    this.panel = signal(/** @type {string} */ ("people"));
+    this.searchFor = signal("");
+    this.drawer = signal(/** @type {"rooms" | "panel" | null} */ (null));
     /** The text for a screen reader. `turn` changes with every one, so that the same text is read again. */
     this.announcement = signal({ text: "", turn: 0 });
     this.notice = signal("");
@@ -63,6 +81,7 @@ export class ChatStore {
   /** Connect, and keep the page up to date. */
   start() {
     this.client.on("state", (state) => this.#connectionChanged(state));
+    this.client.on("welcome", ({ scopes }) => (this.isStaff.value = scopes?.includes("control:write") ?? false));
     this.client.on("announcement", ({ text, level }) => (this.banner.value = { text, level }));
     this.client.subscribe(`user:${this.me.id}`, {
       onPublication: (publication) => this.#ownEvent(publication.data),
@@ -82,18 +101,36 @@ export class ChatStore {
     this.client.start();
   }
 
-  /** @param {number} roomId @returns {boolean} whether it is the current room now */
-  select(roomId) {
+  /**
+   * @param {number} roomId
+   * @param {number | null} [seq] the message to show
+   * @returns {boolean} whether it is the current room now
+   */
+  select(roomId, seq = null) {
     const store = this.stores.value.get(roomId);
-    if (this.currentId.value === roomId) return true;
+    if (this.currentId.value === roomId) {
+      if (seq !== null) store?.jumpTo(seq);
+      return true;
+    }
     if (!store?.room.value.is_member) return false;
     batch(() => {
       this.current.value?.close();
       this.currentId.value = roomId;
       store.isAtEnd.value = true;
-      store.open();
+      store.open(seq);
     });
     return true;
+  }
+
+  /** Open a dialog. @param {string} name of its component @param {Record<string, unknown>} [about] */
+  show(name, about = {}) {
+    this.dialog.value = { ...about, name };
+  }
+
+  /** Show a panel beside the messages. @param {string} name */
+  showPanel(name) {
+    this.panel.value = name;
+    this.drawer.value = "panel";
   }
 
   /** @param {number} step */
@@ -105,6 +142,7 @@ export class ChatStore {
   /** @param {boolean} isAttentive whether somebody looks at the page */
   setAttentive(isAttentive) {
     this.isAttentive.value = isAttentive;
+    if (isAttentive) this.activity.touch();
     this.today.value = new Date().toDateString();
   }
 
@@ -125,21 +163,51 @@ export class ChatStore {
   }
 
   /**
-   * @param {string} name
-   * @param {boolean} isPublic
+   * Send a request whose reply is a room, and go there. Rejects with the error of the server.
+   * @param {string} type
+   * @param {Record<string, unknown>} payload
    */
-  async createRoom(name, isPublic) {
-    const reply = await this.client.request("room.create", { name, is_public: isPublic });
+  async enter(type, payload) {
+    const reply = await this.client.request(type, payload);
     this.#take([reply.payload.room]);
     this.select(reply.payload.room.id);
   }
 
+  /**
+   * Send a request about a room, and take the room from its reply. The result is the error of the server, or null.
+   * @param {string} type
+   * @param {Record<string, unknown>} payload
+   * @returns {Promise<string | null>}
+   */
+  async change(type, payload) {
+    try {
+      const { room } = (await this.client.request(type, payload)).payload;
+      if (room.archived) this.#archived(room.id);
+      else this.#take([room]);
+      return null;
+    } catch (error) {
+      return /** @type {Error} */ (error).message;
+    }
+  }
+
+  /** Change the user's own profile. Rejects with the error of the server. @param {Record<string, string>} changes */
+  async saveProfile(changes) {
+    const reply = await this.client.request("profile.update", changes);
+    this.profile.value = reply.payload.profile;
+    // Messages that are not sent yet carry it too.
+    this.me.name = this.profile.value.name;
+    this.current.value?.loadMembers();
+  }
+
   /** @param {number} roomId */
   async joinRoom(roomId) {
-    const reply = await this.try("room.join", { room_id: roomId });
-    if (reply === null) return;
-    this.#take([reply.payload.room]);
-    this.select(roomId);
+    const failure = await this.enter("room.join", { room_id: roomId }).catch((error) => error.message);
+    this.notice.value = failure ?? "";
+  }
+
+  /** The user's rank in a room, which decides what the page offers; the server decides what is done. @param {RoomStore} store */
+  rank(store) {
+    return rankOf(store.room.value, store.members.value, this.isStaff.value);
   }
 
   /** @param {number} roomId */
@@ -212,7 +280,7 @@ export class ChatStore {
       const room = this.stores.value.get(data.room_id)?.room.value;
       if (room && !room.is_member) this.#drop(room.id);
     } else if (data.event === "room" && !this.stores.value.has(data.room.id)) {
-      this.#take([{ ...data.room, is_member: false, read_seq: 0, unread: 0, role: null }]);
+      this.#take([{ ...data.room, is_member: false, read_seq: 0, unread: 0, mentions: 0, level: "all", is_favourite: false, role: null }]);
     } else if (data.event === "room") {
       const store = /** @type {RoomStore} */ (this.stores.value.get(data.room.id));
       store.room.value = roomAfterChange(store.room.value, data.room);
@@ -289,10 +357,22 @@ export class ChatStore {
     this.stores.value = stores;
   }
 
+  /** An archived room is nobody's. @param {number} roomId */
+  #archived(roomId) {
+    this.stores.value.get(roomId)?.left();
+    this.#drop(roomId);
+    if (this.currentId.value === roomId) this.#selectSomething();
+  }
+
+  /** A room whose new messages the reader looks at now. @param {Room} room */
+  #isKeptUnread({ id }) {
+    return id === this.currentId.value && this.current.value !== null && this.current.value.newAfterSeq.value !== null;
+  }
+
   #selectSomething() {
     this.currentId.value = null;
-    const [alphabetical] = this.joined.value;
-    const first = this.joined.value.find((room) => room.id === this.firstRoomId) ?? alphabetical;
+    const [newest] = this.joined.value;
+    const first = this.joined.value.find((room) => room.id === this.firstRoomId) ?? newest;
     if (first) this.select(first.id);
   }
 
@@ -309,7 +389,8 @@ export class ChatStore {
    * @param {Message} message
    */
   #heard(store, message) {
-    if (message.author.id === this.me.id) this.sender.forget(message.client_msg_id);
-    else if (store === this.current.value) this.announce(`${nameOf(message.author)}: ${message.text}`);
+    if (message.author.id === this.me.id) return this.sender.forget(message.client_msg_id);
+    if (store === this.current.value) this.announce(`${nameOf(message.author)}: ${message.text}`);
+    if (isWorthTelling(store.room.value, message, this.me.id)) this.notify(store, message);
   }
 }

@@ -1,57 +1,49 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 
 import { AnnouncementBar } from "./announcement-bar.js";
 import { Composer } from "./composer.js";
 import { ConnectionBar } from "./connection-bar.js";
-import { CreateRoomDialog, DeleteDialog, LeaveRoomDialog } from "./dialogs.js";
-import { counted } from "../lib/format.js";
+import { OpenDialog, useLoaded } from "./dialogs.js";
 import { html } from "./html.js";
-import { CloseIcon, HashIcon, LeaveIcon, LockIcon, MenuIcon, PeopleIcon } from "./icons.js";
+import { CloseIcon } from "./icons.js";
 import { focusComposer, useKeys } from "./keys.js";
 import { MessageList } from "./message-list.js";
 import { PeoplePanel } from "./people-panel.js";
+import { RoomHead } from "./room-head.js";
 import { titleOf } from "../lib/room-list.js";
+import { _ } from "../lib/texts.js";
 import { Sidebar } from "./sidebar.js";
-import { RoomSwitcher } from "./switcher.js";
 
-/** The chat page, below the header of the site. @param {{store: import("../state/store.js").ChatStore}} props */
+/** @typedef {import("../state/store.js").ChatStore} ChatStore */
+
+const search = () => import("./search-panel.js");
+
+/** The chat page, below the header of the site. @param {{store: ChatStore}} props */
 export function App({ store }) {
-  const [drawer, setDrawer] = useState(/** @type {"rooms" | "people" | null} */ (null));
-  const [dialog, setDialog] = useState(/** @type {"create" | "leave" | "switch" | null} */ (null));
   const room = store.current.value;
-  const isOnline = store.connection.value.name === "online";
-  const closeDialog = () => setDialog(null);
-  useTitle(titleOf(room?.room.value ?? null, store.tenant.name, store.unread.value));
-  useKeys(store, { isBusy: dialog !== null || store.actions.toDelete.value !== null, isDrawerOpen: drawer !== null, closeDrawer: () => setDrawer(null), find: () => setDialog("switch") });
+  const closeDrawer = () => (store.drawer.value = null);
+  useTitle(store);
+  useKeys(store, {
+    isBusy: store.dialog.value !== null,
+    isDrawerOpen: store.drawer.value !== null,
+    closeDrawer,
+    find: () => store.show("Finder"),
+  });
   return html`
-    <${Sidebar} store=${store} isOpen=${drawer === "rooms"} onClose=${() => setDrawer(null)}
-      onCreate=${() => setDialog("create")} onSwitch=${() => setDialog("switch")} />
+    <${Sidebar} store=${store} />
     <div class="room-pane">
       <${ConnectionBar} store=${store} />
       <${AnnouncementBar} store=${store} />
-      ${room
-        ? html`<${RoomPane} key=${room.id} store=${store} room=${room} drawer=${drawer} setDrawer=${setDrawer}
-            onLeave=${() => setDialog("leave")} />`
-        : html`<${NoRoom} onRooms=${() => setDrawer("rooms")} onCreate=${() => setDialog("create")} />
-            <${Notice} store=${store} />`}
+      ${room ? html`<${RoomPane} key=${room.id} store=${store} room=${room} />` : html`<${NoRoom} store=${store} /><${Notice} store=${store} />`}
     </div>
-    ${room && html`<${PeoplePanel} room=${room} me=${store.me} isOnline=${isOnline} isOpen=${drawer === "people"} onClose=${() => setDrawer(null)} />`}
-    ${drawer && html`<div class="scrim" onClick=${() => setDrawer(null)}></div>`}
+    ${room && html`<${Panel} store=${store} room=${room} />`}
+    ${store.drawer.value && html`<div class="scrim" onClick=${closeDrawer}></div>`}
     <${Announcer} store=${store} />
-    ${dialog === "create" && html`<${CreateRoomDialog} store=${store} onClose=${closeDialog} />`}
-    ${dialog === "switch" && html`<${RoomSwitcher} store=${store} onClose=${closeDialog} />`}
-    ${store.actions.toDelete.value && html`<${DeleteDialog} store=${store} />`}
-    ${dialog === "leave" && room && html`<${LeaveRoomDialog} store=${store} room=${room} onClose=${closeDialog} />`}`;
+    <${OpenDialog} store=${store} />`;
 }
 
-/**
- * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, drawer: string | null,
- *   setDrawer: (drawer: "rooms" | "people" | null) => void, onLeave: () => void}} props
- */
-function RoomPane({ store, room, drawer, setDrawer, onLeave }) {
-  const { name, is_public, is_member } = room.room.value;
-  const here = room.present.value.count;
-  const isOnline = store.connection.value.name === "online";
+/** @param {{store: ChatStore, room: import("../state/room-store.js").RoomStore}} props */
+function RoomPane({ store, room }) {
   // A screen keyboard would cover the messages.
   const toComposer = () => matchMedia("(pointer: fine)").matches && focusComposer();
   const scrollToEnd = () => {
@@ -59,52 +51,71 @@ function RoomPane({ store, room, drawer, setDrawer, onLeave }) {
     if (room.timeline.value?.hasNewer) room.jumpToEnd();
   };
   return html`
-    <header class="room-head">
-      <button type="button" class="icon-button drawer-button" aria-label="Rooms" aria-controls="rooms" aria-expanded=${drawer === "rooms"}
-        onClick=${() => setDrawer("rooms")}><${MenuIcon} />
-        ${store.unread.value > 0 && html`<span class="dot"><span class="visually-hidden">${store.unread.value} unread</span></span>`}
-      </button>
-      <span class="room-kind">${is_public ? html`<${HashIcon} />` : html`<${LockIcon} />`}</span>
-      <h1><bdi>${name}</bdi></h1>
-      <span class="here-count muted">${isOnline && html`${counted(here, "person", "people")} here`}</span>
-      <button type="button" class="icon-button people-button" aria-label="People" title="People" aria-controls="people"
-        aria-expanded=${drawer === "people"} onClick=${() => setDrawer("people")}><${PeopleIcon} /></button>
-      ${is_member && html`<button type="button" class="icon-button" aria-label=${`Leave ${name}`} title="Leave the room" onClick=${onLeave}><${LeaveIcon} /></button>`}
-    </header>
+    <${RoomHead} store=${store} room=${room} />
     <${MessageList} store=${store} room=${room} onDone=${toComposer} />
     <${Notice} store=${store} />
     <${Composer} store=${store} room=${room} onSent=${scrollToEnd} />`;
 }
 
-/** The last failure, until the reader closes it or something succeeds. @param {{store: import("../state/store.js").ChatStore}} props */
+/** What stands beside the messages: people, or what is loaded when it is opened. @param {{store: ChatStore, room: import("../state/room-store.js").RoomStore}} props */
+function Panel({ store, room }) {
+  const isSearch = store.panel.value === "search";
+  const loaded = useLoaded(isSearch ? search : null, () => {
+    store.notice.value = _("The search did not load. Check your network, then try again.");
+    store.panel.value = "people";
+  });
+  return html`
+    <aside class="panel" id="panel" aria-label=${isSearch ? _("Search") : _("People in this room")} data-open=${store.drawer.value === "panel"} data-panel=${store.panel.value}>
+      ${isSearch ? loaded && html`<${loaded.SearchPanel} store=${store} />` : html`<${PeoplePanel} store=${store} room=${room} />`}
+    </aside>`;
+}
+
+/** The last failure, until the reader closes it or something succeeds. @param {{store: ChatStore}} props */
 function Notice({ store }) {
   const text = store.notice.value;
   return text && html`
     <div class="composer-note failed" role="alert">
       <span><span aria-hidden="true">⚠ </span>${text}</span>
-      <button type="button" class="icon-button" aria-label="Close" onClick=${() => (store.notice.value = "")}><${CloseIcon} /></button>
+      <button type="button" class="icon-button" aria-label=${_("Close")} onClick=${() => (store.notice.value = "")}><${CloseIcon} /></button>
     </div>`;
 }
 
-/** @param {{onRooms: () => void, onCreate: () => void}} props */
-function NoRoom({ onRooms, onCreate }) {
+/** @param {{store: ChatStore}} props */
+function NoRoom({ store }) {
   return html`
     <div class="no-room">
-      <h1>No room is open</h1>
-      <p class="muted">Join one from the list, or make a new one.</p>
+      <h1>${_("No room is open")}</h1>
+      <p class="muted">${_("Join one that is here, or make a new one.")}</p>
       <div class="actions">
-        <button type="button" class="button drawer-button" onClick=${onRooms}>Rooms</button>
-        <button type="button" class="button primary" onClick=${onCreate}>New room</button>
+        <button type="button" class="button drawer-button" onClick=${() => (store.drawer.value = "rooms")}>${_("Rooms")}</button>
+        <button type="button" class="button" onClick=${() => store.show("BrowseRooms")}>${_("Browse rooms")}</button>
+        <button type="button" class="button primary" onClick=${() => store.show("CreateRoom")}>${_("New room")}</button>
       </div>
     </div>`;
 }
 
-/** @param {string} title */
-function useTitle(title) {
+/** The title and the icon say how much is unread. @param {ChatStore} store */
+function useTitle(store) {
+  const { count, isPersonal } = store.attention.value;
+  const title = titleOf(store.current.value?.room.value ?? null, store.tenant.name, count);
   useEffect(() => void (document.title = title), [title]);
+  useEffect(() => {
+    const icon = /** @type {HTMLLinkElement | null} */ (document.querySelector("link[rel=icon]"));
+    if (icon) icon.href = iconOf(count, isPersonal);
+  }, [count, isPersonal]);
 }
 
-/** Two regions in turn: a screen reader says a text again only if it is new in its region. @param {{store: import("../state/store.js").ChatStore}} props */
+/** The site's icon, with a number for what is addressed to the reader, or a dot. @param {number} count @param {boolean} isPersonal */
+function iconOf(count, isPersonal) {
+  const mark = isPersonal
+    ? `<text x="22" y="28" font-size="${count > 9 ? 14 : 17}" font-weight="bold" font-family="sans-serif" text-anchor="middle" fill="#fff">${count > 99 ? "99" : count}</text>`
+    : "";
+  const badge = count > 0 ? `<circle cx="22" cy="22" r="${isPersonal ? 10 : 7}" fill="${isPersonal ? "#d3291f" : "#fff"}" stroke="#5b3df5" stroke-width="2"/>${mark}` : "";
+  const star = '<rect width="32" height="32" rx="8" fill="#5b3df5"/><path d="M16 5.500l2.900 6.600 7.100.7-5.400 4.800 1.600 7-6.200-3.700-6.200 3.700 1.600-7L6 12.800l7.100-.7z" fill="#fff"/>';
+  return `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">${star}${badge}</svg>`)}`;
+}
+
+/** Two regions in turn: a screen reader says a text again only if it is new in its region. @param {{store: ChatStore}} props */
 function Announcer({ store }) {
   const { text, turn } = store.announcement.value;
   return html`

@@ -1,20 +1,61 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 
+import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
+
+const rooms = () => import("./room-dialogs.js");
+const people = () => import("./people-dialogs.js");
+/** Where each dialog is. What is not needed for the first paint is loaded when it is used. @type {Record<string, () => Promise<any>>} */
+const MODULES = {
+  Finder: () => import("./finder.js"),
+  CreateRoom: rooms, BrowseRooms: rooms, RoomInfo: rooms, LeaveRoom: rooms, DeleteMessage: rooms,
+  NewDirect: people, Invite: people, Person: people, Profile: people,
+};
+
+/** The dialog that is open. @param {{store: import("../state/store.js").ChatStore}} props */
+export function OpenDialog({ store }) {
+  const open = store.dialog.value;
+  const close = () => (store.dialog.value = null);
+  const dialog = useLoaded(open && MODULES[open.name], () => {
+    store.notice.value = _("This did not load. Check your network, then try again.");
+    close();
+  })?.[open?.name ?? ""];
+  return dialog ? html`<${dialog} ...${open} store=${store} onClose=${close} />` : null;
+}
+
+/**
+ * A module that is loaded when it is first used; null until then.
+ * @param {(() => Promise<any>) | null} load
+ * @param {() => void} onFailed
+ */
+export function useLoaded(load, onFailed) {
+  const [loaded, setLoaded] = useState(/** @type {{load: unknown, module: any} | null} */ (null));
+  useEffect(() => {
+    let isWanted = true;
+    load?.().then((module) => isWanted && setLoaded({ load, module }), () => isWanted && onFailed());
+    return () => void (isWanted = false);
+  }, [load]);
+  return load && loaded?.load === load ? loaded.module : null;
+}
 
 /**
  * A native modal dialog. It keeps the focus inside, and Escape closes it.
- * @param {{title: string, onClose: () => void, children?: any}} props
+ * @param {{title: string, onClose: () => void, isWide?: boolean, children?: any}} props
  */
-export function Dialog({ title, onClose, children }) {
+export function Dialog({ title, onClose, isWide = false, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const titleId = useId();
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    const opener = document.activeElement;
+    dialog.current?.showModal();
+    // What is removed while it has the focus gives it to nobody.
+    return () => void setTimeout(() => document.activeElement === document.body && opener instanceof HTMLElement && opener.focus());
+  }, []);
   // WebKit's search fields keep Escape for themselves.
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && !event.isComposing && onClose();
   const closeOutside = (/** @type {MouseEvent} */ event) => event.target === dialog.current && onClose();
   return html`
-    <dialog ref=${dialog} class="dialog" aria-labelledby=${titleId} onClose=${onClose} onClick=${closeOutside} onKeyDown=${onKeyDown}>
+    <dialog ref=${dialog} class="dialog" data-wide=${isWide} aria-labelledby=${titleId} onClose=${onClose} onClick=${closeOutside} onKeyDown=${onKeyDown}>
       <div class="dialog-body">
         <h2 id=${titleId}>${title}</h2>
         ${children}
@@ -22,67 +63,12 @@ export function Dialog({ title, onClose, children }) {
     </dialog>`;
 }
 
-/** @param {{store: import("../state/store.js").ChatStore, onClose: () => void}} props */
-export function CreateRoomDialog({ store, onClose }) {
-  const [name, setName] = useState("");
-  const [isPublic, setPublic] = useState(true);
-  const [error, setError] = useState("");
-  const submit = async (/** @type {Event} */ event) => {
-    event.preventDefault();
-    try {
-      await store.createRoom(name.trim(), isPublic);
-      onClose();
-    } catch (failure) {
-      setError(/** @type {Error} */ (failure).message);
-    }
-  };
-  return html`
-    <${Dialog} title="New room" onClose=${onClose}>
-      <form class="form" onSubmit=${submit}>
-        <div class=${error ? "field invalid" : "field"}>
-          <label for="room-name">Name</label>
-          <input id="room-name" class="input" required maxlength="80" autocomplete="off" value=${name}
-            aria-describedby=${error ? "room-name-error" : null}
-            onInput=${(/** @type {any} */ event) => setName(event.target.value)} />
-          ${error && html`<div id="room-name-error" class="error" role="alert">${error}</div>`}
-        </div>
-        <label class="check"><input type="checkbox" checked=${isPublic}
-          onChange=${(/** @type {any} */ event) => setPublic(event.target.checked)} /> Public: everybody here may join</label>
-        <div class="actions">
-          <button type="button" class="button" onClick=${onClose}>Cancel</button>
-          <button type="submit" class="button primary" disabled=${name.trim() === ""}>Create</button>
-        </div>
-      </form>
-    <//>`;
+/** The buttons of a dialog, with the one that does it last. @param {{onClose: () => void, no?: string, children: any}} props */
+export function DialogActions({ onClose, no = _("Cancel"), children }) {
+  return html`<div class="actions"><button type="button" class="button" onClick=${onClose}>${no}</button>${children}</div>`;
 }
 
-/** @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, onClose: () => void}} props */
-export function LeaveRoomDialog({ store, room, onClose }) {
-  const { name, is_public } = room.room.value;
-  const leave = () => store.leaveRoom(room.id).then(onClose);
-  return html`
-    <${Dialog} title=${`Leave ${name}?`} onClose=${onClose}>
-      <p class="muted">${is_public ? "You can join again at any time." : "The room is private: somebody in it has to let you in again."}</p>
-      <div class="actions">
-        <button type="button" class="button" onClick=${onClose}>Stay</button>
-        <button type="button" class="button primary" onClick=${leave}>Leave</button>
-      </div>
-    <//>`;
-}
-
-/** @param {{store: import("../state/store.js").ChatStore}} props */
-export function DeleteDialog({ store }) {
-  const { actions } = store;
-  const message = /** @type {import("../lib/timeline.js").Message} */ (actions.toDelete.value);
-  const close = () => (actions.toDelete.value = null);
-  const remove = () => actions.delete(message).then(close);
-  return html`
-    <${Dialog} title="Delete this message?" onClose=${close}>
-      <blockquote class="muted" dir="auto">${message.text}</blockquote>
-      <p class="muted">Its text is gone for everybody. This cannot be undone.</p>
-      <div class="actions">
-        <button type="button" class="button" onClick=${close}>Keep</button>
-        <button type="button" class="button primary" onClick=${remove}>Delete</button>
-      </div>
-    <//>`;
+/** A failure, shown in the dialog. @param {{text: string, id?: string}} props */
+export function Failure({ text, id }) {
+  return text && html`<p id=${id} class="failure" role="alert"><span aria-hidden="true">⚠ </span>${text}</p>`;
 }

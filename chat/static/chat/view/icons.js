@@ -17,3 +17,8 @@ export const HashIcon = () => icon("M9.5 4 8 20M16 4l-1.5 16M4.5 9h15.500M4 15h1
 export const ReplyIcon = () => icon("M9.5 7 5 11.500l4.500 4.500M5 11.500h8.500a5.500 5.500 0 0 1 5.500 5.500v1");
 export const EditIcon = () => icon("M4.500 19.500h3.500L19 8.500 15.500 5 4.500 16zM13 7.500 16.500 11");
 export const DeleteIcon = () => icon("M5 7h14M10 7V4.500h4V7M7 7l.8 12.500h8.400L17 7M10.500 10.500v6M13.500 10.500v6");
+export const BellOffIcon = () => icon("M9 18.500a3 3 0 0 0 6 0M6.500 9.500c0 3.500-1 5-2 6.500h13M17.500 12.500V9.500A5.500 5.500 0 0 0 9 4.900M4 4l16 16");
+export const CompassIcon = () => icon("M12 20.500a8.500 8.500 0 1 0 0-17 8.500 8.500 0 0 0 0 17zM15.500 8.500l-2 5-5 2 2-5z");
+export const StarIcon = () => icon("M12 4l2.500 5.100 5.500.8-4 3.900 1 5.600-5-2.600-5 2.600 1-5.600-4-3.900 5.500-.8z");
+export const MoreIcon = () => icon("M5.500 12h.01M12 12h.01M18.500 12h.01");
+export const InfoIcon = () => icon("M12 20.500a8.500 8.500 0 1 0 0-17 8.500 8.500 0 0 0 0 17zM12 11.500v4.500M12 8.250v.01");

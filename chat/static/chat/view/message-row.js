@@ -102,7 +102,7 @@ function Tools({ message, store }) {
       ${QUICK_EMOJI.map((emoji) => tool(`React with ${emoji}`, emoji, () => actions.react(message, emoji)))}
       ${tool("Reply", html`<${ReplyIcon} />`, () => actions.reply(message))}
       ${actions.mayEdit(message) && tool("Edit", html`<${EditIcon} />`, () => actions.edit(message))}
-      ${actions.mayDelete(message) && tool("Delete", html`<${DeleteIcon} />`, () => (actions.toDelete.value = message))}
+      ${actions.mayDelete(message) && tool("Delete", html`<${DeleteIcon} />`, () => store.show("DeleteMessage", { message }))}
     </div>`;
 }
 

@@ -1,58 +1,121 @@
 import { useDrawer } from "./drawer.js";
-import { counted } from "../lib/format.js";
+import { _ } from "../lib/texts.js";
+import { attentionOf } from "../lib/room-list.js";
 import { html } from "./html.js";
-import { CloseIcon, EditIcon, HashIcon, LockIcon, PlusIcon, SearchIcon } from "./icons.js";
+import { BellOffIcon, CloseIcon, CompassIcon, EditIcon, HashIcon, LockIcon, PeopleIcon, PlusIcon, SearchIcon } from "./icons.js";
+import { Avatar, statusOf } from "./people-panel.js";
+import { nameOf } from "../lib/format.js";
 
-const UNREAD_SHOWN_MAX = 99;
+/** @typedef {import("../state/store.js").ChatStore} ChatStore */
 
-/**
- * The user's rooms, and the rooms that the user could join. A drawer on small screens.
- * @param {{store: import("../state/store.js").ChatStore, isOpen: boolean, onClose: () => void, onCreate: () => void, onSwitch: () => void}} props
- */
-export function Sidebar({ store, isOpen, onClose, onCreate, onSwitch }) {
+const COUNT_SHOWN_MAX = 99;
+
+/** The user's rooms in sections. A drawer on small screens. @param {{store: ChatStore}} props */
+export function Sidebar({ store }) {
+  const isOpen = store.drawer.value === "rooms";
   const closeButton = useDrawer(isOpen);
-  const select = (/** @type {number} */ id) => {
-    store.select(id);
-    onClose();
-  };
+  const close = () => (store.drawer.value = null);
   return html`
-    <nav class="sidebar" id="rooms" aria-label="Rooms" data-open=${isOpen}>
+    <nav class="sidebar" id="rooms" aria-label=${_("Rooms")} data-open=${isOpen}>
       <div class="sidebar-head">
-        <h2>Rooms</h2>
-        <button type="button" class="icon-button" title="Find a room (Ctrl+K)" aria-label="Find a room" onClick=${onSwitch}><${SearchIcon} /></button>
-        <button type="button" class="icon-button" title="New room" aria-label="New room" onClick=${onCreate}><${PlusIcon} /></button>
-        <button type="button" ref=${closeButton} class="icon-button drawer-only" aria-label="Close the list of rooms"
-          onClick=${onClose}><${CloseIcon} /></button>
+        <button type="button" class="find-button" onClick=${() => store.show("Finder")}><${SearchIcon} /><span>${_("Find…")}</span><kbd>Ctrl K</kbd></button>
+        <button type="button" ref=${closeButton} class="icon-button drawer-only" aria-label=${_("Close the list of rooms")} onClick=${close}><${CloseIcon} /></button>
       </div>
-      <ul class="room-list">
-        ${store.joined.value.map((room) => html`<${RoomItem} key=${room.id} room=${room}
-          isCurrent=${room.id === store.currentId.value} hasDraft=${store.drafts.rooms.value.has(room.id)} onSelect=${select} />`)}
-      </ul>
-      ${store.joined.value.length === 0 && html`<p class="sidebar-empty muted">You are in no room yet.</p>`}
-      ${store.joinable.value.length > 0 && html`<h3 class="sidebar-title">More rooms</h3>`}
-      <ul class="room-list">
-        ${store.joinable.value.map((room) => html`
-          <li key=${room.id} class="room-item joinable">
-            <${HashIcon} />
-            <span class="room-name" title=${counted(room.member_count, "member")}><bdi>${room.name}</bdi></span>
-            <button type="button" class="button small" aria-label=${`Join ${room.name}`}
-              onClick=${() => store.joinRoom(room.id).then(onClose)}>Join</button>
-          </li>`)}
-      </ul>
+      <div class="sidebar-rooms">
+        ${sectionsShown(store).map((section) => html`<${Section} key=${section.name} section=${section} store=${store} onSelect=${close} />`)}
+        ${store.joined.value.length === 0 && html`<p class="sidebar-empty muted">${_("You are in no room yet. Browse those that are here, or make one.")}</p>`}
+      </div>
+      <${OwnProfile} store=${store} />
     </nav>`;
 }
 
-/** @param {{room: import("../lib/room-list.js").Room, isCurrent: boolean, hasDraft: boolean, onSelect: (id: number) => void}} props */
-function RoomItem({ room, isCurrent, hasDraft, onSelect }) {
+/** Sections with rooms. Those where new rooms are made are always there. @param {ChatStore} store */
+function sectionsShown(store) {
+  const sections = store.sections.value;
+  const missing = /** @type {const} */ (["rooms", "people"]).filter((name) => !sections.some((section) => section.name === name));
+  return [...sections, ...missing.map((name) => ({ name, rooms: [] }))].sort((a, b) => Number(a.name === "people") - Number(b.name === "people"));
+}
+
+/**
+ * @param {{section: {name: import("../lib/room-list.js").SectionName, rooms: import("../lib/room-list.js").Room[]}, store: ChatStore,
+ *   onSelect: () => void}} props
+ */
+function Section({ section: { name, rooms }, store, onSelect }) {
+  const titles = { unread: _("Unread"), favourites: _("Favourites"), rooms: _("Rooms"), people: _("People") };
+  const tool = (/** @type {string} */ label, /** @type {any} */ icon, /** @type {string} */ dialog) => html`
+    <button type="button" class="icon-button small" aria-label=${label} title=${label} onClick=${() => store.show(dialog)}>${icon}</button>`;
+  return html`
+    <section aria-labelledby=${`section-${name}`}>
+      <div class="section-head">
+        <h2 class="sidebar-title" id=${`section-${name}`}>${titles[name]}</h2>
+        ${name === "rooms" && tool(_("Browse rooms"), html`<${CompassIcon} />`, "BrowseRooms")}
+        ${name === "rooms" && tool(_("New room"), html`<${PlusIcon} />`, "CreateRoom")}
+        ${name === "people" && tool(_("New conversation"), html`<${PlusIcon} />`, "NewDirect")}
+      </div>
+      <ul class="room-list">
+        ${rooms.map((room) => html`<${RoomItem} key=${room.id} room=${room} store=${store} onSelect=${onSelect} />`)}
+      </ul>
+    </section>`;
+}
+
+/** @param {{room: import("../lib/room-list.js").Room, store: ChatStore, onSelect: () => void}} props */
+function RoomItem({ room, store, onSelect }) {
+  const isCurrent = room.id === store.currentId.value;
+  const { count, isPersonal } = attentionOf(room);
+  const hasDraft = !isCurrent && store.drafts.rooms.value.has(room.id);
+  const select = () => {
+    store.select(room.id);
+    onSelect();
+  };
   return html`
     <li>
-      <button type="button" class="room-item" aria-current=${isCurrent ? "true" : null} data-unread=${room.unread > 0}
-        onClick=${() => onSelect(room.id)}>
-        ${room.is_public ? html`<${HashIcon} />` : html`<${LockIcon} />`}
-        <span class="room-name"><bdi>${room.name}</bdi>${!room.is_public && html`<span class="visually-hidden"> (private)</span>`}</span>
-        ${hasDraft && !isCurrent && html`<span class="draft-mark" title="You have typed something here"><${EditIcon} /><span class="visually-hidden"> draft</span></span>`}
-        ${room.unread > 0 && html`
-          <span class="badge">${room.unread > UNREAD_SHOWN_MAX ? `${UNREAD_SHOWN_MAX}+` : room.unread}<span class="visually-hidden"> unread</span></span>`}
+      <button type="button" class="room-item" aria-current=${isCurrent ? "true" : null} data-unread=${count > 0} data-muted=${room.level === "nothing"} onClick=${select}>
+        ${room.kind === "direct" ? html`<${PresenceDot} store=${store} room=${room} />` : html`<${RoomIcon} room=${room} />`}
+        <span class="room-name" title=${room.topic_line || null}><bdi>${room.name}</bdi>${room.kind === "private" && html`<span class="visually-hidden"> ${_("(private)")}</span>`}</span>
+        ${hasDraft && html`<span class="draft-mark" title=${_("You have typed something here")}><${EditIcon} /><span class="visually-hidden"> ${_("draft")}</span></span>`}
+        ${room.level === "nothing" && html`<span class="draft-mark" title=${_("Muted")}><${BellOffIcon} /><span class="visually-hidden"> ${_("muted")}</span></span>`}
+        <${Badge} count=${count} isPersonal=${isPersonal} words=${isPersonal && room.kind !== "direct" ? _("mentions of you") : _("unread")} />
       </button>
     </li>`;
+}
+
+/** @param {{room: {kind: string}}} props */
+export function RoomIcon({ room }) {
+  if (room.kind === "direct") return html`<${PeopleIcon} />`;
+  return room.kind === "public" ? html`<${HashIcon} />` : html`<${LockIcon} />`;
+}
+
+/** @param {{count: number, isPersonal: boolean, words: string}} props */
+export function Badge({ count, isPersonal, words }) {
+  if (count === 0) return null;
+  return html`<span class="badge" data-personal=${isPersonal}>${count > COUNT_SHOWN_MAX ? `${COUNT_SHOWN_MAX}+` : count}<span class="visually-hidden"> ${words}</span></span>`;
+}
+
+/** Whether the others of a direct room are there. @param {{store: ChatStore, room: {id: number}}} props */
+export function PresenceDot({ store, room }) {
+  const state = presenceIn(store, room.id);
+  const words = { here: _("here"), away: _("away"), gone: _("not here") }[state];
+  return html`<span class="presence-dot" data-state=${state} title=${words}><span class="visually-hidden">${words} </span></span>`;
+}
+
+/**
+ * @param {ChatStore} store
+ * @param {number} roomId
+ * @returns {"here" | "away" | "gone"}
+ */
+function presenceIn(store, roomId) {
+  const users = store.stores.value.get(roomId)?.present.value.users ?? new Map();
+  const others = [...users.keys()].filter((id) => id !== store.me.id);
+  if (others.length === 0 || store.connection.value.name !== "online") return "gone";
+  return others.every((id) => store.activity.isAway(id)) ? "away" : "here";
+}
+
+/** The reader's own name and status, which open the profile. @param {{store: ChatStore}} props */
+function OwnProfile({ store }) {
+  const profile = store.profile.value;
+  return html`
+    <button type="button" class="own-profile" title=${_("Your profile")} onClick=${() => store.show("Profile")}>
+      <${Avatar} user=${profile} />
+      <span class="own-names"><bdi>${nameOf(profile)}</bdi><span class="muted">${statusOf(profile) || _("Set a status")}</span></span>
+    </button>`;
 }

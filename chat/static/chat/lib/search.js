@@ -1,0 +1,21 @@
+/** Words of a query, without its filters. */
+const TERM = /(?:(?:from|in|before|after|has):)?(?:"[^"]*"|\S+)/gi;
+const FILTER = /^(?:from|in|before|after|has):/i;
+// A result shows where it matches.
+const BEFORE_CHARS = 60;
+const SHOWN_CHARS = 240;
+
+/**
+ * A text in parts, with the words of a query marked. A long text is cut around the first of them.
+ * @param {string} text
+ * @param {string} query
+ * @returns {{text: string, isMatch: boolean}[]}
+ */
+export function marked(text, query) {
+  const words = (query.match(TERM) ?? []).filter((term) => !FILTER.test(term)).map((term) => term.replaceAll('"', "")).filter(Boolean);
+  const wanted = words.length > 0 ? new RegExp(`(${words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})`, "iu") : null;
+  const first = wanted ? Math.max(text.search(wanted), 0) : 0;
+  const begin = first > BEFORE_CHARS ? first - BEFORE_CHARS : 0;
+  const cut = `${begin > 0 ? "…" : ""}${text.slice(begin, begin + SHOWN_CHARS)}${text.length > begin + SHOWN_CHARS ? "…" : ""}`.toWellFormed();
+  return (wanted ? cut.split(new RegExp(wanted, "giu")) : [cut]).map((part, index) => ({ text: part, isMatch: index % 2 === 1 })).filter((part) => part.text !== "");
+}

@@ -1,0 +1,25 @@
+/**
+ * The texts of the page. Each is written in English where it is shown, and translated here: by the functions of
+ * Django's JavaScript catalogue, if the page has it. `makemessages -d djangojs` finds them.
+ */
+
+/**
+ * A text in the reader's language.
+ * @param {string} text
+ * @param {Record<string, unknown>} [values] for the names in braces: `_("Leave {room}?", { room: "general" })`
+ */
+export function _(text, values = {}) {
+  const translated = /** @type {any} */ (globalThis).gettext?.(text) ?? text;
+  return translated.replace(/\{(\w+)\}/g, (/** @type {string} */ whole, /** @type {string} */ name) => String(values[name] ?? whole));
+}
+
+/**
+ * The word for a number of things.
+ * @param {string} one
+ * @param {string} many
+ * @param {number} count
+ * @returns {string}
+ */
+export function ngettext(one, many, count) {
+  return /** @type {any} */ (globalThis).ngettext?.(one, many, count) ?? (count === 1 ? one : many);
+}

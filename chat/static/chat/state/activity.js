@@ -1,0 +1,47 @@
+import { signal } from "@preact/signals";
+
+import { presenceOf, withPresence } from "../lib/people.js";
+
+/** Without input for this long, a user is shown as away. */
+export const AWAY_MS = 5 * 60_000;
+// The people who use the chat now. Who is connected, but not there, is away.
+const ACTIVE_TOPIC = "rooms:active";
+
+/** Tells the others whether the reader is there, and knows who of the others is. */
+export class Activity {
+  /** @param {import("realtime/client").RealtimeClient} client */
+  constructor(client) {
+    this.client = client;
+    /** null: not known, because the reader is away too. */
+    this.active = signal(/** @type {import("../lib/people.js").Present | null} */ (null));
+    this.lastMs = 0;
+    /** @type {(() => void) | null} */
+    this.leave = null;
+  }
+
+  /** The reader did something. */
+  touch() {
+    this.lastMs = Date.now();
+    if (this.leave !== null) return;
+    this.leave = this.client.subscribe(ACTIVE_TOPIC, {
+      presence: true,
+      recover: false,
+      onSubscribed: ({ presence }) => (this.active.value = presence ? presenceOf(presence) : null),
+      onPresence: (change) => this.active.value && (this.active.value = withPresence(this.active.value, change)),
+    });
+    this.#check();
+  }
+
+  /** Whether a connected user is away. @param {number} userId */
+  isAway(userId) {
+    const users = this.active.value?.users;
+    return users ? !users.has(userId) : false;
+  }
+
+  #check() {
+    const leftMs = this.lastMs + AWAY_MS - Date.now();
+    if (leftMs > 0) return void setTimeout(() => this.#check(), leftMs);
+    this.leave?.();
+    this.leave = this.active.value = null;
+  }
+}

@@ -1,0 +1,109 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { nameOf } from "../lib/format.js";
+import { attentionOf, roomsFound } from "../lib/room-list.js";
+import { _ } from "../lib/texts.js";
+import { Dialog } from "./dialogs.js";
+import { html } from "./html.js";
+import { SearchIcon } from "./icons.js";
+import { useUsers } from "./people-dialogs.js";
+import { Avatar } from "./people-panel.js";
+import { useMessages } from "./search-panel.js";
+import { Badge, RoomIcon } from "./sidebar.js";
+
+/**
+ * @typedef {import("../state/store.js").ChatStore} ChatStore
+ * @typedef {{key: string, icon: any, words: string, detail: any, go: () => void}} Option
+ */
+
+const LIST_ID = "finder-options";
+const PEOPLE_SHOWN_MAX = 5;
+const MESSAGES_SHOWN_MAX = 5;
+
+/** Ctrl+K: find rooms, those to join among them, people and messages, and go there. @param {{store: ChatStore, onClose: () => void}} props */
+export function Finder({ store, onClose }) {
+  const [query, setQuery] = useState("");
+  const [index, setIndex] = useState(0);
+  const list = useRef(/** @type {HTMLElement | null} */ (null));
+  const groups = useGroups(store, query);
+  const options = groups.flatMap((group) => group.options);
+  const active = options[Math.min(index, options.length - 1)];
+  const go = (/** @type {Option} */ option) => {
+    onClose();
+    option.go();
+  };
+  const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
+    if (event.isComposing || options.length === 0) return;
+    if (event.key === "Enter") go(active);
+    else if (event.key === "ArrowDown") setIndex((index + 1) % options.length);
+    else if (event.key === "ArrowUp") setIndex((index + options.length - 1) % options.length);
+    else return;
+    event.preventDefault();
+  };
+  const onInput = (/** @type {any} */ event) => {
+    setQuery(event.target.value);
+    setIndex(0);
+  };
+  useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [active?.key]);
+  return html`
+    <${Dialog} title=${_("Find rooms, people and messages")} isWide onClose=${onClose}>
+      <label class="visually-hidden" for="finder-query">${_("What to find")}</label>
+      <input id="finder-query" class="input" type="text" role="combobox" autocomplete="off" placeholder=${_("A room, a person, or words")} dir="auto"
+        aria-expanded="true" aria-controls=${LIST_ID} aria-autocomplete="list" aria-activedescendant=${active ? `option-${active.key}` : null}
+        value=${query} onInput=${onInput} onKeyDown=${onKeyDown} />
+      <div class="finder" id=${LIST_ID} role="listbox" aria-label=${_("Found")} ref=${list}>
+        ${groups.map(({ name, title, options: found }) => found.length > 0 && html`
+          <div key=${name} role="group" aria-labelledby=${`finder-${name}`}>
+            <p class="sidebar-title" role="presentation" id=${`finder-${name}`}>${title}</p>
+            ${found.map((option) => html`
+              <div key=${option.key} id=${`option-${option.key}`} class="room-item" role="option" aria-selected=${option === active ? "true" : "false"} onClick=${() => go(option)}>
+                ${option.icon}<span class="room-name"><bdi>${option.words}</bdi></span>${option.detail}
+              </div>`)}
+          </div>`)}
+      </div>
+      <p class="visually-hidden" role="status">${options.length === 0 ? _("Nothing was found.") : ""}</p>
+    <//>`;
+}
+
+/**
+ * @param {ChatStore} store
+ * @param {string} query
+ * @returns {{name: string, title: string, options: Option[]}[]}
+ */
+function useGroups(store, query) {
+  const wanted = query.trim();
+  const users = useUsers(store, wanted);
+  const { messages } = useMessages(store, wanted, MESSAGES_SHOWN_MAX);
+  const people = wanted === "" ? [] : users.filter(({ id }) => id !== store.me.id).slice(0, PEOPLE_SHOWN_MAX);
+  const search = () => {
+    store.searchFor.value = wanted;
+    store.showPanel("search");
+  };
+  const all = { key: "all", icon: html`<${SearchIcon} />`, words: _("Search messages for “{words}”", { words: wanted }), detail: null, go: search };
+  return [
+    { name: "rooms", title: _("Rooms"), options: roomsFound([...store.joined.value, ...store.joinable.value], wanted).map((room) => roomOption(store, room)) },
+    { name: "people", title: _("People"), options: people.map((person) => personOption(store, person)) },
+    { name: "messages", title: _("Messages"), options: wanted === "" ? [] : [...messages.map((message) => messageOption(store, message)), all] },
+  ];
+}
+
+/** @param {ChatStore} store @param {import("../lib/room-list.js").Room} room @returns {Option} */
+function roomOption(store, room) {
+  const { count, isPersonal } = attentionOf(room);
+  const detail = room.is_member ? html`<${Badge} count=${count} isPersonal=${isPersonal} words=${_("unread")} />` : html`<span class="muted">${_("Join")}</span>`;
+  const go = () => void (room.is_member ? store.select(room.id) : store.joinRoom(room.id));
+  return { key: `room-${room.id}`, icon: html`<${RoomIcon} room=${room} />`, words: room.name, detail, go };
+}
+
+/** @param {ChatStore} store @param {import("../lib/people.js").Person} person @returns {Option} */
+function personOption(store, person) {
+  const go = () => void store.enter("room.direct", { user_ids: [person.id] }).catch((failure) => (store.notice.value = failure.message));
+  return { key: `person-${person.id}`, icon: html`<${Avatar} user=${person} />`, words: nameOf(person), detail: html`<span class="muted">@${person.username}</span>`, go };
+}
+
+/** @param {ChatStore} store @param {import("../lib/timeline.js").Message} message @returns {Option} */
+function messageOption(store, message) {
+  const room = store.stores.value.get(message.room_id)?.room.value.name;
+  const go = () => void store.select(message.room_id, message.seq);
+  return { key: `message-${message.id}`, icon: html`<${Avatar} user=${message.author} />`, words: message.text, detail: html`<span class="muted"><bdi>${room}</bdi></span>`, go };
+}

@@ -1,0 +1,27 @@
+import { nameOf } from "../lib/format.js";
+import { _ } from "../lib/texts.js";
+
+// What is read by then, here or in another tab, needs no notification.
+const WAIT_MS = 1_000;
+const TEXT_MAX_CHARS = 200;
+
+/**
+ * Show a notification of the browser, unless the message is read soon. A later one of the same room takes its place.
+ * @param {import("../state/store.js").ChatStore} store
+ * @param {import("../state/room-store.js").RoomStore} room
+ * @param {import("../lib/timeline.js").Message} message
+ */
+export function show(store, room, message) {
+  setTimeout(() => {
+    const { read_seq, kind, name } = room.room.value;
+    if (message.seq <= read_seq) return;
+    const author = nameOf(message.author);
+    const title = kind === "direct" ? author : _("{author} in {room}", { author, room: name });
+    const notification = new Notification(title, { body: message.text.slice(0, TEXT_MAX_CHARS), tag: `${store.tenant.slug}-room-${room.id}` });
+    notification.onclick = () => {
+      window.focus();
+      store.select(room.id, message.seq);
+      notification.close();
+    };
+  }, WAIT_MS);
+}

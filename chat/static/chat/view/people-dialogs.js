@@ -1,0 +1,189 @@
+import { useEffect, useState } from "preact/hooks";
+
+import { counted, nameOf } from "../lib/format.js";
+import { MODERATOR, OWNER, ROLES } from "../lib/rights.js";
+import { _ } from "../lib/texts.js";
+import { Dialog, DialogActions, Failure } from "./dialogs.js";
+import { html } from "./html.js";
+import { Avatar, statusOf } from "./people-panel.js";
+import { ReasonField, roleWord, Sure, TextField } from "./room-dialogs.js";
+
+/**
+ * @typedef {import("../state/store.js").ChatStore} ChatStore
+ * @typedef {import("../state/room-store.js").RoomStore} RoomStore
+ * @typedef {import("../lib/people.js").Person} Person
+ * @typedef {{store: ChatStore, onClose: () => void}} Shown
+ */
+
+const FOUND_MAX = 20;
+const ASK_AFTER_MS = 150;
+// The others of a direct room, and people invited at once: the server takes no more.
+const DIRECT_MAX = 7;
+const INVITED_MAX = 50;
+const NAME_MAX_CHARS = 64;
+const STATUS_MAX_CHARS = 64;
+const EMOJI_MAX_CHARS = 32;
+
+/** Open or find the conversation with some people. @param {Shown} props */
+export function NewDirect({ store, onClose }) {
+  const [error, setError] = useState("");
+  const open = (/** @type {number[]} */ user_ids) => store.enter("room.direct", { user_ids }).then(onClose, (failure) => setError(failure.message));
+  return html`
+    <${Dialog} title=${_("New conversation")} onClose=${onClose}>
+      <${PeoplePicker} store=${store} max=${DIRECT_MAX} without=${[store.me.id]} words=${_("Open")} error=${error} onPick=${open} onClose=${onClose} />
+    <//>`;
+}
+
+/** @param {Shown & {room: RoomStore}} props */
+export function Invite({ store, room, onClose }) {
+  const [error, setError] = useState("");
+  const invite = async (/** @type {number[]} */ user_ids) => {
+    const failure = await store.change("room.invite", { room_id: room.id, user_ids });
+    failure === null ? onClose() : setError(failure);
+  };
+  return html`
+    <${Dialog} title=${_("Invite people to {room}", { room: room.room.value.name })} onClose=${onClose}>
+      <${PeoplePicker} store=${store} max=${INVITED_MAX} without=${room.members.value.map(({ id }) => id)} words=${_("Invite")} error=${error} onPick=${invite} onClose=${onClose} />
+    <//>`;
+}
+
+/**
+ * Choose people by their names.
+ * @param {{store: ChatStore, max: number, without: number[], words: string, error: string, onPick: (ids: number[]) => void, onClose: () => void}} props
+ */
+function PeoplePicker({ store, max, without, words, error, onPick, onClose }) {
+  const [query, setQuery] = useState("");
+  const [chosen, setChosen] = useState(/** @type {Person[]} */ ([]));
+  const isChosen = (/** @type {Person} */ person) => chosen.some(({ id }) => id === person.id);
+  const found = useUsers(store, query).filter((person) => !without.includes(person.id) && !isChosen(person));
+  const toggle = (/** @type {Person} */ person) => {
+    setChosen(isChosen(person) ? chosen.filter(({ id }) => id !== person.id) : [...chosen, person].slice(0, max));
+    setQuery("");
+    document.getElementById("people-query")?.focus();
+  };
+  const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key !== "Enter" || event.isComposing || query === "") return;
+    event.preventDefault();
+    if (found.length > 0) toggle(found[0]);
+  };
+  const submit = (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    if (chosen.length > 0) onPick(chosen.map(({ id }) => id));
+  };
+  return html`
+    <form class="form picker" onSubmit=${submit}>
+      <label class="visually-hidden" for="people-query">${_("Part of a name")}</label>
+      <input id="people-query" class="input" type="text" autocomplete="off" dir="auto" placeholder=${_("Part of a name")} value=${query}
+        onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} onKeyDown=${onKeyDown} />
+      <ul class="picker-list">
+        ${[...chosen, ...found].map((person) => html`
+          <li key=${person.id}>
+            <label class="check"><input type="checkbox" checked=${isChosen(person)} onChange=${() => toggle(person)} />
+              <${Avatar} user=${person} /><bdi>${nameOf(person)}</bdi><span class="muted">@${person.username}</span></label>
+          </li>`)}
+      </ul>
+      <p class="muted" role="status">${chosen.length === max ? _("{people} at most", { people: counted(max, "person", "people") }) : found.length + chosen.length === 0 ? _("Nobody was found.") : ""}</p>
+      <${Failure} text=${error} />
+      <${DialogActions} onClose=${onClose}><button type="submit" class="button primary" disabled=${chosen.length === 0}>${words}</button><//>
+    </form>`;
+}
+
+/**
+ * People of the tenant whose names contain a text.
+ * @param {ChatStore} store
+ * @param {string} query
+ * @returns {Person[]}
+ */
+export function useUsers(store, query) {
+  const [users, setUsers] = useState(/** @type {Person[]} */ ([]));
+  useEffect(() => {
+    const ask = () => store.client.request("user.list", { query, limit: FOUND_MAX }).then((reply) => setUsers(reply.payload.users), () => {});
+    const timer = setTimeout(ask, query === "" ? 0 : ASK_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, [query]);
+  return users;
+}
+
+/** A member of a room, and what the reader may do about them. @param {Shown & {room: RoomStore, person: Person}} props */
+export function Person({ store, room, person, onClose }) {
+  const [error, setError] = useState("");
+  const [reason, setReason] = useState("");
+  const member = room.members.value.find(({ id }) => id === person.id) ?? person;
+  const rank = store.rank(room);
+  const isMe = person.id === store.me.id;
+  const isRoom = room.room.value.kind !== "direct";
+  const mayRemove = isRoom && !isMe && rank >= MODERATOR && (rank >= OWNER || rank > ROLES.indexOf(member.role ?? ""));
+  const change = async (/** @type {string} */ type, /** @type {Record<string, unknown>} */ more) => {
+    const failure = await store.change(type, { room_id: room.id, user_id: person.id, ...more });
+    setError(failure ?? "");
+    if (failure === null && type === "room.remove") onClose();
+  };
+  const talk = () => store.enter("room.direct", { user_ids: [person.id] }).then(onClose, (failure) => setError(failure.message));
+  return html`
+    <${Dialog} title=${nameOf(member)} onClose=${onClose}>
+      <div class="profile-card">
+        <${Avatar} user=${member} />
+        <p>@${member.username}${isRoom && member.role ? ` · ${roleWord(member.role)}` : ""}</p>
+        ${statusOf(member) && html`<p class="muted"><bdi>${statusOf(member)}</bdi></p>`}
+      </div>
+      ${isRoom && rank >= OWNER && html`
+        <div class="field">
+          <label for="person-role">${_("Role in this room")}</label>
+          <select id="person-role" class="input" value=${member.role ?? "member"} onChange=${(/** @type {any} */ event) => change("room.role", { role: event.target.value })}>
+            ${ROLES.map((role) => html`<option value=${role}>${roleWord(role)}</option>`)}
+          </select>
+        </div>`}
+      ${mayRemove && html`<${ReasonField} onReason=${setReason} />`}
+      <${Failure} text=${error} />
+      <${DialogActions} no=${_("Close")} onClose=${onClose}>
+        ${mayRemove && html`<${Sure} words=${_("Remove from the room")} sureWords=${_("Remove now?")} onSure=${() => change("room.remove", { reason })} />`}
+        ${!isMe && html`<button type="button" class="button primary" onClick=${talk}>${_("Message")}</button>`}
+        ${isMe && html`<button type="button" class="button primary" onClick=${() => store.show("Profile")}>${_("Edit profile")}</button>`}
+      <//>
+    <//>`;
+}
+
+/** The reader's own name and status, and notifications. @param {Shown} props */
+export function Profile({ store, onClose }) {
+  const [error, setError] = useState("");
+  const profile = store.profile.value;
+  const { username, name: shown = "", status_emoji = "" } = profile;
+  const known = { name: shown === username ? "" : shown, status: statusOf({ status: profile.status }), status_emoji };
+  const submit = (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    const { name, status, status_emoji } = /** @type {any} */ (event.currentTarget).elements;
+    const wanted = { name: name.value.trim(), status: status.value.trim(), status_emoji: status_emoji.value.trim() };
+    store.saveProfile(Object.fromEntries(Object.entries(wanted).filter(([field, value]) => value !== known[/** @type {"name"} */ (field)]))).then(onClose, (failure) => setError(failure.message));
+  };
+  return html`
+    <${Dialog} title=${_("Your profile")} onClose=${onClose}>
+      <form class="form" onSubmit=${submit}>
+        <div class="profile-card"><${Avatar} user=${profile} /><p>@${username}</p></div>
+        <${TextField} id="profile-name" name="name" label=${_("Name that others see")} max=${NAME_MAX_CHARS} value=${known.name} />
+        <div class="status-fields">
+          <${TextField} id="profile-emoji" name="status_emoji" label=${_("Emoji")} max=${EMOJI_MAX_CHARS} value=${known.status_emoji} />
+          <${TextField} id="profile-status" name="status" label=${_("Status")} max=${STATUS_MAX_CHARS} value=${known.status} />
+        </div>
+        <${Notifications} />
+        <${Failure} text=${error} />
+        <${DialogActions} onClose=${onClose}><button type="submit" class="button primary">${_("Save")}</button><//>
+      </form>
+    <//>`;
+}
+
+/** The browser asks for the permission only after this click. */
+function Notifications() {
+  const known = "Notification" in globalThis ? Notification.permission : "unsupported";
+  const [permission, setPermission] = useState(known);
+  const words = {
+    granted: _("Notifications are on while the chat is open. Each room can be set in its menu."),
+    denied: _("Notifications are blocked. Allow them in the settings of your browser."),
+    default: _("See new messages while you do something else."),
+    unsupported: _("This browser has no notifications."),
+  };
+  return html`
+    <div class="notify-row">
+      <p class="muted">${words[/** @type {"granted"} */ (permission)]}</p>
+      ${permission === "default" && html`<button type="button" class="button small" onClick=${() => Notification.requestPermission().then(setPermission)}>${_("Turn on")}</button>`}
+    </div>`;
+}

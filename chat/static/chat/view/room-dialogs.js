@@ -1,0 +1,169 @@
+import { useState } from "preact/hooks";
+
+import { counted } from "../lib/format.js";
+import { MODERATOR, OWNER } from "../lib/rights.js";
+import { roomsFound } from "../lib/room-list.js";
+import { _ } from "../lib/texts.js";
+import { Dialog, DialogActions, Failure } from "./dialogs.js";
+import { html } from "./html.js";
+import { RoomIcon } from "./sidebar.js";
+
+/**
+ * @typedef {import("../state/store.js").ChatStore} ChatStore
+ * @typedef {import("../state/room-store.js").RoomStore} RoomStore
+ * @typedef {{store: ChatStore, onClose: () => void}} Shown
+ */
+
+const NAME_MAX_CHARS = 80;
+const TOPIC_LINE_MAX_CHARS = 250;
+const REASON_MAX_CHARS = 200;
+
+/** @param {Shown} props */
+export function CreateRoom({ store, onClose }) {
+  const [error, setError] = useState("");
+  const submit = async (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    const { name, kind } = /** @type {any} */ (event.currentTarget).elements;
+    store.enter("room.create", { name: name.value.trim(), is_public: kind.value === "public" }).then(onClose, (failure) => setError(failure.message));
+  };
+  return html`
+    <${Dialog} title=${_("New room")} onClose=${onClose}>
+      <form class="form" onSubmit=${submit}>
+        <${TextField} id="room-name" name="name" label=${_("Name")} max=${NAME_MAX_CHARS} isRequired error=${error} />
+        <${Kinds} isPublic />
+        <${DialogActions} onClose=${onClose}><button type="submit" class="button primary">${_("Create")}</button><//>
+      </form>
+    <//>`;
+}
+
+/** Public rooms that the reader is not in. @param {Shown} props */
+export function BrowseRooms({ store, onClose }) {
+  const [query, setQuery] = useState("");
+  const rooms = roomsFound(store.joinable.value, query);
+  return html`
+    <${Dialog} title=${_("Browse rooms")} isWide onClose=${onClose}>
+      <label class="visually-hidden" for="browse-query">${_("Part of the name")}</label>
+      <input id="browse-query" class="input" type="text" autocomplete="off" dir="auto" placeholder=${_("Part of the name")} value=${query}
+        onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} />
+      <ul class="browse-list">
+        ${rooms.map((room) => html`
+          <li key=${room.id}>
+            <${RoomIcon} room=${room} />
+            <span class="browse-text"><bdi class="room-name">${room.name}</bdi><bdi class="muted">${room.topic_line || counted(room.member_count, "member")}</bdi></span>
+            <button type="button" class="button small" aria-label=${_("Join {room}", { room: room.name })} onClick=${() => store.joinRoom(room.id).then(onClose)}>${_("Join")}</button>
+          </li>`)}
+      </ul>
+      <p class="muted" role="status">${rooms.length > 0 ? "" : query ? _("No room has such a name.") : _("You are in all public rooms.")}</p>
+      <${DialogActions} no=${_("Close")} onClose=${onClose}>
+        <button type="button" class="button primary" onClick=${() => store.show("CreateRoom")}>${_("New room")}</button>
+      <//>
+    <//>`;
+}
+
+/** What a room is about. Those who may change it do it here. @param {Shown & {room: RoomStore}} props */
+export function RoomInfo({ store, room, onClose }) {
+  const { id, name, topic_line, kind, member_count, role } = room.room.value;
+  const [error, setError] = useState("");
+  const rank = store.rank(room);
+  const mayEdit = kind !== "direct" && rank >= MODERATOR;
+  const update = async (/** @type {Record<string, unknown>} */ changes) => {
+    const failure = Object.keys(changes).length > 0 ? await store.change("room.update", { room_id: id, ...changes }) : null;
+    failure === null ? onClose() : setError(failure);
+  };
+  const submit = (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    const fields = /** @type {any} */ (event.currentTarget).elements;
+    const wanted = { name: fields.name.value.trim(), topic_line: fields.topic_line.value.trim(), ...(fields.kind && { is_public: fields.kind.value === "public" }) };
+    const known = { name, topic_line, is_public: kind === "public" };
+    update(Object.fromEntries(Object.entries(wanted).filter(([field, value]) => value !== known[/** @type {"name"} */ (field)])));
+  };
+  const kinds = { public: _("Public room"), private: _("Private room"), direct: _("Conversation") };
+  return html`
+    <${Dialog} title=${name} onClose=${onClose}>
+      <p class="muted">${kinds[kind]} · ${counted(member_count, "member")}${role && kind !== "direct" ? ` · ${_("you are {role}", { role: roleWord(role) })}` : ""}</p>
+      ${mayEdit
+        ? html`
+          <form class="form" onSubmit=${submit}>
+            <${TextField} id="info-name" name="name" label=${_("Name")} max=${NAME_MAX_CHARS} value=${name} isRequired />
+            <${TextField} id="info-topic" name="topic_line" label=${_("What is it about?")} max=${TOPIC_LINE_MAX_CHARS} value=${topic_line} />
+            ${rank >= OWNER && html`<${Kinds} isPublic=${kind === "public"} />`}
+            <${Failure} text=${error} />
+            <${DialogActions} onClose=${onClose}>
+              ${rank >= OWNER && html`<${Sure} words=${_("Archive")} sureWords=${_("Archive for everybody?")} onSure=${() => update({ archived: true })} />`}
+              <button type="submit" class="button primary">${_("Save")}</button>
+            <//>
+          </form>`
+        : html`<p><bdi>${topic_line}</bdi></p><${DialogActions} no=${_("Close")} onClose=${onClose} />`}
+    <//>`;
+}
+
+/** @param {Shown & {room: RoomStore}} props */
+export function LeaveRoom({ store, room, onClose }) {
+  const { name, is_public } = room.room.value;
+  return html`
+    <${Dialog} title=${_("Leave {room}?", { room: name })} onClose=${onClose}>
+      <p class="muted">${is_public ? _("You can join again at any time.") : _("The room is private: somebody in it has to let you in again.")}</p>
+      <${DialogActions} no=${_("Stay")} onClose=${onClose}>
+        <button type="button" class="button primary" onClick=${() => store.leaveRoom(room.id).then(onClose)}>${_("Leave")}</button>
+      <//>
+    <//>`;
+}
+
+/** @param {Shown & {message: import("../lib/timeline.js").Message}} props */
+export function DeleteMessage({ store, message, onClose }) {
+  const [reason, setReason] = useState("");
+  const isOthers = message.author.id !== store.me.id;
+  return html`
+    <${Dialog} title=${_("Delete this message?")} onClose=${onClose}>
+      <blockquote class="muted" dir="auto">${message.text}</blockquote>
+      <p class="muted">${_("Its text is gone for everybody. This cannot be undone.")}</p>
+      ${isOthers && html`<${ReasonField} onReason=${setReason} />`}
+      <${DialogActions} no=${_("Keep")} onClose=${onClose}>
+        <button type="button" class="button primary" onClick=${() => store.actions.delete(message, reason).then(onClose)}>${_("Delete")}</button>
+      <//>
+    <//>`;
+}
+
+/** Why a moderator does something. It is kept in the audit log. @param {{onReason: (reason: string) => void}} props */
+export function ReasonField({ onReason }) {
+  return html`
+    <div class="field">
+      <label for="reason">${_("Reason")}</label>
+      <input id="reason" class="input" maxlength=${REASON_MAX_CHARS} autocomplete="off" dir="auto" aria-describedby="reason-help"
+        onInput=${(/** @type {any} */ event) => onReason(event.target.value)} />
+      <p id="reason-help" class="help">${_("Only those who run the site see it.")}</p>
+    </div>`;
+}
+
+/** A button that asks once more. @param {{words: string, sureWords: string, onSure: () => void}} props */
+export function Sure({ words, sureWords, onSure }) {
+  const [isAsked, setAsked] = useState(false);
+  return html`<button type="button" class="button danger" onClick=${isAsked ? onSure : () => setAsked(true)}>${isAsked ? sureWords : words}</button>`;
+}
+
+/** @param {string} role */
+export function roleWord(role) {
+  return { owner: _("owner"), moderator: _("moderator"), member: _("member"), guest: _("guest") }[role] ?? role;
+}
+
+/** @param {{id: string, name: string, label: string, max: number, value?: string, isRequired?: boolean, error?: string}} props */
+export function TextField({ id, name, label, max, value = "", isRequired = false, error = "" }) {
+  return html`
+    <div class=${error ? "field invalid" : "field"}>
+      <label for=${id}>${label}</label>
+      <input id=${id} name=${name} class="input" required=${isRequired} maxlength=${max} autocomplete="off" dir="auto" defaultValue=${value} aria-describedby=${error ? `${id}-error` : null} />
+      <${Failure} id=${`${id}-error`} text=${error} />
+    </div>`;
+}
+
+/** @param {{isPublic: boolean}} props */
+function Kinds({ isPublic }) {
+  const kind = (/** @type {string} */ value, /** @type {boolean} */ isOn, /** @type {string} */ words) => html`
+    <label class="check"><input type="radio" name="kind" value=${value} defaultChecked=${isOn} /> ${words}</label>`;
+  return html`
+    <fieldset class="choice">
+      <legend class="visually-hidden">${_("Who may join")}</legend>
+      ${kind("public", isPublic, _("Public: everybody here may join"))}
+      ${kind("private", !isPublic, _("Private: by invitation"))}
+    </fieldset>`;
+}

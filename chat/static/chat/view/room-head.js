@@ -1,0 +1,74 @@
+import { useRef } from "preact/hooks";
+
+import { counted } from "../lib/format.js";
+import { MEMBER } from "../lib/rights.js";
+import { _ } from "../lib/texts.js";
+import { html } from "./html.js";
+import { InfoIcon, MenuIcon, MoreIcon, PeopleIcon, SearchIcon, StarIcon } from "./icons.js";
+import { RoomIcon } from "./sidebar.js";
+
+/** @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place */
+
+/** The name of the room, what it is about, and what can be done with it. @param {Place} props */
+export function RoomHead({ store, room }) {
+  const { name, topic_line, kind, is_member, is_favourite } = room.room.value;
+  const here = room.present.value.count;
+  const isOnline = store.connection.value.name === "online";
+  const { count } = store.attention.value;
+  const panelButton = (/** @type {string} */ panel, /** @type {string} */ label, /** @type {any} */ icon) => html`
+    <button type="button" class="icon-button" aria-label=${label} title=${label} aria-controls="panel" aria-pressed=${store.panel.value === panel ? "true" : "false"}
+      data-panel=${panel} onClick=${() => store.showPanel(panel)}>${icon}</button>`;
+  return html`
+    <header class="room-head">
+      <button type="button" class="icon-button drawer-button" aria-label=${_("Rooms")} aria-controls="rooms" aria-expanded=${store.drawer.value === "rooms" ? "true" : "false"}
+        onClick=${() => (store.drawer.value = "rooms")}><${MenuIcon} />
+        ${count > 0 && html`<span class="dot"><span class="visually-hidden">${count} ${_("unread")}</span></span>`}
+      </button>
+      <span class="room-kind"><${RoomIcon} room=${room.room.value} /></span>
+      <div class="room-title">
+        <h1><bdi>${name}</bdi></h1>
+        ${topic_line && html`<p class="topic-line muted" title=${topic_line}><bdi>${topic_line}</bdi></p>`}
+      </div>
+      <span class="here-count muted">${isOnline && kind !== "direct" && _("{people} here", { people: counted(here, "person", "people") })}</span>
+      ${is_member && html`<button type="button" class="icon-button star-button" aria-label=${_("Favourite")} title=${_("Favourite")} aria-pressed=${is_favourite ? "true" : "false"}
+        onClick=${() => setOwn(store, room, { is_favourite: !is_favourite })}><${StarIcon} /></button>`}
+      ${panelButton("search", _("Search messages"), html`<${SearchIcon} />`)}
+      ${panelButton("people", _("People"), html`<${PeopleIcon} />`)}
+      <button type="button" class="icon-button info-button" aria-label=${_("About this room")} title=${_("About this room")} onClick=${() => store.show("RoomInfo", { room })}><${InfoIcon} /></button>
+      ${is_member && html`<${RoomMenu} store=${store} room=${room} />`}
+    </header>`;
+}
+
+/** @param {Place} props */
+function RoomMenu({ store, room }) {
+  const { name, kind, level } = room.room.value;
+  const menu = useRef(/** @type {HTMLElement | null} */ (null));
+  const button = useRef(/** @type {HTMLElement | null} */ (null));
+  const levels = { all: _("All messages"), mentions: _("Mentions only"), nothing: _("Nothing") };
+  const place = () => {
+    const box = button.current?.getBoundingClientRect();
+    if (box && menu.current) Object.assign(menu.current.style, { insetBlockStart: `${box.bottom + 4}px`, left: "auto", right: `${Math.max(8, innerWidth - box.right)}px` });
+  };
+  const close = () => menu.current?.hidePopover();
+  const open = (/** @type {string} */ dialog) => () => {
+    close();
+    store.show(dialog, { room });
+  };
+  return html`
+    <button type="button" ref=${button} class="icon-button" popovertarget="room-menu" aria-label=${_("More about {room}", { room: name })} title=${_("More")} onClick=${place}><${MoreIcon} /></button>
+    <div id="room-menu" ref=${menu} class="menu-items" popover>
+      <fieldset class="menu-choice">
+        <legend>${_("Tell me about")}</legend>
+        ${Object.entries(levels).map(([value, words]) => html`
+          <label class="check"><input type="radio" name="level" checked=${value === level} onChange=${() => setOwn(store, room, { level: value })} /> ${words}</label>`)}
+      </fieldset>
+      <button type="button" onClick=${open("RoomInfo")}>${_("About this room")}</button>
+      ${kind !== "direct" && store.rank(room) >= MEMBER && html`<button type="button" onClick=${open("Invite")}>${_("Invite people…")}</button>`}
+      ${kind !== "direct" && html`<button type="button" class="danger" onClick=${open("LeaveRoom")}>${_("Leave {room}", { room: name })}</button>`}
+    </div>`;
+}
+
+/** Change the reader's own settings of a room. @param {Place["store"]} store @param {Place["room"]} room @param {Record<string, unknown>} settings */
+async function setOwn(store, room, settings) {
+  store.notice.value = (await store.change("room.settings", { room_id: room.id, ...settings })) ?? "";
+}

@@ -1,0 +1,105 @@
+import { useEffect, useState } from "preact/hooks";
+
+import { dayText, nameOf, timeText } from "../lib/format.js";
+import { marked } from "../lib/search.js";
+import { _ } from "../lib/texts.js";
+import { useDrawer } from "./drawer.js";
+import { html } from "./html.js";
+import { CloseIcon } from "./icons.js";
+
+/**
+ * @typedef {import("../state/store.js").ChatStore} ChatStore
+ * @typedef {import("../lib/timeline.js").Message} Message
+ */
+
+const PAGE = 25;
+const ASK_AFTER_MS = 200;
+const FILTERS = ["from:", "in:", "before:", "after:", "has:"];
+
+/** Search in the messages of all rooms of the reader. @param {{store: ChatStore}} props */
+export function SearchPanel({ store }) {
+  const query = store.searchFor.value;
+  const { messages, hasMore, isLoading, error, more } = useMessages(store, query.trim(), PAGE);
+  useDrawer(store.drawer.value === "panel");
+  const write = (/** @type {string} */ text) => (store.searchFor.value = text);
+  const add = (/** @type {string} */ filter) => {
+    write(`${query.trim()} ${filter}`.trimStart());
+    document.getElementById("search-query")?.focus();
+  };
+  const close = () => {
+    store.panel.value = "people";
+    store.drawer.value = null;
+  };
+  useEffect(() => document.getElementById("search-query")?.focus(), []);
+  return html`
+    <div class="panel-head">
+      <h2>${_("Search")}</h2>
+      <button type="button" class="icon-button" aria-label=${_("Close the search")} onClick=${close}><${CloseIcon} /></button>
+    </div>
+    <div class="search-fields" role="search">
+      <label class="visually-hidden" for="search-query">${_("Words in messages")}</label>
+      <input id="search-query" class="input" type="text" autocomplete="off" dir="auto" placeholder=${_("Words in messages")} value=${query}
+        onInput=${(/** @type {any} */ event) => write(event.target.value)} />
+      <div class="search-filters">
+        ${FILTERS.map((filter) => html`<button type="button" class="chip" onClick=${() => add(filter)}>${filter}</button>`)}
+      </div>
+    </div>
+    <p class="people-note muted" role="status">${error || wordsAbout(query, messages, isLoading)}</p>
+    <ul class="search-results">
+      ${messages.map((message) => html`<${Result} key=${message.id} message=${message} query=${query} store=${store} />`)}
+    </ul>
+    ${hasMore && html`<button type="button" class="button small" onClick=${more}>${_("Older messages")}</button>`}`;
+}
+
+/** @param {string} query @param {readonly Message[]} messages @param {boolean} isLoading */
+function wordsAbout(query, messages, isLoading) {
+  if (query.trim() === "") return _("Narrow it down: from:alice, in:general, before:2026-01-31, after:2026-01-01, has:file, has:link, has:image.");
+  if (isLoading) return _("Searching…");
+  return messages.length === 0 ? _("Nothing was found in your rooms.") : "";
+}
+
+/** @param {{message: Message, query: string, store: ChatStore}} props */
+function Result({ message, query, store }) {
+  const at = new Date(message.sent_at);
+  const go = () => {
+    store.select(message.room_id, message.seq);
+    store.drawer.value = null;
+  };
+  return html`
+    <li>
+      <button type="button" class="search-result" onClick=${go}>
+        <span class="search-where"><bdi>${store.stores.value.get(message.room_id)?.room.value.name}</bdi><time class="muted" datetime=${message.sent_at}>${dayText(at, new Date(store.today.value))}, ${timeText(at)}</time></span>
+        <span class="search-text"><bdi class="message-author">${nameOf(message.author)}</bdi> <bdi>${marked(message.text, query).map(({ text, isMatch }) => (isMatch ? html`<mark>${text}</mark>` : text))}</bdi></span>
+      </button>
+    </li>`;
+}
+
+/**
+ * The newest messages that match a query, asked for when the reader stops typing.
+ * @param {ChatStore} store
+ * @param {string} query
+ * @param {number} limit
+ */
+export function useMessages(store, query, limit) {
+  const [found, setFound] = useState({ query: "", messages: /** @type {Message[]} */ ([]), hasMore: false, error: "" });
+  const ask = async (/** @type {Message[]} */ known) => {
+    const before = known.at(-1)?.id;
+    try {
+      const { payload } = await store.client.request("search", { query, limit, ...(before && { before }) });
+      return { query, messages: [...known, ...payload.messages], hasMore: payload.has_more, error: "" };
+    } catch (error) {
+      return { query, messages: known, hasMore: false, error: /** @type {Error} */ (error).message };
+    }
+  };
+  useEffect(() => {
+    if (query === "") return setFound({ query, messages: [], hasMore: false, error: "" });
+    let isWanted = true;
+    const timer = setTimeout(() => ask([]).then((answer) => isWanted && setFound(answer)), ASK_AFTER_MS);
+    return () => {
+      isWanted = false;
+      clearTimeout(timer);
+    };
+  }, [query]);
+  const more = () => ask(found.messages).then((answer) => setFound((now) => (now === found ? answer : now)));
+  return { ...found, isLoading: found.query !== query, more };
+}

@@ -1,0 +1,180 @@
+"""Rooms of two people in two browsers: direct and private ones, mentions, settings, search, profiles."""
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.windows import GLOBEX, Windows
+
+# Keeps what the page tells the browser to show.
+RECORD_NOTIFICATIONS = """
+window.shown = [];
+window.Notification = class {
+  static permission = "default";
+  static requestPermission() { return Promise.resolve((this.permission = "granted")); }
+  constructor(title, { body }) { window.shown.push(`${title}: ${body}`); }
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def carol(kept_windows: Windows) -> ChatPage:
+    """Carol's chat."""
+    return ChatPage.enter(kept_windows, "carol", GLOBEX)
+
+
+@pytest.fixture(scope="module")
+def dave(kept_windows: Windows) -> ChatPage:
+    """Dave's chat, whose notifications are kept."""
+    window = kept_windows.enter("dave", "/chat/", GLOBEX)
+    window.page.add_init_script(RECORD_NOTIFICATIONS)
+    window.page.reload()
+    chat = ChatPage(window, "dave")
+    chat.wait_until_connected()
+    return chat
+
+
+def section(chat: ChatPage, name: str) -> Locator:
+    """The rooms in a section of the sidebar."""
+    return chat.page.get_by_role("region", name=name, exact=True).locator(".room-item")
+
+
+def test_a_conversation_begins_by_name_and_appears_for_the_other(carol: ChatPage, dave: ChatPage) -> None:
+    """Ctrl+K finds the person; the other sees who wrote, and that it is for them."""
+    dave.open_room("general")
+    carol.page.keyboard.press("Control+k")
+    carol.page.get_by_role("combobox").fill("dave")
+    carol.page.get_by_role("option", name="dave @dave").click()
+    expect(carol.heading).to_have_text("dave")
+    expect(section(carol, "People").locator(".presence-dot")).to_have_attribute("data-state", "here")
+    carol.say("psst, the anvil")
+    unread = section(dave, "Unread")
+    expect(unread.locator(".badge")).to_have_text("1 unread")
+    expect(unread.locator(".badge")).to_have_attribute("data-personal", "true")
+    expect(dave.page).to_have_title("(1) general · Globex")
+    icon = dave.page.locator("link[rel=icon]").get_attribute("href") or ""
+    assert icon.startswith("data:image/svg+xml,"), icon
+    unread.click()
+    expect(dave.heading).to_have_text("carol")
+    expect(dave.messages("psst")).to_have_count(1)
+    dave.open_room("general")
+    expect(section(dave, "People")).to_contain_text("carol")
+
+
+def test_mentions_are_counted_apart_and_muting_is_for_oneself(carol: ChatPage, dave: ChatPage) -> None:
+    """A muted room counts nothing; a mention of the reader stands out."""
+    dave.open_room("general")
+    carol.open_room("random")
+    carol.say("anybody here?", "hello @dave")
+    badge = dave.room("random").locator(".badge")
+    expect(badge).to_have_text("1 mentions of you")
+    dave.open_room("random")
+    dave.in_menu("Nothing").click()
+    dave.page.keyboard.press("Escape")
+    dave.page.get_by_role("button", name="Favourite").click()
+    expect(section(dave, "Favourites")).to_contain_text("random")
+    dave.open_room("general")
+    carol.say("more noise @dave")
+    expect(dave.room("random")).to_have_attribute("data-muted", "true")
+    dave.open_room("random")
+    expect(dave.messages("more noise")).to_have_count(1)
+    expect(badge).to_have_count(0)
+    dave.in_menu("All messages").click()
+    dave.page.keyboard.press("Escape")
+
+
+def test_a_private_room_with_roles(carol: ChatPage, dave: ChatPage) -> None:
+    """Its owner says what it is about, invites, gives roles and removes."""
+    carol.page.get_by_role("button", name="New room").click()
+    dialog = carol.page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("Plans")
+    dialog.get_by_label("Private").check()
+    dialog.get_by_role("button", name="Create").click()
+    expect(carol.heading).to_have_text("Plans")
+    carol.page.get_by_role("button", name="About this room").first.click()
+    dialog.get_by_label("What is it about?").fill("Roadrunners, and how to catch them")
+    dialog.get_by_role("button", name="Save").click()
+    carol.page.get_by_role("button", name="Invite people").click()
+    dialog.get_by_label("Part of a name").fill("dav")
+    dialog.get_by_text("@dave").click()
+    dialog.get_by_role("button", name="Invite").click()
+    expect(dialog).to_have_count(0)
+    dave.open_room("Plans")
+    expect(dave.page.locator(".topic-line")).to_have_text("Roadrunners, and how to catch them")
+    dave.page.locator(".person").filter(has_text="carol").click()
+    expect(dave.page.get_by_role("dialog")).to_contain_text("owner")
+    expect(dave.page.get_by_label("Role in this room")).to_have_count(0)
+    dave.page.keyboard.press("Escape")
+
+    carol.page.locator(".person").filter(has_text="dave").click()
+    dialog.get_by_label("Role in this room").select_option("moderator")
+    expect(dialog).to_contain_text("@dave · moderator")
+    carol.page.keyboard.press("Escape")
+    carol.say("Something rude")
+    dave.messages("rude").hover()
+    dave.page.locator(".message").last.get_by_role("button", name="Delete").click()
+    dave.page.get_by_label("Reason").fill("Rude.")
+    dave.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(carol.messages("deleted")).to_have_count(1)
+
+    carol.page.locator(".person").filter(has_text="dave").click()
+    dialog.get_by_label("Reason").fill("Off to another project.")
+    dialog.get_by_role("button", name="Remove").click()
+    dialog.get_by_role("button", name="Remove now?").click()
+    expect(dave.page.get_by_role("alert")).to_contain_text("no longer in Plans")
+    carol.page.get_by_role("button", name="About this room").first.click()
+    dialog.get_by_role("button", name="Archive").click()
+    dialog.get_by_role("button", name="Archive for everybody?").click()
+    expect(carol.heading).not_to_have_text("Plans")
+
+
+def test_search_leads_to_the_message(carol: ChatPage, dave: ChatPage) -> None:
+    """Filters narrow it down, and a result opens its room there."""
+    carol.open_room("general")
+    carol.say("a needle in the haystack")
+    dave.open_room("random")
+    dave.page.get_by_role("button", name="Search messages").click()
+    query = dave.page.get_by_label("Words in messages")
+    query.fill("from:dave needle")
+    expect(dave.page.get_by_role("status").filter(has_text="Nothing was found")).to_be_visible()
+    query.fill("from:carol in:general needle")
+    result = dave.page.locator(".search-result")
+    expect(result.locator("mark")).to_have_text("needle")
+    result.click()
+    expect(dave.heading).to_have_text("general")
+    expect(dave.messages("haystack")).to_be_in_viewport()
+    dave.page.get_by_role("button", name="Close the search").click()
+    expect(dave.here).not_to_have_count(0)
+
+
+def test_a_name_and_a_status_are_seen_by_others(carol: ChatPage, dave: ChatPage) -> None:
+    """The name stands instead of the user name, which its title still says."""
+    for chat in (carol, dave):
+        chat.open_room("general")
+    carol.page.get_by_title("Your profile").click()
+    dialog = carol.page.get_by_role("dialog")
+    dialog.get_by_label("Name that others see").fill("Carol Danvers")
+    dialog.get_by_label("Status").fill("At lunch")
+    dialog.get_by_role("button", name="Save").click()
+    expect(carol.page.locator(".own-profile")).to_contain_text("Carol DanversAt lunch")
+    dave.open_room("random")
+    person = dave.page.locator(".person").filter(has_text="Carol Danvers")
+    expect(person).to_contain_text("At lunch")
+    expect(person).to_have_attribute("title", "@carol")
+    carol.say("It is me")
+    dave.open_room("general")
+    expect(dave.page.locator(".message").last.locator(".message-author")).to_have_attribute("title", "carol")
+
+
+def test_notifications_are_asked_for_by_a_click(carol: ChatPage, dave: ChatPage) -> None:
+    """What is unread a second later is shown by the browser."""
+    for chat in (carol, dave):
+        chat.open_room("general")
+    dave.page.get_by_title("Your profile").click()
+    dave.page.get_by_role("button", name="Turn on").click()
+    expect(dave.page.get_by_text("Notifications are on")).to_be_visible()
+    dave.page.keyboard.press("Escape")
+    carol.open_room("random")
+    carol.say("You are needed")
+    dave.page.wait_for_function("() => window.shown.length > 0")
+    assert dave.page.evaluate("() => window.shown") == ["Carol Danvers in random: You are needed"]
