@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from chat.text import clean_text
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
@@ -104,17 +106,17 @@ def judge(drafts: Sequence[MessageDraft], known: Known) -> list[Verdict]:
 
 def no_such_room() -> RequestError:
     """Return the one error for a missing room, a room of another tenant and a private room."""
-    return RequestError(ErrorCode.NOT_FOUND, "There is no such room.")
+    return RequestError(ErrorCode.NOT_FOUND, _("There is no such room."))
 
 
 def no_such_message(field: str = "payload.seq") -> RequestError:
     """Return the error for a number that no message of the room has."""
-    return RequestError(ErrorCode.NOT_FOUND, "There is no such message.", details={"field": field})
+    return RequestError(ErrorCode.NOT_FOUND, _("There is no such message."), details={"field": field})
 
 
 def not_joined() -> RequestError:
     """Return the error for a public room that the user is not in."""
-    return RequestError(ErrorCode.PERMISSION_DENIED, "Join this room first.")
+    return RequestError(ErrorCode.PERMISSION_DENIED, _("Join this room first."))
 
 
 def _require_membership(draft: MessageDraft, known: Known) -> None:
@@ -134,7 +136,7 @@ def _require_parts(
     wanted = {(draft.tenant.id, draft.author.id, file_id) for file_id in draft.file_ids}
     if not wanted <= files:
         details = {"field": "payload.file_ids"}
-        raise RequestError(ErrorCode.NOT_FOUND, "There is no such file of yours.", details=details)
+        raise RequestError(ErrorCode.NOT_FOUND, _("There is no such file of yours."), details=details)
     files -= wanted
 
 
@@ -146,6 +148,6 @@ def _repeated(said: tuple[int, str | None], room_id: int, text: str) -> Verdict:
 def _name_taken() -> RequestError:
     return RequestError(
         ErrorCode.CONFLICT,
-        "This client_msg_id was used for another message.",
+        _("This client_msg_id was used for another message."),
         details={"field": "payload.client_msg_id"},
     )

@@ -21,6 +21,7 @@ from django.db.models import (
     Subquery,
 )
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from accounts.models import Membership, Tenant
 from chat.batches import no_such_room, not_joined
@@ -107,7 +108,7 @@ def tenant_id_of(slug: str) -> int:
     """Return the id of the tenant with this slug; raises RequestError(not_found)."""
     tenant_id = Tenant.objects.filter(slug=slug).values_list("pk", flat=True).first()
     if tenant_id is None:
-        raise RequestError(ErrorCode.NOT_FOUND, "There is no such tenant.")
+        raise RequestError(ErrorCode.NOT_FOUND, _("There is no such tenant."))
     return tenant_id
 
 

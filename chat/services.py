@@ -9,6 +9,7 @@ from uuid import uuid4
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
@@ -214,7 +215,7 @@ def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) 
     if DIRECT_MEMBERS_MAX and len(ids) > DIRECT_MEMBERS_MAX:
         raise RequestError(
             ErrorCode.INVALID_MESSAGE,
-            f"A direct room has at most {DIRECT_MEMBERS_MAX} people.",
+            _("A direct room has at most {most} people.").format(most=DIRECT_MEMBERS_MAX),
             details={"field": "payload.user_ids"},
         )
     key = ",".join(map(str, ids))
@@ -262,7 +263,7 @@ def people_present(tenant_id: int, user_ids: Sequence[UserId]) -> list[Publisher
     people = [Publisher(*row) for row in members.order_by("user_id").values_list("user_id", "user__username")]
     if len(people) != len(set(user_ids)):
         details = {"field": "payload.user_ids"}
-        raise RequestError(ErrorCode.NOT_FOUND, "There is no such member.", details=details)
+        raise RequestError(ErrorCode.NOT_FOUND, _("There is no such member."), details=details)
     return people
 
 
@@ -355,7 +356,7 @@ def _member(here: Standing, user_id: UserId) -> RoomMembership:
     found = RoomMembership.objects.select_related("user").filter(room=here.room, user_id=user_id).first()
     if found is None:
         details = {"field": "payload.user_id"}
-        raise RequestError(ErrorCode.NOT_FOUND, "This user is not in the room.", details=details)
+        raise RequestError(ErrorCode.NOT_FOUND, _("This user is not in the room."), details=details)
     return found
 
 
@@ -364,7 +365,7 @@ def _require_above(here: Standing, target: RoomMembership) -> None:
     rank = here.highest_rank()
     is_self = target.user_id == here.user_id
     if not is_self and rank < OWNER and rank <= RANKS[role_of(target, here.room)]:
-        raise RequestError(ErrorCode.PERMISSION_DENIED, "This member's role is as high as yours.")
+        raise RequestError(ErrorCode.PERMISSION_DENIED, _("This member's role is as high as yours."))
 
 
 def _changed_fields(
@@ -398,7 +399,7 @@ def _announce_update(tenant: Tenant, user: Publisher, room: Room, *, was_public:
 
 def _name_taken() -> RequestError:
     return RequestError(
-        ErrorCode.CONFLICT, "A room of this name exists already.", details={"field": "payload.name"}
+        ErrorCode.CONFLICT, _("A room of this name exists already."), details={"field": "payload.name"}
     )
 
 
@@ -411,16 +412,23 @@ def _require_space(tenant_id: int, creator_id: UserId) -> None:
     open_now = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)
     count = open_now.aggregate(all=Count("pk"), own=Count("pk", filter=own))
     if ROOMS_MAX and count["all"] >= ROOMS_MAX:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"There are {ROOMS_MAX} rooms already.")
+        raise RequestError(
+            ErrorCode.LIMIT_EXCEEDED, _("There are {most} rooms already.").format(most=ROOMS_MAX)
+        )
     if ROOMS_OF_CREATOR_MAX and count["own"] >= ROOMS_OF_CREATOR_MAX:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"You have made {ROOMS_OF_CREATOR_MAX} rooms already.")
+        raise RequestError(
+            ErrorCode.LIMIT_EXCEEDED,
+            _("You have made {most} rooms already.").format(most=ROOMS_OF_CREATOR_MAX),
+        )
     now = timezone.now()
     lately = Room.objects.filter(own, tenant_id=tenant_id, created_at__gt=now - _MINUTE)
     made_at = list(lately.order_by("-created_at").values_list("created_at", flat=True)[:ROOMS_PER_MINUTE])
     if ROOMS_PER_MINUTE and len(made_at) >= ROOMS_PER_MINUTE:
         # After this wait, the oldest of these rooms is more than a minute old.
         wait_s = (made_at[-1] + _MINUTE - now).total_seconds()
-        message = f"A user may create at most {ROOMS_PER_MINUTE} rooms a minute; try again later."
+        message = _("A user may create at most {most} rooms a minute; try again later.").format(
+            most=ROOMS_PER_MINUTE
+        )
         raise RequestError(ErrorCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms(wait_s))
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+from django.utils.translation import gettext as _
+
 from accounts.core.text import TextError, clean_name, has_controls, is_visible, name_key
 from realtime import ErrorCode, RequestError
 
@@ -27,11 +29,16 @@ def clean_text(text: str, *, may_be_empty: bool = False) -> str:
     if may_be_empty and not text:
         return ""
     if not 0 < len(text) <= TEXT_MAX_CHARS:
-        raise _invalid("text", f"Expected a text of 1 to {TEXT_MAX_CHARS} characters, received {len(text)}.")
+        raise _invalid(
+            "text",
+            _("Expected a text of 1 to {most} characters, received {count}.").format(
+                most=TEXT_MAX_CHARS, count=len(text)
+            ),
+        )
     if has_controls(text, allowed="\n\t"):
-        raise _invalid("text", "A text must not contain control characters except newline and tab.")
+        raise _invalid("text", _("A text must not contain control characters except newline and tab."))
     if not is_visible(text):
-        raise _invalid("text", "This text has no visible characters.")
+        raise _invalid("text", _("This text has no visible characters."))
     return text
 
 
@@ -43,9 +50,11 @@ def clean_room_name(name: str) -> str:
     try:
         name = clean_name(name, max_chars=ROOM_NAME_MAX_CHARS)
     except TextError as refused:
-        raise _invalid("name", f"This cannot be the name of a room. {refused}") from None
+        raise _invalid(
+            "name", _("This cannot be the name of a room. {refused}").format(refused=refused)
+        ) from None
     if not 0 < len(room_name_key(name)) <= ROOM_NAME_KEY_MAX_CHARS:
-        raise _invalid("name", "A name is made of simpler characters.")
+        raise _invalid("name", _("A name is made of simpler characters."))
     return name
 
 

@@ -3,6 +3,8 @@
 Time is the caller's monotonic clock, in seconds.
 """
 
+from django.utils.translation import gettext as _
+
 from realtime import ErrorCode, RequestError, TokenBucket, retry_after_ms
 
 # Seconds between two announcements of a connection in a room. Repeats in between are acknowledged, not
@@ -37,7 +39,7 @@ class Typing:
             return False
         raise RequestError(
             ErrorCode.RATE_LIMITED,
-            "Too many rooms that this connection has not subscribed to; subscribe to them, or slow down.",
+            _("Too many rooms that this connection has not subscribed to; subscribe to them, or slow down."),
             retry_after_ms=retry_after_ms(wait_s),
         )
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Protocol
 
+from django.utils.translation import gettext as _
+
 from chat import selectors
 from chat.announcements import aannounce_typing
 from chat.operations import OPERATIONS, WRITE, InRoom, MessageSend, Operation, Who, draft_of
@@ -36,7 +38,7 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             message = await writers_of(call.node).send(draft)
     except TimeoutError:
-        reason = "The message was not stored in time; send it again with the same client_msg_id."
+        reason = _("The message was not stored in time; send it again with the same client_msg_id.")
         raise RequestError(ErrorCode.TIMEOUT, reason) from None
     except NotStoredError:
         raise internal_error(call.connection.id) from None

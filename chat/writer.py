@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext as _
+
 from chat.batches import MessageDraft
 from chat.messages.sending import Outcome, Sent
 from chat.messages.view import MessageView
@@ -109,7 +111,7 @@ class MessageWriter:
         NotStoredError. After the last two, sending the message again is safe.
         """
         if len(self._waiting) >= self._waiting_max:
-            raise RequestError(ErrorCode.LIMIT_EXCEEDED, "Too many messages wait to be stored; try again.")
+            raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("Too many messages wait to be stored; try again."))
         stored: asyncio.Future[MessageView] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(draft, stored))
         if self._writing is None:
@@ -190,5 +192,5 @@ def _answer(batch: Sequence[_Waiting], outcomes: Sequence[Outcome | Exception]) 
 
 
 def _stopping() -> RequestError:
-    reason = "The server is stopping; send it again with the same client_msg_id."
+    reason = _("The server is stopping; send it again with the same client_msg_id.")
     return RequestError(ErrorCode.TIMEOUT, reason)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, ParamSpec, TypeVar
 
+from django.utils.translation import gettext as _
 from PIL import Image, ImageOps, ImageSequence
 
 from chat.files.settings import file_settings
@@ -53,10 +54,10 @@ def picture_encode(content: bytes, kind: str, *, pixels_max: int) -> Picture:
     try:
         with Image.open(BytesIO(content), formats=[kind]) as opened:
             if pixels_max and opened.width * opened.height > pixels_max:
-                raise _refused(f"A picture has at most {pixels_max} pixels.")
+                raise _refused(_("A picture has at most {most} pixels.").format(most=pixels_max))
             return _encoded(opened, kind, pixels_max)
     except _FAULTS:
-        raise _refused("This picture is damaged.") from None
+        raise _refused(_("This picture is damaged.")) from None
 
 
 def in_pool(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -114,7 +115,7 @@ class PicturePool:
         """Run `work` and return its result; raises RequestError(rate_limited)."""
         if not self._places.acquire(blocking=False):
             raise RequestError(
-                ErrorCode.RATE_LIMITED, "Too many pictures at this moment.", retry_after_ms=RETRY_AFTER_MS
+                ErrorCode.RATE_LIMITED, _("Too many pictures at this moment."), retry_after_ms=RETRY_AFTER_MS
             )
         try:
             with self._turns:

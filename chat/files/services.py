@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from accounts.core.text import TextError, clean_name
 from accounts.models import Tenant as TenantRow
@@ -39,11 +40,14 @@ def file_store(tenant: Tenant, user: Publisher, uploaded: "UploadedFile[bytes]")
     limits = file_settings()
     name = file_name(uploaded.name or "")
     if limits.file_bytes_max and (uploaded.size or 0) > limits.file_bytes_max:
-        raise RequestError(ErrorCode.MESSAGE_TOO_LARGE, f"A file has at most {limits.file_bytes_max} bytes.")
+        raise RequestError(
+            ErrorCode.MESSAGE_TOO_LARGE,
+            _("A file has at most {most} bytes.").format(most=limits.file_bytes_max),
+        )
     content = uploaded.read()
     kind = file_type(content[:HEAD_BYTES], name)
     if kind is None:
-        raise _refused("Files of this type are not taken.")
+        raise _refused(_("Files of this type are not taken."))
     _scan(limits, content, name, kind)
     picture: Picture | None = None
     if kind in PICTURES:
@@ -75,7 +79,7 @@ def access_file(tenant_id: int, user_id: UserId, file_id: int) -> File:
     own = Q(message__isnull=True, uploader_id=user_id)
     file = File.objects.filter(readable | own, pk=file_id, tenant_id=tenant_id).first()
     if file is None:
-        raise RequestError(ErrorCode.NOT_FOUND, "There is no such file.")
+        raise RequestError(ErrorCode.NOT_FOUND, _("There is no such file."))
     return file
 
 
@@ -127,11 +131,13 @@ def _require_space(limits: FileSettings, file: File) -> None:
     own = Q(uploader_id=file.uploader_id)
     held = files.aggregate(all=Sum("size"), own=Sum("size", filter=own))
     if limits.file_tenant_bytes_max and (held["all"] or 0) + file.size > limits.file_tenant_bytes_max:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, "There is no more space for files here.")
+        raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("There is no more space for files here."))
     if limits.file_user_bytes_max and (held["own"] or 0) + file.size > limits.file_user_bytes_max:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, "Your files take up all the space that one person has.")
+        raise RequestError(
+            ErrorCode.LIMIT_EXCEEDED, _("Your files take up all the space that one person has.")
+        )
     if files.filter(own, message__isnull=True).count() >= UNATTACHED_MAX:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, "Send the files that you have uploaded first.")
+        raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("Send the files that you have uploaded first."))
 
 
 def _scan(limits: FileSettings, content: bytes, name: str, kind: str) -> None:
@@ -143,9 +149,9 @@ def _scan(limits: FileSettings, content: bytes, name: str, kind: str) -> None:
     except Exception:
         # Fail closed: a file that could not be scanned is refused.
         logger.exception("The scanner failed; the file was refused")
-        reason = "It could not be checked."
+        reason = _("It could not be checked.")
     if reason:
-        raise _refused(f"This file is not taken. {reason}")
+        raise _refused(_("This file is not taken. {reason}").format(reason=reason))
 
 
 def _refused(message: str) -> RequestError:

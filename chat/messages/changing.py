@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from chat import announcements
 from chat.batches import no_such_message
@@ -35,7 +36,7 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
     """
     here, message = _to_change(tenant, user, room_id, seq)
     if message.deleted_at is not None:
-        raise RequestError(ErrorCode.CONFLICT, "This message was deleted.")
+        raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
     text = clean_text(text, may_be_empty=File.objects.filter(message=message).exists())
     if text != message.text:
         message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
@@ -83,9 +84,11 @@ def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emo
         if emoji in own:
             return False
         if REACTIONS_MAX and emoji not in kinds and len(kinds) >= REACTIONS_MAX:
-            raise _too_many(f"A message takes {REACTIONS_MAX} kinds of reactions.")
+            raise _too_many(_("A message takes {most} kinds of reactions.").format(most=REACTIONS_MAX))
         if REACTIONS_OF_USER_MAX and len(own) >= REACTIONS_OF_USER_MAX:
-            raise _too_many(f"A person may give {REACTIONS_OF_USER_MAX} reactions to a message.")
+            raise _too_many(
+                _("A person may give {most} reactions to a message.").format(most=REACTIONS_OF_USER_MAX)
+            )
         Reaction.objects.create(message=message, user_id=user.id, emoji=emoji)
         return True
 
@@ -114,12 +117,12 @@ def message_pin(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_p
     here, message = _in_room(tenant, user, room_id, seq)
     here.require(MEMBER)
     if message.deleted_at is not None and is_pinned:
-        raise RequestError(ErrorCode.CONFLICT, "This message was deleted.")
+        raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
     has_changed = (message.pinned_at is not None) != is_pinned
     if has_changed:
         pinned = Message.objects.filter(room=here.room, pinned_at__isnull=False)
         if is_pinned and PINS_MAX and pinned.count() >= PINS_MAX:
-            raise _too_many(f"A room takes {PINS_MAX} pinned messages.")
+            raise _too_many(_("A room takes {most} pinned messages.").format(most=PINS_MAX))
         message.pinned_at = timezone.now() if is_pinned else None
         _change(here, message, "pinned_at")
         _announce(tenant, user, here, message, "pinned", is_pinned=is_pinned, user_id=user.id)
@@ -140,10 +143,10 @@ def _react(
     known = emoji_known(emoji)
     if known is None:
         details = {"field": "payload.emoji"}
-        raise RequestError(ErrorCode.INVALID_MESSAGE, "This is no emoji.", details=details)
+        raise RequestError(ErrorCode.INVALID_MESSAGE, _("This is no emoji."), details=details)
     here, message = _in_room(tenant, user, room_id, seq)
     if message.deleted_at is not None:
-        raise RequestError(ErrorCode.CONFLICT, "This message was deleted.")
+        raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
     has_changed = change(message, known)
     if has_changed:
         _change(here, message)

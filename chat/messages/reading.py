@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.models import Membership, User
 from chat.batches import MessageName, no_such_message
@@ -103,7 +104,8 @@ def message_changes(tenant_id: int, user_id: UserId, room_id: int, *, after_rev:
     left_from = room.last_seq + 1 if first_seq is None else first_seq
     if after_rev > newest or after_rev < left_from - 1:
         raise RequestError(
-            ErrorCode.UNRECOVERABLE_POSITION, "These changes are no longer stored; load the messages again."
+            ErrorCode.UNRECOVERABLE_POSITION,
+            _("These changes are no longer stored; load the messages again."),
         )
     found = list(messages.filter(rev__gt=after_rev).order_by("rev")[: limit + 1])
     page = fitting(messages_view(tenant_id, user_id, found[:limit]), PAGE_BYTES_MAX)

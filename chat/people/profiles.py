@@ -2,6 +2,7 @@
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.core.text import is_visible
 from accounts.models import MAX_NAME_CHARS, MAX_STATUS_CHARS, Membership
@@ -26,7 +27,7 @@ def profile_get(tenant_id: int, user_id: UserId) -> MemberView:
     """Return an active member; raises RequestError(not_found)."""
     row = _present(tenant_id).filter(user_id=user_id).values_list(*_COLUMNS).first()
     if row is None:
-        raise RequestError(ErrorCode.NOT_FOUND, "There is no such member.")
+        raise RequestError(ErrorCode.NOT_FOUND, _("There is no such member."))
     return MemberView(*row)
 
 
@@ -66,5 +67,5 @@ def _emoji(text: str) -> str:
     emoji = emoji_known(text)
     if emoji is None:
         details = {"field": "payload.status_emoji"}
-        raise RequestError(ErrorCode.INVALID_MESSAGE, "This is no emoji.", details=details)
+        raise RequestError(ErrorCode.INVALID_MESSAGE, _("This is no emoji."), details=details)
     return emoji

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Hashable
 
 from cachetools import LRUCache
+from django.utils.translation import gettext as _
 
 from realtime import ErrorCode, RequestError, TokenBucket, retry_after_ms
 
@@ -29,5 +30,7 @@ class Rates:
             wait_s = bucket.take(now_s)
         if wait_s:
             raise RequestError(
-                ErrorCode.RATE_LIMITED, "Too many requests; slow down.", retry_after_ms=retry_after_ms(wait_s)
+                ErrorCode.RATE_LIMITED,
+                _("Too many requests; slow down."),
+                retry_after_ms=retry_after_ms(wait_s),
             )

@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Any, ClassVar
 
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.request import Request
@@ -54,7 +55,7 @@ class ChatAPIView(TenantAPIView):
         if missing := sorted(set(scopes) - held):
             raise RequestError(
                 ErrorCode.PERMISSION_DENIED,
-                f"This needs the scope {missing[0]}.",
+                _("This needs the scope {scope}.").format(scope=missing[0]),
                 details={"missing_scopes": missing},
             )
         _rates(current_node()).take((self.tenant.id, person.user_id), monotonic())
@@ -89,7 +90,7 @@ def _require_ids(path: Mapping[str, Any]) -> None:
     # A number in a path that the database cannot have names nothing. It is not a faulty field.
     numbers = [value for value in path.values() if isinstance(value, int)]
     if not all(0 < number <= ID_MAX for number in numbers):
-        raise RequestError(ErrorCode.NOT_FOUND, "There is no such room or message.")
+        raise RequestError(ErrorCode.NOT_FOUND, _("There is no such room or message."))
 
 
 def _parameters(query: QueryDict) -> dict[str, str]:

@@ -8,6 +8,8 @@ that they may see, and owners of rooms without an owner. A direct room has membe
 from dataclasses import dataclass
 
 from django.db.models import F, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from accounts.selectors import membership_of
 from chat.batches import not_joined
@@ -17,7 +19,11 @@ from realtime import ErrorCode, RequestError, UserId
 
 GUEST, MEMBER, MODERATOR, OWNER = range(4)
 RANKS = {"guest": GUEST, "member": MEMBER, "moderator": MODERATOR, "owner": OWNER}
-_NEEDED = {MEMBER: "Guests", MODERATOR: "Members", OWNER: "Moderators"}
+_REFUSED = {
+    MEMBER: gettext_noop("Guests may not do this here."),
+    MODERATOR: gettext_noop("Members may not do this here."),
+    OWNER: gettext_noop("Moderators may not do this here."),
+}
 
 
 @dataclass(slots=True)
@@ -44,12 +50,12 @@ class Standing:
         if self.rank < rank and self._staff_rank() < rank:
             if self.membership is None:
                 raise not_joined()
-            raise RequestError(ErrorCode.PERMISSION_DENIED, f"{_NEEDED[rank]} may not do this here.")
+            raise RequestError(ErrorCode.PERMISSION_DENIED, _(_REFUSED[rank]))
 
     def require_changeable(self) -> None:
         """Raise RequestError(permission_denied) for a direct room: its people and name never change."""
         if self.room.direct_key:
-            raise RequestError(ErrorCode.PERMISSION_DENIED, "A direct room cannot be changed.")
+            raise RequestError(ErrorCode.PERMISSION_DENIED, _("A direct room cannot be changed."))
 
     def take_rev(self) -> int:
         """Take the room's next change number. The room must be locked."""
