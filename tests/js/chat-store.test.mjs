@@ -376,6 +376,17 @@ test("a message that is edited, deleted or reacted to changes where it stands, a
   assert.equal(room.timeline.value.messages[2].reactions[0].mine, true);
 });
 
+test("a message that is deleted before it was read counts no longer", async () => {
+  const { chat, store, room } = await opened();
+  store.setAttentive(false);
+  chat.write();
+  assert.equal(store.attention.value.count, 1);
+  chat.change(4, { text: "", deleted: true }, { event: "deleted" });
+  chat.room = () => ({ ...room.room.value, unread: 0 });
+  for (let turn = 0; turn < 4; turn += 1) await settled();
+  assert.deepEqual([chat.sockets[0].requests("room.list").length, store.attention.value.count], [2, 0]);
+});
+
 test("an edit of an old message arrives after a cut whose history is lost", async () => {
   const { chat, texts } = await opened();
   chat.sockets.at(-1).end(1006);

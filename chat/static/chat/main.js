@@ -5,6 +5,7 @@ import { watchPage } from "realtime/page-watch";
 import { reachableAt } from "realtime/reachable";
 
 import { roomIdOf } from "./lib/room-list.js";
+import { _ } from "./lib/texts.js";
 import { BrowserStorage } from "./state/storage.js";
 import { ChatStore } from "./state/store.js";
 import { App } from "./view/app.js";
@@ -79,7 +80,7 @@ function addressRooms() {
   const follow = () => {
     const id = roomIdOf(location.hash);
     if (id === null || store.select(id)) return;
-    store.notice.value = "You are not in the room of that address.";
+    store.notice.value = _("You are not in the room of that address.");
     history.replaceState(null, "", `#room-${store.currentId.value}`);
   };
   for (const event of ["popstate", "hashchange"]) addEventListener(event, follow);

@@ -287,6 +287,8 @@ export class RoomStore {
   #changed({ message, ...change }) {
     const timeline = this.timeline.value;
     const known = timeline?.messages.find((each) => each.seq === message.seq);
+    // It counts no longer, and it may have been a mention.
+    if (change.event === "deleted" && message.seq > this.room.value.read_seq) this.context.onGap();
     if (known) this.changed(withOwnReactions(message, known, change, this.context.me.id));
     else if (timeline) this.timeline.value = withChanged(timeline, [message]);
   }

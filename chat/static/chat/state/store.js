@@ -3,6 +3,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { nameOf } from "../lib/format.js";
 import { rankOf } from "../lib/rights.js";
 import { attentionOfAll, isWorthTelling, neighbour, roomAfterChange, sectionsOf, sortedRooms } from "../lib/room-list.js";
+import { _ } from "../lib/texts.js";
 import { Actions } from "./actions.js";
 import { Activity } from "./activity.js";
 import { Drafts } from "./drafts.js";
@@ -234,7 +235,7 @@ export class ChatStore {
     // If several come quickly, only their number is said.
     setTimeout(() => {
       const texts = this.toAnnounce.splice(0);
-      const said = texts.length < 3 ? texts.join(". ") : `${texts.length} new messages`;
+      const said = texts.length < 3 ? texts.join(". ") : _("{count} new messages", { count: texts.length });
       this.announcement.value = { text: said, turn: this.announcement.value.turn + 1 };
     }, ANNOUNCE_MS);
   }
@@ -345,7 +346,7 @@ export class ChatStore {
     const store = this.stores.value.get(roomId);
     if (store === undefined) return;
     store.left(room);
-    if (store === this.current.value) this.announce(`You are no longer in ${store.room.value.name}`);
+    if (store === this.current.value) this.announce(_("You are no longer in {room}", { room: store.room.value.name }));
     else if (store.room.value.is_public) this.stores.value = new Map(this.stores.value).set(roomId, this.#newStore(store.room.value));
     else this.#drop(roomId);
   }

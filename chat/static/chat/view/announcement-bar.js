@@ -1,3 +1,4 @@
+import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 
 /**
@@ -10,6 +11,6 @@ export function AnnouncementBar({ store }) {
     <div class="announcement-bar" role="status" data-level=${banner?.level} hidden=${banner === null}>
       ${banner && html`
         <span>${banner.text}</span>
-        <button type="button" class="button small" onClick=${() => (store.banner.value = null)}>Close</button>`}
+        <button type="button" class="button small" onClick=${() => (store.banner.value = null)}>${_("Close")}</button>`}
     </div>`;
 }

@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { counted } from "../lib/format.js";
 import { html } from "./html.js";
 import { waitingCount } from "../lib/outbox.js";
+import { _ } from "../lib/texts.js";
 
 // Shorter interruptions are not shown.
 const PATIENCE_MS = 2_000;
@@ -21,21 +22,21 @@ export function ConnectionBar({ store }) {
       ${isShown && html`
         <span>${words(state)}</span>
         ${state.name === "waiting" && html`<${Countdown} untilMs=${state.retryAtMs} />`}
-        ${waiting > 0 && html`<span class="connection-waiting">${counted(waiting, "message waits", "messages wait")} to be sent.</span>`}
+        ${waiting > 0 && html`<span class="connection-waiting">${_("{messages} to be sent.", { messages: counted(waiting, "message waits", "messages wait") })}</span>`}
         ${state.name !== "stopped" &&
-        html`<button type="button" class="button small" onClick=${() => store.client.reconnectNow()}>Reconnect now</button>`}
+        html`<button type="button" class="button small" onClick=${() => store.client.reconnectNow()}>${_("Reconnect now")}</button>`}
         ${state.name === "stopped" &&
-        html`<button type="button" class="button small" onClick=${() => location.reload()}>Reload the page</button>`}
+        html`<button type="button" class="button small" onClick=${() => location.reload()}>${_("Reload the page")}</button>`}
       `}
     </div>`;
 }
 
 /** @param {import("realtime/client").State} state */
 function words(state) {
-  if (state.name === "offline") return "You are offline.";
-  if (state.name === "waiting") return "The connection is lost.";
-  if (state.name === "stopped") return `The server ended the connection${state.reason ? `: ${wordsOf(state.reason)}` : ""}.`;
-  return "Connecting…";
+  if (state.name === "offline") return _("You are offline.");
+  if (state.name === "waiting") return _("The connection is lost.");
+  if (state.name === "stopped") return state.reason ? _("The server ended the connection: {reason}.", { reason: wordsOf(state.reason) }) : _("The server ended the connection.");
+  return _("Connecting…");
 }
 
 /** An operator's reason without its first word, which is for the client. @param {string} reason */
@@ -66,5 +67,5 @@ function Countdown({ untilMs }) {
     return () => clearInterval(timer);
   }, []);
   const seconds = Math.max(0, Math.ceil((untilMs - nowMs) / 1000));
-  return html`<span aria-hidden="true">Trying again in ${seconds} s.</span>`;
+  return html`<span aria-hidden="true">${_("Trying again in {seconds} s.", { seconds })}</span>`;
 }
