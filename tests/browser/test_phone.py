@@ -41,9 +41,9 @@ def test_the_rooms_open_by_keyboard(alice: ChatPage) -> None:
     expect(opener).to_be_focused()
     alice.page.keyboard.press("Enter")
     expect(closer).to_be_focused()
-    expect(alice.heading).not_to_have_text("random")
-    alice.room("random").press("Enter")
-    expect(alice.heading).to_have_text("random")
+    other = "help" if alice.heading.text_content() == "random" else "random"
+    alice.room(other).press("Enter")
+    expect(alice.heading).to_have_text(other)
     expect(closer).not_to_be_in_viewport()
 
 

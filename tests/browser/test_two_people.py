@@ -68,6 +68,8 @@ def test_who_is_here_follows_those_who_come_and_go(alice: ChatPage, windows: Win
     admin = alice.here.filter(has_text="admin")
     expect(admin).to_have_count(0)
     first, second = (ChatPage.enter(windows, "admin") for _ in range(2))
+    for window in (first, second):
+        window.open_room("general")
     expect(admin).to_have_count(1)
     first.window.context.close()
     # What is said after that still finds somebody here.

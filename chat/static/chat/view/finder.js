@@ -74,6 +74,8 @@ function useGroups(store, query) {
   const wanted = query.trim();
   const users = useUsers(store, wanted);
   const { messages } = useMessages(store, wanted, MESSAGES_SHOWN_MAX);
+  // The conversation with one other is found by the person.
+  const rooms = [...store.joined.value, ...store.joinable.value].filter((room) => wanted === "" || room.kind !== "direct" || room.member_count > 2);
   const people = wanted === "" ? [] : users.filter(({ id }) => id !== store.me.id).slice(0, PEOPLE_SHOWN_MAX);
   const search = () => {
     store.searchFor.value = wanted;
@@ -81,7 +83,7 @@ function useGroups(store, query) {
   };
   const all = { key: "all", icon: html`<${SearchIcon} />`, words: _("Search messages for “{words}”", { words: wanted }), detail: null, go: search };
   return [
-    { name: "rooms", title: _("Rooms"), options: roomsFound([...store.joined.value, ...store.joinable.value], wanted).map((room) => roomOption(store, room)) },
+    { name: "rooms", title: _("Rooms"), options: roomsFound(rooms, wanted).map((room) => roomOption(store, room)) },
     { name: "people", title: _("People"), options: people.map((person) => personOption(store, person)) },
     { name: "messages", title: _("Messages"), options: wanted === "" ? [] : [...messages.map((message) => messageOption(store, message)), all] },
   ];

@@ -20,5 +20,5 @@ export const DeleteIcon = () => icon("M5 7h14M10 7V4.500h4V7M7 7l.8 12.500h8.400
 export const BellOffIcon = () => icon("M9 18.500a3 3 0 0 0 6 0M6.500 9.500c0 3.500-1 5-2 6.500h13M17.500 12.500V9.500A5.500 5.500 0 0 0 9 4.900M4 4l16 16");
 export const CompassIcon = () => icon("M12 20.500a8.500 8.500 0 1 0 0-17 8.500 8.500 0 0 0 0 17zM15.500 8.500l-2 5-5 2 2-5z");
 export const StarIcon = () => icon("M12 4l2.500 5.100 5.500.8-4 3.900 1 5.600-5-2.600-5 2.600 1-5.600-4-3.900 5.500-.8z");
-export const MoreIcon = () => icon("M5.500 12h.01M12 12h.01M18.500 12h.01");
+export const MoreIcon = () => icon("M5.500 11.500v1M12 11.500v1M18.500 11.500v1M5 12h1M11.500 12h1M18 12h1");
 export const InfoIcon = () => icon("M12 20.500a8.500 8.500 0 1 0 0-17 8.500 8.500 0 0 0 0 17zM12 11.500v4.500M12 8.250v.01");

@@ -80,7 +80,7 @@ export function RoomInfo({ store, room, onClose }) {
   const kinds = { public: _("Public room"), private: _("Private room"), direct: _("Conversation") };
   return html`
     <${Dialog} title=${name} onClose=${onClose}>
-      <p class="muted">${kinds[kind]} · ${counted(member_count, "member")}${role && kind !== "direct" ? ` · ${_("you are {role}", { role: roleWord(role) })}` : ""}</p>
+      <p class="muted">${kinds[kind]} · ${counted(member_count, "member")}${role && kind !== "direct" ? ` · ${_("your role: {role}", { role: roleWord(role) })}` : ""}</p>
       ${mayEdit
         ? html`
           <form class="form" onSubmit=${submit}>
