@@ -7,6 +7,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from chat.files.settings import file_settings
+from chat.operations import FILES_MAX
 from chat.payloads import room_payload, user_payload
 from chat.people.profiles import profile_get
 from chat.selectors import room_list
@@ -23,5 +25,7 @@ def chat_page(request: HttpRequest) -> HttpResponse:
     tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # set by TenantMiddleware
     assert request.user.pk is not None, "login_required lets nobody else in"
     rooms = [room_payload(room) for room in room_list(tenant.id, request.user.pk)]
+    limits = {"files_max": FILES_MAX, "file_bytes_max": file_settings().file_bytes_max}
     profile = user_payload(profile_get(tenant.id, request.user.pk))
-    return render(request, "chat/chat.html", {"tenant": tenant, "room_list": rooms, "profile": profile})
+    page = {"tenant": tenant, "room_list": rooms, "profile": profile, **limits}
+    return render(request, "chat/chat.html", page)

@@ -81,6 +81,12 @@ class ChatPage:
         self.page.get_by_role("button", name="More about").click()
         return self.page.locator("#room-menu").get_by_text(name)
 
+    def in_message_menu(self, row: Locator, name: str) -> Locator:
+        """Open the menu of a message, and return an item of it."""
+        row.hover()
+        row.get_by_role("button", name="More").click()
+        return self.page.locator(".row-menu").get_by_role("button", name=name)
+
     def leave_room(self) -> None:
         """Leave the room that is open, and confirm it."""
         self.in_menu("Leave ").click()

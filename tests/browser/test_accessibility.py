@@ -78,6 +78,30 @@ def test_chat(windows: Windows) -> None:
     assert_accessible(chat.page)
 
 
+def test_what_opens_beside_messages(windows: Windows) -> None:
+    """The list of names, the grid of emoji, a message's menu, the pins, the shortcuts."""
+    chat = ChatPage.enter(windows, "alice", **EXAMINED)
+    chat.open_room("general")
+    page = chat.page
+    chat.say("@bob :tada: `code` and a plan")
+    chat.composer.press_sequentially("@")
+    expect(page.get_by_role("option").first).to_be_visible()
+    assert_accessible(page, ".room-pane")
+    chat.composer.fill("")
+    page.get_by_role("button", name="Emoji", exact=True).click()
+    expect(page.get_by_role("tab").first).to_be_visible()
+    assert_accessible(page, ".emoji-picker")
+    page.keyboard.press("Escape")
+    chat.in_message_menu(page.locator(".message").last, "Pin to the room").focus()
+    assert_accessible(page, ".row-menu")
+    page.keyboard.press("Enter")
+    for name in ("Pinned messages", "All shortcuts"):
+        page.get_by_role("button", name=name).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert_accessible(page)
+        page.keyboard.press("Escape")
+
+
 def test_chat_on_a_phone(windows: Windows) -> None:
     """The chat and its drawer of rooms."""
     chat = ChatPage.enter(windows, "bob", viewport=PHONE, **EXAMINED)
@@ -92,12 +116,12 @@ def test_live_page(windows: Windows) -> None:
     assert_accessible(open_live_page(windows, **EXAMINED))
 
 
-def assert_accessible(page: Page) -> None:
-    """Fail with what axe-core finds on the page as it is, in light and in dark."""
+def assert_accessible(page: Page, within: str | None = None) -> None:
+    """Fail with what axe-core finds on the page as it is, or in a part of it, in light and in dark."""
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         page.evaluate(PAINT_OKLCH)
-        found = Axe().run(page)
+        found = Axe().run(page, context=within)
         faults = [
             f"{scheme}: {fault['impact']}: {fault['id']}: {[node['html'] for node in fault['nodes']]}"
             for fault in found["violations"]

@@ -148,8 +148,7 @@ def test_messages_are_changed_and_answered_by_keyboard(windows: Windows) -> None
     bob.say("indeed")
     expect(alice.page.locator(".message").last.locator(".quote")).to_contain_text("first post")
     first = alice.page.locator(".message").filter(has=alice.page.get_by_text("first post", exact=True)).first
-    first.hover()
-    first.get_by_role("button", name="Delete").click()
+    alice.in_message_menu(first, "Delete").click()
     alice.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(row.locator(".quote")).to_contain_text("Deleted message")
     expect(bob.page.get_by_text("first post")).to_have_count(0)

@@ -2,7 +2,21 @@
 (() => {
   // A slow network loads the modules for some seconds.
   const PATIENCE_MS = 30_000;
+  const DENSITY = "rockstar.density";
   const hasStarted = () => "started" in document.documentElement.dataset;
+
+  /** Show messages as they were shown last, or as the reader chooses now. @param {string} [chosen] */
+  function density(chosen) {
+    let value = chosen ?? "wide";
+    try {
+      if (chosen) localStorage.setItem(DENSITY, chosen);
+      value = localStorage.getItem(DENSITY) ?? value;
+    } catch {
+      // The browser stores nothing: the choice lasts as long as the page.
+    }
+    document.documentElement.dataset.density = value;
+    document.getElementById("density")?.setAttribute("aria-pressed", String(value === "compact"));
+  }
 
   function fail() {
     if (hasStarted()) return;
@@ -12,10 +26,15 @@
     addEventListener("hashchange", () => location.reload());
   }
 
+  // Before anything is drawn.
+  density();
   // Errors of elements do not bubble, but they are captured.
   addEventListener("error", (event) => (event.target instanceof HTMLScriptElement || event.target === window) && fail(), true);
   addEventListener("DOMContentLoaded", () => {
     document.getElementById("chat-reload")?.addEventListener("click", () => location.reload());
     setTimeout(fail, PATIENCE_MS);
+    const isCompact = () => document.documentElement.dataset.density === "compact";
+    document.getElementById("density")?.addEventListener("click", () => density(isCompact() ? "wide" : "compact"));
+    density();
   });
 })();

@@ -4,7 +4,7 @@ import { RealtimeClient } from "realtime/client";
 import { watchPage } from "realtime/page-watch";
 import { reachableAt } from "realtime/reachable";
 
-import { roomIdOf } from "./lib/room-list.js";
+import { placeOf } from "./lib/room-list.js";
 import { _ } from "./lib/texts.js";
 import { BrowserStorage } from "./state/storage.js";
 import { ChatStore } from "./state/store.js";
@@ -17,9 +17,11 @@ const CLOCK_MS = 30_000;
 const FRAME_MAX_MS = 100;
 
 const root = /** @type {HTMLElement} */ (document.getElementById("main"));
-const { socketPath, healthPath, loginPath, tenantSlug, tenantName } = root.dataset;
+const { socketPath, healthPath, loginPath, tenantSlug, tenantName, filesMax, fileBytesMax } = root.dataset;
 const given = (/** @type {string} */ id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
 const me = given("profile");
+
+const place = placeOf(location.hash);
 
 const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${socketPath}`;
 const client = new RealtimeClient(url, { isReachable: reachableAt(healthPath ?? "/") });
@@ -28,13 +30,15 @@ const store = new ChatStore({
   me,
   tenant: { slug: tenantSlug ?? "", name: tenantName ?? "" },
   rooms: given("room-list"),
-  roomId: roomIdOf(location.hash),
+  roomId: place?.id,
   storage: new BrowserStorage(`${tenantSlug}/${me.id}`),
+  fileLimits: { filesMax: Number(filesMax), bytesMax: Number(fileBytesMax) },
   nextFrame,
   notify,
 });
 
 client.on("unauthenticated", signIn);
+if (place?.seq) store.current.value?.jumpTo(place.seq);
 addressRooms();
 const lookAgain = () => store.setAttentive(document.visibilityState === "visible" && document.hasFocus());
 for (const event of ["focus", "blur", "pageshow"]) addEventListener(event, lookAgain);
@@ -74,12 +78,13 @@ function addressRooms() {
     const id = store.currentId.value;
     if (id === null) return;
     // The first room takes the place of an address that had none.
-    if (id !== roomIdOf(location.hash)) history[isFirst ? "replaceState" : "pushState"](null, "", `#room-${id}`);
+    if (id !== placeOf(location.hash)?.id) history[isFirst ? "replaceState" : "pushState"](null, "", `#room-${id}`);
     isFirst = false;
   });
   const follow = () => {
-    const id = roomIdOf(location.hash);
-    if (id === null || store.select(id)) return;
+    const to = placeOf(location.hash);
+    if (to === null) return;
+    if (store.select(to.id, to.seq)) return;
     store.notice.value = _("You are not in the room of that address.");
     history.replaceState(null, "", `#room-${store.currentId.value}`);
   };

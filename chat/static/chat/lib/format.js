@@ -3,6 +3,8 @@ import { ngettext } from "./texts.js";
 
 const DAY_MS = 86_400_000;
 export const HUES = 8;
+const UNITS = ["bytes", "KB", "MB", "GB"];
+const PICTURE_MAX = { width: 360, height: 260 };
 
 const timeFormat = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
@@ -58,4 +60,22 @@ export function initialOf(name) {
 /** The colour of a user, always the same one of the style's colours. @param {number | null} userId */
 export function hueOf(userId) {
   return ((userId ?? 0) * 3) % HUES;
+}
+
+/** @param {number} bytes */
+export function sizeText(bytes) {
+  const power = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
+  const amount = bytes / 1024 ** power;
+  return `${amount < 10 && power > 0 ? Number(amount.toFixed(1)) : Math.round(amount)} ${UNITS[power]}`;
+}
+
+/** The size at which a picture is shown, known before it is loaded. @param {{width: number, height: number}} picture */
+export function shownSize({ width, height }) {
+  const scale = Math.min(1, PICTURE_MAX.width / width, PICTURE_MAX.height / height);
+  return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
+}
+
+/** A message in one line: its text, or the names of its files. @param {{text: string, files?: readonly {name: string}[]}} message */
+export function summaryOf({ text, files = [] }) {
+  return text || files.map(({ name }) => name).join(", ") || "A file";
 }

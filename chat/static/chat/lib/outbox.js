@@ -3,7 +3,8 @@
  * functions are pure; an outbox is an array, oldest first. Each room is a queue of its own.
  *
  * @typedef {{client_msg_id: string, room_id: number, text: string, reply_to?: number | null, created_at: string,
- *   state: "waiting" | "sending" | "failed", error: string, tries: number}} Entry
+ *   files?: readonly import("./attachments.js").Attachment[]}} Draft
+ * @typedef {Draft & {state: "waiting" | "sending" | "failed", error: string, tries: number}} Entry
  *   tries: how often the server failed to take it, in a row
  */
 
@@ -27,7 +28,7 @@ export function textToSend(text) {
 
 /**
  * @param {readonly Entry[]} outbox
- * @param {{client_msg_id: string, room_id: number, text: string, reply_to?: number | null, created_at: string}} message
+ * @param {Draft} message
  * @returns {Entry[]}
  */
 export function withMessage(outbox, message) {

@@ -37,6 +37,20 @@ export function roomAfterRead(room, seq) {
 }
 
 /**
+ * A room after its user has marked messages as unread.
+ * @param {Room} room
+ * @param {number} readSeq the last message before them
+ * @param {readonly import("./timeline.js").Message[]} messages those that are known
+ * @param {number} myId
+ * @returns {Room}
+ */
+export function roomUnreadFrom(room, readSeq, messages, myId) {
+  const ignored = messages.filter(({ seq, author, deleted }) => seq > readSeq && (author.id === myId || deleted)).length;
+  const unread = Math.max(0, room.last_seq - readSeq - ignored);
+  return { ...room, read_seq: readSeq, unread: Math.min(unread, UNREAD_MAX) };
+}
+
+/**
  * A room after a change that all see: its name, its topic line, who may join. Messages are counted as they come,
  * so the numbers of the change are left out.
  * @param {Room} room
@@ -130,12 +144,13 @@ export function titleOf(room, tenant, unread) {
 }
 
 /**
- * The room that an address names.
- * @param {string} hash such as `#room-7`
- * @returns {number | null}
+ * The room that an address names, and the message in it.
+ * @param {string} hash such as `#room-7` or `#room-7-42`
+ * @returns {{id: number, seq: number | null} | null}
  */
-export function roomIdOf(hash) {
-  return Number(hash.match(/^#room-([1-9]\d{0,14})$/)?.[1]) || null;
+export function placeOf(hash) {
+  const found = hash.match(/^#room-([1-9]\d{0,14})(?:-([1-9]\d{0,14}))?$/);
+  return found && { id: Number(found[1]), seq: Number(found[2]) || null };
 }
 
 /** Rooms shown at once in the switcher. */

@@ -3,10 +3,11 @@
  *
  * @typedef {{id: number | null, username: string | null, name: string}} Author  null: the account was deleted
  * @typedef {{seq: number, author: Author, text: string, deleted: boolean}} Quote
+ * @typedef {{id: number, name: string, type: string, size: number, url: string, width: number | null, height: number | null}} SentFile
  * @typedef {{emoji: string, count: number, mine?: boolean}} Reaction
  * @typedef {{id: number, room_id: number, seq: number, rev: number, author: Author, text: string, html: string, sent_at: string,
- *   edited_at: string | null, deleted: boolean, reply_to: Quote | null, reactions: Reaction[], mentions: number[],
- *   client_msg_id: string}} Message
+ *   edited_at: string | null, deleted: boolean, reply_to: Quote | null, reactions: Reaction[], files: SentFile[],
+ *   mentions: number[], client_msg_id: string}} Message
  * @typedef {{messages: readonly Message[], hasOlder: boolean, hasNewer: boolean}} Timeline
  * @typedef {{messages: Message[], has_more: boolean, has_older: boolean, has_newer: boolean, last_rev: number}} Page
  */
@@ -140,4 +141,17 @@ function withQuote(message, changes) {
 export function trimmed(timeline) {
   if (timeline.messages.length <= WINDOW_ROWS) return timeline;
   return { ...timeline, messages: timeline.messages.slice(-WINDOW_ROWS), hasOlder: true };
+}
+
+/**
+ * The pinned messages of a room after one was pinned, unpinned or changed, the last pinned first.
+ * @param {readonly Message[]} pins
+ * @param {Message} message
+ * @param {boolean} [isPinned] undefined: as before
+ * @returns {readonly Message[]}
+ */
+export function withPin(pins, message, isPinned) {
+  if (isPinned === true) return [message, ...pins.filter(({ seq }) => seq !== message.seq)];
+  if (isPinned === false || message.deleted) return pins.filter(({ seq }) => seq !== message.seq);
+  return pins.map((known) => (known.seq === message.seq && message.rev > known.rev ? message : known));
 }

@@ -4,6 +4,8 @@
 export const TYPING_SHOWN_MS = 6_000;
 /** The shortest time between two announcements. */
 export const TYPING_EVERY_MS = 3_000;
+/** The same after a sent message. The server's own interval, within which it announces nothing. */
+export const TYPING_AGAIN_MS = 1_000;
 
 /**
  * @param {readonly Typer[]} typers

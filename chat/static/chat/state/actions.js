@@ -2,6 +2,7 @@ import { signal } from "@preact/signals";
 
 import { textToSend } from "../lib/outbox.js";
 import { MODERATOR } from "../lib/rights.js";
+import { _ } from "../lib/texts.js";
 
 /**
  * @typedef {import("../lib/timeline.js").Message} Message
@@ -18,6 +19,9 @@ export class Actions {
     /** The text of an edit, by room. It is no draft: leaving it keeps the draft. */
     this.edits = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));
   }
+
+  /** What is open beside a message: its menu, or the emoji to react with. */
+  floating = signal(/** @type {{kind: "menu" | "emoji", message: Message, anchor: HTMLElement, onClosed: () => void} | null} */ (null));
 
   /** @param {number} roomId */
   intentOf(roomId) {
@@ -68,21 +72,50 @@ export class Actions {
     const intent = this.intentOf(roomId);
     const text = textToSend(this.textOf(roomId));
     if (intent?.kind === "edit") return this.#saveEdit(intent.message, text);
-    if (!this.store.sender.send(roomId, text, intent?.message.seq ?? null)) {
-      this.store.notice.value = "Too many messages wait already. This one stays here until some are sent.";
+    if (!this.store.sender.send(roomId, text, { replyTo: intent?.message.seq ?? null, files: this.filesOf(roomId) })) {
+      this.store.notice.value = _("Too many messages wait already. This one stays here until some are sent.");
       return false;
     }
+    this.store.files.value?.take(roomId);
     this.store.drafts.put(roomId, "");
     this.cancel(roomId);
     return true;
   }
 
   /** Put an unsent message back into the composer, before what is typed there. @param {import("../lib/outbox.js").Entry} entry */
-  takeBack({ client_msg_id, room_id, text }) {
+  takeBack({ client_msg_id, room_id, text, files = [] }) {
     const draft = this.store.drafts.of(room_id);
     this.cancel(room_id);
-    this.store.drafts.put(room_id, draft === "" ? text : `${text}\n${draft}`);
+    this.store.drafts.put(room_id, [text, draft].filter(Boolean).join("\n"));
+    if (files.length > 0) this.#attach((held) => held.put(room_id, [...files, ...held.of(room_id)]));
     this.store.sender.forget(client_msg_id);
+  }
+
+  /** @param {import("../lib/outbox.js").Entry} entry */
+  discard({ client_msg_id, files = [] }) {
+    this.store.files.value?.cancel(files.map(({ key }) => key));
+    this.store.sender.forget(client_msg_id);
+  }
+
+  /**
+   * Put files into a room's composer.
+   * @param {number} roomId
+   * @param {Iterable<File>} files
+   */
+  attach(roomId, files) {
+    if (this.intentOf(roomId)?.kind === "edit") this.store.notice.value = _("Files come with a new message. Save or leave the edit first.");
+    else this.#attach((held) => (this.store.notice.value = held.add(roomId, files)));
+  }
+
+  /** @param {(held: import("./files.js").Files) => void} act */
+  #attach(act) {
+    const failed = () => (this.store.notice.value = _("A part of the page did not load. Check your network, and reload the page."));
+    this.store.loadFiles().then(act, failed);
+  }
+
+  /** The files that would be sent from a room's composer. @param {number} roomId */
+  filesOf(roomId) {
+    return this.intentOf(roomId)?.kind === "edit" ? [] : (this.store.files.value?.of(roomId) ?? []);
   }
 
   /** @param {Message} message @param {string} [reason] for the audit log, if the message is another's */
@@ -97,6 +130,31 @@ export class Actions {
   async react(message, emoji) {
     const isMine = message.reactions.some((each) => each.emoji === emoji && each.mine);
     return this.#change(isMine ? "reaction.remove" : "reaction.add", message, { emoji });
+  }
+
+  /**
+   * @param {Message} message
+   * @param {boolean} isPinned
+   */
+  async pin(message, isPinned) {
+    if (!(await this.#change(isPinned ? "pin.add" : "pin.remove", message))) return;
+    this.store.stores.value.get(message.room_id)?.pinned(message, isPinned);
+    this.store.announce(isPinned ? _("Pinned") : _("Unpinned"));
+  }
+
+  /**
+   * Put a text on the clipboard.
+   * @param {string} text
+   * @param {string} said to screen readers
+   */
+  async copy(text, said) {
+    try {
+      await navigator.clipboard.writeText(text);
+      this.store.announce(said);
+    } catch {
+      // Not allowed, or plain http.
+      this.store.notice.value = _("The browser does not let the page copy. Copy it by hand: {text}", { text });
+    }
   }
 
   /** @param {Message} message */

@@ -2,9 +2,9 @@ import { batch, computed, signal } from "@preact/signals";
 
 import { NOBODY, peopleOf, presenceOf, withPresence } from "../lib/people.js";
 import { withOwnReactions } from "../lib/reactions.js";
-import { roomAfterChange, roomAfterMessage, roomAfterRead } from "../lib/room-list.js";
-import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, withLive, withNewer, withOlder } from "../lib/timeline.js";
-import { stillTyping, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
+import { roomAfterChange, roomAfterMessage, roomAfterRead, roomUnreadFrom } from "../lib/room-list.js";
+import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, withLive, withNewer, withOlder, withPin } from "../lib/timeline.js";
+import { stillTyping, TYPING_AGAIN_MS, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
 
 /**
  * @typedef {import("../lib/timeline.js").Message} Message
@@ -43,7 +43,11 @@ export class RoomStore {
     this.visibleSeq = signal(0);
     /** A message that the list is asked to show. */
     this.target = signal(/** @type {number | null} */ (null));
+    /** The pinned messages, once they are loaded. */
+    this.pins = signal(/** @type {readonly Message[] | null} */ (null));
     this.isOpen = false;
+    /** Whether the reader marked messages as unread, which the screen must not undo. */
+    this.isKeptUnread = false;
     /** Whether the server ended the subscription, because the reader may no longer see the room. */
     this.isRefused = false;
     /** The change number up to which the messages here are up to date. */
@@ -91,6 +95,7 @@ export class RoomStore {
   open(seq = null) {
     if (this.isOpen) return;
     this.isOpen = true;
+    this.isKeptUnread = false;
     const { unread, read_seq } = this.room.value;
     this.newAfterSeq.value = unread > 0 ? read_seq : null;
     this.visibleSeq.value = 0;
@@ -127,6 +132,7 @@ export class RoomStore {
     }
     this.loadMembers();
     if (this.timeline.value !== null) this.catchUp();
+    else if (this.target.value !== null) this.#load({ around_seq: this.target.value });
     else if (this.newAfterSeq.value === null) this.jumpToEnd();
     else this.#load({ around_seq: this.newAfterSeq.value + 1 });
   }
@@ -138,10 +144,11 @@ export class RoomStore {
 
   /** Show a message, with those around it. @param {number} seq */
   async jumpTo(seq) {
-    const timeline = this.timeline.value;
-    if (timeline === null || seq < firstSeq(timeline) || seq > lastSeq(timeline)) await this.#load({ around_seq: seq });
+    const isHere = () => this.timeline.value?.messages.some((message) => message.seq === seq);
     this.isAtEnd.value = false;
     this.target.value = seq;
+    if (!isHere()) await this.#load({ around_seq: seq });
+    if (this.timeline.value !== null && !isHere()) this.target.value = null;
   }
 
   async loadOlder() {
@@ -168,6 +175,7 @@ export class RoomStore {
     const { timeline, isBehind } = withCaughtUp(this.timeline.value, changes.messages);
     if (!changes.isComplete || isBehind) return this.#loadAnew();
     batch(() => {
+      this.pins.value = null;
       this.rev = Math.max(this.rev, changes.rev);
       this.timeline.value = timeline;
       this.#know(Math.max(0, ...changes.messages.map((message) => message.seq)));
@@ -180,14 +188,51 @@ export class RoomStore {
     if (reply !== null) this.members.value = reply.payload.members;
   }
 
+  /** Show the first message of a day, or the one after it. @param {Date} day its beginning */
+  async jumpToDay(day) {
+    const reply = await this.#request("search", { room_id: this.id, query: `before:${day.toISOString()}`, limit: 1 });
+    if (reply === null) return;
+    const { seq = 0 } = reply.payload.messages[0] ?? {};
+    await this.jumpTo(Math.min(seq + 1, this.room.value.last_seq));
+  }
+
+  /** Whether a message was pinned, told by the reply or by the topic. @param {Message} message @param {boolean} isPinned */
+  pinned(message, isPinned) {
+    if (this.pins.value !== null) this.pins.value = withPin(this.pins.value, message, isPinned);
+  }
+
+  async loadPins() {
+    const reply = await this.#request("pin.list", { room_id: this.id });
+    if (reply !== null) this.pins.value = reply.payload.messages;
+  }
+
   /**
    * The reader has seen everything up to `seq`. The server is told after a short delay, or after a reconnect.
    */
   markRead(seq = this.room.value.last_seq) {
+    if (this.isKeptUnread) return;
     if (seq > this.room.value.read_seq) this.room.value = roomAfterRead(this.room.value, seq);
     if (this.room.value.read_seq <= this.sentReadSeq) return;
     // A running delay is not restarted: in a busy room the server would never be told.
     this.readTimer ??= setTimeout(() => this.flushRead(), READ_DELAY_MS);
+  }
+
+  /** Mark a message and the ones after it as unread, until the room is opened again. @param {number} seq the first of them */
+  async markUnread(seq) {
+    const reply = await this.#request("read", { room_id: this.id, seq: seq - 1, is_unread: true });
+    if (reply !== null) this.#unread(reply.payload.seq);
+  }
+
+  /** @param {number} readSeq */
+  #unread(readSeq) {
+    clearTimeout(this.readTimer);
+    this.readTimer = undefined;
+    batch(() => {
+      this.isKeptUnread = this.isOpen;
+      this.sentReadSeq = readSeq;
+      this.newAfterSeq.value = readSeq;
+      this.room.value = roomUnreadFrom(this.room.value, readSeq, this.timeline.value?.messages ?? [], this.context.me.id);
+    });
   }
 
   async flushRead() {
@@ -209,19 +254,25 @@ export class RoomStore {
 
   /** A message that the server confirmed to its sender. The topic may deliver it too. @param {Message} message */
   confirmed(message) {
-    this.typingAnnouncedMs = -Infinity;
+    // The message ends typing. The server announces it again only after its own, shorter interval.
+    this.typingAnnouncedMs -= TYPING_EVERY_MS - TYPING_AGAIN_MS;
     this.#message(message);
   }
 
   /** A message from the reply to the verb that changed it. @param {Message} message */
   changed(message) {
     if (this.timeline.value !== null) this.timeline.value = withChanged(this.timeline.value, [message]);
+    if (this.pins.value !== null) this.pins.value = withPin(this.pins.value, message);
   }
 
   /** The user read up to `seq` on another screen. @param {number} seq */
   readElsewhere(seq) {
-    this.sentReadSeq = Math.max(this.sentReadSeq, seq);
+    // The server's mark only goes back if the reader marks messages as unread.
+    if (seq < this.sentReadSeq) return this.#unread(seq);
+    this.isKeptUnread = false;
+    this.sentReadSeq = seq;
     this.room.value = roomAfterRead(this.room.value, seq);
+    return undefined;
   }
 
   /** The room as the server sees it. @param {import("../lib/room-list.js").Room} room */
@@ -259,7 +310,6 @@ export class RoomStore {
     else if (data.message) this.#changed(data);
     else if (data.event === "member") this.#member(data);
     else if (data.event === "room") this.room.value = roomAfterChange(this.room.value, data.room);
-    else if (data.event === "read" && data.user_id === this.context.me.id) this.readElsewhere(data.seq);
     this.#took(data.rev);
   }
 
@@ -290,7 +340,8 @@ export class RoomStore {
     // It counts no longer, and it may have been a mention.
     if (change.event === "deleted" && message.seq > this.room.value.read_seq) this.context.onGap();
     if (known) this.changed(withOwnReactions(message, known, change, this.context.me.id));
-    else if (timeline) this.timeline.value = withChanged(timeline, [message]);
+    else this.changed(message);
+    if (change.event === "pinned") this.pinned(message, change.is_pinned);
   }
 
   /** @param {Message} message */

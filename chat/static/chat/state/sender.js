@@ -2,19 +2,25 @@ import { signal } from "@preact/signals";
 
 import { afterError, changed, nextToSend, OUTBOX_MAX, withLeft, withMessage, without } from "../lib/outbox.js";
 
-/** @typedef {import("../lib/outbox.js").Entry} Entry */
+/**
+ * @typedef {import("../lib/outbox.js").Entry} Entry
+ * @typedef {import("../lib/attachments.js").Attachment} Attachment
+ */
+
+const NOT_LOADED = { code: "unreachable", message: "The server could not be reached.", retryable: true, retryAfterMs: 0 };
 
 /**
  * Sends messages, the ones of a room in order, and again after every temporary failure, always with the same
- * client_msg_id. Unsent messages are stored for the user and survive the tab.
+ * client_msg_id. Files are uploaded first. Unsent messages are stored for the user and survive the tab.
  */
 export class Sender {
   /**
    * @param {{client: import("realtime/client").RealtimeClient, storage: import("./storage.js").Storage,
-   *   onSent: (message: import("../lib/timeline.js").Message) => void}} options
+   *   loadFiles: () => Promise<Pick<import("./files.js").Files, "upload" | "cancel">>, onSent: (message: import("../lib/timeline.js").Message) => void}} options
    */
-  constructor({ client, storage, onSent }) {
+  constructor({ client, storage, loadFiles, onSent }) {
     this.client = client;
+    this.loadFiles = loadFiles;
     this.storage = storage;
     this.onSent = onSent;
     this.outbox = signal(/** @type {Entry[]} */ ([]));
@@ -32,12 +38,12 @@ export class Sender {
   /**
    * @param {number} roomId
    * @param {string} text
-   * @param {number | null} [replyTo] seq of the message that is answered
+   * @param {{replyTo?: number | null, files?: readonly Attachment[]}} [more] replyTo: seq of the message that is answered
    * @returns {boolean} false: too many messages wait already
    */
-  send(roomId, text, replyTo = null) {
+  send(roomId, text, { replyTo = null, files = [] } = {}) {
     if (this.outbox.value.length >= OUTBOX_MAX) return false;
-    const message = { client_msg_id: newId(), room_id: roomId, text, reply_to: replyTo, created_at: new Date().toISOString() };
+    const message = { client_msg_id: newId(), room_id: roomId, text, reply_to: replyTo, files, created_at: new Date().toISOString() };
     this.outbox.value = withMessage(this.outbox.value, message);
     this.#store(message.client_msg_id);
     this.flush();
@@ -71,16 +77,32 @@ export class Sender {
   }
 
   /** @param {Entry} entry */
-  async #send({ client_msg_id, room_id, text, reply_to }) {
+  async #send({ client_msg_id, room_id, text, reply_to, files = [] }) {
     this.#change(client_msg_id, { state: "sending" });
     const answered = reply_to == null ? {} : { reply_to };
     try {
-      const reply = await this.client.request("message.send", { room_id, text, client_msg_id, ...answered });
+      const attached = files.length === 0 ? {} : { file_ids: await this.#uploaded(client_msg_id, files) };
+      if (this.#entry(client_msg_id) === undefined) return this.flush();
+      const reply = await this.client.request("message.send", { room_id, text, client_msg_id, ...answered, ...attached });
       this.onSent(reply.payload.message);
     } catch (error) {
       this.#failed(client_msg_id, /** @type {any} */ (error));
     }
     this.flush();
+  }
+
+  /**
+   * Upload a message's files and keep their ids with it: a retry names the same ones.
+   * @param {string} clientMsgId
+   * @param {readonly Attachment[]} files
+   */
+  async #uploaded(clientMsgId, files) {
+    const uploads = await this.loadFiles().catch(() => Promise.reject(NOT_LOADED));
+    const named = (/** @type {string} */ name, /** @type {any} */ error) => Promise.reject({ ...error, message: `${name}: ${error.message}` });
+    const ids = await Promise.all(files.map((file) => uploads.upload(file).catch((error) => named(file.name, error))));
+    this.#change(clientMsgId, { files: files.map((file, index) => ({ ...file, id: ids[index] })) });
+    uploads.cancel(files.map(({ key }) => key));
+    return ids;
   }
 
   /**
@@ -92,7 +114,9 @@ export class Sender {
     // Discarded meanwhile, or its publication came before the error.
     if (entry === undefined) return;
     const { change, delayMs } = afterError(entry, error);
-    this.#change(clientMsgId, change);
+    // The server keeps files without a message for a day.
+    const files = error.code === "not_found" ? { files: entry.files?.map((file) => ({ ...file, id: null })) } : {};
+    this.#change(clientMsgId, { ...change, ...files });
     if (delayMs > 0) this.#pause(entry.room_id, delayMs);
   }
 

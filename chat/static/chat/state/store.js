@@ -1,6 +1,6 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 
-import { nameOf } from "../lib/format.js";
+import { nameOf, summaryOf } from "../lib/format.js";
 import { rankOf } from "../lib/rights.js";
 import { attentionOfAll, isWorthTelling, neighbour, roomAfterChange, sectionsOf, sortedRooms } from "../lib/room-list.js";
 import { _ } from "../lib/texts.js";
@@ -24,13 +24,13 @@ const PUBLIC_ROOMS = "rooms:public";
 export class ChatStore {
   /**
    * @param {{client: import("realtime/client").RealtimeClient, me: Person, tenant: {slug: string, name: string}, rooms: Room[], roomId?: number | null,
-   *   storage?: import("./storage.js").Storage, nextFrame?: (act: () => void) => void,
+   *   storage?: import("./storage.js").Storage, fileLimits?: import("../lib/attachments.js").Limits, nextFrame?: (act: () => void) => void,
    *   notify?: (room: RoomStore, message: Message) => void}} options
    *   roomId: the room to show first
    *   nextFrame: calls before the next frame is drawn: all publications until then are drawn together
    *   notify: tells the reader about a message, outside of the page
    */
-  constructor({ client, me, tenant, rooms, roomId = null, storage = NO_STORAGE, nextFrame = (act) => act(), notify = () => {} }) {
+  constructor({ client, me, tenant, rooms, roomId = null, storage = NO_STORAGE, fileLimits, nextFrame = (act) => act(), notify = () => {} }) {
     this.notify = notify;
     this.client = client;
     this.me = me;
@@ -73,7 +73,10 @@ export class ChatStore {
     this.isLoadingRooms = false;
     this.roomsWanted = false;
     this.drafts = new Drafts(storage);
-    this.sender = new Sender({ client, storage, onSent: (message) => this.#sent(message) });
+    this.fileLimits = fileLimits;
+    /** The files of composers and of unsent messages, once there are some. */
+    this.files = signal(/** @type {import("./files.js").Files | null} */ (null));
+    this.sender = new Sender({ client, storage, loadFiles: () => this.loadFiles(), onSent: (message) => this.#sent(message) });
     this.actions = new Actions(this);
     this.firstRoomId = roomId;
     this.#take(rooms);
@@ -142,6 +145,9 @@ export class ChatStore {
 
   /** @param {boolean} isAttentive whether somebody looks at the page */
   setAttentive(isAttentive) {
+    // The line before new messages ends when the reader has seen them all and looks away.
+    const current = this.current.value;
+    if (!isAttentive && this.isAttentive.value && current?.room.value.unread === 0) current.newAfterSeq.value = null;
     this.isAttentive.value = isAttentive;
     if (isAttentive) this.activity.touch();
     this.today.value = new Date().toDateString();
@@ -220,10 +226,18 @@ export class ChatStore {
     if (this.currentId.value === roomId) this.#selectSomething();
   }
 
+  /** The files, whose modules are loaded with the first one. */
+  async loadFiles() {
+    const { Files } = await import("./files.js");
+    this.files.value ??= new Files({ limits: this.fileLimits });
+    return this.files.value;
+  }
+
   /** Everything in the current room counts as read. */
   markCurrentRead() {
     const store = this.current.value;
     if (store === null) return;
+    store.isKeptUnread = false;
     store.newAfterSeq.value = null;
     store.markRead();
   }
@@ -266,6 +280,7 @@ export class ChatStore {
     for (const store of this.stores.value.values()) store.flushRead();
     this.sender.flushAll();
     this.sender.adopt();
+    this.files.value?.resume();
   }
 
   /** @param {any} data */
@@ -391,7 +406,7 @@ export class ChatStore {
    */
   #heard(store, message) {
     if (message.author.id === this.me.id) return this.sender.forget(message.client_msg_id);
-    if (store === this.current.value) this.announce(`${nameOf(message.author)}: ${message.text}`);
+    if (store === this.current.value) this.announce(`${nameOf(message.author)}: ${summaryOf(message)}`);
     if (isWorthTelling(store.room.value, message, this.me.id)) this.notify(store, message);
   }
 }

@@ -1,26 +1,34 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-import { nameOf } from "../lib/format.js";
+import { nameOf, summaryOf } from "../lib/format.js";
 import { textToSend } from "../lib/outbox.js";
+import { _ } from "../lib/texts.js";
 import { typingLine } from "../lib/typing.js";
 import { html } from "./html.js";
 import { CloseIcon, SendIcon } from "./icons.js";
+import { isForInputMethod } from "./keys.js";
+import { lazy } from "./lazy.js";
+
+const Attachments = lazy(() => import("./attachments.js"), "Attachments");
+const Completion = lazy(() => import("./completion.js"), "Completion");
+const ComposerTools = lazy(() => import("./composer-tools.js"), "ComposerTools");
 
 const MAX_CHARS = 4_000;
 // The counter is shown if fewer characters than this are left.
 const COUNT_FROM = 3_800;
-// The key code that browsers report for a key that goes to an input method. Safari ends the composition before its Enter.
-const KEY_OF_INPUT_METHOD = 229;
+
+/** @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place */
 
 /**
  * The field for new messages and edits. Without a connection messages wait, so it is never disabled; it only says
  * so if the reader is no longer in the room.
- * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, onSent: () => void}} props
+ * @param {Place & {onSent: () => void}} props
  */
 export function Composer({ store, room, onSent }) {
   const { actions } = store;
   const text = actions.textOf(room.id);
   const intent = actions.intentOf(room.id);
+  const files = actions.filesOf(room.id);
   const { name, is_member } = room.room.value;
   const input = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   // Counts characters (code points), as the server does.
@@ -45,10 +53,10 @@ export function Composer({ store, room, onSent }) {
     if (value.trim() !== "" && is_member) room.announceTyping();
   };
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-    if (event.isComposing || event.keyCode === KEY_OF_INPUT_METHOD) return;
+    if (isForInputMethod(event)) return;
     // On a touch screen Enter is the only way to a new line, and the button sends.
     if (event.key === "Enter" && !event.shiftKey && hasMouse) send(event);
-    else if (event.key === "ArrowUp" && actions.textOf(room.id) === "" && actions.editLast(room.id)) event.preventDefault();
+    else if (event.key === "ArrowUp" && !event.altKey && actions.textOf(room.id) === "" && actions.editLast(room.id)) event.preventDefault();
     else if (event.key === "Escape" && actions.intentOf(room.id) !== null) {
       event.stopPropagation();
       actions.cancel(room.id);
@@ -65,37 +73,49 @@ export function Composer({ store, room, onSent }) {
       ${!is_member && html`<${Outside} store=${store} room=${room} />`}
       ${intent && html`<${IntentLine} intent=${intent} onCancel=${() => actions.cancel(room.id)} />`}
       <div class="composer-box">
-        <label class="visually-hidden" for="composer-text">Message in ${name}</label>
+        <${Completion} store=${store} room=${room} input=${input} />
+        ${files.length > 0 && html`<${Attachments} store=${store} files=${files} onRemove=${(/** @type {string} */ key) => store.files.value?.remove(room.id, key)} />`}
+        <label class="visually-hidden" for="composer-text">${_("Message in {room}", { room: name })}</label>
         <textarea id="composer-text" ref=${input} rows="1" dir="auto" autocomplete="off" enterkeyhint=${hasMouse ? "send" : "enter"}
-          placeholder=${`Message ${name}`} aria-describedby="composer-help" readonly=${!is_member}
+          placeholder=${_("Message {room}", { room: name })} aria-describedby="composer-help" readonly=${!is_member}
           value=${text} onInput=${onInput} onKeyDown=${onKeyDown}></textarea>
-        <button type="submit" class="send-button" aria-label=${intent?.kind === "edit" ? "Save" : "Send"} title="Send (Enter)" disabled=${!isSendable(store, room)}><${SendIcon} /></button>
+        <div class="composer-tools">
+          <${ComposerTools} store=${store} room=${room} input=${input} />
+          <button type="submit" class="send-button" aria-label=${intent?.kind === "edit" ? _("Save") : _("Send")} title=${_("Send (Enter)")} disabled=${!isSendable(store, room)}><${SendIcon} /></button>
+        </div>
       </div>
       <p class="composer-foot">
-        <span id="composer-help" class="composer-help"><kbd>Enter</kbd> sends, <kbd>Shift</kbd> <kbd>Enter</kbd> starts a new line, <kbd>↑</kbd> edits your last message</span>
-        ${length > COUNT_FROM && html`<span role="status" class=${length > MAX_CHARS ? "over" : ""}>${length} of ${MAX_CHARS} characters</span>`}
+        <span class="composer-help"><span id="composer-help"><kbd>Enter</kbd> sends, <kbd>Shift</kbd> <kbd>Enter</kbd> starts a new line.</span>
+          <button type="button" class="link-button" onClick=${() => store.show("Shortcuts")}>${_("All shortcuts")}</button></span>
+        ${length > COUNT_FROM && html`<span role="status" class=${length > MAX_CHARS ? "over" : ""}>${_("{length} of {max} characters", { length, max: MAX_CHARS })}</span>`}
       </p>
     </form>`;
 }
 
 /**
- * Whether the text in the composer can be sent. A message can wait for the connection, an edit cannot.
- * @param {import("../state/store.js").ChatStore} store
- * @param {import("../state/room-store.js").RoomStore} room
+ * Whether the composer can be sent: text or files. A message can wait for the connection, an edit cannot. A file that
+ * the server refused must go first.
+ * @param {Place["store"]} store
+ * @param {Place["room"]} room
  */
-function isSendable({ actions, connection }, room) {
+function isSendable({ actions, connection, files }, room) {
   const text = actions.textOf(room.id);
-  const isPossible = actions.intentOf(room.id)?.kind !== "edit" || connection.value.name === "online";
-  return isPossible && room.room.value.is_member && textToSend(text) !== "" && [...text].length <= MAX_CHARS;
+  const attached = actions.filesOf(room.id);
+  const intent = actions.intentOf(room.id);
+  const isRefused = attached.some(({ key }) => files.value?.uploads.value.get(key)?.error?.retryable === false);
+  const isPossible = intent?.kind !== "edit" || connection.value.name === "online";
+  // An edit may leave nothing but the files.
+  const isSomething = textToSend(text) !== "" || attached.length > 0 || (intent?.kind === "edit" && intent.message.files.length > 0);
+  return isPossible && room.room.value.is_member && isSomething && !isRefused && [...text].length <= MAX_CHARS;
 }
 
-/** For a reader who is no longer in the room. The text stays, to be copied or sent after joining again. @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} props */
+/** For a reader who is no longer in the room. The text stays, to be copied or sent after joining again. @param {Place} props */
 function Outside({ store, room }) {
   const { name, is_public } = room.room.value;
   return html`
     <div class="composer-note" role="alert">
       <span>You are no longer in <bdi>${name}</bdi>. What you typed stays here.</span>
-      ${is_public && html`<button type="button" class="button small" onClick=${() => store.joinRoom(room.id)}>Join again</button>`}
+      ${is_public && html`<button type="button" class="button small" onClick=${() => store.joinRoom(room.id)}>${_("Join again")}</button>`}
     </div>`;
 }
 
@@ -104,8 +124,8 @@ function IntentLine({ intent, onCancel }) {
   const { kind, message } = intent;
   return html`
     <div class="composer-note">
-      <span>${kind === "edit" ? "Edit your message" : html`Reply to <bdi>${nameOf(message.author)}</bdi>: <bdi class="muted">${message.text}</bdi>`}</span>
-      <button type="button" class="icon-button" aria-label="Cancel" title="Cancel (Esc)" onClick=${onCancel}><${CloseIcon} /></button>
+      <span>${kind === "edit" ? _("Edit your message") : html`Reply to <bdi>${nameOf(message.author)}</bdi>: <bdi class="muted">${summaryOf(message)}</bdi>`}</span>
+      <button type="button" class="icon-button" aria-label=${_("Cancel")} title=${_("Cancel (Esc)")} onClick=${onCancel}><${CloseIcon} /></button>
     </div>`;
 }
 

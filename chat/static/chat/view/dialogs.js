@@ -9,6 +9,7 @@ const people = () => import("./people-dialogs.js");
 const MODULES = {
   Finder: () => import("./finder.js"),
   CreateRoom: rooms, BrowseRooms: rooms, RoomInfo: rooms, LeaveRoom: rooms, DeleteMessage: rooms,
+  Pins: () => import("./pins.js"), Picture: () => import("./picture.js"), Shortcuts: () => import("./shortcuts.js"),
   NewDirect: people, Invite: people, Person: people, Profile: people,
 };
 

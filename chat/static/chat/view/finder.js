@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { nameOf } from "../lib/format.js";
+import { nameOf, summaryOf } from "../lib/format.js";
 import { attentionOf, roomsFound } from "../lib/room-list.js";
 import { _ } from "../lib/texts.js";
 import { Dialog } from "./dialogs.js";
@@ -107,5 +107,5 @@ function personOption(store, person) {
 function messageOption(store, message) {
   const room = store.stores.value.get(message.room_id)?.room.value.name;
   const go = () => void store.select(message.room_id, message.seq);
-  return { key: `message-${message.id}`, icon: html`<${Avatar} user=${message.author} />`, words: message.text, detail: html`<span class="muted"><bdi>${room}</bdi></span>`, go };
+  return { key: `message-${message.id}`, icon: html`<${Avatar} user=${message.author} />`, words: summaryOf(message), detail: html`<span class="muted"><bdi>${room}</bdi></span>`, go };
 }

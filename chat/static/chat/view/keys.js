@@ -29,6 +29,11 @@ export function useKeys(store, page) {
   }, [store]);
 }
 
+/** Whether a key goes to an input method. Safari ends the composition before its Enter, with this code. @param {KeyboardEvent} event */
+export function isForInputMethod(event) {
+  return event.isComposing || event.keyCode === 229;
+}
+
 /** Put the focus into the composer. */
 export function focusComposer() {
   document.getElementById("composer-text")?.focus();
@@ -42,6 +47,7 @@ export function focusComposer() {
  */
 function actionOf(event, store, { isDrawerOpen, closeDrawer, find }) {
   if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) return find;
+  if (event.key === "/" && (event.ctrlKey || event.metaKey)) return () => store.show("Shortcuts");
   if (event.key === "ArrowUp" && event.altKey) return () => store.selectNeighbour(-1);
   if (event.key === "ArrowDown" && event.altKey) return () => store.selectNeighbour(1);
   const isForBrowser = event.isComposing || document.querySelector(":popover-open") !== null;

@@ -1,11 +1,16 @@
 import { useMemo, useRef } from "preact/hooks";
 
 import { counted, dayText } from "../lib/format.js";
+import { placeOf } from "../lib/room-list.js";
 import { rowsOf } from "../lib/rows.js";
+import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 import { DownIcon } from "./icons.js";
+import { lazy } from "./lazy.js";
 import { MessageRow } from "./message-row.js";
 import { useScroll } from "./scroll.js";
+
+const RowFloating = lazy(() => import("./row-menu.js"), "RowFloating");
 
 /** @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place */
 
@@ -23,13 +28,24 @@ export function MessageList({ store, room, onDone }) {
   const jump = () => scroll.toEnd().then(onDone);
   return html`
     <div class="messages-frame">
-      <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveInList(event, onDone)}
+      <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} onClick=${followLink} onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveInList(event, onDone)}
         tabindex="0" role="log" aria-live="off" aria-label=${`Messages in ${room.room.value.name}`} aria-busy=${room.isLoading.value}>
-        <${Beginning} room=${room} timeline=${timeline} />
+        <${Beginning} store=${store} room=${room} timeline=${timeline} onWrite=${onDone} />
         ${rows.map((row) => drawn(row, caches.current.drawn, { store, room }))}
       </div>
       <${JumpButton} room=${room} onJump=${jump} />
+      ${store.actions.floating.value && html`<${RowFloating} store=${store} room=${room} />`}
     </div>`;
+}
+
+/** Links to messages of this chat lead there in this window. @param {MouseEvent} event */
+function followLink(event) {
+  const link = /** @type {Element} */ (event.target).closest("a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (link.origin !== location.origin || link.pathname !== location.pathname || placeOf(link.hash) === null) return;
+  event.preventDefault();
+  if (link.hash === location.hash) dispatchEvent(new HashChangeEvent("hashchange"));
+  else location.hash = link.hash;
 }
 
 /**
@@ -102,29 +118,41 @@ function lastVisible(rows, list) {
   return rows.findLast((row) => row.getBoundingClientRect().top < bottom) ?? null;
 }
 
-/** @param {{room: import("../state/room-store.js").RoomStore, timeline: import("../lib/timeline.js").Timeline | null}} props */
-function Beginning({ room, timeline }) {
+/** @param {Place & {timeline: import("../lib/timeline.js").Timeline | null, onWrite: () => void}} props */
+function Beginning({ store, room, timeline, onWrite }) {
   if (timeline === null || timeline.hasOlder) {
-    return html`<p class="messages-beginning muted">${room.error.value || "Loading…"}</p>`;
+    return html`<p class="messages-beginning muted">${room.error.value || _("Loading…")}</p>`;
   }
-  const { name, is_public } = room.room.value;
+  const { id, name, is_public } = room.room.value;
+  const copyLink = () => store.actions.copy(`${location.origin}${location.pathname}#room-${id}`, _("The link is copied."));
   return html`
     <div class="messages-beginning">
       <h2><bdi>${name}</bdi></h2>
-      <p class="muted">This is where the ${is_public ? "room" : "private room"} begins.${timeline.messages.length === 0 ? " Say something!" : ""}</p>
+      <p class="muted">${is_public ? _("This is where the room begins.") : _("This is where the private room begins.")}</p>
+      ${timeline.messages.length === 0 && html`
+        <p class="beginning-steps">
+          <button type="button" class="button primary" onClick=${onWrite}>${_("Write the first message")}</button>
+          <button type="button" class="button" onClick=${copyLink}>${_("Copy the room’s link")}</button>
+        </p>`}
     </div>`;
 }
 
 /** @param {Place & {row: import("../lib/rows.js").Row}} props */
 function Row({ row, store, room }) {
-  if (row.kind === "day") return html`<${DayRow} at=${row.at} store=${store} />`;
-  if (row.kind === "new") return html`<div class="new-row" role="separator" aria-label="New messages"><span>New messages</span></div>`;
+  if (row.kind === "day") return html`<${DayRow} at=${row.at} store=${store} room=${room} />`;
+  if (row.kind === "new") return html`<div class="new-row" role="separator" aria-label=${_("New messages")}><span>${_("New messages")}</span></div>`;
   return html`<${MessageRow} row=${row} store=${store} room=${room} />`;
 }
 
-/** @param {{at: Date, store: import("../state/store.js").ChatStore}} props */
-function DayRow({ at, store }) {
-  return html`<div class="day-row"><span>${dayText(at, new Date(store.today.value))}</span></div>`;
+/** The day of the messages below it, which leads to other days. @param {Place & {at: Date}} props */
+function DayRow({ at, store, room }) {
+  const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const jump = (/** @type {any} */ { target }) => target.value && room.jumpToDay(new Date(`${target.value}T00:00`));
+  return html`
+    <div class="day-row">
+      <button type="button" title=${_("Jump to a date")} onClick=${() => picker.current?.showPicker()}>${dayText(at, new Date(store.today.value))}</button>
+      <input type="date" class="visually-hidden" ref=${picker} tabindex="-1" aria-label=${_("Jump to a date")} onChange=${jump} />
+    </div>`;
 }
 
 /** @param {{room: import("../state/room-store.js").RoomStore, onJump: () => void}} props */
@@ -133,6 +161,6 @@ function JumpButton({ room, onJump }) {
   if (room.timeline.value === null || (room.isAtEnd.value && !room.timeline.value.hasNewer)) return null;
   return html`
     <button type="button" class="jump-button" onClick=${onJump}>
-      <${DownIcon} />${unread > 0 ? counted(unread, "new message") : "To the newest"}
+      <${DownIcon} />${unread > 0 ? counted(unread, _("new message"), _("new messages")) : _("To the newest")}
     </button>`;
 }

@@ -1,4 +1,4 @@
-import { nameOf } from "../lib/format.js";
+import { nameOf, summaryOf } from "../lib/format.js";
 import { _ } from "../lib/texts.js";
 
 // What is read by then, here or in another tab, needs no notification.
@@ -17,7 +17,7 @@ export function show(store, room, message) {
     if (message.seq <= read_seq) return;
     const author = nameOf(message.author);
     const title = kind === "direct" ? author : _("{author} in {room}", { author, room: name });
-    const notification = new Notification(title, { body: message.text.slice(0, TEXT_MAX_CHARS), tag: `${store.tenant.slug}-room-${room.id}` });
+    const notification = new Notification(title, { body: summaryOf(message).slice(0, TEXT_MAX_CHARS), tag: `${store.tenant.slug}-room-${room.id}` });
     notification.onclick = () => {
       window.focus();
       store.select(room.id, message.seq);

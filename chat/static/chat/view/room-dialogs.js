@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 
-import { counted } from "../lib/format.js";
+import { counted, summaryOf } from "../lib/format.js";
 import { MODERATOR, OWNER } from "../lib/rights.js";
 import { roomsFound } from "../lib/room-list.js";
 import { _ } from "../lib/texts.js";
@@ -115,7 +115,7 @@ export function DeleteMessage({ store, message, onClose }) {
   const isOthers = message.author.id !== store.me.id;
   return html`
     <${Dialog} title=${_("Delete this message?")} onClose=${onClose}>
-      <blockquote class="muted" dir="auto">${message.text}</blockquote>
+      <blockquote class="muted" dir="auto">${summaryOf(message)}</blockquote>
       <p class="muted">${_("Its text is gone for everybody. This cannot be undone.")}</p>
       ${isOthers && html`<${ReasonField} onReason=${setReason} />`}
       <${DialogActions} no=${_("Keep")} onClose=${onClose}>

@@ -4,7 +4,7 @@ import { counted } from "../lib/format.js";
 import { MEMBER } from "../lib/rights.js";
 import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
-import { InfoIcon, MenuIcon, MoreIcon, PeopleIcon, SearchIcon, StarIcon } from "./icons.js";
+import { InfoIcon, MenuIcon, MoreIcon, PeopleIcon, PinIcon, SearchIcon, StarIcon } from "./icons.js";
 import { RoomIcon } from "./sidebar.js";
 
 /** @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place */
@@ -33,6 +33,7 @@ export function RoomHead({ store, room }) {
       ${is_member && html`<button type="button" class="icon-button star-button" aria-label=${_("Favourite")} title=${_("Favourite")} aria-pressed=${is_favourite ? "true" : "false"}
         onClick=${() => setOwn(store, room, { is_favourite: !is_favourite })}><${StarIcon} /></button>`}
       ${panelButton("search", _("Search messages"), html`<${SearchIcon} />`)}
+      <button type="button" class="icon-button" aria-label=${_("Pinned messages")} title=${_("Pinned messages")} onClick=${() => store.show("Pins", { room })}><${PinIcon} /></button>
       ${panelButton("people", _("People"), html`<${PeopleIcon} />`)}
       <button type="button" class="icon-button info-button" aria-label=${_("About this room")} title=${_("About this room")} onClick=${() => store.show("RoomInfo", { room })}><${InfoIcon} /></button>
       ${is_member && html`<${RoomMenu} store=${store} room=${room} />`}

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 
-import { dayText, nameOf, timeText } from "../lib/format.js";
+import { dayText, nameOf, summaryOf, timeText } from "../lib/format.js";
 import { marked } from "../lib/search.js";
 import { _ } from "../lib/texts.js";
 import { useDrawer } from "./drawer.js";
@@ -69,7 +69,7 @@ function Result({ message, query, store }) {
     <li>
       <button type="button" class="search-result" onClick=${go}>
         <span class="search-where"><bdi>${store.stores.value.get(message.room_id)?.room.value.name}</bdi><time class="muted" datetime=${message.sent_at}>${dayText(at, new Date(store.today.value))}, ${timeText(at)}</time></span>
-        <span class="search-text"><bdi class="message-author">${nameOf(message.author)}</bdi> <bdi>${marked(message.text, query).map(({ text, isMatch }) => (isMatch ? html`<mark>${text}</mark>` : text))}</bdi></span>
+        <span class="search-text"><bdi class="message-author">${nameOf(message.author)}</bdi> <bdi>${marked(summaryOf(message), query).map(({ text, isMatch }) => (isMatch ? html`<mark>${text}</mark>` : text))}</bdi></span>
       </button>
     </li>`;
 }

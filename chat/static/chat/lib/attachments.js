@@ -1,0 +1,41 @@
+import { sizeText } from "./format.js";
+
+/**
+ * Files that go with a message. All functions are pure.
+ *
+ * @typedef {{key: string, name: string, size: number, type: string, blob: Blob, id?: number | null}} Attachment
+ *   id: of the uploaded file
+ * @typedef {{progress: number, error: {code: string, message: string, retryable: boolean} | null}} Upload
+ *   progress: 0 to 1
+ * @typedef {{filesMax: number, bytesMax: number}} Limits of the server; 0 is no limit
+ */
+
+const WORDS = new Map([
+  ["message_too_large", "It is larger than the server takes."],
+  ["unreachable", "The server could not be reached."],
+  ["unauthenticated", "You are signed out. Sign in again in another tab."],
+]);
+
+/**
+ * The attachments with more files, as far as the limits allow, and a sentence for each that is refused.
+ * @param {readonly Attachment[]} held
+ * @param {Iterable<File>} files
+ * @param {Limits & {newKey: () => string}} options
+ * @returns {{held: Attachment[], refused: string[]}}
+ */
+export function withFiles(held, files, { filesMax, bytesMax, newKey }) {
+  const taken = [...held];
+  const refused = new Set();
+  for (const file of files) {
+    if (filesMax > 0 && taken.length >= filesMax) refused.add(`A message takes ${filesMax} files.`);
+    else if (bytesMax > 0 && file.size > bytesMax) refused.add(`${file.name} is larger than ${sizeText(bytesMax)}.`);
+    else if (file.size === 0) refused.add(`${file.name} is empty.`);
+    else taken.push({ key: newKey(), name: file.name, size: file.size, type: file.type, blob: file });
+  }
+  return { held: taken, refused: [...refused] };
+}
+
+/** Why an upload failed, in words. @param {{code: string, message: string}} error */
+export function reasonText({ code, message }) {
+  return WORDS.get(code) ?? message;
+}

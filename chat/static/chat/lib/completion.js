@@ -1,0 +1,79 @@
+/**
+ * What the composer offers while a name is typed: people, rooms, emoji. All functions are pure.
+ *
+ * @typedef {{key: string, label: string, detail: string, emoji?: string, insert: string}} Option  insert: replaces the token
+ */
+
+const FOUND_MAX = 8;
+/** Names for everyone in a room. */
+const EVERYONE = ["room", "here"];
+
+/**
+ * The people of a room for a part of a name, and the names for all of them, with their numbers.
+ * @param {string} query
+ * @param {readonly {id: number, username: string, name?: string}[]} people
+ * @param {{memberCount: number, hereCount: number}} counts
+ * @returns {Option[]}
+ */
+export function peopleFound(query, people, { memberCount, hereCount }) {
+  const names = people.map((person) => ({ ...person, name: person.name || person.username }));
+  const matching = ranked(query, names, (person) => [person.username, person.name]);
+  const options = matching.map(({ id, username, name }) => ({ key: `user-${id}`, label: name, detail: `@${username}`, insert: `@${username}` }));
+  const count = { room: `${memberCount} in this room`, here: `${hereCount} here now` };
+  const everyone = EVERYONE.filter((name) => name.startsWith(query.toLocaleLowerCase()));
+  const groups = everyone.map((name) => ({ key: name, label: `@${name}`, detail: count[/** @type {"room" | "here"} */ (name)], insert: `@${name}` }));
+  return [...options.slice(0, FOUND_MAX - groups.length), ...groups];
+}
+
+/**
+ * @param {string} query
+ * @param {readonly {id: number, name: string, topic_line?: string}[]} rooms
+ * @returns {Option[]}
+ */
+export function roomsNamed(query, rooms) {
+  return ranked(query, rooms, ({ name }) => [name])
+    .slice(0, FOUND_MAX)
+    .map(({ id, name, topic_line: detail = "" }) => ({ key: `room-${id}`, label: name, detail, insert: `#${name}` }));
+}
+
+/**
+ * @param {readonly import("./emoji.js").Emoji[]} emoji found for the query
+ * @returns {Option[]}
+ */
+export function emojiOptions(emoji) {
+  return emoji.slice(0, FOUND_MAX).map(({ emoji: sign, names }) => ({ key: sign, label: `:${names[0]}:`, detail: "", emoji: sign, insert: sign }));
+}
+
+/**
+ * The edit of the text that takes an option: what is replaced, by what. A space follows, once.
+ * @param {string} text
+ * @param {number} caret
+ * @param {import("./token.js").Token} token
+ * @param {Option} option
+ * @returns {import("./formatting.js").Edit}
+ */
+export function completed(text, caret, { start }, { insert }) {
+  const hasSpace = /^\s/.test(text.slice(caret));
+  const at = start + insert.length + 1;
+  return { start, end: caret, text: hasSpace ? insert : `${insert} `, selectStart: at, selectEnd: at };
+}
+
+/**
+ * Things with a name in which some word begins with the query; exact names come first, then those that begin with it.
+ * @template T
+ * @param {string} query
+ * @param {readonly T[]} things
+ * @param {(thing: T) => string[]} namesOf
+ * @returns {T[]}
+ */
+export function ranked(query, things, namesOf) {
+  const wanted = query.toLocaleLowerCase();
+  const rank = (/** @type {T} */ thing) => {
+    const names = namesOf(thing).map((name) => name.toLocaleLowerCase());
+    if (names.includes(wanted)) return 0;
+    if (names.some((name) => name.startsWith(wanted))) return 1;
+    return names.some((name) => name.split(/[\s_.-]+/).some((word) => word.startsWith(wanted))) ? 2 : 3;
+  };
+  const found = things.map((thing) => ({ thing, rank: rank(thing) })).filter((each) => each.rank < 3);
+  return found.sort((a, b) => a.rank - b.rank).map(({ thing }) => thing);
+}

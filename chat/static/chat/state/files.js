@@ -1,0 +1,147 @@
+import { signal } from "@preact/signals";
+
+import { reasonText, withFiles } from "../lib/attachments.js";
+import { newId } from "./sender.js";
+
+/**
+ * @typedef {import("../lib/attachments.js").Attachment} Attachment
+ * @typedef {import("../lib/attachments.js").Upload} Upload
+ * @typedef {(attachment: Attachment, options: {onProgress: (progress: number) => void, signal: AbortSignal}) => Promise<number>} Post
+ *   uploads a file and returns its id
+ */
+
+const UPLOADS_AT_ONCE_MAX = 3;
+
+/** @type {Post} */
+const loadAndPost = async (attachment, options) => (await import("./upload.js")).post(attachment, options);
+
+/** The files in the composers, and the uploads of these and of unsent messages. */
+export class Files {
+  /** @param {{limits?: import("../lib/attachments.js").Limits, post?: Post}} [options] */
+  constructor({ limits = { filesMax: 10, bytesMax: 0 }, post = loadAndPost } = {}) {
+    this.limits = limits;
+    this.post = post;
+    /** By room: the files in its composer. */
+    this.held = signal(/** @type {ReadonlyMap<number, readonly Attachment[]>} */ (new Map()));
+    /** By key. */
+    this.uploads = signal(/** @type {ReadonlyMap<string, Upload>} */ (new Map()));
+    /** Uploads that run or are done, by key. @type {Map<string, {id: Promise<number>, abort: AbortController}>} */
+    this.started = new Map();
+    this.runningCount = 0;
+    /** @type {(() => void)[]} */
+    this.queue = [];
+  }
+
+  /** @param {number} roomId */
+  of(roomId) {
+    return this.held.value.get(roomId) ?? [];
+  }
+
+  /**
+   * Put files into a room's composer, and upload them.
+   * @param {number} roomId
+   * @param {Iterable<File>} files
+   * @returns {string} why some are refused, or ""
+   */
+  add(roomId, files) {
+    const { held, refused } = withFiles(this.of(roomId), files, { ...this.limits, newKey: newId });
+    this.put(roomId, held);
+    return refused.join(" ");
+  }
+
+  /**
+   * @param {number} roomId
+   * @param {readonly Attachment[]} attachments
+   */
+  put(roomId, attachments) {
+    this.held.value = new Map(this.held.value).set(roomId, attachments);
+    for (const each of attachments) this.#start(each);
+  }
+
+  /**
+   * @param {number} roomId
+   * @param {string} key
+   */
+  remove(roomId, key) {
+    this.cancel([key]);
+    this.held.value = new Map(this.held.value).set(roomId, this.of(roomId).filter((each) => each.key !== key));
+  }
+
+  /** Take the files out of a room's composer. @param {number} roomId @returns {readonly Attachment[]} */
+  take(roomId) {
+    const taken = this.of(roomId);
+    this.held.value = new Map(this.held.value).set(roomId, []);
+    return taken;
+  }
+
+  /** Try again to upload what failed without a network. */
+  resume() {
+    for (const attachments of this.held.value.values()) {
+      for (const each of attachments) if (this.uploads.value.get(each.key)?.error?.retryable) this.#start(each);
+    }
+  }
+
+  /** Stop and forget uploads. @param {readonly string[]} keys */
+  cancel(keys) {
+    const uploads = new Map(this.uploads.value);
+    for (const key of keys) {
+      this.started.get(key)?.abort.abort();
+      this.started.delete(key);
+      uploads.delete(key);
+    }
+    this.uploads.value = uploads;
+  }
+
+  /** Upload a file, if it is not yet. @param {Attachment} attachment @returns {Promise<number>} its id */
+  upload(attachment) {
+    const { key, id } = attachment;
+    if (id != null) return Promise.resolve(id);
+    const known = this.started.get(key);
+    if (known !== undefined) return known.id;
+    const abort = new AbortController();
+    const started = { id: this.#run(attachment, abort.signal), abort };
+    this.started.set(key, started);
+    this.#note(key, { progress: 0, error: null });
+    started.id.then(
+      () => this.#note(key, { progress: 1, error: null }),
+      (error) => {
+        if (this.started.get(key) !== started) return;
+        this.started.delete(key);
+        this.#note(key, { progress: 0, error });
+      },
+    );
+    return started.id;
+  }
+
+  /** Upload, and leave a failure to be seen. @param {Attachment} attachment */
+  #start(attachment) {
+    this.upload(attachment).catch(() => {});
+  }
+
+  /**
+   * @param {Attachment} attachment
+   * @param {AbortSignal} abortSignal
+   */
+  async #run(attachment, abortSignal) {
+    if (this.runningCount >= UPLOADS_AT_ONCE_MAX) await new Promise((turn) => this.queue.push(() => turn(null)));
+    else this.runningCount += 1;
+    try {
+      return await this.post(attachment, { onProgress: (progress) => this.#note(attachment.key, { progress, error: null }), signal: abortSignal });
+    } catch (error) {
+      const failure = /** @type {any} */ (error);
+      throw { ...failure, message: reasonText(failure) };
+    } finally {
+      const next = this.queue.shift();
+      if (next === undefined) this.runningCount -= 1;
+      else next();
+    }
+  }
+
+  /**
+   * @param {string} key
+   * @param {Upload} upload
+   */
+  #note(key, upload) {
+    if (this.started.has(key) || upload.error !== null) this.uploads.value = new Map(this.uploads.value).set(key, upload);
+  }
+}

@@ -1,0 +1,30 @@
+import { sizeText } from "../lib/format.js";
+import { html } from "./html.js";
+import { CloseIcon, FileIcon } from "./icons.js";
+
+/**
+ * The files of a message that is not sent yet, with their progress.
+ * @param {{store: import("../state/store.js").ChatStore, files: readonly import("../lib/attachments.js").Attachment[], onRemove?: (key: string) => void}} props
+ */
+export function Attachments({ store, files, onRemove }) {
+  return html`
+    <ul class="attachments" aria-label="Files">
+      ${files.map((file) => html`<${Attached} key=${file.key} store=${store} file=${file} onRemove=${onRemove} />`)}
+    </ul>`;
+}
+
+/** @param {{store: import("../state/store.js").ChatStore, file: import("../lib/attachments.js").Attachment, onRemove?: (key: string) => void}} props */
+function Attached({ store, file, onRemove }) {
+  const { progress = file.id ? 1 : 0, error = null } = store.files.value?.uploads.value.get(file.key) ?? {};
+  return html`
+    <li class="file-card" data-failed=${error !== null}>
+      <${FileIcon} />
+      <span class="file-name">
+        <bdi>${file.name}</bdi>
+        ${error ? html`<span class="file-error" role="alert">${error.message}</span>`
+          : progress < 1 ? html`<progress value=${progress} aria-label=${`Upload of ${file.name}`}></progress>` : html`<span class="muted">${sizeText(file.size)}</span>`}
+      </span>
+      ${error?.retryable && onRemove && html`<button type="button" class="button small" onClick=${() => store.files.value?.upload(file).catch(() => {})}>Try again</button>`}
+      ${onRemove && html`<button type="button" class="icon-button" aria-label=${`Remove ${file.name}`} onClick=${() => onRemove(file.key)}><${CloseIcon} /></button>`}
+    </li>`;
+}

@@ -1,0 +1,147 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { completed, emojiOptions, peopleFound, roomsNamed } from "../lib/completion.js";
+import { emojiFound, groupsOf } from "../lib/emoji.js";
+import { counted } from "../lib/format.js";
+import { _ } from "../lib/texts.js";
+import { tokenAt } from "../lib/token.js";
+import { applyEdit } from "./editing.js";
+import { html } from "./html.js";
+import { isForInputMethod } from "./keys.js";
+
+/**
+ * @typedef {import("../lib/completion.js").Option} Option
+ * @typedef {import("../lib/token.js").Token} Token
+ * @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, input: {current: HTMLTextAreaElement | null}}} Props
+ */
+
+/** The list of names for what is typed. The focus stays in the field. @param {Props} props */
+export function Completion({ store, room, input }) {
+  const { token, close, dismiss } = useToken(store, room, input);
+  const [index, setIndex] = useState(0);
+  const options = useOptions(store, room, token);
+  const active = Math.min(index, options.length - 1);
+  const choose = (/** @type {Option} */ option) => {
+    const area = /** @type {HTMLTextAreaElement} */ (input.current);
+    applyEdit(area, completed(area.value, area.selectionStart, /** @type {Token} */ (token), option));
+    close();
+  };
+  const take = (/** @type {string} */ key) => {
+    if (key === "ArrowDown") setIndex((active + 1) % options.length);
+    else if (key === "ArrowUp") setIndex((active + options.length - 1) % options.length);
+    else if (key === "Escape") dismiss();
+    else if ((key === "Enter" && !isWhole(options[active], /** @type {Token} */ (token))) || key === "Tab") choose(options[active]);
+    else return false;
+    return true;
+  };
+  useKeys(input, (event) => options.length > 0 && take(event.key));
+  useEffect(() => setIndex(0), [token?.kind, token?.query]);
+  useEffect(() => tellActive(/** @type {HTMLTextAreaElement} */ (input.current), active), [active]);
+  if (options.length === 0) return null;
+  const label = { "@": _("People"), "#": _("Rooms"), ":": _("Emoji") }[/** @type {Token} */ (token).kind];
+  return html`
+    <ul id="completion" class="completion" role="listbox" aria-label=${label} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}>
+      ${options.map((option, at) => html`
+        <li key=${option.key} id=${`completion-${at}`} role="option" aria-selected=${at === active ? "true" : "false"} onClick=${() => choose(option)}>
+          ${option.emoji && html`<span class="completion-emoji">${option.emoji}</span>`}
+          <bdi class="completion-label">${option.label}</bdi> <bdi class="muted">${option.detail}</bdi>
+        </li>`)}
+    </ul>
+    <p class="visually-hidden" role="status">${counted(options.length, _("suggestion"), _("suggestions"))}</p>`;
+}
+
+/**
+ * The name that is typed in the field, if its list was not dismissed.
+ * @param {Props["store"]} store
+ * @param {Props["room"]} room
+ * @param {Props["input"]} input
+ */
+function useToken(store, room, input) {
+  const [token, setToken] = useState(/** @type {Token | null} */ (null));
+  const dismissedAt = useRef(-1);
+  const look = () => {
+    const area = input.current;
+    // Browsers tell of the blur of a field that is removed.
+    if (area === null) return;
+    const isTyping = area.selectionStart === area.selectionEnd && document.activeElement === area;
+    const found = isTyping ? tokenAt(area.value, area.selectionStart) : null;
+    if (found === null) dismissedAt.current = -1;
+    setToken(found?.start === dismissedAt.current ? null : found);
+  };
+  const close = () => setToken(null);
+  const dismiss = () => {
+    dismissedAt.current = token?.start ?? -1;
+    close();
+  };
+  useEffect(look, [store.actions.textOf(room.id)]);
+  useEffect(() => {
+    const area = /** @type {HTMLTextAreaElement} */ (input.current);
+    const events = /** @type {const} */ (["keyup", "click", "blur"]);
+    for (const event of events) area.addEventListener(event, look);
+    return () => events.forEach((event) => area.removeEventListener(event, look));
+  }, []);
+  return { token, close, dismiss };
+}
+
+/**
+ * Keys for the list, before the field has them.
+ * @param {Props["input"]} input
+ * @param {(event: KeyboardEvent) => boolean} take
+ */
+function useKeys(input, take) {
+  // Keys come faster than effects.
+  const now = useRef(take);
+  now.current = take;
+  useEffect(() => {
+    const area = /** @type {HTMLTextAreaElement} */ (input.current);
+    const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
+      if (isForInputMethod(event) || event.shiftKey || !now.current(event)) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    };
+    area.addEventListener("keydown", onKeyDown, { capture: true });
+    return () => area.removeEventListener("keydown", onKeyDown, { capture: true });
+  }, []);
+}
+
+/** Whether the option is already written out: Enter sends it. @param {Option} option @param {Token} token */
+function isWhole({ insert }, { kind, query }) {
+  return insert.toLowerCase() === (kind + query).toLowerCase();
+}
+
+/** Tell screen readers which option is active. @param {HTMLTextAreaElement} area @param {number} active -1: none */
+function tellActive(area, active) {
+  area.setAttribute("aria-autocomplete", "list");
+  for (const [name, value] of [["aria-controls", "completion"], ["aria-activedescendant", `completion-${active}`]]) {
+    if (active >= 0) area.setAttribute(name, value);
+    else area.removeAttribute(name);
+  }
+}
+
+/**
+ * @param {Props["store"]} store
+ * @param {Props["room"]} room
+ * @param {Token | null} token
+ * @returns {Option[]}
+ */
+function useOptions(store, room, token) {
+  const { kind = null, query = "" } = token ?? {};
+  const all = useEmoji(kind === ":");
+  if (kind === null) return [];
+  if (kind === ":") return all === null ? [] : emojiOptions(emojiFound(query, all));
+  if (kind === "#") return roomsNamed(query, store.rooms.value.filter((each) => each.kind !== "direct"));
+  const others = room.people.value.filter(({ id }) => id !== store.me.id);
+  return peopleFound(query, others, { memberCount: room.members.value.length, hereCount: room.present.value.count });
+}
+
+/** The emoji, loaded when they are wanted. @param {boolean} isWanted */
+function useEmoji(isWanted) {
+  const [all, setAll] = useState(/** @type {import("../lib/emoji.js").Emoji[] | null} */ (null));
+  useEffect(() => {
+    if (!isWanted || all !== null) return;
+    const loaded = (/** @type {{TABLE: string[][]}} */ { TABLE }) => setAll(groupsOf(TABLE).flatMap(({ emoji }) => emoji));
+    // Without the table there is no list, and the server still replaces whole names.
+    import("../lib/emoji-table.js").then(loaded, () => {});
+  }, [isWanted]);
+  return all;
+}

@@ -1,0 +1,121 @@
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+
+import { formatted } from "../lib/formatting.js";
+import { _ } from "../lib/texts.js";
+import { useDrop } from "./drop.js";
+import { applyEdit } from "./editing.js";
+import { html } from "./html.js";
+import { SmileIcon } from "./icons.js";
+import { lazy } from "./lazy.js";
+import { AttachIcon, BoldIcon, CodeIcon, ItalicIcon, LinkIcon, ListIcon, QuoteIcon } from "./tool-icons.js";
+
+const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
+
+/**
+ * @typedef {import("../lib/formatting.js").Format} Format
+ * @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, input: {current: HTMLTextAreaElement | null}}} Tools
+ */
+
+/** Pressed with Ctrl or ⌘. @type {Record<string, Format>} */
+const KEYS = { b: "bold", i: "italic", e: "code" };
+
+/** What is put into a message besides text: files, emoji, formats. @param {Tools} props */
+export function ComposerTools({ store, room, input }) {
+  const { name, is_member } = room.room.value;
+  const attach = useCallback((/** @type {Iterable<File>} */ files) => {
+    store.actions.attach(room.id, files);
+    input.current?.focus();
+  }, [store, room]);
+  const isOver = useDrop(is_member ? attach : null);
+  useEffect(() => {
+    const area = /** @type {HTMLTextAreaElement} */ (input.current);
+    const onPaste = (/** @type {ClipboardEvent} */ event) => paste(event, attach);
+    area.addEventListener("paste", onPaste);
+    area.addEventListener("keydown", onKeyDown);
+    return () => {
+      area.removeEventListener("paste", onPaste);
+      area.removeEventListener("keydown", onKeyDown);
+    };
+  }, [attach]);
+  return html`
+    <${AttachButton} isDisabled=${!is_member} onFiles=${attach} />
+    <${EmojiButton} store=${store} input=${input} />
+    <${FormatBar} input=${input} />
+    ${isOver && html`<div class="drop-hint">${_("Drop files to send them in {room}", { room: name })}</div>`}`;
+}
+
+/** @param {{isDisabled: boolean, onFiles: (files: Iterable<File>) => void}} props */
+function AttachButton({ isDisabled, onFiles }) {
+  const chooser = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const onChange = () => {
+    const { files, value } = /** @type {HTMLInputElement} */ (chooser.current);
+    if (files && value) onFiles([...files]);
+    // The same file may be chosen again.
+    /** @type {HTMLInputElement} */ (chooser.current).value = "";
+  };
+  return html`
+    <button type="button" class="icon-button" aria-label=${_("Attach files")} title=${_("Attach files")} disabled=${isDisabled}
+      onClick=${() => chooser.current?.click()}><${AttachIcon} /></button>
+    <input type="file" ref=${chooser} multiple hidden onChange=${onChange} />`;
+}
+
+/** @param {Pick<Tools, "store" | "input">} props */
+function EmojiButton({ store, input }) {
+  const button = useRef(/** @type {HTMLElement | null} */ (null));
+  const [isOpen, setOpen] = useState(false);
+  const insert = (/** @type {string} */ emoji) => {
+    const area = /** @type {HTMLTextAreaElement} */ (input.current);
+    const { selectionStart: start, selectionEnd: end } = area;
+    const at = start + emoji.length;
+    if (!area.readOnly) applyEdit(area, { start, end, text: emoji, selectStart: at, selectEnd: at });
+  };
+  return html`
+    <button type="button" ref=${button} class="icon-button" aria-label=${_("Emoji")} title=${_("Emoji")} aria-expanded=${isOpen ? "true" : "false"} onClick=${() => setOpen(!isOpen)}><${SmileIcon} /></button>
+    ${isOpen && html`<${EmojiPicker} store=${store} anchor=${button.current} onChoose=${insert} onClose=${() => setOpen(false)} />`}`;
+}
+
+/** Buttons that format the selected text. @param {Pick<Tools, "input">} props */
+function FormatBar({ input }) {
+  const button = (/** @type {Format} */ format, /** @type {string} */ label, /** @type {any} */ icon) => html`
+    <button type="button" class="icon-button" aria-label=${label} title=${label} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}
+      onClick=${() => applyFormat(/** @type {HTMLTextAreaElement} */ (input.current), format)}>${icon}</button>`;
+  return html`
+    <span class="format-bar" role="group" aria-label=${_("Formatting")}>
+      ${button("bold", _("Bold (Ctrl+B)"), html`<${BoldIcon} />`)}
+      ${button("italic", _("Italic (Ctrl+I)"), html`<${ItalicIcon} />`)}
+      ${button("code", _("Code (Ctrl+E)"), html`<${CodeIcon} />`)}
+      ${button("quote", _("Quote"), html`<${QuoteIcon} />`)}
+      ${button("list", _("List"), html`<${ListIcon} />`)}
+      ${button("link", _("Link"), html`<${LinkIcon} />`)}
+    </span>`;
+}
+
+/** @param {KeyboardEvent} event */
+function onKeyDown(event) {
+  const format = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && KEYS[event.key.toLowerCase()];
+  if (!format) return;
+  event.preventDefault();
+  applyFormat(/** @type {HTMLTextAreaElement} */ (event.currentTarget), format);
+}
+
+/**
+ * @param {HTMLTextAreaElement} area
+ * @param {Format} format
+ */
+function applyFormat(area, format) {
+  if (!area.readOnly) applyEdit(area, formatted(area.value, area.selectionStart, area.selectionEnd, format));
+}
+
+/**
+ * Pasted files are attached. Programs that copy text often add a picture of it: that is pasted as text.
+ * @param {ClipboardEvent} event
+ * @param {(files: Iterable<File>) => void} attach
+ */
+function paste(event, attach) {
+  const { files, types } = /** @type {DataTransfer} */ (event.clipboardData);
+  const { readOnly } = /** @type {HTMLTextAreaElement} */ (event.currentTarget);
+  if (readOnly || files.length === 0 || types.includes("text/plain")) return;
+  event.preventDefault();
+  attach([...files]);
+}
+

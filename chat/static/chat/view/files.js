@@ -1,0 +1,34 @@
+import { shownSize, sizeText } from "../lib/format.js";
+import { _ } from "../lib/texts.js";
+import { html } from "./html.js";
+import { FileIcon } from "./icons.js";
+
+/** @typedef {import("../lib/timeline.js").SentFile} SentFile */
+
+/**
+ * The files of a message: pictures in their place before they are loaded, others as cards.
+ * @param {{files: readonly SentFile[], store: import("../state/store.js").ChatStore}} props
+ */
+export function FileList({ files, store }) {
+  return html`
+    <div class="files">
+      ${files.map((file) => (file.width && file.height ? html`<${Picture} key=${file.id} file=${file} store=${store} />` : html`<${Card} key=${file.id} file=${file} />`))}
+    </div>`;
+}
+
+/** @param {{file: SentFile, store: import("../state/store.js").ChatStore}} props */
+function Picture({ file, store }) {
+  const size = shownSize({ width: file.width ?? 1, height: file.height ?? 1 });
+  return html`
+    <button type="button" class="picture" title=${file.name} onClick=${() => store.show("Picture", { file })}>
+      <img src=${`${file.url}thumbnail/`} alt=${_("Picture {name}", { name: file.name })} loading="lazy" decoding="async" width=${size.width} height=${size.height} />
+    </button>`;
+}
+
+/** @param {{file: SentFile}} props */
+function Card({ file }) {
+  return html`
+    <a class="file-card" href=${file.url} download=${file.name}>
+      <${FileIcon} /><bdi class="file-name">${file.name}</bdi><span class="muted">${sizeText(file.size)}</span>
+    </a>`;
+}

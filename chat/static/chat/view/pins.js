@@ -1,0 +1,36 @@
+import { useEffect } from "preact/hooks";
+
+import { fullTimeText, nameOf } from "../lib/format.js";
+import { _ } from "../lib/texts.js";
+import { Dialog } from "./dialogs.js";
+import { html } from "./html.js";
+import { MessageBody } from "./message-row.js";
+
+/**
+ * The pinned messages of a room, the last pinned first.
+ * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, onClose: () => void}} props
+ */
+export function Pins({ store, room, onClose }) {
+  const pins = room.pins.value;
+  useEffect(() => void (pins === null && room.loadPins()), [pins]);
+  const jump = (/** @type {number} */ seq) => {
+    onClose();
+    room.jumpTo(seq);
+  };
+  return html`
+    <${Dialog} title=${_("Pinned messages")} onClose=${onClose}>
+      ${pins === null && html`<p class="muted">${room.error.value || _("Loading…")}</p>`}
+      ${pins?.length === 0 && html`<p class="muted">${_("Nothing is pinned yet. What everybody should find again is pinned with “More” beside a message.")}</p>`}
+      <ul class="pins">
+        ${pins?.map((message) => html`
+          <li key=${message.seq}>
+            <p class="pin-head"><bdi class="message-author">${nameOf(message.author)}</bdi> <time class="muted" datetime=${message.sent_at}>${fullTimeText(new Date(message.sent_at))}</time></p>
+            <${MessageBody} message=${message} store=${store} />
+            <p class="actions">
+              <button type="button" class="button small" onClick=${() => store.actions.pin(message, false)}>${_("Unpin")}</button>
+              <button type="button" class="button small" onClick=${() => jump(message.seq)}>${_("Show")}</button>
+            </p>
+          </li>`)}
+      </ul>
+    <//>`;
+}

@@ -1,0 +1,64 @@
+import { useEffect } from "preact/hooks";
+
+import { _ } from "../lib/texts.js";
+import { Floating } from "./floating.js";
+import { html } from "./html.js";
+import { lazy } from "./lazy.js";
+
+const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
+
+/**
+ * The menu of a message, or the emoji to react with.
+ * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} props
+ */
+export function RowFloating({ store, room }) {
+  const { floating } = store.actions;
+  const open = floating.value;
+  if (open === null) return null;
+  const { kind, message, anchor, onClosed } = open;
+  const close = () => {
+    floating.value = null;
+    onClosed();
+  };
+  return kind === "menu"
+    ? html`<${RowMenu} store=${store} room=${room} message=${message} anchor=${anchor} onClose=${close} />`
+    : html`<${EmojiPicker} store=${store} anchor=${anchor} onChoose=${(/** @type {string} */ emoji) => store.actions.react(message, emoji)} onClose=${close} />`;
+}
+
+/**
+ * What else can be done with a message.
+ * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore,
+ *   message: import("../lib/timeline.js").Message, anchor: HTMLElement, onClose: () => void}} props
+ */
+function RowMenu({ store, room, message, anchor, onClose }) {
+  const { actions } = store;
+  useEffect(() => void (room.pins.value === null && room.loadPins()), [room]);
+  const isPinned = room.pins.value?.some(({ seq }) => seq === message.seq) ?? false;
+  const item = (/** @type {string} */ label, /** @type {() => unknown} */ act, isFirst = false) => html`
+    <button type="button" autofocus=${isFirst} onClick=${() => (onClose(), act())}>${label}</button>`;
+  return html`
+    <${Floating} anchor=${anchor} label=${_("More")} class="row-menu menu-items" onClose=${onClose}>
+      <div onKeyDown=${move}>
+        ${item(isPinned ? _("Unpin") : _("Pin to the room"), () => actions.pin(message, !isPinned), true)}
+        ${item(_("Mark unread from here"), () => room.markUnread(message.seq))}
+        ${item(_("Copy link"), () => actions.copy(linkTo(message), _("The link is copied.")))}
+        ${message.text && item(_("Copy text"), () => actions.copy(message.text, _("The text is copied.")))}
+        ${actions.mayDelete(message) && item(_("Delete…"), () => store.show("DeleteMessage", { message }))}
+      </div>
+    <//>`;
+}
+
+/** @param {{room_id: number, seq: number}} message */
+function linkTo({ room_id, seq }) {
+  return `${location.origin}${location.pathname}#room-${room_id}-${seq}`;
+}
+
+/** Arrows move the focus. @param {KeyboardEvent} event */
+function move(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step === undefined) return;
+  event.preventDefault();
+  const items = [.../** @type {HTMLElement} */ (event.currentTarget).querySelectorAll("button")];
+  const index = items.indexOf(/** @type {any} */ (event.target));
+  items[(index + step + items.length) % items.length].focus();
+}

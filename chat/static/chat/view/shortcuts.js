@@ -1,0 +1,46 @@
+import { _ } from "../lib/texts.js";
+import { Dialog } from "./dialogs.js";
+import { html } from "./html.js";
+
+/** The keys of the page by place. @returns {[string, [string, string][]][]} */
+const sections = () => [
+  [_("Everywhere"), [
+    ["Ctrl K", _("Find rooms, people and messages")],
+    ["Alt ↓", _("The next room")],
+    ["Alt ↑", _("The room before")],
+    ["Esc", _("Everything here is read")],
+    ["Ctrl /", _("This list")],
+  ]],
+  [_("In a new message"), [
+    ["Enter", _("Send")],
+    ["Shift Enter", _("A new line")],
+    ["↑", _("Edit your last message")],
+    ["Ctrl B", _("Bold")],
+    ["Ctrl I", _("Italic")],
+    ["Ctrl E", _("Code")],
+    ["@", _("Mention somebody, or all in the room")],
+    ["#", _("Name a room")],
+    [":", _("An emoji by its name")],
+  ]],
+  [_("Among the messages"), [
+    ["↑ ↓", _("From message to message")],
+    ["Home End", _("To the first and the last one")],
+    ["Enter", _("To what can be done with it")],
+    ["Esc", _("Back to your message")],
+  ]],
+];
+
+/** The shortcuts of the page. @param {{onClose: () => void}} props */
+export function Shortcuts({ onClose }) {
+  return html`
+    <${Dialog} title=${_("Keyboard shortcuts")} isWide onClose=${onClose}>
+      <div class="shortcuts">
+        ${sections().map(([title, keys]) => html`
+          <section>
+            <h3>${title}</h3>
+            <dl>${keys.map(([key, words]) => html`<div><dt>${key.split(" ").map((each) => html`<kbd>${each}</kbd> `)}</dt><dd>${words}</dd></div>`)}</dl>
+          </section>`)}
+      </div>
+      <div class="actions"><button type="button" class="button" onClick=${onClose}>${_("Close")}</button></div>
+    <//>`;
+}

@@ -1,0 +1,200 @@
+"""What two people put into a room in two browsers: files, names, emoji, pins, formats, links."""
+
+import re
+from io import BytesIO
+
+import pytest
+from PIL import Image
+from playwright.sync_api import FilePayload, Locator, Route, expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.windows import Windows
+
+HOSTILE_NAME = "<img src=x onerror=window.hacked=1>.txt"
+
+
+@pytest.fixture(scope="module")
+def alice(kept_windows: Windows) -> ChatPage:
+    """Alice's chat, in a room of this module, where she may copy."""
+    chat = ChatPage.enter(kept_windows, "alice", permissions=["clipboard-read", "clipboard-write"])
+    chat.create_room("Studio")
+    return chat
+
+
+@pytest.fixture(scope="module")
+def bob(kept_windows: Windows, alice: ChatPage) -> ChatPage:
+    """Bob's chat, in the same room."""
+    chat = ChatPage.enter(kept_windows, "bob", color_scheme="dark")
+    chat.join_room("Studio")
+    return chat
+
+
+def row(chat: ChatPage, about: str) -> Locator:
+    """The last message with a text, as its sender or a reader sees it."""
+    return chat.page.locator(".message").filter(has_text=about).last
+
+
+def picture(width: int, height: int) -> FilePayload:
+    """A picture, as a file to choose."""
+    content = BytesIO()
+    Image.new("RGB", (width, height), "teal").save(content, "PNG")
+    return {"name": "plan.png", "mimeType": "image/png", "buffer": content.getvalue()}
+
+
+def test_files_are_sent_shown_in_their_place_and_deleted(alice: ChatPage, bob: ChatPage) -> None:
+    """A picture has its place before it is loaded; other files are cards; no name runs."""
+    notes: FilePayload = {"name": HOSTILE_NAME, "mimeType": "text/plain", "buffer": b"anvil, rope"}
+    chooser = alice.page.locator("input[type=file]")
+    chooser.set_input_files([picture(1600, 800), notes])
+    expect(alice.page.locator(".composer .file-card")).to_have_count(2)
+    alice.say("The new plan")
+    seen = row(bob, "The new plan")
+    image = seen.locator(".picture img")
+    expect(image).to_have_js_property("complete", value=True)
+    assert image.evaluate("(img) => [img.width, img.height, img.naturalWidth > 0]") == [360, 180, True]
+    card = seen.locator("a.file-card")
+    expect(card).to_contain_text(HOSTILE_NAME)
+    with bob.page.expect_download() as downloading:
+        card.click()
+    assert downloading.value.path().read_bytes() == b"anvil, rope"
+    image.click()
+    whole = bob.page.get_by_role("dialog").locator("img")
+    expect(whole).to_have_js_property("naturalWidth", 1600)
+    bob.page.keyboard.press("Escape")
+    assert bob.page.evaluate("() => window.hacked") is None
+    alice.in_message_menu(row(alice, "The new plan"), "Delete…").click()
+    alice.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(bob.page.locator(".picture, a.file-card")).to_have_count(0)
+
+
+def test_a_message_waits_for_its_files_and_a_refused_file_says_why(alice: ChatPage, bob: ChatPage) -> None:
+    """An upload that failed is tried again before the message goes; what the server refuses must be removed."""
+    chooser = alice.page.locator("input[type=file]")
+    alice.window.expect_lost_network()
+    chooser.set_input_files(
+        {"name": "tool.exe", "mimeType": "application/x-msdownload", "buffer": b"MZ\x00\x01"}
+    )
+    expect(alice.page.locator(".file-error")).to_have_text("Files of this type are not taken.")
+    expect(alice.page.get_by_role("button", name="Send")).to_be_disabled()
+    alice.page.get_by_role("button", name="Remove tool.exe").click()
+    failures: list[Route] = []
+
+    def fail_once(route: Route) -> None:
+        failures.append(route)
+        route.fulfill(status=503, body="busy") if len(failures) == 1 else route.continue_()
+
+    alice.page.route("**/api/chat/files/", fail_once)
+    chooser.set_input_files({"name": "late.txt", "mimeType": "text/plain", "buffer": b"late"})
+    alice.composer.press("Enter")
+    expect(row(bob, "late.txt").locator("a.file-card")).to_have_count(1)
+    assert len(failures) == 2
+    alice.page.unroute("**/api/chat/files/")
+
+
+def test_names_are_completed_by_keyboard_and_stand_out(alice: ChatPage, bob: ChatPage) -> None:
+    """`@`, `#` and `:` offer names; Escape keeps what is typed."""
+    page = alice.page
+    options = page.get_by_role("option")
+    alice.composer.press_sequentially("@")
+    expect(options).to_contain_text(["bob", "2 in this room", "2 here now"])
+    expect(alice.composer).to_have_attribute("aria-activedescendant", "completion-0")
+    alice.composer.press_sequentially("bo")
+    page.keyboard.press("Enter")
+    alice.composer.press_sequentially("see #gen")
+    expect(options).to_have_count(1)
+    page.keyboard.press("Tab")
+    alice.composer.press_sequentially("16:30 :tad")
+    expect(options.first).to_contain_text(":tada:")
+    options.first.click()
+    expect(alice.composer).to_have_value("@bob see #general 16:30 🎉 ")
+    alice.composer.press_sequentially("@al")
+    page.keyboard.press("Escape")
+    expect(options).to_have_count(0)
+    page.keyboard.press("Enter")
+    seen = row(bob, "16:30")
+    expect(seen).to_have_attribute("data-mention", "true")
+    expect(seen.locator(".mention.own")).to_have_text("@bob")
+    seen.get_by_role("link", name="#general").click()
+    expect(bob.heading).to_have_text("general")
+    bob.open_room("Studio")
+
+
+def test_emoji_are_chosen_in_a_grid(alice: ChatPage, bob: ChatPage) -> None:
+    """By search, by arrows, for a message and for a reaction; one alone is large."""
+    alice.page.get_by_role("button", name="Emoji", exact=True).click()
+    alice.page.get_by_role("searchbox").fill("rocket")
+    alice.page.keyboard.press("Enter")
+    expect(alice.composer).to_have_value("🚀")
+    alice.composer.press("Enter")
+    expect(bob.page.locator(".message-text[data-size=large]")).to_have_text("🚀")
+    bob.page.locator(".message").last.hover()
+    bob.page.get_by_role("button", name="React with another emoji").click()
+    bob.page.get_by_role("tab", name="Smileys").click()
+    bob.page.get_by_role("searchbox").focus()
+    for key in ("ArrowDown", "ArrowRight", "Enter"):
+        bob.page.keyboard.press(key)
+    expect(alice.page.locator(".message").last.locator(".reaction")).to_have_text("😃 1")
+
+
+def test_pins_links_and_unread_marks_lead_back_to_a_message(alice: ChatPage, bob: ChatPage) -> None:
+    """A pinned message is found in the list, a link opens at its message, and unread begins where one says."""
+    alice.say("Remember the anvil", *[f"chatter {number}" for number in range(25)])
+    expect(bob.messages("chatter 24")).to_have_count(1)
+    pinned = row(alice, "Remember the anvil")
+    pinned.scroll_into_view_if_needed()
+    alice.in_message_menu(pinned, "Pin to the room").click()
+    alice.in_message_menu(pinned, "Copy link").click()
+    link = alice.page.evaluate("() => navigator.clipboard.readText()")
+    assert re.search(r"/chat/#room-\d+-\d+$", link), link
+    bob.page.get_by_role("button", name="Pinned messages").click()
+    dialog = bob.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Remember the anvil")
+    dialog.get_by_role("button", name="Show").click()
+    expect(row(bob, "Remember the anvil")).to_be_in_viewport()
+    expect(row(bob, "Remember the anvil")).to_be_focused()
+    bob.in_message_menu(row(bob, "Remember the anvil"), "Unpin").click()
+    alice.page.get_by_role("button", name="Pinned messages").click()
+    expect(alice.page.get_by_role("dialog")).to_contain_text("Nothing is pinned yet")
+    alice.page.keyboard.press("Escape")
+
+    bob.in_message_menu(row(bob, "chatter 20"), "Mark unread from here").click()
+    expect(bob.page.locator(".new-row + .message")).to_contain_text("chatter 20")
+    expect(bob.room("Studio").locator(".badge")).to_have_text("5 unread")
+    alice.say(link)
+    bob.open_room("general")
+    bob.open_room("Studio")
+    row(bob, link).get_by_role("link").click()
+    expect(row(bob, "Remember the anvil").first).to_be_in_viewport()
+    bob.page.locator(".day-row input").last.evaluate(
+        "(input) => { input.value = '2020-01-01'; input.dispatchEvent(new Event('change')); }"
+    )
+    expect(bob.page.locator(".message[data-seq='1']")).to_be_in_viewport()
+
+
+def test_the_selection_is_formatted_by_buttons_and_keys(alice: ChatPage, bob: ChatPage) -> None:
+    """What was formatted can be undone."""
+    page = alice.page
+    alice.composer.fill("one two")
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Control+b")
+    expect(alice.composer).to_have_value("**one two**")
+    page.keyboard.press("Control+z")
+    expect(alice.composer).to_have_value("one two")
+    page.keyboard.press("Control+a")
+    page.get_by_role("button", name="Code (Ctrl+E)").click()
+    page.keyboard.press("End")
+    page.keyboard.type(" done")
+    expect(alice.composer).to_have_value("`one two` done")
+    page.keyboard.press("Enter")
+    expect(row(bob, "done").locator("code")).to_have_text("one two")
+
+
+def test_the_density_is_kept(alice: ChatPage) -> None:
+    """Compact messages stay compact after a reload."""
+    alice.page.get_by_role("button", name="Account of alice").click()
+    alice.page.get_by_role("button", name="Compact messages").click()
+    alice.page.reload()
+    expect(alice.page.locator("html")).to_have_attribute("data-density", "compact")
+    expect(alice.page.locator(".message .avatar").first).to_be_hidden()
+    alice.page.get_by_role("button", name="Account of alice").click()
+    alice.page.get_by_role("button", name="Compact messages").click()

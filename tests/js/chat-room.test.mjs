@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+
+import "./import-map.mjs";
+import { settled } from "./fake-socket.js";
+import { placeOf } from "../../chat/static/chat/lib/room-list.js";
+import { roomParts } from "../../chat/static/chat/lib/room-names.js";
+
+const { RoomStore } = await import("../../chat/static/chat/state/room-store.js");
+
+const me = { id: 1, username: "alice" };
+const bob = { id: 2, username: "bob" };
+const NOW_MS = 1_000_000;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: NOW_MS });
+});
+
+const message = (seq, author = bob, more = {}) => ({
+  id: seq, room_id: 1, seq, rev: seq, author, text: `m${seq}`, html: "", client_msg_id: `c${seq}`, sent_at: "2026-11-20T10:00:00Z",
+  deleted: false, reply_to: null, reactions: [], files: [], mentions: [], ...more,
+});
+
+const unchanged = ({ after_rev }) => ({ messages: [], last_rev: after_rev, has_more: false });
+
+/** An open room of 200 messages, with the requests that it made. */
+async function opened({ readSeq = 200, answers = {} } = {}) {
+  const asked = [];
+  const publish = {};
+  const client = {
+    state: { name: "online" },
+    setPresence: () => {},
+    subscribe: (topic, { onPublication }) => {
+      publish[topic] = (data) => onPublication({ data });
+      return () => {};
+    },
+    request: async (type, payload) => {
+      asked.push([type, payload]);
+      const answer = answers[type] ?? { "message.list": page, "member.list": () => ({ members: [] }), read: ({ seq }) => ({ seq }), "message.changes": unchanged }[type];
+      return { payload: answer?.(payload) ?? {} };
+    },
+  };
+  const page = ({ around_seq, limit }) => {
+    const last = around_seq === undefined ? 200 : Math.min(200, around_seq + limit / 2);
+    const messages = Array.from({ length: limit }, (_, n) => message(last - limit + 1 + n, n % 10 === 0 ? me : bob));
+    return { messages, has_older: true, has_newer: last < 200, last_rev: 200 };
+  };
+  const info = { id: 1, name: "general", topic: "room:1", is_member: true, last_seq: 200, last_rev: 200, read_seq: readSeq, unread: 200 - readSeq };
+  const room = new RoomStore(info, { client, me, isAttentive: () => true, onMessage: () => {}, onRefused: () => {}, onGap: () => {}, soon: (act) => act() });
+  room.follow();
+  room.open();
+  await settled();
+  return { room, asked, publish: publish["room:1"], types: () => asked.map(([type]) => type) };
+}
+
+test("a message and all after it are unread from there, until the room is opened again", async () => {
+  const { room, asked } = await opened();
+  await room.markUnread(196);
+  assert.deepEqual(asked.at(-1), ["read", { room_id: 1, seq: 195, is_unread: true }]);
+  // Of the five messages after it, one is the reader's own.
+  assert.deepEqual([room.room.value.read_seq, room.room.value.unread, room.newAfterSeq.value], [195, 5, 195]);
+  room.markRead(200);
+  assert.equal(room.room.value.unread, 5);
+  room.close();
+  room.open();
+  room.markRead(200);
+  assert.equal(room.room.value.unread, 0);
+});
+
+test("marked as unread on another screen, it is here too; late news of reading changes nothing", async () => {
+  const { room, publish } = await opened();
+  room.readElsewhere(150);
+  assert.deepEqual([room.room.value.read_seq, room.newAfterSeq.value], [150, 150]);
+  room.readElsewhere(200);
+  assert.deepEqual([room.room.value.unread, room.isKeptUnread], [0, false]);
+  publish({ event: "read", user_id: 1, seq: 100 });
+  assert.equal(room.room.value.read_seq, 200);
+});
+
+test("a link leads to a message on the page or loads those around it; to one that is gone it leads nowhere", async () => {
+  assert.deepEqual([placeOf("#room-7"), placeOf("#room-7-42"), placeOf("#room-7-0"), placeOf("#main")], [{ id: 7, seq: null }, { id: 7, seq: 42 }, null, null]);
+  const { room, types } = await opened();
+  const before = types().length;
+  await room.jumpTo(150);
+  assert.deepEqual([room.target.value, types().length], [150, before]);
+  await room.jumpTo(20);
+  assert.deepEqual([room.target.value, room.timeline.value.messages.some(({ seq }) => seq === 20)], [20, true]);
+  await room.jumpTo(9_000);
+  assert.equal(room.target.value, null);
+});
+
+test("a day leads to its first message: the one after the last before it", async () => {
+  const found = { messages: [message(41)] };
+  const { room, asked } = await opened({ answers: { search: () => found } });
+  await room.jumpToDay(new Date("2026-11-20T00:00:00Z"));
+  assert.deepEqual(asked.find(([type]) => type === "search")[1], { room_id: 1, query: "before:2026-11-20T00:00:00.000Z", limit: 1 });
+  assert.equal(room.target.value, 42);
+  found.messages = [];
+  await room.jumpToDay(new Date("2000-01-01T00:00:00Z"));
+  assert.equal(room.target.value, 1);
+});
+
+test("pins follow what is pinned, unpinned, edited and deleted", async () => {
+  const { room, publish } = await opened({ answers: { "pin.list": () => ({ messages: [message(5), message(3)] }) } });
+  publish({ event: "pinned", message: message(7), is_pinned: true, rev: 201 });
+  assert.equal(room.pins.value, null);
+  await room.loadPins();
+  publish({ event: "pinned", message: message(7, bob, { rev: 202 }), is_pinned: true, rev: 202 });
+  publish({ event: "pinned", message: message(3, bob, { rev: 203 }), is_pinned: false, rev: 203 });
+  publish({ event: "edited", message: message(5, bob, { rev: 204, text: "new" }), rev: 204 });
+  assert.deepEqual(room.pins.value.map(({ seq, text }) => [seq, text]), [[7, "m7"], [5, "new"]]);
+  publish({ event: "deleted", message: message(7, bob, { rev: 205, text: "", deleted: true }), rev: 205 });
+  assert.deepEqual(room.pins.value.map(({ seq }) => seq), [5]);
+});
+
+test("typing is announced again a second after the message that ended it", async () => {
+  const { room, types } = await opened();
+  const count = () => types().filter((type) => type === "typing").length;
+  room.announceTyping();
+  mock.timers.tick(500);
+  room.confirmed(message(201, me));
+  room.announceTyping();
+  assert.equal(count(), 1);
+  mock.timers.tick(500);
+  room.announceTyping();
+  assert.equal(count(), 2);
+});
+
+test("names of rooms in a text are found, the longest first, and only whole ones", () => {
+  const rooms = [{ id: 1, name: "team" }, { id: 2, name: "team red" }];
+  const linked = (text) => roomParts(text, rooms).filter(({ roomId }) => roomId !== null);
+  assert.deepEqual(linked("#team red, (#team) 16"), [{ text: "#team red", roomId: 2 }, { text: "#team", roomId: 1 }]);
+  for (const text of ["#teams", "x#team", "&#team", "##team", "/#team", "#other"]) assert.deepEqual(linked(text), [], text);
+  assert.deepEqual(roomParts("a #team b", rooms).map(({ text }) => text).join(""), "a #team b");
+});
