@@ -115,11 +115,6 @@ def _back(chat: ChatPage, page: Page) -> None:
 
 
 CHECKS: dict[str, Check] = {
-    "Ctrl K: Find rooms, people and messages": _finder,
-    "Alt ↓: The next room": _room("ArrowDown"),
-    "Alt ↑: The room before": _room("ArrowUp"),
-    "Esc: Everything here is read": _all_read,
-    "Ctrl /: This list": _list,
     "Enter: Send": _send,
     "Shift Enter: A new line": _typed("Shift+Enter", "\n"),
     "↑: Edit your last message": _edit,
@@ -129,6 +124,11 @@ CHECKS: dict[str, Check] = {
     "@: Mention somebody, or all in the room": _offered("@"),
     "#: Name a room": _offered("#"),
     ":: An emoji by its name": _offered(":ta"),
+    "Ctrl K: Find rooms, people and messages": _finder,
+    "Alt ↓: The next room": _room("ArrowDown"),
+    "Alt ↑: The room before": _room("ArrowUp"),
+    "Esc: Everything here is read": _all_read,
+    "Ctrl /: This list": _list,
     "↑ ↓: From message to message": _walk,
     "Home End: To the first and the last one": _ends,
     "Enter: To what can be done with it": _tools,

@@ -36,7 +36,7 @@ function emojiOf(entry) {
  */
 export function emojiFound(query, all) {
   const wanted = query.trim().toLocaleLowerCase().replaceAll(" ", "_").replaceAll(":", "");
-  const rank = ({ names, words }) => {
+  const rank = (/** @type {Emoji} */ { names, words }) => {
     if (names.includes(wanted)) return 0;
     if (names.some((name) => name.startsWith(wanted))) return 1;
     if (names.some((name) => name.includes(`_${wanted}`))) return 2;

@@ -2,6 +2,10 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import { formatted } from "../lib/formatting.js";
 import { _ } from "../lib/texts.js";
+// Files may be attached while there is no network.
+import "../state/files.js";
+import "../state/upload.js";
+import "./attachments.js";
 import { useDrop } from "./drop.js";
 import { applyEdit } from "./editing.js";
 import { html } from "./html.js";

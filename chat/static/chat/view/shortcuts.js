@@ -4,13 +4,6 @@ import { html } from "./html.js";
 
 /** The keys of the page by place. @returns {[string, [string, string][]][]} */
 const sections = () => [
-  [_("Everywhere"), [
-    ["Ctrl K", _("Find rooms, people and messages")],
-    ["Alt ↓", _("The next room")],
-    ["Alt ↑", _("The room before")],
-    ["Esc", _("Everything here is read")],
-    ["Ctrl /", _("This list")],
-  ]],
   [_("In a new message"), [
     ["Enter", _("Send")],
     ["Shift Enter", _("A new line")],
@@ -21,6 +14,13 @@ const sections = () => [
     ["@", _("Mention somebody, or all in the room")],
     ["#", _("Name a room")],
     [":", _("An emoji by its name")],
+  ]],
+  [_("Everywhere"), [
+    ["Ctrl K", _("Find rooms, people and messages")],
+    ["Alt ↓", _("The next room")],
+    ["Alt ↑", _("The room before")],
+    ["Esc", _("Everything here is read")],
+    ["Ctrl /", _("This list")],
   ]],
   [_("Among the messages"), [
     ["↑ ↓", _("From message to message")],
