@@ -286,6 +286,10 @@ test("what is seen is read, what is not is counted and marked", async () => {
   mock.timers.tick(1000);
   await settled();
   assert.deepEqual([store.attention.value.count, chat.readSeq, room.newAfterSeq.value], [0, 6, 4]);
+  store.setAttentive(false);
+  assert.equal(room.newAfterSeq.value, null);
+  chat.write();
+  assert.equal(room.newAfterSeq.value, 6);
   store.markCurrentRead();
   assert.equal(room.newAfterSeq.value, null);
 });
