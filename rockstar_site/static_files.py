@@ -9,6 +9,8 @@ from servestatic.storage import CompressedManifestStaticFilesStorage
 # Comments that have their lines for themselves. Others are left, because finding them needs a parser: a text may
 # look like one.
 _COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)$", re.MULTILINE | re.DOTALL)
+# Types inside of a line. No text of ours looks like one.
+_TYPE = re.compile(r"/\*\* @(?:type|param)\b(?:(?!\*/).)*\*/ ?")
 
 # Our own. Those of others keep their licences.
 _FOLDERS = ("chat/", "realtime/")
@@ -27,4 +29,4 @@ class LeanStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ign
 
 def without_comments(source: str) -> str:
     """Return the source of a module without its comments. Lines keep their numbers."""
-    return _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), source)
+    return _TYPE.sub("", _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), source))

@@ -2,16 +2,16 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import { formatted } from "../lib/formatting.js";
 import { _ } from "../lib/texts.js";
-// Files may be attached while there is no network.
+// Soon needed, maybe without a network.
 import "../state/files.js";
 import "../state/upload.js";
 import "./attachments.js";
+import "./row-tools.js";
 import { useDrop } from "./drop.js";
 import { applyEdit } from "./editing.js";
 import { html } from "./html.js";
-import { SmileIcon } from "./icons.js";
 import { lazy } from "./lazy.js";
-import { AttachIcon, BoldIcon, CodeIcon, ItalicIcon, LinkIcon, ListIcon, QuoteIcon } from "./tool-icons.js";
+import { AttachIcon, BoldIcon, CodeIcon, ItalicIcon, LinkIcon, ListIcon, QuoteIcon, SmileIcon } from "./tool-icons.js";
 
 const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
 

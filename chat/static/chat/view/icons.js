@@ -21,5 +21,3 @@ export const MoreIcon = () => icon("M5.500 11.500v1M12 11.500v1M18.500 11.500v1M
 export const InfoIcon = () => icon("M12 20.500a8.500 8.500 0 1 0 0-17 8.500 8.500 0 0 0 0 17zM12 11.500v4.500M12 8.250v.01");
 export const FileIcon = () => icon("M13.500 3.500h-7a1 1 0 0 0-1 1v15a1 1 0 0 0 1 1h11a1 1 0 0 0 1-1V8.500zM13.500 3.500v5h5");
 export const PinIcon = () => icon("M9 4.500h6l-.7 6 3.200 3.500v1.500h-11V14l3.200-3.500zM12 15.500v5");
-export const ReplyIcon = () => icon("M9.5 7 5 11.500l4.500 4.500M5 11.500h8.500a5.500 5.500 0 0 1 5.500 5.500v1");
-export const SmileIcon = () => icon("M12 20.500a8.500 8.500 0 1 0 0-17 8.500 8.500 0 0 0 0 17zM8.500 14c1.800 2.700 5.200 2.700 7 0M9 9.500v.5M15 9.500v.5");

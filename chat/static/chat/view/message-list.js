@@ -84,10 +84,19 @@ function moveInList(event, onDone) {
   const at = /** @type {HTMLElement} */ (event.target);
   const next = nextInList(event.key, at, list);
   if (event.key === "Escape" && at !== list) onDone();
+  else if (event.key === "Enter" && at.matches("article")) focusTools(at);
   else if (next) next.focus();
   else return;
   event.preventDefault();
   event.stopPropagation();
+}
+
+/** Focus what can be done with a message, which is loaded with the first message that has the focus. @param {HTMLElement} row */
+async function focusTools(row) {
+  const tool = () => /** @type {HTMLElement | null} */ (row.querySelector(".message-tools button"));
+  if (tool() === null) await import("./row-tools.js").then(() => new Promise(requestAnimationFrame), () => {});
+  const other = /** @type {HTMLElement | null} */ (row.querySelector("button, a"));
+  (tool() ?? other)?.focus();
 }
 
 /**
@@ -99,7 +108,6 @@ function moveInList(event, onDone) {
 function nextInList(key, at, list) {
   const row = at.closest("article");
   const rows = [...list.querySelectorAll("article")];
-  if (key === "Enter" && row === at) return row.querySelector(".message-tools button") ?? row.querySelector("button, a");
   if (at.matches(".message-tools button") && (key === "ArrowLeft" || key === "ArrowRight")) {
     return /** @type {HTMLElement | null} */ (key === "ArrowLeft" ? at.previousElementSibling : at.nextElementSibling);
   }

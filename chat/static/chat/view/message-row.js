@@ -6,7 +6,6 @@ import { FileList } from "./files.js";
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";
 import { Avatar } from "./people-panel.js";
-import { RowTools } from "./row-tools.js";
 import { elementsOf } from "./server-html.js";
 
 /**
@@ -15,6 +14,7 @@ import { elementsOf } from "./server-html.js";
  */
 
 const Attachments = lazy(() => import("./attachments.js"), "Attachments");
+const RowTools = lazy(() => import("./row-tools.js"), "RowTools");
 
 const LONE_EMOJI = /^\s*(?:\p{RGI_Emoji}\s*){1,3}$/v;
 

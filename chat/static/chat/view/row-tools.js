@@ -1,6 +1,7 @@
 import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
-import { EditIcon, MoreIcon, ReplyIcon, SmileIcon } from "./icons.js";
+import { EditIcon, MoreIcon } from "./icons.js";
+import { ReplyIcon, SmileIcon } from "./tool-icons.js";
 
 const QUICK_EMOJI = ["👍", "❤️", "🎉"];
 
