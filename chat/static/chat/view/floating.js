@@ -35,7 +35,7 @@ function place(box, from) {
   const { offsetWidth: width, offsetHeight: height } = box;
   const below = innerHeight - from.bottom - GAP_PX;
   const top = below >= height || below >= from.top ? from.bottom + GAP_PX : from.top - GAP_PX - height;
-  const left = document.dir === "rtl" ? from.left : from.right - width;
+  const left = from.left < innerWidth / 2 ? from.left : from.right - width;
   const inside = (/** @type {number} */ at, /** @type {number} */ size, /** @type {number} */ space) => Math.max(GAP_PX, Math.min(at, space - size - GAP_PX));
   box.style.top = `${inside(top, height, innerHeight)}px`;
   box.style.left = `${inside(left, width, innerWidth)}px`;
