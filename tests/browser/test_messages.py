@@ -64,7 +64,8 @@ def test_files_are_sent_shown_in_their_place_and_deleted(alice: ChatPage, bob: C
     assert bob.page.evaluate("() => window.hacked") is None
     alice.in_message_menu(row(alice, "The new plan"), "Delete…").click()
     alice.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(bob.page.locator(".picture, a.file-card")).to_have_count(0)
+    expect(bob.page.locator(".picture")).to_have_count(0)
+    expect(bob.page.get_by_text(HOSTILE_NAME)).to_have_count(0)
 
 
 def test_a_message_waits_for_its_files_and_a_refused_file_says_why(alice: ChatPage, bob: ChatPage) -> None:
