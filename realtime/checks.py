@@ -144,6 +144,12 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
             "HTTPS is on, but REALTIME_TRUSTED_PROXIES is empty.",
             "Name the proxy that ends TLS: otherwise all its clients count as one address and share its limits.",
         ),
+        (
+            _is_cluster(realtime.get("REDIS_URL")) and "locmem" in settings.CACHES["default"]["BACKEND"],
+            "W011",
+            "The cache is in memory beside a cluster.",
+            "Set CACHE_URL to one server or to Sentinel: otherwise each process counts failed sign-ins by itself.",
+        ),
     )
     return [
         Warning(message, hint=hint, id=f"realtime.{number}")
@@ -165,12 +171,17 @@ def _unshared(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
             hint='Set CHANNEL_LAYERS["default"] to realtime.channel_layer_settings(REDIS_URL).',
             id="realtime.W009",
         )
-    if "default" not in layers and url.partition(":")[0].endswith("+cluster"):
+    if "default" not in layers and _is_cluster(url):
         yield Warning(
             "There is no default channel layer, because it cannot use a cluster: `group_send` of other apps does not work.",
             hint="Set CHANNEL_REDIS_URL to one server or to Sentinel, if an app of this site needs a channel layer.",
             id="realtime.W010",
         )
+
+
+def _is_cluster(url: Any) -> bool:
+    # A wrong URL is reported elsewhere.
+    return isinstance(url, str) and url.partition(":")[0].endswith("+cluster")
 
 
 def _short_timeouts(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:

@@ -171,6 +171,34 @@ async def test_the_same_process_made_primary_again_is_another_line(tmp_path: Pat
             server.kill()
 
 
+async def test_a_loss_is_told_only_after_looking_where_the_primary_is(tmp_path: Path) -> None:
+    """A process may not know yet that its primary was replaced. What that one lacks is not lost."""
+    servers = [Process(tmp_path), Process(tmp_path)]
+    a, b = servers
+    try:
+        for server in servers:
+            await asyncio.to_thread(server.start)
+        late, soon = (Broker(f"redis://127.0.0.1:{server.port}") for server in servers)
+        one, two = RedisHistory(late), RedisHistory(soon)
+        await follow(b, a)
+        model = Model()
+        await model.publish(one, KEYS[0])
+        await follow(b, a)
+        await asyncio.to_thread(b.call, "REPLICAOF", "NO", "ONE")
+        await model.publish(two, KEYS[0])
+        newest = model.clients[-1]
+        # As if sentinels had named A before, and name B now.
+        late._has_others = True
+        late.map._locate = soon.map._locate
+        await model.come_back(one, newest)
+        assert (model.recovered, model.told) == (1, 0)
+        await one.close()
+        await two.close()
+    finally:
+        for server in servers:
+            server.kill()
+
+
 async def debug(server: Process, *command: str) -> None:
     await asyncio.to_thread(server.call, "DEBUG", *command)
 

@@ -23,6 +23,7 @@ from realtime.topics.engine.broker_connection import (
     ReplyError,
     connect,
     connection_options,
+    is_primary,
 )
 from realtime.topics.engine.names import Names
 from realtime.topics.engine.ports import EngineUnavailableError
@@ -126,6 +127,30 @@ class Broker:
             # Who was sent elsewhere goes there at once, but not in a circle.
             await asyncio.sleep(0 if is_redirected and end_s is None else REPEAT_PAUSE_S)
             end_s = end_s or clock() + self._repeat_s
+
+    async def has_moved(self, partition: int) -> bool:
+        """Look where a partition is now; return whether it has moved since its server was last called.
+
+        Raises NotSentError if its server is no primary any more, and nobody says yet which one is.
+        """
+        if not self._has_others:
+            return False
+        clock = asyncio.get_running_loop().time
+        before, end_s = self.map.owner(partition), clock() + self._repeat_s
+        while True:
+            await self._look()
+            if self.map.owner(partition) != before:
+                return True
+            if await self._is_primary(partition):
+                return False
+            if clock() >= end_s:
+                raise NotSentError("The broker's server is a replica.")
+            await asyncio.sleep(REPEAT_PAUSE_S)
+
+    async def _is_primary(self, partition: int) -> bool:
+        if not self._options.is_primary_asked:
+            return True
+        return is_primary(await self.call(partition, "INFO", "replication", is_read=True))
 
     async def connect(self, place: Place, on_push: Callable[[list[Any]], None]) -> BrokerConnection:
         """Return a new connection for subscriptions, which the caller closes; raises NotSentError, ReplyError."""

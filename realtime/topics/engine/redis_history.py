@@ -152,6 +152,16 @@ class RedisHistory:
     async def _pages(
         self, partition: int, places: Sequence[int], asks: Sequence[Ask], names: Sequence[TopicNames]
     ) -> dict[int, Page]:
+        pages = await self._read(partition, places, asks, names)
+        lost = [at for at in places if pages[at].publications is None]
+        # A primary that was replaced has another history. Nobody loads again because of that.
+        if lost and await self._broker.has_moved(partition):
+            pages |= await self._read(partition, lost, asks, names)
+        return pages
+
+    async def _read(
+        self, partition: int, places: Sequence[int], asks: Sequence[Ask], names: Sequence[TopicNames]
+    ) -> dict[int, Page]:
         keys = [key for at in places for key in (names[at].meta, names[at].stream)]
         arguments: list[str | int] = []
         for at in places:
