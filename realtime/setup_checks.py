@@ -69,7 +69,7 @@ def check_application(**_kwargs: Any) -> list[CheckMessage]:
         "routes of `realtime` are not served."
     )
     hint = f'Route your consumers in REALTIME = {{"ROUTES": …}} with `websocket(…)`, and {hint[0].lower()}{hint[1:]}'
-    return [Warning(text, hint=hint, id="realtime.W010")]
+    return [Warning(text, hint=hint, id="realtime.W012")]
 
 
 def check_order(**_kwargs: Any) -> list[CheckMessage]:

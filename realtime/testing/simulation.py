@@ -35,9 +35,9 @@ def simulate(
     """Run an `async` test in `worlds` worlds, of the seeds from `first_seed` on. It gets a World as `world`.
 
     In a world the site runs on one to three nodes. Messages between them come late, twice or not at all, calls of the
-    store and the database take time, and connections of followers are cut. Nothing waits for real time. Each world
-    begins with the rows that were there before the test. A failure names the seed; `SEED=17` in the environment
-    repeats that world alone and prints its log. `settings` replace those of REALTIME.
+    store and the database take time, and connections of followers are cut. Nothing waits for real time. If the test is
+    in a transaction, each world begins with the rows that were there before. A failure names the seed;
+    `SEED=17` in the environment repeats that world alone and prints its log. `settings` replace those of REALTIME.
     """
     if not 0 < worlds <= WORLDS_MAX:
         raise ValueError(f"Expected 1 to {WORLDS_MAX} worlds, received {worlds}.")

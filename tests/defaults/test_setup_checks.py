@@ -170,7 +170,7 @@ def test_an_application_without_the_app_says_so(monkeypatch: pytest.MonkeyPatch)
 
 def test_an_application_of_channels_alone_is_named(settings: Settings) -> None:
     settings.ASGI_APPLICATION = "tests.defaults.of_channels.application"
-    assert ids("those of Channels alone") == ids() == ["realtime.W010"]
+    assert ids("those of Channels alone") == ids() == ["realtime.W012"]
 
 
 def test_an_application_of_ones_own_is_fine(settings: Settings) -> None:
