@@ -39,10 +39,14 @@ def simulate(
     in a transaction, each world begins with the rows that were there before. A failure names the seed;
     `SEED=17` in the environment repeats that world alone and prints its log. `settings` replace those of REALTIME.
     """
+    if callable(worlds):
+        raise TypeError("Write @simulate() or @simulate(worlds=300), with parentheses.")
     if not 0 < worlds <= WORLDS_MAX:
         raise ValueError(f"Expected 1 to {WORLDS_MAX} worlds, received {worlds}.")
 
     def decorate(test: Test) -> Callable[..., None]:
+        signature = _signature_without_world(test)
+
         @wraps(test)
         def run(*args: Any, **kwargs: Any) -> None:
             given = _given_seed()
@@ -55,15 +59,21 @@ def simulate(
                 sys.stdout.write("\n".join([f"World {given}:", *world.log, ""]))
 
         # For test runners that look for fixtures: `world` is none.
-        own = inspect.signature(test)
-        kept = [each for name, each in own.parameters.items() if name != PARAMETER]
-        if len(kept) == len(own.parameters):
-            raise TypeError(f"{test.__qualname__} needs a parameter `{PARAMETER}`.")
-        vars(run)["__signature__"] = own.replace(parameters=kept, return_annotation=None)
+        vars(run)["__signature__"] = signature
         del vars(run)["__wrapped__"]
         return run
 
     return decorate
+
+
+def _signature_without_world(test: Test) -> inspect.Signature:
+    if not inspect.iscoroutinefunction(test):
+        raise TypeError(f"Expected an `async def`, received {test!r}.")
+    own = inspect.signature(test)
+    kept = [each for name, each in own.parameters.items() if name != PARAMETER]
+    if len(kept) == len(own.parameters):
+        raise TypeError(f"{test.__qualname__} needs a parameter `{PARAMETER}`.")
+    return own.replace(parameters=kept, return_annotation=None)
 
 
 def _given_seed() -> int | None:

@@ -38,6 +38,8 @@ FOLLOWERS_MAX = 1000
 MESSAGE_S = 60.0
 CUT_EVERY_S = 1.0
 HEAL_S = 5.0
+# Seconds of the world's time that a test may take.
+TEST_S = 3600.0
 # The longest pause that a world chooses, in seconds.
 PAUSE_S = 2.0
 
@@ -187,7 +189,7 @@ class World:
         self._dice.is_on = True
         cutting = asyncio.ensure_future(self._cut())
         try:
-            await test(self)
+            await self._run(test)
             await self.heal()
             for each in self.followers:
                 history = self.nodes[0].node.history
@@ -196,6 +198,17 @@ class World:
             cutting.cancel()
             for each in self.followers:
                 await each.stop()
+
+    async def _run(self, test: Callable[["World"], Coroutine[Any, Any, None]]) -> None:
+        try:
+            async with asyncio.timeout(TEST_S) as limit:
+                await test(self)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise AssertionError(
+                f"The test has not ended within {TEST_S:g} s of the world's time."
+            ) from error
 
     async def _start(self, name: str, settings: dict[str, Any]) -> TestSite:
         node = NodeOfWorld(replace(load_settings(), **(OWN | settings)), self._database, self._broker)

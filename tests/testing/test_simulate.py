@@ -159,6 +159,24 @@ def test_the_number_of_worlds_is_bounded(worlds: int) -> None:
         simulate(worlds=worlds)
 
 
+def test_a_test_that_never_ends_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.testing.worlds.TEST_S", 20.0)
+
+    @simulate(worlds=1)
+    async def run(world: World) -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(AssertionError, match="not ended within 20 s"):
+        run()
+
+
+def test_what_is_no_test_is_refused() -> None:
+    with pytest.raises(TypeError, match="with parentheses"):
+        simulate(two_take_a_seat)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Expected an `async def`"):
+        simulate()(lambda world: None)  # type: ignore[arg-type,return-value]
+
+
 def test_a_test_without_a_world_is_refused() -> None:
     async def run() -> None: ...
 
