@@ -121,6 +121,8 @@ if TYPE_CHECKING:
     from realtime.endpoints.verbs import NoPayload as NoPayload
     from realtime.endpoints.verbs import Verb as Verb
     from realtime.middleware.tenant import HOSTLESS_PATHS as HOSTLESS_PATHS
+    from realtime.node.logs import LOG_LEVELS as LOG_LEVELS
+    from realtime.node.logs import log_settings as log_settings
     from realtime.node.node import Node as Node
     from realtime.node.node import current_node as current_node
     from realtime.node.ports import Authenticator as Authenticator
@@ -191,6 +193,7 @@ _HOMES = {
     "realtime.endpoints.tasks": "node_task",
     "realtime.endpoints.verbs": "Call Caller NoPayload Verb",
     "realtime.middleware.tenant": "HOSTLESS_PATHS",
+    "realtime.node.logs": "LOG_LEVELS log_settings",
     "realtime.node.node": "Node current_node",
     "realtime.node.ports": "Authenticator LoadedSession TenantDirectory",
     "realtime.node.publish_failures": "PublishFailure",

@@ -18,7 +18,7 @@ from django.urls import Resolver404, resolve
 
 from realtime.endpoints.asyncapi import SiteDocument
 from realtime.endpoints.shared import Endpoints
-from realtime.middleware.http_metrics import CountRequests
+from realtime.middleware.http_requests import HttpRequests
 from realtime.middleware.identity import Authorize, Identify
 from realtime.middleware.limits import ConnectionLimits, UserLimit
 from realtime.middleware.origin import OriginCheck
@@ -41,7 +41,7 @@ def build_application(node: Node, http: Application) -> ProtocolTypeRouter:
         http = PageTurns(http, node.settings)
     return ProtocolTypeRouter(
         {
-            "http": CountRequests(
+            "http": HttpRequests(
                 HttpRefusals(TenantMiddleware(UpgradeRequired(http, endpoints), endpoints)), node.metrics
             ),
             "websocket": build_websocket(endpoints),

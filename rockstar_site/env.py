@@ -3,9 +3,11 @@
 import contextlib
 import os
 import stat
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -14,12 +16,22 @@ from marshmallow import ValidationError
 from marshmallow.fields import Boolean
 
 from chat.files.settings import FileSettings
-from realtime import BrokerUrlError, parse_broker_url, parse_single_url
-from rockstar_site.realtime_env import at_least_zero, read_realtime
+from realtime import LOG_LEVELS, BrokerUrlError, parse_broker_url, parse_single_url
+from rockstar_site.realtime_env import at_least_zero, one_of, read_realtime
 from rockstar_site.secret_key import read_secret_key
 
 # Ten years. Calculations with dates cannot overflow.
 LIFETIME_MAX_S = 10 * 365 * 86400
+# The commands that serve. `serve` writes its log for machines unless told otherwise, the others for people.
+SERVERS = ("serve", "runserver", "run_demo")
+
+
+class Variables(Env):
+    """The environment, in which an empty variable is as one that is not set."""
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        value = super()._get_value(env_key, default)
+        return default if isinstance(value, str) and not value.strip() else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,8 @@ class Environment:
     """The checked values of the variables in .env.example."""
 
     debug: bool
+    log_format: Literal["json", "console"]
+    log_level: str
     secret_key: str
     api_docs: bool
     database: dict[str, Any]
@@ -50,7 +64,7 @@ def read_environment(base_dir: Path) -> Environment:
 
     Raises ImproperlyConfigured with all errors.
     """
-    env = Env(eager=False)
+    env = Variables(eager=False)
     env.read_env(base_dir / ".env", recurse=False)
     # None if it is invalid. Then checks that depend on it are skipped.
     debug: bool | None = env.bool("DEBUG", False)
@@ -62,6 +76,8 @@ def read_environment(base_dir: Path) -> Environment:
         "channel_redis_url": env.str("CHANNEL_REDIS_URL", "", validate=_single_url),
         "cache_url": env.str("CACHE_URL", "", validate=_single_url),
         "https": env.bool("HTTPS", False),
+        "log_format": env.str("LOG_FORMAT", "", validate=one_of(("", "json", "console"))),
+        "log_level": env.str("LOG_LEVEL", "INFO", validate=one_of(LOG_LEVELS)),
         "metrics_token": env.str("METRICS_TOKEN", ""),
         "access": env.int("ACCESS_TOKEN_LIFETIME_S", 900, validate=_lifetime),
         "refresh": env.int("REFRESH_TOKEN_LIFETIME_S", 14 * 86400, validate=_lifetime),
@@ -78,6 +94,8 @@ def read_environment(base_dir: Path) -> Environment:
     _require_none(faults | database_faults | ({"SECRET_KEY": [key_fault]} if key_fault else {}))
     return Environment(
         debug=bool(debug),
+        log_format=log_format_of(sys.argv, values["log_format"]),
+        log_level=values["log_level"],
         secret_key=secret_key,
         api_docs=_is_on(values["api_docs"]) if values["api_docs"] else bool(debug),
         database=database,
@@ -93,6 +111,17 @@ def read_environment(base_dir: Path) -> Environment:
         chat_files_dir=base_dir / (chat_files_dir or "var/files"),
         realtime=realtime,
     )
+
+
+def log_format_of(
+    command: Sequence[str], asked: Literal["", "json", "console"]
+) -> Literal["json", "console"]:
+    """Return the form of log lines: what was `asked` for where `command` serves, and text for people elsewhere."""
+    is_manage = Path(command[0]).name in {"manage.py", "django-admin"} if command else False
+    name = command[1] if is_manage and len(command) > 1 else ""
+    if is_manage and name not in SERVERS:
+        return "console"
+    return asked or ("json" if name in {"serve", ""} else "console")
 
 
 def _read_passwords(env: Env) -> dict[str, Any]:

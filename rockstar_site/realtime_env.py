@@ -59,7 +59,7 @@ def _read(env: Env, name: str, kind: Any, default: Any) -> Any:
         read = env.int if kind is int else env.float
         return read(name, default, validate=_at_least_one if name in NOT_ZERO else at_least_zero)
     if get_origin(kind) is Literal:
-        return env.str(name, default, validate=_one_of(get_args(kind)))
+        return env.str(name, default, validate=one_of(get_args(kind)))
     if kind is str:
         return env.str(name, "", validate=_dotted_path) or default
     if kind == tuple[str, ...]:
@@ -74,10 +74,12 @@ def _at_least_one(number: float) -> None:
         raise ValidationError("Expected a number of 1 or more.")
 
 
-def _one_of(choices: Values) -> Callable[[str], None]:
+def one_of(choices: Values) -> Callable[[str], None]:
+    """Return a check that raises ValidationError for a text that is none of `choices`."""
+
     def check(text: str) -> None:
         if text not in choices:
-            raise ValidationError(f"Expected one of {', '.join(choices)}.")
+            raise ValidationError(f"Expected one of {', '.join(filter(None, choices))}.")
 
     return check
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from chat.topics import ROOM_TOPICS
 from realtime import (
     TopicRule,
+    log_settings,
     members,
     nobody,
     owner,
@@ -71,6 +72,7 @@ MIDDLEWARE = [
     "accounts.web.middleware.TenantSessionMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "realtime.middleware.request_user.RequestUserMiddleware",
 ]
 
 ROOT_URLCONF = "rockstar_site.urls"
@@ -260,29 +262,4 @@ SWEEPS = [
     "chat.messages.numbering.sweep",
 ]
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "realtime.node.logs.RedactSecrets"}},
-    "formatters": {
-        "plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
-        "bare": {"format": "%(message)s"},
-    },
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["redact"]},
-        "access": {"class": "logging.StreamHandler", "formatter": "bare", "filters": ["redact"]},
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        # Django's default handler has no redaction filter, and would print everything a second time.
-        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        # One JSON line when a socket opens and one when it closes.
-        "realtime.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
-        # Django's development server prints every request with a handler of its own.
-        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        # uvicorn logs every WebSocket with its whole query string, at INFO.
-        "uvicorn.error": {"level": "WARNING"},
-        "daphne": {"level": "WARNING"},
-        "django.channels.server": {"level": "WARNING"},
-    },
-}
+LOGGING = log_settings(ENV.log_format, ENV.log_level)

@@ -8,6 +8,7 @@ from typing import Any
 from realtime.core.figures import Histogram
 from realtime.endpoints.verbs import Call, Handler
 from realtime.node.failures import request_error
+from realtime.node.logs import log_verb
 from realtime.protocol.envelope import RequestId
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
@@ -127,6 +128,8 @@ class Calls:
         self, key: Hashable, running: InFlight, call: Call[Any], handle: Handler, payload: object
     ) -> None:
         connection, request_id = self._connection, call.request.id
+        # The task of one call.
+        log_verb.set(call.request.type)
         began_s = monotonic()
         try:
             frame = await self._outcome(running, call, handle, payload)
@@ -152,13 +155,17 @@ class Calls:
             if running.ended_by is None and was_cancelled():
                 raise
             # Otherwise the handler awaited something that was cancelled, and its caller still waits.
-            running.ended_by = running.ended_by or request_error(error, handler_of(call), self._connection)
+            running.ended_by = running.ended_by or self._error(error, call)
         except Exception as error:
-            running.ended_by = request_error(error, handler_of(call), self._connection)
+            running.ended_by = self._error(error, call)
         finally:
             running.is_handled = True
             self._deadlines.discard(running)
         return None
+
+    def _error(self, error: BaseException, call: Call[Any]) -> RequestError:
+        verb = call.request.type
+        return request_error(error, handler_of(verb), self._connection, verb)
 
 
 def was_cancelled() -> bool:
@@ -167,6 +174,6 @@ def was_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def handler_of(call: Call[Any]) -> str:
-    """Return the name of a call's verb or method, for log lines."""
-    return f"The handler of {call.request.type!r}"
+def handler_of(verb: str | None) -> str:
+    """Return the name of the handler of a verb or method, for log lines."""
+    return "The handler of a message" if verb is None else f"The handler of {verb!r}"

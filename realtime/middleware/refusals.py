@@ -7,6 +7,7 @@ from realtime.core.credential_reading import choose_subprotocol
 from realtime.middleware.headers import limit_key
 from realtime.middleware.tenant import encode_refusal, refusal_headers
 from realtime.node.failures import refusal_of
+from realtime.node.logs import log_scope
 from realtime.node.node import Node
 from realtime.protocol.close_codes import fitting_reason
 from realtime.protocol.errors import Refusal
@@ -37,6 +38,7 @@ class Refusals:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application and answer a Refusal that it raises before accepting the socket."""
         connection_id = scope["connection_id"] = new_connection_id()
+        log_scope.set(scope)
         offered = scope.get("subprotocols", [])
         scope["subprotocol"] = choose_subprotocol(offered, has_batches=False)
         try:

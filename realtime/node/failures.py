@@ -20,7 +20,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 
 from realtime.protocol.errors import ErrorCode, PublishUnavailableError, Refusal, RequestError, internal_error
-from realtime.sockets.labels import Labelled, label
+from realtime.sockets.labels import Labelled, label, log_fields
 from realtime.topics.engine.ports import EngineUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -62,24 +62,31 @@ _STATUS_OF_CODE = {
 }
 
 
-def request_error(error: BaseException, what: str, connection: Labelled) -> RequestError:
+def request_error(
+    error: BaseException, what: str, connection: Labelled, verb: str | None = None
+) -> RequestError:
     """Return the error to answer with. An unexpected exception is logged here, once.
 
-    `what` names the handler that failed, and begins the log line: "The method get_order".
+    `what` names the handler that failed, and begins the log line: "The method get_order". `verb` is the type of the
+    request, if there is one.
     """
     known = known_error(error)
     if known is not None:
         return known
     if isinstance(error, EngineUnavailableError | PublishUnavailableError):
         return RequestError(ErrorCode.TIMEOUT, "The broker cannot be reached now; try again.")
+    # Named here too, because a handler may run where the context is the server's.
+    about = log_fields(connection) if verb is None else {**log_fields(connection), "verb": verb}
     if isinstance(error, TimeoutError):
-        logger.warning("%s took too long on %s", what, label(connection))
+        logger.warning("%s took too long on %s", what, label(connection), extra=about)
         return RequestError(ErrorCode.TIMEOUT, "The call took too long.")
     if isinstance(error, OperationalError | InterfaceError):
         # Its text says why: unreachable, disk full, or locked for too long.
-        logger.error("%s failed on %s because of the database: %s", what, label(connection), error)
+        logger.error(
+            "%s failed on %s because of the database: %s", what, label(connection), error, extra=about
+        )
         return RequestError(ErrorCode.TIMEOUT, "The database cannot be reached now; try again.")
-    logger.error("%s failed on %s", what, label(connection), exc_info=error)
+    logger.error("%s failed on %s", what, label(connection), exc_info=error, extra=about)
     return internal_error(connection.id)
 
 

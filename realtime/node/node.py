@@ -44,6 +44,7 @@ from realtime.node.engine import build_engine
 from realtime.node.exchange import ASKED_GROUP, Answers, Exchange
 from realtime.node.figures import Reporter
 from realtime.node.joining import Joiner
+from realtime.node.logs import name_process, process_context
 from realtime.node.observer import Observer
 from realtime.node.operations import Operations
 from realtime.node.ports import Authenticator, TenantDirectory
@@ -160,7 +161,7 @@ class Node:
     async def ensure_started(self) -> None:
         """Start at the first use, because servers without lifespan events do not tell when they start."""
         if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
+            self._starting = asyncio.create_task(self._start(), context=process_context())
         if not self._starting.done():
             await asyncio.shield(self._starting)
         elif self._starting.exception() is not None:
@@ -253,7 +254,8 @@ class Node:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run `work` as a task of this process; its failure is logged."""
-        task = asyncio.get_running_loop().create_task(work)
+        # Whichever connection gave rise to it: its log lines are the process's.
+        task = asyncio.get_running_loop().create_task(work, context=process_context())
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
         return task
@@ -356,6 +358,7 @@ class Node:
         await self.cluster.start()
         self._begin_work()
         self._is_started = True
+        name_process(self.id, self.figures.place.worker)
         for work in self.on_start:
             self.spawn(work(self))
 

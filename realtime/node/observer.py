@@ -1,17 +1,14 @@
-"""Counts connections and writes the access log: one line when a connection opens, closes or is refused."""
+"""Counts connections and writes their lines of the access log."""
 
-import json
-import logging
-from json.encoder import encode_basestring_ascii as _quoted
 from time import monotonic
 
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import Refusal
+from realtime.sockets.access_log import log_access
 from realtime.sockets.connection import Connection
+from realtime.sockets.labels import log_fields, scope_log_fields
 from realtime.sockets.metrics import UNKNOWN, Metrics, RouteMetrics
 from realtime.sockets.types import Scope
-
-access_log = logging.getLogger("realtime.access")
 
 
 class Observer:
@@ -28,7 +25,14 @@ class Observer:
     def opened(self, connection: Connection) -> None:
         """A connection was accepted."""
         connection.metrics.opened()
-        _log(f'{{"event": "open", {_who(connection)}, "remote_addr": {_quoted(connection.remote_addr)}}}')
+        log_access(
+            {
+                "event": "open",
+                **log_fields(connection),
+                "path": connection.route,
+                "remote_addr": connection.remote_addr,
+            }
+        )
 
     def closed(self, connection: Connection, code: int) -> None:
         """A connection has ended."""
@@ -37,47 +41,30 @@ class Observer:
         if code == CloseCode.TIMEOUT and not connection.is_closing:
             # The server's heartbeat closed it; an endpoint with an idle timeout closes by itself.
             self._metrics.pings_lost += 1
-        seconds = round(monotonic() - connection.opened_s, 3)
-        _log(
-            f'{{"event": "close", {_who(connection)}, "code": {int(code)}, '
-            f'"reason": {_quoted(connection.close_reason)}, "seconds": {seconds}, '
-            f'"messages_in": {connection.messages_in}, "messages_out": {connection.messages_out}}}'
+        log_access(
+            {
+                "event": "close",
+                **log_fields(connection),
+                "path": connection.route,
+                "code": int(code),
+                "reason": connection.close_reason,
+                "seconds": round(monotonic() - connection.opened_s, 3),
+                "messages_in": connection.messages_in,
+                "messages_out": connection.messages_out,
+            }
         )
 
     def refused(self, scope: Scope, refusal: Refusal) -> None:
         """A connection was refused."""
         self.route_metrics(scope).refused(refusal.status)
-        tenant, route = scope.get("tenant"), scope.get("route")
-        line = {
-            "event": "refused",
-            "connection_id": scope["connection_id"],
-            "tenant": tenant and tenant.slug,
-            "path": route.path if route else None,
-            "status": refusal.status,
-            "code": refusal.code,
-            "remote_addr": (scope.get("client") or ("",))[0],
-        }
-        _log(json.dumps(line))
-
-
-def _who(connection: Connection) -> str:
-    """The fields common to both lines of a connection, as JSON text. Written by hand to avoid
-    `json.dumps`."""
-    identity = connection.identity
-    user: str | int = "null" if identity is None else identity.user_id
-    if identity is not None and isinstance(user, str):
-        user = _quoted(user)
-    return (
-        f'"connection_id": {_quoted(connection.id)}, "tenant": {_quoted(connection.tenant.slug)}, '
-        f'"user": {user}, "path": {_quoted(connection.route)}'
-    )
-
-
-def _log(line: str) -> None:
-    """As `access_log.info`, without searching the stack for the caller, which is always this function."""
-    if access_log.isEnabledFor(logging.INFO):
-        code = _log.__code__
-        caller = (code.co_filename, code.co_firstlineno)
-        access_log.handle(
-            access_log.makeRecord(access_log.name, logging.INFO, *caller, line, (), None, code.co_name)
+        route = scope.get("route")
+        log_access(
+            {
+                "event": "refused",
+                **scope_log_fields(scope),
+                "path": route.path if route else None,
+                "status": refusal.status,
+                "code": refusal.code,
+                "remote_addr": (scope.get("client") or ("",))[0],
+            }
         )

@@ -1,12 +1,14 @@
 """Ending a refused connection: the answer is sent, and further input is read and discarded."""
 
 import asyncio
+import secrets
 
 from uvicorn.server import ServerState
 
 from realtime.protocol.handshake import REFUSAL_HEADERS, encode_answer, refusal_body
 from realtime.protocol.http import HttpError
 from realtime.server.http_quota import HttpQuota
+from realtime.sockets.access_log import log_access
 
 # Closing a transport with unread bytes resets the connection, and the client may lose the answer. So input is
 # read and discarded for this many seconds, up to this many bytes.
@@ -84,6 +86,12 @@ def refuse_connection(
 
 
 def encode_refusal(server_state: ServerState, error: HttpError) -> bytes:
-    """Return the HTTP answer to a refused request: JSON and `Connection: close`."""
-    headers = [*server_state.default_headers, *REFUSAL_HEADERS, *error.headers]
+    """Return the HTTP answer to a request that the application never saw: JSON and `Connection: close`.
+
+    It has a line in the access log, as every answer.
+    """
+    request_id = secrets.token_hex(8)
+    log_access({"event": "request", "request_id": request_id, "status": error.status, "code": error.code})
+    own = (b"x-request-id", request_id.encode())
+    headers = [*server_state.default_headers, *REFUSAL_HEADERS, own, *error.headers]
     return encode_answer(error.status, headers, refusal_body(error.status, str(error), error.code))

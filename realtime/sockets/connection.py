@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import inf
@@ -58,6 +59,7 @@ class Connection:
     __slots__ = (
         "_cleanups",
         "_client",
+        "_context",
         "_reader",
         "_server",
         "_tasks",
@@ -122,6 +124,8 @@ class Connection:
         # Made last: it may call back into this object if the client falls behind.
         self.outbox = make_outbox(self)
         self._reader = asyncio.current_task()
+        # Of its tasks. A message may be handled in a callback of the server, whose context is another one.
+        self._context = copy_context()
         # A dict instead of a set, because most connections have no tasks and an empty set takes more memory.
         self._tasks: dict[asyncio.Task[None], None] = {}
         # In the order of registration.
@@ -201,7 +205,7 @@ class Connection:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` as a task that ends with this connection; a failure is logged."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(work, context=self._context.copy())
         self._tasks[task] = None
         task.add_done_callback(self._task_done)
         return task
@@ -209,7 +213,7 @@ class Connection:
     def adopt(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """As `spawn`, with less overhead: `work` must not fail, and must call `disown` at
         its end. Used for calls."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(work, context=self._context.copy())
         self._tasks[task] = None
         return task
 

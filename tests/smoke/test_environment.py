@@ -4,10 +4,11 @@ import os
 import stat
 from pathlib import Path
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 
-from rockstar_site.env import Environment, read_environment
+from rockstar_site.env import Environment, log_format_of, read_environment
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +96,36 @@ def test_a_database_of_before_is_closed_to_others(monkeypatch: pytest.MonkeyPatc
     read(monkeypatch, tmp_path, SECRET_KEY=A_KEY)
     read(monkeypatch, tmp_path, DATABASE_URL=f"sqlite:///{files[-1]}")
     assert [mode(file) for file in files] == [0o600, 0o600, 0o600, 0o644]
+
+
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
+VARIABLES = [line.partition("=")[0] for line in EXAMPLE.read_text().splitlines() if line[:1] not in {"", "#"}]
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_variable_means_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, empty: str
+) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    expected = read(monkeypatch, tmp_path, SECRET_KEY=A_KEY)
+    assert read(monkeypatch, tmp_path, **{**dict.fromkeys(VARIABLES, empty), "SECRET_KEY": A_KEY}) == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "asked", "form"),
+    [
+        ("manage.py serve", "", "json"),
+        ("manage.py serve", "console", "console"),
+        ("manage.py runserver", "", "console"),
+        ("manage.py runserver", "json", "json"),
+        ("/srv/manage.py run_demo", "", "console"),
+        ("manage.py migrate", "json", "console"),
+        ("manage.py rt nodes", "json", "console"),
+        ("manage.py", "json", "console"),
+        ("uvicorn rockstar_site.asgi:application", "", "json"),
+        ("", "", "json"),
+    ],
+)
+def test_commands_write_for_people_and_servers_for_machines(command: str, asked: Any, form: str) -> None:
+    assert log_format_of(command.split(), asked) == form

@@ -18,6 +18,7 @@ from realtime.endpoints.calls import Calls, handler_of, was_cancelled
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.verbs import Answered, Call, TooFastError, Verb
 from realtime.node.failures import request_error
+from realtime.node.logs import log_verb
 from realtime.node.node import Node
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import (
@@ -341,17 +342,22 @@ class JsonConsumer(RealtimeConsumer):
             return self._run(request)
         except Exception as failure:
             # Only the handlers of known verbs fail unexpectedly, and those have a request.
-            what = "The handler of a message" if request is None else f"The handler of {request.type!r}"
-            return self._refuse(failure, request_id, what, is_too_fast=wait_s > 0)
+            verb = None if request is None else request.type
+            return self._refuse(failure, request_id, verb, is_too_fast=wait_s > 0)
 
     def fits(self, size_bytes: int) -> bool:
         """Always True: a message that is too large is answered with an error."""
         return True
 
     async def _refuse(
-        self, failure: BaseException, request_id: RequestId | None, what: str, *, is_too_fast: bool = False
+        self,
+        failure: BaseException,
+        request_id: RequestId | None,
+        verb: str | None,
+        *,
+        is_too_fast: bool = False,
     ) -> None:
-        error = request_error(failure, what, self.connection)
+        error = request_error(failure, handler_of(verb), self.connection, verb)
         if error.request_id is None:
             error.request_id = request_id
         await self.bad_message(error)
@@ -376,7 +382,7 @@ class JsonConsumer(RealtimeConsumer):
         payload = payload_as(verb.payload, request.payload)
         handle, watch = verb.handle, call.node.block_watch
         if watch is not None:
-            handle = watch.handler(handle, handler_of(call), connection)
+            handle = watch.handler(handle, handler_of(request.type), connection)
         if verb.is_slow:
             self.calls.start(call, handle, payload)
             return COMPLETED
@@ -394,6 +400,7 @@ class JsonConsumer(RealtimeConsumer):
 
     async def _answer(self, call: Call[Any], handling: Awaitable[Reply | None]) -> None:
         began_s = self._last_frame_s
+        log_verb.set(call.request.type)
         try:
             sending = self._reply(call.request.id, await handling)
             call.node.metrics.request_times.observe(monotonic() - began_s)
@@ -402,9 +409,11 @@ class JsonConsumer(RealtimeConsumer):
             if was_cancelled():
                 raise
             # Otherwise the handler awaited something that was cancelled: the connection goes on.
-            await self._refuse(failure, call.request.id, handler_of(call))
+            await self._refuse(failure, call.request.id, call.request.type)
         except Exception as failure:
-            await self._refuse(failure, call.request.id, handler_of(call))
+            await self._refuse(failure, call.request.id, call.request.type)
+        finally:
+            log_verb.set("")
 
     def _welcome(self) -> dict[str, Any]:
         connection = self.connection

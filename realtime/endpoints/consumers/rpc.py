@@ -39,8 +39,8 @@ class RpcConsumer(JsonConsumer):
         calls, at_hand = self.calls, method.at_hand
         answer: Handler = method.answer
         if (watch := call.node.block_watch) is not None:
-            answer = watch.handler(answer, handler_of(call), self.connection)
-            at_hand = at_hand and watch.plain(at_hand, handler_of(call), self.connection)
+            answer = watch.handler(answer, handler_of(request.type), self.connection)
+            at_hand = at_hand and watch.plain(at_hand, handler_of(request.type), self.connection)
         if at_hand is not None:
             calls.admit(request.id)
             payload = at_hand(call, **asdict(parameters))

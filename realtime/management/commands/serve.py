@@ -1,6 +1,7 @@
 """`manage.py serve`: the production server."""
 
 import asyncio
+import logging
 from argparse import ArgumentParser
 from socket import socket
 from typing import Any
@@ -20,6 +21,8 @@ from realtime.server.listening import open_sockets
 from realtime.server.server import serve
 from realtime.server.static import collect_static
 from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableError
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -89,14 +92,14 @@ class Command(BaseCommand):
                 "The broker of REDIS_URL cannot be reached yet. The server starts; /readyz tells when it can."
             ]
         for warning in warnings:
-            self.stderr.write(warning)
+            logger.warning(warning)
 
     def _collect_static(self) -> None:
         """Collect static files. Without DEBUG, pages need their hashed names before the first request."""
         if django_settings.DEBUG or not apps.is_installed("django.contrib.staticfiles"):
             return
         if not django_settings.STATIC_ROOT:
-            self.stderr.write(
+            logger.warning(
                 "STATIC_ROOT is not set, so no static files are collected or served: pages have no styles. "
                 "Set it to a folder."
             )
@@ -110,13 +113,11 @@ class Command(BaseCommand):
 
     def _warn(self, workers: int) -> None:
         if workers > 1 and not current_node().settings.REDIS_URL:
-            self.stderr.write(
-                "Without REDIS_URL the workers share nothing: a publication stays in one of them."
-            )
+            logger.warning("Without REDIS_URL the workers share nothing: a publication stays in one of them.")
         if django_settings.DEBUG:
-            self.stderr.write("DEBUG is on: for development only. Leave it out everywhere else.")
+            logger.warning("DEBUG is on: for development only. Leave it out everywhere else.")
         else:
-            self.stderr.write(
+            logger.info(
                 "DEBUG is off: only the hosts of tenants answer, plain localhost does not. "
                 "For development set DEBUG=1."
             )
