@@ -219,6 +219,10 @@ class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg, misc]
         memberships = Membership.objects.select_related("tenant").order_by("tenant_id")[: TENANTS_SHOWN + 1]
         return rows.prefetch_related(Prefetch("memberships", memberships, to_attr="first_memberships"))
 
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may sign others out everywhere: those that they may see."""
+        return self.has_view_permission(request) and request.user.has_perm("realtime.revoke_user")
+
     @admin.display(description="tenants")
     def tenants(self, user: User) -> str:
         """The user's tenants, each with a link to the membership."""

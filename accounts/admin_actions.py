@@ -19,7 +19,7 @@ REASON_MAX_CHARS = 200
 Work = Callable[[Any, str, realtime.Actor], int]
 
 
-@admin.action(description="Sign out everywhere", permissions=["view"])
+@admin.action(description="Sign out everywhere", permissions=["revoke"])
 def sign_out_everywhere(
     model_admin: "admin.ModelAdmin[User]", request: HttpRequest, queryset: QuerySet[User]
 ) -> TemplateResponse | None:

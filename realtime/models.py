@@ -24,12 +24,23 @@ KEY_SCOPES = ("control:read", "control:write", "metrics:read")
 
 
 class LivePage(models.Model):
-    """The live page of the admin. Grant `realtime.view_live` to users or groups; superusers have it."""
+    """The live page of the admin, and what staff may order there, each with a permission of its own.
+
+    Grant them to users or groups; superusers have all. Bans have Django's own: `add_ban`, `delete_ban`.
+    """
 
     class Meta:
         managed = False
         default_permissions = ()
-        permissions = [("view_live", "Can view the live page")]
+        permissions = [
+            ("view_live", "Can view the live page"),
+            ("publish_topic", "Can publish to topics"),
+            ("disconnect_connection", "Can disconnect clients"),
+            ("subscribe_user", "Can subscribe users to topics, and unsubscribe them"),
+            ("revoke_user", "Can sign users out everywhere"),
+            ("announce", "Can announce something to everyone connected"),
+            ("drain_node", "Can drain nodes, which serve all tenants"),
+        ]
 
     def __str__(self) -> str:
         return "live page"

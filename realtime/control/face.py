@@ -6,7 +6,9 @@ to the database: `ban`, `unban`, `revoke_user`, `suspend_tenant`, `resume_tenant
 change within a second.
 
 `tenant` is a slug; "" is the only tenant of a site, and where None may be given it means all tenants. Actions that take
-something away from users are recorded in the audit log; `broadcast`, `subscribe` and `unsubscribe` are not. Inside
+something away from users are recorded in the audit log; `broadcast`, `subscribe` and `unsubscribe` are not. With the
+`actor` of a request (`session_actor(request)`) all are, and an operator who may not give the order gets
+RequestError: permission_denied, or not_found for another tenant. Inside
 a transaction of the default database a synchronous function that acts does so after the commit, and returns 0 or
 an empty list. A failure then is logged and does not reach the caller.
 """
@@ -34,45 +36,47 @@ from realtime.protocol.errors import ErrorCode, RequestError
 UserKey = int | str | UUID
 
 
-def broadcast(topics: Sequence[str], data: Any, *, tenant: str = "") -> list[Answer]:
+def broadcast(topics: Sequence[str], data: Any, *, tenant: str = "", actor: Actor = CODE) -> list[Answer]:
     """Publish the same to several topics. Returns `{topic, epoch, offset}` or `{topic, error}` of each."""
-    order = _order("broadcast", tenant, topics=list(topics), data=data)
+    order = _order("broadcast", tenant, actor=actor, topics=list(topics), data=data)
     if (recording := current_recording()) is not None:
         return list(orders.record_broadcast(recording, current_node().rules, order)["results"])
-    answer = _after_commit(partial(orders.broadcast, order=order))
+    answer = _after_commit(_unrecorded(order))
     return [] if answer is None else list(answer["results"])
 
 
-async def abroadcast(topics: Sequence[str], data: Any, *, tenant: str = "") -> list[Answer]:
+async def abroadcast(
+    topics: Sequence[str], data: Any, *, tenant: str = "", actor: Actor = CODE
+) -> list[Answer]:
     """As `broadcast`, at once."""
-    order = _order("broadcast", tenant, topics=list(topics), data=data)
+    order = _order("broadcast", tenant, actor=actor, topics=list(topics), data=data)
     if (recording := current_recording()) is not None:
         return list(orders.record_broadcast(recording, current_node().rules, order)["results"])
-    return list((await acall(partial(orders.broadcast, order=order)))["results"])
+    return list((await acall(_unrecorded(order)))["results"])
 
 
-def subscribe(topic: str, *, user_id: UserKey, tenant: str = "") -> int:
+def subscribe(topic: str, *, user_id: UserKey, tenant: str = "", actor: Actor = CODE) -> int:
     """Subscribe a user's open connections to a topic, without asking its gates; returns how many it subscribed."""
-    order = _order("subscribe", tenant, topic=topic, user_id=str(user_id))
-    return _count(_after_commit(partial(orders.subscribe, order=order)))
+    order = _order("subscribe", tenant, actor=actor, topic=topic, user_id=str(user_id))
+    return _count(_after_commit(_unrecorded(order)))
 
 
-async def asubscribe(topic: str, *, user_id: UserKey, tenant: str = "") -> int:
+async def asubscribe(topic: str, *, user_id: UserKey, tenant: str = "", actor: Actor = CODE) -> int:
     """As `subscribe`."""
-    order = _order("subscribe", tenant, topic=topic, user_id=str(user_id))
-    return _count(await acall(partial(orders.subscribe, order=order)))
+    order = _order("subscribe", tenant, actor=actor, topic=topic, user_id=str(user_id))
+    return _count(await acall(_unrecorded(order)))
 
 
-def unsubscribe(topic: str, *, user_id: UserKey, tenant: str = "") -> int:
+def unsubscribe(topic: str, *, user_id: UserKey, tenant: str = "", actor: Actor = CODE) -> int:
     """End a user's subscriptions to a topic; the clients get `unsubscribed`. Returns the number of subscriptions."""
-    order = _order("unsubscribe", tenant, topic=topic, user_id=str(user_id))
-    return _count(_after_commit(partial(orders.unsubscribe, order=order)))
+    order = _order("unsubscribe", tenant, actor=actor, topic=topic, user_id=str(user_id))
+    return _count(_after_commit(_unrecorded(order)))
 
 
-async def aunsubscribe(topic: str, *, user_id: UserKey, tenant: str = "") -> int:
+async def aunsubscribe(topic: str, *, user_id: UserKey, tenant: str = "", actor: Actor = CODE) -> int:
     """As `unsubscribe`."""
-    order = _order("unsubscribe", tenant, topic=topic, user_id=str(user_id))
-    return _count(await acall(partial(orders.unsubscribe, order=order)))
+    order = _order("unsubscribe", tenant, actor=actor, topic=topic, user_id=str(user_id))
+    return _count(await acall(_unrecorded(order)))
 
 
 def disconnect(
@@ -85,12 +89,15 @@ def disconnect(
     everyone: bool = False,
     reconnect: bool = True,
     reason: str = "",
+    actor: Actor = CODE,
 ) -> int:
     """Close connections with 4409, of a tenant or of all (None). Exactly one of the five filters selects them.
 
     `reconnect` says whether the clients should come back; `reason` is shown to them. Returns how many closed.
     """
-    return _act(_disconnect(tenant, connection_id, user_id, address, topic, everyone, reconnect, reason))
+    return _act(
+        _disconnect(tenant, connection_id, user_id, address, topic, everyone, reconnect, reason, actor)
+    )
 
 
 async def adisconnect(
@@ -103,21 +110,26 @@ async def adisconnect(
     everyone: bool = False,
     reconnect: bool = True,
     reason: str = "",
+    actor: Actor = CODE,
 ) -> int:
     """As `disconnect`."""
     return await _aact(
-        _disconnect(tenant, connection_id, user_id, address, topic, everyone, reconnect, reason)
+        _disconnect(tenant, connection_id, user_id, address, topic, everyone, reconnect, reason, actor)
     )
 
 
-def announce(text: str, *, tenant: str | None = "", level: str = "info", reason: str = "") -> int:
+def announce(
+    text: str, *, tenant: str | None = "", level: str = "info", reason: str = "", actor: Actor = CODE
+) -> int:
     """Push `announcement` to the JSON endpoints of a tenant, or of all (None); returns how many got it."""
-    return _act(_order("announce", tenant, reason, text=text, level=level))
+    return _act(_order("announce", tenant, reason, actor=actor, text=text, level=level))
 
 
-async def aannounce(text: str, *, tenant: str | None = "", level: str = "info", reason: str = "") -> int:
+async def aannounce(
+    text: str, *, tenant: str | None = "", level: str = "info", reason: str = "", actor: Actor = CODE
+) -> int:
     """As `announce`."""
-    return await _aact(_order("announce", tenant, reason, text=text, level=level))
+    return await _aact(_order("announce", tenant, reason, actor=actor, text=text, level=level))
 
 
 def revoke_user(user_id: UserKey, *, tenant: str | None = None, reason: str = "", actor: Actor = CODE) -> int:
@@ -134,30 +146,42 @@ async def arevoke_user(
 
 
 def ban(
-    *, until: datetime, tenant: str | None = "", user_id: UserKey = "", address: str = "", reason: str = ""
+    *,
+    until: datetime,
+    tenant: str | None = "",
+    user_id: UserKey = "",
+    address: str = "",
+    reason: str = "",
+    actor: Actor = CODE,
 ) -> int:
     """Ban a user or an address (or a network) until an aware time, on a tenant or on all (None).
 
     Returns how many connections it ended. `reason` is shown to the clients.
     """
-    return _act(_ban(until, tenant, user_id, address, reason))
+    return _act(_ban(until, tenant, user_id, address, reason, actor))
 
 
 async def aban(
-    *, until: datetime, tenant: str | None = "", user_id: UserKey = "", address: str = "", reason: str = ""
+    *,
+    until: datetime,
+    tenant: str | None = "",
+    user_id: UserKey = "",
+    address: str = "",
+    reason: str = "",
+    actor: Actor = CODE,
 ) -> int:
     """As `ban`."""
-    return await _aact(_ban(until, tenant, user_id, address, reason))
+    return await _aact(_ban(until, tenant, user_id, address, reason, actor))
 
 
-def unban(ban_id: int, *, tenant: str | None = None, reason: str = "") -> int:
+def unban(ban_id: int, *, tenant: str | None = None, reason: str = "", actor: Actor = CODE) -> int:
     """Lift a ban; 0 if there is none."""
-    return _act(_order("unban", tenant, reason, id=ban_id))
+    return _act(_order("unban", tenant, reason, actor=actor, id=ban_id))
 
 
-async def aunban(ban_id: int, *, tenant: str | None = None, reason: str = "") -> int:
+async def aunban(ban_id: int, *, tenant: str | None = None, reason: str = "", actor: Actor = CODE) -> int:
     """As `unban`."""
-    return await _aact(_order("unban", tenant, reason, id=ban_id))
+    return await _aact(_order("unban", tenant, reason, actor=actor, id=ban_id))
 
 
 def suspend_tenant(slug: str, *, reason: str = "", actor: Actor = CODE) -> int:
@@ -180,14 +204,14 @@ async def aresume_tenant(slug: str, *, reason: str = "", actor: Actor = CODE) ->
     return await _aact(_order("resume", slug, reason, actor=actor, slug=slug))
 
 
-def drain_node(node: str, *, reason: str = "") -> int:
+def drain_node(node: str, *, reason: str = "", actor: Actor = CODE) -> int:
     """Make a node close its connections and accept no more; 0 if there is no such node."""
-    return _act(_order("drain", None, reason, node=node))
+    return _act(_order("drain", None, reason, actor=actor, node=node))
 
 
-async def adrain_node(node: str, *, reason: str = "") -> int:
+async def adrain_node(node: str, *, reason: str = "", actor: Actor = CODE) -> int:
     """As `drain_node`."""
-    return await _aact(_order("drain", None, reason, node=node))
+    return await _aact(_order("drain", None, reason, actor=actor, node=node))
 
 
 def presence(topic: str, *, tenant: str = "") -> dict[str, Any]:
@@ -292,6 +316,7 @@ def _disconnect(
     everyone: bool,
     reconnect: bool,
     reason: str,
+    actor: Actor,
 ) -> Order:
     targets = {"connection_id": connection_id, "user_id": str(user_id), "address": address, "topic": topic}
     given: dict[str, Any] = {name: value for name, value in targets.items() if value} | (
@@ -301,7 +326,7 @@ def _disconnect(
         raise RequestError(
             ErrorCode.INVALID_MESSAGE, f"Expected exactly one of: {', '.join(targets)}, everyone."
         )
-    return _order("disconnect", tenant, reason, reconnect=reconnect, **given)
+    return _order("disconnect", tenant, reason, actor=actor, reconnect=reconnect, **given)
 
 
 def record_action(
@@ -315,10 +340,12 @@ def record_action(
     service.record(Order(action, actor, tenant, target, reason))
 
 
-def _ban(until: datetime, tenant: str | None, user_id: UserKey, address: str, reason: str) -> Order:
+def _ban(
+    until: datetime, tenant: str | None, user_id: UserKey, address: str, reason: str, actor: Actor
+) -> Order:
     if bool(str(user_id)) == bool(address):
         raise RequestError(ErrorCode.INVALID_MESSAGE, "Expected exactly one of: user_id, address.")
-    return _order("ban", tenant, reason, user_id=str(user_id), address=address, until=until)
+    return _order("ban", tenant, reason, actor=actor, user_id=str(user_id), address=address, until=until)
 
 
 def _order(name: str, tenant: str | None, reason: str = "", *, actor: Actor = CODE, **target: Any) -> Order:
@@ -326,7 +353,16 @@ def _order(name: str, tenant: str | None, reason: str = "", *, actor: Actor = CO
 
 
 def _act(order: Order) -> int:
+    service.require_may(order)
     return _count(_after_commit(partial(service.carry_out, order=order)))
+
+
+def _unrecorded(order: Order) -> Callable[[Link], Coroutine[Any, Any, Answer]]:
+    """Return the work of an order that is recorded only if an operator gave it. Raises as `service.require_may`."""
+    service.require_may(order)
+    if order.actor == CODE:
+        return lambda link: orders.HANDLERS[order.name](link, order)
+    return partial(service.carry_out, order=order)
 
 
 def _after_commit(work: Callable[[Link], Coroutine[Any, Any, Answer]]) -> Answer | None:

@@ -1,6 +1,7 @@
 """Finds the operator of a session or an identity."""
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 
@@ -18,13 +19,20 @@ def session_actor(request: "Request | HttpRequest") -> Actor | None:
     identity = session_identity(request)
     if identity is None or identity.is_staff is not True:
         return None
-    return actor_of_identity(identity, ActorKind.SESSION, address_of(request))
+    actor = actor_of_identity(identity, ActorKind.SESSION, address_of(request))
+    return actor if actor.tenant is None else replace(actor, permissions=_permissions_of(request.user))
 
 
 def actor_of_identity(identity: Identity, kind: ActorKind, address: str) -> Actor:
     """Return the operator with this identity; a superuser may name any tenant."""
     tenant = None if identity.is_superuser is True else identity.tenant
     return Actor(kind, str(identity.user_id), identity.username, tenant, identity.scopes, address)
+
+
+def _permissions_of(user: Any) -> frozenset[str]:
+    """Return the permissions of a user; none if the project's users have no permissions."""
+    held = getattr(user, "get_all_permissions", frozenset)
+    return frozenset(held())
 
 
 def address_of(request: "Request | HttpRequest") -> str:

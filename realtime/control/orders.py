@@ -1,6 +1,6 @@
 """The operations that operators may order: the values of each, and its execution on all nodes."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import time_ns
@@ -194,7 +194,7 @@ async def resume(link: Link, order: Order) -> Answer:
     return {"count": 1}
 
 
-HANDLERS: dict[str, Callable[[Link, Order], Awaitable[Answer]]] = {
+HANDLERS: dict[str, Callable[[Link, Order], Coroutine[Any, Any, Answer]]] = {
     "publish": publish,
     "broadcast": broadcast,
     "disconnect": disconnect,

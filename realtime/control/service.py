@@ -8,7 +8,7 @@ from django.db import InterfaceError, OperationalError
 from realtime import tables
 from realtime.control.link import Link, call
 from realtime.control.orders import HANDLERS, Answer, Order
-from realtime.protocol.errors import NotInForceError, RequestError, unavailable
+from realtime.protocol.errors import ErrorCode, NotInForceError, RequestError, unavailable
 from realtime.topics.engine.ports import EngineUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -19,9 +19,10 @@ AWAY = "The broker cannot be reached now, so this was not done."
 async def carry_out(link: Link, order: Order) -> Answer:
     """Carry out an order on all nodes. Its entry in the audit log is written before it begins.
 
-    Raises RequestError, NotInForceError; Refusal(503) if the database cannot be reached: then nothing is
-    done.
+    Raises RequestError (permission_denied: the operator may not give this order), NotInForceError; Refusal(503) if
+    the database cannot be reached: then nothing is done.
     """
+    require_may(order)
     try:
         entry_id = await link.in_db(_begin, order)
     except (InterfaceError, OperationalError) as error:
@@ -44,6 +45,15 @@ async def carry_out(link: Link, order: Order) -> Answer:
         raise
     await _end(link, entry_id, outcome=tables.AuditEntry.Outcome.DONE, count=answer.get("count"))
     return answer
+
+
+def require_may(order: Order) -> None:
+    """Raise RequestError unless the operator may give this order (permission_denied), on this tenant (not_found)."""
+    fault, bound_to = order.actor.fault_of(order.name), order.actor.tenant
+    if fault:
+        raise RequestError(ErrorCode.PERMISSION_DENIED, fault)
+    if bound_to is not None and order.tenant != bound_to and order.name != "drain":
+        raise RequestError(ErrorCode.NOT_FOUND, f"There is no tenant {order.tenant or ''!r}.")
 
 
 def record(order: Order) -> None:

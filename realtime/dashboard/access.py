@@ -3,11 +3,12 @@
 from django.contrib.auth import get_user_model
 from django.db import InterfaceError, OperationalError
 
+from realtime.core.actors import VIEW
 from realtime.core.identity import Identity, UserId
 from realtime.node.database import Database
 from realtime.protocol.errors import RequestError, unavailable
 
-PERMISSION = "realtime.view_live"
+PERMISSION = VIEW
 
 
 async def may_view(database: Database, identity: Identity | None) -> bool:

@@ -11,7 +11,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext as _
 
 from realtime.control.operators import session_actor
-from realtime.core.actors import WRITE_SCOPE, Actor
+from realtime.core.actors import Actor
 from realtime.dashboard.access import PERMISSION
 from realtime.dashboard.finding import find_tenants, find_users
 from realtime.node.staff import tenant_of
@@ -77,7 +77,7 @@ class LiveAdminSite(AdminSite):
             "find_path": reverse("admin:realtime_live_find", current_app=self.name),
             "csrf_token": get_token(request),
             "host_tenant": tenant.slug if tenant is not None else "",
-            "operator_acts": WRITE_SCOPE in actor.scopes,
+            "operator_orders": sorted(actor.orders()),
             "operator_is_of_all": actor.tenant is None,
         }
 

@@ -29,6 +29,15 @@ class Person:
         username = f"user-{uuid4().hex[:12]}"
         return cls(site, site.orm.run(_NEW, username=username, slug=slug, staff=staff), username)
 
+    def permit(self, *codenames: str) -> None:
+        """Give the user permissions of `realtime`, and take away others."""
+        self._change(
+            "from django.contrib.auth.models import Permission\n"
+            "held = Permission.objects.filter(content_type__app_label='realtime', codename__in=codenames)\n"
+            "user.user_permissions.set(held)",
+            codenames=list(codenames),
+        )
+
     def deactivate(self) -> None:
         """Switch the user off."""
         self._change("user.is_active = False; user.save(update_fields=['is_active'])")

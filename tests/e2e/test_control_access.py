@@ -69,13 +69,50 @@ async def test_members(acme: Visitor) -> None:
 async def test_staff_of_a_tenant(acme: Visitor) -> None:
     staff = Person.new(acme.site, staff=True).username
     await assert_table(await Operator.with_token(acme, staff), reads=200, writes=200, for_all=403)
-    await assert_table(await Operator.with_session(acme, staff), reads=200, writes=200, for_all=403)
     await assert_table(
         await Operator.with_token(acme, staff, ["control:read"]), reads=200, writes=403, for_all=403
     )
     await assert_table(
         await Operator.with_token(acme, staff, ["chat:read"]), reads=403, writes=403, for_all=403
     )
+
+
+PERMISSIONS = {
+    "publish_topic": {"publish/", "broadcast/", "batch/"},
+    "disconnect_connection": {"disconnect/"},
+    "subscribe_user": {"subscribe/", "unsubscribe/"},
+    "revoke_user": {"revoke/"},
+    "add_ban": {"ban/"},
+    "announce": {"announce/"},
+    "drain_node": {"drain/"},
+    "delete_ban": {f"ban/{NOBODY}/"},
+    "view_live": set(READS),
+}
+
+
+async def test_staff_need_the_permission_of_each_order(acme: Visitor) -> None:
+    person = Person.new(acme.site, staff=True)
+    operator = await Operator.with_session(acme, person.username)
+    await assert_table(operator, reads=403, writes=403, for_all=403)
+    for codename, paths in PERMISSIONS.items():
+        person.permit(codename)
+        for path in READS:
+            assert_status(await operator.get(path), 200 if path in paths else 403, f"{codename}: {path}")
+        for path, body in {**WRITES, **FOR_ALL}.items():
+            expected = 200 if path in paths else 403
+            assert_status(await operator.post(path, body), expected, f"{codename}: {path}")
+        deleted = await operator.delete(f"ban/{NOBODY}/")
+        assert_status(deleted, 200 if codename == "delete_ban" else 403, codename)
+    # Before the body is looked at.
+    assert_status(await operator.post("disconnect/", {}), 403, "a wrong body")
+    person.permit(*PERMISSIONS)
+    commands = [
+        {"name": "publish", "topic": "control-table", "data": 1},
+        {"name": "drain", "node": "nowhere"},
+    ]
+    assert_status(await operator.post("batch/", {"commands": commands}), 200, "a batch")
+    person.permit("publish_topic")
+    assert_status(await operator.post("batch/", {"commands": commands}), 403, "a batch")
 
 
 async def test_keys(acme: Visitor, globex: Visitor) -> None:
@@ -133,7 +170,8 @@ async def test_another_tenants_things_do_not_exist(acme: Visitor, globex: Visito
         assert (await mine.see("connections/", tenant="globex"))["count"] == 0
         assert (await mine.see("topics/", q=topic))["count"] == 0
         assert (await mine.see("presence/", topic=topic))["count"] == 0
-        assert (await mine.get("history/", topic=topic, tenant="globex")).status_code == 404
+        nothing = await mine.see("history/", topic=topic, tenant="globex")
+        assert (nothing["offset"], nothing["publications"]) == (0, [])
         for target in ({"connection_id": connection}, {"user_id": carol}, {"topic": topic}):
             assert await mine.do("disconnect/", {**target, "reconnect": True}) == {"count": 0}
             named = {**target, "reconnect": True, "tenant": "globex"}
@@ -151,6 +189,19 @@ async def test_another_tenants_things_do_not_exist(acme: Visitor, globex: Visito
         made = await boss.do("ban/", {"user_id": NOBODY, "until": TOMORROW, "tenant": "acme"})
         assert made == {"count": 0}
     assert all(each["tenant"] == "acme" for each in (await mine.see("audit/"))["results"])
+
+
+@pytest.mark.parametrize("named", ["globex", "nowhere"])
+async def test_a_tenant_that_is_not_there_is_one_in_which_there_is_nothing(acme: Visitor, named: str) -> None:
+    """One answer for every list, whether there is no such tenant or it is not the operator's."""
+    operator = Operator.with_key(acme, tenant="acme" if named == "globex" else "")
+    for path in ("nodes/", "connections/", "topics/", "ban/", "audit/"):
+        page = await operator.see(path, tenant=named)
+        assert (page["count"], page["results"]) == (0, []), path
+    assert (await operator.see("presence/", topic="x", tenant=named))["count"] == 0
+    assert (await operator.see("history/", topic="x", tenant=named))["publications"] == []
+    export = await operator.get("audit/export/", tenant=named)
+    assert (export.status_code, export.text.count("\n")) == (200, 1)
 
 
 @pytest.mark.parametrize("topic", ["room:1", "typing:1"])

@@ -43,6 +43,10 @@ def test_sign_out_everywhere_asks_once_and_ends_what_is_of_the_tenant(
     tenants: Tenants, session: Session
 ) -> None:
     allow("acme-staff", "view_user")
+    asked_for = {"action": "sign_out_everywhere", "_selected_action": [0]}
+    without = session("acme-staff").post("/admin/accounts/user/", asked_for)
+    assert b"Reason, for the audit log" not in without.content
+    allow("acme-staff", "revoke_user")
     browser, member = session("acme-staff"), session("acme-member")
     user = User.objects.get(username="acme-member")
     form = {"action": "sign_out_everywhere", "_selected_action": [user.pk]}

@@ -113,7 +113,7 @@ class TestFinding:
         permit(User.objects.get(username="acme-staff"))
         text = session(username).get(PAGE).content.decode()
         config = json.loads(text.split('id="live-config" type="application/json">')[1].split("<")[0])
-        assert (config["operator_acts"], config["operator_is_of_all"]) == (True, is_of_all)
+        assert (bool(config["operator_orders"]), config["operator_is_of_all"]) == (is_of_all, is_of_all)
         assert (config["api_path"], config["host_tenant"]) == ("/api/realtime/", "acme")
 
 

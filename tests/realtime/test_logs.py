@@ -119,7 +119,9 @@ def test_the_search_takes_no_longer_for_evil_texts(evil: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x85", "\u2028", "\x1b[2K", "\x9b2K", "\u202e", "\0", "\x7f", "\ud800"])
+@pytest.mark.parametrize(
+    "end", ["\n", "\r", "\x0b", "\x85", "\u2028", "\x1b[2K", "\x9b2K", "\u202e", "\0", "\x7f", "\ud800"]
+)
 def test_a_client_cannot_write_a_line_of_its_own(form: logging.Formatter, end: str) -> None:
     forged = f"x{end}2026-11-26T07:00:00.000Z ERROR realtime: forged"
     line = form.format(record("path %s", forged, agent=forged))

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from realtime.conf import RealtimeSettings
 from realtime.control.keys import KEY_START, find_key
 from realtime.control.operators import actor_of_identity, address_of, session_actor
-from realtime.core.actors import READ_SCOPE, WRITE_SCOPE, Actor, ActorKind
+from realtime.core.actors import READ_SCOPE, VIEW, WRITE_SCOPE, Actor, ActorKind
 from realtime.core.identity import Identity
 from realtime.core.token_bucket import TokenBucket
 from realtime.models import ApiKey
@@ -62,17 +62,31 @@ def actor_of(request: Request) -> Actor | None:
 
 
 class MayControl(BasePermission):
-    """Admits credentials with `control:read` for reading and `control:write` for everything else."""
+    """Admits credentials with `control:read` for reading and `control:write` for everything else.
+
+    Staff who act by their session need the permission of the live page for reading, and that of the order, too.
+    """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Return whether the request may go on. `request.actor` is its operator."""
         actor = actor_of(request)
-        scope = READ_SCOPE if request.method in SAFE_METHODS else WRITE_SCOPE
+        is_reading = request.method in SAFE_METHODS
+        scope = READ_SCOPE if is_reading else WRITE_SCOPE
         self.message = f"This needs a staff session, or a token or an API key, with the scope {scope}."
         if actor is None or scope not in actor.scopes:
             return False
+        # A batch names its orders in its body.
+        order = "" if is_reading else getattr(view, "operation", "")
+        self.message = _fault_of_reader(actor) if is_reading else order and actor.fault_of(order)
+        if self.message:
+            return False
         request.actor = actor  # type: ignore[attr-defined]
         return True
+
+
+def _fault_of_reader(actor: Actor) -> str:
+    may_view = actor.permissions is None or VIEW in actor.permissions
+    return "" if may_view else f"This needs the permission {VIEW}."
 
 
 class ControlThrottle(BaseThrottle):

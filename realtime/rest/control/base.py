@@ -7,7 +7,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -35,8 +35,6 @@ from realtime.rest.views import JsonView
 from realtime.topics.engine.ports import EngineUnavailableError
 
 KEY_HEADER = "Idempotency-Key"
-# Operations that concern all tenants, so that operators of one may not order them.
-FOR_ALL = frozenset({"drain", "suspend", "resume"})
 STATUS_OF_CODE = {
     ErrorCode.PERMISSION_DENIED: 403,
     ErrorCode.NOT_FOUND: 404,
@@ -82,7 +80,7 @@ ERRORS = {
 }
 
 
-class Elsewhere(Exception):  # noqa: N818 not a failure: it is answered like a thing that does not exist
+class Elsewhere(Exception):  # noqa: N818 not a failure: its catcher answers that there is nothing
     """The tenant does not exist, or is another one than the operator's."""
 
 
@@ -137,7 +135,10 @@ class ControlView(JsonView):
 
 
 class ListView(ControlView):
-    """A read that names its parameters in `query_class`."""
+    """A read that names its parameters in `query_class`.
+
+    A tenant that does not exist, or that the operator may not see, is answered like one in which there is nothing.
+    """
 
     query_class: type[serializers.Serializer[Any]] = Query
 
@@ -151,15 +152,23 @@ class ListView(ControlView):
     def listed(
         self,
         read: Callable[[str | None, dict[str, Any]], dict[str, Any]],
-        nothing: Callable[[], dict[str, Any]],
+        nothing: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> Response:
         """What `read` finds of a tenant or of all (None); `nothing` of a tenant that the operator may not see."""
         values = self.values()
         try:
             tenant = self.tenant(values.get("tenant"), otherwise=None)
         except Elsewhere:
-            return Response(nothing())
+            return Response(nothing(values))
         return Response(read(tenant, values))
+
+    def listed_of_one(
+        self,
+        read: Callable[[str, dict[str, Any]], dict[str, Any]],
+        nothing: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> Response:
+        """As `listed`, of one tenant: the host's if none is named."""
+        return self.listed(lambda tenant, values: read(tenant or self.host_tenant, values), nothing)
 
 
 class OrderView(ControlView):
@@ -189,11 +198,10 @@ class OrderView(ControlView):
 
     def order(self, name: str, values: Mapping[str, Any], path: Mapping[str, Any]) -> Order | None:
         """Return the order; None if it names another tenant's things. Raises Refusal(403)."""
-        is_for_all = name in FOR_ALL
-        if is_for_all and self.actor.tenant is not None:
-            raise forbidden("permission_denied", "This needs a superuser or an operator's key.")
+        if fault := self.actor.fault_of(name):
+            raise forbidden("permission_denied", fault)
         target = {**{key: values[key] for key in values if key not in {"tenant", "reason"}}, **path}
-        otherwise = None if is_for_all or _is_global(name, target) else self.host_tenant
+        otherwise = None if _is_global(name, target) else self.host_tenant
         try:
             tenant = self.tenant(values.get("tenant"), otherwise=otherwise)
         except Elsewhere:
@@ -226,8 +234,6 @@ def as_rest_error(error: Exception) -> Exception:
         return unavailable("busy", "The database or the broker cannot be reached now.", retry_after_s=1)
     if isinstance(error, concurrent.futures.TimeoutError):
         return unavailable("busy", "The nodes did not answer in time.", retry_after_s=1)
-    if isinstance(error, Elsewhere):
-        return NotFound("There is no such tenant.")
     return error
 
 
@@ -241,7 +247,7 @@ def _of_request_error(error: RequestError) -> Exception:
 
 
 def _is_global(name: str, target: Mapping[str, Any]) -> bool:
-    """Return whether the target has the same name on every tenant: a user, an address, a connection."""
-    if name in {"revoke", "ban", "unban"}:
+    """Return whether the target has the same name on every tenant: a user, an address, a connection, a node."""
+    if name in {"revoke", "ban", "unban", "drain", "suspend", "resume"}:
         return True
     return name == "disconnect" and any(target.get(each) for each in ("connection_id", "user_id", "address"))

@@ -123,6 +123,7 @@ class BansView(OrderView, ListView):
 class BanView(OrderView):
     """One ban."""
 
+    operation = "unban"
     http_method_names = ["delete", "options", "head"]
 
     @_schema("Lift a ban", "unban", None, bodies.CountAnswer)

@@ -9,7 +9,7 @@ import { counted } from "./figures.js";
  *   A subscription's `id` is its topic.
  * @typedef {{reason: string, reconnect: boolean, hours: number, text: string, level: string}} Answers
  * @typedef {{name: string, target: Target}} Order
- * @typedef {{operator_acts: boolean, operator_is_of_all: boolean}} May
+ * @typedef {{operator_orders: string[]}} May
  */
 
 export const REASON_MAX_CHARS = 200;
@@ -21,7 +21,7 @@ export const BAN_HOURS = [[0.25, "15 minutes"], [1, "1 hour"], [24, "1 day"], [1
 export const NO_ANSWERS = { reason: "", reconnect: true, hours: 24, text: "", level: "info" };
 
 /**
- * `fields` are asked for besides the reason; `isForAll` needs an operator of all tenants.
+ * `fields` are asked for besides the reason; `isForAll` acts on a tenant that the path names, or on a node.
  * @type {Record<string, {label: string, question: (target: Target) => string, done: (count: number) => string,
  *   fields: (keyof Answers)[], isForAll?: boolean}>}
  */
@@ -94,7 +94,7 @@ export const CONSEQUENCES = {
  * @param {May} may
  */
 export function isOffered(name, may) {
-  return may.operator_acts && (may.operator_is_of_all || OPERATIONS[name].isForAll !== true);
+  return may.operator_orders.includes(name);
 }
 
 /**
