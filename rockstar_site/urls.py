@@ -21,7 +21,9 @@ urlpatterns = [
 ]
 
 if settings.API_DOCS:
-    urlpatterns.append(path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api_docs"))
+    # Without OPTIONS, which would answer a description with the page's template, and fail.
+    page = SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get", "head"])
+    urlpatterns.append(path("api/docs/", page, name="api_docs"))
 
 # Final slashes only, because a path without one is tried with it first.
 urlpatterns.append(re_path(r"^(?:api|ws)/(?:.+/)?$", NothingHereView.as_view()))

@@ -1,4 +1,5 @@
-"""Before the suite: find a Chromium, an nginx and npm packages for the tests, or get them. Says in a line each what it has.
+"""Before the suite: find a Chromium, an nginx, a promtool and npm packages for the tests, or get them. Says in a line
+each what it has.
 
 Standard library only; `make test` calls it. Without them the tests that need them are skipped with the reason, or fail
 with it where the environment says CI.
@@ -8,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -37,10 +39,19 @@ def find_nginx() -> str | None:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
+def find_promtool() -> str | None:
+    """The path of Prometheus' promtool: $PROMTOOL, or one on PATH."""
+    named = os.environ.get("PROMTOOL")
+    if named and Path(named).is_file():
+        return named
+    return shutil.which("promtool")
+
+
 def main() -> None:
     """Find them or install them, and say so."""
     _prepare_chromium()
-    _prepare_nginx()
+    _prepare("nginx", find_nginx, package="nginx", used_by="The test of deploy/nginx")
+    _prepare("promtool", find_promtool, package="prometheus", used_by="The tests of metrics and alert rules")
     _prepare_npm_packages()
 
 
@@ -72,16 +83,16 @@ def _prepare_chromium() -> None:
         _say(f"No Chromium: the browser tests cannot run. {reason} Install one, or name it in $CHROMIUM.")
 
 
-def _prepare_nginx() -> None:
-    path, reason = find_nginx(), ""
+def _prepare(name: str, find: Callable[[], str | None], *, package: str, used_by: str) -> None:
+    path, reason = find(), ""
     if path is None and _is_debian_root():
-        _say("Installing Debian's nginx for the test of deploy/nginx ...")
-        reason = _install_from_debian("nginx") or ""
-        path = find_nginx()
+        _say(f"Installing Debian's {package} ...")
+        reason = _install_from_debian(package) or ""
+        path = find()
     if path:
-        _say(f"The test of deploy/nginx uses {path}.")
+        _say(f"{used_by}: {path}.")
     else:
-        _say(f"No nginx: the test of deploy/nginx cannot run. {reason} Install it, or name it in $NGINX.")
+        _say(f"No {name}. {used_by} cannot run. {reason} Install it, or name it in ${name.upper()}.")
 
 
 def _find_playwrights() -> str | None:

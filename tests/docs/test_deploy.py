@@ -1,18 +1,24 @@
 """The files of deploy/, as far as they can be checked here."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
 from tests.docs.pages import ROOT
+from tests.prepare import find_promtool
+from tests.servers.pool import METRICS_TOKEN, Site
 
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus" / "rockstar.rules.yml"
+BOARD = DEPLOY / "grafana" / "rockstar.json"
 UNIT = DEPLOY / "systemd" / "rockstar.service"
 
 
@@ -29,8 +35,77 @@ def check(*command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def promtool() -> str:
+    path = find_promtool()
+    if path is None:
+        pytest.skip("No promtool: tests/prepare.py says how to get one.")
+    return path
+
+
 def test_the_alert_rules_are_rules() -> None:
-    check(tool("promtool"), "check", "rules", str(RULES))
+    check(promtool(), "check", "rules", str(RULES))
+
+
+def test_the_questions_of_the_board_are_questions(tmp_path: Path) -> None:
+    """Each is a rule as well, once Grafana has put in its variables."""
+    questions = [
+        question.replace("$__rate_interval", "5m").replace("$", "") for question in board_questions()
+    ]
+    rules = [{"record": f"board:question_{at}", "expr": each} for at, each in enumerate(questions)]
+    path = tmp_path / "board.rules.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "board", "rules": rules}]}))
+    check(promtool(), "check", "rules", str(path))
+
+
+def test_the_board_asks_for_what_it_lets_choose() -> None:
+    board = json.loads(BOARD.read_text())
+    chosen = {each["name"] for each in board["templating"]["list"]} | {"__rate_interval"}
+    asked = {name for question in board_questions() for name in re.findall(r"\$(\w+)", question)}
+    assert asked <= chosen
+    panels = [each for each in board["panels"] if each["type"] != "row"]
+    assert len({each["id"] for each in board["panels"]}) == len(board["panels"])
+    assert all(each["title"] and each["targets"] for each in panels)
+    assert {each["datasource"]["uid"] for each in panels} == {"${datasource}"}
+
+
+def metrics_in(questions: Iterable[str]) -> set[str]:
+    """The metrics that questions to Prometheus name."""
+    return {name for each in questions for name in re.findall(r"\b(?:realtime|process)_\w+", each)}
+
+
+def board_questions() -> list[str]:
+    """Everything that the board asks Prometheus."""
+    board = json.loads(BOARD.read_text())
+    return [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+
+
+def test_every_metric_of_board_and_rules_exists(shared_serve: Site) -> None:
+    """On the page of a server that runs: a metric without a value yet has its type there."""
+    text = metrics_of(shared_serve)
+    existing = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    existing |= {f"{name}_{end}" for name in existing for end in ("bucket", "count", "sum")}
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    alerts = [rule["expr"] for group in groups for rule in group["rules"]]
+    for questions in (alerts, board_questions()):
+        named = metrics_in(questions)
+        assert len(named) > 10
+        assert named - existing == set()
+
+
+def test_promtool_finds_no_fault_in_the_metrics(shared_serve: Site) -> None:
+    text = metrics_of(shared_serve)
+    done = subprocess.run(
+        [promtool(), "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def metrics_of(site: Site) -> str:
+    """The page that Prometheus scrapes."""
+    headers = {"Host": "acme.localhost", "Authorization": f"Bearer {METRICS_TOKEN}"}
+    page = httpx.get(f"http://127.0.0.1:{site.server.port}/metrics", headers=headers, trust_env=False)
+    assert page.status_code == 200, page.text
+    return page.text
 
 
 def test_the_unit_is_a_unit(tmp_path: Path) -> None:

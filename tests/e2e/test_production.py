@@ -61,5 +61,6 @@ async def test_the_pages_of_the_api_are_away_and_its_description_is_not(acme: Vi
 async def test_they_can_be_switched_on(acme: Visitor) -> None:
     browser = {"Accept": "text/html"}
     assert (await acme.http.get("/api/docs/", headers=browser)).status_code == 200
+    assert (await acme.http.request("OPTIONS", "/api/docs/", headers=browser)).status_code == 405
     page = await acme.http.get("/api/token/", headers=browser)
     assert page.headers["content-type"].startswith("text/html")

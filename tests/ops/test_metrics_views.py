@@ -1,13 +1,8 @@
-import os
-import re
-import shutil
-import subprocess
 import tomllib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import yaml
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,8 +14,6 @@ from tests.ops.conftest import METRICS_TOKEN, Process
 JSON_PAGE = "/metrics/websocket"
 PROMETHEUS_PAGE = "/metrics"
 PAGES = [JSON_PAGE, PROMETHEUS_PAGE]
-RULES = ROOT / "deploy" / "prometheus" / "rockstar.rules.yml"
-METRIC = re.compile(r"\b(?:realtime|process)_\w+")
 OPERATOR = {"authorization": f"Bearer {METRICS_TOKEN}"}
 
 Session = Callable[..., Client]
@@ -184,25 +177,6 @@ class TestPrometheus:
             'realtime_http_requests_total{status="200",worker="0"} 1.0',
         ):
             assert line in text
-
-    def test_promtool_finds_nothing(self) -> None:
-        path = os.environ.get("PROMTOOL") or shutil.which("promtool")
-        if path is None:
-            pytest.skip("No promtool was found.")
-        text = get(PROMETHEUS_PAGE, OPERATOR).content
-        done = subprocess.run([path, "check", "metrics"], input=text, capture_output=True, check=False)
-        assert (done.returncode, done.stdout + done.stderr) == (0, b"")
-
-    def test_every_metric_of_the_alert_rules_exists(self, process: Process) -> None:
-        process.metrics.route("acme", "/ws/chat/").closed(1000)
-        process.metrics.publish_failed("acme")
-        text = get(PROMETHEUS_PAGE, OPERATOR).content.decode()
-        # Without a broker a metric of it has its type only.
-        existing = set(re.findall(r"^(?:# TYPE )?(\w+)", text, re.MULTILINE))
-        rules = [each for group in yaml.safe_load(RULES.read_text())["groups"] for each in group["rules"]]
-        named = {name for rule in rules for name in METRIC.findall(rule["expr"])}
-        assert named
-        assert named - existing == set()
 
     def test_openmetrics_where_asked(self) -> None:
         accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
