@@ -8,7 +8,7 @@ JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 
-.PHONY: setup run test test-fast coverage simulate simulate-mutants chaos foreign check format lock bench bench-quick bench-profile clean
+.PHONY: setup run test test-fast coverage simulate simulate-mutants chaos foreign restart-proof check format lock bench bench-quick bench-profile clean
 
 setup: .venv/.setup
 
@@ -58,6 +58,10 @@ chaos: .venv/.setup-dev
 # The project made of the examples for newcomers, with the wheel, on every interpreter found and two Djangos.
 foreign: .venv/.setup-dev
 	$(BIN)/python -m tests.foreign $(ARGS)
+
+# Two nodes behind the shipped nginx restarted under load, and one by SIGHUP: what clients saw (docs/operations.md).
+restart-proof: .venv/.setup-dev
+	$(BIN)/python -m tests.restarts $(ARGS)
 
 check: .venv/.setup-dev
 	$(BIN)/ruff format --check .

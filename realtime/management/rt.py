@@ -2,8 +2,9 @@
 
 import getpass
 import json
-from argparse import ArgumentParser
-from collections.abc import Mapping
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -17,9 +18,13 @@ from realtime.control import lists, service
 from realtime.control.link import call
 from realtime.control.orders import Order
 from realtime.core.actors import COMMAND
+from realtime.endpoints.consumers.pubsub import HISTORY_DEFAULT_LIMIT, HISTORY_MAX_LIMIT
 from realtime.rest.control import serializers as bodies
+from realtime.rest.control.base import PAGE_MAX
+from realtime.rest.control.reads import page_of_audit, page_of_bans
 
 Options = Mapping[str, Any]
+UNTIL_HINT = "Or say for how long: 30m, 1h, 7d."
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -35,7 +40,14 @@ def add_parsers(subparsers: Any) -> None:
     for name, text in (("presence", "the users in a topic"), ("history", "what was published to a topic")):
         parser = _of_tenant(subparsers.add_parser(name, help=text))
         parser.add_argument("topic")
-    subparsers.choices["history"].add_argument("--limit", type=int, default=100)
+    subparsers.choices["history"].add_argument(
+        "--limit", type=whole_number(1, HISTORY_MAX_LIMIT), default=HISTORY_DEFAULT_LIMIT
+    )
+    _listing(subparsers.add_parser("bans", help="the bans in force"))
+    parser = _listing(subparsers.add_parser("audit", help="what operators did, the newest first"))
+    parser.add_argument("--action", default="", help="as `ban`")
+    parser.add_argument("--actor", default="", help="name or id")
+    parser.add_argument("--search", default="", help="part of reason, actor or address")
     _add_acts(subparsers)
 
 
@@ -44,6 +56,9 @@ def _add_acts(subparsers: Any) -> None:
     parser.add_argument("topic")
     parser.add_argument("data", type=_json, help="JSON, or a text that is not JSON")
     parser.add_argument("--idempotency-key")
+    parser = _acting(subparsers, "broadcast", "publish the same to several topics", is_of_tenant=True)
+    parser.add_argument("data", type=_json, help="JSON, or a text that is not JSON")
+    parser.add_argument("topics", nargs="+")
     parser = _acting(subparsers, "disconnect", "close connections")
     for name in ("connection-id", "user-id", "address", "topic"):
         parser.add_argument(f"--{name}")
@@ -80,8 +95,7 @@ def act(name: str, options: Options) -> dict[str, Any]:
     given = {key: value for key, value in options.items() if key in _names(name) and value is not None}
     body = bodies.BODIES[name](data=given)
     if not body.is_valid():
-        faults = "\n".join(f"  {field}: {' '.join(map(str, said))}" for field, said in body.errors.items())
-        raise CommandError(f"These values are wrong:\n{faults}")
+        raise CommandError(f"These values are wrong:\n{_faults(body.errors)}")
     target = {key: value for key, value in body.validated_data.items() if key not in {"tenant", "reason"}}
     for key in ("id", "slug"):
         if key in options:
@@ -105,9 +119,34 @@ def read(name: str, options: Options) -> dict[str, Any]:
         filters = {key: options[key] for key in ("user", "route", "address", "topic")}
         query = lists.connection_query(tenant, sort=options["sort"], q=options["search"], **filters)
         return call(lambda link: lists.list_connections(link, query, page, size)).as_json()
+    if name in {"bans", "audit"}:
+        values = {key: options.get(key, "") for key in ("action", "actor")} | {"q": options.get("search", "")}
+        rows = page_of_bans if name == "bans" else page_of_audit
+        return rows(tenant, {**values, "page": page, "page_size": size})
     if name == "presence":
         return call(lambda link: lists.read_presence(link, options["tenant"], options["topic"]))
     return call(lambda link: lists.read_history(link, options["tenant"], options["topic"], options["limit"]))
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """Return the type of an option that is a whole number from `low` to `high`."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() else low - 1
+        if not low <= number <= high:
+            raise ArgumentTypeError(f"expected a whole number from {low} to {high}, received {text!r}")
+        return number
+
+    return read
+
+
+def _faults(errors: Mapping[str, Any]) -> str:
+    """Return a line for each fault, with all fields that have it."""
+    fields: dict[str, list[str]] = {}
+    for field, said in errors.items():
+        hint = f" {UNTIL_HINT}" if field == "until" else ""
+        fields.setdefault(" ".join(map(str, said)) + hint, []).append(field)
+    return "\n".join(f"  {', '.join(names)}: {fault}" for fault, names in fields.items())
 
 
 def _names(name: str) -> set[str]:
@@ -124,8 +163,8 @@ def _operator() -> str:
 
 def _listing(parser: ArgumentParser) -> ArgumentParser:
     parser.add_argument("--tenant", help="slug; all tenants if it is left out")
-    parser.add_argument("--page", type=int, default=1)
-    parser.add_argument("--page-size", type=int, default=lists.PAGE_SIZE)
+    parser.add_argument("--page", type=whole_number(1, PAGE_MAX), default=1)
+    parser.add_argument("--page-size", type=whole_number(1, lists.PAGE_SIZE_MAX), default=lists.PAGE_SIZE)
     parser.add_argument("--json", action="store_true", help="the whole answer as JSON")
     return parser
 
@@ -154,12 +193,17 @@ def _json(text: str) -> Any:
 
 
 def _until(text: str) -> str:
-    moment = parse_datetime(text)
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        # It has the form of a time, and is none.
+        return text
     if moment is None:
         units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
         number, unit = text[:-1], text[-1:]
-        if number.isdigit() and unit in units:
-            moment = timezone.now() + timedelta(**{units[unit]: int(number)})
-        elif (duration := parse_duration(text)) is not None:
-            moment = timezone.now() + duration
+        with suppress(OverflowError):
+            if number.isdigit() and unit in units:
+                moment = timezone.now() + timedelta(**{units[unit]: int(number)})
+            elif (duration := parse_duration(text)) is not None:
+                moment = timezone.now() + duration
     return moment.isoformat() if moment is not None else text

@@ -414,7 +414,11 @@ async def test_the_command_reaches_both_nodes_from_another_process(site: Site, b
     ban = json.loads(rt(site, "ban", "--user-id", user, "--until", "1h", "--reason", "by command"))
     assert ban["count"] == 2
     assert await both.talks[0].closed() == (4409, "stop: by command")
+    assert f"\n{ban['id']} " in rt(site, "bans")
     assert json.loads(rt(site, "unban", str(ban["id"]))) == {"count": 1}
+    assert "unban" in rt(site, "audit", "--page-size", "1")
+    told = json.loads(rt(site, "broadcast", "1", topic, "room:1", "--tenant", "acme"))["results"]
+    assert ("offset" in told[0], "error" in told[1]) == (True, True)
     assert json.loads(rt(site, "disconnect", "--user-id", user, "--stop")) == {"count": 0}
 
 
@@ -423,6 +427,23 @@ async def test_the_command_names_all_wrong_values(site: Site) -> None:
     for field in ("user_id", "address", "until"):
         assert f"  {field}: " in said
     assert "connection_id" in rt(site, "disconnect")
+    for wrong in (
+        ("nodes", "--page", "0"),
+        ("topics", "--page-size", "501"),
+        ("history", "x", "--tenant", "acme", "--limit", "0"),
+        ("token", "x", "--days", "0"),
+        ("token", "x", "--days", "1e9"),
+    ):
+        assert "expected a whole number from 1 to" in rt(site, *wrong), wrong
+    for until in ("99999999999d", "2026-13-45T10:00:00Z", "-1"):
+        assert "  until: " in rt(site, "ban", "--user-id", "1", "--until", until), until
+    for arguments in (
+        ("publish", "x", "1"),
+        ("nodes",),
+        ("audit",),
+        ("ban", "--user-id", "1", "--until", "1h"),
+    ):
+        assert rt(site, *arguments, "--tenant", "nowhere") == "error: There is no tenant 'nowhere'."
 
 
 async def test_the_command_makes_keys(site: Site, acme: Visitor) -> None:

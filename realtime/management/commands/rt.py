@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFailure
 from django.utils import timezone
 
 from realtime.control.keys import create_key
@@ -21,6 +22,7 @@ from realtime.management.doctor import examine
 from realtime.models import KEY_SCOPES, ApiKey
 from realtime.node import node as nodes
 from realtime.protocol.errors import NotInForceError, PublishUnavailableError, Refusal, RequestError
+from realtime.topics.engine.ports import EngineUnavailableError
 
 # Columns of a list, besides its JSON.
 COLUMNS = {
@@ -39,7 +41,11 @@ COLUMNS = {
     "topics": ("tenant", "topic", "subscribers", "users", "offset"),
     "presence": ("id", "username", "connections"),
     "history": ("offset", "time", "publisher", "data"),
+    "bans": ("id", "tenant", "user_id", "address", "until", "reason", "created_by"),
+    "audit": ("at", "actor", "tenant", "action", "target", "reason", "outcome", "count"),
 }
+NOTHING_DONE = "Nothing like that was found, so nothing was done."
+DAYS_MAX = 3650
 READS = tuple(COLUMNS)
 ROWS = {"presence": "users", "history": "publications"}
 
@@ -65,7 +71,9 @@ class Command(BaseCommand):
             "--scope", action="append", choices=KEY_SCOPES, help="may be repeated; default control:read"
         )
         token.add_argument(
-            "--days", type=float, help="days until it ends; left out: it does not end by itself"
+            "--days",
+            type=rt.whole_number(1, DAYS_MAX),
+            help="days until it ends; left out: it does not end by itself",
         )
         token.add_argument("--list", action="store_true", help="list the keys, without their secrets")
         token.add_argument("--delete", type=int, metavar="ID")
@@ -77,14 +85,24 @@ class Command(BaseCommand):
         """Run one subcommand; raises CommandError, which names the fault."""
         name = options["subcommand"]
         try:
+            if options.get("tenant"):
+                nodes.current_node().require_tenant(options["tenant"])
             if name in READS:
                 self._show(name, rt.read(name, options), as_json=options["json"])
             elif name in {"tail", "token", "doctor"}:
                 getattr(self, f"_{name}")(options)
             else:
-                self._line(rt.act(name, options))
+                answer = rt.act(name, options)
+                self._line(answer)
+                if answer.get("count") == 0 and "id" not in answer:
+                    self.stderr.write(NOTHING_DONE)
         except (NotInForceError, PublishUnavailableError, RequestError, Refusal) as error:
             raise CommandError(str(error)) from error
+        except EngineUnavailableError as error:
+            raise CommandError(f"The broker (REDIS_URL) cannot be reached: {error}") from error
+        except DatabaseFailure as error:
+            reason = " ".join(str(error).split())
+            raise CommandError(f"The database (DATABASE_URL, DATABASES) cannot be used: {reason}") from error
 
     def _show(self, name: str, answer: dict[str, Any], *, as_json: bool) -> None:
         if as_json:
@@ -133,8 +151,6 @@ class Command(BaseCommand):
     def _new_token(self, options: Mapping[str, Any]) -> None:
         days = options["days"]
         ends = None if days is None else timezone.now() + timedelta(days=days)
-        if options["tenant"]:
-            nodes.current_node().require_tenant(options["tenant"])
         try:
             _, secret = create_key(
                 options["name"],
@@ -161,6 +177,6 @@ class Command(BaseCommand):
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    if isinstance(value, dict) and "username" in value:
-        return str(value["username"])
+    if isinstance(value, dict) and ("username" in value or "name" in value):
+        return str(value.get("username") or value.get("name"))
     return str(value) if isinstance(value, str | int | float) else json.dumps(value, default=str)

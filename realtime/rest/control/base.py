@@ -35,6 +35,7 @@ from realtime.rest.views import JsonView
 from realtime.topics.engine.ports import EngineUnavailableError
 
 KEY_HEADER = "Idempotency-Key"
+PAGE_MAX = 1_000_000
 STATUS_OF_CODE = {
     ErrorCode.PERMISSION_DENIED: 403,
     ErrorCode.NOT_FOUND: 404,
@@ -88,7 +89,7 @@ class Query(serializers.Serializer[Any]):
     """The query parameters of a list."""
 
     tenant = serializers.CharField(required=False, max_length=SLUG_MAX_CHARS, allow_blank=True)
-    page = serializers.IntegerField(default=1, min_value=1, max_value=1_000_000)
+    page = serializers.IntegerField(default=1, min_value=1, max_value=PAGE_MAX)
     page_size = serializers.IntegerField(default=PAGE_SIZE, min_value=1, max_value=PAGE_SIZE_MAX)
 
 

@@ -208,7 +208,7 @@ class AuditView(ListView):
     )
     def get(self, request: Request) -> Response:
         """List entries, the newest first."""
-        return self.listed(_audit, no_rows)
+        return self.listed(page_of_audit, no_rows)
 
 
 class AuditExportView(ListView):
@@ -269,7 +269,8 @@ def no_rows(values: dict[str, Any]) -> dict[str, Any]:
     return {"count": 0, "results": []}
 
 
-def _audit(tenant: str | None, values: dict[str, Any]) -> dict[str, Any]:
+def page_of_audit(tenant: str | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Return a page of the entries that match and that an operator of `tenant` may see."""
     return _page_of(filter_audit(AuditEntry.objects.all(), tenant, values), values, bodies.AuditRow)
 
 

@@ -73,7 +73,10 @@ class BanValues(Values):
 
     user_id = UserId(required=False)
     address = Address(required=False)
-    until = serializers.DateTimeField(help_text="A time in the future, ISO 8601 with its offset.")
+    until = serializers.DateTimeField(
+        help_text="A time in the future, ISO 8601 with its offset.",
+        error_messages={"invalid": "Expected a time, ISO 8601 with its offset."},
+    )
 
     def faults(self, data: Mapping[str, Any]) -> dict[str, str]:
         """Exactly one target."""
