@@ -19,10 +19,11 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.docs.pages import ROOT, blocks
-from tests.docs.test_nginx import HOST, make_certificate, running, trusting
 from tests.e2e.visitor import PASSWORD, csrf_of
+from tests.servers.nginx import make_certificate, running, trusting
 from tests.servers.pool import Site, SitePool
 from tests.servers.ports import free_port
+from tests.servers.process import HOST
 
 pytestmark = pytest.mark.servers
 START_TIMEOUT_S = 10.0

@@ -15,6 +15,7 @@ from realtime.core.identity import as_user_id
 from realtime.core.revocations import Revocation, RevocationKind, Revocations
 from realtime.core.topics import TopicKey, owner
 from realtime.node.control import EndSubscriptions
+from realtime.node.logs import JsonLines
 from realtime.node.observer import Observer
 from realtime.node.operations import Operations, Unsubscribe, encode
 from realtime.sockets.connection import Connection
@@ -101,13 +102,10 @@ def test_the_access_log_is_json(user_id: int | str, caplog: pytest.LogCaptureFix
         remote_addr="",
         metrics=RouteMetrics("acme", "/ws/"),
     )
-    logger = logging.getLogger("realtime.access")
-    logger.addHandler(caplog.handler)
-    try:
-        Observer(Metrics()).opened(cast("Connection", connection))
-    finally:
-        logger.removeHandler(caplog.handler)
-    assert json.loads(caplog.messages[0])["user"] == user_id
+    caplog.set_level(logging.INFO, "realtime.access")
+    Observer(Metrics()).opened(cast("Connection", connection))
+    [record] = caplog.records
+    assert json.loads(JsonLines().format(record))["user"] == user_id
 
 
 def test_keys_of_different_publishers_differ_in_redis() -> None:
