@@ -106,9 +106,11 @@ def log_settings(form: LogForm = "json", level: str = "INFO") -> dict[str, Any]:
             "uvicorn.error": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
             "django.channels.server": {"level": "WARNING"},
+            # Five lines each time that a connection is taken from the pool.
+            "psycopg": {"level": "WARNING"},
             **{
                 name: {"level": of_libraries}
-                for name in ("asyncio", "channels_redis", "PIL", "psycopg", "redis", "websockets")
+                for name in ("asyncio", "channels_redis", "PIL", "redis", "websockets")
             },
         },
     }

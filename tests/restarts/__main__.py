@@ -28,8 +28,10 @@ from tests.servers.pool import Site, SitePool
 TOPICS = 20
 # Sockets that come from one address: the shipped nginx allows 200, and 20 handshakes a second with a burst of 100.
 PER_ADDRESS = 10
-# Load before the first restart, between two, and after the last, in seconds.
+# Load before a restart, and between two, in seconds.
 CALM_S = 3.0
+# After the last: the process that was replaced drains for 5 s, and its last clients come back.
+SETTLE_S = 10.0
 CATCH_UP_S = 30.0
 RELOAD_WITHIN_S = 60.0
 GAP_MAX_S = 6.0
@@ -100,7 +102,7 @@ async def prove(site: Site, port: int, sockets: int, per_s: int) -> list[dict[st
             for each in followers:
                 each.seen = Seen()
             phase = await run_phase(site, name)
-            await asyncio.sleep(CALM_S)
+            await asyncio.sleep(SETTLE_S)
             found.append(phase | summed([each.seen for each in followers]))
         ended.set()
         count, rate = await publishing
@@ -179,7 +181,8 @@ def main(arguments: Sequence[str]) -> int:
             (folder / kind).mkdir()
         databases = Databases(folder / "databases")
         pool = SitePool(folder / "servers", databases)
-        env = {"REALTIME_TRUSTED_PROXIES": "127.0.0.1", "HTTPS": "1", "DEBUG": "0"}
+        # With DEBUG, so that no static files are collected: each node would compress them anew.
+        env = {"REALTIME_TRUSTED_PROXIES": "127.0.0.1", "HTTPS": "1"}
         site = pool.start("scaled", env, servers=2)
         second = f"server 127.0.0.1:{site.servers[1].port} max_fails=0;\n    keepalive 32;"
         try:
