@@ -17,6 +17,7 @@ from realtime.core.addresses import TrustedProxies
 from realtime.core.figures import SERVE
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
 from realtime.server.retiring import RetiringServer
+from realtime.server.uncaught import log_uncaught
 from realtime.server.workers import Worker, Workers
 from realtime.sockets.types import Application
 
@@ -48,6 +49,7 @@ def serve(
     workers listen on the same bound `sockets`. X-Forwarded-For and X-Forwarded-Proto are trusted from
     `trusted_proxies` only. Ends the process with STARTUP_FAILURE (3) if the application does not start.
     """
+    log_uncaught()
     # After a clean stop uvicorn raises the signal again. That must not look like a failure.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
     # Until there is something to replace.

@@ -18,6 +18,7 @@ from uvicorn.supervisors.multiprocess import Process
 
 from realtime.core.figures import RESTARTS, WORKER
 from realtime.server.retiring import RETIRE_GRACE_S, RETIRE_SIGNAL, START_TIMEOUT_S, RetiringServer
+from realtime.server.uncaught import log_uncaught
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Worker(Process):
     def target(self, sockets: list[socket] | None = None) -> None:
         """Serve until told to end. Only the supervisor handles a SIGHUP that is sent to all."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        log_uncaught()
         # For the figures, which name the worker.
         os.environ |= {WORKER: str(self.number), RESTARTS: str(self.restarts)}
         threading.Thread(target=_end_with_parent, daemon=True).start()
