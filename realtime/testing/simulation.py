@@ -4,8 +4,8 @@ import inspect
 import os
 import random
 import sys
-from collections.abc import Callable, Coroutine
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
 
@@ -126,16 +126,26 @@ def _live(work: Coroutine[Any, Any, None], seed: int, time: _Time, shared: Conne
     clock = time.clock = Manual()
     threads = Jobs(lambda: share(shared))
     loop = threads.loop = SimulatedLoop(clock, threads)
-    before = random.getstate()
     try:
-        random.seed(seed)
-        with ExitStack() as rows:
+        with _seeded(seed), ExitStack() as rows:
             _keep_rows(rows)
             loop.run_until_complete(work)
     finally:
-        random.setstate(before)
         abandon(loop)
         threads.close()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Let all random numbers follow from the seed, also those of the system, by which nodes spread their work."""
+    state, of_system = random.getstate(), random.SystemRandom.random
+    random.seed(seed)
+    setattr(random.SystemRandom, "random", lambda _self: random.random())  # noqa: B010,S311 a test; typed as final
+    try:
+        yield
+    finally:
+        setattr(random.SystemRandom, "random", of_system)  # noqa: B010 as above
+        random.setstate(state)
 
 
 def _keep_rows(rows: ExitStack) -> None:

@@ -1,6 +1,7 @@
 """`@simulate`: a stranger's methods and rules in many worlds; a mistake is found, named by its seed, and repeated."""
 
 import asyncio
+import random
 import time
 from typing import Any
 
@@ -132,6 +133,21 @@ def test_the_same_seed_is_the_same_world() -> None:
     first = logs(8)
     assert first == logs(8)
     assert len({tuple(each) for each in first}) == 8
+
+
+def test_the_random_numbers_of_the_system_follow_from_the_seed() -> None:
+    found: list[float] = []
+
+    @simulate(worlds=2)
+    async def run(world: World) -> None:
+        # Nodes spread their sweeps by it.
+        found.append(random.SystemRandom().uniform(0, 1))
+
+    run()
+    run()
+    assert found[:2] == found[2:]
+    assert len(set(found)) == 2
+    assert random.SystemRandom().uniform(0, 1) not in found
 
 
 def test_minutes_take_no_time() -> None:
