@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run it; 0 if every promise was kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--minutes", type=float, default=10.0, help="of all kinds of brokers together")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS[:2])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--topics", type=int, default=TOPICS)
     parser.add_argument("--seed", default=secrets.token_hex(4))
     parser.add_argument("--only", default="", help="only faults whose name has this text")
