@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 DEADLINE_S = 2.0
 # How long a call is repeated, or waits for a server that was lost, in seconds; and the pause between two tries. Short,
 # because its caller waits meanwhile, who may have something for another server, too.
-REPEAT_S, REPEAT_PAUSE_S = 0.5, 0.05
+REPEAT_S, REPEAT_PAUSE_S = 0.3, 0.05
 # Errors after which the same call may succeed soon: it was not carried out.
 _LATER = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN"})
 # Errors that name another server: it was not carried out either.
