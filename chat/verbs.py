@@ -65,13 +65,13 @@ def _verb(operation: Operation) -> Verb:
         return Reply(operation.reply, answer.payload)
 
     handle.__doc__ = operation.run.__doc__
-    return Verb(operation.payload, handle, is_slow=True, scopes=operation.scopes)
+    return Verb(operation.payload, handle, is_slow=True, scopes=operation.scopes, reply=operation.reply)
 
 
 CHAT_VERBS: Mapping[str, Verb] = {
     **{name: _verb(operation) for name, operation in OPERATIONS.items()},
-    "message.send": Verb(MessageSend, on_message_send, scopes=WRITE),
-    "typing": Verb(InRoom, on_typing, scopes=WRITE),
+    "message.send": Verb(MessageSend, on_message_send, scopes=WRITE, reply="message.sent"),
+    "typing": Verb(InRoom, on_typing, scopes=WRITE, reply="typing"),
 }
 
 

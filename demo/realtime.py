@@ -1,6 +1,6 @@
 """The live query of the demo's table, for `/ws/data/`."""
 
-from typing import Any
+from typing import TypedDict
 
 from django.db.models import QuerySet
 
@@ -8,7 +8,16 @@ from demo.models import Item
 from realtime import Tenant, live_query
 
 
-def item_payload(item: Item) -> dict[str, Any]:
+class ItemRow(TypedDict):
+    """A row as clients receive it."""
+
+    id: int
+    name: str
+    category: str
+    price: str
+
+
+def item_payload(item: Item) -> ItemRow:
     """Return a row as clients receive it."""
     return {"id": item.pk, "name": item.name, "category": item.category, "price": str(item.price)}
 

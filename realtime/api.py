@@ -9,6 +9,7 @@ from time import time, time_ns
 from typing import Any, TypeVar
 
 import msgspec
+from django.conf import settings as django_settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
@@ -198,7 +199,8 @@ def _checked(
     """Return the publication, encoded and ready to be stored; raises RequestError if it is not valid."""
     key = TopicKey(*_checked_names(tenant, topic))
     settings = _settings()
-    _rule(settings, key.topic)
+    contract = _rule(settings, key.topic).contract
+    is_checked = settings.CHECK_CONTRACTS or django_settings.DEBUG or current_recording() is not None
     draft = make_draft(
         key.topic,
         data,
@@ -206,6 +208,7 @@ def _checked(
         time=time_text(time_ns()),
         idempotency_key=checked_key(idempotency_key),
         max_bytes=settings.PUBLICATION_BYTES,
+        contract=contract if is_checked else None,
     )
     # In a block that will be rolled back no query is allowed, and nothing is published.
     if not transaction.get_connection().needs_rollback:

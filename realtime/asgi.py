@@ -91,8 +91,10 @@ class Description:
         named = scope["host"]
         host = named.name if named.port is None else f"{named.name}:{named.port}"
         is_secure = self._node.settings.HTTPS or scope.get("scheme") == "https"
-        routes = self._node.settings.ROUTES
-        document = self._node.shared(SiteDocument, lambda: SiteDocument(routes)).of(host, is_secure=is_secure)
+        settings = self._node.settings
+        document = self._node.shared(SiteDocument, lambda: SiteDocument(settings)).of(
+            host, is_secure=is_secure
+        )
         body = json.dumps(document).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

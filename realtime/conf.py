@@ -143,6 +143,9 @@ class RealtimeSettings:
     # Days that the audit log is kept, and seconds that an Idempotency-Key is remembered (0: for ever).
     AUDIT_RETENTION_DAYS: int = 365
     IDEMPOTENCY_RETENTION_S: int = 86_400
+    # Whether replies, values, items and data of topics are checked against their declared types before they are sent, which
+    # costs as much as encoding them again. With DEBUG, and in tests with realtime.testing, they always are.
+    CHECK_CONTRACTS: bool = False
     # Bearer token for the metrics pages; "" switches it off.
     METRICS_TOKEN: str = ""
     # Hosts that serve the first tenant in development.

@@ -216,7 +216,7 @@ async def _publish(link: Link, order: Order, topic: str, idempotency_key: str | 
 
 def _draft(rules: TopicRules, order: Order, topic: str, idempotency_key: str | None) -> Draft:
     rules.require_operator(topic)
-    return make_draft(
+    draft = make_draft(
         topic,
         order.target["data"],
         None,
@@ -224,6 +224,8 @@ def _draft(rules: TopicRules, order: Order, topic: str, idempotency_key: str | N
         idempotency_key=idempotency_key,
         max_bytes=current_settings().PUBLICATION_BYTES,
     )
+    rules.check_data(topic, draft.data)
+    return draft
 
 
 def _count(answers: Answers) -> int:

@@ -7,11 +7,14 @@ import functools
 import inspect
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import msgspec
 from asgiref.sync import iscoroutinefunction
 
+from realtime.core.contracts import Contract
 from realtime.core.identity import Identity
 from realtime.protocol.errors import ErrorCode, RequestError
 
@@ -74,6 +77,9 @@ class TopicRule:
 
     `operator` is what operators may do with the data: `"all"`, or `"metadata"`, which lets them see who follows
     the topic, but not publish, subscribe anybody or read the history.
+
+    `data` is the type of the publications' data: a Struct, or a union of tagged ones. What clients publish is always
+    checked against it, what the server publishes with DEBUG and in tests.
     """
 
     subscribe: Gate = anyone
@@ -83,11 +89,17 @@ class TopicRule:
     history_ttl_s: float = 300.0
     operator: Literal["all", "metadata"] = "all"
     publish_in_db: Gate | None = None
+    data: Any = None
     # Both of them, made once.
     retention: Retention = field(init=False, repr=False, compare=False)
+    # None without `data`, and for one that is no type.
+    contract: Contract | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "retention", Retention(self.history_size, self.history_ttl_s))
+        if self.data is not None:
+            with suppress(TypeError):
+                object.__setattr__(self, "contract", Contract(self.data, "The data of a publication", "data"))
 
 
 def rule_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
@@ -104,9 +116,15 @@ def rule_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
             kept: object = getattr(rule, name)
             if isinstance(kept, bool) or not isinstance(kept, kinds) or not kept >= 0:
                 yield f"The {name} of the topic rule {prefix!r} must be a number of 0 or more, received {kept!r}."
-        if rule.operator not in {ALL, METADATA}:
-            yield f"`operator` of the topic rule {prefix!r} is neither {ALL!r} nor {METADATA!r}."
+        yield from _part_faults(prefix, rule)
         yield from _gate_faults(prefix, rule)
+
+
+def _part_faults(prefix: str, rule: TopicRule) -> Iterator[str]:
+    if rule.operator not in {ALL, METADATA}:
+        yield f"`operator` of the topic rule {prefix!r} is neither {ALL!r} nor {METADATA!r}."
+    if rule.data is not None and rule.contract is None:
+        yield f"`data` of the topic rule {prefix!r} is no type that JSON can hold: {rule.data!r}."
 
 
 def _may_begin_a_name(prefix: str) -> bool:
@@ -174,6 +192,20 @@ class TopicRules:
         if rule is None:
             raise RequestError(ErrorCode.PERMISSION_DENIED, "No rule allows topics with this prefix.")
         return rule
+
+    def contract_of(self, topic: str) -> Contract | None:
+        """Return the declared type of the data of a topic, if there is one; raises what `rule` raises."""
+        return self.rule(topic).contract
+
+    def check_data(self, topic: str, data: msgspec.Raw) -> None:
+        """Raise RequestError(invalid_message) for data of a client that does not fit the topic's declared type."""
+        contract = self.rule(topic).contract
+        fault = contract and contract.fault_of(data)
+        if fault:
+            why, path = fault
+            raise RequestError(
+                ErrorCode.INVALID_MESSAGE, f"Wrong data: {why}.", details={"field": f"payload.{path}"}
+            )
 
     def require_operator(self, topic: str) -> TopicRule:
         """Return the rule, if operators may use the topic's data; otherwise raises

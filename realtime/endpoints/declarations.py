@@ -13,6 +13,7 @@ import msgspec
 from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import ImproperlyConfigured
 
+from realtime.core.contracts import Contract
 from realtime.protocol.codec import TYPE_MAX_CHARS
 
 # Types whose values may stand in a `payload`, beside Structs, dataclasses and TypedDicts.
@@ -62,7 +63,7 @@ def check_coroutine(function: Callable[..., Any]) -> None:
     _check_callable(function)
     if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 the method
         return
-    origin = get_origin(returned := _returned(function)) or returned
+    origin = get_origin(returned := returned_type(function)) or returned
     if not (isinstance(origin, type) and issubclass(origin, Awaitable)):
         raise mistake(function, "it must be a coroutine function; write `async def`.")
 
@@ -88,10 +89,64 @@ def check_arguments(function: Callable[..., Any], *names: str, optional: str | N
 
 def check_reply(function: Callable[..., Any], *replies: type, allowed: str) -> None:
     """Check that the annotated result may be a reply: None, one of `replies`, or unknown."""
-    returned = _returned(function)
+    returned = returned_type(function)
     if not _may_be(returned, replies):
         name = getattr(returned, "__name__", str(returned))
         raise mistake(function, f"it returns {name}; {allowed}.")
+
+
+def contract_of(function: Callable[..., Any], what: str, root: str) -> Contract | None:
+    """Return the contract of a function's annotated result; None if the annotation says nothing of its parts.
+
+    `what` and `root` are as in Contract. Raises ImproperlyConfigured for a type that JSON cannot hold.
+    """
+    return made_contract(awaited_type(returned_type(function)), f"{what} ({_name(function)})", root, function)
+
+
+def made_contract(kind: Any, what: str, root: str, owner: object) -> Contract | None:
+    """Return the contract of a type; None for one that says nothing."""
+    if _says_nothing(kind):
+        return None
+    try:
+        return Contract(kind, what, root)
+    except TypeError as error:
+        raise mistake(owner, f"its result has a type that JSON cannot hold: {error}.") from error
+
+
+def returned_type(function: Callable[..., Any]) -> Any:
+    """Return the annotated result; Any if there is none, or if it names a type that does not exist yet."""
+    annotation = _signature(function).return_annotation
+    try:
+        return Any if annotation is MISSING else _evaluated(function, annotation)
+    except NameError:
+        return Any
+
+
+def awaited_type(returned: Any) -> Any:
+    """Return the result of an awaitable type; other types as they are."""
+    origin = get_origin(returned)
+    if isinstance(origin, type) and issubclass(origin, Awaitable) and get_args(returned):
+        return get_args(returned)[-1]
+    return returned
+
+
+def _says_nothing(kind: Any) -> bool:
+    """Whether a type is any JSON object or value: `Any`, `dict`, `dict[str, Any]`, and these with None."""
+    origin = get_origin(kind)
+    if origin in (Union, UnionType):
+        return all(each is NoneType or _says_nothing(each) for each in get_args(kind))
+    if kind in (Any, None, NoneType, object):
+        return True
+    is_object = origin or kind
+    if not (isinstance(is_object, type) and issubclass(is_object, Mapping)) or is_typeddict(kind):
+        return False
+    return get_args(kind) in ((), (str, Any), (str, object))
+
+
+def _name(function: object) -> str:
+    return (
+        f"{getattr(function, '__module__', None)}.{getattr(function, '__qualname__', None) or repr(function)}"
+    )
 
 
 def keyword_parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -117,15 +172,6 @@ def _evaluated(function: Callable[..., Any], annotation: Any) -> Any:
     scope = getattr(inner, "__globals__", None) or getattr(type(inner).__call__, "__globals__", {})
     holder = SimpleNamespace(__annotations__={"it": annotation})
     return get_type_hints(holder, globalns=scope, include_extras=True)["it"]
-
-
-def _returned(function: Callable[..., Any]) -> Any:
-    """Return the annotated result; Any if there is none, or if it names a type that does not exist yet."""
-    annotation = _signature(function).return_annotation
-    try:
-        return Any if annotation is MISSING else _evaluated(function, annotation)
-    except NameError:
-        return Any
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

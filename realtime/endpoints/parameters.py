@@ -36,7 +36,14 @@ def parameters_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
         fields.append((name, kind) if default is MISSING else (name, kind, default))
     struct_name = getattr(function, "__name__", type(function).__name__)
     try:
-        return msgspec.defstruct(struct_name, fields, kw_only=True, frozen=True, forbid_unknown_fields=True)
+        return msgspec.defstruct(
+            struct_name,
+            fields,
+            kw_only=True,
+            frozen=True,
+            forbid_unknown_fields=True,
+            module=function.__module__,
+        )
     except TypeError as error:
         raise mistake(function, f"its parameters cannot be read: {error}.") from error
 
@@ -81,6 +88,11 @@ def _is_unstorable(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(_is_unstorable, value)) or any(map(_is_unstorable, value.values()))
     return isinstance(value, list) and any(map(_is_unstorable, value))
+
+
+def described_type(kind: Any) -> dict[str, Any]:
+    """Return the JSON Schema of a type, whole."""
+    return msgspec.json.schema(kind)
 
 
 def described(struct: type[msgspec.Struct]) -> dict[str, Any]:

@@ -12,28 +12,35 @@ def my_orders(tenant: Tenant, identity: Identity, *, state: str) -> QuerySet[Ord
 """
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from django.db.models import Model, QuerySet
 
+from realtime.core.contracts import Contract
 from realtime.core.identity import Identity, Tenant
 from realtime.core.scopes import require_scopes
-from realtime.endpoints.declarations import check_arguments, check_name, check_plain, check_scopes
+from realtime.endpoints.declarations import (
+    check_arguments,
+    check_name,
+    check_plain,
+    check_scopes,
+    contract_of,
+)
 from realtime.endpoints.parameters import parameters_of
 from realtime.protocol.errors import ErrorCode, RequestError
 
 Select = Callable[..., QuerySet[Any]]
 Asker = Hashable
-AsItem = Callable[[Any], dict[str, Any]]
+AsItem = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class LiveQuery:
     """A declared query.
 
-    `item` turns a row into the dict that clients receive; it must hold the row's `id`. `takes_identity` says
+    `item` turns a row into the object that clients receive: a dict or a Struct with the row's `id`. `takes_identity` says
     whether `select` takes the identity, `is_personal` whether the rows depend on it.
     """
 
@@ -45,6 +52,12 @@ class LiveQuery:
     needs_user: bool = False
     takes_identity: bool = False
     is_personal: bool = False
+    # The annotated result of `item`, if it is more than an object.
+    contract: Contract | None = None
+
+    def checked(self) -> "LiveQuery":
+        """Return this query, whose items are checked against their contract."""
+        return self if self.contract is None else replace(self, item=self.contract.checking(self.item))
 
     def require(self, identity: Identity | None) -> None:
         """Raise RequestError(unauthenticated | permission_denied) if `identity` may not ask this."""
@@ -98,6 +111,8 @@ def live_query(
     do not depend on the caller. Then all callers of the same query share one watch, and the function receives
     the identity of the first one.
 
+    The annotated result of `item` (a Struct, a dataclass, a TypedDict) is the contract of the items.
+
     Raises ImproperlyConfigured for a mistake in the declaration.
     """
     check_name(name, "live_query")
@@ -115,6 +130,7 @@ def live_query(
             needs_user=signed_in,
             takes_identity=takes_identity,
             is_personal=takes_identity and not shared,
+            contract=contract_of(item, f"An item of the query {name}", "item"),
         )
 
     return declare

@@ -50,6 +50,15 @@ class Registry:
         self.queries = _by_name(queries)
         self.tasks = _by_name(list(tasks))
 
+    def checked(self) -> "Registry":
+        """Return the same, with every reply, value and item checked against its contract."""
+        return Registry(
+            [each.checked() for each in self.methods.values()],
+            [each.checked() for each in self.sources.values()],
+            [each.checked() for each in self.queries.values()],
+            list(self.tasks.values()),
+        )
+
     @classmethod
     def discover(cls) -> "Registry":
         """Collect from the `realtime` module of every installed app that has one."""

@@ -7,13 +7,14 @@ def add(call: Call, *, a: int, b: int) -> dict[str, int]:
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 import msgspec
 from asgiref.sync import iscoroutinefunction
 from msgspec.structs import asdict
 
+from realtime.core.contracts import Contract
 from realtime.endpoints.declarations import (
     PAYLOAD_TYPES,
     check_arguments,
@@ -22,13 +23,14 @@ from realtime.endpoints.declarations import (
     check_plain,
     check_reply,
     check_scopes,
+    contract_of,
     mistake,
 )
-from realtime.endpoints.parameters import described, parameters_of
+from realtime.endpoints.parameters import described, described_type, parameters_of
 from realtime.endpoints.verbs import Call
 from realtime.protocol.envelope import Reply
 
-AtHand = Callable[..., dict[str, Any] | None]
+AtHand = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,13 @@ class RpcMethod:
     needs_user: bool
     is_async: bool
     at_hand: AtHand | None = None
+    # The annotated result, if it is more than an object.
+    contract: Contract | None = None
+    is_checked: bool = False
+
+    def checked(self) -> "RpcMethod":
+        """Return this method, whose results are checked against its contract."""
+        return replace(self, is_checked=True)
 
     async def answer(self, call: Call, parameters: msgspec.Struct) -> Reply:
         """Run the method with checked parameters."""
@@ -55,10 +64,15 @@ class RpcMethod:
         return self.reply_of(await call.in_db(self.function, call, **arguments))
 
     def reply_of(self, payload: Any) -> Reply:
-        """Return the reply with a result of the function; raises TypeError for one that is no JSON object."""
+        """Return the reply with a result of the function.
+
+        Raises TypeError for one that is no JSON object, and ContractError for one that does not fit.
+        """
         # A dict is the usual case, and needs no further look.
         if type(payload) is not dict:
             payload = _as_object(payload)
+        if self.is_checked and self.contract is not None:
+            self.contract.check(payload)
         return Reply(self.reply, payload)
 
     def describe(self) -> dict[str, Any]:
@@ -68,6 +82,7 @@ class RpcMethod:
             "description": inspect.getdoc(self.function) or "",
             "params": described(self.parameters),
             "reply": self.reply,
+            "result": described_type(self.contract.kind) if self.contract else {},
             "scopes": sorted(self.scopes),
             "signed_in": self.needs_user or bool(self.scopes),
         }
@@ -94,7 +109,8 @@ def rpc_method(
 
     `reply` is the type of the answer (default `<name>.result`).
     It receives the call and, by keyword, its parameters. It returns the payload (None: an empty one) or raises
-    RequestError. A plain function runs in a database thread, an `async` one as a task.
+    RequestError. An annotated result (a Struct, a dataclass, a TypedDict) is the contract of the payload. A plain
+    function runs in a database thread, an `async` one as a task.
 
     `at_hand` is a plain function that is called first, on the loop, with the same arguments. It returns the
     payload if that is in memory. Otherwise it returns None and the method runs.
@@ -118,6 +134,7 @@ def rpc_method(
             needs_user=signed_in,
             is_async=iscoroutinefunction(function),
             at_hand=at_hand,
+            contract=contract_of(function, f"The reply of the method {name}", "payload"),
         )
 
     return declare

@@ -25,7 +25,8 @@ class Endpoints:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.router = Router(import_string(f"{node.settings.ROUTES}.routes"))
-        self.registry = Registry.discover()
+        found = Registry.discover()
+        self.registry = found.checked() if node.checks_contracts else found
         node.on_start += [task.run for task in self.registry.tasks.values()]
         self.deadlines = Deadlines(node.settings.CALL_TIMEOUT_S)
         self.large_messages = LargeMessages()

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from time import time_ns
-from typing import Any
+from typing import TypedDict
 
 from realtime.endpoints.streams import Feed, stream_source
 from realtime.protocol.codec import time_text
@@ -25,8 +25,15 @@ def clock(feed: Feed) -> Iterator[str]:
         yield time_text(time_ns())
 
 
+class Load(TypedDict):
+    """How busy a node is. `loop_lag_ms` is how late its event loop runs."""
+
+    connections: int
+    loop_lag_ms: float
+
+
 @stream_source("server")
-def server(feed: Feed) -> Iterator[dict[str, Any]]:
+def server(feed: Feed) -> Iterator[Load]:
     """The tenant's connections on this node, and how late the event loop runs."""
     while True:
         totals = feed.node.metrics.snapshot(feed.tenant.slug)["totals"]

@@ -16,12 +16,13 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
+from realtime.core.contracts import Contract
 from realtime.core.identity import Identity, Tenant
 from realtime.core.slots import owner_of
-from realtime.endpoints.declarations import check_arguments, check_name
+from realtime.endpoints.declarations import check_arguments, check_name, made_contract, returned_type
 from realtime.node.node import Node
 
 P = ParamSpec("P")
@@ -52,20 +53,42 @@ class StreamSource:
 
     name: str
     generate: Generate
+    # The annotated values, if the annotation says what they are.
+    contract: Contract | None = None
+    is_checked: bool = False
+
+    def checked(self) -> "StreamSource":
+        """Return this source, whose values are checked against its contract."""
+        return replace(self, is_checked=True)
+
+    def check(self, value: Any) -> None:
+        """Raise ContractError for a value that does not fit, if this source is checked."""
+        if self.is_checked and self.contract is not None:
+            self.contract.check(value)
 
 
 def stream_source(name: str) -> Callable[[Generate], StreamSource]:
     """Declare the decorated generator, plain or `async`, as the source `name`.
 
-    The stream ends when the generator ends, and its client is told.
+    The stream ends when the generator ends, and its client is told. The annotated values (`Iterator[Price]`) are its
+    contract.
     """
     check_name(name, "stream_source")
 
     def declare(generate: Generate) -> StreamSource:
         check_arguments(generate, "feed")
-        return StreamSource(name, generate)
+        what = f"A value of the stream {name} ({generate.__module__}.{generate.__qualname__})"
+        return StreamSource(name, generate, made_contract(_yielded(generate), what, "value", generate))
 
     return declare
+
+
+def _yielded(generate: Generate) -> Any:
+    """Return the type of the values that a generator is annotated to yield; Any if it is not."""
+    returned = returned_type(generate)
+    origin = get_origin(returned)
+    is_iterable = isinstance(origin, type) and issubclass(origin, Iterable | AsyncIterable)
+    return get_args(returned)[0] if is_iterable and get_args(returned) else Any
 
 
 async def values_of(made: Any) -> AsyncGenerator[Any, None]:

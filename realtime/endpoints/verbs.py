@@ -3,14 +3,16 @@
 A consumer's table maps verb names to `Verb`. Tables are joined with `|`.
 """
 
-from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from inspect import iscoroutine
 from time import monotonic
-from typing import Any, Generic, ParamSpec, Protocol
+from typing import Any, Generic, ParamSpec, Protocol, cast
 
 import msgspec
 from typing_extensions import TypeVar
 
+from realtime.core.contracts import Contract, ContractError
 from realtime.core.identity import Identity, Tenant
 from realtime.core.slots import owner_of
 from realtime.core.token_bucket import retry_after_ms
@@ -19,6 +21,7 @@ from realtime.endpoints.declarations import (
     check_coroutine,
     check_reply,
     check_scopes,
+    made_contract,
     mistake,
 )
 from realtime.node.node import Node
@@ -102,9 +105,17 @@ class Call(msgspec.Struct, Generic[C_co], frozen=True):
         owner = owner_of(self.tenant, self.identity)
         return await self.node.database.run_for(owner, work, *args, **kwargs)
 
-    def push(self, message_type: str, payload: dict[str, Any]) -> None:
-        """Send a message that is not the reply."""
-        self.connection.push(message_type, payload)
+    def push(self, message_type: str, payload: Mapping[str, Any] | msgspec.Struct) -> None:
+        """Send a message that is not the reply.
+
+        With DEBUG and in tests it is checked against the `pushes` of the consumer; raises ContractError.
+        """
+        declared = (
+            getattr(self.consumer, "pushes", {}).get(message_type) if self.node.checks_contracts else None
+        )
+        if declared is not None:
+            Contract(declared, f"The push {message_type}", "payload").check(payload)
+        self.connection.push(message_type, cast("dict[str, Any]", payload))
 
 
 Handler = Callable[[Call[Any], Any], Awaitable[Reply | None]]
@@ -128,12 +139,18 @@ class Verb:
     `is_slow` verbs (those that use the database or take time) run concurrently, limited by MAX_CALLS and
     CALL_TIMEOUT_S. All others run in the order of arrival. A handler that returns None sends its answer
     itself.
+
+    `reply` is the type of the reply and `returns` that of its payload (a Struct). With DEBUG and in tests every reply
+    is checked against them.
     """
 
     payload: type[msgspec.Struct]
     handle: Handler
     is_slow: bool = False
     scopes: tuple[str, ...] = ()
+    reply: str = ""
+    returns: Any = None
+    contract: Contract | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         """Raise ImproperlyConfigured for a mistake."""
@@ -141,7 +158,39 @@ class Verb:
         check_arguments(self.handle, "call", "payload")
         check_reply(self.handle, Reply, allowed="a verb returns Reply(type, payload) or None")
         check_scopes(self.scopes, self.handle)
+        what = f"The reply {self.reply} of the verb {getattr(self.handle, '__qualname__', self.handle)}"
+        object.__setattr__(self, "contract", made_contract(self.returns, what, "payload", self.handle))
         if not (isinstance(self.payload, type) and issubclass(self.payload, msgspec.Struct)):
             raise mistake(
                 self.handle, f"the payload of its verb must be a msgspec.Struct, received {self.payload!r}."
             )
+
+    def checked(self, handle: Handler) -> Handler:
+        """Return `handle`, whose replies are checked against `reply` and `returns`."""
+        if not self.reply and self.contract is None:
+            return handle
+
+        def checking(call: Call[Any], payload: Any) -> Awaitable[Reply | None]:
+            handling = handle(call, payload)
+            # A reply at hand stays one: its sender looks at its type.
+            return self._later(handling) if iscoroutine(handling) else self._checked(handling)
+
+        return checking
+
+    def _checked(self, handling: Awaitable[Reply | None]) -> Awaitable[Reply | None]:
+        if isinstance(handling, Answered):
+            self._check(handling.reply)
+        return handling
+
+    async def _later(self, handling: Awaitable[Reply | None]) -> Reply | None:
+        reply = await handling
+        if reply is not None:
+            self._check(reply)
+        return reply
+
+    def _check(self, reply: Reply) -> None:
+        if self.reply and reply.type != self.reply:
+            what = f"The reply {reply.type} of the verb {getattr(self.handle, '__qualname__', self.handle)}"
+            raise ContractError(what, self.reply, "another type of reply is declared", "type")
+        if self.contract is not None:
+            self.contract.check(reply.payload)

@@ -110,6 +110,8 @@ class Node:
         self._shared: dict[type, Any] = {}
         # Names handlers that hold the event loop; None without DEBUG.
         self.block_watch: BlockWatch | None = BlockWatch() if django_settings.DEBUG else None
+        # Whether what is sent is checked against its declared type.
+        self.checks_contracts = settings.CHECK_CONTRACTS or django_settings.DEBUG
         self.is_draining = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
@@ -288,6 +290,7 @@ class Node:
             time=time_text(time_ns()),
             idempotency_key=idempotency_key,
             max_bytes=self.settings.PUBLICATION_BYTES,
+            contract=self.rules.contract_of(topic) if self.checks_contracts else None,
         )
         return await self.publish(tenant, topic, draft)
 

@@ -30,7 +30,7 @@ def asyncapi_page(request: HttpRequest) -> HttpResponse:
 
 def _document(request: HttpRequest) -> dict[str, Any]:
     node = current_node()
-    documents = node.shared(SiteDocument, lambda: SiteDocument(current_settings().ROUTES))
+    documents = node.shared(SiteDocument, lambda: SiteDocument(current_settings()))
     return documents.of(request.get_host(), is_secure=request.is_secure())
 
 

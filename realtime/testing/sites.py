@@ -36,7 +36,7 @@ WORK_S = 10.0
 # Steps of the clock in which nodes learn of each other. They need one or two.
 MEET_STEPS = 100
 # The settings of a test by default. An outbox would send publications that the test has not committed.
-OWN: dict[str, Any] = {"REDIS_URL": "", "TRANSACTIONAL_OUTBOX": False}
+OWN: dict[str, Any] = {"REDIS_URL": "", "TRANSACTIONAL_OUTBOX": False, "CHECK_CONTRACTS": True}
 
 
 class NodeOfTest(Node):

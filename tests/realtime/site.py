@@ -125,7 +125,8 @@ async def site_of(
     node = Node(RealtimeSettings(**SETTINGS, **settings), tables=())
     await node.ensure_started()
     endpoints = Endpoints(node)
-    endpoints.registry = Registry(list(methods), list(sources), list(queries))
+    registry = Registry(list(methods), list(sources), list(queries))
+    endpoints.registry = registry.checked() if node.checks_contracts else registry
     site = Site(node, endpoints)
     yield site
     for client in site.clients:

@@ -209,7 +209,7 @@ MISTAKES: dict[str, tuple[Declare, str]] = {
     "scopes": (lambda: rpc_method("m", scopes="a:b")(fine), "fine: scopes must be a set of names"),
     "at hand": (lambda: rpc_method("m", at_hand=other_at_hand)(fine), "other_at_hand: it must take the same"),
     "async at hand": (
-        lambda: rpc_method("m", at_hand=at_hand_async)(fine),  # type: ignore[arg-type]
+        lambda: rpc_method("m", at_hand=at_hand_async)(fine),
         "at_hand_async: it must be a plain function",
     ),
     "plain verb": (lambda: Verb(NoPayload, on_it_plain), "on_it_plain: it must be a coroutine function"),  # type: ignore[arg-type]
@@ -221,7 +221,7 @@ MISTAKES: dict[str, tuple[Declare, str]] = {
         lambda: live_query("q", item=item)(rows_async),  # type: ignore[arg-type]
         "rows_async: it must be a plain function",
     ),
-    "async item": (lambda: live_query("q", item=item_async)(rows), "item_async: it must be a plain function"),  # type: ignore[arg-type]
+    "async item": (lambda: live_query("q", item=item_async)(rows), "item_async: it must be a plain function"),
     "no tenant": (lambda: live_query("q", item=item)(no_feed), "no_feed: "),
     "three": (lambda: live_query("q", item=item)(three_rows), "three_rows: the parameter `a` must stand"),
     "tenant": (lambda: live_query("q", item=item)(chosen_tenant), "chosen_tenant: the parameter `tenant`"),

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from accounts.models import User
 from realtime import (
     JsonConsumer,
+    RealtimeSettings,
     Refusal,
     aconnections,
     adisconnect,
@@ -243,7 +244,7 @@ def test_a_path_with_parameters_is_no_text() -> None:
 
 
 def test_it_is_described_with_its_parameters() -> None:
-    document = SiteDocument(routes.__name__).of("testserver", is_secure=False)
+    document = SiteDocument(RealtimeSettings(ROUTES=routes.__name__)).of("testserver", is_secure=False)
     [room] = [each for each in document["channels"].values() if "room" in each["address"]]
     assert room["address"] == "/ws/room/{room}/"
     assert room["summary"] == "As in Channels' tutorial, with JSON and groups."

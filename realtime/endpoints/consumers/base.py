@@ -298,6 +298,8 @@ class JsonConsumer(RealtimeConsumer):
     is_paced = False
     max_message_bytes = JSON_MESSAGE_MAX_BYTES
     verbs: ClassVar[Mapping[str, Verb]] = CORE_VERBS
+    # The types of the payloads that `call.push` sends, by the type of the message.
+    pushes: ClassVar[Mapping[str, Any]] = {}
     # Converts requests in the original guide's form, if the endpoint accepts that.
     flat_form: FlatForm | None = None
     _refused: SlidingWindowLimiter | None = None
@@ -381,6 +383,8 @@ class JsonConsumer(RealtimeConsumer):
         call = Call(self, request, connection, self.node)
         payload = payload_as(verb.payload, request.payload)
         handle, watch = verb.handle, call.node.block_watch
+        if call.node.checks_contracts:
+            handle = verb.checked(handle)
         if watch is not None:
             handle = watch.handler(handle, handler_of(request.type), connection)
         if verb.is_slow:

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from realtime.core.identity import Identity
+from realtime.endpoints import wire
 from realtime.endpoints.calls import Calls
 from realtime.endpoints.verbs import Answered, Call, Caller, NoPayload, Verb
 from realtime.protocol.envelope import Reply
@@ -84,7 +85,7 @@ async def on_cancel(call: Call[CoreCaller], payload: Cancel) -> Reply:
 
 # Verbs of every JSON endpoint.
 CORE_VERBS: Mapping[str, Verb] = {
-    "ping": Verb(NoPayload, on_ping),
-    "refresh": Verb(Refresh, on_refresh),
-    "cancel": Verb(Cancel, on_cancel),
+    "ping": Verb(NoPayload, on_ping, reply="pong", returns=wire.Empty),
+    "refresh": Verb(Refresh, on_refresh, reply="refreshed", returns=wire.Refreshed),
+    "cancel": Verb(Cancel, on_cancel, reply="cancelled", returns=wire.Cancelled),
 }

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from realtime.endpoints import wire
 from realtime.endpoints.consumers.base import JsonConsumer
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.parameters import parameters_from
@@ -74,8 +75,9 @@ class DataConsumer(JsonConsumer):
 
     verbs = {
         **CORE_VERBS,
-        "query": Verb(Query, on_query, is_slow=True),
-        "unwatch": Verb(Unwatch, on_unwatch),
+        # It sends its pages itself: their items are checked one by one.
+        "query": Verb(Query, on_query, is_slow=True, reply="rows", returns=wire.Rows),
+        "unwatch": Verb(Unwatch, on_unwatch, reply="unwatched", returns=wire.QueryName),
     }
     flat_form = staticmethod(data_flat_form)
 

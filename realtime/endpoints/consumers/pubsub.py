@@ -9,6 +9,7 @@ import msgspec
 from realtime.core.history import Publication, Publisher, draft_of
 from realtime.core.position import Position
 from realtime.core.topics import Gate, TopicKey, TopicRule, check_topic_name
+from realtime.endpoints import wire
 from realtime.endpoints.consumers.base import JsonConsumer
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.verbs import Answered, Call, Verb
@@ -139,7 +140,10 @@ async def _publish_if_allowed(call: Call, payload: Publish, gate: Gate, rule: To
 def _publish(call: Call, payload: Publish, rule: TopicRule) -> Awaitable[Reply]:
     node, identity = call.node, call.connection.identity
     publisher = Publisher(identity.user_id, identity.username) if identity else None
-    draft = draft_of(encode_data(payload.data), publisher, time_text(time_ns()), payload.idempotency_key)
+    data = encode_data(payload.data)
+    if rule.contract is not None:
+        node.rules.check_data(payload.topic, data)
+    draft = draft_of(data, publisher, time_text(time_ns()), payload.idempotency_key)
     key = TopicKey(call.connection.tenant.slug, payload.topic)
     position = node.hub.publish_now(key, draft, rule.retention)
     if position is None:
@@ -160,11 +164,11 @@ async def on_presence(call: Call, payload: Topic) -> Reply:
 
 
 PUBSUB_VERBS: Mapping[str, Verb] = {
-    "subscribe": Verb(Subscribe, on_subscribe),
-    "unsubscribe": Verb(Topic, on_unsubscribe),
-    "publish": Verb(Publish, on_publish),
-    "history": Verb(History, on_history),
-    "presence": Verb(Topic, on_presence),
+    "subscribe": Verb(Subscribe, on_subscribe, reply="subscribed", returns=wire.SubscribedReply),
+    "unsubscribe": Verb(Topic, on_unsubscribe, reply="unsubscribed", returns=wire.TopicName),
+    "publish": Verb(Publish, on_publish, reply="published", returns=wire.Published),
+    "history": Verb(History, on_history, reply="history", returns=wire.HistoryReply),
+    "presence": Verb(Topic, on_presence, reply="presence", returns=wire.PresenceReply),
 }
 
 

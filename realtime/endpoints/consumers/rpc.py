@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from msgspec.structs import asdict
 
 from realtime.core.scopes import require_scopes
+from realtime.endpoints import wire
 from realtime.endpoints.calls import handler_of
 from realtime.endpoints.consumers.base import JsonConsumer
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
@@ -24,7 +25,10 @@ async def on_methods(call: Call["RpcConsumer"], payload: NoPayload) -> Reply:
 class RpcConsumer(JsonConsumer):
     """Registered methods. Calls run concurrently and are answered in the order in which they finish."""
 
-    verbs = {**CORE_VERBS, "rpc.methods": Verb(NoPayload, on_methods)}
+    verbs = {
+        **CORE_VERBS,
+        "rpc.methods": Verb(NoPayload, on_methods, reply="rpc.methods", returns=wire.Methods),
+    }
 
     def _run(self, request: Request) -> Awaitable[None]:
         method = endpoints_of(self.scope).registry.methods.get(request.type)

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
 
+from realtime.endpoints import wire
 from realtime.endpoints.consumers.base import JsonConsumer
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
 from realtime.endpoints.verbs import Call, NoPayload, Verb
@@ -78,9 +79,9 @@ class SessionConsumer(JsonConsumer):
 
     verbs = {
         **CORE_VERBS,
-        "whoami": Verb(NoPayload, on_whoami),
-        "set": Verb(KeyValue, on_set),
-        "get": Verb(Key, on_get),
+        "whoami": Verb(NoPayload, on_whoami, reply="session", returns=wire.Session),
+        "set": Verb(KeyValue, on_set, reply="saved", returns=wire.Saved),
+        "get": Verb(Key, on_get, reply="value", returns=wire.Value),
     }
 
     async def welcomed(self) -> None:

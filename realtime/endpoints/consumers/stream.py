@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from realtime.endpoints import wire
 from realtime.endpoints.calls import was_cancelled
 from realtime.endpoints.consumers.base import JsonConsumer
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
@@ -58,7 +59,11 @@ async def on_stop(call: Call["StreamConsumer"], payload: Stop) -> Reply:
 class StreamConsumer(JsonConsumer):
     """Values at an interval. The stream named in the query string starts at once."""
 
-    verbs = {**CORE_VERBS, "start": Verb(Start, on_start), "stop": Verb(Stop, on_stop)}
+    verbs = {
+        **CORE_VERBS,
+        "start": Verb(Start, on_start, reply="started", returns=wire.StreamName),
+        "stop": Verb(Stop, on_stop, reply="stopped", returns=wire.StreamName),
+    }
 
     def __init__(self, idle_timeout_s: float = 0.0) -> None:
         super().__init__(idle_timeout_s)
@@ -115,6 +120,7 @@ class StreamConsumer(JsonConsumer):
         made = source.generate(Feed(self.node, connection.tenant, connection.identity))
         async with aclosing(values_of(made)) as values:
             async for value in values:
+                source.check(value)
                 if connection.outbox.is_behind:
                     connection.metrics.dropped += 1
                 else:

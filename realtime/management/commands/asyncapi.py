@@ -22,5 +22,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print it."""
         settings = load_settings()
-        document = SiteDocument(settings.ROUTES).of(options["host"], is_secure=settings.HTTPS)
+        document = SiteDocument(settings).of(options["host"], is_secure=settings.HTTPS)
         self.stdout.write(json.dumps(document, indent=2))

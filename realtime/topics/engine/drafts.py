@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from realtime.core.contracts import Contract
 from realtime.core.history import Draft, Publisher, draft_of
 from realtime.protocol.codec import JSON_MAX_DEPTH, check_depth, decode_json, decode_shallow
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -36,11 +37,12 @@ def make_draft(
     time: str,
     idempotency_key: str | None = None,
     max_bytes: int = 0,
+    contract: Contract | None = None,
 ) -> Draft:
-    """Return a draft for `topic` from any value; `max_bytes` bounds its JSON (0: no bound).
+    """Return a draft for `topic` from any value; `max_bytes` bounds its JSON (0: no bound), `contract` is its type.
 
     Raises RequestError(invalid_message) that names the topic and the path of the part that JSON cannot hold,
-    and RequestError(message_too_large).
+    RequestError(message_too_large), and ContractError.
     """
     try:
         raw = _encode(data)
@@ -54,6 +56,8 @@ def make_draft(
             f"The data published to {topic!r} has {len(raw)} bytes; at most {max_bytes} are taken.",
             details={"max_bytes": max_bytes, "field": DATA_FIELD},
         )
+    if contract is not None:
+        contract.check_json(raw, f"The data published to {topic!r}")
     return draft_of(raw, _checked_publisher(publisher), time, idempotency_key)
 
 
