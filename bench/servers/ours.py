@@ -1,7 +1,8 @@
 """Our server, as its users start it: `manage.py serve`, everything switched on."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bench.servers.process import REPOSITORY, Server, environment, start, wait_until_listening
 from bench.servers.seeded import SECRET_KEY, SeededDatabases
@@ -27,6 +28,7 @@ class Ours:
     is_daphne: bool = False
     has_raised_limits: bool = False
     has_valkey: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, databases: SeededDatabases, label: str) -> Server:
         """On a database of its own, and listening."""
@@ -41,6 +43,7 @@ class Ours:
             REDIS_URL=redis_url,
             **CROWD,
             **(RAISED if self.has_raised_limits else {}),
+            **self.env,
         )
         ports = [free_port() for _ in range(self.processes)]
         processes = []
