@@ -90,7 +90,7 @@ def test_what_opens_beside_messages(windows: Windows) -> None:
     chat.composer.fill("")
     page.get_by_role("button", name="Emoji", exact=True).click()
     expect(page.get_by_role("tab").first).to_be_visible()
-    assert_accessible(page, ".emoji-picker")
+    assert_accessible(page, ".room-pane")
     page.keyboard.press("Escape")
     chat.in_message_menu(page.locator(".message").last, "Pin to the room").focus()
     assert_accessible(page, ".row-menu")

@@ -41,6 +41,8 @@ def section(chat: ChatPage, name: str) -> Locator:
 
 def test_a_conversation_begins_by_name_and_appears_for_the_other(carol: ChatPage, dave: ChatPage) -> None:
     """Ctrl+K finds the person; the other sees who wrote, and that it is for them."""
+    # Nothing else is unread.
+    dave.open_room("random")
     dave.open_room("general")
     carol.page.keyboard.press("Control+k")
     carol.page.get_by_role("combobox").fill("dave")
@@ -164,6 +166,10 @@ def test_a_name_and_a_status_are_seen_by_others(carol: ChatPage, dave: ChatPage)
     carol.say("It is me")
     dave.open_room("general")
     expect(dave.page.locator(".message").last.locator(".message-author")).to_have_attribute("title", "carol")
+    carol.page.get_by_title("Your profile").click()
+    dialog.get_by_label("Name that others see").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    expect(carol.page.locator(".own-profile")).to_contain_text("carolAt lunch")
 
 
 def test_notifications_are_asked_for_by_a_click(carol: ChatPage, dave: ChatPage) -> None:
@@ -177,4 +183,4 @@ def test_notifications_are_asked_for_by_a_click(carol: ChatPage, dave: ChatPage)
     carol.open_room("random")
     carol.say("You are needed")
     dave.page.wait_for_function("() => window.shown.length > 0")
-    assert dave.page.evaluate("() => window.shown") == ["Carol Danvers in random: You are needed"]
+    assert dave.page.evaluate("() => window.shown") == ["carol in random: You are needed"]
