@@ -131,8 +131,9 @@ def test_emoji_are_chosen_in_a_grid(alice: ChatPage, bob: ChatPage) -> None:
     expect(alice.composer).to_have_value("🚀")
     alice.composer.press("Enter")
     expect(bob.page.locator(".message-text[data-size=large]")).to_have_text("🚀")
-    bob.page.locator(".message").last.hover()
-    bob.page.get_by_role("button", name="React with another emoji").click()
+    last = bob.page.locator(".message").last
+    last.hover()
+    last.get_by_role("button", name="React with another emoji").click()
     bob.page.get_by_role("tab", name="Smileys").click()
     bob.page.get_by_role("searchbox").focus()
     for key in ("ArrowDown", "ArrowRight", "Enter"):
