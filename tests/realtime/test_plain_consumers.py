@@ -24,6 +24,7 @@ from realtime import (
     current_node,
     websocket,
 )
+from realtime.endpoints import registry, sources
 from realtime.endpoints.asyncapi import SiteDocument
 from realtime.endpoints.routing import Router, host
 from realtime.node.node import install
@@ -98,6 +99,8 @@ routes.routes = [  # type: ignore[attr-defined]
 @pytest.fixture(autouse=True)
 def _project(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, routes.__name__, routes)
+    # The apps of this site declare tasks that read the database all the time.
+    monkeypatch.setattr(registry, "_modules", lambda: iter([sources]))
     settings.REALTIME = {"ROUTES": routes.__name__}
     settings.CHANNEL_LAYERS = IN_MEMORY
     settings.ALLOWED_HOSTS = ["testserver"]
