@@ -112,6 +112,8 @@ def _clock(settings: RealtimeSettings) -> tuple[str, str]:
     if not settings.REDIS_URL and connection.vendor == "sqlite":
         return "only this machine's", ""
     others = dict(_other_clocks(settings))
+    if not others:
+        return "not compared: no other one answers", ""
     off = {name: seconds - time() for name, seconds in others.items()}
     worst = max(off.values(), key=abs, default=0.0)
     seen = ", ".join(f"{name} {seconds:+.1f} s" for name, seconds in off.items())

@@ -67,7 +67,7 @@ WHAT = "The handler of 'get_order'"
     ],
 )
 def test_failures(failure: Exception, code: ErrorCode, logged: str, caplog: pytest.LogCaptureFixture) -> None:
-    error = request_error(failure, WHAT, CONNECTION)
+    error = request_error(failure, WHAT, CONNECTION, "order.ship")
     assert error.code == code
     assert logged in caplog.text
     assert bool(caplog.records) == bool(logged)
@@ -75,6 +75,8 @@ def test_failures(failure: Exception, code: ErrorCode, logged: str, caplog: pyte
     for record in caplog.records:
         assert record.getMessage().startswith(WHAT)
         assert "connection c1 (tenant acme, user 7)" in record.getMessage()
+        about = {"connection_id": "c1", "tenant": "acme", "user": 7, "verb": "order.ship"}
+        assert vars(record).items() >= about.items()
     # No internal detail is sent.
     assert "Order" not in str(error.payload())
     assert "matching query" not in str(error.payload())

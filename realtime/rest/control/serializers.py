@@ -47,7 +47,7 @@ class DisconnectValues(Values):
     user_id = UserId(required=False)
     address = Address(required=False)
     topic = TopicName(required=False)
-    everyone = Flag(required=False)
+    everyone = Flag(required=False, help_text="All connections of the tenant: the host's if none is named.")
     reconnect = Flag(default=True, help_text="Whether the clients should come back.")
 
     def faults(self, data: Mapping[str, Any]) -> dict[str, str]:
