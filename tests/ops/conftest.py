@@ -36,6 +36,7 @@ class ProcessSettings:
     MAX_CONNECTIONS: int = 100
     OUTBOXES_BYTES: int = 0
     DATABASE_WAITING: int = 0
+    REDIS_URL: str = ""
 
 
 class ProcessFigures:
