@@ -1,4 +1,4 @@
-"""A Chromium, a site to look at, and windows on it. Every window is watched for complaints until it closes."""
+"""A browser, a site to look at, and windows on it. Every window is watched for complaints until it closes."""
 
 import os
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ from tests.prepare import find_chromium
 from tests.servers.pool import Site, SitePool
 
 LAUNCH_ARGUMENTS = ("--no-sandbox", "--disable-background-networking")
+# Firefox without a screen takes itself for a phone: this is a mouse (hover and fine).
+MOUSE: dict[str, str | float | bool] = {"ui.primaryPointerCapabilities": 6, "ui.allPointerCapabilities": 6}
 # Two busy cores are slow; nobody waits this long on a good day.
 PATIENCE_MS = 20_000
 HERE = Path(__file__).parent
@@ -28,14 +30,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # By package, not by session: playwright's loop runs in this thread as long as it is there, and no other can.
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """The browser; without one the tests are skipped, or fail where the environment says CI."""
-    path = find_chromium()
+    """The browser; without one the tests are skipped, or fail where the environment says CI.
+
+    It is a Chromium, or the Firefox that $FIREFOX names.
+    """
+    firefox = os.environ.get("FIREFOX")
+    path = firefox or find_chromium()
     if path is None:
         _give_up("No Chromium was found: install one, or name it in $CHROMIUM (tests/prepare.py says more).")
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=path, args=LAUNCH_ARGUMENTS)
+            if firefox:
+                browser = playwright.firefox.launch(
+                    channel="moz-firefox", executable_path=path, firefox_user_prefs=MOUSE
+                )
+            else:
+                browser = playwright.chromium.launch(executable_path=path, args=LAUNCH_ARGUMENTS)
         except Error as error:
             _give_up(f"{path} does not start: {error.message.splitlines()[0]}")
         yield browser
