@@ -42,7 +42,7 @@ export function RoomHead({ store, room }) {
 
 /** @param {Place} props */
 function RoomMenu({ store, room }) {
-  const { name, kind, level } = room.room.value;
+  const { name, kind, level, is_favourite } = room.room.value;
   const menu = useRef(/** @type {HTMLElement | null} */ (null));
   const button = useRef(/** @type {HTMLElement | null} */ (null));
   const levels = { all: _("All messages"), mentions: _("Mentions only"), nothing: _("Nothing") };
@@ -51,6 +51,10 @@ function RoomMenu({ store, room }) {
     if (box && menu.current) Object.assign(menu.current.style, { insetBlockStart: `${box.bottom + 4}px`, left: "auto", right: `${Math.max(8, innerWidth - box.right)}px` });
   };
   const close = () => menu.current?.hidePopover();
+  const favour = () => {
+    close();
+    setOwn(store, room, { is_favourite: !is_favourite });
+  };
   const open = (/** @type {string} */ dialog) => () => {
     close();
     store.show(dialog, { room });
@@ -63,6 +67,7 @@ function RoomMenu({ store, room }) {
         ${Object.entries(levels).map(([value, words]) => html`
           <label class="check"><input type="radio" name="level" checked=${value === level} onChange=${() => setOwn(store, room, { level: value })} /> ${words}</label>`)}
       </fieldset>
+      <button type="button" onClick=${favour}>${is_favourite ? _("Remove from favourites") : _("Add to favourites")}</button>
       <button type="button" onClick=${open("RoomInfo")}>${_("About this room")}</button>
       ${kind !== "direct" && store.rank(room) >= MEMBER && html`<button type="button" onClick=${open("Invite")}>${_("Invite people…")}</button>`}
       ${kind !== "direct" && html`<button type="button" class="danger" onClick=${open("LeaveRoom")}>${_("Leave {room}", { room: name })}</button>`}
