@@ -137,6 +137,7 @@ def test_messages_are_changed_and_answered_by_keyboard(windows: Windows) -> None
     expect(bob.messages("first post")).to_have_count(1)
     row = bob.page.locator(".message").last
     expect(row.locator(".message-edited")).to_have_text("edited")
+    alice.page.bring_to_front()
     alice.page.get_by_role("log").focus()
     keys.press("ArrowUp")
     keys.press("Enter")
