@@ -11,7 +11,17 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tests.faults.record import Acknowledged, Attempted, Closed, Delivered, Subscribed, Told, Topic, Value
+from tests.faults.record import (
+    Acknowledged,
+    Attempted,
+    Closed,
+    Delivered,
+    Repeated,
+    Subscribed,
+    Told,
+    Topic,
+    Value,
+)
 from tests.faults.recorder import Recorder
 from tests.servers.process import HOST
 
@@ -273,8 +283,9 @@ class Publisher:
         value = next(self._values)
         self._recorder.add(Attempted(self._recorder.now_s(), topic, value))
         key = {"idempotency_key": f"key {value}"}
-        while not await self._publish(topic, value, key):  # noqa: ASYNC110 what is waited for is elsewhere
+        while not await self._publish(topic, value, key):
             await asyncio.sleep(AGAIN_S)
+            self._recorder.add(Repeated(self._recorder.now_s(), topic, value))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)

@@ -27,6 +27,7 @@ from tests.faults.record import (
     Fault,
     Over,
     Read,
+    Repeated,
     Rest,
     Subscribed,
     Told,
@@ -72,6 +73,7 @@ class TopicState:
     """All that is known of one topic."""
 
     attempted: set[Value] = field(default_factory=set)
+    repeated: set[Value] = field(default_factory=set)
     names: dict[tuple[str, int], Value] = field(default_factory=dict)
     line: Line = field(default_factory=Line)
     # Acknowledged, and not yet known to be lost.
@@ -114,6 +116,7 @@ class _Court:
     def hear(self, event: Event) -> None:
         takes: Mapping[type, Callable[[Any], None]] = {
             Attempted: self._attempted,
+            Repeated: lambda event: self._state(event.topic).repeated.add(event.value),
             Acknowledged: self._acknowledged,
             Subscribed: self._subscribed,
             Delivered: self._delivered,
@@ -252,8 +255,10 @@ class _Court:
         may_forget = any(fault.may_forget for fault in self._faults)
         may_lose = any(fault.may_lose for fault in self._faults)
         for chain in state.ended:
-            # Nobody but this client knows of its position: it may have been among what was lost.
+            # Nobody but this client knows of its position: it may have been among what was lost. So may have been what
+            # was sent again, although it has the same offset as before.
             is_unknown = not chain.values and chain.began not in state.names
+            is_unknown = is_unknown or not state.repeated.isdisjoint(chain.values.values())
             is_excused = may_forget or (may_lose and is_unknown)
             if is_excused or _is_beyond(chain, state.line) or _is_off(chain, state):
                 continue

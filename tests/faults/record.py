@@ -18,6 +18,15 @@ class Attempted:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeated:
+    """It was sent again, with its key, as no answer had come: if a server lost it, another stores it anew."""
+
+    at_s: float
+    topic: Topic
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """It was answered `published`."""
 
@@ -119,4 +128,4 @@ class Rest:
     clients: Sequence[str] = ()
 
 
-Event = Attempted | Acknowledged | Subscribed | Delivered | Told | Closed | Fault | Over | Rest
+Event = Attempted | Repeated | Acknowledged | Subscribed | Delivered | Told | Closed | Fault | Over | Rest

@@ -13,6 +13,7 @@ from tests.faults.record import (
     Event,
     Fault,
     Read,
+    Repeated,
     Rest,
     Subscribed,
     Told,
@@ -104,6 +105,12 @@ def test_a_client_before_the_loss_goes_on() -> None:
 def test_a_client_before_the_loss_is_told_needlessly() -> None:
     events = [*BEFORE[:4], *published(2, "e", 2), KILL, *published(3, "f", 2), told("f", 2)]
     assert_broken([*events, rest(log("f", 1, 3))], "needless")
+
+
+def test_what_was_lost_is_sent_again_and_gets_its_offset_again() -> None:
+    events = [*BEFORE[:4], Attempted(0, TOPIC, 2), got(2, 2), KILL, Repeated(0, TOPIC, 2)]
+    events += [Acknowledged(0, TOPIC, 2, "f", 2), told("f", 2), rest(log("f", 1, 2))]
+    assert_broken(events)
 
 
 def test_a_client_is_told_where_nothing_was_lost() -> None:
