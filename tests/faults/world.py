@@ -53,7 +53,12 @@ class World:
         self._chance = chance
         self._topics: list[Topic] = [f"topic {number}" for number in range(topics)]
         settings = base_environment() | QUICK | {"DATABASE_URL": databases.sqlite()}
-        settings |= {"REALTIME_MESSAGES_PER_S": "0", "REALTIME_DRAIN_S": "0", **(env or {})}
+        settings |= {
+            "REALTIME_MESSAGES_PER_S": "0",
+            "REALTIME_DRAIN_S": "0",
+            "REALTIME_MAX_CONNECTIONS_PER_IP": "0",
+            **(env or {}),
+        }
         self.servers = [
             ServerProcess("serve", settings | {"REDIS_URL": url}, folder / f"server {number}.log")
             for number, url in enumerate(broker.urls(servers))
@@ -66,7 +71,6 @@ class World:
         self._followers: list[Follower] = []
         self._roaming: list[Follower] = []
         self._publishers: list[Publisher] = []
-        self._lines: list[Line] = []
         self._tasks: list[asyncio.Task[None]] = []
         # Killed, and not ready again.
         self._is_down: set[ServerProcess] = set()
@@ -85,8 +89,8 @@ class World:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for line in self._lines:
-            await line.close()
+        for publisher in self._publishers:
+            await publisher.close()
         try:
             for server in self.servers:
                 server.tell_to_end()
@@ -139,12 +143,11 @@ class World:
     def _make_clients(self) -> None:
         values = itertools.count(1)
         for number in range(len(self.servers)):
-            self._lines.append(Line(lambda number=number: self._ports(number), self._random()))  # type: ignore[misc] # bound in the loop
             self._publishers.append(
                 Publisher(
                     self._topics,
                     values,
-                    self._lines[-1],
+                    lambda number=number: self._ports(number),  # type: ignore[misc] # bound in the loop
                     self.recorder,
                     self._random(),
                     per_s=RATE_PER_S / len(self.servers),
