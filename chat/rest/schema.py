@@ -105,6 +105,16 @@ _ERROR = _object(error=_object(code=_STRING, message=_STRING))
 ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 429), _ERROR)
 
 
+def _as_openapi(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON Schema as OpenAPI 3.0 writes it, which has no type `null`: it says `nullable`."""
+    members = schema.get("anyOf", ())
+    kept = [each for each in members if each.get("type") != "null"]
+    if len(kept) == len(members):
+        return schema
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    return rest | (kept[0] if len(kept) == 1 else {"anyOf": kept}) | {"nullable": True}
+
+
 class OperationSchema(AutoSchema):
     """Describes the operation of a view's method."""
 
@@ -158,7 +168,7 @@ class OperationSchema(AutoSchema):
         described = components.get(kind.__name__, schema)
         required = set(described.get("required", ()))
         return [
-            (name, schema, required)
+            (name, _as_openapi(schema), required)
             for name, schema in described.get("properties", {}).items()
             if f":{name}>" not in self._operation.route
         ]

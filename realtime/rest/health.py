@@ -1,12 +1,12 @@
 """Two probes for a load balancer: is the process alive, and should it receive requests?"""
 
 import asyncio
+from typing import Any
 
 from django.core.cache import cache
 from django.db import connection
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import status
+from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -24,13 +24,26 @@ PROBE_KEY = "readyz"
 PROBE_TIMEOUT_S = 5
 
 
+class Health(serializers.Serializer[Any]):
+    """The process answers."""
+
+    status = serializers.ChoiceField(["ok"])
+
+
+class ReadinessBody(serializers.Serializer[Any]):
+    """Whether the process can do its work, and each part that it needs: `ok`, or what is wrong with it."""
+
+    status = serializers.ChoiceField(["ok", "degraded", "unavailable"])
+    parts = serializers.DictField(child=serializers.CharField())
+
+
 class HealthView(JsonView):
     """The liveness probe: the process answers."""
 
     authentication_classes = []
     permission_classes = []
 
-    @extend_schema(summary="Is the process alive?", responses={200: OpenApiTypes.OBJECT}, auth=[])
+    @extend_schema(summary="Is the process alive?", responses={200: Health}, auth=[])
     def get(self, request: Request) -> Response:
         """Return `{"status": "ok"}`. This uses neither the database nor the broker."""
         return Response({"status": "ok"})
@@ -45,10 +58,8 @@ class ReadinessView(JsonView):
     @extend_schema(
         summary="Should the process be given work?",
         responses={
-            200: OpenApiResponse(
-                OpenApiTypes.OBJECT, "`status` is `ok`, or `degraded` without broker or cache."
-            ),
-            503: OpenApiResponse(OpenApiTypes.OBJECT, "`parts` says which of them failed."),
+            200: OpenApiResponse(ReadinessBody, "`status` is `ok`, or `degraded` without broker or cache."),
+            503: OpenApiResponse(ReadinessBody, "`parts` says which of them failed."),
         },
         auth=[],
     )

@@ -22,9 +22,23 @@ from realtime.sockets.metrics import json_of
 
 SERVE_SCOPE, CLUSTER_SCOPE = "serve", "cluster"
 
+
+class MetricsErrorBody(serializers.Serializer[dict[str, Any]]):
+    """The code and message of an error."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class MetricsError(serializers.Serializer[dict[str, Any]]):
+    """Why the figures are not shown."""
+
+    error = MetricsErrorBody()
+
+
 _DENIED = {
-    401: OpenApiResponse(OpenApiTypes.OBJECT, "No credential, or a bad one."),
-    403: OpenApiResponse(OpenApiTypes.OBJECT, "Neither staff nor the scope `metrics:read`."),
+    401: OpenApiResponse(MetricsError, "No credential, or a bad one."),
+    403: OpenApiResponse(MetricsError, "Neither staff nor the scope `metrics:read`."),
 }
 
 
