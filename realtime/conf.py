@@ -146,6 +146,17 @@ class RealtimeSettings:
     # Whether replies, values, items and data of topics are checked against their declared types before they are sent, which
     # costs as much as encoding them again. With DEBUG, and in tests with realtime.testing, they always are.
     CHECK_CONTRACTS: bool = False
+    # Seconds between two samples of the figures of all nodes, which the charts of the live page show, at least 1
+    # (0: there are none).
+    SAMPLE_INTERVAL_S: float = 10.0
+    # Seconds that samples are kept (0: for ever).
+    SAMPLE_RETENTION_S: int = 86_400
+    # Routes, each of one tenant on one node, that a sample keeps apart; about 60 bytes each. Beyond it the least
+    # busy routes of a tenant are one.
+    SAMPLE_ROWS: int = 500
+    # Seconds in which 99 of 100 requests are to be answered: a line in the charts of the live page, which also shows
+    # a node whose loop is later than this as busy (0: none).
+    LATENCY_OBJECTIVE_S: float = 0.25
     # Bearer token for the metrics pages; "" switches it off.
     METRICS_TOKEN: str = ""
     # Hosts that serve the first tenant in development.

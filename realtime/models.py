@@ -1,5 +1,5 @@
-"""The tables of operators (keys, bans, quotas, the audit log) and of the transactional outbox. One more model
-only has a permission.
+"""The tables of operators (keys, bans, quotas, the audit log), of the transactional outbox and of the samples. One
+more model only has a permission.
 
 Tenants are named by their slug, users by their id as text: this package has no tables of either.
 """
@@ -237,6 +237,43 @@ class OutboxLease(models.Model):
 
     class Meta:
         db_table = "realtime_outbox_lease"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.holder
+
+
+class FiguresSample(models.Model):
+    """The figures of all nodes in the seconds before `at_s`, Unix time (`realtime.core.samples`).
+
+    `is_coarse`: it sums up several others, for the long ranges of the charts.
+    """
+
+    at_s = models.FloatField()
+    is_coarse = models.BooleanField(default=False)
+    body = models.BinaryField()
+
+    class Meta:
+        db_table = "realtime_sample"
+        default_permissions = ()
+        indexes = [models.Index(fields=["is_coarse", "at_s"], name="realtime_sample_by_time")]
+
+    def __str__(self) -> str:
+        return f"sample at {self.at_s:.0f}"
+
+
+class SamplesLease(models.Model):
+    """The one row that says which node takes the samples ("": none); `beat` rises with each.
+
+    `base` has all counts as of the last sample, so that the next node goes on from there.
+    """
+
+    holder = models.CharField(max_length=32)
+    beat = models.BigIntegerField()
+    base = models.BinaryField(default=bytes)
+
+    class Meta:
+        db_table = "realtime_samples_lease"
         default_permissions = ()
 
     def __str__(self) -> str:

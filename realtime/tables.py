@@ -15,7 +15,9 @@ if TYPE_CHECKING:
         ApiKey,
         AuditEntry,
         Ban,
+        FiguresSample,
         IdempotentAnswer,
+        SamplesLease,
         TenantQuota,
     )
 
@@ -26,7 +28,9 @@ __all__ = [
     "ApiKey",
     "AuditEntry",
     "Ban",
+    "FiguresSample",
     "IdempotentAnswer",
+    "SamplesLease",
     "TenantQuota",
 ]
 

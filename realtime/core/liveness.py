@@ -71,6 +71,10 @@ class Nodes:
         """All nodes that are alive, including this one, ordered by id."""
         return [heard.state for _, heard in sorted(self._heard.items())]
 
+    def ages_s(self, now_s: float) -> dict[str, float]:
+        """Return the seconds since the last beat of each node."""
+        return {node: now_s - heard.heard_s for node, heard in self._heard.items()}
+
     def _is_deaf(self, now_s: float) -> bool:
         own = self._heard.get(self._own)
         return own is None or now_s - own.heard_s > self._beat_s * 2

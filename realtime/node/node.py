@@ -51,6 +51,7 @@ from realtime.node.ports import Authenticator, TenantDirectory
 from realtime.node.publish_failures import load_reporter, report
 from realtime.node.quotas import QuotaBook
 from realtime.node.rewrites import REWRITES_GROUP, Rewrites
+from realtime.node.sampler import Sampler
 from realtime.node.sweeps import Sweeps
 from realtime.node.transactional_outbox import TransactionalOutbox
 from realtime.protocol.close_codes import CloseCode
@@ -431,6 +432,8 @@ class Node:
             self.spawn(sweep)
         if self._has_outbox:
             self._start_outbox()
+        if self.settings.SAMPLE_INTERVAL_S:
+            self.spawn(Sampler(self).run())
         self.spawn(self.loop_lag.run())
 
     @property

@@ -36,7 +36,12 @@ WORK_S = 10.0
 # Steps of the clock in which nodes learn of each other. They need one or two.
 MEET_STEPS = 100
 # The settings of a test by default. An outbox would send publications that the test has not committed.
-OWN: dict[str, Any] = {"REDIS_URL": "", "TRANSACTIONAL_OUTBOX": False, "CHECK_CONTRACTS": True}
+OWN: dict[str, Any] = {
+    "REDIS_URL": "",
+    "TRANSACTIONAL_OUTBOX": False,
+    "SAMPLE_INTERVAL_S": 0.0,
+    "CHECK_CONTRACTS": True,
+}
 
 
 class NodeOfTest(Node):

@@ -8,7 +8,7 @@ message asks the owner for a snapshot.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -159,6 +159,14 @@ class Cluster:
     def ended(self) -> list[Figures]:
         """Return the counts of nodes that have ended. Callable from any thread."""
         return self._ledger.all()
+
+    def ended_by_node(self) -> Mapping[str, Figures]:
+        """Return the counts of the nodes that ended last, by their ids. Callable from any thread."""
+        return dict(self._ledger.by_node)
+
+    def ages_s(self) -> dict[str, float]:
+        """Return the seconds since the last beat of each node that is alive."""
+        return self._nodes.ages_s(self._clock())
 
     @property
     def holds_nobody(self) -> bool:

@@ -27,6 +27,8 @@ SETTINGS: dict[str, Any] = {
     "TENANTS": f"{__name__}.Directory",
     "IDENTITY": f"{__name__}.Authenticator",
     "ROUTES": __name__,
+    # There is no database.
+    "SAMPLE_INTERVAL_S": 0.0,
 }
 
 

@@ -491,6 +491,7 @@ def _settings(plan: Plan, may_follow: Callable[[str, UserId, str], bool]) -> Rea
         },
         # There is no database.
         TRANSACTIONAL_OUTBOX=False,
+        SAMPLE_INTERVAL_S=0.0,
         OUTBOX_BYTES=plan.outbox_bytes,
         DRAIN_S=1.0,
     )
