@@ -14,8 +14,12 @@ from realtime.control.operators import session_actor
 from realtime.core.actors import Actor
 from realtime.dashboard.access import PERMISSION
 from realtime.dashboard.finding import find_tenants, find_users
+from realtime.dashboard.history import RANGE_MAX_S, health, values_of
+from realtime.dashboard.selecting import select
+from realtime.node import node as nodes
 from realtime.node.staff import tenant_of
 from realtime.protocol.close_codes import CLOSE_RULES
+from realtime.protocol.errors import RequestError
 
 APP_LABEL = "realtime"
 FEED_PATH = "/ws/admin/live/"
@@ -37,10 +41,12 @@ class LiveAdminSite(AdminSite):
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Return the admin's URLs and the live page's."""
         live: URLPattern = path("realtime/live/", self.admin_view(self.live_view), name="realtime_live")
-        find: URLPattern = path(
-            "realtime/live/find/", self.admin_view(self.find_view), name="realtime_live_find"
-        )
-        return [live, find, *super().get_urls()]
+        views = {"find": self.find_view, "samples": self.samples_view, "health": self.health_view}
+        parts: list[URLPattern] = [
+            path(f"realtime/live/{name}/", self.admin_view(view), name=f"realtime_live_{name}")
+            for name, view in views.items()
+        ]
+        return [live, *parts, *super().get_urls()]
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """Show the page, without any metrics. 403 without the permission, or for staff of another tenant."""
@@ -50,12 +56,6 @@ class LiveAdminSite(AdminSite):
             "title": _("Live connections"),
             "feed_path": FEED_PATH,
             "config": self._config(request, actor),
-            "close_meanings": _CLOSE_MEANINGS,
-            "reasons": (
-                ("closed", _("Closed, by code"), _("Code")),
-                ("errors", _("Errors, by code"), _("Code")),
-                ("refused", _("Refused, by status"), _("Status")),
-            ),
         }
         return TemplateResponse(request, "realtime/live.html", context)
 
@@ -69,12 +69,42 @@ class LiveAdminSite(AdminSite):
         rows = find_tenants(text) if is_of_tenants else find_users(text, actor.tenant)
         return JsonResponse({"count": len(rows), "results": rows})
 
+    def samples_view(self, request: HttpRequest) -> JsonResponse:
+        """Return the values of the charts for the last `range_s` seconds, of a tenant, a route or a node.
+
+        400 for a wrong range; 404 for another tenant than the operator's own.
+        """
+        actor = _operator(request)
+        range_s = _number(request.GET.get("range_s", ""))
+        if range_s is None or not 0 < range_s <= RANGE_MAX_S:
+            return JsonResponse(
+                {"error": {"message": f"Expected a range_s of at most {RANGE_MAX_S}."}}, status=400
+            )
+        wanted = {name: request.GET.get(name, "")[:FIND_MAX_CHARS] for name in ("tenant", "route", "node")}
+        try:
+            selection = select(actor.tenant, **wanted)
+        except RequestError as error:
+            return JsonResponse({"error": {"message": error.message}}, status=404)
+        return JsonResponse(values_of(selection, range_s))
+
+    def health_view(self, request: HttpRequest) -> JsonResponse:
+        """Return how each node was over a day; 403 for operators of one tenant."""
+        if _operator(request).tenant is not None:
+            raise PermissionDenied
+        return JsonResponse(health())
+
     def _config(self, request: HttpRequest, actor: Actor) -> dict[str, Any]:
         """Return the values that the scripts of the page need; the endpoints check everything themselves."""
-        tenant = tenant_of(request)
+        tenant, settings = tenant_of(request), nodes.current_node().settings
         return {
             "api_path": reverse("realtime_nodes").removesuffix("nodes/"),
-            "find_path": reverse("admin:realtime_live_find", current_app=self.name),
+            **{
+                f"{name}_path": reverse(f"admin:realtime_live_{name}", current_app=self.name)
+                for name in ("find", "samples", "health")
+            },
+            "close_meanings": _CLOSE_MEANINGS,
+            "objective_ms": settings.LATENCY_OBJECTIVE_S * 1000,
+            "sample_interval_s": settings.SAMPLE_INTERVAL_S,
             "csrf_token": get_token(request),
             "host_tenant": tenant.slug if tenant is not None else "",
             "operator_orders": sorted(actor.orders()),
@@ -118,3 +148,10 @@ def _operator(request: HttpRequest) -> Actor:
     if actor is None:
         raise PermissionDenied
     return actor
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -70,6 +70,8 @@ class Reporter:
     def __init__(self, node: Member) -> None:
         self._node = node
         self.place = place_of_process(node.id)
+        self._ended_parts: list[Figures] = []
+        self._ended_total = Figures()
 
     def own(self) -> Figures:
         """Return the figures of this node, as of now."""
@@ -92,8 +94,24 @@ class Reporter:
 
     def everywhere(self) -> Figures:
         """Return the sum over all nodes: this one as of now, others as of their last beats, at most 2 s ago."""
-        others = [figures for node, figures in self._alive().items() if node != self._node.id]
-        return total([*self._ended(), *others, self.own()])
+        return total([*self._ended(), *self.by_node().values()])
+
+    def by_node(self) -> dict[str, Figures]:
+        """Return the figures of each node that is alive: this one as of now, others as of their last beats."""
+        return {**self._alive(), self._node.id: self.own()}
+
+    def ended(self) -> Figures:
+        """Return the sum of the counts of nodes that have ended. On the loop; do not change it."""
+        parts = self._ended()
+        # There may be thousands of rows, which change only when a node ends.
+        if [id(each) for each in parts] != [id(each) for each in self._ended_parts]:
+            self._ended_parts, self._ended_total = parts, total(parts)
+        return self._ended_total
+
+    def ages_s(self) -> dict[str, float]:
+        """Return the seconds since the last beat of each node that is alive; 0 for this one."""
+        ages_s = self._node.cluster.ages_s() if self._node.is_started else {}
+        return {**ages_s, self._node.id: 0.0}
 
     def describe(self, tenant: str | None) -> dict[str, Any]:
         """Return what operators see of this node. Operators of one tenant get only the fields that concern it."""

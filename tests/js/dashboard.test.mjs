@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bytes, count, duration, milliseconds, rate } from "../../realtime/static/realtime/dashboard-format.js";
-import { Series } from "../../realtime/static/realtime/dashboard-series.js";
+import { bytes, count, duration, milliseconds, percent, rate } from "../../realtime/static/realtime/dashboard-format.js";
 import { sparklinePaths } from "../../realtime/static/realtime/dashboard-sparkline.js";
 import { statusOf } from "../../realtime/static/realtime/dashboard-status.js";
 
@@ -39,14 +38,6 @@ test("an end for good gives its reason", () => {
   assert.equal(statusOf({ ...NOW, connection, lastPushMs: null }).text, "Ended: staff only");
 });
 
-test("a series keeps its size and shows a silence as a gap", () => {
-  const series = new Series(3);
-  series.push(0, { in: 1 }, 5000);
-  series.push(2000, { in: 2 }, 5000);
-  series.push(60_000, { in: 3 }, 5000);
-  assert.deepEqual(series.of("in", 3), [2, null, 3]);
-});
-
 test("a line ends at the right edge and breaks at gaps", () => {
   const { line, area, peak } = sparklinePaths([...Array(28).fill(null), 0, 10, null, 5].slice(1));
   assert.equal(peak, 10);
@@ -72,6 +63,7 @@ test("numbers in few characters", () => {
   assert.equal(bytes(1536), "1.5 KiB");
   assert.equal(bytes(512 * 1024), "512 KiB");
   assert.equal(milliseconds(0.25), "0.3 ms");
+  assert.deepEqual([percent(0), percent(0.0123), percent(0.5)], ["0 %", "1.2 %", "50 %"]);
   assert.equal(duration(0), "0 s");
   assert.equal(duration(59), "59 s");
   assert.equal(duration(3600), "1 h");

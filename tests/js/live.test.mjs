@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CHARTS, hasValues, POINTS_MAX, pointsOf, valuesOf } from "../../realtime/static/realtime/live/chart-data.js";
 import { errorOf, newKey } from "../../realtime/static/realtime/live/api.js";
 import { counted, nextPositions, scopeLine, topicKey } from "../../realtime/static/realtime/live/figures.js";
 import { entriesOf, moved, viewsLike } from "../../realtime/static/realtime/live/finding.js";
@@ -119,35 +118,6 @@ test("errors name the fields, also those that say nothing", () => {
   assert.deepEqual([error.status, error.message, error.fields], [400, "Wrong.", { until: ["Too early."], text: ["Empty."] }]);
   assert.equal(errorOf(502, null).message, "The server answered 502.");
   assert.notEqual(newKey(), newKey());
-});
-
-test("a push gives each series its value, and none where it has none", () => {
-  const totals = { active_connections: 3, opened_per_s: 1, in_per_s: 2, out_per_s: 4, bytes_in_per_s: 5, bytes_out_per_s: 6, errors_per_s: 0 };
-  const values = valuesOf({ totals, nodes: [] });
-  assert.equal(values["messages.1"], 4);
-  assert.equal("lag.0" in values, false);
-  const node = { loop_lag: { last_ms: 1, p99_ms: 9 }, memory_mb: null };
-  assert.equal(valuesOf({ totals, nodes: [node] })["lag.1"], 9);
-  assert.equal("memory.0" in valuesOf({ totals, nodes: [node] }), false);
-});
-
-test("a chart draws the range, and means where there are more samples than points", () => {
-  const chart = CHARTS.find(({ name }) => name === "messages");
-  const samples = Array.from({ length: 3_000 }, (_, index) => ({ timeMs: index * 2_000, values: { "messages.0": index % 2, "messages.1": 1 } }));
-  const all = pointsOf(samples, chart, 0, 6_000_000);
-  assert.ok(all[0].length <= POINTS_MAX + 1);
-  assert.deepEqual([all[1][5], all[2][5]], [0.5, 1]);
-  const some = pointsOf(samples, chart, 5_700_000, 6_000_000);
-  assert.equal(some[0][0], 5_700_000);
-  assert.equal(some[0].length, 150);
-});
-
-test("a pause is a gap in a chart, and a chart without values is none", () => {
-  const chart = CHARTS.find(({ name }) => name === "connections");
-  const samples = [{ timeMs: 1_000, values: { "connections.0": 1 } }, { timeMs: 90_000, values: null }, { timeMs: 90_000, values: { "connections.0": 2 } }];
-  assert.deepEqual(pointsOf(samples, chart, 0, 300_000)[1], [1, null, 2]);
-  assert.equal(hasValues(pointsOf(samples, chart, 0, 300_000)), true);
-  assert.equal(hasValues(pointsOf([], chart, 0, 300_000)), false);
 });
 
 test("the palette leads to what it found", () => {

@@ -37,6 +37,8 @@ class ProcessSettings:
     OUTBOXES_BYTES: int = 0
     DATABASE_WAITING: int = 0
     REDIS_URL: str = ""
+    SAMPLE_INTERVAL_S: float = 0.0
+    LATENCY_OBJECTIVE_S: float = 0.0
 
 
 class ProcessFigures:

@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from time import monotonic, time
 from typing import Any
 
 import pytest
@@ -17,12 +18,16 @@ from accounts.credentials.identity import Authenticator
 from accounts.models import Membership, User
 from accounts.tenants import Directory
 from realtime.conf import load_settings
+from realtime.core.figures import Figures, RouteFigures
 from realtime.core.identity import CredentialKind, Identity, Tenant
-from realtime.dashboard import access, consumer
+from realtime.core.liveness import NodeState
+from realtime.core.samples import Sample, encode
+from realtime.dashboard import access, consumer, feed
 from realtime.dashboard.consumer import LiveConsumer
-from realtime.dashboard.feed import resident_mb
+from realtime.dashboard.feed import Feeds
 from realtime.endpoints.routing import websocket
 from realtime.endpoints.shared import Endpoints
+from realtime.models import FiguresSample
 from realtime.node import node as runtimes
 from realtime.node.node import Node
 from realtime.protocol.errors import Refusal
@@ -183,9 +188,10 @@ class TestSocket:
         assert beat["totals"]["active_connections"] == 1
         assert beat["reasons"]["refused"] == {"404": 1}
         (node,) = beat["nodes"]
-        assert node["node"] == runtime.id
-        (connection,) = beat["connections"]
-        assert (connection["user"], connection["route"]) == ("ada", "/ws/admin/live/")
+        assert (node["node"], node["is_late"], node["connections"]) == (runtime.id, False, 1)
+        assert node["loop_lag"].keys() == {"last_ms", "p99_ms", "max_ms"}
+        assert "outbox_bytes" not in node
+        assert f"lag.{runtime.id}" in beat["point"]
 
     async def test_staff_are_told_of_their_tenant(self, runtime: Node) -> None:
         runtime.metrics.route("globex", "/ws/").opened()
@@ -194,8 +200,89 @@ class TestSocket:
         await socket.disconnect()
 
         assert beat["tenant"] == "acme"
-        assert beat["nodes"] == []
+        (node,) = beat["nodes"]
+        assert node.keys() == {"node", "age_s", "is_late", "uptime_s", "connections"}
+        assert not [
+            name for name in beat["point"] if name.startswith(("lag", "cpu", "memory", "outbox", "request"))
+        ]
         assert "globex" not in str(beat)
+
+    @pytest.mark.parametrize("tenant", ["globex", "no-such-tenant"])
+    async def test_staff_are_not_told_of_another_tenant(self, runtime: Node, tenant: str) -> None:
+        socket = await _connect(runtime)
+        await _next(socket, "live")
+        await socket.send_json_to({"id": 1, "type": "live.start", "payload": {"tenant": tenant}})
+        assert (await _next(socket, "error"))["code"] == "not_found"
+        await _ask(socket, "live.start", tenant="acme", interval_s=0.5)
+        assert (await _next(socket, "live"))["tenant"] == "acme"
+        await socket.disconnect()
+
+    async def test_figures_of_a_tenant_a_route_and_a_node(self, runtime: Node) -> None:
+        runtime.metrics.route("acme", "/ws/echo/").messages_in += 3
+        runtime.metrics.route("globex", "/ws/echo/").messages_in += 5
+        socket = await _connect(runtime, is_superuser=True)
+        everything = await _next(socket, "live")
+        messages = everything["totals"]["messages_in"]
+        for wanted, expected in (
+            ({"tenant": "globex"}, 5),
+            ({"route": "/ws/echo/"}, 8),
+            ({"route": "/ws/echo/", "tenant": "acme"}, 3),
+            ({"node": "gone"}, 0),
+            ({"node": runtime.id, "route": "/ws/echo/"}, 8),
+        ):
+            await _ask(socket, "live.start", interval_s=0.5, **wanted)
+            beat = await _next(socket, "live")
+            assert beat["totals"]["messages_in"] == expected
+            assert {name: beat[name] for name in wanted} == wanted
+            # All nodes are named, whatever the figures are of.
+            assert [each["node"] for each in beat["nodes"]] == [runtime.id]
+        assert messages == 8
+        await socket.disconnect()
+
+    async def test_counts_of_nodes_that_ended_stay_and_those_of_late_ones_are_said(
+        self, runtime: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        runtime.cluster._ledger.end("old", Figures(routes=[RouteFigures("acme", "/ws/echo/", messages_in=7)]))
+        other = Figures(routes=[RouteFigures("acme", "/ws/echo/", active=2, messages_in=4)])
+        runtime.cluster._nodes.heard(NodeState("other", "2026-01-01T00:00:00+00:00", other), monotonic() - 4)
+        socket = await _connect(runtime, is_superuser=True)
+        beat = await _next(socket, "live")
+        assert _row(beat, "/ws/echo/")["messages_in"] == 11
+        assert beat["totals"]["active_connections"] == 3
+        rows = {row["node"]: row for row in beat["nodes"]}
+        assert (rows["other"]["is_late"], rows["other"]["connections"], rows["other"]["age_s"] >= 4) == (
+            True,
+            2,
+            True,
+        )
+        assert rows[runtime.id]["is_late"] is False
+        await socket.disconnect()
+
+    async def test_pages_that_show_the_same_share_a_feed_and_the_last_one_ends_it(
+        self, runtime: Node
+    ) -> None:
+        first = await _connect(runtime, is_superuser=True)
+        await _next(first, "live")
+        second = await _connect(runtime, is_superuser=True)
+        # At once, and not with the next interval.
+        await _next(second, "live")
+        feeds = runtime.shared(Feeds, lambda: Feeds(runtime))
+        assert [len(feed.watchers) for feed in feeds._feeds.values()] == [2]
+        await first.disconnect()
+        await _ask(second, "live.stop")
+        assert feeds._feeds == {}
+        await second.disconnect()
+
+    async def test_a_table_has_the_busiest_rows_only(self, runtime: Node) -> None:
+        for number in range(feed.ROWS_MAX + 7):
+            runtime.metrics.route(f"t{number:03}", "/ws/echo/").messages_in += number
+        socket = await _connect(runtime, is_superuser=True)
+        beat = await _next(socket, "live")
+        assert len(beat["routes"]) == len(beat["tenants"]) == feed.ROWS_MAX
+        # The page itself is a row, too.
+        assert beat["left_out"] == {"tenants": 8, "routes": 8}
+        assert "t000" not in {row["tenant"] for row in beat["tenants"]}
+        await socket.disconnect()
 
     async def test_it_stops_and_starts(self, runtime: Node) -> None:
         socket = await _connect(runtime)
@@ -225,16 +312,76 @@ class TestSocket:
         route = runtime.metrics.route("acme", "/ws/echo/")
         route.messages_in += 1_000
         socket = await _connect(runtime)
-        assert _row(await _next(socket, "live"), "/ws/echo/")["in_per_s"] == 0
+        # Nothing is known of the time before the first one.
+        assert "in_per_s" not in _row(await _next(socket, "live"), "/ws/echo/")
         await _ask(socket, "live.start", interval_s=0.5)
+        assert "messages_in" not in (await _next(socket, "live"))["point"]
         route.messages_in += 50
-        assert 50 <= _row(await _next(socket, "live"), "/ws/echo/")["in_per_s"] <= 100
+        beat = await _next(socket, "live")
+        assert 50 <= _row(beat, "/ws/echo/")["in_per_s"] <= 101
+        assert 50 <= beat["point"]["messages_in"] <= 101
         await socket.disconnect()
 
 
-def test_memory_is_that_of_a_python_process() -> None:
-    memory_mb = resident_mb()
-    assert memory_mb is None or 10 < memory_mb < 10_000
+@pytest.mark.django_db
+class TestPast:
+    """What the samples say."""
+
+    @pytest.fixture(autouse=True)
+    def _samples(self) -> None:
+        runtimes.install(None)
+        now_s = time()
+        for age_s, messages in ((7_000.0, 90), (25.0, 20), (15.0, 40)):
+            nodes = {
+                "n1": Figures(
+                    routes=[
+                        RouteFigures("acme", "/ws/echo/", active=1, messages_in=messages),
+                        RouteFigures("globex", "/ws/echo/", active=2, messages_in=10),
+                    ],
+                    gauges={"start_time": {"": now_s - 9_000}, "loop_lag": {"max": 0.002}},
+                )
+            }
+            FiguresSample.objects.create(at_s=now_s - age_s, body=encode(Sample(now_s - age_s, 10.0, nodes)))
+
+    def test_a_superuser_reads_the_values_of_a_range(self, session: Callable[..., Client]) -> None:
+        browser = session("root")
+        answer = browser.get(f"{PAGE}samples/", {"range_s": 300}).json()
+        assert (answer["step_s"], len(answer["at"])) == (10.0, 2)
+        assert answer["values"]["messages_in"] == [3, 5]
+        assert answer["values"]["lag.n1"] == [2, 2]
+        assert len(browser.get(f"{PAGE}samples/", {"range_s": 86_400}).json()["at"]) == 2
+        of_one = browser.get(f"{PAGE}samples/", {"range_s": 300, "tenant": "globex", "node": "n1"}).json()
+        assert (of_one["values"]["messages_in"], of_one["values"]["connections"]) == ([1, 1], [2, 2])
+
+    def test_staff_read_their_own_tenant(self, session: Callable[..., Client]) -> None:
+        permit(User.objects.get(username="acme-staff"))
+        browser = session("acme-staff")
+        answer = browser.get(f"{PAGE}samples/", {"range_s": 300}).json()
+        assert answer["values"]["messages_in"] == [2, 4]
+        assert "lag.n1" not in answer["values"]
+        for tenant in ("globex", "no-such-tenant"):
+            refused = browser.get(f"{PAGE}samples/", {"range_s": 300, "tenant": tenant})
+            assert (refused.status_code, refused.json()) == (
+                404,
+                {"error": {"message": "There is no such tenant."}},
+            )
+        assert browser.get(f"{PAGE}health/").status_code == 403
+
+    @pytest.mark.parametrize("range_s", ["", "0", "-1", "nan", "inf", "86401", "x"])
+    def test_a_range_is_bounded(self, range_s: str, session: Callable[..., Client]) -> None:
+        assert session("root").get(f"{PAGE}samples/", {"range_s": range_s}).status_code == 400
+
+    def test_without_the_permission_there_is_no_past(self, session: Callable[..., Client]) -> None:
+        browser = session("acme-staff")
+        for name in ("samples", "health"):
+            assert browser.get(f"{PAGE}{name}/", {"range_s": 300}).status_code == 403
+
+    def test_a_strip_has_the_state_of_each_part_of_a_day(self, session: Callable[..., Client]) -> None:
+        answer = session("root").get(f"{PAGE}health/").json()
+        [strip] = answer["nodes"]
+        assert (strip["node"], len(strip["cells"])) == ("n1", 86_400 / answer["cell_s"])
+        assert 2 <= strip["cells"].count("o") <= 3
+        assert set(strip["cells"]) == {"o", "."}
 
 
 def _row(beat: dict[str, Any], route: str) -> dict[str, Any]:

@@ -23,6 +23,11 @@ export function bytes(number) {
   return `${unit === 0 || value >= RATE_WHOLE_FROM ? COUNT.format(value) : RATE.format(value)} ${BYTE_UNITS[unit]}`;
 }
 
+/** @param {number} part from 0 on */
+export function percent(part) {
+  return `${part > 0 && part < 0.1 ? (part * 100).toFixed(1) : COUNT.format(part * 100)} %`;
+}
+
 /** @param {number} ms */
 export function milliseconds(ms) {
   return `${ms < 10 ? ms.toFixed(1) : COUNT.format(ms)} ms`;

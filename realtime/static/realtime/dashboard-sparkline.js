@@ -1,9 +1,8 @@
 /** Units of the drawing. The page stretches it to the available width. */
-const WIDTH = 300;
-const HEIGHT = 48;
+export const WIDTH = 300;
+export const HEIGHT = 48;
 /** With fewer values than this the line does not fill the width. */
 const VALUES_MIN = 30;
-const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * The line through `values` and the area below it, as path data. The last value is at the right edge.
@@ -25,27 +24,6 @@ export function sparklinePaths(values) {
     area += `M${points[0][0]} ${HEIGHT}L${path}L${points[points.length - 1][0]} ${HEIGHT}Z`;
   }
   return { line, area, peak };
-}
-
-/**
- * Creates a drawing in `svg` and returns a function that redraws it.
- *
- * @param {SVGSVGElement} svg
- * @returns {(values: (number | null)[]) => number} draws, and returns the largest value
- */
-export function sparkline(svg) {
-  svg.setAttribute("viewBox", `0 -2 ${WIDTH} ${HEIGHT + 4}`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  const area = svg.appendChild(document.createElementNS(SVG, "path"));
-  const line = svg.appendChild(document.createElementNS(SVG, "path"));
-  area.setAttribute("class", "area");
-  line.setAttribute("class", "line");
-  return (values) => {
-    const paths = sparklinePaths(values);
-    area.setAttribute("d", paths.area);
-    line.setAttribute("d", paths.line);
-    return paths.peak;
-  };
 }
 
 /**

@@ -1,28 +1,18 @@
-import { RealtimeClient } from "./client.js";
-import { Series } from "./dashboard-series.js";
-import { statusOf } from "./dashboard-status.js";
-import { setText } from "./dashboard-table.js";
-import { DashboardView } from "./dashboard-view.js";
-import { startOperations } from "./live/app.js";
-import { valuesOf } from "./live/chart-data.js";
-import { startCharts } from "./live/charts.js";
 import { watchPage } from "./client/page-watch.js";
+import { RealtimeClient } from "./client.js";
+import { count, rate } from "./dashboard-format.js";
+import { statusOf } from "./dashboard-status.js";
+import { Api } from "./live/api.js";
+import { startApp } from "./live/app.js";
+import { LiveStore } from "./live/store.js";
 
-const INTERVAL_DEFAULT_S = 2;
-// A day with a push every 2 s: the longest range of the charts.
-const SAMPLES = 43_200;
 const STATUS_EVERY_MS = 1000;
-// A screen reader reads out the metrics this often: enough to follow them, and rare enough to work
+// A screen reader reads out the figures this often: enough to follow them, and rare enough to work
 // meanwhile.
 const SUMMARY_EVERY_MS = 60_000;
 
-/** The live page. Its feed runs while the page is visible, and the page shows how old the metrics are. */
+/** The live page: its head, with the status of the feed. The feed runs while the page is visible and not paused. */
 class Dashboard {
-  #series = new Series(SAMPLES);
-  #isPaused = false;
-  #intervalS = INTERVAL_DEFAULT_S;
-  /** @type {number | null} */
-  #lastPushMs = null;
   /** @type {string | null} */
   #statusName = null;
   #summaryMs = 0;
@@ -30,80 +20,67 @@ class Dashboard {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.root = root;
-    this.view = new DashboardView(root, this.#series);
-    this.pauseButton = /** @type {HTMLButtonElement} */ (root.querySelector("[data-pause]"));
+    this.config = JSON.parse(this.#find("#live-config").textContent ?? "{}");
     this.client = new RealtimeClient(/** @type {string} */ (root.dataset.feed));
+    this.api = new Api(this.config.api_path, this.config.csrf_token);
+    const readHistory = (/** @type {Record<string, string>} */ params, /** @type {AbortSignal} */ signal) => this.api.get(this.config.samples_path, params, signal);
+    const { operator_is_of_all, host_tenant } = this.config;
+    this.store = new LiveStore(this.client, readHistory, () => document.hidden, operator_is_of_all ? null : host_tenant);
   }
 
   start() {
-    this.client.on("live", (beat) => this.#show(beat));
-    this.client.on("state", (state) => {
-      if (state.name === "online") this.#follow();
-      this.#tell();
-    });
-    this.pauseButton.addEventListener("click", () => this.#togglePause());
-    document.addEventListener("visibilitychange", () => this.#follow());
+    this.client.on("live", (beat) => this.store.take(beat, Date.now()));
+    this.client.on("state", (state) => (state.name === "online" ? this.store.follow() : this.#tell()));
+    this.#find("[data-pause]").addEventListener("click", () => this.store.togglePause());
+    document.addEventListener("visibilitychange", () => this.store.follow());
+    this.store.listen(() => this.#tell());
     watchPage(this.client);
     setInterval(() => this.#tell(), STATUS_EVERY_MS);
     this.client.start();
-    startCharts(this.root, this.#series);
-    startOperations(this.root, () => this.#isPaused);
-  }
-
-  /** Run the feed only while the page is visible and not paused. */
-  async #follow() {
-    const isWanted = !this.#isPaused && !document.hidden;
-    try {
-      await this.client.request(isWanted ? "live.start" : "live.stop");
-    } catch (error) {
-      // Without a connection there is nothing to switch. This is called again after the next `welcome`.
-      if (this.client.state.name === "online") reportError(error);
-    }
-  }
-
-  #togglePause() {
-    this.#isPaused = !this.#isPaused;
-    setText(this.pauseButton, this.#isPaused ? "Resume" : "Pause");
-    this.#follow();
-    this.#tell();
-  }
-
-  /** @param {import("./dashboard-view.js").Beat} beat */
-  #show(beat) {
-    if (this.#isPaused) return;
-    const nowMs = Date.now();
-    this.#lastPushMs = nowMs;
-    this.#intervalS = beat.interval_s;
-    const { active_connections, in_per_s, out_per_s, errors_per_s } = beat.totals;
-    const figures = { connections: active_connections, in: in_per_s, out: out_per_s, errors: errors_per_s };
-    const values = { ...figures, ...valuesOf(beat) };
-    this.#series.push(nowMs, values, 3 * beat.interval_s * 1000);
-    this.view.show(beat);
-    this.root.dispatchEvent(new Event("live-beat"));
-    this.#tell();
-    if (nowMs - this.#summaryMs > SUMMARY_EVERY_MS) this.#summarise(nowMs);
+    startApp(this.#find("[data-app]"), this.config, this.api, this.store);
   }
 
   #tell() {
-    const status = statusOf({
-      connection: this.client.state,
-      isPaused: this.#isPaused,
-      lastPushMs: this.#lastPushMs,
-      intervalS: this.#intervalS,
-      nowMs: Date.now(),
-    });
-    this.view.showStatus(status);
+    const { isPaused, lastPushMs, intervalS, beat } = this.store;
+    const nowMs = Date.now();
+    const status = statusOf({ connection: this.client.state, isPaused, lastPushMs, intervalS, nowMs });
+    this.#find("[data-status]").dataset.status = status.name;
+    setText(this.#find("[data-status-text]"), status.text);
+    setText(this.#find("[data-pause]"), isPaused ? "Resume" : "Pause");
+    this.root.classList.toggle("is-old", status.isOld);
+    const tag = this.#find("[data-scope]");
+    tag.hidden = beat === null;
+    if (beat !== null) setText(tag, beat.tenant ?? "all tenants");
     const isNews = status.name !== this.#statusName;
     this.#statusName = status.name;
-    if (isNews && status.name !== "live") this.view.announce(status.text);
-    else if (isNews) this.#summarise(Date.now());
+    if (isNews && status.name !== "live") setText(this.#find("[data-summary]"), status.text);
+    else if (beat !== null && !status.isOld && (isNews || nowMs - this.#summaryMs > SUMMARY_EVERY_MS)) {
+      this.#summaryMs = nowMs;
+      setText(this.#find("[data-summary]"), summaryOf(beat.totals));
+    }
   }
 
-  /** @param {number} nowMs */
-  #summarise(nowMs) {
-    this.#summaryMs = nowMs;
-    this.view.announce(this.view.summary());
+  /** @param {string} selector of an element that the template has @returns {any} */
+  #find(selector) {
+    const found = this.root.querySelector(selector);
+    if (found === null) throw new Error(`The page has no ${selector}.`);
+    return found;
   }
+}
+
+/** The figures as a sentence. @param {any} totals */
+function summaryOf({ active_connections, in_per_s = 0, out_per_s = 0, errors_per_s = 0 }) {
+  const messages = `Messages per second: ${rate(in_per_s)} in, ${rate(out_per_s)} out`;
+  return `Connections: ${count(active_connections)}. ${messages}. Errors per second: ${rate(errors_per_s)}.`;
+}
+
+/**
+ * Write `text` if it differs. An unchanged element is neither painted nor announced again.
+ * @param {Element} element
+ * @param {string} text
+ */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 const root = document.getElementById("live");

@@ -1,34 +1,34 @@
 import { render } from "preact";
 import { useEffect, useReducer, useState } from "preact/hooks";
 
-import { Api } from "./api.js";
 import { Connection, Connections } from "./connections.js";
 import { OLD_MS, scopeLine } from "./figures.js";
 import { html } from "./html.js";
 import { Audit, Bans, Nodes, Tenants } from "./machines.js";
 import { OrderDialog } from "./order-dialog.js";
+import { Overview } from "./overview.js";
 import { Palette, usePaletteKey } from "./palette.js";
 import { hashOf, placeOf } from "./place.js";
+import { coverageOf } from "./store.js";
 import { Topic, Topics } from "./topics.js";
-import { useList, useSecond } from "./use-list.js";
+import { useSecond } from "./use-list.js";
+import { useStore } from "./use-store.js";
 
 const NAMES = { overview: "Overview", connections: "Connections", topics: "Topics", nodes: "Nodes", tenants: "Tenants", bans: "Bans", audit: "Audit" };
 
 /**
- * The part of the live page that lists and orders, on top of the control endpoints.
- * @param {HTMLElement} root of the page
- * @param {() => boolean} isPaused
+ * All views of the live page, below its head.
+ * @param {HTMLElement} mount
+ * @param {any} config
+ * @param {import("./api.js").Api} api
+ * @param {import("./store.js").LiveStore} store
  */
-export function startOperations(root, isPaused) {
-  const config = JSON.parse(/** @type {HTMLElement} */ (root.querySelector("#live-config")).textContent ?? "{}");
-  const mount = /** @type {HTMLElement} */ (root.querySelector("[data-operations]"));
-  const overview = /** @type {HTMLElement} */ (root.querySelector("[data-overview]"));
-  const api = new Api(config.api_path, config.csrf_token);
-  render(html`<${App} page=${{ api, config, isPaused, round: 0 }} overview=${overview} />`, mount);
+export function startApp(mount, config, api, store) {
+  render(html`<${App} page=${{ api, config, isPaused: () => store.isPaused, round: 0 }} store=${store} />`, mount);
 }
 
-/** @param {{page: import("./use-list.js").Page, overview: HTMLElement}} props */
-function App({ page, overview }) {
+/** @param {{page: import("./use-list.js").Page, store: import("./store.js").LiveStore}} props */
+function App({ page, store }) {
   const [place, go] = usePlace();
   const [order, setOrder] = useState(/** @type {import("./operations.js").Order | null} */ (null));
   const [outcome, setOutcome] = useState("");
@@ -36,8 +36,6 @@ function App({ page, overview }) {
   usePaletteKey(() => setIsFinding(true));
   const [round, again] = useReducer((number) => number + 1, 0);
   const ordering = { ...page, round, order: setOrder };
-  const nodes = useList(ordering, "nodes/", {});
-  useEffect(() => void (overview.hidden = place.view !== "overview"), [place.view]);
   const end = (/** @type {string | null} */ words) => {
     setOrder(null);
     if (words === null) return;
@@ -47,22 +45,23 @@ function App({ page, overview }) {
   return html`
     <${Tabs} view=${place.view} names=${namesOf(page.config)} />
     <div class="below-tabs">
-      <${Scope} nodes=${nodes} />
+      <${Scope} store=${store} />
       <button type="button" class="find" aria-keyshortcuts="Control+K Meta+K" onClick=${() => setIsFinding(true)}>Find <kbd>Ctrl K</kbd></button>
     </div>
     <p class=${outcome ? "outcome" : "visually-hidden"} role="status">${outcome}
       ${outcome && html`<button type="button" onClick=${() => setOutcome("")}>Close</button>`}</p>
-    <${View} key=${`${place.view}/${place.id ?? ""}`} page=${ordering} place=${place} go=${go} nodes=${nodes} />
+    <${View} key=${`${place.view}/${place.id ?? ""}`} page=${ordering} store=${store} place=${place} go=${go} />
     ${isFinding && html`<${Palette} page=${page} names=${namesOf(page.config)} onClose=${() => setIsFinding(false)} />`}
     ${order && html`<${OrderDialog} page=${page} order=${order} onEnd=${end} />`}`;
 }
 
-/** @param {{page: any, place: import("./place.js").Place, go: any, nodes: import("./use-list.js").Read}} props */
-function View({ page, place, go, nodes }) {
+/** @param {{page: any, store: import("./store.js").LiveStore, place: import("./place.js").Place, go: any}} props */
+function View({ page, store, place, go }) {
   const { view, id } = place;
+  if (view === "overview") return html`<${Overview} ...${{ page, store, place, go }} />`;
   if (view === "connections") return id === null ? html`<${Connections} ...${{ page, place, go }} />` : html`<${Connection} ...${{ page, id }} />`;
   if (view === "topics") return id === null ? html`<${Topics} ...${{ page, place, go }} />` : html`<${Topic} ...${{ page, id, place }} />`;
-  if (view === "nodes") return html`<${Nodes} ...${{ page, place, go, nodes }} />`;
+  if (view === "nodes") return html`<${Nodes} ...${{ page, store, place, go }} />`;
   if (view === "tenants" && page.config.operator_is_of_all) return html`<${Tenants} ...${{ page, place, go }} />`;
   if (view === "bans") return html`<${Bans} ...${{ page, place, go }} />`;
   if (view === "audit") return html`<${Audit} ...${{ page, place, go }} />`;
@@ -81,13 +80,14 @@ function Tabs({ view, names }) {
       <li key=${name}><a href=${`#${name}`} aria-current=${name === view ? "page" : undefined}>${label}</a></li>`)}</ul></nav>`;
 }
 
-/** Which nodes answer, and which do not. @param {{nodes: import("./use-list.js").Read}} props */
-function Scope({ nodes }) {
+/** Which nodes the figures are of, how old they are, and which nodes are late. @param {{store: import("./store.js").LiveStore}} props */
+function Scope({ store }) {
+  useStore(store);
   useSecond();
-  if (nodes.answer === null) return html`<p class="scope is-doubtful">${nodes.error && `The nodes cannot be asked: ${nodes.error}`}</p>`;
-  const late = nodes.answer.results.filter((/** @type {any} */ row) => !row.answered).map((/** @type {any} */ row) => row.id);
-  const ageMs = Date.now() - nodes.atMs;
-  return html`<p class=${`scope ${late.length > 0 || ageMs > OLD_MS ? "is-doubtful" : ""}`} data-cluster>${scopeLine(nodes.answer, ageMs, late)}</p>`;
+  if (store.beat === null || store.lastPushMs === null) return html`<p class="scope">Waiting for the first figures</p>`;
+  const { answer, ageMs, late } = coverageOf(store.beat.nodes);
+  const wholeMs = ageMs + Date.now() - store.lastPushMs;
+  return html`<p class=${`scope ${late.length > 0 || wholeMs > OLD_MS ? "is-doubtful" : ""}`} data-cluster>${scopeLine(answer, wholeMs, late)}</p>`;
 }
 
 /** The place in the address. @returns {[import("./place.js").Place, (place: import("./place.js").Place) => void]} */

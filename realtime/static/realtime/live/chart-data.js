@@ -1,103 +1,85 @@
-import { bytes, count, milliseconds, rate } from "../dashboard-format.js";
+import { bytes, count, milliseconds, percent, rate } from "../dashboard-format.js";
+import { namesWith, valuesOf } from "./series.js";
 
 /**
- * The charts of the page. To add a series, add a line with its label and its value in a push. A value
- * that a push does not have is undefined, and a chart without any is not shown.
+ * The charts of the page. To add one, or a series in one, add a line: `name` is a value that the server makes
+ * (realtime/core/points.py); `prefix` stands for all values that begin with it, one series each. `isOfNodes`: the
+ * values are of whole nodes, so filters by tenant and route do not concern them. A chart without values is not shown.
  *
- * @typedef {{label: string, of: (beat: any) => number | undefined, color: string}} ChartSeries
- *   `color` is a CSS variable of the page
- * @typedef {{name: string, title: string, format: (value: number) => string, series: ChartSeries[]}} Chart
+ * @typedef {{name: string, label: string}} FixedSeries
+ * @typedef {{prefix: string, label: (rest: string, words: Words) => string}} NamedSeries
+ * @typedef {{name: string, title: string, format: (value: number) => string, series: (FixedSeries | NamedSeries)[],
+ *   isOfNodes?: boolean, hasObjective?: boolean}} Chart
+ * @typedef {{meanings: Record<string, string>}} Words
+ * @typedef {{label: string, values: (number | null)[], color: string}} Line
  * @type {Chart[]}
  */
 export const CHARTS = [
-  { name: "connections", title: "Open connections", format: count, series: [
-    { label: "open", of: (beat) => beat.totals.active_connections, color: "--live-line" },
+  { name: "connections", title: "Open connections", format: count, series: [{ name: "connections", label: "open" }] },
+  { name: "churn", title: "Opened and closed a second", format: rate, series: [
+    { name: "opened", label: "opened" },
+    { prefix: "closed.", label: (code, { meanings }) => (meanings[code] ? `${code} ${meanings[code]}` : code) },
   ] },
-  { name: "churn", title: "Connections opened a second", format: rate, series: [
-    { label: "opened", of: (beat) => beat.totals.opened_per_s, color: "--live-line" },
+  { name: "messages", title: "Messages a second", format: rate, series: [{ name: "messages_in", label: "in" }, { name: "messages_out", label: "out" }] },
+  { name: "bytes", title: "Bytes a second", format: bytes, series: [{ name: "bytes_in", label: "in" }, { name: "bytes_out", label: "out" }] },
+  { name: "latency", title: "Time to answer a request", format: milliseconds, isOfNodes: true, hasObjective: true, series: [
+    { name: "request.p50", label: "p50" }, { name: "request.p95", label: "p95" }, { name: "request.p99", label: "p99" },
   ] },
-  { name: "messages", title: "Messages a second", format: rate, series: [
-    { label: "in", of: (beat) => beat.totals.in_per_s, color: "--live-line" },
-    { label: "out", of: (beat) => beat.totals.out_per_s, color: "--live-second" },
-  ] },
-  { name: "bytes", title: "Bytes a second", format: bytes, series: [
-    { label: "in", of: (beat) => beat.totals.bytes_in_per_s, color: "--live-line" },
-    { label: "out", of: (beat) => beat.totals.bytes_out_per_s, color: "--live-second" },
+  { name: "delivery", title: "Publication to last write", format: milliseconds, isOfNodes: true, series: [
+    { name: "delivery.p50", label: "p50" }, { name: "delivery.p95", label: "p95" }, { name: "delivery.p99", label: "p99" },
   ] },
   { name: "errors", title: "Errors a second", format: rate, series: [
-    { label: "errors", of: (beat) => beat.totals.errors_per_s, color: "--error-fg" },
+    { prefix: "errors.", label: (code) => code }, { name: "dropped", label: "messages dropped" },
   ] },
-  { name: "lag", title: "Loop lag", format: milliseconds, series: [
-    { label: "now", of: (beat) => beat.nodes[0]?.loop_lag.last_ms, color: "--live-line" },
-    { label: "p99, 1 min", of: (beat) => beat.nodes[0]?.loop_lag.p99_ms, color: "--live-second" },
+  { name: "refusals", title: "Refused a second", format: rate, series: [{ prefix: "refused.", label: (status) => status }] },
+  { name: "recoveries", title: "Recoveries a second", format: rate, isOfNodes: true, series: [
+    { name: "recoveries.full", label: "full" }, { name: "recoveries.failed", label: "failed" },
+    { name: "gaps_repaired", label: "gaps repaired" }, { name: "slow_consumers", label: "slow consumers" },
   ] },
-  { name: "memory", title: "Memory", format: (value) => bytes(value * 1024 * 1024), series: [
-    { label: "resident", of: (beat) => beat.nodes[0]?.memory_mb ?? undefined, color: "--live-line" },
-  ] },
+  { name: "lag", title: "Loop lag, largest of a minute", format: milliseconds, isOfNodes: true, series: [{ prefix: "lag.", label: shortNode }] },
+  { name: "outbox", title: "Bytes that wait for clients", format: bytes, isOfNodes: true, series: [{ prefix: "outbox.", label: shortNode }] },
+  { name: "memory", title: "Memory", format: bytes, isOfNodes: true, series: [{ prefix: "memory.", label: shortNode }] },
+  { name: "cpu", title: "CPU, part of a core", format: percent, isOfNodes: true, series: [{ prefix: "cpu.", label: shortNode }] },
 ];
 
 /** Seconds shown, and their names. @type {[number, string][]} */
 export const RANGES = [[300, "5 min"], [3_600, "1 h"], [28_800, "8 h"], [86_400, "24 h"]];
-/** Points that a chart draws at most. */
-export const POINTS_MAX = 300;
+/** Lines of a chart; the smallest beyond it are not drawn. */
+export const LINES_MAX = 6;
+/** Colours that the style sheet has: `--live-1` and so on. */
+export const COLORS = Array.from({ length: LINES_MAX }, (_, index) => `--live-${index + 1}`);
 
-/** The name of a series among the values of a sample. @param {Chart} chart @param {number} index */
-export function seriesName(chart, index) {
-  return `${chart.name}.${index}`;
-}
-
-/** The values of a push, by the names of the series. @param {any} beat @returns {Record<string, number>} */
-export function valuesOf(beat) {
-  /** @type {Record<string, number>} */
-  const values = {};
-  for (const chart of CHARTS) {
-    chart.series.forEach((each, index) => {
-      const value = each.of(beat);
-      if (value !== undefined) values[seriesName(chart, index)] = value;
-    });
-  }
-  return values;
+/** The beginning of a node's id: enough to know it by. @param {string} node */
+export function shortNode(node) {
+  return node.slice(0, 6);
 }
 
 /**
- * The data that uPlot draws for a chart: times and, for each series, values. If there are more samples than
- * points, a point is the mean of its samples. Gaps are kept.
- *
- * @param {import("../dashboard-series.js").Sample[]} samples oldest first
+ * The lines of a chart, the largest first if there are more than LINES_MAX. A line without any value, or one by code
+ * that is always zero, is left out.
  * @param {Chart} chart
- * @param {number} sinceMs
- * @param {number} untilMs
- * @returns {(number | null)[][]} the times first
+ * @param {import("./series.js").Sample[]} samples those that are shown
+ * @param {import("./series.js").Sample[][]} groups
+ * @param {Words} words
+ * @returns {{lines: Line[], left: number}} `left` is how many there are beyond LINES_MAX
  */
-export function pointsOf(samples, chart, sinceMs, untilMs) {
-  const stepMs = (untilMs - sinceMs) / POINTS_MAX;
-  /** @type {Map<number, import("../dashboard-series.js").Sample[]>} */
-  const groups = new Map();
-  for (const sample of samples) {
-    if (sample.timeMs < sinceMs || sample.timeMs > untilMs) continue;
-    // Whole steps since the epoch, so that a point does not change when the range moves on.
-    const step = Math.floor(sample.timeMs / stepMs) * 2 + (sample.values === null ? 1 : 0);
-    const group = groups.get(step);
-    if (group === undefined) groups.set(step, [sample]);
-    else group.push(sample);
-  }
-  const points = [...groups.values()];
-  return [
-    points.map((group) => /** @type {any} */ (group.at(-1)).timeMs),
-    ...chart.series.map((_, index) => points.map((group) => mean(group, seriesName(chart, index)))),
-  ];
+export function linesOf(chart, samples, groups, words) {
+  const found = chart.series.flatMap((series) => "name" in series
+    ? [{ label: series.label, values: valuesOf(groups, series.name) }]
+    : namesWith(samples, series.prefix).map((name) => ({ label: series.label(name.slice(series.prefix.length), words), values: valuesOf(groups, name) }))
+      .filter(({ values }) => chart.isOfNodes || values.some((value) => value !== null && value > 0)));
+  const known = found.filter(({ values }) => values.some((value) => value !== null));
+  const chosen = new Set([...known].sort((one, other) => sumOf(other.values) - sumOf(one.values)).slice(0, LINES_MAX));
+  const lines = known.filter((line) => chosen.has(line)).map((line, index) => ({ ...line, color: COLORS[index] }));
+  return { lines, left: known.length - lines.length };
 }
 
-/** Whether there is anything to draw. @param {(number | null)[][]} points */
-export function hasValues([, ...series]) {
-  return series.some((values) => values.some((value) => value !== null));
+/** @param {(number | null)[]} values */
+export function lastOf(values) {
+  return values.findLast((value) => value !== null) ?? null;
 }
 
-/**
- * @param {import("../dashboard-series.js").Sample[]} samples
- * @param {string} name
- */
-function mean(samples, name) {
-  const values = samples.map((sample) => sample.values?.[name]).filter((value) => value !== undefined);
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+/** @param {(number | null)[]} values */
+function sumOf(values) {
+  return values.reduce((/** @type {number} */ sum, value) => sum + (value ?? 0), 0);
 }

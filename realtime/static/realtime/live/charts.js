@@ -1,55 +1,50 @@
-import { render } from "preact";
-import { useEffect, useReducer, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { CHARTS, hasValues, pointsOf, RANGES } from "./chart-data.js";
+import { CHARTS, lastOf, linesOf } from "./chart-data.js";
 import { html } from "./html.js";
+import { groupsOf, timesOf } from "./series.js";
 
-const HEIGHT_PX = 150;
-const TWIN_ROWS = 30;
+const HEIGHT_PX = 160;
+const TWIN_ROWS = 40;
 const SYNC = "live";
+const ONE_DAY_MS = 86_400_000;
 
 /**
- * The charts below the figures. They are drawn again with each push while they are seen.
- * @param {HTMLElement} root of the page
- * @param {import("../dashboard-series.js").Series} series
+ * The charts of a range of time.
+ * @param {{samples: import("./series.js").Sample[], sinceMs: number, untilMs: number, isFiltered: boolean, config: any}} props
+ *   `isFiltered`: by tenant or route
  */
-export function startCharts(root, series) {
-  const mount = /** @type {HTMLElement} */ (root.querySelector("[data-charts]"));
-  render(html`<${Charts} root=${root} series=${series} />`, mount);
-}
-
-/** @param {{root: HTMLElement, series: import("../dashboard-series.js").Series}} props */
-function Charts({ root, series }) {
-  const [rangeS, setRangeS] = useState(RANGES[0][0]);
-  const [, draw] = useReducer((number) => number + 1, 0);
-  useEffect(() => {
-    const drawIfSeen = () => document.hidden || draw(0);
-    root.addEventListener("live-beat", drawIfSeen);
-    return () => root.removeEventListener("live-beat", drawIfSeen);
-  }, []);
-  const untilMs = series.samples.at(-1)?.timeMs ?? Date.now();
-  const sinceMs = untilMs - rangeS * 1000;
-  const drawn = CHARTS.map((chart) => ({ chart, points: pointsOf(series.samples, chart, sinceMs, untilMs) })).filter(({ points }) => hasValues(points));
+export function Charts({ samples, sinceMs, untilMs, isFiltered, config }) {
+  const drawn = useMemo(() => {
+    const shown = samples.filter(({ timeMs }) => timeMs >= sinceMs && timeMs <= untilMs);
+    const groups = groupsOf(shown, sinceMs, untilMs);
+    const times = timesOf(groups);
+    return CHARTS.map((chart) => ({ chart, times, ...linesOf(chart, shown, groups, { meanings: config.close_meanings }) }))
+      .filter(({ lines }) => lines.length > 0);
+  }, [samples, sinceMs, untilMs]);
   return html`
-    <div class="charts-head">
-      <label>Range <select value=${rangeS} onChange=${(/** @type {any} */ event) => setRangeS(Number(event.target.value))}>
-        ${RANGES.map(([seconds, label]) => html`<option key=${seconds} value=${seconds}>${label}</option>`)}</select></label>
-      <span>Charts begin when this page was opened.</span>
-    </div>
-    <div class="charts">${drawn.map(({ chart, points }) => html`
-      <${ChartCard} key=${chart.name} chart=${chart} points=${points} sinceMs=${sinceMs} untilMs=${untilMs} />`)}</div>`;
+    <div class="charts">${drawn.map(({ chart, times, lines, left }) => html`
+      <${ChartCard} key=${`${chart.name} ${lines.map(({ label }) => label).join(" ")}`} objective=${chart.hasObjective ? config.objective_ms : 0}
+        note=${isFiltered && chart.isOfNodes ? "all tenants" : left > 0 ? `${left} more` : ""} ...${{ chart, times, lines, sinceMs, untilMs }} />`)}</div>`;
 }
 
-/** @param {{chart: import("./chart-data.js").Chart, points: (number | null)[][], sinceMs: number, untilMs: number}} props */
-function ChartCard({ chart, points, sinceMs, untilMs }) {
+/**
+ * @param {{chart: import("./chart-data.js").Chart, times: number[], lines: import("./chart-data.js").Line[], note: string,
+ *   objective: number, sinceMs: number, untilMs: number}} props
+ */
+function ChartCard({ chart, times, lines, note, objective, sinceMs, untilMs }) {
   const [isOpen, setIsOpen] = useState(false);
+  // The index of the point at the pointer.
+  const [at, setAt] = useState(/** @type {number | null} */ (null));
   const place = useRef(/** @type {HTMLElement | null} */ (null));
   const plot = useRef(/** @type {any} */ (null));
   const range = useRef([sinceMs, untilMs]);
   range.current = [sinceMs, untilMs];
+  const data = [times, ...lines.map(({ values }) => values)];
   useEffect(() => {
     const element = /** @type {HTMLElement} */ (place.current);
-    const made = new /** @type {any} */ (globalThis).uPlot(optionsOf(chart, element, () => range.current), points, element);
+    const options = optionsOf({ chart, lines, objective, element, range: () => range.current, onPoint: setAt });
+    const made = new /** @type {any} */ (globalThis).uPlot(options, data, element);
     plot.current = made;
     const watch = new ResizeObserver(() => element.clientWidth > 0 && made.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
     watch.observe(element);
@@ -58,59 +53,98 @@ function ChartCard({ chart, points, sinceMs, untilMs }) {
       made.destroy();
     };
   }, []);
-  useEffect(() => void plot.current?.setData(points), [points]);
+  useEffect(() => void plot.current?.setData(data), [times, lines]);
+  const time = at === null || times[at] === undefined ? "" : clock(times[at], untilMs - sinceMs, true);
   return html`
     <section class="chart" data-chart=${chart.name} aria-labelledby=${`chart-${chart.name}`}>
-      <h3 id=${`chart-${chart.name}`}>${chart.title}</h3>
+      <div class="chart-head"><h3 id=${`chart-${chart.name}`}>${chart.title}</h3><span class="chart-note">${time || note}</span></div>
       <div ref=${place} class="plot" aria-hidden="true"></div>
+      <ul class="legend">${lines.map(({ label, values, color }) => html`
+        <li key=${label}><span class=${`swatch ${color.slice(2)}`} aria-hidden="true"></span><span class="legend-label">${label}</span>
+          <b>${wordsOf(chart, at === null ? lastOf(values) : values[at])}</b></li>`)}</ul>
       <details class="twin" onToggle=${(/** @type {any} */ event) => setIsOpen(event.target.open)}>
-        <summary>As a table<span class="visually-hidden">: ${chart.title}</span></summary>
-        ${isOpen && html`<${Twin} chart=${chart} points=${points} />`}
+        <summary>Table<span class="visually-hidden">: ${chart.title}</span></summary>
+        ${isOpen && html`<${Twin} ...${{ chart, times, lines, spanMs: untilMs - sinceMs }} />`}
       </details>
     </section>`;
 }
 
-/** The newest points of a chart as a table, for readers who cannot see the picture. @param {{chart: import("./chart-data.js").Chart, points: (number | null)[][]}} props */
-function Twin({ chart, points: [times, ...series] }) {
-  const newest = times.map((timeMs, index) => ({ timeMs: Number(timeMs), index })).slice(-TWIN_ROWS).reverse();
+/**
+ * The newest points of a chart as a table, for readers who cannot see the picture.
+ * @param {{chart: import("./chart-data.js").Chart, times: number[], lines: import("./chart-data.js").Line[], spanMs: number}} props
+ */
+function Twin({ chart, times, lines, spanMs }) {
+  const newest = times.map((timeMs, index) => ({ timeMs, index })).slice(-TWIN_ROWS).reverse();
   return html`
-    <div class="scroll" role="region" tabindex="0" aria-label=${chart.title}><table>
-      <thead><tr><th scope="col">Time</th>${chart.series.map(({ label }) => html`<th key=${label} scope="col" class="number">${label}</th>`)}</tr></thead>
+    <div class="scroll" role="region" tabindex="0" aria-label=${`Table: ${chart.title}`}><table>
+      <thead><tr><th scope="col">Time</th>${lines.map(({ label }) => html`<th key=${label} scope="col" class="number">${label}</th>`)}</tr></thead>
       <tbody>${newest.map(({ timeMs, index }) => html`<tr key=${timeMs}>
-        <th scope="row">${new Date(timeMs).toLocaleTimeString()}</th>
-        ${series.map((values, at) => html`<td key=${at} class="number">${wordsOf(chart, values[index])}</td>`)}</tr>`)}</tbody>
+        <th scope="row">${clock(timeMs, spanMs, true)}</th>
+        ${lines.map(({ label, values }) => html`<td key=${label} class="number">${wordsOf(chart, values[index])}</td>`)}</tr>`)}</tbody>
     </table></div>`;
 }
 
 /**
- * @param {import("./chart-data.js").Chart} chart
- * @param {HTMLElement} element
- * @param {() => number[]} range first and last time shown
+ * @param {{chart: import("./chart-data.js").Chart, lines: import("./chart-data.js").Line[], objective: number, element: HTMLElement,
+ *   range: () => number[], onPoint: (index: number | null) => void}} given `range`: the first and the last time shown
  */
-function optionsOf(chart, element, range) {
+function optionsOf({ chart, lines, objective, element, range, onPoint }) {
   // Read at each drawing, so that a chart follows the theme.
-  const color = (/** @type {string} */ name) => () => getComputedStyle(element).getPropertyValue(name).trim() || "gray";
-  const axis = { stroke: color("--body-quiet-color"), grid: { stroke: color("--hairline-color"), width: 1 }, ticks: { show: false }, font: "11px sans-serif" };
+  const color = (/** @type {string} */ name) => getComputedStyle(element).getPropertyValue(name).trim() || "gray";
+  const axis = { stroke: () => color("--body-quiet-color"), grid: { stroke: () => color("--hairline-color"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+  const spanMs = () => range()[1] - range()[0];
+  const top = (/** @type {any} */ _, /** @type {number} */ __, /** @type {number | null} */ max) => [0, Math.max(max ?? 0, objective * 0.2) * 1.15 || 1];
   return {
     width: Math.max(element.clientWidth, 100),
     height: HEIGHT_PX,
+    padding: [8, 8, 0, 0],
     ms: 1,
-    cursor: { sync: { key: SYNC }, drag: { x: false, y: false } },
-    scales: { x: { range: () => range() }, y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number | null} */ max) => [0, Math.max(max ?? 0, 1) * 1.1] } },
-    axes: [{ ...axis, space: 72, size: 30, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(clock) }, { ...axis, size: 64, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(chart.format) }],
-    series: [
-      { value: (/** @type {any} */ _, /** @type {number | null} */ timeMs) => (timeMs === null ? "–" : new Date(timeMs).toLocaleTimeString()) },
-      ...chart.series.map((each) => ({
-        label: each.label, stroke: color(each.color), width: 1.5, points: { show: false },
-        value: (/** @type {any} */ _, /** @type {number | null} */ value) => wordsOf(chart, value),
-      })),
+    legend: { show: false },
+    cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 6 } },
+    scales: { x: { range }, y: { range: top } },
+    axes: [
+      { ...axis, space: 64, size: 24, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((timeMs) => clock(timeMs, spanMs())) },
+      { ...axis, space: 28, size: 62, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(chart.format) },
     ],
+    series: [{}, ...lines.map(({ label, color: name }) => ({
+      label, stroke: () => color(name), width: 1.5, points: { show: false },
+      fill: lines.length === 1 ? () => `color-mix(in srgb, ${color(name)} 14%, transparent)` : undefined,
+    }))],
+    hooks: {
+      setCursor: [(/** @type {any} */ u) => onPoint(u.cursor.idx ?? null)],
+      draw: [(/** @type {any} */ u) => drawObjective(u, objective, color("--live-warn"))],
+    },
   };
 }
 
-/** @param {number} timeMs */
-function clock(timeMs) {
-  return new Date(timeMs).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+/** A dashed line at the objective, if it is within the chart. @param {any} u @param {number} objective @param {string} stroke */
+function drawObjective(u, objective, stroke) {
+  if (objective <= 0 || objective > u.scales.y.max) return;
+  const { ctx, bbox } = u;
+  const y = u.valToPos(objective, "y", true);
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = stroke;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, y);
+  ctx.lineTo(bbox.left + bbox.width, y);
+  ctx.stroke();
+  ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textAlign = "right";
+  ctx.fillText("objective, p99", bbox.left + bbox.width - 4, y - 5 * devicePixelRatio);
+  ctx.restore();
+}
+
+/**
+ * A time of day, with seconds if they matter.
+ * @param {number} timeMs
+ * @param {number} spanMs shown
+ * @param {boolean} [isExact]
+ */
+function clock(timeMs, spanMs, isExact = false) {
+  const seconds = isExact && spanMs < ONE_DAY_MS / 2 ? /** @type {const} */ ({ second: "2-digit" }) : {};
+  return new Date(timeMs).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", ...seconds });
 }
 
 /**

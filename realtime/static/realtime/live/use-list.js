@@ -1,6 +1,6 @@
 import { useEffect, useReducer, useRef } from "preact/hooks";
 
-/** Milliseconds between two reads of the lists that are shown. */
+/** Milliseconds between two reads of the lists that are shown, unless a list says otherwise. */
 const EVERY_MS = 5_000;
 
 /**
@@ -15,9 +15,10 @@ const EVERY_MS = 5_000;
  * @param {Page} page
  * @param {string | null} path null reads nothing
  * @param {Record<string, string>} params
+ * @param {number} [everyMs]
  * @returns {Read}
  */
-export function useList(page, path, params) {
+export function useList(page, path, params, everyMs = EVERY_MS) {
   const key = path === null ? "" : `${path}?${new URLSearchParams(params)}`;
   const last = useRef(/** @type {Read} */ ({ key: "", answer: null, atMs: 0, error: "" }));
   const [, show] = useReducer((number) => number + 1, 0);
@@ -42,7 +43,7 @@ export function useList(page, path, params) {
     };
     const readIfSeen = () => document.hidden || page.isPaused() || read();
     read();
-    const timer = setInterval(readIfSeen, EVERY_MS);
+    const timer = setInterval(readIfSeen, everyMs);
     document.addEventListener("visibilitychange", readIfSeen);
     return () => {
       leaving.abort();

@@ -1,0 +1,25 @@
+/** The states of a cell: the class of its look, and its name. @type {Record<string, [string, string]>} */
+export const STATES = {
+  o: ["good", "good"],
+  b: ["busy", "busy"],
+  d: ["draining", "draining"],
+  x: ["away", "broker away"],
+  "-": ["absent", "not there"],
+  ".": ["unknown", "no sample"],
+};
+
+/** The strip in words, from the node's first cell on. @param {string} cells */
+export function summaryOf(cells) {
+  const known = [...cells].filter((state) => state !== "." && state !== "-");
+  if (known.length === 0) return "not there";
+  const parts = ["o", "b", "d", "x"].map((state) => [STATES[state][1], Math.round((known.filter((each) => each === state).length / known.length) * 100)]);
+  const words = parts.filter(([, part]) => Number(part) > 0).map(([name, part]) => `${part} % ${name}`).join(", ");
+  return cells.at(-1) === "-" ? `${words}; ended` : words;
+}
+
+/** The state of a node, in a word. @param {any} row of the list @param {any} figures of the last push @returns {[string, string]} its look and its name */
+export function stateOf(row, figures) {
+  if (!row.answered) return ["away", "late"];
+  if (row.draining) return ["draining", "draining"];
+  return figures?.broker_up === 0 ? ["away", "broker away"] : ["good", "serving"];
+}
