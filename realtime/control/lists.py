@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from realtime.control.link import Link
+from realtime.core.error_groups import ErrorGroup, merged
 from realtime.core.topics import TopicKey
 from realtime.endpoints.consumers.pubsub import HISTORY_DEFAULT_LIMIT, HISTORY_MAX_BYTES, history_payload
 from realtime.node.exchange import Answers
@@ -15,8 +16,10 @@ from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery
 from realtime.node.operations import (
     DescribeConnections,
     DescribeNode,
+    DescribeProcess,
     DescribeTopics,
     FindConnections,
+    FindErrors,
     FindTopics,
 )
 from realtime.node.slices import Top, in_slices
@@ -129,6 +132,21 @@ async def list_nodes(link: Link, tenant: str | None) -> Page:
     rows = {row["id"]: {**row, "answered": True} for row in _described(found)}
     silent = sorted(found.expected - found.finished)
     results = [rows[each] for each in sorted(rows)] + [{"id": each, "answered": False} for each in silent]
+    return Page(results, len(results), found.nodes_answered, found.nodes_total)
+
+
+async def find_node(link: Link, node: str) -> dict[str, Any] | None:
+    """Return what the process of a node runs with; None if it does not answer, or does not exist."""
+    found = await link.read_all(DescribeProcess(node=node))
+    return next((row for row in _described(found) if row), None)
+
+
+async def list_errors(link: Link, tenant: str | None) -> Page:
+    """Return the last errors of all nodes in groups, the one that was seen last first."""
+    found = await link.read_all(FindErrors(tenant=tenant))
+    decode = msgspec.msgpack.Decoder(list[ErrorGroup]).decode
+    rows = merged(group for body in found.bodies() for group in decode(body))
+    results = [{name: getattr(row, name) for name in row.__struct_fields__} for row in rows]
     return Page(results, len(results), found.nodes_answered, found.nodes_total)
 
 

@@ -84,9 +84,12 @@ class RouteFigures(msgspec.Struct, array_like=True):
         self.bytes_in += other.bytes_in
         self.bytes_out += other.bytes_out
         self.dropped += other.dropped
-        _add(self.closed_by_code, other.closed_by_code)
-        _add(self.errors_by_code, other.errors_by_code)
-        _add(self.refused_by_status, other.refused_by_status)
+        if other.closed_by_code:
+            _add(self.closed_by_code, other.closed_by_code)
+        if other.errors_by_code:
+            _add(self.errors_by_code, other.errors_by_code)
+        if other.refused_by_status:
+            _add(self.refused_by_status, other.refused_by_status)
 
 
 class Figures(msgspec.Struct, array_like=True):

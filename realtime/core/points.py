@@ -70,16 +70,21 @@ class Selection(msgspec.Struct, frozen=True):
 
 def point_of(sample: Sample, selection: Selection) -> Point:
     """Return the values of a sample. Without a time there are no rates."""
-    rows = list(selection.rows(sample.nodes))
+    point = point_of_rows(list(selection.rows(sample.nodes)), sample.span_s)
+    if selection.is_whole:
+        point |= point_of_processes(selection.figures(sample.nodes), sample.span_s)
+    return point
+
+
+def point_of_rows(rows: Sequence[RouteFigures], span_s: float) -> Point:
+    """Return the values of routes: open connections, and rates of what was counted in `span_s` seconds."""
     point: Point = {
         "connections": sum(row.active for row in rows),
         "subscriptions": sum(row.subscriptions for row in rows),
     }
-    if sample.span_s > 0:
-        point |= {name: value / sample.span_s for name, value in _counts_of(rows).items()}
-    if selection.is_whole:
-        point |= _of_processes(selection.figures(sample.nodes), sample.span_s)
-    return {name: float(f"{value:.{_DIGITS}g}") for name, value in point.items()}
+    if span_s > 0:
+        point |= {name: _short(value / span_s) for name, value in _counts_of(rows).items()}
+    return point
 
 
 def columns_of(
@@ -119,17 +124,23 @@ def quantile_s(histogram: Histogram, percent: int) -> float | None:
 
 
 def _counts_of(rows: Sequence[RouteFigures]) -> Point:
-    counts: Point = {name: sum(getattr(row, field) for row in rows) for name, field in _RATES.items()}
+    whole = RouteFigures("", "")
+    for row in rows:
+        whole.add(row)
+    counts: Point = {name: getattr(whole, field) for name, field in _RATES.items()}
     for name, field in _RATES_BY_LABEL.items():
-        counts[name] = 0
-        for row in rows:
-            for label, count in getattr(row, field).items():
-                counts[name] += count
-                counts[f"{name}.{label}"] = counts.get(f"{name}.{label}", 0) + count
+        by_label: dict[str, int] = getattr(whole, field)
+        counts[name] = sum(by_label.values())
+        counts |= {f"{name}.{label}": count for label, count in by_label.items()}
     return counts
 
 
-def _of_processes(nodes: Mapping[str, Figures], span_s: float) -> Point:
+def _short(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def point_of_processes(nodes: Mapping[str, Figures], span_s: float) -> Point:
+    """Return the values of processes: times, and for each of them loop lag, memory, CPU and what waits."""
     point: Point = {}
     for name, key in _OF_NODES.items() if span_s > 0 else ():
         labels = _summed(figures.counts.get(key, {}) for figures in nodes.values())
@@ -142,7 +153,7 @@ def _of_processes(nodes: Mapping[str, Figures], span_s: float) -> Point:
                 point[f"{name}.p{percent}"] = value_s * _MS_PER_S
     for node, figures in nodes.items():
         point |= {f"{name}.{node}": value for name, value in of_process(figures, span_s).items()}
-    return point
+    return {name: _short(value) for name, value in point.items()}
 
 
 def histogram_of(all_figures: Iterable[Figures], name: str) -> Histogram:

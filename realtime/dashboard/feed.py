@@ -1,7 +1,7 @@
 """The figures that live pages receive at an interval. Pages that show the same share one feed, so that it is made once."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from heapq import nlargest
 from time import monotonic, time
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from realtime.core.figures import Figures, total
-from realtime.core.points import Selection, of_process, point_of
-from realtime.core.samples import Sample, since
+from realtime.core.figures import Figures, RouteFigures, total
+from realtime.core.points import Selection, of_process, point_of_processes, point_of_rows
+from realtime.core.samples import since
 from realtime.protocol.codec import encode_reply
-from realtime.sockets.metrics import json_of
 from realtime.sockets.outbox import PreparedMessage
 from realtime.topics.cluster import BEAT_S
 
@@ -26,15 +25,6 @@ ROWS_MAX = 50
 # A node whose last beat is older than this, in seconds, is late. After three silent beats it is gone.
 LATE_S = 1.5 * BEAT_S
 _MS_PER_S = 1000
-# The name of a rate in a table, and of the count that it is computed from.
-_RATES = {
-    "opened_per_s": "opened",
-    "in_per_s": "messages_in",
-    "out_per_s": "messages_out",
-    "bytes_in_per_s": "bytes_in",
-    "bytes_out_per_s": "bytes_out",
-    "errors_per_s": "errors",
-}
 
 
 class FeedKey(msgspec.Struct, frozen=True):
@@ -74,7 +64,7 @@ class Feed:
         self._node = node
         self._key = key
         self._selection = key.selection
-        self._before: tuple[float, Mapping[str, Figures]] | None = None
+        self._before: tuple[float, Figures, Mapping[str, Figures]] | None = None
         self._last: PreparedMessage | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -110,49 +100,57 @@ class Feed:
         `{interval_s, time, tenant, route, node, nodes, point, totals, reasons, tenants, routes, left_out}`. `tenant`,
         `route` and `node` are those that the figures are of; None is all. `point` has the values for the charts.
         """
-        selection, now_s = self._selection, monotonic()
-        nodes = self._node.figures.by_node()
-        span_s, changes = self._changes(nodes, now_s)
-        sample = Sample(time(), span_s, changes)
-        sums = total(self._parts(nodes, [self._node.figures.ended()] if selection.node is None else []))
-        figures = json_of(sums)
-        rates = json_of(total(self._parts(changes, [])))
-        totals = _row(figures["totals"], rates["totals"], span_s)
-        reasons = {name: dict(figures["totals"][name]) for name in ("closed", "errors", "refused")}
+        selection, reporter = self._selection, self._node.figures
+        nodes = reporter.by_node()
+        # The counts of ended nodes too, so that no total falls.
+        parts = [*([reporter.ended()] if selection.node is None else []), *selection.figures(nodes).values()]
+        routes = total(Figures(routes=self._rows(part)) for part in parts).routes
+        span_s, risen, processes = self._changes(Figures(routes=routes), nodes)
+        point = point_of_rows(risen.routes, span_s)
+        if selection.is_whole:
+            point |= point_of_processes(selection.figures(processes), span_s)
         return {
             "interval_s": self._key.interval_s,
             "time": datetime.now(UTC).isoformat(),
             "tenant": selection.tenant,
             "route": selection.route,
             "node": selection.node,
-            "nodes": [self._node_row(node, nodes[node], sample) for node in sorted(nodes)],
-            "point": point_of(sample, selection),
-            "totals": totals,
-            "reasons": reasons,
-            **_tables(figures, rates, span_s),
+            "nodes": [self._node_row(node, nodes[node], processes[node], span_s) for node in sorted(nodes)],
+            "point": point,
+            **_tables(routes, risen.routes, span_s),
         }
 
-    def _changes(self, nodes: Mapping[str, Figures], now_s: float) -> tuple[float, dict[str, Figures]]:
-        """Return the seconds since the last push, and what each node has counted meanwhile."""
-        before_s, before = self._before or (now_s, nodes)
-        self._before = (now_s, nodes)
-        return now_s - before_s, {node: since(nodes[node], before.get(node)) for node in nodes}
+    def _rows(self, figures: Figures) -> list[RouteFigures]:
+        """Return the routes that are shown."""
+        if self._selection.tenant is None and self._selection.route is None:
+            return figures.routes
+        return list(filter(self._selection.has, figures.routes))
 
-    def _parts(self, nodes: Mapping[str, Figures], more: Iterable[Figures]) -> Iterator[Figures]:
-        """Yield the figures of the routes that are shown."""
-        for figures in (*more, *self._selection.figures(nodes).values()):
-            yield Figures(routes=list(filter(self._selection.has, figures.routes)))
+    def _changes(
+        self, routes: Figures, nodes: Mapping[str, Figures]
+    ) -> tuple[float, Figures, dict[str, Figures]]:
+        """Return the seconds since the last push, and what was counted meanwhile: by the routes, and by each process."""
+        now_s = monotonic()
+        processes = {
+            node: Figures(
+                each.place, each.version, counts=each.counts, gauges=each.gauges, histograms=each.histograms
+            )
+            for node, each in nodes.items()
+        }
+        before_s, routes_before, before = self._before or (now_s, routes, processes)
+        self._before = (now_s, routes, processes)
+        changes = {node: since(each, before.get(node)) for node, each in processes.items()}
+        return now_s - before_s, since(routes, routes_before), changes
 
-    def _node_row(self, node: str, figures: Figures, sample: Sample) -> dict[str, Any]:
+    def _node_row(self, node: str, figures: Figures, risen: Figures, span_s: float) -> dict[str, Any]:
         """Return what is shown of a node. Operators of one tenant get only what concerns it."""
         age_s = self._node.figures.ages_s().get(node, 0.0)
-        rows = list(filter(self._selection.has, figures.routes))
         row = {
             "node": node,
             "age_s": round(age_s, 1),
             "is_late": age_s > LATE_S,
             "uptime_s": _uptime_s(figures),
-            "connections": sum(each.active for each in rows),
+            "connections": sum(each.active for each in self._rows(figures)),
         }
         if not self._selection.is_whole:
             return row
@@ -170,7 +168,7 @@ class Feed:
             },
             "database_waiting": gauges.get("database_waiting", {}).get("", 0.0),
             "limits": gauges.get("limit_fill", {}),
-            **of_process(sample.nodes[node], sample.span_s),
+            **of_process(risen, span_s),
         }
 
 
@@ -179,44 +177,86 @@ def _uptime_s(figures: Figures) -> int:
     return 0 if started_s is None else max(int(time() - started_s), 0)
 
 
-def _tables(figures: dict[str, Any], rates: dict[str, Any], span_s: float) -> dict[str, Any]:
-    """Return the busiest tenants and routes, by name, and how many are left out."""
-    tenants = [{"tenant": slug, **sums} for slug, sums in figures["tenants"].items()]
-    risen = {(row["tenant"], row["route"]): row for row in rates["routes"]}
-    shown = {
-        "tenants": nlargest(ROWS_MAX, tenants, _weight),
-        "routes": nlargest(ROWS_MAX, figures["routes"], _weight),
-    }
+def _tables(routes: Sequence[RouteFigures], risen: Sequence[RouteFigures], span_s: float) -> dict[str, Any]:
+    """Return the sums, the busiest tenants and routes by name, and how many of both are left out."""
+    changes = {(row.tenant, row.route): row for row in risen}
+    tenants, tenants_risen = _by_tenant(routes), _by_tenant(risen)
+    whole, whole_risen = _sum(tenants.values()), _sum(tenants_risen.values())
+    shown = {"tenants": _busiest(tenants.values()), "routes": _busiest(routes)}
     return {
+        "totals": _row(whole, whole_risen, span_s),
+        "reasons": {
+            "closed": whole.closed_by_code,
+            "errors": whole.errors_by_code,
+            "refused": whole.refused_by_status,
+        },
         "tenants": [
-            _row(row, rates["tenants"].get(row["tenant"], {}), span_s)
-            for row in sorted(shown["tenants"], key=_name)
+            {"tenant": row.tenant, **_row(row, tenants_risen.get(row.tenant), span_s)}
+            for row in shown["tenants"]
         ],
         "routes": [
-            _row(row, risen.get(_name(row), {}), span_s) for row in sorted(shown["routes"], key=_name)
+            {
+                "tenant": row.tenant,
+                "route": row.route,
+                **_row(row, changes.get((row.tenant, row.route)), span_s),
+            }
+            for row in shown["routes"]
         ],
         "left_out": {
-            name: len(rows) - len(shown[name])
-            for name, rows in (("tenants", tenants), ("routes", figures["routes"]))
+            "tenants": len(tenants) - len(shown["tenants"]),
+            "routes": len(routes) - len(shown["routes"]),
         },
     }
 
 
-def _row(counts: Mapping[str, Any], risen: Mapping[str, Any], span_s: float) -> dict[str, Any]:
-    """Return a row with sums instead of counts by code, and with rates if time has passed."""
-    row = {name: _number(value) for name, value in counts.items() if name != "closed"}
-    for rate, name in _RATES.items() if span_s > 0 else ():
-        row[rate] = round(_number(risen.get(name, 0)) / span_s, 2)
-    return row
+def _by_tenant(rows: Iterable[RouteFigures]) -> dict[str, RouteFigures]:
+    sums: dict[str, RouteFigures] = {}
+    for row in rows:
+        known = sums.get(row.tenant)
+        if known is None:
+            known = sums[row.tenant] = RouteFigures(row.tenant, "")
+        known.add(row)
+    return sums
 
 
-def _number(value: Any) -> Any:
-    return sum(value.values()) if isinstance(value, dict) else value
+def _sum(rows: Iterable[RouteFigures]) -> RouteFigures:
+    result = RouteFigures("", "")
+    for row in rows:
+        result.add(row)
+    return result
 
 
-def _weight(row: Mapping[str, Any]) -> tuple[int, int]:
-    return row["active_connections"], row["messages_in"] + row["messages_out"]
+def _busiest(rows: Collection[RouteFigures]) -> list[RouteFigures]:
+    found = nlargest(ROWS_MAX, rows, lambda row: (row.active, row.messages_in + row.messages_out))
+    return sorted(found, key=lambda row: (row.tenant, row.route))
 
 
-def _name(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["tenant"], row.get("route", "")
+def _row(row: RouteFigures, risen: RouteFigures | None, span_s: float) -> dict[str, Any]:
+    """Return the counts of a row, with sums instead of counts by code, and rates if time has passed."""
+    counts = {
+        "active_connections": row.active,
+        "subscriptions": row.subscriptions,
+        "opened": row.opened_total,
+        "messages_in": row.messages_in,
+        "messages_out": row.messages_out,
+        "bytes_in": row.bytes_in,
+        "bytes_out": row.bytes_out,
+        "dropped": row.dropped,
+        "errors": sum(row.errors_by_code.values()),
+        "refused": sum(row.refused_by_status.values()),
+    }
+    if span_s > 0:
+        counts |= _rates(risen or RouteFigures("", ""), span_s)
+    return counts
+
+
+def _rates(risen: RouteFigures, span_s: float) -> dict[str, Any]:
+    per_s = {
+        "opened_per_s": risen.opened_total,
+        "in_per_s": risen.messages_in,
+        "out_per_s": risen.messages_out,
+        "bytes_in_per_s": risen.bytes_in,
+        "bytes_out_per_s": risen.bytes_out,
+        "errors_per_s": sum(risen.errors_by_code.values()),
+    }
+    return {name: round(count / span_s, 2) for name, count in per_s.items()}

@@ -1,5 +1,6 @@
 """The admin site, with the live page added."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import AdminSite
@@ -10,6 +11,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext as _
 
+from realtime.control.link import call
+from realtime.control.lists import find_node, list_errors
 from realtime.control.operators import session_actor
 from realtime.core.actors import Actor
 from realtime.dashboard.access import PERMISSION
@@ -19,7 +22,7 @@ from realtime.dashboard.selecting import select
 from realtime.node import node as nodes
 from realtime.node.staff import tenant_of
 from realtime.protocol.close_codes import CLOSE_RULES
-from realtime.protocol.errors import RequestError
+from realtime.protocol.errors import NotInForceError, RequestError
 
 APP_LABEL = "realtime"
 FEED_PATH = "/ws/admin/live/"
@@ -41,7 +44,13 @@ class LiveAdminSite(AdminSite):
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Return the admin's URLs and the live page's."""
         live: URLPattern = path("realtime/live/", self.admin_view(self.live_view), name="realtime_live")
-        views = {"find": self.find_view, "samples": self.samples_view, "health": self.health_view}
+        views = {
+            "find": self.find_view,
+            "samples": self.samples_view,
+            "health": self.health_view,
+            "errors": self.errors_view,
+            "node": self.node_view,
+        }
         parts: list[URLPattern] = [
             path(f"realtime/live/{name}/", self.admin_view(view), name=f"realtime_live_{name}")
             for name, view in views.items()
@@ -77,14 +86,12 @@ class LiveAdminSite(AdminSite):
         actor = _operator(request)
         range_s = _number(request.GET.get("range_s", ""))
         if range_s is None or not 0 < range_s <= RANGE_MAX_S:
-            return JsonResponse(
-                {"error": {"message": f"Expected a range_s of at most {RANGE_MAX_S}."}}, status=400
-            )
+            return _fault(400, f"Expected a range_s of at most {RANGE_MAX_S}.")
         wanted = {name: request.GET.get(name, "")[:FIND_MAX_CHARS] for name in ("tenant", "route", "node")}
         try:
             selection = select(actor.tenant, **wanted)
         except RequestError as error:
-            return JsonResponse({"error": {"message": error.message}}, status=404)
+            return _fault(404, error.message)
         return JsonResponse(values_of(selection, range_s))
 
     def health_view(self, request: HttpRequest) -> JsonResponse:
@@ -93,6 +100,18 @@ class LiveAdminSite(AdminSite):
             raise PermissionDenied
         return JsonResponse(health())
 
+    def errors_view(self, request: HttpRequest) -> JsonResponse:
+        """Return the last errors of all nodes, in groups; of one tenant for its operators."""
+        tenant = _operator(request).tenant
+        return _answer(lambda: call(lambda link: list_errors(link, tenant)).as_json())
+
+    def node_view(self, request: HttpRequest) -> JsonResponse:
+        """Return what the node `id` runs with; 404 if it does not answer, 403 for operators of one tenant."""
+        if _operator(request).tenant is not None:
+            raise PermissionDenied
+        node = request.GET.get("id", "")[:FIND_MAX_CHARS]
+        return _answer(lambda: call(lambda link: find_node(link, node)))
+
     def _config(self, request: HttpRequest, actor: Actor) -> dict[str, Any]:
         """Return the values that the scripts of the page need; the endpoints check everything themselves."""
         tenant, settings = tenant_of(request), nodes.current_node().settings
@@ -100,7 +119,7 @@ class LiveAdminSite(AdminSite):
             "api_path": reverse("realtime_nodes").removesuffix("nodes/"),
             **{
                 f"{name}_path": reverse(f"admin:realtime_live_{name}", current_app=self.name)
-                for name in ("find", "samples", "health")
+                for name in ("find", "samples", "health", "errors", "node")
             },
             "close_meanings": _CLOSE_MEANINGS,
             "objective_ms": settings.LATENCY_OBJECTIVE_S * 1000,
@@ -155,3 +174,16 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def _answer(read: Callable[[], dict[str, Any] | None]) -> JsonResponse:
+    """Return what was read; 404 if there is nothing, 503 if the nodes cannot be asked."""
+    try:
+        found = read()
+    except (NotInForceError, RequestError) as error:
+        return _fault(503, str(error))
+    return JsonResponse(found) if found is not None else _fault(404, "It does not exist, or does not answer.")
+
+
+def _fault(status: int, message: str) -> JsonResponse:
+    return JsonResponse({"error": {"message": message}}, status=status)

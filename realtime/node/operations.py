@@ -12,6 +12,7 @@ from realtime.core.identity import user_ids_of
 from realtime.core.topics import TopicKey
 from realtime.node.bans import BanBook
 from realtime.node.credentials import Credentials
+from realtime.node.description import Described, describe_process
 from realtime.node.figures import Reporter
 from realtime.node.joining import Joined, Joiner, JoinRequest
 from realtime.node.lists import (
@@ -130,6 +131,16 @@ class DescribeNode(_Operation, frozen=True):
     """A node's description of itself."""
 
 
+class DescribeProcess(_Operation, frozen=True):
+    """What the process of the node with this id runs with: versions, settings without secrets, broker, database."""
+
+    node: str = ""
+
+
+class FindErrors(_Operation, frozen=True):
+    """The last errors of a node, in groups."""
+
+
 class SeePresence(_Operation, frozen=True):
     """The users in a topic, on all nodes; every node knows them."""
 
@@ -150,6 +161,8 @@ Operation = (
     | FindTopics
     | DescribeTopics
     | DescribeNode
+    | DescribeProcess
+    | FindErrors
     | SeePresence
 )
 _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Operation)
@@ -160,10 +173,9 @@ def encode(operation: Any) -> bytes:
     return msgspec.msgpack.encode(operation)
 
 
-class Here(Protocol):
+class Here(Described, Protocol):
     """The parts of a node that operations act on."""
 
-    id: str
     connections: dict[str, Connection]
     credentials: Credentials
     bans: BanBook
@@ -203,6 +215,8 @@ class Operations:
             FindTopics: self._find_topics,
             DescribeTopics: self._describe_topics,
             DescribeNode: self._describe_node,
+            DescribeProcess: self._describe_process,
+            FindErrors: self._find_errors,
             SeePresence: self._see_presence,
         }
 
@@ -243,6 +257,12 @@ class Operations:
 
     async def _describe_node(self, operation: DescribeNode) -> AsyncIterator[Any]:
         yield self._here.figures.describe(operation.tenant)
+
+    async def _describe_process(self, operation: DescribeProcess) -> AsyncIterator[Any]:
+        yield describe_process(self._here) if operation.node == self._here.id else None
+
+    async def _find_errors(self, operation: FindErrors) -> AsyncIterator[Any]:
+        yield self._here.metrics.last_errors.groups(operation.tenant)
 
     async def _see_presence(self, operation: SeePresence) -> AsyncIterator[Any]:
         yield self._here.presence.seen(operation.tenant or "", operation.topic)

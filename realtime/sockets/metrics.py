@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from statistics import quantiles
 from typing import Any
 
+from realtime.core.error_groups import ErrorGroups
 from realtime.core.figures import Figures, Histogram, RouteFigures
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import ErrorCode
@@ -110,6 +111,8 @@ class Metrics:
         self.http_by_status: dict[str, int] = {}
         # Connections that ended because the client did not answer a ping.
         self.pings_lost = 0
+        # What was answered with an error, or refused, lately.
+        self.last_errors = ErrorGroups()
         self.gaps_repaired = 0
         self.recoveries_full = 0
         self.recoveries_failed = 0

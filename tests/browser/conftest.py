@@ -56,7 +56,8 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def browsed_site(site_pool: SitePool) -> Iterator[Site]:
     """The site that the tests of this folder share."""
-    site = site_pool.start("serve")
+    # With samples from the first second on.
+    site = site_pool.start("serve", {"REALTIME_SAMPLE_INTERVAL_S": "1"})
     yield site
     site.close()
 

@@ -26,7 +26,7 @@ def test_an_operator_walks_through(windows: Windows) -> None:
 
     chart = page.locator("[data-chart=messages]")
     expect(chart.locator("canvas")).to_be_visible()
-    chart.locator("summary").click()
+    chart.get_by_role("button", name=re.compile("^Table")).click()
     expect(chart.locator(".twin tbody tr").first).to_contain_text(":")
 
     page.keyboard.press("Control+k")

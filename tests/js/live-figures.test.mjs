@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { CHARTS, LINES_MAX, linesOf } from "../../realtime/static/realtime/live/chart-data.js";
-import { appendTo, groupsOf, joined, namesWith, POINTS_MAX, samplesOf, timesOf, valuesOf } from "../../realtime/static/realtime/live/series.js";
+import { appendTo, evenly, groupsOf, joined, namesWith, POINTS_MAX, samplesOf, timesOf, valuesOf } from "../../realtime/static/realtime/live/series.js";
 import { stateOf, summaryOf } from "../../realtime/static/realtime/live/states.js";
 import { coverageOf, LiveStore } from "../../realtime/static/realtime/live/store.js";
 
@@ -62,11 +62,18 @@ test("a chart has at most so many points, the means of their samples, and gaps s
   assert.deepEqual(valuesOf(groupsOf(gap, 0, 3_000_000), "in"), [1, null, 2]);
 });
 
+test("a small line has equal parts, and a part without a sample repeats the last", () => {
+  const samples = [{ timeMs: 5, values: { in: 1 } }, { timeMs: 10, values: { in: 3 } }, { timeMs: 35, values: { in: 5 } }, { timeMs: 99, values: { in: 9 } }];
+  assert.deepEqual(evenly(samples, "in", 0, 40, 4), [2, 2, 2, 5]);
+  assert.deepEqual(evenly(samples, "in", -20, 40, 3), [null, 2, 5]);
+});
+
 test("a chart has a line for each code that came, and the largest of too many nodes", () => {
   const churn = CHARTS.find(({ name }) => name === "churn");
-  const samples = [{ timeMs: 1_000, values: { opened: 0, "closed.4408": 2, "closed.1000": 0 } }];
+  const samples = [{ timeMs: 1_000, values: { opened: 0, closed: 2, "closed.4408": 2, "closed.1000": 0 } }, { timeMs: 1_500, values: { opened: 1, closed: 0 } }];
   const { lines } = linesOf(churn, samples, groupsOf(samples, 0, 2_000), WORDS);
-  assert.deepEqual(lines.map(({ label, values }) => [label, values]), [["opened", [0]], ["4408 timeout", [2]]]);
+  // A code that did not come is 0, and none of its own is drawn if it never came.
+  assert.deepEqual(lines.map(({ label, values }) => [label, values]), [["opened", [0, 1]], ["4408 timeout", [2, 0]]]);
   const lag = CHARTS.find(({ name }) => name === "lag");
   const values = Object.fromEntries(Array.from({ length: 9 }, (_, index) => [`lag.node${index}xx`, index]));
   const many = [{ timeMs: 1_000, values }];

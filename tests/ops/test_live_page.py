@@ -18,6 +18,8 @@ from accounts.credentials.identity import Authenticator
 from accounts.models import Membership, User
 from accounts.tenants import Directory
 from realtime.conf import load_settings
+from realtime.control.link import NodeLink
+from realtime.control.lists import find_node, list_errors
 from realtime.core.figures import Figures, RouteFigures
 from realtime.core.identity import CredentialKind, Identity, Tenant
 from realtime.core.liveness import NodeState
@@ -350,7 +352,7 @@ class TestPast:
         assert answer["values"]["messages_in"] == [3, 5]
         assert answer["values"]["lag.n1"] == [2, 2]
         assert len(browser.get(f"{PAGE}samples/", {"range_s": 86_400}).json()["at"]) == 2
-        of_one = browser.get(f"{PAGE}samples/", {"range_s": 300, "tenant": "globex", "node": "n1"}).json()
+        of_one = browser.get(f"{PAGE}samples/", {"range_s": "300", "tenant": "globex", "node": "n1"}).json()
         assert (of_one["values"]["messages_in"], of_one["values"]["connections"]) == ([1, 1], [2, 2])
 
     def test_staff_read_their_own_tenant(self, session: Callable[..., Client]) -> None:
@@ -360,7 +362,7 @@ class TestPast:
         assert answer["values"]["messages_in"] == [2, 4]
         assert "lag.n1" not in answer["values"]
         for tenant in ("globex", "no-such-tenant"):
-            refused = browser.get(f"{PAGE}samples/", {"range_s": 300, "tenant": tenant})
+            refused = browser.get(f"{PAGE}samples/", {"range_s": "300", "tenant": tenant})
             assert (refused.status_code, refused.json()) == (
                 404,
                 {"error": {"message": "There is no such tenant."}},
@@ -382,6 +384,63 @@ class TestPast:
         assert (strip["node"], len(strip["cells"])) == ("n1", 86_400 / answer["cell_s"])
         assert 2 <= strip["cells"].count("o") <= 3
         assert set(strip["cells"]) == {"o", "."}
+
+
+@pytest.mark.django_db(transaction=True)
+class TestDescriptions:
+    """What the nodes say about themselves."""
+
+    async def test_a_node_says_what_it_runs_with_and_no_secret(self, runtime: Node) -> None:
+        secret = "hunter2-the-token"
+        url = "rediss://user:hunter2@broker.example:6380/1?password=hunter2"
+        runtime.settings = replace(runtime.settings, METRICS_TOKEN=secret, REDIS_URL=url, DRAIN_S=1.5)
+        found = await find_node(NodeLink(runtime), runtime.id)
+        assert found is not None
+        assert "hunter2" not in json.dumps(found)
+        settings = {row["name"]: row for row in found["settings"]}
+        assert settings["METRICS_TOKEN"]["value"] == "set"
+        assert settings["REDIS_URL"]["value"] == "rediss://***@broker.example:6380/1"
+        assert settings["DRAIN_S"] == {"name": "DRAIN_S", "value": "1.5", "is_default": False}
+        assert settings["MAX_TOPICS"]["is_default"] is True
+        assert (found["broker"]["kind"], found["database"]["vendor"]) == ("memory", "sqlite")
+        assert found["limits"]["connections"] == 0.0
+        assert await find_node(NodeLink(runtime), "another") is None
+
+    async def test_errors_are_in_groups_and_staff_see_their_own(self, runtime: Node) -> None:
+        errors = runtime.metrics.last_errors
+        for tenant, count in (("acme", 3), ("globex", 1)):
+            for number in range(count):
+                errors.add(
+                    ("timeout", "query", "builtins.OSError", tenant, "/ws/data/"), f"c{number}", number
+                )
+        page = await list_errors(NodeLink(runtime), None)
+        assert [(row["tenant"], row["count"], row["connection_id"]) for row in page.results] == [
+            ("acme", 3, "c2"),
+            ("globex", 1, "c0"),
+        ]
+        assert (page.count, page.nodes_answered, page.nodes_total) == (2, 1, 1)
+        own = await list_errors(NodeLink(runtime), "globex")
+        assert [row["tenant"] for row in own.results] == ["globex"]
+
+
+@pytest.mark.django_db
+class TestDescriptionPages:
+    @pytest.fixture(autouse=True)
+    def _own_node(self) -> None:
+        runtimes.install(None)
+
+    def test_without_the_permission_there_is_nothing(self, session: Callable[..., Client]) -> None:
+        browser = session("acme-staff")
+        for name in ("errors", "node"):
+            assert browser.get(f"{PAGE}{name}/", {"id": "x"}).status_code == 403
+
+    def test_a_node_is_for_superusers_and_errors_for_staff_too(self, session: Callable[..., Client]) -> None:
+        permit(User.objects.get(username="acme-staff"))
+        assert session("acme-staff").get(f"{PAGE}node/", {"id": "x"}).status_code == 403
+        # This process serves nothing, and there is no broker to ask others.
+        for browser, name in ((session("root"), "node"), (session("acme-staff"), "errors")):
+            answer = browser.get(f"{PAGE}{name}/", {"id": "x"})
+            assert (answer.status_code, "error" in answer.json()) == (503, True)
 
 
 def _row(beat: dict[str, Any], route: str) -> dict[str, Any]:

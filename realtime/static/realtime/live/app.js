@@ -2,9 +2,11 @@ import { render } from "preact";
 import { useEffect, useReducer, useState } from "preact/hooks";
 
 import { Connection, Connections } from "./connections.js";
+import { Errors } from "./errors.js";
 import { OLD_MS, scopeLine } from "./figures.js";
 import { html } from "./html.js";
-import { Audit, Bans, Nodes, Tenants } from "./machines.js";
+import { Audit, Bans, Tenants } from "./machines.js";
+import { Node, Nodes } from "./nodes.js";
 import { OrderDialog } from "./order-dialog.js";
 import { Overview } from "./overview.js";
 import { Palette, usePaletteKey } from "./palette.js";
@@ -61,7 +63,9 @@ function View({ page, store, place, go }) {
   if (view === "overview") return html`<${Overview} ...${{ page, store, place, go }} />`;
   if (view === "connections") return id === null ? html`<${Connections} ...${{ page, place, go }} />` : html`<${Connection} ...${{ page, id }} />`;
   if (view === "topics") return id === null ? html`<${Topics} ...${{ page, place, go }} />` : html`<${Topic} ...${{ page, id, place }} />`;
+  if (view === "nodes" && id !== null && page.config.operator_is_of_all) return html`<${Node} ...${{ page, store, id }} />`;
   if (view === "nodes") return html`<${Nodes} ...${{ page, store, place, go }} />`;
+  if (view === "errors") return html`<${Errors} ...${{ page, place, go }} />`;
   if (view === "tenants" && page.config.operator_is_of_all) return html`<${Tenants} ...${{ page, place, go }} />`;
   if (view === "bans") return html`<${Bans} ...${{ page, place, go }} />`;
   if (view === "audit") return html`<${Audit} ...${{ page, place, go }} />`;

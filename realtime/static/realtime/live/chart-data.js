@@ -9,7 +9,7 @@ import { namesWith, valuesOf } from "./series.js";
  * @typedef {{name: string, label: string}} FixedSeries
  * @typedef {{prefix: string, label: (rest: string, words: Words) => string}} NamedSeries
  * @typedef {{name: string, title: string, format: (value: number) => string, series: (FixedSeries | NamedSeries)[],
- *   isOfNodes?: boolean, hasObjective?: boolean}} Chart
+ *   isInBytes?: boolean, isOfNodes?: boolean, hasObjective?: boolean}} Chart values by code are parts of the value without it
  * @typedef {{meanings: Record<string, string>}} Words
  * @typedef {{label: string, values: (number | null)[], color: string}} Line
  * @type {Chart[]}
@@ -21,7 +21,7 @@ export const CHARTS = [
     { prefix: "closed.", label: (code, { meanings }) => (meanings[code] ? `${code} ${meanings[code]}` : code) },
   ] },
   { name: "messages", title: "Messages a second", format: rate, series: [{ name: "messages_in", label: "in" }, { name: "messages_out", label: "out" }] },
-  { name: "bytes", title: "Bytes a second", format: bytes, series: [{ name: "bytes_in", label: "in" }, { name: "bytes_out", label: "out" }] },
+  { name: "bytes", title: "Bytes a second", format: bytes, isInBytes: true, series: [{ name: "bytes_in", label: "in" }, { name: "bytes_out", label: "out" }] },
   { name: "latency", title: "Time to answer a request", format: milliseconds, isOfNodes: true, hasObjective: true, series: [
     { name: "request.p50", label: "p50" }, { name: "request.p95", label: "p95" }, { name: "request.p99", label: "p99" },
   ] },
@@ -37,8 +37,8 @@ export const CHARTS = [
     { name: "gaps_repaired", label: "gaps repaired" }, { name: "slow_consumers", label: "slow consumers" },
   ] },
   { name: "lag", title: "Loop lag, largest of a minute", format: milliseconds, isOfNodes: true, series: [{ prefix: "lag.", label: shortNode }] },
-  { name: "outbox", title: "Bytes that wait for clients", format: bytes, isOfNodes: true, series: [{ prefix: "outbox.", label: shortNode }] },
-  { name: "memory", title: "Memory", format: bytes, isOfNodes: true, series: [{ prefix: "memory.", label: shortNode }] },
+  { name: "outbox", title: "Bytes that wait for clients", format: bytes, isInBytes: true, isOfNodes: true, series: [{ prefix: "outbox.", label: shortNode }] },
+  { name: "memory", title: "Memory", format: bytes, isInBytes: true, isOfNodes: true, series: [{ prefix: "memory.", label: shortNode }] },
   { name: "cpu", title: "CPU, part of a core", format: percent, isOfNodes: true, series: [{ prefix: "cpu.", label: shortNode }] },
 ];
 
@@ -66,7 +66,10 @@ export function shortNode(node) {
 export function linesOf(chart, samples, groups, words) {
   const found = chart.series.flatMap((series) => "name" in series
     ? [{ label: series.label, values: valuesOf(groups, series.name) }]
-    : namesWith(samples, series.prefix).map((name) => ({ label: series.label(name.slice(series.prefix.length), words), values: valuesOf(groups, name) }))
+    : namesWith(samples, series.prefix).map((name) => ({
+      label: series.label(name.slice(series.prefix.length), words),
+      values: chart.isOfNodes ? valuesOf(groups, name) : valuesOf(groups, name, series.prefix.slice(0, -1)),
+    }))
       .filter(({ values }) => chart.isOfNodes || values.some((value) => value !== null && value > 0)));
   const known = found.filter(({ values }) => values.some((value) => value !== null));
   const chosen = new Set([...known].sort((one, other) => sumOf(other.values) - sumOf(one.values)).slice(0, LINES_MAX));

@@ -7,6 +7,8 @@ import { groupsOf, timesOf } from "./series.js";
 const HEIGHT_PX = 160;
 const TWIN_ROWS = 40;
 const SYNC = "live";
+// So that an axis of bytes has round numbers.
+const POWERS_OF_TWO = Array.from({ length: 50 }, (_, exponent) => 2 ** exponent);
 const ONE_DAY_MS = 86_400_000;
 
 /**
@@ -57,15 +59,13 @@ function ChartCard({ chart, times, lines, note, objective, sinceMs, untilMs }) {
   const time = at === null || times[at] === undefined ? "" : clock(times[at], untilMs - sinceMs, true);
   return html`
     <section class="chart" data-chart=${chart.name} aria-labelledby=${`chart-${chart.name}`}>
-      <div class="chart-head"><h3 id=${`chart-${chart.name}`}>${chart.title}</h3><span class="chart-note">${time || note}</span></div>
+      <div class="chart-head"><h3 id=${`chart-${chart.name}`}>${chart.title}</h3><span class="chart-note">${time || note}</span>
+        <button type="button" class="as-table" aria-expanded=${isOpen} onClick=${() => setIsOpen(!isOpen)}>Table<span class="visually-hidden">: ${chart.title}</span></button></div>
       <div ref=${place} class="plot" aria-hidden="true"></div>
       <ul class="legend">${lines.map(({ label, values, color }) => html`
         <li key=${label}><span class=${`swatch ${color.slice(2)}`} aria-hidden="true"></span><span class="legend-label">${label}</span>
           <b>${wordsOf(chart, at === null ? lastOf(values) : values[at])}</b></li>`)}</ul>
-      <details class="twin" onToggle=${(/** @type {any} */ event) => setIsOpen(event.target.open)}>
-        <summary>Table<span class="visually-hidden">: ${chart.title}</span></summary>
-        ${isOpen && html`<${Twin} ...${{ chart, times, lines, spanMs: untilMs - sinceMs }} />`}
-      </details>
+      ${isOpen && html`<${Twin} ...${{ chart, times, lines, spanMs: untilMs - sinceMs }} />`}
     </section>`;
 }
 
@@ -76,7 +76,7 @@ function ChartCard({ chart, times, lines, note, objective, sinceMs, untilMs }) {
 function Twin({ chart, times, lines, spanMs }) {
   const newest = times.map((timeMs, index) => ({ timeMs, index })).slice(-TWIN_ROWS).reverse();
   return html`
-    <div class="scroll" role="region" tabindex="0" aria-label=${`Table: ${chart.title}`}><table>
+    <div class="twin scroll" role="region" tabindex="0" aria-label=${`Table: ${chart.title}`}><table>
       <thead><tr><th scope="col">Time</th>${lines.map(({ label }) => html`<th key=${label} scope="col" class="number">${label}</th>`)}</tr></thead>
       <tbody>${newest.map(({ timeMs, index }) => html`<tr key=${timeMs}>
         <th scope="row">${clock(timeMs, spanMs, true)}</th>
@@ -93,18 +93,18 @@ function optionsOf({ chart, lines, objective, element, range, onPoint }) {
   const color = (/** @type {string} */ name) => getComputedStyle(element).getPropertyValue(name).trim() || "gray";
   const axis = { stroke: () => color("--body-quiet-color"), grid: { stroke: () => color("--hairline-color"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   const spanMs = () => range()[1] - range()[0];
-  const top = (/** @type {any} */ _, /** @type {number} */ __, /** @type {number | null} */ max) => [0, Math.max(max ?? 0, objective * 0.2) * 1.15 || 1];
+  const top = (/** @type {any} */ _, /** @type {number} */ __, /** @type {number | null} */ max) => [0, Math.max(max ?? 0, objective) * 1.15 || 1];
   return {
     width: Math.max(element.clientWidth, 100),
     height: HEIGHT_PX,
-    padding: [8, 8, 0, 0],
+    padding: [8, 20, 0, 0],
     ms: 1,
     legend: { show: false },
     cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 6 } },
     scales: { x: { range }, y: { range: top } },
     axes: [
       { ...axis, space: 64, size: 24, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((timeMs) => clock(timeMs, spanMs())) },
-      { ...axis, space: 28, size: 62, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(chart.format) },
+      { ...axis, space: 28, size: 62, ...(chart.isInBytes ? { incrs: POWERS_OF_TWO } : {}), values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(chart.format) },
     ],
     series: [{}, ...lines.map(({ label, color: name }) => ({
       label, stroke: () => color(name), width: 1.5, points: { show: false },

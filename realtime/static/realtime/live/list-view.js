@@ -19,9 +19,9 @@ const SEARCH_WAIT_MS = 300;
  * A list of the control endpoints: filters, heading, rows, pages, the number of nodes and the age.
  * @param {{title: string, name: string, list: import("./use-list.js").Read, place: import("./place.js").Place,
  *   go: (place: import("./place.js").Place) => void, columns: Column[], filters: Filter[], defaultSort: string,
- *   keyOf: (row: any) => string, none: string, children?: unknown}} props
+ *   keyOf: (row: any) => string, none: string, isWhole?: boolean, children?: unknown}} props `isWhole`: it has no pages
  */
-export function ListView({ title, name, list, place, go, columns, filters, defaultSort, keyOf, none, children }) {
+export function ListView({ title, name, list, place, go, columns, filters, defaultSort, keyOf, none, isWhole, children }) {
   const rows = list.answer?.results ?? [];
   const sort = place.query.sort ?? defaultSort;
   const sortBy = (/** @type {Column} */ column) => go(changed(place, { sort: nextSort(sort, column.name, column.isNumber === true) }));
@@ -43,7 +43,7 @@ export function ListView({ title, name, list, place, go, columns, filters, defau
         </table>
       </div>
       ${list.answer && rows.length === 0 && html`<p class="empty">${none}</p>`}
-      <${Pages} list=${list} place=${place} go=${go} title=${title} />
+      ${!isWhole && html`<${Pages} list=${list} place=${place} go=${go} title=${title} />`}
     </section>`;
 }
 

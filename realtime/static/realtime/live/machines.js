@@ -1,53 +1,9 @@
-import { bytes, count, duration, milliseconds, percent } from "../dashboard-format.js";
+import { count } from "../dashboard-format.js";
 import { html } from "./html.js";
 import { To } from "./links.js";
 import { ListView, PAGE_SIZE } from "./list-view.js";
 import { OrderButtons } from "./order-dialog.js";
-import { stateOf } from "./states.js";
 import { useList } from "./use-list.js";
-import { useStore } from "./use-store.js";
-
-/** All nodes, those that are late too. @param {{page: any, store: import("./store.js").LiveStore, place: import("./place.js").Place, go: any}} props */
-export function Nodes({ page, store, place, go }) {
-  useStore(store);
-  const nodes = useList(page, "nodes/", {});
-  const isOfAll = page.config.operator_is_of_all;
-  const figures = new Map((store.beat?.nodes ?? []).map((/** @type {any} */ row) => [row.node, row]));
-  const known = (/** @type {any} */ row, /** @type {() => unknown} */ cell) => row.answered ? cell() : "–";
-  const figure = (/** @type {any} */ row, /** @type {string} */ name, /** @type {(value: number) => string} */ format) => {
-    const value = figures.get(row.id)?.[name];
-    return value === undefined || value === null ? "–" : format(value);
-  };
-  /** @type {import("./list-view.js").Column[]} */
-  const columns = [
-    { name: "id", label: "Node", cell: (row) => (isOfAll ? html`<${To} view="nodes" id=${row.id}>${row.id}<//>` : row.id) },
-    { name: "state", label: "State", cell: (row) => html`<${StateOf} state=${stateOf(row, figures.get(row.id))} />` },
-    ...(isOfAll ? [
-      { name: "host", label: "Host, process", cell: (/** @type {any} */ row) => known(row, () => `${row.host}, ${row.pid}`) },
-      { name: "version", label: "Version", cell: (/** @type {any} */ row) => figures.get(row.id)?.version ?? "–" },
-    ] : []),
-    { name: "uptime", label: "Up for", isNumber: true, cell: (row) => known(row, () => duration(row.uptime_s)) },
-    { name: "connections", label: "Connections", isNumber: true, cell: (row) => known(row, () => count(row.connections)) },
-    { name: "subscriptions", label: "Subscriptions", isNumber: true, cell: (row) => known(row, () => count(row.subscriptions)) },
-    { name: "in", label: "In", isNumber: true, cell: (row) => known(row, () => count(row.messages_in)) },
-    { name: "out", label: "Out", isNumber: true, cell: (row) => known(row, () => count(row.messages_out)) },
-    ...(isOfAll ? [
-      { name: "cpu", label: "CPU", isNumber: true, cell: (/** @type {any} */ row) => figure(row, "cpu", percent) },
-      { name: "memory", label: "Memory", isNumber: true, cell: (/** @type {any} */ row) => figure(row, "memory", bytes) },
-      { name: "lag", label: "Loop lag p99", isNumber: true, cell: (/** @type {any} */ row) => known(row, () => milliseconds(row.loop_lag_ms?.p99_ms ?? 0)) },
-      { name: "fill", label: "Fullest limit", isNumber: true, cell: (/** @type {any} */ row) => figure(row, "fill", percent) },
-    ] : []),
-    { name: "orders", label: "", cell: (row) => row.answered && !row.draining && html`<${OrderButtons} names=${["drain"]} page=${page}
-      target=${{ kind: "node", id: row.id, label: `node ${row.id}`, tenant: null }} />` },
-  ];
-  return html`<${ListView} title="Nodes" name="nodes-list" list=${nodes} place=${place} go=${go} columns=${columns} filters=${[]}
-    defaultSort="id" keyOf=${(/** @type {any} */ row) => row.id} none="No node has answered" />`;
-}
-
-/** @param {{state: [string, string]}} props */
-export function StateOf({ state: [look, name] }) {
-  return html`<span class="state"><i class=${`cell ${look}`} aria-hidden="true"></i>${name}</span>`;
-}
 
 /** Tenants, to suspend and resume them. @param {{page: any, place: import("./place.js").Place, go: any}} props */
 export function Tenants({ page, place, go }) {

@@ -1,6 +1,6 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
-import { bytes, count, milliseconds, rate } from "../dashboard-format.js";
+import { count, milliseconds, rate } from "../dashboard-format.js";
 import { HEIGHT, sparklinePaths, WIDTH } from "../dashboard-sparkline.js";
 import { RANGES, shortNode } from "./chart-data.js";
 import { Charts } from "./charts.js";
@@ -8,10 +8,11 @@ import { Health } from "./health.js";
 import { html } from "./html.js";
 import { To } from "./links.js";
 import { changed } from "./place.js";
-import { groupsOf, valuesOf } from "./series.js";
+import { evenly } from "./series.js";
 import { useStore } from "./use-store.js";
 
 const SPARK_MS = 300_000;
+const SPARK_POINTS = 30;
 const UNKNOWN = "-";
 const REASONS = { closed: "Closed, by code", errors: "Errors, by code", refused: "Refused, by status" };
 
@@ -48,8 +49,11 @@ export function Overview({ page, store, place, go }) {
  */
 function Filters({ page, beat, wanted, onChange }) {
   const nodes = (beat?.nodes ?? []).map((/** @type {any} */ row) => [row.node, shortNode(row.node)]);
-  const tenants = (beat?.tenants ?? []).map((/** @type {any} */ row) => [row.tenant, nameOf(row.tenant)]);
-  const routes = [...new Set((beat?.routes ?? []).map((/** @type {any} */ row) => row.route))].sort().map((route) => [route, nameOf(route)]);
+  // A push of one tenant names no others: those that were there before stay in the choice.
+  const seen = useRef({ tenants: /** @type {string[]} */ ([]), routes: /** @type {string[]} */ ([]) });
+  if (beat !== null && wanted.tenant === "") seen.current.tenants = beat.tenants.map((/** @type {any} */ row) => row.tenant);
+  if (beat !== null && wanted.route === "") seen.current.routes = [...new Set(beat.routes.map((/** @type {any} */ row) => row.route))].sort();
+  const [tenants, routes] = [seen.current.tenants, seen.current.routes].map((names) => names.map((name) => [name, nameOf(name)]));
   return html`
     <form class="choices" aria-label="Figures shown" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       <${Choice} label="Node" all="All nodes" value=${wanted.node} options=${nodes} onChange=${(/** @type {string} */ node) => onChange({ node })} />
@@ -78,20 +82,20 @@ function Cards({ beat, samples, config }) {
   const { totals, point } = beat;
   const known = (/** @type {number | undefined} */ value, /** @type {(value: number) => string} */ format) => (value === undefined ? "–" : format(value));
   const nodes = beat.nodes.filter((/** @type {any} */ row) => row.loop_lag && (beat.node === null || row.node === beat.node));
-  const lagMs = Math.max(0, ...nodes.map((/** @type {any} */ row) => row.loop_lag.p99_ms ?? 0));
+  const slowest = nodes.toSorted((/** @type {any} */ one, /** @type {any} */ other) => other.loop_lag.p99_ms - one.loop_lag.p99_ms)[0];
   const cards = [
     { name: "connections", title: "Connections", spark: "connections", figure: count(totals.active_connections), unit: "",
-      note: [`${count(totals.opened)} opened`, `${count(totals.subscriptions)} subscriptions`] },
+      note: `${count(totals.opened)} opened in all` },
     { name: "in", title: "Messages in", spark: "messages_in", figure: known(totals.in_per_s, rate), unit: "/s",
-      note: [`${count(totals.messages_in)} in all`, `${known(totals.bytes_in_per_s, bytes)}/s`] },
+      note: `${count(totals.messages_in)} in all` },
     { name: "out", title: "Messages out", spark: "messages_out", figure: known(totals.out_per_s, rate), unit: "/s",
-      note: [`${count(totals.messages_out)} in all`, `${known(totals.bytes_out_per_s, bytes)}/s`] },
+      note: `${count(totals.messages_out)} in all` },
     { name: "errors", title: "Errors", spark: "errors", figure: known(totals.errors_per_s, rate), unit: "/s",
-      note: [`${count(totals.errors)} in all`, `${count(totals.refused)} refused`] },
+      note: `${count(totals.errors)} in all` },
     ...(nodes.length === 0 ? [] : [
       { name: "latency", title: "Answers, p99", spark: "request.p99", figure: known(point["request.p99"], milliseconds), unit: "",
-        note: config.objective_ms > 0 ? [`objective ${milliseconds(config.objective_ms)}`] : ["within the last 2 s"] },
-      { name: "lag", title: "Loop lag, p99", spark: null, figure: milliseconds(lagMs), unit: "", note: ["of a minute, the slowest node"] },
+        note: config.objective_ms > 0 ? `objective ${milliseconds(config.objective_ms)}` : "of the last 2 s" },
+      { name: "lag", title: "Loop lag, p99", spark: `lag.${beat.node ?? slowest?.node}`, figure: milliseconds(slowest.loop_lag.p99_ms ?? 0), unit: "", note: `node ${shortNode(slowest.node)}, a minute` },
     ]),
   ];
   return html`<section class="cards" aria-label="Now">${cards.map((card) => html`<${Card} key=${card.name} card=${card} samples=${samples} />`)}</section>`;
@@ -100,7 +104,7 @@ function Cards({ beat, samples, config }) {
 /** @param {{card: any, samples: import("./series.js").Sample[]}} props */
 function Card({ card, samples }) {
   const untilMs = samples.at(-1)?.timeMs ?? 0;
-  const values = card.spark === null ? [] : valuesOf(groupsOf(samples, untilMs - SPARK_MS, untilMs), card.spark);
+  const values = card.spark === null ? [] : evenly(samples, card.spark, untilMs - SPARK_MS, untilMs, SPARK_POINTS);
   const { line, area } = sparklinePaths(values);
   return html`
     <article class="card" data-card=${card.name}>
@@ -108,7 +112,7 @@ function Card({ card, samples }) {
       <p class="figure"><span data-figure>${card.figure}</span>${card.unit && html` <small>${card.unit}</small>`}</p>
       <svg class="spark" viewBox=${`0 -2 ${WIDTH} ${HEIGHT + 4}`} preserveAspectRatio="none" aria-hidden="true">
         <path class="area" d=${area} /><path class="line" d=${line} /></svg>
-      <p class="note" data-note>${card.note.join(" · ")}</p>
+      <p class="note" data-note>${card.note}</p>
     </article>`;
 }
 

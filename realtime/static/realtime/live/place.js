@@ -5,7 +5,7 @@
  * @typedef {{view: string, id: string | null, query: Record<string, string>}} Place
  */
 
-export const VIEWS = ["overview", "connections", "topics", "nodes", "tenants", "bans", "audit"];
+export const VIEWS = ["overview", "connections", "topics", "nodes", "errors", "tenants", "bans", "audit"];
 
 /**
  * @param {string} hash of the address, for example `#connections/abc?user=7`

@@ -82,13 +82,35 @@ export function timesOf(groups) {
  * The mean of a value in each group; null where it is not known.
  * @param {Sample[][]} groups
  * @param {string} name
+ * @param {string} [whole] the sum that the value is a part of: where that is known, a missing part is 0
  * @returns {(number | null)[]}
  */
-export function valuesOf(groups, name) {
+export function valuesOf(groups, name, whole = name) {
   return groups.map((group) => {
-    const values = group.flatMap(({ values: each }) => (each?.[name] === undefined ? [] : [each[name]]));
-    return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+    const known = group.flatMap(({ values }) => (values?.[whole] === undefined ? [] : [values[name] ?? 0]));
+    return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
   });
+}
+
+/**
+ * The means of a value in `count` equal parts of a time; a part without a sample repeats the one before.
+ * @param {Sample[]} samples
+ * @param {string} name
+ * @param {number} sinceMs
+ * @param {number} untilMs
+ * @param {number} count
+ * @returns {(number | null)[]}
+ */
+export function evenly(samples, name, sinceMs, untilMs, count) {
+  /** @type {Sample[][]} */
+  const parts = Array.from({ length: count }, () => []);
+  for (const sample of samples) {
+    const index = Math.ceil(((sample.timeMs - sinceMs) / (untilMs - sinceMs)) * count) - 1;
+    if (index >= 0 && index < count) parts[index].push(sample);
+  }
+  /** @type {number | null} */
+  let last = null;
+  return parts.map((part) => (last = part.length === 0 ? last : valuesOf([part], name)[0]));
 }
 
 /** @param {Sample[]} samples @param {string} prefix @returns {string[]} the names that begin with it, in order */

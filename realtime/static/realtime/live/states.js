@@ -23,3 +23,10 @@ export function stateOf(row, figures) {
   if (row.draining) return ["draining", "draining"];
   return figures?.broker_up === 0 ? ["away", "broker away"] : ["good", "serving"];
 }
+
+/** The names of the limits that a node reports. @type {Record<string, string>} */
+export const LIMITS = {
+  connections: "Open connections",
+  outboxes_bytes: "Bytes that wait for clients",
+  database_waiting: "Database work that waits",
+};
