@@ -134,6 +134,7 @@ class Calls:
         try:
             frame = await self._outcome(running, call, handle, payload)
             if running.ended_by is not None:
+                running.ended_by.verb = call.request.type
                 await connection.send_error(running.ended_by, request_id)
             elif frame is not None:
                 sending = connection.outbox.send(frame)

@@ -13,7 +13,6 @@ from django.db import connections
 from realtime.conf import RealtimeSettings
 from realtime.node.broker_watch import BrokerWatch
 from realtime.node.figures import VERSION, Process, Reporter
-from realtime.topics.engine.layer_bus import LayerBus
 
 # Settings of which only is said whether they are set.
 _SECRETS = frozenset({"METRICS_TOKEN"})
@@ -78,7 +77,7 @@ def without_password(url: str) -> str:
 
 
 def _broker(node: Described) -> dict[str, Any]:
-    if not isinstance(node.bus, LayerBus):
+    if not node.settings.REDIS_URL:
         return {"kind": "memory", "is_up": None, "fault": ""}
     fault = node.shared(BrokerWatch, BrokerWatch).fault
     return {"kind": "redis", "is_up": node.bus.is_open, "fault": fault}

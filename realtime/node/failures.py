@@ -70,6 +70,14 @@ def request_error(
     `what` names the handler that failed, and begins the log line: "The method get_order". `verb` is the type of the
     request, if there is one.
     """
+    answer = _request_error(error, what, connection, verb)
+    answer.verb = verb or ""
+    if answer is not error:
+        answer.exception = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    return answer
+
+
+def _request_error(error: BaseException, what: str, connection: Labelled, verb: str | None) -> RequestError:
     known = known_error(error)
     if known is not None:
         return known

@@ -56,7 +56,7 @@ class Observer:
 
     def refused(self, scope: Scope, refusal: Refusal) -> None:
         """A connection was refused."""
-        self.route_metrics(scope).refused(refusal.status)
+        self.route_metrics(scope).refused(refusal.status, refusal.code, scope["connection_id"])
         route = scope.get("route")
         log_access(
             {

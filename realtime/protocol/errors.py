@@ -68,8 +68,12 @@ class RequestError(RealtimeError):
     """A request that cannot be fulfilled; the connection stays open.
 
     `details` names the fault (`{"field": "payload.topic"}`); `retry_after_ms` is a wait in milliseconds.
-    `request_id` is set if the request's id could be read although the rest could not.
+    `request_id` is set if the request's id could be read although the rest could not. `verb` is the type of the
+    request, and `exception` the class of what was raised instead of an answer, for operators ("": not known, none).
     """
+
+    verb = ""
+    exception = ""
 
     def __init__(
         self,

@@ -168,13 +168,16 @@ class Connection:
 
     async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
         """Answer a request with an error, and count it."""
-        self.metrics.error(error.code)
+        self._count(error)
         await self.outbox.send(PreparedMessage(encode_error(error, request_id)))
 
     def push_error(self, error: RequestError) -> None:
         """Queue an error that answers no request, and count it."""
-        self.metrics.error(error.code)
+        self._count(error)
         self.outbox.put(PreparedMessage(encode_error(error)))
+
+    def _count(self, error: RequestError) -> None:
+        self.metrics.error(error.code, error.verb, error.exception, self.id)
 
     def close(self, code: int, reason: str = "", *, discard: bool = False) -> None:
         """Close this connection; the first call decides the code."""

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from statistics import quantiles
+from time import time
 from typing import Any
 
 from realtime.core.error_groups import ErrorGroups
@@ -20,6 +21,8 @@ from realtime.protocol.errors import ErrorCode
 
 UNKNOWN = "-"
 OTHER = "other"
+# The verb of connections that were refused, among the last errors.
+HANDSHAKE = "(handshake)"
 # Above this many pairs of tenant and route, new pairs are counted as unknown.
 MAX_ROUTES = 10_000
 LAG_INTERVAL_S = 0.5
@@ -38,6 +41,7 @@ class RouteMetrics:
     """
 
     __slots__ = (
+        "_last_errors",
         "active",
         "bytes_in",
         "bytes_out",
@@ -53,9 +57,11 @@ class RouteMetrics:
         "tenant",
     )
 
-    def __init__(self, tenant: str, route: str) -> None:
+    def __init__(self, tenant: str, route: str, last_errors: ErrorGroups | None = None) -> None:
+        """`last_errors` are those of the process."""
         self.tenant = tenant
         self.route = route
+        self._last_errors = last_errors or ErrorGroups()
         self.active = 0
         self.opened_total = 0
         self.messages_in = 0
@@ -78,13 +84,19 @@ class RouteMetrics:
         self.active -= 1
         _count(self.closed_by_code, str(int(code)) if code in _CLOSE_CODES else OTHER)
 
-    def error(self, code: str) -> None:
-        """An error reply was sent, or a handler failed."""
-        _count(self.errors_by_code, str(code) if code in _ERROR_CODES else OTHER)
+    def error(self, code: str, verb: str = "", exception: str = "", connection_id: str = "") -> None:
+        """An error reply was sent, or a handler failed. `verb` and `exception` as in RequestError."""
+        label = str(code) if code in _ERROR_CODES else OTHER
+        _count(self.errors_by_code, label)
+        # The type of a request that no endpoint has is the client's own text.
+        named = "" if code == ErrorCode.UNKNOWN_TYPE else verb
+        self._last_errors.add((label, named, exception, self.tenant, self.route), connection_id, time())
 
-    def refused(self, status: int) -> None:
+    def refused(self, status: int, code: str = "", connection_id: str = "") -> None:
         """A connection was refused; `status` is the HTTP status, even if it was sent as a close code."""
         _count(self.refused_by_status, str(int(status)))
+        kind = (code or str(int(status)), HANDSHAKE, "", self.tenant, self.route)
+        self._last_errors.add(kind, connection_id, time())
 
     def figures(self) -> dict[str, Any]:
         """All figures as plain JSON."""
@@ -123,7 +135,7 @@ class Metrics:
         found = self._routes.get((tenant, route))
         if found is None:
             key = (tenant, route) if len(self._routes) < MAX_ROUTES else (UNKNOWN, UNKNOWN)
-            found = self._routes.setdefault(key, RouteMetrics(*key))
+            found = self._routes.setdefault(key, RouteMetrics(*key, self.last_errors))
         return found
 
     def recovered(self, *, is_full: bool) -> None:

@@ -54,6 +54,10 @@ def test_an_operator_looks_at_everything(windows: Windows) -> None:
     expect(page.locator("[data-limits] meter").first).to_be_visible()
     assert_accessible(page)
 
+    page.get_by_role("link", name="Errors", exact=True).click()
+    row = page.locator("[data-errors-list] tbody tr").filter(has_text="permission_denied")
+    expect(row).to_contain_text("subscribe")
+    assert_accessible(page)
     page.get_by_role("link", name="Topics", exact=True).click()
     page.get_by_role("link", name=topic).click()
     expect(page.locator("[data-topic] dl")).to_contain_text("Subscribers")

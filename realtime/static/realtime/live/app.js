@@ -16,7 +16,7 @@ import { Topic, Topics } from "./topics.js";
 import { useSecond } from "./use-list.js";
 import { useStore } from "./use-store.js";
 
-const NAMES = { overview: "Overview", connections: "Connections", topics: "Topics", nodes: "Nodes", tenants: "Tenants", bans: "Bans", audit: "Audit" };
+const NAMES = { overview: "Overview", connections: "Connections", topics: "Topics", nodes: "Nodes", errors: "Errors", tenants: "Tenants", bans: "Bans", audit: "Audit" };
 
 /**
  * All views of the live page, below its head.
