@@ -1,10 +1,11 @@
-"""Figures over two servers, one with two workers: all agree, the figures are right, and no total falls."""
+"""Figures over two servers, one with two workers: all agree, the figures are right, and no total falls. The samples too."""
 
 import asyncio
 import json
 import os
 import re
 import signal
+import sqlite3
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from realtime.core.samples import decode_samples
 from tests.server.test_workers import children
 from tests.servers.databases import QUICK, Databases, base_environment
 from tests.servers.pool import METRICS_TOKEN
@@ -40,6 +42,7 @@ def servers(tmp_path: Path, databases: Databases) -> Iterator[list[ServerProcess
         "REDIS_URL": valkey.url,
         "METRICS_TOKEN": METRICS_TOKEN,
         "REALTIME_DRAIN_S": "0.5",
+        "REALTIME_SAMPLE_INTERVAL_S": "1",
     }
     made = [ServerProcess("serve", env, tmp_path / f"{workers}.log", workers=workers) for workers in (2, 1)]
     try:
@@ -149,6 +152,18 @@ async def test_figures_are_true_wherever_one_asks(servers: list[ServerProcess]) 
     for name, value in both.items():
         if name != "realtime_connections":
             assert rest[name] == value, name
+    # Whichever nodes took them, and although two were killed or stopped: each message is in one sample.
+    database = one.env["DATABASE_URL"].removeprefix("sqlite:///")
+    received = both["realtime_messages_received_total"]
+    await until_equal(lambda: asyncio.to_thread(messages_in_samples, database), received)
+
+
+def messages_in_samples(path: str) -> int:
+    with sqlite3.connect(path) as connection:
+        bodies = connection.execute("SELECT body FROM realtime_sample WHERE NOT is_coarse").fetchall()
+    samples = decode_samples(body for (body,) in bodies)
+    nodes = [figures for sample in samples for figures in sample.nodes.values()]
+    return sum(row.messages_in for figures in nodes for row in figures.routes if row.route == PATH)
 
 
 async def busiest(server: ServerProcess) -> tuple[int, int]:
