@@ -402,7 +402,7 @@ class TestDescriptions:
         assert settings["REDIS_URL"]["value"] == "rediss://***@broker.example:6380/1"
         assert settings["DRAIN_S"] == {"name": "DRAIN_S", "value": "1.5", "is_default": False}
         assert settings["MAX_TOPICS"]["is_default"] is True
-        assert (found["broker"]["kind"], found["database"]["vendor"]) == ("memory", "sqlite")
+        assert (found["broker"]["kind"], found["database"]["vendor"]) == ("redis", "sqlite")
         assert found["limits"]["connections"] == 0.0
         assert await find_node(NodeLink(runtime), "another") is None
 

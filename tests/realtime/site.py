@@ -124,7 +124,7 @@ async def site_of(
     *, methods: Any = (), sources: Any = (), queries: Any = (), **settings: Any
 ) -> AsyncIterator[Site]:
     """Run a node with these declarations and settings."""
-    node = Node(RealtimeSettings(**SETTINGS, **settings), tables=())
+    node = Node(RealtimeSettings(**(SETTINGS | settings)), tables=())
     await node.ensure_started()
     endpoints = Endpoints(node)
     registry = Registry(list(methods), list(sources), list(queries))
