@@ -55,7 +55,7 @@ def test_an_operator_looks_at_everything(windows: Windows) -> None:
     assert_accessible(page)
 
     page.get_by_role("link", name="Errors", exact=True).click()
-    row = page.locator("[data-errors-list] tbody tr").filter(has_text="permission_denied")
+    row = page.locator("[data-errors-list] tbody tr").filter(has_text="unauthenticated")
     expect(row).to_contain_text("subscribe")
     assert_accessible(page)
     page.get_by_role("link", name="Topics", exact=True).click()

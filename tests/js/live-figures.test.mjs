@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CHARTS, LINES_MAX, linesOf } from "../../realtime/static/realtime/live/chart-data.js";
+import { CHARTS, lastOf, LINES_MAX, linesOf } from "../../realtime/static/realtime/live/chart-data.js";
 import { appendTo, evenly, groupsOf, joined, namesWith, POINTS_MAX, samplesOf, timesOf, valuesOf } from "../../realtime/static/realtime/live/series.js";
 import { stateOf, summaryOf } from "../../realtime/static/realtime/live/states.js";
 import { coverageOf, LiveStore } from "../../realtime/static/realtime/live/store.js";
@@ -82,6 +82,12 @@ test("a chart has a line for each code that came, and the largest of too many no
   assert.equal(new Set(found.lines.map(({ color }) => color)).size, LINES_MAX);
   assert.deepEqual(linesOf(lag, [], [], WORDS), { lines: [], left: 0 });
   assert.deepEqual(namesWith(many, "memory."), []);
+});
+
+test("a line of a node that has ended has no value of now", () => {
+  assert.equal(lastOf([1, 2, null, null]), 2);
+  assert.equal(lastOf([1, 2, null, null, null, null, null]), null);
+  assert.equal(lastOf([]), null);
 });
 
 test("the store asks for what is wanted, once, and for its past", async () => {

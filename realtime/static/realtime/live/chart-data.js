@@ -46,6 +46,8 @@ export const CHARTS = [
 export const RANGES = [[300, "5 min"], [3_600, "1 h"], [28_800, "8 h"], [86_400, "24 h"]];
 /** Lines of a chart; the smallest beyond it are not drawn. */
 export const LINES_MAX = 6;
+/** Points that are now: in a short time there may be nothing to measure. */
+const LATELY = 5;
 /** Colours that the style sheet has: `--live-1` and so on. */
 export const COLORS = Array.from({ length: LINES_MAX }, (_, index) => `--live-${index + 1}`);
 
@@ -77,9 +79,9 @@ export function linesOf(chart, samples, groups, words) {
   return { lines, left: known.length - lines.length };
 }
 
-/** @param {(number | null)[]} values */
+/** The value of now; null if there was none lately, as of a node that has ended. @param {(number | null)[]} values */
 export function lastOf(values) {
-  return values.findLast((value) => value !== null) ?? null;
+  return values.slice(-LATELY).findLast((value) => value !== null) ?? null;
 }
 
 /** @param {(number | null)[]} values */
