@@ -95,7 +95,7 @@ function Cards({ beat, samples, config }) {
     ...(nodes.length === 0 ? [] : [
       { name: "latency", title: "Answers, p99", spark: "request.p99", figure: known(point["request.p99"], milliseconds), unit: "",
         note: config.objective_ms > 0 ? `objective ${milliseconds(config.objective_ms)}` : "of the last 2 s" },
-      { name: "lag", title: "Loop lag, p99", spark: `lag.${beat.node ?? slowest?.node}`, figure: milliseconds(slowest.loop_lag.p99_ms ?? 0), unit: "", note: `node ${shortNode(slowest.node)}, a minute` },
+      { name: "lag", title: "Loop lag, p99", spark: `lag.${beat.node ?? slowest?.node}`, figure: milliseconds(slowest.loop_lag.p99_ms ?? 0), unit: "", note: `node ${shortNode(slowest.node)}` },
     ]),
   ];
   return html`<section class="cards" aria-label="Now">${cards.map((card) => html`<${Card} key=${card.name} card=${card} samples=${samples} />`)}</section>`;
