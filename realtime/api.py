@@ -24,6 +24,7 @@ from realtime.node import outbox_rows
 from realtime.node.commits import current_commits
 from realtime.node.control import CONTROL_GROUP, OUTBOX_GROUP, RECHECKS_GROUP, EndSubscriptions, Recheck
 from realtime.node.node import Node
+from realtime.node.ports import only_slug, require_tenant
 from realtime.node.publish_failures import PublishFailure, report
 from realtime.node.recording import current_recording
 from realtime.node.remote import current_remote
@@ -212,7 +213,7 @@ def _checked(
     )
     # In a block that will be rolled back no query is allowed, and nothing is published.
     if not transaction.get_connection().needs_rollback:
-        nodes.current_node().require_tenant(key.tenant)
+        require_tenant(nodes.current_node().directory, key.tenant)
     return key, draft
 
 
@@ -246,7 +247,7 @@ def _checked_names(tenant: str, topic: str) -> tuple[str, str]:
                 f"Expected `{name}` to be a text, received a value of the type {type(value).__name__}.",
                 details={"field": name},
             )
-    return plain_text(tenant) or nodes.current_node().only_slug, plain_text(topic)
+    return plain_text(tenant) or only_slug(nodes.current_node().directory), plain_text(topic)
 
 
 def _has_outbox(using: str | None) -> bool:

@@ -29,6 +29,7 @@ from realtime.core.position import Position
 from realtime.core.topics import TopicKey
 from realtime.node.commits import current_commits
 from realtime.node.node import current_node
+from realtime.node.ports import only_slug
 from realtime.node.recording import current_recording
 from realtime.protocol.errors import ErrorCode, RequestError
 
@@ -383,7 +384,7 @@ def _tenant(given: str | None) -> str | None:
 
 
 def _slug(given: str) -> str:
-    slug = given or current_node().only_slug
+    slug = given or only_slug(current_node().directory)
     if not slug:
         raise RequestError(
             ErrorCode.NOT_FOUND, "This site has several tenants: name one.", details={"field": "tenant"}

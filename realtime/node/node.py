@@ -56,7 +56,6 @@ from realtime.node.sweeps import Sweeps
 from realtime.node.transactional_outbox import TransactionalOutbox
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import time_text
-from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.protocol.handshake import BATCH_SUBPROTOCOL
 from realtime.sockets.asgi_outbox import make_outbox
 from realtime.sockets.backlogs import Backlogs
@@ -135,23 +134,6 @@ class Node:
         """True if this process itself serves: the node has started, and not in the parent of a fork."""
         loop = self.loop
         return self._is_started and loop is not None and loop.is_running() and self._pid == os.getpid()
-
-    @property
-    def only_slug(self) -> str:
-        """The slug of a site's only tenant; "" if callers must name the tenant."""
-        slug: str = getattr(self.directory, "only_slug", "")
-        return slug
-
-    def require_tenant(self, slug: str) -> None:
-        """Raise RequestError(not_found) if the directory says that there is no tenant of this slug.
-
-        It may read the database: on the event loop Django raises SynchronousOnlyOperation then.
-        """
-        has_slug = getattr(self.directory, "has_slug", None)
-        if not slug or (has_slug is not None and not has_slug(slug)):
-            raise RequestError(
-                ErrorCode.NOT_FOUND, f"There is no tenant {slug!r}.", details={"field": "tenant"}
-            )
 
     def nodes(self) -> list[NodeState]:
         """The nodes that are alive, including this one, each as of its last beat; empty before the start."""

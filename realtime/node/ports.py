@@ -8,6 +8,7 @@ from typing import Protocol
 from realtime.core.identity import Identity, Tenant
 from realtime.core.revocations import Revocation
 from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.errors import ErrorCode, RequestError
 
 
 class TenantDirectory(Protocol):
@@ -37,6 +38,22 @@ class TenantDirectory(Protocol):
         False if there is no such tenant. Called in a database thread.
         """
         ...
+
+
+def only_slug(directory: TenantDirectory) -> str:
+    """Return the slug of a site's only tenant; "" if callers must name the tenant."""
+    slug: str = getattr(directory, "only_slug", "")
+    return slug
+
+
+def require_tenant(directory: TenantDirectory, slug: str) -> None:
+    """Raise RequestError(not_found) if the directory says that there is no tenant of this slug.
+
+    It may read the database: on the event loop Django raises SynchronousOnlyOperation then.
+    """
+    has_slug = getattr(directory, "has_slug", None)
+    if not slug or (has_slug is not None and not has_slug(slug)):
+        raise RequestError(ErrorCode.NOT_FOUND, f"There is no tenant {slug!r}.", details={"field": "tenant"})
 
 
 @dataclass(frozen=True, slots=True)

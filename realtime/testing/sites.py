@@ -16,7 +16,7 @@ from realtime.endpoints.shared import Endpoints
 from realtime.node.commits import replace_commits
 from realtime.node.database import Database
 from realtime.node.node import Node, install
-from realtime.node.ports import LoadedSession
+from realtime.node.ports import LoadedSession, only_slug
 from realtime.protocol.errors import Refusal
 from realtime.testing.broker import Broker
 from realtime.testing.clock import STEP_S, Clock, settle
@@ -100,7 +100,7 @@ class TestSite:
 
     async def publish(self, topic: str, data: Any, *, tenant: str = "") -> Position:
         """Publish from this node. `publish` and `apublish` do so from the first node of the test."""
-        return await self.node.announce(topic, data, tenant=tenant or self.node.only_slug)
+        return await self.node.announce(topic, data, tenant=tenant or only_slug(self.node.directory))
 
     def connect(self, path: str = PUBSUB, **options: Any) -> Opening[TestSocket]:
         """Open a socket on this node, with the options of `connect`."""

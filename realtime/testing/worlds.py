@@ -15,6 +15,7 @@ from realtime.conf import load_settings
 from realtime.core.position import Position
 from realtime.core.slots import Owner
 from realtime.core.topics import TopicKey
+from realtime.node.ports import only_slug
 from realtime.sockets.connection import Connection
 from realtime.testing.clock import Clock
 from realtime.testing.database import SharedDatabase
@@ -140,7 +141,7 @@ class World:
         """
         if len(self.followers) >= FOLLOWERS_MAX:
             raise RuntimeError(f"A world has at most {FOLLOWERS_MAX} followers.")
-        slug = tenant or self.nodes[0].node.only_slug
+        slug = tenant or only_slug(self.nodes[0].node.directory)
         named = {"tenant": tenant} if tenant else {}
         name = f"follower {len(self.followers) + 1}"
         follower = Follower(name, topic, slug, lambda: self.connect(path, **options, **named), self.say)

@@ -21,6 +21,7 @@ from realtime.management import rt
 from realtime.management.doctor import examine
 from realtime.models import KEY_SCOPES, ApiKey
 from realtime.node import node as nodes
+from realtime.node.ports import require_tenant
 from realtime.protocol.errors import NotInForceError, PublishUnavailableError, Refusal, RequestError
 from realtime.topics.engine.ports import EngineUnavailableError
 
@@ -86,7 +87,7 @@ class Command(BaseCommand):
         name = options["subcommand"]
         try:
             if options.get("tenant"):
-                nodes.current_node().require_tenant(options["tenant"])
+                require_tenant(nodes.current_node().directory, options["tenant"])
             if name in READS:
                 self._show(name, rt.read(name, options), as_json=options["json"])
             elif name in {"tail", "token", "doctor"}:

@@ -19,6 +19,7 @@ from realtime.control.service import carry_out
 from realtime.core.actors import Actor
 from realtime.models import IDEMPOTENCY_KEY_MAX_CHARS, SLUG_MAX_CHARS
 from realtime.node import node as nodes
+from realtime.node.ports import require_tenant
 from realtime.node.staff import tenant_of
 from realtime.protocol.errors import (
     ErrorCode,
@@ -125,7 +126,7 @@ class ControlView(JsonView):
         if not named:
             return otherwise
         try:
-            nodes.current_node().require_tenant(named)
+            require_tenant(nodes.current_node().directory, named)
         except RequestError:
             raise Elsewhere from None
         return named
