@@ -63,7 +63,7 @@ def _prepare_npm_packages() -> None:
         npm = shutil.which("npm", path=f"{bin_folder}{os.pathsep}{os.environ['PATH']}") or "npm"
         # npm is a script that finds Node on the path.
         env = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
-        command = [npm, "ci", "--ignore-scripts", "--silent", "--prefix", str(NPM_FOLDER)]
+        command = [npm, "ci", "--ignore-scripts", "--loglevel=error", "--prefix", str(NPM_FOLDER)]
         if reason := _run(command, env):
             _say(f"No npm packages: tests of types, hooks and sizes are skipped. {reason}")
             return
