@@ -28,7 +28,7 @@ class Ours:
     is_daphne: bool = False
     has_raised_limits: bool = False
     has_valkey: bool = False
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def start(self, databases: SeededDatabases, label: str) -> Server:
         """On a database of its own, and listening."""
