@@ -1,7 +1,7 @@
 """Page loads that race publications: `python -m bench.page_loads [--loads 1000] [--per-s 200]`.
 
 Each load does what a page does: it is made with the history of a topic and its position, then opens a socket and
-subscribes with `since`. What the page shows in the end must be every number of the topic once and in order, whatever
+subscribes with `since`. In the end the page must show every number of the topic once and in order, whatever
 was published between the two. Prints how many were missed and doubled.
 """
 
@@ -35,7 +35,7 @@ LOAD_TIMEOUT_S = 60.0
 
 @dataclass
 class Result:
-    """What all loads together saw. `raced` are loads during whose connect something was published."""
+    """The sums over all loads. `raced` are loads during whose connect something was published."""
 
     loads: int = 0
     publications: int = 0
@@ -59,7 +59,7 @@ class Site:
         return AsyncClient(url, token=self._operator, host="127.0.0.1", proxy=None)
 
     async def page(self, topic: str) -> tuple[list[int], Position]:
-        """What a page is made of: the newest numbers, and the position they were read at."""
+        """Return the data of a page: the newest numbers, and the position at which they were read."""
         query = {"topic": topic, "limit": str(SHOWN)}
         headers = {"Authorization": f"Bearer {self._operator}"}
         response = await self._http.get("/api/realtime/history/", params=query, headers=headers)

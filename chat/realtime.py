@@ -1,4 +1,4 @@
-"""What the chat has in every node: the message writers, and the task that announces what was left."""
+"""The chat's objects in every node: the message writers, and the task that announces messages left by killed processes."""
 
 import logging
 from collections.abc import Collection, Sequence

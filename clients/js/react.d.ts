@@ -15,5 +15,5 @@ export function useLiveState<C extends Contract, T extends keyof C["topics"] & s
   topic: T,
   options: LiveStateOptions<S, C["topics"][T]>,
 ): { state: S | undefined; error: unknown };
-/** Who follows the topic. */
+/** The users who follow the topic. */
 export function usePresence<C extends Contract>(client: RealtimeClient<C>, topic: (keyof C["topics"] & string) | null): Presence;

@@ -45,7 +45,7 @@ export function useLiveState(client, topic, { load, reduce }) {
   return view;
 }
 
-/** Who follows the topic: `{users, count}`. */
+/** The users who follow the topic: `{users, count}`. */
 export function usePresence(client, topic) {
   const [present, setPresent] = useState(NOBODY);
   useSubscription(client, topic, {

@@ -18,7 +18,7 @@ async function gzipped(code) {
     write: false,
     format: "esm",
     platform: "browser",
-    // What brings its own is not counted: the hooks of React need React.
+    // Packages that bring their own dependency are not counted: the hooks of React need React.
     external: ["react", "vue"],
   });
   return gzipSync(outputFiles[0].contents, { level: 9 }).length;

@@ -17,7 +17,7 @@ export function useLiveState<C extends Contract, T extends keyof C["topics"] & s
   topic: MaybeRefOrGetter<T | null>,
   options: LiveStateOptions<S, C["topics"][T]>,
 ): { state: ShallowRef<S | undefined>; error: ShallowRef<unknown> };
-/** Who follows the topic. */
+/** The users who follow the topic. */
 export function usePresence<C extends Contract>(
   client: RealtimeClient<C>,
   topic: MaybeRefOrGetter<(keyof C["topics"] & string) | null>,

@@ -1,4 +1,4 @@
-"""What a connection signs in with."""
+"""The credentials of a connection."""
 
 import inspect
 from collections.abc import Awaitable, Callable

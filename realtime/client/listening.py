@@ -14,7 +14,7 @@ HELD_MAX = 1000
 
 
 class Outcome(Enum):
-    """What became of a publication."""
+    """The outcome of a publication."""
 
     APPLIED = auto()
     DUPLICATE = auto()

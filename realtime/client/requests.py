@@ -76,7 +76,7 @@ class Requests:
                 pending.unsent = None
 
     def close(self, error: ClientError | None = None) -> None:
-        """The connection has ended. What was sent fails; with an `error` what waits in the queue fails, too."""
+        """The connection has ended. Requests that were sent fail. With an `error` the requests in the queue fail, too."""
         self.is_open = False
         for pending in self._pending.values():
             if pending.unsent is None or error is not None:

@@ -14,7 +14,7 @@ ABNORMAL = 1006
 
 
 class Action(StrEnum):
-    """What to do after a close."""
+    """The action after a close."""
 
     RECONNECT = "reconnect"
     # All clients were disconnected at the same moment.

@@ -35,7 +35,7 @@ class Streaming(Protocol):
 
 
 class _Heard:
-    """What a connection says about streams. Until the name of ours is known, all of it is kept."""
+    """The messages of a connection about streams. All of them are kept until the name of our stream is known."""
 
     def __init__(self) -> None:
         self.name: str | None = None

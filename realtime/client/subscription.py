@@ -81,7 +81,7 @@ class Subscription:
         self.close()
 
     def close(self) -> None:
-        """End the subscription. What has arrived can still be iterated over."""
+        """End the subscription. Publications that have arrived can still be iterated over."""
         self._close(self)
         self.end(None)
 

@@ -22,7 +22,7 @@ _UNANSWERED = {"code": "internal", "message": "The server did not answer for thi
 
 
 class Wire(Protocol):
-    """What topics need of a connection."""
+    """The part of a connection that topics use."""
 
     async def ask(self, verb: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request and return the payload of its reply; raises ClientError."""

@@ -24,7 +24,7 @@ class PresentUser(msgspec.Struct, frozen=True):
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """Who follows a topic. `users` is empty if the server names nobody: not signed in, or a large topic."""
+    """The users who follow a topic. `users` is empty if the server names nobody: not signed in, or a large topic."""
 
     users: list[PresentUser]
     count: int
@@ -68,7 +68,7 @@ class StreamValue(msgspec.Struct, frozen=True):
 
 
 class StateName(StrEnum):
-    """What a client does."""
+    """The operations of a client."""
 
     CONNECTING = "connecting"
     ONLINE = "online"

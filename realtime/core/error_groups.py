@@ -33,7 +33,7 @@ class ErrorGroup(msgspec.Struct, array_like=True):
 
     @property
     def kind(self) -> Kind:
-        """What all errors of the group have in common."""
+        """Return the fields that all errors of the group share."""
         return self.code, self.verb, self.exception, self.tenant, self.route
 
     def add(self, other: "ErrorGroup") -> None:

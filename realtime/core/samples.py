@@ -25,7 +25,7 @@ Nodes = dict[str, Figures]
 
 
 class Sample(msgspec.Struct, array_like=True):
-    """What happened on each node in the `span_s` seconds before `at_s`.
+    """Return the health of each node in the `span_s` seconds before `at_s`.
 
     Counts are what was counted in this time, gauges and open connections are as of `at_s`. Routes without
     anything are left out. A node without gauges has ended.

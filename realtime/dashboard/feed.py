@@ -28,7 +28,7 @@ _MS_PER_S = 1000
 
 
 class FeedKey(msgspec.Struct, frozen=True):
-    """What a page shows, and how often it is told, in seconds."""
+    """The filters of a page, and the interval of its pushes in seconds."""
 
     selection: Selection
     interval_s: float

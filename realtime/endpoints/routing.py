@@ -111,7 +111,7 @@ def _consumer_of(consumer: Any, settings: dict[str, Any]) -> tuple[type[Realtime
     settings = {**getattr(consumer, "consumer_initkwargs", {}), **settings}
     if not (isinstance(kind, type) and issubclass(kind, AsyncConsumer)) or issubclass(kind, RealtimeConsumer):
         return kind, settings
-    # What the pages and descriptions of routes say of it.
+    # The text about it on pages and in descriptions of routes.
     doc = kind.__doc__ or f"The consumer {kind.__name__}."
     return type(kind.__name__, (PlainConsumer,), {"consumer": kind, "__doc__": doc}), settings
 

@@ -1,4 +1,4 @@
-"""Who sent a request, for its log lines."""
+"""The sender of a request, for its log lines."""
 
 from typing import Any
 

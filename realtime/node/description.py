@@ -1,4 +1,4 @@
-"""What the process of a node runs with, for its page: versions, settings without secrets, broker, database, limits."""
+"""The environment of a node's process, for its page: versions, settings without secrets, broker, database, limits."""
 
 import os
 from dataclasses import fields

@@ -29,7 +29,7 @@ TEXT_MAX_CHARS = 16 * 1024
 log_scope: ContextVar[Scope | None] = ContextVar("log_scope", default=None)
 log_verb: ContextVar[str] = ContextVar("log_verb", default="")
 
-# What a secret is called, at the end of a longer name too: `METRICS_TOKEN`, `csrfmiddlewaretoken`.
+# The names of secrets, also at the end of a longer name: `METRICS_TOKEN`, `csrfmiddlewaretoken`.
 _NAMES = r"(?:token|ticket|passw(?:or)?d|secret|secret_?key|session_?(?:id|key)|api[-_]?key|signature)"
 _HEADERS = r"(?:(?:proxy-)?authorization|(?:set-)?cookie|sec-websocket-protocol)"
 # Behind a name: as in a query, a header, JSON, or a tuple of Python's.

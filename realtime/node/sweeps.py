@@ -45,7 +45,7 @@ class Sweeps:
         self._joiner = joiner
         self._credentials = credentials
         self._gap = asyncio.Event()
-        # What may have been missed: topics (None: all of them), and control messages.
+        # The topics that may have missed something (None: all), and control messages.
         self._missed: dict[TopicKey, None] | None = {}
         self._is_control_missed = False
 
@@ -97,7 +97,7 @@ class Sweeps:
                 logger.exception("Topics and their subscribers could not be checked")
 
     def _miss_again(self, missed: dict[TopicKey, None] | None) -> None:
-        """What could not be compared is compared at the next interval."""
+        """Compare topics. A topic that could not be compared is compared at the next interval."""
         if missed is None or self._missed is None:
             self._missed = None
         else:

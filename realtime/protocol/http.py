@@ -147,7 +147,7 @@ class HeadReader:
         try:
             self.parser.feed_data(piece[:room])
         except HttpParserUpgrade:
-            # Raised at the end of a head that asks for an upgrade. What follows it is not fed to the parser.
+            # Raised at the end of a head that asks for an upgrade. The bytes after it are not fed to the parser.
             pass
         except HttpParserError as error:
             raise self.head.fault or HttpError(400, "This is not an HTTP/1.1 request.") from error

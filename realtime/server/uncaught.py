@@ -1,4 +1,4 @@
-"""What nothing caught goes to the log, as everything else: one event is one line there."""
+"""Exceptions that nothing caught, and warnings, go to the log: one event is one line."""
 
 import logging
 import sys

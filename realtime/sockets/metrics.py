@@ -123,7 +123,7 @@ class Metrics:
         self.http_by_status: dict[str, int] = {}
         # Connections that ended because the client did not answer a ping.
         self.pings_lost = 0
-        # What was answered with an error, or refused, lately.
+        # The latest errors and refusals.
         self.last_errors = ErrorGroups()
         self.gaps_repaired = 0
         self.recoveries_full = 0

@@ -34,7 +34,7 @@ BARE_NAMES = {
     "realtime/live-state": "realtime/client/live-state.js",
     "realtime/presence": "realtime/client/presence.js",
 }
-# What a module needs before it runs. `import()` is for what is loaded when it is used.
+# The static imports of a module, which it needs before it runs. `import()` loads a module when it is used.
 _STATIC_IMPORT = re.compile(
     rb"""(?:^|;)\s*(?:import|(?:import|export)\b[^"'(;=]*?\bfrom)\s*["']([^"']+)["']""", re.MULTILINE
 )

@@ -40,7 +40,7 @@ class SharedStore:
 
 
 class Broker(MemoryExchange):
-    """What nodes of one test have in common."""
+    """The parts that nodes of one test share."""
 
     def __init__(self, history: MemoryHistory | None = None) -> None:
         super().__init__()

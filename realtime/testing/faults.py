@@ -1,4 +1,4 @@
-"""What goes wrong in a world of `simulate`, and how often: chosen for the world, then for each call, from its seed."""
+"""The faults in a world of `simulate`, and their rates: chosen for the world, then for each call, from its seed."""
 
 import asyncio
 from dataclasses import dataclass, fields

@@ -19,7 +19,7 @@ class Job:
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self.done: Future[Any] = Future()
-        # What the loop is to do next: a coroutine, or None when the work is done.
+        # The next work of the loop: a coroutine, or None when all work is done.
         self.asked: SimpleQueue[Coroutine[Any, Any, Any] | None] = SimpleQueue()
         self.answers: SimpleQueue[Future[Any]] = SimpleQueue()
         self._work = work

@@ -116,7 +116,7 @@ def _run(
         note = (
             f"World {seed} failed. To repeat it alone, run this test with {SEED}={seed} in the environment."
         )
-        error.add_note("\n".join([note, "What happened there:", *world.log]))
+        error.add_note("\n".join([note, "The log of this world:", *world.log]))
         sys.stdout.write(f"{note}\n")
         raise
     return world

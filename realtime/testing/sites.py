@@ -185,7 +185,7 @@ class TestSite:
 
 
 class _Open:
-    """What the test that runs has opened."""
+    """The objects that the running test has opened."""
 
     site: TestSite | None = None
     broker: Broker | None = None

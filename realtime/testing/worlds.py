@@ -93,7 +93,7 @@ class SiteOfWorld(TestSite):
 
 
 class World:
-    """What a test of `simulate` is given. All that happens follows from `seed`.
+    """The argument of a test of `simulate`. All events follow from `seed`.
 
     `random` is for the choices of the test, `nodes` are the nodes of the site: one to three.
     """
@@ -115,7 +115,7 @@ class World:
 
     @property
     def log(self) -> Sequence[str]:
-        """What has happened, with the seconds of the world's time; the last LOG_LINES lines."""
+        """The log: each event with its second of the world's time; the last LOG_LINES lines."""
         return self._log
 
     def say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What is stored and carried of a publication, and that a broker does both in one step."""
+"""The stored and carried form of a publication: a broker stores and sends it in one step."""
 
 import random
 from collections.abc import AsyncIterator

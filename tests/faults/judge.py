@@ -1,4 +1,4 @@
-"""What must hold, whatever fails, as a pure function over what was recorded.
+"""The promises that hold whatever fails, as a pure function over a record.
 
 Between two rests a topic's log is unknown. At a rest the servers say what it is (the line), and everything since the
 rest before is compared with it.

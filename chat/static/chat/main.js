@@ -91,7 +91,7 @@ function addressRooms() {
   for (const event of ["popstate", "hashchange"]) addEventListener(event, follow);
 }
 
-/** Open the sign-in page, which leads back to the same room. What is unsent or typed stays stored. */
+/** Open the sign-in page, which leads back to the same room. Unsent messages and drafts stay stored. */
 function signIn() {
   const KEY = "rockstar.signed-out";
   const lastMs = Number(sessionStorage.getItem(KEY));

@@ -261,7 +261,7 @@ export class RealtimeClient {
     this.#socket = socket;
     socket.onmessage = (/** @type {MessageEvent} */ event) => this.#receive(socket, event.data);
     socket.onclose = (/** @type {CloseEvent} */ event) => this.#closed(event.code, String(event.reason));
-    // Without a listener the sockets of `ws` throw. What follows is a `close`.
+    // Without a listener the sockets of `ws` throw. A `close` follows.
     socket.onerror = () => {};
     this.#timer = setTimeout(() => this.#drop("no welcome"), WELCOME_TIMEOUT_MS);
   }

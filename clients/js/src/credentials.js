@@ -4,7 +4,7 @@
  * @typedef {(reason: {reason: TokenReason}) => Promise<string | null> | string | null} GetToken
  */
 
-/** What a connection signs in with: a token that is kept until it is refused, or a new ticket each time. */
+/** The credential of a connection: a token that is kept until it is refused, or a new ticket each time. */
 export class Credentials {
   /** @type {string | null} */
   #token = null;
@@ -23,7 +23,7 @@ export class Credentials {
   }
 
   /**
-   * What goes into the address and the subprotocols of the next connection.
+   * Return the parts of the next connection's address and subprotocols that hold the credential.
    * @returns {Promise<{query: string, protocols: string[]} | null>} null: nobody is signed in
    */
   async next() {

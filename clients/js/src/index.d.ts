@@ -25,12 +25,12 @@ export class RealtimeError extends Error {
   readonly retryable: boolean;
   /** How long to wait before that; 0 if the server did not say. */
   readonly retryAfterMs: number;
-  /** What exactly: `{field: "payload.user_id"}`, for example. */
+  /** Details of the error: `{field: "payload.user_id"}`, for example. */
   readonly details: any;
   constructor(code: string, message: string, more?: { retryable?: boolean; retryAfterMs?: number; details?: unknown });
 }
 
-/** What an endpoint speaks. `manage.py make_client` writes one for each endpoint of a site. */
+/** The types of an endpoint's messages. `manage.py make_client` writes one for each endpoint of a site. */
 export interface Contract {
   /** By the type of the request: its payload, and that of the reply. */
   verbs: { [type: string]: { params: any; reply: any } };
@@ -67,7 +67,7 @@ export interface Publication<D = any> {
   /** The number in the topic: 1, 2, 3 … */
   offset: number;
   data: D;
-  /** Who published it; null for the server and for people who are not signed in. */
+  /** The user who published it; null for the server and for people who are not signed in. */
   publisher: User | null;
   /** ISO 8601 in UTC. */
   time: string;

@@ -2,5 +2,5 @@ import type { Presence, PresenceChange } from "./index.js";
 
 /** Nobody. */
 export const NOBODY: Presence;
-/** Who is present after a change, as `onPresence` is given it. */
+/** Return the users who are present after a change, in the form that `onPresence` gets. */
 export function presenceAfter(before: Presence, change: PresenceChange): Presence;

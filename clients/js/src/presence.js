@@ -7,7 +7,7 @@
 export const NOBODY = { users: [], count: 0 };
 
 /**
- * Who is present after a change, as `onPresence` is given it.
+ * Return the users who are present after a change, in the form that `onPresence` gets.
  * @param {Presence} before
  * @param {import("./client.js").PresenceChange} change
  * @returns {Presence}

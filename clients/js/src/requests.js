@@ -86,7 +86,7 @@ export class Requests {
   }
 
   /**
-   * The connection has ended. What was sent is rejected, because nobody knows whether it was done.
+   * The connection has ended. Requests that were sent are rejected, because it is unknown whether they were carried out.
    * @param {{isFinal?: boolean}} [options] isFinal: what waits in the queue is rejected, too
    */
   close({ isFinal = false } = {}) {

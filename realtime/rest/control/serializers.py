@@ -213,7 +213,7 @@ class ConnectionAnswer(serializers.Serializer[Any]):
 
 
 class NodesPage(serializers.Serializer[Any]):
-    """What every page of a list over all nodes says; each kind has its own `results`."""
+    """The fields that every page of a list over all nodes has; each kind of page has its own `results`."""
 
     nodes_answered = serializers.IntegerField()
     nodes_total = serializers.IntegerField()

@@ -124,7 +124,7 @@ class Broker:
                     raise
                 is_redirected = _code(error) in _REDIRECTS
                 asked = self._redirected(partition, str(error)) if is_redirected else None
-            # Who was sent elsewhere goes there at once, but not in a circle.
+            # A call that was redirected goes to the other server at once, but not in a circle.
             await asyncio.sleep(0 if is_redirected and end_s is None else REPEAT_PAUSE_S)
             end_s = end_s or clock() + self._repeat_s
 
@@ -242,7 +242,7 @@ class Broker:
         try:
             await self.map.look()
         except NotSentError:
-            # What is known may still be right.
+            # The known places may still be right.
             if not self.map.places:
                 raise
 

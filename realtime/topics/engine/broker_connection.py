@@ -48,7 +48,7 @@ class ReplyError(EngineUnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """What every connection to the servers of a broker has in common."""
+    """The options that all connections to the servers of a broker share."""
 
     hello: tuple[str, ...]
     database: int
@@ -161,7 +161,7 @@ class BrokerConnection(asyncio.Protocol):
             return
         self._watch = self._loop.call_later(self._watch_s, self._look)
 
-    # What asyncio calls
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As `asyncio.BaseProtocol.connection_made`."""

@@ -14,7 +14,7 @@ _TOPIC = "topic."
 
 
 class TopicNames(NamedTuple):
-    """What the scripts need to know of a topic: the partition, its hash and stream, and where it is published."""
+    """The names of a topic that the scripts need: its partition, hash, stream and channel."""
 
     partition: int
     meta: str

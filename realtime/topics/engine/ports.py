@@ -78,7 +78,7 @@ class History(Protocol):
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
         """Give the draft its offset, store it, and send it to the other nodes that joined the topic's group of the bus.
 
-        What is sent may be lost, and is then found in the history. Raises RequestError(conflict) as described at
+        A message may be lost. Its publication is then found in the history. Raises RequestError(conflict) as described at
         `Draft`.
         """
         ...

@@ -250,7 +250,7 @@ class Subscriber:
         self._unasked[channel.name] = channel
 
     def _ask_soon(self) -> None:
-        """What is wanted in this turn of the loop goes into one command."""
+        """Ask once for all channels that are wanted in this turn of the loop."""
         if not self._is_asking_soon:
             self._is_asking_soon = True
             asyncio.get_running_loop().call_soon(self._ask_now)

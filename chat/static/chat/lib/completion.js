@@ -1,5 +1,5 @@
 /**
- * What the composer offers while a name is typed: people, rooms, emoji. All functions are pure.
+ * The options that the composer offers while a name is typed: people, rooms, emoji. All functions are pure.
  *
  * @typedef {{key: string, label: string, detail: string, emoji?: string, insert: string}} Option  insert: replaces the token
  */
@@ -45,7 +45,7 @@ export function emojiOptions(emoji) {
 }
 
 /**
- * The edit of the text that takes an option: what is replaced, by what. A space follows, once.
+ * Return the edit that inserts an option: the range to replace and the new text, followed by one space.
  * @param {string} text
  * @param {number} caret
  * @param {import("./token.js").Token} token

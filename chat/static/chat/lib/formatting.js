@@ -77,7 +77,7 @@ function block(text, start, end) {
 }
 
 /**
- * The selection becomes the words of a link, or its URL if it is one. What is missing is selected.
+ * Turn the selection into the text of a link, or into its URL if it is a URL. The missing part is selected afterwards.
  * @param {string} selected
  * @param {number} start
  * @param {number} end

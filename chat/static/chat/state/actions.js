@@ -20,7 +20,7 @@ export class Actions {
     this.edits = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));
   }
 
-  /** What is open beside a message: its menu, or the emoji to react with. */
+  /** The popup that is open beside a message: its menu, or the emoji for reactions. */
   floating = signal(/** @type {{kind: "menu" | "emoji", message: Message, anchor: HTMLElement, onClosed: () => void} | null} */ (null));
 
   /** @param {number} roomId */

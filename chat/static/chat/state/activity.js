@@ -4,7 +4,7 @@ import { presenceOf, withPresence } from "../lib/people.js";
 
 /** Without input for this long, a user is shown as away. */
 export const AWAY_MS = 5 * 60_000;
-// The people who use the chat now. Who is connected, but not there, is away.
+// The people who use the chat now. A person who is connected but not in this list is away.
 const ACTIVE_TOPIC = "rooms:active";
 
 /** Tells the others whether the reader is there, and knows who of the others is. */

@@ -84,7 +84,7 @@ export class RoomStore {
     this.subscriptions = [unsubscribe];
   }
 
-  /** The reader is no longer in the room. What is on the page stays there. */
+  /** The reader is no longer in the room. The page keeps showing its messages. */
   unfollow() {
     for (const unsubscribe of this.subscriptions) unsubscribe();
     this.subscriptions = [];

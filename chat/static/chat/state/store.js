@@ -53,7 +53,7 @@ export class ChatStore {
     this.activity = new Activity(client);
     /** The open dialog: the name of its component, and what it is about. */
     this.dialog = signal(/** @type {{name: string, [about: string]: unknown} | null} */ (null));
-    /** What stands beside the messages. On narrow screens it and the rooms are drawers. */
+    /** The panel beside the messages. On narrow screens the panel and the rooms are drawers. */
     this.panel = signal(/** @type {string} */ ("people"));
     this.searchFor = signal("");
     this.drawer = signal(/** @type {"rooms" | "panel" | null} */ (null));

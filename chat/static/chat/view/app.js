@@ -57,7 +57,7 @@ function RoomPane({ store, room }) {
     <${Composer} store=${store} room=${room} onSent=${scrollToEnd} />`;
 }
 
-/** What stands beside the messages: people, or what is loaded when it is opened. @param {{store: ChatStore, room: import("../state/room-store.js").RoomStore}} props */
+/** The panel beside the messages: people, or a panel that is loaded when it is opened. @param {{store: ChatStore, room: import("../state/room-store.js").RoomStore}} props */
 function Panel({ store, room }) {
   const isSearch = store.panel.value === "search";
   const loaded = useLoaded(isSearch ? search : null, () => {

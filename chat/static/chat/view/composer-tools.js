@@ -23,7 +23,7 @@ const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
 /** Pressed with Ctrl or ⌘. @type {Record<string, Format>} */
 const KEYS = { b: "bold", i: "italic", e: "code" };
 
-/** What is put into a message besides text: files, emoji, formats. @param {Tools} props */
+/** The buttons that add files, emoji and formats to a message. @param {Tools} props */
 export function ComposerTools({ store, room, input }) {
   const { name, is_member } = room.room.value;
   const attach = useCallback((/** @type {Iterable<File>} */ files) => {

@@ -5,7 +5,7 @@ import { html } from "./html.js";
 
 const rooms = () => import("./room-dialogs.js");
 const people = () => import("./people-dialogs.js");
-/** Where each dialog is. What is not needed for the first paint is loaded when it is used. @type {Record<string, () => Promise<any>>} */
+/** The module of each dialog. Modules that the first paint does not need are loaded when they are used. @type {Record<string, () => Promise<any>>} */
 const MODULES = {
   Finder: () => import("./finder.js"),
   CreateRoom: rooms, BrowseRooms: rooms, RoomInfo: rooms, LeaveRoom: rooms, DeleteMessage: rooms,
@@ -49,7 +49,7 @@ export function Dialog({ title, onClose, isWide = false, children }) {
   useEffect(() => {
     const opener = document.activeElement;
     dialog.current?.showModal();
-    // What is removed while it has the focus gives it to nobody.
+    // If the element with the focus is removed, no other element gets the focus.
     return () => void setTimeout(() => document.activeElement === document.body && opener instanceof HTMLElement && opener.focus());
   }, []);
   // WebKit's search fields keep Escape for themselves.

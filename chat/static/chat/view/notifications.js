@@ -1,7 +1,7 @@
 import { nameOf, summaryOf } from "../lib/format.js";
 import { _ } from "../lib/texts.js";
 
-// What is read by then, here or in another tab, needs no notification.
+// A message that was read by then, here or in another tab, needs no notification.
 const WAIT_MS = 1_000;
 const TEXT_MAX_CHARS = 200;
 

@@ -60,7 +60,7 @@ export function BrowseRooms({ store, onClose }) {
     <//>`;
 }
 
-/** What a room is about. Those who may change it do it here. @param {Shown & {room: RoomStore}} props */
+/** The topic line of a room. Members who may change it edit it here. @param {Shown & {room: RoomStore}} props */
 export function RoomInfo({ store, room, onClose }) {
   const { id, name, topic_line, kind, member_count, role } = room.room.value;
   const [error, setError] = useState("");

@@ -26,7 +26,7 @@ export function RowFloating({ store, room }) {
 }
 
 /**
- * What else can be done with a message.
+ * The further actions on a message.
  * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore,
  *   message: import("../lib/timeline.js").Message, anchor: HTMLElement, onClose: () => void}} props
  */

@@ -27,7 +27,7 @@ export function Errors({ page, place, go }) {
       defaultSort="" keyOf=${(/** @type {any} */ row) => `${row.code} ${row.verb} ${row.exception} ${row.tenant} ${row.route}`} none="No error was answered lately" isWhole />`;
 }
 
-/** What a search looks at. @param {any} row */
+/** The text that a search compares. @param {any} row */
 function textOf(row) {
   return [row.code, row.verb, row.exception, row.tenant, row.route, row.connection_id].join(" ").toLowerCase();
 }

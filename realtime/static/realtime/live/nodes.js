@@ -50,7 +50,7 @@ export function StateOf({ state: [look, name] }) {
   return html`<span class="state"><i class=${`cell ${look}`} aria-hidden="true"></i>${name}</span>`;
 }
 
-/** What one node runs with. @param {{page: any, store: import("./store.js").LiveStore, id: string}} props */
+/** The environment of one node. @param {{page: any, store: import("./store.js").LiveStore, id: string}} props */
 export function Node({ page, store, id }) {
   useStore(store);
   const list = useList(page, page.config.node_path, { id });

@@ -9,7 +9,7 @@ const GAP_PUSHES = 3;
 const GAP_MS = GAP_PUSHES * INTERVAL_S * 1000;
 
 /**
- * What the overview shows: the last push, and the values of the charts over time. It tells its listeners of changes.
+ * The state of the overview: the last push, and the values of the charts over time. It tells its listeners of changes.
  *
  * @typedef {{tenant: string, route: string, node: string, rangeS: number}} Wanted "" is all
  * @typedef {{request: (verb: string, payload?: any) => Promise<unknown>, state: import("../client.js").State}} Client
@@ -101,7 +101,7 @@ export class LiveStore {
     // Times of the server, as those of the stored samples.
     appendTo(this.#pushed, { timeMs: Date.parse(beat.time), values: beat.point }, GAP_MS);
     this.#draw();
-    // What happened during a gap is stored.
+    // The server has stored the figures of a gap.
     if (hasGap || this.#pushed.length > PUSHED_MAX) this.read();
   }
 
