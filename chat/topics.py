@@ -64,7 +64,7 @@ def is_in_room(identity: Identity | None, topic: str) -> bool:
     return True
 
 
-# Messages are not for operators: they see who follows a room, but none of its data.
+# Messages are not for operators: they see which users follow a room, but none of its data.
 ROOM_TOPICS = {
     "rooms": TopicRule(subscribe=is_reader, publish=nobody, operator="metadata"),
     "room": TopicRule(subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, operator="metadata"),

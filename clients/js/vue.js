@@ -35,7 +35,7 @@ export function useLiveState(client, topic, { load, reduce }) {
   return { state, error };
 }
 
-/** A ref to those who follow the topic: `{users, count}`. */
+/** A ref to the users who follow the topic: `{users, count}`. */
 export function usePresence(client, topic) {
   const present = shallowRef(NOBODY);
   useSubscription(client, topic, {

@@ -215,7 +215,7 @@ class AsyncClient:
         return msgspec.convert(await self.request("history", payload), History)
 
     async def presence(self, topic: str) -> Presence:
-        """Return who follows a topic now."""
+        """Return the users who follow a topic now."""
         return msgspec.convert(await self.request("presence", {"topic": topic}), Presence)
 
     def stream(self, source: str, *, interval_s: float = 1.0) -> AsyncGenerator[StreamValue, None]:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 READ_SCOPE = "control:read"
 WRITE_SCOPE = "control:write"
-# The permission to see the live page and its lists, and those to order something, of staff who act by their session.
+# The permissions of staff who act by their session: to see the live page and its lists, and to give each kind of order.
 # A ban is a row of the admin too, with the permissions of Django's admin.
 VIEW = "realtime.view_live"
 PERMISSIONS = {

@@ -58,7 +58,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """The first message: who is connected, and the limits."""
+    """The first message: the user of the connection, and the limits."""
 
     connection_id: str
     tenant: str
@@ -111,7 +111,7 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """Those who follow a topic. `users` is empty if they are not named: not signed in, or too many."""
+    """The users who follow a topic. `users` is empty if they are not named: not signed in, or too many."""
 
     users: list[PresentUser]
     count: int
@@ -165,7 +165,7 @@ class HistoryReply(msgspec.Struct, frozen=True):
 
 
 class PresenceReply(msgspec.Struct, frozen=True):
-    """Those who follow a topic."""
+    """The users who follow a topic."""
 
     topic: str
     users: list[PresentUser]

@@ -1,4 +1,4 @@
-"""The callbacks that wait for the commit of the caller's transaction. A test is in a transaction of its own, so it replaces this."""
+"""The callbacks that wait for the caller's commit. A test is in a transaction of its own, so it replaces this."""
 
 from collections.abc import Callable
 from typing import Any

@@ -132,7 +132,7 @@ class DescribeNode(_Operation, frozen=True):
 
 
 class DescribeProcess(_Operation, frozen=True):
-    """Return the environment of the process of the node with this id: versions, settings without secrets, broker, database."""
+    """Return the environment of the node with this id: versions, settings without secrets, broker, database."""
 
     node: str = ""
 

@@ -1,4 +1,4 @@
-"""What two people put into a room in two browsers: files, names, emoji, pins, formats, links."""
+"""Files, names, emoji, pins, formats and links that two people put into a room in two browsers."""
 
 import re
 from io import BytesIO
@@ -17,7 +17,7 @@ HOSTILE_NAME = "<img src=x onerror=window.hacked=1>.txt"
 
 @pytest.fixture(scope="module")
 def alice(kept_windows: Windows) -> ChatPage:
-    """Alice's chat, in a room of this module. What she copies is kept by the page."""
+    """Alice's chat, in a room of this module. The page keeps the texts that she copies."""
     chat = ChatPage.enter(kept_windows, "alice")
     chat.page.evaluate(KEEP_COPIED)
     chat.create_room("Studio")
@@ -177,7 +177,7 @@ def test_pins_links_and_unread_marks_lead_back_to_a_message(alice: ChatPage, bob
 
 
 def test_the_selection_is_formatted_by_buttons_and_keys(alice: ChatPage, bob: ChatPage) -> None:
-    """What was formatted can be undone."""
+    """A format can be undone."""
     page = alice.page
     alice.composer.fill("one two")
     page.keyboard.press("Control+a")

@@ -173,7 +173,7 @@ def test_a_name_and_a_status_are_seen_by_others(carol: ChatPage, dave: ChatPage)
 
 
 def test_notifications_are_asked_for_by_a_click(carol: ChatPage, dave: ChatPage) -> None:
-    """What is unread a second later is shown by the browser."""
+    """The browser shows a message that is unread a second later."""
     for chat in (carol, dave):
         chat.open_room("general")
     dave.page.get_by_title("Your profile").click()

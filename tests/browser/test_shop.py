@@ -40,7 +40,7 @@ with transaction.atomic():
     notify(get_user_model().objects.get(pk=user), "On its way.")
     publish("board:open", {"id": 7, "state": "shipped"})
 """
-# What the examples use and a page of the project has: `put`, `draw` and others write into `window.seen`.
+# Names that the examples use and a page of the project has: `put`, `draw` and others write into `window.seen`.
 _PRELUDE = """
 window.seen = [];
 const { RealtimeClient } = await import("realtime/client");

@@ -116,7 +116,7 @@ class Chat:
         return await self._runtime.database.run(work, **arguments)
 
     def count_queries(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """What is asked of the database from now on, in any of its threads."""
+        """The queries from now on, in any thread of the database."""
         asked: list[str] = []
 
         def record(execute: Callable[..., Any], sql: str, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What each kind of operator may order."""
+"""The orders that each kind of operator may give."""
 
 import pytest
 

@@ -139,7 +139,7 @@ async def test_figures_are_true_wherever_one_asks(servers: list[ServerProcess]) 
         for server in servers:
             await until_equal(lambda server=server: series(server, "?scope=cluster"), both)
             await until_equal(lambda server=server: json_as_series(server), both)
-        # The worker with the most sockets is killed, and replaced. What it had counted stays.
+        # The worker with the most sockets is killed, and replaced. Its counts stay.
         pids = sorted(children(two.process.pid))
         number, lost = await busiest(two)
         os.kill(pids[number], signal.SIGKILL)

@@ -15,7 +15,7 @@ LINES_WITHIN_S = 5.0
 
 
 def lines_of(site: Site) -> list[dict[str, Any]]:
-    """The events of the log so far. What the command prints before it serves is no event."""
+    """The events of the log so far. Lines that the command prints before it serves are no events."""
     return [json.loads(line) for line in site.server.log().splitlines() if line.startswith("{")]
 
 

@@ -21,7 +21,7 @@ Open = Callable[..., AsyncClient]
 
 @pytest.fixture
 def options(site: Site, acme: Visitor) -> dict[str, Any]:
-    """What a client of acme's host needs here, where no name server knows it."""
+    """Return the options of a client of acme's host here, where no name server knows it."""
 
     async def get_token(reason: TokenReason) -> str:
         return await acme.token()

@@ -172,7 +172,7 @@ async def test_the_same_process_made_primary_again_is_another_line(tmp_path: Pat
 
 
 async def test_a_loss_is_told_only_after_looking_where_the_primary_is(tmp_path: Path) -> None:
-    """A process may not know yet that its primary was replaced. What that one lacks is not lost."""
+    """A process may not know yet that its primary was replaced. Publications that the old primary lacks are not lost."""
     servers = [Process(tmp_path), Process(tmp_path)]
     a, b = servers
     try:

@@ -30,7 +30,7 @@ class TwoPrimaries:
     def __init__(self) -> None:
         self.servers = [FakeServer(self._answer(number)) for number in range(2)]
         self.owner_of_first_half = 0
-        # What a server answers to other commands than those about the cluster and its channels.
+        # The answers of a server to all commands but those about the cluster and its channels.
         self.says: Callable[[int, list[bytes]], bytes] = lambda number, command: OK
         self.channels: list[tuple[int, bytes]] = []
 

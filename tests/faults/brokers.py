@@ -36,7 +36,7 @@ class Plan:
 
 
 class Broker(Protocol):
-    """What servers share."""
+    """The state that servers share."""
 
     def urls(self, servers: int) -> Sequence[str]:
         """REDIS_URL of each server."""
@@ -126,7 +126,7 @@ class Single:
         await asyncio.to_thread(self._start)
 
     async def fork(self) -> None:
-        """What a failover does that loses a tail, in one process and in no time."""
+        """Do in one process, and at once, what a failover does that loses a tail."""
         await asyncio.to_thread(self._server.call, "SAVE")
         await asyncio.sleep(TAIL_S)
         await asyncio.to_thread(self._lose_tail)
@@ -182,7 +182,7 @@ class Single:
 
     def _lose_tail(self) -> None:
         self._server.call_together(["DEBUG", "RELOAD", "NOSAVE"], ["DEBUG", "CHANGE-REPL-ID"])
-        # What it has written to the disk is not what it has.
+        # Its data on the disk is older than its data in memory.
         for answer in ("no", "yes"):
             self._server.call("CONFIG", "SET", "appendonly", answer)
         until(lambda: self._server.info("persistence")["aof_rewrite_in_progress"] == "0")

@@ -22,7 +22,7 @@ from tests.faults.record import (
 
 @dataclass(slots=True)
 class Window:
-    """What happened from a fault to the rest after it."""
+    """The events from a fault to the rest after it."""
 
     fault: Fault
     over_s: float = 0.0

@@ -49,7 +49,7 @@ class Verdict(NamedTuple):
 
 @dataclass(slots=True)
 class Chain:
-    """What a client got of a topic from where it began, or was told of a loss, to where it is."""
+    """The publications of a topic that a client got, from its beginning or its last loss on."""
 
     client: str
     # Where it began: an epoch and an offset.

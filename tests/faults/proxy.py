@@ -10,7 +10,7 @@ CHUNK_BYTES = 64 * 1024
 
 
 class Mode(Enum):
-    """What the proxy does with bytes."""
+    """The ways in which the proxy treats bytes."""
 
     PASS = "pass"
     # Connections end, and new ones are refused.

@@ -1,4 +1,4 @@
-"""What is recorded while faults act. Times are seconds since the beginning of the run."""
+"""The records of a run with faults. Times are seconds since its beginning."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a server answered to `history`: the newest publications, in order."""
+    """The answer of a server to `history`: the newest publications, in order."""
 
     server: str
     epoch: str

@@ -69,13 +69,13 @@ def test_all_is_well() -> None:
 
 
 def test_an_offset_given_twice() -> None:
-    """What an engine by `run_id` does after A, B, and A again."""
+    """Do what an engine by `run_id` does after A, B, and A again."""
     events = [*BEFORE, KILL, *published(3, "e", 2), recovered("e", 2), rest(log("e", 1, 3))]
     assert_broken(events, "name", "whole")
 
 
 def test_a_client_that_has_what_was_lost_and_is_not_told() -> None:
-    """What a hub that ignores epochs does: 3 comes in place of 2, and is taken for known."""
+    """Do what a hub that ignores epochs does: 3 comes in place of 2, and is taken for known."""
     events = [*BEFORE, KILL, *published(3, "f", 2), *published(4, "f", 3), got(3, 4)]
     assert_broken([*events, rest(log("f", 1, 3, 4))], "line", "whole")
 

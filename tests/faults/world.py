@@ -121,7 +121,7 @@ class World:
         await self.rest()
 
     async def rest(self) -> None:
-        """One more publication to each topic; then all are where the log ends, or the judge will say who is not."""
+        """Publish once more to each topic. Afterwards every client is at the end of the log, or the judge names it."""
         await asyncio.gather(*(publisher.pause() for publisher in self._publishers))
         for task in self._tasks:
             if task.done():

@@ -18,7 +18,7 @@ from tests.fixtures.shop import make_shop, run_suite
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 DJANGOS = ("django>=5.2,<5.3", "django")
-# What the project needs besides the package.
+# The requirements of the project besides the package.
 PROJECT = ("djangorestframework", "pytest", "pytest-django", "pytest-asyncio")
 
 

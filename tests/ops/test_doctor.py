@@ -1,4 +1,4 @@
-"""What the doctor tries, for each form of an address."""
+"""The trials of the doctor, for each form of an address."""
 
 from dataclasses import replace
 

@@ -327,7 +327,7 @@ class TestSocket:
 
 @pytest.mark.django_db
 class TestPast:
-    """What the samples say."""
+    """Return the figures of the samples."""
 
     @pytest.fixture(autouse=True)
     def _samples(self) -> None:
@@ -388,7 +388,7 @@ class TestPast:
 
 @pytest.mark.django_db(transaction=True)
 class TestDescriptions:
-    """What the nodes say about themselves."""
+    """Return the nodes' descriptions of themselves."""
 
     async def test_a_node_says_what_it_runs_with_and_no_secret(self, runtime: Node) -> None:
         secret = "hunter2-the-token"

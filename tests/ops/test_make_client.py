@@ -1,4 +1,4 @@
-"""What programs read of the sockets: the AsyncAPI document, and the TypeScript client that is made from it."""
+"""The descriptions of the sockets for programs: the AsyncAPI document, and the TypeScript client that is made from it."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What the codec costs: a few passes over the text, not a step of Python for each value in it."""
+"""The cost of the codec: a few passes over the text, not a step of Python for each value in it."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""What is answered with an error is kept in groups, with its verb, its exception and the connection to look for."""
+"""Errors that clients are answered with are kept in groups, with verb, exception and the connection to look for."""
 
 import asyncio
 from typing import Any

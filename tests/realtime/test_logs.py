@@ -32,7 +32,7 @@ from realtime.sockets.metrics import Metrics
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoxfQ.c2lnbmF0dXJl"
 SECRET = "s3cret-Value_0123456789"
 FORMS = [JsonLines(), ConsoleLines()]
-# What a client or a library may put into a message, with SECRET in it.
+# Texts that a client or a library may put into a message, with SECRET in them.
 SPILLED = [
     f"GET /ws/?x=1&token={SECRET}&y=2",
     f"GET /ws/?ticket={SECRET}",

@@ -139,7 +139,7 @@ async def until(holds: Callable[[], bool], within_s: float) -> None:
 
 
 def summed(seen: Sequence[Seen]) -> dict[str, Any]:
-    """What all clients saw together."""
+    """The sums over all clients."""
     refused: dict[str, int] = {}
     for each in seen:
         for status in each.refused:

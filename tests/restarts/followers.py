@@ -20,7 +20,7 @@ BACKOFF_MAX_S = 5.0
 
 @dataclass
 class Seen:
-    """What happened to one client. A gap is from the loss of its connection to its next subscription."""
+    """The events of one client. A gap is from the loss of its connection to its next subscription."""
 
     lost: int = 0
     recovered: int = 0

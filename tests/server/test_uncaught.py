@@ -1,4 +1,4 @@
-"""What nothing caught is a line of the log."""
+"""An exception that nothing caught is a line of the log."""
 
 import logging
 import sys

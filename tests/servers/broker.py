@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 READY_S = 30.0
 LOOK_AGAIN_S = 0.03
-# What a server that was cut off sends in place of its password.
+# The text that a server that was cut off sends in place of its password.
 _WRONG_PASSWORD = "wrong"
 
 

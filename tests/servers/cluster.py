@@ -82,7 +82,7 @@ class Cluster:
     def fail_over(self, primary: Process, *, is_forced: bool = False) -> Process:
         """Hand the slots of `primary` over to its replica, which is returned. In order: no write is lost.
 
-        `is_forced`: the replica does not ask the primary. What it does not have is lost.
+        `is_forced`: the replica does not ask the primary. Publications that it does not have are lost.
         """
         replica = self.replica_of(primary)
         command = ["CLUSTER", "FAILOVER"] + (["FORCE"] if is_forced else [])

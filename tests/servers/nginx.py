@@ -47,7 +47,7 @@ class Nginx:
     plain_port: int
 
     def logs(self) -> dict[str, str]:
-        """What it wrote, by file."""
+        """Return the written texts, by file."""
         return {path.name: path.read_text() for path in self.folder.glob("*.log")}
 
 
@@ -117,7 +117,7 @@ def running(folder: Path, upstream: int, change: Callable[[str], str] = lambda t
 
 
 def trusting() -> ssl.SSLContext:
-    """What takes any certificate."""
+    """Return a context that takes any certificate."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

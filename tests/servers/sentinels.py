@@ -100,7 +100,7 @@ class SentinelSet:
         until(lambda: self.primary() is not before)
 
     def replace_primary(self) -> None:
-        """Make a replica the primary without asking the primary. What the replica does not have is lost."""
+        """Make a replica the primary without asking the primary. Publications that the replica does not have are lost."""
         before = self.primary()
         until(lambda: self.sentinels[0].call("SENTINEL", "FAILOVER", MASTER) == b"OK")
         until(lambda: self.primary() is not before)

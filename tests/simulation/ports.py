@@ -84,7 +84,7 @@ class Store:
 class FaultyHistory:
     """A node's way to the store: every method of the port, slow and failing before or after it acted.
 
-    What is added is carried over the bus in the same moment, if the bus is not away or mute.
+    A publication is carried over the bus when it is added, unless the bus is away or mute.
     """
 
     def __init__(self, line: Line, store: Store, bus: "FaultyBus") -> None:
@@ -202,7 +202,7 @@ class FaultyBus:
         await line.wait("send after", "bus_slow")
 
     def spread(self, group: str, body: bytes, *, to_self: bool = False) -> None:
-        """Carry to all who joined, unless the broker is away or this node is mute."""
+        """Carry to all members of the group, unless the broker is away or this node is mute."""
         if CLOCK.now_s < max(self.mute_until_s, self._broker.outage_until_s):
             return
         for bus in self._broker.buses:

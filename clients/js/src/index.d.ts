@@ -97,7 +97,7 @@ export interface PresenceChange {
   count?: number;
 }
 
-/** The first push: who is connected, and the limits. */
+/** The first push: the user of the connection, and the limits. */
 export interface Welcome {
   connection_id: string;
   tenant: string;

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 DEADLINE_S = 2.0
 # How long a call is repeated, or waits for a server that was lost, in seconds; and the pause between two tries. Short,
-# because its caller waits meanwhile, who may have something for another server, too.
+# because its caller waits meanwhile, and may have a call for another server, too.
 REPEAT_S, REPEAT_PAUSE_S = 0.3, 0.05
 # Errors after which the same call may succeed soon: it was not carried out.
 _LATER = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN"})
@@ -247,7 +247,7 @@ class Broker:
                 raise
 
     async def _connect(self, at: tuple[Place, bool]) -> BrokerConnection:
-        """Connect, or wait for who does already."""
+        """Connect, or wait for a call that connects already."""
         task = self._connecting.get(at)
         if task is None:
             task = self._connecting[at] = asyncio.create_task(self._open(at))
@@ -284,6 +284,6 @@ def _code(error: EngineUnavailableError) -> str:
 
 
 def _seen(done: "asyncio.Future[Any]") -> None:
-    # All who waited may have been cancelled.
+    # All callers that waited may have been cancelled.
     if not done.cancelled():
         done.exception()

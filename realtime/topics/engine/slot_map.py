@@ -80,7 +80,7 @@ class SlotMap:
         return self._owners[partition]
 
     def moved(self, slot: int, place: Place) -> None:
-        """A server said who owns a slot now; the rest of the map follows with the next look."""
+        """Note the new owner of a slot, as a server said it; the rest of the map follows with the next look."""
         self.is_stale = True
         self._owners = [
             place if each == slot else owner for each, owner in zip(self._slots, self._owners, strict=True)

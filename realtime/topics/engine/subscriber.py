@@ -45,7 +45,7 @@ class _Channel:
         self.heard: asyncio.Future[None] | None = None
 
     def settle(self) -> None:
-        """Let those go on who wait for the subscription."""
+        """Wake the callers that wait for the subscription."""
         if self.heard is not None and not self.heard.done():
             self.heard.set_result(None)
 

@@ -51,7 +51,7 @@ export function roomUnreadFrom(room, readSeq, messages, myId) {
 }
 
 /**
- * A room after a change that all see: its name, its topic line, who may join. Messages are counted as they come,
+ * Return a room after a change that is the same for all: its name, topic line or kind. Messages are counted as they come,
  * so the numbers of the change are left out.
  * @param {Room} room
  * @param {Partial<Room>} change

@@ -7,7 +7,7 @@ export const AWAY_MS = 5 * 60_000;
 // The people who use the chat now. A person who is connected but not in this list is away.
 const ACTIVE_TOPIC = "rooms:active";
 
-/** Tells the others whether the reader is there, and knows who of the others is. */
+/** Tells the other users whether the reader is active, and knows which of them are. */
 export class Activity {
   /** @param {import("realtime/client").RealtimeClient} client */
   constructor(client) {

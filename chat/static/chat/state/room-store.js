@@ -63,7 +63,7 @@ export class RoomStore {
     this.stopTyping = null;
   }
 
-  /** Whether the page shows who is connected: of the open room, and of direct rooms, which have few people. */
+  /** Whether the page shows which users are connected: in the open room, and in direct rooms, which have few people. */
   get #wantsPresence() {
     return this.isOpen || this.room.value.kind === "direct";
   }

@@ -105,7 +105,7 @@ function useTitle(store) {
   }, [count, isPersonal]);
 }
 
-/** The site's icon, with a number for what is addressed to the reader, or a dot. @param {number} count @param {boolean} isPersonal */
+/** The site's icon with the number of messages that address the reader, or with a dot for other unread ones. @param {number} count @param {boolean} isPersonal */
 function iconOf(count, isPersonal) {
   const mark = isPersonal
     ? `<text x="22" y="28" font-size="${count > 9 ? 14 : 17}" font-weight="bold" font-family="sans-serif" text-anchor="middle" fill="#fff">${count > 99 ? "99" : count}</text>`

@@ -15,7 +15,7 @@ import { isForInputMethod } from "./keys.js";
  * @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, input: {current: HTMLTextAreaElement | null}}} Props
  */
 
-/** The list of names for what is typed. The focus stays in the field. @param {Props} props */
+/** The list of names that match the typed text. The focus stays in the field. @param {Props} props */
 export function Completion({ store, room, input }) {
   const { token, close, dismiss } = useToken(store, room, input);
   const [index, setIndex] = useState(0);

@@ -97,7 +97,7 @@ function keep(list, room, place) {
 }
 
 /**
- * Remember the scroll position, and what is on the screen.
+ * Remember the scroll position and the visible messages.
  * @param {HTMLElement} list
  * @param {import("../state/room-store.js").RoomStore} room
  * @param {Place} place
