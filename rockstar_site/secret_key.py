@@ -1,5 +1,6 @@
 """The key that signs sessions and tokens. A given key is checked; in development a missing one is created."""
 
+import contextlib
 import os
 import secrets
 import tempfile
@@ -54,10 +55,9 @@ def _own_secret_key(path: Path) -> str:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(48))
         try:
-            os.link(temporary, path)
-        except FileExistsError:
-            # Another process was first; its key is read below.
-            pass
+            # If the file exists, another process was first. Its key is read below.
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
         finally:
             Path(temporary).unlink()
     return path.read_text().strip()

@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from realtime.client.errors import timed_out
 from realtime.client.online import REQUEST_TIMEOUT_S, AsyncClient
@@ -47,7 +48,23 @@ class _Loop:
         self._loop.close()
 
 
-class SyncIterator(Generic[T]):
+class _Closed(ABC):
+    """Closes at the end of a `with`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it."""
+
+
+class SyncIterator(_Closed, Generic[T]):
     """An async iterator of the client's loop, as a plain one. It is a context manager that closes it."""
 
     def __init__(self, loop: _Loop, values: AsyncGenerator[T, None]) -> None:
@@ -63,20 +80,12 @@ class SyncIterator(Generic[T]):
         except _EndError:
             raise StopIteration from None
 
-    def __enter__(self) -> "SyncIterator[T]":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """End it: the stream is stopped, the request ended."""
         self._loop.result(self._values.aclose())
 
 
-class SyncSubscription:
+class SyncSubscription(_Closed):
     """As Subscription, for code without asyncio: `for publication in client.subscribe("orders:7")`."""
 
     def __init__(self, loop: _Loop, subscription: Subscription) -> None:
@@ -109,14 +118,6 @@ class SyncSubscription:
             return self._loop.result(_next(self._subscription, timeout_s))
         except _EndError:
             raise StopIteration from None
-
-    def __enter__(self) -> "SyncSubscription":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the subscription."""

@@ -4,6 +4,7 @@ Each head is read by its own parser, which is given no other bytes. So requests 
 they are cut into packets, and a bad request is always refused at the same byte.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -145,10 +146,9 @@ class HeadReader:
         room = HEAD_MAX_BYTES - self._size_bytes
         self._size_bytes += len(piece)
         try:
-            self.parser.feed_data(piece[:room])
-        except HttpParserUpgrade:
             # Raised at the end of a head that asks for an upgrade. The bytes after it are not fed to the parser.
-            pass
+            with contextlib.suppress(HttpParserUpgrade):
+                self.parser.feed_data(piece[:room])
         except HttpParserError as error:
             raise self.head.fault or HttpError(400, "This is not an HTTP/1.1 request.") from error
         if len(piece) > room:

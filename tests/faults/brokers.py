@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from realtime.core.topics import TopicKey
 from realtime.topics.engine.names import group_name
@@ -192,11 +192,13 @@ class Single:
         self._server.call("ACL", "SETUSER", "site", "on", ">secret", "~*", "&*", "+@all")
 
 
-class Sentinel:
-    """One primary, two replicas and three sentinels."""
+Processes = TypeVar("Processes", SentinelSet, Cluster)
 
-    def __init__(self, folder: Path) -> None:
-        self._set = SentinelSet(folder)
+
+class _OfSet(Generic[Processes]):
+    """The parts that Sentinel and SlotCluster share: both are sets of processes with one address."""
+
+    _set: Processes
 
     def urls(self, servers: int) -> Sequence[str]:
         """As `Broker.urls`."""
@@ -213,6 +215,13 @@ class Sentinel:
     async def heal(self) -> None:
         """As `Broker.heal`."""
         await asyncio.to_thread(self._set.wait_healthy)
+
+
+class Sentinel(_OfSet[SentinelSet]):
+    """One primary, two replicas and three sentinels."""
+
+    def __init__(self, folder: Path) -> None:
+        self._set = SentinelSet(folder)
 
     async def aim(self, topics: Sequence[Topic]) -> frozenset[Topic] | None:
         """As `Broker.aim`."""
@@ -293,29 +302,13 @@ class Sentinel:
         await asyncio.to_thread(until, lambda: self._set.primary() is not primary)
 
 
-class SlotCluster:
+class SlotCluster(_OfSet[Cluster]):
     """Three primaries, each with a replica."""
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
         self._set = Cluster(folder)
         self._chance = chance
         self._target = self._set.processes[0]
-
-    def urls(self, servers: int) -> Sequence[str]:
-        """As `Broker.urls`."""
-        return [self._set.url] * servers
-
-    async def start(self) -> None:
-        """As `Broker.start`."""
-        await asyncio.to_thread(self._set.start)
-
-    async def stop(self) -> None:
-        """As `Broker.stop`."""
-        await asyncio.to_thread(self._set.stop)
-
-    async def heal(self) -> None:
-        """As `Broker.heal`."""
-        await asyncio.to_thread(self._set.wait_healthy)
 
     async def aim(self, topics: Sequence[Topic]) -> frozenset[Topic] | None:
         """As `Broker.aim`."""

@@ -96,12 +96,12 @@ class Follower:
         self._is_leaving = False
         self.subscribed.clear()
         try:
-            for at in range(0, len(self._topics), TOPICS_PER_REQUEST):
-                await self._subscribe(socket, self._topics[at : at + TOPICS_PER_REQUEST])
-            async for frame in socket:
-                self._take(socket, json.loads(frame))
-        except ConnectionClosed:
-            pass
+            # The end of the connection is judged below.
+            with suppress(ConnectionClosed):
+                for at in range(0, len(self._topics), TOPICS_PER_REQUEST):
+                    await self._subscribe(socket, self._topics[at : at + TOPICS_PER_REQUEST])
+                async for frame in socket:
+                    self._take(socket, json.loads(frame))
         finally:
             self.subscribed.clear()
         if not self._is_leaving:
