@@ -1,4 +1,4 @@
-import { useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 
 import { counted, dayText } from "../lib/format.js";
 import { placeOf } from "../lib/room-list.js";
@@ -7,7 +7,7 @@ import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 import { DownIcon } from "./icons.js";
 import { lazy } from "./lazy.js";
-import { MessageRow } from "./message-row.js";
+import { MessageRow, RowTools } from "./message-row.js";
 import { useScroll } from "./scroll.js";
 
 const RowFloating = lazy(() => import("./row-menu.js"), "RowFloating");
@@ -25,6 +25,8 @@ export function MessageList({ store, room, onDone }) {
     return rowsOf(messages, entriesOf(outbox, room.id, timeline), { me: store.me, newAfterSeq, hasOlder, cache: caches.current.rows });
   }, [timeline, outbox, newAfterSeq, room]);
   const scroll = useScroll(room, rows);
+  // Before the first message has the focus, so that a key that follows at once finds them. A failure is told when they are drawn.
+  useEffect(() => void RowTools.load(), []);
   const jump = () => scroll.toEnd().then(onDone);
   return html`
     <div class="messages-frame">
@@ -91,12 +93,11 @@ function moveInList(event, onDone) {
   event.stopPropagation();
 }
 
-/** Focus what can be done with a message, which is loaded with the first message that has the focus. @param {HTMLElement} row */
-async function focusTools(row) {
-  const tool = () => /** @type {HTMLElement | null} */ (row.querySelector(".message-tools button"));
-  if (tool() === null) await import("./row-tools.js").then(() => new Promise(requestAnimationFrame), () => {});
-  const other = /** @type {HTMLElement | null} */ (row.querySelector("button, a"));
-  (tool() ?? other)?.focus();
+/** Focus the first tool of a message: at once if it is drawn, so that the next key reaches it. @param {HTMLElement} row */
+function focusTools(row) {
+  const tool = /** @type {HTMLElement | null} */ (row.querySelector(".message-tools button"));
+  if (tool) tool.focus();
+  else import("./row-tools.js").then((tools) => tools.focusTools(row), () => {});
 }
 
 /**

@@ -14,7 +14,7 @@ import { elementsOf } from "./server-html.js";
  */
 
 const Attachments = lazy(() => import("./attachments.js"), "Attachments");
-const RowTools = lazy(() => import("./row-tools.js"), "RowTools");
+export const RowTools = lazy(() => import("./row-tools.js"), "RowTools");
 
 const LONE_EMOJI = /^\s*(?:\p{RGI_Emoji}\s*){1,3}$/v;
 
