@@ -204,7 +204,8 @@ SPECTACULAR_SETTINGS = {
 TOPIC_RULES = {
     "": TopicRule(),
     "members": TopicRule(subscribe=members, publish=publishing_members),
-    "user": TopicRule(subscribe=owner, publish=nobody),
+    # The chat tells a user here about rooms, with their names: not for operators either.
+    "user": TopicRule(subscribe=owner, publish=nobody, operator="metadata"),
     "staff": TopicRule(subscribe=staff, publish=staff),
     **ROOM_TOPICS,
 }

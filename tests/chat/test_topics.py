@@ -1,9 +1,15 @@
 """The first gate of the chat's topics: on plain values."""
 
-import pytest
+from collections.abc import Iterator
 
+import pytest
+from django.conf import settings
+
+from chat import topics
 from chat.topics import may_read, room_id_of, room_topic, typing_topic
 from realtime.core.identity import CredentialKind, Identity
+from realtime.core.topics import TopicRules
+from realtime.protocol.errors import RequestError
 
 
 def identity(*scopes: str) -> Identity:
@@ -34,3 +40,23 @@ def test_a_reader_passes_and_others_do_not(topic: str) -> None:
 def test_a_name_that_is_none_of_ours_is_nobodys(topic: str) -> None:
     assert room_id_of(topic) is None
     assert not may_read(identity("chat:read"), topic)
+
+
+def topics_of_the_chat() -> Iterator[str]:
+    """Yield a topic of each kind that the module names, so that a new one is found too."""
+    for name, value in vars(topics).items():
+        if name.endswith("_topic"):
+            yield value(7)
+        elif name.endswith("_TOPIC") and isinstance(value, str):
+            yield value
+
+
+@pytest.mark.parametrize("topic", list(topics_of_the_chat()))
+def test_operators_use_the_data_of_no_topic_of_the_chat(topic: str) -> None:
+    with pytest.raises(RequestError, match="keeps its data from operators"):
+        TopicRules(settings.TOPIC_RULES).require_operator(topic)
+
+
+def test_all_kinds_of_topics_are_looked_at() -> None:
+    kinds = {topic.partition(":")[0] for topic in topics_of_the_chat()}
+    assert kinds == {*topics.ROOM_TOPICS, "user"}
