@@ -246,12 +246,14 @@ class OutboxLease(models.Model):
 class FiguresSample(models.Model):
     """The figures of all nodes in the seconds before `at_s`, Unix time (`realtime.core.samples`).
 
-    `is_coarse`: it sums up several others, for the long ranges of the charts.
+    `body` has the sums of all tenants, `tenants` the rows of each. `is_coarse`: it sums up several others, for the
+    long ranges of the charts.
     """
 
     at_s = models.FloatField()
     is_coarse = models.BooleanField(default=False)
     body = models.BinaryField()
+    tenants = models.BinaryField(default=bytes)
 
     class Meta:
         db_table = "realtime_sample"

@@ -25,7 +25,7 @@ Nodes = dict[str, Figures]
 
 
 class Sample(msgspec.Struct, array_like=True):
-    """Return the health of each node in the `span_s` seconds before `at_s`.
+    """The figures of each node in the `span_s` seconds before `at_s`.
 
     Counts are what was counted in this time, gauges and open connections are as of `at_s`. Routes without
     anything are left out. A node without gauges has ended.
@@ -43,20 +43,53 @@ class Base(msgspec.Struct, array_like=True):
     nodes: Nodes = {}
 
 
+# Rows of one tenant, by node.
+_Rows = dict[str, list[RouteFigures]]
 _sample_decoder = msgspec.msgpack.Decoder(Sample)
 _base_decoder = msgspec.msgpack.Decoder(Base)
+# The rows of all tenants: the parts stay encoded, so that one of them is read without the others.
+_tenants_decoder = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
+_part_decoder = msgspec.msgpack.Decoder(bytes)
+_rows_decoder = msgspec.msgpack.Decoder(_Rows)
 
 
 def encode(value: Sample | Base) -> bytes:
-    """Return a sample or a base as stored."""
-    return zlib.compress(msgspec.msgpack.encode(value), level=1)
+    """Return a base, or the body of a sample, as stored."""
+    return _compressed(value)
+
+
+def encode_sample(sample: Sample) -> tuple[bytes, bytes]:
+    """Return a sample as stored: without tenants, which is what most charts show, and the rows of each tenant."""
+    by_tenant: dict[str, _Rows] = {}
+    for node, figures in sample.nodes.items():
+        for row in figures.routes:
+            by_tenant.setdefault(row.tenant, {}).setdefault(node, []).append(row)
+    tenants = {tenant: _compressed(rows) for tenant, rows in by_tenant.items()}
+    nodes = {
+        node: msgspec.structs.replace(figures, routes=_summed(figures.routes, lambda row: ("", row.route)))
+        for node, figures in sample.nodes.items()
+    }
+    return encode(Sample(sample.at_s, sample.span_s, nodes)), msgspec.msgpack.encode(tenants)
 
 
 def decode_samples(bodies: Iterable[bytes]) -> Iterator[Sample]:
-    """Yield stored samples; those that cannot be read, because another version stored them, are passed over."""
+    """Yield stored samples, without tenants; those of another version, which cannot be read, are passed over."""
     for body in bodies:
         with suppress(msgspec.MsgspecError, zlib.error):
             yield _sample_decoder.decode(zlib.decompress(body))
+
+
+def decode_with_tenants(stored: Iterable[tuple[bytes, bytes]], tenant: str | None = None) -> Iterator[Sample]:
+    """Yield samples with the rows of one tenant, or of all (None); those that cannot be read are passed over."""
+    for body, tenants in stored:
+        with suppress(msgspec.MsgspecError, zlib.error):
+            sample = _sample_decoder.decode(zlib.decompress(body))
+            if tenants:
+                rows = _rows_of(tenants, tenant)
+                for node, figures in sample.nodes.items():
+                    figures.routes = rows.get(node, [])
+            # A sample of an older version has its tenants in the body.
+            yield sample
 
 
 def decode_base(body: bytes) -> Base:
@@ -112,6 +145,20 @@ def together(samples: Sequence[Sample]) -> Sample:
     last = samples[-1]
     merged = {node: _over_time(parts, last.nodes.get(node)) for node, parts in nodes.items()}
     return Sample(last.at_s, sum(sample.span_s for sample in samples), merged)
+
+
+def _compressed(value: Sample | Base | _Rows) -> bytes:
+    return zlib.compress(msgspec.msgpack.encode(value), level=1)
+
+
+def _rows_of(tenants: bytes, tenant: str | None) -> _Rows:
+    parts = _tenants_decoder.decode(tenants)
+    wanted = parts.values() if tenant is None else [parts[tenant]] if tenant in parts else []
+    rows: _Rows = {}
+    for part in wanted:
+        for node, more in _rows_decoder.decode(zlib.decompress(_part_decoder.decode(part))).items():
+            rows.setdefault(node, []).extend(more)
+    return rows
 
 
 def _over_time(parts: Sequence[Figures], last: Figures | None) -> Figures:

@@ -21,7 +21,7 @@ def values_of(selection: Selection, range_s: float) -> dict[str, Any]:
     """Return `{step_s, since, until, at, values}`: Unix times, and the values of `core.points` by name at each of them."""
     until_s = time()
     step_s = _step_s(nodes.current_node().settings, range_s)
-    at, values = columns_of(read(until_s - range_s, until_s), selection, step_s)
+    at, values = columns_of(read(until_s - range_s, until_s, selection.tenant), selection, step_s)
     return {"step_s": step_s, "since": until_s - range_s, "until": until_s, "at": at, "values": values}
 
 

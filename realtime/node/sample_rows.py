@@ -13,7 +13,9 @@ from realtime.core.samples import (
     base_of,
     decode_base,
     decode_samples,
+    decode_with_tenants,
     encode,
+    encode_sample,
     take,
     together,
 )
@@ -76,23 +78,33 @@ def release(holder: str) -> None:
     tables.SamplesLease.objects.filter(pk=_ROW, holder=holder).update(holder="")
 
 
-def read(since_s: float, until_s: float) -> Iterator[Sample]:
-    """Yield the samples of this time, the oldest first; coarse ones for a long time, up to the last of them."""
+def read(since_s: float, until_s: float, tenant: str | None = None) -> Iterator[Sample]:
+    """Yield the samples of this time, the oldest first; coarse ones for a long time, up to the last of them.
+
+    They have the rows of `tenant`; without one the sums of all tenants, which is less to read.
+    """
     rows = tables.FiguresSample.objects.filter(at_s__gt=since_s, at_s__lte=until_s).order_by("at_s")
     fine = rows.filter(is_coarse=False)
     if until_s - since_s > FINE_RANGE_S:
         last_s = since_s
-        for sample in decode_samples(_bodies(rows.filter(is_coarse=True))):
+        for sample in _decoded(rows.filter(is_coarse=True), tenant):
             last_s = sample.at_s
             yield sample
         fine = fine.filter(at_s__gt=last_s)
-    yield from decode_samples(_bodies(fine))
+    yield from _decoded(fine, tenant)
 
 
-def _bodies(rows: "QuerySet[tables.FiguresSample]") -> Iterator[bytes]:
-    for body in rows.values_list("body", flat=True).iterator():
-        # A memoryview with PostgreSQL.
-        yield bytes(body)
+def _decoded(rows: "QuerySet[tables.FiguresSample]", tenant: str | None) -> Iterator[Sample]:
+    # Binary values are memoryviews with PostgreSQL.
+    if tenant is None:
+        yield from decode_samples(map(bytes, rows.values_list("body", flat=True).iterator()))
+    else:
+        yield from decode_with_tenants(_whole(rows), tenant)
+
+
+def _whole(rows: "QuerySet[tables.FiguresSample]") -> Iterator[tuple[bytes, bytes]]:
+    for body, tenants in rows.values_list("body", "tenants").iterator():
+        yield bytes(body), bytes(tenants)
 
 
 def _store(sample: Sample, before_s: float, taking: Taking) -> None:
@@ -105,10 +117,13 @@ def _store(sample: Sample, before_s: float, taking: Taking) -> None:
         fine = tables.FiguresSample.objects.filter(
             is_coarse=False, at_s__gte=step * coarse_s, at_s__lt=(step + 1) * coarse_s
         )
-        if parts := list(decode_samples(_bodies(fine.order_by("at_s")))):
+        if parts := list(decode_with_tenants(_whole(fine.order_by("at_s")))):
             made.append(together(parts))
-    tables.FiguresSample.objects.bulk_create(
-        tables.FiguresSample(at_s=each.at_s, is_coarse=each is not sample, body=encode(each)) for each in made
-    )
+    tables.FiguresSample.objects.bulk_create(_row(each, is_coarse=each is not sample) for each in made)
     if has_ended and taking.retention_s:
         delete_some(tables.FiguresSample.objects.filter(at_s__lt=sample.at_s - taking.retention_s))
+
+
+def _row(sample: Sample, *, is_coarse: bool) -> "tables.FiguresSample":
+    body, tenants = encode_sample(sample)
+    return tables.FiguresSample(at_s=sample.at_s, is_coarse=is_coarse, body=body, tenants=tenants)

@@ -1,5 +1,6 @@
 """Samples: what was counted since the last one, in at most so many rows, and the values of the charts."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,9 @@ from realtime.core.samples import (
     base_of,
     decode_base,
     decode_samples,
+    decode_with_tenants,
     encode,
+    encode_sample,
     take,
     together,
 )
@@ -111,9 +114,31 @@ def test_the_time_before_the_first_node_does_not_count() -> None:
 def test_it_survives_the_way_through_the_database() -> None:
     base = base_of({"a": figures(5)}, 990.0)
     taken = sample({"a": figures(8, routes=3)}, base)
-    assert list(decode_samples([b"no sample", encode(taken)])) == [taken]
+    stored = encode_sample(taken)
+    assert list(decode_with_tenants([(b"no sample", stored[1]), (stored[0], b"\x01"), stored])) == [taken]
     assert decode_base(encode(base)) == base
     assert decode_base(b"") == Base(0.0)
+
+
+def test_what_is_stored_without_tenants_has_a_row_for_each_route() -> None:
+    """So that a chart of all tenants does not read the rows of each."""
+    rows = [row for number in range(50) for row in figures(3, tenant=f"t{number}", routes=2).routes]
+    taken = sample({"a": msgspec.structs.replace(figures(3), routes=rows), "b": figures(1, tenant="t7")})
+    body, tenants = encode_sample(taken)
+    [whole] = decode_samples([body])
+    assert [(row.tenant, row.route) for row in whole.nodes["a"].routes] == [("", "/ws/0/"), ("", "/ws/1/")]
+    assert sums(whole) == sums(taken)
+    assert point_of(whole, Selection()) == point_of(taken, Selection())
+    assert point_of(whole, Selection(route="/ws/1/")) == point_of(taken, Selection(route="/ws/1/"))
+    for tenant in ("t7", "t0", "nobody"):
+        [of_one] = decode_with_tenants([(body, tenants)], tenant)
+        assert {row.tenant for each in of_one.nodes.values() for row in each.routes} <= {tenant}
+        assert point_of(of_one, Selection(tenant)) == point_of(taken, Selection(tenant))
+
+
+def test_samples_of_an_older_version_have_their_tenants_in_the_body() -> None:
+    taken = sample({"a": figures(3)})
+    assert list(decode_with_tenants([(encode(taken), b"")], "acme")) == [taken]
 
 
 @given(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import ANY
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -150,6 +151,24 @@ async def test_a_long_range_is_read_from_a_few_rows_that_say_the_same(nodes: Nod
     assert (len(fine), len(coarse)) == (40, 3 + 5)
     assert messages(fine) == messages(coarse) == 400
     assert sum(each.span_s for each in coarse) == sum(each.span_s for each in fine)
+
+
+@pytest.mark.parametrize("ticks", [5, 40])
+async def test_a_chart_reads_the_rows_of_its_tenant_only(nodes: Nodes, ticks: int) -> None:
+    only = nodes.sampler("a")
+    for _ in range(ticks):
+        await nodes.tick(only)
+
+    @sync_to_async
+    def read(tenant: str | None) -> tuple[int, str]:
+        with CaptureQueriesContext(connection) as captured:
+            samples = list(sample_rows.read(0.0, 2 * START_S, tenant))
+        return messages(samples), " ".join(each["sql"] for each in captured)
+
+    assert await read("acme") == (10 * ticks, ANY)
+    assert await read("globex") == (0, ANY)
+    count, statements = await read(None)
+    assert (count, '"tenants"' in statements) == (10 * ticks, False)
 
 
 async def test_old_samples_are_deleted_a_few_at_a_time(nodes: Nodes) -> None:
