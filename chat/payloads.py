@@ -6,9 +6,7 @@ from typing import Any
 from chat.messages.view import Author, FileView, MessageView, Quote, ReactionView
 from chat.selectors import MemberView, RoomView
 from chat.topics import room_topic
-
-# The fields of a room that depend on who looks at it. They are not in the room's own topic.
-VIEWERS_OWN = frozenset({"is_member", "read_seq", "unread", "mentions", "level", "is_favourite", "role"})
+from chat.wire import VIEWERS_OWN
 
 
 def room_payload(room: RoomView) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Settings import this module, so nothing here may import models before a gate is 
 
 import re
 
+from chat.wire import PublicRoomsData, RoomData, TypingEvent
 from realtime import Identity, TopicRule, UserId, nobody
 
 # An id in our own notation: no sign, no leading zero, and it fits into 64 bits of the database.
@@ -66,9 +67,16 @@ def is_in_room(identity: Identity | None, topic: str) -> bool:
 
 # Messages are not for operators: they see which users follow a room, but none of its data.
 ROOM_TOPICS = {
-    "rooms": TopicRule(subscribe=is_reader, publish=nobody, operator="metadata"),
-    "room": TopicRule(subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, operator="metadata"),
+    "rooms": TopicRule(subscribe=is_reader, publish=nobody, operator="metadata", data=PublicRoomsData),
+    "room": TopicRule(
+        subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, operator="metadata", data=RoomData
+    ),
     "typing": TopicRule(
-        subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, history_size=0, operator="metadata"
+        subscribe=may_read,
+        publish=nobody,
+        subscribe_in_db=is_in_room,
+        history_size=0,
+        operator="metadata",
+        data=TypingEvent,
     ),
 }

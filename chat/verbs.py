@@ -14,6 +14,7 @@ from chat.payloads import message_payload
 from chat.realtime import writers_of
 from chat.topics import room_topic, typing_topic
 from chat.typing import Typing
+from chat.wire import REPLIES
 from chat.writer import NotStoredError
 from realtime import Call, Caller, ErrorCode, Publisher, Reply, RequestError, Verb, internal_error
 
@@ -65,13 +66,22 @@ def _verb(operation: Operation) -> Verb:
         return Reply(operation.reply, answer.payload)
 
     handle.__doc__ = operation.run.__doc__
-    return Verb(operation.payload, handle, is_slow=True, scopes=operation.scopes, reply=operation.reply)
+    return Verb(
+        operation.payload,
+        handle,
+        is_slow=True,
+        scopes=operation.scopes,
+        reply=operation.reply,
+        returns=REPLIES[operation.reply],
+    )
 
 
 CHAT_VERBS: Mapping[str, Verb] = {
     **{name: _verb(operation) for name, operation in OPERATIONS.items()},
-    "message.send": Verb(MessageSend, on_message_send, scopes=WRITE, reply="message.sent"),
-    "typing": Verb(InRoom, on_typing, scopes=WRITE, reply="typing"),
+    "message.send": Verb(
+        MessageSend, on_message_send, scopes=WRITE, reply="message.sent", returns=REPLIES["message.sent"]
+    ),
+    "typing": Verb(InRoom, on_typing, scopes=WRITE, reply="typing", returns=REPLIES["typing"]),
 }
 
 

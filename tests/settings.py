@@ -1,4 +1,4 @@
-"""The project's settings with one difference: a password costs nothing to hash.
+"""The project's settings with two differences: what is sent is checked as with DEBUG, and a password costs nothing to hash.
 
 The real hasher takes some 0.4 s, by design, and the suite signs in hundreds of times. That it is the one in use
 is checked where the project is started with its own settings (tests/smoke).
@@ -10,5 +10,8 @@ import os
 os.environ.setdefault("DEBUG", "1")
 
 from rockstar_site.settings import *  # noqa: F403
+from rockstar_site.settings import REALTIME as OWN
+
+REALTIME = {**OWN, "CHECK_CONTRACTS": True}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -19,8 +19,9 @@ from chat.files.services import access_file, file_store
 from chat.files.storage import THUMBNAIL, file_path, file_storage
 from chat.operations import READ, WRITE
 from chat.payloads import file_payload
-from chat.rest.schema import ERRORS, FILE
+from chat.rest.schema import ERRORS, schema_of
 from chat.rest.views import ChatAPIView
+from chat.wire import File
 
 CHUNK_BYTES = 64 * 1024
 # Nothing in a file runs or loads, even if a browser shows it.
@@ -42,7 +43,7 @@ class UploadView(ChatAPIView):
                 "required": ["file"],
             }
         },
-        responses={201: FILE, **ERRORS},
+        responses={201: schema_of(File), **ERRORS},
     )
     def post(self, request: Request) -> Response:
         """Upload a file, to be attached to a message within a day."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from accounts.models import Membership, User
 from accounts.models import Tenant as TenantRow
@@ -13,6 +14,7 @@ from chat.models import RoomMembership
 from realtime.conf import load_settings
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
+from realtime.core.topics import TopicRules
 from realtime.node import node as runtimes
 from realtime.node.node import Node
 from tests.chat.sockets import Chat, populate
@@ -49,10 +51,13 @@ class Announced:
 
 @pytest.fixture
 def announced(monkeypatch: pytest.MonkeyPatch) -> list[Announced]:
-    """What went out, in order."""
+    """What went out, in order. Each fits the type of its topic."""
     gone_out: list[Announced] = []
+    rules = TopicRules(settings.TOPIC_RULES)
 
     def publish(topic: str, data: Any, *, tenant: str, publisher: Publisher | None = None) -> None:
+        if contract := rules.contract_of(topic):
+            contract.check(data)
         gone_out.append(Announced(topic, data, tenant, publisher))
 
     monkeypatch.setattr(announcements, "publish", publish)

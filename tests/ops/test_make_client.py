@@ -149,6 +149,34 @@ export async function used(): Promise<void> {
 }
 """
 
+USE_DEMO = """
+import { chat, type RoomReply } from "./demo.js";
+
+export async function used(room: number): Promise<void> {
+  const client = chat();
+  const { payload } = await client.request("message.list", { room_id: room, limit: 5 });
+  payload.messages[0]?.reactions.map(({ emoji, mine }) => `${emoji}${mine}`);
+  payload.messages[0]?.reply_to?.author.username?.toUpperCase();
+  const opened: RoomReply = (await client.request("room.direct", { user_ids: [2] })).payload;
+  opened.room.role?.toUpperCase();
+  client.subscribe(`room:${room}`, {
+    onPublication: ({ data }) => {
+      if (data.event === "reacted") data.message.reactions[0]?.count.toFixed();
+      else if (data.event === "member") data.joined?.username.toUpperCase();
+      else if (data.event === "read") data.seq.toFixed();
+      // @ts-expect-error whether it is the reader's own is told to nobody here
+      else if (data.event === "message") data.message.reactions[0]?.mine;
+    },
+  });
+  client.subscribe("rooms:public", {
+    onPublication: ({ data }) => (data.event === "gone" ? data.room_id : data.room.id),
+  });
+  client.subscribe(`typing:${room}`, { onPublication: ({ data }) => data.user.username });
+  // @ts-expect-error a number is needed
+  client.request("pin.add", { room_id: room });
+}
+"""
+
 
 @pytest.fixture
 def document() -> dict[str, Any]:
@@ -199,7 +227,9 @@ def test_the_typescript_client_compiles_strictly_and_refuses_mistakes(
     (tmp_path / "site.ts").write_text(typescript_client(document, "rockstar-realtime"))
     (tmp_path / "use.ts").write_text(USE)
     (tmp_path / "demo.ts").write_text(_printed("make_client"))
-    config = {"extends": str(ROOT / "tests" / "js" / "tsconfig.json"), "files": ["use.ts", "demo.ts"]}
+    (tmp_path / "use_demo.ts").write_text(USE_DEMO)
+    files = ["use.ts", "use_demo.ts", "demo.ts"]
+    config = {"extends": str(ROOT / "tests" / "js" / "tsconfig.json"), "files": files}
     (tmp_path / "tsconfig.json").write_text(json.dumps(config))
     _run(str(NPM / "node_modules" / "typescript" / "bin" / "tsc"), "-p", str(tmp_path))
 

@@ -1,0 +1,56 @@
+"""The types of what the chat sends: each verb and topic has one, and what is sent fits it."""
+
+import pytest
+from msgspec.structs import fields
+
+from chat.operations import OPERATIONS
+from chat.payloads import room_payload, shared_room_payload
+from chat.rest.schema import schema_of
+from chat.selectors import RoomView
+from chat.topics import ROOM_TOPICS
+from chat.verbs import CHAT_VERBS
+from chat.wire import REPLIES, VIEWERS_OWN, Member, Room, RoomData, SharedRoom
+from realtime.core.contracts import Contract, ContractError
+
+ROOM = RoomView(7, "general", is_public=True, last_seq=3, member_count=2, read_seq=None)
+
+
+def test_every_verb_and_every_topic_has_a_type() -> None:
+    assert {name for name, verb in CHAT_VERBS.items() if verb.contract is None} == set()
+    assert {prefix for prefix, rule in ROOM_TOPICS.items() if rule.contract is None} == set()
+    assert {operation.reply for operation in OPERATIONS.values()} | {"typing"} == set(REPLIES)
+
+
+def test_the_fields_of_a_room_are_those_of_its_type() -> None:
+    assert room_payload(ROOM).keys() == {field.name for field in fields(Room)}
+    assert shared_room_payload(ROOM).keys() == {field.name for field in fields(SharedRoom)}
+    assert {"is_member", "read_seq", "unread", "mentions", "level", "is_favourite", "role"} == VIEWERS_OWN
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"event": "room", "rev": 1, "room": room_payload(ROOM)}, "data.room.is_member"),
+        ({"event": "read", "user_id": 1}, "data.seq"),
+        ({"event": "left"}, "data.event"),
+        (
+            {"event": "member", "rev": 1, "joined": {"id": 1, "username": "a", "email": ""}},
+            "data.joined.email",
+        ),
+    ],
+)
+def test_an_event_that_nobody_declared_is_refused(data: dict[str, object], field: str) -> None:
+    """A viewer's own fields in a room's topic, for example: the topic is for all."""
+    with pytest.raises(ContractError) as refused:
+        Contract(RoomData, "An event", "data").check(data)
+    assert refused.value.details == {"field": field}
+
+
+def test_the_reference_of_the_rest_api_has_the_same_types() -> None:
+    members = schema_of(REPLIES["member.list"])["properties"]["members"]["items"]
+    assert members["required"] == [field.name for field in fields(Member)]
+    quote = schema_of(REPLIES["message.sent"])["properties"]["message"]["properties"]["reply_to"]
+    assert (quote["nullable"], quote["properties"]["author"]["properties"]["id"]) == (
+        True,
+        {"type": "integer", "nullable": True},
+    )
