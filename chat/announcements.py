@@ -7,7 +7,6 @@ If publishing fails (the broker is away), committed data stays and the failure i
 later (`chat.unannounced`). If anything else is missing, clients notice the gap.
 """
 
-import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -26,10 +25,6 @@ from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish
 
 logger = logging.getLogger(__name__)
 
-# Seconds for publishing a batch's messages of one room. Messages that the broker has not accepted by then are
-# announced by the sweep.
-BATCH_TIMEOUT_S = 5.0
-
 Said = tuple[MessageDraft, MessageView]
 
 
@@ -38,12 +33,16 @@ def announce_message(tenant: Tenant, author: Publisher, message: MessageView) ->
     _on_commit(room_topic(message.room_id), _message_data(message), tenant, author)
 
 
-async def aannounce_messages(node: Node, unannounced: Unannounced, said: Iterable[Said]) -> None:
-    """Publish committed messages to their rooms: in the order of their numbers, and rooms concurrently."""
-    rooms: dict[int, list[Said]] = {}
+async def aannounce_messages(node: Node, unannounced: Unannounced, said: Sequence[Said]) -> None:
+    """Publish committed messages of one room, in the order of their numbers, after what the room's topic lacks.
+
+    Raises EngineUnavailableError; what was not published is announced later.
+    """
+    first_draft, first = said[0]
+    await unannounced.fill(first_draft.tenant.slug, first.room_id, first.seq)
     for draft, message in said:
-        rooms.setdefault(message.room_id, []).append((draft, message))
-    await asyncio.gather(*(_announce_in_room(node, unannounced, in_room) for in_room in rooms.values()))
+        await aannounce_message(node, draft.tenant.slug, draft.author, message)
+        unannounced.announced(message.room_id, message.seq)
 
 
 def announce_change(tenant: Tenant, user: Publisher, message: MessageView, event: str, **more: Any) -> None:
@@ -122,18 +121,6 @@ async def aannounce_message(node: Node, tenant: str, author: Publisher | None, m
     """Publish a committed message to its room. Its idempotency key makes a repeat the same publication."""
     topic, key = room_topic(message.room_id), f"message-{message.id}"
     await node.announce(topic, _message_data(message), tenant=tenant, publisher=author, idempotency_key=key)
-
-
-async def _announce_in_room(node: Node, unannounced: Unannounced, said: Sequence[Said]) -> None:
-    first_draft, first = said[0]
-    try:
-        async with asyncio.timeout(BATCH_TIMEOUT_S):
-            await unannounced.fill(first_draft.tenant.slug, first.room_id, first.seq)
-            for draft, message in said:
-                await aannounce_message(node, draft.tenant.slug, draft.author, message)
-                unannounced.announced(message.room_id, message.seq)
-    except Exception:
-        logger.exception("Messages of room %s are stored; they are announced later", first.room_id)
 
 
 def _message_data(message: MessageView) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def _make(node: Node) -> MessageWriters:
     store = messages_send if has_row_locks else in_turns(messages_send)
 
     async def announce(sent: Sequence[Sent]) -> None:
-        said = ((each.draft, each.message) for each in sent)
+        said = [(each.draft, each.message) for each in sent]
         await aannounce_messages(node, unannounced_of(node), said)
 
     return MessageWriters(

@@ -129,8 +129,11 @@ class Unannounced:
                 # The ids of a batch are not in the order of its numbers.
                 room = (stored.tenant, stored.room_id)
                 due[room] = max(stored.seq, due.get(room, 0))
-        for (tenant, room_id), seq in due.items():
-            await self.fill(tenant, room_id, seq + 1)
+        filling = [self.fill(tenant, room_id, seq + 1) for (tenant, room_id), seq in due.items()]
+        # Side by side, and each to its end: the topics of some rooms may be on a server of the broker that hangs.
+        for outcome in await asyncio.gather(*filling, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
         self._swept_id = swept_id
 
     def _is_alone(self) -> bool:

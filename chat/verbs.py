@@ -1,7 +1,7 @@
 """The verbs of the chat: its operations, and those that need the connection."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from time import monotonic
 from typing import Any, Protocol
 
@@ -16,7 +16,17 @@ from chat.topics import room_topic, typing_topic
 from chat.typing import Typing
 from chat.wire import REPLIES
 from chat.writer import NotStoredError
-from realtime import Call, Caller, ErrorCode, Publisher, Reply, RequestError, Verb, internal_error
+from realtime import (
+    Call,
+    Caller,
+    ErrorCode,
+    PublishedLater,
+    Publisher,
+    Reply,
+    RequestError,
+    Verb,
+    internal_error,
+)
 
 # Seconds that a sender waits for the writer and the database; beyond it `timeout`. Sending again is safe.
 SEND_TIMEOUT_S = 10.0
@@ -26,6 +36,10 @@ class ChatCaller(Caller, Protocol):
     """The chat's consumer, with the state that it keeps for its connection."""
 
     typing: Typing | None
+
+    def publish_later(self, call: Call[Any], later: PublishedLater) -> Awaitable[None]:
+        """As `JsonConsumer.publish_later`."""
+        ...
 
 
 async def on_message_send(call: Call, payload: MessageSend) -> Reply:
@@ -46,18 +60,30 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
     return Reply("message.sent", {"message": message_payload(message)})
 
 
-async def on_typing(call: Call[ChatCaller], payload: InRoom) -> Reply:
+def on_typing(call: Call[ChatCaller], payload: InRoom) -> Awaitable[Reply | None]:
     """Tell the room that the user is typing.
 
-    Not a slow verb: for a connection that subscribes to the room it needs no query and no task. Other
-    connections may cause a few queries a second.
+    Not a slow verb: for a connection that subscribes to the room it needs no query. Other connections may cause a few
+    queries a second. A broker that answers late holds up nothing else of the connection.
     """
-    user, room_id, typing = _user(call), payload.room_id, _typing(call)
-    if not _follows(call, room_id) and typing.may_look_up(room_id, monotonic()):
-        await call.in_db(selectors.access_joined_room, call.tenant.id, user.id, room_id)
-    if typing.is_due(room_id, monotonic()):
-        await aannounce_typing(call.node, call.tenant, user, room_id=room_id)
-    return Reply("typing", {"room_id": room_id})
+    user, room_id = _user(call), payload.room_id
+    if not _follows(call, room_id) and _typing(call).may_look_up(room_id, monotonic()):
+        return _look_up_and_tell(call, user, room_id)
+    return _tell_typing(call, user, room_id)
+
+
+async def _look_up_and_tell(call: Call[ChatCaller], user: Publisher, room_id: int) -> None:
+    await call.in_db(selectors.access_joined_room, call.tenant.id, user.id, room_id)
+    await call.consumer.publish_later(call, _tell_typing(call, user, room_id))
+
+
+def _tell_typing(call: Call[ChatCaller], user: Publisher, room_id: int) -> PublishedLater:
+    async def tell() -> Reply:
+        if _typing(call).is_due(room_id, monotonic()):
+            await aannounce_typing(call.node, call.tenant, user, room_id=room_id)
+        return Reply("typing", {"room_id": room_id})
+
+    return PublishedLater(typing_topic(room_id), 0, tell)
 
 
 def _verb(operation: Operation) -> Verb:

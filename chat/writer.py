@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
+from chat.announcing import Announce, Announcer, Spawn
 from chat.batches import MessageDraft
 from chat.messages.sending import Outcome, Sent
 from chat.messages.view import MessageView
@@ -25,8 +26,6 @@ from realtime import ErrorCode, RealtimeError, RequestError
 logger = logging.getLogger(__name__)
 
 Store = Callable[[Sequence[MessageDraft]], Awaitable[list[Outcome]]]
-Announce = Callable[[Sequence[Sent]], Coroutine[Any, Any, None]]
-Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 # Milliseconds between a batch of several messages and the next transaction.
 GATHER_MS = 3.0
@@ -74,7 +73,7 @@ class MessageWriters:
 class MessageWriter:
     """The writer of a tenant.
 
-    `store` is one transaction. `announce` is called after it, one batch at a time.
+    `store` is one transaction. `announce` is called after it, with the messages of one room.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class MessageWriter:
         waiting_max: int = WAITING_MAX,
     ) -> None:
         self._store = store
-        self._announce = announce
+        self._announcer = Announcer(announce, spawn)
         self._spawn = spawn
         self._gather_s = gather_ms / 1000
         self._batch_max = batch_max
@@ -96,13 +95,11 @@ class MessageWriter:
         self._waiting: deque[_Waiting] = deque()
         # Runs while messages wait.
         self._writing: asyncio.Task[None] | None = None
-        self._announcing: asyncio.Task[None] | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being stored or announced, and nothing waits."""
-        is_announcing = self._announcing is not None and not self._announcing.done()
-        return self._writing is None and not is_announcing
+        return self._writing is None and self._announcer.is_idle
 
     async def send(self, draft: MessageDraft) -> MessageView:
         """Return the stored message after its commit. Messages are stored in the order of these calls.
@@ -125,7 +122,7 @@ class MessageWriter:
         while batch := self._take():
             outcomes = await self._store_batch(batch)
             _answer(batch, outcomes)
-            await self._announce_next([each for each in outcomes if isinstance(each, Sent) and each.is_new])
+            await self._announcer.add([each for each in outcomes if isinstance(each, Sent) and each.is_new])
             if len(batch) > 1 and len(self._waiting) < self._batch_max:
                 await asyncio.sleep(self._gather_s)
         self._writing = None
@@ -153,14 +150,6 @@ class MessageWriter:
             if not (first := self._waiting.popleft()).stored.done():
                 batch.append(first)
         return batch
-
-    async def _announce_next(self, sent: Sequence[Sent]) -> None:
-        """Announce while the next transaction runs, but after the batch before: one at a time."""
-        if not sent:
-            return
-        if self._announcing is not None:
-            await asyncio.wait([self._announcing])
-        self._announcing = self._spawn(self._announce(sent))
 
     def _ended(self, writing: "asyncio.Task[None]") -> None:
         if self._writing is writing:

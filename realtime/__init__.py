@@ -119,6 +119,7 @@ if TYPE_CHECKING:
     from realtime.endpoints.verbs import Call as Call
     from realtime.endpoints.verbs import Caller as Caller
     from realtime.endpoints.verbs import NoPayload as NoPayload
+    from realtime.endpoints.verbs import PublishedLater as PublishedLater
     from realtime.endpoints.verbs import Verb as Verb
     from realtime.middleware.tenant import HOSTLESS_PATHS as HOSTLESS_PATHS
     from realtime.node.logs import LOG_LEVELS as LOG_LEVELS
@@ -191,7 +192,7 @@ _HOMES = {
     "realtime.endpoints.rpc": "rpc_method",
     "realtime.endpoints.streams": "Feed stream_source",
     "realtime.endpoints.tasks": "node_task",
-    "realtime.endpoints.verbs": "Call Caller NoPayload Verb",
+    "realtime.endpoints.verbs": "Call Caller NoPayload PublishedLater Verb",
     "realtime.middleware.tenant": "HOSTLESS_PATHS",
     "realtime.node.logs": "LOG_LEVELS log_settings",
     "realtime.node.node": "Node current_node",

@@ -87,6 +87,10 @@ class RealtimeSettings:
     ALLOWED_ORIGINS: tuple[str, ...] = ()
     # Topics that one connection may subscribe to: beyond it `limit_exceeded`.
     MAX_SUBSCRIPTIONS: int = 1000
+    # Publications of one connection that wait for the broker: beyond it its next message waits for one of them.
+    MAX_PUBLISHING: int = 256
+    # Bytes of the data of all publications of this process that wait so: beyond it a connection has one at a time.
+    PUBLISHING_BYTES: int = 64 * 1024 * 1024
     # Calls (RPC, queries) in flight on one connection: beyond it `limit_exceeded`.
     MAX_CALLS: int = 8
     # Seconds that a call may take before `timeout`.

@@ -1,4 +1,5 @@
-"""The state that the endpoints of a process share: routes, declarations, deadlines, large messages, watched queries."""
+"""The state that the endpoints of a process share: routes, declarations, deadlines, large messages, publications in flight,
+watched queries."""
 
 from functools import cached_property
 
@@ -6,6 +7,7 @@ from django.utils.module_loading import import_string
 
 from realtime.endpoints.calls import Deadlines
 from realtime.endpoints.large_messages import LargeMessages
+from realtime.endpoints.publishing import PublishingBytes
 from realtime.endpoints.registry import Registry
 from realtime.endpoints.routing import Router
 from realtime.endpoints.watches import Watches
@@ -30,6 +32,7 @@ class Endpoints:
         node.on_start += [task.run for task in self.registry.tasks.values()]
         self.deadlines = Deadlines(node.settings.CALL_TIMEOUT_S)
         self.large_messages = LargeMessages()
+        self.publishing_bytes = PublishingBytes(node.settings.PUBLISHING_BYTES)
 
     @cached_property
     def watches(self) -> Watches:

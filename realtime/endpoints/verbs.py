@@ -3,7 +3,7 @@
 A consumer's table maps verb names to `Verb`. Tables are joined with `|`.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutine
 from time import monotonic
@@ -132,13 +132,29 @@ class Answered(msgspec.Struct, frozen=True):
         return self.reply
 
 
+class PublishedLater(msgspec.Struct, frozen=True):
+    """A publication of `size_bytes` that the broker must confirm before it is answered; `publish` returns the reply.
+
+    It is returned by a handler that is not a coroutine function. The messages behind it are handled meanwhile, except
+    those about the same topic.
+    """
+
+    topic: str
+    size_bytes: int
+    publish: Callable[[], Coroutine[Any, Any, Reply]]
+
+    def __await__(self) -> Generator[Any, Any, Reply]:
+        return self.publish().__await__()
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """A verb: its payload's type (a msgspec Struct, checked before the call), its handler, its scopes.
 
     `is_slow` verbs (those that use the database or take time) run concurrently, limited by MAX_CALLS and
-    CALL_TIMEOUT_S. All others run in the order of arrival. A handler that returns None sends its answer
-    itself.
+    CALL_TIMEOUT_S. All others run in the order of arrival, except that a publication which waits for the broker
+    (PublishedLater) holds up only what is about the same topic: `topics` returns the topics that a payload is about. A
+    handler that returns None sends its answer itself.
 
     `reply` is the type of the reply and `returns` that of its payload (a Struct). With DEBUG and in tests every reply
     is checked against them.
@@ -150,6 +166,7 @@ class Verb:
     scopes: tuple[str, ...] = ()
     reply: str = ""
     returns: Any = None
+    topics: Callable[[Any], Iterable[str]] | None = None
     contract: Contract | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
@@ -181,6 +198,12 @@ class Verb:
         if isinstance(handling, Answered):
             self._check(handling.reply)
         return handling
+
+    async def checked_reply(self, publish: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Return the reply of `publish`, checked against `reply` and `returns`."""
+        reply = await publish()
+        self._check(reply)
+        return reply
 
     async def _later(self, handling: Awaitable[Reply | None]) -> Reply | None:
         reply = await handling

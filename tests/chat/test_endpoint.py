@@ -200,6 +200,24 @@ async def test_typing_in_a_room_that_one_follows_asks_no_database(
     assert [sql for sql in asked if "chat_" in sql] == []
 
 
+async def test_typing_that_the_broker_does_not_take_holds_up_nothing_else(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await chat.client("alice")
+    room_id = await make_room(alice)
+    goes_on = asyncio.Event()
+
+    async def hangs(*_: Any, **__: Any) -> None:
+        await goes_on.wait()
+
+    monkeypatch.setattr("chat.verbs.aannounce_typing", hangs)
+    request_id = await alice.send("typing", room_id=room_id)
+    assert (await alice.ask("ping"))["type"] == "pong"
+    assert alice.pushes == []
+    goes_on.set()
+    assert (await alice.receive())["id"] == request_id
+
+
 async def test_typing_is_announced_once_in_a_while_and_repeats_are_acknowledged(chat: Chat) -> None:
     alice, bob, elsewhere = [await chat.client(name) for name in ("alice", "bob", "bob")]
     room_id, other = await make_room(alice), await make_room(alice, name="other")

@@ -106,6 +106,25 @@ async def test_what_the_broker_did_not_take_is_announced_later(
     assert await hears(alice, room_id, 2) == [1, 2]
 
 
+async def test_a_room_that_cannot_be_read_leaves_the_sweep_to_others(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await chat.client("alice")
+    away, there = await make_room(alice, name="away"), await make_room(alice, name="there")
+    await alice.get("subscribe", "subscribed", topic=room_topic(there))
+    newest = chat._runtime.newest
+
+    async def newest_of_one(topic: str, **options: Any) -> Any:
+        if topic == room_topic(away):
+            raise EngineUnavailableError("away")
+        return await newest(topic, **options)
+
+    monkeypatch.setattr(chat._runtime, "newest", newest_of_one)
+    await left_behind(chat, alice, away, "one")
+    await left_behind(chat, alice, there, "one")
+    assert await hears(alice, there, 1) == [1]
+
+
 async def test_nothing_of_before_the_process_is_announced_in_memory(chat: Chat) -> None:
     alice = await chat.client("alice")
     room_id = await make_room(alice)

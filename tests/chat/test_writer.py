@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chat.announcing import Announcer
 from chat.batches import MessageDraft
 from chat.messages.sending import Outcome, Sent
 from chat.messages.view import MessageView
@@ -34,12 +35,15 @@ class Desk:
         self.commit = asyncio.Event()
         self.announce = asyncio.Event()
         self.announce.set()
+        # The room whose announcements wait for `announce`; None: all.
+        self.hung_room: int | None = None
+        self.announce_fault: Exception | None = None
         self.fault: Exception | None = None
         self.running = 0
         self.writer = MessageWriter(self._store, self._announce, self._spawn, gather_ms=gather_ms, **bounds)
 
-    def send(self, text: str) -> "asyncio.Task[MessageView]":
-        return asyncio.create_task(self.writer.send(MessageDraft(ACME, ALICE, ROOM, text, uuid.uuid4())))
+    def send(self, text: str, room_id: int = ROOM) -> "asyncio.Task[MessageView]":
+        return asyncio.create_task(self.writer.send(MessageDraft(ACME, ALICE, room_id, text, uuid.uuid4())))
 
     async def settle(self) -> None:
         for _ in range(10):
@@ -65,7 +69,10 @@ class Desk:
 
     async def _announce(self, sent: Sequence[Sent]) -> None:
         self.announced.append([each.draft.text for each in sent])
-        await self.announce.wait()
+        if self.hung_room in {None, sent[0].message.room_id}:
+            await self.announce.wait()
+        if self.announce_fault is not None:
+            raise self.announce_fault
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
@@ -128,7 +135,7 @@ async def test_a_batch_is_bounded_and_nothing_overtakes() -> None:
     await asyncio.gather(*(desk.send(text) for text in "12345"))
     await desk.settle()
     assert desk.batches == [["1", "2"], ["3", "4"], ["5"]]
-    assert desk.announced == desk.batches
+    assert [text for batch in desk.announced for text in batch] == list("12345")
 
 
 async def test_those_who_wait_are_bounded() -> None:
@@ -206,6 +213,55 @@ async def test_announcing_goes_on_beside_the_next_transaction_in_order() -> None
     desk.announce.set()
     await desk.settle()
     assert desk.announced == [["1"], ["2"]]
+
+
+async def test_a_room_that_cannot_be_announced_holds_up_no_other_room_and_no_sender() -> None:
+    desk = Desk()
+    desk.announce.clear()
+    desk.hung_room = ROOM
+    desk.commit.set()
+    for text in ("1", "2", "3"):
+        await desk.send(text)
+        await desk.send(f"other {text}", ROOM + 1)
+        await desk.settle()
+    assert desk.announced == [["1"], ["other 1"], ["other 2"], ["other 3"]]
+    desk.announce.set()
+    await desk.settle()
+    # What has gathered meanwhile goes together.
+    assert desk.announced[4:] == [["2", "3"]]
+    assert desk.writer.is_idle
+
+
+async def test_what_waits_behind_a_failed_announcement_is_left_to_the_sweep(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    desk.announce.clear()
+    desk.announce_fault = OSError("the broker is away")
+    desk.commit.set()
+    for text in "123":
+        await desk.send(text)
+        await desk.settle()
+    desk.announce.set()
+    await desk.settle()
+    assert desk.announced == [["1"]]
+    assert caplog.text.count("they are announced later") == 1
+    desk.announce_fault = None
+    await desk.send("4")
+    await desk.settle()
+    assert desk.announced == [["1"], ["4"]]
+
+
+async def test_messages_that_wait_to_be_announced_are_bounded() -> None:
+    desk = Desk(batch_max=1)
+    desk.writer._announcer = Announcer(desk._announce, desk._spawn, waiting_max=2)
+    desk.announce.clear()
+    desk.commit.set()
+    sending = [desk.send(str(number)) for number in range(5)]
+    await desk.settle()
+    assert [task.done() for task in sending] == [True, True, False, False, False]
+    desk.announce.set()
+    assert len(await asyncio.gather(*sending)) == 5
 
 
 def stop_while_storing(desk: Desk) -> None:

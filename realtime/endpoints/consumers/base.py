@@ -7,16 +7,19 @@ sends replies.
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from time import monotonic, time_ns
 from typing import Any, ClassVar
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from msgspec import structs
 
 from realtime.core.scopes import require_scopes
 from realtime.core.sliding_window import SlidingWindowLimiter
 from realtime.endpoints.calls import Calls, handler_of, was_cancelled
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
-from realtime.endpoints.verbs import Answered, Call, TooFastError, Verb
+from realtime.endpoints.publishing import Publishing
+from realtime.endpoints.verbs import Answered, Call, PublishedLater, TooFastError, Verb
 from realtime.node.failures import request_error
 from realtime.node.logs import log_verb
 from realtime.node.node import Node
@@ -304,6 +307,8 @@ class JsonConsumer(RealtimeConsumer):
     flat_form: FlatForm | None = None
     _refused: SlidingWindowLimiter | None = None
     _calls: Calls | None = None
+    # The publications that wait for the broker; set at the first one.
+    _publishing: Publishing | None = None
 
     @property
     def calls(self) -> Calls:
@@ -322,6 +327,12 @@ class JsonConsumer(RealtimeConsumer):
         self.connection.has_topics = "subscribe" in self.verbs
         self.connection.push("welcome", self._welcome())
         await self.welcomed()
+
+    async def _serve(self, receive: Receive) -> int:
+        code = await super()._serve(receive)
+        if self._publishing is not None:
+            await self._publishing.finish()
+        return code
 
     async def welcomed(self) -> None:
         """Called after `welcome`. Start the work of the endpoint that needs no request here."""
@@ -390,20 +401,33 @@ class JsonConsumer(RealtimeConsumer):
         if verb.is_slow:
             self.calls.start(call, handle, payload)
             return COMPLETED
-        handling = handle(call, payload)
+        in_order = handle if self._publishing is None else self._publishing.before(verb, handle)
+        handling = in_order(call, payload)
         if isinstance(handling, Answered):
             sending = self._reply(request.id, handling.reply)
             # The time of the message's arrival is there already.
             call.node.metrics.request_times.observe(monotonic() - self._last_frame_s)
             return sending
-        return self._answer(call, handling)
+        if isinstance(handling, PublishedLater):
+            return self.publish_later(call, handling)
+        return self._answer(call, handling, self._last_frame_s)
+
+    def publish_later(self, call: Call[Any], later: PublishedLater) -> Awaitable[None]:
+        """Publish and answer beside the messages that follow. Await the result before the next message is handled."""
+        if self._publishing is None:
+            in_bytes = self.scope["endpoints"].publishing_bytes
+            self._publishing = Publishing(self.connection, self.node.settings.MAX_PUBLISHING, in_bytes)
+        if call.node.checks_contracts:
+            verb = self.verbs[call.request.type]
+            later = structs.replace(later, publish=partial(verb.checked_reply, later.publish))
+        answer = partial(self._answer, call, later, self._last_frame_s)
+        return self._publishing.start(later.topic, answer, later.size_bytes)
 
     def _reply(self, request_id: RequestId | None, reply: Reply | None) -> Awaitable[None]:
         frame = prepared_reply(request_id, reply)
         return COMPLETED if frame is None else self.connection.outbox.send(frame)
 
-    async def _answer(self, call: Call[Any], handling: Awaitable[Reply | None]) -> None:
-        began_s = self._last_frame_s
+    async def _answer(self, call: Call[Any], handling: Awaitable[Reply | None], began_s: float) -> None:
         log_verb.set(call.request.type)
         try:
             sending = self._reply(call.request.id, await handling)

@@ -1,23 +1,25 @@
 """Publish and subscribe: the verbs, and an endpoint with only these verbs."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from time import time_ns
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
-from realtime.core.history import Publication, Publisher, draft_of
+from realtime.core.history import Draft, Publication, Publisher, draft_of
 from realtime.core.position import Position
-from realtime.core.topics import Gate, TopicKey, TopicRule, check_topic_name
+from realtime.core.topics import Gate, Retention, TopicKey, TopicRule, check_topic_name
 from realtime.endpoints import wire
 from realtime.endpoints.consumers.base import JsonConsumer
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
-from realtime.endpoints.verbs import Answered, Call, Verb
+from realtime.endpoints.verbs import Answered, Call, Caller, PublishedLater, Verb
 from realtime.node.joining import Joined, JoinRequest
 from realtime.protocol.codec import encode_bytes, encode_data, time_text
 from realtime.protocol.envelope import Reply
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.ports import Page
+from realtime.topics.hub import Hub
 
 HISTORY_DEFAULT_LIMIT = 100
 HISTORY_MAX_LIMIT = 1000
@@ -29,6 +31,14 @@ SUBSCRIBE_MAX_TOPICS = 100
 GATE_ASKS_MAX = 8
 
 T = TypeVar("T")
+
+
+class PubSubCaller(Caller, Protocol):
+    """A consumer whose publications may wait for the broker."""
+
+    def publish_later(self, call: Call[Any], later: PublishedLater) -> Awaitable[None]:
+        """As `JsonConsumer.publish_later`."""
+        ...
 
 
 class Since(msgspec.Struct, frozen=True):
@@ -123,7 +133,7 @@ async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
     return Reply("unsubscribed", {"topic": payload.topic})
 
 
-def on_publish(call: Call, payload: Publish) -> Awaitable[Reply]:
+def on_publish(call: Call["PubSubCaller"], payload: Publish) -> Awaitable[Reply | None]:
     """Publish to all subscribers, including the publisher."""
     rule = call.node.rules.require_publish(call.connection.identity, payload.topic)
     if rule.publish_in_db is not None:
@@ -131,13 +141,19 @@ def on_publish(call: Call, payload: Publish) -> Awaitable[Reply]:
     return _publish(call, payload, rule)
 
 
-async def _publish_if_allowed(call: Call, payload: Publish, gate: Gate, rule: TopicRule) -> Reply:
+async def _publish_if_allowed(
+    call: Call["PubSubCaller"], payload: Publish, gate: Gate, rule: TopicRule
+) -> Reply | None:
     if await call.in_db(gate, call.identity, payload.topic) is not True:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "You may not publish to this topic.")
-    return await _publish(call, payload, rule)
+    publishing = _publish(call, payload, rule)
+    if isinstance(publishing, Answered):
+        return publishing.reply
+    await call.consumer.publish_later(call, publishing)
+    return None
 
 
-def _publish(call: Call, payload: Publish, rule: TopicRule) -> Awaitable[Reply]:
+def _publish(call: Call["PubSubCaller"], payload: Publish, rule: TopicRule) -> Answered | PublishedLater:
     node, identity = call.node, call.connection.identity
     publisher = Publisher(identity.user_id, identity.username) if identity else None
     data = encode_data(payload.data)
@@ -147,7 +163,8 @@ def _publish(call: Call, payload: Publish, rule: TopicRule) -> Awaitable[Reply]:
     key = TopicKey(call.connection.tenant.slug, payload.topic)
     position = node.hub.publish_now(key, draft, rule.retention)
     if position is None:
-        return _published_later(payload.topic, node.hub.publish(key, draft, rule.retention))
+        publish = partial(_publish_and_wait, node.hub, key, draft, rule.retention)
+        return PublishedLater(payload.topic, len(draft.data), publish)
     return Answered(_published(payload.topic, position))
 
 
@@ -163,11 +180,19 @@ async def on_presence(call: Call, payload: Topic) -> Reply:
     return Reply("presence", {"topic": payload.topic, **users})
 
 
+def _topics(payload: Subscribe | Topic | History) -> Iterable[str]:
+    if payload.topic is not None:
+        return (payload.topic,)
+    return [each.topic for each in getattr(payload, "topics", None) or ()]
+
+
 PUBSUB_VERBS: Mapping[str, Verb] = {
-    "subscribe": Verb(Subscribe, on_subscribe, reply="subscribed", returns=wire.SubscribedReply),
-    "unsubscribe": Verb(Topic, on_unsubscribe, reply="unsubscribed", returns=wire.TopicName),
+    "subscribe": Verb(
+        Subscribe, on_subscribe, reply="subscribed", returns=wire.SubscribedReply, topics=_topics
+    ),
+    "unsubscribe": Verb(Topic, on_unsubscribe, reply="unsubscribed", returns=wire.TopicName, topics=_topics),
     "publish": Verb(Publish, on_publish, reply="published", returns=wire.Published),
-    "history": Verb(History, on_history, reply="history", returns=wire.HistoryReply),
+    "history": Verb(History, on_history, reply="history", returns=wire.HistoryReply, topics=_topics),
     "presence": Verb(Topic, on_presence, reply="presence", returns=wire.PresenceReply),
 }
 
@@ -224,8 +249,8 @@ async def _users(call: Call, payload: Topic) -> dict[str, Any]:
     return call.node.presence.view(call.connection, payload.topic)
 
 
-async def _published_later(topic: str, publishing: Awaitable[Position]) -> Reply:
-    return _published(topic, await publishing)
+async def _publish_and_wait(hub: Hub, key: TopicKey, draft: Draft, retention: Retention) -> Reply:
+    return _published(key.topic, await hub.publish(key, draft, retention))
 
 
 def _published(topic: str, position: Position) -> Reply:

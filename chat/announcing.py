@@ -1,0 +1,85 @@
+"""Announces stored messages: in order within a room, and rooms side by side.
+
+A room whose topic cannot be published to, because a server of the broker hangs, holds up no other room and no writer.
+Runs on the loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from chat.messages.sending import Sent
+
+logger = logging.getLogger(__name__)
+
+Announce = Callable[[Sequence[Sent]], Coroutine[Any, Any, None]]
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+# Messages of one room that are announced in one go.
+ROOM_BATCH_MAX = 128
+# Seconds for one go. What the broker has not accepted by then is announced by the sweep (`chat.unannounced`).
+ROOM_BATCH_TIMEOUT_S = 5.0
+# Messages that may wait to be announced; above it the writer waits.
+WAITING_MAX = 1000
+
+
+class Announcer:
+    """The messages of a tenant on their way to their topics. `announce` publishes some of one room, in their order."""
+
+    def __init__(self, announce: Announce, spawn: Spawn, *, waiting_max: int = WAITING_MAX) -> None:
+        self._announce = announce
+        self._spawn = spawn
+        self._waiting_max = waiting_max
+        # By room; a room has an entry while its task runs.
+        self._rooms: dict[int, list[Sent]] = {}
+        self._waiting = 0
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being announced, and nothing waits."""
+        return not self._rooms
+
+    async def add(self, sent: Sequence[Sent]) -> None:
+        """Announce these soon. Waits, before it returns, while too many wait."""
+        for each in sent:
+            room_id = each.message.room_id
+            if room_id not in self._rooms:
+                self._rooms[room_id] = []
+                self._spawn(self._run(room_id))
+            self._rooms[room_id].append(each)
+        self._count(len(sent))
+        await self._has_room.wait()
+
+    async def _run(self, room_id: int) -> None:
+        waiting = self._rooms[room_id]
+        try:
+            while waiting:
+                batch = waiting[:ROOM_BATCH_MAX]
+                if not await self._announce_batch(batch):
+                    # Later ones cannot overtake them: the next message of the room announces what it finds missing.
+                    batch = list(waiting)
+                del waiting[: len(batch)]
+                self._count(-len(batch))
+        finally:
+            del self._rooms[room_id]
+            self._count(-len(waiting))
+
+    async def _announce_batch(self, batch: Sequence[Sent]) -> bool:
+        try:
+            async with asyncio.timeout(ROOM_BATCH_TIMEOUT_S):
+                await self._announce(batch)
+        except Exception:
+            room_id = batch[0].message.room_id
+            logger.exception("Messages of room %s are stored; they are announced later", room_id)
+            return False
+        return True
+
+    def _count(self, change: int) -> None:
+        self._waiting += change
+        if self._waiting < self._waiting_max:
+            self._has_room.set()
+        else:
+            self._has_room.clear()
