@@ -194,7 +194,7 @@ def javascript() -> str:
     return "\n".join(_declarations(file.relative_to(folder).as_posix(), file.read_text()) for file in files)
 
 
-_TYPES = ("index", "stream", "live-state", "presence", "page-watch", "reachable")
+_TYPES = ("index", "stream", "live-query", "live-state", "presence", "page-watch", "reachable")
 # A class or interface, or a comment with the line below it.
 _DECLARED = re.compile(
     r"^export (?:class|interface) (\w+)|^( *)/\*\*(.*?)\*/\n *([^\n]*)", re.DOTALL | re.MULTILINE

@@ -13,11 +13,22 @@ from realtime.client.errors import ClientError, DisconnectedError, HistoryLostEr
 from realtime.client.online import AsyncClient
 from realtime.client.subscription import Subscription
 from realtime.client.sync import Client, SyncSubscription
-from realtime.client.types import History, Presence, PresentUser, Publication, State, StreamValue, User
+from realtime.client.types import (
+    Change,
+    History,
+    Presence,
+    PresentUser,
+    Publication,
+    Rows,
+    State,
+    StreamValue,
+    User,
+)
 from realtime.core.position import Position
 
 __all__ = [
     "AsyncClient",
+    "Change",
     "Client",
     "ClientError",
     "DisconnectedError",
@@ -27,6 +38,7 @@ __all__ = [
     "Presence",
     "PresentUser",
     "Publication",
+    "Rows",
     "SignedOutError",
     "State",
     "StreamValue",

@@ -17,12 +17,13 @@ from websockets.typing import Subprotocol
 
 from realtime.client.credentials import Credentials, GetTicket, GetToken, TokenReason
 from realtime.client.errors import ClientError, DisconnectedError, SignedOutError
+from realtime.client.live_queries import changes_of
 from realtime.client.requests import Requests, frame_of
 from realtime.client.retries import ABNORMAL, Action, attempt_after, backoff_s, close_action, code_of_status
 from realtime.client.streams import values_of
 from realtime.client.subscription import BUFFER_MAX, Subscription
 from realtime.client.topics import Topics
-from realtime.client.types import History, Presence, State, StateName, StreamValue
+from realtime.client.types import Change, History, Presence, Rows, State, StateName, StreamValue
 from realtime.core.position import Position
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.handshake import BATCH_SUBPROTOCOL, SUBPROTOCOL
@@ -225,6 +226,17 @@ class AsyncClient:
         `contextlib.aclosing` for example.
         """
         return values_of(self, source, interval_s)
+
+    def live_query(
+        self, query: str, params: Mapping[str, Any] | None = None, *, page_size: int | None = None
+    ) -> AsyncGenerator[Rows | Change, None]:
+        """Watch a query of `/ws/data/` and iterate over its events: `Rows`, then a `Change` for each row that changes.
+
+        After a reconnect the query is asked again and `Rows` has all rows anew, also for a caller that fell 1,000
+        changes behind. Raises ClientError if the server refuses the query or ends it. Close the iterator to stop
+        watching, with `contextlib.aclosing` for example.
+        """
+        return changes_of(self, query, params or {}, page_size, self._random)
 
     async def ask(self, verb: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request of the client itself."""

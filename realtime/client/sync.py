@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 from realtime.client.errors import timed_out
 from realtime.client.online import REQUEST_TIMEOUT_S, AsyncClient
 from realtime.client.subscription import BUFFER_MAX, Subscription
-from realtime.client.types import History, Presence, Publication, State, StreamValue
+from realtime.client.types import Change, History, Presence, Publication, Rows, State, StreamValue
 from realtime.core.position import Position
 
 T = TypeVar("T")
@@ -222,6 +222,12 @@ class Client:
     def stream(self, source: str, *, interval_s: float = 1.0) -> SyncIterator[StreamValue]:
         """As AsyncClient.stream."""
         return SyncIterator(self._going, self._client.stream(source, interval_s=interval_s))
+
+    def live_query(
+        self, query: str, params: Mapping[str, Any] | None = None, *, page_size: int | None = None
+    ) -> SyncIterator[Rows | Change]:
+        """As AsyncClient.live_query."""
+        return SyncIterator(self._going, self._client.live_query(query, params, page_size=page_size))
 
     @property
     def _going(self) -> _Loop:

@@ -1,7 +1,7 @@
 """The values that the client hands out."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -67,8 +67,21 @@ class StreamValue(msgspec.Struct, frozen=True):
     value: Any
 
 
+class Rows(msgspec.Struct, frozen=True):
+    """All rows of a live query: the first event, and one after each reconnect."""
+
+    items: list[Any]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A row of a live query that is new, has changed, or is no longer in it: `insert`, `update` or `remove`."""
+
+    op: Literal["insert", "update", "remove"]
+    item: Any
+
+
 class StateName(StrEnum):
-    """The operations of a client."""
+    """The states of a client."""
 
     CONNECTING = "connecting"
     ONLINE = "online"

@@ -31,6 +31,7 @@ BARE_NAMES = {
     "realtime/page-watch": "realtime/client/page-watch.js",
     "realtime/reachable": "realtime/client/reachable.js",
     "realtime/stream": "realtime/client/stream.js",
+    "realtime/live-query": "realtime/client/live-query.js",
     "realtime/live-state": "realtime/client/live-state.js",
     "realtime/presence": "realtime/client/presence.js",
 }

@@ -33,6 +33,8 @@ def test_the_javascript_client_against_a_real_server(shared_serve: Site) -> None
     assert seen["values"] == [["clock", "string"]] * 3
     assert seen["pages"][-1] == [1, False]
     assert all(page == [1, True] for page in seen["pages"][:-1])
+    # A live query: all rows at first, and once after the reconnect.
+    assert seen["resets"] == [len(seen["pages"])] * 2
     assert (seen["stranger"], seen["forger"]) == ("unauthenticated", "unauthenticated")
     # A token for each client that reconnects with it, and a ticket for each connection.
     assert (seen["tokens"], seen["tickets"]) == (3, 2)

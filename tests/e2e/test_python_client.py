@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from realtime.client import AsyncClient, Client, ClientError, DisconnectedError, TokenReason
+from realtime.client import AsyncClient, Client, ClientError, DisconnectedError, Rows, TokenReason
 from tests.e2e.visitor import Visitor
 from tests.servers.pool import Site
 
@@ -85,7 +85,10 @@ async def test_every_part_of_it_against_a_real_server(site: Site, options: dict[
         query = {"query": "items", "params": {"category": "books"}, "page_size": 1}
         pages = [page["items"] async for page in data.pages("query", query)]
         assert [len(page) for page in pages] == [1] * len(pages)
-        assert [item for page in pages for item in page] == (await data.request("query", query))["items"]
+        items = (await data.request("query", query))["items"]
+        assert [item for page in pages for item in page] == items
+        async with aclosing(data.live_query("items", {"category": "books"}, page_size=2)) as events:
+            assert await anext(events) == Rows(items)
     async with (
         AsyncClient(url(site, "/ws/stream/"), **options) as streams,
         aclosing(streams.stream("clock", interval_s=0.05)) as values,

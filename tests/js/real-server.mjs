@@ -1,5 +1,6 @@
 /** The client against a real server: `node real-server.mjs <port>`. Prints what it saw as JSON; a test looks at it. */
 import { RealtimeClient } from "../../clients/js/src/index.js";
+import { liveQuery } from "../../clients/js/src/live-query.js";
 import { stream } from "../../clients/js/src/stream.js";
 import { load, skip } from "./npm.mjs";
 
@@ -84,6 +85,18 @@ const data = open("/ws/data/");
 await data.ready();
 seen.pages = [];
 for await (const { items, more } of data.pages("query", { query: "items", params: { category: "books" }, page_size: 1 })) seen.pages.push([items.length, more]);
+
+const resets = [];
+const rowsCame = async () => {
+  const before = resets.length;
+  while (resets.length === before) await new Promise((resolve) => setTimeout(resolve, 10));
+};
+liveQuery(data, "items", { category: "books" }, { onReset: (items) => resets.push(items.length) });
+await rowsCame();
+data.stop();
+data.start();
+await rowsCame();
+seen.resets = resets;
 
 const stranger = open("/ws/data/", { getToken: () => null });
 seen.stranger = await stranger.ready().catch(({ code }) => code);

@@ -1,5 +1,6 @@
 /** Compiled by the strict TypeScript compiler, and never run: what the types of the client allow, and what they refuse. */
 import { RealtimeClient, RealtimeError, type Contract, type Position } from "rockstar-realtime";
+import { liveQuery } from "rockstar-realtime/live-query";
 import { liveState } from "rockstar-realtime/live-state";
 import { watchPage } from "rockstar-realtime/page-watch";
 import { NOBODY, presenceAfter } from "rockstar-realtime/presence";
@@ -33,6 +34,7 @@ export async function typed(): Promise<number> {
   const rows = await shop.request("query", { query: "orders", params: { state: "open" } });
   for await (const { items } of shop.pages("query", { query: "orders", params: { state: "open" } })) items[0]?.state.toUpperCase();
   for await (const { value } of stream(shop, "clock", { interval: 5 })) value.toUpperCase();
+  liveQuery(shop, "orders", { state: "open" }, { onReset: (items) => items[0]?.state.toUpperCase(), onChange: ({ op, item }) => (op === "remove" ? item.id : item.state) });
   shop.on("sale", ({ percent }) => percent.toFixed());
   shop.on("state", ({ name }) => name === "online");
   shop.subscribe("orders:7", { since, onPublication: ({ data, publisher }) => (publisher?.username ?? data.state).toUpperCase() });
@@ -54,6 +56,10 @@ export function refused(): void {
   shop.subscribe("users:7");
   // @ts-expect-error there is no such push
   shop.on("sales", () => {});
+  // @ts-expect-error there is no such query
+  liveQuery(shop, "items", {}, { onReset: () => {} });
+  // @ts-expect-error a parameter of the wrong name
+  liveQuery(shop, "orders", { status: "open" }, { onReset: () => {} });
   // @ts-expect-error there is no such source
   stream(shop, "server");
 }
