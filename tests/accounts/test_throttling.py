@@ -171,25 +171,20 @@ def test_sixty_guesses_at_once_are_ten(rf: RequestFactory) -> None:
     assert all(0 < wait_s <= WINDOW_S for wait_s in waits if wait_s)
 
 
-@pytest.mark.parametrize("is_right", [True, False])
-def test_sixty_requests_at_once(transactional_db: None, alice: User, is_right: bool) -> None:
-    """Ten wrong ones are judged; of right ones none is held back for long."""
+def test_sixty_right_passwords_at_once(transactional_db: None, alice: User) -> None:
+    """None is held back for long; tests/e2e/test_rights.py has the wrong ones."""
     answers: list[int] = []
 
-    def ask(number: int) -> None:
-        body = {"username": "alice", "password": PASSWORD if is_right else f"guess {number}"}
+    def ask(_: int) -> None:
+        body = {"username": "alice", "password": PASSWORD}
         browser = Client(headers={"host": ACME_HOST})
         response = browser.post("/api/token/", body, content_type="application/json")
         answers.append(response.status_code)
-        assert response.status_code in {200, 401} or 0 < int(response["Retry-After"]) <= WINDOW_S
         connection.close()
 
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(ask, range(60)))
-    if is_right:
-        assert answers == [200] * 60
-    else:
-        assert (answers.count(401), answers.count(429)) == (10, 50)
+    assert answers == [200] * 60
 
 
 @pytest.mark.parametrize("page", CHANGE_PAGES)

@@ -22,11 +22,16 @@ OP_PONG = 10
 
 pytestmark = pytest.mark.settings(REALTIME_PING_INTERVAL_S=0.3, REALTIME_PING_TIMEOUT_S=2)
 
-PATHS = pytest.mark.parametrize("path", ["/ws/echo/", "/ws/pubsub/"])
+PATHS = ["/ws/echo/", "/ws/pubsub/"]
 
 
-@PATHS
-async def test_who_never_answers_is_closed(acme: Visitor, path: str) -> None:
+async def test_who_never_answers_is_closed_and_who_answers_stays(acme: Visitor) -> None:
+    """One wait for all four."""
+    cases = [case(acme, path) for case in (never_answers, answers) for path in PATHS]
+    await asyncio.gather(*cases)
+
+
+async def never_answers(acme: Visitor, path: str) -> None:
     async with tcp(acme) as (reader, writer):
         writer.write(handshake(acme, path))
         assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
@@ -36,8 +41,7 @@ async def test_who_never_answers_is_closed(acme: Visitor, path: str) -> None:
     assert close_code_of(frames) == 4408
 
 
-@PATHS
-async def test_who_answers_stays(acme: Visitor, path: str) -> None:
+async def answers(acme: Visitor, path: str) -> None:
     async with tcp(acme) as (reader, writer):
         writer.write(handshake(acme, path))
         assert b" 101 " in await reader.readuntil(b"\r\n\r\n")

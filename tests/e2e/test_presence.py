@@ -79,30 +79,6 @@ async def test_joins_and_leaves_are_pushed(acme: Visitor, topic: str) -> None:
         assert names((await alice.ask("presence", {"topic": topic}))["users"]) == ["alice"]
 
 
-# The bus makes no difference to the grace of one process; test_presence_nodes.py has two.
-@pytest.mark.kinds("serve")
-async def test_a_reload_is_no_absence_and_an_end_without_a_word_is_one_after_a_while(
-    acme: Visitor, topic: str
-) -> None:
-    async with acme.open_json(PATH, "alice") as alice:
-        await alice.ask("subscribe", {"topic": topic, "presence": True})
-        async with acme.open_json(PATH, "bob") as bob:
-            await bob.ask("subscribe", {"topic": topic})
-            assert await change(alice, topic, "joined", "bob")
-        await gone_without_a_word(alice, topic, "bob")
-        async with acme.open_json(PATH, "bob") as bob:
-            await bob.ask("subscribe", {"topic": topic})
-            # Longer than changes are gathered.
-            await asyncio.sleep(1.0)
-            assert await pushes(alice) == []
-            users = (await alice.ask("presence", {"topic": topic}))["users"]
-            assert [user["connections"] for user in users] == [1, 1]
-        ended_s = time.monotonic()
-        assert await change(alice, topic, "left", "bob")
-        assert 9.0 < time.monotonic() - ended_s < 13.0
-        assert names((await alice.ask("presence", {"topic": topic}))["users"]) == ["alice"]
-
-
 async def test_coming_back_and_unsubscribing_ends_what_was_left_of_the_grace(
     acme: Visitor, topic: str
 ) -> None:
@@ -150,6 +126,7 @@ async def test_whoever_goes_out_of_a_room_has_no_grace_left(acme: Visitor) -> No
             assert time.monotonic() - left_s < 5.0
 
 
+@pytest.mark.kinds("serve")
 async def test_strangers_get_counts_and_no_names(acme: Visitor, topic: str) -> None:
     async with acme.open_json(PATH) as stranger, acme.open_json(PATH, "bob") as bob:
         await bob.ask("subscribe", {"topic": topic})
@@ -163,6 +140,7 @@ async def test_strangers_get_counts_and_no_names(acme: Visitor, topic: str) -> N
             assert await stranger.push("presence") == {"topic": topic, "count": 1}
 
 
+@pytest.mark.kinds("serve")
 async def test_counts_are_pushed_at_most_once_a_second(acme: Visitor, topic: str) -> None:
     async with acme.open_json(PATH) as stranger, acme.open_json(PATH, "bob") as bob:
         began_s = time.monotonic()

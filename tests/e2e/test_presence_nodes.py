@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import OwnSites
 from tests.e2e.talk import Talk, assert_closed
-from tests.e2e.test_presence import PATH, change, names, pushes
+from tests.e2e.test_presence import PATH, change, gone_without_a_word, names, pushes
 from tests.e2e.visitor import Visitor
 from tests.servers.pool import Site
 
@@ -38,9 +38,34 @@ async def test_a_reload_that_lands_on_the_other_node_is_no_absence(own_sites: Ow
             assert await change(alice, topic, "left", "bob")
 
 
-async def test_the_users_of_a_node_that_ends_stay_for_a_while(own_sites: OwnSites, topic: str) -> None:
-    """Return whether it drains or dies; both at once, because each takes ten seconds."""
-    await asyncio.gather(*(node_ends(own_sites, topic, how) for how in ("drains", "dies")))
+async def test_users_stay_for_a_while_without_a_connection(own_sites: OwnSites, topic: str) -> None:
+    """On a node that drains, that dies, and that goes on; all at once, because each takes ten seconds."""
+    cases = [
+        node_ends(own_sites, topic, "drains"),
+        node_ends(own_sites, topic, "dies"),
+        user_ends(own_sites, topic),
+    ]
+    await asyncio.gather(*cases)
+
+
+async def user_ends(own_sites: OwnSites, topic: str) -> None:
+    """A reload is no absence. An end without a word is one after a while."""
+    site = own_sites.get("serve", {"TEST": "presence"})
+    async with visitor(site, 0) as acme, acme.open_json(PATH, "alice") as alice:
+        await alice.ask("subscribe", {"topic": topic, "presence": True})
+        async with acme.open_json(PATH, "bob") as bob:
+            await bob.ask("subscribe", {"topic": topic})
+            assert await change(alice, topic, "joined", "bob")
+        await gone_without_a_word(alice, topic, "bob")
+        async with acme.open_json(PATH, "bob") as bob:
+            await bob.ask("subscribe", {"topic": topic})
+            await asyncio.sleep(MOMENT_S)
+            assert await pushes(alice) == []
+            assert await connections(alice, topic) == {"alice": 1, "bob": 1}
+        ended_s = time.monotonic()
+        assert await change(alice, topic, "left", "bob")
+        assert 9.0 < time.monotonic() - ended_s < 13.0
+        assert await connections(alice, topic) == {"alice": 1}
 
 
 async def node_ends(own_sites: OwnSites, topic: str, how: str) -> None:

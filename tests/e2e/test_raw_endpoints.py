@@ -155,20 +155,15 @@ async def test_validated_answers_large_messages_in_order_with_small_ones(acme: V
 
 
 @narrow
-async def test_timeout_closes_an_idle_socket(acme: Visitor) -> None:
-    async with acme.open("/ws/timeout/") as talk:
-        await assert_closed(talk, 4408, wait_s=5)
-
-
-@narrow
-async def test_timeout_counts_from_the_last_frame(acme: Visitor) -> None:
+async def test_timeout_closes_an_idle_socket_and_counts_from_the_last_frame(acme: Visitor) -> None:
     loop = asyncio.get_running_loop()
-    async with acme.open("/ws/timeout/") as talk:
+    async with acme.open("/ws/timeout/") as idle, acme.open("/ws/timeout/") as talk:
         for number in range(4):
             await asyncio.sleep(0.5)
             await talk.send_frame(str(number))
             assert await talk.frame() == str(number)
         last_s = loop.time()
+        await assert_closed(idle, 4408, wait_s=5)
         await assert_closed(talk, 4408, wait_s=5)
         assert loop.time() - last_s > 1.4
 

@@ -68,7 +68,7 @@ async def test_topics_forgotten_in_memory(seed: int, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.redis
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_topics_expired_in_redis(seed: int, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_history, "POSITION_TTL_S", 2)
     # A small filter, so that names are taken for each other.

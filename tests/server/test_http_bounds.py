@@ -23,6 +23,8 @@ SMALL = HttpLimits(body_bytes=BODY_BYTES)
 QUICK = HttpLimits(head_timeout_s=0.2)
 FEW = HttpLimits(connections_per_address=3)
 SOON_S = 5.0
+# A server on this machine that takes nothing for so long does not read.
+NOT_READ_S = 1.0
 
 
 class Site:
@@ -67,7 +69,7 @@ async def send_until_cut(client: Client, piece: bytes, most_bytes: int) -> int:
     with contextlib.suppress(ConnectionError, TimeoutError):
         while sent < most_bytes:
             client.send(piece)
-            async with asyncio.timeout(SOON_S):
+            async with asyncio.timeout(NOT_READ_S):
                 await client.writer.drain()
             sent += len(piece)
     return sent
@@ -398,7 +400,7 @@ def mutated(random: Random) -> bytes:
     return bytes(stream)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 async def test_whatever_comes_nothing_fails_and_nothing_stays(
     seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -414,11 +416,11 @@ async def test_whatever_comes_nothing_fails_and_nothing_stays(
                 if has_end:
                     client.writer.write_eof()
                 with contextlib.suppress(TimeoutError):
-                    await client.ended(2.0)
+                    await client.ended(1.5)
 
     # The application is told by its `send` where a client has left.
     async with serving(Site(), may_fail=True, limits=limits, timeout_keep_alive=0.2) as lab:
-        streams = [mutated(random) for _ in range(100)]
+        streams = [mutated(random) for _ in range(250)]
         await asyncio.gather(
             *[visit(stream, random.randint(0, len(stream)), random.random() < 0.3) for stream in streams]
         )

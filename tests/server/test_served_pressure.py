@@ -13,7 +13,7 @@ from tests.servers.pool import SitePool
 from tests.servers.process import ServerProcess
 
 ECHO = "/ws/echo/"
-FLOOD_S = 1.0
+FLOOD_S = 0.5
 GROWTH_MAX_BYTES = 16 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 

@@ -1,5 +1,6 @@
 """Databases with the demo data, made once per backend and copied for each server."""
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -42,21 +43,27 @@ def run_manage(*arguments: str, env: dict[str, str]) -> str:
 class Databases:
     """Hands out fresh, migrated and seeded databases by URL."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, templates: Path | None = None) -> None:
+        """`templates` may be shared by several processes; each has its own `folder`."""
         self._folder = folder
+        self._templates = templates or folder
         self._numbers = itertools.count(1)
-        self._sqlite_template: Path | None = None
         self._postgres: Postgres | None = None
 
     def sqlite(self) -> str:
         """A fresh SQLite database."""
-        if self._sqlite_template is None:
-            template = self._folder / "template.sqlite3"
-            _fill(f"sqlite:///{template}")
-            self._sqlite_template = template
         copy = self._folder / f"database-{next(self._numbers)}.sqlite3"
-        shutil.copyfile(self._sqlite_template, copy)
+        shutil.copyfile(self._sqlite_template(), copy)
         return f"sqlite:///{copy}"
+
+    def _sqlite_template(self) -> Path:
+        template, filling = self._templates / "template.sqlite3", self._templates / "filling.sqlite3"
+        with (self._templates / "template.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not template.exists():
+                _fill(f"sqlite:///{filling}")
+                filling.rename(template)
+        return template
 
     def postgres(self) -> str:
         """A fresh PostgreSQL database."""

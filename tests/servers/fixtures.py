@@ -1,5 +1,6 @@
 """The fixtures that hand out real servers. Nothing is started before a test asks for it."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -30,7 +31,9 @@ def valkey_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Fresh databases, migrated and seeded."""
-    made = Databases(tmp_path_factory.mktemp("databases"))
+    folder, run = tmp_path_factory.mktemp("databases"), tmp_path_factory.getbasetemp()
+    # The processes of a run have their folders side by side.
+    made = Databases(folder, templates=run.parent if "PYTEST_XDIST_WORKER" in os.environ else run)
     yield made
     made.close()
 
