@@ -39,16 +39,19 @@ BARE_NAMES = {
 _STATIC_IMPORT = re.compile(
     rb"""(?:^|;)\s*(?:import|(?:import|export)\b[^"'(;=]*?\bfrom)\s*["']([^"']+)["']""", re.MULTILINE
 )
+_LAZY_IMPORT = re.compile(rb"""\bimport\(["'`]([^"'`]+)["'`]\)""")
 # Other scripts, as those of the admin, need no line.
-_MODULE = re.compile(rb"^\s*(?:import|export)\b", re.MULTILINE)
+_MODULE = re.compile(rb"(?:^|[;}])\s*(?:import|export)\b", re.MULTILINE)
 
 
 @register.simple_tag(takes_context=True)
-def importmap(context: template.Context) -> SafeString:
-    """Return the script element. It must come before every module script of the page."""
+def importmap(context: template.Context, entry: str = "") -> SafeString:
+    """Return the script element. It must come before every module script of the page.
+
+    With `entry`, the module of the page, it names only what that one imports, at once or later.
+    """
     request: HttpRequest = context["request"]
-    bare = {name: staticfiles_storage.url(path) for name, path in BARE_NAMES.items()}
-    text = json.dumps({"imports": bare | _hashed_modules(staticfiles_storage)}, indent=1)
+    text = json.dumps({"imports": _imports_map(staticfiles_storage, entry)}, separators=(",", ":"))
     # In a script element only `<` could end the text early.
     safe = mark_safe(text.replace("<", "\\u003c"))  # noqa: S308
     # Of django-csp, or of the context processor that Django has from 6.0 on.
@@ -65,44 +68,56 @@ def modulepreload(name: str) -> SafeString:
 
     It must come after the import map.
     """
-    return format_html_join(
-        "\n", '<link rel="modulepreload" href="{}">', ((url,) for url in _needed(staticfiles_storage, name))
-    )
+    urls = ((staticfiles_storage.url(each),) for each in _needed(staticfiles_storage, name))
+    return format_html_join("\n", '<link rel="modulepreload" href="{}">', urls)
 
 
 @lru_cache(maxsize=8)
-def _needed(storage: StaticFilesStorage, name: str) -> tuple[str, ...]:
-    """Return the URLs of a module and its imports, each once, the nearest first."""
-    names = [name]
+def _needed(storage: StaticFilesStorage, entry: str, *, later: bool = False) -> tuple[str, ...]:
+    """Return the names of a module and its imports, each once, the nearest first.
+
+    With `later`, what `import()` loads is among them.
+    """
+    names = [entry]
     for module in names:
-        for imported in _imports(storage, module):
+        for imported in _imports(storage, module, later=later):
             path = BARE_NAMES.get(imported) or posixpath.normpath(f"{posixpath.dirname(module)}/{imported}")
             if path not in names:
                 names.append(path)
-    return tuple(storage.url(each) for each in names)
+    return tuple(names)
 
 
-def _imports(storage: StaticFilesStorage, name: str) -> list[str]:
-    # In development the storage has no files; with a manifest there may be no source files.
+def _imports(storage: StaticFilesStorage, name: str, *, later: bool) -> list[str]:
+    content = _content(storage, name)
+    found = _STATIC_IMPORT.findall(content) + (_LAZY_IMPORT.findall(content) if later else [])
+    return [specifier.decode() for specifier in found]
+
+
+def _content(storage: StaticFilesStorage, name: str) -> bytes:
+    """Return the file that a browser gets: in development the source, otherwise what became of it when it was collected."""
+    if hashed := getattr(storage, "hashed_files", {}).get(name):
+        with storage.open(hashed) as file:
+            content: bytes = file.read()
+            return content
     path = finders.find(name)
-    content = Path(path).read_bytes() if path else storage.open(name).read()
-    return [found.decode() for found in _STATIC_IMPORT.findall(content)]
+    if path is None:
+        raise ValueError(f"There is no static file {name}")
+    return Path(path).read_bytes()
 
 
-@lru_cache(maxsize=1)
-def _hashed_modules(storage: StaticFilesStorage) -> dict[str, str]:
-    """Return the URL of each module in the manifest by its URL without the hash. Empty without a manifest.
+@lru_cache(maxsize=4)
+def _imports_map(storage: StaticFilesStorage, entry: str) -> dict[str, str]:
+    """Return URLs by bare name, and, if there is a manifest, the URL of each module by its URL without the hash.
 
     It is computed once, because the manifest of a process does not change.
     """
     hashed: dict[str, str] = getattr(storage, "hashed_files", {})
-    return {
-        f"{storage.base_url}{name}": storage.url(name)
-        for name in sorted(hashed)
-        if name.endswith(".js") and _is_module(storage, name)
-    }
-
-
-def _is_module(storage: StaticFilesStorage, name: str) -> bool:
-    with storage.open(name) as file:
-        return _MODULE.search(file.read()) is not None
+    if entry:
+        modules = set(_needed(storage, entry, later=True))
+    else:
+        modules = {
+            name for name in hashed if name.endswith(".js") and _MODULE.search(_content(storage, name))
+        }
+        modules |= set(BARE_NAMES.values())
+    bare = {name: storage.url(path) for name, path in BARE_NAMES.items() if path in modules}
+    return bare | {f"{storage.base_url}{name}": storage.url(name) for name in sorted(modules & set(hashed))}

@@ -57,7 +57,8 @@ def chromium() -> Iterator[Browser]:
 def browsed_site(site_pool: SitePool) -> Iterator[Site]:
     """The site that the tests of this folder share."""
     # With samples from the first second on.
-    site = site_pool.start("serve", {"REALTIME_SAMPLE_INTERVAL_S": "1"})
+    # As operators run it: with the collected files, the bundle among them.
+    site = site_pool.start("serve", {"REALTIME_SAMPLE_INTERVAL_S": "1", "DEBUG": "0"})
     yield site
     site.close()
 

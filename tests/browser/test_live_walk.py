@@ -23,7 +23,8 @@ def test_an_operator_looks_at_everything(windows: Windows) -> None:
     topic = visitor.evaluate(SUBSCRIBE_AND_FAIL)
     page = open_live_page(windows, **EXAMINED)
     expect(page.locator("[data-cluster]")).to_contain_text(re.compile(r"^1 of 1 nodes, \d+ s ago$"))
-    expect(page.locator("[data-health] .cells .good")).to_have_count(1)
+    # One for each minute since the site began.
+    expect(page.locator("[data-health] .cells .good")).not_to_have_count(0)
     expect(page.locator("[data-health] .sum")).to_have_text("100 % good")
 
     page.get_by_text("24 h", exact=True).click()

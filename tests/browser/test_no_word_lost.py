@@ -183,7 +183,7 @@ def test_a_module_that_does_not_load_leaves_the_rooms_and_a_way_on(windows: Wind
     def lose(route: Route) -> None:
         route.abort() if broken else route.continue_()
 
-    window.page.route("**/chat/lib/typing*.js", lose)
+    window.page.route("**/chat/main*.js", lose)
     window.go("/chat/")
     expect(window.page.get_by_role("alert")).to_contain_text("did not start")
     broken = False
