@@ -14,21 +14,20 @@ from typing import Any
 
 from django.db import transaction
 
+from chat import wire
 from chat.batches import MessageDraft
 from chat.messages.erasing import without_message
-from chat.messages.view import MessageView
-from chat.payloads import message_payload, room_payload, shared_room_payload
-from chat.selectors import RoomView
+from chat.payloads import payload_of, shared_message_payload, shared_room_payload
 from chat.topics import PUBLIC_ROOMS_TOPIC, room_topic, typing_topic, user_topic
 from chat.unannounced import Unannounced
 from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish, rewrite_history
 
 logger = logging.getLogger(__name__)
 
-Said = tuple[MessageDraft, MessageView]
+Said = tuple[MessageDraft, wire.Message]
 
 
-def announce_message(tenant: Tenant, author: Publisher, message: MessageView) -> None:
+def announce_message(tenant: Tenant, author: Publisher, message: wire.Message) -> None:
     """Publish a new message to its room."""
     _on_commit(room_topic(message.room_id), _message_data(message), tenant, author)
 
@@ -45,9 +44,9 @@ async def aannounce_messages(node: Node, unannounced: Unannounced, said: Sequenc
         unannounced.announced(message.room_id, message.seq)
 
 
-def announce_change(tenant: Tenant, user: Publisher, message: MessageView, event: str, **more: Any) -> None:
+def announce_change(tenant: Tenant, user: Publisher, message: wire.Message, event: str, **more: Any) -> None:
     """Publish a changed message to its room: `edited`, `deleted`, `reacted` or `pinned`."""
-    shared = message_payload(message, is_shared=True)
+    shared = shared_message_payload(message)
     data = {"event": event, "message": shared, "rev": message.rev, **more}
     _on_commit(room_topic(message.room_id), data, tenant, user)
 
@@ -57,13 +56,13 @@ def erase(tenant: Tenant, *, room_id: int, seq: int) -> None:
     rewrite_history(room_topic(room_id), partial(without_message, seq=seq), tenant=tenant.slug)
 
 
-def announce_joined(tenant: Tenant, user: Publisher, room: RoomView, rev: int, *, by: Publisher) -> None:
+def announce_joined(tenant: Tenant, user: Publisher, room: wire.Room, rev: int, *, by: Publisher) -> None:
     """Tell the room that a user joined, and the user's own screens about the room. `by` let them in."""
     _announce_member(tenant, by, room.id, rev, joined=_user(user))
     announce_own(tenant, user, room, by=by)
 
 
-def announce_left(tenant: Tenant, user: Publisher, room: RoomView, rev: int, *, by: Publisher) -> None:
+def announce_left(tenant: Tenant, user: Publisher, room: wire.Room, rev: int, *, by: Publisher) -> None:
     """Tell the room that a user left, tell the user's own screens, and end the user's subscriptions to it."""
     _announce_member(tenant, by, room.id, rev, left=_user(user))
     announce_own(tenant, user, room, by=by)
@@ -71,20 +70,20 @@ def announce_left(tenant: Tenant, user: Publisher, room: RoomView, rev: int, *, 
 
 
 def announce_role(
-    tenant: Tenant, user: Publisher, room: RoomView, rev: int, role: str, *, by: Publisher
+    tenant: Tenant, user: Publisher, room: wire.Room, rev: int, role: str, *, by: Publisher
 ) -> None:
     """Tell the room about a member's new role, and the member's own screens."""
     _announce_member(tenant, by, room.id, rev, changed={**_user(user), "role": role})
     announce_own(tenant, user, room, by=by)
 
 
-def announce_room(tenant: Tenant, user: Publisher, room: RoomView) -> None:
+def announce_room(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
     """Tell the room about its new name, topic line, kind or archiving."""
     data = {"event": "room", "rev": room.last_rev, "room": shared_room_payload(room)}
     _on_commit(room_topic(room.id), data, tenant, user)
 
 
-def announce_public(tenant: Tenant, user: Publisher, room: RoomView) -> None:
+def announce_public(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
     """Tell all members of the tenant about a public room, or that it was archived or became private."""
     if room.is_public and not room.archived:
         data: dict[str, Any] = {"event": "room", "rev": room.last_rev, "room": shared_room_payload(room)}
@@ -93,9 +92,9 @@ def announce_public(tenant: Tenant, user: Publisher, room: RoomView) -> None:
     _on_commit(PUBLIC_ROOMS_TOPIC, data, tenant, user)
 
 
-def announce_own(tenant: Tenant, user: Publisher, room: RoomView, *, by: Publisher) -> None:
+def announce_own(tenant: Tenant, user: Publisher, room: wire.Room, *, by: Publisher) -> None:
     """Tell a user's own screens about a room, as this user sees it. `by` changed something in it."""
-    _on_commit(user_topic(user.id), {"event": "room", "room": room_payload(room)}, tenant, by)
+    _on_commit(user_topic(user.id), {"event": "room", "room": payload_of(room)}, tenant, by)
 
 
 def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> None:
@@ -117,14 +116,14 @@ async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_
     await node.announce(typing_topic(room_id), data, tenant=tenant.slug, publisher=user)
 
 
-async def aannounce_message(node: Node, tenant: str, author: Publisher | None, message: MessageView) -> None:
+async def aannounce_message(node: Node, tenant: str, author: Publisher | None, message: wire.Message) -> None:
     """Publish a committed message to its room. Its idempotency key makes a repeat the same publication."""
     topic, key = room_topic(message.room_id), f"message-{message.id}"
     await node.announce(topic, _message_data(message), tenant=tenant, publisher=author, idempotency_key=key)
 
 
-def _message_data(message: MessageView) -> dict[str, Any]:
-    return {"event": "message", "message": message_payload(message, is_shared=True), "rev": message.rev}
+def _message_data(message: wire.Message) -> dict[str, Any]:
+    return {"event": "message", "message": shared_message_payload(message), "rev": message.rev}
 
 
 def _announce_member(tenant: Tenant, by: Publisher, room_id: int, rev: int, **change: Any) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Collection, Sequence
 
 from django.db import connection
 
+from chat import wire
 from chat.announcements import aannounce_message, aannounce_messages
 from chat.messages.reading import messages_by_id
 from chat.messages.sending import Sent, messages_send
 from chat.unannounced import Unannounced
 from chat.writer import MessageWriter, MessageWriters, in_turns
-from realtime import ErrorCode, Node, Owner, RequestError, node_task
+from realtime import ErrorCode, Node, Owner, Publisher, RequestError, node_task
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +39,17 @@ def _make_unannounced(node: Node) -> Unannounced:
     async def announce(message_ids: Collection[int]) -> None:
         for tenant, message in await node.background.run(messages_by_id, message_ids):
             try:
-                await aannounce_message(node, tenant, message.author, message)
+                await aannounce_message(node, tenant, _publisher(message.author), message)
             except RequestError as refused:
                 # With other data it was announced: it has changed since.
                 if refused.code is not ErrorCode.CONFLICT:
                     logger.error("Message %d cannot be announced: %s", message.id, refused.message)  # noqa: TRY400
 
     return Unannounced(node, announce)
+
+
+def _publisher(author: wire.Author) -> Publisher | None:
+    return None if author.id is None or author.username is None else Publisher(author.id, author.username)
 
 
 def _make(node: Node) -> MessageWriters:

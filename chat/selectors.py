@@ -5,8 +5,6 @@ A room of another tenant, a missing room, and a private room without the user ar
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from django.db.models import (
@@ -22,10 +20,13 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
+from msgspec.structs import replace
 
 from accounts.models import Membership, Tenant
+from chat import wire
 from chat.batches import no_such_room, not_joined
 from chat.models import Mention, Message, Room, RoomMembership
+from chat.topics import room_topic
 from realtime import ErrorCode, RequestError, UserId
 
 MEMBERS_LISTED_MAX = 1000
@@ -33,45 +34,6 @@ MEMBERS_LISTED_MAX = 1000
 UNREAD_MAX = 1000
 # The number of people whose names a direct room shows.
 NAMES_SHOWN_MAX = 8
-
-
-@dataclass(frozen=True, slots=True)
-class RoomView:
-    """A room as one user sees it. `read_seq` is None if the user is not in it."""
-
-    id: int
-    name: str
-    is_public: bool
-    last_seq: int
-    member_count: int
-    read_seq: int | None
-    kind: str = "public"
-    topic_line: str = ""
-    archived: bool = False
-    last_rev: int = 0
-    last_message_at: datetime | None = None
-    unread: int = 0
-    mentions: int = 0
-    level: str = "all"
-    is_favourite: bool = False
-    role: str | None = None
-
-    @property
-    def is_member(self) -> bool:
-        """Whether the user is in the room."""
-        return self.read_seq is not None
-
-
-@dataclass(frozen=True, slots=True)
-class MemberView:
-    """A user of the tenant. `role` is the role in the room in question."""
-
-    id: int
-    username: str
-    status: str
-    name: str = ""
-    status_emoji: str = ""
-    role: str | None = None
 
 
 def access_room(
@@ -112,24 +74,25 @@ def tenant_id_of(slug: str) -> int:
     return tenant_id
 
 
-def room_list(tenant_id: int, user_id: UserId) -> list[RoomView]:
+def room_list(tenant_id: int, user_id: UserId) -> list[wire.Room]:
     """Return the open rooms that the user may see, ordered by name. Three queries."""
     rooms = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)
     return _views(rooms.order_by("name_key", "id"), tenant_id, user_id)
 
 
-def room_get(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: bool = False) -> RoomView:
+def room_get(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: bool = False) -> wire.Room:
     """Return one room as the user sees it; raises RequestError(not_found)."""
     access_room(tenant_id, user_id, room_id, may_be_archived=may_be_archived)
     return _views(Room.objects.filter(pk=room_id), tenant_id, user_id)[0]
 
 
-def seen_from_outside(room: RoomView) -> RoomView:
+def seen_from_outside(room: wire.Room) -> wire.Room:
     """Return a room as it is for a user who has just left it."""
     return replace(
         room,
         member_count=room.member_count - 1,
-        read_seq=None,
+        is_member=False,
+        read_seq=0,
         unread=0,
         mentions=0,
         role=None,
@@ -138,24 +101,25 @@ def seen_from_outside(room: RoomView) -> RoomView:
     )
 
 
-def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[MemberView]:
+def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Member]:
     """Return the room's members by name, at most `MEMBERS_LISTED_MAX`. The user must be in the room."""
     room = access_joined_room(tenant_id, user_id, room_id).room
     present = RoomMembership.objects.filter(
         _is_present(tenant_id), room=room, user__memberships__tenant_id=tenant_id
     )
-    columns = ("username", "memberships__status", "memberships__name", "memberships__status_emoji")
+    columns = ("username", "memberships__name", "memberships__status", "memberships__status_emoji")
     rows: Any = present.order_by("user__username").values_list(
         "user_id", *(f"user__{column}" for column in columns), "role"
     )
-    members = [MemberView(*row) for row in rows[:MEMBERS_LISTED_MAX]]
-    return [each if each.role else replace(each, role=first_role(room, each.id)) for each in members]
+    return [
+        wire.Member(user_id, username, name or username, status, emoji, role or first_role(room, user_id))
+        for user_id, username, name, status, emoji, role in rows[:MEMBERS_LISTED_MAX]
+    ]
 
 
-def first_role(room: Room, user_id: UserId) -> str:
+def first_role(room: Room, user_id: UserId) -> wire.Role:
     """Return the role of a member to whom none was given: the room's creator is its owner."""
-    is_owner = user_id == room.created_by_id and not room.direct_key
-    return (RoomMembership.Role.OWNER if is_owner else RoomMembership.Role.MEMBER).value
+    return "owner" if user_id == room.created_by_id and not room.direct_key else "member"
 
 
 def _is_present(tenant_id: int) -> Q:
@@ -167,7 +131,7 @@ def _is_present(tenant_id: int) -> Q:
     )
 
 
-def _views(rooms: "QuerySet[Room]", tenant_id: int, user_id: UserId) -> list[RoomView]:
+def _views(rooms: "QuerySet[Room]", tenant_id: int, user_id: UserId) -> list[wire.Room]:
     seen = rooms.alias(
         own=FilteredRelation("memberships", condition=Q(memberships__user_id=user_id))
     ).annotate(
@@ -188,21 +152,23 @@ def _views(rooms: "QuerySet[Room]", tenant_id: int, user_id: UserId) -> list[Roo
     return [_view(room, user_id, counts.get(room.pk, 0), names.get(room.pk)) for room in found]
 
 
-def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> RoomView:
+def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> wire.Room:
     is_member = room.own_read_seq is not None
     after = room.last_seq - room.own_read_seq if is_member else 0
-    return RoomView(
-        room.pk,
-        name or room.name,
-        room.is_public,
-        room.last_seq,
-        member_count,
-        room.own_read_seq,
+    return wire.Room(
+        id=room.pk,
+        name=name or room.name,
+        topic=room_topic(room.pk),
         kind=room.kind,
+        is_public=room.is_public,
         topic_line=room.topic_line,
         archived=room.archived_at is not None,
+        member_count=member_count,
+        last_seq=room.last_seq,
         last_rev=max(room.last_rev, room.last_seq),
         last_message_at=room.last_message_at,
+        is_member=is_member,
+        read_seq=room.own_read_seq or 0,
         unread=min(max(after - room.own_after - room.deleted_after, 0), UNREAD_MAX) if is_member else 0,
         mentions=min(room.mentioned_after, UNREAD_MAX) if is_member else 0,
         level=room.own_level or "all",

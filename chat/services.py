@@ -1,7 +1,6 @@
 """The services of rooms. Each is one transaction in a database thread, and announces on commit."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,17 +9,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from msgspec.structs import replace
 
 from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
-from chat import announcements
+from chat import announcements, wire
 from chat.batches import MessageDraft, no_such_room
 from chat.demo_rooms import DEMO_ROOMS
 from chat.messages.sending import messages_send
 from chat.models import Room, RoomMembership
 from chat.rooms.rights import MEMBER, MODERATOR, OWNER, RANKS, Standing, role_of, standing
 from chat.selectors import (
-    RoomView,
     access_joined_room,
     access_room,
     first_role,
@@ -41,7 +40,7 @@ _MINUTE = timedelta(minutes=1)
 DIRECT_MEMBERS_MAX = 8
 
 
-def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: bool = True) -> RoomView:
+def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: bool = True) -> wire.Room:
     """Create a room and make its creator a member.
 
     Raises RequestError(invalid_message | conflict | limit_exceeded | rate_limited).
@@ -61,7 +60,7 @@ def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: boo
     return view
 
 
-def room_join(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
+def room_join(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
     """Join a room and mark its messages as read. A member stays unchanged. Raises RequestError(not_found)."""
     with transaction.atomic():
         access_room(tenant.id, user.id, room_id)
@@ -69,7 +68,7 @@ def room_join(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
 
 
 @transaction.atomic
-def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> RoomView:
+def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
     """Add a user to a room, even to one that the user cannot see. The caller must be allowed to (the admin).
 
     Raises RequestError(not_found).
@@ -100,7 +99,7 @@ def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
 
 
 @transaction.atomic
-def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequence[UserId]) -> RoomView:
+def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequence[UserId]) -> wire.Room:
     """Make users of the tenant members of a room at once. Those who are in it stay unchanged.
 
     Raises RequestError(not_found | permission_denied | limit_exceeded).
@@ -119,7 +118,7 @@ def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequ
 @transaction.atomic
 def room_remove(
     tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, reason: str = ""
-) -> RoomView:
+) -> wire.Room:
     """Remove a member of a lower rank from a room. The audit log keeps it, with the reason.
 
     Raises RequestError(not_found | permission_denied).
@@ -138,7 +137,7 @@ def room_remove(
 
 
 @transaction.atomic
-def room_role(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, role: str) -> RoomView:
+def room_role(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, role: str) -> wire.Room:
     """Give a member a role, as an owner. Raises RequestError(not_found | permission_denied)."""
     here = standing(tenant.id, user.id, room_id)
     here.require_changeable()
@@ -163,7 +162,7 @@ def room_update(
     topic_line: str | None = None,
     is_public: bool | None = None,
     archived: bool | None = None,
-) -> RoomView:
+) -> wire.Room:
     """Rename a room, or change its topic line, as a moderator; open, close or archive it, as an owner.
 
     None leaves a value as it is. Raises RequestError(invalid_message | not_found | permission_denied |
@@ -193,7 +192,7 @@ def room_settings(
     room_id: int,
     level: str | None = None,
     is_favourite: bool | None = None,
-) -> RoomView:
+) -> wire.Room:
     """Change the user's own settings of a room: the level of notifications, and whether it is a favourite."""
     membership = access_joined_room(tenant.id, user.id, room_id)
     if level is not None:
@@ -206,7 +205,7 @@ def room_settings(
     return view
 
 
-def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) -> tuple[RoomView, bool]:
+def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) -> tuple[wire.Room, bool]:
     """Return the direct room of the user and these people, and whether it is new.
 
     Raises RequestError(not_found | limit_exceeded | rate_limited).
@@ -338,7 +337,7 @@ def _admit(room: Room, user: Publisher) -> bool:
 
 def _let_go(
     tenant: Tenant, here: Standing, membership: RoomMembership, user: Publisher, *, by: Publisher
-) -> RoomView:
+) -> wire.Room:
     """End a membership of a locked room, and return the room as the user sees it from now on."""
     room = here.room
     after = seen_from_outside(room_get(tenant.id, user.id, room.pk))

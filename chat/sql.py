@@ -26,7 +26,7 @@ class NewMessage(NamedTuple):
     draft: MessageDraft
     numbered: Numbered
     html: str
-    mentions: tuple[UserId, ...]
+    mentions: tuple[int, ...]
 
 
 class Statement(NamedTuple):

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from chat import selectors
 from chat.announcements import aannounce_typing
 from chat.operations import OPERATIONS, WRITE, InRoom, MessageSend, Operation, Who, draft_of
-from chat.payloads import message_payload
+from chat.payloads import payload_of
 from chat.realtime import writers_of
 from chat.topics import room_topic, typing_topic
 from chat.typing import Typing
@@ -57,7 +57,7 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
         raise RequestError(ErrorCode.TIMEOUT, reason) from None
     except NotStoredError:
         raise internal_error(call.connection.id) from None
-    return Reply("message.sent", {"message": message_payload(message)})
+    return Reply("message.sent", {"message": payload_of(message)})
 
 
 def on_typing(call: Call[ChatCaller], payload: InRoom) -> Awaitable[Reply | None]:

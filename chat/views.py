@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from chat.files.settings import file_settings
 from chat.operations import FILES_MAX
-from chat.payloads import room_payload, user_payload
+from chat.payloads import payload_of
 from chat.people.profiles import profile_get
 from chat.selectors import room_list
 from realtime import Tenant
@@ -24,8 +24,8 @@ def chat_page(request: HttpRequest) -> HttpResponse:
     """Return the page with the user's rooms, so that they show before the socket opens."""
     tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # set by TenantMiddleware
     assert request.user.pk is not None, "login_required lets nobody else in"
-    rooms = [room_payload(room) for room in room_list(tenant.id, request.user.pk)]
+    rooms = [payload_of(room) for room in room_list(tenant.id, request.user.pk)]
     limits = {"files_max": FILES_MAX, "file_bytes_max": file_settings().file_bytes_max}
-    profile = user_payload(profile_get(tenant.id, request.user.pk))
+    profile = payload_of(profile_get(tenant.id, request.user.pk))
     page = {"tenant": tenant, "room_list": rooms, "profile": profile, **limits}
     return render(request, "chat/chat.html", page)

@@ -1,7 +1,7 @@
 """The chat on the wire, as types: the payloads of its replies, and the data of its publications.
 
-With DEBUG and in tests all that is sent is checked against them. AsyncAPI, OpenAPI and the generated TypeScript client
-are made from them.
+Services and selectors return rooms, messages and people in this form. With DEBUG and in tests all that is sent is checked
+against the types. AsyncAPI, OpenAPI and the generated TypeScript client are made from them.
 """
 
 from collections.abc import Mapping

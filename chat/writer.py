@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
+from chat import wire
 from chat.announcing import Announce, Announcer, Spawn
 from chat.batches import MessageDraft
 from chat.messages.sending import Outcome, Sent
-from chat.messages.view import MessageView
 from realtime import ErrorCode, RealtimeError, RequestError
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class NotStoredError(RealtimeError):
 
 class _Waiting(NamedTuple):
     draft: MessageDraft
-    stored: "asyncio.Future[MessageView]"
+    stored: "asyncio.Future[wire.Message]"
 
 
 class MessageWriters:
@@ -60,7 +60,7 @@ class MessageWriters:
         self._make = make
         self._writers: dict[int, MessageWriter] = {}
 
-    def send(self, draft: MessageDraft) -> Coroutine[Any, Any, MessageView]:
+    def send(self, draft: MessageDraft) -> Coroutine[Any, Any, wire.Message]:
         """Send by the writer of the draft's tenant (see `MessageWriter.send`). Await the result at once."""
         writer = self._writers.get(draft.tenant.id)
         if writer is None:
@@ -101,7 +101,7 @@ class MessageWriter:
         """Whether nothing is being stored or announced, and nothing waits."""
         return self._writing is None and self._announcer.is_idle
 
-    async def send(self, draft: MessageDraft) -> MessageView:
+    async def send(self, draft: MessageDraft) -> wire.Message:
         """Return the stored message after its commit. Messages are stored in the order of these calls.
 
         Raises the errors of `sending.message_post`, and RequestError(limit_exceeded | timeout) and
@@ -109,7 +109,7 @@ class MessageWriter:
         """
         if len(self._waiting) >= self._waiting_max:
             raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("Too many messages wait to be stored; try again."))
-        stored: asyncio.Future[MessageView] = asyncio.get_running_loop().create_future()
+        stored: asyncio.Future[wire.Message] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(draft, stored))
         if self._writing is None:
             self._writing = self._spawn(self._write())

@@ -14,11 +14,12 @@ from django.utils.translation import gettext as _
 
 from accounts.core.text import TextError, clean_name
 from accounts.models import Tenant as TenantRow
+from chat import wire
 from chat.files.pictures import Picture, in_pool, picture_encode
 from chat.files.settings import FileSettings, file_settings
 from chat.files.signatures import HEAD_BYTES, PICTURES, file_type
 from chat.files.storage import THUMBNAIL, contents_delete, delete_on_commit, file_path, file_storage
-from chat.messages.view import FileView
+from chat.messages.view import file_of
 from chat.models import File, RoomMembership
 from chat.text import FILE_NAME_MAX_CHARS
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
@@ -32,7 +33,7 @@ SWEEP_BATCH = 100
 UNATTACHED_MAX = 100
 
 
-def file_store(tenant: Tenant, user: Publisher, uploaded: "UploadedFile[bytes]") -> FileView:
+def file_store(tenant: Tenant, user: Publisher, uploaded: "UploadedFile[bytes]") -> wire.File:
     """Store a file that may be attached to a message of the same user.
 
     Raises RequestError(invalid_message | message_too_large | limit_exceeded | rate_limited).
@@ -67,9 +68,9 @@ def file_store(tenant: Tenant, user: Publisher, uploaded: "UploadedFile[bytes]")
     return file_view(file)
 
 
-def file_view(file: File) -> FileView:
+def file_view(file: File) -> wire.File:
     """Return a file as readers see it."""
-    return FileView(file.pk, file.name, file.type, file.size, file.width, file.height)
+    return file_of(file.pk, file.name, file.type, file.size, file.width, file.height)
 
 
 def access_file(tenant_id: int, user_id: UserId, file_id: int) -> File:

@@ -8,12 +8,11 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from chat import announcements
+from chat import announcements, wire
 from chat.batches import no_such_message
 from chat.files.storage import delete_on_commit
 from chat.messages.reading import PINS_MAX, message_get
 from chat.messages.sending import ROOM_MENTIONS_MAX, mentioned
-from chat.messages.view import MessageView
 from chat.models import File, Mention, Message, Reaction, RoomMembership
 from chat.rendering.emoji import emoji_known
 from chat.rendering.markdown import RENDERER_VERSION, ROOM_NAMES, names_mentioned, render
@@ -25,11 +24,11 @@ from realtime import ErrorCode, Publisher, RequestError, Tenant, record_action
 REACTIONS_MAX = 20
 REACTIONS_OF_USER_MAX = 10
 
-Changed = tuple[MessageView, bool]
+Changed = tuple[wire.Message, bool]
 
 
 @transaction.atomic
-def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, text: str) -> MessageView:
+def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, text: str) -> wire.Message:
     """Change the text of a message, as its author or a moderator. The same text changes nothing.
 
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
@@ -49,7 +48,7 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
 @transaction.atomic
 def message_delete(
     tenant: Tenant, user: Publisher, *, room_id: int, seq: int, reason: str = ""
-) -> MessageView:
+) -> wire.Message:
     """Delete a message, as its author or a moderator. Its row stays, without text, files and reactions.
 
     The deletion of another user's message is in the audit log, with the reason.

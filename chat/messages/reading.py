@@ -11,12 +11,13 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import Membership, User
+from chat import wire
 from chat.batches import MessageName, no_such_message
-from chat.messages.view import FileView, MessageView, Quote, ReactionView, author_of, quote_of
+from chat.messages.view import author_of, file_of, quote_of
 from chat.models import File, Mention, Message, Reaction
 from chat.rendering.markdown import RENDERER_VERSION, render
 from chat.selectors import access_joined_room
-from realtime import ErrorCode, Publisher, RequestError, UserId
+from realtime import ErrorCode, RequestError, UserId
 
 # Bytes of JSON of a page's messages. A page of long messages has fewer of them, and says that there are more.
 PAGE_BYTES_MAX = 512 * 1024
@@ -28,7 +29,7 @@ PINS_MAX = 100
 class MessagePage:
     """Messages in order. `has_more` says that there are more in the requested direction."""
 
-    messages: list[MessageView]
+    messages: list[wire.Message]
     has_more: bool
     has_older: bool = False
     has_newer: bool = False
@@ -39,7 +40,7 @@ class MessagePage:
 class Changes:
     """Changed messages in the order of their changes. Ask again after `last_rev` if `has_more`."""
 
-    messages: list[MessageView]
+    messages: list[wire.Message]
     last_rev: int
     has_more: bool
 
@@ -113,14 +114,14 @@ def message_changes(tenant_id: int, user_id: UserId, room_id: int, *, after_rev:
     return Changes(page, page[-1].rev if has_more else newest, has_more)
 
 
-def pin_list(tenant_id: int, user_id: UserId, room_id: int) -> list[MessageView]:
+def pin_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Message]:
     """Return the pinned messages of a room, the last pinned first."""
     access_joined_room(tenant_id, user_id, room_id)
     pinned = _of(tenant_id, room_id).filter(pinned_at__isnull=False).order_by("-pinned_at", "-seq")
     return messages_view(tenant_id, user_id, list(pinned[:PINS_MAX]))
 
 
-def message_get(tenant_id: int, user_id: UserId, room_id: int, seq: int) -> MessageView:
+def message_get(tenant_id: int, user_id: UserId, room_id: int, seq: int) -> wire.Message:
     """Return one message as this user sees it. Raises RequestError(not_found) if the user may not see it."""
     found = _of(tenant_id, room_id).filter(seq=seq).first()
     if found is None:
@@ -128,7 +129,7 @@ def message_get(tenant_id: int, user_id: UserId, room_id: int, seq: int) -> Mess
     return messages_view(tenant_id, user_id, [found])[0]
 
 
-def messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, MessageView]:
+def messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, wire.Message]:
     """Return stored messages by their names, as their authors see them."""
     if not message_ids:
         return {}
@@ -144,7 +145,7 @@ def messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, MessageVie
     }
 
 
-def messages_by_id(message_ids: Collection[int]) -> list[tuple[str, MessageView]]:
+def messages_by_id(message_ids: Collection[int]) -> list[tuple[str, wire.Message]]:
     """Return stored messages without what depends on a reader, with the slugs of their tenants, in order."""
     rows = Message.objects.filter(pk__in=message_ids).select_related("author", "tenant")
     by_tenant: dict[tuple[int, str], list[Message]] = defaultdict(list)
@@ -157,7 +158,7 @@ def messages_by_id(message_ids: Collection[int]) -> list[tuple[str, MessageView]
     ]
 
 
-def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) -> list[MessageView]:
+def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) -> list[wire.Message]:
     """Return messages with their related rows, as a user sees them. Their authors must be loaded."""
     if not messages:
         return []
@@ -168,30 +169,29 @@ def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) 
     names = _names(tenant_id, [*messages, *quoted.values()])
     htmls = _htmls(messages, mentions)
     return [
-        MessageView(
-            message.pk,
-            message.room_id,
-            message.seq,
-            None if message.author is None else Publisher(message.author.pk, message.author.get_username()),
-            message.text,
-            message.client_msg_id,
-            message.sent_at,
-            name=names.get(message.author_id, ""),
+        wire.Message(
+            id=message.pk,
+            room_id=message.room_id,
+            seq=message.seq,
             # Numbered by a release without changes.
             rev=message.rev or message.seq,
+            author=_author(message, names),
+            text=message.text,
             html=htmls[message.pk],
+            sent_at=message.sent_at,
             edited_at=message.edited_at,
             deleted=message.deleted_at is not None,
             reply_to=_quote(message, quoted, names),
-            reactions=tuple(reactions.get(message.pk, ())),
-            files=tuple(files.get(message.pk, ())),
-            mentions=tuple(mentions.get((message.room_id, message.seq), ())),
+            files=files.get(message.pk, []),
+            mentions=mentions.get((message.room_id, message.seq), []),
+            client_msg_id=message.client_msg_id,
+            reactions=reactions.get(message.pk, []),
         )
         for message in messages
     ]
 
 
-def fitting(messages: list[MessageView], bytes_max: int) -> list[MessageView]:
+def fitting(messages: list[wire.Message], bytes_max: int) -> list[wire.Message]:
     """Return the first messages that take about `bytes_max` bytes of JSON together, at least one of them."""
     size = 0
     for count, message in enumerate(messages):
@@ -205,7 +205,7 @@ def _of(tenant_id: int, room_id: int) -> "QuerySet[Message]":
     return Message.objects.filter(tenant_id=tenant_id, room_id=room_id).select_related("author")
 
 
-def _reactions(ids: Sequence[int], user_id: UserId) -> Mapping[int, list[ReactionView]]:
+def _reactions(ids: Sequence[int], user_id: UserId) -> Mapping[int, list[wire.Reaction]]:
     own = Reaction.objects.filter(message=OuterRef("message"), emoji=OuterRef("emoji"), user_id=user_id)
     rows = (
         Reaction.objects.filter(message_id__in=ids)
@@ -213,17 +213,17 @@ def _reactions(ids: Sequence[int], user_id: UserId) -> Mapping[int, list[Reactio
         .annotate(count=Count("pk"), mine=Exists(own))
         .order_by()
     )
-    found: dict[int, list[ReactionView]] = defaultdict(list)
+    found: dict[int, list[wire.Reaction]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: (-row["count"], row["emoji"])):
-        found[row["message_id"]].append(ReactionView(row["emoji"], row["count"], bool(row["mine"])))
+        found[row["message_id"]].append(wire.Reaction(row["emoji"], row["count"], bool(row["mine"])))
     return found
 
 
-def _files(ids: Sequence[int]) -> Mapping[int, list[FileView]]:
-    found: dict[int, list[FileView]] = defaultdict(list)
+def _files(ids: Sequence[int]) -> Mapping[int, list[wire.File]]:
+    found: dict[int, list[wire.File]] = defaultdict(list)
     columns = ("message_id", "id", "name", "type", "size", "width", "height")
     for message_id, *file in File.objects.filter(message_id__in=ids).order_by("id").values_list(*columns):
-        found[message_id].append(FileView(*file))
+        found[message_id].append(file_of(*file))
     return found
 
 
@@ -258,14 +258,17 @@ def _in_rooms(numbers: Mapping[int, Sequence[int]]) -> Q:
 
 def _quote(
     message: Message, quoted: Mapping[tuple[int, int], Message], names: Mapping[int | None, str]
-) -> Quote | None:
+) -> wire.Quote | None:
     seq = message.reply_to_seq
     target = None if seq is None else quoted.get((message.room_id, seq))
     if target is None:
         return None
-    username = target.author.get_username() if target.author else None
-    author = author_of(target.author_id, username, names.get(target.author_id))
-    return quote_of(target.seq, author, target.text, is_deleted=target.deleted_at is not None)
+    return quote_of(target.seq, _author(target, names), target.text, is_deleted=target.deleted_at is not None)
+
+
+def _author(message: Message, names: Mapping[int | None, str]) -> wire.Author:
+    username = message.author.get_username() if message.author else None
+    return author_of(message.author_id, username, names.get(message.author_id))
 
 
 def _names(tenant_id: int, messages: Iterable[Message]) -> Mapping[int | None, str]:

@@ -12,10 +12,10 @@ from uuid import UUID
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
-from chat import announcements, sql
+from chat import announcements, sql, wire
 from chat.batches import Known, MessageDraft, MessageName, Numbered, RoomState, judge
 from chat.messages.reading import messages_by_name
-from chat.messages.view import FileView, MessageView, Quote, author_of, quote_of
+from chat.messages.view import author_of, file_of, quote_of
 from chat.rendering.markdown import RENDERER_VERSION, ROOM_NAMES, names_mentioned, render
 from chat.text import TEXT_MAX_CHARS
 from realtime import Publisher, RequestError, Tenant, UserId
@@ -32,7 +32,7 @@ class Sent:
     """A draft and its stored message. If `is_new`, it was stored now and still has to be announced."""
 
     draft: MessageDraft
-    message: MessageView
+    message: wire.Message
     is_new: bool
 
 
@@ -57,10 +57,10 @@ class WriteAccess:
     """
 
     known: Known
-    earlier: Mapping[MessageName, MessageView]
+    earlier: Mapping[MessageName, wire.Message]
     names: Mapping[tuple[int, UserId], str]
-    quotes: Mapping[tuple[int, int], Quote]
-    files: Mapping[int, FileView]
+    quotes: Mapping[tuple[int, int], wire.Quote]
+    files: Mapping[int, wire.File]
     people: Mapping[int, Mapping[str, int]]
     everyone: Mapping[int, Sequence[int]]
 
@@ -74,7 +74,7 @@ def message_send(
     client_msg_id: UUID,
     reply_to_seq: int | None = None,
     file_ids: tuple[int, ...] = (),
-) -> MessageView:
+) -> wire.Message:
     """Store and announce the next message of a room, as `message_post`; return the message."""
     draft = MessageDraft(tenant, author, room_id, text, client_msg_id, reply_to_seq, file_ids)
     return message_post(draft).message
@@ -133,7 +133,7 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
         (room_id, seq): quote_of(seq, author_of(*author), text, is_deleted=bool(is_deleted))
         for room_id, seq, *author, text, is_deleted in rows.get("quoted", ())
     }
-    files = {row[2]: (row[:3], FileView(*row[2:])) for row in rows.get("files", ())}
+    files = {row[2]: (row[:3], file_of(*row[2:])) for row in rows.get("files", ())}
     earlier = messages_by_name([message_id for (message_id,) in rows["repeated"]])
     said = {name: (each.room_id, _said(each)) for name, each in earlier.items()}
     known = Known(
@@ -156,7 +156,7 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
 
 def mentioned(
     names: frozenset[str], people: Mapping[str, int], everyone: Sequence[int], author_id: UserId
-) -> tuple[UserId, ...]:
+) -> tuple[int, ...]:
     """Return the sorted ids of the users that a text mentions, without its author."""
     ids = {people[name] for name in sorted(names)[:MENTIONS_MAX] if name in people}
     if names & ROOM_NAMES and len(everyone) <= ROOM_MENTIONS_MAX:
@@ -189,7 +189,7 @@ def _references(composed: Sequence[tuple[MessageDraft, Composed]]) -> dict[str, 
     return statements
 
 
-def _said(message: MessageView) -> str | None:
+def _said(message: wire.Message) -> str | None:
     return None if message.deleted or message.edited_at else message.text
 
 
@@ -229,7 +229,7 @@ def _new(draft: MessageDraft, numbered: Numbered, parts: Composed, access: Write
     return sql.NewMessage(draft, numbered, render(numbered.text, people), ids)
 
 
-def _messages_insert(new: list[sql.NewMessage], access: WriteAccess) -> dict[MessageName, MessageView]:
+def _messages_insert(new: list[sql.NewMessage], access: WriteAccess) -> dict[MessageName, wire.Message]:
     """Insert new messages, and update the rooms' last numbers and the authors' read marks."""
     if not new:
         return {}
@@ -262,21 +262,25 @@ def _messages_insert(new: list[sql.NewMessage], access: WriteAccess) -> dict[Mes
 
 def _view(
     new: sql.NewMessage, ids: Mapping[tuple[int, int], int], sent_at: datetime, access: WriteAccess
-) -> MessageView:
+) -> wire.Message:
     draft, numbered = new.draft, new.numbered
     reply_to = draft.reply_to_seq
-    return MessageView(
-        ids[numbered.room_id, numbered.seq],
-        numbered.room_id,
-        numbered.seq,
-        draft.author,
-        numbered.text,
-        draft.client_msg_id,
-        sent_at,
-        name=access.names[draft.room_id, draft.author.id],
+    return wire.Message(
+        id=ids[numbered.room_id, numbered.seq],
+        room_id=numbered.room_id,
+        seq=numbered.seq,
         rev=numbered.rev,
+        author=author_of(
+            draft.author.id, draft.author.username, access.names[draft.room_id, draft.author.id]
+        ),
+        text=numbered.text,
         html=new.html,
+        sent_at=sent_at,
+        edited_at=None,
+        deleted=False,
         reply_to=None if reply_to is None else access.quotes[draft.room_id, reply_to],
-        files=tuple(access.files[each] for each in sorted(set(draft.file_ids))) if draft.file_ids else (),
-        mentions=new.mentions,
+        files=[access.files[each] for each in sorted(set(draft.file_ids))],
+        mentions=list(new.mentions),
+        client_msg_id=draft.client_msg_id,
+        reactions=[],
     )

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from chat.files.services import access_file, file_store
 from chat.files.storage import THUMBNAIL, file_path, file_storage
 from chat.operations import READ, WRITE
-from chat.payloads import file_payload
+from chat.payloads import payload_of
 from chat.rest.schema import ERRORS, schema_of
 from chat.rest.views import ChatAPIView
 from chat.wire import File
@@ -51,7 +51,7 @@ class UploadView(ChatAPIView):
         uploaded = request.FILES.get("file")
         if uploaded is None:
             raise ValidationError({"file": ["This field is required."]})
-        return Response(file_payload(file_store(who.tenant, who.user, uploaded)), status=201)
+        return Response(payload_of(file_store(who.tenant, who.user, uploaded)), status=201)
 
 
 class FileView(ChatAPIView):

@@ -7,8 +7,8 @@ from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
+from chat import wire
 from chat.messages.reading import PAGE_BYTES_MAX, fitting, messages_view
-from chat.messages.view import MessageView
 from chat.models import File, Mention, Message, Reaction, Room, RoomMembership
 from chat.search.index import INDEXED, TABLE, TRIGRAM_CHARS, catch_up
 from chat.search.query import SearchQuery, parse_query
@@ -43,7 +43,7 @@ def search(
     room_id: int | None = None,
     before: int | datetime | None = None,
     limit: int,
-) -> tuple[list[MessageView], bool]:
+) -> tuple[list[wire.Message], bool]:
     """Return the newest messages that match `query`, and whether there are more.
 
     `before` is the id of a message, or a time. Only open rooms that the user is in are searched. An empty

@@ -11,11 +11,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Membership, User
-from chat import services
+from chat import services, wire
 from chat.messages import changing, numbering, reading, sending
-from chat.messages.view import MessageView
 from chat.models import Mention, Message, Reaction, Room, RoomMembership
-from chat.payloads import message_payload
+from chat.payloads import payload_of, shared_message_payload
 from realtime.core.history import Publisher
 from realtime.models import AuditEntry
 from realtime.protocol.errors import RequestError
@@ -28,7 +27,7 @@ MISSING = 2**63 - 1
 
 def send(
     world: World, room_id: int, text: str = "hello", *, by: Publisher | None = None, **more: Any
-) -> MessageView:
+) -> wire.Message:
     author = by or world.alice
     return sending.message_send(
         world.acme, author, room_id=room_id, text=text, client_msg_id=uuid.uuid4(), **more
@@ -41,11 +40,11 @@ def code_of(use: Callable[[], object]) -> str:
     return refused.value.code.value
 
 
-def edit(world: World, user: Publisher, room_id: int, seq: int, text: str = "changed") -> MessageView:
+def edit(world: World, user: Publisher, room_id: int, seq: int, text: str = "changed") -> wire.Message:
     return changing.message_edit(world.acme, user, room_id=room_id, seq=seq, text=text)
 
 
-def delete(world: World, user: Publisher, room_id: int, seq: int) -> MessageView:
+def delete(world: World, user: Publisher, room_id: int, seq: int) -> wire.Message:
     return changing.message_delete(world.acme, user, room_id=room_id, seq=seq)
 
 
@@ -74,7 +73,7 @@ def test_an_edit_is_stored_rendered_and_announced(world: World, announced: list[
     assert view.rev == first.rev + 1
     (told,) = announced
     assert (told.topic, told.data["event"], told.data["rev"]) == (f"room:{room_id}", "edited", view.rev)
-    assert told.data["message"] == message_payload(view, is_shared=True)
+    assert told.data["message"] == shared_message_payload(view)
     announced.clear()
     assert edit(world, world.alice, room_id, 1, "**two**").rev == view.rev
     assert announced == []
@@ -88,14 +87,14 @@ def test_a_deleted_message_is_nowhere(world: World, announced: list[Announced]) 
     pin(world, world.alice, room_id, 1)
     announced.clear()
     view = delete(world, world.alice, room_id, 1)
-    assert (view.text, view.html, view.deleted, view.files, view.reactions) == ("", "", True, (), ())
+    assert (view.text, view.html, view.deleted, view.files, view.reactions) == ("", "", True, [], [])
     assert [each.data["event"] for each in announced] == ["deleted"]
     assert not Mention.objects.exists()
     assert not Reaction.objects.exists()
     page = reading.message_list(world.acme.id, world.bob.id, room_id, limit=10).messages
     assert page[1].reply_to is not None
     assert (page[1].reply_to.text, page[1].reply_to.deleted) == ("", True)
-    assert "secret" not in str([message_payload(message) for message in page])
+    assert "secret" not in str([payload_of(message) for message in page])
     assert reading.pin_list(world.acme.id, world.bob.id, room_id) == []
     assert delete(world, world.alice, room_id, 1).rev == view.rev
     assert code_of(lambda: edit(world, world.alice, room_id, 1)) == "conflict"
@@ -105,7 +104,7 @@ def test_a_deleted_message_is_nowhere(world: World, announced: list[Announced]) 
 
 @pytest.mark.parametrize("change", [edit, delete])
 def test_ones_own_messages_and_those_of_others_as_a_moderator(
-    world: World, change: Callable[[World, Publisher, int, int], MessageView]
+    world: World, change: Callable[[World, Publisher, int, int], wire.Message]
 ) -> None:
     room_id = world.room(with_bob=True)
     for _ in range(3):
@@ -301,7 +300,7 @@ def test_messages_of_a_deleted_account_stay_without_a_name(world: World) -> None
     send(world, room_id, reply_to_seq=1)
     User.objects.get(pk=world.bob.id).delete()
     page = reading.message_list(world.acme.id, world.alice.id, room_id, limit=5).messages
-    payloads = [message_payload(message) for message in page]
+    payloads = [payload_of(message) for message in page]
     gone = {"id": None, "username": None, "name": "former member"}
     assert payloads[0]["author"] == payloads[1]["reply_to"]["author"] == gone
 
@@ -321,9 +320,9 @@ def test_mentions_are_rows_and_follow_the_text(world: World) -> None:
     services.room_join(world.acme, world.admin, room_id=room_id)
     bob, admin = world.bob.id, world.admin.id
     view = send(world, room_id, "@Bob, @carol @alice `@admin`")
-    assert view.mentions == (bob,)
+    assert view.mentions == [bob]
     assert f'<span class="mention" data-user-id="{bob}">@Bob</span>, @carol' in view.html
-    assert edit(world, world.alice, room_id, 1, "@admin").mentions == (admin,)
-    assert send(world, room_id, "@room").mentions == tuple(sorted((bob, admin)))
+    assert edit(world, world.alice, room_id, 1, "@admin").mentions == [admin]
+    assert send(world, room_id, "@room").mentions == sorted([bob, admin])
     stored = sorted(Mention.objects.values_list("seq", "user_id"))
     assert stored == sorted([(1, admin), (2, bob), (2, admin)])

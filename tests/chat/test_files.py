@@ -16,12 +16,12 @@ from pytest_django import Settings
 
 from accounts.models import Domain, User
 from accounts.models import Tenant as TenantRow
+from chat import wire
 from chat.files import services as files
 from chat.files.pictures import PicturePool, picture_encode
 from chat.files.signatures import file_type
 from chat.files.storage import file_storage
 from chat.messages import changing, reading, sending
-from chat.messages.view import FileView, MessageView
 from chat.models import File, RoomMembership
 from realtime.core.history import Publisher
 from realtime.node import node as nodes
@@ -58,13 +58,13 @@ def stored(folder: Path) -> int:
 
 def upload(
     world: World, content: bytes = b"some text", name: str = "a.txt", by: Publisher | None = None
-) -> FileView:
+) -> wire.File:
     return files.file_store(world.acme, by or world.alice, SimpleUploadedFile(name, content))
 
 
 def send(
     world: World, room_id: int, *file_ids: int, by: Publisher | None = None, text: str = ""
-) -> MessageView:
+) -> wire.Message:
     return sending.message_send(
         world.acme,
         by or world.alice,
@@ -204,13 +204,13 @@ def test_a_file_goes_with_one_message_of_its_uploader(world: World, folder: Path
     assert code_of(lambda: send(world, room_id, file.id, by=world.bob)) == "not_found"
     assert code_of(lambda: send(world, room_id)) == "invalid_message"
     message = send(world, room_id, file.id)
-    assert message.files == (file,)
+    assert message.files == [file]
     assert (message.text, message.html) == ("", "")
     assert reading.message_list(world.acme.id, world.bob.id, room_id, limit=1).messages == [message]
     assert code_of(lambda: send(world, room_id, file.id)) == "not_found"
     changing.message_edit(world.acme, world.alice, room_id=room_id, seq=1, text="")
     assert stored(folder) == 2
-    assert changing.message_delete(world.acme, world.alice, room_id=room_id, seq=1).files == ()
+    assert changing.message_delete(world.acme, world.alice, room_id=room_id, seq=1).files == []
     assert (stored(folder), File.objects.count()) == (0, 0)
 
 
@@ -253,7 +253,7 @@ def test_a_sent_file_stays_when_its_sender_s_account_is_deleted(world: World, fo
     send(world, room_id, file.id, by=world.bob)
     User.objects.get(pk=world.bob.id).delete()
     (message,) = reading.message_list(world.acme.id, world.alice.id, room_id, limit=1).messages
-    assert message.files == (file,)
+    assert message.files == [file]
     assert files.access_file(world.acme.id, world.alice.id, file.id)
     File.objects.filter(pk=unsent.id).update(created_at=timezone.now() - timedelta(days=2))
     files.sweep()

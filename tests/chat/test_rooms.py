@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from accounts.models import Membership
-from chat import announcements, selectors, services
+from chat import announcements, selectors, services, wire
 from chat.messages import changing, sending
 from chat.models import Room, RoomMembership
 from chat.people import profiles
@@ -32,7 +32,7 @@ def say(world: World, room_id: int, by: Publisher, text: str = "hello") -> int:
     return sent.seq
 
 
-def view(world: World, room_id: int, user: Publisher) -> selectors.RoomView:
+def view(world: World, room_id: int, user: Publisher) -> wire.Room:
     return selectors.room_get(world.acme.id, user.id, room_id)
 
 
@@ -44,7 +44,7 @@ def make_staff(world: World, user: Publisher) -> None:
     Membership.objects.filter(user_id=user.id, tenant_id=world.acme.id).update(role="staff")
 
 
-def update(world: World, user: Publisher, room_id: int, **changes: Any) -> selectors.RoomView:
+def update(world: World, user: Publisher, room_id: int, **changes: Any) -> wire.Room:
     return services.room_update(world.acme, user, room_id=room_id, **changes)
 
 
@@ -163,7 +163,7 @@ def test_members_invite_into_private_rooms(world: World, announced: list[Announc
     say(world, room_id, world.alice)
     announced.clear()
 
-    def invite(by: Publisher, *people: Publisher) -> selectors.RoomView:
+    def invite(by: Publisher, *people: Publisher) -> wire.Room:
         ids = [int(person.id) for person in people]
         return services.room_invite(world.acme, by, room_id=room_id, user_ids=ids)
 
@@ -196,7 +196,7 @@ def test_moderators_remove_those_below_them(world: World, announced: list[Announ
     room_id = world.room(is_public=False, with_bob=True)
     services.room_invite(world.acme, world.alice, room_id=room_id, user_ids=[int(world.admin.id)])
 
-    def remove(by: Publisher, user: Publisher) -> selectors.RoomView:
+    def remove(by: Publisher, user: Publisher) -> wire.Room:
         return services.room_remove(world.acme, by, room_id=room_id, user_id=int(user.id), reason="spam")
 
     assert code_of(lambda: remove(world.bob, world.admin)) == "permission_denied"
@@ -313,7 +313,7 @@ def test_people_are_found_by_their_names(world: World) -> None:
     assert [each.username for each in everyone] == ["admin", "alice", "bob"]
     assert profiles.user_list(world.globex.id, query="bob", limit=5) == []
     cleared = profiles.profile_update(world.acme, world.bob, name="", status_emoji="")
-    assert (cleared.name, cleared.status_emoji) == ("", "")
+    assert (cleared.name, cleared.status_emoji) == ("bob", "")
     wrong: list[dict[str, Any]] = [
         {"name": "a\u202eb"},
         {"name": "x" * 65},

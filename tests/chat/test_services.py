@@ -8,9 +8,8 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from chat import announcements, selectors, services
+from chat import announcements, selectors, services, wire
 from chat.messages import sending
-from chat.messages.view import MessageView
 from chat.models import Message, Room, RoomMembership
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
@@ -25,7 +24,7 @@ Use = Callable[[Tenant, Publisher, int], object]
 
 def send(
     world: World, room_id: int, text: str = "hello", *, author: Publisher | None = None, name: str = ""
-) -> MessageView:
+) -> wire.Message:
     client_msg_id = uuid.uuid5(uuid.NAMESPACE_URL, name) if name else uuid.uuid4()
     return sending.message_send(
         world.acme, author or world.alice, room_id=room_id, text=text, client_msg_id=client_msg_id
@@ -173,7 +172,7 @@ def test_a_message_sent_again_is_the_same_message(world: World, announced: list[
     announced.clear()
     first, again = (send(world, room_id, text, name="m") for text in ("hello", " hello\n"))
     assert first == again
-    assert (again.text, again.seq, again.name) == ("hello", 1, "")
+    assert (again.text, again.seq, again.author.name) == ("hello", 1, "alice")
     assert len(announced) == 1
     assert Room.objects.get(pk=room_id).last_seq == 1
 

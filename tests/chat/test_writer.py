@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from chat import wire
 from chat.announcing import Announcer
 from chat.batches import MessageDraft
 from chat.messages.sending import Outcome, Sent
-from chat.messages.view import MessageView
 from chat.writer import IDLE_WRITERS_MAX, MessageWriter, MessageWriters, NotStoredError, in_turns
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
@@ -42,7 +42,7 @@ class Desk:
         self.running = 0
         self.writer = MessageWriter(self._store, self._announce, self._spawn, gather_ms=gather_ms, **bounds)
 
-    def send(self, text: str, room_id: int = ROOM) -> "asyncio.Task[MessageView]":
+    def send(self, text: str, room_id: int = ROOM) -> "asyncio.Task[wire.Message]":
         return asyncio.create_task(self.writer.send(MessageDraft(ACME, ALICE, room_id, text, uuid.uuid4())))
 
     async def settle(self) -> None:
@@ -64,7 +64,24 @@ class Desk:
     def _outcome(self, draft: MessageDraft) -> Outcome:
         if draft.text.startswith("bad"):
             return RequestError(ErrorCode.NOT_FOUND, draft.text)
-        view = MessageView(1, draft.room_id, 1, ALICE, draft.text, draft.client_msg_id, SENT_AT)
+        author = wire.Author(1, ALICE.username, ALICE.username)
+        view = wire.Message(
+            id=1,
+            room_id=draft.room_id,
+            seq=1,
+            rev=1,
+            author=author,
+            text=draft.text,
+            html="",
+            sent_at=SENT_AT,
+            edited_at=None,
+            deleted=False,
+            reply_to=None,
+            files=[],
+            mentions=[],
+            client_msg_id=draft.client_msg_id,
+            reactions=[],
+        )
         return Sent(draft, view, is_new=not draft.text.startswith("again"))
 
     async def _announce(self, sent: Sequence[Sent]) -> None:
@@ -80,7 +97,7 @@ class Desk:
         return task
 
 
-async def refusals(sending: Sequence["asyncio.Task[MessageView]"]) -> list[RequestError]:
+async def refusals(sending: Sequence["asyncio.Task[wire.Message]"]) -> list[RequestError]:
     outcomes = await asyncio.gather(*sending, return_exceptions=True)
     assert all(isinstance(outcome, RequestError) for outcome in outcomes), outcomes
     return [outcome for outcome in outcomes if isinstance(outcome, RequestError)]
@@ -305,7 +322,7 @@ class Site:
         self.desks.append(Desk())
         return self.desks[-1].writer
 
-    def send(self, tenant_id: int, text: str) -> "asyncio.Task[MessageView]":
+    def send(self, tenant_id: int, text: str) -> "asyncio.Task[wire.Message]":
         tenant = Tenant(tenant_id, f"t{tenant_id}", "")
         return asyncio.create_task(self.writers.send(MessageDraft(tenant, ALICE, ROOM, text, uuid.uuid4())))
 

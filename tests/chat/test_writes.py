@@ -11,11 +11,10 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 
-from chat import services, sql
+from chat import services, sql, wire
 from chat.batches import MessageDraft, MessageName
 from chat.messages import sending
 from chat.messages.sending import Composed, Sent, WriteAccess, messages_send
-from chat.messages.view import MessageView
 from chat.models import Message, Room, RoomMembership
 from chat.writer import MessageWriter, MessageWriters, NotStoredError
 from realtime.core.history import Publisher
@@ -83,7 +82,10 @@ def test_what_a_batch_returns_is_what_is_stored(world: World) -> None:
         for field in ("id", "room_id", "seq", "rev", "text", "html", "client_msg_id", "sent_at"):
             assert getattr(stored, field) == getattr(outcome.message, field)
         assert stored.author is not None
-        assert outcome.message.author == Publisher(stored.author.pk, stored.author.username)
+        assert (outcome.message.author.id, outcome.message.author.username) == (
+            stored.author.pk,
+            stored.author.username,
+        )
         assert stored.tenant_id == outcome.draft.tenant.id
 
 
@@ -171,7 +173,7 @@ def test_what_fails_for_one_message_only_is_that_one_s_answer(
     room_id = world.room()
     insert = sending._messages_insert
 
-    def refuse_some(new: list[sql.NewMessage], access: WriteAccess) -> dict[MessageName, MessageView]:
+    def refuse_some(new: list[sql.NewMessage], access: WriteAccess) -> dict[MessageName, wire.Message]:
         if any(each.numbered.text == "bad" for each in new):
             raise IntegrityError("its author is gone")
         return insert(new, access)
