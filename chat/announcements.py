@@ -18,7 +18,7 @@ from chat import wire
 from chat.batches import MessageDraft
 from chat.messages.erasing import without_message
 from chat.payloads import payload_of, shared_message_payload, shared_room_payload
-from chat.topics import PUBLIC_ROOMS_TOPIC, room_topic, typing_topic, user_topic
+from chat.topics import PUBLIC_ROOMS_TOPIC, typing_topic, user_topic
 from chat.unannounced import Unannounced
 from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish, rewrite_history
 
@@ -29,7 +29,7 @@ Said = tuple[MessageDraft, wire.Message]
 
 def announce_message(tenant: Tenant, author: Publisher, message: wire.Message) -> None:
     """Publish a new message to its room."""
-    _on_commit(room_topic(message.room_id), _message_data(message), tenant, author)
+    _on_commit(wire.room_topic(message.room_id), _message_data(message), tenant, author)
 
 
 async def aannounce_messages(node: Node, unannounced: Unannounced, said: Sequence[Said]) -> None:
@@ -48,12 +48,12 @@ def announce_change(tenant: Tenant, user: Publisher, message: wire.Message, even
     """Publish a changed message to its room: `edited`, `deleted`, `reacted` or `pinned`."""
     shared = shared_message_payload(message)
     data = {"event": event, "message": shared, "rev": message.rev, **more}
-    _on_commit(room_topic(message.room_id), data, tenant, user)
+    _on_commit(wire.room_topic(message.room_id), data, tenant, user)
 
 
 def erase(tenant: Tenant, *, room_id: int, seq: int) -> None:
     """Remove a deleted message's text from the history of the room's topic."""
-    rewrite_history(room_topic(room_id), partial(without_message, seq=seq), tenant=tenant.slug)
+    rewrite_history(wire.room_topic(room_id), partial(without_message, seq=seq), tenant=tenant.slug)
 
 
 def announce_joined(tenant: Tenant, user: Publisher, room: wire.Room, rev: int, *, by: Publisher) -> None:
@@ -80,7 +80,7 @@ def announce_role(
 def announce_room(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
     """Tell the room about its new name, topic line, kind or archiving."""
     data = {"event": "room", "rev": room.last_rev, "room": shared_room_payload(room)}
-    _on_commit(room_topic(room.id), data, tenant, user)
+    _on_commit(wire.room_topic(room.id), data, tenant, user)
 
 
 def announce_public(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
@@ -100,13 +100,13 @@ def announce_own(tenant: Tenant, user: Publisher, room: wire.Room, *, by: Publis
 def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> None:
     """End these users' subscriptions to a room."""
     for user_id in user_ids:
-        for topic in (room_topic(room_id), typing_topic(room_id)):
+        for topic in (wire.room_topic(room_id), typing_topic(room_id)):
             end_subscriptions(topic, tenant=tenant.slug, user_id=user_id)
 
 
 def announce_read(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> None:
     """Tell the room and the user's own screens that a read mark moved."""
-    _on_commit(room_topic(room_id), {"event": "read", "user_id": user.id, "seq": seq}, tenant, user)
+    _on_commit(wire.room_topic(room_id), {"event": "read", "user_id": user.id, "seq": seq}, tenant, user)
     _on_commit(user_topic(user.id), {"event": "read", "room_id": room_id, "seq": seq}, tenant, user)
 
 
@@ -118,7 +118,7 @@ async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_
 
 async def aannounce_message(node: Node, tenant: str, author: Publisher | None, message: wire.Message) -> None:
     """Publish a committed message to its room. Its idempotency key makes a repeat the same publication."""
-    topic, key = room_topic(message.room_id), f"message-{message.id}"
+    topic, key = wire.room_topic(message.room_id), f"message-{message.id}"
     await node.announce(topic, _message_data(message), tenant=tenant, publisher=author, idempotency_key=key)
 
 
@@ -127,7 +127,7 @@ def _message_data(message: wire.Message) -> dict[str, Any]:
 
 
 def _announce_member(tenant: Tenant, by: Publisher, room_id: int, rev: int, **change: Any) -> None:
-    _on_commit(room_topic(room_id), {"event": "member", "rev": rev, **change}, tenant, by)
+    _on_commit(wire.room_topic(room_id), {"event": "member", "rev": rev, **change}, tenant, by)
 
 
 def _on_commit(topic: str, data: dict[str, Any], tenant: Tenant, publisher: Publisher) -> None:

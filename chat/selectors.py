@@ -26,7 +26,6 @@ from accounts.models import Membership, Tenant
 from chat import wire
 from chat.batches import no_such_room, not_joined
 from chat.models import Mention, Message, Room, RoomMembership
-from chat.topics import room_topic
 from realtime import ErrorCode, RequestError, UserId
 
 MEMBERS_LISTED_MAX = 1000
@@ -158,7 +157,7 @@ def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> wi
     return wire.Room(
         id=room.pk,
         name=name or room.name,
-        topic=room_topic(room.pk),
+        topic=wire.room_topic(room.pk),
         kind=room.kind,
         is_public=room.is_public,
         topic_line=room.topic_line,

@@ -18,11 +18,6 @@ PUBLIC_ROOMS_TOPIC = "rooms:public"
 ACTIVE_TOPIC = "rooms:active"
 
 
-def room_topic(room_id: int) -> str:
-    """Return the topic of a room's events: messages, read marks, who joins and leaves."""
-    return f"room:{room_id}"
-
-
 def typing_topic(room_id: int) -> str:
     """Return the topic that tells who is typing in a room. It keeps no history."""
     return f"typing:{room_id}"

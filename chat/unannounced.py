@@ -17,7 +17,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from chat.models import Message
-from chat.topics import room_topic
+from chat.wire import room_topic
 from realtime import Node, RealtimeError
 
 logger = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from chat.announcements import aannounce_typing
 from chat.operations import OPERATIONS, WRITE, InRoom, MessageSend, Operation, Who, draft_of
 from chat.payloads import payload_of
 from chat.realtime import writers_of
-from chat.topics import room_topic, typing_topic
+from chat.topics import typing_topic
 from chat.typing import Typing
-from chat.wire import REPLIES
+from chat.wire import REPLIES, room_topic
 from chat.writer import NotStoredError
 from realtime import (
     Call,

@@ -149,6 +149,11 @@ class Room(SharedRoom, frozen=True):
 VIEWERS_OWN = frozenset(Room.__struct_fields__) - frozenset(SharedRoom.__struct_fields__)
 
 
+def room_topic(room_id: int) -> str:
+    """Return the topic of a room's events: messages, read marks, who joins and leaves."""
+    return f"room:{room_id}"
+
+
 class RoomReply(Struct, frozen=True):
     """A room."""
 

@@ -6,7 +6,8 @@ import pytest
 from django.conf import settings
 
 from chat import topics
-from chat.topics import may_read, room_id_of, room_topic, typing_topic
+from chat.topics import may_read, room_id_of, typing_topic
+from chat.wire import room_topic
 from realtime.core.identity import CredentialKind, Identity
 from realtime.core.topics import TopicRules
 from realtime.protocol.errors import RequestError

@@ -13,7 +13,7 @@ from chat.batches import MessageDraft
 from chat.messages.sending import messages_send
 from chat.models import Message
 from chat.realtime import unannounced_of
-from chat.topics import room_topic
+from chat.wire import room_topic
 from realtime.core.history import Publisher
 from realtime.node.node import Node
 from realtime.topics.engine.ports import EngineUnavailableError
