@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 
-from chat import topics
+from chat import topics, wire
 from chat.topics import may_read, room_id_of, typing_topic
 from chat.wire import room_topic
 from realtime.core.identity import CredentialKind, Identity
@@ -44,8 +44,8 @@ def test_a_name_that_is_none_of_ours_is_nobodys(topic: str) -> None:
 
 
 def topics_of_the_chat() -> Iterator[str]:
-    """Yield a topic of each kind that the module names, so that a new one is found too."""
-    for name, value in vars(topics).items():
+    """Yield a topic of each kind that the modules name, so that a new one is found too."""
+    for name, value in [*vars(topics).items(), *vars(wire).items()]:
         if name.endswith("_topic"):
             yield value(7)
         elif name.endswith("_TOPIC") and isinstance(value, str):
