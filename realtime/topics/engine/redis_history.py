@@ -14,8 +14,9 @@ A user with restricted rights needs the scripting, hash, stream, bitmap and key 
 import logging
 import secrets
 from asyncio import gather
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import takewhile
 from typing import Any, cast
 
@@ -63,7 +64,7 @@ class RedisHistory:
 
     A topic holds at most `topic_bytes` of `Publication.size_bytes` (0: no bound); the oldest publications are
     dropped. An `add` without an idempotency key that may have been carried out is not repeated, so that no
-    publication is stored twice.
+    publication is stored twice. `fresh_epoch` returns a new name of 16 hexadecimal digits at each call.
     """
 
     def __init__(
@@ -72,11 +73,13 @@ class RedisHistory:
         *,
         topic_bytes: int = default_of("HISTORY_BYTES_PER_TOPIC"),
         idempotency_ttl_s: float = IDEMPOTENCY_TTL_S,
+        fresh_epoch: Callable[[], str] = partial(secrets.token_hex, 8),
     ) -> None:
         self._broker = broker
         self._names = broker.names
         self._topic_bytes = topic_bytes
         self._idempotency_ttl_ms = round(idempotency_ttl_s * 1000)
+        self._fresh_epoch = fresh_epoch
 
     async def begin(self) -> None:
         """Make the store's epochs, the only keys that reading needs. If the server is unreachable, the first
@@ -229,7 +232,7 @@ class RedisHistory:
         *arguments: str | bytes | int,
         is_repeatable: bool = False,
     ) -> Any:
-        common = (secrets.token_hex(8), FILTER_BITS // self._names.partitions, POSITION_TTL_S)
+        common = (self._fresh_epoch(), FILTER_BITS // self._names.partitions, POSITION_TTL_S)
         return await self._broker.run(
             script,
             partition,
