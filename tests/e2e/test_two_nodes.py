@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.people import Person
+from tests.e2e.rooms import CHANNEL_LAYER, reach_everybody_once
 from tests.e2e.talk import Talk
 from tests.e2e.test_live_sign_out import assert_ends, sign_out
 from tests.e2e.visitor import Visitor
@@ -15,7 +16,7 @@ from tests.servers.pool import Site
 PATH = "/ws/pubsub/"
 COUNT = 200
 
-pytestmark = [pytest.mark.settings(2), pytest.mark.kinds("serve", "scaled")]
+pytestmark = [pytest.mark.settings(2, **CHANNEL_LAYER), pytest.mark.kinds("serve", "scaled")]
 
 
 @pytest.fixture
@@ -120,6 +121,11 @@ async def test_a_recheck_from_another_process_ends_what_has_no_right_any_more(
     async with acme.open_json(PATH, token=token) as here, elsewhere.open_json(PATH, token=token) as there:
         await assert_ends(here, 4403, end)
         assert (await there.closed())[0] == 4403
+
+
+@pytest.mark.kinds("serve")
+async def test_group_send_of_another_app_reaches_both(site: Site) -> None:
+    await reach_everybody_once(site)
 
 
 @pytest.mark.kinds("scaled")
