@@ -1,4 +1,4 @@
-"""`group_send` of another app beside our topics, from sockets of two server processes and from a third that serves pages."""
+"""`group_send` of another app beside our topics, from sockets of two server processes and from one that serves pages."""
 
 import asyncio
 import json

@@ -16,7 +16,6 @@ import secrets
 from asyncio import gather
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import takewhile
 from typing import Any, cast
 
@@ -73,7 +72,7 @@ class RedisHistory:
         *,
         topic_bytes: int = default_of("HISTORY_BYTES_PER_TOPIC"),
         idempotency_ttl_s: float = IDEMPOTENCY_TTL_S,
-        fresh_epoch: Callable[[], str] = partial(secrets.token_hex, 8),
+        fresh_epoch: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._broker = broker
         self._names = broker.names
