@@ -28,6 +28,7 @@ from realtime.sockets.subscription import Subscriber, Subscription, Subscription
 from realtime.topics.comparisons import Comparisons
 from realtime.topics.engine.ports import POSITIONS_AT_ONCE, Arrival, Engine, EngineUnavailableError, Page
 from realtime.topics.fanout import Turns
+from realtime.topics.gaps import GAP_WAIT_S, Gaps
 from realtime.topics.local_topic import LocalTopic
 from realtime.topics.reads import Reads
 
@@ -72,6 +73,7 @@ class Hub:
         cache_bytes: int = CACHE_BYTES,
         clock: Callable[[], float] = monotonic,
         metrics: Metrics | None = None,
+        gap_wait_s: float = GAP_WAIT_S,
     ) -> None:
         self._metrics = metrics or Metrics()
         self.reads = Reads(engine, spawn)
@@ -86,6 +88,7 @@ class Hub:
         self._turns = Turns(asyncio.get_running_loop(), coalescer)
         self._topics: dict[TopicKey, LocalTopic] = {}
         self._comparisons = Comparisons()
+        self._gaps = Gaps(self._give_up, gap_wait_s)
         # Topics that keep payloads in their tail, the least recently used first; and the bytes of them all.
         self._cached: OrderedDict[TopicKey, LocalTopic] = OrderedDict()
         self._cached_bytes = 0
@@ -235,13 +238,12 @@ class Hub:
         local.newest = max(local.newest, offset)
         if local.repair is not None:
             return
-        if offset == tail.offset + 1:
-            self._deliver(local, arrival.payload)
-        elif not local.retention.size:
-            tail.offset = offset - 1
-            self._deliver(local, arrival.payload)
-        else:
-            self._start_repair(local)
+        if offset > tail.offset + 1:
+            self._gaps.hold(local, offset, arrival.payload)
+            return
+        self._deliver(local, arrival.payload)
+        while local.held is not None and (payload := self._gaps.next_of(local)) is not None:
+            self._deliver(local, payload)
 
     async def compare(self, missed: Collection[TopicKey] | None = ()) -> None:
         """Compare topics with their history: the bus may lose publications without any sign.
@@ -269,13 +271,13 @@ class Hub:
         self._start_repair(local)
 
     def heard_of(self, local: LocalTopic, position: Position) -> None:
-        """Note that the topic was at `position` in the history; start a gap repair if the hub is behind."""
+        """Note that the topic was at `position` in the history; a gap repair follows if the hub stays behind."""
         if position.epoch != local.epoch:
             self.look_again(local)
             return
         local.newest = max(local.newest, position.offset)
         if local.offset < local.newest:
-            self._start_repair(local)
+            self._gaps.wait(local)
 
     async def look_now(self, local: LocalTopic) -> None:
         """`look_again`, and wait until it is done; raises EngineUnavailableError."""
@@ -352,8 +354,21 @@ class Hub:
         else:
             self.heard_of(local, position)
 
+    def _give_up(self, local: LocalTopic) -> None:
+        """What is missing has not come: read it, or go on without it if the topic has no history."""
+        if self._topics.get(local.key) is not local:
+            return
+        if local.retention.size:
+            self._start_repair(local)
+            return
+        for offset, payload in self._gaps.take_all(local):
+            local.tail.offset = offset - 1
+            self._deliver(local, payload)
+
     def _start_repair(self, local: LocalTopic) -> None:
         if local.repair is None:
+            # It reads them with the rest.
+            self._gaps.take_all(local)
             local.repair = self._spawn(self._repair(local))
 
     async def _repair(self, local: LocalTopic) -> None:
@@ -426,6 +441,7 @@ class Hub:
 
     def _close(self, local: LocalTopic) -> None:
         self._forget_cached(local)
+        self._gaps.take_all(local)
         del self._topics[local.key]
         self._comparisons.remove(local)
         if local.opening is not None:

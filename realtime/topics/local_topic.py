@@ -21,6 +21,7 @@ class LocalTopic:
         "compared_s",
         "epoch",
         "fanout",
+        "held",
         "is_epoch_untold",
         "is_quiet",
         "is_suspect",
@@ -31,6 +32,7 @@ class LocalTopic:
         "retention",
         "subscriptions",
         "tail",
+        "waits_at",
     )
 
     def __init__(self, key: TopicKey, retention: Retention, *, now_s: float, tail_max_bytes: int) -> None:
@@ -50,6 +52,9 @@ class LocalTopic:
         self.repair: asyncio.Task[None] | None = None
         # The highest known offset of this epoch, delivered or not.
         self.newest = 0
+        # Publications that arrived before an earlier one, by offset; and the offset after which one is waited for.
+        self.held: dict[int, bytes] | None = None
+        self.waits_at: int | None = None
         # Something arrived that does not fit the known position, so the history must be read.
         self.is_suspect = False
         # The epoch has changed without a loss; the next push names it.

@@ -20,7 +20,7 @@ from realtime.sockets.subscription import TOLD_AT_ONCE, Subscription
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.memory import MemoryBus, MemoryHistory
-from realtime.topics.engine.ports import Ask, EngineUnavailableError, Page
+from realtime.topics.engine.ports import Ask, EngineUnavailableError, Page, Published
 from realtime.topics.hub import Hub
 
 ACME = Tenant(1, "acme")
@@ -106,6 +106,12 @@ class StoppableEngine(CombinedEngine):
             await self.go.wait()
         await super().attach(key)
 
+    async def publish(self, key: TopicKey, draft: Draft, retention: Retention) -> Published:
+        published = await super().publish(key, draft, retention)
+        if self.stop_at == "published":
+            await self.halt("published")
+        return published
+
     async def pages(self, asks: Sequence[Ask]) -> list[Page]:
         pages = await super().pages(asks)
         # Answered late: the answer was true when it was made.
@@ -173,11 +179,13 @@ def may_read(who: Identity | None, topic: str) -> bool:
 class Node:
     """A hub with all it stands on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gap_wait_s: float = 0) -> None:
         self.engine = StoppableEngine(MemoryHistory(), MemoryBus())
         self.presences = Presences()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.hub = Hub(self.engine, self.spawn, _Listener(self.presences), WriteCoalescer())
+        self.hub = Hub(
+            self.engine, self.spawn, _Listener(self.presences), WriteCoalescer(), gap_wait_s=gap_wait_s
+        )
         self.engine.arrived = self.hub.arrived
         self.database = GateKeeper(self.engine)
         rules = TopicRules(

@@ -1,7 +1,7 @@
 """The hub on a real history: order, gaps, epochs, and what it holds in memory for those who come back."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -9,6 +9,7 @@ from realtime.core.history import Tail
 from realtime.core.position import Position
 from realtime.core.topics import TopicKey
 from realtime.sockets.outbox import WriteCoalescer
+from realtime.topics import gaps
 from realtime.topics.comparisons import ACTIVE_S, QUIET_S
 from realtime.topics.engine.carried import Carried, encode_body, encode_carried
 from realtime.topics.engine.names import group_name
@@ -337,3 +338,87 @@ def test_a_tail_grows_backwards_without_a_hole() -> None:
     assert tail.after(3, 0.0) == [b"4", b"5", b"6"]
     tail.extend_back(4, [b"4", b"5", b"6"], 0.0)
     assert tail.after(3, 0.0) == [b"4", b"5", b"6"]
+
+
+async def own_first(node: Node, key: TopicKey) -> None:
+    """The reply to the own publication 2 comes before publication 1 of another node is heard."""
+    body = await elsewhere(node, 1, is_carried=False, key=key)
+    await node.publish(2, key.topic)
+    await settle()
+    node.engine.on_message(group_name(key), body)
+
+
+async def other_first(node: Node, key: TopicKey) -> None:
+    """Publication 2 of another node is heard before the reply to the own publication 1 comes."""
+    node.engine.stop_at = "published"
+    own = asyncio.create_task(node.publish(1, key.topic))
+    await asyncio.wait_for(node.engine.reached.wait(), 1)
+    await elsewhere(node, 2, key=key)
+    await settle()
+    node.engine.stop_at = ""
+    node.engine.go.set()
+    await own
+
+
+async def seen_by_a_comparison_first(node: Node, key: TopicKey) -> None:
+    """Publications of another node are in the history, and seen there, before they are heard."""
+    bodies = [await elsewhere(node, number, is_carried=False, key=key) for number in (1, 2)]
+    await node.hub.compare(None)
+    await settle()
+    for body in bodies:
+        node.engine.on_message(group_name(key), body)
+
+
+@pytest.mark.parametrize("arrive", [own_first, other_first, seen_by_a_comparison_first])
+@pytest.mark.parametrize("topic", ["news", "typing:1"])
+async def test_what_is_on_its_way_is_waited_for_and_not_read(
+    arrive: Callable[[Node, TopicKey], Awaitable[None]], topic: str
+) -> None:
+    node, follower = Node(gap_wait_s=60), Follower()
+    await node.join(follower, topic)
+    node.engine.calls.clear()
+    await arrive(node, TopicKey("acme", topic))
+    await settle()
+    assert follower.offsets == [1, 2]
+    assert set(node.engine.calls) <= {"published", "positions"}
+    assert node.hub._metrics.gaps_repaired == 0
+    assert node.hub._gaps.held_bytes == 0
+
+
+async def test_what_does_not_come_is_read(node: Node) -> None:
+    follower = Follower()
+    await node.join(follower)
+    await elsewhere(node, 1, is_carried=False)
+    await node.publish(2)
+    await elsewhere(node, 3)
+    await settle()
+    assert follower.offsets == [1, 2, 3]
+    assert node.hub._metrics.gaps_repaired == 1
+    assert node.hub._gaps.held_bytes == 0
+
+
+async def test_a_topic_without_history_goes_on_without_what_does_not_come(node: Node) -> None:
+    key, follower = TopicKey("acme", "typing:1"), Follower()
+    await node.join(follower, key.topic)
+    await elsewhere(node, 1, is_carried=False, key=key)
+    for number in (2, 3):
+        await node.publish(number, key.topic)
+    await settle()
+    assert follower.offsets == [2, 3]
+    assert node.hub._gaps.held_bytes == 0
+
+
+async def test_what_is_kept_meanwhile_is_bounded_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps, "HELD_MAX_BYTES", 1000)
+    node, follower = Node(gap_wait_s=60), Follower()
+    await node.join(follower)
+    await elsewhere(node, 1, is_carried=False)
+    await node.publish("x" * 500)
+    assert 500 < node.hub._gaps.held_bytes < 1000
+    await node.publish("x" * 500)
+    await settle()
+    assert follower.offsets == [1, 2, 3]
+    await elsewhere(node, 4, is_carried=False)
+    await node.publish(5)
+    node.hub.end(follower.subscriptions["news"], at_once=True)
+    assert node.hub._gaps.held_bytes == 0

@@ -111,9 +111,21 @@ MUTANTS = (
     ),
     Mutant(
         "a gap is passed over",
+        "realtime.topics.hub:Hub._give_up",
+        "if local.retention.size:",
+        "if False:",
+    ),
+    Mutant(
+        "a gap is waited for without end",
+        "realtime.topics.gaps:Gaps._look",
+        "self._give_up(local)",
+        "pass",
+    ),
+    Mutant(
+        "what arrives too early is delivered at once",
         "realtime.topics.hub:Hub.arrived",
-        "elif not local.retention.size:",
-        "elif True:",
+        "if offset > tail.offset + 1:",
+        "if False:",
     ),
     Mutant(
         "topics are not compared with their history",

@@ -429,6 +429,7 @@ class Node(Owner):
         ]
         half += [f"{local.key} is not open" for local in hub.topics() if not local.is_open]
         half += [f"{local.key} is under repair" for local in hub.topics() if local.repair is not None]
+        half += [f"{local.key} waits for a gap" for local in hub.topics() if local.held is not None]
         half += [f"reads wait: {key}" for key in hub.reads._waiting | hub.reads._under_way]
         return [f"{self.name}: {each}" for each in half]
 
