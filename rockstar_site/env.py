@@ -22,6 +22,9 @@ from rockstar_site.secret_key import read_secret_key
 
 # Ten years. Calculations with dates cannot overflow.
 LIFETIME_MAX_S = 10 * 365 * 86400
+# Seconds that a connection to PostgreSQL may take, unless DATABASE_URL has a `connect_timeout`; and that one of the pool is
+# waited for.
+DATABASE_CONNECT_S = 5
 # The commands that serve. `serve` writes its log for machines unless told otherwise, the others for people.
 SERVERS = ("serve", "runserver", "run_demo")
 
@@ -220,7 +223,9 @@ def _keep_private(path: Path, *, is_ours: bool) -> None:
 
 def _postgresql(database: dict[str, Any]) -> dict[str, Any]:
     # Django's persistent connections leak under ASGI. The driver's own pool does not.
-    options = database.get("OPTIONS", {}) | {"pool": {"min_size": 1, "max_size": 16, "timeout": 5}}
+    pool = {"min_size": 1, "max_size": 16, "timeout": DATABASE_CONNECT_S}
+    # By default a connection waits as long as the network lets it.
+    options = {"connect_timeout": DATABASE_CONNECT_S} | database.get("OPTIONS", {}) | {"pool": pool}
     return database | {"OPTIONS": options, "CONN_MAX_AGE": 0}
 
 

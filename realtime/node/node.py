@@ -156,7 +156,7 @@ class Node:
 
     async def meet(self) -> None:
         """Wait for the figures of older nodes, so that a process that serves reports the same as they do."""
-        if self.settings.REDIS_URL:
+        if self.settings.REDIS_URL and self.bus.is_open:
             await self.cluster.learned(MEET_WITHIN_S)
 
     async def stop(self) -> None:

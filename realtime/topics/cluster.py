@@ -22,6 +22,8 @@ from realtime.topics.engine.ports import Bus, BusUnavailableError
 BEAT_S = 2.0
 # Changes within this many seconds go into one message.
 GATHER_S = 0.02
+# Seconds for the last messages of a node that stops. Without them the others notice that it sends no beats.
+GOODBYE_S = 1.0
 # Beyond this many, changes are dropped: the others notice a missing number and ask for a snapshot.
 MAX_PENDING_CHANGES = 10_000
 # Graces ended in one step; after that many, the event loop handles other work.
@@ -121,8 +123,7 @@ class Cluster:
 
     async def start(self) -> None:
         """Join the other nodes. Messages of the bus to `is_own_group` must be passed to `on_message` from then on."""
-        await self._bus.join(NODES_GROUP)
-        await self._bus.join(node_group(self._node))
+        await asyncio.gather(self._bus.join(NODES_GROUP), self._bus.join(node_group(self._node)))
         self._nodes.heard(self._state(), self._clock())
         self._tasks = [asyncio.create_task(self._keep_beating()), asyncio.create_task(self._keep_sending())]
         self.beat()
@@ -142,9 +143,11 @@ class Cluster:
         if self._lapse_timer is not None:
             self._lapse_timer.cancel()
             self._lapse_timer = None
-        for group, message in self._due():
-            await self._send(group, message)
-        await self._send(NODES_GROUP, Bye(self._node, self._figures()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                for group, message in self._due():
+                    await self._send(group, message)
+                await self._send(NODES_GROUP, Bye(self._node, self._figures()))
         await self._bus.leave(NODES_GROUP)
         await self._bus.leave(node_group(self._node))
 

@@ -24,6 +24,9 @@ from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableEr
 
 logger = logging.getLogger(__name__)
 
+# Seconds that the start waits for a broker that says nothing. Each worker tries it out later.
+BROKER_SILENCE_S = 0.3
+
 
 class Command(BaseCommand):
     """Serve HTTP and WebSockets with uvicorn."""
@@ -82,7 +85,7 @@ class Command(BaseCommand):
         try:
             from realtime.topics.engine.broker_check import check_broker  # noqa: PLC0415 an extra
 
-            warnings = asyncio.run(check_broker(url))
+            warnings = asyncio.run(check_broker(url, silence_s=BROKER_SILENCE_S))
         except ImportError as error:
             raise CommandError(f'REDIS_URL needs the extra "redis" of this package: {error}.') from None
         except BrokerRefusedError as error:

@@ -26,19 +26,23 @@ _NOT_ALLOWED = ("ACL failure", "NOPERM", "no permissions", "unknown command", "U
 _NOT_KNOWN = frozenset({"WRONGPASS", "NOAUTH"})
 
 
-async def check_broker(url: str, *, deadline_s: float = DEADLINE_S) -> list[str]:
+async def check_broker(
+    url: str, *, deadline_s: float = DEADLINE_S, silence_s: float = DEADLINE_S
+) -> list[str]:
     """Try a broker out; return warnings. It leaves nothing behind.
 
     Raises BrokerRefusedError, or EngineUnavailableError if the broker cannot be reached, or cannot
-    answer now, within `deadline_s` seconds.
+    answer now: within `deadline_s` seconds for all, and `silence_s` for a connection, for each answer, and to say where
+    its servers are.
     """
     # Below the prefix of all histories, because a user may have rights only there.
     prefix = f"{parse_broker_url(url).prefix}:h:probe-{secrets.token_hex(4)}"
-    broker = Broker(url, prefix=prefix, deadline_s=deadline_s)
+    broker = Broker(url, prefix=prefix, deadline_s=silence_s)
     warnings: dict[str, None] = {}
     try:
         async with asyncio.timeout(deadline_s):
-            await broker.map.look()
+            async with asyncio.timeout(silence_s):
+                await broker.map.look()
             for place in sorted(broker.map.places):
                 warnings |= dict.fromkeys(await _check_server(broker, place))
     except (OSError, EngineUnavailableError) as error:

@@ -25,6 +25,9 @@ HEARTBEAT_S = 1.0
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 0.5
 # Channels in one command.
 BATCH = 500
+# Seconds that a start waits for the connections, and a caller for the confirmation of its channel. What is missed until
+# they come is read later, so nobody has to wait for a server that does not answer.
+OPEN_WAIT_S = 0.3
 
 OnMessage = Callable[[str, bytes], None]
 
@@ -88,11 +91,11 @@ class Subscriber:
         return bool(places) and places <= self._links.keys()
 
     async def start(self) -> None:
-        """Begin; returns when every primary is connected, or after the deadline of the broker."""
+        """Begin; returns when every primary is connected, or after OPEN_WAIT_S seconds."""
         self._broker.map.on_change.append(self._work.set)
         self._runner = asyncio.create_task(self._run())
         try:
-            async with asyncio.timeout(self._broker.deadline_s):
+            async with asyncio.timeout(OPEN_WAIT_S):
                 await self._opened.wait()
         except TimeoutError:
             logger.warning("The bus cannot reach the broker yet; it keeps trying.")
@@ -129,7 +132,7 @@ class Subscriber:
         if channel.heard is None:
             channel.heard = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(self._broker.deadline_s):
+            async with asyncio.timeout(OPEN_WAIT_S):
                 await asyncio.shield(channel.heard)
         except TimeoutError:
             channel.may_have_missed = True
