@@ -12,10 +12,10 @@ from chat import announcements, wire
 from chat.batches import no_such_message
 from chat.files.storage import delete_on_commit
 from chat.messages.reading import PINS_MAX, message_get
-from chat.messages.sending import ROOM_MENTIONS_MAX, mentioned
+from chat.messages.sending import ROOM_MENTIONS_MAX, mentioned, present_in
 from chat.models import File, Mention, Message, Reaction, RoomMembership
 from chat.rendering.emoji import emoji_known
-from chat.rendering.markdown import RENDERER_VERSION, ROOM_NAMES, names_mentioned, render
+from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned, render
 from chat.rooms.rights import MEMBER, MODERATOR, Standing, standing
 from chat.text import clean_text
 from realtime import ErrorCode, Publisher, RequestError, Tenant, record_action
@@ -38,8 +38,9 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
         raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
     text = clean_text(text, may_be_empty=File.objects.filter(message=message).exists())
     if text != message.text:
+        had_here = HERE in names_mentioned(message.text)
         message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
-        message.html = _mention_again(message)
+        message.html = _mention_again(tenant, message, had_here=had_here)
         _change(here, message, "text", "edited_at", "renderer", "html")
         _announce(tenant, user, here, message, "edited")
     return message_get(tenant.id, user.id, room_id, seq)
@@ -191,19 +192,26 @@ def _announce(
     announcements.announce_change(tenant, user, view, event, **more)
 
 
-def _mention_again(message: Message) -> str:
-    """Store the users that the new text mentions, and return its HTML."""
+def _mention_again(tenant: Tenant, message: Message, *, had_here: bool) -> str:
+    """Store the users that the new text mentions, and return its HTML.
+
+    `@here` keeps the users of its moment: those who are mentioned already, if the old text had it.
+    """
     names = frozenset(names_mentioned(message.text))
     members = RoomMembership.objects.filter(room_id=message.room_id)
+    stored = Mention.objects.filter(room_id=message.room_id, seq=message.seq)
     people: dict[str, int] = {}
-    everyone: list[int] = []
+    groups: dict[str, list[int]] = {}
     if names:
         called = members.annotate(called=Lower("user__username")).filter(called__in=names)
         people = dict(called.values_list("called", "user_id"))
-    if names & ROOM_NAMES:
-        everyone = list(members.values_list("user_id", flat=True)[: ROOM_MENTIONS_MAX + 1])
-    ids = mentioned(names, people, everyone, message.author_id or 0)
-    Mention.objects.filter(room_id=message.room_id, seq=message.seq).delete()
+    if ROOM in names:
+        groups[ROOM] = list(members.values_list("user_id", flat=True)[: ROOM_MENTIONS_MAX + 1])
+    if HERE in names:
+        here = stored.values("user_id") if had_here else present_in(tenant, message.room_id)
+        groups[HERE] = list(members.filter(user_id__in=here).values_list("user_id", flat=True))
+    ids = mentioned(names, people, groups, message.author_id or 0)
+    stored.delete()
     Mention.objects.bulk_create(
         [Mention(room_id=message.room_id, seq=message.seq, user_id=user_id) for user_id in ids]
     )

@@ -4,7 +4,7 @@ A plain message costs three reads and three writes for its whole batch. A reply,
 statement to the same round trips; attached files add one more round trip.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,14 +16,17 @@ from chat import announcements, sql, wire
 from chat.batches import Known, MessageDraft, MessageName, Numbered, RoomState, judge
 from chat.messages.reading import messages_by_name
 from chat.messages.view import author_of, file_of, quote_of
-from chat.rendering.markdown import RENDERER_VERSION, ROOM_NAMES, names_mentioned, render
+from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned, render
 from chat.text import TEXT_MAX_CHARS
-from realtime import Publisher, RequestError, Tenant, UserId
+from chat.topics import room_topic
+from realtime import Publisher, RequestError, Tenant, UserId, current_node
 
-# Members whom `@room` and `@here` mention; in a larger room these names are only text.
+# Members whom `@room` or `@here` mentions; if there are more, the name is only text.
 ROOM_MENTIONS_MAX = 500
 # Users whom one message mentions by name; further names are only text.
 MENTIONS_MAX = 50
+# Seconds that a database thread waits for the event loop to say who is present.
+PRESENT_TIMEOUT_S = 5.0
 _NONE = (0, 0)
 
 
@@ -42,10 +45,14 @@ Outcome = Sent | RequestError | DatabaseError
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """The parts of a draft that need no database: the names in its text, and its HTML if there are none."""
+    """The parts of a draft that need no database: the names in its text, and its HTML if there are none.
+
+    `present` are the users who follow the room, if the text says `@here`.
+    """
 
     names: frozenset[str]
     html: str
+    present: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,7 @@ def messages_send(drafts: Sequence[MessageDraft]) -> list[Outcome]:
     The caller announces them after the commit. Raises DatabaseError if nothing could be stored.
     """
     # Before the transaction, because the rooms are locked in it.
-    composed = [(draft, _compose(draft.text)) for draft in drafts]
+    composed = [(draft, _compose(draft)) for draft in drafts]
     try:
         return _messages_store(composed)
     except IntegrityError:
@@ -119,7 +126,9 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
     statements = {
         # The rooms come first, so that members and names are read after the rooms are locked.
         "rooms": sql.rooms_lock(room_ids, tenant_ids),
-        "members": sql.members_among(room_ids, {draft.author.id for draft in drafts}),
+        "members": sql.members_among(
+            room_ids, {draft.author.id for draft in drafts}.union(*(parts.present for _, parts in composed))
+        ),
         "repeated": sql.messages_named(drafts),
         **_references(composed),
     }
@@ -155,22 +164,39 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
 
 
 def mentioned(
-    names: frozenset[str], people: Mapping[str, int], everyone: Sequence[int], author_id: UserId
+    names: frozenset[str],
+    people: Mapping[str, int],
+    groups: Mapping[str, Collection[int]],
+    author_id: UserId,
 ) -> tuple[int, ...]:
-    """Return the sorted ids of the users that a text mentions, without its author."""
+    """Return the sorted ids of the users that a text mentions, without its author.
+
+    `groups` are the users whom the names for several people stand for.
+    """
     ids = {people[name] for name in sorted(names)[:MENTIONS_MAX] if name in people}
-    if names & ROOM_NAMES and len(everyone) <= ROOM_MENTIONS_MAX:
-        ids.update(everyone)
+    for name in names & groups.keys():
+        if len(groups[name]) <= ROOM_MENTIONS_MAX:
+            ids.update(groups[name])
     return tuple(sorted(ids - {author_id}))
 
 
-def _compose(text: str) -> Composed:
-    text = text.strip()
+def present_in(tenant: Tenant, room_id: int) -> frozenset[int]:
+    """Return the users who follow a room at this moment. A process that serves no sockets knows of nobody."""
+    node = current_node()
+    if not node.serves_here:
+        return frozenset()
+    present = node.submit(node.present(room_topic(room_id), tenant=tenant.slug)).result(PRESENT_TIMEOUT_S)
+    return frozenset(map(int, present)) if len(present) <= ROOM_MENTIONS_MAX else frozenset()
+
+
+def _compose(draft: MessageDraft) -> Composed:
+    text = draft.text.strip()
     if len(text) > TEXT_MAX_CHARS:
         return Composed(frozenset(), "")
-    names = names_mentioned(text)
+    names = frozenset(names_mentioned(text))
+    present = present_in(draft.tenant, draft.room_id) if HERE in names else frozenset()
     # A text with names is rendered later, when it is known which users have them.
-    return Composed(frozenset(names), "" if names or not text else render(text))
+    return Composed(names, "" if names or not text else render(text), present)
 
 
 def _references(composed: Sequence[tuple[MessageDraft, Composed]]) -> dict[str, sql.Statement]:
@@ -184,7 +210,7 @@ def _references(composed: Sequence[tuple[MessageDraft, Composed]]) -> dict[str, 
     if named := [(draft.room_id, parts.names) for draft, parts in composed if parts.names]:
         called = {name for _, names in named for name in sorted(names)[:MENTIONS_MAX]}
         statements["named"] = sql.members_named({room_id for room_id, _ in named}, called)
-    if rooms := {room_id for room_id, names in named if names & ROOM_NAMES}:
+    if rooms := {room_id for room_id, names in named if ROOM in names}:
         statements["everyone"] = sql.members_of(rooms, (ROOM_MENTIONS_MAX + 1) * len(rooms))
     return statements
 
@@ -224,8 +250,9 @@ def _new(draft: MessageDraft, numbered: Numbered, parts: Composed, access: Write
     if not parts.names:
         return sql.NewMessage(draft, numbered, parts.html, ())
     people = access.people.get(draft.room_id, {})
-    everyone = access.everyone.get(draft.room_id, ())
-    ids = mentioned(parts.names, people, everyone, draft.author.id)
+    here = {each for each in parts.present if (draft.room_id, each) in access.names}
+    groups = {ROOM: access.everyone.get(draft.room_id, ()), HERE: here}
+    ids = mentioned(parts.names, people, groups, draft.author.id)
     return sql.NewMessage(draft, numbered, render(numbered.text, people), ids)
 
 

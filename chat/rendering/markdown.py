@@ -24,8 +24,9 @@ HTML_MAX_CHARS = 40_000
 # Levels of quotes and lists.
 NESTING_MAX = 20
 
-# Names for everyone in a room.
-ROOM_NAMES = frozenset({"room", "here"})
+# Names for everyone in a room, and for those who are connected to it.
+ROOM, HERE = "room", "here"
+ROOM_NAMES = frozenset({ROOM, HERE})
 _MENTION = re.compile(r"(?<![\w@./])@(\w[\w.+@-]{0,149})")
 # Text without a meaning in Markdown, in HTML or for us: it begins no list or rule, has none of the special
 # characters, and its colons begin neither a URL nor the name of an emoji.

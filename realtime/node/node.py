@@ -285,6 +285,10 @@ class Node:
         page = await self.history.latest(TopicKey(tenant, topic), limit, 0)
         return [msgspec.json.decode(each.data) for each in page.publications or []]
 
+    async def present(self, topic: str, *, tenant: str) -> frozenset[UserId]:
+        """Return the ids of the users who follow a topic at this moment, on any node."""
+        return frozenset(user.id for user in self.cluster.users((tenant, topic)))
+
     async def end_subscriptions(self, tenant: str, topic: str, user_id: UserId) -> None:
         """End a user's subscriptions to a topic, here and on the other nodes."""
         ended = EndSubscriptions(tenant, topic, as_user_id(user_id))

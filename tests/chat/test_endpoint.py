@@ -101,6 +101,39 @@ async def test_members_are_listed_with_their_status(chat: Chat) -> None:
     }
 
 
+async def test_here_mentions_those_who_are_connected_at_that_moment(chat: Chat) -> None:
+    alice, bob, admin = [await chat.client(name) for name in ("alice", "bob", "admin")]
+    room_id = await make_room(alice)
+    for client in (bob, admin):
+        await client.get("room.join", "room", room_id=room_id)
+    for client in (alice, bob):
+        await client.get("subscribe", "subscribed", topic=f"room:{room_id}")
+    # Present somewhere else, or in the room of this number of another tenant, is not here.
+    await admin.get("subscribe", "subscribed", topic=f"user:{admin.user.pk}")
+
+    async def edit(seq: int, text: str) -> list[int]:
+        edited = await alice.get("message.edit", "message.edited", room_id=room_id, seq=seq, text=text)
+        mentions: list[int] = edited["message"]["mentions"]
+        return mentions
+
+    first = await say(alice, room_id, "@HERE: lunch")
+    assert first["mentions"] == [bob.user.pk]
+    assert 'class="mention">@HERE<' in first["html"]
+    everyone = sorted((bob.user.pk, admin.user.pk))
+    assert (await say(alice, room_id, "@room lunch"))["mentions"] == everyone
+    assert (await say(alice, room_id, "`@here` no lunch"))["mentions"] == []
+    assert (await say(bob, room_id, "@here @admin me too"))["mentions"] == sorted(
+        (alice.user.pk, admin.user.pk)
+    )
+    listed = (await admin.get("room.list", "room.list"))["rooms"]
+    assert [room["mentions"] for room in listed] == [2]
+    await admin.get("subscribe", "subscribed", topic=f"room:{room_id}")
+    assert await edit(1, "@here lunch at one") == [bob.user.pk]
+    assert await edit(3, "@here no lunch") == everyone
+    await bob.get("unsubscribe", "unsubscribed", topic=f"room:{room_id}")
+    assert (await say(alice, room_id, "@here?"))["mentions"] == [admin.user.pk]
+
+
 async def test_many_messages_sent_at_once_are_stored_and_delivered_in_order(chat: Chat) -> None:
     alice, bob = await chat.client("alice"), await chat.client("bob")
     room_id = await make_room(alice)
