@@ -210,7 +210,10 @@ class Reaction(models.Model):
 
 
 class File(models.Model):
-    """A stored file. Without a message it is deleted after a day. `key` is its name in the storage."""
+    """A stored file. Without a message it is deleted after a day. `key` is its name in the storage.
+
+    A profile picture has no message and stays. Each user has at most one in a tenant.
+    """
 
     tenant = models.ForeignKey("accounts.Tenant", on_delete=models.CASCADE, related_name="+")
     # A sent file stays with its message when the account of its sender is deleted.
@@ -224,12 +227,22 @@ class File(models.Model):
     size = models.PositiveBigIntegerField()
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
+    is_profile_picture = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["uploader", "tenant"],
+                condition=Q(is_profile_picture=True),
+                name="chat_profile_picture_once",
+            ),
+        ]
         indexes = [
             models.Index(
-                fields=["created_at"], condition=Q(message__isnull=True), name="chat_file_unattached"
+                fields=["created_at"],
+                condition=Q(message__isnull=True, is_profile_picture=False),
+                name="chat_file_unattached",
             ),
         ]
 

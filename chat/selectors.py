@@ -20,12 +20,14 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from accounts.models import Membership, Tenant
 from chat import wire
 from chat.batches import no_such_room, not_joined
-from chat.models import Mention, Message, Room, RoomMembership
+from chat.messages.view import file_url
+from chat.models import File, Mention, Message, Room, RoomMembership
 from realtime import ErrorCode, RequestError, UserId
 
 MEMBERS_LISTED_MAX = 1000
@@ -108,12 +110,26 @@ def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Memb
     )
     columns = ("username", "memberships__name", "memberships__status", "memberships__status_emoji")
     rows: Any = present.order_by("user__username").values_list(
-        "user_id", *(f"user__{column}" for column in columns), "role"
+        "user_id", *(f"user__{column}" for column in columns), picture_id(tenant_id), "role"
     )
     return [
-        wire.Member(user_id, username, name or username, status, emoji, role or first_role(room, user_id))
-        for user_id, username, name, status, emoji, role in rows[:MEMBERS_LISTED_MAX]
+        wire.Member(*person_of(*person), role=role or first_role(room, person[0]))
+        for *person, role in rows[:MEMBERS_LISTED_MAX]
     ]
+
+
+def picture_id(tenant_id: int) -> Subquery:
+    """Return the id of the profile picture of a row's `user_id`, or None."""
+    pictures = File.objects.filter(tenant_id=tenant_id, uploader=OuterRef("user_id"), is_profile_picture=True)
+    return Subquery(pictures.values("pk"))
+
+
+def person_of(
+    user_id: int, username: str, name: str, status: str, status_emoji: str, picture: int | None
+) -> tuple[int, str, str, str, str, str | UnsetType]:
+    """Return the fields of a `wire.Person`. `picture` is the id of a file."""
+    url = UNSET if picture is None else file_url(picture)
+    return user_id, username, name or username, status, status_emoji, url
 
 
 def first_role(room: Room, user_id: UserId) -> wire.Role:

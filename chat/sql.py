@@ -115,7 +115,7 @@ def files_lock(file_ids: Collection[int]) -> Statement:
     files = _among("id", "bigint", file_ids)
     return Statement(
         "SELECT tenant_id, uploader_id, id, name, type, size, width, height FROM chat_file"
-        f" WHERE {files.sql} AND message_id IS NULL ORDER BY id{lock}",
+        f" WHERE {files.sql} AND message_id IS NULL AND NOT is_profile_picture ORDER BY id{lock}",
         files.params,
     )
 

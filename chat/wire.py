@@ -39,16 +39,17 @@ class ChangedMember(Struct, frozen=True):
 
 
 class Person(Struct, frozen=True):
-    """A user of the tenant. `name` is the display name, or else the user name."""
+    """A user of the tenant. `name` is the display name, or else the user name, `picture` a path as `url` of a file."""
 
     id: int
     username: str
     name: str
     status: str
     status_emoji: str
+    picture: str | UnsetType = UNSET
 
 
-class Member(Person, frozen=True):
+class Member(Person, frozen=True, kw_only=True):
     """A member of a room."""
 
     role: Role

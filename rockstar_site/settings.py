@@ -215,7 +215,9 @@ FILE_BYTES_MAX: int = ENV.chat_files["file_bytes_max"]
 REALTIME = {
     "TOPIC_RULES": TOPIC_RULES,
     # A file and its form, with room for a file that is too large, so that the answer can say so.
-    "HTTP_BODY_BYTES_AT": {"/api/chat/files": FILE_BYTES_MAX and FILE_BYTES_MAX + 1024 * 1024},
+    "HTTP_BODY_BYTES_AT": dict.fromkeys(
+        ("/api/chat/files", "/api/chat/profile/picture"), FILE_BYTES_MAX and FILE_BYTES_MAX + 1024 * 1024
+    ),
     "REDIS_URL": ENV.redis_url,
     "METRICS_TOKEN": ENV.metrics_token,
     "HTTPS": ENV.https,

@@ -21,6 +21,9 @@ R = TypeVar("R")
 
 # Pixels of each side of a thumbnail, at most.
 THUMBNAIL_SIDE = 480
+# Pixels of each side of a profile picture, and of its thumbnail.
+PROFILE_SIDE = 256
+PROFILE_THUMBNAIL_SIDE = 80
 # Pictures that wait for a thread; beyond it `rate_limited`.
 WAITING_MAX = 8
 RETRY_AFTER_MS = 1000
@@ -51,13 +54,12 @@ def picture_encode(content: bytes, kind: str, *, pixels_max: int) -> Picture:
 
     Raises RequestError(invalid_message) for a damaged picture, or one with too many pixels.
     """
-    try:
-        with Image.open(BytesIO(content), formats=[kind]) as opened:
-            if pixels_max and opened.width * opened.height > pixels_max:
-                raise _refused(_("A picture has at most {most} pixels.").format(most=pixels_max))
-            return _encoded(opened, kind, pixels_max)
-    except _FAULTS:
-        raise _refused(_("This picture is damaged.")) from None
+    return _opened(content, kind, pixels_max, lambda opened: _encoded(opened, kind, pixels_max))
+
+
+def profile_picture_encode(content: bytes, kind: str, *, pixels_max: int) -> Picture:
+    """Return the middle of a picture as a square of PROFILE_SIDE, still and opaque (WebP). Raises as `picture_encode`."""
+    return _opened(content, kind, pixels_max, _square)
 
 
 def in_pool(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -79,9 +81,32 @@ def _encoded(opened: Any, kind: str, pixels_max: int) -> Picture:
         _without_extras(still).save(out, format=kind, quality=88)
     small = still.convert("RGBA" if still.has_transparency_data else "RGB")
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    thumbnail = BytesIO()
-    small.save(thumbnail, format="WEBP", quality=80)
-    return Picture(out.getvalue(), thumbnail.getvalue(), still.width, still.height)
+    return Picture(out.getvalue(), _webp(small), still.width, still.height)
+
+
+def _opened(content: bytes, kind: str, pixels_max: int, encode: Callable[[Any], Picture]) -> Picture:
+    try:
+        with Image.open(BytesIO(content), formats=[kind]) as opened:
+            if pixels_max and opened.width * opened.height > pixels_max:
+                raise _refused(_("A picture has at most {most} pixels.").format(most=pixels_max))
+            return encode(opened)
+    except _FAULTS:
+        raise _refused(_("This picture is damaged.")) from None
+
+
+def _square(opened: Any) -> Picture:
+    # Opaque, because the page shows it above the initial of the name.
+    still = ImageOps.exif_transpose(opened).convert("RGBA")
+    opaque = Image.alpha_composite(Image.new("RGBA", still.size, "white"), still).convert("RGB")
+    large = ImageOps.fit(opaque, (PROFILE_SIDE, PROFILE_SIDE))
+    small = large.resize((PROFILE_THUMBNAIL_SIDE, PROFILE_THUMBNAIL_SIDE))
+    return Picture(_webp(large), _webp(small), PROFILE_SIDE, PROFILE_SIDE)
+
+
+def _webp(picture: Any) -> bytes:
+    out = BytesIO()
+    _without_extras(picture).save(out, format="WEBP", quality=80)
+    return out.getvalue()
 
 
 def _moving(opened: Any, kind: str, out: BytesIO) -> Any:

@@ -13,9 +13,10 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from accounts.core.text import TextError, clean_name
+from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
 from chat import wire
-from chat.files.pictures import Picture, in_pool, picture_encode
+from chat.files.pictures import Picture, in_pool, picture_encode, profile_picture_encode
 from chat.files.settings import FileSettings, file_settings
 from chat.files.signatures import HEAD_BYTES, PICTURES, file_type
 from chat.files.storage import THUMBNAIL, contents_delete, delete_on_commit, file_path, file_storage
@@ -33,8 +34,10 @@ SWEEP_BATCH = 100
 UNATTACHED_MAX = 100
 
 
-def file_store(tenant: Tenant, user: Publisher, uploaded: "UploadedFile[bytes]") -> wire.File:
-    """Store a file that may be attached to a message of the same user.
+def file_store(
+    tenant: Tenant, user: Publisher, uploaded: "UploadedFile[bytes]", *, is_profile_picture: bool = False
+) -> wire.File:
+    """Store a file that may be attached to a message of the same user, or the user's profile picture.
 
     Raises RequestError(invalid_message | message_too_large | limit_exceeded | rate_limited).
     """
@@ -47,22 +50,23 @@ def file_store(tenant: Tenant, user: Publisher, uploaded: "UploadedFile[bytes]")
         )
     content = uploaded.read()
     kind = file_type(content[:HEAD_BYTES], name)
-    if kind is None:
+    if kind is None or (is_profile_picture and kind not in PICTURES):
         raise _refused(_("Files of this type are not taken."))
     _scan(limits, content, name, kind)
     picture: Picture | None = None
     if kind in PICTURES:
-        pixels_max = limits.picture_pixels_max
-        picture = in_pool(picture_encode, content, PICTURES[kind], pixels_max=pixels_max)
+        encode = profile_picture_encode if is_profile_picture else picture_encode
+        picture = in_pool(encode, content, PICTURES[kind], pixels_max=limits.picture_pixels_max)
         content = picture.content
     file = File(
         tenant_id=tenant.id,
         uploader_id=int(user.id),
         name=name,
-        type=kind,
+        type="image/webp" if is_profile_picture else kind,
         size=len(content),
         width=None if picture is None else picture.width,
         height=None if picture is None else picture.height,
+        is_profile_picture=is_profile_picture,
     )
     _insert(limits, file, content, picture)
     return file_view(file)
@@ -74,19 +78,28 @@ def file_view(file: File) -> wire.File:
 
 
 def access_file(tenant_id: int, user_id: UserId, file_id: int) -> File:
-    """Return a file of the user, or of a message that the user may read; raises RequestError(not_found)."""
+    """Return a file of the user, of a message that the user may read, or a profile picture of the tenant.
+
+    Raises RequestError(not_found).
+    """
     mine = RoomMembership.objects.filter(user_id=user_id, room__archived_at__isnull=True)
     readable = Q(message__room__in=mine.values("room_id"), message__deleted_at__isnull=True)
     own = Q(message__isnull=True, uploader_id=user_id)
-    file = File.objects.filter(readable | own, pk=file_id, tenant_id=tenant_id).first()
+    members = Membership.objects.filter(tenant_id=tenant_id, is_active=True, user__is_active=True)
+    shown = Q(is_profile_picture=True, uploader__in=members.values("user_id"))
+    file = File.objects.filter(readable | own | shown, pk=file_id, tenant_id=tenant_id).first()
     if file is None:
         raise RequestError(ErrorCode.NOT_FOUND, _("There is no such file."))
     return file
 
 
 def sweep() -> bool:
-    """Delete up to SWEEP_BATCH files that were not sent within a day. Return whether some may be left."""
-    expired = File.objects.filter(message__isnull=True, created_at__lte=timezone.now() - UNATTACHED)
+    """Delete up to SWEEP_BATCH files that were not sent within a day, and profile pictures of deleted accounts.
+
+    Return whether some may be left.
+    """
+    unsent = Q(is_profile_picture=False, created_at__lte=timezone.now() - UNATTACHED)
+    expired = File.objects.filter(unsent | Q(is_profile_picture=True, uploader=None), message=None)
     # Read first, so that there is no write and no lock without expired rows.
     ids = list(expired.values_list("pk", flat=True)[:SWEEP_BATCH])
     if not ids:
@@ -118,18 +131,21 @@ def _insert(limits: FileSettings, file: File, content: bytes, picture: Picture |
             storage.save(path, ContentFile(content))
             if picture is not None:
                 storage.save(path + THUMBNAIL, ContentFile(picture.thumbnail))
-            _require_space(limits, file)
+            _make_space(limits, file)
             file.save(force_insert=True)
     except BaseException:
         contents_delete([(file.tenant_id, file.key)])
         raise
 
 
-def _require_space(limits: FileSettings, file: File) -> None:
+def _make_space(limits: FileSettings, file: File) -> None:
+    """Delete the profile picture that a new one replaces; raise RequestError(limit_exceeded) without space."""
     # Locks the tenant, so that the sums stay true until the commit.
     TenantRow.objects.select_for_update(no_key=True).filter(pk=file.tenant_id).first()
     files = File.objects.filter(tenant_id=file.tenant_id)
     own = Q(uploader_id=file.uploader_id)
+    if file.is_profile_picture:
+        delete_on_commit(files.filter(own, is_profile_picture=True))
     held = files.aggregate(all=Sum("size"), own=Sum("size", filter=own))
     if limits.file_tenant_bytes_max and (held["all"] or 0) + file.size > limits.file_tenant_bytes_max:
         raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("There is no more space for files here."))
@@ -137,7 +153,8 @@ def _require_space(limits: FileSettings, file: File) -> None:
         raise RequestError(
             ErrorCode.LIMIT_EXCEEDED, _("Your files take up all the space that one person has.")
         )
-    if files.filter(own, message__isnull=True).count() >= UNATTACHED_MAX:
+    unsent = files.filter(own, message__isnull=True, is_profile_picture=False)
+    if not file.is_profile_picture and unsent.count() >= UNATTACHED_MAX:
         raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("Send the files that you have uploaded first."))
 
 

@@ -208,7 +208,8 @@ def _mention_again(tenant: Tenant, message: Message, *, had_here: bool) -> str:
     if ROOM in names:
         groups[ROOM] = list(members.values_list("user_id", flat=True)[: ROOM_MENTIONS_MAX + 1])
     if HERE in names:
-        here = stored.values("user_id") if had_here else present_in(tenant, message.room_id)
+        kept = stored.values_list("user_id", flat=True)
+        here = list(kept) if had_here else list(present_in(tenant, message.room_id))
         groups[HERE] = list(members.filter(user_id__in=here).values_list("user_id", flat=True))
     ids = mentioned(names, people, groups, message.author_id or 0)
     stored.delete()

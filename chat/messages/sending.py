@@ -18,7 +18,6 @@ from chat.messages.reading import messages_by_name
 from chat.messages.view import author_of, file_of, quote_of
 from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned, render
 from chat.text import TEXT_MAX_CHARS
-from chat.topics import room_topic
 from realtime import Publisher, RequestError, Tenant, UserId, current_node
 
 # Members whom `@room` or `@here` mentions; if there are more, the name is only text.
@@ -185,7 +184,9 @@ def present_in(tenant: Tenant, room_id: int) -> frozenset[int]:
     node = current_node()
     if not node.serves_here:
         return frozenset()
-    present = node.submit(node.present(room_topic(room_id), tenant=tenant.slug)).result(PRESENT_TIMEOUT_S)
+    present = node.submit(node.present(wire.room_topic(room_id), tenant=tenant.slug)).result(
+        PRESENT_TIMEOUT_S
+    )
     return frozenset(map(int, present)) if len(present) <= ROOM_MENTIONS_MAX else frozenset()
 
 

@@ -24,4 +24,9 @@ def file_of(
     file_id: int, name: str, kind: str, size: int, width: int | None, height: int | None
 ) -> wire.File:
     """Return a file. `url` is a path of this host, for the members of the message's room."""
-    return wire.File(file_id, name, kind, size, f"/api/chat/files/{file_id}/", width, height)
+    return wire.File(file_id, name, kind, size, file_url(file_id), width, height)
+
+
+def file_url(file_id: int) -> str:
+    """Return the path of a file on this host."""
+    return f"/api/chat/files/{file_id}/"

@@ -1,5 +1,6 @@
 """The people of a tenant and their profiles."""
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
@@ -7,11 +8,13 @@ from django.utils.translation import gettext as _
 from accounts.core.text import is_visible
 from accounts.models import MAX_NAME_CHARS, MAX_STATUS_CHARS, Membership
 from chat import wire
+from chat.files.services import file_store
+from chat.files.storage import delete_on_commit
+from chat.models import File
 from chat.rendering.emoji import emoji_known
+from chat.selectors import person_of, picture_id
 from chat.text import clean_line
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
-
-_COLUMNS = ("user_id", "user__username", "name", "status", "status_emoji")
 
 
 def user_list(tenant_id: int, *, query: str, limit: int) -> list[wire.Person]:
@@ -20,15 +23,15 @@ def user_list(tenant_id: int, *, query: str, limit: int) -> list[wire.Person]:
     words = query.split()
     for word in words:
         people = people.filter(Q(user__username__icontains=word) | Q(name__icontains=word))
-    return [_person(*row) for row in people.order_by("user__username").values_list(*_COLUMNS)[:limit]]
+    return _views(tenant_id, people.order_by("user__username")[:limit])
 
 
 def profile_get(tenant_id: int, user_id: UserId) -> wire.Person:
     """Return an active member; raises RequestError(not_found)."""
-    row = _present(tenant_id).filter(user_id=user_id).values_list(*_COLUMNS).first()
-    if row is None:
+    found = _views(tenant_id, _present(tenant_id).filter(user_id=user_id))
+    if not found:
         raise RequestError(ErrorCode.NOT_FOUND, _("There is no such member."))
-    return _person(*row)
+    return found[0]
 
 
 @transaction.atomic
@@ -57,8 +60,24 @@ def profile_update(
     return profile_get(tenant.id, user.id)
 
 
-def _person(user_id: int, username: str, name: str, status: str, status_emoji: str) -> wire.Person:
-    return wire.Person(user_id, username, name or username, status, status_emoji)
+def picture_set(tenant: Tenant, user: Publisher, uploaded: "UploadedFile[bytes]") -> wire.Person:
+    """Replace the user's profile picture. Raises as `file_store`."""
+    file_store(tenant, user, uploaded, is_profile_picture=True)
+    return profile_get(tenant.id, user.id)
+
+
+@transaction.atomic
+def picture_remove(tenant: Tenant, user: Publisher) -> wire.Person:
+    """Delete the user's profile picture, if there is one."""
+    own = File.objects.filter(tenant_id=tenant.id, uploader_id=int(user.id), is_profile_picture=True)
+    delete_on_commit(own)
+    return profile_get(tenant.id, user.id)
+
+
+def _views(tenant_id: int, people: "QuerySet[Membership]") -> list[wire.Person]:
+    columns = ("user_id", "user__username", "name", "status", "status_emoji")
+    rows = people.values_list(*columns, picture_id(tenant_id))
+    return [wire.Person(*person_of(*row)) for row in rows]
 
 
 def _present(tenant_id: int) -> "QuerySet[Membership]":

@@ -5,6 +5,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.files import File as Content
+from django.core.files.uploadedfile import UploadedFile
 from django.core.handlers.asgi import ASGIRequest
 from django.http import FileResponse, HttpResponseBase, HttpResponseNotModified, StreamingHttpResponse
 from django.utils.http import content_disposition_header
@@ -19,13 +20,23 @@ from chat.files.services import access_file, file_store
 from chat.files.storage import THUMBNAIL, file_path, file_storage
 from chat.operations import READ, WRITE
 from chat.payloads import payload_of
+from chat.people.profiles import picture_remove, picture_set
 from chat.rest.schema import ERRORS, schema_of
 from chat.rest.views import ChatAPIView
-from chat.wire import File
+from chat.wire import File, ProfileReply
 
 CHUNK_BYTES = 64 * 1024
 # Nothing in a file runs or loads, even if a browser shows it.
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+# A browser asks each time whether a file may still be shown. A new profile picture has a new URL.
+NO_CACHE, CACHE = "private, no-cache", "private, max-age=86400"
+_UPLOAD = {
+    "multipart/form-data": {
+        "type": "object",
+        "properties": {"file": {"type": "string", "format": "binary"}},
+        "required": ["file"],
+    }
+}
 
 
 class UploadView(ChatAPIView):
@@ -36,28 +47,46 @@ class UploadView(ChatAPIView):
     @extend_schema(
         operation_id="chat_file_upload",
         tags=["chat"],
-        request={
-            "multipart/form-data": {
-                "type": "object",
-                "properties": {"file": {"type": "string", "format": "binary"}},
-                "required": ["file"],
-            }
-        },
+        request=_UPLOAD,
         responses={201: schema_of(File), **ERRORS},
     )
     def post(self, request: Request) -> Response:
         """Upload a file, to be attached to a message within a day."""
         who = self.who(request, WRITE)
-        uploaded = request.FILES.get("file")
-        if uploaded is None:
-            raise ValidationError({"file": ["This field is required."]})
-        return Response(payload_of(file_store(who.tenant, who.user, uploaded)), status=201)
+        return Response(payload_of(file_store(who.tenant, who.user, _uploaded(request))), status=201)
+
+
+class ProfilePictureView(ChatAPIView):
+    """Sets and removes the user's profile picture."""
+
+    parser_classes = (MultiPartParser,)
+
+    @extend_schema(
+        operation_id="chat_picture_set",
+        tags=["chat"],
+        request=_UPLOAD,
+        responses={201: schema_of(ProfileReply), **ERRORS},
+    )
+    def post(self, request: Request) -> Response:
+        """Upload a profile picture. It becomes a square; members of the tenant may see it."""
+        who = self.who(request, WRITE)
+        person = picture_set(who.tenant, who.user, _uploaded(request))
+        return Response(payload_of(ProfileReply(person)), status=201)
+
+    @extend_schema(
+        operation_id="chat_picture_remove", tags=["chat"], responses={200: schema_of(ProfileReply), **ERRORS}
+    )
+    def delete(self, request: Request) -> Response:
+        """Remove the profile picture."""
+        who = self.who(request, WRITE)
+        return Response(payload_of(ProfileReply(picture_remove(who.tenant, who.user))))
 
 
 class FileView(ChatAPIView):
     """Gives files to users who may read their message."""
 
     is_thumbnail = False
+    cache = NO_CACHE
 
     @extend_schema(
         tags=["chat"], responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, **ERRORS}
@@ -66,6 +95,7 @@ class FileView(ChatAPIView):
         """Return the content of a file, as an attachment."""
         who = self.who(request, READ)
         file = access_file(who.tenant.id, who.user.id, file_id)
+        self.cache = CACHE if file.is_profile_picture else NO_CACHE
         tag = f'"{file.key.hex}"'
         if request.headers.get("if-none-match") == tag:
             return HttpResponseNotModified()
@@ -80,10 +110,17 @@ class FileView(ChatAPIView):
         return response
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Let the browser keep the file, and ask each time whether it may still be shown."""
+        """Let the browser keep the file."""
         response = super().finalize_response(request, response, *args, **kwargs)
-        response["Cache-Control"] = "private, no-cache"
+        response["Cache-Control"] = self.cache
         return response
+
+
+def _uploaded(request: Request) -> "UploadedFile[bytes]":
+    uploaded: UploadedFile[bytes] | None = request.FILES.get("file")
+    if uploaded is None:
+        raise ValidationError({"file": ["This field is required."]})
+    return uploaded
 
 
 def _streamed(request: Request, content: "Content[bytes]", kind: str) -> StreamingHttpResponse:

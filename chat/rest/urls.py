@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from django.urls import path
 
 from chat.operations import OPERATIONS, Operation
-from chat.rest.files import FileView, UploadView
+from chat.rest.files import FileView, ProfilePictureView, UploadView
 from chat.rest.views import OperationView
 
 
@@ -24,6 +24,7 @@ urlpatterns = [
     path("files/", UploadView.as_view()),
     path("files/<int:file_id>/", FileView.as_view()),
     path("files/<int:file_id>/thumbnail/", FileView.as_view(is_thumbnail=True)),
+    path("profile/picture/", ProfilePictureView.as_view()),
     *(
         path(
             route,

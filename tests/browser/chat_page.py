@@ -1,10 +1,19 @@
 """The chat page, as somebody who uses it sees it."""
 
+from io import BytesIO
 from typing import Any
 
-from playwright.sync_api import Locator, expect
+from PIL import Image
+from playwright.sync_api import FilePayload, Locator, expect
 
 from tests.browser.windows import ACME, Window, Windows
+
+
+def picture(width: int, height: int) -> FilePayload:
+    """A picture, as a file to choose."""
+    content = BytesIO()
+    Image.new("RGB", (width, height), "teal").save(content, "PNG")
+    return {"name": "plan.png", "mimeType": "image/png", "buffer": content.getvalue()}
 
 
 class ChatPage:

@@ -1,13 +1,11 @@
 """Files, names, emoji, pins, formats and links that two people put into a room in two browsers."""
 
 import re
-from io import BytesIO
 
 import pytest
-from PIL import Image
 from playwright.sync_api import FilePayload, Locator, Route, expect
 
-from tests.browser.chat_page import ChatPage
+from tests.browser.chat_page import ChatPage, picture
 from tests.browser.windows import Windows
 
 # Browsers let no test read what a page has copied without a question.
@@ -35,13 +33,6 @@ def bob(kept_windows: Windows, alice: ChatPage) -> ChatPage:
 def row(chat: ChatPage, about: str) -> Locator:
     """The last message with a text, as its sender or a reader sees it."""
     return chat.page.locator(".message").filter(has_text=about).last
-
-
-def picture(width: int, height: int) -> FilePayload:
-    """A picture, as a file to choose."""
-    content = BytesIO()
-    Image.new("RGB", (width, height), "teal").save(content, "PNG")
-    return {"name": "plan.png", "mimeType": "image/png", "buffer": content.getvalue()}
 
 
 def test_files_are_sent_shown_in_their_place_and_deleted(alice: ChatPage, bob: ChatPage) -> None:

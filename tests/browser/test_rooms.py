@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.chat_page import ChatPage
+from tests.browser.chat_page import ChatPage, picture
 from tests.browser.windows import GLOBEX, Windows
 
 # Keeps what the page tells the browser to show.
@@ -170,6 +170,33 @@ def test_a_name_and_a_status_are_seen_by_others(carol: ChatPage, dave: ChatPage)
     dialog.get_by_label("Name that others see").fill("")
     dialog.get_by_role("button", name="Save").click()
     expect(carol.page.locator(".own-profile")).to_contain_text("carolAt lunch")
+
+
+def test_a_profile_picture_is_seen_by_others_until_it_is_removed(carol: ChatPage, dave: ChatPage) -> None:
+    """Where there is none, the initial of the name shows."""
+    for chat in (carol, dave):
+        chat.open_room("general")
+    carol.say("This is my face")
+    dialog = carol.page.get_by_role("dialog")
+    carol.page.get_by_title("Your profile").click()
+    chooser = dialog.get_by_label("Choose a picture")
+    carol.window.expect_lost_network()
+    chooser.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"text"})
+    expect(dialog.get_by_role("alert")).to_contain_text("not taken")
+    chooser.set_input_files(picture(300, 200))
+    expect(dialog.locator(".avatar img")).to_be_visible()
+    carol.page.keyboard.press("Escape")
+    dave.page.reload()
+    dave.wait_until_connected()
+    faces = dave.page.locator(".avatar img")
+    for place in ('.person[title="@carol"]', '.message:has(.message-author[title="carol"])'):
+        expect(dave.page.locator(f"{place} .avatar img").last).to_have_js_property("naturalWidth", 80)
+    carol.page.get_by_title("Your profile").click()
+    dialog.get_by_role("button", name="Remove the picture").click()
+    expect(carol.page.locator(".avatar img")).to_have_count(0)
+    carol.page.keyboard.press("Escape")
+    dave.open_room("random")
+    expect(faces).to_have_count(0)
 
 
 def test_notifications_are_asked_for_by_a_click(carol: ChatPage, dave: ChatPage) -> None:

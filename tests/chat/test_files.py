@@ -14,7 +14,7 @@ from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
 
-from accounts.models import Domain, User
+from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat import wire
 from chat.files import services as files
@@ -23,6 +23,7 @@ from chat.files.signatures import file_type
 from chat.files.storage import file_storage
 from chat.messages import changing, reading, sending
 from chat.models import File, RoomMembership
+from chat.people import profiles
 from realtime.core.history import Publisher
 from realtime.node import node as nodes
 from realtime.protocol.errors import RequestError
@@ -282,3 +283,83 @@ def test_a_file_over_http_is_an_attachment_in_which_nothing_runs(world: World) -
     assert Api(world, "admin", "globex").client.get(body["url"]).status_code == 404
     assert alice.client.post("/api/chat/files/", {}).status_code == 400
     assert file_storage().exists(f"{world.acme.id}")
+
+
+def picture_set(
+    world: World, content: bytes | None = None, by: Publisher | None = None, name: str = "me.jpg"
+) -> File:
+    uploaded = SimpleUploadedFile(name, content or picture(size=(300, 200)))
+    profiles.picture_set(world.acme, by or world.alice, uploaded)
+    return File.objects.get(uploader_id=int((by or world.alice).id), is_profile_picture=True)
+
+
+def test_a_profile_picture_is_a_square_that_members_see(world: World, folder: Path) -> None:
+    for slug, host in HOSTS.items():
+        Domain.objects.create(tenant=TenantRow.objects.get(slug=slug), host=host)
+    alice, bob, stranger = Api(world, "alice"), Api(world, "bob"), Api(world, "admin", "globex")
+    room_id, urls = world.room(with_bob=True), []
+    for kind in ("JPEG", "GIF"):
+        given = SimpleUploadedFile("a.png", picture(kind, (90, 300)) + b"<script>")
+        answer = alice.client.post("/api/chat/profile/picture/", {"file": given})
+        assert answer.status_code == 201
+        urls.append(json.loads(answer.content)["profile"]["picture"])
+        assert stored(folder) == 2
+    gone, url = urls
+    assert gone != url
+    for path, side in ((url, 256), (f"{url}thumbnail/", 80)):
+        got = bob.client.get(path)
+        content = b"".join(got)
+        assert SECRET not in content
+        assert b"<script>" not in content
+        with Image.open(BytesIO(content)) as opened:
+            assert (opened.format, opened.size, opened.mode) == ("WEBP", (side, side), "RGB")
+        assert got["Content-Type"] == "image/webp"
+        assert got["Content-Disposition"].startswith("attachment")
+        assert got["X-Content-Type-Options"] == "nosniff"
+        assert got["Cache-Control"] == "private, max-age=86400"
+        missing = stranger.client.get(path.replace(url, "/api/chat/files/999999999/"))
+        assert stranger.client.get(path).content == missing.content
+        assert bob.client.get(path.replace(url, gone)).status_code == 404
+    for path, field in ((f"rooms/{room_id}/members/", "members"), ("users/", "users")):
+        listed = bob.call("GET", path)[1][field]
+        pictures = {each["username"]: each.get("picture") for each in listed}
+        assert (pictures["alice"], pictures["bob"]) == (url, None)
+    for _ in range(2):
+        answer = alice.client.delete("/api/chat/profile/picture/")
+        assert answer.status_code == 200
+        assert "picture" not in json.loads(answer.content)["profile"]
+    assert (stored(folder), bob.client.get(url).status_code) == (0, 404)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<svg onload=alert(1)>",
+        b"%PDF-1.7",
+        b"text",
+        b"GIF89a/*<svg onload=alert(1)>*/=1",
+        b"\x89PNG\r\n\x1a\n",
+    ],
+)
+def test_what_is_no_picture_replaces_none(world: World, folder: Path, content: bytes) -> None:
+    kept = picture_set(world)
+    assert code_of(lambda: picture_set(world, content)) == "invalid_message"
+    assert (File.objects.get(), stored(folder)) == (kept, 2)
+
+
+def test_a_profile_picture_is_no_attachment_and_stays(world: World, folder: Path, settings: Settings) -> None:
+    room_id, mine = world.room(with_bob=True), picture_set(world)
+    bobs = picture_set(world, by=world.bob)
+    assert code_of(lambda: send(world, room_id, mine.pk)) == "not_found"
+    File.objects.update(created_at=timezone.now() - timedelta(days=2))
+    files.sweep()
+    assert stored(folder) == 4
+    settings.CHAT_FILES = {"file_tenant_bytes_max": mine.size + bobs.size}
+    # The space of the one that it replaces is free.
+    mine = picture_set(world)
+    assert code_of(lambda: picture_set(world, by=world.admin)) == "limit_exceeded"
+    Membership.objects.filter(user_id=world.bob.id).update(is_active=False)
+    assert code_of(lambda: files.access_file(world.acme.id, world.alice.id, bobs.pk)) == "not_found"
+    User.objects.get(pk=world.bob.id).delete()
+    files.sweep()
+    assert (File.objects.get(), stored(folder)) == (mine, 2)

@@ -34,6 +34,8 @@ export class RoomStore {
     this.members = signal(/** @type {import("../lib/people.js").Person[]} */ ([]));
     this.present = signal(NOBODY);
     this.people = computed(() => peopleOf(this.members.value, this.present.value));
+    /** The pictures of members, by user. */
+    this.pictures = computed(() => new Map(this.members.value.map(({ id, picture }) => [/** @type {number | null} */ (id), picture])));
     this.typers = signal(/** @type {import("../lib/typing.js").Typer[]} */ ([]));
     /** The "new messages" line is after this message. */
     this.newAfterSeq = signal(/** @type {number | null} */ (null));

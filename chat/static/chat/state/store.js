@@ -197,15 +197,6 @@ export class ChatStore {
     }
   }
 
-  /** Change the user's own profile. Rejects with the error of the server. @param {Record<string, string>} changes */
-  async saveProfile(changes) {
-    const reply = await this.client.request("profile.update", changes);
-    this.profile.value = reply.payload.profile;
-    // Messages that are not sent yet carry it too.
-    this.me.name = this.profile.value.name;
-    this.current.value?.loadMembers();
-  }
-
   /** @param {number} roomId */
   async joinRoom(roomId) {
     const failure = await this.enter("room.join", { room_id: roomId }).catch((error) => error.message);

@@ -3,13 +3,37 @@ const STALLED_MS = 60_000;
 const UNREACHABLE = { code: "unreachable", message: "The server could not be reached.", retryable: true, retryAfterMs: 0 };
 const CANCELLED = { code: "cancelled", message: "Cancelled.", retryable: false, retryAfterMs: 0 };
 
+/** @typedef {{onProgress?: (progress: number) => void, signal?: AbortSignal}} Options */
+
 /**
- * Upload a file. `fetch` tells nothing about progress.
+ * Upload a file.
  * @param {import("../lib/attachments.js").Attachment} attachment
- * @param {{onProgress: (progress: number) => void, signal: AbortSignal}} options
+ * @param {Options} options
  * @returns {Promise<number>} the file's id; it fails with an error as those of the socket's requests
  */
-export function post({ name, blob }, { onProgress, signal }) {
+export async function post({ name, blob }, options) {
+  return (await send("POST", "/api/chat/files/", { name, blob }, options)).id;
+}
+
+/**
+ * Upload the reader's profile picture; null removes it.
+ * @param {File | null} picture
+ * @returns {Promise<import("../lib/people.js").Person>} the new profile
+ */
+export async function postPicture(picture) {
+  const file = picture && { name: picture.name, blob: picture };
+  return (await send(file ? "POST" : "DELETE", "/api/chat/profile/picture/", file)).profile;
+}
+
+/**
+ * Send a form with a file. `fetch` tells nothing about progress.
+ * @param {string} method
+ * @param {string} path
+ * @param {{name: string, blob: Blob} | null} file
+ * @param {Options} [options]
+ * @returns {Promise<any>} the body of the answer
+ */
+function send(method, path, file, { onProgress = () => {}, signal = new AbortController().signal } = {}) {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(CANCELLED);
     const request = new XMLHttpRequest();
@@ -19,17 +43,17 @@ export function post({ name, blob }, { onProgress, signal }) {
       stalled = setTimeout(() => request.abort(), STALLED_MS);
       onProgress(total > 0 ? loaded / total : 0);
     };
-    request.onload = () => (request.status === 201 ? resolve(request.response.id) : reject(errorOf(request)));
+    request.onload = () => (request.status < 300 ? resolve(request.response) : reject(errorOf(request)));
     request.onerror = () => reject(UNREACHABLE);
     request.onabort = () => reject(signal.aborted ? CANCELLED : UNREACHABLE);
     request.onloadend = () => clearTimeout(stalled);
     signal.addEventListener("abort", () => request.abort());
-    request.open("POST", "/api/chat/files/");
+    request.open(method, path);
     request.responseType = "json";
     request.setRequestHeader("X-CSRFToken", csrfToken());
     const form = new FormData();
-    form.append("file", blob, name);
-    request.send(form);
+    if (file) form.append("file", file.blob, file.name);
+    request.send(file && form);
     return undefined;
   });
 }

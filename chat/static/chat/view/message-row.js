@@ -33,7 +33,7 @@ export function MessageRow({ row, store, room }) {
     <article class="message" tabindex="-1" data-seq=${message?.seq} data-own=${row.isOwn} data-first=${row.startsGroup}
       data-state=${entry?.state ?? "sent"} data-deleted=${isDeleted} data-mention=${message?.mentions?.includes(store.me.id)} aria-labelledby=${`a-${key} t-${key} x-${key}`}
       onMouseEnter=${() => setActive(true)} onMouseLeave=${() => setActive(false)} onFocusIn=${() => setActive(true)} onFocusOut=${leave}>
-      ${row.startsGroup && html`<${Avatar} user=${author} />`}
+      ${row.startsGroup && html`<${Avatar} user=${author} room=${room} />`}
       <header class="message-head">
         <bdi id=${`a-${key}`} class=${row.startsGroup ? "message-author" : "visually-hidden"} title=${author.username}>${nameOf(author)}</bdi>
         <time id=${`t-${key}`} class="message-time" datetime=${at.toISOString()} title=${fullTimeText(at)}>${timeText(at)}</time>

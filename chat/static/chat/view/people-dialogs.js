@@ -1,10 +1,12 @@
 import { useEffect, useState } from "preact/hooks";
 
+import { reasonText } from "../lib/attachments.js";
 import { counted, nameOf } from "../lib/format.js";
 import { MODERATOR, OWNER, ROLES } from "../lib/rights.js";
 import { _ } from "../lib/texts.js";
 import { Dialog, DialogActions, Failure } from "./dialogs.js";
 import { html } from "./html.js";
+import { postPicture } from "../state/upload.js";
 import { Avatar, statusOf } from "./people-panel.js";
 import { ReasonField, roleWord, Sure, TextField } from "./room-dialogs.js";
 
@@ -23,6 +25,7 @@ const INVITED_MAX = 50;
 const NAME_MAX_CHARS = 64;
 const STATUS_MAX_CHARS = 64;
 const EMOJI_MAX_CHARS = 32;
+const PICTURES = "image/png,image/jpeg,image/gif,image/webp";
 
 /** Open or find the conversation with some people. @param {Shown} props */
 export function NewDirect({ store, onClose }) {
@@ -149,16 +152,34 @@ export function Profile({ store, onClose }) {
   const profile = store.profile.value;
   const { username, name: shown = "", status_emoji = "" } = profile;
   const known = { name: shown === username ? "" : shown, status: statusOf({ status: profile.status }), status_emoji };
+  const take = (/** @type {Person} */ changed) => {
+    store.profile.value = changed;
+    // Messages that are not sent yet carry it too.
+    Object.assign(store.me, { name: changed.name, picture: changed.picture });
+    store.current.value?.loadMembers();
+    setError("");
+  };
+  const failed = (/** @type {any} */ failure) => setError(reasonText(failure));
+  const savePicture = (/** @type {File | null} */ picture) => postPicture(picture).then(take, failed);
+  const choose = (/** @type {any} */ { target }) => {
+    if (target.files.length > 0) savePicture(target.files[0]);
+    target.value = "";
+  };
   const submit = (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     const { name, status, status_emoji } = /** @type {any} */ (event.currentTarget).elements;
     const wanted = { name: name.value.trim(), status: status.value.trim(), status_emoji: status_emoji.value.trim() };
-    store.saveProfile(Object.fromEntries(Object.entries(wanted).filter(([field, value]) => value !== known[/** @type {"name"} */ (field)]))).then(onClose, (failure) => setError(failure.message));
+    const changes = Object.fromEntries(Object.entries(wanted).filter(([field, value]) => value !== known[/** @type {"name"} */ (field)]));
+    store.client.request("profile.update", changes).then((reply) => take(reply.payload.profile)).then(onClose, failed);
   };
   return html`
     <${Dialog} title=${_("Your profile")} onClose=${onClose}>
       <form class="form" onSubmit=${submit}>
         <div class="profile-card"><${Avatar} user=${profile} /><p>@${username}</p></div>
+        <div class="picture-row">
+          <label class="button small">${_("Choose a picture")}<input type="file" class="visually-hidden" accept=${PICTURES} onChange=${choose} /></label>
+          ${profile.picture && html`<button type="button" class="button small" onClick=${() => savePicture(null)}>${_("Remove the picture")}</button>`}
+        </div>
         <${TextField} id="profile-name" name="name" label=${_("Name that others see")} max=${NAME_MAX_CHARS} value=${known.name} />
         <div class="status-fields">
           <${TextField} id="profile-emoji" name="status_emoji" label=${_("Emoji")} max=${EMOJI_MAX_CHARS} value=${known.status_emoji} />

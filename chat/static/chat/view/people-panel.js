@@ -11,9 +11,16 @@ import { CloseIcon, PlusIcon } from "./icons.js";
  * @typedef {import("../lib/people.js").SeenPerson} SeenPerson
  */
 
-/** @param {{user: {id: number | null, username: string | null, name?: string}}} props */
-export function Avatar({ user }) {
-  return html`<span class="avatar hue-${hueOf(user.id)}" aria-hidden="true">${initialOf(nameOf(user))}</span>`;
+/**
+ * The picture of a user, above the initial of the name. The author of a message has no picture: it is found in the room.
+ * @param {{user: {id: number | null, username: string | null, name?: string, picture?: string | null}, room?: RoomStore}} props
+ */
+export function Avatar({ user, room }) {
+  const picture = user.picture ?? room?.pictures.value.get(user.id);
+  return html`
+    <span class="avatar hue-${hueOf(user.id)}" aria-hidden="true">
+      ${initialOf(nameOf(user))}${picture && html`<img src="${picture}thumbnail/" alt="" />`}
+    </span>`;
 }
 
 /** The members of the room, and which of them are connected. @param {{store: ChatStore, room: RoomStore}} props */
