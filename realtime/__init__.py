@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from realtime.core.actors import Actor as Actor
     from realtime.core.addresses import TrustedProxies as TrustedProxies
     from realtime.core.addresses import address_key as address_key
+    from realtime.core.attempts import AttemptRule as AttemptRule
     from realtime.core.broker_url import BrokerUrlError as BrokerUrlError
     from realtime.core.broker_url import cache_settings as cache_settings
     from realtime.core.broker_url import channel_layer_settings as channel_layer_settings
@@ -122,6 +123,8 @@ if TYPE_CHECKING:
     from realtime.endpoints.verbs import PublishedLater as PublishedLater
     from realtime.endpoints.verbs import Verb as Verb
     from realtime.middleware.tenant import HOSTLESS_PATHS as HOSTLESS_PATHS
+    from realtime.node.attempts import AttemptLimit as AttemptLimit
+    from realtime.node.attempts import AttemptSlot as AttemptSlot
     from realtime.node.logs import LOG_LEVELS as LOG_LEVELS
     from realtime.node.logs import log_settings as log_settings
     from realtime.node.node import Node as Node
@@ -164,6 +167,7 @@ _HOMES = {
     "realtime.control.operators": "session_actor",
     "realtime.core.actors": "Actor",
     "realtime.core.addresses": "TrustedProxies address_key",
+    "realtime.core.attempts": "AttemptRule",
     "realtime.core.broker_url": "BrokerUrlError cache_settings channel_layer_settings is_cluster parse_broker_url "
     "parse_single_url",
     "realtime.core.history": "Publisher",
@@ -194,6 +198,7 @@ _HOMES = {
     "realtime.endpoints.tasks": "node_task",
     "realtime.endpoints.verbs": "Call Caller NoPayload PublishedLater Verb",
     "realtime.middleware.tenant": "HOSTLESS_PATHS",
+    "realtime.node.attempts": "AttemptLimit AttemptSlot",
     "realtime.node.logs": "LOG_LEVELS log_settings",
     "realtime.node.node": "Node current_node",
     "realtime.node.ports": "Authenticator LoadedSession TenantDirectory",

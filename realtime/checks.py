@@ -144,12 +144,6 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
             "HTTPS is on, but REALTIME_TRUSTED_PROXIES is empty.",
             "Name the proxy that ends TLS: otherwise all its clients count as one address and share its limits.",
         ),
-        (
-            _is_cluster(realtime.get("REDIS_URL")) and "locmem" in settings.CACHES["default"]["BACKEND"],
-            "W011",
-            "The cache is in memory beside a cluster.",
-            "Set CACHE_URL to one server or to Sentinel: otherwise each process counts failed sign-ins by itself.",
-        ),
     )
     return [
         Warning(message, hint=hint, id=f"realtime.{number}")

@@ -128,7 +128,7 @@ def channel_layer_settings(url: str) -> dict[str, Any]:
 def cache_settings(url: str) -> dict[str, Any]:
     """Return the value for `CACHES["default"]` with this URL; raises BrokerUrlError for a cluster."""
     address = parse_single_url(url)
-    # Sign-in waits for the cache. If the cache hangs, sign-in goes on without it after 1 s.
+    # Requests wait for the cache. If it hangs, they get an error after 1 s.
     options: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 1}
     if address.kind is BrokerKind.SENTINEL:
         options["pool_class"] = "realtime.topics.engine.redis_client.CachePool"

@@ -101,10 +101,12 @@ def _cache(settings: RealtimeSettings) -> tuple[str, str]:
     except Exception as error:  # each backend has errors of its own
         return (
             f"unreachable: {type(error).__name__}",
-            "Check the cache: sign-in limits count by process until then.",
+            "Check the cache: what apps of the site keep in it is lost until then.",
         )
     return (
-        ("answers", "") if found == 1 else ("forgets", "Check the cache: sign-in limits need one that keeps.")
+        ("answers", "")
+        if found == 1
+        else ("forgets", "Check the cache: what apps of the site keep in it is lost.")
     )
 
 

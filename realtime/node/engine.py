@@ -6,7 +6,17 @@ from realtime.conf import RealtimeSettings
 from realtime.core.broker_url import BrokerUrlError
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryEngine, MemoryHistory
-from realtime.topics.engine.ports import Bus, Engine, History
+from realtime.topics.engine.ports import Attempts, Bus, Engine, History
+
+
+def build_attempts(history: History) -> Attempts | None:
+    """Return the counters at the broker of this history; None if it has none."""
+    broker = getattr(history, "broker", None)
+    if broker is None:
+        return None
+    from realtime.topics.engine.broker_attempts import BrokerAttempts  # noqa: PLC0415 an extra
+
+    return BrokerAttempts(broker)
 
 
 def build_engine(settings: RealtimeSettings) -> tuple[History, Bus, Engine]:

@@ -40,7 +40,7 @@ from realtime.node.control import (
 )
 from realtime.node.credentials import Credentials, Table
 from realtime.node.database import Database, build_database
-from realtime.node.engine import build_engine
+from realtime.node.engine import build_attempts, build_engine
 from realtime.node.exchange import ASKED_GROUP, Answers, Exchange
 from realtime.node.figures import Reporter
 from realtime.node.joining import Joiner
@@ -356,6 +356,7 @@ class Node:
         """Make the parts that belong to a loop. Each is handed the parts that it uses."""
         self.database, self.background, self.credentials.database = self.build_databases()
         self.history, self.bus, self.engine = self.build_engine()
+        self.attempts = build_attempts(self.history)
         self.cluster = Cluster(
             self.id,
             self.bus,

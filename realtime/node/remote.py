@@ -19,9 +19,10 @@ from realtime.conf import RealtimeSettings
 from realtime.core.history import Change, Draft
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
-from realtime.node.engine import build_engine
+from realtime.node.engine import build_attempts, build_engine
 from realtime.node.rewrites import REWRITES_GROUP, Rewritten
 from realtime.protocol.errors import PublishUnavailableError
+from realtime.topics.engine.ports import Attempts, EngineUnavailableError
 
 T = TypeVar("T")
 
@@ -67,6 +68,16 @@ class Remote:
 
         return self._thread().submit(rewrite)
 
+    def count(self, work: Callable[[Attempts], Coroutine[Any, Any, T]]) -> "Future[T]":
+        """Count attempts at the broker; the future raises EngineUnavailableError."""
+
+        async def count(link: _Link) -> T:
+            if link.attempts is None:
+                raise EngineUnavailableError("The history counts no attempts.")
+            return await work(link.attempts)
+
+        return self._thread().submit(count)
+
     def close(self) -> None:
         """Close the connections of this process. The next call opens new ones."""
         thread = self._threads.pop(os.getpid(), None)
@@ -84,6 +95,7 @@ class _Link:
 
     def __init__(self, settings: RealtimeSettings) -> None:
         self.history, self.bus, self.engine = build_engine(settings)
+        self.attempts = build_attempts(self.history)
 
     async def close(self) -> None:
         await self.bus.stop()

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
 from accounts.credentials.identity import Authenticator
 from accounts.models import Domain, Membership, Tenant, User
+from accounts.passwords.throttling import SignIns
 from accounts.tenants import Directory
 from realtime.core.identity import Tenant as CoreTenant
 from realtime.core.revocations import Revocation, Revocations
+from realtime.node.node import current_node
 from realtime.protocol.close_codes import CloseCode
 
 PASSWORD = "correct horse"
@@ -25,7 +26,12 @@ def _quick_and_separate(settings: Settings) -> None:
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
-    cache.clear()
+    forget_sign_ins()
+
+
+def forget_sign_ins() -> None:
+    """No sign-in has failed yet."""
+    current_node()._shared.pop(SignIns, None)
 
 
 @pytest.fixture

@@ -1,26 +1,23 @@
-"""Guessed passwords: ten a minute, whatever the clock shows, however many at once, with the cache or without."""
+"""Guessed passwords: ten a minute, whatever the clock shows, however many at once."""
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
-from django.core.cache import cache
-from django.core.cache.backends import base, locmem
 from django.db import connection
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
-from accounts.models import Tenant as TenantRow
 from accounts.models import User
 from accounts.passwords import hashing, throttling
-from accounts.passwords.throttling import MAX_FAILURES, WINDOW_S, Attempt
+from accounts.passwords.throttling import MAX_FAILURES, WINDOW_S, Attempt, SignIns
 from realtime.core.addresses import address_key
 from realtime.core.identity import Tenant
+from realtime.node import attempts as node_attempts
+from realtime.node.node import current_node
 from realtime.protocol.errors import Refusal
-from tests.accounts.conftest import ACME_HOST, GLOBEX_HOST, PASSWORD, Post, add_member, sign_in, tokens
+from tests.accounts.conftest import ACME_HOST, GLOBEX_HOST, PASSWORD, Post, sign_in
 
 CHANGE_PAGES = ["/accounts/password/", "/admin/password_change/"]
 
@@ -44,20 +41,10 @@ class Clock:
         self.now_s += seconds
 
 
-@pytest.fixture(autouse=True)
-def _fresh_counts() -> Iterator[None]:
-    cache.clear()
-    throttling._Shared.local.clear()
-    throttling._Shared.retry_at_s, throttling._Shared.is_away = 0.0, False
-    yield
-    cache.clear()
-    throttling._Shared.retry_at_s, throttling._Shared.is_away = 0.0, False
-
-
 @pytest.fixture(params=[0.0, 0.3, 4.999, 59.9])
 def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(1_800_000_000 + request.param)
-    for module in (throttling, base, locmem):
+    for module in (throttling, node_attempts):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -231,78 +218,6 @@ def test_guesses_on_one_tenant_leave_the_others_people(alice: User, carol: User,
     assert there.status_code == 200
 
 
-# The cache away
-
-
-class AwayError(Exception):
-    """Whatever a backend raises."""
-
-
-@pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The cache is away; what it was asked for."""
-    asked: list[str] = []
-
-    class Broken:
-        def __getattr__(self, name: str) -> Any:
-            asked.append(name)
-            raise AwayError
-
-    monkeypatch.setattr(throttling, "shared_cache", Broken())
-    return asked
-
-
-def test_a_cache_that_is_away_locks_nobody_out(
-    alice: User,
-    acme: TenantRow,
-    browser: Client,
-    post: Post,
-    away: list[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    add_member(acme, "bob")
-    with caplog.at_level(logging.INFO, "accounts.passwords.throttling"):
-        assert tokens(post)
-        assert sign_in(browser, "alice").status_code == 302
-        for _ in range(10):
-            assert post("token/", {"username": "bob", "password": "wrong"}).status_code == 401
-        assert post("token/", {"username": "bob", "password": PASSWORD}).status_code == 429
-    assert messages(caplog) == [
-        "The cache cannot be reached (AwayError): each process counts failed sign-ins by itself"
-    ]
-    # One that hangs is not waited for at every sign-in.
-    assert len(away) == 1
-
-
-def test_it_is_used_again_when_it_is_back(
-    rf: RequestFactory, away: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    fail(rf)
-    monkeypatch.setattr(throttling, "shared_cache", cache)
-    assert attempt(rf).reserve() > 0
-    throttling._Shared.retry_at_s = 0.0
-    with caplog.at_level(logging.INFO, "accounts.passwords.throttling"):
-        assert attempt(rf).reserve() == 0
-    assert messages(caplog)[-1:] == ["The cache is back: failed sign-ins are counted for all processes again"]
-
-
-@pytest.mark.parametrize("is_right", [True, False])
-def test_it_may_go_while_a_password_is_judged(rf: RequestFactory, away: list[str], is_right: bool) -> None:
-    one = attempt(rf)
-    # What `away` has put there.
-    broken: base.BaseCache = vars(throttling)["shared_cache"]
-    one._slots = [throttling.Slot(broken, "sign-in:x:0")]
-    if not is_right:
-        one.failed()
-    one.end()
-    assert away == ["delete" if is_right else "set"]
-    assert throttling._Shared.is_away
-
-
-def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.message for each in caplog.records if each.name == "accounts.passwords.throttling"]
-
-
 # The pool
 
 
@@ -372,7 +287,7 @@ def test_a_busy_pool_is_503_everywhere(
         assert int(response["Retry-After"]) == hashing.RETRY_AFTER_S
     # Not judged, so not counted.
     monkeypatch.undo()
-    assert cache.get_many([f"{key}:0" for key in attempt(RequestFactory(), "alice")._keys]) == {}
+    assert len(current_node().shared(SignIns, SignIns)._own) == 0
 
 
 def test_names_that_nobody_has_cost_the_same(

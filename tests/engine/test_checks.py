@@ -65,15 +65,6 @@ def test_a_cluster_without_a_layer_is_a_warning(settings: Settings) -> None:
     assert found() == []
 
 
-def test_a_cache_in_memory_beside_a_cluster_is_a_warning(settings: Settings) -> None:
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    assert "realtime.W011" not in found(deploy=True)
-    settings.REALTIME = {**settings.REALTIME, "REDIS_URL": "redis+cluster://a,b"}
-    assert "realtime.W011" in found(deploy=True)
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": URL}}
-    assert "realtime.W011" not in found(deploy=True)
-
-
 def test_a_deployment_is_warned_of_all_that_would_hurt(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

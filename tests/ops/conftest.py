@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
@@ -23,6 +22,7 @@ from realtime.sockets.backlogs import Backlogs
 from realtime.sockets.metrics import LoopLag, Metrics
 from realtime.topics.engine.memory import MemoryBus
 from realtime.topics.engine.ports import Bus
+from tests.accounts.conftest import forget_sign_ins
 
 PASSWORD = "correct horse"
 METRICS_TOKEN = "the operator's own token"
@@ -125,7 +125,7 @@ def _quick_and_separate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> 
     }
     # There are no sockets to be told of a sign-in.
     monkeypatch.setattr("realtime.revoke", lambda revocations: None)
-    cache.clear()
+    forget_sign_ins()
 
 
 @pytest.fixture

@@ -42,6 +42,11 @@ class Names:
         # With quotes around a text: the ids 7 and "7" are two users, and a text may hold the separator.
         return f"{names.meta.removesuffix(':meta')}:used:{_digest(f'{publisher!r}:{idempotency_key}')}"
 
+    def attempts(self, key: str) -> tuple[int, str]:
+        """The partition and the key of the attempts that are counted for `key`."""
+        partition = crc32(key.encode("utf-8", "surrogatepass")) % self.partitions
+        return partition, f"{self._prefix}:h:{{{self._tags[partition]}}}:attempts:{_digest(key)}"
+
     def _topic(self, key: TopicKey) -> TopicNames:
         group = group_name(key)
         partition, channel = self._channel(group)

@@ -1,9 +1,10 @@
 """The ports of the engine. One contract suite (tests/engine) runs over every implementation."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from realtime.core.attempts import AttemptRule, Verdict
 from realtime.core.history import Change, Draft, Publication
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
@@ -187,6 +188,29 @@ class Engine(Protocol):
 
     def on_message(self, group: str, body: bytes) -> None:
         """Handle a message of the bus for a topic."""
+        ...
+
+
+class Attempts(Protocol):
+    """Counts attempts for all nodes, by the rules of `AttemptTable`.
+
+    Calls raise EngineUnavailableError. To repeat one does no harm.
+    """
+
+    def place(self, key: str) -> Hashable:
+        """Return the server that counts this key. Callable from any thread."""
+        ...
+
+    async def take(self, rule: AttemptRule, key: str, token: str) -> Verdict:
+        """As `AttemptTable.take`."""
+        ...
+
+    async def fail(self, rule: AttemptRule, key: str, token: str) -> None:
+        """As `AttemptTable.fail`."""
+        ...
+
+    async def free(self, key: str, token: str) -> None:
+        """As `AttemptTable.free`."""
         ...
 
 

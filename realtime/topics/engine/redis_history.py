@@ -80,6 +80,11 @@ class RedisHistory:
         self._idempotency_ttl_ms = round(idempotency_ttl_s * 1000)
         self._fresh_epoch = fresh_epoch
 
+    @property
+    def broker(self) -> Broker:
+        """The broker that it uses."""
+        return self._broker
+
     async def begin(self) -> None:
         """Make the store's epochs, the only keys that reading needs. If the server is unreachable, the first
         read makes them."""
