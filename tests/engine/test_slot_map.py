@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from realtime.core.broker_url import parse_broker_url
 from realtime.core.partitions import CLUSTER_PARTITIONS, SLOTS, slot_of, tags
@@ -17,7 +18,14 @@ from realtime.topics.engine.broker_connection import (
     Place,
     connection_options,
 )
-from realtime.topics.engine.slot_map import ALL_SLOTS, LOOK_PAUSE_S, SlotMap, Slots, locate_by_cluster
+from realtime.topics.engine.slot_map import (
+    ALL_SLOTS,
+    LOOK_PAUSE_S,
+    SlotMap,
+    Slots,
+    locate_by_cluster,
+    locate_by_sentinel,
+)
 from tests.engine.fake_server import OK, FakeServer, bulk, push
 from tests.servers.ports import free_port
 
@@ -228,3 +236,90 @@ async def test_a_map_is_kept_while_nobody_answers_and_looked_at_in_time() -> Non
     assert found.is_due
     await found.look()
     assert changes == [("a", 1), ("b", 2)]
+
+
+async def test_a_primary_that_comes_back_is_not_used_if_another_has_taken_over(
+    cluster: TwoPrimaries, broker: Broker
+) -> None:
+    await broker.call(in_half(0), "SET", "a", 1)
+    for connection in list(broker._connections.values()):
+        connection.close()
+    cluster.owner_of_first_half = 1
+    await broker.call(in_half(0), "SET", "a", 2)
+    assert asked(cluster, b"SET") == [0, 1]
+
+
+async def test_a_loss_is_believed_only_of_the_primary_that_is_named(
+    cluster: TwoPrimaries, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent() -> Mapping[Place, Slots]:
+        raise NotSentError("nobody")
+
+    partition, before = in_half(0), cluster.place(0)
+    await broker.call(partition, "SET", "a", 1)
+    assert not await broker.has_moved(partition, before)
+    broker._repeat_s = 0.1
+    with monkeypatch.context() as patch:
+        patch.setattr(broker.map, "_locate", silent)
+        with pytest.raises(NotSentError):
+            await broker.has_moved(partition, before)
+    cluster.owner_of_first_half = 1
+    # The second time the map knows it already.
+    assert [await broker.has_moved(partition, before) for _ in range(2)] == [True, True]
+
+
+async def test_a_look_that_is_under_way_may_be_too_old(cluster: TwoPrimaries, broker: Broker) -> None:
+    locate, goes_on = broker.map._locate, asyncio.Event()
+
+    async def slow() -> Mapping[Place, Slots]:
+        found = await locate()
+        await goes_on.wait()
+        return found
+
+    broker.map._locate = slow
+    looking = asyncio.create_task(broker.map.look())
+    await asyncio.sleep(0.05)
+    cluster.owner_of_first_half = 1
+    anew = [asyncio.create_task(broker.map.look_anew()) for _ in range(2)]
+    await asyncio.sleep(0)
+    goes_on.set()
+    await asyncio.gather(looking, *anew)
+    assert broker.map.owner(in_half(0)) == cluster.place(1)
+    assert asked(cluster, b"CLUSTER") == [0, 0]
+
+
+class OneSentinel:
+    """Names the server at `port`, chosen in the failover `epoch`; or fails, or never answers."""
+
+    def __init__(self, port: int, epoch: int, error: Exception | None = None, *, hangs: bool = False) -> None:
+        self._state = {"ip": "10.0.0.1", "port": port, "config-epoch": epoch, "flags": {"master", "s_down"}}
+        self._error = error
+        self._hangs = hangs
+
+    async def sentinel_master(self, name: str) -> Mapping[str, Any]:
+        assert name == "mymaster"
+        if self._hangs:
+            await asyncio.Event().wait()
+        if self._error is not None:
+            raise self._error
+        return self._state
+
+
+@pytest.mark.parametrize(
+    ("sentinels", "port"),
+    [
+        ([OneSentinel(1, 1), OneSentinel(2, 2), OneSentinel(1, 1)], 2),
+        ([OneSentinel(1, 1, hangs=True), OneSentinel(1, 1), OneSentinel(2, 2)], 2),
+        ([OneSentinel(0, 9, ResponseError("No such master")), OneSentinel(2, 2), OneSentinel(1, 1)], 2),
+        ([OneSentinel(0, 9, OSError("away")), OneSentinel(0, 9, OSError("away")), OneSentinel(1, 1)], 1),
+        ([OneSentinel(3, 3)], 3),
+    ],
+)
+async def test_of_the_sentinels_answers_the_newest_counts(sentinels: list[OneSentinel], port: int) -> None:
+    locate = locate_by_sentinel(sentinels, "mymaster")
+    assert await asyncio.wait_for(locate(), 5) == {("10.0.0.1", port): ALL_SLOTS}
+
+
+async def test_sentinels_that_say_nothing_name_no_primary() -> None:
+    with pytest.raises(NotSentError):
+        await locate_by_sentinel([OneSentinel(1, 1, OSError("away"))], "mymaster")()

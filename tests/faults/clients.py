@@ -246,8 +246,8 @@ class Publisher:
     ) -> None:
         self._topics = topics
         self._values = values
-        # One for each topic: the requests of a socket wait for each other, and a topic may have to wait for its server.
-        self._lines = {topic: Line(ports, chance) for topic in topics}
+        # One for all topics: a topic that has to wait for its server holds up no other.
+        self._line = Line(ports, chance)
         self._recorder = recorder
         self._chance = chance
         self._per_s = per_s
@@ -289,8 +289,8 @@ class Publisher:
             self._recorder.add(Repeated(self._recorder.now_s(), topic, value))
 
     async def close(self) -> None:
-        """End its sockets."""
-        await asyncio.gather(*(line.close() for line in self._lines.values()))
+        """End its socket."""
+        await self._line.close()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
@@ -303,7 +303,7 @@ class Publisher:
 
     async def _publish(self, topic: Topic, value: Value, key: dict[str, str]) -> bool:
         try:
-            answer = await self._lines[topic].ask("publish", {"topic": topic, "data": value} | key)
+            answer = await self._line.ask("publish", {"topic": topic, "data": value} | key)
         except OSError:
             return False
         if answer["type"] == "error":

@@ -216,7 +216,7 @@ class _Court:
 
     def _agree(self, at_s: float, topic: Topic, reads: Sequence[Read]) -> None:
         for one, other in pairwise(reads):
-            if (one.epoch, one.offset, one.publications) != (other.epoch, other.offset, other.publications):
+            if (one.epoch, one.offset) != (other.epoch, other.offset) or not _agree_on_newest(one, other):
                 text = f"{topic}: {_told_by(one)}, {_told_by(other)}"
                 self._convict("agree", at_s, text)
         offsets = [offset for offset, _ in reads[0].publications]
@@ -257,7 +257,8 @@ class _Court:
         for chain in state.ended:
             # Nobody but this client knows of its position: it may have been among what was lost. So may have been what
             # was sent again, although it has the same offset as before.
-            is_unknown = not chain.values and chain.began not in state.names
+            began = state.names.get(chain.began)
+            is_unknown = (not chain.values and began is None) or began in state.repeated
             is_unknown = is_unknown or not state.repeated.isdisjoint(chain.values.values())
             is_excused = may_forget or (may_lose and is_unknown)
             if is_excused or _is_beyond(chain, state.line) or _is_off(chain, state):
@@ -272,6 +273,12 @@ def _extended(line: Line, read: Read) -> Line:
     first = read.publications[0][0] if read.publications else read.offset + 1
     older = {offset: value for offset, value in line.values.items() if offset < first}
     return Line(read.offset, older | dict(read.publications))
+
+
+def _agree_on_newest(one: Read, other: Read) -> bool:
+    """Whether one holds what the other holds; the oldest may have expired between the two reads."""
+    count = min(len(one.publications), len(other.publications))
+    return count == 0 or one.publications[-count:] == other.publications[-count:]
 
 
 def _is_lost(line: Line, offset: int, value: Value) -> bool:

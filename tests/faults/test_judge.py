@@ -113,6 +113,12 @@ def test_what_was_lost_is_sent_again_and_gets_its_offset_again() -> None:
     assert_broken(events)
 
 
+def test_a_client_that_began_at_what_was_lost_and_sent_again_is_told() -> None:
+    events = [*published(1, "e", 1), *published(2, "e", 2), client("e", 2), KILL, Repeated(0, TOPIC, 2)]
+    events += [Acknowledged(0, TOPIC, 2, "f", 2), told("f", 2), rest(log("f", 1, 2))]
+    assert_broken(events)
+
+
 def test_a_client_is_told_where_nothing_was_lost() -> None:
     failover = Fault(0, "failover")
     events = [*BEFORE, failover, *published(3, "f", 3), Told(0, "c", TOPIC), client("f", 3)]
@@ -169,6 +175,11 @@ def test_a_publication_stored_twice() -> None:
 
 def test_servers_that_read_different_logs() -> None:
     assert_broken([*BEFORE, rest(log("e", 1, 2), log("e", 1))], "agree")
+
+
+def test_servers_that_read_one_after_the_other_while_the_oldest_expire() -> None:
+    assert_broken([*BEFORE, rest(log("e", 1, 2), log("e", 2, first=2))])
+    assert_broken([*BEFORE, rest(log("e", 1, 2), log("e", 3, first=2))], "agree")
 
 
 def test_a_history_with_holes() -> None:

@@ -128,23 +128,23 @@ class Broker:
             await asyncio.sleep(0 if is_redirected and end_s is None else REPEAT_PAUSE_S)
             end_s = end_s or clock() + self._repeat_s
 
-    async def has_moved(self, partition: int) -> bool:
-        """Look where a partition is now; return whether it has moved since its server was last called.
+    async def has_moved(self, partition: int, before: Place | None) -> bool:
+        """Look where a partition is now; return whether that is elsewhere than at `before`, its owner before a call.
 
         Raises NotSentError if its server is no primary any more, and nobody says yet which one is.
         """
         if not self._has_others:
             return False
         clock = asyncio.get_running_loop().time
-        before, end_s = self.map.owner(partition), clock() + self._repeat_s
+        end_s = clock() + self._repeat_s
         while True:
-            await self._look()
+            is_known = await self._look_anew()
             if self.map.owner(partition) != before:
                 return True
-            if await self._is_primary(partition):
+            if is_known and await self._is_primary(partition):
                 return False
             if clock() >= end_s:
-                raise NotSentError("The broker's server is a replica.")
+                raise NotSentError("Nobody says which server of the broker is the primary.")
             await asyncio.sleep(REPEAT_PAUSE_S)
 
     async def _is_primary(self, partition: int) -> bool:
@@ -246,6 +246,14 @@ class Broker:
             if not self.map.places:
                 raise
 
+    async def _look_anew(self) -> bool:
+        """Return whether somebody has said where everything is now."""
+        try:
+            await self.map.look_anew()
+        except NotSentError:
+            return False
+        return True
+
     async def _connect(self, at: tuple[Place, bool]) -> BrokerConnection:
         """Connect, or wait for a call that connects already."""
         task = self._connecting.get(at)
@@ -262,6 +270,7 @@ class Broker:
         place = at[0]
         try:
             connection = await connect(place, self._options, deadline_s=self.deadline_s)
+            await self._require_in_office(place, connection)
         except EngineUnavailableError:
             self._lost.add(place)
             raise
@@ -271,6 +280,20 @@ class Broker:
         connection.on_lost = lambda: self._lost.add(place)
         self._connections[at] = connection
         return connection
+
+    async def _require_in_office(self, place: Place, connection: BrokerConnection) -> None:
+        """Look once more before a server that was lost is used again: it may have come back with the data of some time ago,
+        and not know yet that another has taken over. Raises NotSentError."""
+        if place not in self._lost or not self._has_others:
+            return
+        try:
+            await self._look_anew()
+        except BaseException:
+            connection.close()
+            raise
+        if place not in self.map.places:
+            connection.close()
+            raise NotSentError("Another server of the broker has taken over.")
 
     def _leave_servers(self) -> None:
         """Close the connections to servers that are no primaries any more."""

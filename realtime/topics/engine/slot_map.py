@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from time import monotonic
 from typing import Any
@@ -31,6 +32,9 @@ CLUSTER_REFRESH_S = 30.0
 CLUSTER_DEADLINE_S = 0.5
 # Seconds between two looks while the map is known to be wrong.
 LOOK_PAUSE_S = 0.1
+# How long a sentinel is waited for when most have answered, in seconds.
+SENTINEL_LATE_S = 0.1
+_SILENT = (RedisError, OSError)
 # A look that takes longer has failed.
 LOOK_DEADLINE_S = 2.0
 
@@ -86,6 +90,13 @@ class SlotMap:
             place if each == slot else owner for each, owner in zip(self._slots, self._owners, strict=True)
         ]
 
+    async def look_anew(self) -> None:
+        """As `look`, with a look that begins after this call. Raises NotSentError."""
+        if self._looking is not None:
+            with suppress(NotSentError):
+                await self.look()
+        await self.look()
+
     async def look(self) -> None:
         """Ask where everything is; callers of the same time share one look. Raises NotSentError."""
         if self._looking is None:
@@ -94,7 +105,7 @@ class SlotMap:
         try:
             await asyncio.shield(looking)
         finally:
-            if looking.done():
+            if looking.done() and self._looking is looking:
                 self._looking = None
 
     async def close(self) -> None:
@@ -135,7 +146,7 @@ def slot_map(
     """Return the map of a broker, and the function that closes what it asks with."""
     if address.kind is BrokerKind.SENTINEL:
         sentinel = _sentinel(address)
-        locate = locate_by_sentinel(sentinel, address.master)
+        locate = locate_by_sentinel(sentinel.sentinels, address.master)
         return SlotMap(locate, partitions=1, refresh_s=SENTINEL_REFRESH_S), sentinel.aclose
     if address.kind is BrokerKind.CLUSTER:
         locate = locate_by_cluster(address.nodes, options)
@@ -157,14 +168,39 @@ def locate_single(place: Place) -> Locate:
     return locate
 
 
-def locate_by_sentinel(sentinel: Sentinel, master: str) -> Locate:
-    """The primary that the sentinels name owns everything."""
+def locate_by_sentinel(sentinels: Sequence[Any], master: str) -> Locate:
+    """The primary that the sentinels (clients of redis-py) name owns everything.
+
+    All are asked at once, and the answer of the newest failover counts: some may not have heard of it yet. It counts also
+    while that sentinel cannot reach the server: another one would be older.
+    """
 
     async def locate() -> Mapping[Place, Slots]:
-        host, port = await sentinel.discover_master(master)
-        return {(host, int(port)): ALL_SLOTS}
+        states = await _answers([each.sentinel_master(master) for each in sentinels])
+        if not states:
+            raise NotSentError("No sentinel names a primary.")
+        newest = max(states, key=lambda state: int(state["config-epoch"]))
+        return {(newest["ip"], int(newest["port"])): ALL_SLOTS}
 
     return locate
+
+
+async def _answers(asked: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Return the answers that come: once most are there, the others have SENTINEL_LATE_S seconds each."""
+    tasks = [asyncio.create_task(each) for each in asked]
+    waiting, answers = set(tasks), list[Any]()
+    try:
+        while waiting:
+            late_s = SENTINEL_LATE_S if len(answers) > len(tasks) // 2 else None
+            done, waiting = await asyncio.wait(waiting, timeout=late_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                break
+            answers += [task.result() for task in done if not isinstance(task.exception(), _SILENT)]
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    return answers
 
 
 def locate_by_cluster(seeds: Sequence[Place], options: ConnectionOptions) -> Locate:
