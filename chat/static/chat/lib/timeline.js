@@ -17,6 +17,9 @@
  * it.
  */
 export const WINDOW_ROWS = 400;
+// What is left of it if messages arrive while the reader is at the end. Dropping a row moves all others, so it is
+// not done with every message.
+const FOLLOWED_ROWS = 300;
 
 /**
  * A page of a room's messages: the newest, or those around one.
@@ -85,7 +88,7 @@ export function withLive(timeline, message, { isAtEnd }) {
   if (timeline.hasNewer || message.seq < expected) return { timeline, isBehind: false };
   if (message.seq > expected) return { timeline, isBehind: true };
   if (!isAtEnd && timeline.messages.length >= WINDOW_ROWS) return { timeline: { ...timeline, hasNewer: true }, isBehind: false };
-  return { timeline: trimmed({ ...timeline, messages: [...timeline.messages, message] }), isBehind: false };
+  return { timeline: trimmed({ ...timeline, messages: [...timeline.messages, message] }, FOLLOWED_ROWS), isBehind: false };
 }
 
 /**
@@ -134,13 +137,14 @@ function withQuote(message, changes) {
 }
 
 /**
- * The timeline without the oldest messages beyond the limit.
+ * The timeline without the oldest messages if there are more than WINDOW_ROWS.
  * @param {Timeline} timeline
+ * @param {number} [kept] the number of messages that are left
  * @returns {Timeline}
  */
-export function trimmed(timeline) {
+export function trimmed(timeline, kept = WINDOW_ROWS) {
   if (timeline.messages.length <= WINDOW_ROWS) return timeline;
-  return { ...timeline, messages: timeline.messages.slice(-WINDOW_ROWS), hasOlder: true };
+  return { ...timeline, messages: timeline.messages.slice(-kept), hasOlder: true };
 }
 
 /**
