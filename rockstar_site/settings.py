@@ -173,8 +173,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PARSER_CLASSES": [
-        "accounts.rest.parsers.BoundedJSONParser",
-        "accounts.rest.parsers.BoundedFormParser",
+        "realtime.rest.parsers.StrictJSONParser",
+        "realtime.rest.parsers.BoundedFormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
     "EXCEPTION_HANDLER": "accounts.rest.errors.exception_handler",

@@ -10,9 +10,9 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from accounts.rest.parsers import BoundedJSONParser
 from accounts.rest.serializers import EmptySerializer
 from accounts.rest.views import TenantAPIView
 from accounts.selectors import membership_of
@@ -67,7 +67,8 @@ class OperationView(ChatAPIView):
 
     schema = OperationSchema()
     operations: ClassVar[Mapping[str, Operation]] = {}
-    parser_classes = [BoundedJSONParser]
+    # The site's parser of JSON alone: a form is 415.
+    parser_classes = api_settings.DEFAULT_PARSER_CLASSES[:1]
 
     def run(self, request: Request, **path: Any) -> Response:
         """Answer with the reply's payload: 201 if something was created, otherwise 200."""

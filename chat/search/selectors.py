@@ -1,11 +1,12 @@
 """Finds messages by their text and by what belongs to them, in the rooms that the user is in."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
+from django.utils.translation import gettext as _
 
 from chat import wire
 from chat.messages.reading import PAGE_BYTES_MAX, fitting, messages_view
@@ -14,7 +15,7 @@ from chat.search.index import INDEXED, TABLE, TRIGRAM_CHARS, catch_up
 from chat.search.query import SearchQuery, parse_query
 from chat.selectors import access_joined_room
 from chat.text import room_name_key
-from realtime import UserId
+from realtime import ErrorCode, RequestError, UserId
 
 # Messages that a search without an index (for shorter words) reads: the newest that the user may read.
 SCANNED_MAX = 10_000
@@ -47,7 +48,8 @@ def search(
     """Return the newest messages that match `query`, and whether there are more.
 
     `before` is the id of a message, or a time. Only open rooms that the user is in are searched. An empty
-    query finds nothing. Raises RequestError(not_found | permission_denied) for a given room.
+    query finds nothing. Raises RequestError(not_found | permission_denied) for a given room, and
+    RequestError(invalid_message) for a time that no database holds.
     """
     wanted = parse_query(query)
     if wanted.is_empty:
@@ -59,10 +61,21 @@ def search(
     if isinstance(before, int):
         found = found.filter(pk__lt=before)
     elif before is not None:
-        found = found.filter(sent_at__lt=before)
+        found = found.filter(sent_at__lt=_utc(before))
     rows = list(_with_words(found, wanted.words, rooms, is_behind=is_behind).order_by("-pk")[: limit + 1])
     page = fitting(messages_view(tenant_id, user_id, rows[:limit]), PAGE_BYTES_MAX)
     return page, len(rows) > len(page)
+
+
+def _utc(moment: datetime) -> datetime:
+    """Return the moment in UTC, as databases hold it; raises RequestError(invalid_message) outside of years 1 to 9999."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        details = {"field": "payload.before"}
+        raise RequestError(
+            ErrorCode.INVALID_MESSAGE, _("This time is out of range."), details=details
+        ) from None
 
 
 def _rooms(tenant_id: int, user_id: UserId, wanted: SearchQuery, room_id: int | None) -> Mapping[int, int]:

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Tenant, User
-from accounts.rest.parsers import BODY_MAX_BYTES
+from realtime.rest.parsers import BODY_MAX_BYTES
 from tests.accounts.conftest import ACME_HOST, sign_in
 
 PATHS = ["/api/token/", "/api/token/refresh/", "/api/token/verify/", "/api/token/revoke/"]
@@ -40,6 +40,10 @@ BAD: list[tuple[str, bytes, str, int]] = [
     ),
     ("long number", b'{"username": ' + b"9" * 10_000 + b"}", JSON, 400),
     ("no number", b'{"username": NaN}', JSON, 400),
+    ("no double", b'{"username": 1e999}', JSON, 400),
+    ("more than 64 bits", b'{"x": 18446744073709551616}', JSON, 400),
+    ("a key twice", b'{"username": "a", "username": "b"}', JSON, 400),
+    ("half a character elsewhere", b'{"username": "alice", "password": "x", "\\udc00": 1}', JSON, 400),
     ("a list", b"[1, 2]", JSON, 400),
     ("a text", b'"x"', JSON, 400),
     ("nothing", b"", JSON, 400),

@@ -54,6 +54,32 @@ def hosts(world: World) -> World:
     return world
 
 
+# JSON that PostgreSQL, a browser or msgspec would fail at later: half a character, no double, more than 64 bits, deep.
+NO_JSON = ['"\\ud800"', '"a\\udfff"', '["\\ud800"]', "1e999", "9" * 30, "[" * 40 + "]" * 40, '{"a":1,"a":1}']
+
+
+@pytest.mark.parametrize("value", NO_JSON)
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("POST", "rooms/", "name"),
+        ("POST", "rooms/", "is_public"),
+        ("POST", "direct/", "user_ids"),
+        ("POST", "rooms/1/invite/", "user_ids"),
+        ("POST", "rooms/1/messages/", "text"),
+        ("POST", "rooms/1/read/", "is_unread"),
+        ("PATCH", "profile/", "status_emoji"),
+    ],
+)
+def test_json_that_cannot_be_kept_is_a_bad_request(
+    hosts: World, method: str, path: str, field: str, value: str
+) -> None:
+    client = Api(hosts, "alice").client
+    body = f'{{"{field}":{value}}}'
+    response = client.generic(method, f"/api/chat/{path}", body, content_type="application/json")
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_message")
+
+
 def test_a_room_s_life(hosts: World) -> None:
     alice, bob = Api(hosts, "alice"), Api(hosts, "bob")
     status, body = alice.call("POST", "rooms/", {"name": "lounge"})

@@ -219,3 +219,11 @@ def test_the_index_is_made_again_where_a_migration_dropped_it(world: World) -> N
     with CaptureQueriesContext(connection) as queries:
         index.ensure_index()
     assert not any("CREATE" in each["sql"] for each in queries.captured_queries)
+
+
+@pytest.mark.parametrize("before", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_no_database_holds_is_told(world: World, before: str) -> None:
+    """In UTC it would be before the year 1, or after 9999."""
+    with pytest.raises(RequestError) as refused:
+        found(world, "word", before=datetime.fromisoformat(before))
+    assert (refused.value.code, refused.value.details) == ("invalid_message", {"field": "payload.before"})

@@ -32,6 +32,7 @@ from realtime.protocol.errors import (
 from realtime.rest.control.access import ApiKeyAuthentication, ControlThrottle, MayControl
 from realtime.rest.control.fields import Values
 from realtime.rest.control.serializers import BODIES
+from realtime.rest.parsers import StrictJSONParser
 from realtime.rest.views import JsonView
 from realtime.topics.engine.ports import EngineUnavailableError
 
@@ -100,6 +101,7 @@ class ControlView(JsonView):
     authentication_classes = [ApiKeyAuthentication, *JsonView.authentication_classes]
     permission_classes = [MayControl]
     throttle_classes = [ControlThrottle]
+    parser_classes = [StrictJSONParser]
 
     @property
     def actor(self) -> Actor:

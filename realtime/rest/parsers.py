@@ -1,13 +1,14 @@
-"""Parsers for API bodies: limited in size, UTF-8 only. Any bad body is answered with 400 or 413."""
+"""The bodies of HTTP requests: bounded, and JSON as the sockets take it."""
 
-import json
 from collections.abc import Mapping
 from typing import IO, Any
 
 from django.http import QueryDict
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import FormParser, JSONParser
-from rest_framework.utils import json as strict_json
+
+from realtime.protocol.codec import decode_json
+from realtime.protocol.errors import RequestError
 
 # Enough for the longest fields of any endpoint, and whitespace. Files have their own limits.
 BODY_MAX_BYTES = 256 * 1024
@@ -20,17 +21,21 @@ class BodyTooLarge(APIException):
     default_detail = f"The body may have at most {BODY_MAX_BYTES} bytes."
 
 
-class BoundedJSONParser(JSONParser):
-    """JSON of at most BODY_MAX_BYTES. JSON that is nested too deep for Python is a bad request."""
+class StrictJSONParser(JSONParser):
+    """JSON of at most BODY_MAX_BYTES, in UTF-8.
+
+    Half a surrogate pair, numbers that no double and no 64 bits hold, deep nesting and repeated keys are refused, as
+    in the messages of sockets: they would fail later, in the database, the broker or a browser.
+    """
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """Return the value. Raises ParseError (400), BodyTooLarge (413)."""
         try:
-            return json.loads(_body(stream).decode(), parse_constant=strict_json.strict_constant)
-        except RecursionError:
-            raise ParseError("JSON parse error: nested too deep.") from None
+            return decode_json(_body(stream).decode(), max_bytes=BODY_MAX_BYTES)
+        except RequestError as error:
+            raise ParseError(f"JSON parse error: {error.message}") from None
         except ValueError as error:
             raise ParseError(f"JSON parse error: {error}") from error
 
