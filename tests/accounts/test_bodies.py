@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import Tenant, User
+from accounts.models import Membership, Tenant, User
 from realtime.rest.parsers import BODY_MAX_BYTES
-from tests.accounts.conftest import ACME_HOST, sign_in
+from tests.accounts.conftest import ACME_HOST, PASSWORD, sign_in
 
 PATHS = ["/api/token/", "/api/token/refresh/", "/api/token/verify/", "/api/token/revoke/"]
 JSON = "application/json"
@@ -123,3 +123,18 @@ def test_the_sign_in_page_takes_no_odd_encoding(alice: User, browser: Client, ch
         browser, "/accounts/login/", b"username=alice&password=wrong", f"{FORM}; charset={charset}"
     )
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', "1e999", "9" * 30])
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("announce/", "level"), ("publish/", "data"), ("ban/", "until"), ("batch/", "commands")],
+)
+def test_operators_too(acme: Tenant, browser: Client, path: str, field: str, value: str) -> None:
+    browser.raise_request_exception = False
+    root = User.objects.create_superuser("root", password=PASSWORD)
+    Membership.objects.create(tenant=acme, user=root)
+    sign_in(browser, "root")
+    response = send(browser, f"/api/realtime/{path}", f'{{"{field}":{value}}}'.encode(), JSON)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_message")
+    assert "JSON" in response.json()["error"]["message"]
