@@ -10,7 +10,6 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from accounts.rest.serializers import EmptySerializer
@@ -68,7 +67,7 @@ class OperationView(ChatAPIView):
     schema = OperationSchema()
     operations: ClassVar[Mapping[str, Operation]] = {}
     # The site's parser of JSON alone: a form is 415.
-    parser_classes = api_settings.DEFAULT_PARSER_CLASSES[:1]
+    parser_classes = APIView.parser_classes[:1]
 
     def run(self, request: Request, **path: Any) -> Response:
         """Answer with the reply's payload: 201 if something was created, otherwise 200."""
