@@ -15,6 +15,7 @@ from accounts.admin_deletion import Deleted, deleted_objects
 from accounts.admin_links import related_links
 from accounts.models import Tenant, User
 from accounts.selectors import membership_of_request
+from realtime import CheckedAddresses
 from realtime import Tenant as CoreTenant
 
 # Lookups that Django's own filters put into a URL. Others may be expensive (regex) and are not needed.
@@ -80,7 +81,7 @@ class TenantScopedInline(admin.TabularInline):  # type: ignore[type-arg]  # not 
         return rows_of(request, super().get_queryset(request), "tenant")
 
 
-class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class BoundedAdmin(CheckedAddresses, admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """The base of all pages: none of them reads all rows, however many there are."""
 
     list_per_page = 50

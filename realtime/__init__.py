@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from realtime.api import rewrite_history as rewrite_history
     from realtime.asgi import build_application as build_application
     from realtime.conf import RealtimeSettings as RealtimeSettings
+    from realtime.control.admin_addresses import CheckedAddresses as CheckedAddresses
     from realtime.control.bans import require_not_banned as require_not_banned
     from realtime.control.face import aannounce as aannounce
     from realtime.control.face import aban as aban
@@ -156,6 +157,7 @@ _HOMES = {
     "refresh_tenants revoke rewrite_history",
     "realtime.asgi": "build_application",
     "realtime.conf": "RealtimeSettings",
+    "realtime.control.admin_addresses": "CheckedAddresses",
     "realtime.control.bans": "require_not_banned",
     "realtime.control.face": "aannounce aban abroadcast aconnections adisconnect adrain_node ahistory alist_topics "
     "announce anodes aposition apresence aresume_tenant arevoke_user asubscribe asuspend_tenant "

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
+from realtime.control.admin_addresses import CheckedAddresses
 from realtime.control.export import export
 from realtime.control.keys import new_secret
 from realtime.control.operators import session_actor
@@ -22,7 +23,7 @@ from realtime.node.operations import AddBan, RemoveBan
 from realtime.node.staff import session_identity, tenant_of
 
 
-class OwnTenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class OwnTenantAdmin(CheckedAddresses, admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Rows of the request's tenant, for its staff with Django's permissions. Superusers see everything."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

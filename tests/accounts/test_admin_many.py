@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.db.models import Model
@@ -286,3 +287,34 @@ def test_an_address_with_nul_is_a_bad_request(acme: Tenant, root: Client, path: 
 )
 def test_so_is_a_path_with_nul(acme: Tenant, root: Client, path: str) -> None:
     assert root.get(path).status_code == 400
+
+
+def lists_in_the_admin() -> list[tuple[str, str]]:
+    return [(each._meta.app_label, each._meta.model_name or "") for each in site._registry]
+
+
+@pytest.mark.parametrize(("app", "model"), lists_in_the_admin())
+def test_values_that_no_field_holds_are_no_fault_of_ours(
+    acme: Tenant, root: Client, app: str, model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    root.raise_request_exception = False
+    for query in ("id__in=99999999999999999999", "at__year=99999999999999999999", "at__year=99999", "id=x"):
+        answer = root.get(f"/admin/{app}/{model}/?{query}")
+        assert answer.status_code in {200, 302, 400}, query
+        if answer.status_code == 302:
+            assert answer["Location"].endswith("?e=1")
+            assert root.get(answer["Location"]).status_code == 200
+    for key in ("x", "nan", "99999999999999999999", "%ff"):
+        names = "&".join(
+            f"{name}={key}" for name in ("tenant", "user", "users", "groups", "room", "created_by")
+        )
+        assert root.get(f"/admin/{app}/{model}/add/?{names}").status_code < 500, key
+    assert not [
+        record for record in caplog.records if record.name == "django.request" and record.levelno >= 40
+    ]
+
+
+def test_a_key_in_the_address_fills_a_new_form(acme: Tenant, root: Client) -> None:
+    form = root.get(f"/admin/accounts/domain/add/?tenant={acme.pk}&host=new.example").content.decode()
+    assert f'<option value="{acme.pk}" selected>' in form
+    assert 'value="new.example"' in form

@@ -1,0 +1,45 @@
+"""Addresses of the admin: a value that no field can hold is answered as a wrong filter, and not with 500."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.http import HttpRequest
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+    from django.db.models import Field
+
+    _Base = ModelAdmin[Any]
+else:
+    _Base = object
+
+
+class CheckedAddresses(_Base):
+    """A ModelAdmin whose lists and forms take any address."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the class of the list."""
+        # Imported here: the admin's modules need the apps.
+        from realtime.control.change_list import CheckedChangeList  # noqa: PLC0415
+
+        return CheckedChangeList
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> Any:
+        """Return the first values of a new row's form, without keys that no row can have."""
+        given = super().get_changeform_initial_data(request)
+        return {name: value for name, value in given.items() if self._may_have(name, value)}
+
+    def _may_have(self, name: str, value: Any) -> bool:
+        try:
+            field: Field[Any, Any] = self.model._meta.get_field(name)  # noqa: SLF001 Django's public name for it
+        except FieldDoesNotExist:
+            return True
+        if not field.is_relation:
+            return True
+        target: Any = field.target_field  # type: ignore[attr-defined]  # of relations
+        try:
+            for key in value if isinstance(value, list) else [value]:
+                target.clean(key, None)
+        except ValidationError:
+            return False
+        return True
