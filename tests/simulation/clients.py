@@ -163,6 +163,7 @@ class Client:
             case "publication":
                 if (position := self.follows.get(payload["topic"])) is not None:
                     position["offset"] = payload["offset"]
+                    position["epoch"] = payload.get("epoch", position["epoch"])
             case "unsubscribed" if message.id is None:
                 self._dropped(payload)
             case "refreshed" if asked is not None and self.socket is not None:

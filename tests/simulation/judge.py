@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tests.simulation.lines import NOTHING, leads_to, value_at
 from tests.simulation.record import Checkpoint, Key, Mark, Message, Record, Session, Stored, Topic
 
 # The close codes whose users are told to be gone at once.
 GONE_AT_ONCE = frozenset({4401, 4403, 4409})
 # The codes of an `unsubscribed` that takes a right away.
 DENIALS = frozenset({"permission_denied", "unauthenticated", "not_found"})
+# The code of an `unsubscribed` that tells of a lost history.
+LOST = "unrecoverable_position"
 # Times are added up in floating point.
 SLACK_S = 0.001
 
@@ -46,6 +49,8 @@ class View:
     # When its subscriptions began and ended, and whether the user is gone at once by that end.
     spans: list["Span"] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
+    # When it was told of a loss, and where it was.
+    told: list[tuple[Message, Topic, Stored]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -70,8 +75,9 @@ def judge(record: Record) -> list[Violation]:
     for checkpoint in record.checkpoints:
         at_rest = [fold(record, each, checkpoint.order) for each in record.sessions]
         open_views = [view for view in at_rest if _is_open(view.session, checkpoint)]
-        found += nobody_is_behind(checkpoint, open_views)
+        found += nobody_is_behind(record, checkpoint, open_views)
         found += presence_is_the_truth(checkpoint, open_views)
+    found += nobody_reloads_needlessly(record, views)
     found += grace_is_kept(record, [span for view in views for span in view.spans])
     last_s = record.entries[-1].at_s if record.entries else 0.0
     found += [Violation("left behind", last_s, record.order, text) for text in record.leftovers]
@@ -120,8 +126,11 @@ def _take_push(record: Record, view: View, message: Message) -> None:
         case "publication":
             _publication(record, view, message)
         case "unsubscribed":
-            is_denied = message.payload.get("code") in DENIALS
-            _end(view, message.payload["topic"], message.at_s, is_gone_at_once=is_denied)
+            topic, code = message.payload["topic"], message.payload.get("code")
+            is_denied = code in DENIALS
+            if code == LOST and topic in view.topics:
+                view.told.append((message, topic, view.topics[topic].position))
+            _end(view, topic, message.at_s, is_gone_at_once=is_denied)
         case "presence":
             _presence(view, message)
 
@@ -181,6 +190,8 @@ def _joined(
     if not is_known:
         view.spans.append(Span((view.session.tenant, topic), view.session.user, message.at_s))
     publications, recovered = answer["publications"], answer["recovered"]
+    if recovered is False and recover is not None:
+        view.told.append((message, topic, Stored(recover["epoch"], recover["offset"])))
     if recover is None or recovered is not True:
         if publications or recovered is not (None if recover is None else False):
             _violate(view, "order", message, f"{topic}: recovered {recovered} with {len(publications)}")
@@ -188,12 +199,12 @@ def _joined(
     offsets = [publication["offset"] for publication in publications]
     if topic in record.forgetful and not offsets:
         return
-    if recover["epoch"] != position.epoch or offsets != list(
-        range(recover["offset"] + 1, position.offset + 1)
-    ):
+    missed = list(range(recover["offset"] + 1, position.offset + 1))
+    before = Stored(recover["epoch"], recover["offset"])
+    if offsets != missed or not leads_to(record, (view.session.tenant, topic), before, position):
         _violate(view, "order", message, f"{topic}: `recovered` from {recover} to {position}: {offsets}")
     for publication in publications:
-        _compare(record, view, message, position.epoch, publication)
+        _compare(record, view, message, position, publication)
 
 
 def _publication(record: Record, view: View, message: Message) -> None:
@@ -207,25 +218,29 @@ def _publication(record: Record, view: View, message: Message) -> None:
     if not is_next:
         kind = "a gap" if offset > at else "a double or a reorder"
         _violate(view, "order", message, f"{topic}: {kind}: publication {offset} after {at}")
-    followed.position = Stored(followed.position.epoch, offset)
-    _compare(record, view, message, followed.position.epoch, message.payload)
+    now = Stored(message.payload.get("epoch", followed.position.epoch), offset)
+    if topic not in record.forgetful and not leads_to(
+        record, (view.session.tenant, topic), followed.position, now
+    ):
+        _violate(view, "order", message, f"{topic}: {now} does not follow {followed.position}")
+    followed.position = now
+    _compare(record, view, message, now, message.payload)
 
 
-def _compare(record: Record, view: View, message: Message, epoch: str, publication: dict[str, Any]) -> None:
+def _compare(
+    record: Record, view: View, message: Message, position: Stored, publication: dict[str, Any]
+) -> None:
     key = (view.session.tenant, publication["topic"])
-    stored = record.truth.get(key, {}).get((epoch, publication["offset"]), _NOTHING)
+    stored = value_at(record, key, position, publication["offset"])
     if stored != publication["data"]:
-        text = f"{key}: {publication['data']!r} as {epoch} {publication['offset']}, published was {stored!r}"
+        text = f"{key}: {publication['data']!r} as {publication['offset']} of {position}, published was {stored!r}"
         _violate(view, "order", message, text)
-
-
-_NOTHING = object()
 
 
 def _published(record: Record, view: View, message: Message, request: Message) -> None:
     answer = message.payload
     key = (view.session.tenant, answer["topic"])
-    stored = record.truth.get(key, {}).get((answer["epoch"], answer["offset"]), _NOTHING)
+    stored = record.truth.get(key, {}).get((answer["epoch"], answer["offset"]), NOTHING)
     if stored != request.payload["data"]:
         _violate(view, "order", message, f"{key}: {answer} acknowledges what the store has not ({stored!r})")
 
@@ -235,8 +250,9 @@ def _history(record: Record, view: View, message: Message) -> None:
     offsets = [publication["offset"] for publication in publications]
     if offsets and offsets != list(range(offsets[0], offsets[0] + len(offsets))):
         _violate(view, "order", message, f"a history with holes: {offsets}")
+    position = Stored(message.payload["epoch"], message.payload["offset"])
     for publication in publications:
-        _compare(record, view, message, message.payload["epoch"], publication)
+        _compare(record, view, message, position, publication)
 
 
 def _presence(view: View, message: Message) -> None:
@@ -310,16 +326,35 @@ def _is_open(session: Session, checkpoint: Checkpoint) -> bool:
     return session.ended_order is None or session.ended_order >= checkpoint.order
 
 
-def nobody_is_behind(checkpoint: Checkpoint, views: list[View]) -> Iterator[Violation]:
+def nobody_is_behind(record: Record, checkpoint: Checkpoint, views: list[View]) -> Iterator[Violation]:
     """Whoever believes to be subscribed has all that is published."""
     for view in views:
         for topic, followed in view.topics.items():
-            now = checkpoint.positions.get((view.session.tenant, topic), followed.position)
-            if followed.is_uncertain or followed.position == now:
+            key, at = (view.session.tenant, topic), followed.position
+            now = checkpoint.positions.get(key, at)
+            if followed.is_uncertain or (at.offset == now.offset and leads_to(record, key, at, now)):
                 continue
             text = f"{view.session.name} on {view.session.node}: {topic} at {followed.position}, is {now}"
             text += f" ({checkpoint.name})"
             yield Violation("behind", checkpoint.at_s, checkpoint.order, text)
+
+
+def nobody_reloads_needlessly(record: Record, views: list[View]) -> Iterator[Violation]:
+    """Only a client that has something that is not in the log is told of a loss, where the log still has the rest."""
+    if record.kept is None or not record.checkpoints:
+        return
+    positions = record.checkpoints[-1].positions
+    for view in views:
+        for message, topic, at in view.told:
+            key = (view.session.tenant, topic)
+            now = positions[key]
+            # It was no further behind when it was told.
+            is_kept = now.offset - at.offset <= record.kept and topic not in record.forgetful
+            if is_kept and at.offset and leads_to(record, key, at, now):
+                text = (
+                    f"{view.session.name} on {view.session.node}: {topic} at {at} had nothing that was lost"
+                )
+                yield Violation("needless", message.at_s, message.order, text)
 
 
 def presence_is_the_truth(checkpoint: Checkpoint, views: list[View]) -> Iterator[Violation]:

@@ -104,6 +104,42 @@ MUTANTS = (
         "if False:",
     ),
     Mutant(
+        "a server is known by its process",
+        "tests.simulation.replicas:_begin",
+        "line=secrets.token_hex(8)",
+        'line=""',
+    ),
+    Mutant(
+        "a position beyond the end of its epoch is good",
+        "tests.engine.model:_is_good",
+        "asked.offset <= end",
+        "True",
+    ),
+    Mutant(
+        "an epoch that lost nothing is told to nobody",
+        "realtime.topics.local_topic:LocalTopic.go_on_in",
+        "self.is_epoch_untold = True",
+        "pass",
+    ),
+    Mutant(
+        "a topic keeps its epoch where nothing was lost",
+        "realtime.topics.hub:Hub._take",
+        "local.go_on_in(page.position)",
+        "pass",
+    ),
+    Mutant(
+        "a new epoch counts as a loss",
+        "realtime.topics.hub:Hub._take",
+        "if page.publications is None:",
+        "if page.publications is None or page.position.epoch != since.epoch:",
+    ),
+    Mutant(
+        "a topic that lost its tail is not looked at",
+        "realtime.topics.hub:Hub._compare",
+        "position.epoch != local.epoch or position.offset < before.offset",
+        "False",
+    ),
+    Mutant(
         "what arrives twice is delivered twice",
         "realtime.topics.hub:Hub.arrived",
         "if offset <= tail.offset:",

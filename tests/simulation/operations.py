@@ -1,5 +1,6 @@
 """What is done in a world: the operations of its plan, and what strikes a client at an await."""
 
+import itertools
 from collections.abc import Callable
 
 from tests.simulation.clients import NARROW, WIDE, Client
@@ -12,6 +13,9 @@ READS = ("since", "pages", "positions")
 ENDS = {"leave", "close", "revoke", "cut", "cancel", "unsubscribe all", "lose_store"}
 # How long outages last, in seconds.
 OUTAGES_S = (0.5, 2.0, 4.0, 9.0)
+# For how long a replica gets nothing before it takes over, and when a node notices that, in seconds.
+TAILS_S = (0.0, 0.02, 0.3, 1.0)
+LATE_S = (0.0, 0.0, 0.1, 1.0, 2.0)
 # At most so many nodes over the life of a world.
 MAX_NODES = 6
 # While a publication is on its way to several, something happens within so many turns of the loop.
@@ -127,6 +131,24 @@ class Operations:
 
     def _do_lose_store(self, draw: tuple[float, ...]) -> None:
         self._site.store.lose_everything()
+
+    def _do_fail_over(self, draw: tuple[float, ...]) -> None:
+        """Lost are the publications after the link to the replica is cut."""
+        if self._site.replicas is not None:
+            self._site.replicas.cut_replica()
+            tail_s = pick(draw[0], TAILS_S)
+            self._site.loop.call_later(tail_s, self._promote, draw, context=NOBODY.copy())
+
+    def _promote(self, draw: tuple[float, ...]) -> None:
+        # Each node from a draw of its own.
+        late_s = (pick(draw[1] * prime % 1, LATE_S) for prime in (1, 3, 5, 7, 11, 13))
+        self._site.fail_over(late_s, is_dead=draw[2] < 0.5)
+
+    def _do_hand_over(self, draw: tuple[float, ...]) -> None:
+        """In order, or the server starts anew with its data: nothing is lost."""
+        if self._site.replicas is not None:
+            self._site.replicas.cut_replica()
+            self._site.fail_over(itertools.repeat(0.0), is_dead=True)
 
     def _do_store_outage(self, draw: tuple[float, ...]) -> None:
         self._site.store.outage_until_s = CLOCK.now_s + pick(draw[0], OUTAGES_S)

@@ -18,6 +18,11 @@ CLIENTS = (3, 6)
 CROWD = (6, 9)
 CLOSE_CODES = (4401, 4403, 4409, 4503, 1012)
 
+# How many of the worlds have a broker with replicas, and how often it fails over in each.
+REPLICATED = 0.4
+FAILOVERS = (1, 6)
+FAILOVER_KINDS = ("fail_over", "fail_over", "hand_over")
+
 # What may be done, and how often beside the rest.
 WEIGHTS = {
     "subscribe": 10,
@@ -93,6 +98,8 @@ class Plan:
     catch_up_bytes: int
     tail_bytes: int
     cache_bytes: int
+    # Its store is a broker with replicas.
+    is_replicated: bool = False
     without: frozenset[int] = frozenset()
     off: frozenset[str] = frozenset()
 
@@ -105,7 +112,10 @@ def make_plan(seed: int, without: frozenset[int] = frozenset(), off: frozenset[s
     clients = tuple(
         _client(rng, is_crowd=is_crowd) for _ in range(rng.randint(*(CROWD if is_crowd else CLIENTS)))
     )
-    operations = tuple(each for each in _operations(rng) if each.number not in without | _all_of(off, each))
+    planned = _operations(rng)
+    failovers = _failovers(Random(f"{seed} failovers"), planned)
+    planned = sorted([*planned, *failovers], key=lambda each: each.at_s)
+    operations = tuple(each for each in planned if each.number not in without | _all_of(off, each))
     return Plan(
         seed=seed,
         faults=chosen,
@@ -124,6 +134,7 @@ def make_plan(seed: int, without: frozenset[int] = frozenset(), off: frozenset[s
         catch_up_bytes=rng.choice((700, 512 * 1024)),
         tail_bytes=rng.choice((300, 512 * 1024)),
         cache_bytes=rng.choice((500, 64 * 1024 * 1024)),
+        is_replicated=bool(failovers),
         without=without,
         off=off,
     )
@@ -155,6 +166,21 @@ def _operations(rng: Random) -> list[Operation]:
     return [
         Operation(number, at_s, kind, tuple(rng.random() for _ in range(4)))
         for number, (at_s, kind) in enumerate(zip(times, rng.choices(kinds, weights, k=count), strict=True))
+    ]
+
+
+def _failovers(rng: Random, planned: list[Operation]) -> list[Operation]:
+    """Drawn from a source of their own, so that the other worlds stay as they are."""
+    if rng.random() >= REPLICATED:
+        return []
+    return [
+        Operation(
+            len(planned) + number,
+            rng.uniform(0.0, planned[-1].at_s),
+            rng.choice(FAILOVER_KINDS),
+            tuple(rng.random() for _ in range(4)),
+        )
+        for number in range(rng.randint(*FAILOVERS))
     ]
 
 

@@ -1,10 +1,11 @@
 """The outside of the nodes: one store, one broker and one database for all of them, each of them faulty.
 
-The store is the project's own memory history behind an unreliable line. The broker keeps the order of what one node
-sends to another, as the port promises, and nothing else.
+The store is the project's own memory history behind an unreliable line, or the one of `replicas`. The broker keeps the
+order of what one node sends to another, as the port promises, and nothing else.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -18,9 +19,10 @@ from realtime.topics.engine.carried import Carried, encode_body, encode_carried
 from realtime.topics.engine.memory import MemoryHistory
 from realtime.topics.engine.names import group_name
 from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError, OnMessage
+from tests.engine.model import ModelHistory
 from tests.simulation.determinism import CLOCK
 from tests.simulation.faults import Dice
-from tests.simulation.record import Key, Record, Stored
+from tests.simulation.record import Begun, Key, Record, Stored
 
 # The name of the session whose request is under way, in the tasks of it.
 SESSION: ContextVar[str | None] = ContextVar("session", default=None)
@@ -28,6 +30,7 @@ SESSION: ContextVar[str | None] = ContextVar("session", default=None)
 GIVE_UP_S = 0.5
 WhenWaiting = Callable[[str, str], None]
 WhenDelivering = Callable[[str, list[str]], None]
+Newest = dict[Key, Stored]
 
 
 class Line:
@@ -55,30 +58,71 @@ class Line:
             await asyncio.sleep(delay_s)
 
 
-class Store:
+class Store(ABC):
     """The history that all nodes share. `outage_until_s`: until then nobody reaches it."""
 
     def __init__(self, record: Record) -> None:
-        self.memory = MemoryHistory(clock=CLOCK.monotonic)
         self.outage_until_s = 0.0
         self._record = record
 
+    @abstractmethod
     def lose_everything(self) -> None:
         """It comes up empty."""
-        self.memory = MemoryHistory(clock=CLOCK.monotonic)
+
+    @abstractmethod
+    def history(self, node: str = "") -> MemoryHistory | ModelHistory | None:
+        """What a node calls, or nobody in particular; None if it does not answer."""
+
+    @abstractmethod
+    def newest(self, node: str) -> Newest:
+        """The newest publication of each topic there; kept by `remember`."""
+
+    def moves(self, node: str) -> bool:
+        """A node looks whether its topics are at another server now, and goes there."""
+        return False
+
+    def are_together(self, one: str, other: str) -> bool:
+        """Whether two nodes are at the same server: otherwise neither hears what the other publishes."""
+        return True
 
     async def position(self, key: Key) -> Stored:
         """Where a topic is, for the judge."""
-        position = await self.memory.position(TopicKey(*key))
+        history = self.history()
+        assert history is not None
+        position = await history.position(TopicKey(*key))
         return Stored(position.epoch, position.offset)
 
-    def remember(self, key: Any, draft: Any, added: Any) -> None:
-        """For the judge: what is stored, and where."""
+    def remember(self, node: str, key: Key, draft: Any, added: Any) -> None:
+        """For the judge: what is stored, and what was the newest before."""
         if added.publication is None:
             return
-        position = added.position
-        at = (position.epoch, added.publication.offset)
-        self._record.truth.setdefault(tuple(key), {})[at] = msgspec.json.decode(draft.data)
+        at = Stored(added.position.epoch, added.publication.offset)
+        newest = self.newest(node)
+        self._record.truth.setdefault(key, {})[at] = msgspec.json.decode(draft.data)
+        begun = self._record.begun.setdefault(key, {})
+        begun.setdefault(at.epoch, Begun(at.offset, newest.get(key)))
+        newest[key] = at
+
+
+class MemoryStore(Store):
+    """The project's own history in memory."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record)
+        self.lose_everything()
+
+    def lose_everything(self) -> None:
+        """As `Store.lose_everything`."""
+        self._memory = MemoryHistory(clock=CLOCK.monotonic)
+        self._newest: Newest = {}
+
+    def history(self, node: str = "") -> MemoryHistory:
+        """As `Store.history`."""
+        return self._memory
+
+    def newest(self, node: str) -> Newest:
+        """As `Store.newest`."""
+        return self._newest
 
 
 class FaultyHistory:
@@ -103,7 +147,8 @@ class FaultyHistory:
 
     def sweep(self, now_s: float) -> None:
         """As `History.sweep`."""
-        self._store.memory.sweep(now_s)
+        if (history := self._store.history(self._line.node)) is not None:
+            history.sweep(now_s)
 
     async def close(self) -> None:
         """The store goes on."""
@@ -116,9 +161,9 @@ class FaultyHistory:
         if self._is_away() or dice.falls("store_fails_before"):
             await asyncio.sleep(GIVE_UP_S)
             raise EngineUnavailableError(f"{name}: injected, before it acted")
-        result = await getattr(self._store.memory, name)(*args, **kwargs)
+        result = await self._ask(name, args, kwargs)
         if name == "add":
-            self._store.remember(args[0], args[1], result)
+            self._store.remember(line.node, tuple(args[0]), args[1], result)
             if result.publication is not None:
                 carried = Carried(result.position, encode_body(args[1]))
                 self._bus.spread(group_name(args[0]), encode_carried(carried))
@@ -127,14 +172,26 @@ class FaultyHistory:
             raise EngineUnavailableError(f"{name}: injected, after it acted")
         return result
 
+    async def _ask(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = await getattr(self._store.history(self._line.node), name)(*args, **kwargs)
+        # As `RedisHistory.pages`: nobody loads again because a node is at an old primary.
+        is_told = name == "pages" and any(page.publications is None for page in result)
+        if is_told and self._store.moves(self._line.node):
+            result = await getattr(self._store.history(self._line.node), name)(*args, **kwargs)
+        return result
+
     def _is_away(self) -> bool:
-        return CLOCK.now_s < self._store.outage_until_s
+        return CLOCK.now_s < self._store.outage_until_s or self._store.history(self._line.node) is None
 
 
 class Broker:
-    """Carries between the buses. `outage_until_s`: until then nobody reaches it."""
+    """Carries between the buses. `outage_until_s`: until then nobody reaches it.
 
-    def __init__(self) -> None:
+    `are_together` says of two nodes whether they are at the same server.
+    """
+
+    def __init__(self, are_together: Callable[[str, str], bool]) -> None:
+        self.are_together = are_together
         self.buses: list[FaultyBus] = []
         self.outage_until_s = 0.0
 
@@ -206,8 +263,11 @@ class FaultyBus:
         if CLOCK.now_s < max(self.mute_until_s, self._broker.outage_until_s):
             return
         for bus in self._broker.buses:
-            if group in bus.groups and (to_self or bus is not self):
+            if group in bus.groups and (to_self or bus is not self) and self._is_with(bus):
                 bus.carry(self._line.node, group, body)
+
+    def _is_with(self, other: "FaultyBus") -> bool:
+        return self._broker.are_together(self._line.node, other._line.node)
 
     def carry(self, sender: str, group: str, body: bytes) -> None:
         """It is under way to this node."""

@@ -81,6 +81,13 @@ class Stored(NamedTuple):
     offset: int
 
 
+class Begun(NamedTuple):
+    """An epoch of a topic: its first offset, and the newest publication before it (None: it lost what was there)."""
+
+    first: int
+    before: Stored | None
+
+
 @dataclass(slots=True)
 class Checkpoint:
     """The world at rest: faults healed, time given. Only open sessions on living nodes are asked about."""
@@ -108,6 +115,12 @@ class Record:
     revoked: list[tuple[int, int]] = field(default_factory=list)
     # What was published, by topic, epoch and offset.
     truth: dict[Key, dict[tuple[str, int], Any]] = field(default_factory=dict)
+    # The epochs of each topic that has publications.
+    begun: dict[Key, dict[str, Begun]] = field(default_factory=dict)
+    # Whether an epoch may go on where another one ended.
+    has_forks: bool = False
+    # So many of the newest publications are certainly kept and can be recovered; None: not judged in this world.
+    kept: int | None = None
     checkpoints: list[Checkpoint] = field(default_factory=list)
     # What was left behind when everybody was gone.
     leftovers: list[str] = field(default_factory=list)

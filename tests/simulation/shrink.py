@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.simulation import faults
-from tests.simulation.plan import WEIGHTS, Plan, make_plan
+from tests.simulation.plan import FAILOVER_KINDS, WEIGHTS, Plan, make_plan
 
 Fails = Callable[[Plan], bool]
 # Worlds that are tried at most.
@@ -21,7 +21,7 @@ def shrink(seed: int, fails: Fails) -> Plan:
         tries += 1
         return tries <= MAX_TRIES and fails(make_plan(seed, without, off))
 
-    for name in (*faults.NAMES, *WEIGHTS):
+    for name in (*faults.NAMES, *WEIGHTS, *sorted(set(FAILOVER_KINDS))):
         if still_fails(without, off | {name}):
             off |= {name}
     numbers = [operation.number for operation in make_plan(seed, off=off).operations]

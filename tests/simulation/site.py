@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from random import Random
 from typing import Any
 
@@ -11,8 +11,9 @@ from tests.simulation.clients import Client
 from tests.simulation.faults import Dice
 from tests.simulation.node import Node
 from tests.simulation.plan import GATED, SCOPED, TENANTS, USERS, Plan, pick
-from tests.simulation.ports import Broker, Store, WhenDelivering, WhenWaiting
+from tests.simulation.ports import Broker, MemoryStore, Store, WhenDelivering, WhenWaiting
 from tests.simulation.record import Mark, Message, Record, Right, Session
+from tests.simulation.replicas import ReplicatedStore
 
 # The context of what belongs to no node.
 NOBODY = contextvars.Context()
@@ -37,8 +38,9 @@ class Site:
         self.record = record
         self.loop = loop
         self.dice = Dice(Random(plan.seed + 1), plan.faults, is_on=False)
-        self.store = Store(record)
-        self.broker = Broker()
+        self.replicas = ReplicatedStore(record) if plan.is_replicated else None
+        self.store: Store = self.replicas or MemoryStore(record)
+        self.broker = Broker(self.store.are_together)
         self.nodes: list[Node] = []
         # Who may follow the gated topic, and which credentials are revoked: the tables of the database.
         self.rights: set[tuple[str, int, str]] = {
@@ -116,6 +118,22 @@ class Site:
             self.loop.call_later(
                 pick(self._rng.random(), RETURN_S), self.connect, client, context=NOBODY.copy()
             )
+
+    def fail_over(self, late_s: Iterator[float], *, is_dead: bool) -> None:
+        """The replica takes over. Each node notices it later; until then the old primary is dead, or goes on."""
+        assert self.replicas is not None
+        late = dict(zip(self.living(), late_s, strict=False))
+        self.replicas.promote([node.name for node, seconds in late.items() if seconds], is_dead=is_dead)
+        self.record.add("world", "fails over", *(f"{node.name} {seconds}" for node, seconds in late.items()))
+        for node, seconds in late.items():
+            self.loop.call_later(seconds, self._moves, node, context=NOBODY.copy())
+
+    def _moves(self, node: Node) -> None:
+        """It connects to the new primary, and subscribes there."""
+        assert self.replicas is not None
+        self.replicas.moves(node.name)
+        if node.is_alive:
+            node.notice_gap()
 
     def close(self, client: Client, code: int) -> None:
         """End a client's connection from the server's side."""

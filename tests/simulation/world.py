@@ -19,8 +19,10 @@ KEYS = [(tenant, topic) for tenant in TENANTS for topic in TOPICS]
 # What keeps nodes from knowing of each other.
 BREAKS_PRESENCE = {
     *("bus_slow", "bus_loses", "bus_doubles", "bus_away", "bus_outage"),
-    *("deaf", "mute", "ambush deaf", "kill", "drain", "start"),
+    *("deaf", "mute", "ambush deaf", "kill", "drain", "start", "fail_over", "hand_over"),
 }
+# A world lives shorter than this, and publishes less at once.
+KEPT_S, KEPT_BYTES = 300.0, 512 * 1024
 # What the world waits for requests that are still under way when the faults are over, in seconds.
 ANSWER_S = 15.0
 
@@ -29,7 +31,7 @@ def run_plan(plan: Plan) -> Record:
     """The record of a whole world."""
     determinism.begin(plan.seed)
     loop = SimulatedLoop(CLOCK)
-    record = Record(forgetful=frozenset({FORGETFUL}))
+    record = Record(forgetful=frozenset({FORGETFUL}), has_forks=plan.is_replicated)
     world: World | None = None
     handler = _Failures(record)
     loop.set_exception_handler(lambda _loop, context: record.failures.append(_context(context)))
@@ -46,12 +48,19 @@ def run_plan(plan: Plan) -> Record:
         logging.getLogger().removeHandler(handler)
         abandon(loop)
     record.lived_s = CLOCK.now_s
+    record.kept = _kept(plan)
     if world is not None:
         record.injected = world.site.dice.counts
         # With several nodes and a broker that fails, a node may have to say that somebody left whom it cannot hear of.
         if len(world.site.nodes) == 1 or not record.injected.keys() & BREAKS_PRESENCE:
             record.grace_s = GRACE_S
     return record
+
+
+def _kept(plan: Plan) -> int | None:
+    """See `Record.kept`: what is kept by number only, and read in few pages."""
+    is_judged = plan.is_replicated and plan.history_ttl_s >= KEPT_S and plan.catch_up_bytes >= KEPT_BYTES
+    return plan.history_size if is_judged else None
 
 
 class World:
