@@ -13,6 +13,8 @@ READS = ("since", "pages", "positions")
 ENDS = {"leave", "close", "revoke", "cut", "cancel", "unsubscribe all", "lose_store"}
 # How long outages last, in seconds.
 OUTAGES_S = (0.5, 2.0, 4.0, 9.0)
+# When the topic that lost something is published to again, in seconds.
+AGAIN_S = 0.1
 # For how long a replica gets nothing before it takes over, and when a node notices that, in seconds.
 TAILS_S = (0.0, 0.02, 0.3, 1.0)
 LATE_S = (0.0, 0.0, 0.1, 1.0, 2.0)
@@ -133,13 +135,18 @@ class Operations:
         self._site.store.lose_everything()
 
     def _do_fail_over(self, draw: tuple[float, ...]) -> None:
-        """Lost are the publications after the link to the replica is cut."""
+        """Lost is what is published between the cut of the link to the replica and the failover."""
         if self._site.replicas is not None:
             self._site.replicas.cut_replica()
+            self._do_burst(draw)
             tail_s = pick(draw[0], TAILS_S)
             self._site.loop.call_later(tail_s, self._promote, draw, context=NOBODY.copy())
 
     def _promote(self, draw: tuple[float, ...]) -> None:
+        # Some come back when others have published as much again.
+        if draw[3] < 0.5:
+            self._client(draw).leave()
+        self._site.loop.call_later(AGAIN_S, self._do_burst, draw, context=NOBODY.copy())
         # Each node from a draw of its own.
         late_s = (pick(draw[1] * prime % 1, LATE_S) for prime in (1, 3, 5, 7, 11, 13))
         self._site.fail_over(late_s, is_dead=draw[2] < 0.5)
