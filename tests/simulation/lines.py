@@ -9,8 +9,11 @@ NOTHING = object()
 
 def value_at(record: Record, key: Key, position: Stored, offset: int) -> Any:
     """What was published at `offset` of the log that leads to `position`; NOTHING if that is unknown."""
+    published = record.truth.get(key, {})
+    if (position.epoch, offset) in published:
+        return published[position.epoch, offset]
     epoch = _epoch_at(record, key, position.epoch, offset)
-    return NOTHING if epoch is None else record.truth[key].get((epoch, offset), NOTHING)
+    return NOTHING if epoch is None else published.get((epoch, offset), NOTHING)
 
 
 def leads_to(record: Record, key: Key, earlier: Stored, later: Stored) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.judge import judge
-from tests.simulation.record import Checkpoint, Entry, Mark, Message, Record, Right, Session, Stored
+from tests.simulation.record import Begun, Checkpoint, Entry, Mark, Message, Record, Right, Session, Stored
 
 KEY = ("acme", "news")
 EPOCH = "e"
@@ -176,3 +176,54 @@ def test_what_is_left_behind_and_what_failed_is_told(story: Story) -> None:
     story.record.leftovers.append("n1: topics")
     story.record.failures.append("n1: a task failed")
     assert story.rules() == ["left behind", "failure"]
+
+
+@pytest.fixture
+def forked(story: Story) -> Story:
+    """The epoch `f` goes on where `e` ended: at 5. What `e` had beyond is lost."""
+    story.record.has_forks, story.record.kept = True, 50
+    story.record.truth[KEY] |= {("f", offset): 10 * offset for offset in (6, 7)}
+    story.record.begun[KEY] = {EPOCH: Begun(1, None), "f": Begun(6, Stored(EPOCH, 5))}
+    return story
+
+
+def test_a_new_epoch_that_lost_nothing(forked: Story) -> None:
+    forked.subscribes(4)
+    forked.is_given(5)
+    forked.gets(None, "publication", offset=6, data=60, epoch="f")
+    forked.gets(None, "publication", offset=7, data=70)
+    assert forked.rules() == []
+
+
+def test_a_new_epoch_after_what_it_lost_is_seen(forked: Story) -> None:
+    forked.subscribes(5)
+    forked.is_given(6)
+    forked.gets(None, "publication", offset=7, data=70, epoch="f")
+    assert forked.rules() == ["order"]
+
+
+def test_a_new_epoch_that_is_not_named_is_seen(forked: Story) -> None:
+    forked.subscribes(5)
+    forked.gets(None, "publication", offset=6, data=60)
+    assert forked.rules() == ["order"]
+
+
+@pytest.mark.parametrize(("since", "rules"), [(4, []), (5, []), (6, ["order"])])
+def test_recovery_through_a_fork(since: int, rules: list[str], forked: Story) -> None:
+    data = {4: 4, 5: 5, 6: 60, 7: 70}
+    forked.asks(1, "subscribe", recover={"epoch": EPOCH, "offset": since})
+    missed = [
+        {"topic": "news", "offset": offset, "data": value} for offset, value in data.items() if offset > since
+    ]
+    answer = {"epoch": "f", "offset": 7, "recovered": True, "publications": missed}
+    forked.gets(1, "subscribed", **answer)
+    assert forked.rules() == rules
+
+
+@pytest.mark.parametrize(("at", "rules"), [(5, ["needless"]), (6, [])])
+def test_a_needless_reload_is_seen(at: int, rules: list[str], forked: Story) -> None:
+    forked.subscribes(at)
+    forked.gets(None, "unsubscribed", code="unrecoverable_position")
+    forked.rests(7, {})
+    forked.record.checkpoints[-1].positions[KEY] = Stored("f", 7)
+    assert forked.rules() == rules
