@@ -58,9 +58,9 @@ def run_plan(plan: Plan) -> Record:
 
 
 def _kept(plan: Plan) -> int | None:
-    """See `Record.kept`: what is kept by number only, and read in few pages."""
+    """See `Record.kept`: what is kept by number only, and certainly read before a joining has read too often."""
     is_judged = plan.is_replicated and plan.history_ttl_s >= KEPT_S and plan.catch_up_bytes >= KEPT_BYTES
-    return plan.history_size if is_judged else None
+    return min(plan.history_size, plan.page_max * plan.reads_max // 4) if is_judged else None
 
 
 class World:
