@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
 import pytest
@@ -14,6 +14,8 @@ from realtime.topics.engine.broker_bus import BrokerBus
 from realtime.topics.engine.memory import Budgets, MemoryBus, MemoryExchange, MemoryHistory
 from realtime.topics.engine.ports import Bus, History
 from realtime.topics.engine.redis_history import RedisHistory
+from tests.servers.broker import Process
+from tests.servers.tools import find_redis
 
 # Long beside what a real server needs for a test's calls, short enough to wait for.
 IDEMPOTENCY_TTL_S = 1.0
@@ -118,13 +120,28 @@ class RedisEngine:
             await broker.close()
 
 
-@pytest.fixture(params=["memory", "kit", pytest.param("redis", marks=pytest.mark.redis)])
+# The fixtures that have the address of a server: a Valkey, and a Redis where there is one.
+SERVERS = ["valkey_url", *(["redis_url"] if find_redis() else [])]
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """REDIS_URL of a Redis."""
+    server = Process(tmp_path_factory.mktemp("redis"), program=find_redis())
+    server.start()
+    yield f"redis://127.0.0.1:{server.port}/0"
+    server.kill()
+
+
+@pytest.fixture(
+    params=["memory", "kit", *(pytest.param(server, marks=pytest.mark.redis) for server in SERVERS)]
+)
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """Each engine in turn."""
     if request.param in {"memory", "kit"}:
         yield MemoryEngine() if request.param == "memory" else KitEngine()
         return
-    redis_engine = RedisEngine(request.getfixturevalue("valkey_url"))
+    redis_engine = RedisEngine(request.getfixturevalue(request.param))
     yield redis_engine
     await redis_engine.close()
 

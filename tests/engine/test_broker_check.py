@@ -7,7 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from realtime.node.broker_watch import REFUSED_S, UNREACHABLE_S, BrokerWatch
-from realtime.topics.engine.broker_check import check_broker
+from realtime.topics.engine.broker_check import _meaning, check_broker
+from realtime.topics.engine.broker_connection import ReplyError
 from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableError
 from tests.servers.broker import Process
 from tests.servers.ports import free_port
@@ -73,6 +74,13 @@ async def test_a_missing_command_is_named(server: Process, without: str) -> None
         await check_broker(await url_of(server, f"{ALLOWED} -{without}"))
     assert "secret" not in str(caught.value)
     assert "site" not in str(caught.value)
+
+
+def test_a_right_that_redis_7_0_does_not_name() -> None:
+    text = "ERR The user executing the script can't run this command or subcommand script: c2f2, on @user_script:7."
+    meaning = _meaning(ReplyError(text))
+    assert isinstance(meaning, BrokerRefusedError)
+    assert "lacks a right" in str(meaning)
 
 
 @pytest.mark.parametrize("pattern", ["~rockstar:h:*", "&rockstar*"])

@@ -54,7 +54,7 @@ DAY_S = 86_400
 PASSING_S = (7, 120, 2 * DAY_S, 8 * DAY_S)
 CLOCKS_APART_S = (0, 0, 120, -120)
 # Moves all that is stored by ARGV[1] ms into the past. The store hash has the uptime of its server, in seconds, at
-# which it began: ARGV[2] seconds are taken from it.
+# which it began: ARGV[2] seconds are added to it.
 MOVE = """
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left_ms, kind = redis.call('PTTL', key), redis.call('TYPE', key).ok
@@ -65,7 +65,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
       redis.call('XADD', key, entry[1], 'ms', entry[2][2] - ARGV[1], 'body', entry[2][4])
     end
   elseif kind == 'hash' and redis.call('HEXISTS', key, 'uptime_s') == 1 then
-    redis.call('HINCRBY', key, 'uptime_s', -ARGV[2])
+    redis.call('HINCRBY', key, 'uptime_s', ARGV[2])
   end
   if left_ms > 0 then
     redis.call('PEXPIRE', key, left_ms - ARGV[1])
@@ -233,7 +233,7 @@ class Machine(RuleBasedStateMachine):
         self._model.line = str(next(self._numbers))
 
     def _move(self, seconds: float, *, uptime_s: float) -> None:
-        self._call("EVAL", MOVE, 0, round(seconds * 1000), round(uptime_s))
+        self._call("EVAL", MOVE, 0, round(seconds * 1000), -round(uptime_s))
 
     def _ask(self, question: Callable[[History], Coroutine[Any, Any, T]]) -> T | RequestError:
         """The answer that both give, or the error that both raise."""

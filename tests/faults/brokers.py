@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import ssl
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +14,18 @@ from realtime.topics.engine.names import group_name
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.record import Topic
 from tests.servers.broker import Process, until
+from tests.servers.certificate import make_certificate
 from tests.servers.cluster import SLOTS, Cluster
 from tests.servers.sentinels import SentinelSet
+from tests.servers.tools import find_faketime
 
 # How long something is away or is slow.
 AWAY_S = 1.5
 # How long publications are lost that a replica does not get.
 TAIL_S = 0.4
 DELAY_S = 0.15
+# How far the clock of a broker is ahead, or behind.
+CLOCK_S = 120
 # Characters at the end of a topic's keys that are its own.
 DIGEST = 64
 
@@ -64,17 +70,31 @@ class Broker(Protocol):
 
 
 class Single:
-    """One server that writes everything to its disk. Each server of the site reaches it through a proxy."""
+    """One server that writes everything to its disk. Each server of the site reaches it through a proxy of its own:
+    one by TCP, one by TLS, and one at a Unix socket."""
 
-    def __init__(self, folder: Path, servers: int, chance: random.Random) -> None:
+    def __init__(self, folder: Path, chance: random.Random) -> None:
         options = ("--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "local")
         self._server = Process(folder, *options)
-        self._proxies = [Proxy(self._server.port) for _ in range(servers)]
+        self._certificate, key = make_certificate(folder, "IP:127.0.0.1")
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(self._certificate, key)
+        # The path of a socket must be short.
+        self._sockets = tempfile.TemporaryDirectory(prefix="rockstar-")
+        self._path = Path(self._sockets.name) / "broker.sock"
+        target = self._server.port
+        self._proxies = [Proxy(target), Proxy(target, tls=tls), Proxy(target, path=self._path)]
         self._chance = chance
 
     def urls(self, servers: int) -> Sequence[str]:
-        """As `Broker.urls`."""
-        return [f"redis://site:secret@127.0.0.1:{proxy.port}/0" for proxy in self._proxies[:servers]]
+        """As `Broker.urls`: at most three."""
+        tcp, tls, _ = (proxy.port for proxy in self._proxies)
+        urls = [
+            f"redis://site:secret@127.0.0.1:{tcp}/0",
+            f"rediss://site:secret@127.0.0.1:{tls}/0?ssl_ca_certs={self._certificate}",
+            f"unix://site:secret@{self._path}?db=0",
+        ]
+        return urls[:servers]
 
     async def start(self) -> None:
         """As `Broker.start`."""
@@ -88,6 +108,7 @@ class Single:
             await proxy.stop()
         self._server.go_on()
         await asyncio.to_thread(self._server.kill)
+        self._sockets.cleanup()
 
     async def heal(self) -> None:
         """As `Broker.heal`: the server answers when a fault is over."""
@@ -101,6 +122,7 @@ class Single:
         return (
             Plan("a cheap fork", self.fork, may_lose=True),
             Plan("killed, restarted with its data", self.restart),
+            *([Plan("restarted, its clock ahead", self.restart_ahead)] if find_faketime() else []),
             Plan("killed, restarted empty", self.restart_empty, may_lose=True, may_forget=True),
             Plan("stopped", self.hang),
             Plan("FLUSHALL", self.flush, may_lose=True, may_forget=True),
@@ -117,6 +139,11 @@ class Single:
         await asyncio.to_thread(self._server.kill)
         await asyncio.sleep(AWAY_S)
         await asyncio.to_thread(self._start)
+
+    async def restart_ahead(self) -> None:
+        """As `restart`, on a machine whose clock is ahead, or right again."""
+        self._server.clock_s = 0 if self._server.clock_s else CLOCK_S
+        await self.restart()
 
     async def restart_empty(self) -> None:
         """Killed, and started without data."""
@@ -217,11 +244,19 @@ class _OfSet(Generic[Processes]):
         await asyncio.to_thread(self._set.wait_healthy)
 
 
+def _part_clocks(processes: Sequence[Process]) -> None:
+    """Give each server a clock that is right, ahead or behind; in a cluster another than that of its replica."""
+    if find_faketime():
+        for number, process in enumerate(processes):
+            process.clock_s = (0, CLOCK_S, -CLOCK_S)[(number + number // 3) % 3]
+
+
 class Sentinel(_OfSet[SentinelSet]):
     """One primary, two replicas and three sentinels."""
 
     def __init__(self, folder: Path) -> None:
         self._set = SentinelSet(folder)
+        _part_clocks(self._set.data)
 
     async def aim(self, topics: Sequence[Topic]) -> frozenset[Topic] | None:
         """As `Broker.aim`."""
@@ -307,6 +342,7 @@ class SlotCluster(_OfSet[Cluster]):
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
         self._set = Cluster(folder)
+        _part_clocks(self._set.processes)
         self._chance = chance
         self._target = self._set.processes[0]
 

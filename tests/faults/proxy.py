@@ -1,8 +1,10 @@
-"""A TCP proxy between a server and its broker: it passes everything on until it is told otherwise."""
+"""A proxy between a server and its broker: it passes everything on until it is told otherwise."""
 
 import asyncio
+import ssl
 from contextlib import suppress
 from enum import Enum
+from pathlib import Path
 
 from tests.servers.ports import free_port
 
@@ -20,12 +22,19 @@ class Mode(Enum):
 
 
 class Proxy:
-    """Listens on `port` of 127.0.0.1 and connects to `target_port`. Bytes are held back for `delay_s` seconds."""
+    """Listens on `port` of 127.0.0.1, or at the Unix socket `path`, and connects to `target_port` of 127.0.0.1.
 
-    def __init__(self, target_port: int) -> None:
+    It ends TLS, if it has the context of a server for it. Bytes are held back for `delay_s` seconds.
+    """
+
+    def __init__(
+        self, target_port: int, *, tls: ssl.SSLContext | None = None, path: Path | None = None
+    ) -> None:
         self.port = free_port()
         self.delay_s = 0.0
         self._target_port = target_port
+        self._tls = tls
+        self._path = path
         self._mode = Mode.PASS
         # Set while bytes may pass.
         self._is_passing = asyncio.Event()
@@ -35,7 +44,10 @@ class Proxy:
 
     async def start(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        if self._path is not None:
+            self._server = await asyncio.start_unix_server(self._accept, self._path)
+        else:
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._tls)
 
     async def stop(self) -> None:
         """End all connections and stop listening."""

@@ -18,7 +18,7 @@ def make_broker(kind: str, folder: Path, chance: random.Random) -> Broker:
     """A broker of one of KINDS."""
     match kind:
         case "single":
-            return Single(folder, SERVERS, chance)
+            return Single(folder, chance)
         case "sentinel":
             return Sentinel(folder)
         case "cluster":

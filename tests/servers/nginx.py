@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.prepare import find_nginx
+from tests.servers.certificate import make_certificate
 from tests.servers.databases import REPOSITORY
 from tests.servers.ports import free_port
 from tests.servers.process import HOST
@@ -70,18 +71,6 @@ def documented(folder: Path, upstream: int) -> tuple[str, int, int]:
     return text, secure, plain
 
 
-def make_certificate(folder: Path) -> None:
-    """A certificate of its own for HOST."""
-    keys, names = folder / "privkey.pem", f"/CN={HOST} -addext subjectAltName=DNS:{HOST}"
-    curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    command = f"openssl req -x509 {curve} -keyout {keys} -out {folder}/fullchain.pem -subj {names}"
-    subprocess.run(
-        command.split(),
-        check=True,
-        capture_output=True,
-    )
-
-
 @contextlib.contextmanager
 def running(folder: Path, upstream: int, change: Callable[[str], str] = lambda text: text) -> Iterator[Nginx]:
     """Run the documented nginx before a server on the port `upstream`, changed by `change`."""
@@ -91,7 +80,7 @@ def running(folder: Path, upstream: int, change: Callable[[str], str] = lambda t
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    make_certificate(folder)
+    make_certificate(folder, f"DNS:{HOST}")
     text, secure, plain = documented(folder, upstream)
     (folder / "rockstar.conf").write_text(change(text))
     main = folder / "nginx.conf"

@@ -21,7 +21,15 @@ from realtime.topics.engine.redis_history import RedisHistory
 # Names that are tried to find one on each server. A server owns some of 128 partitions, or all.
 PROBES_MAX = 10_000
 # Parts of an error's text if a right is missing, inside a script or because a command was renamed.
-_NOT_ALLOWED = ("ACL failure", "NOPERM", "no permissions", "unknown command", "Unknown Redis command")
+_NOT_ALLOWED = (
+    "ACL failure",
+    "NOPERM",
+    "no permissions",
+    # Redis 7.0 does not name what is missing.
+    "The user executing the script can't",
+    "unknown command",
+    "Unknown Redis command",
+)
 # First words of the errors for a wrong password, or none.
 _NOT_KNOWN = frozenset({"WRONGPASS", "NOAUTH"})
 
