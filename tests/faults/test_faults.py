@@ -1,5 +1,6 @@
 """The most telling faults of a long run (`make chaos`), and planted bugs that the judge must find in real servers."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,22 @@ async def test_forks_and_a_lost_history(tmp_path: Path, databases: Databases) ->
 
 
 async def test_failovers_in_a_cluster(tmp_path: Path, databases: Databases) -> None:
-    async with running("cluster", tmp_path, databases, "make test", topics=TOPICS) as world:
+    async with running("cluster", tmp_path, databases, "make test", topics=TOPICS, servers=2) as world:
         found = await suffer(world, "slots moved", "link cut, primary killed")
     assert not found.verdicts
     assert found.lost > 0
 
 
-@pytest.mark.parametrize(("bug", "rule"), [("run_id", "name"), ("ignores epochs", "line")])
-async def test_a_planted_bug_is_found(bug: str, rule: str, tmp_path: Path, databases: Databases) -> None:
-    env = {"DJANGO_SETTINGS_MODULE": "tests.faults.planted", "FAULTS_PLANTED": bug}
-    async with running("single", tmp_path, databases, "make test", topics=4, servers=1, env=env) as world:
-        found = await suffer(world, "a cheap fork")
-    assert rule in broken(found.verdicts)
+async def test_planted_bugs_are_found(tmp_path: Path, databases: Databases) -> None:
+    """Two worlds side by side: most of their time is waiting."""
+
+    async def find(bug: str) -> set[str]:
+        folder = tmp_path / bug
+        folder.mkdir()
+        env = {"DJANGO_SETTINGS_MODULE": "tests.faults.planted", "FAULTS_PLANTED": bug}
+        async with running("single", folder, databases, "make test", topics=4, servers=1, env=env) as world:
+            return set(broken((await suffer(world, "a cheap fork")).verdicts))
+
+    by_process, without_epochs = await asyncio.gather(find("run_id"), find("ignores epochs"))
+    assert "name" in by_process
+    assert "line" in without_epochs
