@@ -14,6 +14,9 @@ from chat.people.profiles import profile_get
 from chat.selectors import room_list
 from realtime import Tenant
 
+# Rooms that are links in the page until its modules run, or if they do not.
+ROOMS_LINKED_MAX = 50
+
 
 # Text becomes elements in one module only, and only if the server has cleaned it: `view/server-html.js`.
 @csp_update({"require-trusted-types-for": ["'script'"], "trusted-types": ["server-html"]})
@@ -27,5 +30,6 @@ def chat_page(request: HttpRequest) -> HttpResponse:
     rooms = [payload_of(room) for room in room_list(tenant.id, request.user.pk)]
     limits = {"files_max": FILES_MAX, "file_bytes_max": file_settings().file_bytes_max}
     profile = payload_of(profile_get(tenant.id, request.user.pk))
-    page = {"tenant": tenant, "room_list": rooms, "profile": profile, **limits}
+    links = [room for room in rooms if room["is_member"]][:ROOMS_LINKED_MAX]
+    page = {"tenant": tenant, "room_list": rooms, "links": links, "profile": profile, **limits}
     return render(request, "chat/chat.html", page)

@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -14,6 +15,7 @@ from accounts.models import Tenant as TenantRow
 from chat import announcements, services
 from chat.messages import sending
 from chat.models import File, Message, Room, RoomMembership
+from chat.views import ROOMS_LINKED_MAX
 from tests.chat.conftest import Announced, World
 
 HOSTS = {"acme": "acme.localhost", "globex": "globex.localhost"}
@@ -63,6 +65,21 @@ def rooms_on_page(client: Client) -> list[str]:
 def test_the_page_is_for_those_signed_in(hosts: World) -> None:
     response = Client(headers={"host": HOSTS["acme"]}).get("/chat/")
     assert (response.status_code, response["Location"]) == (302, "/accounts/login/?next=/chat/")
+
+
+def test_the_page_costs_six_queries_and_few_links_however_many_rooms_there_are(
+    hosts: World, django_assert_max_num_queries: Any
+) -> None:
+    rooms = [Room(tenant_id=hosts.acme.id, name=f"{n:03}", name_key=f"{n:03}") for n in range(200)]
+    rooms = Room.objects.bulk_create(rooms)
+    alice = hosts.alice.id
+    RoomMembership.objects.bulk_create(RoomMembership(room=room, user_id=alice) for room in rooms)
+    client = browser("alice", "acme")
+    client.get("/chat/")
+    # And one for the tenants, which a serving process has in memory.
+    with django_assert_max_num_queries(6 + 1):
+        page = client.get("/chat/").content.decode()
+    assert (page.count('class="room-item"'), page.count('"is_member": true')) == (ROOMS_LINKED_MAX, 200)
 
 
 def test_the_page_comes_with_the_rooms_of_its_tenant(hosts: World) -> None:

@@ -1,3 +1,5 @@
+import { useEffect, useState } from "preact/hooks";
+
 import { useDrawer } from "./drawer.js";
 import { _ } from "../lib/texts.js";
 import { attentionOf } from "../lib/room-list.js";
@@ -9,6 +11,8 @@ import { nameOf } from "../lib/format.js";
 /** @typedef {import("../state/store.js").ChatStore} ChatStore */
 
 const COUNT_SHOWN_MAX = 99;
+// Rooms of a section that are drawn with the page. The others follow when the page can be used.
+const DRAWN_FIRST_MAX = 50;
 
 /** The user's rooms in sections. A drawer on small screens. @param {{store: ChatStore}} props */
 export function Sidebar({ store }) {
@@ -41,6 +45,11 @@ function sectionsShown(store) {
  *   onSelect: () => void}} props
  */
 function Section({ section: { name, rooms }, store, onSelect }) {
+  const [isWhole, setWhole] = useState(rooms.length <= DRAWN_FIRST_MAX);
+  useEffect(() => {
+    const timer = setTimeout(() => setWhole(true));
+    return () => clearTimeout(timer);
+  }, []);
   const titles = { unread: _("Unread"), favourites: _("Favourites"), rooms: _("Rooms"), people: _("People") };
   const tool = (/** @type {string} */ label, /** @type {any} */ icon, /** @type {string} */ dialog) => html`
     <button type="button" class="icon-button small" aria-label=${label} title=${label} onClick=${() => store.show(dialog)}>${icon}</button>`;
@@ -53,7 +62,7 @@ function Section({ section: { name, rooms }, store, onSelect }) {
         ${name === "people" && tool(_("New conversation"), html`<${PlusIcon} />`, "NewDirect")}
       </div>
       <ul class="room-list">
-        ${rooms.map((room) => html`<${RoomItem} key=${room.id} room=${room} store=${store} onSelect=${onSelect} />`)}
+        ${(isWhole ? rooms : rooms.slice(0, DRAWN_FIRST_MAX)).map((room) => html`<${RoomItem} key=${room.id} room=${room} store=${store} onSelect=${onSelect} />`)}
       </ul>
     </section>`;
 }
