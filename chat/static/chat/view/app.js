@@ -3,12 +3,12 @@ import { useEffect } from "preact/hooks";
 import { AnnouncementBar } from "./announcement-bar.js";
 import { Composer } from "./composer.js";
 import { ConnectionBar } from "./connection-bar.js";
-import { OpenDialog, useLoaded } from "./dialogs.js";
+import { OpenDialog } from "./dialogs.js";
 import { html } from "./html.js";
 import { CloseIcon } from "./icons.js";
 import { focusComposer, useKeys } from "./keys.js";
+import { lazy } from "./lazy.js";
 import { MessageList } from "./message-list.js";
-import { PeoplePanel } from "./people-panel.js";
 import { RoomHead } from "./room-head.js";
 import { titleOf } from "../lib/room-list.js";
 import { _ } from "../lib/texts.js";
@@ -16,7 +16,8 @@ import { Sidebar } from "./sidebar.js";
 
 /** @typedef {import("../state/store.js").ChatStore} ChatStore */
 
-const search = () => import("./search-panel.js");
+/** The panels beside the messages. @type {Record<string, any>} */
+const PANELS = { people: lazy(() => import("./people-panel.js"), "PeoplePanel"), search: lazy(() => import("./search-panel.js"), "SearchPanel") };
 
 /** The chat page, below the header of the site. @param {{store: ChatStore}} props */
 export function App({ store }) {
@@ -57,16 +58,12 @@ function RoomPane({ store, room }) {
     <${Composer} store=${store} room=${room} onSent=${scrollToEnd} />`;
 }
 
-/** The panel beside the messages: people, or a panel that is loaded when it is opened. @param {{store: ChatStore, room: import("../state/room-store.js").RoomStore}} props */
+/** The panel beside the messages. @param {{store: ChatStore, room: import("../state/room-store.js").RoomStore}} props */
 function Panel({ store, room }) {
-  const isSearch = store.panel.value === "search";
-  const loaded = useLoaded(isSearch ? search : null, () => {
-    store.notice.value = _("The search did not load. Check your network, then try again.");
-    store.panel.value = "people";
-  });
+  const name = store.panel.value;
   return html`
-    <aside class="panel" id="panel" aria-label=${isSearch ? _("Search") : _("People in this room")} data-open=${store.drawer.value === "panel"} data-panel=${store.panel.value}>
-      ${isSearch ? loaded && html`<${loaded.SearchPanel} store=${store} />` : html`<${PeoplePanel} store=${store} room=${room} />`}
+    <aside class="panel" id="panel" aria-label=${name === "search" ? _("Search") : _("People in this room")} data-open=${store.drawer.value === "panel"} data-panel=${name}>
+      <${PANELS[name]} key=${name} store=${store} room=${room} onClose=${() => (store.panel.value = "people")} />
     </aside>`;
 }
 

@@ -3,11 +3,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { nameOf, summaryOf } from "../lib/format.js";
 import { attentionOf, roomsFound } from "../lib/room-list.js";
 import { _ } from "../lib/texts.js";
-import { Dialog } from "./dialogs.js";
+import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 import { SearchIcon } from "./icons.js";
 import { useUsers } from "./people-dialogs.js";
-import { Avatar } from "./people-panel.js";
+import { Avatar } from "./avatar.js";
 import { useMessages } from "./search-panel.js";
 import { Badge, RoomIcon } from "./sidebar.js";
 

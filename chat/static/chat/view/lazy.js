@@ -1,10 +1,11 @@
 import { useEffect, useState } from "preact/hooks";
 
+import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 
 /**
  * A component whose module is loaded when it is first drawn, or by its `load`, which says whether it succeeded. Its props
- * have the `store`, which tells of a failure.
+ * have the `store`, which tells of a failure, and perhaps `onClose`, so that it can be opened again.
  * @param {() => Promise<Record<string, any>>} load
  * @param {string} name of the component in the module
  */
@@ -16,8 +17,9 @@ export function lazy(load, name) {
     const [, redraw] = useState(0);
     const isMissing = Loaded === null;
     const done = (/** @type {boolean} */ isLoaded) => {
-      if (isLoaded) redraw(1);
-      else props.store.notice.value = "A part of the page did not load. Check your network, and reload the page.";
+      if (isLoaded) return redraw(1);
+      props.store.notice.value = _("A part of the page did not load. Check your network, then try again or reload the page.");
+      return props.onClose?.();
     };
     // It may have been loaded since it was drawn.
     useEffect(() => void (isMissing && Lazy.load().then(done)), []);

@@ -5,7 +5,7 @@ import { _ } from "../lib/texts.js";
 import { FileList } from "./files.js";
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";
-import { Avatar } from "./people-panel.js";
+import { Avatar } from "./avatar.js";
 import { elementsOf } from "./server-html.js";
 
 /**

@@ -4,10 +4,10 @@ import { reasonText } from "../lib/attachments.js";
 import { counted, nameOf } from "../lib/format.js";
 import { MODERATOR, OWNER, ROLES } from "../lib/rights.js";
 import { _ } from "../lib/texts.js";
-import { Dialog, DialogActions, Failure } from "./dialogs.js";
+import { Dialog, DialogActions, Failure } from "./dialog.js";
 import { html } from "./html.js";
 import { postPicture } from "../state/upload.js";
-import { Avatar, statusOf } from "./people-panel.js";
+import { Avatar, statusOf } from "./avatar.js";
 import { ReasonField, roleWord, Sure, TextField } from "./room-dialogs.js";
 
 /**

@@ -1,5 +1,6 @@
+import { Avatar, statusOf } from "./avatar.js";
 import { useDrawer } from "./drawer.js";
-import { counted, hueOf, initialOf, nameOf } from "../lib/format.js";
+import { counted, nameOf } from "../lib/format.js";
 import { MEMBER } from "../lib/rights.js";
 import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
@@ -10,18 +11,6 @@ import { CloseIcon, PlusIcon } from "./icons.js";
  * @typedef {import("../state/room-store.js").RoomStore} RoomStore
  * @typedef {import("../lib/people.js").SeenPerson} SeenPerson
  */
-
-/**
- * The picture of a user, above the initial of the name. The author of a message has no picture: it is found in the room.
- * @param {{user: {id: number | null, username: string | null, name?: string, picture?: string | null}, room?: RoomStore}} props
- */
-export function Avatar({ user, room }) {
-  const picture = user.picture ?? room?.pictures.value.get(user.id);
-  return html`
-    <span class="avatar hue-${hueOf(user.id)}" aria-hidden="true">
-      ${initialOf(nameOf(user))}${picture && html`<img src="${picture}thumbnail/" alt="" />`}
-    </span>`;
-}
 
 /** The members of the room, and which of them are connected. @param {{store: ChatStore, room: RoomStore}} props */
 export function PeoplePanel({ store, room }) {
@@ -65,9 +54,4 @@ function People({ title, people, store, room }) {
           </button>
         </li>`)}
     </ul>`;
-}
-
-/** A user's status, if it says more than the presence. @param {{status?: string, status_emoji?: string}} person */
-export function statusOf({ status = "", status_emoji: emoji = "" }) {
-  return [emoji, ["online", "offline"].includes(status) ? "" : status].filter(Boolean).join(" ");
 }

@@ -1,6 +1,6 @@
 import { sizeText } from "../lib/format.js";
 import { _ } from "../lib/texts.js";
-import { Dialog } from "./dialogs.js";
+import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 
 /** A picture in its whole size, as far as the window allows. @param {{file: import("../lib/timeline.js").SentFile, onClose: () => void}} props */

@@ -2,7 +2,7 @@ import { useEffect } from "preact/hooks";
 
 import { fullTimeText, nameOf } from "../lib/format.js";
 import { _ } from "../lib/texts.js";
-import { Dialog } from "./dialogs.js";
+import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 import { MessageBody } from "./message-row.js";
 

@@ -4,7 +4,7 @@ import { counted, summaryOf } from "../lib/format.js";
 import { MODERATOR, OWNER } from "../lib/rights.js";
 import { roomsFound } from "../lib/room-list.js";
 import { _ } from "../lib/texts.js";
-import { Dialog, DialogActions, Failure } from "./dialogs.js";
+import { Dialog, DialogActions, Failure } from "./dialog.js";
 import { html } from "./html.js";
 import { RoomIcon } from "./sidebar.js";
 

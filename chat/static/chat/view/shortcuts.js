@@ -1,5 +1,5 @@
 import { _ } from "../lib/texts.js";
-import { Dialog } from "./dialogs.js";
+import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 
 /** The keys of the page by place. @returns {[string, [string, string][]][]} */

@@ -5,7 +5,7 @@ import { _ } from "../lib/texts.js";
 import { attentionOf } from "../lib/room-list.js";
 import { html } from "./html.js";
 import { BellOffIcon, CloseIcon, CompassIcon, EditIcon, HashIcon, LockIcon, PeopleIcon, PlusIcon, SearchIcon } from "./icons.js";
-import { Avatar, statusOf } from "./people-panel.js";
+import { Avatar, statusOf } from "./avatar.js";
 import { nameOf } from "../lib/format.js";
 
 /** @typedef {import("../state/store.js").ChatStore} ChatStore */

@@ -1,0 +1,39 @@
+import { useEffect, useId, useRef } from "preact/hooks";
+
+import { _ } from "../lib/texts.js";
+import { html } from "./html.js";
+
+/**
+ * A native modal dialog. It keeps the focus inside, and Escape closes it.
+ * @param {{title: string, onClose: () => void, isWide?: boolean, children?: any}} props
+ */
+export function Dialog({ title, onClose, isWide = false, children }) {
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const titleId = useId();
+  useEffect(() => {
+    const opener = document.activeElement;
+    dialog.current?.showModal();
+    // If the element with the focus is removed, no other element gets the focus.
+    return () => void setTimeout(() => document.activeElement === document.body && opener instanceof HTMLElement && opener.focus());
+  }, []);
+  // WebKit's search fields keep Escape for themselves.
+  const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && !event.isComposing && onClose();
+  const closeOutside = (/** @type {MouseEvent} */ event) => event.target === dialog.current && onClose();
+  return html`
+    <dialog ref=${dialog} class="dialog" data-wide=${isWide} aria-labelledby=${titleId} onClose=${onClose} onClick=${closeOutside} onKeyDown=${onKeyDown}>
+      <div class="dialog-body">
+        <h2 id=${titleId}>${title}</h2>
+        ${children}
+      </div>
+    </dialog>`;
+}
+
+/** The buttons of a dialog, with the one that does it last. @param {{onClose: () => void, no?: string, children: any}} props */
+export function DialogActions({ onClose, no = _("Cancel"), children }) {
+  return html`<div class="actions"><button type="button" class="button" onClick=${onClose}>${no}</button>${children}</div>`;
+}
+
+/** A failure, shown in the dialog. @param {{text: string, id?: string}} props */
+export function Failure({ text, id }) {
+  return text && html`<p id=${id} class="failure" role="alert"><span aria-hidden="true">⚠ </span>${text}</p>`;
+}
