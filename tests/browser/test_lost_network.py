@@ -54,8 +54,15 @@ def cable(alice: ChatPage, whole_cable: Cable) -> Iterator[Cable]:
 def test_offline_and_back(alice: ChatPage, bob: ChatPage) -> None:
     """The browser knows that it is offline; the page says so, and connects as soon as it is not."""
     expect(alice.bar).to_be_hidden()
+    alice.page.wait_for_load_state("networkidle")
     alice.window.context.set_offline(True)
     expect(alice.bar).to_contain_text("You are offline.")
+    # What was not used before is there.
+    for name in ("Find…", "Emoji"):
+        alice.page.get_by_role("button", name=name).click()
+        expect(alice.page.get_by_role("dialog")).to_be_visible()
+        alice.page.keyboard.press("Escape")
+    expect(alice.page.get_by_role("dialog")).to_have_count(0)
     _both_talk(alice, bob, "offline")
     expect(alice.bar).to_contain_text("2 messages wait to be sent.")
     alice.window.context.set_offline(False)

@@ -9,6 +9,7 @@ import { _ } from "./lib/texts.js";
 import { BrowserStorage } from "./state/storage.js";
 import { ChatStore } from "./state/store.js";
 import { App } from "./view/app.js";
+import { loadTheRest } from "./view/lazy.js";
 import { html } from "./view/html.js";
 
 const SIGN_IN_AGAIN_MS = 10_000;
@@ -52,6 +53,14 @@ watchPage(client);
 store.start();
 lookAgain();
 document.documentElement.dataset.started = "";
+// Not before the messages are there. Safari has no requestIdleCallback.
+const stopWaiting = effect(() => {
+  if (!store.current.value?.timeline.value) return;
+  setTimeout(() => {
+    stopWaiting();
+    (window.requestIdleCallback ?? setTimeout)(loadTheRest);
+  });
+});
 
 /** Tell about a message outside of the page, if the reader has allowed it. @type {NonNullable<ConstructorParameters<typeof ChatStore>[0]["notify"]>} */
 async function notify(room, message) {

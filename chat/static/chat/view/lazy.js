@@ -3,6 +3,14 @@ import { useEffect, useState } from "preact/hooks";
 import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 
+/** What loads the modules of lazy components. @type {Set<() => Promise<unknown>>} */
+const loads = new Set();
+
+/** Load all of them, one after the other, so that the first use of each needs no network. */
+export async function loadTheRest() {
+  for (const load of loads) await load().catch(() => {});
+}
+
 /**
  * A component whose module is loaded when it is first drawn, or by its `load`, which says whether it succeeded. Its props
  * have the `store`, which tells of a failure, and perhaps `onClose`, so that it can be opened again.
@@ -12,6 +20,7 @@ import { html } from "./html.js";
 export function lazy(load, name) {
   /** @type {any} */
   let Loaded = null;
+  loads.add(load);
   Lazy.load = () => load().then((module) => Boolean((Loaded = module[name])), () => false);
   function Lazy(/** @type {{store: import("../state/store.js").ChatStore} & Record<string, any>} */ props) {
     const [, redraw] = useState(0);
