@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField, ModelForm
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from accounts.admin_links import linked
 from accounts.admin_scope import BoundedFilter, RecordAdmin, TenantScopedAdmin, is_superuser, tenant_of
@@ -36,7 +37,7 @@ class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
         tenant = values.get("tenant", room.tenant if room.pk else None)
         namesakes = Room.objects.filter(tenant=tenant, name_key=room.name_key, archived_at__isnull=True)
         if not values.get("archived_at") and namesakes.exclude(pk=room.pk).exists():
-            raise forms.ValidationError({"name": "A room of this name exists already."})
+            raise forms.ValidationError({"name": _("A room of this name exists already.")})
         return values
 
 
@@ -52,9 +53,9 @@ class RoomMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not gene
         values: dict[str, Any] = super().clean() or {}
         room, user = values.get("room"), values.get("user")
         if room and room.archived_at:
-            raise forms.ValidationError({"room": "This room is archived."})
+            raise forms.ValidationError({"room": _("This room is archived.")})
         if room and user and not Membership.objects.filter(tenant=room.tenant_id, user=user).exists():
-            raise forms.ValidationError({"user": "This user is not a member of the room's tenant."})
+            raise forms.ValidationError({"user": _("This user is not a member of the room's tenant.")})
         return values
 
 

@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.handlers.asgi import ASGIRequest
 from django.http import FileResponse, HttpResponseBase, HttpResponseNotModified, StreamingHttpResponse
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
@@ -119,7 +120,7 @@ class FileView(ChatAPIView):
 def _uploaded(request: Request) -> "UploadedFile[bytes]":
     uploaded: UploadedFile[bytes] | None = request.FILES.get("file")
     if uploaded is None:
-        raise ValidationError({"file": ["This field is required."]})
+        raise ValidationError({"file": [_("This field is required.")]})
     return uploaded
 
 

@@ -77,7 +77,7 @@ class OperationView(ChatAPIView):
         is_text = method == "GET"
         given = _parameters(request.query_params) if is_text else request.data
         if not isinstance(given, Mapping):
-            raise ValidationError({"non_field_errors": ["Expected a JSON object."]})
+            raise ValidationError({"non_field_errors": [_("Expected a JSON object.")]})
         _require_ids(path)
         values = {**given, **path}
         answer = operation.run(who, payload_of(operation.payload, values, is_text=is_text))

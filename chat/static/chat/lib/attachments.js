@@ -1,4 +1,5 @@
 import { sizeText } from "./format.js";
+import { _ } from "./texts.js";
 
 /**
  * Files that go with a message. All functions are pure.
@@ -11,9 +12,9 @@ import { sizeText } from "./format.js";
  */
 
 const WORDS = new Map([
-  ["message_too_large", "It is larger than the server takes."],
-  ["unreachable", "The server could not be reached."],
-  ["unauthenticated", "You are signed out. Sign in again in another tab."],
+  ["message_too_large", _("It is larger than the server takes.")],
+  ["unreachable", _("The server could not be reached.")],
+  ["unauthenticated", _("You are signed out. Sign in again in another tab.")],
 ]);
 
 /**
@@ -27,9 +28,9 @@ export function withFiles(held, files, { filesMax, bytesMax, newKey }) {
   const taken = [...held];
   const refused = new Set();
   for (const file of files) {
-    if (filesMax > 0 && taken.length >= filesMax) refused.add(`A message takes ${filesMax} files.`);
-    else if (bytesMax > 0 && file.size > bytesMax) refused.add(`${file.name} is larger than ${sizeText(bytesMax)}.`);
-    else if (file.size === 0) refused.add(`${file.name} is empty.`);
+    if (filesMax > 0 && taken.length >= filesMax) refused.add(_("A message takes {most} files.", { most: filesMax }));
+    else if (bytesMax > 0 && file.size > bytesMax) refused.add(_("{name} is larger than {size}.", { name: file.name, size: sizeText(bytesMax) }));
+    else if (file.size === 0) refused.add(_("{name} is empty.", { name: file.name }));
     else taken.push({ key: newKey(), name: file.name, size: file.size, type: file.type, blob: file });
   }
   return { held: taken, refused: [...refused] };

@@ -1,3 +1,5 @@
+import { _ } from "./texts.js";
+
 /**
  * The options that the composer offers while a name is typed: people, rooms, emoji. All functions are pure.
  *
@@ -19,7 +21,7 @@ export function peopleFound(query, people, { memberCount, hereCount }) {
   const names = people.map((person) => ({ ...person, name: person.name || person.username }));
   const matching = ranked(query, names, (person) => [person.username, person.name]);
   const options = matching.map(({ id, username, name }) => ({ key: `user-${id}`, label: name, detail: `@${username}`, insert: `@${username}` }));
-  const count = { room: `${memberCount} in this room`, here: `${hereCount} here now` };
+  const count = { room: _("{count} in this room", { count: memberCount }), here: _("{count} here now", { count: hereCount }) };
   const everyone = EVERYONE.filter((name) => name.startsWith(query.toLocaleLowerCase()));
   const groups = everyone.map((name) => ({ key: name, label: `@${name}`, detail: count[/** @type {"room" | "here"} */ (name)], insert: `@${name}` }));
   return [...options.slice(0, FOUND_MAX - groups.length), ...groups];

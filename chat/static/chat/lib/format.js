@@ -1,9 +1,9 @@
 /** Numbers and times in the reader's language and time zone. */
-import { ngettext } from "./texts.js";
+import { _ } from "./texts.js";
 
 const DAY_MS = 86_400_000;
 export const HUES = 8;
-const UNITS = ["bytes", "KB", "MB", "GB"];
+const UNITS = [_("bytes"), "KB", "MB", "GB"];
 const PICTURE_MAX = { width: 360, height: 260 };
 
 const timeFormat = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
@@ -27,8 +27,8 @@ export function fullTimeText(at) {
  */
 export function dayText(at, now) {
   const days = Math.round((startOfDay(now) - startOfDay(at)) / DAY_MS);
-  if (days === 0) return "Today";
-  if (days === 1) return "Yesterday";
+  if (days === 0) return _("Today");
+  if (days === 1) return _("Yesterday");
   return at.getFullYear() === now.getFullYear() ? dayFormat.format(at) : dayAndYearFormat.format(at);
 }
 
@@ -37,19 +37,9 @@ function startOfDay(at) {
   return new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime();
 }
 
-/**
- * A number with the word for it.
- * @param {number} count
- * @param {string} one
- * @param {string} [many]
- */
-export function counted(count, one, many = `${one}s`) {
-  return `${count} ${ngettext(one, many, count)}`;
-}
-
 /** The name to show for a user. @param {{username: string | null, name?: string}} user */
 export function nameOf({ username, name }) {
-  return name || username || "former member";
+  return name || username || _("former member");
 }
 
 /** @param {string} name */
@@ -77,5 +67,5 @@ export function shownSize({ width, height }) {
 
 /** A message in one line: its text, or the names of its files. @param {{text: string, files?: readonly {name: string}[]}} message */
 export function summaryOf({ text, files = [] }) {
-  return text || files.map(({ name }) => name).join(", ") || "A file";
+  return text || files.map(({ name }) => name).join(", ") || _("A file");
 }

@@ -14,12 +14,13 @@ export function _(text, values = {}) {
 }
 
 /**
- * The word for a number of things.
+ * A text with a number of things: `ngettext("{count} room", "{count} rooms", 2)`.
  * @param {string} one
  * @param {string} many
  * @param {number} count
  * @returns {string}
  */
 export function ngettext(one, many, count) {
-  return /** @type {any} */ (globalThis).ngettext?.(one, many, count) ?? (count === 1 ? one : many);
+  const translated = /** @type {any} */ (globalThis).ngettext?.(one, many, count) ?? (count === 1 ? one : many);
+  return translated.replace("{count}", String(count));
 }

@@ -1,3 +1,5 @@
+import { _ } from "./texts.js";
+
 /** @typedef {{id: number, username: string, untilMs: number}} Typer */
 
 /** The time that a user counts as typing after an announcement. */
@@ -38,7 +40,7 @@ export function stillTyping(typers, nowMs) {
 export function typingLine(typers) {
   const [first, second] = typers.map((typer) => typer.username);
   if (typers.length === 0) return "";
-  if (typers.length === 1) return `${first} is typing…`;
-  if (typers.length === 2) return `${first} and ${second} are typing…`;
-  return "Several people are typing…";
+  if (typers.length === 1) return _("{first} is typing…", { first });
+  if (typers.length === 2) return _("{first} and {second} are typing…", { first, second });
+  return _("Several people are typing…");
 }

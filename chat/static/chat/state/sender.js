@@ -1,13 +1,14 @@
 import { signal } from "@preact/signals";
 
 import { afterError, changed, nextToSend, OUTBOX_MAX, withLeft, withMessage, without } from "../lib/outbox.js";
+import { _ } from "../lib/texts.js";
 
 /**
  * @typedef {import("../lib/outbox.js").Entry} Entry
  * @typedef {import("../lib/attachments.js").Attachment} Attachment
  */
 
-const NOT_LOADED = { code: "unreachable", message: "The server could not be reached.", retryable: true, retryAfterMs: 0 };
+const NOT_LOADED = { code: "unreachable", message: _("The server could not be reached."), retryable: true, retryAfterMs: 0 };
 
 /**
  * Sends messages, the ones of a room in order, and again after every temporary failure, always with the same

@@ -1,7 +1,9 @@
+import { _ } from "../lib/texts.js";
+
 // An upload that makes no progress for this long has failed.
 const STALLED_MS = 60_000;
-const UNREACHABLE = { code: "unreachable", message: "The server could not be reached.", retryable: true, retryAfterMs: 0 };
-const CANCELLED = { code: "cancelled", message: "Cancelled.", retryable: false, retryAfterMs: 0 };
+const UNREACHABLE = { code: "unreachable", message: _("The server could not be reached."), retryable: true, retryAfterMs: 0 };
+const CANCELLED = { code: "cancelled", message: _("Cancelled."), retryable: false, retryAfterMs: 0 };
 
 /** @typedef {{onProgress?: (progress: number) => void, signal?: AbortSignal}} Options */
 
@@ -62,7 +64,7 @@ function send(method, path, file, { onProgress = () => {}, signal = new AbortCon
 function errorOf(request) {
   const { status, response } = request;
   // A proxy answers without a code.
-  const { code = status === 413 ? "message_too_large" : "internal", message = "The server did not take it." } = response?.error ?? {};
+  const { code = status === 413 ? "message_too_large" : "internal", message = _("The server did not take it.") } = response?.error ?? {};
   const retryAfterMs = 1000 * Number(request.getResponseHeader("Retry-After") ?? 0);
   return { code, message, retryable: status === 429 || status >= 500, retryAfterMs };
 }

@@ -1,4 +1,5 @@
 import { sizeText } from "../lib/format.js";
+import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 import { CloseIcon, FileIcon } from "./icons.js";
 
@@ -8,7 +9,7 @@ import { CloseIcon, FileIcon } from "./icons.js";
  */
 export function Attachments({ store, files, onRemove }) {
   return html`
-    <ul class="attachments" aria-label="Files">
+    <ul class="attachments" aria-label=${_("Files")}>
       ${files.map((file) => html`<${Attached} key=${file.key} store=${store} file=${file} onRemove=${onRemove} />`)}
     </ul>`;
 }
@@ -22,9 +23,9 @@ function Attached({ store, file, onRemove }) {
       <span class="file-name">
         <bdi>${file.name}</bdi>
         ${error ? html`<span class="file-error" role="alert">${error.message}</span>`
-          : progress < 1 ? html`<progress value=${progress} aria-label=${`Upload of ${file.name}`}></progress>` : html`<span class="muted">${sizeText(file.size)}</span>`}
+          : progress < 1 ? html`<progress value=${progress} aria-label=${_("Upload of {name}", { name: file.name })}></progress>` : html`<span class="muted">${sizeText(file.size)}</span>`}
       </span>
-      ${error?.retryable && onRemove && html`<button type="button" class="button small" onClick=${() => store.files.value?.upload(file).catch(() => {})}>Try again</button>`}
-      ${onRemove && html`<button type="button" class="icon-button" aria-label=${`Remove ${file.name}`} onClick=${() => onRemove(file.key)}><${CloseIcon} /></button>`}
+      ${error?.retryable && onRemove && html`<button type="button" class="button small" onClick=${() => store.files.value?.upload(file).catch(() => {})}>${_("Try again")}</button>`}
+      ${onRemove && html`<button type="button" class="icon-button" aria-label=${_("Remove {name}", { name: file.name })} onClick=${() => onRemove(file.key)}><${CloseIcon} /></button>`}
     </li>`;
 }

@@ -2,8 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { completed, emojiOptions, peopleFound, roomsNamed } from "../lib/completion.js";
 import { emojiFound, groupsOf } from "../lib/emoji.js";
-import { counted } from "../lib/format.js";
-import { _ } from "../lib/texts.js";
+import { _, ngettext } from "../lib/texts.js";
 import { tokenAt } from "../lib/token.js";
 import { applyEdit } from "./editing.js";
 import { html } from "./html.js";
@@ -47,7 +46,7 @@ export function Completion({ store, room, input }) {
           <bdi class="completion-label">${option.label}</bdi> <bdi class="muted">${option.detail}</bdi>
         </li>`)}
     </ul>
-    <p class="visually-hidden" role="status">${counted(options.length, _("suggestion"), _("suggestions"))}</p>`;
+    <p class="visually-hidden" role="status">${ngettext("{count} suggestion", "{count} suggestions", options.length)}</p>`;
 }
 
 /**

@@ -1,9 +1,8 @@
 import { useEffect, useState } from "preact/hooks";
 
-import { counted } from "../lib/format.js";
 import { html } from "./html.js";
 import { waitingCount } from "../lib/outbox.js";
-import { _ } from "../lib/texts.js";
+import { _, ngettext } from "../lib/texts.js";
 
 // Shorter interruptions are not shown.
 const PATIENCE_MS = 2_000;
@@ -22,7 +21,7 @@ export function ConnectionBar({ store }) {
       ${isShown && html`
         <span>${words(state)}</span>
         ${state.name === "waiting" && html`<${Countdown} untilMs=${state.retryAtMs} />`}
-        ${waiting > 0 && html`<span class="connection-waiting">${_("{messages} to be sent.", { messages: counted(waiting, "message waits", "messages wait") })}</span>`}
+        ${waiting > 0 && html`<span class="connection-waiting">${ngettext("{count} message waits to be sent.", "{count} messages wait to be sent.", waiting)}</span>`}
         ${state.name !== "stopped" &&
         html`<button type="button" class="button small" onClick=${() => store.client.reconnectNow()}>${_("Reconnect now")}</button>`}
         ${state.name === "stopped" &&

@@ -1,9 +1,9 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
 
-import { counted, dayText } from "../lib/format.js";
+import { dayText } from "../lib/format.js";
 import { placeOf } from "../lib/room-list.js";
 import { rowsOf } from "../lib/rows.js";
-import { _ } from "../lib/texts.js";
+import { _, ngettext } from "../lib/texts.js";
 import { html } from "./html.js";
 import { DownIcon } from "./icons.js";
 import { lazy } from "./lazy.js";
@@ -31,7 +31,7 @@ export function MessageList({ store, room, onDone }) {
   return html`
     <div class="messages-frame">
       <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} onClick=${followLink} onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveInList(event, onDone)}
-        tabindex="0" role="log" aria-live="off" aria-label=${`Messages in ${room.room.value.name}`} aria-busy=${room.isLoading.value}>
+        tabindex="0" role="log" aria-live="off" aria-label=${_("Messages in {room}", { room: room.room.value.name })} aria-busy=${room.isLoading.value}>
         <${Beginning} store=${store} room=${room} timeline=${timeline} onWrite=${onDone} />
         ${rows.map((row) => drawn(row, caches.current.drawn, { store, room }))}
       </div>
@@ -170,6 +170,6 @@ function JumpButton({ room, onJump }) {
   if (room.timeline.value === null || (room.isAtEnd.value && !room.timeline.value.hasNewer)) return null;
   return html`
     <button type="button" class="jump-button" onClick=${onJump}>
-      <${DownIcon} />${unread > 0 ? counted(unread, _("new message"), _("new messages")) : _("To the newest")}
+      <${DownIcon} />${unread > 0 ? ngettext("{count} new message", "{count} new messages", unread) : _("To the newest")}
     </button>`;
 }

@@ -40,7 +40,7 @@ export function MessageRow({ row, store, room }) {
       </header>
       ${message?.reply_to && html`<${Quote} quote=${message.reply_to} room=${room} />`}
       <${MessageBody} id=${`x-${key}`} message=${message} entry=${entry} store=${store} />
-      ${message?.edited_at && !isDeleted && html`<span class="message-edited muted" title=${fullTimeText(new Date(message.edited_at))}>edited</span>`}
+      ${message?.edited_at && !isDeleted && html`<span class="message-edited muted" title=${fullTimeText(new Date(message.edited_at))}>${_("edited")}</span>`}
       ${message && message.reactions?.length > 0 && html`<${Reactions} message=${message} store=${store} />`}
       ${entry && html`<${Delivery} entry=${entry} store=${store} />`}
       ${(isActive || isOpen) && message && !isDeleted && room.room.value.is_member && html`<${RowTools} message=${message} store=${store} setOpen=${setOpen} />`}
@@ -91,7 +91,7 @@ function ServerText({ source, size, store }) {
 function Quote({ quote, room }) {
   return html`
     <button type="button" class="quote" onClick=${() => room.jumpTo(quote.seq)}>
-      <span class="visually-hidden">Answers </span><bdi class="quote-author">${nameOf(quote.author)}</bdi>
+      <span class="visually-hidden">${_("Answers")} </span><bdi class="quote-author">${nameOf(quote.author)}</bdi>
       <bdi class="quote-text">${quote.deleted ? _("Deleted message") : summaryOf(quote)}</bdi>
     </button>`;
 }
@@ -102,7 +102,7 @@ function Reactions({ message, store }) {
     <div class="reactions">
       ${message.reactions.map(({ emoji, count, mine }) => html`
         <button type="button" key=${emoji} class="reaction" aria-pressed=${mine ? "true" : "false"}
-          aria-label=${`${emoji} ${count}${mine ? ", yours among them" : ""}`} onClick=${() => store.actions.react(message, emoji)}>
+          aria-label=${mine ? _("{emoji} {count}, yours among them", { emoji, count }) : `${emoji} ${count}`} onClick=${() => store.actions.react(message, emoji)}>
           <span>${emoji}</span> ${count}
         </button>`)}
     </div>`;
@@ -112,17 +112,17 @@ function Reactions({ message, store }) {
 function Delivery({ entry, store }) {
   const { client_msg_id: id, state, error } = entry;
   const isOnline = store.connection.value.name === "online";
-  const edit = html`<button type="button" class="button small" onClick=${() => store.actions.takeBack(entry)}>Edit</button>`;
-  const discard = html`<button type="button" class="button small" onClick=${() => store.actions.discard(entry)}>Discard</button>`;
+  const edit = html`<button type="button" class="button small" onClick=${() => store.actions.takeBack(entry)}>${_("Edit")}</button>`;
+  const discard = html`<button type="button" class="button small" onClick=${() => store.actions.discard(entry)}>${_("Discard")}</button>`;
   if (state === "failed") {
     return html`
       <div class="delivery failed" role="alert">
-        <span><span aria-hidden="true">⚠ </span>Not sent. ${error}</span>
-        <button type="button" class="button small" onClick=${() => store.sender.again(id)}>Try again</button>${edit}${discard}
+        <span><span aria-hidden="true">⚠ </span>${_("Not sent.")} ${error}</span>
+        <button type="button" class="button small" onClick=${() => store.sender.again(id)}>${_("Try again")}</button>${edit}${discard}
       </div>`;
   }
   return html`
     <div class="delivery" data-late=${state === "waiting" || !isOnline}>
-      <span>${state === "waiting" && !isOnline ? "Waits for the connection" : "Sending…"}</span>${edit}${discard}
+      <span>${state === "waiting" && !isOnline ? _("Waits for the connection") : _("Sending…")}</span>${edit}${discard}
     </div>`;
 }

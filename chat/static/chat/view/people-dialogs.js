@@ -1,9 +1,9 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { reasonText } from "../lib/attachments.js";
-import { counted, nameOf } from "../lib/format.js";
+import { nameOf } from "../lib/format.js";
 import { MODERATOR, OWNER, ROLES } from "../lib/rights.js";
-import { _ } from "../lib/texts.js";
+import { _, ngettext } from "../lib/texts.js";
 import { Dialog, DialogActions, Failure } from "./dialog.js";
 import { html } from "./html.js";
 import { postPicture } from "../state/upload.js";
@@ -85,7 +85,7 @@ function PeoplePicker({ store, max, without, words, error, onPick, onClose }) {
               <${Avatar} user=${person} /><bdi>${nameOf(person)}</bdi><span class="muted">@${person.username}</span></label>
           </li>`)}
       </ul>
-      <p class="muted" role="status">${chosen.length === max ? _("{people} at most", { people: counted(max, "person", "people") }) : found.length + chosen.length === 0 ? _("Nobody was found.") : ""}</p>
+      <p class="muted" role="status">${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : found.length + chosen.length === 0 ? _("Nobody was found.") : ""}</p>
       <${Failure} text=${error} />
       <${DialogActions} onClose=${onClose}><button type="submit" class="button primary" disabled=${chosen.length === 0}>${words}</button><//>
     </form>`;

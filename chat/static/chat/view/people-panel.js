@@ -1,8 +1,8 @@
 import { Avatar, statusOf } from "./avatar.js";
 import { useDrawer } from "./drawer.js";
-import { counted, nameOf } from "../lib/format.js";
+import { nameOf } from "../lib/format.js";
 import { MEMBER } from "../lib/rights.js";
-import { _ } from "../lib/texts.js";
+import { _, ngettext } from "../lib/texts.js";
 import { html } from "./html.js";
 import { CloseIcon, PlusIcon } from "./icons.js";
 
@@ -31,7 +31,7 @@ export function PeoplePanel({ store, room }) {
       ? group(_("Members"), people.map((person) => ({ ...person, isHere: null })))
       : users === null
       ? html`<h3 class="sidebar-title">${_("Here")} <span class="count">${count}</span></h3>
-          <p class="people-note muted">${_("{people} here: too many to list each.", { people: counted(count, "person is", "people are") })}</p>
+          <p class="people-note muted">${ngettext("{count} person is here: too many to list each.", "{count} people are here: too many to list each.", count)}</p>
           ${group(_("Members"), people)}`
       : [group(_("Here"), people.filter((person) => person.isHere)), group(_("Not here"), people.filter((person) => !person.isHere))]}`;
 }

@@ -1,9 +1,9 @@
 import { useState } from "preact/hooks";
 
-import { counted, summaryOf } from "../lib/format.js";
+import { summaryOf } from "../lib/format.js";
 import { MODERATOR, OWNER } from "../lib/rights.js";
 import { roomsFound } from "../lib/room-list.js";
-import { _ } from "../lib/texts.js";
+import { _, ngettext } from "../lib/texts.js";
 import { Dialog, DialogActions, Failure } from "./dialog.js";
 import { html } from "./html.js";
 import { RoomIcon } from "./sidebar.js";
@@ -49,7 +49,7 @@ export function BrowseRooms({ store, onClose }) {
         ${rooms.map((room) => html`
           <li key=${room.id}>
             <${RoomIcon} room=${room} />
-            <span class="browse-text"><bdi class="room-name">${room.name}</bdi><bdi class="muted">${room.topic_line || counted(room.member_count, "member")}</bdi></span>
+            <span class="browse-text"><bdi class="room-name">${room.name}</bdi><bdi class="muted">${room.topic_line || ngettext("{count} member", "{count} members", room.member_count)}</bdi></span>
             <button type="button" class="button small" aria-label=${_("Join {room}", { room: room.name })} onClick=${() => store.joinRoom(room.id).then(onClose)}>${_("Join")}</button>
           </li>`)}
       </ul>
@@ -80,7 +80,7 @@ export function RoomInfo({ store, room, onClose }) {
   const kinds = { public: _("Public room"), private: _("Private room"), direct: _("Conversation") };
   return html`
     <${Dialog} title=${name} onClose=${onClose}>
-      <p class="muted">${kinds[kind]} · ${counted(member_count, "member")}${role && kind !== "direct" ? ` · ${_("your role: {role}", { role: roleWord(role) })}` : ""}</p>
+      <p class="muted">${kinds[kind]} · ${ngettext("{count} member", "{count} members", member_count)}${role && kind !== "direct" ? ` · ${_("your role: {role}", { role: roleWord(role) })}` : ""}</p>
       ${mayEdit
         ? html`
           <form class="form" onSubmit=${submit}>

@@ -1,8 +1,7 @@
 import { useRef } from "preact/hooks";
 
-import { counted } from "../lib/format.js";
 import { MEMBER } from "../lib/rights.js";
-import { _ } from "../lib/texts.js";
+import { _, ngettext } from "../lib/texts.js";
 import { html } from "./html.js";
 import { InfoIcon, MenuIcon, MoreIcon, PeopleIcon, PinIcon, SearchIcon, StarIcon } from "./icons.js";
 import { RoomIcon } from "./sidebar.js";
@@ -29,7 +28,7 @@ export function RoomHead({ store, room }) {
         <h1><bdi>${name}</bdi></h1>
         ${topic_line && html`<p class="topic-line muted" title=${topic_line}><bdi>${topic_line}</bdi></p>`}
       </div>
-      <span class="here-count muted">${isOnline && kind !== "direct" && _("{people} here", { people: counted(here, "person", "people") })}</span>
+      <span class="here-count muted">${isOnline && kind !== "direct" && ngettext("{count} person here", "{count} people here", here)}</span>
       ${is_member && html`<button type="button" class="icon-button star-button" aria-label=${_("Favourite")} title=${_("Favourite")} aria-pressed=${is_favourite ? "true" : "false"}
         onClick=${() => setOwn(store, room, { is_favourite: !is_favourite })}><${StarIcon} /></button>`}
       ${panelButton("search", _("Search messages"), html`<${SearchIcon} />`)}

@@ -29,7 +29,7 @@ export function RowTools({ message, store, setOpen }) {
     actions.floating.value = { kind, message, anchor: /** @type {HTMLElement} */ (event.currentTarget), onClosed: () => setOpen(false) };
   };
   return html`
-    <div class="message-tools" role="toolbar" aria-label="Actions">
+    <div class="message-tools" role="toolbar" aria-label=${_("Actions")}>
       ${QUICK_EMOJI.map((emoji) => tool(_("React with {emoji}", { emoji }), emoji, () => actions.react(message, emoji)))}
       ${tool(_("React with another emoji"), html`<${SmileIcon} />`, open("emoji"))}
       ${tool(_("Reply"), html`<${ReplyIcon} />`, () => actions.reply(message))}

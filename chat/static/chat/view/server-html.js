@@ -1,3 +1,5 @@
+import { _ } from "../lib/texts.js";
+
 const COPIED_MS = 2_000;
 
 // The only place where text of the server becomes elements. The server has cleaned it; the page's policy allows
@@ -23,7 +25,7 @@ function withCopyButton(pre) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button small copy-button";
-  button.textContent = "Copy";
+  button.textContent = _("Copy");
   button.addEventListener("click", () => copy(pre, button));
   // Wide code scrolls, also by keyboard.
   pre.tabIndex = 0;
@@ -38,11 +40,11 @@ function withCopyButton(pre) {
 async function copy(pre, button) {
   try {
     await navigator.clipboard.writeText(pre.textContent ?? "");
-    button.textContent = "Copied";
+    button.textContent = _("Copied");
   } catch {
     // Not allowed, or plain http: the reader copies what is selected.
     getSelection()?.selectAllChildren(pre);
-    button.textContent = "Selected";
+    button.textContent = _("Selected");
   }
-  setTimeout(() => (button.textContent = "Copy"), COPIED_MS);
+  setTimeout(() => (button.textContent = _("Copy")), COPIED_MS);
 }
