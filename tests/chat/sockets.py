@@ -64,6 +64,7 @@ class Client:
 
     async def receive(self) -> dict[str, Any]:
         sent = await self._socket.receive_output(10)
+        assert "text" in sent, sent
         message: dict[str, Any] = json.loads(sent["text"])
         return message
 

@@ -4,15 +4,20 @@ import asyncio
 import json
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from pytest_django import Settings
 
+from chat.files.services import file_store
 from chat.models import Message, RoomMembership
 from chat.operations import OPERATIONS, Operation
 from chat.typing import LOOKUPS_BURST, LOOKUPS_PER_S
+from realtime.core.history import Publisher
 from realtime.core.topics import TopicKey
 from realtime.node import rewrites
 from tests.chat.sockets import MISSING_ROOM, SCOPES, Chat, make_room, say
@@ -208,6 +213,36 @@ async def test_who_leaves_hears_no_more(chat: Chat) -> None:
     for client in (bob, elsewhere):
         assert (await client.refused("subscribe", topic=f"room:{room_id}"))["code"] == "permission_denied"
         assert client.pushes == []
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+async def test_who_is_removed_gets_nothing_by_an_old_position(chat: Chat, *, is_public: bool) -> None:
+    alice, bob = await chat.client("alice"), await chat.client("bob")
+    room_id = await make_room(alice, is_public=is_public)
+    topics = topics_about(room_id)
+    await alice.get("room.invite", "room", room_id=room_id, user_ids=[bob.user.pk])
+    known = {topic: await bob.get("subscribe", "subscribed", topic=topic) for topic in topics}
+    recover = {topic: {"epoch": each["epoch"], "offset": each["offset"]} for topic, each in known.items()}
+    await say(alice, room_id, "before")
+    assert (await bob.event(topics[0]))["message"]["text"] == "before"
+    await alice.get("room.remove", "room", room_id=room_id, user_id=bob.user.pk)
+    while sum(push["type"] == "unsubscribed" for push in bob.pushes) < len(topics):
+        bob.pushes.append(await bob.receive())
+    bob.pushes.clear()
+    await say(alice, room_id, "after")
+    refused = "permission_denied" if is_public else "not_found"
+    for client in (bob, await chat.client("bob")):
+        for topic in topics:
+            for verb, more in (("subscribe", {"recover": recover[topic]}), ("history", {}), ("presence", {})):
+                assert (await client.refused(verb, topic=topic, **more))["code"] == refused
+        many = {"topics": [{"topic": topic, "recover": recover[topic]} for topic in topics]}
+        answers = (await client.get("subscribe", "subscribed", **many))["topics"]
+        assert [each["error"]["code"] for each in answers] == [refused, refused]
+        for verb, payload in verbs_about(room_id).items():
+            if verb not in {"room.join", "room.leave"}:
+                assert (await client.refused(verb, **payload))["code"] == refused, verb
+        found = (await client.get("search", "search", query="before"))["messages"]
+        assert (found, client.pushes) == ([], [])
 
 
 async def test_a_busy_room_leaves_the_database_to_others(chat: Chat) -> None:
@@ -442,6 +477,47 @@ async def test_a_deleted_message_is_no_longer_in_the_history_of_its_topic(chat: 
         assert found[1]["message"]["text"] == "what?"
         assert "secret" not in json.dumps(page)
     assert recovered["recovered"] is True
+
+
+async def test_the_words_of_a_deleted_message_are_in_no_table_and_no_file(
+    chat: Chat, settings: Settings, tmp_path: Path
+) -> None:
+    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}}
+    settings.STORAGES = settings.STORAGES | {"chat": storage}
+    alice, bob = await chat.client("alice"), await chat.client("bob")
+    room_id = await make_room(alice)
+    await alice.get("room.invite", "room", room_id=room_id, user_ids=[bob.user.pk])
+    words = ("zq7first", "zq7second")
+    upload = SimpleUploadedFile(f"{words[0]}.txt", words[1].encode())
+    author = Publisher(alice.user.pk, "alice")
+    file = await chat.in_db(file_store, tenant=chat.tenants["acme"], user=author, uploaded=upload)
+    about = {"room_id": room_id, "seq": 1}
+    name = str(uuid.uuid4())
+    for text in (f"{words[0]} @bob", "@room"):
+        sending = {"text": text, "client_msg_id": name, "file_ids": [file.id], "reply_to": None}
+        await alice.ask("message.send", room_id=room_id, **sending)
+    await alice.get("message.edit", "message.edited", text=f"{words[1]} @bob", **about)
+    await bob.get("pin.add", "message.pinned", **about)
+    await bob.get("message.send", "message.sent", room_id=room_id, text="?", client_msg_id=name, reply_to=1)
+    assert len((await bob.get("search", "search", query=words[1]))["messages"]) == 1
+    assert await chat.in_db(tables_with, word=words[1].encode())
+    await alice.get("message.delete", "message.deleted", reason="by mistake", **about)
+    assert (await bob.get("search", "search", query=words[1]))["messages"] == []
+    for word in words:
+        assert await chat.in_db(tables_with, word=word.encode()) == []
+    assert await chat.in_db(lambda: [path for path in tmp_path.rglob("*") if path.is_file()]) == []
+
+
+def tables_with(word: bytes) -> list[str]:
+    """The tables in which some value has this word, those that Django does not know of among them."""
+    with connection.cursor() as cursor:
+        found = []
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
+            values = [value for row in cursor.fetchall() for value in row]
+            if any(word in (value if isinstance(value, bytes) else str(value).encode()) for value in values):
+                found.append(table)
+    return found
 
 
 def payload_of(operation: Operation, room_id: int, user_id: int) -> dict[str, Any]:
