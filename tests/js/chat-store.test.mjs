@@ -380,6 +380,29 @@ test("a message that is edited, deleted or reacted to changes where it stands, a
   assert.equal(room.timeline.value.messages[2].reactions[0].mine, true);
 });
 
+test("the words of a deleted message go from what is open", async () => {
+  const { chat, store } = await opened();
+  const { actions, drafts } = store;
+  const [first, second, third] = store.current.value.timeline.value.messages;
+  actions.reply(first);
+  actions.type(1, "my answer");
+  chat.change(1, { text: "", deleted: true }, { event: "deleted" });
+  await settled();
+  assert.deepEqual([actions.intentOf(1), drafts.of(1), store.deleted.value], [null, "my answer", [1]]);
+  actions.edit(second);
+  actions.type(1, "m2, better");
+  chat.change(2, { text: "", deleted: true }, { event: "deleted" });
+  await settled();
+  // What the reader typed is theirs.
+  assert.deepEqual([actions.intentOf(1), drafts.of(1)], [null, "m2, better\nmy answer"]);
+  actions.edit(third);
+  // Deleted during a cut.
+  chat.rev += 1;
+  chat.messages[2] = { ...chat.messages[2], rev: chat.rev, text: "", deleted: true };
+  await store.current.value.catchUp();
+  assert.deepEqual([actions.intentOf(1), drafts.of(1), store.announcement.value.text], [null, "m2, better\nmy answer", ""]);
+});
+
 test("a message that is deleted before it was read counts no longer", async () => {
   const { chat, store, room } = await opened();
   store.setAttentive(false);

@@ -52,6 +52,15 @@ export class Actions {
     this.#intend(roomId, null);
   }
 
+  /** The message that a composer answers or edits may be deleted. What was typed stays, as a new message. @param {Message} message */
+  deleted({ room_id, seq }) {
+    const intent = this.intentOf(room_id);
+    if (intent?.message.seq !== seq) return;
+    const typed = this.textOf(room_id);
+    this.cancel(room_id);
+    if (intent.kind === "edit" && typed !== intent.message.text) this.store.drafts.put(room_id, [typed, this.store.drafts.of(room_id)].filter(Boolean).join("\n"));
+  }
+
   /** The text in a room's composer. @param {number} roomId */
   textOf(roomId) {
     const isEdit = this.intentOf(roomId)?.kind === "edit";

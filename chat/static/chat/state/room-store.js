@@ -10,7 +10,8 @@ import { stillTyping, TYPING_AGAIN_MS, TYPING_EVERY_MS, TYPING_SHOWN_MS, without
  * @typedef {import("../lib/timeline.js").Message} Message
  * @typedef {import("../lib/timeline.js").Timeline} Timeline
  * @typedef {{client: import("realtime/client").RealtimeClient, me: {id: number, username: string}, isAttentive: () => boolean,
- *   onMessage: (room: RoomStore, message: Message) => void, onRefused: () => void, onGap: () => void, soon: (act: () => void) => void}} Context
+ *   onMessage: (room: RoomStore, message: Message) => void, onRefused: () => void, onGap: () => void,
+ *   onDeleted?: (message: Message) => void, soon: (act: () => void) => void}} Context
  */
 
 const PAGE = 100;
@@ -178,6 +179,7 @@ export class RoomStore {
     if (!changes.isComplete || isBehind) return this.#loadAnew();
     batch(() => {
       this.pins.value = null;
+      for (const each of changes.messages) if (each.deleted) this.context.onDeleted?.(each);
       this.rev = Math.max(this.rev, changes.rev);
       this.timeline.value = timeline;
       this.#know(Math.max(0, ...changes.messages.map((message) => message.seq)));
@@ -265,6 +267,7 @@ export class RoomStore {
   changed(message) {
     if (this.timeline.value !== null) this.timeline.value = withChanged(this.timeline.value, [message]);
     if (this.pins.value !== null) this.pins.value = withPin(this.pins.value, message);
+    if (message.deleted) this.context.onDeleted?.(message);
   }
 
   /** The user read up to `seq` on another screen. @param {number} seq */

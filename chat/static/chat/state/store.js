@@ -19,6 +19,7 @@ import { NO_STORAGE } from "./storage.js";
 
 const ANNOUNCE_MS = 700;
 const PUBLIC_ROOMS = "rooms:public";
+const DELETED_MAX = 500;
 
 /** The chat of one user on one page: the rooms, the current room, and their connection. */
 export class ChatStore {
@@ -60,6 +61,8 @@ export class ChatStore {
     /** The text for a screen reader. `turn` changes with every one, so that the same text is read again. */
     this.announcement = signal({ text: "", turn: 0 });
     this.notice = signal("");
+    /** The ids of the messages that were deleted last, for what does not follow their rooms. */
+    this.deleted = signal(/** @type {readonly number[]} */ ([]));
     /** The newest announcement of an operator. */
     this.banner = signal(/** @type {{text: string, level: string} | null} */ (null));
     /** The day, for "Today" and "Yesterday". */
@@ -337,10 +340,18 @@ export class ChatStore {
       me: this.me,
       isAttentive: () => this.isAttentive.value,
       onMessage: (store, message) => this.#heard(store, message),
+      onDeleted: (message) => this.#deleted(message),
       onRefused: () => this.loadRooms(),
       onGap: () => this.loadRooms(),
       soon: (act) => this.#soon(act),
     });
+  }
+
+  /** The words of a deleted message go from everything that is open. @param {Message} message */
+  #deleted(message) {
+    this.deleted.value = [...this.deleted.value, message.id].slice(-DELETED_MAX);
+    this.announcement.value = { ...this.announcement.value, text: "" };
+    this.actions.deleted(message);
   }
 
   /**

@@ -1,3 +1,5 @@
+import { effect } from "@preact/signals";
+
 import { nameOf, summaryOf } from "../lib/format.js";
 import { _ } from "../lib/texts.js";
 
@@ -14,10 +16,12 @@ const TEXT_MAX_CHARS = 200;
 export function show(store, room, message) {
   setTimeout(() => {
     const { read_seq, kind, name } = room.room.value;
-    if (message.seq <= read_seq) return;
+    const isDeleted = () => store.deleted.value.includes(message.id);
+    if (message.seq <= read_seq || isDeleted()) return;
     const author = nameOf(message.author);
     const title = kind === "direct" ? author : _("{author} in {room}", { author, room: name });
     const notification = new Notification(title, { body: summaryOf(message).slice(0, TEXT_MAX_CHARS), tag: `${store.tenant.slug}-room-${room.id}` });
+    notification.onclose = effect(() => void (isDeleted() && notification.close()));
     notification.onclick = () => {
       window.focus();
       store.select(room.id, message.seq);

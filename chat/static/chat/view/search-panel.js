@@ -101,5 +101,6 @@ export function useMessages(store, query, limit) {
     };
   }, [query]);
   const more = () => ask(found.messages).then((answer) => setFound((now) => (now === found ? answer : now)));
-  return { ...found, isLoading: found.query !== query, more };
+  const messages = found.messages.filter(({ id }) => !store.deleted.value.includes(id));
+  return { ...found, messages, isLoading: found.query !== query, more };
 }
