@@ -12,6 +12,7 @@ import { lazy } from "./lazy.js";
 const Attachments = lazy(() => import("./attachments.js"), "Attachments");
 const Completion = lazy(() => import("./completion.js"), "Completion");
 const ComposerTools = lazy(() => import("./composer-tools.js"), "ComposerTools");
+const Outside = lazy(() => import("./outside.js"), "Outside");
 
 const MAX_CHARS = 4_000;
 // The counter is shown if fewer characters than this are left.
@@ -85,7 +86,7 @@ export function Composer({ store, room, onSent }) {
         </div>
       </div>
       <p class="composer-foot">
-        <span class="composer-help"><span id="composer-help">${keyed(_("[Enter] sends, [Shift] [Enter] starts a new line."))}</span>
+        <span class="composer-help"><span id="composer-help">${_("Enter sends, Shift+Enter starts a new line.")}</span>
           <button type="button" class="link-button" onClick=${() => store.show("Shortcuts")}>${_("All shortcuts")}</button></span>
         ${length > COUNT_FROM && html`<span role="status" class=${length > MAX_CHARS ? "over" : ""}>${_("{length} of {max} characters", { length, max: MAX_CHARS })}</span>`}
       </p>
@@ -109,35 +110,14 @@ function isSendable({ actions, connection, files }, room) {
   return isPossible && room.room.value.is_member && isSomething && !isRefused && [...text].length <= MAX_CHARS;
 }
 
-/** For a reader who is no longer in the room. The text stays, to be copied or sent after joining again. @param {Place} props */
-function Outside({ store, room }) {
-  const { name, is_public } = room.room.value;
-  return html`
-    <div class="composer-note" role="alert">
-      <span>${named(_("You are no longer in {name}. What you typed stays here."), name)}</span>
-      ${is_public && html`<button type="button" class="button small" onClick=${() => store.joinRoom(room.id)}>${_("Join again")}</button>`}
-    </div>`;
-}
-
 /** @param {{intent: import("../state/actions.js").Intent, onCancel: () => void}} props */
 function IntentLine({ intent, onCancel }) {
   const { kind, message } = intent;
   return html`
     <div class="composer-note">
-      <span>${kind === "edit" ? _("Edit your message") : html`${named(_("Reply to {name}:"), nameOf(message.author))} <bdi class="muted">${summaryOf(message)}</bdi>`}</span>
+      <span>${kind === "edit" ? _("Edit your message") : html`<bdi>${_("Reply to {name}:", { name: nameOf(message.author) })}</bdi> <bdi class="muted">${summaryOf(message)}</bdi>`}</span>
       <button type="button" class="icon-button" aria-label=${_("Cancel")} title=${_("Cancel (Esc)")} onClick=${onCancel}><${CloseIcon} /></button>
     </div>`;
-}
-
-/** A text with a name in it, which may be written in the other direction. @param {string} text @param {string} name */
-function named(text, name) {
-  const [before, after] = text.split("{name}");
-  return html`${before}<bdi>${name}</bdi>${after}`;
-}
-
-/** A text with its keys, which are in brackets. @param {string} text */
-function keyed(text) {
-  return text.split(/[[\]]/).map((part, at) => (at % 2 ? html`<kbd>${part}</kbd>` : part));
 }
 
 /** Makes the field as tall as its text. The style sheet limits the height. @param {HTMLTextAreaElement} area */
