@@ -10,6 +10,50 @@ from tests.browser.chat_page import ChatPage
 from tests.browser.windows import Windows
 from tests.servers.pool import Site
 
+ROOM_OF_60 = """
+import uuid
+from accounts.models import Tenant, User
+from chat.models import Message, Room, RoomMembership
+tenant = Tenant.objects.get(slug="acme")
+room = Room.objects.create(tenant=tenant, name="Rows", name_key="rows", is_public=False, last_seq=60, last_rev=60)
+bob, alice = (User.objects.get(username=each) for each in ("bob", "alice"))
+for user in (alice, bob):
+    RoomMembership.objects.create(room=room, user=user, read_seq=60)
+Message.objects.bulk_create(
+    Message(tenant=tenant, room=room, author=bob, seq=seq, rev=seq, text=f"row {seq}", client_msg_id=uuid.uuid4())
+    for seq in range(1, 61)
+)
+result = room.pk
+"""
+# In another process: what it announces is carried by the outbox. Few messages are changed often.
+CHANGE_1000 = """
+import random
+from django.db import transaction
+from accounts.models import Tenant as TenantRow, User
+from chat.messages import changing
+from realtime import Publisher, Tenant
+row = TenantRow.objects.get(slug="acme")
+tenant = Tenant(row.pk, row.slug, row.name)
+bob = Publisher(User.objects.get(username="bob").pk, "bob")
+chance, gone = random.Random(7), set()
+for hundred in range(10):
+    with transaction.atomic():
+        for number in range(100):
+            about = {"room_id": room_id, "seq": chance.choice([seq for seq in range(1, 61) if seq not in gone])}
+            kind = chance.choice(["edit"] * 10 + ["add"] * 10 + ["remove"] * 5 + ["delete"])
+            if kind == "edit":
+                changing.message_edit(tenant, bob, text=f"**edit** {hundred}{number}", **about)
+            elif kind == "delete" and about["seq"] % 2:
+                gone.add(about["seq"])
+                changing.message_delete(tenant, bob, **about)
+            else:
+                change = changing.reaction_remove if kind == "remove" else changing.reaction_add
+                change(tenant, bob, emoji=chance.choice("👍🎉😂"), **about)
+result = len(gone)
+"""
+ROWS = """(rows) => rows.map((row) => [row.dataset.seq, row.dataset.deleted,
+  ...[".message-text", ".message-edited", ".reactions"].map((part) => row.querySelector(part)?.textContent ?? null)])"""
+
 
 @pytest.fixture(scope="module")
 def whole_cable(browsed_site: Site) -> Iterator[Cable]:
@@ -129,3 +173,46 @@ def _assert_whole(alice: ChatPage, bob: ChatPage, about: str) -> None:
     for chat in (alice, bob):
         expect(chat.messages(about)).to_have_text([*said, f"{about}: the end"])
         expect(chat.unsent(about)).to_have_count(0)
+
+
+def test_what_waits_outlives_the_tab(alice: ChatPage, bob: ChatPage, cable: Cable) -> None:
+    """Twenty messages of a tab that was closed without a network are sent by the next one: once, in order."""
+    texts = [f"closed {number:02}" for number in range(20)]
+    cable.cut()
+    alice.say(*texts)
+    expect(alice.unsent("closed")).to_have_count(20)
+    address = alice.page.url
+    alice.page.close()
+    cable.mend()
+    alice.page = alice.window.context.new_page()
+    alice.page.goto(address)
+    for chat in (alice, bob):
+        expect(chat.messages("closed")).to_have_text(texts)
+    expect(alice.unsent("closed")).to_have_count(0)
+
+
+def test_a_thousand_changes_during_a_cut_leave_the_same_rows(
+    alice: ChatPage, bob: ChatPage, cable: Cable, browsed_site: Site
+) -> None:
+    """Edits, deletions and reactions, of which most replace another one: row for row both see the same afterwards."""
+    room_id = browsed_site.orm.run(ROOM_OF_60)
+    chats = (alice, bob)
+    for chat in chats:
+        chat.page.reload()
+        chat.page.evaluate(f"() => (location.hash = '#room-{room_id}')")
+        expect(chat.page.locator(".message[data-seq]")).to_have_count(60)
+    cable.cut()
+    expect(alice.bar).to_contain_text("The connection is lost.")
+    assert browsed_site.orm.run(CHANGE_1000, room_id=room_id) > 10
+    cable.mend()
+    alice.composer.click()
+    bob.say("the last")
+    seen = []
+    for chat in chats:
+        expect(chat.messages("the last")).to_have_count(1)
+        seen.append(chat.page.locator(".message[data-seq]").evaluate_all(ROWS))
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 61
+    bob.page.reload()
+    expect(bob.messages("the last")).to_have_count(1)
+    assert bob.page.locator(".message[data-seq]").evaluate_all(ROWS) == seen[0]
