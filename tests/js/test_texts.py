@@ -66,7 +66,7 @@ def untranslated_in_html(html: str) -> Iterator[str]:
 
 def untranslated_in_module(source: str) -> list[str]:
     """The texts of a JavaScript module that are shown as they are written."""
-    found = []
+    found: list[str] = []
     for before, text, is_html in literals(source):
         if is_html:
             found += untranslated_in_html(text)

@@ -32,7 +32,7 @@ export function MessageRow({ row, store, room }) {
   return html`
     <article class="message" tabindex="-1" data-seq=${message?.seq} data-own=${row.isOwn} data-first=${row.startsGroup}
       data-state=${entry?.state ?? "sent"} data-deleted=${isDeleted} data-mention=${message?.mentions?.includes(store.me.id)} aria-labelledby=${`a-${key} t-${key} x-${key}`}
-      onMouseEnter=${() => setActive(true)} onMouseLeave=${() => setActive(false)} onFocusIn=${() => setActive(true)} onFocusOut=${leave}>
+      onMouseOver=${() => setActive(true)} onMouseLeave=${() => setActive(false)} onFocusIn=${() => setActive(true)} onFocusOut=${leave}>
       ${row.startsGroup && html`<${Avatar} user=${author} room=${room} />`}
       <header class="message-head">
         <bdi id=${`a-${key}`} class=${row.startsGroup ? "message-author" : "visually-hidden"} title=${author.username}>${nameOf(author)}</bdi>

@@ -31,7 +31,7 @@ export function ListView({ title, name, list, place, go, columns, filters, defau
       ${filters.length > 0 && html`<${Filters} filters=${filters} place=${place} go=${go} />`}
       ${children}
       <${Age} list=${list} />
-      <div class="scroll" role="region" tabindex="0" aria-label=${title}>
+      <div class="scroll" role="region" tabindex="0" aria-label=${`Table: ${title}`}>
         <table>
           <thead><tr>${columns.map((column) => html`
             <th scope="col" key=${column.name} class=${column.isNumber ? "number" : ""} aria-sort=${ariaSort(sort, column.name)}>

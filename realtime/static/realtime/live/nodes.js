@@ -72,7 +72,7 @@ export function Node({ page, store, id }) {
           <ul class="meters">${Object.entries(figures?.limits ?? answer.limits).map(([name, fill]) => html`<${Meter} key=${name} name=${name} fill=${fill} />`)}</ul></section>
       </div>
       <section class="module" data-settings aria-labelledby="settings-title"><h2 id="settings-title">Settings in force</h2>
-        <div class="scroll" role="region" tabindex="0" aria-label="Settings in force"><table>
+        <div class="scroll" role="region" tabindex="0" aria-label="Table: settings in force"><table>
           <thead><tr><th scope="col">Setting</th><th scope="col">Value</th><th scope="col">From</th></tr></thead>
           <tbody>${answer.settings.map((/** @type {any} */ row) => html`<tr key=${row.name} class=${row.is_default ? "" : "is-changed"}>
             <th scope="row">${row.name}</th><td class="value">${row.value || "–"}</td><td>${row.is_default ? "default" : "this site"}</td></tr>`)}</tbody>

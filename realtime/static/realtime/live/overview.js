@@ -128,7 +128,7 @@ function Routes({ beat, place, config }) {
   return html`
     <section class="module" data-routes aria-labelledby="routes-title">
       <h2 id="routes-title">Tenants and routes</h2>
-      <div class="scroll" role="region" tabindex="0" aria-label="Tenants and routes"><table>
+      <div class="scroll" role="region" tabindex="0" aria-label="Table: tenants and routes"><table>
         <thead><tr><th scope="col">Tenant, route</th>${["Open", "Topics", "In/s", "Out/s", "Errors/s", "Opened", "Refused", "Errors", "Dropped"].map((label) => html`
           <th key=${label} scope="col" class="number">${label}</th>`)}</tr></thead>
         <tbody>${rows.map((/** @type {any} */ row) => html`<tr key=${`${row.tenant} ${row.route ?? ""}`} class=${row.route === undefined ? "sums" : "part"}>
