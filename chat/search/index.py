@@ -6,6 +6,7 @@ It is made after each migration, because SQLite drops a table's triggers when a 
 # ruff: noqa: S608  # Only our own names are put into the SQL text.
 
 import logging
+from sqlite3 import sqlite_version_info
 from typing import Any
 
 from django.db import DatabaseError, connection, connections, transaction
@@ -33,6 +34,9 @@ _TRIGGERS = {
     f" INSERT INTO {TABLE}({TABLE}, rowid, text) VALUES ('delete', old.id, old.text);"
     f" INSERT INTO {TABLE}(rowid, text) VALUES (new.id, new.text); END",
 }
+# From this version on FTS5 takes a deleted text out of its segments at once, and not when they are merged.
+SECURE_DELETE_FROM = (3, 42)
+_SECURE_DELETE = f"INSERT INTO {TABLE}({TABLE}, rank) VALUES ('secure-delete', 1)"
 # Messages that are indexed in one transaction, which keeps other writers of SQLite waiting.
 CATCH_UP_BATCH = 500
 _CATCH_UP = (
@@ -87,6 +91,8 @@ def _ensure_sqlite(made_in: BaseDatabaseWrapper) -> None:
     _run(
         made_in, _SQLITE, *(f"CREATE TRIGGER IF NOT EXISTS {name} {body}" for name, body in _TRIGGERS.items())
     )
+    if sqlite_version_info >= SECURE_DELETE_FROM:
+        _run(made_in, _SECURE_DELETE)
 
 
 def _run(made_in: BaseDatabaseWrapper, *statements: str) -> None:
