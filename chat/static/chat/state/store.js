@@ -350,7 +350,7 @@ export class ChatStore {
   /** The words of a deleted message go from everything that is open. @param {Message} message */
   #deleted(message) {
     this.deleted.value = [...this.deleted.value, message.id].slice(-DELETED_MAX);
-    this.announcement.value = { ...this.announcement.value, text: "" };
+    this.announcement.value = { text: "", turn: 0 };
     this.actions.deleted(message);
   }
 

@@ -1,18 +1,18 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-import { nameOf, summaryOf } from "../lib/format.js";
 import { textToSend } from "../lib/outbox.js";
 import { _ } from "../lib/texts.js";
 import { typingLine } from "../lib/typing.js";
 import { html } from "./html.js";
-import { CloseIcon, SendIcon } from "./icons.js";
+import { SendIcon } from "./icons.js";
 import { isForInputMethod } from "./keys.js";
 import { lazy } from "./lazy.js";
 
 const Attachments = lazy(() => import("./attachments.js"), "Attachments");
 const Completion = lazy(() => import("./completion.js"), "Completion");
 const ComposerTools = lazy(() => import("./composer-tools.js"), "ComposerTools");
-const Outside = lazy(() => import("./outside.js"), "Outside");
+const IntentLine = lazy(() => import("./composer-notes.js"), "IntentLine");
+const Outside = lazy(() => import("./composer-notes.js"), "Outside");
 
 const MAX_CHARS = 4_000;
 // The counter is shown if fewer characters than this are left.
@@ -72,7 +72,7 @@ export function Composer({ store, room, onSent }) {
     <form class="composer" onSubmit=${send}>
       <p class="typing-line" aria-live="off">${isOnline && typingLine(room.typers.value)}</p>
       ${!is_member && html`<${Outside} store=${store} room=${room} />`}
-      ${intent && html`<${IntentLine} intent=${intent} onCancel=${() => actions.cancel(room.id)} />`}
+      ${intent && html`<${IntentLine} store=${store} intent=${intent} onCancel=${() => actions.cancel(room.id)} />`}
       <div class="composer-box">
         <${Completion} store=${store} room=${room} input=${input} />
         ${files.length > 0 && html`<${Attachments} store=${store} files=${files} onRemove=${(/** @type {string} */ key) => store.files.value?.remove(room.id, key)} />`}
@@ -108,16 +108,6 @@ function isSendable({ actions, connection, files }, room) {
   // An edit may leave nothing but the files.
   const isSomething = textToSend(text) !== "" || attached.length > 0 || (intent?.kind === "edit" && intent.message.files.length > 0);
   return isPossible && room.room.value.is_member && isSomething && !isRefused && [...text].length <= MAX_CHARS;
-}
-
-/** @param {{intent: import("../state/actions.js").Intent, onCancel: () => void}} props */
-function IntentLine({ intent, onCancel }) {
-  const { kind, message } = intent;
-  return html`
-    <div class="composer-note">
-      <span>${kind === "edit" ? _("Edit your message") : html`<bdi>${_("Reply to {name}:", { name: nameOf(message.author) })}</bdi> <bdi class="muted">${summaryOf(message)}</bdi>`}</span>
-      <button type="button" class="icon-button" aria-label=${_("Cancel")} title=${_("Cancel (Esc)")} onClick=${onCancel}><${CloseIcon} /></button>
-    </div>`;
 }
 
 /** Makes the field as tall as its text. The style sheet limits the height. @param {HTMLTextAreaElement} area */

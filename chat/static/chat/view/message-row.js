@@ -102,7 +102,7 @@ function Reactions({ message, store }) {
     <div class="reactions">
       ${message.reactions.map(({ emoji, count, mine }) => html`
         <button type="button" key=${emoji} class="reaction" aria-pressed=${mine ? "true" : "false"}
-          aria-label=${mine ? _("{emoji} {count}, yours among them", { emoji, count }) : `${emoji} ${count}`} onClick=${() => store.actions.react(message, emoji)}>
+          aria-label=${`${emoji} ${count}${mine ? _(", yours among them") : ""}`} onClick=${() => store.actions.react(message, emoji)}>
           <span>${emoji}</span> ${count}
         </button>`)}
     </div>`;

@@ -1,0 +1,28 @@
+import { nameOf, summaryOf } from "../lib/format.js";
+import { _ } from "../lib/texts.js";
+import { html } from "./html.js";
+import { CloseIcon } from "./icons.js";
+
+/**
+ * For a reader who is no longer in the room. The text stays, to be copied or sent after joining again.
+ * @param {import("./composer.js").Place} props
+ */
+export function Outside({ store, room }) {
+  const { name, is_public } = room.room.value;
+  const [before, after] = _("You are no longer in {name}. What you typed stays here.").split("{name}");
+  return html`
+    <div class="composer-note" role="alert">
+      <span>${before}<bdi>${name}</bdi>${after}</span>
+      ${is_public && html`<button type="button" class="button small" onClick=${() => store.joinRoom(room.id)}>${_("Join again")}</button>`}
+    </div>`;
+}
+
+/** The message that the text answers or edits. @param {{intent: import("../state/actions.js").Intent, onCancel: () => void}} props */
+export function IntentLine({ intent, onCancel }) {
+  const { kind, message } = intent;
+  return html`
+    <div class="composer-note">
+      <span>${kind === "edit" ? _("Edit your message") : html`<bdi>${_("Reply to {name}:", { name: nameOf(message.author) })}</bdi> <bdi class="muted">${summaryOf(message)}</bdi>`}</span>
+      <button type="button" class="icon-button" aria-label=${_("Cancel")} title=${_("Cancel (Esc)")} onClick=${onCancel}><${CloseIcon} /></button>
+    </div>`;
+}
