@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
+from msgspec import to_builtins
 
 from chat import wire
 from chat.batches import MessageDraft
 from chat.messages.erasing import without_message
-from chat.payloads import payload_of, shared_message_payload, shared_room_payload
+from chat.payloads import shared_message_payload, shared_room_payload
 from chat.topics import PUBLIC_ROOMS_TOPIC, typing_topic, user_topic
 from chat.unannounced import Unannounced
 from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish, rewrite_history
@@ -94,7 +95,7 @@ def announce_public(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
 
 def announce_own(tenant: Tenant, user: Publisher, room: wire.Room, *, by: Publisher) -> None:
     """Tell a user's own screens about a room, as this user sees it. `by` changed something in it."""
-    _on_commit(user_topic(user.id), {"event": "room", "room": payload_of(room)}, tenant, by)
+    _on_commit(user_topic(user.id), {"event": "room", "room": to_builtins(room)}, tenant, by)
 
 
 def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> None:

@@ -14,7 +14,6 @@ from msgspec import Meta, Struct, field
 from chat import selectors, services, wire
 from chat.batches import MessageDraft
 from chat.messages import changing, reading, sending
-from chat.payloads import payload_of
 from chat.people import profiles
 from chat.search import selectors as searching
 from chat.text import EMOJI_MAX_CHARS, TEXT_MAX_CHARS
@@ -207,14 +206,13 @@ class Who:
 class Answer:
     """The payload of a reply. `is_new`: something was created (HTTP 201)."""
 
-    payload: dict[str, Any]
+    payload: Struct
     is_new: bool = False
 
 
 def room_list(who: Who, payload: NoPayload) -> Answer:
     """List the rooms that the user may see."""
-    rooms = selectors.room_list(who.tenant.id, who.user.id)
-    return Answer({"rooms": [payload_of(room) for room in rooms]})
+    return Answer(wire.RoomList(selectors.room_list(who.tenant.id, who.user.id)))
 
 
 def room_get(who: Who, payload: InRoom) -> Answer:
@@ -236,7 +234,7 @@ def room_join(who: Who, payload: InRoom) -> Answer:
 def room_leave(who: Who, payload: InRoom) -> Answer:
     """Leave a room."""
     services.room_leave(who.tenant, who.user, room_id=payload.room_id)
-    return Answer({"room_id": payload.room_id})
+    return Answer(wire.OfRoom(payload.room_id))
 
 
 def room_update(who: Who, payload: RoomUpdate) -> Answer:
@@ -273,47 +271,35 @@ def room_settings(who: Who, payload: RoomSettings) -> Answer:
 def member_list(who: Who, payload: InRoom) -> Answer:
     """List the members of a room."""
     members = selectors.member_list(who.tenant.id, who.user.id, payload.room_id)
-    return Answer({"room_id": payload.room_id, "members": [payload_of(member) for member in members]})
+    return Answer(wire.MemberList(payload.room_id, members))
 
 
 def message_list(who: Who, payload: MessageList) -> Answer:
     """Return a page of a room's messages."""
-    page = reading.message_list(who.tenant.id, who.user.id, **_fields(payload))
-    return Answer(
-        {
-            "room_id": payload.room_id,
-            "messages": [payload_of(message) for message in page.messages],
-            "has_older": page.has_older,
-            "has_newer": page.has_newer,
-            "has_more": page.has_more,
-            "last_rev": page.last_rev,
-        }
-    )
+    return Answer(reading.message_list(who.tenant.id, who.user.id, **_fields(payload)))
 
 
 def message_changes(who: Who, payload: MessageChanges) -> Answer:
     """Return the messages that changed after a change number, each once, in its newest state."""
-    changes = reading.message_changes(who.tenant.id, who.user.id, **_fields(payload))
-    messages = [payload_of(message) for message in changes.messages]
-    return Answer({"messages": messages, "last_rev": changes.last_rev, "has_more": changes.has_more})
+    return Answer(reading.message_changes(who.tenant.id, who.user.id, **_fields(payload)))
 
 
 def message_post(who: Who, payload: MessageSend) -> Answer:
     """Store and publish a message."""
     sent = sending.message_post(draft_of(who, payload))
-    return Answer({"message": payload_of(sent.message)}, is_new=sent.is_new)
+    return Answer(wire.MessageReply(sent.message), is_new=sent.is_new)
 
 
 def message_edit(who: Who, payload: MessageEdit) -> Answer:
     """Change the text of a message."""
     message = changing.message_edit(who.tenant, who.user, **_fields(payload))
-    return Answer({"message": payload_of(message)})
+    return Answer(wire.MessageReply(message))
 
 
 def message_delete(who: Who, payload: MessageDelete) -> Answer:
     """Delete a message: its text and files."""
     message = changing.message_delete(who.tenant, who.user, **_fields(payload))
-    return Answer({"message": payload_of(message)})
+    return Answer(wire.MessageReply(message))
 
 
 def reaction_add(who: Who, payload: MessageReaction) -> Answer:
@@ -340,36 +326,36 @@ def pin_remove(who: Who, payload: OneMessage) -> Answer:
 def pin_list(who: Who, payload: InRoom) -> Answer:
     """List the pinned messages of a room, the last pinned first."""
     messages = reading.pin_list(who.tenant.id, who.user.id, payload.room_id)
-    return Answer({"room_id": payload.room_id, "messages": [payload_of(each) for each in messages]})
+    return Answer(wire.PinList(payload.room_id, messages))
 
 
 def read(who: Who, payload: Read) -> Answer:
     """Move the user's read mark."""
     seq = services.read_mark(who.tenant, who.user, **_fields(payload))
-    return Answer({"room_id": payload.room_id, "seq": seq})
+    return Answer(wire.ReadMark(payload.room_id, seq))
 
 
 def search(who: Who, payload: Search) -> Answer:
     """Find messages: `from: in: before: after: has:` and words. The newest come first."""
     messages, has_more = searching.search(who.tenant.id, who.user.id, **_fields(payload))
-    return Answer({"messages": [payload_of(each) for each in messages], "has_more": has_more})
+    return Answer(wire.FoundMessages(messages, has_more))
 
 
 def user_list(who: Who, payload: UserList) -> Answer:
     """Find members of the tenant by part of their names."""
     people = profiles.user_list(who.tenant.id, query=payload.query, limit=payload.limit)
-    return Answer({"users": [payload_of(person) for person in people]})
+    return Answer(wire.FoundPeople(people))
 
 
 def profile_get(who: Who, payload: NoPayload) -> Answer:
     """Return the user's own profile."""
-    return Answer({"profile": payload_of(profiles.profile_get(who.tenant.id, who.user.id))})
+    return Answer(wire.ProfileReply(profiles.profile_get(who.tenant.id, who.user.id)))
 
 
 def profile_update(who: Who, payload: ProfileUpdate) -> Answer:
     """Change the user's display name and status."""
     person = profiles.profile_update(who.tenant, who.user, **_fields(payload))
-    return Answer({"profile": payload_of(person)})
+    return Answer(wire.ProfileReply(person))
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,9 +424,9 @@ def _fields(payload: Struct) -> dict[str, Any]:
 
 
 def _room(room: wire.Room, *, is_new: bool = False) -> Answer:
-    return Answer({"room": payload_of(room)}, is_new=is_new)
+    return Answer(wire.RoomReply(room), is_new=is_new)
 
 
 def _changed(changed: changing.Changed, *, can_be_new: bool = False) -> Answer:
     message, has_changed = changed
-    return Answer({"message": payload_of(message)}, is_new=can_be_new and has_changed)
+    return Answer(wire.MessageReply(message), is_new=can_be_new and has_changed)

@@ -181,7 +181,7 @@ def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> wi
         member_count=member_count,
         last_seq=room.last_seq,
         last_rev=max(room.last_rev, room.last_seq),
-        last_message_at=room.last_message_at,
+        last_message_at=room.last_message_at and wire.time_of(room.last_message_at),
         is_member=is_member,
         read_seq=room.own_read_seq or 0,
         unread=min(max(after - room.own_after - room.deleted_after, 0), UNREAD_MAX) if is_member else 0,

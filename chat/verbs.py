@@ -6,15 +6,15 @@ from time import monotonic
 from typing import Any, Protocol
 
 from django.utils.translation import gettext as _
+from msgspec import to_builtins
 
 from chat import selectors
 from chat.announcements import aannounce_typing
 from chat.operations import OPERATIONS, WRITE, InRoom, MessageSend, Operation, Who, draft_of
-from chat.payloads import payload_of
 from chat.realtime import writers_of
 from chat.topics import typing_topic
 from chat.typing import Typing
-from chat.wire import REPLIES, room_topic
+from chat.wire import REPLIES, MessageReply, room_topic
 from chat.writer import NotStoredError
 from realtime import (
     Call,
@@ -57,7 +57,7 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
         raise RequestError(ErrorCode.TIMEOUT, reason) from None
     except NotStoredError:
         raise internal_error(call.connection.id) from None
-    return Reply("message.sent", {"message": payload_of(message)})
+    return Reply("message.sent", to_builtins(MessageReply(message)))
 
 
 def on_typing(call: Call[ChatCaller], payload: InRoom) -> Awaitable[Reply | None]:
@@ -89,7 +89,7 @@ def _tell_typing(call: Call[ChatCaller], user: Publisher, room_id: int) -> Publi
 def _verb(operation: Operation) -> Verb:
     async def handle(call: Call, payload: Any) -> Reply:
         answer = await call.in_db(operation.run, _who(call), payload)
-        return Reply(operation.reply, answer.payload)
+        return Reply(operation.reply, to_builtins(answer.payload))
 
     handle.__doc__ = operation.run.__doc__
     return Verb(

@@ -6,10 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from msgspec import to_builtins
 
 from chat.files.settings import file_settings
 from chat.operations import FILES_MAX
-from chat.payloads import payload_of
 from chat.people.profiles import profile_get
 from chat.selectors import room_list
 from realtime import Tenant
@@ -27,9 +27,9 @@ def chat_page(request: HttpRequest) -> HttpResponse:
     """Return the page with the user's rooms, so that they show before the socket opens."""
     tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # set by TenantMiddleware
     assert request.user.pk is not None, "login_required lets nobody else in"
-    rooms = [payload_of(room) for room in room_list(tenant.id, request.user.pk)]
+    rooms = [to_builtins(room) for room in room_list(tenant.id, request.user.pk)]
     limits = {"files_max": FILES_MAX, "file_bytes_max": file_settings().file_bytes_max}
-    profile = payload_of(profile_get(tenant.id, request.user.pk))
+    profile = to_builtins(profile_get(tenant.id, request.user.pk))
     links = [room for room in rooms if room["is_member"]][:ROOMS_LINKED_MAX]
     page = {"tenant": tenant, "room_list": rooms, "links": links, "profile": profile, **limits}
     return render(request, "chat/chat.html", page)

@@ -5,14 +5,22 @@ against the types. AsyncAPI, OpenAPI and the generated TypeScript client are mad
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Time = Annotated[datetime, Meta(tz=True)]
+# In UTC, with milliseconds: `time_of`.
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Role = Literal["owner", "moderator", "member", "guest"]
+
+
+def time_of(time: datetime) -> Time:
+    """Return a time as it is sent."""
+    # Databases give UTC.
+    utc = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return f"{utc.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 class Author(Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -25,26 +24,6 @@ PAGE_BYTES_MAX = 512 * 1024
 PINS_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
-class MessagePage:
-    """Messages in order. `has_more` says that there are more in the requested direction."""
-
-    messages: list[wire.Message]
-    has_more: bool
-    has_older: bool = False
-    has_newer: bool = False
-    last_rev: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Changed messages in the order of their changes. Ask again after `last_rev` if `has_more`."""
-
-    messages: list[wire.Message]
-    last_rev: int
-    has_more: bool
-
-
 def message_list(
     tenant_id: int,
     user_id: UserId,
@@ -54,7 +33,7 @@ def message_list(
     before_seq: int | None = None,
     after_seq: int | None = None,
     around_seq: int | None = None,
-) -> MessagePage:
+) -> wire.MessagePage:
     """Return the first `limit` messages after `after_seq`, those around `around_seq`, or the newest.
 
     `before_seq` limits the newest. The messages are in order. Raises RequestError(not_found |
@@ -87,10 +66,12 @@ def message_list(
     else:
         has_more = has_older
     last_rev = max(room.last_rev, room.last_seq)
-    return MessagePage([*before[::-1], *after], has_more, has_older, has_newer, last_rev)
+    return wire.MessagePage(room_id, [*before[::-1], *after], has_older, has_newer, has_more, last_rev)
 
 
-def message_changes(tenant_id: int, user_id: UserId, room_id: int, *, after_rev: int, limit: int) -> Changes:
+def message_changes(
+    tenant_id: int, user_id: UserId, room_id: int, *, after_rev: int, limit: int
+) -> wire.ChangedMessages:
     """Return each message that changed after `after_rev`, once, in its newest state.
 
     Raises RequestError(unrecoverable_position) if the room never had this number, or if rows that
@@ -111,7 +92,7 @@ def message_changes(tenant_id: int, user_id: UserId, room_id: int, *, after_rev:
     found = list(messages.filter(rev__gt=after_rev).order_by("rev")[: limit + 1])
     page = fitting(messages_view(tenant_id, user_id, found[:limit]), PAGE_BYTES_MAX)
     has_more = len(found) > len(page)
-    return Changes(page, page[-1].rev if has_more else newest, has_more)
+    return wire.ChangedMessages(page, page[-1].rev if has_more else newest, has_more)
 
 
 def pin_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Message]:
@@ -178,8 +159,8 @@ def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) 
             author=_author(message, names),
             text=message.text,
             html=htmls[message.pk],
-            sent_at=message.sent_at,
-            edited_at=message.edited_at,
+            sent_at=wire.time_of(message.sent_at),
+            edited_at=None if message.edited_at is None else wire.time_of(message.edited_at),
             deleted=message.deleted_at is not None,
             reply_to=_quote(message, quoted, names),
             files=files.get(message.pk, []),

@@ -303,7 +303,7 @@ def _view(
         ),
         text=numbered.text,
         html=new.html,
-        sent_at=sent_at,
+        sent_at=wire.time_of(sent_at),
         edited_at=None,
         deleted=False,
         reply_to=None if reply_to is None else access.quotes[draft.room_id, reply_to],

@@ -12,6 +12,7 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from msgspec import to_builtins
 from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -20,7 +21,6 @@ from rest_framework.response import Response
 from chat.files.services import access_file, file_store
 from chat.files.storage import THUMBNAIL, file_path, file_storage
 from chat.operations import READ, WRITE
-from chat.payloads import payload_of
 from chat.people.profiles import picture_remove, picture_set
 from chat.rest.schema import ERRORS, schema_of
 from chat.rest.views import ChatAPIView
@@ -54,7 +54,7 @@ class UploadView(ChatAPIView):
     def post(self, request: Request) -> Response:
         """Upload a file, to be attached to a message within a day."""
         who = self.who(request, WRITE)
-        return Response(payload_of(file_store(who.tenant, who.user, _uploaded(request))), status=201)
+        return Response(to_builtins(file_store(who.tenant, who.user, _uploaded(request))), status=201)
 
 
 class ProfilePictureView(ChatAPIView):
@@ -72,7 +72,7 @@ class ProfilePictureView(ChatAPIView):
         """Upload a profile picture. It becomes a square; members of the tenant may see it."""
         who = self.who(request, WRITE)
         person = picture_set(who.tenant, who.user, _uploaded(request))
-        return Response(payload_of(ProfileReply(person)), status=201)
+        return Response(to_builtins(ProfileReply(person)), status=201)
 
     @extend_schema(
         operation_id="chat_picture_remove", tags=["chat"], responses={200: schema_of(ProfileReply), **ERRORS}
@@ -80,7 +80,7 @@ class ProfilePictureView(ChatAPIView):
     def delete(self, request: Request) -> Response:
         """Remove the profile picture."""
         who = self.who(request, WRITE)
-        return Response(payload_of(ProfileReply(picture_remove(who.tenant, who.user))))
+        return Response(to_builtins(ProfileReply(picture_remove(who.tenant, who.user))))
 
 
 class FileView(ChatAPIView):

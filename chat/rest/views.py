@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.http import QueryDict
 from django.utils.translation import gettext as _
+from msgspec import to_builtins
 from rest_framework.exceptions import ValidationError
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.request import Request
@@ -81,7 +82,7 @@ class OperationView(ChatAPIView):
         _require_ids(path)
         values = {**given, **path}
         answer = operation.run(who, payload_of(operation.payload, values, is_text=is_text))
-        return Response(answer.payload, status=201 if answer.is_new else 200)
+        return Response(to_builtins(answer.payload), status=201 if answer.is_new else 200)
 
     get = head = post = put = patch = delete = run
 

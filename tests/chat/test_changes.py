@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import msgspec
 import pytest
 from django.apps import apps
 from django.db import connection
@@ -14,7 +15,7 @@ from accounts.models import Membership, User
 from chat import services, wire
 from chat.messages import changing, numbering, reading, sending
 from chat.models import Mention, Message, Reaction, Room, RoomMembership
-from chat.payloads import payload_of, shared_message_payload
+from chat.payloads import shared_message_payload
 from realtime.core.history import Publisher
 from realtime.models import AuditEntry
 from realtime.protocol.errors import RequestError
@@ -94,7 +95,7 @@ def test_a_deleted_message_is_nowhere(world: World, announced: list[Announced]) 
     page = reading.message_list(world.acme.id, world.bob.id, room_id, limit=10).messages
     assert page[1].reply_to is not None
     assert (page[1].reply_to.text, page[1].reply_to.deleted) == ("", True)
-    assert "secret" not in str([payload_of(message) for message in page])
+    assert "secret" not in str([msgspec.to_builtins(message) for message in page])
     assert reading.pin_list(world.acme.id, world.bob.id, room_id) == []
     assert delete(world, world.alice, room_id, 1).rev == view.rev
     assert code_of(lambda: edit(world, world.alice, room_id, 1)) == "conflict"
@@ -300,7 +301,7 @@ def test_messages_of_a_deleted_account_stay_without_a_name(world: World) -> None
     send(world, room_id, reply_to_seq=1)
     User.objects.get(pk=world.bob.id).delete()
     page = reading.message_list(world.acme.id, world.alice.id, room_id, limit=5).messages
-    payloads = [payload_of(message) for message in page]
+    payloads = [msgspec.to_builtins(message) for message in page]
     gone = {"id": None, "username": None, "name": "former member"}
     assert payloads[0]["author"] == payloads[1]["reply_to"]["author"] == gone
 

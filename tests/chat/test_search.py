@@ -154,7 +154,12 @@ def test_pages(world: World) -> None:
     assert ([each.text for each in first], has_more) == (["needle 4", "needle 3", "needle 2"], True)
     rest, has_more = searching.search(world.acme.id, user, query="needle", before=first[-1].id, limit=3)
     assert ([each.text for each in rest], has_more) == (["needle 1", "needle 0"], False)
-    assert found(world, "needle", before=first[0].sent_at) == ["needle 3", "needle 2", "needle 1", "needle 0"]
+    assert found(world, "needle", before=Message.objects.get(pk=first[0].id).sent_at) == [
+        "needle 3",
+        "needle 2",
+        "needle 1",
+        "needle 0",
+    ]
 
 
 def test_pages_of_long_messages_have_fewer_of_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ class Desk:
             author=author,
             text=draft.text,
             html="",
-            sent_at=SENT_AT,
+            sent_at=wire.time_of(SENT_AT),
             edited_at=None,
             deleted=False,
             reply_to=None,
