@@ -177,7 +177,7 @@ REST_FRAMEWORK = {
         "realtime.rest.parsers.BoundedFormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
-    "EXCEPTION_HANDLER": "accounts.rest.errors.exception_handler",
+    "EXCEPTION_HANDLER": "realtime.rest.errors.exception_handler",
 }
 
 SIMPLE_JWT = {

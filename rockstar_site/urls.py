@@ -14,7 +14,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("accounts.web.urls")),
     path("api/", include("accounts.rest.urls")),
-    path("api/realtime/", include("realtime.rest.control.urls")),
     path("api/chat/", include("chat.rest.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("", include("realtime.rest.urls")),

@@ -32,7 +32,7 @@ from realtime.node.operations import (
 )
 from realtime.node.recording import Recording
 from realtime.protocol.codec import time_text
-from realtime.protocol.errors import NotInForceError, RequestError
+from realtime.protocol.errors import ErrorCode, NotInForceError, RequestError
 from realtime.topics.engine.drafts import make_draft
 
 Answer = dict[str, Any]
@@ -145,11 +145,18 @@ async def drain(link: Link, order: Order) -> Answer:
 
 
 async def revoke(link: Link, order: Order) -> Answer:
-    """End all tokens and sessions of a user. `count` are the connections that close, at least 1 for a user."""
+    """End all tokens and sessions of a user. `count` are the connections that close, at least 1 for a user.
+
+    Raises RequestError(conflict) if the authenticator cannot do it.
+    """
     user_id, tenant = order.target["user_id"], order.tenant
+    sign_out = getattr(nodes.current_node().authenticator, "sign_out_everywhere", None)
+    if sign_out is None:
+        raise RequestError(
+            ErrorCode.CONFLICT, "The authenticator of this site cannot end tokens and sessions."
+        )
     count = await _count_or_none(link, ConnectionQuery(tenant=tenant, user=user_id))
-    authenticator = nodes.current_node().authenticator
-    if not await link.in_db(authenticator.sign_out_everywhere, user_id, tenant):
+    if not await link.in_db(sign_out, user_id, tenant):
         return NOTHING
     return {"count": max(count, 1)}
 
@@ -158,8 +165,8 @@ async def ban(link: Link, order: Order) -> Answer:
     """Ban a user or an address until a time; `count` are the connections that close."""
     target = order.target
     user_id, address = target.get("user_id") or "", target.get("address") or ""
-    authenticator = nodes.current_node().authenticator
-    if user_id and not await link.in_db(authenticator.knows_user, user_id, order.tenant):
+    knows_user = getattr(nodes.current_node().authenticator, "knows_user", None)
+    if user_id and knows_user is not None and not await link.in_db(knows_user, user_id, order.tenant):
         return NOTHING
     row = await link.in_db(_create_ban, order, user_id, address, target["until"])
     try:

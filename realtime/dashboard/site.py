@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path, reverse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext as _
 
 from realtime.control.link import call
@@ -114,9 +114,9 @@ class LiveAdminSite(AdminSite):
 
     def _config(self, request: HttpRequest, actor: Actor) -> dict[str, Any]:
         """Return the values that the scripts of the page need; the endpoints check everything themselves."""
-        tenant, settings = tenant_of(request), nodes.current_node().settings
+        tenant, settings, api_path = tenant_of(request), nodes.current_node().settings, _api_path()
         return {
-            "api_path": reverse("realtime_nodes").removesuffix("nodes/"),
+            "api_path": api_path,
             **{
                 f"{name}_path": reverse(f"admin:realtime_live_{name}", current_app=self.name)
                 for name in ("find", "samples", "health", "errors", "node")
@@ -126,7 +126,7 @@ class LiveAdminSite(AdminSite):
             "sample_interval_s": settings.SAMPLE_INTERVAL_S,
             "csrf_token": get_token(request),
             "host_tenant": tenant.slug if tenant is not None else "",
-            "operator_orders": sorted(actor.orders()),
+            "operator_orders": sorted(actor.orders()) if api_path else [],
             "operator_is_of_all": actor.tenant is None,
         }
 
@@ -167,6 +167,14 @@ def _operator(request: HttpRequest) -> Actor:
     if actor is None:
         raise PermissionDenied
     return actor
+
+
+def _api_path() -> str:
+    """Return the path of the control endpoints; empty if the site has none. Then the page has no lists."""
+    try:
+        return reverse("realtime_nodes").removesuffix("nodes/")
+    except NoReverseMatch:
+        return ""
 
 
 def _number(text: str) -> float | None:

@@ -19,12 +19,13 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from realtime.api import recheck
 from realtime.core.identity import CredentialKind, Identity, Tenant, UserId, as_user_id
 from realtime.core.revocations import Revocation
-from realtime.defaults.tokens import TokenAuthenticators
+from realtime.defaults.tokens import TokenAuthenticators, delete_tokens
 from realtime.node.ports import LoadedSession
 from realtime.protocol.close_codes import CloseCode
-from realtime.protocol.errors import Refusal, unauthenticated
+from realtime.protocol.errors import ErrorCode, Refusal, RequestError, unauthenticated
 
 if TYPE_CHECKING:
     # A model: it can only be imported when the apps are ready.
@@ -112,6 +113,24 @@ class DjangoIdentity:
             for each in held
             if not self._still_holds(each, users.get(each.user_id), sessions)
         }
+
+    def knows_user(self, user_id: str, tenant: str | None) -> bool:
+        """Return whether the user exists. Every user is on every tenant."""
+        return _user_with(user_id) is not None
+
+    def sign_out_everywhere(self, user_id: str, tenant: str | None) -> bool:
+        """End the sessions of a user and the tokens that have rows, and close the sockets that used them.
+
+        An access token of SimpleJWT is good until it ends. Return False if there is no such user. Raises
+        RequestError(conflict) if the sessions have no rows. Every session of the site is read.
+        """
+        user = _user_with(user_id)
+        if user is None:
+            return False
+        _delete_sessions(user)
+        delete_tokens(user)
+        recheck(as_user_id(user.pk))
+        return True
 
     def sweep(self) -> bool:
         """Delete nothing: `manage.py clearsessions` does."""
@@ -208,6 +227,31 @@ def _session_end(session_key: str) -> datetime | None:
         model.objects.filter(session_key=session_key).values_list("expire_date", flat=True).first()
     )
     return end
+
+
+def _user_with(user_id: str) -> "AbstractBaseUser | None":
+    """Return the user whose key is written so."""
+    model = get_user_model()
+    try:
+        key = model._meta.pk.to_python(user_id)  # noqa: SLF001 Django's public name
+    except ValidationError:
+        return None
+    found = model._default_manager.filter(pk=key).first()  # noqa: SLF001 Django's public name
+    # "07" would be found, and names nobody anywhere else.
+    return found if found is not None and str(found.pk) == user_id else None
+
+
+def _delete_sessions(user: "AbstractBaseUser") -> None:
+    model = _session_model()
+    if model is None:
+        raise RequestError(
+            ErrorCode.CONFLICT, "The sessions of this site have no rows that could be looked through."
+        )
+    user_id = str(user.pk)
+    for row in model.objects.filter(expire_date__gt=timezone.now()).iterator():
+        if str(row.get_decoded().get(SESSION_KEY)) == user_id:
+            # Of the engine, which may keep a copy in the cache.
+            _store(row.session_key).delete()
 
 
 def _session_model() -> Any:

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.http import HttpRequest
+from django.utils import timezone
 
 from realtime.protocol.errors import unauthenticated
 
@@ -42,6 +44,21 @@ class TokenAuthenticators:
     @cached_property
     def _all(self) -> list[tuple[str, Any]]:
         return list(_authenticators())
+
+
+def delete_tokens(user: "AbstractBaseUser") -> None:
+    """Delete the user's token of REST framework, and blacklist the refresh tokens of SimpleJWT, if these have tables."""
+    if apps.is_installed("rest_framework.authtoken"):
+        from rest_framework.authtoken.models import Token  # noqa: PLC0415 a table only where its app is installed
+
+        Token.objects.filter(user=user).delete()
+    if apps.is_installed("rest_framework_simplejwt.token_blacklist"):
+        tokens: Any = apps.get_model("token_blacklist.OutstandingToken")
+        live = tokens.objects.filter(
+            user_id=user.pk, expires_at__gt=timezone.now(), blacklistedtoken__isnull=True
+        )
+        blacklist: Any = apps.get_model("token_blacklist.BlacklistedToken")
+        blacklist.objects.bulk_create([blacklist(token=each) for each in live], ignore_conflicts=True)
 
 
 def _authenticators() -> Iterator[tuple[str, Any]]:

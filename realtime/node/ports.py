@@ -71,9 +71,15 @@ class Authenticator(Protocol):
     Whether a verified identity has been revoked is checked with `Revocations`, which the
     process keeps in memory.
 
-    One method is optional: `search_users(text: str, tenant: str | None, limit: int)`, the first users with
-    `text` in their name, of a tenant or of all (None), as mappings `{id, username}`. With it, the live page
-    finds users that are not connected. Called in a database thread.
+    Three methods are optional, and called in a database thread. `tenant` is None for all tenants.
+
+    - `search_users(text: str, tenant: str | None, limit: int)` returns the first users with `text` in their name, as
+      mappings `{id, username}`. With it, the live page finds users that are not connected.
+    - `knows_user(user_id: str, tenant: str | None) -> bool` says whether the user exists. Without it any id can be
+      banned.
+    - `sign_out_everywhere(user_id: str, tenant: str | None) -> bool` ends all tokens, tickets and sessions of a
+      user and tells the nodes. It returns False if there is no such user. Without it `revoke` is answered with
+      `conflict`.
     """
 
     def revocations(self) -> Sequence[Revocation]:
@@ -103,17 +109,6 @@ class Authenticator(Protocol):
         otherwise 4401 (signed out, deactivated, password changed, token family revoked).
 
         Called in a database thread with at most 500 identities; each identity in use is checked once in 30 s.
-        """
-        ...
-
-    def knows_user(self, user_id: str, tenant: str | None) -> bool:
-        """Return whether this user exists, on this tenant if one is given. Called in a database thread."""
-        ...
-
-    def sign_out_everywhere(self, user_id: str, tenant: str | None) -> bool:
-        """End all tokens, tickets and sessions of a user, on one tenant or on all (None), and tell the nodes.
-
-        Return False if there is no such user. Called in a database thread.
         """
         ...
 

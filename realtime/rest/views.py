@@ -14,6 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from realtime.rest.errors import exception_handler
+
 
 class OwnFormat(BaseContentNegotiation):
     """Ignores `Accept` and uses the view's first format, because probes and scrapers send any `Accept`."""
@@ -36,6 +38,10 @@ class JsonView(APIView):
 
     renderer_classes = [JSONRenderer]
     content_negotiation_class = OwnFormat
+
+    def get_exception_handler(self) -> Any:
+        """Return the handler of this package, whatever the site's own one is."""
+        return exception_handler
 
 
 class NothingHereView(JsonView):

@@ -10,10 +10,11 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.test import RequestFactory
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.settings import api_settings
+from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from accounts.models import User
-from realtime import CloseCode, DjangoIdentity, Identity, Refusal, Tenant
+from realtime import CloseCode, DjangoIdentity, Identity, Refusal, RequestError, Tenant
 from realtime.core.identity import CredentialKind
 from realtime.core.revocations import Revocation
 from realtime.defaults import signals
@@ -230,3 +231,36 @@ def test_a_changed_user_is_asked_about_at_once(
     monkeypatch.setattr(signals, "_recheck", lambda key, using: told.append((key, using)))
     signals._saved(instance=ann, created=False, update_fields=update_fields, using="default")
     assert told == ([(ann.pk, "default")] if is_told else [])
+
+
+@pytest.mark.parametrize("user_id", ["0", "-1", "x", "", "1.5", "9" * 30, "\u0661", "07"])
+def test_a_key_that_is_no_users_is_known_to_nobody(ann: User, user_id: str) -> None:
+    assert DjangoIdentity().knows_user(str(ann.pk), "main")
+    assert not DjangoIdentity().knows_user(user_id, None)
+    assert not DjangoIdentity().sign_out_everywhere(user_id, None)
+    assert not DjangoIdentity().knows_user(f"0{ann.pk}", None)
+
+
+def test_signing_out_everywhere_ends_the_sessions_and_tokens_of_one_user(
+    ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("realtime.defaults.identity.recheck", asked.append)
+    bob = User.objects.create_user("bob", password="x")
+    sessions = [signed_in(ann), signed_in(ann)]
+    held, others = identity_of(sessions[0]), identity_of(signed_in(bob))
+    refresh = RefreshToken.for_user(ann)
+    assert DjangoIdentity().sign_out_everywhere(str(ann.pk), "main")
+    assert DjangoIdentity().recheck([held, others]) == {held: CloseCode.UNAUTHENTICATED}
+    assert asked == [ann.pk]
+    with pytest.raises(TokenError, match="blacklisted"):
+        RefreshToken(str(refresh))  # type: ignore[arg-type]  # takes texts
+    # There is nothing left to do.
+    assert DjangoIdentity().sign_out_everywhere(str(ann.pk), None)
+
+
+def test_sessions_without_rows_cannot_be_ended_and_that_is_said(ann: User, settings: Settings) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    with pytest.raises(RequestError) as refused:
+        DjangoIdentity().sign_out_everywhere(str(ann.pk), None)
+    assert refused.value.code == "conflict"

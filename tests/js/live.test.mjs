@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { errorOf, newKey } from "../../realtime/static/realtime/live/api.js";
+import { Api, errorOf, newKey } from "../../realtime/static/realtime/live/api.js";
 import { counted, nextPositions, scopeLine, topicKey } from "../../realtime/static/realtime/live/figures.js";
 import { entriesOf, moved, viewsLike } from "../../realtime/static/realtime/live/finding.js";
 import {
@@ -137,4 +137,18 @@ test("the palette leads to what it found", () => {
   ]);
   assert.equal(entriesOf(found, false)[3].hash, "#topics/a%2Fb");
   assert.deepEqual([moved(0, -1, 3), moved(2, 1, 3), moved(0, 1, 0)], [2, 0, 0]);
+});
+
+test("a site without control endpoints says so in the lists, and still reads its own paths", async () => {
+  const asked = [];
+  const before = globalThis.fetch;
+  globalThis.fetch = async (path) => asked.push(path) && { ok: true, json: async () => ({}) };
+  try {
+    const api = new Api("", "token");
+    await assert.rejects(api.get("nodes/"), { status: 404, message: /no control endpoints/ });
+    await api.get("/admin/realtime/live/samples/");
+    assert.deepEqual(asked, ["/admin/realtime/live/samples/"]);
+  } finally {
+    globalThis.fetch = before;
+  }
 });

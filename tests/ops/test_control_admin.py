@@ -1,14 +1,17 @@
 """Keys, bans, the audit log and the actions of lists in the admin."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
+from rest_framework.settings import api_settings
 
+from accounts.credentials.identity import Authenticator
 from accounts.models import Tenant, User, UserSession
 from realtime.control.keys import find_key
 from realtime.models import ApiKey, AuditEntry, Ban
@@ -139,3 +142,41 @@ def test_the_audit_log_is_read_only(tenants: Tenants, session: Session) -> None:
         entry.delete()
     allow("acme-staff", "view_auditentry")
     assert "of globex" not in session("acme-staff").get("/admin/realtime/auditentry/").content.decode()
+
+
+@pytest.fixture
+def _rest_of_others(settings: Settings) -> Iterator[None]:
+    """Settings of REST framework that know nothing of this package."""
+    settings.REST_FRAMEWORK = {}
+    yield
+    api_settings.reload()
+
+
+@pytest.mark.usefixtures("_rest_of_others")
+def test_errors_have_their_form_in_any_project(tenants: Tenants, session: Session) -> None:
+    browser = session("root")
+    browser.raise_request_exception = False
+    for path, body, key, status, code in (
+        # Nothing serves sockets here.
+        ("publish/", {"topic": "news", "data": 1}, "", 503, "not_in_force"),
+        ("publish/", {"data": 1}, "", 400, "invalid_message"),
+        ("nowhere/", {}, "", 404, "not_found"),
+        ("publish/", {"topic": "news", "data": 1}, "rk_nonsense", 401, "unauthenticated"),
+    ):
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        answer = browser.post(f"/api/realtime/{path}", body, content_type="application/json", headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), path
+
+
+@pytest.mark.parametrize(("order", "status"), [("revoke", 409), ("ban", 200)])
+def test_an_authenticator_need_not_know_users(
+    tenants: Tenants, session: Session, monkeypatch: pytest.MonkeyPatch, order: str, status: int
+) -> None:
+    """That of a project which has only what `manage.py check` asks for."""
+    for name in ("knows_user", "sign_out_everywhere"):
+        monkeypatch.delattr(Authenticator, name)
+    until = timezone.now() + timedelta(days=1)
+    body = {"user_id": 12345} | ({"until": until.isoformat()} if order == "ban" else {})
+    answer = session("root").post(f"/api/realtime/{order}/", body, content_type="application/json")
+    assert answer.status_code == status
+    assert Ban.objects.filter(user_id="12345").exists() is (order == "ban")

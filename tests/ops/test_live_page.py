@@ -13,6 +13,7 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import Permission
 from django.db import OperationalError
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.credentials.identity import Authenticator
 from accounts.models import Membership, User
@@ -122,6 +123,15 @@ class TestFinding:
         config = json.loads(text.split('id="live-config" type="application/json">')[1].split("<")[0])
         assert (bool(config["operator_orders"]), config["operator_is_of_all"]) == (is_of_all, is_of_all)
         assert (config["api_path"], config["host_tenant"]) == ("/api/realtime/", "acme")
+
+    def test_without_the_control_endpoints_the_page_has_no_orders(
+        self, session: Callable[..., Client], settings: Settings
+    ) -> None:
+        browser = session("root")
+        settings.ROOT_URLCONF = "tests.fixtures.admin_only"
+        text = browser.get(PAGE).content.decode()
+        config = json.loads(text.split('id="live-config" type="application/json">')[1].split("<")[0])
+        assert (config["api_path"], config["operator_orders"]) == ("", [])
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ export class ApiError extends Error {
 /** The control endpoints, asked with the session of the page. */
 export class Api {
   /**
-   * @param {string} base path of the endpoints
+   * @param {string} base path of the endpoints; empty if the site has none
    * @param {string} csrfToken
    */
   constructor(base, csrfToken) {
@@ -51,6 +51,7 @@ export class Api {
    * @param {RequestInit} options
    */
   async #ask(path, options) {
+    if (!path.startsWith("/") && this.base === "") throw new ApiError(404, "This site has no control endpoints: include realtime.rest.urls.", {});
     const response = await fetch(path.startsWith("/") ? path : this.base + path, { credentials: "same-origin", ...options });
     const body = await response.json().catch(() => null);
     if (response.ok) return body;

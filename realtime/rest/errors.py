@@ -1,17 +1,17 @@
 """The form of all REST errors: `{"error": {"code", "message", "details"?}}`."""
 
-from typing import Any
+from math import ceil
+from typing import Any, Self
 
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.http import UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 
-from accounts.rest.exceptions import ApiError
-from realtime import ErrorCode, Refusal, RequestError
+from realtime.protocol.errors import ErrorCode, Refusal, RequestError
 
 _CODE_OF_STATUS = {
     status.HTTP_400_BAD_REQUEST: ErrorCode.INVALID_MESSAGE.value,
@@ -28,15 +28,64 @@ _CODE_OF_STATUS = {
 }
 
 
+_STATUS_OF_CODE = {
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.PERMISSION_DENIED: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.UNRECOVERABLE_POSITION: 409,
+    ErrorCode.MESSAGE_TOO_LARGE: 413,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.LIMIT_EXCEEDED: 429,
+    ErrorCode.TIMEOUT: 503,
+    ErrorCode.INTERNAL: 500,
+}
+
+
+class ApiError(APIException):
+    """A REST answer other than success. `retry_after_s` becomes the `Retry-After` header, in seconds."""
+
+    def __init__(
+        self,
+        status_code: int,
+        code: str,
+        message: str,
+        *,
+        retry_after_s: int | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail=message, code=code)
+        self.status_code = status_code
+        self.code = code
+        self.details = details
+        # REST framework's own handler reads this attribute.
+        self.wait = retry_after_s
+
+    @classmethod
+    def of_refusal(cls, refusal: Refusal) -> Self:
+        """Return the same answer that a socket would get."""
+        return cls(refusal.status, refusal.code, refusal.message, retry_after_s=refusal.retry_after_s)
+
+    @classmethod
+    def of_request_error(cls, error: RequestError) -> Self:
+        """Return the answer that a verb of a socket would get. `details` are by field, as of other bodies."""
+        details = error.details
+        if details is not None and "field" in details:
+            field = str(details["field"]).removeprefix("payload.")
+            details = {**details, "field": field, field: [error.message]}
+        wait_s = None if error.retry_after_ms is None else ceil(error.retry_after_ms / 1000)
+        status = _STATUS_OF_CODE.get(error.code, 400)
+        return cls(status, error.code.value, error.message, retry_after_s=wait_s, details=details)
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's `EXCEPTION_HANDLER`; None leaves an unexpected exception to Django."""
     error = _as_api_error(error)
     response = rest_exception_handler(error, context)
     if response is None:
         return None
-    code = (
-        error.code if isinstance(error, ApiError) else _CODE_OF_STATUS.get(response.status_code, "internal")
-    )
+    # Exceptions of REST framework have no `code`.
+    code = getattr(error, "code", "") or _CODE_OF_STATUS.get(response.status_code, "internal")
     body: dict[str, Any] = {"code": code}
     if isinstance(error, ValidationError):
         body |= {"message": "The request is not valid.", "details": response.data}
