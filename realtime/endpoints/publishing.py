@@ -5,6 +5,7 @@ publications to one topic are made in the order in which they came.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
 from typing import Any
@@ -16,6 +17,10 @@ from realtime.sockets.connection import Connection
 
 # Seconds that a connection which has ended waits for its publications. After that they are cancelled.
 END_S = 5.0
+# A connection that waits for room goes on when this part of its places is free.
+WAKES_SHARE = 16
+
+Publish = Callable[[], Coroutine[Any, Any, None]]
 
 
 class PublishingBytes:
@@ -31,71 +36,103 @@ class PublishingBytes:
         return 0 < self._limit_bytes <= self.used
 
 
+class _Topic:
+    """The publications to one topic, each with its bytes, and the task that makes one after the other."""
+
+    __slots__ = ("queue", "task")
+
+    def __init__(self) -> None:
+        self.queue: deque[tuple[Publish, int]] = deque()
+        self.task: asyncio.Task[None] | None = None
+
+
 class Publishing:
     """The publications in flight of one connection: at most `limit` (0: no bound), and one while the bytes of the process
     are spent."""
 
-    __slots__ = ("_all", "_bytes", "_connection", "_last", "_limit", "_room")
+    __slots__ = ("_bytes", "_connection", "_count", "_limit", "_room", "_topics", "_wakes_at")
 
     def __init__(self, connection: Connection, limit: int, in_bytes: PublishingBytes) -> None:
         self._connection = connection
         self._limit = limit
+        # Not at the first free place: a connection that sends faster than the broker answers would wait for each.
+        self._wakes_at = max(limit - 1 - limit // WAKES_SHARE, 0)
         self._bytes = in_bytes
-        # Those in flight, and the newest of each topic.
-        self._all: set[asyncio.Task[None]] = set()
-        self._last: dict[str, asyncio.Task[None]] = {}
+        self._count = 0
+        self._topics: dict[str, _Topic] = {}
         self._room: asyncio.Future[None] | None = None
 
     def before(self, verb: Verb, handle: Handler) -> Handler:
         """Return `handle`, which waits for the publications in flight to the topics that its payload is about."""
         topics = verb.topics
-        if topics is None or not self._last:
+        if topics is None or not self._topics:
             return handle
 
         def in_order(call: Call[Any], payload: Any) -> Awaitable[Reply | None]:
-            before = [self._last[topic] for topic in topics(payload) if topic in self._last]
+            before = self._tasks(set(topics(payload)))
             return _handled_after(before, handle, call, payload) if before else handle(call, payload)
 
         return in_order
 
-    def start(
-        self, topic: str, publish: Callable[[], Coroutine[Any, Any, None]], size_bytes: int
-    ) -> Awaitable[None]:
-        """Publish after the earlier publications to the topic. `publish` must not fail.
+    def start(self, name: str, publish: Publish, size_bytes: int) -> Awaitable[None]:
+        """Publish after the earlier publications to the topic `name`. `publish` must not fail.
 
         Await the result before the next message is handled: it waits while too many are in flight.
         """
-        before = self._last.get(topic)
-        work = publish() if before is None else _after(before, publish)
-        task = self._last[topic] = self._connection.adopt(work)
-        self._all.add(task)
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = _Topic()
+            topic.task = self._connection.adopt(self._run(name, topic))
+            topic.task.add_done_callback(partial(self._ended, topic))
+        topic.queue.append((publish, size_bytes))
+        self._count += 1
         self._bytes.used += size_bytes
-        task.add_done_callback(partial(self._ended, topic, size_bytes))
         return COMPLETED if self._has_room else self._wait_for_room()
 
     async def finish(self) -> None:
         """Wait for the publications in flight, because the client has ended the connection after them."""
-        if self._all:
-            await asyncio.wait(self._all, timeout=END_S)
+        if tasks := self._tasks(self._topics):
+            await asyncio.wait(tasks, timeout=END_S)
+
+    def _tasks(self, names: Collection[str]) -> list["asyncio.Task[None]"]:
+        found = [self._topics[name].task for name in names if name in self._topics]
+        return [task for task in found if task is not None]
 
     @property
     def _has_room(self) -> bool:
-        is_full = 0 < self._limit <= len(self._all) or self._bytes.is_spent
-        return not is_full or not self._all
+        is_full = 0 < self._limit <= self._count or self._bytes.is_spent
+        return not is_full or not self._count
 
     async def _wait_for_room(self) -> None:
         while not self._has_room:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
-    def _ended(self, topic: str, size_bytes: int, task: "asyncio.Task[None]") -> None:
+    async def _run(self, name: str, topic: _Topic) -> None:
+        try:
+            while topic.queue:
+                publish, size_bytes = topic.queue.popleft()
+                try:
+                    await publish()
+                finally:
+                    self._leave(size_bytes)
+        finally:
+            # At once: the next publication to the topic needs a task of its own.
+            del self._topics[name]
+
+    def _ended(self, topic: _Topic, task: "asyncio.Task[None]") -> None:
         self._connection.disown(task)
-        self._all.discard(task)
+        # If it was cancelled, perhaps before its first step.
+        for _, size_bytes in topic.queue:
+            self._leave(size_bytes)
+        topic.queue.clear()
+
+    def _leave(self, size_bytes: int) -> None:
+        self._count -= 1
         self._bytes.used -= size_bytes
-        if self._last.get(topic) is task:
-            del self._last[topic]
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        room = self._room
+        if room is not None and self._count <= self._wakes_at and not room.done():
+            room.set_result(None)
 
 
 async def _handled_after(
@@ -103,9 +140,3 @@ async def _handled_after(
 ) -> Reply | None:
     await asyncio.wait(before)
     return await handle(call, payload)
-
-
-async def _after(before: "asyncio.Task[None]", publish: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    # Not `await before`: that one may be cancelled.
-    await asyncio.wait([before])
-    await publish()

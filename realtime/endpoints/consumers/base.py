@@ -420,8 +420,10 @@ class JsonConsumer(RealtimeConsumer):
         if call.node.checks_contracts:
             verb = self.verbs[call.request.type]
             later = structs.replace(later, publish=partial(verb.checked_reply, later.publish))
-        answer = partial(self._answer, call, later, self._last_frame_s)
-        return self._publishing.start(later.topic, answer, later.size_bytes)
+        publish, began_s = later.publish, self._last_frame_s
+        return self._publishing.start(
+            later.topic, lambda: self._answer(call, publish(), began_s), later.size_bytes
+        )
 
     def _reply(self, request_id: RequestId | None, reply: Reply | None) -> Awaitable[None]:
         frame = prepared_reply(request_id, reply)
