@@ -366,6 +366,8 @@ async def _read(hub: Hub, joining: _Joining) -> None:
             if reached.epoch == local.epoch and reached.offset > local.offset:
                 joining.miss()
             return
+        # The hub may learn of the client's epoch with the same read. Nothing after its position is then no loss.
+        is_known = reached.epoch == local.epoch
         page = await hub.reads.page(local.key, reached)
         if page.publications is not None and page.position.epoch != local.epoch:
             # This node does not know the current epoch yet.
@@ -374,7 +376,7 @@ async def _read(hub: Hub, joining: _Joining) -> None:
     except EngineUnavailableError as error:
         joining.error = request_error(error, _gate_of(joining.request.topic), _of(joining).connection)
         return
-    if page.publications is None or (not page.publications and reached.epoch == local.epoch):
+    if page.publications is None or (is_known and not page.publications):
         joining.miss()
     else:
         known = [each.offset for each in page.publications if each.offset <= local.offset]

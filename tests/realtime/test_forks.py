@@ -11,6 +11,7 @@ from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.node.joining import Joined
 from realtime.topics.engine.memory import MemoryBus, MemoryHistory
+from realtime.topics.engine.names import group_name
 from realtime.topics.engine.ports import Added, Ask, Page
 from tests.realtime.followers import KEY, Follower, Node, StoppableEngine, offsets_of, settle
 from tests.realtime.test_hub import elsewhere
@@ -116,6 +117,21 @@ async def test_who_comes_back_from_before_a_fork_gets_what_was_missed(
     outcome = await node.ask(Follower(), since=start)
     assert isinstance(outcome, Joined)
     assert (offsets_of(outcome), outcome.position) == ([2], Position("1", 2))
+
+
+async def test_a_node_that_learns_of_a_fork_with_the_same_read_says_no_loss(
+    node: Node, history: ForkingHistory
+) -> None:
+    await node.join(Follower())
+    await node.publish(1)
+    await history.fork()
+    body = await elsewhere(node, 2, is_carried=False)
+    node.engine.on_message(group_name(KEY), body)
+    # Now the gap repair has asked, and its call has not begun.
+    await asyncio.sleep(0)
+    outcome = await node.ask(Follower(), since=Position("1", 2))
+    assert isinstance(outcome, Joined)
+    assert (offsets_of(outcome), outcome.position) == ([], Position("1", 2))
 
 
 async def test_who_is_at_the_fork_missed_nothing(node: Node, history: ForkingHistory) -> None:
