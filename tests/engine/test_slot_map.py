@@ -289,10 +289,24 @@ async def test_a_look_that_is_under_way_may_be_too_old(cluster: TwoPrimaries, br
 
 
 class OneSentinel:
-    """Names the server at `port`, chosen in the failover `epoch`; or fails, or never answers."""
+    """Names the server at `port`, chosen in the failover `epoch`; or fails, or never answers.
 
-    def __init__(self, port: int, epoch: int, error: Exception | None = None, *, hangs: bool = False) -> None:
-        self._state = {"ip": "10.0.0.1", "port": port, "config-epoch": epoch, "flags": {"master", "s_down"}}
+    Its state of the master has another address, as that of the sentinel that leads a failover.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        epoch: int,
+        error: Exception | None = None,
+        *,
+        hangs: bool = False,
+        leads: bool = False,
+    ) -> None:
+        self._port = port
+        self._state = {"ip": "10.0.0.1", "port": 77, "config-epoch": epoch, "flags": {"master", "s_down"}}
+        if leads:
+            self._state["flags"] = {"master", "failover_in_progress"}
         self._error = error
         self._hangs = hangs
 
@@ -304,6 +318,10 @@ class OneSentinel:
             raise self._error
         return self._state
 
+    async def sentinel_get_master_addr_by_name(self, name: str) -> tuple[bytes, int]:
+        assert name == "mymaster"
+        return b"10.0.0.1", self._port
+
 
 @pytest.mark.parametrize(
     ("sentinels", "port"),
@@ -313,6 +331,9 @@ class OneSentinel:
         ([OneSentinel(0, 9, ResponseError("No such master")), OneSentinel(2, 2), OneSentinel(1, 1)], 2),
         ([OneSentinel(0, 9, OSError("away")), OneSentinel(0, 9, OSError("away")), OneSentinel(1, 1)], 1),
         ([OneSentinel(3, 3)], 3),
+        ([OneSentinel(9, 2, leads=True), OneSentinel(2, 2), OneSentinel(2, 2)], 2),
+        ([OneSentinel(9, 2, leads=True), OneSentinel(2, 2), OneSentinel(2, 2, hangs=True)], 2),
+        ([OneSentinel(2, 2, leads=True), OneSentinel(9, 1), OneSentinel(9, 1)], 2),
     ],
 )
 async def test_of_the_sentinels_answers_the_newest_counts(sentinels: list[OneSentinel], port: int) -> None:

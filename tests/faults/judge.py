@@ -73,7 +73,9 @@ class TopicState:
     """All that is known of one topic."""
 
     attempted: set[Value] = field(default_factory=set)
+    # Those that may have been carried out twice: repeated by their client, or seen under two epochs.
     repeated: set[Value] = field(default_factory=set)
+    epochs: dict[Value, str] = field(default_factory=dict)
     names: dict[tuple[str, int], Value] = field(default_factory=dict)
     line: Line = field(default_factory=Line)
     # Acknowledged, and not yet known to be lost.
@@ -145,6 +147,7 @@ class _Court:
         state = self._state(event.topic)
         self.judgement.acknowledged += 1
         state.acknowledged[event.value] = event
+        _note_epoch(state, event.value, event.epoch)
         self._name(event.at_s, event.topic, event.epoch, event.offset, event.value)
 
     def _name(self, at_s: float, topic: Topic, epoch: str, offset: int, value: Value) -> None:
@@ -181,6 +184,7 @@ class _Court:
             self._convict("order", event.at_s, text)
             return
         chain.epoch = event.epoch or chain.epoch
+        _note_epoch(self._state(event.topic), event.value, chain.epoch)
         self._take(event.at_s, event.topic, chain, event.offset, event.value)
 
     def _take(self, at_s: float, topic: Topic, chain: Chain, offset: int, value: Value) -> None:
@@ -273,6 +277,12 @@ def _extended(line: Line, read: Read) -> Line:
     first = read.publications[0][0] if read.publications else read.offset + 1
     older = {offset: value for offset, value in line.values.items() if offset < first}
     return Line(read.offset, older | dict(read.publications))
+
+
+def _note_epoch(state: TopicState, value: Value, epoch: str) -> None:
+    """A server repeats by itself what has a key, if it does not know the outcome."""
+    if state.epochs.setdefault(value, epoch) != epoch:
+        state.repeated.add(value)
 
 
 def _agree_on_newest(one: Read, other: Read) -> bool:

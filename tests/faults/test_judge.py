@@ -119,6 +119,11 @@ def test_a_client_that_began_at_what_was_lost_and_sent_again_is_told() -> None:
     assert_broken(events)
 
 
+def test_what_was_lost_is_sent_again_by_a_server_and_gets_its_offset_again() -> None:
+    events = [*BEFORE[:4], Attempted(0, TOPIC, 2), got(2, 2), KILL, Acknowledged(0, TOPIC, 2, "f", 2)]
+    assert_broken([*events, told("f", 2), rest(log("f", 1, 2))])
+
+
 def test_a_client_is_told_where_nothing_was_lost() -> None:
     failover = Fault(0, "failover")
     events = [*BEFORE, failover, *published(3, "f", 3), Told(0, "c", TOPIC), client("f", 3)]

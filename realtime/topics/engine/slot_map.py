@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
@@ -171,18 +172,48 @@ def locate_single(place: Place) -> Locate:
 def locate_by_sentinel(sentinels: Sequence[Any], master: str) -> Locate:
     """The primary that the sentinels (clients of redis-py) name owns everything.
 
-    All are asked at once, and the answer of the newest failover counts: some may not have heard of it yet. It counts also
-    while that sentinel cannot reach the server: another one would be older.
+    All are asked at once, and the answers about the newest failover count: some may not have heard of it yet. They count
+    also while a sentinel cannot reach the server: another one would be older.
     """
 
     async def locate() -> Mapping[Place, Slots]:
-        states = await _answers([each.sentinel_master(master) for each in sentinels])
-        if not states:
+        answers = await _answers([_named_by(each, master) for each in sentinels])
+        if not answers:
             raise NotSentError("No sentinel names a primary.")
-        newest = max(states, key=lambda state: int(state["config-epoch"]))
-        return {(newest["ip"], int(newest["port"])): ALL_SLOTS}
+        return {_named_by_most(answers): ALL_SLOTS}
 
     return locate
+
+
+class _Named(NamedTuple):
+    """A sentinel's answer: the primary, and the number of the failover that made it one. `is_settled`: that is over."""
+
+    place: Place
+    failover: int
+    is_settled: bool
+
+
+def _named_by_most(answers: Sequence[_Named]) -> Place:
+    """Of the answers about the newest failover the place with most votes, and then that of a sentinel for which it is over.
+
+    Valkey's sentinel that led a failover may go on naming the primary of that one when there has been another.
+    """
+    newest = max(each.failover for each in answers)
+    votes = [each for each in answers if each.failover == newest]
+    count = Counter(each.place for each in votes)
+    return max(votes, key=lambda each: (count[each.place], each.is_settled, each.place)).place
+
+
+async def _named_by(sentinel: Any, master: str) -> _Named:
+    """Ask for the number first, so that the address is not older.
+
+    The address comes from a question of its own: the sentinel that leads a failover has the former one in its state of
+    the master until all replicas follow the new primary.
+    """
+    state = await sentinel.sentinel_master(master)
+    host, port = await sentinel.sentinel_get_master_addr_by_name(master)
+    is_settled = "failover_in_progress" not in state["flags"]
+    return _Named((host.decode(), int(port)), int(state["config-epoch"]), is_settled)
 
 
 async def _answers(asked: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
