@@ -29,11 +29,16 @@ class ChatPage:
         """Open a window on the chat of `name`, and wait until it is connected."""
         chat = cls(windows.enter(name, "/chat/", host, **options), name)
         chat.wait_until_connected()
-        browser = chat.page.context.browser
+        chat.turn_to()
+        return chat
+
+    def turn_to(self) -> None:
+        """Give the window the focus. In Chromium every window has it."""
+        self.page.bring_to_front()
+        browser = self.page.context.browser
         if browser is not None and browser.browser_type.name == "firefox":
             # Its window has no focus after a navigation, and without it Enter presses no button.
-            chat.page.mouse.click(1, 1)
-        return chat
+            self.page.mouse.click(1, 1)
 
     def wait_until_connected(self) -> None:
         """Wait until the page knows who is here, the reader among them."""
