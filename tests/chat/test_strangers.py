@@ -83,8 +83,8 @@ ROUTES = sorted(set(routes(get_resolver().url_patterns)))
 def same(text: str) -> str:
     """An answer without what differs from one request to the next, whoever asks for whatever."""
     text = re.sub(r"77000\d{3}|alic[ex]|acmex?", "?", text)
-    # The own room changes.
-    text = re.sub(r'("\w*(?:rev|seq|offset)": ?)\d+', r"\1?", text)
+    # The own room changes, and what is made has the next id.
+    text = re.sub(r'("\w*(?:rev|seq|offset|id)": ?|room:)\d+', r"\1?", text)
     return re.sub(r"[\w-]{43}|[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[\d:.]+Z|[0-9a-f]{12,}", "…", text)
 
 
