@@ -1,5 +1,6 @@
 """Static files as they are collected: minified, compressed, under hashed names; the chat's first modules as one."""
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,8 @@ _ELEMENTS = {".js": ("<script type=module>", "</script>"), ".css": ("<style>", "
 _COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)$", re.MULTILINE | re.DOTALL)
 _TYPE = re.compile(r"/\*\* @(?:type|param)\b(?:(?!\*/).)*\*/ ?")
 _INDENTATION = re.compile(r"\n\s+")
+
+_CSS_IMPORT = re.compile(r'^@import "([^"]+)";$', re.MULTILINE)
 
 _Paths = Mapping[str, tuple[Storage, str]]
 
@@ -61,7 +64,7 @@ class LeanStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ign
 
 
 def bundled(paths: _Paths) -> dict[str, str]:
-    """Return our own sources by name, with a bundle in the place of `BUNDLE_ENTRY`, if that is among the files."""
+    """Return our own sources by name: styles with what they import, and a bundle in the place of `BUNDLE_ENTRY`."""
 
     def read(name: str) -> str:
         storage, path = paths[name]
@@ -69,8 +72,11 @@ def bundled(paths: _Paths) -> dict[str, str]:
             source: bytes = file.read()
             return source.decode()
 
+    def whole(name: str) -> str:
+        return _CSS_IMPORT.sub(lambda found: read(f"{posixpath.dirname(name)}/{found[1]}"), read(name))
+
     own = [name for name in paths if name.startswith(_FOLDERS) and Path(name).suffix in _ELEMENTS]
-    sources = {name: read(name) for name in own}
+    sources = {name: whole(name) for name in own}
     if BUNDLE_ENTRY not in sources:
         return sources
     bundle = Bundle(Modules(read, BARE_NAMES), BUNDLE_ENTRY)
