@@ -11,6 +11,7 @@ from realtime.client.errors import ClientError, DisconnectedError, error_of
 from realtime.client.retries import backoff_s
 from realtime.client.streams import Streaming
 from realtime.client.types import Change, Rows, State, StateName
+from realtime.protocol.errors import ErrorCode
 
 # Changes that wait for the caller. Beyond it the query is asked again.
 CHANGES_MAX = 1000
@@ -56,9 +57,11 @@ class _Heard:
             self._items.append((name, item))
         self._wakes.set()
 
-    async def next(self) -> Change:
-        """Return the next change. Raises the error with which the server ended the query, DisconnectedError, or
-        _BehindError."""
+    async def next(self) -> Change | None:
+        """Return the next change, or None if the rights of the connection have changed and it is asked again.
+
+        Raises the error with which the server ended the query, DisconnectedError, or _BehindError.
+        """
         while True:
             while self._items and not self.is_lost:
                 name, item = self._items.popleft()
@@ -66,6 +69,8 @@ class _Heard:
                     continue
                 if isinstance(item, ClientError):
                     self.name = None
+                    if item.code == ErrorCode.PERMISSION_DENIED:
+                        return None
                     raise item
                 return item
             if self.is_lost:
@@ -99,8 +104,8 @@ async def changes_of(
             heard.forget()
             try:
                 yield await _rows(client, asked, heard, random)
-                while True:
-                    yield await heard.next()
+                while (change := await heard.next()) is not None:
+                    yield change
             except DisconnectedError:
                 # It comes back, or `ready` says why it does not.
                 continue

@@ -451,6 +451,21 @@ async def test_a_live_query_ends_with_the_error_of_the_server(server: Scripted, 
         await anext(events)
 
 
+async def test_a_live_query_is_asked_again_with_other_rights(server: Scripted, client: AsyncClient) -> None:
+    events = client.live_query("orders")
+    ended = {"code": "permission_denied", "reason": "Your rights have changed; ask again."}
+    socket = await server.socket()
+    for number in (1, 2):
+        reading = asyncio.ensure_future(anext(events))
+        await socket.answer("query", "rows", {"query_id": f"q{number}", "items": [number], "more": False})
+        assert await reading == Rows([number])
+        await socket.push({"type": "unwatched", "payload": {"query_id": f"q{number}", **ended}})
+    reading = asyncio.ensure_future(anext(events))
+    await socket.refuse("query", "permission_denied")
+    with pytest.raises(ClientError, match="permission_denied"):
+        await reading
+
+
 async def test_a_caller_that_falls_behind_a_live_query_gets_all_rows_anew(
     server: Scripted, client: AsyncClient
 ) -> None:

@@ -97,6 +97,19 @@ test("the end of a query by the server is told once, and it is not asked again",
   assert.deepEqual([watch.told, watch.last().requests("query").length], [[[], "limit_exceeded"], 0]);
 });
 
+test("with other rights it is asked again, and the answer decides", async () => {
+  const { told, last } = await watching();
+  last().reply("query", "rows", rows("q1", [1]));
+  await settled();
+  last().push("unwatched", { query_id: "q1", code: "permission_denied", reason: "Your rights have changed; ask again." });
+  last().reply("query", "rows", rows("q2", [2]));
+  await settled();
+  last().push("unwatched", { query_id: "q2", code: "permission_denied", reason: "Your rights have changed; ask again." });
+  last().reply("query", "error", { code: "permission_denied", message: "", retryable: false });
+  await settled();
+  assert.deepEqual([told, last().requests("query").length], [[[1], [2], "permission_denied"], 3]);
+});
+
 for (const isAsked of [true, false]) {
   test(`stopping ${isAsked ? "before" : "after"} the rows came makes the server stop, too`, async () => {
     const watch = await watching();

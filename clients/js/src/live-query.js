@@ -73,6 +73,8 @@ export function liveQuery(client, query, params, { onReset, onChange, onEnded, p
     if (name === undefined || payload.query_id !== name) return;
     if (type === "change") return guarded(onChange)({ op: payload.op, item: payload.item });
     name = undefined;
+    // Other rights, after a refresh of the token: the answer says whether they are enough.
+    if (payload.code === "permission_denied") return void ask();
     end(new RealtimeError(payload.code, payload.reason));
   }
 
