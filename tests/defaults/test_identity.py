@@ -163,7 +163,9 @@ def test_a_token_of_simplejwt_is_its_user(ann: User) -> None:
     assert set(DjangoIdentity().recheck([identity])) == {identity}
 
 
-@pytest.mark.parametrize("token", ["", "a.b.c", "nonsense", "é", "a b"])
+@pytest.mark.parametrize(
+    "token", ["", "a.b.c", "nonsense", "é", "a b", "\U0001f4a5", "\u0663", "\ufeff", "\ud800", "a\nb"]
+)
 def test_a_bad_token_is_refused(ann: User, token: str) -> None:
     for bad in (token, str(RefreshToken.for_user(ann)), str(AccessToken.for_user(ann)) + "x"):
         with pytest.raises(Refusal) as refused:
