@@ -184,10 +184,9 @@ def present_in(tenant: Tenant, room_id: int) -> frozenset[int]:
     node = current_node()
     if not node.serves_here:
         return frozenset()
-    present = node.submit(node.present(wire.room_topic(room_id), tenant=tenant.slug)).result(
-        PRESENT_TIMEOUT_S
-    )
-    return frozenset(map(int, present)) if len(present) <= ROOM_MENTIONS_MAX else frozenset()
+    topic = wire.room_topic(room_id)
+    asked = node.submit(node.present(topic, tenant=tenant.slug, limit=ROOM_MENTIONS_MAX))
+    return frozenset(map(int, asked.result(PRESENT_TIMEOUT_S)))
 
 
 def _compose(draft: MessageDraft) -> Composed:

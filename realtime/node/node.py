@@ -285,9 +285,12 @@ class Node:
         page = await self.history.latest(TopicKey(tenant, topic), limit, 0)
         return [msgspec.json.decode(each.data) for each in page.publications or []]
 
-    async def present(self, topic: str, *, tenant: str) -> frozenset[UserId]:
-        """Return the ids of the users who follow a topic at this moment, on any node."""
-        return frozenset(user.id for user in self.cluster.users((tenant, topic)))
+    async def present(self, topic: str, *, tenant: str, limit: int) -> frozenset[UserId]:
+        """Return the ids of the users who follow a topic at this moment, on any node; none if there are more
+        than `limit`, whose list would hold up the loop."""
+        key = (tenant, topic)
+        users = self.cluster.users(key) if self.cluster.count(key) <= limit else []
+        return frozenset(user.id for user in users)
 
     async def end_subscriptions(self, tenant: str, topic: str, user_id: UserId) -> None:
         """End a user's subscriptions to a topic, here and on the other nodes."""

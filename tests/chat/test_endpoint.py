@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
 from chat.files.services import file_store
+from chat.messages import sending
 from chat.models import Message, RoomMembership
 from chat.operations import OPERATIONS, Operation
 from chat.typing import LOOKUPS_BURST, LOOKUPS_PER_S
@@ -106,7 +107,9 @@ async def test_members_are_listed_with_their_status(chat: Chat) -> None:
     }
 
 
-async def test_here_mentions_those_who_are_connected_at_that_moment(chat: Chat) -> None:
+async def test_here_mentions_those_who_are_connected_at_that_moment(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alice, bob, admin = [await chat.client(name) for name in ("alice", "bob", "admin")]
     room_id = await make_room(alice)
     for client in (bob, admin):
@@ -137,6 +140,8 @@ async def test_here_mentions_those_who_are_connected_at_that_moment(chat: Chat) 
     assert await edit(3, "@here no lunch") == everyone
     await bob.get("unsubscribe", "unsubscribed", topic=f"room:{room_id}")
     assert (await say(alice, room_id, "@here?"))["mentions"] == [admin.user.pk]
+    monkeypatch.setattr(sending, "ROOM_MENTIONS_MAX", 1)
+    assert (await say(alice, room_id, "@here!"))["mentions"] == []
 
 
 async def test_many_messages_sent_at_once_are_stored_and_delivered_in_order(chat: Chat) -> None:
