@@ -12,8 +12,13 @@ from tests.prepare import find_chromium
 from tests.servers.pool import Site, SitePool
 
 LAUNCH_ARGUMENTS = ("--no-sandbox", "--disable-background-networking")
-# Firefox without a screen takes itself for a phone: this is a mouse (hover and fine).
-MOUSE: dict[str, str | float | bool] = {"ui.primaryPointerCapabilities": 6, "ui.allPointerCapabilities": 6}
+# Firefox without a screen takes itself for a phone: this is a mouse (hover and fine). Its panel of downloads would take
+# the focus from the page.
+PREFERENCES: dict[str, str | float | bool] = {
+    "ui.primaryPointerCapabilities": 6,
+    "ui.allPointerCapabilities": 6,
+    "browser.download.alwaysOpenPanel": False,
+}
 # Two busy cores are slow; nobody waits this long on a good day.
 PATIENCE_MS = 20_000
 HERE = Path(__file__).parent
@@ -43,7 +48,7 @@ def chromium() -> Iterator[Browser]:
         try:
             if firefox:
                 browser = playwright.firefox.launch(
-                    channel="moz-firefox", executable_path=path, firefox_user_prefs=MOUSE
+                    channel="moz-firefox", executable_path=path, firefox_user_prefs=PREFERENCES
                 )
             else:
                 browser = playwright.chromium.launch(executable_path=path, args=LAUNCH_ARGUMENTS)
