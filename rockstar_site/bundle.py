@@ -24,7 +24,7 @@ _DECLARED = re.compile(
     _BEGIN + r"export (?=(?:async )?(?:const|class|function)\b\*? ?([\w$]+))", re.MULTILINE
 )
 _DEFAULT = re.compile(_BEGIN + r"export default ", re.MULTILINE)
-_LEFT = re.compile(r"^\s*(?:import|export)\b(?!\()[^\n]*", re.MULTILINE)
+_LEFT = re.compile(_BEGIN + r"\s*(?:import|export)\b(?!\()[^\n]{0,80}", re.MULTILINE)
 _LAZY = re.compile(r"""\bimport\((["'])([^"']+)\1\)""")
 
 

@@ -82,6 +82,7 @@ def test_what_is_imported_later_is_found_from_the_place_of_the_bundle() -> None:
         "export let value = 1;",
         'export * from "./later/name.js";',
         'import * as all from "./later/name.js";',
+        'const one=1;export*from"./later/name.js";',
         'import { main } from "./main.js";',
     ],
 )
