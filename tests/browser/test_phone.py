@@ -27,6 +27,23 @@ def test_no_page_scrolls_sideways(alice: ChatPage, windows: Windows) -> None:
     assert_fits(open_live_page(windows, viewport=PHONE))
 
 
+def test_what_opens_fits_with_text_at_twice_its_size(alice: ChatPage) -> None:
+    """The shortcuts, the profile and the grid of emoji."""
+    page = alice.page
+    page.evaluate("() => (document.documentElement.style.fontSize = '200%')")
+    page.keyboard.press("Control+/")
+    assert_holds_its_parts(page, "dialog")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Rooms", exact=True).click()
+    page.get_by_title("Your profile").click()
+    assert_holds_its_parts(page, "dialog")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Emoji", exact=True).click()
+    assert_holds_its_parts(page, ".emoji-picker")
+    assert_holds_its_parts(page, ".emoji-grid")
+    assert_fits(page)
+
+
 def test_the_rooms_open_by_keyboard(alice: ChatPage) -> None:
     """The focus goes into the drawer, a room is chosen, and the focus comes back on Escape."""
     opener = alice.page.get_by_role("button", name="Rooms", exact=True)
@@ -50,6 +67,13 @@ def test_the_rooms_open_by_keyboard(alice: ChatPage) -> None:
 def assert_fits(page: Page) -> None:
     """Fail when the page is wider than the screen."""
     assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"], page.url
+
+
+def assert_holds_its_parts(page: Page, selector: str) -> None:
+    """Fail when what is in an element is wider than it."""
+    expect(page.locator(selector)).to_be_visible()
+    wide, room = page.locator(selector).evaluate("(element) => [element.scrollWidth, element.clientWidth]")
+    assert wide <= room, selector
 
 
 def tab_to(page: Page, class_name: str) -> None:
