@@ -102,6 +102,15 @@ EXAMPLE = Path(__file__).parents[2] / ".env.example"
 VARIABLES = [line.partition("=")[0] for line in EXAMPLE.read_text().splitlines() if line[:1] not in {"", "#"}]
 
 
+@pytest.mark.parametrize(("query", "seconds"), [("", "5"), ("?connect_timeout=2", "2")])
+def test_a_connection_to_a_database_that_says_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, query: str, seconds: str
+) -> None:
+    url = f"postgresql://u:p@db.example/name{query}"
+    found = read(monkeypatch, tmp_path, SECRET_KEY=A_KEY, DATABASE_URL=url)
+    assert str(found.database["OPTIONS"]["connect_timeout"]) == seconds
+
+
 @pytest.mark.parametrize("empty", ["", " "])
 def test_an_empty_variable_means_the_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, empty: str
