@@ -268,9 +268,10 @@ export class ChatStore {
   #connectionChanged(state) {
     this.connection.value = state;
     if (state.name !== "online") return;
-    if (!this.hasRooms) this.loadRooms();
     const current = this.current.value;
     if (current?.room.value.is_member && (current.timeline.value === null || current.members.value.length === 0)) current.reload();
+    // After the messages, for which the reader waits.
+    if (!this.hasRooms) this.loadRooms();
     for (const store of this.stores.value.values()) store.flushRead();
     this.sender.flushAll();
     this.sender.adopt();

@@ -11,8 +11,9 @@ import { nameOf } from "../lib/format.js";
 /** @typedef {import("../state/store.js").ChatStore} ChatStore */
 
 const COUNT_SHOWN_MAX = 99;
-// Rooms of a section that are drawn with the page. The others follow when the page can be used.
+// Rooms of a section that are drawn with the page. The others follow, when the messages are likely to be there.
 const DRAWN_FIRST_MAX = 50;
+const DRAW_REST_MS = 1_000;
 
 /** The user's rooms in sections. A drawer on small screens. @param {{store: ChatStore}} props */
 export function Sidebar({ store }) {
@@ -47,7 +48,7 @@ function sectionsShown(store) {
 function Section({ section: { name, rooms }, store, onSelect }) {
   const [isWhole, setWhole] = useState(rooms.length <= DRAWN_FIRST_MAX);
   useEffect(() => {
-    const timer = setTimeout(() => setWhole(true));
+    const timer = setTimeout(() => setWhole(true), DRAW_REST_MS);
     return () => clearTimeout(timer);
   }, []);
   const titles = { unread: _("Unread"), favourites: _("Favourites"), rooms: _("Rooms"), people: _("People") };
