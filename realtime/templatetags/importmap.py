@@ -76,13 +76,13 @@ def modulepreload(name: str) -> SafeString:
 def _needed(storage: StaticFilesStorage, entry: str, *, later: bool = False) -> tuple[str, ...]:
     """Return the names of a module and its imports, each once, the nearest first.
 
-    With `later`, what `import()` loads is among them.
+    With `later`, what `import()` loads is among them, if the manifest has it: types in comments look the same.
     """
-    names = [entry]
+    names, hashed = [entry], getattr(storage, "hashed_files", {})
     for module in names:
         for imported in _imports(storage, module, later=later):
             path = BARE_NAMES.get(imported) or posixpath.normpath(f"{posixpath.dirname(module)}/{imported}")
-            if path not in names:
+            if path not in names and (path in hashed or not later):
                 names.append(path)
     return tuple(names)
 
@@ -112,7 +112,7 @@ def _imports_map(storage: StaticFilesStorage, entry: str) -> dict[str, str]:
     It is computed once, because the manifest of a process does not change.
     """
     hashed: dict[str, str] = getattr(storage, "hashed_files", {})
-    if entry:
+    if entry and hashed:
         modules = set(_needed(storage, entry, later=True))
     else:
         modules = {

@@ -110,8 +110,9 @@ def import_map(tag: str = "importmap") -> dict[str, str]:
     return imports
 
 
-def test_without_hashes_the_import_map_has_the_bare_names_only() -> None:
-    assert import_map() == {name: f"/static/{path}" for name, path in BARE_NAMES.items()}
+@pytest.mark.parametrize("tag", ["importmap", "importmap 'chat/main.js'", "importmap 'not/there.js'"])
+def test_without_hashes_the_import_map_has_the_bare_names_only(tag: str) -> None:
+    assert import_map(tag) == {name: f"/static/{path}" for name, path in BARE_NAMES.items()}
 
 
 def test_the_import_map_leads_to_the_hashed_file_of_every_import(
