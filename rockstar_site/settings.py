@@ -204,8 +204,8 @@ SPECTACULAR_SETTINGS = {
 TOPIC_RULES = {
     "": TopicRule(),
     "members": TopicRule(subscribe=members, publish=publishing_members),
-    # The chat tells a user here about rooms, with their names: not for operators either.
-    "user": TopicRule(subscribe=owner, publish=nobody, operator="metadata"),
+    # The chat tells a user here about rooms, with their names: operators may tell the user something, and not read.
+    "user": TopicRule(subscribe=owner, publish=nobody, operator="publish"),
     "staff": TopicRule(subscribe=staff, publish=staff),
     **ROOM_TOPICS,
 }

@@ -229,7 +229,7 @@ async def apresence(topic: str, *, tenant: str = "") -> dict[str, Any]:
 
 def history(topic: str, *, tenant: str = "", limit: int = 100) -> dict[str, Any]:
     """Return `{topic, epoch, offset, publications}`: the newest, in order. Raises RequestError(permission_denied) for a
-    topic whose rule says `operator="metadata"`."""
+    topic whose rule does not say `operator="all"`."""
     slug = _slug(tenant)
     return call(lambda link: lists.read_history(link, slug, topic, limit))
 

@@ -222,7 +222,7 @@ async def _publish(link: Link, order: Order, topic: str, idempotency_key: str | 
 
 
 def _draft(rules: TopicRules, order: Order, topic: str, idempotency_key: str | None) -> Draft:
-    rules.require_operator(topic)
+    rules.require_operator_publish(topic)
     draft = make_draft(
         topic,
         order.target["data"],

@@ -20,8 +20,8 @@ from realtime.protocol.errors import ErrorCode, RequestError
 
 Gate = Callable[[Identity | None, str], bool]
 TOPIC_MAX_CHARS = 255
-# The rights of operators to a topic: to use its data, or only to see who follows it.
-ALL, METADATA = "all", "metadata"
+# The rights of operators to a topic: to use its data, to add to it without reading it, or only to see who follows it.
+ALL, PUBLISH, METADATA = "all", "publish", "metadata"
 
 
 def anyone(identity: Identity | None, topic: str) -> bool:
@@ -75,8 +75,8 @@ class TopicRule:
     for each message. A gate is a plain function and allows only by returning True; any other value, even a truthy
     one, denies.
 
-    `operator` is what operators may do with the data: `"all"`, or `"metadata"`, which lets them see who follows
-    the topic, but not publish, subscribe anybody or read the history.
+    `operator` is what operators may do with the data: `"all"`; `"metadata"`, which lets them see who follows the topic,
+    but not publish, subscribe anybody or read the history; or `"publish"`, which lets them publish besides.
 
     `data` is the type of the publications' data: a Struct, or a union of tagged ones. What clients publish is always
     checked against it, what the server publishes with DEBUG and in tests.
@@ -87,7 +87,7 @@ class TopicRule:
     subscribe_in_db: Gate | None = None
     history_size: int = 1000
     history_ttl_s: float = 300.0
-    operator: Literal["all", "metadata"] = "all"
+    operator: Literal["all", "publish", "metadata"] = "all"
     publish_in_db: Gate | None = None
     data: Any = None
     # Both of them, made once.
@@ -121,8 +121,8 @@ def rule_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
 
 
 def _part_faults(prefix: str, rule: TopicRule) -> Iterator[str]:
-    if rule.operator not in {ALL, METADATA}:
-        yield f"`operator` of the topic rule {prefix!r} is neither {ALL!r} nor {METADATA!r}."
+    if rule.operator not in {ALL, PUBLISH, METADATA}:
+        yield f"`operator` of the topic rule {prefix!r} is none of {ALL!r}, {PUBLISH!r} and {METADATA!r}."
     if rule.data is not None and rule.contract is None:
         yield f"`data` of the topic rule {prefix!r} is no type that JSON can hold: {rule.data!r}."
 
@@ -208,10 +208,18 @@ class TopicRules:
             )
 
     def require_operator(self, topic: str) -> TopicRule:
-        """Return the rule, if operators may use the topic's data; otherwise raises
+        """Return the rule, if operators may read the topic's data; otherwise raises
         RequestError(invalid_message | permission_denied)."""
+        return self._require_right(topic, ALL)
+
+    def require_operator_publish(self, topic: str) -> TopicRule:
+        """Return the rule, if operators may publish to the topic; otherwise raises
+        RequestError(invalid_message | permission_denied)."""
+        return self._require_right(topic, ALL, PUBLISH)
+
+    def _require_right(self, topic: str, *rights: str) -> TopicRule:
         rule = self.rule(topic)
-        if rule.operator != ALL:
+        if rule.operator not in rights:
             raise RequestError(
                 ErrorCode.PERMISSION_DENIED, "The rule of this topic keeps its data from operators."
             )

@@ -1,6 +1,7 @@
 """The first gate of the chat's topics: on plain values."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from django.conf import settings
@@ -56,6 +57,15 @@ def topics_of_the_chat() -> Iterator[str]:
 def test_operators_use_the_data_of_no_topic_of_the_chat(topic: str) -> None:
     with pytest.raises(RequestError, match="keeps its data from operators"):
         TopicRules(settings.TOPIC_RULES).require_operator(topic)
+
+
+def test_operators_publish_to_users_and_to_nothing_else_of_the_chat() -> None:
+    rules, allowed = TopicRules(settings.TOPIC_RULES), set()
+    for topic in topics_of_the_chat():
+        with suppress(RequestError):
+            rules.require_operator_publish(topic)
+            allowed.add(topic)
+    assert allowed == {"user:7"}
 
 
 def test_all_kinds_of_topics_are_looked_at() -> None:

@@ -38,6 +38,7 @@ def _rules(settings: Settings) -> None:
             "orders": TopicRule(),
             "prices": TopicRule(),
             "closed": TopicRule(operator="metadata"),
+            "told": TopicRule(operator="publish"),
             "own": TopicRule(publish_in_db=_may_publish, subscribe_in_db=_may_publish),
             "members": TopicRule(publish=members, publish_in_db=lambda identity, topic: 1),  # type: ignore[arg-type,return-value]
         }
@@ -65,6 +66,10 @@ async def test_every_function_needs_no_tenant_where_there_is_one() -> None:
                 },
             },
         ]
+        assert (await realtime.abroadcast(["told:1"], 2))[0]["offset"] == 1
+        for unread in (realtime.ahistory("told:1"), realtime.asubscribe("told:1", user_id=KEY)):
+            with pytest.raises(RequestError, match="keeps its data"):
+                await unread
         for data in (1, 2):
             await socket.assert_push("publication", {"data": data})
         assert [each["data"] for each in (await realtime.ahistory("orders:7"))["publications"]] == [1, 2]

@@ -191,7 +191,7 @@ class HistoryView(ListView):
         responses={200: bodies.HistoryAnswer, **ERRORS},
     )
     def get(self, request: Request) -> Response:
-        """Return them in order; 403 if the rule of the topic says `metadata`."""
+        """Return them in order; 403 if the rule of the topic keeps it from operators."""
         return self.listed_of_one(_history, lambda values: _history(NOWHERE, values))
 
 

@@ -59,7 +59,7 @@ def _schema(
 
 @_documented("Publish to a topic", bodies.PositionAnswer)
 class PublishView(OrderView):
-    """Publish for the server; the publisher is null. 403 if the rule of the topic says `metadata`."""
+    """Publish for the server; the publisher is null. 403 if the rule of the topic keeps it from operators."""
 
     operation = "publish"
 
