@@ -7,7 +7,6 @@ statement to the same round trips; attached files add one more round trip.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
@@ -18,7 +17,7 @@ from chat.messages.reading import messages_by_name
 from chat.messages.view import author_of, file_of, quote_of
 from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned, render
 from chat.text import TEXT_MAX_CHARS
-from realtime import Publisher, RequestError, Tenant, UserId, current_node
+from realtime import RequestError, Tenant, UserId, current_node
 
 # Members whom `@room` or `@here` mentions; if there are more, the name is only text.
 ROOM_MENTIONS_MAX = 500
@@ -69,21 +68,6 @@ class WriteAccess:
     files: Mapping[int, wire.File]
     people: Mapping[int, Mapping[str, int]]
     everyone: Mapping[int, Sequence[int]]
-
-
-def message_send(
-    tenant: Tenant,
-    author: Publisher,
-    *,
-    room_id: int,
-    text: str,
-    client_msg_id: UUID,
-    reply_to_seq: int | None = None,
-    file_ids: tuple[int, ...] = (),
-) -> wire.Message:
-    """Store and announce the next message of a room, as `message_post`; return the message."""
-    draft = MessageDraft(tenant, author, room_id, text, client_msg_id, reply_to_seq, file_ids)
-    return message_post(draft).message
 
 
 def message_post(draft: MessageDraft) -> Sent:

@@ -3,13 +3,16 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.conf import settings
 
 from accounts.models import Membership, User
 from accounts.models import Tenant as TenantRow
-from chat import announcements, services
+from chat import announcements, services, wire
+from chat.batches import MessageDraft
+from chat.messages.sending import message_post
 from chat.models import RoomMembership
 from realtime.conf import load_settings
 from realtime.core.history import Publisher
@@ -37,6 +40,21 @@ class World:
         if with_bob:
             RoomMembership.objects.create(room_id=made.id, user_id=self.bob.id)
         return made.id
+
+
+def message_send(
+    tenant: Tenant,
+    author: Publisher,
+    *,
+    room_id: int,
+    text: str,
+    client_msg_id: UUID,
+    reply_to_seq: int | None = None,
+    file_ids: tuple[int, ...] = (),
+) -> wire.Message:
+    """Store and announce the next message of a room."""
+    draft = MessageDraft(tenant, author, room_id, text, client_msg_id, reply_to_seq, file_ids)
+    return message_post(draft).message
 
 
 @dataclass(frozen=True)

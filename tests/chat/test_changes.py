@@ -13,13 +13,13 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Membership, User
 from chat import services, wire
-from chat.messages import changing, numbering, reading, sending
+from chat.messages import changing, numbering, reading
 from chat.models import Mention, Message, Reaction, Room, RoomMembership
 from chat.payloads import shared_message_payload
 from realtime.core.history import Publisher
 from realtime.models import AuditEntry
 from realtime.protocol.errors import RequestError
-from tests.chat.conftest import Announced, World
+from tests.chat.conftest import Announced, World, message_send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,9 +30,7 @@ def send(
     world: World, room_id: int, text: str = "hello", *, by: Publisher | None = None, **more: Any
 ) -> wire.Message:
     author = by or world.alice
-    return sending.message_send(
-        world.acme, author, room_id=room_id, text=text, client_msg_id=uuid.uuid4(), **more
-    )
+    return message_send(world.acme, author, room_id=room_id, text=text, client_msg_id=uuid.uuid4(), **more)
 
 
 def code_of(use: Callable[[], object]) -> str:
@@ -309,11 +307,11 @@ def test_messages_of_a_deleted_account_stay_without_a_name(world: World) -> None
 def test_a_message_sent_again_after_a_change_is_still_the_same(world: World) -> None:
     room_id = world.room()
     again: dict[str, Any] = {"room_id": room_id, "text": "once", "client_msg_id": uuid.uuid4()}
-    first = sending.message_send(world.acme, world.alice, **again)
+    first = message_send(world.acme, world.alice, **again)
     edit(world, world.alice, room_id, 1)
-    assert sending.message_send(world.acme, world.alice, **again).text == "changed"
+    assert message_send(world.acme, world.alice, **again).text == "changed"
     delete(world, world.alice, room_id, 1)
-    assert sending.message_send(world.acme, world.alice, **again).id == first.id
+    assert message_send(world.acme, world.alice, **again).id == first.id
 
 
 def test_mentions_are_rows_and_follow_the_text(world: World) -> None:

@@ -9,10 +9,9 @@ import pytest
 from django.db import connection
 
 from chat import services
-from chat.messages import sending
 from chat.models import Message, Room, RoomMembership
 from realtime.protocol.errors import ErrorCode, RequestError
-from tests.chat.conftest import Announced, World
+from tests.chat.conftest import Announced, World, message_send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,7 +39,7 @@ def test_many_senders_number_their_messages_without_holes(world: World, announce
     def send_many(thread: int) -> list[int]:
         author = (world.alice, world.bob)[thread % 2]
         return [
-            sending.message_send(
+            message_send(
                 world.acme, author, room_id=room_id, text=f"{thread} {n}", client_msg_id=uuid.uuid4()
             ).seq
             for n in range(SENDS)
@@ -62,9 +61,7 @@ def test_one_name_sent_from_many_threads_is_one_message(world: World, announced:
     announced.clear()
 
     def send(_: int) -> int:
-        return sending.message_send(
-            world.acme, world.alice, room_id=room_id, text="once", client_msg_id=name
-        ).id
+        return message_send(world.acme, world.alice, room_id=room_id, text="once", client_msg_id=name).id
 
     assert len(set(in_threads(send, range(THREADS * 4)))) == 1
     assert len(announced) == 1
@@ -75,7 +72,7 @@ def test_one_name_sent_to_many_rooms_at_once_is_in_one_of_them(world: World) -> 
 
     def send(room_id: int) -> ErrorCode | None:
         try:
-            sending.message_send(world.acme, world.alice, room_id=room_id, text="x", client_msg_id=name)
+            message_send(world.acme, world.alice, room_id=room_id, text="x", client_msg_id=name)
         except RequestError as error:
             return error.code
         return None

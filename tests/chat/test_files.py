@@ -21,13 +21,13 @@ from chat.files import services as files
 from chat.files.pictures import PicturePool, picture_encode
 from chat.files.signatures import file_type
 from chat.files.storage import file_storage
-from chat.messages import changing, reading, sending
+from chat.messages import changing, reading
 from chat.models import File, RoomMembership
 from chat.people import profiles
 from realtime.core.history import Publisher
 from realtime.node import node as nodes
 from realtime.protocol.errors import RequestError
-from tests.chat.conftest import World
+from tests.chat.conftest import World, message_send
 from tests.chat.test_rest import HOSTS, Api
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,7 +66,7 @@ def upload(
 def send(
     world: World, room_id: int, *file_ids: int, by: Publisher | None = None, text: str = ""
 ) -> wire.Message:
-    return sending.message_send(
+    return message_send(
         world.acme,
         by or world.alice,
         room_id=room_id,

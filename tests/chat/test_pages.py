@@ -13,10 +13,9 @@ from pytest_django import Settings
 from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat import announcements, services
-from chat.messages import sending
 from chat.models import File, Message, Room, RoomMembership
 from chat.views import ROOMS_LINKED_MAX
-from tests.chat.conftest import Announced, World
+from tests.chat.conftest import Announced, World, message_send
 
 HOSTS = {"acme": "acme.localhost", "globex": "globex.localhost"}
 
@@ -92,7 +91,7 @@ def test_the_page_comes_with_the_rooms_of_its_tenant(hosts: World) -> None:
 
 @pytest.mark.parametrize("page", ["room", "roommembership", "message"])
 def test_staff_see_what_is_of_their_tenant(hosts: World, page: str) -> None:
-    sending.message_send(hosts.acme, hosts.alice, room_id=hosts.room(), text="hi", client_msg_id=uuid.uuid4())
+    message_send(hosts.acme, hosts.alice, room_id=hosts.room(), text="hi", client_msg_id=uuid.uuid4())
     for name, tenant, count in (("alice", "acme", 1), ("carol", "globex", 0)):
         shown = staff(name, tenant).get(f"/admin/chat/{page}/")
         assert shown.status_code == 200
@@ -179,9 +178,7 @@ def test_the_admin_makes_no_room_that_looks_like_another(hosts: World, name: str
 
 def test_nobody_rewrites_what_was_said(hosts: World) -> None:
     room_id = hosts.room()
-    message = sending.message_send(
-        hosts.acme, hosts.alice, room_id=room_id, text="hi", client_msg_id=uuid.uuid4()
-    )
+    message = message_send(hosts.acme, hosts.alice, room_id=room_id, text="hi", client_msg_id=uuid.uuid4())
     client = staff("alice", "acme")
     assert client.post(f"/admin/chat/message/{message.id}/change/", {"text": "no"}).status_code == 403
     assert client.post(f"/admin/chat/message/{message.id}/delete/", {"post": "yes"}).status_code == 403
@@ -209,7 +206,7 @@ def test_nothing_that_people_write_runs_on_a_page(hosts: World) -> None:
             type="text/plain",
             size=number,
         )
-        sending.message_send(
+        message_send(
             hosts.acme,
             hosts.alice,
             room_id=room_id,

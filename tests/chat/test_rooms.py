@@ -8,13 +8,13 @@ import pytest
 
 from accounts.models import Membership
 from chat import announcements, selectors, services, wire
-from chat.messages import changing, sending
+from chat.messages import changing
 from chat.models import Room, RoomMembership
 from chat.people import profiles
 from realtime.core.history import Publisher
 from realtime.models import AuditEntry
 from realtime.protocol.errors import RequestError
-from tests.chat.conftest import Announced, World
+from tests.chat.conftest import Announced, World, message_send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,7 +28,7 @@ def code_of(use: Callable[[], object]) -> str:
 
 
 def say(world: World, room_id: int, by: Publisher, text: str = "hello") -> int:
-    sent = sending.message_send(world.acme, by, room_id=room_id, text=text, client_msg_id=uuid.uuid4())
+    sent = message_send(world.acme, by, room_id=room_id, text=text, client_msg_id=uuid.uuid4())
     return sent.seq
 
 

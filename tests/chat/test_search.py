@@ -11,14 +11,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Membership
-from chat.messages import changing, sending
+from chat.messages import changing
 from chat.models import Message, RoomMembership
 from chat.search import index
 from chat.search import selectors as searching
 from chat.search.query import SearchQuery, parse_query
 from realtime.core.history import Publisher
 from realtime.protocol.errors import RequestError
-from tests.chat.conftest import World
+from tests.chat.conftest import World, message_send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,9 +54,7 @@ def test_what_a_query_asks_for(text: str, query: SearchQuery) -> None:
 
 def say(world: World, room_id: int, text: str, by: Publisher | None = None, **more: Any) -> int:
     author = by or world.alice
-    sent = sending.message_send(
-        world.acme, author, room_id=room_id, text=text, client_msg_id=uuid.uuid4(), **more
-    )
+    sent = message_send(world.acme, author, room_id=room_id, text=text, client_msg_id=uuid.uuid4(), **more)
     return sent.seq
 
 

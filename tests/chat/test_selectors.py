@@ -12,7 +12,7 @@ from chat.messages import reading, sending
 from chat.models import Room, RoomMembership
 from chat.text import TEXT_MAX_CHARS
 from realtime.protocol.errors import ErrorCode, RequestError
-from tests.chat.conftest import World
+from tests.chat.conftest import World, message_send
 
 MISSING_ROOM = 2**63 - 1
 
@@ -25,7 +25,7 @@ def refusal(gatekeeper: object, *args: object, **kwargs: object) -> RequestError
 
 def send(world: World, room_id: int, count: int) -> None:
     for number in range(1, count + 1):
-        sending.message_send(
+        message_send(
             world.acme, world.alice, room_id=room_id, text=f"message {number}", client_msg_id=uuid.uuid4()
         )
 

@@ -9,12 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from chat import announcements, selectors, services, wire
-from chat.messages import sending
 from chat.models import Message, Room, RoomMembership
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
 from realtime.protocol.errors import ErrorCode, RequestError
-from tests.chat.conftest import Announced, World
+from tests.chat.conftest import Announced, World, message_send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,7 +25,7 @@ def send(
     world: World, room_id: int, text: str = "hello", *, author: Publisher | None = None, name: str = ""
 ) -> wire.Message:
     client_msg_id = uuid.uuid5(uuid.NAMESPACE_URL, name) if name else uuid.uuid4()
-    return sending.message_send(
+    return message_send(
         world.acme, author or world.alice, room_id=room_id, text=text, client_msg_id=client_msg_id
     )
 
@@ -192,7 +191,7 @@ def test_the_same_name_in_two_tenants_is_two_messages(world: World) -> None:
     acme = services.room_join(world.acme, world.admin, room_id=world.room())
     globex = services.room_create(world.globex, world.admin, name="lounge")
     sent = [
-        sending.message_send(tenant, world.admin, room_id=room.id, text=tenant.slug, client_msg_id=name)
+        message_send(tenant, world.admin, room_id=room.id, text=tenant.slug, client_msg_id=name)
         for tenant, room in ((world.acme, acme), (world.globex, globex))
     ]
     assert sent[0] != sent[1]
@@ -249,7 +248,7 @@ def test_a_read_mark_never_goes_back_nor_past_the_end(world: World, announced: l
 
 
 def _send(tenant: Tenant, user: Publisher, room_id: int) -> object:
-    return sending.message_send(tenant, user, room_id=room_id, text="hi", client_msg_id=uuid.uuid4())
+    return message_send(tenant, user, room_id=room_id, text="hi", client_msg_id=uuid.uuid4())
 
 
 USES: dict[str, Use] = {
