@@ -108,7 +108,12 @@ class Watchers(Generic[W]):
             # counts: send the next to all.
             group.count = None
         elif not group.members:
-            group.count = roster.count
+            # A group of its own: an older count may be on its way to a watcher that left it and comes back.
+            group = Group(count=roster.count)
+            if is_named:
+                self._counted = group
+            else:
+                self._strangers = group
         self._add(group, watcher)
 
     def forget(self, watcher: W) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -227,6 +228,20 @@ def test_a_stranger_that_asks_anew_before_its_count_arrives_ends_up_right() -> N
     room.change({1})
     room.begin()
     room.change(set())
+    room.watch(stranger)
+    room.settle()
+    assert stranger.knows(roster(set()))
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_stranger_that_leaves_and_comes_back_before_its_count_arrives_ends_up_right(others: int) -> None:
+    room, stranger = Room(), Client(is_named=False)
+    for client in [stranger, *(Client(is_named=False) for _ in range(others))]:
+        room.watch(client)
+    room.change({1})
+    room.begin()
+    room.change(set())
+    room.watchers.forget(stranger)
     room.watch(stranger)
     room.settle()
     assert stranger.knows(roster(set()))
