@@ -18,8 +18,9 @@ from datetime import timedelta
 from django.utils import timezone
 from accounts.models import Domain, Membership, Tenant as TenantRow, User
 from chat import services
+from chat.batches import MessageDraft
 from chat.messages import changing
-from chat.messages.sending import message_send
+from chat.messages.sending import message_post
 from chat.models import File, Message, Reaction, Room, RoomMembership
 from realtime import Publisher, Tenant, record_action
 from realtime.models import Ban
@@ -37,8 +38,8 @@ services.room_create(tenant, people[1], name="other")
 services.room_direct(tenant, people[1], user_ids=[eve.pk])
 link, block = f"[{payload}](https://example.com/{payload})", f"```{payload}\\n{payload}\\n```"
 for text in (payload, f"**{payload}** `{payload}`", link, block):
-    message = message_send(tenant, people[1], room_id=room.id, text=text, client_msg_id=uuid.uuid4())
-message_send(tenant, people[0], room_id=room.id, text=payload, client_msg_id=uuid.uuid4(), reply_to_seq=1)
+    message = message_post(MessageDraft(tenant, people[1], room.id, text, uuid.uuid4())).message
+message_post(MessageDraft(tenant, people[0], room.id, payload, uuid.uuid4(), 1))
 changing.message_pin(tenant, people[0], room_id=room.id, seq=1, is_pinned=True)
 Reaction.objects.create(message_id=message.id, user=mallory, emoji=payload[:32])
 File.objects.create(tenant=row, uploader=mallory, message_id=message.id, name=payload, type=payload[:64], size=1)
