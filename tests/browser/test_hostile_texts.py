@@ -1,7 +1,9 @@
 """Stored texts that would be markup or script are shown as texts: in the chat, in the admin, on the live page."""
 
+import time
 from urllib.parse import urljoin
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -55,6 +57,13 @@ FOUND = """() => (window.hacked ?? 0) +
 @pytest.fixture(scope="module", autouse=True)
 def _evil(browsed_site: Site) -> None:
     browsed_site.orm.run(MAKE, payload=PAYLOAD)
+    # The server looks for new hosts every half second.
+    page = f"http://127.0.0.1:{browsed_site.server.port}/accounts/login/"
+    for _ in range(50):
+        if httpx.get(page, headers={"Host": HOST}).status_code == httpx.codes.OK:
+            return
+        time.sleep(0.1)
+    pytest.fail("The host of the tenant is not served.")
 
 
 def assert_harmless(page: Page) -> None:
