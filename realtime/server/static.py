@@ -2,10 +2,13 @@
 
 import fcntl
 import hashlib
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
+from django.core.files.storage import storages
 from django.core.management import call_command
 
 STAMP = ".collected"
@@ -27,9 +30,19 @@ def collect_static() -> None:
 
 def _fingerprint() -> str:
     digest = hashlib.sha256(str(settings.STORAGES["staticfiles"]).encode())
+    for name, size_bytes, modified_s in [*_sources(), *_code()]:
+        digest.update(f"{name}\0{size_bytes}\0{modified_s}\0".encode())
+    return digest.hexdigest()
+
+
+def _sources() -> Iterator[tuple[str, int, float]]:
     for finder in get_finders():
         for path, storage in finder.list([]):
-            digest.update(
-                f"{path}\0{storage.size(path)}\0{storage.get_modified_time(path).timestamp()}\0".encode()
-            )
-    return digest.hexdigest()
+            yield path, storage.size(path), storage.get_modified_time(path).timestamp()
+
+
+def _code() -> Iterator[tuple[str, int, float]]:
+    """Yield the modules beside the storage's class: they make what is collected."""
+    module = Path(inspect.getfile(type(storages["staticfiles"])))
+    for path in sorted(module.parent.glob("*.py")):
+        yield path.name, path.stat().st_size, path.stat().st_mtime

@@ -8,6 +8,7 @@ import pytest
 from django.core.management.base import CommandError
 
 from realtime.management.commands.serve import Command
+from realtime.server.static import collect_static
 
 
 def collect(settings: Any, **values: Any) -> None:
@@ -41,3 +42,30 @@ def test_a_static_root_that_cannot_be_written_is_named(settings: Any, tmp_path: 
     file.write_text("")
     with pytest.raises(CommandError, match="cannot be collected into"):
         collect(settings, STATIC_ROOT=file / "static")
+
+
+STORAGE = """
+from django.contrib.staticfiles.storage import StaticFilesStorage
+
+class OwnStorage(StaticFilesStorage):
+    pass
+"""
+
+
+def test_what_is_collected_is_made_anew_when_the_code_that_makes_it_has_changed(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code" / "own_storage.py"
+    code.parent.mkdir()
+    code.write_text(STORAGE)
+    monkeypatch.syspath_prepend(code.parent)
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "own_storage.OwnStorage"}}
+    collections: list[str] = []
+    monkeypatch.setattr("realtime.server.static.call_command", lambda name, **_: collections.append(name))
+    collect_static()
+    collect_static()
+    assert len(collections) == 1
+    (code.parent / "its_part.py").write_text("")
+    collect_static()
+    assert len(collections) == 2
