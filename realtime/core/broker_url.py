@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode
 
 from realtime.core.hosts import PORT_MAX
 from realtime.protocol.errors import RealtimeError
@@ -25,6 +25,8 @@ PORT, SENTINEL_PORT = 6379, 26379
 DATABASE_MAX = 2**31 - 1
 NODES_MAX = 64
 
+# `urlsplit` knows one host only: some versions of Python refuse an IPv6 address after the first.
+_PARTS = re.compile(r"(?P<scheme>[A-Za-z+]+)://(?P<hosts>[^/?]*)(?P<path>[^?]*)(?:\?(?P<query>.*))?")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _MASTER = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]", re.ASCII)
@@ -144,13 +146,12 @@ def cache_settings(url: str) -> dict[str, Any]:
 def _split(url: str) -> SplitResult:
     if any(character.isspace() or not character.isprintable() for character in url):
         raise BrokerUrlError("Expected a URL without spaces and control characters.")
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise BrokerUrlError(f"Expected {_FORMS}.") from None
-    if parts.fragment or "#" in url:
+    if "#" in url:
         raise BrokerUrlError("Write # as %23.")
-    return parts
+    parts = _PARTS.fullmatch(url)
+    if parts is None:
+        raise BrokerUrlError(f"Expected {_FORMS}.")
+    return SplitResult(parts["scheme"].lower(), parts["hosts"], parts["path"], parts["query"] or "", "")
 
 
 def _options(parts: SplitResult) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """The environment of a node's process, for its page: versions, settings without secrets, broker, database, limits."""
 
 import os
+import re
 from dataclasses import fields
 from platform import python_version
 from socket import gethostname
 from typing import Any, Protocol
-from urllib.parse import urlsplit, urlunsplit
 
 import django
 from django.db import connections
@@ -16,6 +16,7 @@ from realtime.node.figures import VERSION, Process, Reporter
 
 # Settings of which only is said whether they are set.
 _SECRETS = frozenset({"METRICS_TOKEN"})
+_CREDENTIALS = re.compile(r"//.*@", re.DOTALL)
 _SET, _NOT_SET = "set", "not set"
 
 
@@ -70,10 +71,11 @@ def _text(name: str, value: Any) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return an URL with `***` instead of its user and password, and without its options."""
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"***@{place[2]}" if place[1] else place[2], query=""))
+    """Return a URL with `***` instead of its user and password, and without its options.
+
+    It may have several hosts, and a password with characters that should have been quoted.
+    """
+    return _CREDENTIALS.sub("//***@", url).partition("?")[0]
 
 
 def _broker(node: Described) -> dict[str, Any]:

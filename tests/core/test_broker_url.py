@@ -46,6 +46,21 @@ def test_sentinels() -> None:
     assert "password" not in address.sentinel_options
 
 
+@pytest.mark.parametrize(
+    ("hosts", "nodes"),
+    [
+        ("[::1]:1", [("::1", 1)]),
+        ("[::1]:1,[::2]:2", [("::1", 1), ("::2", 2)]),
+        ("a:1,[fe80::1]:7,b:8", [("a", 1), ("fe80::1", 7), ("b", 8)]),
+        ("a:1,b:2,[::1]:3", [("a", 1), ("b", 2), ("::1", 3)]),
+    ],
+)
+def test_every_host_may_be_an_ipv6_address(hosts: str, nodes: list[tuple[str, int]]) -> None:
+    """In each version of Python: some of them refuse such a URL in `urlsplit`."""
+    for url in (f"redis+sentinel://u:p@{hosts}/m", f"redis+cluster://u:p@{hosts}?prefix=x"):
+        assert list(parse_broker_url(url).nodes) == nodes
+
+
 def test_sentinels_may_have_a_password_and_tls_of_their_own() -> None:
     address = parse_broker_url(
         "rediss+sentinel://:pw@a/m?ssl_cert_reqs=none&sentinel_username=s&sentinel_password=t"
@@ -82,7 +97,7 @@ def test_a_cluster_is_for_topics_only() -> None:
         ("localhost:6379", "Expected redis://"),
         ("http://host", "Expected redis://"),
         ("redis+tunnel://host", "Expected redis://"),
-        ("redis://[x", "Expected redis://"),
+        ("redis://[x", "IPv6"),
         ("redis://", "host name"),
         ("redis:///0", "host name"),
         ("redis://a b", "spaces"),
