@@ -37,7 +37,8 @@ test-fast: .venv/.setup-dev
 	$(PYTEST) -q tests/core tests/protocol tests/realtime tests/js $(ARGS)
 
 # The tests that run the code in their own process or in servers of a test; not e2e, browser, simulation and smoke.
-MEASURED := $(addprefix tests/,accounts chat core defaults demo engine ops protocol realtime server testing smoke/test_environment.py)
+MEASURED := $(addprefix tests/,accounts chat client core defaults demo engine js ops protocol realtime server testing \
+	smoke/test_environment.py)
 coverage: .venv/.setup-dev
 	rm -rf var/coverage
 	$(BIN)/python -m coverage run -m pytest -n $(JOBS) --dist worksteal -q $(MEASURED)
