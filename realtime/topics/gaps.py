@@ -71,5 +71,5 @@ class Gaps:
         if local.offset == waited_at:
             self._give_up(local)
         else:
-            # What is missing now is another one.
+            # The topic has moved on since, and now lacks a later publication.
             self.wait(local)

@@ -355,7 +355,7 @@ class Hub:
             self.heard_of(local, position)
 
     def _give_up(self, local: LocalTopic) -> None:
-        """What is missing has not come: read it, or go on without it if the topic has no history."""
+        """Read the publication that has not come, or go on without it if the topic has no history."""
         if self._topics.get(local.key) is not local:
             return
         if local.retention.size:

@@ -25,8 +25,8 @@ HEARTBEAT_S = 1.0
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 0.5
 # Channels in one command.
 BATCH = 500
-# Seconds that a start waits for the connections, and a caller for the confirmation of its channel. What is missed until
-# they come is read later, so nobody has to wait for a server that does not answer.
+# Seconds that a start waits for the connections, and a caller for the confirmation of its channel. After that they go
+# on: the hub reads later what it has missed, so nobody waits for a server that does not answer.
 OPEN_WAIT_S = 0.3
 
 OnMessage = Callable[[str, bytes], None]
