@@ -102,7 +102,7 @@ def test_offline_and_back(alice: ChatPage, bob: ChatPage) -> None:
     alice.page.wait_for_load_state("networkidle")
     alice.window.context.set_offline(True)
     expect(alice.bar).to_contain_text("You are offline.")
-    # What was not used before is there.
+    # Parts of the page that open for the first time were loaded before.
     for name in ("Find…", "Emoji"):
         alice.page.get_by_role("button", name=name).click()
         expect(alice.page.get_by_role("dialog")).to_be_visible()
@@ -169,7 +169,7 @@ def _assert_whole(alice: ChatPage, bob: ChatPage, about: str) -> None:
     expect(alice.messages(about)).to_have_text(said)
     expect(alice.bar).to_be_hidden()
     expect(bob.here.filter(has_text="alice")).to_have_count(1)
-    # Whatever came twice would have come before this.
+    # A message that came twice would have come before this one.
     bob.say(f"{about}: the end")
     for chat in (alice, bob):
         expect(chat.messages(about)).to_have_text([*said, f"{about}: the end"])
@@ -208,7 +208,7 @@ def test_a_thousand_changes_during_a_cut_leave_the_same_rows(
     cable.mend()
     alice.composer.click()
     bob.say("the last")
-    # What the server has, on a page that has missed nothing.
+    # A new page shows the rows of the server: it has missed nothing.
     fresh = bob.window.context.new_page()
     fresh.goto(bob.page.url)
     expect(fresh.locator(".message[data-seq]")).to_have_count(61)

@@ -1,4 +1,4 @@
-"""What is shown to people can be translated: by gettext in templates and Python, by `_` and `ngettext` in JavaScript."""
+"""All texts that people see can be translated: by gettext in templates and Python, by `_` and `ngettext` in JavaScript."""
 
 import ast
 import re
@@ -32,9 +32,9 @@ SENTENCE = re.compile(r"^(?=.*[A-Za-z]{2,} [a-z])(?:[A-Z{].*|.*[.…?!])$", re.D
 
 
 def literals(source: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield the texts of a module, what stands before each, and whether it is HTML. `¤` stands for a value in it."""
+    """Yield the source before each text of a module, the text with `¤` for each value, and whether the text is HTML."""
     at = 0
-    # What is open around: a brace, or a template with its beginning and its text so far.
+    # The open braces around the token: None for a brace of code, otherwise where its template begins and the text so far.
     outside: list[tuple[int, str] | None] = []
     while token := TOKEN.search(source, at):
         before, at = source[: token.start()], token.end()
@@ -100,7 +100,7 @@ def untranslated_in_python(source: str) -> list[str]:
 
 
 def called(call: ast.Call) -> str:
-    """The last part of the name of what is called."""
+    """Return the name of the called function, without its module or object."""
     return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
 
 

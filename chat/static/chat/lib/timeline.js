@@ -17,8 +17,8 @@
  * it.
  */
 export const WINDOW_ROWS = 400;
-// What is left of it if messages arrive while the reader is at the end. Dropping a row moves all others, so it is
-// not done with every message.
+// Rows that stay when messages that arrive at the end fill the window. Dropping a row moves all others, so many are
+// dropped at once.
 const FOLLOWED_ROWS = 300;
 
 /**

@@ -52,7 +52,7 @@ export class Actions {
     this.#intend(roomId, null);
   }
 
-  /** The message that a composer answers or edits may be deleted. What was typed stays, as a new message. @param {Message} message */
+  /** End the reply to a deleted message, or its edit. The text of the composer stays, as that of a new message. @param {Message} message */
   deleted({ room_id, seq }) {
     const intent = this.intentOf(room_id);
     if (intent?.message.seq !== seq) return;

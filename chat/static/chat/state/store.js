@@ -61,7 +61,7 @@ export class ChatStore {
     /** The text for a screen reader. `turn` changes with every one, so that the same text is read again. */
     this.announcement = signal({ text: "", turn: 0 });
     this.notice = signal("");
-    /** The ids of the messages that were deleted last, for what does not follow their rooms. */
+    /** The ids of the messages that were deleted last. Search results and notifications leave them out. */
     this.deleted = signal(/** @type {readonly number[]} */ ([]));
     /** The newest announcement of an operator. */
     this.banner = signal(/** @type {{text: string, level: string} | null} */ (null));
@@ -348,7 +348,7 @@ export class ChatStore {
     });
   }
 
-  /** The words of a deleted message go from everything that is open. @param {Message} message */
+  /** Take the text of a deleted message out of search results, notifications, the announcement and the composer. @param {Message} message */
   #deleted(message) {
     this.deleted.value = [...this.deleted.value, message.id].slice(-DELETED_MAX);
     this.announcement.value = { text: "", turn: 0 };
