@@ -1,7 +1,7 @@
 """Members of another tenant ask for everything, by every URL and every verb: a stranger's answers, and no change.
 
-Each question is asked twice: about what the other tenant has, and about what nobody has. The answers must be the same
-byte for byte. URLs come from the resolver and verbs from the endpoint, so that new ones are asked by themselves.
+Each question is asked twice: about rows of the other tenant, and about rows that do not exist. The answers must be the
+same byte for byte. URLs come from the resolver and verbs from the endpoint, so that new ones are asked by themselves.
 """
 
 import json
@@ -29,7 +29,7 @@ from tests.chat.sockets import SCOPES, Chat, Client
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Ids that stand in no other number. What the other tenant has, and what nobody has.
+# Ids that stand in no other number: of the other tenant's rows, and of no row.
 THEIRS, MISSING = 77_000_001, 77_000_999
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # The admin shows strangers nothing: tests/accounts/test_admin_isolation.py. These have no ids in them.
@@ -81,9 +81,9 @@ ROUTES = sorted(set(routes(get_resolver().url_patterns)))
 
 
 def same(text: str) -> str:
-    """An answer without what differs from one request to the next, whoever asks for whatever."""
+    """An answer without the parts that may differ between two equal requests: ids, numbers, tokens, times."""
     text = re.sub(r"77000\d{3}|alic[ex]|acmex?", "?", text)
-    # The own room changes, and what is made has the next id.
+    # Each request that changes the asker's own room takes its next number. Each new row has the next id.
     text = re.sub(r'("\w*(?:rev|seq|offset|id)": ?|room:)\d+', r"\1?", text)
     return re.sub(r"[\w-]{43}|[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[\d:.]+Z|[0-9a-f]{12,}", "…", text)
 
@@ -188,7 +188,7 @@ def compare_all(asker: Browser, member: Browser, own: int) -> int:
         assert ask(asker, method, route, values(THEIRS, room_id)) == missing, f"{method} {route}"
         asked += 1
         if method == "GET" and "<int:room_id>" in route and room_id is None:
-            # It is there for those who may see it.
+            # A member of the other tenant may see it.
             assert missing.startswith("404")
             assert ask(member, method, route, values(THEIRS, None)).startswith("200"), route
     return asked

@@ -1,4 +1,4 @@
-"""The types of what the chat sends: each verb and topic has one, and what is sent fits it."""
+"""The types of the chat's replies and events: each verb and each topic has one."""
 
 import msgspec
 import pytest

@@ -244,7 +244,7 @@ async def test_a_room_that_cannot_be_announced_holds_up_no_other_room_and_no_sen
     assert desk.announced == [["1"], ["other 1"], ["other 2"], ["other 3"]]
     desk.announce.set()
     await desk.settle()
-    # What has gathered meanwhile goes together.
+    # The messages that came meanwhile are announced together.
     assert desk.announced[4:] == [["2", "3"]]
     assert desk.writer.is_idle
 
