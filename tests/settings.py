@@ -1,8 +1,11 @@
-"""The project's settings with three differences: what is sent is checked as with DEBUG, a password costs nothing to hash,
-and static files are collected elsewhere and not compressed.
+"""The project's settings, with these differences:
 
-The real hasher takes some 0.4 s, by design, and the suite signs in hundreds of times. That it is the one in use
-is checked where the project is started with its own settings (tests/smoke).
+- values are checked against their declared types, also in servers that the tests start with `DEBUG=0`;
+- hashing a password costs nothing;
+- static files are collected into a folder of the tests, and are not compressed.
+
+The real hasher takes some 0.4 s, by design, and the suite signs in hundreds of times. tests/smoke starts the project
+with its own settings and checks that the real hasher is in use.
 """
 
 import os
