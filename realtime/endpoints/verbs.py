@@ -190,7 +190,7 @@ class Verb:
         def checking(call: Call[Any], payload: Any) -> Awaitable[Reply | None]:
             handling = handle(call, payload)
             # A reply at hand stays one: its sender looks at its type.
-            return self._later(handling) if iscoroutine(handling) else self._checked(handling)
+            return self.checked_reply(handling) if iscoroutine(handling) else self._checked(handling)
 
         return checking
 
@@ -199,13 +199,8 @@ class Verb:
             self._check(handling.reply)
         return handling
 
-    async def checked_reply(self, publish: Callable[[], Awaitable[Reply]]) -> Reply:
-        """Return the reply of `publish`, checked against `reply` and `returns`."""
-        reply = await publish()
-        self._check(reply)
-        return reply
-
-    async def _later(self, handling: Awaitable[Reply | None]) -> Reply | None:
+    async def checked_reply(self, handling: Awaitable[Reply | None]) -> Reply | None:
+        """Return the reply of a handler, checked against `reply` and `returns`."""
         reply = await handling
         if reply is not None:
             self._check(reply)

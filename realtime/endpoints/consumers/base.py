@@ -6,13 +6,11 @@ sends replies.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Coroutine, Mapping
 from time import monotonic, time_ns
 from typing import Any, ClassVar
 
 from channels.generic.websocket import AsyncWebsocketConsumer
-from msgspec import structs
 
 from realtime.core.scopes import require_scopes
 from realtime.core.sliding_window import SlidingWindowLimiter
@@ -417,13 +415,15 @@ class JsonConsumer(RealtimeConsumer):
         if self._publishing is None:
             in_bytes = self.scope["endpoints"].publishing_bytes
             self._publishing = Publishing(self.connection, self.node.settings.MAX_PUBLISHING, in_bytes)
-        if call.node.checks_contracts:
-            verb = self.verbs[call.request.type]
-            later = structs.replace(later, publish=partial(verb.checked_reply, later.publish))
-        publish, began_s = later.publish, self._last_frame_s
-        return self._publishing.start(
-            later.topic, lambda: self._answer(call, publish(), began_s), later.size_bytes
-        )
+        began_s = self._last_frame_s
+
+        def publish() -> Coroutine[Any, Any, None]:
+            handling: Awaitable[Reply | None] = later.publish()
+            if call.node.checks_contracts:
+                handling = self.verbs[call.request.type].checked_reply(handling)
+            return self._answer(call, handling, began_s)
+
+        return self._publishing.start(later.topic, publish, later.size_bytes)
 
     def _reply(self, request_id: RequestId | None, reply: Reply | None) -> Awaitable[None]:
         frame = prepared_reply(request_id, reply)
