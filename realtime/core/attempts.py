@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class AttemptRule(NamedTuple):
-    """For each key at most `limit` attempts that failed, or have not ended, in `window_s` seconds."""
+    """For each key at most `limit` attempts that failed, or have not ended, in `window_s` seconds. Both are above 0."""
 
     limit: int
     window_s: float

@@ -39,16 +39,15 @@ class AttemptLimit:
     """Counts attempts by key: `take` one, then `fail` or `free` it. `what` names them in the log, in the plural.
 
     Callable from any thread, but not on the event loop. A call waits at most BROKER_WAIT_S seconds for the broker and
-    raises nothing if that is away: this process then counts by itself what belongs to a server that does not answer.
+    raises nothing if it is away: this process then counts by itself the keys of a server that does not answer.
     """
 
     def __init__(self, what: str, rule: AttemptRule, *, keys_max: int = KEYS_MAX) -> None:
         self._what = what
         self._rule = rule
         self._own = AttemptTable(rule, keys_max=keys_max)
-        # The servers that did not answer, and when they are asked again, in monotonic seconds.
+        # The servers that did not answer, and when they are asked again, in monotonic seconds; empty when all are back.
         self._away: dict[Hashable, float] = {}
-        self._is_away = False
         self._lock = threading.Lock()
 
     def take(self, key: str) -> AttemptSlot | Verdict:
@@ -68,7 +67,7 @@ class AttemptLimit:
 
     def free(self, slot: AttemptSlot) -> None:
         """The attempt was right. Counted by a server that is away, it ends with the window."""
-        self._at_broker(slot.key, lambda at: _done(at.free(*slot)))
+        self._at_broker(slot.key, lambda at: at.free(*slot))
         with self._lock:
             self._own.free(*slot)
 
@@ -90,7 +89,7 @@ class AttemptLimit:
 
     def _went_away(self, place: Hashable, error: Exception) -> None:
         with self._lock:
-            was_away, self._is_away = self._is_away, True
+            was_away = bool(self._away)
             self._away[place] = time.monotonic() + BROKER_RETRY_S
         if not was_away:
             kind = type(error).__name__
@@ -99,15 +98,15 @@ class AttemptLimit:
             )
 
     def _came_back(self, place: Hashable) -> None:
-        if not self._is_away:
+        if not self._away:
             return
         with self._lock:
+            was_away = bool(self._away)
             self._away.pop(place, None)
             now_s = time.monotonic()
-            is_back = self._is_away and all(until_s <= now_s for until_s in self._away.values())
+            is_back = was_away and all(until_s <= now_s for until_s in self._away.values())
             if is_back:
                 self._away.clear()
-                self._is_away = False
         if is_back:
             logger.info("The broker is back: %s are counted for all processes again", self._what)
 
