@@ -89,7 +89,7 @@ class _Joining:
     def miss(self) -> None:
         """Nothing leads on from `reached`: begin again where the client is, or give up recovery.
 
-        The publications taken so far came from this node's memory and was not sent yet: a failover may have lost it since.
+        The publications taken so far came from this node's memory and were not sent yet: a failover may have lost it since.
         """
         if self.reached == self.request.since:
             self.lose()

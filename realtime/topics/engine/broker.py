@@ -288,12 +288,11 @@ class Broker:
             return
         try:
             await self._look_anew()
+            if place not in self.map.places:
+                raise NotSentError("Another server of the broker has taken over.")
         except BaseException:
             connection.close()
             raise
-        if place not in self.map.places:
-            connection.close()
-            raise NotSentError("Another server of the broker has taken over.")
 
     def _leave_servers(self) -> None:
         """Close the connections to servers that are no primaries any more."""

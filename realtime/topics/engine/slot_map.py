@@ -35,9 +35,10 @@ CLUSTER_DEADLINE_S = 0.5
 LOOK_PAUSE_S = 0.1
 # How long a sentinel is waited for when most have answered, in seconds.
 SENTINEL_LATE_S = 0.1
-_SILENT = (RedisError, OSError)
 # A look that takes longer has failed.
 LOOK_DEADLINE_S = 2.0
+# The errors of a sentinel that does not answer.
+_SILENT = (RedisError, OSError)
 
 
 class SlotMap:
