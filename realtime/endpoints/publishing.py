@@ -1,14 +1,14 @@
 """The publications of a connection that wait for the broker.
 
-The messages behind one of them do not wait with it: a server of the broker that hangs holds up its own topics only. The
-publications to one topic are made in the order in which they came.
+The messages that come after one of them do not wait for it: a server of the broker that hangs holds up its own topics
+only. The publications to one topic are made in the order in which they came.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from realtime.endpoints.verbs import Call, Handler, Verb
 from realtime.protocol.envelope import Reply
@@ -36,14 +36,15 @@ class PublishingBytes:
         return 0 < self._limit_bytes <= self.used
 
 
-class _Topic:
-    """The publications to one topic, each with its bytes, and the task that makes one after the other."""
+# The publications to one topic that are still to be made, each with its bytes.
+Queue = deque[tuple[Publish, int]]
 
-    __slots__ = ("queue", "task")
 
-    def __init__(self) -> None:
-        self.queue: deque[tuple[Publish, int]] = deque()
-        self.task: asyncio.Task[None] | None = None
+class _Topic(NamedTuple):
+    """The publications to one topic, and the task that makes one after the other."""
+
+    queue: Queue
+    task: asyncio.Task[None]
 
 
 class Publishing:
@@ -81,9 +82,9 @@ class Publishing:
         """
         topic = self._topics.get(name)
         if topic is None:
-            topic = self._topics[name] = _Topic()
-            topic.task = self._connection.adopt(self._run(name, topic))
-            topic.task.add_done_callback(partial(self._ended, topic))
+            queue = Queue()
+            topic = self._topics[name] = _Topic(queue, self._connection.adopt(self._run(name, queue)))
+            topic.task.add_done_callback(partial(self._ended, queue))
         topic.queue.append((publish, size_bytes))
         self._count += 1
         self._bytes.used += size_bytes
@@ -95,8 +96,7 @@ class Publishing:
             await asyncio.wait(tasks, timeout=END_S)
 
     def _tasks(self, names: Collection[str]) -> list["asyncio.Task[None]"]:
-        found = [self._topics[name].task for name in names if name in self._topics]
-        return [task for task in found if task is not None]
+        return [self._topics[name].task for name in names if name in self._topics]
 
     @property
     def _has_room(self) -> bool:
@@ -108,10 +108,10 @@ class Publishing:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
-    async def _run(self, name: str, topic: _Topic) -> None:
+    async def _run(self, name: str, queue: Queue) -> None:
         try:
-            while topic.queue:
-                publish, size_bytes = topic.queue.popleft()
+            while queue:
+                publish, size_bytes = queue.popleft()
                 try:
                     await publish()
                 finally:
@@ -120,12 +120,12 @@ class Publishing:
             # At once: the next publication to the topic needs a task of its own.
             del self._topics[name]
 
-    def _ended(self, topic: _Topic, task: "asyncio.Task[None]") -> None:
+    def _ended(self, queue: Queue, task: "asyncio.Task[None]") -> None:
         self._connection.disown(task)
         # If it was cancelled, perhaps before its first step.
-        for _, size_bytes in topic.queue:
+        for _, size_bytes in queue:
             self._leave(size_bytes)
-        topic.queue.clear()
+        queue.clear()
 
     def _leave(self, size_bytes: int) -> None:
         self._count -= 1
