@@ -37,10 +37,6 @@ class ChatCaller(Caller, Protocol):
 
     typing: Typing | None
 
-    def publish_later(self, call: Call[Any], later: PublishedLater) -> Awaitable[None]:
-        """As `JsonConsumer.publish_later`."""
-        ...
-
 
 async def on_message_send(call: Call, payload: MessageSend) -> Reply:
     """Store a message and reply after the commit.

@@ -58,6 +58,10 @@ class Caller(Protocol):
         """The node of this process: hub, engine, settings, database threads."""
         ...
 
+    def publish_later(self, call: "Call[Any]", later: "PublishedLater") -> Awaitable[None]:
+        """Publish and answer beside the messages that follow. Await the result before the next message is handled."""
+        ...
+
 
 C_co = TypeVar("C_co", bound=Caller, default=Caller, covariant=True)
 

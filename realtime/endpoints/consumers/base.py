@@ -411,7 +411,7 @@ class JsonConsumer(RealtimeConsumer):
         return self._answer(call, handling, self._last_frame_s)
 
     def publish_later(self, call: Call[Any], later: PublishedLater) -> Awaitable[None]:
-        """Publish and answer beside the messages that follow. Await the result before the next message is handled."""
+        """As `Caller.publish_later`."""
         if self._publishing is None:
             in_bytes = self.scope["endpoints"].publishing_bytes
             self._publishing = Publishing(self.connection, self.node.settings.MAX_PUBLISHING, in_bytes)

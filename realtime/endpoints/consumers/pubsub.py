@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from time import time_ns
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -13,7 +13,7 @@ from realtime.core.topics import Gate, Retention, TopicKey, TopicRule, check_top
 from realtime.endpoints import wire
 from realtime.endpoints.consumers.base import JsonConsumer
 from realtime.endpoints.consumers.core_verbs import CORE_VERBS
-from realtime.endpoints.verbs import Answered, Call, Caller, PublishedLater, Verb
+from realtime.endpoints.verbs import Answered, Call, PublishedLater, Verb
 from realtime.node.joining import Joined, JoinRequest
 from realtime.protocol.codec import encode_bytes, encode_data, time_text
 from realtime.protocol.envelope import Reply
@@ -31,14 +31,6 @@ SUBSCRIBE_MAX_TOPICS = 100
 GATE_ASKS_MAX = 8
 
 T = TypeVar("T")
-
-
-class PubSubCaller(Caller, Protocol):
-    """A consumer whose publications may wait for the broker."""
-
-    def publish_later(self, call: Call[Any], later: PublishedLater) -> Awaitable[None]:
-        """As `JsonConsumer.publish_later`."""
-        ...
 
 
 class Since(msgspec.Struct, frozen=True):
@@ -133,7 +125,7 @@ async def on_unsubscribe(call: Call, payload: Topic) -> Reply:
     return Reply("unsubscribed", {"topic": payload.topic})
 
 
-def on_publish(call: Call["PubSubCaller"], payload: Publish) -> Awaitable[Reply | None]:
+def on_publish(call: Call, payload: Publish) -> Awaitable[Reply | None]:
     """Publish to all subscribers, including the publisher."""
     rule = call.node.rules.require_publish(call.connection.identity, payload.topic)
     if rule.publish_in_db is not None:
@@ -141,9 +133,7 @@ def on_publish(call: Call["PubSubCaller"], payload: Publish) -> Awaitable[Reply 
     return _publish(call, payload, rule)
 
 
-async def _publish_if_allowed(
-    call: Call["PubSubCaller"], payload: Publish, gate: Gate, rule: TopicRule
-) -> Reply | None:
+async def _publish_if_allowed(call: Call, payload: Publish, gate: Gate, rule: TopicRule) -> Reply | None:
     if await call.in_db(gate, call.identity, payload.topic) is not True:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "You may not publish to this topic.")
     publishing = _publish(call, payload, rule)
@@ -153,7 +143,7 @@ async def _publish_if_allowed(
     return None
 
 
-def _publish(call: Call["PubSubCaller"], payload: Publish, rule: TopicRule) -> Answered | PublishedLater:
+def _publish(call: Call, payload: Publish, rule: TopicRule) -> Answered | PublishedLater:
     node, identity = call.node, call.connection.identity
     publisher = Publisher(identity.user_id, identity.username) if identity else None
     data = encode_data(payload.data)
