@@ -165,17 +165,13 @@ def _unshared(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:
             hint='Set CHANNEL_LAYERS["default"] to realtime.channel_layer_settings(REDIS_URL).',
             id="realtime.W009",
         )
-    if "default" not in layers and _is_cluster(url):
+    # A wrong URL is reported elsewhere.
+    if "default" not in layers and url.partition(":")[0].endswith("+cluster"):
         yield Warning(
             "There is no default channel layer, because it cannot use a cluster: `group_send` of other apps does not work.",
             hint="Set CHANNEL_REDIS_URL to one server or to Sentinel, if an app of this site needs a channel layer.",
             id="realtime.W010",
         )
-
-
-def _is_cluster(url: Any) -> bool:
-    # A wrong URL is reported elsewhere.
-    return isinstance(url, str) and url.partition(":")[0].endswith("+cluster")
 
 
 def _short_timeouts(layers: Mapping[str, Any]) -> Iterator[CheckMessage]:

@@ -53,18 +53,18 @@ _part_decoder = msgspec.msgpack.Decoder(bytes)
 _rows_decoder = msgspec.msgpack.Decoder(_Rows)
 
 
-def encode(value: Sample | Base) -> bytes:
-    """Return a base, or the body of a sample, as stored."""
-    return _compressed(value)
+def encode(value: Sample | Base | _Rows) -> bytes:
+    """Return a base, the body of a sample, or the rows of one tenant, as stored."""
+    return zlib.compress(msgspec.msgpack.encode(value), level=1)
 
 
 def encode_sample(sample: Sample) -> tuple[bytes, bytes]:
-    """Return a sample as stored: without tenants, which is what most charts show, and the rows of each tenant."""
+    """Return a sample as stored: the sums of all tenants, which most charts show, and the rows of each tenant."""
     by_tenant: dict[str, _Rows] = {}
     for node, figures in sample.nodes.items():
         for row in figures.routes:
             by_tenant.setdefault(row.tenant, {}).setdefault(node, []).append(row)
-    tenants = {tenant: _compressed(rows) for tenant, rows in by_tenant.items()}
+    tenants = {tenant: encode(rows) for tenant, rows in by_tenant.items()}
     nodes = {
         node: msgspec.structs.replace(figures, routes=_summed(figures.routes, lambda row: ("", row.route)))
         for node, figures in sample.nodes.items()
@@ -145,10 +145,6 @@ def together(samples: Sequence[Sample]) -> Sample:
     last = samples[-1]
     merged = {node: _over_time(parts, last.nodes.get(node)) for node, parts in nodes.items()}
     return Sample(last.at_s, sum(sample.span_s for sample in samples), merged)
-
-
-def _compressed(value: Sample | Base | _Rows) -> bytes:
-    return zlib.compress(msgspec.msgpack.encode(value), level=1)
 
 
 def _rows_of(tenants: bytes, tenant: str | None) -> _Rows:

@@ -42,10 +42,10 @@ class AttemptLimit:
     raises nothing if it is away: this process then counts by itself the keys of a server that does not answer.
     """
 
-    def __init__(self, what: str, rule: AttemptRule, *, keys_max: int = KEYS_MAX) -> None:
+    def __init__(self, what: str, rule: AttemptRule) -> None:
         self._what = what
         self._rule = rule
-        self._own = AttemptTable(rule, keys_max=keys_max)
+        self._own = AttemptTable(rule, keys_max=KEYS_MAX)
         # The servers that did not answer, and when they are asked again, in monotonic seconds; empty when all are back.
         self._away: dict[Hashable, float] = {}
         self._lock = threading.Lock()
