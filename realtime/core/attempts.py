@@ -1,4 +1,4 @@
-"""Attempts of which only some may fail in a time, for example to sign in with a password.
+"""A limit on the attempts that fail in a time, for example to sign in with a password.
 
 An attempt is counted when it begins, so that many at once cannot exceed the limit, and taken back if it was right.
 """

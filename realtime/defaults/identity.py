@@ -237,7 +237,7 @@ def _user_with(user_id: str) -> "AbstractBaseUser | None":
     except ValidationError:
         return None
     found = model._default_manager.filter(pk=key).first()  # noqa: SLF001 Django's public name
-    # "07" would be found, and names nobody anywhere else.
+    # "07" finds user 7 here, and is no user id anywhere else.
     return found if found is not None and str(found.pk) == user_id else None
 
 

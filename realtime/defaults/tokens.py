@@ -34,7 +34,7 @@ class TokenAuthenticators:
 
     def verify(self, token: str) -> TokenUser:
         """Ask each class in its order; raises Refusal(401) if none takes the token. Reads the database."""
-        # A header holds no others, and the classes expect a header.
+        # A header cannot hold other characters, and the classes expect a header.
         if not (token.isascii() and token.isprintable()):
             raise unauthenticated("This token is not valid here.")
         for scheme, authenticator in self._all:

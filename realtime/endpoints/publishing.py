@@ -122,7 +122,7 @@ class Publishing:
 
     def _ended(self, queue: Queue, task: "asyncio.Task[None]") -> None:
         self._connection.disown(task)
-        # If it was cancelled, perhaps before its first step.
+        # Some are left if the task was cancelled, perhaps before its first step.
         for _, size_bytes in queue:
             self._leave(size_bytes)
         queue.clear()

@@ -97,7 +97,7 @@ class Sweeps:
                 logger.exception("Topics and their subscribers could not be checked")
 
     def _miss_again(self, missed: dict[TopicKey, None] | None) -> None:
-        """Compare topics. A topic that could not be compared is compared at the next interval."""
+        """Note topics that could not be compared: the next interval compares them."""
         if missed is None or self._missed is None:
             self._missed = None
         else:

@@ -42,7 +42,7 @@ def _sources() -> Iterator[tuple[str, int, float]]:
 
 
 def _code() -> Iterator[tuple[str, int, float]]:
-    """Yield the modules beside the storage's class: they make what is collected."""
+    """Yield the modules beside the storage's class: their code makes the collected files."""
     module = Path(inspect.getfile(type(storages["staticfiles"])))
     for path in sorted(module.parent.glob("*.py")):
         yield path.name, path.stat().st_size, path.stat().st_mtime

@@ -48,7 +48,7 @@ _MODULE = re.compile(rb"(?:^|[;}])\s*(?:import|export)\b", re.MULTILINE)
 def importmap(context: template.Context, entry: str = "") -> SafeString:
     """Return the script element. It must come before every module script of the page.
 
-    With `entry`, the module of the page, it names only what that one imports, at once or later.
+    With `entry`, the module of the page, the map has only the modules that it imports, at once or later.
     """
     request: HttpRequest = context["request"]
     text = json.dumps({"imports": _imports_map(staticfiles_storage, entry)}, separators=(",", ":"))
@@ -94,7 +94,7 @@ def _imports(storage: StaticFilesStorage, name: str, *, later: bool) -> list[str
 
 
 def _content(storage: StaticFilesStorage, name: str) -> bytes:
-    """Return the file that a browser gets: in development the source, otherwise what became of it when it was collected."""
+    """Return the file that a browser gets: in development the source, otherwise the collected file."""
     if hashed := getattr(storage, "hashed_files", {}).get(name):
         with storage.open(hashed) as file:
             content: bytes = file.read()

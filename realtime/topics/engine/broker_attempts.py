@@ -53,7 +53,7 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
 
 class BrokerAttempts:
-    """Used on the event loop of its broker. All raise EngineUnavailableError; to repeat a call does no harm."""
+    """Used on the event loop of its broker. Calls raise EngineUnavailableError; to repeat one does no harm."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker

@@ -39,9 +39,9 @@ async def check_broker(
 ) -> list[str]:
     """Try a broker out; return warnings. It leaves nothing behind.
 
-    Raises BrokerRefusedError, or EngineUnavailableError if the broker cannot be reached, or cannot
-    answer now: within `deadline_s` seconds for all, and `silence_s` for a connection, for each answer, and to say where
-    its servers are.
+    The whole check may take `deadline_s` seconds; finding the servers, each connection and each answer `silence_s`
+    seconds. Raises BrokerRefusedError, or EngineUnavailableError if the broker cannot be reached, or cannot answer in
+    this time.
     """
     # Below the prefix of all histories, because a user may have rights only there.
     prefix = f"{parse_broker_url(url).prefix}:h:probe-{secrets.token_hex(4)}"

@@ -50,7 +50,7 @@ POSITION_TTL_S = 7 * 86_400
 FILTER_BITS = 2**23
 # Publications that a rewrite looks at: more than any topic keeps.
 REWRITTEN_MAX = 100_000
-# Reads of a page while its partition moves.
+# The most reads of a page while its partition moves.
 MOVES_MAX = 4
 # As the limit of a page: return the position only.
 POSITION_ONLY = -1
@@ -166,7 +166,7 @@ class RedisHistory:
             asked = self._broker.map.owner(partition)
             pages |= await self._read(partition, places, asks, names)
             places = [at for at in places if pages[at].publications is None]
-            # A primary that was replaced has another history. Nobody loads again because of that.
+            # A primary that was replaced has another history. Clients need not load again because of that.
             if not places or not await self._broker.has_moved(partition, asked):
                 break
         return pages

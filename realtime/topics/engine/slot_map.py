@@ -33,7 +33,7 @@ CLUSTER_REFRESH_S = 30.0
 CLUSTER_DEADLINE_S = 0.5
 # Seconds between two looks while the map is known to be wrong.
 LOOK_PAUSE_S = 0.1
-# How long a sentinel is waited for when most have answered, in seconds.
+# Seconds that a look waits for each further sentinel when most have answered.
 SENTINEL_LATE_S = 0.1
 # A look that takes longer has failed.
 LOOK_DEADLINE_S = 2.0
@@ -173,8 +173,8 @@ def locate_single(place: Place) -> Locate:
 def locate_by_sentinel(sentinels: Sequence[Any], master: str) -> Locate:
     """The primary that the sentinels (clients of redis-py) name owns everything.
 
-    All are asked at once, and the answers about the newest failover count: some may not have heard of it yet. They count
-    also while a sentinel cannot reach the server: another one would be older.
+    All are asked at once, and the answers about the newest failover count: some may not have heard of it yet. An answer
+    counts even if its sentinel cannot reach the primary: the other answers are older.
     """
 
     async def locate() -> Mapping[Place, Slots]:
@@ -197,7 +197,7 @@ class _Named(NamedTuple):
 def _named_by_most(answers: Sequence[_Named]) -> Place:
     """Of the answers about the newest failover the place with most votes, and then that of a sentinel for which it is over.
 
-    Valkey's sentinel that led a failover may go on naming the primary of that one when there has been another.
+    With Valkey, the sentinel that led a failover may still name its primary after a later failover.
     """
     newest = max(each.failover for each in answers)
     votes = [each for each in answers if each.failover == newest]
@@ -208,8 +208,8 @@ def _named_by_most(answers: Sequence[_Named]) -> Place:
 async def _named_by(sentinel: Any, master: str) -> _Named:
     """Ask for the number first, so that the address is not older.
 
-    The address comes from a question of its own: the sentinel that leads a failover has the former one in its state of
-    the master until all replicas follow the new primary.
+    The address needs a question of its own: until all replicas follow the new primary, the state of the master at the
+    sentinel that leads the failover has the former address.
     """
     state = await sentinel.sentinel_master(master)
     host, port = await sentinel.sentinel_get_master_addr_by_name(master)
