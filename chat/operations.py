@@ -6,7 +6,7 @@ An operation takes a checked payload and returns the reply's payload. It runs in
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Struct, field
@@ -81,20 +81,12 @@ class RoomRemove(Struct, frozen=True):
     reason: Reason = ""
 
 
-class MessageDelete(Struct, frozen=True):
-    """Payload of `message.delete`. The reason is for the audit log, if the message is another's."""
-
-    room_id: Id
-    seq: Seq
-    reason: Reason = ""
-
-
 class RoomRole(Struct, frozen=True):
     """Payload of `room.role`."""
 
     room_id: Id
     user_id: Id
-    role: Literal["owner", "moderator", "member", "guest"]
+    role: wire.Role
 
 
 class RoomDirect(Struct, frozen=True):
@@ -107,7 +99,7 @@ class RoomSettings(Struct, frozen=True):
     """Payload of `room.settings`. Only the fields that are given are changed."""
 
     room_id: Id
-    level: Literal["all", "mentions", "nothing"] | None = None
+    level: wire.Level | None = None
     is_favourite: bool | None = None
 
 
@@ -139,14 +131,6 @@ class MessageSend(Struct, frozen=True):
     file_ids: Annotated[list[Id], Meta(max_length=FILES_MAX)] = field(default_factory=list)
 
 
-class MessageEdit(Struct, frozen=True):
-    """Payload of `message.edit`."""
-
-    room_id: Id
-    seq: Seq
-    text: Text
-
-
 class OneMessage(Struct, frozen=True):
     """Payload of verbs about one message."""
 
@@ -154,19 +138,27 @@ class OneMessage(Struct, frozen=True):
     seq: Seq
 
 
-class MessageReaction(Struct, frozen=True):
+class MessageEdit(OneMessage, frozen=True):
+    """Payload of `message.edit`."""
+
+    text: Text
+
+
+class MessageDelete(OneMessage, frozen=True):
+    """Payload of `message.delete`. The reason is for the audit log, if the message is another's."""
+
+    reason: Reason = ""
+
+
+class MessageReaction(OneMessage, frozen=True):
     """Payload of `reaction.add` and `reaction.remove`."""
 
-    room_id: Id
-    seq: Seq
     emoji: Emoji
 
 
-class Read(Struct, frozen=True):
+class Read(OneMessage, frozen=True):
     """Payload of `read`: the newest message that the user has read. With `is_unread` it also moves back."""
 
-    room_id: Id
-    seq: Seq
     is_unread: bool = False
 
 

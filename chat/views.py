@@ -27,7 +27,7 @@ def chat_page(request: HttpRequest) -> HttpResponse:
     """Return the page with the user's rooms, so that they show before the socket opens."""
     tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # set by TenantMiddleware
     assert request.user.pk is not None, "login_required lets nobody else in"
-    rooms = [to_builtins(room) for room in room_list(tenant.id, request.user.pk)]
+    rooms = to_builtins(room_list(tenant.id, request.user.pk))
     limits = {"files_max": FILES_MAX, "file_bytes_max": file_settings().file_bytes_max}
     profile = to_builtins(profile_get(tenant.id, request.user.pk))
     links = [room for room in rooms if room["is_member"]][:ROOMS_LINKED_MAX]

@@ -14,6 +14,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 # In UTC, with milliseconds: `time_of`.
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Role = Literal["owner", "moderator", "member", "guest"]
+# The messages of a room that a user is notified of.
+Level = Literal["all", "mentions", "nothing"]
 
 
 def time_of(time: datetime) -> Time:
@@ -38,19 +40,15 @@ class NamedUser(Struct, frozen=True):
     username: str
 
 
-class ChangedMember(Struct, frozen=True):
+class ChangedMember(NamedUser, frozen=True):
     """A member of a room with a new role."""
 
-    id: int
-    username: str
     role: Role
 
 
-class Person(Struct, frozen=True):
+class Person(NamedUser, frozen=True):
     """A user of the tenant. `name` is the display name, or else the user name, `picture` a path as `url` of a file."""
 
-    id: int
-    username: str
     name: str
     status: str
     status_emoji: str
@@ -149,7 +147,7 @@ class Room(SharedRoom, frozen=True):
     read_seq: int
     unread: int
     mentions: int
-    level: Literal["all", "mentions", "nothing"]
+    level: Level
     is_favourite: bool
     role: Role | None
 

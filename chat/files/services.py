@@ -69,11 +69,6 @@ def file_store(
         is_profile_picture=is_profile_picture,
     )
     _insert(limits, file, content, picture)
-    return file_view(file)
-
-
-def file_view(file: File) -> wire.File:
-    """Return a file as readers see it."""
     return file_of(file.pk, file.name, file.type, file.size, file.width, file.height)
 
 
