@@ -1,6 +1,6 @@
 """Changes of sent messages: edit, delete, react, pin. Each takes the room's next change number."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from django.db import transaction
@@ -27,23 +27,25 @@ REACTIONS_OF_USER_MAX = 10
 Changed = tuple[wire.Message, bool]
 
 
-@transaction.atomic
 def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, text: str) -> wire.Message:
     """Change the text of a message, as its author or a moderator. The same text changes nothing.
 
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
-    here, message = _to_change(tenant, user, room_id, seq)
-    if message.deleted_at is not None:
-        raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
-    text = clean_text(text, may_be_empty=File.objects.filter(message=message).exists())
-    if text != message.text:
-        had_here = HERE in names_mentioned(message.text)
-        message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
-        message.html = _mention_again(tenant, message, had_here=had_here)
-        _change(here, message, "text", "edited_at", "renderer", "html")
-        _announce(tenant, user, here, message, "edited")
-    return message_get(tenant.id, user.id, room_id, seq)
+    # Before the transaction, because the room is locked in it.
+    present = present_in(tenant, room_id) if HERE in names_mentioned(text) else frozenset()
+    with transaction.atomic():
+        here, message = _to_change(tenant, user, room_id, seq)
+        if message.deleted_at is not None:
+            raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
+        text = clean_text(text, may_be_empty=File.objects.filter(message=message).exists())
+        if text != message.text:
+            had_here = HERE in names_mentioned(message.text)
+            message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
+            message.html = _mention_again(message, present, had_here=had_here)
+            _change(here, message, "text", "edited_at", "renderer", "html")
+            _announce(tenant, user, here, message, "edited")
+        return message_get(tenant.id, user.id, room_id, seq)
 
 
 @transaction.atomic
@@ -192,10 +194,10 @@ def _announce(
     announcements.announce_change(tenant, user, view, event, **more)
 
 
-def _mention_again(tenant: Tenant, message: Message, *, had_here: bool) -> str:
+def _mention_again(message: Message, present: Collection[int], *, had_here: bool) -> str:
     """Store the users that the new text mentions, and return its HTML.
 
-    `@here` keeps the users of its moment: those who are mentioned already, if the old text had it.
+    `@here` mentions those `present`. If the old text had it too, it keeps the users who are mentioned already.
     """
     names = frozenset(names_mentioned(message.text))
     members = RoomMembership.objects.filter(room_id=message.room_id)
@@ -208,8 +210,7 @@ def _mention_again(tenant: Tenant, message: Message, *, had_here: bool) -> str:
     if ROOM in names:
         groups[ROOM] = list(members.values_list("user_id", flat=True)[: ROOM_MENTIONS_MAX + 1])
     if HERE in names:
-        kept = stored.values_list("user_id", flat=True)
-        here = list(kept) if had_here else list(present_in(tenant, message.room_id))
+        here = list(stored.values_list("user_id", flat=True)) if had_here else present
         groups[HERE] = list(members.filter(user_id__in=here).values_list("user_id", flat=True))
     ids = mentioned(names, people, groups, message.author_id or 0)
     stored.delete()

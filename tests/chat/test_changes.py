@@ -325,3 +325,20 @@ def test_mentions_are_rows_and_follow_the_text(world: World) -> None:
     assert send(world, room_id, "@room").mentions == sorted([bob, admin])
     stored = sorted(Mention.objects.values_list("seq", "user_id"))
     assert stored == sorted([(1, admin), (2, bob), (2, admin)])
+
+
+def test_an_edit_asks_who_is_present_before_it_locks_the_room(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_id = world.room(with_bob=True)
+    send(world, room_id)
+    locked: list[bool] = []
+
+    def present_in(*_: Any) -> frozenset[int]:
+        locked.append(connection.in_atomic_block)
+        return frozenset({int(world.bob.id)})
+
+    monkeypatch.setattr(changing, "present_in", present_in)
+    assert edit(world, world.alice, room_id, 1, "@here").mentions == [world.bob.id]
+    assert edit(world, world.alice, room_id, 1, "nobody").mentions == []
+    assert locked == [False]
