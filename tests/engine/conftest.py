@@ -133,6 +133,17 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.kill()
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A server that can be made to lose its newest writes. Its data may be from another test: begin with FLUSHALL."""
+    made = Process(tmp_path_factory.mktemp("server"), "--enable-debug-command", "local")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+
+
 @pytest.fixture(
     params=["memory", "kit", *(pytest.param(server, marks=pytest.mark.redis) for server in SERVERS)]
 )

@@ -3,6 +3,7 @@
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,8 +36,8 @@ async def tls(valkey_url: str, certificate: tuple[Path, Path]) -> AsyncIterator[
     """Ends TLS before the Valkey."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
-    async for each in _listening(Proxy(_port(valkey_url), tls=context)):
-        yield each
+    async with _listening(Proxy(_port(valkey_url), tls=context)) as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -49,8 +50,8 @@ def short_path() -> Iterator[Path]:
 @pytest.fixture
 async def unix(valkey_url: str, short_path: Path) -> AsyncIterator[Proxy]:
     """Listens at the socket before the Valkey."""
-    async for each in _listening(Proxy(_port(valkey_url), path=short_path)):
-        yield each
+    async with _listening(Proxy(_port(valkey_url), path=short_path)) as proxy:
+        yield proxy
 
 
 async def test_by_tls(tls: Proxy, certificate: tuple[Path, Path]) -> None:
@@ -104,10 +105,13 @@ async def _is_of_use(url: str) -> None:
     await history.close()
 
 
+@asynccontextmanager
 async def _listening(proxy: Proxy) -> AsyncIterator[Proxy]:
     await proxy.start()
-    yield proxy
-    await proxy.stop()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
 
 
 def _port(url: str) -> int:

@@ -7,7 +7,7 @@ promoted, and `DEBUG CHANGE-REPL-ID` is what a promotion does to `master_replid`
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,16 +29,6 @@ pytestmark = pytest.mark.redis
 SEEDS = int(os.environ.get("FORK_SEEDS", "4"))
 RETENTION = Retention(1000, 300)
 KEYS = [TopicKey(tenant, name) for tenant in ("acme", "globex") for name in ("a", "b", "c")]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    made = Process(tmp_path_factory.mktemp("forks"), "--enable-debug-command", "local")
-    try:
-        made.start()
-        yield made
-    finally:
-        made.kill()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ is stored: no test waits.
 import asyncio
 import itertools
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -251,16 +251,6 @@ class Machine(RuleBasedStateMachine):
             return self._runner.run(asking)
         except RequestError as error:
             return error
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    made = Process(tmp_path_factory.mktemp("script"), "--enable-debug-command", "local")
-    try:
-        made.start()
-        yield made
-    finally:
-        made.kill()
 
 
 def compare(server: Process) -> None:

@@ -269,16 +269,17 @@ async def test_a_loss_is_believed_only_of_the_primary_that_is_named(
 
 
 async def test_a_look_that_is_under_way_may_be_too_old(cluster: TwoPrimaries, broker: Broker) -> None:
-    locate, goes_on = broker.map._locate, asyncio.Event()
+    locate, has_found, goes_on = broker.map._locate, asyncio.Event(), asyncio.Event()
 
     async def slow() -> Mapping[Place, Slots]:
         found = await locate()
+        has_found.set()
         await goes_on.wait()
         return found
 
     broker.map._locate = slow
     looking = asyncio.create_task(broker.map.look())
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(has_found.wait(), 5)
     cluster.owner_of_first_half = 1
     anew = [asyncio.create_task(broker.map.look_anew()) for _ in range(2)]
     await asyncio.sleep(0)

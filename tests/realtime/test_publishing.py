@@ -16,6 +16,7 @@ from realtime.testing.broker import Broker, SharedStore
 from realtime.topics.engine.combined import CombinedEngine
 from realtime.topics.engine.memory import MemoryBus, MemoryHistory
 from realtime.topics.engine.ports import Added, EngineUnavailableError
+from tests.realtime.followers import settle, until
 from tests.realtime.site import Client, Site, site_of
 
 RULES = {
@@ -111,7 +112,8 @@ async def test_what_is_about_the_same_topic_comes_after_it(shards: list[Shards])
         async with client_of(shards, "hung") as (_, client, store):
             await publish(client, "hung", 1)
             await client.send(verb, payload, verb)
-            await asyncio.sleep(0.01)
+            await until(lambda: store.in_flight == 1)
+            await settle()
             store.go_on.set()
             assert (await client.receive())["type"] == "published"
             reply = await client.receive()
@@ -147,7 +149,8 @@ async def test_those_in_flight_are_bounded(shards: list[Shards]) -> None:
         for topic in topics:
             await publish(client, topic, 1)
         await client.send("ping", request_id="ping")
-        await asyncio.sleep(0.05)
+        await until(lambda: store.in_flight >= 3)
+        await settle()
         assert store.most_in_flight == 3
         store.go_on.set()
         assert len({(await client.receive())["id"] for _ in range(7)}) == 7
@@ -160,7 +163,8 @@ async def test_the_bytes_of_a_process_leave_each_connection_one(shards: list[Sha
         for topic in "abc":
             await publish(client, topic, 1)
             await publish(other, topic, 2)
-        await asyncio.sleep(0.05)
+        await until(lambda: store.in_flight >= 2)
+        await settle()
         assert store.most_in_flight == 2
         store.go_on.set()
         for each in (client, other):
@@ -173,7 +177,8 @@ async def test_what_a_client_sent_before_it_left_is_published(shards: list[Shard
         for number in range(3):
             await publish(client, "hung", number)
         closing = asyncio.create_task(client.close())
-        await asyncio.sleep(0.01)
+        await until(lambda: store.in_flight == 1)
+        await settle()
         assert store.added == []
         store.go_on.set()
         await closing
