@@ -87,14 +87,13 @@ class Sweeps:
             missed, self._missed = self._missed, {}
             try:
                 await self._hub.compare(missed)
-                if self._is_control_missed:
-                    self._is_control_missed = False
-                    await self._judge_all_again()
+                await self._judge_if_missed()
             except EngineUnavailableError:
                 logger.warning("The history cannot be reached; topics are compared with it later")
                 self._miss_again(missed)
             except Exception:
-                logger.exception("Topics and their subscribers could not be checked")
+                logger.exception("Topics and their subscribers could not be checked; they are checked again")
+                self._miss_again(missed)
 
     def _miss_again(self, missed: dict[TopicKey, None] | None) -> None:
         """Note topics that could not be compared: the next interval compares them."""
@@ -103,9 +102,20 @@ class Sweeps:
         else:
             self._missed |= missed
 
-    async def _judge_all_again(self) -> None:
+    async def _judge_if_missed(self) -> None:
         """Check rights again after a gap: control messages about lost rights may have been
         among the lost messages."""
+        if not self._is_control_missed:
+            return
+        # Before the checks: a gap during them asks for new ones.
+        self._is_control_missed = False
+        try:
+            await self._judge_all_again()
+        except Exception:
+            self._is_control_missed = True
+            raise
+
+    async def _judge_all_again(self) -> None:
         for connection in list(self._connections.values()):
             if any(each.rule.subscribe_in_db for each in connection.subscriptions.values()):
                 await self._joiner.judge_again(connection)

@@ -290,14 +290,14 @@ async def test_a_look_that_is_under_way_may_be_too_old(cluster: TwoPrimaries, br
 
 
 class OneSentinel:
-    """Names the server at `port`, chosen in the failover `epoch`; or fails, or never answers.
+    """Names the server at `port` (None: no longer any), chosen in the failover `epoch`; or fails, or never answers.
 
     Its state of the master has another address, as that of the sentinel that leads a failover.
     """
 
     def __init__(
         self,
-        port: int,
+        port: int | None,
         epoch: int,
         error: Exception | None = None,
         *,
@@ -319,9 +319,9 @@ class OneSentinel:
             raise self._error
         return self._state
 
-    async def sentinel_get_master_addr_by_name(self, name: str) -> tuple[bytes, int]:
+    async def sentinel_get_master_addr_by_name(self, name: str) -> tuple[bytes, int] | None:
         assert name == "mymaster"
-        return b"10.0.0.1", self._port
+        return None if self._port is None else (b"10.0.0.1", self._port)
 
 
 @pytest.mark.parametrize(
@@ -340,6 +340,15 @@ class OneSentinel:
 async def test_of_the_sentinels_answers_the_newest_counts(sentinels: list[OneSentinel], port: int) -> None:
     locate = locate_by_sentinel(sentinels, "mymaster")
     assert await asyncio.wait_for(locate(), 5) == {("10.0.0.1", port): ALL_SLOTS}
+
+
+async def test_a_sentinel_that_has_just_forgotten_the_primary_says_nothing() -> None:
+    forgetful = OneSentinel(None, 9)
+    with pytest.raises(NotSentError):
+        await locate_by_sentinel([forgetful], "mymaster")()
+    assert await locate_by_sentinel([forgetful, OneSentinel(2, 1)], "mymaster")() == {
+        ("10.0.0.1", 2): ALL_SLOTS
+    }
 
 
 async def test_sentinels_that_say_nothing_name_no_primary() -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from realtime.core.broker_url import BrokerAddress, BrokerKind
 from realtime.core.partitions import CLUSTER_PARTITIONS, SLOTS, slot_of, tags
@@ -212,7 +212,10 @@ async def _named_by(sentinel: Any, master: str) -> _Named:
     sentinel that leads the failover has the former address.
     """
     state = await sentinel.sentinel_master(master)
-    host, port = await sentinel.sentinel_get_master_addr_by_name(master)
+    address = await sentinel.sentinel_get_master_addr_by_name(master)
+    if address is None:
+        raise ResponseError("The sentinel has forgotten the primary since it named its state")
+    host, port = address
     is_settled = "failover_in_progress" not in state["flags"]
     return _Named((host.decode(), int(port)), int(state["config-epoch"]), is_settled)
 
