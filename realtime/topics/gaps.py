@@ -1,7 +1,7 @@
 """Publications that arrive before an earlier one, and the moment for which a hub waits for that one.
 
-Two ways lead to a node, and neither waits for the other: the reply to its own publication, and what it hears of the other
-nodes. So a missing publication is usually on its way; reading the history for it would cost a call each time.
+A node gets its own publications with the broker's reply, and those of other nodes on another connection. Neither waits for
+the other. So a missing publication is usually on its way; reading the history for it would cost a call each time.
 """
 
 import asyncio

@@ -47,7 +47,7 @@ class Topic:
 
 @dataclass(slots=True)
 class Store:
-    """What all topics share: the epoch under which the next begins, and those before it."""
+    """The state that all topics share: the epoch under which the next one begins, and the epochs before it."""
 
     epoch: str
     root: str
@@ -77,7 +77,7 @@ class State:
     used: dict[tuple[TopicKey, str, str], Used] = field(default_factory=dict)
 
     def copy(self) -> "State":
-        """Return what a replica has that has all."""
+        """Return the data of a replica that misses nothing."""
         return State(
             store=self.store and replace(self.store, again=dict(self.store.again)),
             begun=set(self.begun),

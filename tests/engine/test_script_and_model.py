@@ -99,7 +99,7 @@ class Machine(RuleBasedStateMachine):
         self._runner = runner
         self._numbers = itertools.count(1)
         self._now_s = 0.0
-        # What a replica has, and the time at which its link was cut.
+        # The data of a replica, and the time at which its link was cut.
         self._replica: tuple[State, float] | None = None
         self._model = ModelHistory(
             clock=lambda: self._now_s,
@@ -156,7 +156,7 @@ class Machine(RuleBasedStateMachine):
         max_bytes=max_bytes,
     )
     def read(self, asked: list[tuple[TopicKey, Position]], behind: int, limit: int, max_bytes: int) -> None:
-        """What came after positions that were given out, or `behind` before them."""
+        """The publications after positions that were given out, or after `behind` before them."""
         asks = [
             Ask(key, Position(position.epoch, position.offset - behind), limit, max_bytes)
             for key, position in asked

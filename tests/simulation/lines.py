@@ -8,7 +8,7 @@ NOTHING = object()
 
 
 def value_at(record: Record, key: Key, position: Stored, offset: int) -> Any:
-    """What was published at `offset` of the log that leads to `position`; NOTHING if that is unknown."""
+    """Return the data at `offset` of the log that leads to `position`; NOTHING if they are unknown."""
     published = record.truth.get(key, {})
     if (position.epoch, offset) in published:
         return published[position.epoch, offset]

@@ -71,7 +71,7 @@ class Store(ABC):
 
     @abstractmethod
     def history(self, node: str = "") -> MemoryHistory | ModelHistory | None:
-        """What a node calls, or nobody in particular; None if it does not answer."""
+        """Return the history that `node` calls, by default the current one; None if it does not answer."""
 
     @abstractmethod
     def newest(self, node: str) -> Newest:

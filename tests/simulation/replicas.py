@@ -30,7 +30,7 @@ class ReplicatedStore(Store):
         super().__init__(record)
         self.primary = _begin(State(), {})
         self._behind: dict[str, Primary] = {}
-        # What the replica has, since it was cut off.
+        # The data of the replica, if it has been cut off.
         self._replica: tuple[State, Newest] | None = None
 
     def lose_everything(self) -> None:
@@ -44,7 +44,7 @@ class ReplicatedStore(Store):
         self._replica = self.primary.history.state.copy(), dict(self.primary.newest)
 
     def promote(self, behind: Iterable[str], *, is_dead: bool) -> None:
-        """The replica takes over, without what it did not get. The nodes `behind` do not know it yet."""
+        """Make the replica the primary, without what it did not get. The nodes `behind` do not know it yet."""
         if self._replica is None:
             self.cut_replica()
         assert self._replica is not None

@@ -180,7 +180,7 @@ def test_what_is_left_behind_and_what_failed_is_told(story: Story) -> None:
 
 @pytest.fixture
 def forked(story: Story) -> Story:
-    """The epoch `f` goes on where `e` ended: at 5. What `e` had beyond is lost."""
+    """The epoch `f` goes on where `e` ended: at 5. The later publications of `e` are lost."""
     story.record.has_forks, story.record.kept = True, 50
     story.record.truth[KEY] |= {("f", offset): 10 * offset for offset in (6, 7)}
     story.record.begun[KEY] = {EPOCH: Begun(1, None), "f": Begun(6, Stored(EPOCH, 5))}
