@@ -5,27 +5,19 @@ runs is the same: each module becomes the body of a function, which is called on
 would run the modules, and returns what the module exports. Modules outside of the bundle that import one inside of it get
 it from the bundle, so that no module runs twice.
 
-It understands what our modules and the vendored ones are made of: named and default imports, exports that never
-change. Anything else raises ValueError.
+The rules: named and default imports, exports that never change, no module that imports itself by way of others, no
+`await` at the top level. Syntax that is not known, names that are not exported, and modules that would run twice raise
+ValueError. The minifier, which parses the bundle, refuses an `await` (`static_files.py`).
 """
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-# Statements begin a line, or follow another in a file that is minified.
-_BEGIN = r"""(?:^|(?<=[;}]))"""
-_IMPORT = re.compile(
-    _BEGIN + r"""import\b\s*(?:(\{[^}]*\}|[\w$]+)\s*from\s*)?["']([^"']+)["'];?""", re.MULTILINE
-)
-_LISTED = re.compile(_BEGIN + r"""export\s*\{([^}]*)\}(?:\s*from\s*["']([^"']+)["'])?;?""", re.MULTILINE)
-_DECLARED = re.compile(
-    _BEGIN + r"export (?=(?:async )?(?:const|class|function)\b\*? ?([\w$]+))", re.MULTILINE
-)
-_DEFAULT = re.compile(_BEGIN + r"export default ", re.MULTILINE)
-_LEFT = re.compile(_BEGIN + r"\s*(?:import|export)\b(?!\()[^\n]{0,80}", re.MULTILINE)
-_LAZY = re.compile(r"""\bimport\((["'])([^"']+)\1\)""")
+from rockstar_site.module_syntax import Export, Import, Lazy, Statement, statements
+
+_OWN_NAME = re.compile(r"\b_(?:m\d+|default)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +29,19 @@ class Modules:
 
     def resolve(self, specifier: str, module: str) -> str:
         """Return the name of what `module` imports."""
-        return self.bare.get(specifier) or posixpath.normpath(f"{posixpath.dirname(module)}/{specifier}")
+        return self.bare.get(specifier) or posixpath.normpath(
+            posixpath.join(posixpath.dirname(module), specifier)
+        )
+
+    def parsed(self, name: str) -> tuple[str, list[Statement]]:
+        """Return the source of a module, and its imports and exports."""
+        source = self.read(name)
+        if taken := _OWN_NAME.search(source):
+            raise ValueError(f"{name}: {taken[0]} is a name of the bundle")
+        try:
+            return source, statements(source)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
 
     def needed(self, entry: str) -> list[str]:
         """Return `entry` and all that it imports statically, each after what it imports."""
@@ -48,10 +52,9 @@ class Modules:
                 raise ValueError(f"{name} imports itself, by {' and '.join(importers)}")
             if name in found:
                 return
-            source = self.read(name)
-            specifiers = [match[2] for match in _IMPORT.finditer(source)]
-            for specifier in specifiers + [match[2] for match in _LISTED.finditer(source) if match[2]]:
-                add(self.resolve(specifier, name), (*importers, name))
+            for each in self.parsed(name)[1]:
+                if not isinstance(each, Lazy) and each.specifier is not None:
+                    add(self.resolve(each.specifier, name), (*importers, name))
             found.append(name)
 
         add(entry, ())
@@ -65,67 +68,90 @@ class Bundle:
         self._modules = modules
         self._entry = entry
         self._variables = {name: f"_m{number}" for number, name in enumerate(modules.needed(entry))}
+        self._exported: dict[str, set[str]] = {}
+        self._functions = [self._function(name) for name in self._variables]
 
     def __contains__(self, name: str) -> bool:
         return name in self._variables
 
     def source(self) -> str:
         """Return the module that has the place of `entry`."""
-        functions = [self._function(name) for name in self._variables]
-        return "\n".join([*functions, f"export{{{','.join(self._variables.values())}}};\n"])
+        return "\n".join([*self._functions, f"export{{{','.join(self._variables.values())}}};\n"])
 
     def outside(self, name: str) -> str:
         """Return the source of a module that is not in the bundle, with what it imports from it."""
-        entry = posixpath.relpath(self._entry, posixpath.dirname(name))
-
-        def imported(match: re.Match[str]) -> str:
-            variable = self._variables.get(self._modules.resolve(match[2], name))
-            if variable is None:
-                return match[0]
-            return f'import{{{variable}}}from"{entry}";{_taken(match[1], variable)}'
-
-        return _IMPORT.sub(imported, self._modules.read(name))
+        source, found = self._modules.parsed(name)
+        replaced = []
+        for each in found:
+            if each.specifier is None or self._modules.resolve(each.specifier, name) not in self:
+                continue
+            if not isinstance(each, Import):
+                raise self._twice(each, name)
+            variable = self._variables[self._modules.resolve(each.specifier, name)]
+            replaced.append(
+                (each, f'import{{{variable}}}from"{_relative(self._entry, name)}";{self._taken(each, name)}')
+            )
+        return _replaced(source, replaced)
 
     def _function(self, name: str) -> str:
-        exported: dict[str, str] = {}
-
-        def imported(match: re.Match[str]) -> str:
-            return _taken(match[1], self._variable(match[2], name))
-
-        def listed(match: re.Match[str]) -> str:
-            origin = f"{self._variable(match[2], name)}." if match[2] else ""
-            for each in filter(None, (part.strip() for part in match[1].split(","))):
-                inner, _, outer = each.partition(" as ")
-                exported[outer or inner] = origin + inner
-            return ""
-
-        def declared(match: re.Match[str]) -> str:
-            exported[match[1]] = match[1]
-            return ""
-
-        body = _IMPORT.sub(imported, self._modules.read(name))
-        body = _DECLARED.sub(declared, _LISTED.sub(listed, body))
-        if _DEFAULT.search(body):
-            body = _DEFAULT.sub("const _default=", body)
-            exported["default"] = "_default"
-        body = _LAZY.sub(lambda match: f'import("{self._from_entry(match[2], name)}")', body)
-        if left := _LEFT.search(body):
-            raise ValueError(f"{name}: this is not understood: {left[0]}")
+        source, found = self._modules.parsed(name)
+        taken, exported, replaced = "", dict[str, str](), list[tuple[Statement, str]]()
+        for each in found:
+            match each:
+                case Import():
+                    # Imports come before all code, wherever they stand.
+                    taken += self._taken(each, name)
+                    replaced.append((each, ";"))
+                case Export():
+                    exported |= self._returned(each, name)
+                    replaced.append((each, each.replacement))
+                case Lazy():
+                    replaced.append((each, f'import("{self._from_entry(each, name)}")'))
+        self._exported[name] = set(exported)
         names = ",".join(f"{outer}:{inner}" for outer, inner in exported.items())
-        return f"const {self._variables[name]}=(()=>{{{body}\nreturn{{{names}}}}})();"
+        body = _replaced(source, replaced)
+        return f"const {self._variables[name]}=(()=>{{{taken}{body}\nreturn{{{names}}}}})();"
 
-    def _variable(self, specifier: str, module: str) -> str:
-        return self._variables[self._modules.resolve(specifier, module)]
+    def _taken(self, statement: Import, module: str) -> str:
+        """Return the statement that takes the imported names from the object of a module in the bundle."""
+        variable = self._variable(statement, module)
+        names = ",".join(f"{inner}:{local}" for local, inner in statement.names.items())
+        return f"const{{{names}}}={variable};" if names else ""
 
-    def _from_entry(self, specifier: str, module: str) -> str:
-        relative = posixpath.relpath(self._modules.resolve(specifier, module), posixpath.dirname(self._entry))
-        return relative if relative.startswith(".") else f"./{relative}"
+    def _returned(self, statement: Export, module: str) -> dict[str, str]:
+        if statement.specifier is None:
+            return dict(statement.names)
+        variable = self._variable(statement, module)
+        return {outer: f"{variable}.{inner}" for outer, inner in statement.names.items()}
+
+    def _variable(self, statement: Import | Export, module: str) -> str:
+        """Return the variable of the module that is imported, which exports all the names."""
+        name = self._modules.resolve(statement.specifier or "", module)
+        if missing := set(statement.names.values()) - self._exported[name]:
+            raise ValueError(f"{module} imports {', '.join(sorted(missing))}, which {name} does not export")
+        return self._variables[name]
+
+    def _from_entry(self, statement: Lazy, module: str) -> str:
+        name = self._modules.resolve(statement.specifier, module)
+        if name in self:
+            raise self._twice(statement, module)
+        return _relative(name, self._entry)
+
+    def _twice(self, statement: Statement, module: str) -> ValueError:
+        return ValueError(f"{module}: {statement.specifier} is in the bundle, and would run twice")
 
 
-def _taken(names: str | None, variable: str) -> str:
-    """Return the statement that takes what `import names from …` took from the object of a module."""
-    if names is None:
-        return ""
-    if not names.startswith("{"):
-        return f"const {names}={variable}.default;"
-    return f"const {names.replace(' as ', ':')}={variable};"
+def _relative(name: str, module: str) -> str:
+    """Return the specifier with which `module` imports another one."""
+    relative = posixpath.relpath(name, posixpath.dirname(module))
+    return relative if relative.startswith(".") else f"./{relative}"
+
+
+def _replaced(source: str, replaced: Sequence[tuple[Statement, str]]) -> str:
+    """Return the source with texts in the places of statements, which are in their order."""
+    parts: list[str] = []
+    at = 0
+    for statement, text in replaced:
+        parts += source[at : statement.start], text
+        at = statement.end
+    return "".join([*parts, source[at:]])
