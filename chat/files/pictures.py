@@ -95,10 +95,14 @@ def _opened(content: bytes, kind: str, pixels_max: int, encode: Callable[[Any], 
 
 
 def _square(opened: Any) -> Picture:
+    side = (PROFILE_SIDE, PROFILE_SIDE)
+    # A large JPEG is decoded at a fraction of its size.
+    opened.draft(None, side)
+    ImageOps.exif_transpose(opened, in_place=True)
+    square = ImageOps.fit(opened.convert("RGBA" if opened.has_transparency_data else "RGB"), side)
     # Opaque, because the page shows it above the initial of the name.
-    still = ImageOps.exif_transpose(opened).convert("RGBA")
-    opaque = Image.alpha_composite(Image.new("RGBA", still.size, "white"), still).convert("RGB")
-    large = ImageOps.fit(opaque, (PROFILE_SIDE, PROFILE_SIDE))
+    white = Image.new("RGBA", side, "white")
+    large = Image.alpha_composite(white, square.convert("RGBA")).convert("RGB")
     small = large.resize((PROFILE_THUMBNAIL_SIDE, PROFILE_THUMBNAIL_SIDE))
     return Picture(_webp(large), _webp(small), PROFILE_SIDE, PROFILE_SIDE)
 

@@ -18,7 +18,7 @@ from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat import wire
 from chat.files import services as files
-from chat.files.pictures import PicturePool, picture_encode
+from chat.files.pictures import PicturePool, picture_encode, profile_picture_encode
 from chat.files.signatures import file_type
 from chat.files.storage import file_storage
 from chat.messages import changing, reading
@@ -329,6 +329,28 @@ def test_a_profile_picture_is_a_square_that_members_see(world: World, folder: Pa
         assert answer.status_code == 200
         assert "picture" not in json.loads(answer.content)["profile"]
     assert (stored(folder), bob.client.get(url).status_code) == (0, 404)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_profile_picture_is_the_middle_upright(kind: str) -> None:
+    given, out, exif = Image.new("RGB", (1200, 3000), "blue"), BytesIO(), Image.Exif()
+    given.paste("red", (0, 0, 600, 3000))
+    # To be shown after a quarter turn clockwise: the left half is above.
+    exif[0x0112] = 6
+    given.save(out, kind, exif=exif)
+    made = profile_picture_encode(out.getvalue(), kind, pixels_max=0)
+    with Image.open(BytesIO(made.content)) as opened:
+        colours = [opened.getpixel((x, y)) for x, y in ((10, 10), (245, 10), (10, 245), (245, 245))]
+    reds = [isinstance(colour, tuple) and colour[0] > 200 for colour in colours]
+    assert reds == [True, True, False, False]
+
+
+def test_a_see_through_profile_picture_is_white() -> None:
+    out = BytesIO()
+    Image.new("RGBA", (3000, 20)).save(out, "PNG")
+    made = profile_picture_encode(out.getvalue(), "PNG", pixels_max=0)
+    with Image.open(BytesIO(made.content)) as opened:
+        assert opened.getpixel((128, 128)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize(
