@@ -36,7 +36,7 @@ def announce_message(tenant: Tenant, author: Publisher, message: wire.Message) -
 async def aannounce_messages(node: Node, unannounced: Unannounced, said: Sequence[Said]) -> None:
     """Publish committed messages of one room, in the order of their numbers, after what the room's topic lacks.
 
-    Raises EngineUnavailableError; what was not published is announced later.
+    Raises EngineUnavailableError, and the errors of `Unannounced.fill`. The sweep announces the rest later.
     """
     first_draft, first = said[0]
     await unannounced.fill(first_draft.tenant.slug, first.room_id, first.seq)

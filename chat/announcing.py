@@ -43,7 +43,7 @@ class Announcer:
         return not self._rooms
 
     async def add(self, sent: Sequence[Sent]) -> None:
-        """Announce these soon. Waits, before it returns, while too many wait."""
+        """Announce these messages soon. Returns when fewer than `waiting_max` wait."""
         for each in sent:
             room_id = each.message.room_id
             if room_id not in self._rooms:
@@ -59,7 +59,7 @@ class Announcer:
             while waiting:
                 batch = waiting[:ROOM_BATCH_MAX]
                 if not await self._announce_batch(batch):
-                    # Later ones cannot overtake them: the next message of the room announces what it finds missing.
+                    # Later messages must not overtake these. The next message of the room announces all that are missing.
                     batch = list(waiting)
                 del waiting[: len(batch)]
                 self._count(-len(batch))

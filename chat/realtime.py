@@ -41,7 +41,7 @@ def _make_unannounced(node: Node) -> Unannounced:
             try:
                 await aannounce_message(node, tenant, _publisher(message.author), message)
             except RequestError as refused:
-                # With other data it was announced: it has changed since.
+                # The message was announced before, with other data: it has changed since.
                 if refused.code is not ErrorCode.CONFLICT:
                     logger.error("Message %d cannot be announced: %s", message.id, refused.message)  # noqa: TRY400
 

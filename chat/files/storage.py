@@ -27,13 +27,12 @@ def file_path(tenant_id: int, key: UUID) -> str:
     return f"{tenant_id}/{key.hex[:2]}/{key.hex}"
 
 
-def delete_on_commit(files: "QuerySet[File]") -> int:
-    """Delete rows now and their contents after the commit; return how many."""
+def delete_on_commit(files: "QuerySet[File]") -> None:
+    """Delete rows now and their contents after the commit."""
     found: list[tuple[int, UUID]] = list(files.values_list("tenant_id", "key"))
     files.delete()
     if found:
         transaction.on_commit(partial(contents_delete, found), robust=True)
-    return len(found)
 
 
 def contents_delete(found: Iterable[tuple[int, Any]]) -> None:
