@@ -1,4 +1,4 @@
-"""What Django's cache and the channel layer of other apps use: servers of their own, those of `REDIS_URL`, or this process.
+"""The stores of Django's cache and of the channel layer of other apps: servers of their own, `REDIS_URL`, or this process.
 
 Neither of them can use a cluster.
 """

@@ -112,7 +112,7 @@ def _statement(source: str, code: str, at: int) -> Statement:
         names = {match["default"]: "default"} if match["default"] else _names(source, match)
         return Import(at, match.end(), _specifier(source, match), names)
     if match := _LIST.match(code, at):
-        # What is `inner as outer` here is `outer: inner` of the exports.
+        # `inner as outer` in the list is `outer: inner` in the names.
         names = _names(source, match)
         return Export(at, match.end(), names, specifier=_specifier(source, match) if match["from"] else None)
     if match := _DECLARATION.match(code, at):

@@ -9,7 +9,7 @@ export function useSubscription<C extends Contract, T extends keyof C["topics"] 
   topic: T | null,
   options?: SubscribeOptions<C["topics"][T]>,
 ): void;
-/** What `load` returned, kept up to date by `reduce`. Until it is loaded, `state` is undefined. */
+/** The state that `load` returned, kept up to date by `reduce`. Until it is loaded, `state` is undefined. */
 export function useLiveState<C extends Contract, T extends keyof C["topics"] & string, S>(
   client: RealtimeClient<C>,
   topic: T,

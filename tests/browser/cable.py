@@ -10,7 +10,7 @@ CHUNK_BYTES = 65_536
 
 
 class Cable:
-    """Carries TCP connections to a port of this machine. What is cut is cut for both sides at once."""
+    """Carries TCP connections to a port of this machine. A cut closes both sides at once."""
 
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
@@ -30,7 +30,7 @@ class Cable:
                 _shut(end)
 
     def deafen(self) -> None:
-        """What the server says does not arrive any more; what is said to it does."""
+        """Drop the bytes of the server. Those of the browser still reach it."""
         self._is_deaf = True
 
     def mend(self) -> None:

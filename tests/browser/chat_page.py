@@ -56,12 +56,12 @@ class ChatPage:
 
     @property
     def typing(self) -> Locator:
-        """Who is typing."""
+        """The line that names the people who are typing."""
         return self.page.locator(".typing-line")
 
     @property
     def bar(self) -> Locator:
-        """What is said about the connection."""
+        """The bar that tells of a lost connection."""
         return self.page.locator(".connection-bar")
 
     @property

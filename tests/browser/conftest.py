@@ -70,7 +70,7 @@ def browsed_site(site_pool: SitePool) -> Iterator[Site]:
 
 @pytest.fixture(scope="package")
 def sessions() -> Sessions:
-    """Who has signed in on the site."""
+    """The users that have signed in on the site."""
     return {}
 
 

@@ -1,6 +1,5 @@
 """Stored texts that would be markup or script are shown as texts: in the chat, in the admin, on the live page."""
 
-import time
 from urllib.parse import urljoin
 
 import httpx
@@ -9,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.windows import Windows
+from tests.servers.broker import until
 from tests.servers.pool import Site
 
 HOST = "evil.localhost"
@@ -59,11 +59,7 @@ def _evil(browsed_site: Site) -> None:
     browsed_site.orm.run(MAKE, payload=PAYLOAD)
     # The server looks for new hosts every half second.
     page = f"http://127.0.0.1:{browsed_site.server.port}/accounts/login/"
-    for _ in range(50):
-        if httpx.get(page, headers={"Host": HOST}).status_code == httpx.codes.OK:
-            return
-        time.sleep(0.1)
-    pytest.fail("The host of the tenant is not served.")
+    until(lambda: httpx.get(page, headers={"Host": HOST}).is_success)
 
 
 def assert_harmless(page: Page) -> None:

@@ -24,7 +24,7 @@ def server(browsed_site: Site) -> Iterator[ServerProcess]:
 
 
 def test_both_come_back_by_themselves(server: ServerProcess, windows: Windows) -> None:
-    """What was on its way when the server went and what was typed without it arrives once, in order."""
+    """Messages that were on their way when the server stopped, or typed without it, arrive once, in order."""
     alice, bob = (_arrive(windows, name) for name in ("alice", "bob"))
     alice.say("a1 restart", "a2 restart", "a3 restart")
     assert server.stop() == 0
@@ -37,7 +37,7 @@ def test_both_come_back_by_themselves(server: ServerProcess, windows: Windows) -
         expect(chat.messages("restart")).to_have_count(7)
         expect(chat.bar).to_be_hidden()
         expect(chat.here).to_have_count(2)
-    # Whatever came twice would have come before this.
+    # A message that came twice would have come before this one.
     bob.say("z restart")
     for chat in (alice, bob):
         expect(chat.messages("z restart")).to_have_count(1)

@@ -9,7 +9,7 @@ from tests.browser.windows import SIGN_IN, Windows, fill_in_sign_in
 
 
 def test_the_start_page_leads_through_the_sign_in_page_to_the_chat(windows: Windows) -> None:
-    """Whoever is not signed in is asked to, and gets where they wanted to go."""
+    """A visitor who is not signed in is asked to sign in, and then gets the page that they wanted."""
     page = windows.open().go("/")
     expect(page).to_have_url(SIGN_IN)
     fill_in_sign_in(page, "alice")

@@ -34,7 +34,7 @@ def bob(bobs_window: ChatPage) -> ChatPage:
 
 
 def test_a_message_appears_for_both(alice: ChatPage, bob: ChatPage) -> None:
-    """Who wrote it sees it as their own, once; so does the other."""
+    """Its author sees it once, as their own. The other one sees it once too."""
     alice.say("Lunch? says alice")
     bob.say("Lunch! says bob", "Lunch: https://example.test/menu?a=1&b=<i>")
     for chat in (alice, bob):
@@ -72,7 +72,7 @@ def test_who_is_here_follows_those_who_come_and_go(alice: ChatPage, windows: Win
         window.open_room("general")
     expect(admin).to_have_count(1)
     first.window.context.close()
-    # What is said after that still finds somebody here.
+    # A message after that still reaches the second window.
     alice.say("Still here?")
     expect(second.messages("Still here?")).to_have_count(1)
     expect(admin).to_have_count(1)

@@ -17,13 +17,13 @@ REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`CSP: ${event.violatedDirective} forbids ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`));
 """
-# What Chromium itself writes for every connection that cannot be made.
+# Chromium itself writes this for every connection that cannot be made.
 LOST_NETWORK = re.compile(
     r"WebSocket connection to .* failed|Failed to load resource: (net::ERR_|the server responded with a status of)"
 )
 
 
-# Who has signed in where: (host, name) to cookies. Hashing passwords and asking for them takes its time.
+# The cookies of the users that have signed in, by host and name. Each sign-in takes its time.
 Sessions = dict[tuple[str, str], StorageState]
 
 

@@ -393,7 +393,7 @@ test("the words of a deleted message go from what is open", async () => {
   actions.type(1, "m2, better");
   chat.change(2, { text: "", deleted: true }, { event: "deleted" });
   await settled();
-  // What the reader typed is theirs.
+  // The text that the reader typed stays.
   assert.deepEqual([actions.intentOf(1), drafts.of(1)], [null, "m2, better\nmy answer"]);
   actions.edit(third);
   // Deleted during a cut.

@@ -1,7 +1,7 @@
 /** A WebSocket that a test plays the server of. */
 export class FakeSocket {
   readyState = 0;
-  /** What the server chose. */
+  /** The subprotocol that the server chose. */
   protocol = "rockstar.v1";
   /** @type {any[]} */
   sent = [];
@@ -47,7 +47,7 @@ export class FakeSocket {
     this.onclose?.({ code, reason });
   }
 
-  /** What was sent of one type. */
+  /** The messages of one type that were sent. */
   requests(type) {
     return this.sent.filter((each) => each.type === type);
   }

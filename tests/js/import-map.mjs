@@ -1,4 +1,4 @@
-/** What the page's import map does, for Node: imported before the modules under test. */
+/** The page's import map, for Node: imported before the modules under test. */
 import { registerHooks } from "node:module";
 
 const STATIC = new URL("../../realtime/static/", import.meta.url);

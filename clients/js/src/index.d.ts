@@ -182,7 +182,7 @@ export interface Rows<I = any> {
   more: boolean;
 }
 
-/** What `on` hears besides the pushes of the server. */
+/** The events of `on` besides the pushes of the server. */
 export interface Events {
   state: State;
   welcome: Welcome;

@@ -3,10 +3,10 @@ import { useEffect, useState } from "preact/hooks";
 import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 
-/** What loads the modules of lazy components. @type {Set<() => Promise<unknown>>} */
+/** The functions that load the modules of lazy components. @type {Set<() => Promise<unknown>>} */
 const loads = new Set();
 
-/** Load all of them, one after the other, so that the first use of each needs no network. */
+/** Load all modules of lazy components, one after the other, so that the first use of each needs no network. A failure shows at the first use. */
 export async function loadTheRest() {
   for (const load of loads) await load().catch(() => {});
 }
