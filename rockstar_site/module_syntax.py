@@ -32,8 +32,10 @@ _HIDES = re.compile(r"""["'`{}\[\\]""")
 _NAME = r"[\w$]+"
 # In code with masked texts: a string is underscores between its quotes.
 _FROM = r"""(?P<quote>["'])(?P<from>_+)(?P=quote)"""
-_KEYWORD = re.compile(r"(?<![.\w$#])(?:import|export)\b(?!\s*[(.])")
-_CALL = re.compile(r"(?<![.\w$#])import\s*[(.]")
+# No property, but three dots may stand before it.
+_WORD = r"(?<![\w$#])(?<!(?<!\.\.)\.)"
+_KEYWORD = re.compile(_WORD + r"(?:import|export)\b(?!\s*[(.])")
+_CALL = re.compile(_WORD + r"import\s*[(.]")
 _LAZY = re.compile(rf"import\(\s*{_FROM}\s*\)")
 _IMPORT = re.compile(
     rf"import\b\s*(?:(?:\{{(?P<names>[^}}]*)\}}|(?P<default>{_NAME}))\s*from\s*)?{_FROM}\s*;"
@@ -86,7 +88,7 @@ def statements(source: str) -> list[Statement]:
     masked = _Masked(source)
     code, top = masked.code, masked.top
     found = [_call(source, code, match.start()) for match in _CALL.finditer(code)]
-    found += [_statement(source, code, match.start()) for match in _KEYWORD.finditer(top)]
+    found += [_statement(source, code, top, match.start()) for match in _KEYWORD.finditer(top)]
     return sorted(found, key=lambda each: each.start)
 
 
@@ -107,19 +109,26 @@ def _call(source: str, code: str, at: int) -> Statement:
     raise _unknown(source, at)
 
 
-def _statement(source: str, code: str, at: int) -> Statement:
+def _statement(source: str, code: str, top: str, at: int) -> Statement:
     if match := _IMPORT.match(code, at):
         names = {match["default"]: "default"} if match["default"] else _names(source, match)
         return Import(at, match.end(), _specifier(source, match), names)
     if match := _LIST.match(code, at):
         # `inner as outer` in the list is `outer: inner` in the names.
         names = _names(source, match)
+        if not match["from"] and any(_is_let(name, top) for name in names.values()):
+            raise _unknown(source, at)
         return Export(at, match.end(), names, specifier=_specifier(source, match) if match["from"] else None)
     if match := _DECLARATION.match(code, at):
         return Export(at, match.end(), {match["name"]: match["name"]}, "")
     if match := _DEFAULT.match(code, at):
         return Export(at, match.end(), {"default": "_default"}, "function _default")
     raise _unknown(source, at)
+
+
+def _is_let(name: str, top: str) -> bool:
+    """Whether a variable may change, which the modules that import it would see."""
+    return re.search(rf"\blet\b[^;]*(?<![\w$.]){re.escape(name)}(?![\w$])", top) is not None
 
 
 def _specifier(source: str, match: re.Match[str]) -> str:

@@ -67,7 +67,9 @@ def test_a_bundle_does_what_its_modules_do(tmp_path: Path) -> None:
 
 
 def test_what_is_imported_later_is_found_from_the_place_of_the_bundle() -> None:
-    source = bundle(noise='export const more = () => import("./later/page.js");').source()
+    source = bundle(
+        noise='export const more = async () => ({ ...import("./later/page.js"), ...x.import("a") });'
+    ).source()
     assert source.count('import("./later/page.js")') == 2
     source = Bundle(
         Modules({"a/b.js": 'import "./c/d.js";', "a/c/d.js": 'import("../e.js");'}.__getitem__, {}), "a/b.js"
@@ -134,6 +136,7 @@ def output(path: Path) -> str:
         ('export * from "./later/name.js";', "not understood"),
         ('const one=1;export*from"./later/name.js";', "not understood"),
         ('export * as all from "./later/name.js";', "not understood"),
+        ("let a = 1, value = 2;\nexport { a, value as b };", "Line 2 is not understood"),
         ("export default 1;", "not understood"),
         ("export default function named() {}", "not understood"),
         ("export default class {}", "not understood"),
