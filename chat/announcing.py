@@ -18,7 +18,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 # Messages of one room that are announced in one go.
 ROOM_BATCH_MAX = 128
-# Seconds for one go. What the broker has not accepted by then is announced by the sweep (`chat.unannounced`).
+# Seconds for one go. The sweep (`chat.unannounced`) announces the messages that the broker has not accepted by then.
 ROOM_BATCH_TIMEOUT_S = 5.0
 # Messages that may wait to be announced; above it the writer waits.
 WAITING_MAX = 1000

@@ -69,7 +69,7 @@ class SharedReaction(Struct, frozen=True):
 
 
 class Reaction(SharedReaction, frozen=True):
-    """The same, and whether the reader gave it too."""
+    """The number of times that an emoji was given to a message, and whether the reader gave it too."""
 
     mine: bool
 
@@ -125,7 +125,7 @@ class Message(_AnyMessage, frozen=True):
 
 
 class SharedRoom(Struct, frozen=True):
-    """A room as everyone sees it who may see it."""
+    """The fields of a room that are the same for all users who may see it."""
 
     id: int
     name: str

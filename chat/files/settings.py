@@ -14,7 +14,7 @@ class FileSettings:
     # Bytes of all files of a tenant, and of all that one user uploaded to it; beyond either `limit_exceeded`.
     file_tenant_bytes_max: int = 1024 * 1024 * 1024
     file_user_bytes_max: int = 256 * 1024 * 1024
-    # Pixels of one picture (`invalid_message`), and threads that decode pictures: each may hold four bytes a pixel.
+    # Pixels of one picture (`invalid_message`), and threads that decode pictures: each may hold 16 bytes a pixel.
     picture_pixels_max: int = 40_000_000
     picture_threads: int = 1
     # Dotted path of a function `(content: bytes, name: str, type: str) -> str`: it returns why the file is refused,
