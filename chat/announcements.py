@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from django.db import transaction
 from msgspec import to_builtins
 
 from chat import wire
@@ -21,7 +20,7 @@ from chat.messages.erasing import without_message
 from chat.payloads import shared_message_payload, shared_room_payload
 from chat.topics import PUBLIC_ROOMS_TOPIC, typing_topic, user_topic
 from chat.unannounced import Unannounced
-from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish, rewrite_history
+from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish_soon, rewrite_history
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,8 @@ Said = tuple[MessageDraft, wire.Message]
 
 def announce_message(tenant: Tenant, author: Publisher, message: wire.Message) -> None:
     """Publish a new message to its room."""
-    _on_commit(wire.room_topic(message.room_id), _message_data(message), tenant, author)
+    topic, key = wire.room_topic(message.room_id), _key(message)
+    publish_soon(topic, _message_data(message), tenant=tenant.slug, publisher=author, idempotency_key=key)
 
 
 async def aannounce_messages(node: Node, unannounced: Unannounced, said: Sequence[Said]) -> None:
@@ -119,8 +119,13 @@ async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_
 
 async def aannounce_message(node: Node, tenant: str, author: Publisher | None, message: wire.Message) -> None:
     """Publish a committed message to its room. Its idempotency key makes a repeat the same publication."""
-    topic, key = wire.room_topic(message.room_id), f"message-{message.id}"
+    topic, key = wire.room_topic(message.room_id), _key(message)
     await node.announce(topic, _message_data(message), tenant=tenant, publisher=author, idempotency_key=key)
+
+
+def _key(message: wire.Message) -> str:
+    """Return the idempotency key by which a message is one publication, whoever announces it."""
+    return f"message-{message.id}"
 
 
 def _message_data(message: wire.Message) -> dict[str, Any]:
@@ -132,10 +137,7 @@ def _announce_member(tenant: Tenant, by: Publisher, room_id: int, rev: int, **ch
 
 
 def _on_commit(topic: str, data: dict[str, Any], tenant: Tenant, publisher: Publisher) -> None:
-    def announce() -> None:
-        publish(topic, data, tenant=tenant.slug, publisher=publisher)
-
-    transaction.on_commit(announce, robust=True)
+    publish_soon(topic, data, tenant=tenant.slug, publisher=publisher)
 
 
 def _user(user: Publisher) -> dict[str, Any]:

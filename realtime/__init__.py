@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from realtime.api import end_subscriptions as end_subscriptions
     from realtime.api import publish as publish
     from realtime.api import publish_before_commit_unsafe as publish_before_commit_unsafe
+    from realtime.api import publish_soon as publish_soon
     from realtime.api import recheck as recheck
     from realtime.api import refresh_tenants as refresh_tenants
     from realtime.api import revoke as revoke
@@ -153,8 +154,8 @@ if TYPE_CHECKING:
 
 # The same names as above, for imports at run time. A test compares the two lists.
 _HOMES = {
-    "realtime.api": "apublish end_subscriptions publish publish_before_commit_unsafe recheck "
-    "refresh_tenants revoke rewrite_history",
+    "realtime.api": "apublish end_subscriptions publish publish_before_commit_unsafe publish_soon "
+    "recheck refresh_tenants revoke rewrite_history",
     "realtime.asgi": "build_application",
     "realtime.conf": "RealtimeSettings",
     "realtime.control.admin_addresses": "CheckedAddresses",

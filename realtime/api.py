@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 # Seconds that a synchronous caller waits until its publication is stored and numbered.
 PUBLISH_TIMEOUT_S = 5.0
+# Seconds that the end of a subscription waits for the publications before it. A lost right does not wait for a broker.
+END_TIMEOUT_S = 0.5
 
 
 def publish(
@@ -55,9 +57,8 @@ def publish(
     Topic, tenant and data are checked and encoded at once: later changes of an object are not published.
     Inside a transaction of the database `using` (None: the default one) it returns None. In the default
     database the publication is stored as a row that commits with the caller's own. A serving process sends it
-    after the commit, even if this process is killed. With another database this process sends it after the
-    commit; a failure then is logged, counted and given to PUBLISH_ERRORS. Outside of a transaction it
-    publishes at once and returns the position.
+    after the commit, even if this process is killed. With another database it is sent as by `publish_soon`.
+    Outside of a transaction it publishes at once and returns the position.
 
     Raises RequestError for data that JSON cannot hold, a tenant that does not exist, a topic that no rule
     allows or (outside of a transaction) a reused idempotency key; RuntimeError on the event loop (use
@@ -71,7 +72,31 @@ def publish(
     if _has_outbox(using) and transaction.get_connection(using).in_atomic_block:
         _store(key, draft)
         return None
-    return _after_commit(using, "publish", key, partial(_publish, *key, draft))
+    return _after_commit(using, "publish", key, partial(_publishing, key, draft))
+
+
+def publish_soon(
+    topic: str,
+    data: Any,
+    *,
+    tenant: str = "",
+    publisher: Publisher | None = None,
+    idempotency_key: str | None = None,
+    using: str | None = None,
+) -> None:
+    """As `publish`, for data whose loss subscribers notice: nothing is stored for it, and nobody waits for it.
+
+    This process sends it, inside a transaction after the commit, in the order of these calls. A failure then is
+    logged, counted and given to PUBLISH_ERRORS. In a process that serves no sockets it waits for the broker.
+    """
+    _refuse_on_loop("publish_soon", "await apublish()")
+    key, draft = _checked(topic, data, tenant, publisher, idempotency_key)
+    if (recording := current_recording()) is not None:
+        recording.add_on_commit(key, draft, using)
+    elif (commits := current_commits()).is_open(using):
+        commits.on_commit(partial(_ask_safely, "publish", key, partial(_publishing, key, draft)), using)
+    else:
+        _ask_safely("publish", key, partial(_publishing, key, draft))
 
 
 def publish_before_commit_unsafe(
@@ -87,7 +112,7 @@ def publish_before_commit_unsafe(
     key, draft = _checked(topic, data, tenant, publisher, idempotency_key)
     if (recording := current_recording()) is not None:
         return recording.add(key, draft)
-    return _publish(*key, draft)
+    return _result(_publishing(key, draft))
 
 
 async def apublish(
@@ -111,8 +136,10 @@ async def apublish(
     node = nodes.current_node()
     try:
         if node.serves_here and node.loop is asyncio.get_running_loop():
-            return await node.publish(key.tenant, key.topic, draft)
-        return await asyncio.wrap_future(_publishing(node, key, draft))
+            return await _publish_after(node, key, draft)
+        if node.serves_here:
+            return await asyncio.wrap_future(node.submit(_publish_after(node, key, draft)))
+        return await asyncio.wrap_future(_publish_remotely(key, draft))
     except EngineUnavailableError as error:
         raise _away() from error
 
@@ -128,13 +155,11 @@ def end_subscriptions(topic: str, *, tenant: str = "", user_id: UserId, using: s
     key = TopicKey(*_checked_names(tenant, topic))
     ended = EndSubscriptions(key.tenant, key.topic, as_user_id(user_id))
 
-    def end() -> None:
+    def end() -> "Future[None]":
         node = nodes.current_node()
         if node.serves_here:
-            _result(node.submit(node.end_subscriptions(ended.tenant, ended.topic, ended.user_id)))
-        else:
-            body = msgspec.msgpack.encode(ended)
-            _result(current_remote(_settings()).tell(CONTROL_GROUP, body))
+            return node.submit(_end_after(node, key, ended.user_id))
+        return current_remote(_settings()).tell(CONTROL_GROUP, msgspec.msgpack.encode(ended))
 
     _after_commit(using, "end_subscriptions", key, end)
 
@@ -149,12 +174,11 @@ def rewrite_history(topic: str, change: Change, *, tenant: str, using: str | Non
     _refuse_on_loop("rewrite_history", "await node.rewrite_history()")
     key = TopicKey(*_checked_names(tenant, topic))
 
-    def rewrite() -> None:
+    def rewrite() -> "Future[None]":
         node = nodes.current_node()
         if node.serves_here:
-            _result(node.submit(node.rewrite_history(key.tenant, key.topic, change)))
-        else:
-            _result(current_remote(_settings()).rewrite(key, change))
+            return node.submit(node.topic_order.run(key, partial(node.rewrite_history, *key, change)))
+        return current_remote(_settings()).rewrite(key, change)
 
     _after_commit(using, "rewrite_history", key, rewrite)
 
@@ -168,12 +192,11 @@ def recheck(user_id: UserId | None = None, *, using: str | None = None) -> None:
     _refuse_on_loop("recheck", "await node.recheck()")
     asked = Recheck(None if user_id is None else as_user_id(user_id))
 
-    def ask() -> None:
+    def ask() -> "Future[None]":
         node = nodes.current_node()
         if node.serves_here:
-            _result(node.submit(node.recheck(asked.user_id)))
-        else:
-            _result(current_remote(_settings()).tell(RECHECKS_GROUP, msgspec.msgpack.encode(asked)))
+            return node.submit(node.recheck(asked.user_id))
+        return current_remote(_settings()).tell(RECHECKS_GROUP, msgspec.msgpack.encode(asked))
 
     _after_commit(using, "recheck", TopicKey("", ""), ask)
 
@@ -279,33 +302,64 @@ def _wake_sender() -> None:
             current_remote(_settings()).tell(OUTBOX_GROUP, b"")
 
 
-def _after_commit(using: str | None, action: str, key: TopicKey, work: Callable[[], T]) -> T | None:
-    """Do `work` now. Inside a transaction, do it after the commit, and never raise then."""
+def _after_commit(using: str | None, action: str, key: TopicKey, ask: "Callable[[], Future[T]]") -> T | None:
+    """Ask now and wait for the result. Inside a transaction, ask after the commit, and never raise then."""
     commits = current_commits()
     if not commits.is_open(using):
-        return work()
-    commits.on_commit(partial(_do_safely, action, key, work), using)
+        return _result(ask())
+    commits.on_commit(partial(_ask_safely, action, key, ask), using)
     return None
 
 
-def _do_safely(action: str, key: TopicKey, work: Callable[[], Any]) -> None:
+def _ask_safely(action: str, key: TopicKey, ask: "Callable[[], Future[Any]]") -> None:
+    """Ask after a commit. A serving process does not wait: the broker may hang, and others need the thread. Any other
+    process waits, because it may end right afterwards."""
+    node = nodes.current_node()
     try:
         _refuse_on_loop(action, "a thread")
-        work()
+        asked = ask()
+        if not node.serves_here:
+            _result(asked)
+            return
     except Exception as error:
-        failure = PublishFailure(action, key.tenant, key.topic, error)
-        report(failure, nodes.current_node().metrics, _settings().PUBLISH_ERRORS)
+        _report(node, PublishFailure(action, *key, error))
+        return
+    asked.add_done_callback(partial(_report_failed, node, action, key))
 
 
-def _publish(tenant: str, topic: str, draft: Draft) -> Position:
-    return _result(_publishing(nodes.current_node(), TopicKey(tenant, topic), draft))
+def _report_failed(node: Node, action: str, key: TopicKey, done: "Future[Any]") -> None:
+    try:
+        _result(done)
+    except Exception as error:
+        _report(node, PublishFailure(action, *key, error))
 
 
-def _publishing(node: Node, key: TopicKey, draft: Draft) -> "Future[Position]":
-    if node.serves_here:
-        return node.submit(node.publish(key.tenant, key.topic, draft))
+def _report(node: Node, failure: PublishFailure) -> None:
+    report(failure, node.metrics, (node.settings if node.serves_here else current_settings()).PUBLISH_ERRORS)
+
+
+def _publishing(key: TopicKey, draft: Draft) -> "Future[Position]":
+    node = nodes.current_node()
+    if not node.serves_here:
+        return _publish_remotely(key, draft)
+    work = partial(node.publish, *key, draft)
+    return node.submit(node.topic_order.publish(key, len(draft.data), work))
+
+
+def _publish_remotely(key: TopicKey, draft: Draft) -> "Future[Position]":
     settings = _settings()
     return current_remote(settings).publish(key, draft, _rule(settings, key.topic).retention)
+
+
+async def _publish_after(node: Node, key: TopicKey, draft: Draft) -> Position:
+    """Publish after what threads have asked for. Many of these calls are one pipeline, so they are in no order."""
+    await node.topic_order.after(key)
+    return await node.publish(*key, draft)
+
+
+async def _end_after(node: Node, key: TopicKey, user_id: UserId) -> None:
+    await node.topic_order.after(key, at_most_s=END_TIMEOUT_S)
+    await node.end_subscriptions(*key, user_id)
 
 
 def _result(future: "Future[T]") -> T:

@@ -53,6 +53,7 @@ from realtime.node.quotas import QuotaBook
 from realtime.node.rewrites import REWRITES_GROUP, Rewrites
 from realtime.node.sampler import Sampler
 from realtime.node.sweeps import Sweeps
+from realtime.node.topic_order import TopicOrder
 from realtime.node.transactional_outbox import TransactionalOutbox
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import time_text
@@ -103,6 +104,7 @@ class Node:
         self.connections: dict[str, Connection] = {}
         self.bans = BanBook(self.connections)
         self.quotas = QuotaBook()
+        self.topic_order = TopicOrder()
         if tables is None:
             tables = (self.bans, self.quotas, AuditRetention(settings))
         self.credentials = Credentials(self.authenticator, self.directory, tables)
@@ -163,6 +165,7 @@ class Node:
         """End the background work and close the engine."""
         if not self.is_started:
             return
+        await self.topic_order.finish()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -170,9 +173,8 @@ class Node:
         await self.cluster.stop()
         await self.bus.stop()
         await self.history.close()
-        await self.credentials.database.close()
-        await self.background.close()
-        await self.database.close()
+        for database in (self.credentials.database, self.background, self.database):
+            await database.close()
         for stop in self.on_stop:
             await stop()
 
@@ -252,8 +254,7 @@ class Node:
 
     async def publish(self, tenant: str, topic: str, draft: Draft) -> Position:
         """Publish for the server: the topic's rule sets the retention; its publish gate is not asked."""
-        rule = self.rules.rule(topic)
-        return await self.hub.publish(TopicKey(tenant, topic), draft, rule.retention)
+        return await self.hub.publish(TopicKey(tenant, topic), draft, self.rules.rule(topic).retention)
 
     async def announce(
         self,
@@ -469,8 +470,7 @@ class Node:
     async def _recheck(self, asked: Recheck) -> None:
         await self.credentials.recheck(asked.user_id)
         for connection in self.credentials.connections_of(asked.user_id):
-            # Strict, because there is no later check: a subscription that cannot be judged ends, and its
-            # client subscribes anew.
+            # Strict, because there is no later check: what cannot be judged ends, and its client subscribes anew.
             await self.joiner.judge_again(connection, is_strict=True)
 
     def _presence_changed(self, key: Key) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 
 from accounts.models import Membership, User
 from accounts.models import Tenant as TenantRow
@@ -73,12 +74,19 @@ def announced(monkeypatch: pytest.MonkeyPatch) -> list[Announced]:
     gone_out: list[Announced] = []
     rules = TopicRules(settings.TOPIC_RULES)
 
-    def publish(topic: str, data: Any, *, tenant: str, publisher: Publisher | None = None) -> None:
+    def publish_soon(
+        topic: str,
+        data: Any,
+        *,
+        tenant: str,
+        publisher: Publisher | None = None,
+        idempotency_key: str | None = None,
+    ) -> None:
         if contract := rules.contract_of(topic):
             contract.check(data)
-        gone_out.append(Announced(topic, data, tenant, publisher))
+        transaction.on_commit(lambda: gone_out.append(Announced(topic, data, tenant, publisher)))
 
-    monkeypatch.setattr(announcements, "publish", publish)
+    monkeypatch.setattr(announcements, "publish_soon", publish_soon)
     monkeypatch.setattr(announcements, "end_subscriptions", lambda *_, **__: None)
     return gone_out
 

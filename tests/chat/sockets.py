@@ -102,19 +102,19 @@ class Chat:
     """Two tenants: acme with alice and bob, globex with carol, admin in both."""
 
     def __init__(self, runtime: Node, tenants: dict[str, Tenant], users: dict[str, User]) -> None:
-        self._runtime = runtime
+        self.node = runtime
         self.tenants = tenants
         self._users = users
         self._clients: list[Client] = []
 
     async def client(self, name: str, tenant: str = "acme", scopes: frozenset[str] = SCOPES) -> Client:
-        client = Client(self._runtime, self.tenants[tenant], self._users[name], scopes)
+        client = Client(self.node, self.tenants[tenant], self._users[name], scopes)
         self._clients.append(client)
         return await client.connect()
 
     async def in_db(self, work: Callable[..., Any], **arguments: Any) -> Any:
         """Look at the database, or change it, past the chat."""
-        return await self._runtime.database.run(work, **arguments)
+        return await self.node.database.run(work, **arguments)
 
     def count_queries(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """The queries from now on, in any thread of the database."""
@@ -124,7 +124,7 @@ class Chat:
             asked.append(sql)
             return execute(sql, *args)
 
-        run = self._runtime.database.run
+        run = self.node.database.run
 
         async def recorded(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             def in_thread() -> Any:
@@ -133,7 +133,7 @@ class Chat:
 
             return await run(in_thread)
 
-        monkeypatch.setattr(self._runtime.database, "run", recorded)
+        monkeypatch.setattr(self.node.database, "run", recorded)
         return asked
 
     async def close(self) -> None:

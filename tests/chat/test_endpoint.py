@@ -398,7 +398,7 @@ async def test_what_was_under_way_is_taken_out_of_the_history_a_little_later(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rewrites, "REWRITE_AGAIN_S", 0.02)
-    node = chat._runtime
+    node = chat.node
 
     def without(word: bytes) -> Callable[[bytes], bytes | None]:
         return lambda data: b'"gone"' if word in data else None

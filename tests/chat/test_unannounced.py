@@ -26,13 +26,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 async def sweeping(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SWEEP_S", 0.02)
     monkeypatch.setattr(module, "GRACE_S", 0.05)
-    chat._runtime.spawn(unannounced_of(chat._runtime).run())
+    chat.node.spawn(unannounced_of(chat.node).run())
 
 
 async def swept(chat: Chat) -> None:
     """Wait until the sweep has looked at every message."""
     newest = await chat.in_db(lambda: Message.objects.latest("pk").pk)
-    known = unannounced_of(chat._runtime)
+    known = unannounced_of(chat.node)
     async with asyncio.timeout(10):
         while (known._swept_id or 0) < newest:  # noqa: ASYNC110 no event tells of it
             await asyncio.sleep(0.01)
@@ -74,7 +74,7 @@ async def test_the_sweep_announces_what_a_killed_process_left(chat: Chat) -> Non
     assert await hears(alice, room_id, 3) == [1, 2, 3]
     await send(alice, room_id, "four")
     await swept(chat)
-    assert await said(chat._runtime, room_id) == [(1, "one"), (2, "two"), (3, "three"), (4, "four")]
+    assert await said(chat.node, room_id) == [(1, "one"), (2, "two"), (3, "three"), (4, "four")]
 
 
 async def test_what_comes_after_it_waits_for_it(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,15 +94,15 @@ async def test_what_the_broker_did_not_take_is_announced_later(
     alice = await chat.client("alice")
     room_id = await make_room(alice)
     await alice.get("subscribe", "subscribed", topic=room_topic(room_id))
-    publish = chat._runtime.hub.publish
+    publish = chat.node.hub.publish
 
     async def away(*_: Any) -> Any:
         raise EngineUnavailableError("away")
 
-    monkeypatch.setattr(chat._runtime.hub, "publish", away)
+    monkeypatch.setattr(chat.node.hub, "publish", away)
     await send(alice, room_id, "one")
     await send(alice, room_id, "two")
-    monkeypatch.setattr(chat._runtime.hub, "publish", publish)
+    monkeypatch.setattr(chat.node.hub, "publish", publish)
     assert await hears(alice, room_id, 2) == [1, 2]
 
 
@@ -112,14 +112,14 @@ async def test_a_room_that_cannot_be_read_leaves_the_sweep_to_others(
     alice = await chat.client("alice")
     away, there = await make_room(alice, name="away"), await make_room(alice, name="there")
     await alice.get("subscribe", "subscribed", topic=room_topic(there))
-    newest = chat._runtime.newest
+    newest = chat.node.newest
 
     async def newest_of_one(topic: str, **options: Any) -> Any:
         if topic == room_topic(away):
             raise EngineUnavailableError("away")
         return await newest(topic, **options)
 
-    monkeypatch.setattr(chat._runtime, "newest", newest_of_one)
+    monkeypatch.setattr(chat.node, "newest", newest_of_one)
     await left_behind(chat, alice, away, "one")
     await left_behind(chat, alice, there, "one")
     assert await hears(alice, there, 1) == [1]
@@ -133,4 +133,4 @@ async def test_nothing_of_before_the_process_is_announced_in_memory(chat: Chat) 
     await chat.in_db(lambda: Message.objects.update(sent_at=before))
     await send(alice, room_id, "two")
     await swept(chat)
-    assert await said(chat._runtime, room_id) == [(2, "two")]
+    assert await said(chat.node, room_id) == [(2, "two")]

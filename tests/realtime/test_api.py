@@ -4,6 +4,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from realtime import api
 from realtime.conf import load_settings
 from realtime.core.history import Draft, Publisher
 from realtime.core.position import Position
-from realtime.core.topics import TopicRule
+from realtime.core.topics import TopicKey, TopicRule
 from realtime.node import node as nodes
 from realtime.node.node import Node
 from realtime.node.publish_failures import PublishFailure
@@ -53,11 +54,13 @@ def acme() -> Tenant:
 def published(monkeypatch: pytest.MonkeyPatch) -> list[Draft]:
     drafts: list[Draft] = []
 
-    def publish(tenant: str, topic: str, draft: Draft) -> Position:
+    def publishing(key: TopicKey, draft: Draft) -> "Future[Position]":
         drafts.append(draft)
-        return Position("e", len(drafts))
+        published: Future[Position] = Future()
+        published.set_result(Position("e", len(drafts)))
+        return published
 
-    monkeypatch.setattr(api, "_publish", publish)
+    monkeypatch.setattr(api, "_publishing", publishing)
     return drafts
 
 
@@ -126,6 +129,7 @@ def test_a_suspended_tenant_is_no_mistake_of_the_caller(published: list[Draft]) 
 def tell(topic: str = "news") -> dict[str, Callable[[], Any]]:
     return {
         "publish": lambda: api.publish(topic, 1, tenant="acme"),
+        "rewrite_history": lambda: api.rewrite_history(topic, lambda data: None, tenant="acme"),
         "end_subscriptions": lambda: api.end_subscriptions(topic, tenant="acme", user_id=7),
         "recheck": lambda: api.recheck(7),
     }
