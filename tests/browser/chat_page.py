@@ -8,6 +8,10 @@ from playwright.sync_api import FilePayload, Locator, expect
 
 from tests.browser.windows import ACME, Window, Windows
 
+# Safari ends the composition before the Enter of its input method, and marks the key by this code only.
+ENTER_OF_INPUT_METHOD = """(field) => field.dispatchEvent(
+  new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true, cancelable: true }))"""
+
 
 def picture(width: int, height: int) -> FilePayload:
     """A picture, as a file to choose."""

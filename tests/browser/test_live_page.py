@@ -35,6 +35,17 @@ def test_the_figures_move_by_themselves(windows: Windows) -> None:
     assert page.evaluate("() => window.isTheSamePage")
 
 
+def test_without_the_library_of_charts_the_tables_have_the_figures(windows: Windows) -> None:
+    """It may not load, and fails where the browser's language is none that it knows."""
+    window = windows.enter("admin", "/admin/password_change/")
+    window.expect_lost_network()
+    window.page.route("**/uplot*.js", lambda route: route.abort())
+    page = window.go(LIVE)
+    chart = page.locator("section.chart").first
+    chart.get_by_role("button", name=re.compile("^Table")).click()
+    expect(chart.locator("tbody tr").first).to_be_visible()
+
+
 def test_the_page_is_for_staff(windows: Windows) -> None:
     """Others are asked to sign in as somebody else."""
     page = windows.enter("alice", LIVE).page

@@ -1,7 +1,8 @@
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 
 import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
+import { isForInputMethod } from "./keys.js";
 
 /**
  * A native modal dialog. It keeps the focus inside, and Escape closes it.
@@ -10,14 +11,15 @@ import { html } from "./html.js";
 export function Dialog({ title, onClose, isWide = false, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const titleId = useId();
-  useEffect(() => {
+  // Before the next key: it would go to the page below.
+  useLayoutEffect(() => {
     const opener = document.activeElement;
     dialog.current?.showModal();
     // If the element with the focus is removed, no other element gets the focus.
     return () => void setTimeout(() => document.activeElement === document.body && opener instanceof HTMLElement && opener.focus());
   }, []);
   // WebKit's search fields keep Escape for themselves.
-  const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && !event.isComposing && onClose();
+  const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && !isForInputMethod(event) && onClose();
   const closeOutside = (/** @type {MouseEvent} */ event) => event.target === dialog.current && onClose();
   return html`
     <dialog ref=${dialog} class="dialog" data-wide=${isWide} aria-labelledby=${titleId} onClose=${onClose} onClick=${closeOutside} onKeyDown=${onKeyDown}>

@@ -6,6 +6,7 @@ import { _ } from "../lib/texts.js";
 import { choiceOf, choose } from "../state/choices.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";
+import { isForInputMethod } from "./keys.js";
 
 // As in the style sheet.
 const COLUMNS = 8;
@@ -32,7 +33,7 @@ export function EmojiPicker({ anchor, onChoose, onClose }) {
     onClose();
   };
   const onEnter = (/** @type {KeyboardEvent} */ event) => {
-    if (event.key !== "Enter" || event.isComposing) return;
+    if (event.key !== "Enter" || isForInputMethod(event)) return;
     // It would send the form around the picker.
     event.preventDefault();
     if (found && shown[0]) take(withTone(shown[0], tone));
@@ -43,7 +44,7 @@ export function EmojiPicker({ anchor, onChoose, onClose }) {
   return html`
     <${Floating} anchor=${anchor} label=${_("Emoji")} class="emoji-picker" onClose=${onClose}>
       <div onKeyDown=${(/** @type {KeyboardEvent} */ event) => move(event, search.current)}>
-        <input class="input" ref=${search} type="search" autofocus autocomplete="off" aria-label=${_("Find an emoji")} placeholder=${_("Find an emoji")} value=${query}
+        <input class="input" ref=${search} type="text" role="searchbox" autofocus autocomplete="off" aria-label=${_("Find an emoji")} placeholder=${_("Find an emoji")} value=${query}
           onInput=${(/** @type {any} */ event) => setQuery(event.target.value)}
           onKeyDown=${onEnter} />
         <div class="emoji-tabs" role="tablist" aria-label=${_("Groups")}>

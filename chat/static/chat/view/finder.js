@@ -6,6 +6,7 @@ import { _ } from "../lib/texts.js";
 import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 import { SearchIcon } from "./icons.js";
+import { isForInputMethod } from "./keys.js";
 import { useUsers } from "./people-dialogs.js";
 import { Avatar } from "./avatar.js";
 import { useMessages } from "./search-panel.js";
@@ -33,7 +34,7 @@ export function Finder({ store, onClose }) {
     option.go();
   };
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-    if (event.isComposing || options.length === 0) return;
+    if (isForInputMethod(event) || options.length === 0) return;
     if (event.key === "Enter") go(active);
     else if (event.key === "ArrowDown") setIndex((index + 1) % options.length);
     else if (event.key === "ArrowUp") setIndex((index + options.length - 1) % options.length);

@@ -50,7 +50,7 @@ function actionOf(event, store, { isDrawerOpen, closeDrawer, find }) {
   if (event.key === "/" && (event.ctrlKey || event.metaKey)) return () => store.show("Shortcuts");
   if (event.key === "ArrowUp" && event.altKey) return () => store.selectNeighbour(-1);
   if (event.key === "ArrowDown" && event.altKey) return () => store.selectNeighbour(1);
-  const isForBrowser = event.isComposing || document.querySelector(":popover-open") !== null;
+  const isForBrowser = isForInputMethod(event) || document.querySelector(":popover-open") !== null;
   if (event.key === "Escape" && !isForBrowser) return isDrawerOpen ? closeDrawer : () => store.markCurrentRead();
   return null;
 }

@@ -6,6 +6,7 @@ import { MODERATOR, OWNER, ROLES } from "../lib/rights.js";
 import { _, ngettext } from "../lib/texts.js";
 import { Dialog, DialogActions, Failure } from "./dialog.js";
 import { html } from "./html.js";
+import { isForInputMethod } from "./keys.js";
 import { postPicture } from "../state/upload.js";
 import { Avatar, statusOf } from "./avatar.js";
 import { ReasonField, roleWord, Sure, TextField } from "./room-dialogs.js";
@@ -65,7 +66,7 @@ function PeoplePicker({ store, max, without, words, error, onPick, onClose }) {
     document.getElementById("people-query")?.focus();
   };
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-    if (event.key !== "Enter" || event.isComposing || query === "") return;
+    if (event.key !== "Enter" || isForInputMethod(event) || query === "") return;
     event.preventDefault();
     if (found.length > 0) toggle(found[0]);
   };

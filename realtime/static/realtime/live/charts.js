@@ -44,9 +44,12 @@ function ChartCard({ chart, times, lines, note, objective, sinceMs, untilMs }) {
   range.current = [sinceMs, untilMs];
   const data = [times, ...lines.map(({ values }) => values)];
   useEffect(() => {
+    const { uPlot } = /** @type {any} */ (globalThis);
+    // If it did not load, the tables have the same figures.
+    if (!uPlot) return undefined;
     const element = /** @type {HTMLElement} */ (place.current);
     const options = optionsOf({ chart, lines, objective, element, range: () => range.current, onPoint: setAt });
-    const made = new /** @type {any} */ (globalThis).uPlot(options, data, element);
+    const made = new uPlot(options, data, element);
     plot.current = made;
     const watch = new ResizeObserver(() => element.clientWidth > 0 && made.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
     watch.observe(element);

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { newKey } from "./api.js";
 import { counted } from "./figures.js";
@@ -31,7 +31,7 @@ export function OrderDialog({ page, order, onEnd }) {
   const outcome = useRef(/** @type {string | null} */ (null));
   const operation = OPERATIONS[order.name];
   const reach = useReach(page, order, answers);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const answer = (/** @type {Partial<import("./operations.js").Answers>} */ change) => {
     key.current = newKey();
     setFault(null);

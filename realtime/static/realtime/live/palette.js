@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { entriesOf, moved, viewsLike } from "./finding.js";
 import { html } from "./html.js";
@@ -15,7 +15,8 @@ export function Palette({ page, names, onClose }) {
   const [text, setText] = useState("");
   const [chosen, setChosen] = useState(0);
   const { entries, words } = useFound(page, names, text.trim());
-  useEffect(() => dialog.current?.showModal(), []);
+  // Before the next key: it would go to the page below.
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   useEffect(() => setChosen(0), [entries]);
   const follow = (/** @type {import("./finding.js").Entry} */ entry) => {
     dialog.current?.close();
@@ -23,7 +24,8 @@ export function Palette({ page, names, onClose }) {
   };
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (event.isComposing) return;
+    // Safari ends the composition before its Enter, with this code.
+    if (event.isComposing || event.keyCode === 229) return;
     if (step !== undefined) setChosen(moved(chosen, step, entries.length));
     else if (event.key === "Enter" && entries[chosen]) follow(entries[chosen]);
     else return;
