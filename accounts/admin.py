@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, reverse_lazy
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from accounts.admin_actions import resume, sign_out_everywhere, suspend
@@ -127,7 +128,8 @@ class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
         if self.grantable is not None:
             too_much = set(scopes) - self.grantable - set(self.initial.get("extra_scopes") or ())
             if too_much:
-                raise forms.ValidationError(f"You do not have the scopes {', '.join(sorted(too_much))}.")
+                message = _("You do not have the scopes {scopes}.")
+                raise forms.ValidationError(message.format(scopes=", ".join(sorted(too_much))))
         return scopes
 
 

@@ -9,6 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 import realtime
 from accounts.models import Tenant, User
@@ -19,7 +21,7 @@ REASON_MAX_CHARS = 200
 Work = Callable[[Any, str, realtime.Actor], int]
 
 
-@admin.action(description="Sign out everywhere", permissions=["revoke"])
+@admin.action(description=gettext_lazy("Sign out everywhere"), permissions=["revoke"])
 def sign_out_everywhere(
     model_admin: "admin.ModelAdmin[User]", request: HttpRequest, queryset: QuerySet[User]
 ) -> TemplateResponse | None:
@@ -31,7 +33,7 @@ def sign_out_everywhere(
     return _asked_once(model_admin, request, queryset, sign_out)
 
 
-@admin.action(description="Suspend: hosts answer 404, sockets close", permissions=["change"])
+@admin.action(description=gettext_lazy("Suspend: hosts answer 404, sockets close"), permissions=["change"])
 def suspend(
     model_admin: "admin.ModelAdmin[Tenant]", request: HttpRequest, queryset: QuerySet[Tenant]
 ) -> TemplateResponse | None:
@@ -44,7 +46,7 @@ def suspend(
     )
 
 
-@admin.action(description="Resume after a suspension", permissions=["change"])
+@admin.action(description=gettext_lazy("Resume after a suspension"), permissions=["change"])
 def resume(
     model_admin: "admin.ModelAdmin[Tenant]", request: HttpRequest, queryset: QuerySet[Tenant]
 ) -> TemplateResponse | None:
@@ -67,7 +69,9 @@ def _asked_once(
     if "confirmed" in request.POST:
         reason = request.POST.get("reason", "")[:REASON_MAX_CHARS]
         done = sum(work(row, reason, actor) > 0 for row in queryset)
-        model_admin.message_user(request, f"Done for {done} of {len(queryset)}.", messages.SUCCESS)
+        model_admin.message_user(
+            request, _("Done for {done} of {count}.").format(done=done, count=len(queryset)), messages.SUCCESS
+        )
         return None
     name = request.POST["action"]
     action = model_admin.get_actions(request).get(name)

@@ -15,6 +15,8 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 
 from accounts.core.hosts import MAX_HOST_CHARS, validate_host
 from accounts.core.scopes import member_scopes, validate_scopes
@@ -102,7 +104,7 @@ class User(AbstractUser):
         _require_visible_names(self, "username", "first_name", "last_name")
         if poses_as_ascii(self.username):
             raise ValidationError(
-                "Username: It contains letters that only look like plain ones; use plain letters."
+                _("Username: It contains letters that only look like plain ones; use plain letters.")
             )
 
     def password_stamp(self) -> str:
@@ -291,4 +293,5 @@ def _require_visible_names(row: models.Model, *fields: str) -> None:
                 clean_name(value, max_chars=len(value))
         except TextError as refused:
             # Not an error of the field, because a form may not contain the field.
-            raise ValidationError(f"{name.replace('_', ' ').capitalize()}: {refused}") from None
+            label = capfirst(str(getattr(row._meta.get_field(name), "verbose_name", name)))  # noqa: SLF001
+            raise ValidationError(f"{label}: {refused}") from None

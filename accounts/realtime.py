@@ -3,6 +3,7 @@
 from typing import Annotated, TypedDict, cast
 
 import msgspec
+from django.utils.translation import gettext as _
 
 from accounts.profiles import Profile, Profiles
 from accounts.selectors import user_profile
@@ -51,7 +52,7 @@ async def get_user(call: Call, *, user_id: int) -> UserData:
 def _user_data(profile: Profile | None) -> UserData:
     if profile is None:
         raise RequestError(
-            ErrorCode.NOT_FOUND, "No member has this id.", details={"field": "payload.user_id"}
+            ErrorCode.NOT_FOUND, _("No member has this id."), details={"field": "payload.user_id"}
         )
     return {"user": cast("MemberProfile", profile)}
 

@@ -2,6 +2,7 @@
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext as _
 
 from accounts.core.text import TextError, clean_name
 from accounts.models import MAX_STATUS_CHARS, Domain, Membership, Tenant, User, UserSession
@@ -19,12 +20,12 @@ def status_update(tenant_id: int, user_id: UserId, status: str) -> None:
     except TextError as refused:
         raise RequestError(
             ErrorCode.INVALID_MESSAGE,
-            f"This cannot be a status. {refused}",
+            _("This cannot be a status. {refused}").format(refused=refused),
             details={"field": "payload.status"},
         ) from None
     members = Membership.objects.filter(tenant_id=tenant_id, user_id=user_id, is_active=True)
     if not members.update(status=status):
-        raise RequestError(ErrorCode.NOT_FOUND, "There is no such member.")
+        raise RequestError(ErrorCode.NOT_FOUND, _("There is no such member."))
 
 
 @transaction.atomic

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 MEMBER_SCOPES = frozenset({"chat:read", "chat:write", "pubsub:publish", "websocket:access"})
 STAFF_SCOPES = frozenset({"metrics:read", "control:read", "control:write"})
@@ -15,10 +16,11 @@ _SCOPE = re.compile(r"[a-z0-9_.-]{1,32}:[a-z0-9_.-]{1,32}")
 def validate_scopes(scopes: object) -> None:
     """Raise ValidationError unless `scopes` is a list of at most 32 names such as `reports:read`."""
     if not isinstance(scopes, list) or len(scopes) > MAX_EXTRA_SCOPES:
-        raise ValidationError(f"Expected a list of at most {MAX_EXTRA_SCOPES} scopes.")
+        message = _("Expected a list of at most {most} scopes.")
+        raise ValidationError(message.format(most=MAX_EXTRA_SCOPES))
     for scope in scopes:
         if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
-            raise ValidationError('Expected scopes such as "reports:read".')
+            raise ValidationError(_('Expected scopes such as "reports:read".'))
 
 
 def member_scopes(extra: Iterable[str], *, is_staff: bool) -> frozenset[str]:

@@ -6,6 +6,8 @@ Functions of plain values. Used for room names and messages (chat), statuses and
 import re
 import unicodedata
 
+from django.utils.translation import gettext as _
+
 from accounts.core.lookalikes import ASCII_OF_LOOKALIKE
 
 # Cc: control characters. Cs: halves of surrogate pairs, which databases cannot store.
@@ -49,11 +51,12 @@ def clean_name(name: str, *, max_chars: int) -> str:
     """
     name = " ".join(name.split())
     if not 0 < len(name) <= max_chars:
-        raise TextError(f"Expected 1 to {max_chars} characters, received {len(name)}.")
+        message = _("Expected 1 to {most} characters, received {count}.")
+        raise TextError(message.format(most=max_chars, count=len(name)))
     if has_controls(name):
-        raise TextError("Control characters are not allowed here.")
+        raise TextError(_("Control characters are not allowed here."))
     if _NOT_IN_NAMES.search(_LEGITIMATE.sub("", name)):
-        raise TextError("Invisible characters are not allowed here.")
+        raise TextError(_("Invisible characters are not allowed here."))
     return name
 
 

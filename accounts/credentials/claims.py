@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import Token
 
@@ -29,7 +30,7 @@ def token_claims(kind: type[Token], token: str) -> dict[str, Any]:
         claims: dict[str, Any] = kind(token).payload  # type: ignore[arg-type]  # simplejwt means str
         text_of(claims, "jti")
     except ODD as error:
-        raise unauthenticated("This token is not valid here.") from error
+        raise unauthenticated(_("This token is not valid here.")) from error
     return claims
 
 
@@ -41,7 +42,7 @@ def token_identity(claims: Mapping[str, Any]) -> Identity:
     try:
         return _identity(claims)
     except ODD as error:
-        raise unauthenticated("This token is not valid here.") from error
+        raise unauthenticated(_("This token is not valid here.")) from error
 
 
 def text_of(claims: Mapping[str, Any], name: str, default: str | None = None) -> str:

@@ -10,6 +10,7 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.core.scopes import member_scopes
@@ -84,7 +85,7 @@ class Authenticator:
             identity = token_identity(token_claims(AccessToken, token))
             self._verified.add(token, identity)
         if identity.tenant != tenant.slug:
-            raise forbidden("tenant_denied", "This token belongs to another tenant.")
+            raise forbidden("tenant_denied", _("This token belongs to another tenant."))
         return identity
 
     def redeem_ticket(self, ticket: str, tenant: Tenant) -> Identity:
@@ -94,7 +95,7 @@ class Authenticator:
         """
         identity = ticket_redeem(ticket, tenant)
         if self.recheck([identity]):
-            raise unauthenticated("This ticket is no longer valid.")
+            raise unauthenticated(_("This ticket is no longer valid."))
         return identity
 
     def load_session(self, session_key: str, tenant: Tenant) -> LoadedSession:
@@ -103,7 +104,7 @@ class Authenticator:
         is_key = session_key.isascii() and session_key.isalnum()
         values = SessionStore(session_key).load() if is_key else {}
         if values.get(TENANT_KEY) != tenant.id:
-            raise unauthenticated("This session is not valid here.")
+            raise unauthenticated(_("This session is not valid here."))
         if SESSION_KEY not in values:
             return LoadedSession(session_key, None)
         membership = membership_of(tenant.id, int(values[SESSION_KEY]))
@@ -111,10 +112,10 @@ class Authenticator:
         if membership is None or not constant_time_compare(
             given_hash, membership.user.get_session_auth_hash()
         ):
-            raise unauthenticated("This session is not valid here.")
+            raise unauthenticated(_("This session is not valid here."))
         row = UserSession.objects.only("expire_date").filter(session_key=session_key).first()
         if row is None:
-            raise unauthenticated("This session has ended.")
+            raise unauthenticated(_("This session has ended."))
         return LoadedSession(session_key, identity_of_session(membership, session_key, row.expire_date))
 
     def recheck(self, identities: Iterable[Identity]) -> dict[Identity, CloseCode]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import Ticket
 from accounts.selectors import membership_of
@@ -36,15 +37,15 @@ def ticket_redeem(secret: str, tenant: Tenant) -> Identity:
     """Use up a ticket. Raises Refusal: 403 for another tenant's ticket (it stays valid), otherwise 401."""
     ticket = Ticket.objects.filter(token_hash=_hash(secret), expires_at__gt=timezone.now()).first()
     if ticket is None:
-        raise unauthenticated("This ticket is not valid: used, expired or unknown.")
+        raise unauthenticated(_("This ticket is not valid: used, expired or unknown."))
     if ticket.tenant_id != tenant.id:
-        raise forbidden("tenant_denied", "This ticket belongs to another tenant.")
-    deleted, _ = Ticket.objects.filter(pk=ticket.pk).delete()
+        raise forbidden("tenant_denied", _("This ticket belongs to another tenant."))
+    deleted, _rows = Ticket.objects.filter(pk=ticket.pk).delete()
     if deleted != 1:
-        raise unauthenticated("This ticket is not valid: used, expired or unknown.")
+        raise unauthenticated(_("This ticket is not valid: used, expired or unknown."))
     membership = membership_of(tenant.id, ticket.user_id)
     if membership is None:
-        raise unauthenticated("This ticket is no longer valid.")
+        raise unauthenticated(_("This ticket is no longer valid."))
     return Identity(
         user_id=ticket.user_id,
         username=membership.user.username,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 from rest_framework_simplejwt.utils import datetime_from_epoch
@@ -49,7 +50,7 @@ def token_refresh(refresh: str, tenant: Tenant) -> TokenPair:
         return pair
     family_end(identity.family, identity.user_id)
     raise unauthenticated(
-        "This token was used already, so all tokens of the same sign-in were revoked; sign in again."
+        _("This token was used already, so all tokens of the same sign-in were revoked; sign in again.")
     )
 
 
@@ -73,12 +74,12 @@ def _exchange(claims: dict[str, Any], identity: Identity, tenant: Tenant) -> Tok
     """Return the next tokens; None if the refresh token was used before."""
     membership = membership_of(tenant.id, identity.user_id)
     if membership is None or membership.user.password_stamp() != identity.password_stamp:
-        raise unauthenticated("This token is no longer valid.")
+        raise unauthenticated(_("This token is no longer valid."))
     require_not_banned(tenant.slug, user_id=identity.user_id)
     # A token whose rights were only reduced stays valid, with the rights held now.
     bare = replace(identity, scopes=frozenset(), is_staff=False, is_superuser=False)
     if first_end(revocations_of([bare]), bare):
-        raise unauthenticated("This token was revoked.")
+        raise unauthenticated(_("This token was revoked."))
     if not _use_up(claims, identity.user_id):
         return None
     return _issue(membership, narrow(membership.scopes, identity.scopes), identity.family)
@@ -111,17 +112,17 @@ def _read(refresh: str, tenant: Tenant) -> tuple[dict[str, Any], Identity]:
     claims = token_claims(_RefreshToken, refresh)
     identity = token_identity(claims)
     if identity.tenant != tenant.slug:
-        raise forbidden("tenant_denied", "This token belongs to another tenant.")
+        raise forbidden("tenant_denied", _("This token belongs to another tenant."))
     return claims, identity
 
 
 def _use_up(claims: dict[str, Any], user_id: UserId) -> bool:
     """Put a refresh token on the blacklist. Return False if it was there already."""
-    outstanding, _ = OutstandingToken.objects.get_or_create(
+    outstanding, _is_new = OutstandingToken.objects.get_or_create(
         jti=claims["jti"],
         defaults={"user": User.objects.filter(pk=user_id).first(), **_outstanding(claims)},
     )
-    _, is_first = BlacklistedToken.objects.get_or_create(token=outstanding)
+    _row, is_first = BlacklistedToken.objects.get_or_create(token=outstanding)
     return is_first
 
 

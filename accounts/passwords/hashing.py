@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 from django.conf import settings
 from django.contrib.auth import hashers
 from django.db import connections
+from django.utils.translation import gettext as _
 
 from realtime import Refusal, unavailable
 
@@ -100,7 +101,7 @@ def _step_back() -> None:
 
 
 def _busy() -> Refusal:
-    return unavailable("busy", "Too many sign-ins at once; try again.", retry_after_s=RETRY_AFTER_S)
+    return unavailable("busy", _("Too many sign-ins at once; try again."), retry_after_s=RETRY_AFTER_S)
 
 
 class _Current:

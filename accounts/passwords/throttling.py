@@ -15,6 +15,7 @@ from hashlib import sha256
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from accounts.passwords.hashing import let_go_of_database
 from realtime import AttemptLimit, AttemptRule, AttemptSlot, Refusal, Tenant, address_key, current_node
@@ -101,7 +102,7 @@ def counted(request: HttpRequest, username: str) -> Iterator[Attempt]:
     """
     attempt = Attempt(request, username)
     if wait_s := attempt.reserve():
-        message = f"Too many failed attempts. Try again in {wait_s} seconds."
+        message = _("Too many failed attempts. Try again in {wait_s} seconds.").format(wait_s=wait_s)
         raise Refusal(429, "rate_limited", message, retry_after_s=wait_s)
     try:
         yield attempt

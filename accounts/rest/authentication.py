@@ -1,5 +1,6 @@
 """REST authentication by access token."""
 
+from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -29,7 +30,7 @@ class TenantJWTAuthentication(BaseAuthentication):
         if not words or words[0].lower() != KEYWORD.lower().encode():
             return None
         if len(words) != 2:  # noqa: PLR2004 the keyword and the token
-            raise RefusedCredentialError(unauthenticated("Expected: Authorization: Bearer <token>."))
+            raise RefusedCredentialError(unauthenticated(_("Expected: Authorization: Bearer <token>.")))
         tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # TenantMiddleware's
         try:
             identity = live_identity(words[1].decode("latin-1"), tenant)
@@ -38,7 +39,7 @@ class TenantJWTAuthentication(BaseAuthentication):
         # The user may have been deleted since the check.
         user = User.objects.filter(pk=identity.user_id).first()
         if user is None:
-            raise RefusedCredentialError(unauthenticated("This token is no longer valid."))
+            raise RefusedCredentialError(unauthenticated(_("This token is no longer valid.")))
         return user, identity
 
     def authenticate_header(self, request: Request) -> str:
@@ -51,5 +52,5 @@ def live_identity(token: str, tenant: Tenant) -> Identity:
     authenticator = Authenticator()
     identity = authenticator.verify_token(token, tenant)
     if authenticator.recheck([identity]):
-        raise unauthenticated("This token is no longer valid.")
+        raise unauthenticated(_("This token is no longer valid."))
     return identity

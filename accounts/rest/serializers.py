@@ -1,5 +1,6 @@
 """Requests and answers of the token endpoints."""
 
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -14,7 +15,9 @@ MAX_SCOPES = 100
 class ScopesField(serializers.Field[list[str], object, str, object]):
     """A list of scopes, or one string with spaces between them."""
 
-    default_error_messages = {"invalid": "Expected a list of scopes, or a string with spaces between them."}
+    default_error_messages = {
+        "invalid": gettext_lazy("Expected a list of scopes, or a string with spaces between them.")
+    }
 
     def to_internal_value(self, data: object) -> list[str]:
         """Return the scopes as a list."""

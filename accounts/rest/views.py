@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth import authenticate
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import AllowAny
@@ -72,7 +73,7 @@ class TokenView(CredentialAPIView):
             membership = self._member(request, values["username"], values["password"])
             if membership is None:
                 attempt.failed()
-                raise unauthenticated("The user name or the password is wrong.")
+                raise unauthenticated(_("The user name or the password is wrong."))
         return _pair_response(token_issue(membership, values.get("scopes")))
 
     def _member(self, request: Request, username: str, password: str) -> Membership | None:

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.http.request import split_domain_port
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
 
 from accounts.credentials.sessions import SessionStore
 from accounts.models import User
@@ -33,7 +34,7 @@ class TenantMiddleware:
         """Answer the request with its tenant set."""
         tenant = _tenant_of(request)
         if tenant is None and request.path not in HOSTLESS_PATHS:
-            error = {"code": "unknown_host", "message": "No tenant answers to this host."}
+            error = {"code": "unknown_host", "message": _("No tenant answers to this host.")}
             return JsonResponse({"error": error}, status=404)
         request.tenant = tenant  # type: ignore[attr-defined]  # Django's requests carry what middleware adds
         if request.encoding is not None:

@@ -2,6 +2,7 @@
 
 from django.contrib.auth import get_user_model
 from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext as _
 
 from realtime.core.actors import VIEW
 from realtime.core.identity import Identity, UserId
@@ -22,7 +23,7 @@ async def may_view(database: Database, identity: Identity | None) -> bool:
         return await database.run(_holds_permission, identity.user_id)
     except (RequestError, InterfaceError, OperationalError) as error:
         raise unavailable(
-            "busy", "The database cannot be reached now; try again.", retry_after_s=1
+            "busy", _("The database cannot be reached now; try again."), retry_after_s=1
         ) from error
 
 

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Annotated
 
 import msgspec
+from django.utils.translation import gettext as _
 
 from realtime.dashboard.access import PERMISSION, may_view
 from realtime.dashboard.feed import FeedKey, Feeds
@@ -71,7 +72,8 @@ class LiveConsumer(JsonConsumer):
         Raises Refusal: 403 without the permission, 503 if the database cannot be asked.
         """
         if not await may_view(scope["endpoints"].node.database, scope["identity"]):
-            raise forbidden("permission_denied", f"This needs the permission {PERMISSION}.")
+            message = _("This needs the permission {name}.").format(name=PERMISSION)
+            raise forbidden("permission_denied", message)
         await super().__call__(scope, receive, send)
 
     async def welcomed(self) -> None:

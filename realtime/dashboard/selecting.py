@@ -1,5 +1,7 @@
 """The part of the figures that an operator asks for, and may see."""
 
+from django.utils.translation import gettext as _
+
 from realtime.core.points import Selection
 from realtime.protocol.errors import ErrorCode, RequestError
 
@@ -13,7 +15,7 @@ def select(
     """
     if own_tenant is not None and tenant not in {None, "", own_tenant}:
         raise RequestError(
-            ErrorCode.NOT_FOUND, "There is no such tenant.", details={"field": "payload.tenant"}
+            ErrorCode.NOT_FOUND, _("There is no such tenant."), details={"field": "payload.tenant"}
         )
     return Selection(
         tenant=own_tenant or tenant or None,

@@ -86,7 +86,7 @@ class LiveAdminSite(AdminSite):
         actor = _operator(request)
         range_s = _number(request.GET.get("range_s", ""))
         if range_s is None or not 0 < range_s <= RANGE_MAX_S:
-            return _fault(400, f"Expected a range_s of at most {RANGE_MAX_S}.")
+            return _fault(400, _("Expected a range_s of at most {most}.").format(most=RANGE_MAX_S))
         wanted = {name: request.GET.get(name, "")[:FIND_MAX_CHARS] for name in ("tenant", "route", "node")}
         try:
             selection = select(actor.tenant, **wanted)
@@ -190,7 +190,9 @@ def _answer(read: Callable[[], dict[str, Any] | None]) -> JsonResponse:
         found = read()
     except (NotInForceError, RequestError) as error:
         return _fault(503, str(error))
-    return JsonResponse(found) if found is not None else _fault(404, "It does not exist, or does not answer.")
+    return (
+        JsonResponse(found) if found is not None else _fault(404, _("It does not exist, or does not answer."))
+    )
 
 
 def _fault(status: int, message: str) -> JsonResponse:

@@ -13,7 +13,16 @@ MODULES = sorted(
     set((ROOT / "chat/static/chat").rglob("*.js")) - {ROOT / "chat/static/chat/lib/emoji-table.js"}
 )
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
-SERVICES = sorted(path for path in (ROOT / "chat").rglob("*.py") if "migrations" not in path.parts)
+# Those of commands are for operators at a shell.
+SERVICES = sorted(
+    path
+    for app in ("accounts", "chat", "realtime/dashboard")
+    for path in (ROOT / app).rglob("*.py")
+    if not {"migrations", "management"} & set(path.parts)
+)
+# What these raise is caught, or a mistake of the programmer.
+NOT_SHOWN = {"TypeError", "ValueError"}
+REFUSALS = {"Refusal", "unauthenticated", "forbidden", "unavailable", "_fault"}
 SHOWN_ATTRIBUTE = re.compile(r'(?:aria-label|title|placeholder|alt|value)="([^"]*)"')
 WORD = re.compile(r"[A-Za-z]{2}")
 # Values and names that are the same in every language.
@@ -28,7 +37,7 @@ TOKEN = re.compile(
 )
 CHUNK = re.compile(r"((?:[^`\\$]|\\.|\$(?!\{))*)(`|\$\{)", re.DOTALL)
 TRANSLATED = re.compile(r"(?:\b_|ngettext|console\.\w+)\((?:\s*\"[^\"]*\",)?\s*$")
-SENTENCE = re.compile(r"^(?=.*[A-Za-z]{2,} [a-z])(?:[A-Z{].*|.*[.…?!])$", re.DOTALL)
+SENTENCE = re.compile(r"^(?=.*[A-Za-z]{2,}[,:;]? [a-z{¤])(?:[A-Z{].*|.*[.…?!])$", re.DOTALL)
 
 
 def literals(source: str) -> Iterator[tuple[str, str, bool]]:
@@ -93,10 +102,15 @@ def untranslated_in_python(source: str) -> list[str]:
     return [
         text
         for call in ast.walk(ast.parse(source))
-        if isinstance(call, ast.Call) and called(call).endswith("Error")
+        if isinstance(call, ast.Call) and is_shown(called(call))
         for argument in call.args
         for text in written(argument)
     ]
+
+
+def is_shown(name: str) -> bool:
+    """Whether people read the texts of an error or a refusal with this name."""
+    return name in REFUSALS or (name.endswith("Error") and name not in NOT_SHOWN)
 
 
 def called(call: ast.Call) -> str:
@@ -106,9 +120,11 @@ def called(call: ast.Call) -> str:
 
 def written(node: ast.AST) -> Iterator[str]:
     """Yield the sentences in an expression, without those that are translated."""
-    if isinstance(node, ast.Constant) and SENTENCE.match(str(node.value)):
-        yield str(node.value)
-    if not (isinstance(node, ast.Call) and called(node) == "_"):
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    text = "".join(str(part.value) if isinstance(part, ast.Constant) else "¤" for part in parts)
+    if SENTENCE.match(text):
+        yield text
+    elif not (isinstance(node, ast.Call) and called(node) == "_"):
         for child in ast.iter_child_nodes(node):
             yield from written(child)
 
@@ -150,3 +166,5 @@ def test_what_is_not_translated_is_found() -> None:
     assert untranslated_in_python('raise RequestError(code, "It is bad.", x=_("It is good."))') == [
         "It is bad."
     ]
+    refusals = 'Refusal(429, "code", f"Wait {s} seconds."); TypeError("It is a mistake."); f(g(Error("It is, too.")))'
+    assert untranslated_in_python(refusals) == ["Wait ¤ seconds.", "It is, too."]
