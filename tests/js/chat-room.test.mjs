@@ -38,7 +38,7 @@ async function opened({ readSeq = 200, answers = {} } = {}) {
     request: async (type, payload) => {
       asked.push([type, payload]);
       const answer = answers[type] ?? { "message.list": page, "member.list": () => ({ members: [] }), read: ({ seq }) => ({ seq }), "message.changes": unchanged }[type];
-      return { payload: answer?.(payload) ?? {} };
+      return { payload: (await answer?.(payload)) ?? {} };
     },
   };
   const page = ({ around_seq, limit }) => {
@@ -105,8 +105,9 @@ test("pins follow what is pinned, unpinned, edited and deleted", async () => {
   const { room, publish } = await opened({ answers: { "pin.list": () => ({ messages: [message(5), message(3)] }) } });
   publish({ event: "pinned", message: message(7), is_pinned: true, rev: 201 });
   assert.equal(room.pins.value, null);
-  await room.loadPins();
+  const loaded = room.loadPins();
   publish({ event: "pinned", message: message(7, bob, { rev: 202 }), is_pinned: true, rev: 202 });
+  await loaded;
   publish({ event: "pinned", message: message(3, bob, { rev: 203 }), is_pinned: false, rev: 203 });
   publish({ event: "edited", message: message(5, bob, { rev: 204, text: "new" }), rev: 204 });
   assert.deepEqual(room.pins.value.map(({ seq, text }) => [seq, text]), [[7, "m7"], [5, "new"]]);
@@ -125,6 +126,107 @@ test("typing is announced again a second after the message that ended it", async
   mock.timers.tick(500);
   room.announceTyping();
   assert.equal(count(), 2);
+});
+
+/** Answers of the server that wait until the test gives them, in the order of the requests. */
+function held() {
+  const waiting = [];
+  const answer = (payload) => new Promise((resolve, reject) => waiting.push({ payload, resolve, reject }));
+  return { answer, waiting, next: async (reply) => (waiting.shift().resolve(reply), settled()) };
+}
+
+const seqs = (room) => room.timeline.value.messages.map(({ seq }) => seq);
+const changesAfter = (stored) => ({ after_rev }) => ({ messages: stored.filter(({ rev }) => rev > after_rev), last_rev: Math.max(...stored.map(({ rev }) => rev)), has_more: false });
+const busy = Object.assign(new Error("busy"), { code: "overloaded", retryable: true, retryAfterMs: 0 });
+
+test("a message that arrives while changes are fetched, and is not among them, is fetched too", async () => {
+  const changes = held();
+  const { room, publish } = await opened({ answers: { "message.changes": changes.answer } });
+  room.reload();
+  await settled();
+  // The server wrote the reply before this message, which comes first.
+  publish({ event: "message", message: message(203), rev: 203 });
+  await changes.next({ messages: [message(201), message(202)], last_rev: 202, has_more: false });
+  assert.deepEqual(changes.waiting[0]?.payload, { room_id: 1, after_rev: 202, limit: 100 });
+  await changes.next({ messages: [message(203)], last_rev: 203, has_more: false });
+  assert.deepEqual([seqs(room).slice(-4), room.rev, changes.waiting.length], [[200, 201, 202, 203], 203, 0]);
+});
+
+test("a change that comes before the page of messages it is missing from is fetched", async () => {
+  const pages = held();
+  const edited = [message(100, bob, { rev: 201, text: "new" }), message(150, bob, { rev: 202, text: "new" })];
+  const { room, publish } = await opened({ answers: { "message.list": pages.answer, "message.changes": changesAfter(edited) } });
+  const page = (first, last, last_rev) => ({ messages: Array.from({ length: last - first + 1 }, (_, n) => message(first + n)), has_older: first > 1, has_newer: false, last_rev });
+  publish({ event: "edited", message: edited[0], rev: 201 });
+  await pages.next(page(101, 200, 200));
+  assert.equal(room.rev, 202);
+  assert.equal(room.timeline.value.messages.find(({ seq }) => seq === 150).text, "new");
+  room.loadOlder();
+  await settled();
+  await pages.next(page(1, 100, 200));
+  assert.equal(room.timeline.value.messages.find(({ seq }) => seq === 100).text, "new");
+});
+
+test("a page that was asked for at another place leaves no hole", async () => {
+  const pages = held();
+  const { room } = await opened({ answers: { "message.list": pages.answer } });
+  const page = (first, last) => ({ messages: Array.from({ length: last - first + 1 }, (_, n) => message(first + n)), has_older: first > 1, has_newer: last < 200, last_rev: 200 });
+  await pages.next(page(101, 200));
+  room.jumpTo(50);
+  await settled();
+  room.jumpToEnd();
+  await settled();
+  const [around, newest] = pages.waiting.splice(0);
+  newest.resolve(page(101, 200));
+  await settled();
+  around.resolve(page(20, 70));
+  await settled();
+  assert.deepEqual([seqs(room)[0], seqs(room).at(-1)], [101, 200]);
+  room.loadOlder();
+  await settled();
+  room.jumpTo(10);
+  await settled();
+  const [older, there] = pages.waiting.splice(0);
+  there.resolve(page(1, 60));
+  await settled();
+  older.resolve(page(81, 100));
+  await settled();
+  assert.deepEqual(seqs(room), Array.from({ length: 60 }, (_, n) => n + 1));
+});
+
+test("what failed for the moment is asked for again, once for all of it, until it succeeds", async () => {
+  let isBusy = false;
+  const answer = changesAfter([message(201)]);
+  const { room, types } = await opened({ answers: { "message.changes": (payload) => { if (isBusy) throw busy; return answer(payload); } } });
+  isBusy = true;
+  const count = () => types().filter((type) => type === "message.changes").length;
+  const before = count();
+  room.reload();
+  room.reload();
+  await settled();
+  for (let second = 0; second < 12; second += 1) {
+    mock.timers.tick(1_000);
+    await settled();
+  }
+  // At once, after 5 and after 10 seconds.
+  assert.deepEqual([count() - before, seqs(room).at(-1), room.isIncomplete], [3, 200, true]);
+  isBusy = false;
+  mock.timers.tick(5_000);
+  await settled();
+  assert.equal(seqs(room).at(-1), 201);
+});
+
+test("of the lists of members that were asked for, the last one counts", async () => {
+  const lists = held();
+  const { room, publish } = await opened({ answers: { "member.list": lists.answer } });
+  publish({ event: "member", joined: { id: 3, username: "carol" }, rev: 201 });
+  await settled();
+  const [before, after] = lists.waiting.splice(0);
+  after.resolve({ members: [me, bob, { id: 3, username: "carol" }] });
+  await settled();
+  before.resolve({ members: [me, bob] });
+  await settled();
+  assert.equal(room.members.value.length, 3);
 });
 
 test("names of rooms in a text are found, the longest first, and only whole ones", () => {

@@ -5,6 +5,7 @@ import { withOwnReactions } from "../lib/reactions.js";
 import { roomAfterChange, roomAfterMessage, roomAfterRead, roomUnreadFrom } from "../lib/room-list.js";
 import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, withLive, withNewer, withOlder, withPin } from "../lib/timeline.js";
 import { stillTyping, TYPING_AGAIN_MS, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
+import { RoomRequests } from "./room-requests.js";
 
 /**
  * @typedef {import("../lib/timeline.js").Message} Message
@@ -14,9 +15,6 @@ import { stillTyping, TYPING_AGAIN_MS, TYPING_EVERY_MS, TYPING_SHOWN_MS, without
  *   onDeleted?: (message: Message) => void, soon: (act: () => void) => void}} Context
  */
 
-const PAGE = 100;
-// If more pages of changes than this are missing, the messages are loaded anew.
-const CATCH_UP_PAGES = 5;
 const READ_DELAY_MS = 250;
 
 /** One room. After it has been opened it also has its messages and its connected users. */
@@ -30,8 +28,7 @@ export class RoomStore {
     this.context = context;
     this.room = signal(room);
     this.timeline = signal(/** @type {Timeline | null} */ (null));
-    this.isLoading = signal(false);
-    this.error = signal("");
+    this.requests = new RoomRequests(context.client, room.id, () => this.isOpen && this.reload());
     this.members = signal(/** @type {import("../lib/people.js").Person[]} */ ([]));
     this.present = signal(NOBODY);
     this.people = computed(() => peopleOf(this.members.value, this.present.value));
@@ -55,6 +52,10 @@ export class RoomStore {
     this.isRefused = false;
     /** The change number up to which the messages here are up to date. */
     this.rev = 0;
+    /** The highest change number that the page has heard of. */
+    this.seenRev = room.last_rev ?? 0;
+    /** Whether changes are missing here. */
+    this.isBehind = false;
     /** @type {(() => void)[]} */
     this.subscriptions = [];
     this.typingAnnouncedMs = -Infinity;
@@ -62,6 +63,11 @@ export class RoomStore {
     this.isCatchingUp = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.readTimer = undefined;
+    this.memberRequests = 0;
+    /** How often the messages were replaced by those of another place. */
+    this.loads = 0;
+    /** What was pinned and unpinned while the pins are loaded. @type {[Message, boolean][]} */
+    this.missedPins = [];
     /** @type {(() => void) | null} */
     this.stopTyping = null;
   }
@@ -69,6 +75,11 @@ export class RoomStore {
   /** Whether the page shows which users are connected: in the open room, and in direct rooms, which have few people. */
   get #wantsPresence() {
     return this.isOpen || this.room.value.kind === "direct";
+  }
+
+  /** Whether something of the open room was never loaded. */
+  get isIncomplete() {
+    return this.timeline.value === null || this.members.value.length === 0 || this.isBehind;
   }
 
   /** Subscribe to the room's topic, which also updates the unread count. */
@@ -156,45 +167,36 @@ export class RoomStore {
 
   async loadOlder() {
     const timeline = this.timeline.value;
-    if (timeline === null || !timeline.hasOlder || this.isLoading.value) return;
-    const page = await this.#page({ before_seq: firstSeq(timeline) });
-    if (page !== null && this.timeline.value !== null) this.timeline.value = withOlder(this.timeline.value, page);
+    if (timeline === null || !timeline.hasOlder || this.requests.isLoading.value) return;
+    await this.#extend(withOlder, { before_seq: firstSeq(timeline) });
   }
 
   async loadNewer() {
     const timeline = this.timeline.value;
-    if (timeline === null || !timeline.hasNewer || this.isLoading.value) return;
-    const page = await this.#page({ after_seq: lastSeq(timeline) });
-    if (page !== null && this.timeline.value !== null) this.timeline.value = withNewer(this.timeline.value, page);
+    if (timeline === null || !timeline.hasNewer || this.requests.isLoading.value) return;
+    await this.#extend(withNewer, { after_seq: lastSeq(timeline) });
   }
 
-  /** Fetch what changed since the last change here, new messages among it. */
+  /** Fetch what changed since the last change here, new messages among it. A call while it does so causes one more request. */
   async catchUp() {
-    if (this.isCatchingUp || this.timeline.value === null) return;
+    this.isBehind = true;
+    if (this.isCatchingUp) return;
     this.isCatchingUp = true;
-    const changes = await this.#changes();
+    // The server may have written a reply before the changes that the page has heard of meanwhile.
+    while (this.isBehind && this.timeline.value !== null && (await this.#catchUpOnce()));
     this.isCatchingUp = false;
-    if (changes === null || this.timeline.value === null) return;
-    const { timeline, isBehind } = withCaughtUp(this.timeline.value, changes.messages);
-    if (!changes.isComplete || isBehind) return this.#loadAnew();
-    batch(() => {
-      this.pins.value = null;
-      for (const each of changes.messages) if (each.deleted) this.context.onDeleted?.(each);
-      this.rev = Math.max(this.rev, changes.rev);
-      this.timeline.value = timeline;
-      this.#know(Math.max(0, ...changes.messages.map((message) => message.seq)));
-    });
-    return undefined;
   }
 
   async loadMembers() {
-    const reply = await this.#request("member.list", { room_id: this.id });
-    if (reply !== null) this.members.value = reply.payload.members;
+    const request = (this.memberRequests += 1);
+    const reply = await this.requests.send("member.list");
+    // Replies may come in another order.
+    if (reply !== null && request === this.memberRequests) this.members.value = reply.payload.members;
   }
 
   /** Show the first message of a day, or the one after it. @param {Date} day its beginning */
   async jumpToDay(day) {
-    const reply = await this.#request("search", { room_id: this.id, query: `before:${day.toISOString()}`, limit: 1 });
+    const reply = await this.requests.send("search", { query: `before:${day.toISOString()}`, limit: 1 });
     if (reply === null) return;
     const { seq = 0 } = reply.payload.messages[0] ?? {};
     await this.jumpTo(Math.min(seq + 1, this.room.value.last_seq));
@@ -202,12 +204,16 @@ export class RoomStore {
 
   /** Whether a message was pinned, told by the reply or by the topic. @param {Message} message @param {boolean} isPinned */
   pinned(message, isPinned) {
-    if (this.pins.value !== null) this.pins.value = withPin(this.pins.value, message, isPinned);
+    if (this.pins.value === null) this.missedPins.push([message, isPinned]);
+    else this.pins.value = withPin(this.pins.value, message, isPinned);
   }
 
   async loadPins() {
-    const reply = await this.#request("pin.list", { room_id: this.id });
-    if (reply !== null) this.pins.value = reply.payload.messages;
+    this.missedPins = [];
+    const reply = await this.requests.send("pin.list");
+    if (reply === null) return;
+    const missed = this.missedPins.splice(0);
+    this.pins.value = missed.reduce((pins, [message, isPinned]) => withPin(pins, message, isPinned), reply.payload.messages);
   }
 
   /**
@@ -223,7 +229,7 @@ export class RoomStore {
 
   /** Mark a message and the ones after it as unread, until the room is opened again. @param {number} seq the first of them */
   async markUnread(seq) {
-    const reply = await this.#request("read", { room_id: this.id, seq: seq - 1, is_unread: true });
+    const reply = await this.requests.send("read", { seq: seq - 1, is_unread: true });
     if (reply !== null) this.#unread(reply.payload.seq);
   }
 
@@ -244,7 +250,7 @@ export class RoomStore {
     this.readTimer = undefined;
     const seq = this.room.value.read_seq;
     if (seq <= this.sentReadSeq || this.context.client.state.name !== "online") return;
-    const reply = await this.#request("read", { room_id: this.id, seq });
+    const reply = await this.requests.send("read", { seq });
     if (reply !== null) this.sentReadSeq = Math.max(this.sentReadSeq, seq);
   }
 
@@ -288,6 +294,7 @@ export class RoomStore {
     const hasJoined = room.is_member && !known.is_member;
     this.room.value = { ...room, last_seq, read_seq, unread, mentions, last_message_at };
     if (hasJoined) this.isRefused = false;
+    this.#saw(room.last_rev);
     this.#catchUpIfBehind();
   }
 
@@ -320,10 +327,16 @@ export class RoomStore {
 
   /** Note the change number of a publication. If one before it is missing, ask for it. @param {number | undefined} rev */
   #took(rev) {
+    this.#saw(rev);
     if (rev === undefined || rev <= this.rev || this.timeline.value === null) return;
     if (rev === this.rev + 1) this.rev = rev;
     else if (this.isOpen) this.catchUp();
     else this.timeline.value = null;
+  }
+
+  /** @param {number | undefined} rev */
+  #saw(rev = 0) {
+    this.seenRev = Math.max(this.seenRev, rev);
   }
 
   /** @param {Message} message */
@@ -387,8 +400,8 @@ export class RoomStore {
   #catchUpIfBehind() {
     const timeline = this.timeline.value;
     if (!this.isOpen || timeline === null) return;
-    const { last_seq, last_rev = 0 } = this.room.value;
-    if (last_rev > this.rev || (!timeline.hasNewer && lastSeq(timeline) < last_seq)) this.catchUp();
+    const isMissingNew = !timeline.hasNewer && lastSeq(timeline) < this.room.value.last_seq;
+    if (this.seenRev > this.rev || isMissingNew) this.catchUp();
   }
 
   /** Load the messages anew: the changes are too many or no longer stored. A reader in the past keeps the place. */
@@ -396,78 +409,55 @@ export class RoomStore {
     return this.isAtEnd.value ? this.jumpToEnd() : this.#load({ around_seq: this.visibleSeq.value || this.room.value.read_seq + 1 });
   }
 
-  /** Show a page of messages instead of the current ones. @param {Record<string, unknown>} where */
+  /** Show a page of messages instead of the current ones. False: the request failed. @param {Record<string, unknown>} where */
   async #load(where) {
-    const page = await this.#page(where);
-    if (page === null) return;
+    const load = (this.loads += 1);
+    const page = await this.requests.page(where);
+    if (page === null) this.isBehind = true;
+    if (page === null || load !== this.loads) return page !== null;
     batch(() => {
       this.rev = page.last_rev;
       this.timeline.value = timelineOf(page);
       this.#know(lastSeq(this.timeline.value));
     });
     this.#catchUpIfBehind();
-  }
-
-  /** All messages that changed, from several pages. */
-  async #changes() {
-    const found = { messages: /** @type {Message[]} */ ([]), rev: this.rev, isComplete: false };
-    for (let pages = 0; pages < CATCH_UP_PAGES && !found.isComplete; pages += 1) {
-      const reply = await this.#ask("message.changes", { room_id: this.id, after_rev: found.rev, limit: PAGE });
-      if (reply === null) return null;
-      if (reply.error) return found;
-      found.messages.push(...reply.payload.messages);
-      found.rev = reply.payload.last_rev;
-      found.isComplete = !reply.payload.has_more;
-    }
-    return found;
+    return true;
   }
 
   /**
-   * Ask for changes. `error`: they are no longer stored. null: the request failed.
-   * @param {string} type
-   * @param {Record<string, unknown>} payload
-   * @returns {Promise<any>}
+   * Load a page of messages at one end of the current ones.
+   * @param {(timeline: Timeline, page: import("../lib/timeline.js").Page) => Timeline} merge
+   * @param {Record<string, number>} where
    */
-  async #ask(type, payload) {
-    try {
-      return await this.context.client.request(type, payload);
-    } catch (error) {
-      const { code } = /** @type {{code: string}} */ (error);
-      return code === "unrecoverable_position" ? { error } : this.#failed(error);
-    }
+  async #extend(merge, where) {
+    const { loads } = this;
+    const page = await this.requests.page(where);
+    // Beside the messages of another place it would leave a hole.
+    if (page === null || this.timeline.value === null || loads !== this.loads) return;
+    this.timeline.value = merge(this.timeline.value, page);
+    // A change of these messages that came before the page may not be in it.
+    this.#saw(this.rev);
+    this.rev = Math.min(this.rev, page.last_rev);
+    this.#catchUpIfBehind();
   }
 
-  /**
-   * @param {Record<string, unknown>} where
-   * @returns {Promise<import("../lib/timeline.js").Page | null>}
-   */
-  async #page(where) {
-    this.isLoading.value = true;
-    const reply = await this.#request("message.list", { room_id: this.id, limit: PAGE, ...where });
-    this.isLoading.value = false;
-    return reply === null ? null : /** @type {any} */ (reply.payload);
-  }
-
-  /**
-   * Send a request. Its failure is shown in the room, and the result is null.
-   * @param {string} type
-   * @param {Record<string, unknown>} payload
-   */
-  async #request(type, payload) {
-    try {
-      const reply = await this.context.client.request(type, payload);
-      this.error.value = "";
-      return reply;
-    } catch (error) {
-      return this.#failed(error);
-    }
-  }
-
-  /** @param {unknown} error @returns {null} */
-  #failed(error) {
-    const { code, message } = /** @type {{code: string, message: string}} */ (error);
-    // The connection bar shows this already, and the data is requested again after the reconnect.
-    if (code !== "disconnected") this.error.value = message;
-    return null;
+  /** Whether another attempt makes sense now. */
+  async #catchUpOnce() {
+    this.isBehind = false;
+    const since = this.rev;
+    const changes = await this.requests.changes(this.rev);
+    this.isBehind ||= changes === null;
+    if (changes === null || this.timeline.value === null) return false;
+    const { timeline, isBehind } = withCaughtUp(this.timeline.value, changes.messages);
+    if (!changes.isComplete || isBehind) return this.#loadAnew();
+    batch(() => {
+      this.pins.value = null;
+      for (const each of changes.messages) if (each.deleted) this.context.onDeleted?.(each);
+      // Lower than before: a page of older messages came, whose changes are still missing.
+      if (this.rev >= since) this.rev = Math.max(this.rev, changes.rev);
+      this.timeline.value = timeline;
+      this.#know(Math.max(0, ...changes.messages.map((message) => message.seq)));
+    });
+    return true;
   }
 }

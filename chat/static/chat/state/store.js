@@ -269,7 +269,7 @@ export class ChatStore {
     this.connection.value = state;
     if (state.name !== "online") return;
     const current = this.current.value;
-    if (current?.room.value.is_member && (current.timeline.value === null || current.members.value.length === 0)) current.reload();
+    if (current?.room.value.is_member && current.isIncomplete) current.reload();
     // After the messages, for which the reader waits.
     if (!this.hasRooms) this.loadRooms();
     for (const store of this.stores.value.values()) store.flushRead();

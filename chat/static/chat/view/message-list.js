@@ -31,7 +31,7 @@ export function MessageList({ store, room, onDone }) {
   return html`
     <div class="messages-frame">
       <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} onClick=${followLink} onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveInList(event, onDone)}
-        tabindex="0" role="log" aria-live="off" aria-label=${_("Messages in {room}", { room: room.room.value.name })} aria-busy=${room.isLoading.value}>
+        tabindex="0" role="log" aria-live="off" aria-label=${_("Messages in {room}", { room: room.room.value.name })} aria-busy=${room.requests.isLoading.value}>
         <${Beginning} store=${store} room=${room} timeline=${timeline} onWrite=${onDone} />
         ${rows.map((row) => drawn(row, caches.current.drawn, { store, room }))}
       </div>
@@ -130,7 +130,7 @@ function lastVisible(rows, list) {
 /** @param {Place & {timeline: import("../lib/timeline.js").Timeline | null, onWrite: () => void}} props */
 function Beginning({ store, room, timeline, onWrite }) {
   if (timeline === null || timeline.hasOlder) {
-    return html`<p class="messages-beginning muted">${room.error.value || _("Loading…")}</p>`;
+    return html`<p class="messages-beginning muted">${room.requests.error.value || _("Loading…")}</p>`;
   }
   const { id, name, is_public } = room.room.value;
   const copyLink = () => store.actions.copy(`${location.origin}${location.pathname}#room-${id}`, _("The link is copied."));

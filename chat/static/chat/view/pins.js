@@ -19,7 +19,7 @@ export function Pins({ store, room, onClose }) {
   };
   return html`
     <${Dialog} title=${_("Pinned messages")} onClose=${onClose}>
-      ${pins === null && html`<p class="muted">${room.error.value || _("Loading…")}</p>`}
+      ${pins === null && html`<p class="muted">${room.requests.error.value || _("Loading…")}</p>`}
       ${pins?.length === 0 && html`<p class="muted">${_("Nothing is pinned yet. What everybody should find again is pinned with “More” beside a message.")}</p>`}
       <ul class="pins">
         ${pins?.map((message) => html`

@@ -1,0 +1,98 @@
+import { signal } from "@preact/signals";
+
+/** @typedef {import("../lib/timeline.js").Message} Message */
+
+const PAGE = 100;
+// If more pages of changes than this are missing, the messages are loaded anew.
+const CATCH_UP_PAGES = 5;
+const RETRY_MIN_MS = 5_000;
+
+/** Requests about one room. A failure is shown in the room; after one that may pass, the room is updated again. */
+export class RoomRequests {
+  /**
+   * @param {import("realtime/client").RealtimeClient} client
+   * @param {number} roomId
+   * @param {() => void} onRetry
+   */
+  constructor(client, roomId, onRetry) {
+    this.client = client;
+    this.roomId = roomId;
+    this.onRetry = onRetry;
+    this.isLoading = signal(false);
+    this.error = signal("");
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.retryTimer = undefined;
+  }
+
+  /**
+   * The reply, or null if the request failed.
+   * @param {string} type
+   * @param {Record<string, unknown>} [payload]
+   */
+  async send(type, payload) {
+    const reply = await this.#ask(type, payload);
+    if (reply !== null) this.error.value = "";
+    return reply;
+  }
+
+  /**
+   * A page of messages, or null if the request failed.
+   * @param {Record<string, unknown>} where
+   * @returns {Promise<import("../lib/timeline.js").Page | null>}
+   */
+  async page(where) {
+    this.isLoading.value = true;
+    const reply = await this.send("message.list", { limit: PAGE, ...where });
+    this.isLoading.value = false;
+    return reply === null ? null : /** @type {any} */ (reply.payload);
+  }
+
+  /**
+   * All messages that changed, from several pages. null: a request failed.
+   * @param {number} rev the changes after this one
+   * @returns {Promise<{messages: Message[], rev: number, isComplete: boolean} | null>} isComplete: false if there are too many,
+   *   or if they are no longer stored
+   */
+  async changes(rev) {
+    const found = { messages: /** @type {Message[]} */ ([]), rev, isComplete: false };
+    for (let pages = 0; pages < CATCH_UP_PAGES && !found.isComplete; pages += 1) {
+      const reply = await this.#ask("message.changes", { after_rev: found.rev, limit: PAGE }, (code) => code === "unrecoverable_position");
+      if (reply === null) return null;
+      if (reply.error) return found;
+      found.messages.push(...reply.payload.messages);
+      found.rev = reply.payload.last_rev;
+      found.isComplete = !reply.payload.has_more;
+    }
+    return found;
+  }
+
+  /**
+   * @param {string} type
+   * @param {Record<string, unknown>} [payload]
+   * @param {(code: string) => boolean} [isAnswer] errors that are an answer, and no failure
+   * @returns {Promise<any>}
+   */
+  async #ask(type, payload, isAnswer = () => false) {
+    try {
+      return await this.client.request(type, { room_id: this.roomId, ...payload });
+    } catch (error) {
+      const failure = /** @type {import("realtime/client").RequestError} */ (error);
+      if (isAnswer(failure.code)) return { error };
+      this.#failed(failure);
+      return null;
+    }
+  }
+
+  /** @param {import("realtime/client").RequestError} error */
+  #failed({ code, message, retryable, retryAfterMs }) {
+    // The connection bar shows this already, and the data is requested again after the reconnect.
+    if (code === "disconnected") return;
+    this.error.value = message;
+    if (retryable) this.retryTimer ??= setTimeout(() => this.#retry(), Math.max(retryAfterMs, RETRY_MIN_MS));
+  }
+
+  #retry() {
+    this.retryTimer = undefined;
+    this.onRetry();
+  }
+}
