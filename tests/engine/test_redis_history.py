@@ -12,10 +12,12 @@ from realtime.core.history import ENTRY_OVERHEAD_BYTES
 from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine import redis_history
+from realtime.topics.engine.broker import Broker
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.ports import POSITIONS_PER_CALL
-from realtime.topics.engine.redis_history import POSITION_TTL_S
+from realtime.topics.engine.redis_history import POSITION_TTL_S, RedisHistory
 from tests.engine.conftest import RedisEngine
+from tests.servers.broker import Process
 
 pytestmark = pytest.mark.redis
 
@@ -146,6 +148,34 @@ async def test_the_key_that_reading_needs_is_made_at_the_start(engine: RedisEngi
     assert (await history.since(KEY, position, 10, 0)).publications == []
     assert await keys_of(engine, redis) == before
     assert len(before) == 1
+
+
+async def test_a_topic_without_a_bound_keeps_all_whatever_it_held_before(engine: RedisEngine) -> None:
+    """The bound may be lifted, or a topic may be told to keep less, while it holds publications that were counted."""
+    bounded, unbounded = engine.history(topic_bytes=40_000), engine.history(topic_bytes=0)
+    for _ in range(3):
+        await bounded.add(KEY, make_draft("news", "x" * 5000, time=""), RETENTION)
+    for size in (4, 2):
+        await unbounded.add(KEY, make_draft("news", "x" * 5000, time=""), Retention(size, 300))
+        assert len((await unbounded.latest(KEY, 10, 0)).publications or []) == size
+
+
+async def test_a_publication_to_a_known_topic_takes_few_commands(server: Process) -> None:
+    """Each costs the server a tenth of the whole."""
+    await asyncio.to_thread(server.call, "FLUSHALL")
+    history = RedisHistory(Broker(f"redis://127.0.0.1:{server.port}"))
+    for _ in range(2):
+        await history.add(KEY, make_draft("news", 1, time=""), RETENTION)
+    await asyncio.to_thread(server.call, "CONFIG", "RESETSTAT")
+    await history.add(KEY, make_draft("news", 1, time=""), RETENTION)
+    stats = await asyncio.to_thread(server.info, "commandstats")
+    await history.close()
+    calls = {name.removeprefix("cmdstat_"): value.split(",")[0] for name, value in stats.items()}
+    of_the_test = {"config|resetstat", "hello", "client|setinfo"}
+    inner = ("hmget", "info", "time", "xadd", "pexpire", "hset", "expire", "spublish")
+    assert {name: calls[name] for name in calls.keys() - of_the_test} == dict.fromkeys(
+        (*inner, "evalsha"), "calls=1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -97,28 +97,37 @@ class RedisHistory:
     async def add(self, key: TopicKey, draft: Draft, retention: Retention) -> Added:
         """As `History.add`."""
         names = self._names.topic(key)
-        arguments = (
-            retention.size,
-            round(retention.ttl_s * 1000),
-            self._topic_bytes,
-            ENTRY_OVERHEAD_BYTES,
-            len(draft.data),
-            encode_body(draft),
-            draft.fingerprint,
-            max(self._idempotency_ttl_ms, round(draft.key_ttl_s * 1000)),
-            names.channel,
-            self._broker.id,
-        )
         keys = [names.meta, names.stream, *self._used_keys(key, draft)]
-        outcome, epoch, offset = await self._run(
+        arguments = self._arguments(draft, retention, names)
+        answer = await self._run(
             _ADD, names.partition, keys, *arguments, is_repeatable=draft.idempotency_key is not None
         )
+        outcome, epoch, top = answer.split()
         if outcome == b"conflict":
             raise RequestError(ErrorCode.CONFLICT, "This idempotency key was used with other data.")
-        position = Position(epoch.decode(), offset)
+        position = Position(epoch.decode(), int(top))
         if outcome == b"repeated":
             return Added(position, None)
-        return Added(position, Publication(key.topic, offset, draft.data, draft.publisher, draft.time))
+        publication = Publication(key.topic, position.offset, draft.data, draft.publisher, draft.time)
+        return Added(position, publication)
+
+    def _arguments(self, draft: Draft, retention: Retention, names: TopicNames) -> list[str | bytes | int]:
+        most_bytes = (len(draft.data) + ENTRY_OVERHEAD_BYTES) * retention.size
+        is_small = not self._topic_bytes or most_bytes <= self._topic_bytes
+        arguments: list[str | bytes | int] = [
+            max(retention.size, 0),
+            max(round(retention.ttl_s * 1000), 0),
+            self._topic_bytes,
+            int(is_small),
+            len(draft.data),
+            encode_body(draft),
+            names.channel,
+            self._broker.id,
+        ]
+        if draft.idempotency_key is not None:
+            ttl_ms = max(self._idempotency_ttl_ms, round(draft.key_ttl_s * 1000))
+            arguments += [draft.fingerprint, ttl_ms]
+        return arguments
 
     async def position(self, key: TopicKey) -> Position:
         """As `History.position`."""
