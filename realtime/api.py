@@ -322,20 +322,17 @@ def _ask_safely(action: str, key: TopicKey, ask: "Callable[[], Future[Any]]") ->
             _result(asked)
             return
     except Exception as error:
-        _report(node, PublishFailure(action, *key, error))
+        report(PublishFailure(action, *key, error), node.metrics, _settings().PUBLISH_ERRORS)
         return
     asked.add_done_callback(partial(_report_failed, node, action, key))
 
 
 def _report_failed(node: Node, action: str, key: TopicKey, done: "Future[Any]") -> None:
+    """Called on the node's loop."""
     try:
         _result(done)
     except Exception as error:
-        _report(node, PublishFailure(action, *key, error))
-
-
-def _report(node: Node, failure: PublishFailure) -> None:
-    report(failure, node.metrics, (node.settings if node.serves_here else current_settings()).PUBLISH_ERRORS)
+        node.report(PublishFailure(action, *key, error))
 
 
 def _publishing(key: TopicKey, draft: Draft) -> "Future[Position]":

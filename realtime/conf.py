@@ -117,7 +117,7 @@ class RealtimeSettings:
     # Requests that may wait for a turn, of all tenants and of one: beyond it 503 at once.
     PAGES_WAITING: int = 1000
     PAGES_WAITING_PER_TENANT: int = 250
-    # Dotted path of a function that is called with a PublishFailure, in the thread that committed, if
+    # Dotted path of a function that is called with a PublishFailure, in a thread that may use the database, if
     # something could not be published after a commit; "" only logs and counts it.
     PUBLISH_ERRORS: str = ""
     # Whether `publish` inside a transaction of the default database stores a row, which commits with the caller's own and

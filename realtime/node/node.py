@@ -1,5 +1,4 @@
-"""The objects that a process has one of. They are built here and passed on; nothing else in
-this package is global."""
+"""The objects that a process has one of. They are built here and passed on; nothing else here is global."""
 
 import asyncio
 import logging
@@ -48,7 +47,7 @@ from realtime.node.logs import name_process, process_context
 from realtime.node.observer import Observer
 from realtime.node.operations import Operations
 from realtime.node.ports import Authenticator, TenantDirectory
-from realtime.node.publish_failures import load_reporter, report
+from realtime.node.publish_failures import PublishFailure, load_reporter, report
 from realtime.node.quotas import QuotaBook
 from realtime.node.rewrites import REWRITES_GROUP, Rewrites
 from realtime.node.sampler import Sampler
@@ -233,8 +232,7 @@ class Node:
             self.observer.closed(connection, code)
 
     def shared(self, kind: type[S], make: Callable[[], S]) -> S:
-        """The process's only object of this type, made by `make` at the first use; apps
-        keep shared state in it."""
+        """The process's only object of this type, made at the first use; apps keep shared state in it."""
         # Requests ask for it from threads too: the first that stores it wins.
         found: S = self._shared[kind] if kind in self._shared else self._shared.setdefault(kind, make())
         return found
@@ -430,14 +428,16 @@ class Node:
     def _has_outbox(self) -> bool:
         return self.settings.TRANSACTIONAL_OUTBOX and outbox_rows.is_supported()
 
+    def report(self, failure: PublishFailure) -> None:
+        """Report a failure after a commit. On the loop."""
+        report(
+            failure, self.metrics, self.settings.PUBLISH_ERRORS, lambda do: self.spawn(self.database.run(do))
+        )
+
     def _start_outbox(self) -> None:
-        settings = self.settings
+        age_s = self.settings.TRANSACTIONAL_OUTBOX_MAX_AGE_S
         self._outbox = TransactionalOutbox(
-            self.id,
-            self.background,
-            self.publish,
-            lambda failure: report(failure, self.metrics, settings.PUBLISH_ERRORS),
-            max_age_s=settings.TRANSACTIONAL_OUTBOX_MAX_AGE_S,
+            self.id, self.background, self.publish, self.report, max_age_s=age_s
         )
         self.spawn(self._outbox.run())
 

@@ -6,6 +6,7 @@ The data is committed by then, and the caller can do nothing about a broker that
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 class PublishFailure:
     """The argument of the function that `REALTIME["PUBLISH_ERRORS"]` names.
 
-    `action` is `publish`, `end_subscriptions` or `recheck`; the last has no `tenant` and no `topic`.
+    `action` is `publish`, `end_subscriptions`, `rewrite_history` or `recheck`; the last has no `tenant` and no `topic`.
     """
 
     action: str
@@ -50,9 +51,16 @@ def load_reporter(path: str) -> Reporter | None:
     return found
 
 
-def report(failure: PublishFailure, metrics: Metrics, path: str) -> None:
-    """Report a failure to the log, the metrics and the function of PUBLISH_ERRORS; never raises. Call it in
-    any thread."""
+def report(
+    failure: PublishFailure,
+    metrics: Metrics,
+    path: str,
+    in_thread: Callable[[Callable[[], None]], object] | None = None,
+) -> None:
+    """Report a failure to the log, the metrics and the function of PUBLISH_ERRORS; never raises.
+
+    The function may use the database. On the loop `in_thread` has a thread call it; None: this thread calls it.
+    """
     error = failure.error
     logger.error(
         "%s of topic %r of tenant %r failed after the commit: %s",
@@ -64,6 +72,15 @@ def report(failure: PublishFailure, metrics: Metrics, path: str) -> None:
         exc_info=None if isinstance(error, RealtimeError) else error,
     )
     metrics.publish_failed(failure.tenant)
+    if not path:
+        return
+    if in_thread is None:
+        _tell(path, failure)
+    else:
+        in_thread(partial(_tell, path, failure))
+
+
+def _tell(path: str, failure: PublishFailure) -> None:
     try:
         if reporter := load_reporter(path):
             reporter(failure)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -253,6 +254,45 @@ async def test_a_serving_node_takes_what_other_loops_publish(transactional_db: N
     finally:
         await node.stop()
         nodes.install(None)
+
+
+async def test_a_serving_node_reports_in_a_thread_what_failed_after_the_commit(
+    transactional_db: None,
+) -> None:
+    await asyncio.to_thread(Tenant.objects.create, slug="acme", name="Acme")
+    told = asyncio.Event()
+    loop, names = asyncio.get_running_loop(), list[str]()
+
+    def tell(failure: PublishFailure) -> None:
+        # In a database thread; on the loop it would be refused.
+        names.append(f"{failure.action} {failure.topic} {Tenant.objects.get().slug}")
+        loop.call_soon_threadsafe(told.set)
+
+    class Reporters:
+        tell_about = staticmethod(tell)
+
+    def work() -> None:
+        with transaction.atomic():
+            api.publish_soon("news", 1, tenant="acme")
+        with transaction.atomic():
+            api.publish_soon("news", 2, tenant="acme")
+            transaction.set_rollback(True)
+
+    sys.modules[f"{__name__}.reporters"] = Reporters  # type: ignore[assignment]
+    errors = {"PUBLISH_ERRORS": f"{__name__}.reporters.tell_about"}
+    with override_settings(REALTIME=django_settings.REALTIME | errors):
+        node = Node(load_settings())
+        nodes.install(node)
+        try:
+            await node.ensure_started()
+            node.hub.publish = Broken(EngineUnavailableError("away")).publish  # type: ignore[method-assign]
+            await asyncio.to_thread(work)
+            async with asyncio.timeout(10):
+                await told.wait()
+        finally:
+            await node.stop()
+            nodes.install(None)
+    assert names == ["publish news acme"]
 
 
 def test_a_rule_is_found_where_settings_are_overridden(acme: Tenant, published: list[Draft]) -> None:
