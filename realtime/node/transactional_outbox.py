@@ -33,6 +33,10 @@ AGAIN_S = 0.02
 STALE_S = 1.0
 # Rows that are read and deleted together.
 BATCH = 100
+# Seconds without a publication after which the other topics go on: the broker's server of the last ones hangs.
+SLOW_S = 0.2
+# Topics that may be on their way meanwhile; above it the others wait, too.
+SENDING_MAX = 1000
 # Seconds for which the idempotency key of a sent row is known: longer than it takes to start a server again.
 KEY_TTL_S = 3600.0
 
@@ -63,8 +67,10 @@ class TransactionalOutbox:
         # The lease of another node, and the time since which it stands still.
         self._seen: tuple[Lease, float] | None = None
         self._again_s = AGAIN_S
-        # Rows that were sent, and could not be deleted yet. At most BATCH.
+        # Rows that were sent, and could not be deleted yet. At most BATCH for each topic on its way.
         self._sent: set[int] = set()
+        # The topics on their way. A task returns False if the topic cannot be published to now.
+        self._sending: dict[TopicKey, asyncio.Task[bool]] = {}
         self._is_away = False
 
     def wake(self) -> None:
@@ -74,6 +80,13 @@ class TransactionalOutbox:
 
     async def run(self) -> None:
         """Send stored publications again and again, until cancelled."""
+        try:
+            await self._run()
+        finally:
+            for task in self._sending.values():
+                task.cancel()
+
+    async def _run(self) -> None:
         wait_s = 0.0
         while True:
             # The timeout is the usual case: nothing was stored here.
@@ -121,7 +134,9 @@ class TransactionalOutbox:
 
     async def _send_batches(self) -> bool:
         """Send all rows in batches. Return False if there are topics that cannot be published to now."""
-        held: set[TopicKey] = set()
+        is_whole = True
+        # Later rows of these must not overtake the earlier ones.
+        held = set(self._sending)
         after_id = 0
         while batch := await self._database.run(rows.read, after_id, BATCH):
             after_id = batch[-1].id
@@ -129,27 +144,56 @@ class TransactionalOutbox:
             for row in batch:
                 if row.key not in held:
                     by_topic.setdefault(row.key, []).append(row)
-            await asyncio.gather(*(self._send_topic(each) for each in by_topic.values()))
-            held |= {row.key for each in by_topic.values() for row in each if row.id not in self._sent}
-            has_lease = await self._database.run(rows.finish, list(self._sent), self._holder)
-            self._sent.clear()
+            tasks = {key: self._start_topic(key, each) for key, each in by_topic.items()}
+            await self._wait_for(set(tasks.values()))
+            away = {key for key, task in tasks.items() if task.done() and not task.result()}
+            is_whole = is_whole and not away
+            held |= away | self._sending.keys()
+            sent = list(self._sent)
+            has_lease = await self._database.run(rows.finish, sent, self._holder)
+            self._sent.difference_update(sent)
             if not has_lease:
                 break
-        return not held
+        return is_whole
 
-    async def _send_topic(self, topic_rows: Sequence[Row]) -> None:
-        """Send the rows of a topic in order, up to the first that cannot be sent now."""
+    def _start_topic(self, key: TopicKey, topic_rows: Sequence[Row]) -> "asyncio.Task[bool]":
+        task = self._sending[key] = asyncio.create_task(self._send_topic(topic_rows))
+
+        def ended(_: "asyncio.Task[bool]") -> None:
+            del self._sending[key]
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _wait_for(self, tasks: set["asyncio.Task[bool]"]) -> None:
+        """Wait until these have ended, or nothing is published any more."""
+        while tasks:
+            before = len(self._sent)
+            _, tasks = await asyncio.wait(tasks, timeout=SLOW_S)
+            if len(self._sent) == before and len(self._sending) <= SENDING_MAX:
+                break
+        for slow in tasks:
+            slow.add_done_callback(self._slow_ended)
+
+    def _slow_ended(self, task: "asyncio.Task[bool]") -> None:
+        if not task.cancelled() and task.result():
+            # What it has sent is to be deleted, and what came after it to be sent.
+            self.wake()
+
+    async def _send_topic(self, topic_rows: Sequence[Row]) -> bool:
+        """Send the rows of a topic in order, up to the first that cannot be sent now. Return whether it sent all."""
         for row in topic_rows:
             if row.id in self._sent:
                 continue
             try:
                 await self._send(row)
             except EngineUnavailableError:
-                return
+                return False
             except Exception as error:
                 # It would fail for ever, and hold up all later rows.
                 self._report(PublishFailure("publish", row.key.tenant, row.key.topic, error))
             self._sent.add(row.id)
+        return True
 
     async def _send(self, row: Row) -> None:
         if 0 < self._max_age_s < time() - row.stored_s:

@@ -285,7 +285,7 @@ async def test_a_serving_node_reports_in_a_thread_what_failed_after_the_commit(
         nodes.install(node)
         try:
             await node.ensure_started()
-            node.hub.publish = Broken(EngineUnavailableError("away")).publish  # type: ignore[method-assign]
+            node.hub = Broken(EngineUnavailableError("away"))  # type: ignore[assignment]
             await asyncio.to_thread(work)
             async with asyncio.timeout(10):
                 await told.wait()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -46,6 +46,8 @@ class Sender:
         self.drafts: list[Draft] = []
         self.reported: list[PublishFailure] = []
         self.faults: dict[str, Exception] = {}
+        # Topics whose server of the broker hangs until the event.
+        self.hanging: dict[str, asyncio.Event] = {}
         self.database = Database(1, 5.0)
         report = self.reported.append
         self.outbox = TransactionalOutbox(
@@ -54,6 +56,8 @@ class Sender:
 
     async def _publish(self, tenant: str, topic: str, draft: Draft) -> Position:
         await asyncio.sleep(0)
+        if topic in self.hanging:
+            await self.hanging[topic].wait()
         if topic in self.faults:
             raise self.faults[topic]
         self.drafts.append(draft)
@@ -120,6 +124,35 @@ async def test_a_topic_that_cannot_be_published_to_holds_up_itself_only(sender: 
     await asyncio.to_thread(publish, 4, topic="a")
     sender.faults.clear()
     assert (await sender.send())[1:] == [("a", 1), ("a", 2), ("a", 4)]
+
+
+async def test_a_topic_that_hangs_holds_up_itself_only(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing here waits for a poll.
+    monkeypatch.setattr(module, "POLL_S", 1000.0)
+    sender.hanging["a"] = asyncio.Event()
+    running = asyncio.create_task(sender.outbox.run())
+    try:
+        await asyncio.to_thread(publish, 1, 2, topic="a")
+        await asyncio.to_thread(publish, 3, topic="b")
+        sender.outbox.wake()
+        await until(lambda: sender.published == [("b", 3)])
+        await asyncio.to_thread(publish, 4, topic="b")
+        await asyncio.to_thread(publish, 5, topic="a")
+        sender.outbox.wake()
+        await until(lambda: sender.published == [("b", 3), ("b", 4)])
+        sender.hanging["a"].set()
+        await until(lambda: sender.published[2:] == [("a", 1), ("a", 2), ("a", 5)])
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110 no event tells of it
+            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("fault", [RequestError(ErrorCode.CONFLICT, "used"), ZeroDivisionError("a bug")])
