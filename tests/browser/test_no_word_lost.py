@@ -87,6 +87,34 @@ def test_a_room_opens_at_the_first_unread_and_one_reach_loads_one_page(alice: Ch
     assert abs(top - log.evaluate("(list) => list.getBoundingClientRect().top")) < 150
 
 
+def test_a_long_list_leaves_out_what_is_far_and_keeps_its_place(alice: ChatPage, browsed_site: Site) -> None:
+    """While it follows the newest message, most of it is not laid out. Whoever scrolls up sees all, where it was."""
+    log, articles = alice.page.get_by_role("log"), alice.page.locator(ARTICLES)
+    alice.page.locator(".jump-button").click()
+    for first in (301, 201):
+        log.evaluate("(list) => (list.scrollTop = 0)")
+        expect(alice.page.locator(f'{ARTICLES}[data-seq="{first}"]')).to_have_count(1)
+        expect(log).to_have_attribute("aria-busy", "false")
+    alice.page.locator(".jump-button").click()
+    expect(log).to_have_attribute("data-lean", "true")
+    alice.page.mouse.move(1, 1)
+    alice.page.wait_for_function(f"document.querySelectorAll('{ARTICLES}').length === 300")
+    alice.page.wait_for_function(
+        f"""[...document.querySelectorAll('{ARTICLES}')]
+        .filter((row) => row.checkVisibility({{ contentVisibilityAuto: true }})).length < 170"""
+    )
+    alice.say("and one more")
+    expect(alice.messages("and one more")).to_be_in_viewport()
+    expect(articles).to_have_count(301)
+    watched = articles.nth(270)
+    top = "(row) => row.getBoundingClientRect().top"
+    before = watched.evaluate(top)
+    log.evaluate("(list) => (list.scrollTop -= 700)")
+    expect(log).to_have_attribute("data-lean", "false")
+    assert abs(watched.evaluate(top) - before - 700) < 2
+    assert articles.evaluate_all("(rows) => rows.every((row) => row.checkVisibility({ contentVisibilityAuto: true }))")
+
+
 def test_what_is_typed_outlives_the_tab_and_the_way_back_is_kept(alice: ChatPage) -> None:
     """Another tab has the draft, in the same room; Back leads to the room before."""
     page = alice.page

@@ -5,7 +5,7 @@ import { NOBODY, peopleOf, presenceOf, withPresence } from "../../chat/static/ch
 import { attentionOf, attentionOfAll, neighbour, roomAfterMessage, roomAfterRead, sectionsOf, sortedRooms, titleOf } from "../../chat/static/chat/lib/room-list.js";
 import { MEMBER, MODERATOR, OWNER, rankOf } from "../../chat/static/chat/lib/rights.js";
 import { marked } from "../../chat/static/chat/lib/search.js";
-import { rowsOf } from "../../chat/static/chat/lib/rows.js";
+import { blocksOf, rowsOf } from "../../chat/static/chat/lib/rows.js";
 import { stillTyping, typingLine, withTyper } from "../../chat/static/chat/lib/typing.js";
 import { dayText } from "../../chat/static/chat/lib/format.js";
 
@@ -52,6 +52,19 @@ test("what is on its way comes last, and keeps its key when it arrives", () => {
   const entry = { client_msg_id: "x", room_id: 1, text: "hi", created_at: new Date(NOON).toISOString(), state: "sending", error: "" };
   const row = rowsOf([message(1, 1, NOON)], [entry], { me }).at(-1);
   assert.deepEqual([row.key, row.isOwn, row.startsGroup, row.entry], ["x", true, false, entry]);
+});
+
+test("a message is in the same block wherever the list begins, and stays there when it arrives", () => {
+  const messages = Array.from({ length: 70 }, (none, index) => message(index + 10, 2, NOON + (index < 60 ? 0 : 24 * 60 * MINUTE)));
+  const entry = { client_msg_id: "c80", room_id: 1, text: "hi", created_at: new Date(NOON + 24 * 60 * MINUTE).toISOString(), state: "sending", error: "" };
+  const blockOf = (rows) => new Map(blocksOf(rows).flatMap((part) => (part.kind === "block" ? part.rows.map((row) => [row.key, part.key]) : [])));
+  const all = blockOf(rowsOf(messages, [entry], { me, newAfterSeq: 31 }));
+  assert.equal(all.size, 72);
+  assert.equal(new Set(all.values()).size, 4);
+  assert.equal(all.get("new"), all.get("c32"));
+  assert.notEqual(all.get("c31"), all.get("c32"));
+  for (const [key, block] of blockOf(rowsOf(messages.slice(40), [entry], { me }))) assert.equal(block, all.get(key));
+  assert.equal(blockOf(rowsOf([...messages, message(80, 1, NOON + 24 * 60 * MINUTE)], [], { me })).get("c80"), all.get("c80"));
 });
 
 test("unread counts follow messages of others and read marks, here and elsewhere", () => {

@@ -9,10 +9,12 @@
  *   startsGroup: boolean, message: Message | null, entry: Entry | null}} MessageRow
  *   message: null as long as the server has not confirmed it; entry: null from then on
  * @typedef {DayRow | NewRow | MessageRow} Row
+ * @typedef {{kind: "block", key: string, rows: (NewRow | MessageRow)[]}} Block
  * @typedef {WeakMap<object, MessageRow>} RowCache
  */
 
 const GROUP_MS = 5 * 60_000;
+const BLOCK_ROWS = 32;
 
 /**
  * Messages, then unconfirmed ones: divided by day, grouped by author, with a mark before the first unread
@@ -36,6 +38,35 @@ export function rowsOf(messages, entries, { me, newAfterSeq = null, hasOlder = f
   });
   for (const entry of entries) addMessage(rows, cache, entry, false, () => entryRow(entry, me));
   return rows;
+}
+
+/**
+ * The rows between the days in blocks, which a browser can leave alone while others change. A message is in the same block
+ * wherever the list begins.
+ * @param {readonly Row[]} rows that begin with a day
+ * @returns {(DayRow | Block)[]}
+ */
+export function blocksOf(rows) {
+  /** @type {(DayRow | Block)[]} */
+  const blocks = [];
+  let seq = 0;
+  let day = "";
+  rows.forEach((row, index) => {
+    if (row.kind === "day") {
+      blocks.push(row);
+      day = row.key;
+      return;
+    }
+    const at = row.kind === "new" ? rows[index + 1] : row;
+    // A message that is on its way will probably be the next.
+    const next = at?.kind === "message" && at.message ? at.message.seq : seq + 1;
+    if (row.kind === "message") seq = next;
+    const key = `${day}-${Math.floor(next / BLOCK_ROWS)}`;
+    const last = blocks.at(-1);
+    if (last?.kind === "block" && last.key === key) last.rows.push(row);
+    else blocks.push({ kind: "block", key, rows: [row] });
+  });
+  return blocks;
 }
 
 /**

@@ -2,13 +2,16 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 
 import { dayText } from "../lib/format.js";
 import { placeOf } from "../lib/room-list.js";
-import { rowsOf } from "../lib/rows.js";
+import { blocksOf, rowsOf } from "../lib/rows.js";
 import { _, ngettext } from "../lib/texts.js";
 import { html } from "./html.js";
 import { DownIcon } from "./icons.js";
 import { lazy } from "./lazy.js";
 import { MessageRow, RowTools } from "./message-row.js";
 import { useScroll } from "./scroll.js";
+
+// More rows than a room opens with. Only of so many some are left out: they have been laid out, and the browser knows their heights.
+const MANY_ROWS = 128;
 
 const RowFloating = lazy(() => import("./row-menu.js"), "RowFloating");
 
@@ -24,16 +27,20 @@ export function MessageList({ store, room, onDone }) {
     const { messages = [], hasOlder = false } = timeline ?? {};
     return rowsOf(messages, entriesOf(outbox, room.id, timeline), { me: store.me, newAfterSeq, hasOlder, cache: caches.current.rows });
   }, [timeline, outbox, newAfterSeq, room]);
-  const scroll = useScroll(room, rows);
+  const isLean = rows.length > MANY_ROWS && room.isAtEnd.value && timeline?.hasNewer === false;
+  const scroll = useScroll(room, rows, isLean);
+  const draw = (/** @type {import("../lib/rows.js").Row} */ row) => drawn(row, caches.current.drawn, { store, room });
   // Before the first message has the focus, so that a key that follows at once finds them. A failure is told when they are drawn.
   useEffect(() => void RowTools.load(), []);
   const jump = () => scroll.toEnd().then(onDone);
   return html`
     <div class="messages-frame">
       <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} onClick=${followLink} onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveInList(event, onDone)}
-        tabindex="0" role="log" aria-live="off" aria-label=${_("Messages in {room}", { room: room.room.value.name })} aria-busy=${room.requests.isLoading.value}>
-        <${Beginning} store=${store} room=${room} timeline=${timeline} onWrite=${onDone} />
-        ${rows.map((row) => drawn(row, caches.current.drawn, { store, room }))}
+        tabindex="0" role="log" aria-live="off" aria-label=${_("Messages in {room}", { room: room.room.value.name })} aria-busy=${room.requests.isLoading.value} data-lean=${isLean}>
+        <div>
+          <${Beginning} store=${store} room=${room} timeline=${timeline} onWrite=${onDone} />
+          ${blocksOf(rows).map((part) => (part.kind === "day" ? draw(part) : html`<div class="rows" key=${part.key}>${part.rows.map(draw)}</div>`))}
+        </div>
       </div>
       <${JumpButton} room=${room} onJump=${jump} />
       ${store.actions.floating.value && html`<${RowFloating} store=${store} room=${room} />`}

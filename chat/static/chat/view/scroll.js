@@ -20,8 +20,9 @@ const FLASH_MS = 2_000;
  * anchoring, because not all browsers have it.
  * @param {import("../state/room-store.js").RoomStore} room
  * @param {readonly unknown[]} rows
+ * @param {boolean} isLean whether blocks of rows far from the end are not laid out
  */
-export function useScroll(room, rows) {
+export function useScroll(room, rows, isLean) {
   const ref = useRef(/** @type {HTMLElement | null} */ (null));
   const place = useRef(/** @type {Place} */ ({ room: null, isPlaced: false, anchor: null, ownTop: 0 }));
   const target = room.target.value;
@@ -59,7 +60,7 @@ export function useScroll(room, rows) {
     // On a tall screen one page may not fill the list.
     if (list.scrollHeight <= list.clientHeight) room.loadOlder();
     if (distanceToEnd(list) < 1) room.loadNewer();
-  }, [room, rows, target]);
+  }, [room, rows, target, isLean]);
 
   useEffect(() => {
     const list = /** @type {HTMLElement} */ (ref.current);
@@ -69,6 +70,7 @@ export function useScroll(room, rows) {
       place.current.ownTop = list.scrollTop;
     });
     observer.observe(list);
+    observer.observe(/** @type {Element} */ (list.firstElementChild));
     return () => observer.disconnect();
   }, [room]);
 
