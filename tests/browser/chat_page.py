@@ -103,7 +103,7 @@ class ChatPage:
     def in_menu(self, name: str) -> Locator:
         """Open the menu of the room, and return an item of it."""
         self.page.get_by_role("button", name="More about").click()
-        return self.page.locator("#room-menu").get_by_text(name)
+        return self.page.locator(".room-menu").get_by_text(name)
 
     def in_message_menu(self, row: Locator, name: str) -> Locator:
         """Open the menu of a message, and return an item of it."""

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat_page import ENTER_OF_INPUT_METHOD, ChatPage
-from tests.browser.windows import Windows
+from tests.browser.windows import Windows, fill_in_sign_in
 from tests.servers.pool import Site
 
 ROOM_OF_500 = """
@@ -225,3 +225,22 @@ def test_a_module_that_does_not_load_leaves_the_rooms_and_a_way_on(windows: Wind
     broken = False
     window.page.get_by_role("link", name="random").click()
     expect(window.page.locator(".room-head h1")).to_have_text("random")
+
+
+@pytest.mark.parametrize("lost", ["later.*.css", "view/finder.*.js"])
+def test_a_part_that_does_not_load_says_so_and_can_be_tried_again(windows: Windows, lost: str) -> None:
+    """Neither a module nor the styles of what is loaded later fail silently."""
+    window = windows.open()
+    window.expect_lost_network()
+    window.page.route(f"**/static/chat/{lost}", lambda route: route.abort())
+    window.go("/accounts/login/?next=/chat/")
+    fill_in_sign_in(window.page, "alice")
+    chat = ChatPage(window, "alice")
+    chat.heading.wait_for()
+    find = window.page.get_by_role("button", name="Find")
+    find.click()
+    expect(window.page.get_by_role("alert")).to_contain_text("did not load")
+    window.page.unroute(f"**/static/chat/{lost}")
+    find.click()
+    expect(window.page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
+    chat.wait_until_connected()

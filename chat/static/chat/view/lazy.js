@@ -1,4 +1,5 @@
-import { useEffect, useState } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 
 import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
@@ -6,14 +7,34 @@ import { html } from "./html.js";
 /** The functions that load the modules of lazy components. @type {Set<() => Promise<unknown>>} */
 const loads = new Set();
 
+// How many components have loaded. Those that failed try again when another one succeeds.
+const successes = signal(0);
+/** @type {Promise<unknown> | null} */
+let styles = null;
+
+/** Load the styles of all lazy components, once. A failure is forgotten: the next component tries again. */
+function loadStyles() {
+  return (styles ??= new Promise((resolve, reject) => {
+    const onerror = (/** @type {unknown} */ event) => {
+      styles = null;
+      link.remove();
+      reject(event);
+    };
+    const href = document.getElementById("main")?.dataset.laterStyles ?? "";
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href, onload: resolve, onerror });
+    document.head.append(link);
+  }));
+}
+
 /** Load all modules of lazy components, one after the other, so that the first use of each needs no network. A failure shows at the first use. */
 export async function loadTheRest() {
-  for (const load of loads) await load().catch(() => {});
+  for (const load of [loadStyles, ...loads]) await load().catch(() => {});
 }
 
 /**
- * A component whose module is loaded when it is first drawn, or by its `load`, which says whether it succeeded. Its props
- * have the `store`, which tells of a failure, and perhaps `onClose`, so that it can be opened again.
+ * A component whose module and styles are loaded when it is first drawn, or by its `load`, which says whether it succeeded. Its props
+ * have the `store`, which tells of a failure, and perhaps `onClose`, so that it can be opened again. What stays on the page tries
+ * again when the connection changes or another component has loaded.
  * @param {() => Promise<Record<string, any>>} load
  * @param {string} name of the component in the module
  */
@@ -21,17 +42,21 @@ export function lazy(load, name) {
   /** @type {any} */
   let Loaded = null;
   loads.add(load);
-  Lazy.load = () => load().then((module) => Boolean((Loaded = module[name])), () => false);
+  Lazy.load = () => Promise.all([load(), loadStyles()]).then(succeed, () => false);
+  function succeed(/** @type {Record<string, any>[]} */ [module]) {
+    if (Loaded === null) successes.value += 1;
+    return Boolean((Loaded = module[name]));
+  }
   function Lazy(/** @type {{store: import("../state/store.js").ChatStore} & Record<string, any>} */ props) {
-    const [, redraw] = useState(0);
-    const isMissing = Loaded === null;
+    const attempt = Loaded === null && `${successes.value} ${props.store.connection.value.name}`;
     const done = (/** @type {boolean} */ isLoaded) => {
-      if (isLoaded) return redraw(1);
+      if (isLoaded) return;
       props.store.notice.value = _("A part of the page did not load. Check your network, then try again or reload the page.");
-      return props.onClose?.();
+      props.onClose?.();
     };
-    // It may have been loaded since it was drawn.
-    useEffect(() => void (isMissing && Lazy.load().then(done)), []);
+    useEffect(() => {
+      if (attempt !== false) Lazy.load().then(done);
+    }, [attempt]);
     return Loaded && html`<${Loaded} ...${props} />`;
   }
   return Lazy;

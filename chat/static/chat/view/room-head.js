@@ -1,16 +1,19 @@
-import { useRef } from "preact/hooks";
+import { useState } from "preact/hooks";
 
-import { MEMBER } from "../lib/rights.js";
 import { _, ngettext } from "../lib/texts.js";
 import { html } from "./html.js";
 import { InfoIcon, MenuIcon, MoreIcon, PeopleIcon, PinIcon, SearchIcon, StarIcon } from "./icons.js";
+import { lazy } from "./lazy.js";
 import { RoomIcon } from "./sidebar.js";
+
+const RoomMenu = lazy(() => import("./room-menu.js"), "RoomMenu");
 
 /** @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place */
 
 /** The name of the room, what it is about, and what can be done with it. @param {Place} props */
 export function RoomHead({ store, room }) {
   const { name, topic_line, kind, is_member, is_favourite } = room.room.value;
+  const [menuButton, setMenuButton] = useState(/** @type {EventTarget | null} */ (null));
   const here = room.present.value.count;
   const isOnline = store.connection.value.name === "online";
   const { count } = store.attention.value;
@@ -35,45 +38,13 @@ export function RoomHead({ store, room }) {
       <button type="button" class="icon-button" aria-label=${_("Pinned messages")} title=${_("Pinned messages")} onClick=${() => store.show("Pins", { room })}><${PinIcon} /></button>
       ${panelButton("people", _("People"), html`<${PeopleIcon} />`)}
       <button type="button" class="icon-button info-button" aria-label=${_("About this room")} title=${_("About this room")} onClick=${() => store.show("RoomInfo", { room })}><${InfoIcon} /></button>
-      ${is_member && html`<${RoomMenu} store=${store} room=${room} />`}
+      ${is_member && html`<button type="button" class="icon-button" aria-haspopup="dialog" aria-label=${_("More about {room}", { room: name })} title=${_("More")}
+        onClick=${(/** @type {Event} */ event) => setMenuButton(event.currentTarget)}><${MoreIcon} /></button>`}
+      ${menuButton && html`<${RoomMenu} store=${store} room=${room} anchor=${menuButton} onClose=${() => setMenuButton(null)} />`}
     </header>`;
 }
 
-/** @param {Place} props */
-function RoomMenu({ store, room }) {
-  const { name, kind, level, is_favourite } = room.room.value;
-  const menu = useRef(/** @type {HTMLElement | null} */ (null));
-  const button = useRef(/** @type {HTMLElement | null} */ (null));
-  const levels = { all: _("All messages"), mentions: _("Mentions only"), nothing: _("Nothing") };
-  const place = () => {
-    const box = button.current?.getBoundingClientRect();
-    if (box && menu.current) Object.assign(menu.current.style, { insetBlockStart: `${box.bottom + 4}px`, left: "auto", right: `${Math.max(8, innerWidth - box.right)}px` });
-  };
-  const close = () => menu.current?.hidePopover();
-  const favour = () => {
-    close();
-    setOwn(store, room, { is_favourite: !is_favourite });
-  };
-  const open = (/** @type {string} */ dialog) => () => {
-    close();
-    store.show(dialog, { room });
-  };
-  return html`
-    <button type="button" ref=${button} class="icon-button" popovertarget="room-menu" aria-label=${_("More about {room}", { room: name })} title=${_("More")} onClick=${place}><${MoreIcon} /></button>
-    <div id="room-menu" ref=${menu} class="menu-items" popover>
-      <fieldset class="menu-choice">
-        <legend>${_("Tell me about")}</legend>
-        ${Object.entries(levels).map(([value, words]) => html`
-          <label class="check"><input type="radio" name="level" checked=${value === level} onChange=${() => setOwn(store, room, { level: value })} /> ${words}</label>`)}
-      </fieldset>
-      <button type="button" onClick=${favour}>${is_favourite ? _("Remove from favourites") : _("Add to favourites")}</button>
-      <button type="button" onClick=${open("RoomInfo")}>${_("About this room")}</button>
-      ${kind !== "direct" && store.rank(room) >= MEMBER && html`<button type="button" onClick=${open("Invite")}>${_("Invite people…")}</button>`}
-      ${kind !== "direct" && html`<button type="button" class="danger" onClick=${open("LeaveRoom")}>${_("Leave {room}", { room: name })}</button>`}
-    </div>`;
-}
-
 /** Change the reader's own settings of a room. @param {Place["store"]} store @param {Place["room"]} room @param {Record<string, unknown>} settings */
-async function setOwn(store, room, settings) {
+export async function setOwn(store, room, settings) {
   store.notice.value = (await store.change("room.settings", { room_id: room.id, ...settings })) ?? "";
 }
