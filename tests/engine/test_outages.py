@@ -250,6 +250,22 @@ async def test_a_history_goes_on_when_its_server_comes_back(broker: Server, hist
     assert added.position.offset == 1
 
 
+async def test_a_primary_without_its_replicas_stores_nothing(broker: Server, history: RedisHistory) -> None:
+    await broker.start()
+    async with Redis.from_url(broker.url) as redis:
+        await history.add(KEY, make_draft("news", 1, time=""), RETENTION)
+        await redis.config_set("min-replicas-to-write", 1)
+        for key in (KEY, TopicKey("acme", "never written")):
+            with pytest.raises(EngineUnavailableError, match="NOREPLICAS"):
+                await history.add(key, make_draft("news", 2, time=""), RETENTION)
+        await redis.config_set("min-replicas-to-write", 0)
+    page = await history.latest(KEY, 10, 0)
+    assert [bytes(each.data) for each in page.publications or []] == [b"1"]
+    for key, offset in ((KEY, 2), (TopicKey("acme", "never written"), 1)):
+        added = await history.add(key, make_draft("news", 3, time=""), RETENTION)
+        assert added.position.offset == offset
+
+
 async def test_a_server_that_loaded_older_data_begins_new_epochs(
     broker: Server, history: RedisHistory
 ) -> None:

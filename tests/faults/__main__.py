@@ -23,6 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--topics", type=int, default=TOPICS)
     parser.add_argument("--seed", default=secrets.token_hex(4))
     parser.add_argument("--only", default="", help="only faults whose name has this text")
+    parser.add_argument("--tls", action="store_true", help="the broker speaks TLS itself (BROKER_SERVER=…)")
     parser.add_argument("--output", type=Path, help="a file for the table too")
     options = parser.parse_args(arguments)
     _say(f"seed {options.seed}")
@@ -46,6 +47,7 @@ def _run(kind: str, options: argparse.Namespace) -> tuple[list[str], bool]:
             seconds=options.minutes * 60 / len(options.kinds),
             topics=options.topics,
             only=options.only,
+            is_tls=options.tls,
         )
         events = asyncio.run(running)
     judgement = judge(events)

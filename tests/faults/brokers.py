@@ -13,11 +13,12 @@ from realtime.core.topics import TopicKey
 from realtime.topics.engine.names import group_name
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.record import Topic
-from tests.servers.broker import Process, until
+from tests.servers.broker import Process, Tls, tls_options, until
 from tests.servers.certificate import make_certificate
+from tests.servers.clock import has_clocks
 from tests.servers.cluster import SLOTS, Cluster
+from tests.servers.ports import free_port
 from tests.servers.sentinels import SentinelSet
-from tests.servers.tools import find_faketime
 
 # How long something is away or is slow.
 AWAY_S = 1.5
@@ -26,6 +27,8 @@ TAIL_S = 0.4
 DELAY_S = 0.15
 # How far the clock of a broker is ahead, or behind.
 CLOCK_S = 120
+# Slots that are moved one after the other.
+MOVES = 4
 # Characters at the end of a topic's keys that are its own.
 DIGEST = 64
 
@@ -73,17 +76,21 @@ class Single:
     """One server that writes everything to its disk. Each server of the site reaches it through a proxy of its own:
     one by TCP, one by TLS, and one at a Unix socket."""
 
-    def __init__(self, folder: Path, chance: random.Random) -> None:
-        options = ("--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "local")
+    def __init__(self, folder: Path, chance: random.Random, tls: Tls | None = None) -> None:
+        """`tls`: the broker speaks TLS itself, otherwise the proxy does."""
+        options = ["--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "local"]
+        if tls is not None:
+            tls_port = free_port()
+            for name, value in tls_options(tls_port, tls).items():
+                options += [f"--{name}", value]
         self._server = Process(folder, *options)
-        self._certificate, key = make_certificate(folder, "IP:127.0.0.1")
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(self._certificate, key)
+        self._certificate, key = tls or make_certificate(folder, "IP:127.0.0.1")
         # The path of a socket must be short.
         self._sockets = tempfile.TemporaryDirectory(prefix="rockstar-")
         self._path = Path(self._sockets.name) / "broker.sock"
         target = self._server.port
-        self._proxies = [Proxy(target), Proxy(target, tls=tls), Proxy(target, path=self._path)]
+        by_tls = Proxy(target, tls=_context(self._certificate, key)) if tls is None else Proxy(tls_port)
+        self._proxies = [Proxy(target), by_tls, Proxy(target, path=self._path)]
         self._chance = chance
 
     def urls(self, servers: int) -> Sequence[str]:
@@ -122,7 +129,7 @@ class Single:
         return (
             Plan("a cheap fork", self.fork, may_lose=True),
             Plan("killed, restarted with its data", self.restart),
-            *([Plan("restarted, its clock ahead", self.restart_ahead)] if find_faketime() else []),
+            *([Plan("restarted, its clock ahead", self.restart_ahead)] if has_clocks() else []),
             Plan("killed, restarted empty", self.restart_empty, may_lose=True, may_forget=True),
             Plan("stopped", self.hang),
             Plan("FLUSHALL", self.flush, may_lose=True, may_forget=True),
@@ -219,6 +226,12 @@ class Single:
         self._server.call("ACL", "SETUSER", "site", "on", ">secret", "~*", "&*", "+@all")
 
 
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 Processes = TypeVar("Processes", SentinelSet, Cluster)
 
 
@@ -246,7 +259,7 @@ class _OfSet(Generic[Processes]):
 
 def _part_clocks(processes: Sequence[Process]) -> None:
     """Give each server a clock that is right, ahead or behind; in a cluster another than that of its replica."""
-    if find_faketime():
+    if has_clocks():
         for number, process in enumerate(processes):
             process.clock_s = (0, CLOCK_S, -CLOCK_S)[(number + number // 3) % 3]
 
@@ -254,8 +267,8 @@ def _part_clocks(processes: Sequence[Process]) -> None:
 class Sentinel(_OfSet[SentinelSet]):
     """One primary, two replicas and three sentinels."""
 
-    def __init__(self, folder: Path) -> None:
-        self._set = SentinelSet(folder)
+    def __init__(self, folder: Path, tls: Tls | None = None) -> None:
+        self._set = SentinelSet(folder, tls=tls)
         _part_clocks(self._set.data)
 
     async def aim(self, topics: Sequence[Topic]) -> frozenset[Topic] | None:
@@ -272,6 +285,7 @@ class Sentinel(_OfSet[SentinelSet]):
             Plan("A, B, and A again", self.there_and_back, may_lose=True),
             Plan("subscribers cut", self.cut_subscribers),
             Plan("FLUSHALL", self.flush, may_lose=True, may_forget=True),
+            Plan("primary restarted empty", self.restart_empty, may_lose=True, may_forget=True),
         )
 
     async def hand_over(self) -> None:
@@ -322,6 +336,12 @@ class Sentinel(_OfSet[SentinelSet]):
         primary = await asyncio.to_thread(self._set.primary)
         await asyncio.to_thread(primary.call, "FLUSHALL")
 
+    async def restart_empty(self) -> None:
+        """The primary comes back without data before another has taken over, and empties its replicas."""
+        primary = await asyncio.to_thread(self._set.primary)
+        await asyncio.to_thread(primary.kill)
+        await asyncio.to_thread(primary.start)
+
     async def _cut_replicas(self) -> tuple[Process, list[Process]]:
         primary = await asyncio.to_thread(self._set.in_step)
         replicas = [process for process in self._set.data if process is not primary]
@@ -340,8 +360,8 @@ class Sentinel(_OfSet[SentinelSet]):
 class SlotCluster(_OfSet[Cluster]):
     """Three primaries, each with a replica."""
 
-    def __init__(self, folder: Path, chance: random.Random) -> None:
-        self._set = Cluster(folder)
+    def __init__(self, folder: Path, chance: random.Random, tls: Tls | None = None) -> None:
+        self._set = Cluster(folder, tls=tls)
         _part_clocks(self._set.processes)
         self._chance = chance
         self._target = self._set.processes[0]
@@ -359,14 +379,18 @@ class SlotCluster(_OfSet[Cluster]):
 
     def plans(self) -> Sequence[Plan]:
         """As `Broker.plans`."""
+        has_atomic_moves = self._target.is_valkey
         return (
             Plan("handed over", self.hand_over),
             Plan("primary killed", self.kill, may_lose=True),
             Plan("link cut, primary killed", self.kill_with_tail, may_lose=True),
             Plan("primary stopped", self.hang, may_lose=True),
             Plan("A, B, and A again", self.there_and_back, may_lose=True),
-            Plan("slots moved", self.move_slots),
+            *([Plan("slots moved", self.move_slots)] if has_atomic_moves else []),
+            Plan("slots moved by keys", self.move_keys),
             Plan("subscribers cut", self.cut_subscribers),
+            Plan("FLUSHALL", self.flush, may_lose=True, may_forget=True),
+            Plan("primary restarted empty", self.restart_empty, may_lose=True, may_forget=True),
         )
 
     async def hand_over(self) -> None:
@@ -408,19 +432,33 @@ class SlotCluster(_OfSet[Cluster]):
 
     async def move_slots(self) -> None:
         """A few slots that are in use go to another primary."""
-        for _ in range(4):
-            await asyncio.to_thread(self._move_one)
+        for _ in range(MOVES):
+            await asyncio.to_thread(self._move_one, self._set.move_slot)
+
+    async def move_keys(self) -> None:
+        """The same, one key after the other."""
+        for _ in range(MOVES):
+            await asyncio.to_thread(self._move_one, self._set.move_keys)
 
     async def cut_subscribers(self) -> None:
         """Only the connections end that listen."""
         for primary in await asyncio.to_thread(self._set.primaries):
             await asyncio.to_thread(primary.call, "CLIENT", "KILL", "TYPE", "pubsub")
 
-    def _move_one(self) -> None:
+    async def flush(self) -> None:
+        """A primary is emptied."""
+        await asyncio.to_thread(self._target.call, "FLUSHALL")
+
+    async def restart_empty(self) -> None:
+        """A primary comes back without data before its replica has taken over, and empties it."""
+        await asyncio.to_thread(self._target.kill)
+        await asyncio.to_thread(self._target.start)
+
+    def _move_one(self, move: Callable[[int, Process], None]) -> None:
         owner, to = self._chance.sample(self._set.primaries(), 2)
         key = owner.call("RANDOMKEY")
         slot = owner.call("CLUSTER", "KEYSLOT", key) if key else self._chance.randrange(SLOTS)
-        self._set.move_slot(slot, to)
+        move(slot, to)
 
     async def _replace(self, primary: Process) -> None:
         await asyncio.to_thread(primary.kill)

@@ -9,20 +9,22 @@ from time import monotonic
 from tests.faults.brokers import Broker, Plan, Sentinel, Single, SlotCluster
 from tests.faults.record import Event
 from tests.faults.world import SERVERS, World
+from tests.servers.certificate import make_certificate
 from tests.servers.databases import Databases
 
 KINDS = ("single", "sentinel", "cluster")
 
 
-def make_broker(kind: str, folder: Path, chance: random.Random) -> Broker:
-    """A broker of one of KINDS."""
+def make_broker(kind: str, folder: Path, chance: random.Random, *, is_tls: bool = False) -> Broker:
+    """A broker of one of KINDS. `is_tls`: its servers speak TLS themselves."""
+    tls = make_certificate(folder, "IP:127.0.0.1") if is_tls else None
     match kind:
         case "single":
-            return Single(folder, chance)
+            return Single(folder, chance, tls)
         case "sentinel":
-            return Sentinel(folder)
+            return Sentinel(folder, tls)
         case "cluster":
-            return SlotCluster(folder, chance)
+            return SlotCluster(folder, chance, tls)
     raise ValueError(kind)
 
 
@@ -36,10 +38,11 @@ async def running(
     topics: int,
     servers: int = SERVERS,
     env: dict[str, str] | None = None,
+    is_tls: bool = False,
 ) -> AsyncIterator[World]:
     """A world that has started."""
     chance = random.Random(f"{seed} {kind}")
-    broker = make_broker(kind, folder, chance)
+    broker = make_broker(kind, folder, chance, is_tls=is_tls)
     world = World(broker, folder, databases, chance, topics=topics, servers=servers, env=env)
     try:
         await world.start()
@@ -49,10 +52,10 @@ async def running(
 
 
 async def run_for(
-    kind: str, folder: Path, seed: str, *, seconds: float, topics: int, only: str = ""
+    kind: str, folder: Path, seed: str, *, seconds: float, topics: int, only: str = "", is_tls: bool = False
 ) -> Sequence[Event]:
     """Let faults whose name has `only` in it come for so long; each once before any comes again."""
-    async with running(kind, folder, Databases(folder), seed, topics=topics) as world:
+    async with running(kind, folder, Databases(folder), seed, topics=topics, is_tls=is_tls) as world:
         chance = random.Random(seed)
         plans = [plan for plan in world.plans() if only in plan.name]
         end_s = monotonic() + seconds

@@ -9,6 +9,7 @@ from tests.faults.judge import Judgement, broken, judge
 from tests.faults.runs import running
 from tests.faults.world import World
 from tests.servers.databases import Databases
+from tests.servers.tools import find_redis
 
 pytestmark = [pytest.mark.servers, pytest.mark.redis]
 
@@ -37,6 +38,18 @@ async def test_failovers_in_a_cluster(tmp_path: Path, databases: Databases) -> N
         found = await suffer(world, "slots moved", "link cut, primary killed")
     assert not found.verdicts
     assert found.lost > 0
+
+
+@pytest.mark.skipif(find_redis() is None, reason="there is no Redis")
+async def test_a_redis_cluster_over_its_own_tls(
+    tmp_path: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_SERVER", str(find_redis()))
+    run = running("cluster", tmp_path, databases, "make test", topics=TOPICS, servers=2, is_tls=True)
+    async with run as world:
+        found = await suffer(world, "slots moved by keys", "handed over")
+    assert not found.verdicts
+    assert found.lost == 0
 
 
 async def test_planted_bugs_are_found(tmp_path: Path, databases: Databases) -> None:

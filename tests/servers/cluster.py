@@ -3,27 +3,32 @@
 from operator import itemgetter
 from pathlib import Path
 
-from tests.servers.broker import Process, fields, is_in_step, until
+from tests.servers.broker import Process, Tls, fields, is_in_step, until
 from tests.servers.ports import free_port
 
 PRIMARIES, SLOTS = 3, 16384
 # After so long without an answer a server counts as down.
 NODE_TIMEOUT_MS = 1000
+# Keys of a slot that are moved together, and the time for them.
+KEYS_AT_ONCE, MIGRATE_MS = 10, 5000
 
 
 class Cluster:
     """Ready in about three seconds. After `fail_over` or `wait_healthy` it may be used for the next failover.
 
-    `options` are those of the command lines of all servers.
+    `options` are those of the command lines of all servers, `tls` as for Process.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, tls: Tls | None = None) -> None:
+        self._tls = tls
         self.processes = [self._make(folder, options) for _ in range(2 * PRIMARIES)]
 
     @property
     def url(self) -> str:
         """The value for REDIS_URL."""
         hosts = ",".join(f"127.0.0.1:{process.port}" for process in self.processes)
+        if self._tls is not None:
+            return f"rediss+cluster://{hosts}?ssl_ca_certs={self._tls[0]}"
         return f"redis+cluster://{hosts}"
 
     def start(self) -> None:
@@ -97,6 +102,17 @@ class Cluster:
         until(lambda: owner.call("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", _id(to)))
         until(lambda: self.owner(slot) is to)
 
+    def move_keys(self, slot: int, to: Process) -> None:
+        """As `move_slot`, one key after the other: the only way of Redis, and of Valkey before 9."""
+        owner = self.owner(slot)
+        until(lambda: to.call("CLUSTER", "SETSLOT", slot, "IMPORTING", _id(owner)))
+        until(lambda: owner.call("CLUSTER", "SETSLOT", slot, "MIGRATING", _id(to)))
+        while keys := owner.call("CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE):
+            owner.call("MIGRATE", "127.0.0.1", to.port, "", 0, MIGRATE_MS, "KEYS", *keys)
+        for process in (to, owner):
+            process.call("CLUSTER", "SETSLOT", slot, "NODE", _id(to))
+        until(lambda: self.owner(slot) is to)
+
     def _make(self, folder: Path, options: tuple[str, ...]) -> Process:
         return Process(
             folder,
@@ -104,7 +120,9 @@ class Cluster:
             # By default it is the port + 10000, among those that outgoing connections take.
             *("--cluster-port", str(free_port())),
             *("--cluster-require-full-coverage", "no", "--cluster-allow-pubsubshard-when-down", "yes"),
+            *(() if self._tls is None else ("--tls-cluster", "yes")),
             *options,
+            tls=self._tls,
         )
 
     def _meet(self) -> None:

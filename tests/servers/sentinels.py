@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.servers.broker import Process, is_in_step, until
+from tests.servers.broker import Process, Tls, is_in_step, until
 
 MASTER = "mymaster"
 # After so long without an answer a server counts as down.
@@ -18,13 +18,14 @@ PERIODS_MS = {"PING-PERIOD": 200, "INFO-PERIOD": 250, "PUBLISH-PERIOD": 1000}
 class SentinelSet:
     """Ready in about a second. After `fail_over` or `wait_healthy` it may be used for the next failover.
 
-    `options` are those of the command lines of the data servers.
+    `options` are those of the command lines of the data servers, `tls` as for Process.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        first = Process(folder, *options)
+    def __init__(self, folder: Path, *options: str, tls: Tls | None = None) -> None:
+        self._tls = tls
+        first = Process(folder, *options, tls=tls)
         followers = ("--replicaof", f"127.0.0.1 {first.port}", *options)
-        self.data = [first, *(Process(folder, *followers) for _ in range(REPLICAS))]
+        self.data = [first, *(Process(folder, *followers, tls=tls) for _ in range(REPLICAS))]
         conf = (
             f"sentinel monitor {MASTER} 127.0.0.1 {first.port} 2",
             f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}",
@@ -32,12 +33,14 @@ class SentinelSet:
             f"sentinel failover-timeout {MASTER} 2000",
             f"sentinel parallel-syncs {MASTER} 2",
         )
-        self.sentinels = [Process(folder, conf=conf) for _ in range(SENTINELS)]
+        self.sentinels = [Process(folder, conf=conf, tls=tls) for _ in range(SENTINELS)]
 
     @property
     def url(self) -> str:
         """The value for REDIS_URL."""
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        if self._tls is not None:
+            return f"rediss+sentinel://{hosts}/{MASTER}?ssl_ca_certs={self._tls[0]}"
         return f"redis+sentinel://{hosts}/{MASTER}"
 
     @property
@@ -96,6 +99,9 @@ class SentinelSet:
     def fail_over(self) -> None:
         """Hand the primary over in order: it stops before another begins. Returns when all agree on the new one."""
         before = self.in_step()
+        if not before.is_valkey:
+            self._replace_refusing(before)
+            return
         until(self._ask_to_fail_over)
         until(lambda: self.primary() is not before)
 
@@ -116,6 +122,16 @@ class SentinelSet:
         finally:
             for each in self.data:
                 each.call("CONFIG", "SET", "replica-priority", 100)
+
+    def _replace_refusing(self, before: Process) -> None:
+        """As docs/production.md has it for Redis, whose sentinels do not stop the primary first."""
+        before.call("CONFIG", "SET", "min-replicas-to-write", REPLICAS + 1)
+        try:
+            self.in_step()
+            self.replace_primary()
+            until(lambda: before.info()["role"] == "slave")
+        finally:
+            before.call("CONFIG", "SET", "min-replicas-to-write", 0)
 
     def _named(self) -> Process | None:
         command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
