@@ -1,11 +1,13 @@
 """A browser, a site to look at, and windows on it. Every window is watched for complaints until it closes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, expect, sync_playwright
 
 from tests.browser.windows import Sessions, Windows
 from tests.prepare import find_chromium
@@ -22,6 +24,7 @@ PREFERENCES: dict[str, str | float | bool] = {
 # Two busy cores are slow; nobody waits this long on a good day.
 PATIENCE_MS = 20_000
 HERE = Path(__file__).parent
+Launch = Callable[[], AbstractContextManager[BrowserContext]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,16 +49,29 @@ def chromium() -> Iterator[Browser]:
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         try:
-            if firefox:
-                browser = playwright.firefox.launch(
-                    channel="moz-firefox", executable_path=path, firefox_user_prefs=PREFERENCES
-                )
-            else:
-                browser = playwright.chromium.launch(executable_path=path, args=LAUNCH_ARGUMENTS)
+            kind = playwright.firefox if firefox else playwright.chromium
+            browser = kind.launch(executable_path=path, **options_of(kind))
         except Error as error:
             _give_up(f"{path} does not start: {error.message.splitlines()[0]}")
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def launch(chromium: Browser, tmp_path: Path) -> Launch:
+    """Starts the browser with a profile that is kept, as often as it is called; it ends with the block."""
+    kind = chromium.browser_type
+    path = os.environ.get("FIREFOX") or find_chromium()
+
+    @contextmanager
+    def launched() -> Iterator[BrowserContext]:
+        profile = tmp_path / "profile"
+        context = kind.launch_persistent_context(profile, executable_path=path, **options_of(kind))
+        context.set_default_timeout(PATIENCE_MS)
+        yield context
+        context.close()
+
+    return launched
 
 
 @pytest.fixture(scope="package")
@@ -88,6 +104,13 @@ def kept_windows(chromium: Browser, browsed_site: Site, sessions: Sessions) -> I
     with Windows(chromium, browsed_site.server.port, sessions, timeout_ms=PATIENCE_MS) as opened:
         yield opened
     browsed_site.server.check_log()
+
+
+def options_of(kind: BrowserType) -> dict[str, Any]:
+    """The options to start a browser with, in playwright's words."""
+    if kind.name == "firefox":
+        return {"channel": "moz-firefox", "firefox_user_prefs": PREFERENCES}
+    return {"args": LAUNCH_ARGUMENTS}
 
 
 def _give_up(reason: str) -> None:

@@ -8,7 +8,8 @@ from playwright.sync_api import expect
 
 from tests.browser.cable import Cable
 from tests.browser.chat_page import ChatPage
-from tests.browser.windows import Windows
+from tests.browser.conftest import Launch
+from tests.browser.windows import ACME, Window, Windows, fill_in_sign_in
 from tests.servers.pool import Site
 
 ROOM_OF_60 = """
@@ -51,6 +52,10 @@ for hundred in range(10):
                 change = changing.reaction_remove if kind == "remove" else changing.reaction_add
                 change(tenant, bob, emoji=chance.choice("👍🎉😂"), **about)
 result = len(gone)
+"""
+STORED = """
+from chat.models import Message
+result = list(Message.objects.filter(text__startswith=about).order_by("seq").values_list("text", flat=True))
 """
 ROWS = """(rows) => rows.map((row) => [row.dataset.seq, row.dataset.deleted,
   ...[".message-text", ".message-edited", ".reactions"].map((part) => row.querySelector(part)?.textContent ?? null)])"""
@@ -190,6 +195,32 @@ def test_what_waits_outlives_the_tab(alice: ChatPage, bob: ChatPage, cable: Cabl
     for chat in (alice, bob):
         expect(chat.messages("closed")).to_have_text(texts)
     expect(alice.unsent("closed")).to_have_count(0)
+
+
+def test_what_waits_outlives_the_browser(launch: Launch, browsed_site: Site) -> None:
+    """Twenty messages of a browser that was closed without a network are sent when it is started again."""
+    texts = [f"ended {number:02}" for number in range(20)]
+    address = f"http://{ACME}:{browsed_site.server.port}"
+    with launch() as context:
+        alice = ChatPage(Window(context, address), "alice")
+        alice.window.go("/accounts/login/?next=/chat/")
+        fill_in_sign_in(alice.page, "alice")
+        alice.wait_until_connected()
+        alice.open_room("general")
+        context.set_offline(True)
+        alice.say(*texts)
+        expect(alice.unsent("ended")).to_have_text(texts)
+    with launch() as context:
+        alice = ChatPage(Window(context, address), "alice")
+        alice.window.go("/chat/")
+        alice.open_room("general")
+        expect(alice.messages("ended")).to_have_text(texts)
+        expect(alice.unsent("ended")).to_have_count(0)
+        # A message that came twice would have come before this one.
+        alice.say("ended: all")
+        expect(alice.messages("ended")).to_have_text([*texts, "ended: all"])
+        assert browsed_site.orm.run(STORED, about="ended") == [*texts, "ended: all"]
+        assert not alice.window.complaints
 
 
 def test_a_thousand_changes_during_a_cut_leave_the_same_rows(
