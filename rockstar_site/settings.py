@@ -256,12 +256,13 @@ SERVESTATIC_ALLOW_UNSAFE_SYMLINKS = True
 
 # Limits of the chat's files (chat/files/settings.py explains each).
 CHAT_FILES = ENV.chat_files
-# Delete expired rows and files, and index new texts. Called one after the other about once a minute; each returns
-# whether some are left.
+# Delete expired rows and files, index new texts and forget deleted ones. Called one after the other about once a
+# minute; each returns whether some are left.
 SWEEPS = [
     "accounts.credentials.sweeps.sweep",
     "chat.files.services.sweep",
     "chat.search.index.catch_up",
+    "chat.search.index.forget",
     "chat.messages.numbering.sweep",
 ]
 

@@ -7,7 +7,7 @@ from functools import partial
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -89,13 +89,15 @@ def access_file(tenant_id: int, user_id: UserId, file_id: int) -> File:
 
 
 def sweep() -> bool:
-    """Delete files that were not sent within a day, and profile pictures of deleted accounts: SWEEP_BATCH of each.
+    """Delete files that were not sent within a day, and profile pictures of former members: SWEEP_BATCH of each.
 
     Return whether some may be left.
     """
     unattached = File.objects.filter(message=None)
     unsent = unattached.filter(is_profile_picture=False, created_at__lte=timezone.now() - UNATTACHED)
-    left = unattached.filter(is_profile_picture=True, uploader=None)
+    # An account that was deleted has no membership either.
+    members = Membership.objects.filter(tenant=OuterRef("tenant"), user=OuterRef("uploader"))
+    left = unattached.filter(~Exists(members), is_profile_picture=True)
     # Read first, so that there is no write and no lock without expired rows. Each query has its index.
     ids = [pk for rows in (unsent, left) for pk in rows.values_list("pk", flat=True)[:SWEEP_BATCH]]
     if not ids:

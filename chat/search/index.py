@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import DatabaseError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +28,27 @@ _SQLITE = (
 # The ids that are indexed: FTS5's own table, because the virtual one shows the ids of chat_message.
 INDEXED = f"{TABLE}_docsize"
 _IS_INDEXED = f"WHEN EXISTS (SELECT 1 FROM {INDEXED} WHERE id = old.id)"
-_TRIGGERS = {
-    "chat_message_text_delete": f"AFTER DELETE ON chat_message {_IS_INDEXED} BEGIN"
-    f" INSERT INTO {TABLE}({TABLE}, rowid, text) VALUES ('delete', old.id, old.text); END",
-    "chat_message_text_update": f"AFTER UPDATE OF text ON chat_message {_IS_INDEXED} BEGIN"
-    f" INSERT INTO {TABLE}({TABLE}, rowid, text) VALUES ('delete', old.id, old.text);"
-    f" INSERT INTO {TABLE}(rowid, text) VALUES (new.id, new.text); END",
-}
 # From this version on FTS5 takes a deleted text out of its segments at once, and not when they are merged.
 SECURE_DELETE_FROM = (3, 42)
 _SECURE_DELETE = f"INSERT INTO {TABLE}({TABLE}, rank) VALUES ('secure-delete', 1)"
+_IS_SECURE = sqlite_version_info >= SECURE_DELETE_FROM
+# It has a row if deleted texts may be left in segments.
+STALE = f"{TABLE}_stale"
+_NOTE = f"INSERT INTO {STALE} SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {STALE});"
+_NOTED = "" if _IS_SECURE else f" {_NOTE}"
+# Pages that one sweep writes, about 30 ms: it keeps other writers of SQLite waiting. The negative number makes one
+# segment of all in the end, and nothing is left of what was deleted.
+MERGE_PAGES = 500
+_MERGE = f"INSERT INTO {TABLE}({TABLE}, rank) VALUES ('merge', -{MERGE_PAGES})"
+# FTS5 counts fewer changes than these if there was nothing to merge.
+MERGE_CHANGES_MIN = 2
+_TRIGGERS = {
+    "chat_message_text_delete": f"AFTER DELETE ON chat_message {_IS_INDEXED} BEGIN"
+    f" INSERT INTO {TABLE}({TABLE}, rowid, text) VALUES ('delete', old.id, old.text);{_NOTED} END",
+    "chat_message_text_update": f"AFTER UPDATE OF text ON chat_message {_IS_INDEXED} BEGIN"
+    f" INSERT INTO {TABLE}({TABLE}, rowid, text) VALUES ('delete', old.id, old.text);"
+    f" INSERT INTO {TABLE}(rowid, text) VALUES (new.id, new.text);{_NOTED} END",
+}
 # Messages that are indexed in one transaction, which keeps other writers of SQLite waiting.
 CATCH_UP_BATCH = 500
 _CATCH_UP = (
@@ -79,19 +91,46 @@ def catch_up() -> bool:
             return bool(cursor.rowcount == CATCH_UP_BATCH)
 
 
+def forget() -> bool:
+    """Take deleted texts out of the index, MERGE_PAGES at a time. Return whether some may be left."""
+    if connection.vendor != "sqlite":
+        return False
+    with connection.cursor() as cursor:
+        # Read first, so that there is no write without deleted texts.
+        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {STALE})")
+        if not cursor.fetchone()[0]:
+            return False
+        with transaction.atomic():
+            before = _changes(cursor)
+            cursor.execute(_MERGE)
+            is_left = _changes(cursor) - before >= MERGE_CHANGES_MIN
+            if not is_left:
+                cursor.execute(f"DELETE FROM {STALE}")
+            return is_left
+
+
+def _changes(cursor: CursorWrapper) -> int:
+    cursor.execute("SELECT total_changes()")
+    return int(cursor.fetchone()[0])
+
+
 def _ensure_sqlite(made_in: BaseDatabaseWrapper) -> None:
     with made_in.cursor() as cursor:
-        cursor.execute("SELECT name FROM sqlite_master WHERE name LIKE 'chat_message_text%%'", [])
-        known = {name for (name,) in cursor.fetchall()}
-    if known >= {TABLE, *_TRIGGERS}:
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE name LIKE 'chat_message_text%%'", [])
+        known: dict[str, str] = dict(cursor.fetchall())
+    triggers = {name: f"CREATE TRIGGER {name} {body}" for name, body in _TRIGGERS.items()}
+    if known.keys() >= {TABLE, STALE} and triggers.items() <= known.items():
         return
-    if TABLE in known:
+    _run(made_in, f"CREATE TABLE IF NOT EXISTS {STALE} (id INTEGER PRIMARY KEY)")
+    if TABLE in known and triggers.keys() <= known.keys():
+        # An older release noted no deletions.
+        _run(made_in, _NOTE)
+    else:
         # An index that lost its triggers has missed changes, so it is made again.
-        _run(made_in, f"DROP TABLE {TABLE}")
-    _run(
-        made_in, _SQLITE, *(f"CREATE TRIGGER IF NOT EXISTS {name} {body}" for name, body in _TRIGGERS.items())
-    )
-    if sqlite_version_info >= SECURE_DELETE_FROM:
+        _run(made_in, f"DROP TABLE IF EXISTS {TABLE}", _SQLITE)
+    for name, trigger in triggers.items():
+        _run(made_in, f"DROP TRIGGER IF EXISTS {name}", trigger)
+    if _IS_SECURE:
         _run(made_in, _SECURE_DELETE)
 
 

@@ -382,6 +382,12 @@ def test_a_profile_picture_is_no_attachment_and_stays(world: World, folder: Path
     assert code_of(lambda: picture_set(world, by=world.admin)) == "limit_exceeded"
     Membership.objects.filter(user_id=world.bob.id).update(is_active=False)
     assert code_of(lambda: files.access_file(world.acme.id, world.alice.id, bobs.pk)) == "not_found"
-    User.objects.get(pk=world.bob.id).delete()
+    files.sweep()
+    assert stored(folder) == 4
+    # Who is no member any more leaves nothing, and neither does a deleted account.
+    Membership.objects.filter(user_id=world.bob.id, tenant_id=world.acme.id).delete()
     files.sweep()
     assert (File.objects.get(), stored(folder)) == (mine, 2)
+    User.objects.get(pk=world.alice.id).delete()
+    files.sweep()
+    assert (File.objects.count(), stored(folder)) == (0, 0)

@@ -206,6 +206,59 @@ def test_new_messages_are_found_before_and_after_they_are_indexed(
         index.catch_up()
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's index holds no texts of its own")
+def test_deleted_texts_leave_the_index(world: World) -> None:
+    """FTS5 keeps them until it merges, before SQLite 3.42: a sweep merges."""
+    room_id = world.room()
+    for number in range(3):
+        for text in (f"needle {number}", f"zqxjwvk {number}"):
+            say(world, room_id, text)
+        index.catch_up()
+    assert is_in_index("zqxj")
+    for seq in (2, 4):
+        changing.message_delete(world.acme, world.alice, room_id=room_id, seq=seq)
+    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=6, text="a thread")
+    while index.forget():
+        pass
+    assert not is_in_index("zqxj")
+    assert found(world, "needle") == ["needle 2", "needle 1", "needle 0"]
+    assert found(world, "thread") == ["a thread"]
+    with CaptureQueriesContext(connection) as queries:
+        assert index.forget() is False
+    assert len(queries) == 1
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's index holds no texts of its own")
+def test_an_index_of_an_older_release_forgets_too(world: World) -> None:
+    room_id = world.room()
+    for text in ("needle", "zqxjwvk"):
+        say(world, room_id, text)
+        index.catch_up()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE chat_message_text_stale")
+        for name, event in {"update": "UPDATE OF text", "delete": "DELETE"}.items():
+            cursor.execute(f"DROP TRIGGER chat_message_text_{name}")
+            cursor.execute(
+                f"CREATE TRIGGER chat_message_text_{name} AFTER {event} ON chat_message BEGIN"
+                " INSERT INTO chat_message_text(chat_message_text, rowid, text) VALUES ('delete', old.id, old.text);"
+                " END"
+            )
+    changing.message_delete(world.acme, world.alice, room_id=room_id, seq=2)
+    index.ensure_index()
+    while index.forget():
+        pass
+    assert not is_in_index("zqxj")
+    assert found(world, "needle") == ["needle"]
+
+
+def is_in_index(word: str) -> bool:
+    """Whether the trigrams of a word that shares none with other texts are in the stored index."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT block FROM chat_message_text_data")
+        blocks = b"".join(block for (block,) in cursor.fetchall())
+    return any(word[at : at + 3].encode() in blocks for at in range(len(word) - 2))
+
+
 def test_the_index_is_made_again_where_a_migration_dropped_it(world: World) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL keeps the index with the table")
