@@ -328,11 +328,12 @@ def _ask_safely(action: str, key: TopicKey, ask: "Callable[[], Future[Any]]") ->
 
 
 def _report_failed(node: Node, action: str, key: TopicKey, done: "Future[Any]") -> None:
-    """Called on the node's loop."""
+    """Called on the node's loop, or in the thread that asked if it was done by then."""
     try:
         _result(done)
     except Exception as error:
-        node.report(PublishFailure(action, *key, error))
+        assert node.loop is not None
+        node.loop.call_soon_threadsafe(node.report, PublishFailure(action, *key, error))
 
 
 def _publishing(key: TopicKey, draft: Draft) -> "Future[Position]":

@@ -256,8 +256,9 @@ async def test_a_serving_node_takes_what_other_loops_publish(transactional_db: N
         nodes.install(None)
 
 
+@pytest.mark.parametrize("fails_at_once", [False, True])
 async def test_a_serving_node_reports_in_a_thread_what_failed_after_the_commit(
-    transactional_db: None,
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch, *, fails_at_once: bool
 ) -> None:
     await asyncio.to_thread(Tenant.objects.create, slug="acme", name="Acme")
     told = asyncio.Event()
@@ -286,6 +287,11 @@ async def test_a_serving_node_reports_in_a_thread_what_failed_after_the_commit(
         try:
             await node.ensure_started()
             node.hub = Broken(EngineUnavailableError("away"))  # type: ignore[assignment]
+            if fails_at_once:
+                # Before the thread that asks has gone on.
+                failed = Future[Position]()
+                failed.set_exception(EngineUnavailableError("away"))
+                monkeypatch.setattr(api, "_publishing", lambda *_: failed)
             await asyncio.to_thread(work)
             async with asyncio.timeout(10):
                 await told.wait()
