@@ -112,7 +112,9 @@ def test_a_long_list_leaves_out_what_is_far_and_keeps_its_place(alice: ChatPage,
     log.evaluate("(list) => (list.scrollTop -= 700)")
     expect(log).to_have_attribute("data-lean", "false")
     assert abs(watched.evaluate(top) - before - 700) < 2
-    assert articles.evaluate_all("(rows) => rows.every((row) => row.checkVisibility({ contentVisibilityAuto: true }))")
+    assert articles.evaluate_all(
+        "(rows) => rows.every((row) => row.checkVisibility({ contentVisibilityAuto: true }))"
+    )
 
 
 def test_what_is_typed_outlives_the_tab_and_the_way_back_is_kept(alice: ChatPage) -> None:

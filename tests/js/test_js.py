@@ -163,7 +163,9 @@ def test_the_first_path_of_the_chat_is_light(serves_collected: LeanStaticFilesSt
     assert sum(sizes.values()) < FIRST_PATH_MAX_BYTES, sizes
 
 
-@pytest.mark.parametrize("name", ["chat/messages.css", "chat/chat.css", "chat/later.css", "realtime/base.css"])
+@pytest.mark.parametrize(
+    "name", ["chat/messages.css", "chat/chat.css", "chat/later.css", "realtime/base.css"]
+)
 def test_no_rule_makes_the_browser_look_at_all_rows_when_one_goes(name: str) -> None:
     """After `* + *` anywhere, Chromium styles all that follows a removed element again: 7 ms for 400 messages."""
     source = (STATIC[name.startswith("chat")] / name).read_text()
