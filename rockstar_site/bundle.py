@@ -1,23 +1,25 @@
 """Modules as one module: all that a page imports before it runs, in one file.
 
 Sixty small files compress worse than one, and a slow network has a round trip for every six of them. The code that
-runs is the same: each module becomes the body of a function, which is called once, in the order in which a browser
-would run the modules, and returns what the module exports. Modules outside of the bundle that import one inside of it get
+runs is the same, in the order in which a browser would run the modules: variables of modules get names that differ,
+and what is imported is the variable of another module. Modules outside of the bundle that import one inside of it get
 it from the bundle, so that no module runs twice.
 
 The rules: named and default imports, exports that never change, no module that imports itself by way of others, no
-`await` at the top level. Syntax that is not known, names that are not exported, and modules that would run twice raise
-ValueError. The minifier, which parses the bundle, refuses an `await` (`static_files.py`).
+`eval`. Syntax that is not known, names that are not exported, and modules that would run twice raise ValueError. Functions
+and classes do not keep their `name`.
 """
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from rockstar_site.module_syntax import Export, Import, Lazy, Statement, statements
+from rockstar_site.variables import Variables, replaced
 
-_OWN_NAME = re.compile(r"\b_(?:m\d+|default)\b")
+_OWN_NAME = re.compile(r"\b(?:[\w$]*_m\d+|_default|_shared)\b")
+_SHARED = "_shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,74 +64,98 @@ class Modules:
 
 
 class Bundle:
-    """`entry` and what it imports statically."""
+    """`entry` and what it imports statically, and what the modules `others` import from it."""
 
-    def __init__(self, modules: Modules, entry: str) -> None:
+    def __init__(self, modules: Modules, entry: str, others: Iterable[str] = ()) -> None:
         self._modules = modules
         self._entry = entry
-        self._variables = {name: f"_m{number}" for number, name in enumerate(modules.needed(entry))}
-        self._exported: dict[str, set[str]] = {}
-        self._functions = [self._function(name) for name in self._variables]
+        self._numbers = {name: number for number, name in enumerate(modules.needed(entry))}
+        # The variables of the bundle by the names that the modules export.
+        self._exported: dict[str, dict[str, str]] = {}
+        self._bodies = [self._body(name) for name in self._numbers]
+        # What the bundle exports, in its order.
+        self._shared: list[str] = []
+        self._outside = {name: self._adapted(name) for name in others if name not in self}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._variables
+        return name in self._numbers
 
     def source(self) -> str:
         """Return the module that has the place of `entry`."""
-        return "\n".join([*self._functions, f"export{{{','.join(self._variables.values())}}};\n"])
+        return "\n".join([*self._bodies, f"export const {_SHARED}=[{','.join(self._shared)}];\n"])
 
     def outside(self, name: str) -> str:
-        """Return the source of a module that is not in the bundle, with what it imports from it."""
+        """Return the source of one of the other modules, with what it imports from the bundle."""
+        return self._outside[name]
+
+    def _adapted(self, name: str) -> str:
         source, found = self._modules.parsed(name)
-        replaced = []
+        edits = []
+        # Once: it declares a name.
+        shared = f'import{{{_SHARED}}}from"{_relative(self._entry, name)}";'
         for each in found:
             if each.specifier is None or self._modules.resolve(each.specifier, name) not in self:
                 continue
             if not isinstance(each, Import):
                 raise self._twice(each, name)
-            variable = self._variables[self._modules.resolve(each.specifier, name)]
-            replaced.append(
-                (each, f'import{{{variable}}}from"{_relative(self._entry, name)}";{self._taken(each, name)}')
-            )
-        return _replaced(source, replaced)
+            taken = [
+                f"{local}={_SHARED}[{self._index(each, inner, name)}]" for local, inner in each.names.items()
+            ]
+            edits.append((each.start, each.end, shared + (f"const {','.join(taken)};" if taken else "")))
+            shared = ""
+        return replaced(source, edits)
 
-    def _function(self, name: str) -> str:
+    def _index(self, statement: Import, inner: str, module: str) -> int:
+        variable = self._variable(statement, inner, module)
+        if variable not in self._shared:
+            self._shared.append(variable)
+        return self._shared.index(variable)
+
+    def _body(self, name: str) -> str:
+        """Return the code of a module. Its variables have names that no other module has."""
         source, found = self._modules.parsed(name)
-        taken, exported, replaced = "", dict[str, str](), list[tuple[Statement, str]]()
+        top = Variables(source).top
+        names = {each: f"{each}_m{self._numbers[name]}" for each in [*top, "_default"]}
+        exported, edits = dict[str, str](), list[tuple[int, int, str]]()
         for each in found:
             match each:
                 case Import():
-                    # Imports come before all code, wherever they stand.
-                    taken += self._taken(each, name)
-                    replaced.append((each, ";"))
+                    names |= {local: self._variable(each, inner, name) for local, inner in each.names.items()}
+                    edits.append((each.start, each.end, ";"))
                 case Export():
-                    exported |= self._returned(each, name)
-                    replaced.append((each, each.replacement))
+                    edits.append(
+                        (each.start, each.end, each.replacement.replace("_default", names["_default"]))
+                    )
                 case Lazy():
-                    replaced.append((each, f'import("{self._from_entry(each, name)}")'))
-        self._exported[name] = set(exported)
-        names = ",".join(f"{outer}:{inner}" for outer, inner in exported.items())
-        body = _replaced(source, replaced)
-        return f"const {self._variables[name]}=(()=>{{{taken}{body}\nreturn{{{names}}}}})();"
+                    edits.append((each.start, each.end, f'import("{self._from_entry(each, name)}")'))
+        for each in found:
+            if isinstance(each, Export):
+                exported |= {
+                    outer: self._inner(each, inner, names, name) for outer, inner in each.names.items()
+                }
+        self._exported[name] = exported
+        gone = [(each.start, each.end) for each in found]
+        for variable in top.values():
+            edits += [
+                (use.start, use.end, use.named(names[variable.name]))
+                for use in variable.uses
+                if not any(start <= use.start < end for start, end in gone)
+            ]
+        return replaced(source, edits)
 
-    def _taken(self, statement: Import, module: str) -> str:
-        """Return the statement that takes the imported names from the object of a module in the bundle."""
-        variable = self._variable(statement, module)
-        names = ",".join(f"{inner}:{local}" for local, inner in statement.names.items())
-        return f"const{{{names}}}={variable};" if names else ""
+    def _inner(self, statement: Export, inner: str, names: Mapping[str, str], module: str) -> str:
+        if statement.specifier is not None:
+            return self._variable(statement, inner, module)
+        if inner not in names:
+            raise ValueError(f"{module} exports {inner}, which it does not have")
+        return names[inner]
 
-    def _returned(self, statement: Export, module: str) -> dict[str, str]:
-        if statement.specifier is None:
-            return dict(statement.names)
-        variable = self._variable(statement, module)
-        return {outer: f"{variable}.{inner}" for outer, inner in statement.names.items()}
-
-    def _variable(self, statement: Import | Export, module: str) -> str:
-        """Return the variable of the module that is imported, which exports all the names."""
+    def _variable(self, statement: Import | Export, inner: str, module: str) -> str:
+        """Return the variable that is exported under a name by the module that is imported."""
         name = self._modules.resolve(statement.specifier or "", module)
-        if missing := set(statement.names.values()) - self._exported[name]:
-            raise ValueError(f"{module} imports {', '.join(sorted(missing))}, which {name} does not export")
-        return self._variables[name]
+        if inner not in self._exported[name]:
+            raise ValueError(f"{module} imports {inner}, which {name} does not export")
+        return self._exported[name][inner]
 
     def _from_entry(self, statement: Lazy, module: str) -> str:
         name = self._modules.resolve(statement.specifier, module)
@@ -145,13 +171,3 @@ def _relative(name: str, module: str) -> str:
     """Return the specifier with which `module` imports another one."""
     relative = posixpath.relpath(name, posixpath.dirname(module))
     return relative if relative.startswith(".") else f"./{relative}"
-
-
-def _replaced(source: str, replaced: Sequence[tuple[Statement, str]]) -> str:
-    """Return the source with texts in the places of statements, which are in their order."""
-    parts: list[str] = []
-    at = 0
-    for statement, text in replaced:
-        parts += source[at : statement.start], text
-        at = statement.end
-    return "".join([*parts, source[at:]])

