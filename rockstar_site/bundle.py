@@ -81,8 +81,9 @@ class Bundle:
         return name in self._numbers
 
     def source(self) -> str:
-        """Return the module that has the place of `entry`."""
-        return "\n".join([*self._bodies, f"export const {_SHARED}=[{','.join(self._shared)}];\n"])
+        """Return the module that has the place of `entry`, with the code that something uses."""
+        whole = "\n".join([*self._bodies, f"export const {_SHARED}=[{','.join(self._shared)}];\n"])
+        return Variables(whole).without_unused()
 
     def outside(self, name: str) -> str:
         """Return the source of one of the other modules, with what it imports from the bundle."""

@@ -74,7 +74,9 @@ def bundled(paths: _Paths) -> dict[str, str]:
             return source.decode()
 
     def whole(name: str) -> str:
-        return _CSS_IMPORT.sub(lambda found: read(f"{posixpath.dirname(name)}/{found[1]}"), read(name))
+        return _CSS_IMPORT.sub(
+            lambda found: read(posixpath.normpath(f"{posixpath.dirname(name)}/{found[1]}")), read(name)
+        )
 
     own = [name for name in paths if name.startswith(_FOLDERS) and Path(name).suffix in _ELEMENTS]
     sources = {name: whole(name) for name in own}

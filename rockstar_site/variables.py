@@ -40,6 +40,8 @@ _SCOPES = _FUNCTIONS | {
 _DECLARATIONS = {"class_declaration", "function_declaration", "generator_function_declaration"}
 _NAMED = _DECLARATIONS | {"class", "function_expression", "generator_function"}
 _PATTERNS = {"array_pattern", "object_pattern", "rest_pattern"}
+# Values that are made without anything else happening.
+_PURE = {"arrow_function", "false", "function_expression", "null", "number", "regex", "string", "true"}
 # The parts of a pattern that have something else beside what they declare.
 _PATTERN_FIELDS = {"pair_pattern": "value", "assignment_pattern": "left", "object_assignment_pattern": "left"}
 _IMPORTS = {"import_clause", "namespace_import"}
@@ -64,10 +66,14 @@ class Use:
 
 @dataclass(slots=True, eq=False)
 class Variable:
-    """A variable, and the places with its name in their order. `is_fixed`: other modules know its name."""
+    """A variable, and the places with its name in their order. `is_fixed`: other modules know its name.
+
+    `span`: the text that declares it and does nothing else.
+    """
 
     name: str
     is_fixed: bool = False
+    span: tuple[int, int] | None = None
     uses: list[Use] = field(default_factory=list)
 
 
@@ -134,6 +140,22 @@ class Variables:
             ],
         )
 
+    def without_unused(self) -> str:
+        """Return the source without the functions, classes and constants of the top level that nothing uses."""
+        spans = {
+            variable: variable.span
+            for variable in self.top.values()
+            if variable.span and not variable.is_fixed
+        }
+        gone = dict[Variable, tuple[int, int]]()
+        while found := {
+            variable: span
+            for variable, span in spans.items()
+            if variable not in gone and not _outside(variable.uses, [span, *gone.values()])
+        }:
+            gone |= found
+        return replaced(self._source, [(start, end, "") for start, end in gone.values()])
+
     def _numbered(self) -> dict[Variable, int]:
         """Return variables with numbers: no two that one place sees have the same."""
         numbers: dict[Variable, int] = {}
@@ -172,6 +194,23 @@ class Variables:
         is_exported = statement.parent is not None and statement.parent.type == "export_statement"
         variable = scope.variables.setdefault(name, Variable(name))
         variable.is_fixed |= is_exported
+        if scope.parent is None:
+            variable.span = self._span(statement)
+
+    def _span(self, statement: Node) -> tuple[int, int] | None:
+        match statement.type:
+            case "function_declaration" | "generator_function_declaration":
+                is_pure = True
+            case "class_declaration":
+                body = _field(statement, "body")
+                members = body.named_children if body is not None else []
+                is_pure = not _extends_call(statement) and all(_is_method(each) for each in members)
+            case "lexical_declaration":
+                values = [_field(each, "value") for each in statement.named_children]
+                is_pure = len(values) == 1 and values[0] is not None and values[0].type in _PURE
+            case _:
+                is_pure = False
+        return (self._at[statement.start_byte], self._at[statement.end_byte]) if is_pure else None
 
     def _use(self, node: Node, scope: _Scope) -> None:
         name, parent = _text(node), node.parent
@@ -203,6 +242,23 @@ def replaced(source: str, replacements: list[tuple[int, int, str]]) -> str:
         parts += source[at:start], text
         at = end
     return "".join([*parts, source[at:]])
+
+
+def _outside(uses: list[Use], spans: list[tuple[int, int]]) -> bool:
+    return any(all(not start <= use.start < end for start, end in spans) for use in uses)
+
+
+def _extends_call(declaration: Node) -> bool:
+    heritage = next((each for each in declaration.named_children if each.type == "class_heritage"), None)
+    return heritage is not None and heritage.named_children[0].type != "identifier"
+
+
+def _is_method(member: Node) -> bool:
+    """Whether a member of a class does nothing when the class is made."""
+    name = _field(member, "name") or _field(member, "property")
+    is_static = any(each.type == "static" for each in member.children)
+    is_computed = name is not None and name.type == "computed_property_name"
+    return member.type in {"method_definition", "field_definition"} and not is_computed and not is_static
 
 
 def _text(node: Node) -> str:

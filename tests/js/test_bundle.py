@@ -71,7 +71,7 @@ def test_a_bundle_does_what_its_modules_do(tmp_path: Path) -> None:
 
 def test_what_is_imported_later_is_found_from_the_place_of_the_bundle() -> None:
     source = bundle(
-        noise='export const more = async () => ({ ...import("./later/page.js"), ...x.import("a") });'
+        noise='console.log(async () => ({ ...import("./later/page.js"), ...x.import("a") }));'
     ).source()
     assert source.count('import("./later/page.js")') == 2
     source = Bundle(
@@ -158,6 +158,24 @@ def test_a_module_says_the_same_as_in_a_bundle(tmp_path: Path, source: str) -> N
     (tmp_path / "short.js").write_text(Variables(whole).shortened())
     said = [output(tmp_path / name) for name in ("noise.js", "bundle.js", "short.js")]
     assert said[0] == said[1] == said[2] != ""
+
+
+def test_what_nothing_uses_is_left_out_if_it_does_nothing() -> None:
+    kept = [
+        "function used() {}",
+        "const called = used();",
+        "class Counted extends used() {}",
+        "class Eager { static count = used(); }",
+        "class Computed { [used()]() {} }",
+        "export const seen = 1;",
+    ]
+    gone = [
+        "function first() { return second(); }",
+        "function second() { return second; }",
+        "const third = () => first();",
+        "class Last extends Unknown { #own = third(); get() {} }",
+    ]
+    assert Variables("\n".join([*kept, *gone])).without_unused().strip() == "\n".join(kept)
 
 
 def test_local_names_become_short_and_what_others_see_keeps_its_name() -> None:
