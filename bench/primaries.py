@@ -1,8 +1,13 @@
 """One primary against three: `python -m bench.primaries [--publications 30000] [--rounds 5]`.
 
-The engine of one process sends the same publications to one Valkey and to a cluster of three primaries, in turns. Prints
-the CPU time of each server for a publication, and how many times less the busiest server of the cluster needs. It includes
-the other work of a server meanwhile, as the heartbeats of a cluster. (A machine with two cores cannot show rates.)
+The same publications go to one Valkey and to a cluster of three primaries, in turns. Prints the CPU time of each server
+for a publication, and how many times less the busiest server of the cluster needs. It includes the other work of a
+server meanwhile, as the heartbeats of a cluster. Two ways:
+
+- each server alone: publications that were made beforehand go to one server after the other, as if each had a machine
+  of its own and were the limit;
+- all at once: the engine of one process sends them. That process is the limit, and the servers share the caches and cores
+  of one machine, which three do more than one.
 """
 
 import argparse
@@ -11,12 +16,15 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from bench.ready_made import Recorder, send
 from bench.versions import versions
 from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine.broker import Broker
@@ -24,6 +32,7 @@ from realtime.topics.engine.broker_bus import BrokerBus
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.names import group_name
 from realtime.topics.engine.redis_history import RedisHistory
+from realtime.topics.engine.redis_scripts import ADD
 from tests.servers.broker import Process, is_in_step, until
 from tests.servers.cluster import PRIMARIES, Cluster
 
@@ -33,6 +42,8 @@ DATA_BYTES = 100
 TOPICS, KEPT = 1200, 10
 KEYS = [TopicKey("acme", f"topic {number}") for number in range(TOPICS)]
 RETENTION = Retention(KEPT, 300)
+# Returns the CPU time of each server for one publication of all, in µs.
+Measured = Callable[[], Coroutine[Any, Any, list[float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +64,33 @@ class Load:
 class Brokers:
     """A set-up: the servers that take publications, and the address of the whole."""
 
-    name: str
     url: str
     primaries: Sequence[Process]
 
-    def measure(self, load: Load) -> list[float]:
-        """Return the CPU time of each primary for one publication of all, in µs."""
-        before_s = [process.cpu_s() for process in self.primaries]
-        asyncio.run(_publish(self.url, load))
-        used_s = [process.cpu_s() - before for process, before in zip(self.primaries, before_s, strict=True)]
+    async def all_at_once(self, load: Load) -> list[float]:
+        """Return the CPU time of each primary for one publication of all, in µs, if one process sends to all."""
+        history, numbers = RedisHistory(Broker(self.url)), iter(range(load.publications))
+        async with _listening(self.url, load):
+            before_s = [process.cpu_s() for process in self.primaries]
+            await asyncio.gather(*(_publisher(history, numbers) for _ in range(load.at_once)))
+            used_s = [process.cpu_s() - each for process, each in zip(self.primaries, before_s, strict=True)]
+        await history.close()
+        return [each / load.publications * 1e6 for each in used_s]
+
+    async def each_alone(self, load: Load) -> list[float]:
+        """As `all_at_once`, but one server after the other, with publications that were made beforehand."""
+        recorder = Recorder(self.url)
+        await recorder.map.look()
+        history, numbers = RedisHistory(recorder), iter(range(load.publications))
+        await _publisher(history, numbers)
+        used_s = []
+        async with _listening(self.url, load):
+            for process in self.primaries:
+                process.call("SCRIPT", "LOAD", ADD)
+                before_s = process.cpu_s()
+                await send(process.port, recorder.calls[process.port], load.at_once)
+                used_s.append(process.cpu_s() - before_s)
+        await history.close()
         return [each / load.publications * 1e6 for each in used_s]
 
 
@@ -75,7 +104,7 @@ def single(folder: Path, *, has_replica: bool) -> Iterator[Brokers]:
         if has_replica:
             replica.start()
             until(lambda: is_in_step(replica, primary, 0))
-        yield Brokers("one", f"redis://127.0.0.1:{primary.port}", [primary])
+        yield Brokers(f"redis://127.0.0.1:{primary.port}", [primary])
     finally:
         for process in (primary, replica):
             process.kill()
@@ -88,25 +117,38 @@ def cluster(folder: Path, *, has_replica: bool) -> Iterator[Brokers]:
     try:
         servers.start()
         if not has_replica:
-            for process in servers.processes[PRIMARIES:]:
-                process.kill()
-        yield Brokers("three", servers.url, servers.processes[:PRIMARIES])
+            _drop_replicas(servers)
+        yield Brokers(servers.url, servers.processes[:PRIMARIES])
     finally:
         servers.stop()
 
 
-def compare(one: Brokers, three: Brokers, load: Load, rounds: int) -> list[str]:
+def _drop_replicas(servers: Cluster) -> None:
+    """Leave three primaries like a server that never had a replica: no heartbeats to them, and no backlog for them."""
+    primaries, replicas = servers.processes[:PRIMARIES], servers.processes[PRIMARIES:]
+    ids = [replica.call("CLUSTER", "MYID").decode() for replica in replicas]
+    for replica in replicas:
+        replica.kill()
+    for primary in primaries:
+        for each in ids:
+            primary.call("CLUSTER", "FORGET", each)
+        primary.call("CONFIG", "SET", "repl-backlog-ttl", 1)
+    for primary in primaries:
+        until(lambda primary=primary: primary.info()["repl_backlog_active"] == "0")  # type: ignore[misc] # bound in the loop
+
+
+def compare(title: str, one: Measured, three: Measured, rounds: int) -> list[str]:
     """Return a line for each set-up, and one with the ratio of each round."""
-    for brokers in (one, three):
-        brokers.measure(load)
-    measured = [(one.measure(load), three.measure(load)) for _ in range(rounds)]
+    for measure in (one, three):
+        asyncio.run(measure())
+    measured = [(asyncio.run(one()), asyncio.run(three())) for _ in range(rounds)]
     ratios = sorted(max(left) / max(right) for left, right in measured)
     # Other programs on the machine can only make a measurement worse.
     best = min(max(left) for left, _ in measured) / min(max(right) for _, right in measured)
     spread = f"{median(ratios):.2f} (rounds {ratios[0]:.2f} to {ratios[-1]:.2f}; best of each {best:.2f})"
     return [
-        f"  {load.title}",
-        *(_line(brokers.name, [each[at] for each in measured]) for at, brokers in enumerate((one, three))),
+        f"  {title}",
+        *(_line(name, [each[at] for each in measured]) for at, name in enumerate(("one", "three"))),
         f"    the busiest needs less by a factor of {spread}",
     ]
 
@@ -118,19 +160,17 @@ def _line(name: str, rounds: Sequence[Sequence[float]]) -> str:
     return f"    {name:<6} µs of CPU a publication, by server: {each:<22} busiest {busiest:6.2f}"
 
 
-async def _publish(url: str, load: Load) -> None:
-    history = RedisHistory(Broker(url))
-    listeners = [Broker(url) for _ in range(load.listeners)]
-    buses = [BrokerBus(broker) for broker in listeners]
+@asynccontextmanager
+async def _listening(url: str, load: Load) -> AsyncIterator[None]:
+    brokers = [Broker(url) for _ in range(load.listeners)]
+    buses = [BrokerBus(broker) for broker in brokers]
     for bus in buses:
         await bus.start(lambda group, body: None)
         await asyncio.gather(*(bus.join(group_name(key)) for key in KEYS))
-    numbers = iter(range(load.publications))
-    await asyncio.gather(*(_publisher(history, numbers) for _ in range(load.at_once)))
-    for bus, broker in zip(buses, listeners, strict=True):
+    yield
+    for bus, broker in zip(buses, brokers, strict=True):
         await bus.stop()
         await broker.close()
-    await history.close()
 
 
 async def _publisher(history: RedisHistory, numbers: Iterator[int]) -> None:
@@ -162,8 +202,10 @@ def main(arguments: Sequence[str]) -> None:
         ):
             for at_once, listeners in itertools.product(asked.at_once, asked.listeners):
                 load = Load(asked.publications, at_once, listeners)
-                lines += compare(one, three, load, asked.rounds)
-                sys.stderr.write(lines[-1].strip() + "\n")
+                for way in (Brokers.each_alone, Brokers.all_at_once):
+                    title = f"{way.__name__.replace('_', ' ')}: {load.title}"
+                    lines += compare(title, partial(way, one, load), partial(way, three, load), asked.rounds)
+                    sys.stderr.write(f"{title}: {lines[-1].strip()}\n")
     text = "\n".join(lines) + "\n"
     if asked.output:
         asked.output.write_text(text, encoding="utf-8")
