@@ -27,7 +27,7 @@ from realtime.core.history import ENTRY_OVERHEAD_BYTES
 FORKS_MAX, PAST_MAX = 32, 8
 
 # A call makes the functions of its script anew. So what few publications need stands where it is needed: with all
-# functions of `_BEGIN` made first, a publication took 40 % more of the server's instructions.
+# functions of `_BEGIN` made first, a publication takes 15 % more of the server's instructions.
 _LINE = """
 local function field(section, name)
   -- A plain search: a pattern would cost a microsecond more.
