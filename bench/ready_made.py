@@ -1,7 +1,7 @@
 """Publications that the engine has made beforehand, sent to one server at a time.
 
-So a server is measured as on a machine of its own, and as its own limit: the engine takes longer to make a publication
-than a server to take it, and the servers of a cluster share the cores of the machine with it and with each other.
+So a server is measured as on a machine of its own, and as its own limit: one process with an engine cannot keep three
+servers busy, and on one machine they share caches and cores with it and with each other.
 """
 
 import asyncio
