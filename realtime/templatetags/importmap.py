@@ -34,6 +34,7 @@ BARE_NAMES = {
     "realtime/live-query": "realtime/client/live-query.js",
     "realtime/live-state": "realtime/client/live-state.js",
     "realtime/presence": "realtime/client/presence.js",
+    "realtime/texts": "realtime/texts.js",
 }
 # The static imports of a module, which it needs before it runs. `import()` loads a module when it is used.
 _STATIC_IMPORT = re.compile(

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
-import "./import-map.mjs";
 import { settled } from "./fake-socket.js";
 import { reasonText, withFiles } from "../../chat/static/chat/lib/attachments.js";
 import { shownSize, sizeText, summaryOf } from "../../chat/static/chat/lib/format.js";

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
-import "./import-map.mjs";
 import { settled } from "./fake-socket.js";
 import { placeOf } from "../../chat/static/chat/lib/room-list.js";
 import { roomParts } from "../../chat/static/chat/lib/room-names.js";

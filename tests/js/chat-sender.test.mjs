@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
-import "./import-map.mjs";
 import { settled } from "./fake-socket.js";
 
 const { Sender } = await import("../../chat/static/chat/state/sender.js");

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import "./import-map.mjs";
 import { FakeSocket, settled } from "./fake-socket.js";
 
 const { RealtimeClient } = await import("../../clients/js/src/client.js");

@@ -1,4 +1,4 @@
-/** The page's import map, for Node: imported before the modules under test. */
+/** The page's import map, for Node: node --import. */
 import { registerHooks } from "node:module";
 
 const STATIC = new URL("../../realtime/static/", import.meta.url);
@@ -9,6 +9,7 @@ const MODULES = {
   "@preact/signals": "vendor/signals.js",
   "@preact/signals-core": "vendor/signals-core.js",
   "realtime/client": "realtime/client/index.js",
+  "realtime/texts": "realtime/texts.js",
 };
 
 registerHooks({

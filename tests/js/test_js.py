@@ -33,6 +33,7 @@ MODULES = sorted(
 OWN_MODULES = [path for path in MODULES if "vendor" not in path.parts]
 # Loaded by a plain script tag.
 CLASSIC_SCRIPTS = {"realtime/theme.js", "vendor/uplot.js", "chat/boot.js"}
+IMPORT_MAP = Path(__file__).with_name("import-map.mjs").as_uri()
 NODE_TESTS = sorted(str(path) for path in Path(__file__).parent.glob("*.test.mjs"))
 # The one module that makes elements of HTML, which the server has cleaned.
 SERVER_HTML = "chat/view/server-html.js"
@@ -89,7 +90,7 @@ def run_node(*arguments: str, env: dict[str, str] | None = None) -> None:
 
 
 def test_javascript() -> None:
-    run_node("--test", "--test-reporter=spec", *NODE_TESTS)
+    run_node("--import", IMPORT_MAP, "--test", "--test-reporter=spec", *NODE_TESTS)
 
 
 def test_javascript_as_it_is_collected(collected: LeanStaticFilesStorage) -> None:
@@ -97,7 +98,15 @@ def test_javascript_as_it_is_collected(collected: LeanStaticFilesStorage) -> Non
     hook = Path(__file__).with_name("collected.mjs")
     in_page = ("chat-files.test.mjs", "chat-writing.test.mjs")
     names = [name for name in NODE_TESTS if "chat-" in name and not name.endswith(in_page)]
-    run_node("--import", hook.as_uri(), "--test", *names, env={"COLLECTED": str(collected.location)})
+    run_node(
+        "--import",
+        IMPORT_MAP,
+        "--import",
+        hook.as_uri(),
+        "--test",
+        *names,
+        env={"COLLECTED": str(collected.location)},
+    )
 
 
 def import_map(tag: str = "importmap") -> dict[str, str]:

@@ -10,9 +10,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Names of emoji and their groups are a table of emojibase-data. The console is for developers.
 MODULES = sorted(
-    set((ROOT / "chat/static/chat").rglob("*.js")) - {ROOT / "chat/static/chat/lib/emoji-table.js"}
+    {*(ROOT / "chat/static/chat").rglob("*.js"), *(ROOT / "realtime/static/realtime").rglob("*.js")}
+    - {ROOT / "chat/static/chat/lib/emoji-table.js"}
 )
-TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+# The page of the AsyncAPI document is made of docstrings.
+TEMPLATES = sorted(
+    {*(ROOT / "templates").rglob("*.html"), *(ROOT / "realtime/templates").rglob("*.html")}
+    - {ROOT / "realtime/templates/realtime/asyncapi.html"}
+)
 # Those of commands are for operators at a shell.
 SERVICES = sorted(
     path
@@ -90,7 +95,7 @@ def untranslated_in_template(source: str) -> list[str]:
         r"\{#.*?#\}",
         r"\{% blocktranslate.*?endblocktranslate %\}",
         r"<(script|style|code)\b.*?</\1>",
-        r"\{% block body_class %\}.*?\{% endblock %\}",
+        r"\{% block (?:body_class|bodyclass|coltype) %\}.*?\{% endblock %\}",
         r"\{[%{].*?[%}]\}",
     ):
         source = re.sub(gone, "", source, flags=re.DOTALL)

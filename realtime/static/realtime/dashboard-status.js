@@ -1,3 +1,5 @@
+import { _ } from "./texts.js";
+
 /** Pushes may be this many intervals late before the metrics count as old. */
 const STALE_INTERVALS = 3;
 
@@ -16,22 +18,22 @@ const STALE_INTERVALS = 3;
  * @returns {Status}
  */
 export function statusOf({ connection, isPaused, lastPushMs, intervalS, nowMs }) {
-  const age = lastPushMs === null ? "" : `, figures are ${seconds(nowMs - lastPushMs)} old`;
+  const age = lastPushMs === null ? "" : _(", figures are {age} old", { age: seconds(nowMs - lastPushMs) });
   if (connection.name === "stopped" && connection.code !== undefined) {
-    return { name: "ended", text: `Ended: ${connection.reason || `code ${connection.code}`}${age}`, isOld: true };
+    return { name: "ended", text: _("Ended: {reason}", { reason: connection.reason || _("code {code}", { code: connection.code }) }) + age, isOld: true };
   }
-  if (isPaused) return { name: "paused", text: `Paused${age}`, isOld: true };
+  if (isPaused) return { name: "paused", text: _("Paused") + age, isOld: true };
   if (connection.name === "waiting" || connection.name === "offline") {
     const wait = seconds(Math.max((connection.retryAtMs ?? nowMs) - nowMs, 0));
-    return { name: "stale", text: `No connection, next try in ${wait}${age}`, isOld: true };
+    return { name: "stale", text: _("No connection, next try in {wait}", { wait }) + age, isOld: true };
   }
   if (lastPushMs === null || connection.name !== "online") {
-    return { name: "waiting", text: `Connecting${age}`, isOld: lastPushMs !== null };
+    return { name: "waiting", text: _("Connecting") + age, isOld: lastPushMs !== null };
   }
   if (nowMs - lastPushMs > STALE_INTERVALS * intervalS * 1000) {
-    return { name: "stale", text: `Stale${age}`, isOld: true };
+    return { name: "stale", text: _("Stale") + age, isOld: true };
   }
-  return { name: "live", text: "Live", isOld: false };
+  return { name: "live", text: _("Live"), isOld: false };
 }
 
 /** @param {number} ms */

@@ -5,6 +5,7 @@ import { statusOf } from "./dashboard-status.js";
 import { Api } from "./live/api.js";
 import { startApp } from "./live/app.js";
 import { LiveStore } from "./live/store.js";
+import { _ } from "./texts.js";
 
 const STATUS_EVERY_MS = 1000;
 // A screen reader reads out the figures this often: enough to follow them, and rare enough to work
@@ -46,11 +47,11 @@ class Dashboard {
     const status = statusOf({ connection: this.client.state, isPaused, lastPushMs, intervalS, nowMs });
     this.#find("[data-status]").dataset.status = status.name;
     setText(this.#find("[data-status-text]"), status.text);
-    setText(this.#find("[data-pause]"), isPaused ? "Resume" : "Pause");
+    setText(this.#find("[data-pause]"), isPaused ? _("Resume") : _("Pause"));
     this.root.classList.toggle("is-old", status.isOld);
     const tag = this.#find("[data-scope]");
     tag.hidden = beat === null;
-    if (beat !== null) setText(tag, beat.tenant ?? "all tenants");
+    if (beat !== null) setText(tag, beat.tenant ?? _("all tenants"));
     const isNews = status.name !== this.#statusName;
     this.#statusName = status.name;
     if (isNews && status.name !== "live") setText(this.#find("[data-summary]"), status.text);
@@ -63,15 +64,15 @@ class Dashboard {
   /** @param {string} selector of an element that the template has @returns {any} */
   #find(selector) {
     const found = this.root.querySelector(selector);
-    if (found === null) throw new Error(`The page has no ${selector}.`);
+    if (found === null) throw new Error(`missing on the page: ${selector}`);
     return found;
   }
 }
 
 /** The figures as a sentence. @param {any} totals */
 function summaryOf({ active_connections, in_per_s = 0, out_per_s = 0, errors_per_s = 0 }) {
-  const messages = `Messages per second: ${rate(in_per_s)} in, ${rate(out_per_s)} out`;
-  return `Connections: ${count(active_connections)}. ${messages}. Errors per second: ${rate(errors_per_s)}.`;
+  const figures = { connections: count(active_connections), received: rate(in_per_s), sent: rate(out_per_s), errors: rate(errors_per_s) };
+  return _("Connections: {connections}. Messages per second: {received} in, {sent} out. Errors per second: {errors}.", figures);
 }
 
 /**

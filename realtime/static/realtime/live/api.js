@@ -1,3 +1,5 @@
+import { _ } from "../texts.js";
+
 /** An answer that reports a failure. `fields` has the faults of the request by field. */
 export class ApiError extends Error {
   /**
@@ -51,7 +53,7 @@ export class Api {
    * @param {RequestInit} options
    */
   async #ask(path, options) {
-    if (!path.startsWith("/") && this.base === "") throw new ApiError(404, "This site has no control endpoints: include realtime.rest.urls.", {});
+    if (!path.startsWith("/") && this.base === "") throw new ApiError(404, _("This site has no control endpoints: include realtime.rest.urls."), {});
     const response = await fetch(path.startsWith("/") ? path : this.base + path, { credentials: "same-origin", ...options });
     const body = await response.json().catch(() => null);
     if (response.ok) return body;
@@ -66,7 +68,7 @@ export class Api {
 export function errorOf(status, body) {
   const { message, details } = body?.error ?? {};
   const fields = Object.fromEntries(Object.entries(details ?? {}).map(([name, faults]) => [name, [faults].flat().map(String)]));
-  return new ApiError(status, typeof message === "string" ? message : `The server answered ${status}.`, fields);
+  return new ApiError(status, typeof message === "string" ? message : _("The server answered {status}.", { status }), fields);
 }
 
 /** A name for one request that is not used again. */

@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { useEffect, useReducer, useState } from "preact/hooks";
 
+import { _ } from "../texts.js";
 import { Connection, Connections } from "./connections.js";
 import { Errors } from "./errors.js";
 import { OLD_MS, scopeLine } from "./figures.js";
@@ -16,7 +17,10 @@ import { Topic, Topics } from "./topics.js";
 import { useSecond } from "./use-list.js";
 import { useStore } from "./use-store.js";
 
-const NAMES = { overview: "Overview", connections: "Connections", topics: "Topics", nodes: "Nodes", errors: "Errors", tenants: "Tenants", bans: "Bans", audit: "Audit" };
+const NAMES = {
+  overview: _("Overview"), connections: _("Connections"), topics: _("Topics"), nodes: _("Nodes"), errors: _("Errors"), tenants: _("Tenants"),
+  bans: _("Bans"), audit: _("Audit"),
+};
 
 /**
  * All views of the live page, below its head.
@@ -48,10 +52,10 @@ function App({ page, store }) {
     <${Tabs} view=${place.view} names=${namesOf(page.config)} />
     <div class="below-tabs">
       <${Scope} store=${store} />
-      <button type="button" class="find" aria-keyshortcuts="Control+K Meta+K" onClick=${() => setIsFinding(true)}>Find <kbd>Ctrl K</kbd></button>
+      <button type="button" class="find" aria-keyshortcuts="Control+K Meta+K" onClick=${() => setIsFinding(true)}>${_("Find")} <kbd>Ctrl K</kbd></button>
     </div>
     <p class=${outcome ? "outcome" : "visually-hidden"} role="status">${outcome}
-      ${outcome && html`<button type="button" onClick=${() => setOutcome("")}>Close</button>`}</p>
+      ${outcome && html`<button type="button" onClick=${() => setOutcome("")}>${_("Close")}</button>`}</p>
     <${View} key=${`${place.view}/${place.id ?? ""}`} page=${ordering} store=${store} place=${place} go=${go} />
     ${isFinding && html`<${Palette} page=${page} names=${namesOf(page.config)} onClose=${() => setIsFinding(false)} />`}
     ${order && html`<${OrderDialog} page=${page} order=${order} onEnd=${end} />`}`;
@@ -80,7 +84,7 @@ function namesOf(config) {
 /** @param {{view: string, names: Record<string, string>}} props */
 function Tabs({ view, names }) {
   return html`
-    <nav class="views" aria-label="Live operations"><ul>${Object.entries(names).map(([name, label]) => html`
+    <nav class="views" aria-label=${_("Live operations")}><ul>${Object.entries(names).map(([name, label]) => html`
       <li key=${name}><a href=${`#${name}`} aria-current=${name === view ? "page" : undefined}>${label}</a></li>`)}</ul></nav>`;
 }
 
@@ -88,7 +92,7 @@ function Tabs({ view, names }) {
 function Scope({ store }) {
   useStore(store);
   useSecond();
-  if (store.beat === null || store.lastPushMs === null) return html`<p class="scope">Waiting for the first figures</p>`;
+  if (store.beat === null || store.lastPushMs === null) return html`<p class="scope">${_("Waiting for the first figures")}</p>`;
   const { answer, ageMs, late } = coverageOf(store.beat.nodes);
   const wholeMs = ageMs + Date.now() - store.lastPushMs;
   return html`<p class=${`scope ${late.length > 0 || wholeMs > OLD_MS ? "is-doubtful" : ""}`} data-cluster>${scopeLine(answer, wholeMs, late)}</p>`;

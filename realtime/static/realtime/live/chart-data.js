@@ -1,4 +1,5 @@
 import { bytes, count, milliseconds, percent, rate } from "../dashboard-format.js";
+import { _ } from "../texts.js";
 import { namesWith, valuesOf } from "./series.js";
 
 /**
@@ -15,35 +16,35 @@ import { namesWith, valuesOf } from "./series.js";
  * @type {Chart[]}
  */
 export const CHARTS = [
-  { name: "connections", title: "Open connections", format: count, series: [{ name: "connections", label: "open" }] },
-  { name: "churn", title: "Opened and closed a second", format: rate, series: [
-    { name: "opened", label: "opened" },
+  { name: "connections", title: _("Open connections"), format: count, series: [{ name: "connections", label: _("open") }] },
+  { name: "churn", title: _("Opened and closed a second"), format: rate, series: [
+    { name: "opened", label: _("opened") },
     { prefix: "closed.", label: (code, { meanings }) => (meanings[code] ? `${code} ${meanings[code]}` : code) },
   ] },
-  { name: "messages", title: "Messages a second", format: rate, series: [{ name: "messages_in", label: "in" }, { name: "messages_out", label: "out" }] },
-  { name: "bytes", title: "Bytes a second", format: bytes, isInBytes: true, series: [{ name: "bytes_in", label: "in" }, { name: "bytes_out", label: "out" }] },
-  { name: "latency", title: "Time to answer a request", format: milliseconds, isOfNodes: true, hasObjective: true, series: [
+  { name: "messages", title: _("Messages a second"), format: rate, series: [{ name: "messages_in", label: _("in") }, { name: "messages_out", label: _("out") }] },
+  { name: "bytes", title: _("Bytes a second"), format: bytes, isInBytes: true, series: [{ name: "bytes_in", label: _("in") }, { name: "bytes_out", label: _("out") }] },
+  { name: "latency", title: _("Time to answer a request"), format: milliseconds, isOfNodes: true, hasObjective: true, series: [
     { name: "request.p50", label: "p50" }, { name: "request.p95", label: "p95" }, { name: "request.p99", label: "p99" },
   ] },
-  { name: "delivery", title: "Publication to last write", format: milliseconds, isOfNodes: true, series: [
+  { name: "delivery", title: _("Publication to last write"), format: milliseconds, isOfNodes: true, series: [
     { name: "delivery.p50", label: "p50" }, { name: "delivery.p95", label: "p95" }, { name: "delivery.p99", label: "p99" },
   ] },
-  { name: "errors", title: "Errors a second", format: rate, series: [
-    { prefix: "errors.", label: (code) => code }, { name: "dropped", label: "messages dropped" },
+  { name: "errors", title: _("Errors a second"), format: rate, series: [
+    { prefix: "errors.", label: (code) => code }, { name: "dropped", label: _("messages dropped") },
   ] },
-  { name: "refusals", title: "Refused a second", format: rate, series: [{ prefix: "refused.", label: (status) => status }] },
-  { name: "recoveries", title: "Recoveries a second", format: rate, isOfNodes: true, series: [
-    { name: "recoveries.full", label: "full" }, { name: "recoveries.failed", label: "failed" },
-    { name: "gaps_repaired", label: "gaps repaired" }, { name: "slow_consumers", label: "slow consumers" },
+  { name: "refusals", title: _("Refused a second"), format: rate, series: [{ prefix: "refused.", label: (status) => status }] },
+  { name: "recoveries", title: _("Recoveries a second"), format: rate, isOfNodes: true, series: [
+    { name: "recoveries.full", label: _("full") }, { name: "recoveries.failed", label: _("failed") },
+    { name: "gaps_repaired", label: _("gaps repaired") }, { name: "slow_consumers", label: _("slow consumers") },
   ] },
-  { name: "lag", title: "Loop lag, largest of a minute", format: milliseconds, isOfNodes: true, series: [{ prefix: "lag.", label: shortNode }] },
-  { name: "outbox", title: "Bytes that wait for clients", format: bytes, isInBytes: true, isOfNodes: true, series: [{ prefix: "outbox.", label: shortNode }] },
-  { name: "memory", title: "Memory", format: bytes, isInBytes: true, isOfNodes: true, series: [{ prefix: "memory.", label: shortNode }] },
-  { name: "cpu", title: "CPU, part of a core", format: percent, isOfNodes: true, series: [{ prefix: "cpu.", label: shortNode }] },
+  { name: "lag", title: _("Loop lag, largest of a minute"), format: milliseconds, isOfNodes: true, series: [{ prefix: "lag.", label: shortNode }] },
+  { name: "outbox", title: _("Bytes that wait for clients"), format: bytes, isInBytes: true, isOfNodes: true, series: [{ prefix: "outbox.", label: shortNode }] },
+  { name: "memory", title: _("Memory"), format: bytes, isInBytes: true, isOfNodes: true, series: [{ prefix: "memory.", label: shortNode }] },
+  { name: "cpu", title: _("CPU, part of a core"), format: percent, isOfNodes: true, series: [{ prefix: "cpu.", label: shortNode }] },
 ];
 
 /** Seconds shown, and their names. @type {[number, string][]} */
-export const RANGES = [[300, "5 min"], [3_600, "1 h"], [28_800, "8 h"], [86_400, "24 h"]];
+export const RANGES = [[300, _("5 min")], [3_600, _("1 h")], [28_800, _("8 h")], [86_400, _("24 h")]];
 /** Lines of a chart; the smallest beyond it are not drawn. */
 export const LINES_MAX = 6;
 /** Points that are now: in a short time there may be nothing to measure. */

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
+import { _ } from "../texts.js";
 import { CHARTS, lastOf, linesOf } from "./chart-data.js";
 import { html } from "./html.js";
 import { groupsOf, timesOf } from "./series.js";
@@ -27,7 +28,7 @@ export function Charts({ samples, sinceMs, untilMs, isFiltered, config }) {
   return html`
     <div class="charts">${drawn.map(({ chart, times, lines, left }) => html`
       <${ChartCard} key=${`${chart.name} ${lines.map(({ label }) => label).join(" ")}`} objective=${chart.hasObjective ? config.objective_ms : 0}
-        note=${isFiltered && chart.isOfNodes ? "all tenants" : left > 0 ? `${left} more` : ""} ...${{ chart, times, lines, sinceMs, untilMs }} />`)}</div>`;
+        note=${isFiltered && chart.isOfNodes ? _("all tenants") : left > 0 ? _("{count} more", { count: left }) : ""} ...${{ chart, times, lines, sinceMs, untilMs }} />`)}</div>`;
 }
 
 /**
@@ -63,7 +64,7 @@ function ChartCard({ chart, times, lines, note, objective, sinceMs, untilMs }) {
   return html`
     <section class="chart" data-chart=${chart.name} aria-labelledby=${`chart-${chart.name}`}>
       <div class="chart-head"><h3 id=${`chart-${chart.name}`}>${chart.title}</h3><span class="chart-note">${time || note}</span>
-        <button type="button" class="as-table" aria-expanded=${isOpen} onClick=${() => setIsOpen(!isOpen)}>Table<span class="visually-hidden">: ${chart.title}</span></button></div>
+        <button type="button" class="as-table" aria-expanded=${isOpen} onClick=${() => setIsOpen(!isOpen)}>${_("Table")}<span class="visually-hidden">: ${chart.title}</span></button></div>
       <div ref=${place} class="plot" aria-hidden="true"></div>
       <ul class="legend">${lines.map(({ label, values, color }) => html`
         <li key=${label}><span class=${`swatch ${color.slice(2)}`} aria-hidden="true"></span><span class="legend-label">${label}</span>
@@ -79,8 +80,8 @@ function ChartCard({ chart, times, lines, note, objective, sinceMs, untilMs }) {
 function Twin({ chart, times, lines, spanMs }) {
   const newest = times.map((timeMs, index) => ({ timeMs, index })).slice(-TWIN_ROWS).reverse();
   return html`
-    <div class="twin scroll" role="region" tabindex="0" aria-label=${`Table: ${chart.title}`}><table>
-      <thead><tr><th scope="col">Time</th>${lines.map(({ label }) => html`<th key=${label} scope="col" class="number">${label}</th>`)}</tr></thead>
+    <div class="twin scroll" role="region" tabindex="0" aria-label=${_("Table: {title}", { title: chart.title })}><table>
+      <thead><tr><th scope="col">${_("Time")}</th>${lines.map(({ label }) => html`<th key=${label} scope="col" class="number">${label}</th>`)}</tr></thead>
       <tbody>${newest.map(({ timeMs, index }) => html`<tr key=${timeMs}>
         <th scope="row">${clock(timeMs, spanMs, true)}</th>
         ${lines.map(({ label, values }) => html`<td key=${label} class="number">${wordsOf(chart, values[index])}</td>`)}</tr>`)}</tbody>
@@ -96,7 +97,7 @@ function optionsOf({ chart, lines, objective, element, range, onPoint }) {
   const color = (/** @type {string} */ name) => getComputedStyle(element).getPropertyValue(name).trim() || "gray";
   const axis = { stroke: () => color("--body-quiet-color"), grid: { stroke: () => color("--hairline-color"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   const spanMs = () => range()[1] - range()[0];
-  const top = (/** @type {any} */ _, /** @type {number} */ __, /** @type {number | null} */ max) => [0, Math.max(max ?? 0, objective) * 1.15 || 1];
+  const top = (/** @type {any} */ plot, /** @type {number} */ min, /** @type {number | null} */ max) => [0, Math.max(max ?? 0, objective) * 1.15 || 1];
   return {
     width: Math.max(element.clientWidth, 100),
     height: HEIGHT_PX,
@@ -106,8 +107,8 @@ function optionsOf({ chart, lines, objective, element, range, onPoint }) {
     cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 6 } },
     scales: { x: { range }, y: { range: top } },
     axes: [
-      { ...axis, space: 64, size: 24, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((timeMs) => clock(timeMs, spanMs())) },
-      { ...axis, space: 28, size: 62, ...(chart.isInBytes ? { incrs: POWERS_OF_TWO } : {}), values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(chart.format) },
+      { ...axis, space: 64, size: 24, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((timeMs) => clock(timeMs, spanMs())) },
+      { ...axis, space: 28, size: 62, ...(chart.isInBytes ? { incrs: POWERS_OF_TWO } : {}), values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map(chart.format) },
     ],
     series: [{}, ...lines.map(({ label, color: name }) => ({
       label, stroke: () => color(name), width: 1.5, points: { show: false },
@@ -135,7 +136,7 @@ function drawObjective(u, objective, stroke) {
   ctx.stroke();
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
   ctx.textAlign = "right";
-  ctx.fillText("objective, p99", bbox.left + bbox.width - 4, y - 5 * devicePixelRatio);
+  ctx.fillText(_("objective, p99"), bbox.left + bbox.width - 4, y - 5 * devicePixelRatio);
   ctx.restore();
 }
 

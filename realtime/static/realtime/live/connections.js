@@ -1,4 +1,5 @@
 import { bytes, count, duration, milliseconds } from "../dashboard-format.js";
+import { _, ngettext } from "../texts.js";
 import { html } from "./html.js";
 import { To, userTarget } from "./links.js";
 import { Age, ListView, PAGE_SIZE } from "./list-view.js";
@@ -10,12 +11,12 @@ const DEFAULT_SORT = "-opened_at";
 const TOPICS_IN_LIST = 100;
 /** @type {import("./list-view.js").Filter[]} */
 const FILTERS = [
-  { name: "q", label: "Search" },
-  { name: "user", label: "User" },
-  { name: "tenant", label: "Tenant" },
-  { name: "route", label: "Route" },
-  { name: "address", label: "Address" },
-  { name: "topic", label: "Topic" },
+  { name: "q", label: _("Search") },
+  { name: "user", label: _("User") },
+  { name: "tenant", label: _("Tenant") },
+  { name: "route", label: _("Route") },
+  { name: "address", label: _("Address") },
+  { name: "topic", label: _("Topic") },
 ];
 
 /** Open connections of all nodes. @param {{page: any, place: import("./place.js").Place, go: any}} props */
@@ -24,8 +25,8 @@ export function Connections({ page, place, go }) {
   const filters = FILTERS.filter(({ name }) => name !== "tenant" || page.config.operator_is_of_all);
   const target = targetOf(place.query, list.answer?.results ?? [], page.config);
   return html`
-    <${ListView} title="Connections" name="connections" list=${list} place=${place} go=${go} columns=${columnsOf(page)} filters=${filters}
-      defaultSort=${DEFAULT_SORT} keyOf=${(/** @type {any} */ row) => row.id} none="Nobody is connected">
+    <${ListView} title=${_("Connections")} name="connections" list=${list} place=${place} go=${go} columns=${columnsOf(page)} filters=${filters}
+      defaultSort=${DEFAULT_SORT} keyOf=${(/** @type {any} */ row) => row.id} none=${_("Nobody is connected")}>
       <div class="orders"><${OrderButtons} names=${target.names} target=${target.target} page=${page} /></div>
     <//>`;
 }
@@ -41,16 +42,16 @@ export function targetOf({ user, address, topic, tenant: named }, rows, config) 
   const tenant = named ?? (config.operator_is_of_all ? null : config.host_tenant);
   if (user !== undefined) {
     // Orders name a user by id; the filter may be a username.
-    const known = rows.find((row) => row.user !== null)?.user ?? (/^\d+$/.test(user) ? { id: user, username: `user ${user}` } : null);
+    const known = rows.find((row) => row.user !== null)?.user ?? (/^\d+$/.test(user) ? { id: user, username: _("user {id}", { id: user }) } : null);
     return known === null ? { names: [], target: userTarget({ id: user, username: user }, "") }
       : { names: ["disconnect", "revoke", "ban"], target: { ...userTarget(known, ""), tenant } };
   }
   if (address !== undefined) return { names: ["disconnect", "ban"], target: { kind: "address", id: address, label: address, tenant } };
   const where = named ?? config.host_tenant;
   if (topic !== undefined) {
-    return { names: ["disconnect"], target: { kind: "topic", id: topic, label: `everyone in ${topic}`, tenant: where } };
+    return { names: ["disconnect"], target: { kind: "topic", id: topic, label: _("everyone in {topic}", { topic }), tenant: where } };
   }
-  return { names: ["disconnect", "announce"], target: { kind: "everyone", id: "everyone", label: `everyone on ${where}`, tenant: where } };
+  return { names: ["disconnect", "announce"], target: { kind: "everyone", id: "everyone", label: _("everyone on {tenant}", { tenant: where }), tenant: where } };
 }
 
 /** One connection. @param {{page: any, id: string}} props */
@@ -62,10 +63,10 @@ export function Connection({ page, id }) {
   const row = found && { ...found, topics: whole.answer?.topics ?? found.topics };
   return html`
     <section class="module" data-connection aria-labelledby="connection-title">
-      <h2 id="connection-title">Connection ${id}</h2>
-      <p class="back"><${To} view="connections">All connections<//></p>
+      <h2 id="connection-title">${_("Connection {id}", { id })}</h2>
+      <p class="back"><${To} view="connections">${_("All connections")}<//></p>
       <${Age} list=${list} />
-      ${list.answer && !row && html`<p class="empty">It has ended, or its node has not answered.</p>`}
+      ${list.answer && !row && html`<p class="empty">${_("It has ended, or its node has not answered.")}</p>`}
       ${row && html`
         <div class="orders">
           <${OrderButtons} names=${["disconnect"]} target=${connectionTarget(row)} page=${page} />
@@ -73,11 +74,11 @@ export function Connection({ page, id }) {
           <${OrderButtons} names=${["ban"]} target=${{ kind: "address", id: row.address, label: row.address, tenant: row.tenant }} page=${page} />
         </div>
         <dl class="facts">${factsOf(row).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-        <h3>${count(row.topics.length)} topics</h3>
+        <h3>${ngettext("{count} topic", "{count} topics", row.topics.length, count(row.topics.length))}</h3>
         <ul class="topics">${row.topics.map((/** @type {string} */ topic) => html`<li key=${topic}>
           <${To} view="topics" id=${topic} query=${{ tenant: row.tenant }}>${topic}<//>
           ${row.user && html`<${OrderButtons} names=${["unsubscribe"]} page=${page}
-            target=${{ kind: "subscription", id: topic, label: `${row.user.username}'s subscription to ${topic}`, tenant: row.tenant, user: row.user }} />`}
+            target=${{ kind: "subscription", id: topic, label: _("{user}'s subscription to {topic}", { user: row.user.username, topic }), tenant: row.tenant, user: row.user }} />`}
         </li>`)}</ul>`}
     </section>`;
 }
@@ -85,25 +86,25 @@ export function Connection({ page, id }) {
 /** @param {any} page @returns {import("./list-view.js").Column[]} */
 function columnsOf(page) {
   return [
-    { name: "id", label: "Id", isSorted: true, cell: (row) => html`<${To} view="connections" id=${row.id}>${row.id}<//>` },
+    { name: "id", label: _("Id"), isSorted: true, cell: (row) => html`<${To} view="connections" id=${row.id}>${row.id}<//>` },
     { name: "orders", label: "", cell: (row) => html`<${OrderButtons} names=${["disconnect"]} target=${connectionTarget(row)} page=${page} />` },
-    { name: "user", label: "User", isSorted: true, cell: (row) => row.user ? html`<${To} view="connections" query=${{ user: String(row.user.id), ...(page.config.operator_is_of_all ? { tenant: row.tenant } : {}) }}>${row.user.username}<//>` : "–" },
-    ...(page.config.operator_is_of_all ? [{ name: "tenant", label: "Tenant", isSorted: true, cell: (/** @type {any} */ row) => html`<${To} view="connections" query=${{ tenant: row.tenant }}>${row.tenant}<//>` }] : []),
-    { name: "route", label: "Route", isSorted: true, cell: (row) => html`<${To} view="connections" query=${{ route: row.route }}>${row.route}<//>` },
-    { name: "address", label: "Address", isSorted: true, cell: (row) => html`<${To} view="connections" query=${{ address: row.address }}>${row.address}<//>` },
-    { name: "opened_at", label: "Open for", isSorted: true, isNumber: true, cell: (row) => openFor(row) },
-    { name: "messages_in", label: "In", isSorted: true, isNumber: true, cell: (row) => count(row.messages_in) },
-    { name: "messages_out", label: "Out", isSorted: true, isNumber: true, cell: (row) => count(row.messages_out) },
-    { name: "outbox_bytes", label: "Waiting", isSorted: true, isNumber: true, cell: (row) => bytes(row.outbox_bytes) },
-    { name: "rtt_ms", label: "Round trip", isSorted: true, isNumber: true, cell: (row) => roundTrip(row) },
-    { name: "topics", label: "Topics", isSorted: true, isNumber: true, cell: (row) => count(row.topics.length) },
-    { name: "node", label: "Node", isSorted: true, cell: (row) => row.node },
+    { name: "user", label: _("User"), isSorted: true, cell: (row) => row.user ? html`<${To} view="connections" query=${{ user: String(row.user.id), ...(page.config.operator_is_of_all ? { tenant: row.tenant } : {}) }}>${row.user.username}<//>` : "–" },
+    ...(page.config.operator_is_of_all ? [{ name: "tenant", label: _("Tenant"), isSorted: true, cell: (/** @type {any} */ row) => html`<${To} view="connections" query=${{ tenant: row.tenant }}>${row.tenant}<//>` }] : []),
+    { name: "route", label: _("Route"), isSorted: true, cell: (row) => html`<${To} view="connections" query=${{ route: row.route }}>${row.route}<//>` },
+    { name: "address", label: _("Address"), isSorted: true, cell: (row) => html`<${To} view="connections" query=${{ address: row.address }}>${row.address}<//>` },
+    { name: "opened_at", label: _("Open for"), isSorted: true, isNumber: true, cell: (row) => openFor(row) },
+    { name: "messages_in", label: _("In"), isSorted: true, isNumber: true, cell: (row) => count(row.messages_in) },
+    { name: "messages_out", label: _("Out"), isSorted: true, isNumber: true, cell: (row) => count(row.messages_out) },
+    { name: "outbox_bytes", label: _("Waiting"), isSorted: true, isNumber: true, cell: (row) => bytes(row.outbox_bytes) },
+    { name: "rtt_ms", label: _("Round trip"), isSorted: true, isNumber: true, cell: (row) => roundTrip(row) },
+    { name: "topics", label: _("Topics"), isSorted: true, isNumber: true, cell: (row) => count(row.topics.length) },
+    { name: "node", label: _("Node"), isSorted: true, cell: (row) => row.node },
   ];
 }
 
 /** @param {any} row @returns {import("./operations.js").Target} */
 function connectionTarget(row) {
-  return { kind: "connection", id: row.id, label: `connection ${row.id}`, tenant: row.tenant };
+  return { kind: "connection", id: row.id, label: _("connection {id}", { id: row.id }), tenant: row.tenant };
 }
 
 /** @param {any} row */
@@ -119,16 +120,16 @@ function roundTrip(row) {
 /** @param {any} row @returns {[string, unknown][]} */
 function factsOf(row) {
   return [
-    ["User", row.user ? `${row.user.username} (${row.user.id})` : "nobody"],
-    ["Tenant", row.tenant],
-    ["Route", row.route],
-    ["Address", row.address],
+    [_("User"), row.user ? `${row.user.username} (${row.user.id})` : _("nobody")],
+    [_("Tenant"), row.tenant],
+    [_("Route"), row.route],
+    [_("Address"), row.address],
     ["User-Agent", row.agent || "–"],
-    ["Opened", `${new Date(row.opened_at).toLocaleString()}, ${openFor(row)} ago`],
-    ["Messages in", count(row.messages_in)],
-    ["Messages out", count(row.messages_out)],
-    ["Waiting for the client", bytes(row.outbox_bytes)],
-    ["Round trip", roundTrip(row)],
-    ["Node", row.node],
+    [_("Opened"), _("{time}, {age} ago", { time: new Date(row.opened_at).toLocaleString(), age: openFor(row) })],
+    [_("Messages in"), count(row.messages_in)],
+    [_("Messages out"), count(row.messages_out)],
+    [_("Waiting for the client"), bytes(row.outbox_bytes)],
+    [_("Round trip"), roundTrip(row)],
+    [_("Node"), row.node],
   ];
 }

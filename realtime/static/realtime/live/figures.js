@@ -1,4 +1,4 @@
-import { count } from "../dashboard-format.js";
+import { _ } from "../texts.js";
 
 /** A list that was not renewed for this long is old: three of its intervals. */
 export const OLD_MS = 15_000;
@@ -10,22 +10,13 @@ export const OLD_MS = 15_000;
  * @param {string[]} [late] ids of the nodes that did not answer
  */
 export function scopeLine(answer, ageMs, late = []) {
-  const names = late.length === 0 ? "" : `, late: ${late.join(", ")}`;
-  return `${answer.nodes_answered} of ${answer.nodes_total} nodes, ${age(ageMs)}${names}`;
+  const scope = _("{answered} of {count} nodes, {age}", { answered: answer.nodes_answered, count: answer.nodes_total, age: age(ageMs) });
+  return late.length === 0 ? scope : _("{scope}, late: {nodes}", { scope, nodes: late.join(", ") });
 }
 
 /** @param {number} ms */
 export function age(ms) {
-  return `${Math.max(Math.round(ms / 1000), 0)} s ago`;
-}
-
-/**
- * @param {number} number
- * @param {string} one
- * @param {string} [many]
- */
-export function counted(number, one, many = `${one}s`) {
-  return `${count(number)} ${number === 1 ? one : many}`;
+  return _("{seconds} s ago", { seconds: Math.max(Math.round(ms / 1000), 0) });
 }
 
 /**

@@ -1,3 +1,4 @@
+import { _ } from "../texts.js";
 import { hashOf } from "./place.js";
 
 /**
@@ -13,11 +14,11 @@ import { hashOf } from "./place.js";
 export function entriesOf({ views = [], users = [], tenants = [], topics = [], connections = [] }, isOfAll) {
   const where = (/** @type {string} */ tenant) => (isOfAll ? { tenant } : {});
   return [
-    ...views.map(([view, label]) => entry("View", view, label, "", { view, id: null, query: {} })),
-    ...users.map((user) => entry("User", String(user.id), user.username, `id ${user.id}`, { view: "connections", id: null, query: { user: String(user.id) } })),
-    ...tenants.map((row) => entry("Tenant", row.slug, row.slug, row.is_active ? row.name : `${row.name}, suspended`, { view: "tenants", id: null, query: { q: row.slug } })),
-    ...topics.map((row) => entry("Topic", `${row.tenant} ${row.topic}`, row.topic, isOfAll ? row.tenant : "", { view: "topics", id: row.topic, query: where(row.tenant) })),
-    ...connections.map((row) => entry("Connection", row.id, row.id, [row.user?.username, row.route, row.address].filter(Boolean).join(", "), { view: "connections", id: row.id, query: {} })),
+    ...views.map(([view, label]) => entry(_("View"), view, label, "", { view, id: null, query: {} })),
+    ...users.map((user) => entry(_("User"), String(user.id), user.username, _("id {id}", { id: user.id }), { view: "connections", id: null, query: { user: String(user.id) } })),
+    ...tenants.map((row) => entry(_("Tenant"), row.slug, row.slug, row.is_active ? row.name : _("{name}, suspended", { name: row.name }), { view: "tenants", id: null, query: { q: row.slug } })),
+    ...topics.map((row) => entry(_("Topic"), `${row.tenant} ${row.topic}`, row.topic, isOfAll ? row.tenant : "", { view: "topics", id: row.topic, query: where(row.tenant) })),
+    ...connections.map((row) => entry(_("Connection"), row.id, row.id, [row.user?.username, row.route, row.address].filter(Boolean).join(", "), { view: "connections", id: row.id, query: {} })),
   ];
 }
 

@@ -1,3 +1,4 @@
+import { _ } from "../texts.js";
 import { shortNode } from "./chart-data.js";
 import { html } from "./html.js";
 import { To } from "./links.js";
@@ -13,10 +14,10 @@ export function Health({ page }) {
   const { answer } = list;
   return html`
     <section class="module health" data-health aria-labelledby="health-title">
-      <h2 id="health-title">Nodes, last 24 h</h2>
+      <h2 id="health-title">${_("Nodes, last 24 h")}</h2>
       ${answer === null ? html`<${Age} list=${list} />` : html`
         <ul>${answer.nodes.map((/** @type {any} */ row) => html`<${Strip} key=${row.node} row=${row} sinceMs=${answer.since * 1000} cellMs=${answer.cell_s * 1000} />`)}</ul>
-        ${answer.nodes.length === 0 && html`<p class="empty">No sample was stored yet.</p>`}
+        ${answer.nodes.length === 0 && html`<p class="empty">${_("No sample was stored yet.")}</p>`}
         <p class="keys" aria-hidden="true">${Object.values(STATES).map(([look, name]) => html`<span key=${look}><i class=${`cell ${look}`}></i>${name}</span>`)}</p>`}
     </section>`;
 }

@@ -1,6 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { count } from "../dashboard-format.js";
+import { _ } from "../texts.js";
 import { age, OLD_MS, scopeLine } from "./figures.js";
 import { html } from "./html.js";
 import { ariaSort, changed, nextSort, pageOf } from "./place.js";
@@ -31,13 +32,13 @@ export function ListView({ title, name, list, place, go, columns, filters, defau
       ${filters.length > 0 && html`<${Filters} filters=${filters} place=${place} go=${go} />`}
       ${children}
       <${Age} list=${list} />
-      <div class="scroll" role="region" tabindex="0" aria-label=${`Table: ${title}`}>
+      <div class="scroll" role="region" tabindex="0" aria-label=${_("Table: {title}", { title })}>
         <table>
           <thead><tr>${columns.map((column) => html`
             <th scope="col" key=${column.name} class=${column.isNumber ? "number" : ""} aria-sort=${ariaSort(sort, column.name)}>
               ${column.isSorted
                 ? html`<button type="button" class="sort" onClick=${() => sortBy(column)}>${column.label}<span aria-hidden="true">${arrowOf(sort, column.name)}</span></button>`
-                : column.label || html`<span class="visually-hidden">Orders</span>`}
+                : column.label || html`<span class="visually-hidden">${_("Orders")}</span>`}
             </th>`)}</tr></thead>
           <tbody>${rows.map((/** @type {any} */ row) => html`<${Row} key=${keyOf(row)} row=${row} columns=${columns} />`)}</tbody>
         </table>
@@ -53,11 +54,11 @@ export function Age({ list }) {
   const { answer, atMs, error } = list;
   const ageMs = Date.now() - atMs;
   const isOld = answer !== null && ageMs > OLD_MS;
-  const part = answer === null ? "Loading" : answer.nodes_total === undefined ? age(ageMs) : scopeLine(answer, ageMs);
+  const part = answer === null ? _("Loading") : answer.nodes_total === undefined ? age(ageMs) : scopeLine(answer, ageMs);
   const isPartial = answer !== null && answer.nodes_answered < answer.nodes_total;
   return html`
-    <p class=${`age ${isOld || isPartial || error ? "is-doubtful" : ""}`}>${error && answer === null ? "" : part}${isOld ? ", old" : ""}</p>
-    <p class="fault" role="alert">${error && `Could not be read: ${error}`}</p>`;
+    <p class=${`age ${isOld || isPartial || error ? "is-doubtful" : ""}`}>${error && answer === null ? "" : part}${isOld ? _(", old") : ""}</p>
+    <p class="fault" role="alert">${error && _("Could not be read: {error}", { error })}</p>`;
 }
 
 /** @param {{row: any, columns: Column[]}} props */
@@ -74,7 +75,7 @@ function Filters({ filters, place, go }) {
       ${filters.map((filter) => html`<label key=${filter.name}>${filter.label}
         ${filter.options
           ? html`<select value=${place.query[filter.name] ?? ""} onChange=${(/** @type {any} */ event) => go(changed(place, { [filter.name]: event.target.value }))}>
-              <option value="">all</option>
+              <option value="">${_("all")}</option>
               ${filter.options.map(([value, label]) => html`<option key=${value} value=${value}>${label}</option>`)}
             </select>`
           : html`<${SearchField} value=${place.query[filter.name] ?? ""} onValue=${(/** @type {string} */ value) => go(changed(place, { [filter.name]: value }))} />`}
@@ -98,12 +99,13 @@ function SearchField({ value, onValue }) {
 function Pages({ list, place, go, title }) {
   if (list.answer === null || list.answer.count <= PAGE_SIZE) return null;
   const { page, pages, first, last, hasNext, hasPrevious } = pageOf(list.answer.count, PAGE_SIZE, Number(place.query.page ?? 1));
+  const numbers = { first: count(first), last: count(last), count: count(list.answer.count), page: count(page), pages: count(pages) };
   const to = (/** @type {number} */ number) => go(changed(place, { page: String(number) }));
   return html`
-    <nav class="pages" aria-label=${`Pages of ${title}`}>
-      <button type="button" disabled=${!hasPrevious} onClick=${() => to(page - 1)}>Previous</button>
-      <span>${count(first)} to ${count(last)} of ${count(list.answer.count)}, page ${count(page)} of ${count(pages)}</span>
-      <button type="button" disabled=${!hasNext} onClick=${() => to(page + 1)}>Next</button>
+    <nav class="pages" aria-label=${_("Pages of {title}", { title })}>
+      <button type="button" disabled=${!hasPrevious} onClick=${() => to(page - 1)}>${_("Previous")}</button>
+      <span>${_("{first} to {last} of {count}, page {page} of {pages}", numbers)}</span>
+      <button type="button" disabled=${!hasNext} onClick=${() => to(page + 1)}>${_("Next")}</button>
     </nav>`;
 }
 

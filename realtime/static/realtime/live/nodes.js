@@ -1,4 +1,5 @@
 import { bytes, count, duration, milliseconds, percent } from "../dashboard-format.js";
+import { _ } from "../texts.js";
 import { shortNode } from "./chart-data.js";
 import { html } from "./html.js";
 import { To } from "./links.js";
@@ -21,28 +22,28 @@ export function Nodes({ page, store, place, go }) {
   };
   /** @type {import("./list-view.js").Column[]} */
   const columns = [
-    { name: "id", label: "Node", cell: (row) => (isOfAll ? html`<${To} view="nodes" id=${row.id}>${row.id}<//>` : row.id) },
-    { name: "state", label: "State", cell: (row) => html`<${StateOf} state=${stateOf(row, figures.get(row.id))} />` },
+    { name: "id", label: _("Node"), cell: (row) => (isOfAll ? html`<${To} view="nodes" id=${row.id}>${row.id}<//>` : row.id) },
+    { name: "state", label: _("State"), cell: (row) => html`<${StateOf} state=${stateOf(row, figures.get(row.id))} />` },
     ...(isOfAll ? [
-      { name: "host", label: "Host, process", cell: (/** @type {any} */ row) => known(row, () => `${row.host}, ${row.pid}`) },
-      { name: "version", label: "Version", cell: (/** @type {any} */ row) => figures.get(row.id)?.version ?? "–" },
+      { name: "host", label: _("Host, process"), cell: (/** @type {any} */ row) => known(row, () => `${row.host}, ${row.pid}`) },
+      { name: "version", label: _("Version"), cell: (/** @type {any} */ row) => figures.get(row.id)?.version ?? "–" },
     ] : []),
-    { name: "uptime", label: "Up for", isNumber: true, cell: (row) => known(row, () => duration(row.uptime_s)) },
-    { name: "connections", label: "Connections", isNumber: true, cell: (row) => known(row, () => count(row.connections)) },
-    { name: "subscriptions", label: "Subscriptions", isNumber: true, cell: (row) => known(row, () => count(row.subscriptions)) },
-    { name: "in", label: "In", isNumber: true, cell: (row) => known(row, () => count(row.messages_in)) },
-    { name: "out", label: "Out", isNumber: true, cell: (row) => known(row, () => count(row.messages_out)) },
+    { name: "uptime", label: _("Up for"), isNumber: true, cell: (row) => known(row, () => duration(row.uptime_s)) },
+    { name: "connections", label: _("Connections"), isNumber: true, cell: (row) => known(row, () => count(row.connections)) },
+    { name: "subscriptions", label: _("Subscriptions"), isNumber: true, cell: (row) => known(row, () => count(row.subscriptions)) },
+    { name: "in", label: _("In"), isNumber: true, cell: (row) => known(row, () => count(row.messages_in)) },
+    { name: "out", label: _("Out"), isNumber: true, cell: (row) => known(row, () => count(row.messages_out)) },
     ...(isOfAll ? [
-      { name: "cpu", label: "CPU", isNumber: true, cell: (/** @type {any} */ row) => figure(row, "cpu", percent) },
-      { name: "memory", label: "Memory", isNumber: true, cell: (/** @type {any} */ row) => figure(row, "memory", bytes) },
-      { name: "lag", label: "Loop lag p99", isNumber: true, cell: (/** @type {any} */ row) => known(row, () => milliseconds(row.loop_lag_ms?.p99_ms ?? 0)) },
-      { name: "fill", label: "Fullest limit", isNumber: true, cell: (/** @type {any} */ row) => figure(row, "fill", percent) },
+      { name: "cpu", label: _("CPU"), isNumber: true, cell: (/** @type {any} */ row) => figure(row, "cpu", percent) },
+      { name: "memory", label: _("Memory"), isNumber: true, cell: (/** @type {any} */ row) => figure(row, "memory", bytes) },
+      { name: "lag", label: _("Loop lag p99"), isNumber: true, cell: (/** @type {any} */ row) => known(row, () => milliseconds(row.loop_lag_ms?.p99_ms ?? 0)) },
+      { name: "fill", label: _("Fullest limit"), isNumber: true, cell: (/** @type {any} */ row) => figure(row, "fill", percent) },
     ] : []),
     { name: "orders", label: "", cell: (row) => row.answered && !row.draining && html`<${OrderButtons} names=${["drain"]} page=${page}
-      target=${{ kind: "node", id: row.id, label: `node ${row.id}`, tenant: null }} />` },
+      target=${{ kind: "node", id: row.id, label: _("node {id}", { id: row.id }), tenant: null }} />` },
   ];
-  return html`<${ListView} title="Nodes" name="nodes-list" list=${nodes} place=${place} go=${go} columns=${columns} filters=${[]}
-    defaultSort="id" keyOf=${(/** @type {any} */ row) => row.id} none="No node has answered" />`;
+  return html`<${ListView} title=${_("Nodes")} name="nodes-list" list=${nodes} place=${place} go=${go} columns=${columns} filters=${[]}
+    defaultSort="id" keyOf=${(/** @type {any} */ row) => row.id} none=${_("No node has answered")} />`;
 }
 
 /** @param {{state: [string, string]}} props */
@@ -58,24 +59,24 @@ export function Node({ page, store, id }) {
   const figures = store.beat?.nodes.find((/** @type {any} */ row) => row.node === id);
   return html`
     <section class="module" data-node aria-labelledby="node-title">
-      <h2 id="node-title">Node ${id}</h2>
-      <p class="back"><${To} view="nodes">All nodes<//> · <${To} view="overview" query=${{ node: id }}>Its charts<//></p>
+      <h2 id="node-title">${_("Node {id}", { id })}</h2>
+      <p class="back"><${To} view="nodes">${_("All nodes")}<//> · <${To} view="overview" query=${{ node: id }}>${_("Its charts")}<//></p>
       <${Age} list=${list} />
       ${answer && html`
-        <div class="orders"><${OrderButtons} names=${["drain"]} page=${page} target=${{ kind: "node", id, label: `node ${shortNode(id)}`, tenant: null }} /></div>
+        <div class="orders"><${OrderButtons} names=${["drain"]} page=${page} target=${{ kind: "node", id, label: _("node {id}", { id: shortNode(id) }), tenant: null }} /></div>
         <${Facts} facts=${factsOf(answer, figures)} />`}
     </section>
     ${answer && html`
       <div class="pair">
-        <section class="module" aria-labelledby="broker-title"><h2 id="broker-title">Broker and database</h2><${Facts} facts=${storesOf(answer)} /></section>
-        <section class="module" data-limits aria-labelledby="limits-title"><h2 id="limits-title">Limits, how full</h2>
+        <section class="module" aria-labelledby="broker-title"><h2 id="broker-title">${_("Broker and database")}</h2><${Facts} facts=${storesOf(answer)} /></section>
+        <section class="module" data-limits aria-labelledby="limits-title"><h2 id="limits-title">${_("Limits, how full")}</h2>
           <ul class="meters">${Object.entries(figures?.limits ?? answer.limits).map(([name, fill]) => html`<${Meter} key=${name} name=${name} fill=${fill} />`)}</ul></section>
       </div>
-      <section class="module" data-settings aria-labelledby="settings-title"><h2 id="settings-title">Settings in force</h2>
-        <div class="scroll" role="region" tabindex="0" aria-label="Table: settings in force"><table>
-          <thead><tr><th scope="col">Setting</th><th scope="col">Value</th><th scope="col">From</th></tr></thead>
+      <section class="module" data-settings aria-labelledby="settings-title"><h2 id="settings-title">${_("Settings in force")}</h2>
+        <div class="scroll" role="region" tabindex="0" aria-label=${_("Table: settings in force")}><table>
+          <thead><tr><th scope="col">${_("Setting")}</th><th scope="col">${_("Value")}</th><th scope="col">${_("From")}</th></tr></thead>
           <tbody>${answer.settings.map((/** @type {any} */ row) => html`<tr key=${row.name} class=${row.is_default ? "" : "is-changed"}>
-            <th scope="row">${row.name}</th><td class="value">${row.value || "–"}</td><td>${row.is_default ? "default" : "this site"}</td></tr>`)}</tbody>
+            <th scope="row">${row.name}</th><td class="value">${row.value || "–"}</td><td>${row.is_default ? _("default") : _("this site")}</td></tr>`)}</tbody>
         </table></div></section>`}`;
 }
 
@@ -94,27 +95,27 @@ function Meter({ name, fill }) {
 function factsOf({ versions, process, started_at }, figures) {
   const figure = (/** @type {string} */ name, /** @type {(value: any) => string} */ format) => (figures?.[name] === undefined ? "–" : format(figures[name]));
   return [
-    ["Version", versions.rockstar],
-    ["Python, Django", `${versions.python}, ${versions.django}`],
-    ["Host, process", `${process.host}, ${process.pid}`],
-    ["Worker", `${process.worker} of server ${process.serve}`],
-    ["Started", new Date(started_at).toLocaleString()],
-    ["Connections", figure("connections", count)],
-    ["CPU", figure("cpu", percent)],
-    ["Memory", figure("memory", bytes)],
-    ["Loop lag, p99 of a minute", figure("loop_lag", (lag) => milliseconds(lag.p99_ms ?? 0))],
-    ["Bytes that wait for clients", figure("outbox", bytes)],
+    [_("Version"), versions.rockstar],
+    [_("Python, Django"), `${versions.python}, ${versions.django}`],
+    [_("Host, process"), `${process.host}, ${process.pid}`],
+    [_("Worker"), _("{worker} of server {server}", { worker: process.worker, server: process.serve })],
+    [_("Started"), new Date(started_at).toLocaleString()],
+    [_("Connections"), figure("connections", count)],
+    [_("CPU"), figure("cpu", percent)],
+    [_("Memory"), figure("memory", bytes)],
+    [_("Loop lag, p99 of a minute"), figure("loop_lag", (lag) => milliseconds(lag.p99_ms ?? 0))],
+    [_("Bytes that wait for clients"), figure("outbox", bytes)],
   ];
 }
 
 /** @param {any} answer @returns {[string, unknown][]} */
 function storesOf({ broker, database }) {
-  const isUp = broker.is_up ? "reached" : "not reached";
+  const reached = broker.is_up ? _("Redis or Valkey, reached") : _("Redis or Valkey, not reached");
   return [
-    ["Broker", broker.kind === "memory" ? "none: this process is alone" : broker.fault || `Redis or Valkey, ${isUp}`],
-    ["Database", database.vendor],
-    ["Database threads", count(database.threads)],
-    ["Work that waits now", count(database.waiting)],
-    ["Work that had to wait", `${count(database.waits)}, ${duration(database.waited_s)} in all`],
+    [_("Broker"), broker.kind === "memory" ? _("none: this process is alone") : broker.fault || reached],
+    [_("Database"), database.vendor],
+    [_("Database threads"), count(database.threads)],
+    [_("Work that waits now"), count(database.waiting)],
+    [_("Work that had to wait"), _("{count}, {time} in all", { count: count(database.waits), time: duration(database.waited_s) })],
   ];
 }

@@ -1,4 +1,5 @@
-import { counted } from "./figures.js";
+import { count } from "../dashboard-format.js";
+import { _, ngettext } from "../texts.js";
 
 /**
  * The operations that an operator may order from the page, as plain values: question, request and outcome.
@@ -16,65 +17,67 @@ export const REASON_MAX_CHARS = 200;
 export const TEXT_MAX_CHARS = 1000;
 export const LEVELS = ["info", "success", "warning", "error", "critical"];
 /** Hours of a ban, and their names. */
-export const BAN_HOURS = [[0.25, "15 minutes"], [1, "1 hour"], [24, "1 day"], [168, "7 days"], [720, "30 days"], [8760, "1 year"]];
+export const BAN_HOURS = [
+  [0.25, _("15 minutes")], [1, _("1 hour")], [24, _("1 day")], [168, _("7 days")], [720, _("30 days")], [8760, _("1 year")],
+];
 /** @type {Answers} */
 export const NO_ANSWERS = { reason: "", reconnect: true, hours: 24, text: "", level: "info" };
 
 /**
  * `fields` are asked for besides the reason; `isForAll` acts on a tenant that the path names, or on a node.
- * @type {Record<string, {label: string, question: (target: Target) => string, done: (count: number) => string,
+ * @type {Record<string, {label: string, question: (target: Target) => string, done: (number: number) => string,
  *   fields: (keyof Answers)[], isForAll?: boolean}>}
  */
 export const OPERATIONS = {
   disconnect: {
-    label: "Disconnect",
-    question: (target) => `Disconnect ${target.label}?`,
-    done: (count) => `${counted(count, "connection")} closed.`,
+    label: _("Disconnect"),
+    question: (target) => _("Disconnect {what}?", { what: target.label }),
+    done: (number) => ngettext("{count} connection closed.", "{count} connections closed.", number, count(number)),
     fields: ["reconnect"],
   },
   ban: {
-    label: "Ban",
-    question: (target) => `Ban ${target.label}?`,
-    done: (count) => `Banned. ${counted(count, "connection")} closed.`,
+    label: _("Ban"),
+    question: (target) => _("Ban {what}?", { what: target.label }),
+    done: (number) => ngettext("Banned. {count} connection closed.", "Banned. {count} connections closed.", number, count(number)),
     fields: ["hours"],
   },
-  unban: { label: "Lift", question: (target) => `Lift the ${target.label}?`, done: () => "The ban is lifted.", fields: [] },
+  unban: { label: _("Lift"), question: (target) => _("Lift the {what}?", { what: target.label }), done: () => _("The ban is lifted."), fields: [] },
   revoke: {
-    label: "Sign out",
-    question: (target) => `End all tokens and sessions of ${target.label}?`,
-    done: () => "All tokens and sessions have ended.",
+    label: _("Sign out"),
+    question: (target) => _("End all tokens and sessions of {what}?", { what: target.label }),
+    done: () => _("All tokens and sessions have ended."),
     fields: [],
   },
   unsubscribe: {
-    label: "Unsubscribe",
-    question: (target) => `End ${target.label}?`,
-    done: (count) => `${counted(count, "subscription")} ended.`,
+    label: _("Unsubscribe"),
+    question: (target) => _("End {what}?", { what: target.label }),
+    done: (number) => ngettext("{count} subscription ended.", "{count} subscriptions ended.", number, count(number)),
     fields: [],
   },
   announce: {
-    label: "Announce",
-    question: (target) => `Announce something to ${target.label}`,
-    done: (count) => `Sent to ${counted(count, "connection")}.`,
+    label: _("Announce"),
+    question: (target) => _("Announce something to {what}", { what: target.label }),
+    done: (number) => ngettext("Sent to {count} connection.", "Sent to {count} connections.", number, count(number)),
     fields: ["text", "level"],
   },
   drain: {
-    label: "Drain",
-    question: (target) => `Drain ${target.label}?`,
-    done: () => "The node closes its connections and takes no more.",
+    label: _("Drain"),
+    question: (target) => _("Drain {what}?", { what: target.label }),
+    done: () => _("The node closes its connections and takes no more."),
     fields: [],
     isForAll: true,
   },
   suspend: {
-    label: "Suspend",
-    question: (target) => `Suspend ${target.label}?`,
-    done: () => "The tenant is suspended.",
+    label: _("Suspend"),
+    question: (target) => _("Suspend {what}?", { what: target.label }),
+    done: () => _("The tenant is suspended."),
     fields: [],
     isForAll: true,
   },
   resume: {
-    label: "Resume",
-    question: (target) => `Let ${target.label} go on?`,
-    done: () => "The tenant goes on.",
+    label: _("Resume"),
+    question: (target) => _("Let {what} go on?", { what: target.label }),
+    done: () => _("The tenant goes on."),
     fields: [],
     isForAll: true,
   },
@@ -82,10 +85,10 @@ export const OPERATIONS = {
 
 /** The consequences, in the words of the dialog. @type {Record<string, string>} */
 export const CONSEQUENCES = {
-  ban: "Open connections close; handshakes and sign-ins are refused until the ban ends.",
-  revoke: "Open connections close, and everyone signed in with this account has to sign in again.",
-  drain: "Its clients are told to come back, and find another node. It cannot be undone: restart the process.",
-  suspend: "Its hosts answer 404 and its sockets close, on every node.",
+  ban: _("Open connections close; handshakes and sign-ins are refused until the ban ends."),
+  revoke: _("Open connections close, and everyone signed in with this account has to sign in again."),
+  drain: _("Its clients are told to come back, and find another node. It cannot be undone: restart the process."),
+  suspend: _("Its hosts answer 404 and its sockets close, on every node."),
 };
 
 /**
@@ -148,9 +151,9 @@ export function closesOf({ name, target }) {
  * @param {{count?: number}} answer
  */
 export function outcomeOf({ name, target }, answer) {
-  const count = answer.count ?? 0;
+  const number = answer.count ?? 0;
   const isMade = name === "ban" && "id" in answer;
-  const words = count === 0 && !isMade ? "Nothing like that was found, so nothing was done." : OPERATIONS[name].done(count);
+  const words = number === 0 && !isMade ? _("Nothing like that was found, so nothing was done.") : OPERATIONS[name].done(number);
   return `${OPERATIONS[name].label}, ${target.label}: ${words}`;
 }
 

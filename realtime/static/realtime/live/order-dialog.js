@@ -1,7 +1,8 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
+import { count } from "../dashboard-format.js";
+import { _, ngettext } from "../texts.js";
 import { newKey } from "./api.js";
-import { counted } from "./figures.js";
 import { html } from "./html.js";
 import {
   addressOf, BAN_HOURS, bodyOf, closesOf, CONSEQUENCES, isOffered, LEVELS, NO_ANSWERS, OPERATIONS, outcomeOf, REASON_MAX_CHARS, TEXT_MAX_CHARS,
@@ -56,14 +57,14 @@ export function OrderDialog({ page, order, onEnd }) {
         <h2 id="order-title">${operation.question(order.target)}</h2>
         <p class="where">${whereOf(order, page.config)} ${CONSEQUENCES[order.name] ?? ""}</p>
         <${Fields} fields=${operation.fields} answers=${answers} answer=${answer} />
-        <label>Reason <small>${order.name === "disconnect" || order.name === "ban" ? "kept in the audit log, shown to clients" : "kept in the audit log"}</small>
+        <label>${_("Reason")} <small>${order.name === "disconnect" || order.name === "ban" ? _("kept in the audit log, shown to clients") : _("kept in the audit log")}</small>
           <input type="text" maxlength=${REASON_MAX_CHARS} value=${answers.reason} onInput=${(/** @type {any} */ event) => answer({ reason: event.target.value })} />
         </label>
         <p class="reach" role="status">${reach}</p>
         <p class="fault" role="alert">${fault && [fault.message, ...Object.entries(fault.fields ?? {}).map(([name, faults]) => `${name}: ${faults.join(" ")}`)].join(" ")}</p>
         <div class="buttons">
-          <button type="button" onClick=${() => dialog.current?.close()}>Cancel</button>
-          <button type="submit" class="danger" disabled=${isBusy}>${isBusy ? "Working" : operation.label}</button>
+          <button type="button" onClick=${() => dialog.current?.close()}>${_("Cancel")}</button>
+          <button type="submit" class="danger" disabled=${isBusy}>${isBusy ? _("Working") : operation.label}</button>
         </div>
       </form>
     </dialog>`;
@@ -72,18 +73,18 @@ export function OrderDialog({ page, order, onEnd }) {
 /** @param {{fields: string[], answers: import("./operations.js").Answers, answer: (change: Partial<import("./operations.js").Answers>) => void}} props */
 function Fields({ fields, answers, answer }) {
   return html`
-    ${fields.includes("text") && html`<label>Text
+    ${fields.includes("text") && html`<label>${_("Text")}
       <textarea required rows="3" maxlength=${TEXT_MAX_CHARS} value=${answers.text} onInput=${(/** @type {any} */ event) => answer({ text: event.target.value })}></textarea></label>`}
-    ${fields.includes("level") && html`<label>Level
+    ${fields.includes("level") && html`<label>${_("Level")}
       <select value=${answers.level} onChange=${(/** @type {any} */ event) => answer({ level: event.target.value })}>
         ${LEVELS.map((level) => html`<option key=${level}>${level}</option>`)}</select></label>`}
-    ${fields.includes("hours") && html`<label>For
+    ${fields.includes("hours") && html`<label>${_("For")}
       <select value=${answers.hours} onChange=${(/** @type {any} */ event) => answer({ hours: Number(event.target.value) })}>
         ${BAN_HOURS.map(([hours, label]) => html`<option key=${hours} value=${hours}>${label}</option>`)}</select></label>`}
     ${fields.includes("reconnect") && html`<label class="check">
       <input type="checkbox" checked=${answers.reconnect} onChange=${(/** @type {any} */ event) => answer({ reconnect: event.target.checked })} />
-      Clients may come back</label>`}
-    ${fields.includes("text") && answers.text !== "" && html`<div class="preview" data-level=${answers.level}><small>Preview</small><p>${answers.text}</p></div>`}`;
+      ${_("Clients may come back")}</label>`}
+    ${fields.includes("text") && answers.text !== "" && html`<div class="preview" data-level=${answers.level}><small>${_("Preview")}</small><p>${answers.text}</p></div>`}`;
 }
 
 /**
@@ -102,14 +103,14 @@ function useReach(page, order, answers) {
     const tell = async () => {
       if (isAnnouncement && hasText) {
         const body = { ...bodyOf(order, { ...answers, text: "preview" }, Date.now()), preview: true };
-        const { count } = await page.api.order("POST", "announce/", body, newKey());
-        if (!leaving.signal.aborted) setWords(`It would reach ${counted(count, "connection")} now.`);
+        const answer = await page.api.order("POST", "announce/", body, newKey());
+        if (!leaving.signal.aborted) setWords(ngettext("It would reach {count} connection now.", "It would reach {count} connections now.", answer.count, count(answer.count)));
       } else if (closes !== null) {
-        const { count } = await page.api.get("connections/", { ...closes, page_size: "1" }, leaving.signal);
-        setWords(`This concerns ${counted(count, "connection")} now.`);
+        const answer = await page.api.get("connections/", { ...closes, page_size: "1" }, leaving.signal);
+        setWords(ngettext("This concerns {count} connection now.", "This concerns {count} connections now.", answer.count, count(answer.count)));
       }
     };
-    tell().catch((error) => leaving.signal.aborted || setWords(`How many it concerns cannot be told: ${error.message}`));
+    tell().catch((error) => leaving.signal.aborted || setWords(_("How many it concerns cannot be told: {error}", { error: error.message })));
     return () => leaving.abort();
   }, [order, hasText]);
   return isAnnouncement && !hasText ? "" : words;
@@ -121,5 +122,5 @@ function useReach(page, order, answers) {
  */
 function whereOf({ target }, config) {
   if (["connection", "node", "ban", "tenant"].includes(target.kind)) return "";
-  return target.tenant === null && config.operator_is_of_all ? "On all tenants." : `On ${target.tenant ?? config.host_tenant}.`;
+  return target.tenant === null && config.operator_is_of_all ? _("On all tenants.") : _("On {tenant}.", { tenant: target.tenant ?? config.host_tenant });
 }

@@ -2,6 +2,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 import { count, milliseconds, rate } from "../dashboard-format.js";
 import { HEIGHT, sparklinePaths, WIDTH } from "../dashboard-sparkline.js";
+import { _, ngettext } from "../texts.js";
 import { RANGES, shortNode } from "./chart-data.js";
 import { Charts } from "./charts.js";
 import { Health } from "./health.js";
@@ -14,7 +15,8 @@ import { useStore } from "./use-store.js";
 const SPARK_MS = 300_000;
 const SPARK_POINTS = 30;
 const UNKNOWN = "-";
-const REASONS = { closed: "Closed, by code", errors: "Errors, by code", refused: "Refused, by status" };
+const COLUMNS = [_("Open"), _("Topics"), _("In/s"), _("Out/s"), _("Errors/s"), _("Opened"), _("Refused"), _("Errors"), _("Dropped")];
+const REASONS = { closed: _("Closed, by code"), errors: _("Errors, by code"), refused: _("Refused, by status") };
 
 /** The figures of the place's filters. @param {Record<string, string>} query @returns {import("./store.js").Wanted} */
 export function wantedOf({ tenant = "", route = "", node = "", range }) {
@@ -55,25 +57,25 @@ function Filters({ page, beat, wanted, onChange }) {
   if (beat !== null && wanted.route === "") seen.current.routes = [...new Set(beat.routes.map((/** @type {any} */ row) => row.route))].sort();
   const [tenants, routes] = [seen.current.tenants, seen.current.routes].map((names) => names.map((name) => [name, nameOf(name)]));
   return html`
-    <form class="choices" aria-label="Figures shown" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
-      <${Choice} label="Node" all="All nodes" value=${wanted.node} options=${nodes} onChange=${(/** @type {string} */ node) => onChange({ node })} />
-      ${page.config.operator_is_of_all && html`<${Choice} label="Tenant" all="All tenants" value=${wanted.tenant} options=${tenants} onChange=${(/** @type {string} */ tenant) => onChange({ tenant })} />`}
-      <${Choice} label="Route" all="All routes" value=${wanted.route} options=${routes} onChange=${(/** @type {string} */ route) => onChange({ route })} />
-      <fieldset class="ranges"><legend class="visually-hidden">Range</legend>${RANGES.map(([seconds, label]) => html`
+    <form class="choices" aria-label=${_("Figures shown")} onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+      <${Choice} name="node" label=${_("Node")} all=${_("All nodes")} value=${wanted.node} options=${nodes} onChange=${(/** @type {string} */ node) => onChange({ node })} />
+      ${page.config.operator_is_of_all && html`<${Choice} name="tenant" label=${_("Tenant")} all=${_("All tenants")} value=${wanted.tenant} options=${tenants} onChange=${(/** @type {string} */ tenant) => onChange({ tenant })} />`}
+      <${Choice} name="route" label=${_("Route")} all=${_("All routes")} value=${wanted.route} options=${routes} onChange=${(/** @type {string} */ route) => onChange({ route })} />
+      <fieldset class="ranges"><legend class="visually-hidden">${_("Range")}</legend>${RANGES.map(([seconds, label]) => html`
         <label key=${seconds}><input type="radio" name="range" value=${seconds} checked=${wanted.rangeS === seconds}
           onChange=${() => onChange({ range: String(seconds) })} /><span>${label}</span></label>`)}</fieldset>
     </form>`;
 }
 
-/** @param {{label: string, all: string, value: string, options: [string, string][], onChange: (value: string) => void}} props */
-function Choice({ label, all, value, options, onChange }) {
+/** @param {{name: string, label: string, all: string, value: string, options: [string, string][], onChange: (value: string) => void}} props */
+function Choice({ name, label, all, value, options, onChange }) {
   const isKnown = value === "" || options.some(([each]) => each === value);
   return html`
     <label class="choice"><span>${label}</span>
-      <select value=${value} data-filter=${label.toLowerCase()} onChange=${(/** @type {any} */ event) => onChange(event.target.value)}>
+      <select value=${value} data-filter=${name} onChange=${(/** @type {any} */ event) => onChange(event.target.value)}>
         <option value="">${all}</option>
         ${!isKnown && html`<option value=${value}>${value}</option>`}
-        ${options.map(([each, name]) => html`<option key=${each} value=${each}>${name}</option>`)}
+        ${options.map(([each, shown]) => html`<option key=${each} value=${each}>${shown}</option>`)}
       </select></label>`;
 }
 
@@ -84,21 +86,21 @@ function Cards({ beat, samples, config }) {
   const nodes = beat.nodes.filter((/** @type {any} */ row) => row.loop_lag && (beat.node === null || row.node === beat.node));
   const slowest = nodes.toSorted((/** @type {any} */ one, /** @type {any} */ other) => other.loop_lag.p99_ms - one.loop_lag.p99_ms)[0];
   const cards = [
-    { name: "connections", title: "Connections", spark: "connections", figure: count(totals.active_connections), unit: "",
-      note: `${count(totals.opened)} opened in all` },
-    { name: "in", title: "Messages in", spark: "messages_in", figure: known(totals.in_per_s, rate), unit: "/s",
-      note: `${count(totals.messages_in)} in all` },
-    { name: "out", title: "Messages out", spark: "messages_out", figure: known(totals.out_per_s, rate), unit: "/s",
-      note: `${count(totals.messages_out)} in all` },
-    { name: "errors", title: "Errors", spark: "errors", figure: known(totals.errors_per_s, rate), unit: "/s",
-      note: `${count(totals.errors)} in all` },
+    { name: "connections", title: _("Connections"), spark: "connections", figure: count(totals.active_connections), unit: "",
+      note: _("{count} opened in all", { count: count(totals.opened) }) },
+    { name: "in", title: _("Messages in"), spark: "messages_in", figure: known(totals.in_per_s, rate), unit: "/s",
+      note: _("{count} in all", { count: count(totals.messages_in) }) },
+    { name: "out", title: _("Messages out"), spark: "messages_out", figure: known(totals.out_per_s, rate), unit: "/s",
+      note: _("{count} in all", { count: count(totals.messages_out) }) },
+    { name: "errors", title: _("Errors"), spark: "errors", figure: known(totals.errors_per_s, rate), unit: "/s",
+      note: _("{count} in all", { count: count(totals.errors) }) },
     ...(nodes.length === 0 ? [] : [
-      { name: "latency", title: "Answers, p99", spark: "request.p99", figure: known(point["request.p99"], milliseconds), unit: "",
-        note: config.objective_ms > 0 ? `objective ${milliseconds(config.objective_ms)}` : "of the last 2 s" },
-      { name: "lag", title: "Loop lag, p99", spark: `lag.${beat.node ?? slowest?.node}`, figure: milliseconds(slowest.loop_lag.p99_ms ?? 0), unit: "", note: `node ${shortNode(slowest.node)}` },
+      { name: "latency", title: _("Answers, p99"), spark: "request.p99", figure: known(point["request.p99"], milliseconds), unit: "",
+        note: config.objective_ms > 0 ? _("objective {time}", { time: milliseconds(config.objective_ms) }) : _("of the last 2 s") },
+      { name: "lag", title: _("Loop lag, p99"), spark: `lag.${beat.node ?? slowest?.node}`, figure: milliseconds(slowest.loop_lag.p99_ms ?? 0), unit: "", note: _("node {id}", { id: shortNode(slowest.node) }) },
     ]),
   ];
-  return html`<section class="cards" aria-label="Now">${cards.map((card) => html`<${Card} key=${card.name} card=${card} samples=${samples} />`)}</section>`;
+  return html`<section class="cards" aria-label=${_("Now")}>${cards.map((card) => html`<${Card} key=${card.name} card=${card} samples=${samples} />`)}</section>`;
 }
 
 /** @param {{card: any, samples: import("./series.js").Sample[]}} props */
@@ -127,15 +129,15 @@ function Routes({ beat, place, config }) {
   ];
   return html`
     <section class="module" data-routes aria-labelledby="routes-title">
-      <h2 id="routes-title">Tenants and routes</h2>
-      <div class="scroll" role="region" tabindex="0" aria-label="Table: tenants and routes"><table>
-        <thead><tr><th scope="col">Tenant, route</th>${["Open", "Topics", "In/s", "Out/s", "Errors/s", "Opened", "Refused", "Errors", "Dropped"].map((label) => html`
+      <h2 id="routes-title">${_("Tenants and routes")}</h2>
+      <div class="scroll" role="region" tabindex="0" aria-label=${_("Table: tenants and routes")}><table>
+        <thead><tr><th scope="col">${_("Tenant, route")}</th>${COLUMNS.map((label) => html`
           <th key=${label} scope="col" class="number">${label}</th>`)}</tr></thead>
         <tbody>${rows.map((/** @type {any} */ row) => html`<tr key=${`${row.tenant} ${row.route ?? ""}`} class=${row.route === undefined ? "sums" : "part"}>
           <th scope="row">${row.tenant === UNKNOWN ? nameOf(row.route ?? row.tenant) : html`<${To} view="overview" query=${to(row)}>${nameOf(row.route ?? row.tenant)}<//>`}</th>
           ${cells(row).map((text, index) => html`<td key=${index} class=${`number ${text === "0" ? "zero" : ""}`}>${text}</td>`)}</tr>`)}</tbody>
       </table></div>
-      ${left > 0 && html`<p class="age">${count(left)} less busy rows are not shown.</p>`}
+      ${left > 0 && html`<p class="age">${ngettext("{count} less busy row is not shown.", "{count} less busy rows are not shown.", left, count(left))}</p>`}
     </section>`;
 }
 
@@ -146,8 +148,8 @@ function Reasons({ reasons, meanings }) {
     return html`
       <section class="module" key=${name} data-reasons=${name} aria-labelledby=${`reasons-${name}`}>
         <h2 id=${`reasons-${name}`}>${title}</h2>
-        ${rows.length === 0 ? html`<p class="empty">None yet</p>` : html`<table>
-          <thead class="visually-hidden"><tr><th scope="col">Code</th><th scope="col">Count</th></tr></thead>
+        ${rows.length === 0 ? html`<p class="empty">${_("None yet")}</p>` : html`<table>
+          <thead class="visually-hidden"><tr><th scope="col">${_("Code")}</th><th scope="col">${_("Count")}</th></tr></thead>
           <tbody>${rows.map(([code, number]) => html`<tr key=${code}><th scope="row">${name === "closed" && meanings[code] ? `${code} ${meanings[code]}` : code}</th>
             <td class="number">${count(number)}</td></tr>`)}</tbody></table>`}
       </section>`;
@@ -161,5 +163,5 @@ function rateOrNone(perS) {
 
 /** @param {string} label of a tenant or route; that of sockets that asked for an unknown one too */
 function nameOf(label) {
-  return label === UNKNOWN ? "unknown" : label;
+  return label === UNKNOWN ? _("unknown") : label;
 }

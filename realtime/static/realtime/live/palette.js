@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
+import { _ } from "../texts.js";
 import { entriesOf, moved, viewsLike } from "./finding.js";
 import { html } from "./html.js";
 
@@ -32,12 +33,12 @@ export function Palette({ page, names, onClose }) {
     event.preventDefault();
   };
   return html`
-    <dialog ref=${dialog} class="palette" aria-label="Find" onClose=${onClose}>
-      <input type="text" role="combobox" aria-label="User, topic, connection, tenant" placeholder="User, topic, connection, tenant"
+    <dialog ref=${dialog} class="palette" aria-label=${_("Find")} onClose=${onClose}>
+      <input type="text" role="combobox" aria-label=${_("User, topic, connection, tenant")} placeholder=${_("User, topic, connection, tenant")}
         aria-expanded="true" aria-controls="found" aria-autocomplete="list" aria-activedescendant=${entries[chosen] ? `found-${chosen}` : undefined}
         autocomplete="off" spellcheck=${false} maxlength="255" value=${text}
         onInput=${(/** @type {any} */ event) => setText(event.target.value)} onKeyDown=${onKeyDown} />
-      <ul id="found" role="listbox" aria-label="Found">${entries.map((entry, index) => html`
+      <ul id="found" role="listbox" aria-label=${_("Found")}>${entries.map((entry, index) => html`
         <li key=${entry.key} id=${`found-${index}`} role="option" aria-selected=${index === chosen} onClick=${() => follow(entry)}>
           <span class="kind">${entry.kind}</span><span class="label">${entry.label}</span><span class="hint">${entry.hint}</span>
         </li>`)}</ul>
@@ -77,7 +78,7 @@ function useFound(page, names, text) {
       const [connections, topics, users, tenants] = asked.map((each) => (each.status === "fulfilled" ? each.value.results.slice(0, FOUND_SIZE) : []));
       const entries = entriesOf({ views, users, tenants, topics, connections }, isOfAll);
       const failed = asked.filter(({ status }) => status === "rejected").length;
-      setFound({ entries, words: failed > 0 ? "Some could not be asked." : entries.length === 0 ? "Nothing found." : "" });
+      setFound({ entries, words: failed > 0 ? _("Some could not be asked.") : entries.length === 0 ? _("Nothing found.") : "" });
     }, WAIT_MS);
     return () => {
       clearTimeout(timer);

@@ -1,3 +1,4 @@
+import { _ } from "../texts.js";
 import { appendTo, joined, samplesOf } from "./series.js";
 
 /** Seconds between two pushes. */
@@ -121,7 +122,7 @@ export class LiveStore {
     } catch (error) {
       if (reading.signal.aborted) return;
       this.#pushed = this.#pushed.slice(-PUSHED_MAX);
-      this.error = `The past cannot be read: ${/** @type {Error} */ (error).message}`;
+      this.error = _("The past cannot be read: {error}", { error: /** @type {Error} */ (error).message });
     }
     this.#draw();
   }
