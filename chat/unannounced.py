@@ -34,6 +34,10 @@ COMPARED = 200
 MARGIN = 20
 # Rooms whose newest announced message is kept in mind.
 KNOWN_ROOMS = 10_000
+# Seconds that a sweep waits for its rooms. Those whose server of the broker hangs go on by themselves.
+FILL_WAIT_S = 0.2
+# Rooms that a sweep may leave to later ones; above it, the next sweep begins with the same messages.
+DUE_ROOMS_MAX = 10_000
 
 
 class Stored(NamedTuple):
@@ -46,6 +50,8 @@ class Stored(NamedTuple):
     sent_at: datetime
 
 
+# A tenant's slug and the id of a room.
+Room = tuple[str, int]
 # Announces stored messages by id, in this order.
 Announce = Callable[[Collection[int]], Awaitable[None]]
 
@@ -60,6 +66,9 @@ class Unannounced:
         self._known: OrderedDict[int, int] = OrderedDict()
         # The newest message that was looked at; None if another node sweeps.
         self._swept_id: int | None = None
+        # By room, the newest message that should be announced by now, and the tasks that announce.
+        self._due: dict[Room, int] = {}
+        self._filling: dict[Room, asyncio.Task[None]] = {}
         self._is_away = False
 
     def announced(self, room_id: int, seq: int) -> None:
@@ -99,6 +108,13 @@ class Unannounced:
 
     async def run(self) -> None:
         """Sweep again and again, until cancelled."""
+        try:
+            await self._run()
+        finally:
+            for task in self._filling.values():
+                task.cancel()
+
+    async def _run(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
@@ -114,27 +130,45 @@ class Unannounced:
     async def _sweep(self) -> None:
         if not self._sweeps_for_all():
             self._swept_id = None
+            self._due.clear()
             return
-        database = self._node.background
         if self._swept_id is None:
-            self._swept_id = await database.run(_first_id)
-        # By room, the newest message that should be announced by now.
-        due: dict[tuple[str, int], int] = {}
-        swept_id, oldest = self._swept_id, self._oldest()
-        for stored in await database.run(_stored_after, swept_id):
+            self._swept_id = await self._node.background.run(_first_id)
+        swept_id = await self._look_for_due(self._swept_id)
+        if len(self._due) <= DUE_ROOMS_MAX:
+            self._swept_id = swept_id
+        await self._fill_due()
+
+    async def _look_for_due(self, after_id: int) -> int:
+        """Note the rooms with stored messages after this one that should be announced by now. Return the last of them."""
+        oldest = self._oldest()
+        for stored in await self._node.background.run(_stored_after, after_id):
             if (timezone.now() - stored.sent_at).total_seconds() < GRACE_S:
                 break
-            swept_id = stored.id
+            after_id = stored.id
             if stored.sent_at >= oldest and self._known.get(stored.room_id, 0) < stored.seq:
                 # The ids of a batch are not in the order of its numbers.
                 room = (stored.tenant, stored.room_id)
-                due[room] = max(stored.seq, due.get(room, 0))
-        filling = [self.fill(tenant, room_id, seq + 1) for (tenant, room_id), seq in due.items()]
-        # Side by side, and each to its end: the topics of some rooms may be on a server of the broker that hangs.
-        for outcome in await asyncio.gather(*filling, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
-        self._swept_id = swept_id
+                self._due[room] = max(stored.seq, self._due.get(room, 0))
+        return after_id
+
+    async def _fill_due(self) -> None:
+        """Fill the due rooms side by side. Those that fail, or take longer than FILL_WAIT_S, stay due."""
+        for room in self._due.keys() - self._filling.keys():
+            self._filling[room] = asyncio.create_task(self._fill_room(room))
+        if not self._filling:
+            return
+        ended, _ = await asyncio.wait(self._filling.values(), timeout=FILL_WAIT_S)
+        self._filling = {room: task for room, task in self._filling.items() if task not in ended}
+        failures = [error for task in ended if (error := task.exception()) is not None]
+        if failures:
+            raise failures[0]
+
+    async def _fill_room(self, room: Room) -> None:
+        (tenant, room_id), seq = room, self._due[room]
+        await self.fill(tenant, room_id, seq + 1)
+        if self._due.get(room) == seq:
+            del self._due[room]
 
     def _is_alone(self) -> bool:
         return not self._node.settings.REDIS_URL

@@ -30,11 +30,11 @@ async def sweeping(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def swept(chat: Chat) -> None:
-    """Wait until the sweep has looked at every message."""
+    """Wait until the sweep has looked at every message, and announced what it found."""
     newest = await chat.in_db(lambda: Message.objects.latest("pk").pk)
     known = unannounced_of(chat.node)
     async with asyncio.timeout(10):
-        while (known._swept_id or 0) < newest:  # noqa: ASYNC110 no event tells of it
+        while (known._swept_id or 0) < newest or known._due:  # noqa: ASYNC110 no event tells of it
             await asyncio.sleep(0.01)
 
 
@@ -120,9 +120,38 @@ async def test_a_room_that_cannot_be_read_leaves_the_sweep_to_others(
         return await newest(topic, **options)
 
     monkeypatch.setattr(chat.node, "newest", newest_of_one)
-    await left_behind(chat, alice, away, "one")
+    # Those of the room that cannot be read are more than one sweep reads.
+    monkeypatch.setattr(module, "SWEPT", 2)
+    await left_behind(chat, alice, away, "one", "two", "three")
     await left_behind(chat, alice, there, "one")
     assert await hears(alice, there, 1) == [1]
+
+
+async def test_a_room_that_hangs_leaves_the_sweep_to_others(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Those of the room that hangs are more than one sweep reads.
+    monkeypatch.setattr(module, "SWEPT", 2)
+    alice = await chat.client("alice")
+    hangs, there = await make_room(alice, name="hangs"), await make_room(alice, name="there")
+    for room_id in (hangs, there):
+        await alice.get("subscribe", "subscribed", topic=room_topic(room_id))
+    newest, answers = chat.node.newest, asyncio.Event()
+
+    async def newest_later(topic: str, **options: Any) -> Any:
+        if topic == room_topic(hangs) and not answers.is_set():
+            await answers.wait()
+            raise EngineUnavailableError("away")
+        return await newest(topic, **options)
+
+    monkeypatch.setattr(chat.node, "newest", newest_later)
+    await left_behind(chat, alice, hangs, "one", "two", "three")
+    await left_behind(chat, alice, there, "one")
+    assert await hears(alice, there, 1) == [1]
+    await left_behind(chat, alice, there, "two")
+    assert await hears(alice, there, 1) == [2]
+    answers.set()
+    assert await hears(alice, hangs, 3) == [1, 2, 3]
 
 
 async def test_nothing_of_before_the_process_is_announced_in_memory(chat: Chat) -> None:

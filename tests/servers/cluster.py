@@ -109,7 +109,8 @@ class Cluster:
         until(lambda: owner.call("CLUSTER", "SETSLOT", slot, "MIGRATING", _id(to)))
         while keys := owner.call("CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE):
             owner.call("MIGRATE", "127.0.0.1", to.port, "", 0, MIGRATE_MS, "KEYS", *keys)
-        for process in (to, owner):
+        # Those that own the slot first; the others would hear of it some seconds later.
+        for process in dict.fromkeys((to, owner, *self.primaries())):
             process.call("CLUSTER", "SETSLOT", slot, "NODE", _id(to))
         until(lambda: self.owner(slot) is to)
 
