@@ -50,10 +50,13 @@ async def test_a_socket_is_asked_for_replies_and_pushes_in_any_order() -> None:
 
 
 async def test_what_does_not_come_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.testing.sockets.WAIT_S", 0.01)
     async with connect() as socket:
-        with pytest.raises(AssertionError, match="Expected the push publication with any payload, received"):
-            await socket.assert_push("publication")
+        with monkeypatch.context() as impatient:
+            impatient.setattr("realtime.testing.sockets.WAIT_S", 0.01)
+            with pytest.raises(
+                AssertionError, match="Expected the push publication with any payload, received"
+            ):
+                await socket.assert_push("publication")
         asked = await socket.send("subscribe", {"topic": "closed:1"})
         with pytest.raises(AssertionError, match="Expected the reply subscribed, received error"):
             await socket.assert_reply(asked, "subscribed")
