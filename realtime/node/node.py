@@ -98,7 +98,7 @@ class Node:
         self.rules = TopicRules(settings.TOPIC_RULES)
         self.coalescer = WriteCoalescer()
         self.backlogs = Backlogs(settings.OUTBOXES_BYTES)
-        self.directory: TenantDirectory = import_string(settings.TENANTS)()
+        self.directory = self.build_directory()
         self.authenticator: Authenticator = import_string(settings.IDENTITY)()
         self.connections: dict[str, Connection] = {}
         self.bans = BanBook(self.connections)
@@ -326,6 +326,11 @@ class Node:
     async def act_all(self, operation: Any) -> Answers:
         """Carry out `operation` on every node, and collect their results."""
         return await self.exchange.act(operations.encode(operation), self.control.tell)
+
+    def build_directory(self) -> TenantDirectory:
+        """Return the directory of tenants, as configured."""
+        directory: TenantDirectory = import_string(self.settings.TENANTS)()
+        return directory
 
     def build_databases(self) -> tuple[Database, Database, Database]:
         """Return the threads for requests, for background work (sending and sweeping) and for credentials.

@@ -16,7 +16,7 @@ from realtime.endpoints.shared import Endpoints
 from realtime.node.commits import replace_commits
 from realtime.node.database import Database
 from realtime.node.node import Node, install
-from realtime.node.ports import LoadedSession, only_slug
+from realtime.node.ports import LoadedSession, TenantDirectory, only_slug
 from realtime.protocol.errors import Refusal
 from realtime.testing.broker import Broker
 from realtime.testing.clock import STEP_S, Clock, settle
@@ -44,8 +44,42 @@ OWN: dict[str, Any] = {
 }
 
 
+class DirectoryOfTest:
+    """The project's directory of tenants, and the tenants that a test has named and the project does not have."""
+
+    def __init__(self, own: TenantDirectory) -> None:
+        self._own = own
+        self._named: dict[str, Tenant] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
+
+    def lookup(self, host: str) -> Tenant | None:
+        """As `TenantDirectory.lookup`."""
+        return self._named.get(host) or self._own.lookup(host)
+
+    def refresh(self) -> None:
+        """As `TenantDirectory.refresh`."""
+        self._own.refresh()
+
+    def set_active(self, slug: str, *, is_active: bool) -> bool:
+        """As `TenantDirectory.set_active`."""
+        return self._own.set_active(slug, is_active=is_active)
+
+    def serve(self, tenant: Tenant, host: str) -> Tenant:
+        """Return the tenant as it is served: one that the project does not serve gets a host of its own."""
+        found = map(self._own.lookup, tenant.hosts or {host})
+        if any(each is not None and each.id == tenant.id for each in found):
+            return tenant
+        own_host = f"{tenant.slug}.{tenant.id}.{HOST}"
+        self._named[own_host] = replace(tenant, hosts=tenant.hosts | {own_host})
+        return self._named[own_host]
+
+
 class NodeOfTest(Node):
     """A node whose database work takes part in the transaction of the test, on the broker of the test, if any."""
+
+    directory: DirectoryOfTest
 
     def __init__(
         self, settings: RealtimeSettings, database: SharedDatabase, broker: Broker | None = None
@@ -53,6 +87,10 @@ class NodeOfTest(Node):
         super().__init__(settings, tables=())
         self.own_database = database
         self._broker = broker
+
+    def build_directory(self) -> DirectoryOfTest:
+        """As `Node.build_directory`."""
+        return DirectoryOfTest(super().build_directory())
 
     def build_databases(self) -> tuple[Database, Database, Database]:
         """As `Node.build_databases`: one for everything."""
@@ -78,7 +116,7 @@ class TestSite:
     # Seconds that a message of its sockets may take; 0: the usual ones.
     wait_s = 0.0
 
-    def __init__(self, node: Node, clock: Clock, database: SharedDatabase) -> None:
+    def __init__(self, node: NodeOfTest, clock: Clock, database: SharedDatabase) -> None:
         self.node = node
         self.clock = clock
         self._database = database
@@ -137,14 +175,12 @@ class TestSite:
             await socket.close()
 
     def _tenant(self, given: Tenant | str | None, host: str) -> Tenant:
-        if isinstance(given, Tenant):
-            return given
-        found = self.node.directory.lookup(host)
+        found = given if isinstance(given, Tenant) else self.node.directory.lookup(host)
         if isinstance(given, str) and (found is None or found.slug != given):
-            return Tenant(id=0, slug=given, hosts=frozenset({host}))
+            found = Tenant(id=0, slug=given)
         if found is None:
             raise Refusal(404, "unknown_host", f"No tenant has the host {host}; give `host` or `tenant`.")
-        return found
+        return self.node.directory.serve(found, host)
 
     async def _identity(self, user: Any, tenant: Tenant, scopes: Iterable[str] | None) -> Identity | None:
         if user is None or isinstance(user, Identity):

@@ -156,3 +156,15 @@ class InTestCase(TestCase):
         with published() as publications:
             publish("orders:7", 1)
         assert len(publications) == 1
+
+
+async def test_a_tenant_of_the_test_is_served_as_long_as_it_runs() -> None:
+    async with site() as own:
+        for tenant in (
+            "acme",
+            Tenant(2, "globex"),
+            Tenant(3, "umbrella", hosts=frozenset({"umbrella.example"})),
+        ):
+            async with own.connect(tenant=tenant) as socket:
+                await own.advance(120)
+                await socket.request("subscribe", {"topic": "orders:7"})
