@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 /** @typedef {import("../lib/timeline.js").Message} Message */
 
@@ -18,7 +18,8 @@ export class RoomRequests {
     this.client = client;
     this.roomId = roomId;
     this.onRetry = onRetry;
-    this.isLoading = signal(false);
+    this.pages = signal(0);
+    this.isLoading = computed(() => this.pages.value > 0);
     this.error = signal("");
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.retryTimer = undefined;
@@ -41,9 +42,9 @@ export class RoomRequests {
    * @returns {Promise<import("../lib/timeline.js").Page | null>}
    */
   async page(where) {
-    this.isLoading.value = true;
+    this.pages.value += 1;
     const reply = await this.send("message.list", { limit: PAGE, ...where });
-    this.isLoading.value = false;
+    this.pages.value -= 1;
     return reply === null ? null : /** @type {any} */ (reply.payload);
   }
 

@@ -64,7 +64,7 @@ export class RoomStore {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.readTimer = undefined;
     this.memberRequests = 0;
-    /** How often the messages were replaced by those of another place. */
+    /** Counts the requests for messages of another place, and the replies. */
     this.loads = 0;
     /** What was pinned and unpinned while the pins are loaded. @type {[Message, boolean][]} */
     this.missedPins = [];
@@ -415,6 +415,8 @@ export class RoomStore {
     const page = await this.requests.page(where);
     if (page === null) this.isBehind = true;
     if (page === null || load !== this.loads) return page !== null;
+    // A page that was asked for beside the messages before is none beside these.
+    this.loads += 1;
     batch(() => {
       this.rev = page.last_rev;
       this.timeline.value = timelineOf(page);
