@@ -70,7 +70,9 @@ async def test_what_production_md_names_is_enough_and_nothing_is_left(server: Pr
     ],
 )
 async def test_a_missing_command_is_named(server: Process, without: str) -> None:
-    with pytest.raises(BrokerRefusedError, match=without) as caught:
+    # Redis 7.0 does not name what a script may not run.
+    said = without if server.is_valkey else rf"{without}|can't run this command"
+    with pytest.raises(BrokerRefusedError, match=said) as caught:
         await check_broker(await url_of(server, f"{ALLOWED} -{without}"))
     assert "secret" not in str(caught.value)
     assert "site" not in str(caught.value)

@@ -224,7 +224,7 @@ async def test_the_check_tries_every_primary(cluster: Cluster) -> None:
     assert await check_broker(url) == []
     for process in (await asyncio.to_thread(cluster.primaries))[1:]:
         await asyncio.to_thread(process.call, "ACL", "SETUSER", "site", "-spublish")
-        with pytest.raises(BrokerRefusedError, match="spublish"):
+        with pytest.raises(BrokerRefusedError, match=r"spublish|can't run this command"):
             await check_broker(url)
         await asyncio.to_thread(process.call, "ACL", "SETUSER", "site", "+spublish")
 

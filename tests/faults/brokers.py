@@ -204,9 +204,7 @@ class Single:
 
     async def fill(self) -> None:
         """The server takes no more data."""
-        await asyncio.to_thread(self._server.call, "CONFIG", "SET", "maxmemory", 1)
-        await asyncio.sleep(AWAY_S)
-        await asyncio.to_thread(self._server.call, "CONFIG", "SET", "maxmemory", 0)
+        await _fill(self._server)
 
     async def revoke(self) -> None:
         """The site's user may do nothing any more, then everything again."""
@@ -230,6 +228,12 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     return context
+
+
+async def _fill(server: Process) -> None:
+    await asyncio.to_thread(server.call, "CONFIG", "SET", "maxmemory", 1)
+    await asyncio.sleep(AWAY_S)
+    await asyncio.to_thread(server.call, "CONFIG", "SET", "maxmemory", 0)
 
 
 Processes = TypeVar("Processes", SentinelSet, Cluster)
@@ -286,6 +290,7 @@ class Sentinel(_OfSet[SentinelSet]):
             Plan("subscribers cut", self.cut_subscribers),
             Plan("FLUSHALL", self.flush, may_lose=True, may_forget=True),
             Plan("primary restarted empty", self.restart_empty, may_lose=True, may_forget=True),
+            Plan("maxmemory", self.fill),
         )
 
     async def hand_over(self) -> None:
@@ -335,6 +340,10 @@ class Sentinel(_OfSet[SentinelSet]):
         """Emptied."""
         primary = await asyncio.to_thread(self._set.primary)
         await asyncio.to_thread(primary.call, "FLUSHALL")
+
+    async def fill(self) -> None:
+        """The primary takes no more data."""
+        await _fill(await asyncio.to_thread(self._set.primary))
 
     async def restart_empty(self) -> None:
         """The primary comes back without data before another has taken over, and empties its replicas."""
@@ -391,6 +400,7 @@ class SlotCluster(_OfSet[Cluster]):
             Plan("subscribers cut", self.cut_subscribers),
             Plan("FLUSHALL", self.flush, may_lose=True, may_forget=True),
             Plan("primary restarted empty", self.restart_empty, may_lose=True, may_forget=True),
+            Plan("maxmemory", self.fill),
         )
 
     async def hand_over(self) -> None:
@@ -448,6 +458,10 @@ class SlotCluster(_OfSet[Cluster]):
     async def flush(self) -> None:
         """A primary is emptied."""
         await asyncio.to_thread(self._target.call, "FLUSHALL")
+
+    async def fill(self) -> None:
+        """A primary takes no more data."""
+        await _fill(self._target)
 
     async def restart_empty(self) -> None:
         """A primary comes back without data before its replica has taken over, and empties it."""

@@ -97,8 +97,11 @@ class Cluster:
         return replica
 
     def move_slot(self, slot: int, to: Process) -> None:
-        """Move a slot with its keys to another primary, while it is in use."""
+        """Move a slot with its keys to another primary, while it is in use: as a whole, where the servers can."""
         owner = self.owner(slot)
+        if not owner.is_valkey:
+            self.move_keys(slot, to)
+            return
         until(lambda: owner.call("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", _id(to)))
         until(lambda: self.owner(slot) is to)
 
