@@ -187,8 +187,15 @@ def test_messages_are_changed_and_answered_by_keyboard(windows: Windows) -> None
     bob.say("indeed")
     expect(alice.page.locator(".message").last.locator(".quote")).to_contain_text("first post")
     first = alice.page.locator(".message").filter(has=alice.page.get_by_text("first post", exact=True)).first
+    # Whatever is answered, the keyboard is at the message again, whose menu is gone.
+    at_first = alice.page.locator(f'{ARTICLES}[data-seq="{first.get_attribute("data-seq")}"]')
+    alice.in_message_menu(first, "Delete").click()
+    expect(alice.page.get_by_role("dialog")).to_be_visible()
+    keys.press("Escape")
+    expect(at_first).to_be_focused()
     alice.in_message_menu(first, "Delete").click()
     alice.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(at_first).to_be_focused()
     expect(row.locator(".quote")).to_contain_text("Deleted message")
     expect(bob.page.get_by_text("first post")).to_have_count(0)
 

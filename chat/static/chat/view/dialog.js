@@ -6,9 +6,10 @@ import { isForInputMethod } from "./keys.js";
 
 /**
  * A native modal dialog. It keeps the focus inside, and Escape closes it.
- * @param {{title: string, onClose: () => void, isWide?: boolean, children?: any}} props
+ * @param {{title: string, onClose: () => void, isWide?: boolean, returnTo?: () => Element | null, children?: any}} props
+ *   returnTo: what gets the focus if the element that had it before is gone
  */
-export function Dialog({ title, onClose, isWide = false, children }) {
+export function Dialog({ title, onClose, isWide = false, returnTo, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const titleId = useId();
   // Before the next key: it would go to the page below.
@@ -16,7 +17,9 @@ export function Dialog({ title, onClose, isWide = false, children }) {
     const opener = document.activeElement;
     dialog.current?.showModal();
     // If the element with the focus is removed, no other element gets the focus.
-    return () => void setTimeout(() => document.activeElement === document.body && opener instanceof HTMLElement && opener.focus());
+    return () => void setTimeout(() => {
+      for (const element of [opener, returnTo?.()]) if (document.activeElement === document.body && element instanceof HTMLElement) element.focus();
+    });
   }, []);
   // WebKit's search fields keep Escape for themselves.
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && !isForInputMethod(event) && onClose();

@@ -114,7 +114,7 @@ export function DeleteMessage({ store, message, onClose }) {
   const [reason, setReason] = useState("");
   const isOthers = message.author.id !== store.me.id;
   return html`
-    <${Dialog} title=${_("Delete this message?")} onClose=${onClose}>
+    <${Dialog} title=${_("Delete this message?")} onClose=${onClose} returnTo=${() => document.querySelector(`article[data-seq="${message.seq}"]`)}>
       <blockquote class="muted" dir="auto">${summaryOf(message)}</blockquote>
       <p class="muted">${_("Its text is gone for everybody. This cannot be undone.")}</p>
       ${isOthers && html`<${ReasonField} onReason=${setReason} />`}
