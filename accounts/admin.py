@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, reverse_lazy
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from accounts.admin_actions import resume, sign_out_everywhere, suspend
@@ -225,7 +226,7 @@ class RockstarUserAdmin(UserAdmin, AccessAdmin):  # type: ignore[type-arg, misc]
         """Return whether the user may sign others out everywhere: those that they may see."""
         return self.has_view_permission(request) and request.user.has_perm("realtime.revoke_user")
 
-    @admin.display(description="tenants")
+    @admin.display(description=gettext_lazy("tenants"))
     def tenants(self, user: User) -> str:
         """The user's tenants, each with a link to the membership."""
         found: list[Membership] = user.first_memberships  # type: ignore[attr-defined]  # get_queryset()'s

@@ -17,6 +17,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.core.hosts import MAX_HOST_CHARS, validate_host
 from accounts.core.scopes import member_scopes, validate_scopes
@@ -120,10 +121,12 @@ def _saver(save: Callable[..., None], kwargs: dict[str, Any], update_fields: Col
 class Tenant(models.Model):
     """A customer of the site, with its own name, hosts, members and data."""
 
-    slug = models.SlugField(max_length=50, unique=True, help_text="Its name in tokens, topics and logs.")
+    slug = models.SlugField(
+        max_length=50, unique=True, help_text=gettext_lazy("Its name in tokens, topics and logs.")
+    )
     name = models.CharField(max_length=100)
     is_active = models.BooleanField(
-        default=True, help_text="Off: its hosts answer 404 and its sockets close."
+        default=True, help_text=gettext_lazy("Off: its hosts answer 404 and its sockets close.")
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -147,7 +150,7 @@ class Domain(models.Model):
         max_length=MAX_HOST_CHARS,
         unique=True,
         validators=[validate_host],
-        help_text="Lower case, without a port.",
+        help_text=gettext_lazy("Lower case, without a port."),
     )
     is_active = models.BooleanField(default=True)
 

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from chat.text import (
     EMOJI_MAX_CHARS,
@@ -32,7 +33,7 @@ class Room(models.Model):
     # `chat.text.room_name_key` of the name, because databases lower-case names differently.
     name_key = models.CharField(max_length=ROOM_NAME_KEY_MAX_CHARS, editable=False)
     is_public = models.BooleanField(
-        default=True, help_text="Every member of the tenant sees it and may join."
+        default=True, help_text=gettext_lazy("Every member of the tenant sees it and may join.")
     )
     topic_line = models.CharField(max_length=TOPIC_LINE_MAX_CHARS, default="", db_default="", blank=True)
     direct_key = models.CharField(max_length=DIRECT_KEY_MAX_CHARS, null=True, editable=False)  # noqa: DJ001 unique
@@ -44,7 +45,7 @@ class Room(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     archived_at = models.DateTimeField(
-        null=True, blank=True, help_text="From then on the room is kept but nobody sees it."
+        null=True, blank=True, help_text=gettext_lazy("From then on the room is kept but nobody sees it.")
     )
 
     class Meta:

@@ -9,6 +9,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from realtime.control.admin_addresses import CheckedAddresses
 from realtime.control.export import export
@@ -98,7 +100,8 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         scopes: list[str] = self.cleaned_data["scopes"]
         too_much = set(scopes) - self.grantable
         if too_much:
-            raise forms.ValidationError(f"You do not hold {', '.join(sorted(too_much))}.")
+            message = _("You do not hold {scopes}.")
+            raise forms.ValidationError(message.format(scopes=", ".join(sorted(too_much))))
         return scopes
 
 
@@ -137,7 +140,8 @@ class ApiKeyAdmin(OwnTenantAdmin):
             obj.created_by = request.user.get_username()
         super().save_model(request, obj, form, change)
         if secret:
-            messages.warning(request, f"The key is {secret} — keep it now: it cannot be shown again.")
+            message = _("The key is {secret} — keep it now: it cannot be shown again.")
+            messages.warning(request, message.format(secret=secret))
 
 
 class BanForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -152,11 +156,11 @@ class BanForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
         values: dict[str, Any] = super().clean() or self.cleaned_data
         user_id, address = values.get("user_id", ""), values.get("address", "")
         if bool(user_id) == bool(address):
-            raise forms.ValidationError("Name either a user or an address.")
+            raise forms.ValidationError(_("Name either a user or an address."))
         if address and network_of(address) is None:
-            self.add_error("address", "Expected an address or a network.")
+            self.add_error("address", _("Expected an address or a network."))
         if values.get("until") and values["until"] <= timezone.now():
-            self.add_error("until", "Expected a time in the future.")
+            self.add_error("until", _("Expected a time in the future."))
         return values
 
 
@@ -234,12 +238,12 @@ class AuditEntryAdmin(_Fixed):
         """Return False: nobody may delete an entry."""
         return False
 
-    @admin.action(description="Export as CSV")
+    @admin.action(description=gettext_lazy("Export as CSV"))
     def export_csv(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> HttpResponseBase:
         """Return the chosen entries."""
         return export(queryset, "csv")
 
-    @admin.action(description="Export as JSON lines")
+    @admin.action(description=gettext_lazy("Export as JSON lines"))
     def export_json(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> HttpResponseBase:
         """Return the chosen entries."""
         return export(queryset, "json")

@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 SLUG_MAX_CHARS = 50
 NAME_MAX_CHARS = 100
@@ -49,7 +51,8 @@ class LivePage(models.Model):
 def validate_key_scopes(scopes: object) -> None:
     """Raise ValidationError unless `scopes` is a list of scopes that a key may hold."""
     if not isinstance(scopes, list) or not scopes or set(map(str, scopes)) - set(KEY_SCOPES):
-        raise ValidationError(f"Expected a list of some of: {', '.join(KEY_SCOPES)}.")
+        message = _("Expected a list of some of: {scopes}.")
+        raise ValidationError(message.format(scopes=", ".join(KEY_SCOPES)))
 
 
 class ApiKey(models.Model):
@@ -59,11 +62,11 @@ class ApiKey(models.Model):
     tenants. A key without `expires_at` does not expire. `last_used_at` is written at most once a minute.
     """
 
-    name = models.CharField(max_length=NAME_MAX_CHARS, help_text="What or who uses it.")
+    name = models.CharField(max_length=NAME_MAX_CHARS, help_text=gettext_lazy("What or who uses it."))
     tenant = models.CharField(
         max_length=SLUG_MAX_CHARS,
         blank=True,
-        help_text="Slug of its tenant. Empty: an operator's key, for all.",
+        help_text=gettext_lazy("Slug of its tenant. Empty: an operator's key, for all."),
     )
     scopes = models.JSONField(default=list, validators=[validate_key_scopes])
     prefix = models.CharField(max_length=KEY_PREFIX_CHARS, editable=False)
@@ -75,8 +78,8 @@ class ApiKey(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = "API key"
-        verbose_name_plural = "API keys"
+        verbose_name = gettext_lazy("API key")
+        verbose_name_plural = gettext_lazy("API keys")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
@@ -120,7 +123,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        verbose_name_plural = "audit entries"
+        verbose_name_plural = gettext_lazy("audit entries")
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor or self.actor_kind}"
@@ -143,9 +146,13 @@ class Ban(models.Model):
     delete a ban and make another.
     """
 
-    tenant = models.CharField(max_length=SLUG_MAX_CHARS, blank=True, help_text="Empty: on every tenant.")
+    tenant = models.CharField(
+        max_length=SLUG_MAX_CHARS, blank=True, help_text=gettext_lazy("Empty: on every tenant.")
+    )
     user_id = models.CharField(max_length=USER_MAX_CHARS, blank=True)
-    address = models.CharField(max_length=ADDRESS_MAX_CHARS, blank=True, help_text="Address or network.")
+    address = models.CharField(
+        max_length=ADDRESS_MAX_CHARS, blank=True, help_text=gettext_lazy("Address or network.")
+    )
     until = models.DateTimeField(db_index=True)
     reason = models.CharField(max_length=REASON_MAX_CHARS, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -189,17 +196,22 @@ class IdempotentAnswer(models.Model):
 class TenantQuota(models.Model):
     """Limits of one tenant, in force on every node within two seconds. 0 switches a limit off."""
 
-    tenant = models.CharField(max_length=SLUG_MAX_CHARS, unique=True, help_text="The tenant's slug.")
+    tenant = models.CharField(
+        max_length=SLUG_MAX_CHARS, unique=True, help_text=gettext_lazy("The tenant's slug.")
+    )
     max_connections = models.PositiveIntegerField(
-        default=0, help_text="Open WebSockets on all nodes. The next is refused with 429."
+        default=0, help_text=gettext_lazy("Open WebSockets on all nodes. The next is refused with 429.")
     )
     max_connections_per_user = models.PositiveIntegerField(
-        default=0, help_text="Open WebSockets of one user on one node, if lower than the site's limit."
+        default=0,
+        help_text=gettext_lazy("Open WebSockets of one user on one node, if lower than the site's limit."),
     )
     messages_per_s = models.FloatField(
         default=0.0,
         validators=[MinValueValidator(0.0)],
-        help_text="Messages from all clients of the tenant on one node. Beyond it they are rate_limited.",
+        help_text=gettext_lazy(
+            "Messages from all clients of the tenant on one node. Beyond it they are rate_limited."
+        ),
     )
 
     class Meta:

@@ -21,13 +21,23 @@ TEMPLATES = sorted(
 # Those of commands are for operators at a shell.
 SERVICES = sorted(
     path
-    for app in ("accounts", "chat", "realtime/dashboard")
-    for path in (ROOT / app).rglob("*.py")
-    if not {"migrations", "management"} & set(path.parts)
+    for path in (
+        *(ROOT / "realtime").glob("[am]*.py"),
+        *(each for app in ("accounts", "chat", "realtime/dashboard") for each in (ROOT / app).rglob("*.py")),
+    )
+    if not {"migrations", "management"} & set(path.parts) and path.name not in {"api.py", "moved.py"}
 )
 # What these raise is caught, or a mistake of the programmer.
 NOT_SHOWN = {"TypeError", "ValueError"}
-REFUSALS = {"Refusal", "unauthenticated", "forbidden", "unavailable", "_fault"}
+REFUSALS = {
+    "Refusal",
+    "unauthenticated",
+    "forbidden",
+    "unavailable",
+    "_fault",
+    "add_error",
+    "message_user",
+}
 SHOWN_ATTRIBUTE = re.compile(r'(?:aria-label|title|placeholder|alt|value)="([^"]*)"')
 WORD = re.compile(r"[A-Za-z]{2}")
 # Values and names that are the same in every language.
@@ -107,15 +117,19 @@ def untranslated_in_python(source: str) -> list[str]:
     return [
         text
         for call in ast.walk(ast.parse(source))
-        if isinstance(call, ast.Call) and is_shown(called(call))
-        for argument in call.args
+        if isinstance(call, ast.Call)
+        for argument in shown_by(call)
         for text in written(argument)
     ]
 
 
-def is_shown(name: str) -> bool:
-    """Whether people read the texts of an error or a refusal with this name."""
-    return name in REFUSALS or (name.endswith("Error") and name not in NOT_SHOWN)
+def shown_by(call: ast.Call) -> list[ast.expr]:
+    """What people read of the arguments of a call: those of errors, refusals and messages, and words of the admin."""
+    name = called(call)
+    is_told = name in REFUSALS or (name.endswith("Error") and name not in NOT_SHOWN)
+    is_of_admin = getattr(getattr(call.func, "value", None), "id", "") in {"models", "admin"}
+    words = [each.value for each in call.keywords if each.arg in {"help_text", "description"}]
+    return (words if is_of_admin else []) + (call.args if is_told else [])
 
 
 def called(call: ast.Call) -> str:
@@ -129,7 +143,7 @@ def written(node: ast.AST) -> Iterator[str]:
     text = "".join(str(part.value) if isinstance(part, ast.Constant) else "¤" for part in parts)
     if SENTENCE.match(text):
         yield text
-    elif not (isinstance(node, ast.Call) and called(node) == "_"):
+    elif not (isinstance(node, ast.Call) and called(node) in {"_", "gettext_lazy"}):
         for child in ast.iter_child_nodes(node):
             yield from written(child)
 
@@ -173,3 +187,5 @@ def test_what_is_not_translated_is_found() -> None:
     ]
     refusals = 'Refusal(429, "code", f"Wait {s} seconds."); TypeError("It is a mistake."); f(g(Error("It is, too.")))'
     assert untranslated_in_python(refusals) == ["Wait ¤ seconds.", "It is, too."]
+    fields = 'models.F(help_text="What it is."), models.F(help_text=gettext_lazy("It is good.")), F(help_text="An API is.")'
+    assert untranslated_in_python(fields) == ["What it is."]
