@@ -27,10 +27,12 @@ BUNDLE_ENTRY = "chat/main.js"
 _FOLDERS = ("chat/", "realtime/")
 # The minifier is one of pages: each file goes through it in its element.
 _ELEMENTS = {".js": ("<script type=module>", "</script>"), ".css": ("<style>", "</style>")}
-# Empty statements, which the minifier removes. It leaves a script that it cannot parse as it was.
-_PROBE = "\n;;;"
-# The minifier leaves some comments, and in templates the indentation, which htm ignores.
+# Empty statements, which the minifier removes. It leaves a script that it cannot parse as it was, and one that would not
+# become shorter.
+_PROBE = "\n" + 1_000 * ";"
+# The minifier leaves some comments, and in templates the lines and the indentation between elements, which htm ignores.
 _INDENTATION = re.compile(r"\n\s+")
+_BETWEEN = re.compile(r"(?<=>)\n(?=[<$])|(?<=\})\n(?=<)")
 
 _CSS_IMPORT = re.compile(r'^@import "([^"]+)";$', re.MULTILINE)
 
@@ -74,9 +76,8 @@ def bundled(paths: _Paths) -> dict[str, str]:
             return source.decode()
 
     def whole(name: str) -> str:
-        return _CSS_IMPORT.sub(
-            lambda found: read(posixpath.normpath(f"{posixpath.dirname(name)}/{found[1]}")), read(name)
-        )
+        folder = posixpath.dirname(name)
+        return _CSS_IMPORT.sub(lambda found: whole(posixpath.normpath(f"{folder}/{found[1]}")), read(name))
 
     own = [name for name in paths if name.startswith(_FOLDERS) and Path(name).suffix in _ELEMENTS]
     sources = {name: whole(name) for name in own}
@@ -106,4 +107,4 @@ def minified(name: str, source: str) -> str:
     small = small.removeprefix(begin).removesuffix(end)
     if kind == ".js" and small.endswith(_PROBE):
         raise ValueError(f"{name}: There is a syntax error.")
-    return _INDENTATION.sub("\n", small)
+    return _BETWEEN.sub("", _INDENTATION.sub("\n", small))

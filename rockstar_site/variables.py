@@ -1,4 +1,4 @@
-"""The variables of a JavaScript module: where each of them is used, and short names for them.
+"""The variables of a JavaScript module: where each of them is used, and short names for them and for private members.
 
 tree-sitter tells variables from properties, texts and labels, which keep their names. A variable that is not declared
 in the module keeps its name too, and no other gets it.
@@ -110,6 +110,8 @@ class Variables:
         self._at = [index for index, each in enumerate(source) for _ in each.encode()] + [len(source)]
         self._scopes: list[_Scope] = []
         self._free: set[str] = set()
+        # The private members of classes by their names, which are seen in the class only.
+        self._private: dict[str, list[Use]] = {}
         found = list(self._walk(tree.root_node))
         for node, scope in found:
             self._declare(node, scope)
@@ -131,13 +133,11 @@ class Variables:
         fixed = {each.name for scope in self._scopes for each in scope.variables.values() if each.is_fixed}
         names = _short_names(self._free | fixed)
         short = {number: next(names) for number, _ in counts.most_common()}
+        renamed = [(variable.uses, short[number]) for variable, number in numbers.items()]
+        private = sorted(self._private.values(), key=len, reverse=True)
+        renamed += zip(private, _short_names(set()), strict=False)
         return replaced(
-            self._source,
-            [
-                (use.start, use.end, use.named(short[number]))
-                for variable, number in numbers.items()
-                for use in variable.uses
-            ],
+            self._source, [(use.start, use.end, use.named(name)) for uses, name in renamed for use in uses]
         )
 
     def without_unused(self) -> str:
@@ -178,6 +178,9 @@ class Variables:
                 self._scopes.append(scope)
             if node.type in _NAMES and scope is not None:
                 yield node, scope
+            elif node.type == "private_property_identifier":
+                use = Use(self._at[node.start_byte], self._at[node.end_byte], before="#")
+                self._private.setdefault(_text(node), []).append(use)
             name = node.child_by_field_name("name") if node.type in _DECLARATIONS else None
             waiting += [
                 (child, around if child == name else scope) for child in reversed(node.named_children)

@@ -65,11 +65,11 @@ def importmap(context: template.Context, entry: str = "") -> SafeString:
 
 @register.simple_tag
 def modulepreload(name: str) -> SafeString:
-    """Return link elements for a module and all that it imports, so that they load at the same time.
+    """Return link elements for all that a module imports, so that it loads at the same time as the module.
 
-    It must come after the import map.
+    It must come after the import map, and before the script element of the module.
     """
-    urls = ((staticfiles_storage.url(each),) for each in _needed(staticfiles_storage, name))
+    urls = ((staticfiles_storage.url(each),) for each in _needed(staticfiles_storage, name)[1:])
     return format_html_join("\n", '<link rel="modulepreload" href="{}">', urls)
 
 

@@ -152,22 +152,3 @@ export function placeOf(hash) {
   const found = hash.match(/^#room-([1-9]\d{0,14})(?:-([1-9]\d{0,14}))?$/);
   return found && { id: Number(found[1]), seq: Number(found[2]) || null };
 }
-
-/** Rooms shown at once in the switcher. */
-const FOUND_MAX = 50;
-
-/**
- * Rooms whose names have a text in them: own rooms first, and names that begin with it before others.
- * @param {readonly Room[]} rooms in the order of the list
- * @param {string} query
- * @returns {Room[]}
- */
-export function roomsFound(rooms, query) {
-  const wanted = query.trim().toLocaleLowerCase();
-  const place = (/** @type {Room} */ room) => room.name.toLocaleLowerCase().indexOf(wanted);
-  const rank = (/** @type {Room} */ room) => Number(!room.is_member) * 2 + Number(place(room) > 0);
-  return rooms
-    .filter((room) => place(room) >= 0)
-    .sort((a, b) => rank(a) - rank(b))
-    .slice(0, FOUND_MAX);
-}

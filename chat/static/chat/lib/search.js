@@ -4,6 +4,8 @@ const FILTER = /^(?:from|in|before|after|has):/i;
 // A result shows where it matches.
 const BEFORE_CHARS = 60;
 const SHOWN_CHARS = 240;
+// Rooms shown at once.
+const FOUND_MAX = 50;
 
 /**
  * A text in parts, with the words of a query marked. A long text is cut around the first of them.
@@ -18,4 +20,20 @@ export function marked(text, query) {
   const begin = first > BEFORE_CHARS ? first - BEFORE_CHARS : 0;
   const cut = `${begin > 0 ? "…" : ""}${text.slice(begin, begin + SHOWN_CHARS)}${text.length > begin + SHOWN_CHARS ? "…" : ""}`.toWellFormed();
   return (wanted ? cut.split(new RegExp(wanted, "giu")) : [cut]).map((part, index) => ({ text: part, isMatch: index % 2 === 1 })).filter((part) => part.text !== "");
+}
+
+/**
+ * Rooms whose names have a text in them: own rooms first, and names that begin with it before others.
+ * @param {readonly import("./room-list.js").Room[]} rooms in the order of the list
+ * @param {string} query
+ * @returns {import("./room-list.js").Room[]}
+ */
+export function roomsFound(rooms, query) {
+  const wanted = query.trim().toLocaleLowerCase();
+  const place = (/** @type {Room} */ room) => room.name.toLocaleLowerCase().indexOf(wanted);
+  const rank = (/** @type {Room} */ room) => Number(!room.is_member) * 2 + Number(place(room) > 0);
+  return rooms
+    .filter((room) => place(room) >= 0)
+    .sort((a, b) => rank(a) - rank(b))
+    .slice(0, FOUND_MAX);
 }

@@ -16,6 +16,8 @@ import { Sidebar } from "./sidebar.js";
 
 /** @typedef {import("../state/store.js").ChatStore} ChatStore */
 
+const NoRoom = lazy(() => import("./no-room.js"), "NoRoom");
+const TabIcon = lazy(() => import("./tab-icon.js"), "TabIcon");
 /** The panels beside the messages. @type {Record<string, any>} */
 const PANELS = { people: lazy(() => import("./people-panel.js"), "PeoplePanel"), search: lazy(() => import("./search-panel.js"), "SearchPanel") };
 
@@ -40,6 +42,7 @@ export function App({ store }) {
     ${room && html`<${Panel} store=${store} room=${room} />`}
     ${store.drawer.value && html`<div class="scrim" onClick=${closeDrawer}></div>`}
     <${Announcer} store=${store} />
+    <${TabIcon} store=${store} />
     <${OpenDialog} store=${store} />`;
 }
 
@@ -77,39 +80,10 @@ function Notice({ store }) {
     </div>`;
 }
 
-/** @param {{store: ChatStore}} props */
-function NoRoom({ store }) {
-  return html`
-    <div class="no-room">
-      <h1>${_("No room is open")}</h1>
-      <p class="muted">${_("Join one that is here, or make a new one.")}</p>
-      <div class="actions">
-        <button type="button" class="button drawer-button" onClick=${() => (store.drawer.value = "rooms")}>${_("Rooms")}</button>
-        <button type="button" class="button" onClick=${() => store.show("BrowseRooms")}>${_("Browse rooms")}</button>
-        <button type="button" class="button primary" onClick=${() => store.show("CreateRoom")}>${_("New room")}</button>
-      </div>
-    </div>`;
-}
-
-/** The title and the icon say how much is unread. @param {ChatStore} store */
+/** The title says how much is unread. @param {ChatStore} store */
 function useTitle(store) {
-  const { count, isPersonal } = store.attention.value;
-  const title = titleOf(store.current.value?.room.value ?? null, store.tenant.name, count);
+  const title = titleOf(store.current.value?.room.value ?? null, store.tenant.name, store.attention.value.count);
   useEffect(() => void (document.title = title), [title]);
-  useEffect(() => {
-    const icon = /** @type {HTMLLinkElement | null} */ (document.querySelector("link[rel=icon]"));
-    if (icon) icon.href = iconOf(count, isPersonal);
-  }, [count, isPersonal]);
-}
-
-/** The site's icon with the number of messages that address the reader, or with a dot for other unread ones. @param {number} count @param {boolean} isPersonal */
-function iconOf(count, isPersonal) {
-  const mark = isPersonal
-    ? `<text x="22" y="28" font-size="${count > 9 ? 14 : 17}" font-weight="bold" font-family="sans-serif" text-anchor="middle" fill="#fff">${count > 99 ? "99" : count}</text>`
-    : "";
-  const badge = count > 0 ? `<circle cx="22" cy="22" r="${isPersonal ? 10 : 7}" fill="${isPersonal ? "#d3291f" : "#fff"}" stroke="#5b3df5" stroke-width="2"/>${mark}` : "";
-  const star = '<rect width="32" height="32" rx="8" fill="#5b3df5"/><path d="M16 5.500l2.900 6.600 7.100.7-5.400 4.800 1.600 7-6.200-3.700-6.200 3.700 1.600-7L6 12.800l7.100-.7z" fill="#fff"/>';
-  return `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">${star}${badge}</svg>`)}`;
 }
 
 /** Two regions in turn: a screen reader says a text again only if it is new in its region. @param {{store: ChatStore}} props */

@@ -1,7 +1,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { nameOf, summaryOf } from "../lib/format.js";
-import { attentionOf, roomsFound } from "../lib/room-list.js";
+import { attentionOf } from "../lib/room-list.js";
+import { roomsFound } from "../lib/search.js";
 import { _ } from "../lib/texts.js";
 import { Dialog } from "./dialog.js";
 import { html } from "./html.js";

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 
 import { summaryOf } from "../lib/format.js";
 import { MODERATOR, OWNER } from "../lib/rights.js";
-import { roomsFound } from "../lib/room-list.js";
+import { roomsFound } from "../lib/search.js";
 import { _, ngettext } from "../lib/texts.js";
 import { Dialog, DialogActions, Failure } from "./dialog.js";
 import { html } from "./html.js";

@@ -1,0 +1,16 @@
+import { _ } from "../lib/texts.js";
+import { html } from "./html.js";
+
+/** What to do where no room is open. @param {{store: import("../state/store.js").ChatStore}} props */
+export function NoRoom({ store }) {
+  return html`
+    <div class="no-room">
+      <h1>${_("No room is open")}</h1>
+      <p class="muted">${_("Join one that is here, or make a new one.")}</p>
+      <div class="actions">
+        <button type="button" class="button drawer-button" onClick=${() => (store.drawer.value = "rooms")}>${_("Rooms")}</button>
+        <button type="button" class="button" onClick=${() => store.show("BrowseRooms")}>${_("Browse rooms")}</button>
+        <button type="button" class="button primary" onClick=${() => store.show("CreateRoom")}>${_("New room")}</button>
+      </div>
+    </div>`;
+}
