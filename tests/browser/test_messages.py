@@ -198,6 +198,18 @@ def test_the_selection_is_formatted_by_buttons_and_keys(alice: ChatPage, bob: Ch
     expect(row(bob, "done").locator("code")).to_have_text("one two")
 
 
+def test_the_list_stays_at_its_end_while_a_long_text_is_written(alice: ChatPage) -> None:
+    """The field is measured at each key; the list above it must not lose its place by that."""
+    alice.say(*(f"line {number}" for number in range(30)))
+    expect(alice.messages("line 29")).to_be_in_viewport()
+    for _ in range(8):
+        alice.composer.press("Shift+Enter")
+    alice.composer.press_sequentially("word")
+    expect(alice.messages("line 29")).to_be_in_viewport()
+    expect(alice.page.locator(".jump-button")).to_have_count(0)
+    alice.composer.fill("")
+
+
 def test_the_density_is_kept(alice: ChatPage) -> None:
     """Compact messages stay compact after a reload."""
     alice.page.get_by_role("button", name="Account of alice").click()

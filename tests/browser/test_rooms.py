@@ -149,6 +149,21 @@ def test_search_leads_to_the_message(carol: ChatPage, dave: ChatPage) -> None:
     expect(dave.here).not_to_have_count(0)
 
 
+def test_words_for_the_search_are_no_message(dave: ChatPage) -> None:
+    """Keys that come before the search has loaded go nowhere; asking for it again brings the focus back."""
+    page = dave.page
+    # In one task, as fast as no person is: nothing is drawn between the click and the key.
+    page.get_by_role("button", name="Search messages").evaluate(
+        "(button) => { button.click(); button.dispatchEvent(new KeyboardEvent('keydown', { key: 'n', bubbles: true })); }"
+    )
+    query = page.get_by_label("Words in messages")
+    expect(query).to_be_focused()
+    dave.heading.click()
+    page.get_by_role("button", name="Search messages").click()
+    expect(query).to_be_focused()
+    page.get_by_role("button", name="Close the search").click()
+
+
 def test_a_name_and_a_status_are_seen_by_others(carol: ChatPage, dave: ChatPage) -> None:
     """The name stands instead of the user name, which its title still says."""
     for chat in (carol, dave):

@@ -56,6 +56,8 @@ export class ChatStore {
     this.dialog = signal(/** @type {{name: string, [about: string]: unknown} | null} */ (null));
     /** The panel beside the messages. On narrow screens the panel and the rooms are drawers. */
     this.panel = signal(/** @type {string} */ ("people"));
+    /** How many times a panel was asked for. */
+    this.panelAsked = signal(0);
     this.searchFor = signal("");
     this.drawer = signal(/** @type {"rooms" | "panel" | null} */ (null));
     /** The text for a screen reader. `turn` changes with every one, so that the same text is read again. */
@@ -137,6 +139,7 @@ export class ChatStore {
   /** Show a panel beside the messages. @param {string} name */
   showPanel(name) {
     this.panel.value = name;
+    this.panelAsked.value += 1;
     this.drawer.value = "panel";
   }
 

@@ -110,8 +110,15 @@ function isSendable({ actions, connection, files }, room) {
   return isPossible && room.room.value.is_member && isSomething && !isRefused && [...text].length <= MAX_CHARS;
 }
 
-/** Makes the field as tall as its text. The style sheet limits the height. @param {HTMLTextAreaElement} area */
+/**
+ * Makes the field as tall as its text. The style sheet limits the height. The box keeps its height while the text is measured:
+ * otherwise the list above is taller for a moment, and is no longer at its end.
+ * @param {HTMLTextAreaElement} area
+ */
 function fit(area) {
+  const box = /** @type {HTMLElement} */ (area.parentElement);
+  box.style.minHeight = `${box.offsetHeight}px`;
   area.style.height = "auto";
   area.style.height = `${area.scrollHeight}px`;
+  box.style.minHeight = "";
 }

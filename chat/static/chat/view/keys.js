@@ -22,7 +22,7 @@ export function useKeys(store, page) {
       // With Escape the browser also closes its own dialogs.
       if (act && event.key !== "Escape") event.preventDefault();
       if (act) act();
-      else if (isTyping(event)) focusComposer();
+      else if (isTyping(event) && !isSearchComing(store)) focusComposer();
     };
     addEventListener("keydown", onKeyDown);
     return () => removeEventListener("keydown", onKeyDown);
@@ -37,6 +37,11 @@ export function isForInputMethod(event) {
 /** Put the focus into the composer. */
 export function focusComposer() {
   document.getElementById("composer-text")?.focus();
+}
+
+/** Whether the search was asked for and is not there yet: what is typed now is no message. @param {import("../state/store.js").ChatStore} store */
+function isSearchComing(store) {
+  return store.panel.value === "search" && document.getElementById("search-query") === null;
 }
 
 /**

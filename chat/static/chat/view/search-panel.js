@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 
 import { dayText, nameOf, summaryOf, timeText } from "../lib/format.js";
 import { marked } from "../lib/search.js";
@@ -20,6 +20,7 @@ const FILTERS = ["from:", "in:", "before:", "after:", "has:"];
 export function SearchPanel({ store }) {
   const query = store.searchFor.value;
   const { messages, hasMore, isLoading, error, more } = useMessages(store, query.trim(), PAGE);
+  const asked = store.panelAsked.value;
   useDrawer(store.drawer.value === "panel");
   const write = (/** @type {string} */ text) => (store.searchFor.value = text);
   const add = (/** @type {string} */ filter) => {
@@ -30,7 +31,8 @@ export function SearchPanel({ store }) {
     store.panel.value = "people";
     store.drawer.value = null;
   };
-  useEffect(() => document.getElementById("search-query")?.focus(), []);
+  // With the first paint, so that no key goes elsewhere; and each time that the search is asked for.
+  useLayoutEffect(() => document.getElementById("search-query")?.focus(), [asked]);
   return html`
     <div class="panel-head">
       <h2>${_("Search")}</h2>
