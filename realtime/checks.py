@@ -121,7 +121,8 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
             "Remove it in production: error pages show settings and code, and all queries are kept in memory.",
         ),
         (
-            os.environ.get("SECRET_KEY") != settings.SECRET_KEY,
+            # Without DEBUG it may come from `.env` or a store of secrets, and Django warns of one of `startproject` (W009).
+            settings.DEBUG and os.environ.get("SECRET_KEY") != settings.SECRET_KEY,
             "W002",
             "SECRET_KEY does not come from the environment.",
             "Set SECRET_KEY: every machine must sign sessions and tokens with the same one.",
