@@ -8,6 +8,9 @@ it from the bundle, so that no module runs twice.
 The rules: named and default imports, exports that never change, no module that imports itself by way of others, no
 `eval`. Syntax that is not known, names that are not exported, and modules that would run twice raise ValueError. Functions
 and classes do not keep their `name`.
+
+tree-sitter reads the modules; joining them is ours. The bundlers that are wheels are Bun's, which is unofficial, and
+Deno's, which loads esbuild from npm when it bundles: each is 40 to 50 MB that every site would carry for one file.
 """
 
 import posixpath
@@ -15,8 +18,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from rockstar_site.module_syntax import Export, Import, Lazy, Statement, statements
-from rockstar_site.variables import Variables, replaced
+from rockstar_site.module_syntax import Export, Import, Lazy, Statement, Syntax, replaced, statements
+from rockstar_site.variables import Variables
 
 _OWN_NAME = re.compile(r"\b(?:[\w$]*_m\d+|_default|_shared)\b")
 _SHARED = "_shared"
@@ -35,13 +38,14 @@ class Modules:
             posixpath.join(posixpath.dirname(module), specifier)
         )
 
-    def parsed(self, name: str) -> tuple[str, list[Statement]]:
-        """Return the source of a module, and its imports and exports."""
+    def parsed(self, name: str) -> tuple[Syntax, list[Statement]]:
+        """Return the syntax of a module, and its imports and exports."""
         source = self.read(name)
         if taken := _OWN_NAME.search(source):
             raise ValueError(f"{name}: {taken[0]} is a name of the bundle")
         try:
-            return source, statements(source)
+            syntax = Syntax(source)
+            return syntax, statements(syntax)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
 
@@ -83,14 +87,14 @@ class Bundle:
     def source(self) -> str:
         """Return the module that has the place of `entry`, with the code that something uses."""
         whole = "\n".join([*self._bodies, f"export const {_SHARED}=[{','.join(self._shared)}];\n"])
-        return Variables(whole).without_unused()
+        return Variables(Syntax(whole)).without_unused()
 
     def outside(self, name: str) -> str:
         """Return the source of one of the other modules, with what it imports from the bundle."""
         return self._outside[name]
 
     def _adapted(self, name: str) -> str:
-        source, found = self._modules.parsed(name)
+        syntax, found = self._modules.parsed(name)
         edits = []
         # Once: it declares a name.
         shared = f'import{{{_SHARED}}}from"{_relative(self._entry, name)}";'
@@ -104,7 +108,7 @@ class Bundle:
             ]
             edits.append((each.start, each.end, shared + (f"const {','.join(taken)};" if taken else "")))
             shared = ""
-        return replaced(source, edits)
+        return replaced(syntax.source, edits)
 
     def _index(self, statement: Import, inner: str, module: str) -> int:
         variable = self._variable(statement, inner, module)
@@ -114,8 +118,8 @@ class Bundle:
 
     def _body(self, name: str) -> str:
         """Return the code of a module. Its variables have names that no other module has."""
-        source, found = self._modules.parsed(name)
-        top = Variables(source).top
+        syntax, found = self._modules.parsed(name)
+        top = Variables(syntax).top
         names = {each: f"{each}_m{self._numbers[name]}" for each in [*top, "_default"]}
         exported, edits = dict[str, str](), list[tuple[int, int, str]]()
         for each in found:
@@ -142,7 +146,7 @@ class Bundle:
                 for use in variable.uses
                 if not any(start <= use.start < end for start, end in gone)
             ]
-        return replaced(source, edits)
+        return replaced(syntax.source, edits)
 
     def _inner(self, statement: Export, inner: str, names: Mapping[str, str], module: str) -> str:
         if statement.specifier is not None:

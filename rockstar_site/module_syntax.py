@@ -1,52 +1,12 @@
-"""The imports and exports of a JavaScript module: enough syntax for `bundle.py`. Anything else raises ValueError.
+"""The imports and exports of a JavaScript module, as `bundle.py` knows them. Anything else raises ValueError."""
 
-It is no parser: it knows strings, templates, patterns, comments and brackets, and so which text is code, and which
-code is at the top level. There it reads the statements that begin with `import` and `export`.
-"""
-
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-_TOKEN = re.compile(
-    r"""(?P<comment>//[^\n]*|/\*.*?\*/)
-      | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-      | (?P<open>[({\[]) | (?P<close>[)}\]]) | (?P<tick>`) | (?P<slash>/) | (?P<stray>["'])""",
-    re.VERBOSE | re.DOTALL,
-)
-_PATTERN = re.compile(r"/(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/\w*")
-_TEXT = re.compile(r"((?:[^`\\$]|\\.|\$(?!\{))*)(`|\$\{)", re.DOTALL)
-_CLOSING = {"(": ")", "{": "}", "[": "]", "${": "}"}
-# A slash begins a pattern after the first, and divides after the second. After `)` and `}` it may do either: it is
-# taken for a division if that makes no difference.
-_BEFORE_PATTERN = re.compile(
-    r"""(?:(?<![.\w$])(?:return|typeof|case|in|of|delete|void|throw|new|instanceof|do|else|yield|await)
-      |(?<!\+)\+|(?<!-)-|[(,=:\[!&|?{;*%^~<>])\Z""",
-    re.VERBOSE,
-)
-_BEFORE_DIVISION = re.compile(r"""[\w$\]"'`]\Z""")
+import tree_sitter_javascript
+from tree_sitter import Language, Node, Parser
 
-# Parentheses are balanced in a pattern too.
-_HIDES = re.compile(r"""["'`{}\[\\]""")
-
-_NAME = r"[\w$]+"
-# In code with masked texts: a string is underscores between its quotes.
-_FROM = r"""(?P<quote>["'])(?P<from>_+)(?P=quote)"""
-# No property, but three dots may stand before it.
-_WORD = r"(?<![\w$#])(?<!(?<!\.\.)\.)"
-_KEYWORD = re.compile(_WORD + r"(?:import|export)\b(?!\s*[(.])")
-_CALL = re.compile(_WORD + r"import\s*[(.]")
-_LAZY = re.compile(rf"import\(\s*{_FROM}\s*\)")
-_IMPORT = re.compile(
-    rf"import\b\s*(?:(?:\{{(?P<names>[^}}]*)\}}|(?P<default>{_NAME}))\s*from\s*)?{_FROM}\s*;"
-)
-_LIST = re.compile(rf"export\s*\{{(?P<names>[^}}]*)\}}\s*(?:from\s*{_FROM}\s*)?(?:;|\s*\Z)")
-_DECLARATION = re.compile(
-    rf"export\s+(?=(?:const\s|class\s|(?:async\s+)?function\b\s*\*?)\s*(?P<name>{_NAME})\b)"
-)
-# With a name it would be a declaration too.
-_DEFAULT = re.compile(r"export\s+default\s+function\s*(?=\()")
-_ALIAS = re.compile(rf"({_NAME})(?:\s+as\s+({_NAME}))?")
+_PARSER = Parser(Language(tree_sitter_javascript.language()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,158 +43,186 @@ class Lazy:
 Statement = Import | Export | Lazy
 
 
-def statements(source: str) -> list[Statement]:
+class Syntax:
+    """The syntax tree of a script, and places in it as positions in the text. Raises ValueError for a syntax error."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.root = _PARSER.parse(source.encode()).root_node
+        if self.root.has_error:
+            raise ValueError("There is a syntax error.")
+        # Nodes count bytes.
+        self._at = [index for index, each in enumerate(source) for _ in each.encode()] + [len(source)]
+
+    def span(self, node: Node) -> tuple[int, int]:
+        """Return the first position of a node, and the one after its last."""
+        return self._at[node.start_byte], self._at[node.end_byte]
+
+    def nodes(self, *types: str) -> Iterator[Node]:
+        """Yield the nodes of these types in their order."""
+        waiting = [self.root]
+        while waiting:
+            node = waiting.pop()
+            if node.type in types:
+                yield node
+            waiting += reversed(node.children)
+
+    def unknown(self, node: Node) -> ValueError:
+        """Return the error about a statement that is refused."""
+        start, _ = self.span(node)
+        return ValueError(
+            f"Line {node.start_point[0] + 1} is not understood: {self.source[start : start + 80]!r}"
+        )
+
+
+def text_of(node: Node | None) -> str:
+    """Return the text of a node, "" without one."""
+    return node.text.decode() if node is not None and node.text is not None else ""
+
+
+def statements(syntax: Syntax) -> list[Statement]:
     """Return the imports and exports of a module in their order. Raises ValueError for what it does not know."""
-    masked = _Masked(source)
-    code, top = masked.code, masked.top
-    found = [_call(source, code, match.start()) for match in _CALL.finditer(code)]
-    found += [_statement(source, code, top, match.start()) for match in _KEYWORD.finditer(top)]
-    return sorted(found, key=lambda each: each.start)
+    readers: dict[str, Callable[[Syntax, Node], Statement | None]] = {
+        "import_statement": _import,
+        "export_statement": _export,
+        "call_expression": _call,
+        "meta_property": _refused,
+    }
+    found = [readers[node.type](syntax, node) for node in syntax.nodes(*readers)]
+    return [each for each in found if each is not None]
 
 
-def without_comments(source: str) -> str:
-    """Return a script without its comments. Raises ValueError for text that may be a division or a pattern."""
+def without_comments(syntax: Syntax) -> str:
+    """Return a script without its comments."""
+    # A line that ends may end a statement.
+    edits = [(*syntax.span(node), "\n" if "\n" in text_of(node) else " ") for node in syntax.nodes("comment")]
+    return replaced(syntax.source, edits)
+
+
+def replaced(source: str, edits: Iterable[tuple[int, int, str]]) -> str:
+    """Return the source with texts in the places of others, which do not overlap."""
     parts: list[str] = []
     at = 0
-    for start, end in _Masked(source).comments:
-        # A line that ends may end a statement.
-        parts += source[at:start], "\n" if "\n" in source[start:end] else " "
+    for start, end, text in sorted(edits):
+        parts += source[at:start], text
         at = end
     return "".join([*parts, source[at:]])
 
 
-def _call(source: str, code: str, at: int) -> Statement:
-    if match := _LAZY.match(code, at):
-        return Lazy(at, match.end(), _specifier(source, match))
-    raise _unknown(source, at)
-
-
-def _statement(source: str, code: str, top: str, at: int) -> Statement:
-    if match := _IMPORT.match(code, at):
-        names = {match["default"]: "default"} if match["default"] else _names(source, match)
-        return Import(at, match.end(), _specifier(source, match), names)
-    if match := _LIST.match(code, at):
-        # `inner as outer` in the list is `outer: inner` in the names.
-        names = _names(source, match)
-        if not match["from"] and any(_is_let(name, top) for name in names.values()):
-            raise _unknown(source, at)
-        return Export(at, match.end(), names, specifier=_specifier(source, match) if match["from"] else None)
-    if match := _DECLARATION.match(code, at):
-        return Export(at, match.end(), {match["name"]: match["name"]}, "")
-    if match := _DEFAULT.match(code, at):
-        return Export(at, match.end(), {"default": "_default"}, "function _default")
-    raise _unknown(source, at)
-
-
-def _is_let(name: str, top: str) -> bool:
-    """Whether a variable may change, which the modules that import it would see."""
-    return re.search(rf"\blet\b[^;]*(?<![\w$.]){re.escape(name)}(?![\w$])", top) is not None
-
-
-def _specifier(source: str, match: re.Match[str]) -> str:
-    specifier = source[slice(*match.span("from"))]
-    if "\\" in specifier:
-        raise _unknown(source, match.start())
-    return specifier
-
-
-def _names(source: str, match: re.Match[str]) -> dict[str, str]:
-    """Return the name before each `as` by the one after it."""
-    names = {}
-    for part in filter(None, map(str.strip, (match["names"] or "").split(","))):
-        alias = _ALIAS.fullmatch(part)
-        if alias is None:
-            raise _unknown(source, match.start())
-        names[alias[2] or alias[1]] = alias[1]
-    return names
-
-
-def _unknown(source: str, at: int) -> ValueError:
-    return ValueError(f"Line {source.count(chr(10), 0, at) + 1} is not understood: {source[at : at + 80]!r}")
-
-
-class _Masked:
-    """The code, and the code outside of brackets, each as long as the source.
-
-    In the first comments are spaces, and the characters of strings, templates and patterns are underscores.
-    In the second all that stands in brackets is underscores too.
-    """
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._at = 0
-        self._code: list[str] = []
-        self._top: list[str] = []
-        self._brackets: list[str] = []
-        # Their first and last positions.
-        self.comments: list[tuple[int, int]] = []
-        while token := _TOKEN.search(source, self._at):
-            self._add(source[self._at : token.start()])
-            self._take(str(token.lastgroup), token[0])
-        self._add(source[self._at :])
-        if self._brackets:
-            raise ValueError(f"A {self._brackets[-1]} is not closed.")
-        self.code, self.top = "".join(self._code), "".join(self._top)
-
-    def _take(self, kind: str, text: str) -> None:
-        match kind:
-            case "comment":
-                self.comments.append((self._at, self._at + len(text)))
-                self._add(" " * len(text))
-            case "string":
-                self._add(_hidden(text))
-            case "open":
-                self._open(text)
-            case "close":
-                self._close(text)
-            case "tick":
-                self._add(text)
-                self._template()
-            case "slash":
-                self._slash()
+def _import(syntax: Syntax, node: Node) -> Import:
+    names: dict[str, str] = {}
+    for clause in node.named_children:
+        match clause.type:
+            case "import_clause" if len(clause.named_children) == 1:
+                names = _imported(syntax, clause.named_children[0])
+            case "string" | "comment":
+                pass
             case _:
-                raise _unknown(self._source, self._at)
-
-    def _add(self, code: str) -> None:
-        self._at += len(code)
-        self._code.append(code)
-        self._top.append("_" * len(code) if self._brackets else code)
-
-    def _open(self, bracket: str) -> None:
-        self._add(bracket)
-        self._brackets.append(bracket)
-
-    def _close(self, bracket: str) -> None:
-        opened = self._brackets.pop() if self._brackets else ""
-        if _CLOSING.get(opened) != bracket:
-            raise _unknown(self._source, self._at)
-        self._add(bracket)
-        if opened == "${":
-            self._template()
-
-    def _template(self) -> None:
-        """Take the text of a template, up to its end or to the next value in it."""
-        text = _TEXT.match(self._source, self._at)
-        if text is None:
-            raise _unknown(self._source, self._at)
-        self._add("_" * len(text[1]))
-        if text[2] == "`":
-            self._add("`")
-        else:
-            self._open("${")
-
-    def _slash(self) -> None:
-        before = "".join(self._code).rstrip()[-20:]
-        pattern = _PATTERN.match(self._source, self._at)
-        if not before or _BEFORE_PATTERN.search(before):
-            if pattern is None:
-                raise _unknown(self._source, self._at)
-            self._add(_hidden(pattern[0]))
-        elif pattern is None or _BEFORE_DIVISION.search(before) or not _HIDES.search(pattern[0]):
-            self._add("/")
-        else:
-            raise _unknown(self._source, self._at)
+                raise syntax.unknown(node)
+    return Import(*syntax.span(node), _specifier(syntax, node), names)
 
 
-def _hidden(text: str) -> str:
-    return text[0] + "_" * (len(text) - 2) + text[-1]
+def _imported(syntax: Syntax, what: Node) -> dict[str, str]:
+    match what.type:
+        case "identifier":
+            return {text_of(what): "default"}
+        case "named_imports":
+            # `inner as local`: the first is the name in the other module.
+            return {local: inner for inner, local in _pairs(syntax, what)}
+    raise syntax.unknown(what)
+
+
+def _export(syntax: Syntax, node: Node) -> Export:
+    start, end = syntax.span(node)
+    declaration, value = node.child_by_field_name("declaration"), node.child_by_field_name("value")
+    clause = next((each for each in node.named_children if each.type == "export_clause"), None)
+    if clause is not None:
+        names = {outer: inner for inner, outer in _pairs(syntax, clause)}
+        if node.child_by_field_name("source") is not None:
+            return Export(start, end, names, specifier=_specifier(syntax, node))
+        if _changing(syntax) & set(names.values()):
+            raise syntax.unknown(node)
+        return Export(start, end, names)
+    is_default = any(each.type == "default" for each in node.children)
+    if declaration is not None and not is_default:
+        names = {name: name for name in _declared(syntax, node, declaration)}
+        return Export(start, syntax.span(declaration)[0], names, "")
+    parameters = value.child_by_field_name("parameters") if value is not None else None
+    if (
+        value is None
+        or parameters is None
+        or value.type != "function_expression"
+        or value.children[0].type == "async"
+    ):
+        raise syntax.unknown(node)
+    # With a name it is a declaration, which other code may use before it.
+    return Export(start, syntax.span(parameters)[0], {"default": "_default"}, "function _default")
+
+
+def _declared(syntax: Syntax, node: Node, declaration: Node) -> list[str]:
+    """Return the names that an export declares. Raises ValueError for a pattern, and for a variable that may change."""
+    if (
+        declaration.type == "lexical_declaration"
+        and text_of(declaration.child_by_field_name("kind")) == "const"
+    ):
+        names = [each.child_by_field_name("name") for each in declaration.named_children]
+    elif declaration.type in {"function_declaration", "generator_function_declaration", "class_declaration"}:
+        names = [declaration.child_by_field_name("name")]
+    else:
+        raise syntax.unknown(node)
+    if any(name is None or name.type != "identifier" for name in names):
+        raise syntax.unknown(node)
+    return [text_of(name) for name in names]
+
+
+def _changing(syntax: Syntax) -> set[str]:
+    """The variables of the top level that may change, which the modules that import them would see."""
+    return {
+        text_of(each.child_by_field_name("name"))
+        for statement in syntax.root.named_children
+        if statement.type == "lexical_declaration" and text_of(statement.child_by_field_name("kind")) == "let"
+        for each in statement.named_children
+    }
+
+
+def _pairs(syntax: Syntax, names: Node) -> list[tuple[str, str]]:
+    """Return the names before and after each `as` of a list."""
+    pairs = []
+    for each in names.named_children:
+        if each.type == "comment":
+            continue
+        name = each.child_by_field_name("name")
+        alias = each.child_by_field_name("alias") or name
+        if name is None or alias is None or {name.type, alias.type} != {"identifier"}:
+            raise syntax.unknown(names)
+        pairs.append((text_of(name), text_of(alias)))
+    return pairs
+
+
+def _call(syntax: Syntax, node: Node) -> Lazy | None:
+    function, given = node.child_by_field_name("function"), node.child_by_field_name("arguments")
+    if function is None or given is None or function.type != "import":
+        return None
+    values = [each for each in given.named_children if each.type != "comment"]
+    if len(values) != 1:
+        raise syntax.unknown(node)
+    return Lazy(*syntax.span(node), _text(syntax, values[0]))
+
+
+def _refused(syntax: Syntax, node: Node) -> None:
+    # `new.target` is none of ours.
+    if text_of(node).startswith("import"):
+        raise syntax.unknown(node)
+
+
+def _specifier(syntax: Syntax, statement: Node) -> str:
+    source = statement.child_by_field_name("source")
+    if source is None:
+        raise syntax.unknown(statement)
+    return _text(syntax, source)
+
+
+def _text(syntax: Syntax, string: Node) -> str:
+    if string.type != "string" or any(each.type == "escape_sequence" for each in string.children):
+        raise syntax.unknown(string)
+    return text_of(string)[1:-1]

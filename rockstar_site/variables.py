@@ -10,10 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import tree_sitter_javascript
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node
 
-_PARSER = Parser(Language(tree_sitter_javascript.language()))
+from rockstar_site.module_syntax import Syntax, replaced, text_of
 
 _SHORTHAND = "shorthand_property_identifier"
 _NAMES = {"identifier", _SHORTHAND, f"{_SHORTHAND}_pattern"}
@@ -99,20 +98,15 @@ class _Scope:
 
 
 class Variables:
-    """The variables of a module. Raises ValueError for a syntax error, and for `eval`, which sees all names."""
+    """The variables of a module. Raises ValueError for `eval`, which sees all names."""
 
-    def __init__(self, source: str) -> None:
-        self._source = source
-        tree = _PARSER.parse(source.encode())
-        if tree.root_node.has_error:
-            raise ValueError("There is a syntax error.")
-        # Nodes count bytes.
-        self._at = [index for index, each in enumerate(source) for _ in each.encode()] + [len(source)]
+    def __init__(self, syntax: Syntax) -> None:
+        self._syntax = syntax
         self._scopes: list[_Scope] = []
         self._free: set[str] = set()
         # The private members of classes by their names, which are seen in the class only.
         self._private: dict[str, list[Use]] = {}
-        found = list(self._walk(tree.root_node))
+        found = list(self._walk(syntax.root))
         for node, scope in found:
             self._declare(node, scope)
         for node, scope in found:
@@ -137,7 +131,8 @@ class Variables:
         private = sorted(self._private.values(), key=len, reverse=True)
         renamed += zip(private, _short_names(set()), strict=False)
         return replaced(
-            self._source, [(use.start, use.end, use.named(name)) for uses, name in renamed for use in uses]
+            self._syntax.source,
+            [(use.start, use.end, use.named(name)) for uses, name in renamed for use in uses],
         )
 
     def without_unused(self) -> str:
@@ -154,7 +149,7 @@ class Variables:
             if variable not in gone and not _outside(variable.uses, [span, *gone.values()])
         }:
             gone |= found
-        return replaced(self._source, [(start, end, "") for start, end in gone.values()])
+        return replaced(self._syntax.source, [(start, end, "") for start, end in gone.values()])
 
     def _numbered(self) -> dict[Variable, int]:
         """Return variables with numbers: no two that one place sees have the same."""
@@ -179,8 +174,8 @@ class Variables:
             if node.type in _NAMES and scope is not None:
                 yield node, scope
             elif node.type == "private_property_identifier":
-                use = Use(self._at[node.start_byte], self._at[node.end_byte], before="#")
-                self._private.setdefault(_text(node), []).append(use)
+                use = Use(*self._syntax.span(node), before="#")
+                self._private.setdefault(text_of(node), []).append(use)
             name = node.child_by_field_name("name") if node.type in _DECLARATIONS else None
             waiting += [
                 (child, around if child == name else scope) for child in reversed(node.named_children)
@@ -191,9 +186,9 @@ class Variables:
         if statement is None:
             return
         kind = _field(statement, "kind")
-        if statement.type == "variable_declaration" or (kind is not None and _text(kind) == "var"):
+        if statement.type == "variable_declaration" or (kind is not None and text_of(kind) == "var"):
             scope = scope.function()
-        name = _text(node)
+        name = text_of(node)
         is_exported = statement.parent is not None and statement.parent.type == "export_statement"
         variable = scope.variables.setdefault(name, Variable(name))
         variable.is_fixed |= is_exported
@@ -213,11 +208,11 @@ class Variables:
                 is_pure = len(values) == 1 and values[0] is not None and values[0].type in _PURE
             case _:
                 is_pure = False
-        return (self._at[statement.start_byte], self._at[statement.end_byte]) if is_pure else None
+        return self._syntax.span(statement) if is_pure else None
 
     def _use(self, node: Node, scope: _Scope) -> None:
-        name, parent = _text(node), node.parent
-        start, end = self._at[node.start_byte], self._at[node.end_byte]
+        name, parent = text_of(node), node.parent
+        start, end = self._syntax.span(node)
         use = Use(start, end)
         if node.type != "identifier":
             use = Use(start, end, before=f"{name}:")
@@ -237,16 +232,6 @@ class Variables:
             variable.uses.append(use)
 
 
-def replaced(source: str, replacements: list[tuple[int, int, str]]) -> str:
-    """Return the source with texts in the places of others, which do not overlap."""
-    parts: list[str] = []
-    at = 0
-    for start, end, text in sorted(replacements):
-        parts += source[at:start], text
-        at = end
-    return "".join([*parts, source[at:]])
-
-
 def _outside(uses: list[Use], spans: list[tuple[int, int]]) -> bool:
     return any(all(not start <= use.start < end for start, end in spans) for use in uses)
 
@@ -262,10 +247,6 @@ def _is_method(member: Node) -> bool:
     is_static = any(each.type == "static" for each in member.children)
     is_computed = name is not None and name.type == "computed_property_name"
     return member.type in {"method_definition", "field_definition"} and not is_computed and not is_static
-
-
-def _text(node: Node) -> str:
-    return node.text.decode() if node.text is not None else ""
 
 
 def _field(node: Node, name: str) -> Node | None:
