@@ -101,14 +101,14 @@ function optionsOf({ chart, lines, objective, element, range, onPoint }) {
   return {
     width: Math.max(element.clientWidth, 100),
     height: HEIGHT_PX,
-    padding: [8, 20, 0, 0],
+    padding: [8, 28, 0, 0],
     ms: 1,
     legend: { show: false },
     cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 6 } },
     scales: { x: { range }, y: { range: top } },
     axes: [
       { ...axis, space: 64, size: 24, values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map((timeMs) => clock(timeMs, spanMs())) },
-      { ...axis, space: 28, size: 62, ...(chart.isInBytes ? { incrs: POWERS_OF_TWO } : {}), values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => splits.map(chart.format) },
+      { ...axis, space: 28, size: 62, ...(chart.isInBytes ? { incrs: POWERS_OF_TWO } : {}), values: (/** @type {any} */ plot, /** @type {number[]} */ splits) => labelsOf(splits, chart.format) },
     ],
     series: [{}, ...lines.map(({ label, color: name }) => ({
       label, stroke: () => color(name), width: 1.5, points: { show: false },
@@ -119,6 +119,12 @@ function optionsOf({ chart, lines, objective, element, range, onPoint }) {
       draw: [(/** @type {any} */ u) => drawObjective(u, objective, color("--live-warn"))],
     },
   };
+}
+
+/** The words at an axis. Where rounding makes two the same, the upper one stays. @param {number[]} splits @param {(value: number) => string} format */
+function labelsOf(splits, format) {
+  const labels = splits.map(format);
+  return labels.map((label, index) => (label === labels[index + 1] ? "" : label));
 }
 
 /** A dashed line at the objective, if it is within the chart. @param {any} u @param {number} objective @param {string} stroke */
