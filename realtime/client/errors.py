@@ -75,3 +75,9 @@ def error_of(payload: Mapping[str, Any]) -> ClientError:
 def timed_out() -> ClientError:
     """Return the error of a request without an answer."""
     return ClientError("timeout", "The server did not answer in time.", retryable=True)
+
+
+def unsent() -> ClientError:
+    """Return the error of a request that found no connection in its time."""
+    words = "There was no connection in this time: check the URL, the credential, and that the server runs."
+    return ClientError("timeout", words, retryable=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from realtime.client.errors import ClientError, DisconnectedError, error_of, timed_out
+from realtime.client.errors import ClientError, DisconnectedError, error_of, timed_out, unsent
 
 _encoder = msgspec.json.Encoder()
 Message = dict[str, Any]
@@ -102,7 +102,7 @@ class Requests:
             async with asyncio.timeout(timeout_s or None):
                 item = await pending.arrived.get()
         except TimeoutError:
-            raise timed_out() from None
+            raise (timed_out() if pending.unsent is None else unsent()) from None
         if isinstance(item, ClientError):
             pending.is_over = True
             raise item

@@ -79,6 +79,14 @@ async def test_a_request_that_is_lost_or_late_says_so(server: Scripted, client: 
     assert (await again.request("cancel"))["payload"] == {"id": "2"}
 
 
+async def test_a_request_that_found_no_connection_says_so() -> None:
+    """A wrong URL is no slow server."""
+    async with AsyncClient("ws://127.0.0.1:1/ws/", proxy=None) as client:
+        with pytest.raises(ClientError, match="no connection") as raised:
+            await client.request("a", timeout_s=0.01)
+    assert (raised.value.code, raised.value.retryable) == ("timeout", True)
+
+
 async def test_requests_wait_for_the_connection_after_the_subscriptions_and_are_bounded(
     server: Scripted,
 ) -> None:
