@@ -106,14 +106,19 @@ function keep(list, room, place) {
  */
 function look(list, room, place) {
   room.isAtEnd.value = distanceToEnd(list) < AT_END_PX && !room.timeline.value?.hasNewer;
+  if (room.isAtEnd.value) {
+    // The end is the anchor. To look for a row would lay out blocks that are left out.
+    place.anchor = null;
+    room.visibleSeq.value = room.timeline.value?.messages.at(-1)?.seq ?? 0;
+    return;
+  }
   const rows = /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll("article"));
   // Not the dividers: they keep their keys when rows come before them.
   const first = rows[firstIndex(rows, (row) => topOf(row, list) + row.clientHeight > 0)];
   place.anchor = first ? { row: first, top: topOf(first, list) } : null;
   const height = list.clientHeight + ROUNDING_PX;
   const last = rows[firstIndex(rows, (row) => topOf(row, list) + row.clientHeight > height) - 1];
-  const seq = Number(last?.dataset.seq ?? 0);
-  room.visibleSeq.value = room.isAtEnd.value ? (room.timeline.value?.messages.at(-1)?.seq ?? 0) : seq;
+  room.visibleSeq.value = Number(last?.dataset.seq ?? 0);
 }
 
 /**
