@@ -53,7 +53,7 @@ def groups(node: Node) -> dict[str, ErrorGroup]:
 
 
 async def test_failures_of_methods_and_verbs_have_their_names() -> None:
-    async with site_of(methods=[divide, wait], CALL_TIMEOUT_S=0.05) as site:
+    async with site_of(methods=[divide, wait], CALL_TIMEOUT_S=0.4) as site:
         rpc = await site.connect(RpcConsumer)
         connection_id = (await rpc.assert_push("welcome"))["connection_id"]
         for _ in range(2):
