@@ -1,5 +1,6 @@
 """Files, names, emoji, pins, formats and links that two people put into a room in two browsers."""
 
+import itertools
 import re
 
 import pytest
@@ -13,20 +14,30 @@ KEEP_COPIED = "() => (navigator.clipboard.writeText = async (text) => (window.co
 HOSTILE_NAME = "<img src=x onerror=window.hacked=1>.txt"
 
 
+# A process may run a part of this module, then others, then the rest.
+NUMBERS = itertools.count(1)
+
+
 @pytest.fixture(scope="module")
-def alice(kept_windows: Windows) -> ChatPage:
+def studio() -> str:
+    """The name of the room of this module."""
+    return f"Studio {next(NUMBERS)}"
+
+
+@pytest.fixture(scope="module")
+def alice(kept_windows: Windows, studio: str) -> ChatPage:
     """Alice's chat, in a room of this module. The page keeps the texts that she copies."""
     chat = ChatPage.enter(kept_windows, "alice")
     chat.page.evaluate(KEEP_COPIED)
-    chat.create_room("Studio")
+    chat.create_room(studio)
     return chat
 
 
 @pytest.fixture(scope="module")
-def bob(kept_windows: Windows, alice: ChatPage) -> ChatPage:
+def bob(kept_windows: Windows, alice: ChatPage, studio: str) -> ChatPage:
     """Bob's chat, in the same room."""
     chat = ChatPage.enter(kept_windows, "bob", color_scheme="dark")
-    chat.join_room("Studio")
+    chat.join_room(studio)
     return chat
 
 
@@ -89,7 +100,7 @@ def test_a_message_waits_for_its_files_and_a_refused_file_says_why(alice: ChatPa
     alice.page.unroute("**/api/chat/files/")
 
 
-def test_names_are_completed_by_keyboard_and_stand_out(alice: ChatPage, bob: ChatPage) -> None:
+def test_names_are_completed_by_keyboard_and_stand_out(alice: ChatPage, bob: ChatPage, studio: str) -> None:
     """`@`, `#` and `:` offer names; Escape keeps what is typed."""
     page = alice.page
     options = page.get_by_role("option")
@@ -114,7 +125,7 @@ def test_names_are_completed_by_keyboard_and_stand_out(alice: ChatPage, bob: Cha
     expect(seen.locator(".mention.own")).to_have_text("@bob")
     seen.get_by_role("link", name="#general").click()
     expect(bob.heading).to_have_text("general")
-    bob.open_room("Studio")
+    bob.open_room(studio)
 
 
 def test_emoji_are_chosen_in_a_grid(alice: ChatPage, bob: ChatPage) -> None:
@@ -144,7 +155,9 @@ def test_emoji_are_chosen_in_a_grid(alice: ChatPage, bob: ChatPage) -> None:
     expect(alice.page.locator(".message").last.locator(".reaction")).to_have_text("😃 1")
 
 
-def test_pins_links_and_unread_marks_lead_back_to_a_message(alice: ChatPage, bob: ChatPage) -> None:
+def test_pins_links_and_unread_marks_lead_back_to_a_message(
+    alice: ChatPage, bob: ChatPage, studio: str
+) -> None:
     """A pinned message is found in the list, a link opens at its message, and unread begins where one says."""
     alice.say("Remember the anvil", *[f"chatter {number}" for number in range(25)])
     expect(bob.messages("chatter 24")).to_have_count(1)
@@ -168,10 +181,10 @@ def test_pins_links_and_unread_marks_lead_back_to_a_message(alice: ChatPage, bob
 
     bob.in_message_menu(row(bob, "chatter 20"), "Mark unread from here").click()
     expect(bob.page.locator(".new-row + .message")).to_contain_text("chatter 20")
-    expect(bob.room("Studio").locator(".badge")).to_have_text("5 unread")
+    expect(bob.room(studio).locator(".badge")).to_have_text("5 unread")
     alice.say(link)
     bob.open_room("general")
-    bob.open_room("Studio")
+    bob.open_room(studio)
     row(bob, link).get_by_role("link").click()
     expect(row(bob, "Remember the anvil").first).to_be_in_viewport()
     bob.page.locator(".day-row input").last.evaluate(
