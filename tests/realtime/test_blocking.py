@@ -28,7 +28,7 @@ from realtime.node.blocking import BlockWatch
 from tests.realtime.followers import identity
 from tests.realtime.site import Site, site_of
 
-HELD_S = 0.2
+HELD_S = 0.3
 
 
 @rpc_method("holds")
@@ -124,7 +124,7 @@ async def test_what_holds_the_loop_is_named_in_debug(
     declared: dict[str, Any] = {"methods": [holds, in_thread, waits, at_hand], "sources": [held]}
     async with site_of(**declared, TOPIC_RULES={"": TopicRule(subscribe=gate)}) as site:
         if debug:
-            site.node.block_watch = BlockWatch(HELD_S / 2)
+            site.node.block_watch = BlockWatch(HELD_S * 0.9)
             site.node.joiner._watch = site.node.block_watch
         await exercised(site)
     said = [
