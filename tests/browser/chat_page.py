@@ -20,6 +20,20 @@ def picture(width: int, height: int) -> FilePayload:
     return {"name": "plan.png", "mimeType": "image/png", "buffer": content.getvalue()}
 
 
+# The browser stores a message after it shows it, within milliseconds.
+UNTIL_STORED = """(count) => new Promise((done, failed) => {
+  const request = indexedDB.open("rockstar-chat");
+  request.onerror = () => failed(request.error);
+  request.onsuccess = () => {
+    const look = () => {
+      const counted = request.result.transaction("outbox").objectStore("outbox").count();
+      counted.onsuccess = () => (counted.result >= count ? done(request.result.close()) : setTimeout(look, 20));
+    };
+    look();
+  };
+})"""
+
+
 class ChatPage:
     """Somebody's chat."""
 
@@ -121,6 +135,10 @@ class ChatPage:
         for text in texts:
             self.composer.fill(text)
             self.composer.press("Enter")
+
+    def wait_until_stored(self, count: int) -> None:
+        """Wait until the browser keeps `count` unsent messages, whatever becomes of the page."""
+        self.page.evaluate(UNTIL_STORED, count)
 
     def messages(self, about: str) -> Locator:
         """The messages with `about` in them that the server has."""

@@ -60,6 +60,10 @@ result = list(Message.objects.filter(text__startswith=about).order_by("seq").val
 ROWS = """(rows) => rows.map((row) => [row.dataset.seq, row.dataset.deleted,
   ...[".message-text", ".message-edited", ".reactions"].map((part) => row.querySelector(part)?.textContent ?? null)])"""
 
+# The page loads modules that it may need later when it is idle.
+HAS_LOADED = """(names) => names.every((name) =>
+  performance.getEntriesByType("resource").some((entry) => entry.name.includes(`/${name}.`) && entry.responseEnd > 0))"""
+
 
 @pytest.fixture(scope="module")
 def whole_cable(browsed_site: Site) -> Iterator[Cable]:
@@ -104,7 +108,7 @@ def cable(alice: ChatPage, whole_cable: Cable) -> Iterator[Cable]:
 def test_offline_and_back(alice: ChatPage, bob: ChatPage) -> None:
     """The browser knows that it is offline; the page says so, and connects as soon as it is not."""
     expect(alice.bar).to_be_hidden()
-    alice.page.wait_for_load_state("networkidle")
+    alice.page.wait_for_function(HAS_LOADED, arg=["finder", "emoji-picker"])
     alice.window.context.set_offline(True)
     expect(alice.bar).to_contain_text("You are offline.")
     # Parts of the page that open for the first time were loaded before.
@@ -187,6 +191,7 @@ def test_what_waits_outlives_the_tab(alice: ChatPage, bob: ChatPage, cable: Cabl
     cable.cut()
     alice.say(*texts)
     expect(alice.unsent("closed")).to_have_count(20)
+    alice.wait_until_stored(20)
     address = alice.page.url
     alice.page.close()
     cable.mend()
@@ -210,6 +215,7 @@ def test_what_waits_outlives_the_browser(launch: Launch, browsed_site: Site) -> 
         context.set_offline(True)
         alice.say(*texts)
         expect(alice.unsent("ended")).to_have_text(texts)
+        alice.wait_until_stored(20)
     with launch() as context:
         alice = ChatPage(Window(context, address), "alice")
         alice.window.go("/chat/")
