@@ -112,10 +112,13 @@ async def chat(db: None) -> AsyncIterator[Chat]:
     runtimes.install(runtime)
     await runtime.ensure_started()
     opened = Chat(runtime, *await runtime.database.run(populate))
-    yield opened
-    await opened.close()
-    await runtime.stop()
-    runtimes.install(None)
+    try:
+        yield opened
+        await opened.close()
+    finally:
+        # Whatever became of the sockets: a node that goes on would write beside the tests that follow.
+        await runtime.stop()
+        runtimes.install(None)
 
 
 def _person(username: str, *tenants: TenantRow) -> Publisher:

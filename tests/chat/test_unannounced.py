@@ -26,7 +26,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 async def sweeping(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SWEEP_S", 0.02)
     monkeypatch.setattr(module, "GRACE_S", 0.05)
-    chat.node.spawn(unannounced_of(chat.node).run())
+    known = unannounced_of(chat.node)
+    chat.node.spawn(known.run())
+    # The first sweep begins SWEPT messages before the newest, of which there are none yet.
+    async with asyncio.timeout(10):
+        while known._swept_id is None:  # noqa: ASYNC110 no event tells of it
+            await asyncio.sleep(0.01)
 
 
 async def swept(chat: Chat) -> None:
@@ -130,9 +135,9 @@ async def test_a_room_that_cannot_be_read_leaves_the_sweep_to_others(
 async def test_a_room_that_hangs_leaves_the_sweep_to_others(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    alice = await chat.client("alice")
     # Those of the room that hangs are more than one sweep reads.
     monkeypatch.setattr(module, "SWEPT", 2)
-    alice = await chat.client("alice")
     hangs, there = await make_room(alice, name="hangs"), await make_room(alice, name="there")
     for room_id in (hangs, there):
         await alice.get("subscribe", "subscribed", topic=room_topic(room_id))
