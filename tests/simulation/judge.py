@@ -340,7 +340,7 @@ def nobody_is_behind(record: Record, checkpoint: Checkpoint, views: list[View]) 
 
 
 def nobody_reloads_needlessly(record: Record, views: list[View]) -> Iterator[Violation]:
-    """Only a client that has something that is not in the log is told of a loss, where the log still has the rest."""
+    """While the log keeps what a client lacks, it is told of a loss only if it has a publication that is not in the log."""
     if record.kept is None or not record.checkpoints:
         return
     positions = record.checkpoints[-1].positions
