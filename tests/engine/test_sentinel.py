@@ -116,8 +116,8 @@ async def go_through(history: RedisHistory, servers: SentinelSet, *, by_kill: bo
     first, start = len(await numbers(history)), await history.position(KEY)
     for number in range(first, first + 20):
         await publish(history, number)
-    # What follows is about the switch, not about a tail that a replica never had; and a sentinel that still leads the
-    # failover before does not learn of this one for half a minute.
+    # The rest is about the switch, not about a tail that a replica never had. And a sentinel that still leads the failover
+    # before does not learn of this one for half a minute.
     await asyncio.to_thread(servers.wait_healthy)
     primary = await asyncio.to_thread(servers.in_step)
     if by_kill:

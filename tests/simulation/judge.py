@@ -327,7 +327,7 @@ def _is_open(session: Session, checkpoint: Checkpoint) -> bool:
 
 
 def nobody_is_behind(record: Record, checkpoint: Checkpoint, views: list[View]) -> Iterator[Violation]:
-    """Whoever believes to be subscribed has all that is published."""
+    """A client that believes to be subscribed has all publications."""
     for view in views:
         for topic, followed in view.topics.items():
             key, at = (view.session.tenant, topic), followed.position

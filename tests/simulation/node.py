@@ -419,7 +419,7 @@ class Node(Owner):
         return known
 
     def unrest(self) -> list[str]:
-        """What is half done although nothing is under way any more."""
+        """Return the work that is half done although nothing is under way any more."""
         hub = self.runtime.hub
         half = [
             f"{name}: {topic} is {subscription.state.value}"
@@ -457,7 +457,7 @@ class Node(Owner):
         return [f"{self.name}: {what}: {_names(left)}" for what, left in held.items() if left]
 
     def failures(self) -> list[str]:
-        """What tasks of this node failed with that nobody looked at."""
+        """Return the errors of failed tasks of this node that no code has looked at."""
         return [f"{self.name}: a task failed: {error!r}" for error in self.unseen_failures()]
 
 

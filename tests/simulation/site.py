@@ -161,7 +161,7 @@ class Site:
 
     async def _end_subscriptions(self, node: Node, tenant: str, topic: str, user: int, order: int) -> None:
         await node.end_subscriptions(tenant, topic, user, order)
-        # What whoever was removed shall not see.
+        # A user who was removed must not get it.
         await node.publish(tenant, topic, self.data())
 
     def give(self, tenant: str, user: int, topic: str) -> None:

@@ -15,13 +15,13 @@ TEXT_BYTE = 0x81
 
 
 class Socket:
-    """One connection. What the node sends is written into the session's record and given to `on_message`.
+    """One connection. Each message of the node is written into the session's record and given to `on_message`.
 
     It is also the scope extension that takes ready frames, for clients that have such a server.
     """
 
     deflate_bits = 0
-    # What waits, waits in the outbox.
+    # Messages wait in the outbox only.
     buffered_bytes = 0
 
     def __init__(

@@ -23,7 +23,7 @@ BREAKS_PRESENCE = {
 }
 # A world lives shorter than this, and publishes less at once.
 KEPT_S, KEPT_BYTES = 300.0, 512 * 1024
-# What the world waits for requests that are still under way when the faults are over, in seconds.
+# Seconds that the world waits for requests that are still under way when the faults are over.
 ANSWER_S = 15.0
 
 
@@ -113,7 +113,7 @@ class World:
         await asyncio.sleep(HEAL_S)
 
     async def _give_back(self) -> None:
-        """Who was removed for good follows the room nowhere by now; then everybody may again."""
+        """Publish once more to the room, which users who were removed for good must not get; then let them in again."""
         removed = sorted({(t, user, GATED) for t in TENANTS for user in USERS} - self.site.rights)
         for tenant, user, topic in removed:
             order = max(
@@ -140,7 +140,7 @@ class World:
     async def _look(self, name: str) -> None:
         checkpoint = Checkpoint(name, self.site.record.add("world", "checks"), CLOCK.now_s)
         for key in KEYS:
-            # What a forgetful topic has missed before it is not owed.
+            # A client of a forgetful topic may miss what was published before the first checkpoint.
             if key[1] != FORGETFUL or self.site.record.checkpoints:
                 checkpoint.positions[key] = await self.site.store.position(key)
         for node in self.site.living():
