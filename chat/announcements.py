@@ -49,7 +49,7 @@ def announce_change(tenant: Tenant, user: Publisher, message: wire.Message, even
     """Publish a changed message to its room: `edited`, `deleted`, `reacted` or `pinned`."""
     shared = shared_message_payload(message)
     data = {"event": event, "message": shared, "rev": message.rev, **more}
-    _on_commit(wire.room_topic(message.room_id), data, tenant, user)
+    publish_soon(wire.room_topic(message.room_id), data, tenant=tenant.slug, publisher=user)
 
 
 def erase(tenant: Tenant, *, room_id: int, seq: int) -> None:
@@ -81,7 +81,7 @@ def announce_role(
 def announce_room(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
     """Tell the room about its new name, topic line, kind or archiving."""
     data = {"event": "room", "rev": room.last_rev, "room": shared_room_payload(room)}
-    _on_commit(wire.room_topic(room.id), data, tenant, user)
+    publish_soon(wire.room_topic(room.id), data, tenant=tenant.slug, publisher=user)
 
 
 def announce_public(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
@@ -90,12 +90,13 @@ def announce_public(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
         data: dict[str, Any] = {"event": "room", "rev": room.last_rev, "room": shared_room_payload(room)}
     else:
         data = {"event": "gone", "room_id": room.id}
-    _on_commit(PUBLIC_ROOMS_TOPIC, data, tenant, user)
+    publish_soon(PUBLIC_ROOMS_TOPIC, data, tenant=tenant.slug, publisher=user)
 
 
 def announce_own(tenant: Tenant, user: Publisher, room: wire.Room, *, by: Publisher) -> None:
     """Tell a user's own screens about a room, as this user sees it. `by` changed something in it."""
-    _on_commit(user_topic(user.id), {"event": "room", "room": to_builtins(room)}, tenant, by)
+    data = {"event": "room", "room": to_builtins(room)}
+    publish_soon(user_topic(user.id), data, tenant=tenant.slug, publisher=by)
 
 
 def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> None:
@@ -107,8 +108,10 @@ def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> 
 
 def announce_read(tenant: Tenant, user: Publisher, *, room_id: int, seq: int) -> None:
     """Tell the room and the user's own screens that a read mark moved."""
-    _on_commit(wire.room_topic(room_id), {"event": "read", "user_id": user.id, "seq": seq}, tenant, user)
-    _on_commit(user_topic(user.id), {"event": "read", "room_id": room_id, "seq": seq}, tenant, user)
+    told_room = {"event": "read", "user_id": user.id, "seq": seq}
+    told_user = {"event": "read", "room_id": room_id, "seq": seq}
+    publish_soon(wire.room_topic(room_id), told_room, tenant=tenant.slug, publisher=user)
+    publish_soon(user_topic(user.id), told_user, tenant=tenant.slug, publisher=user)
 
 
 async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_id: int) -> None:
@@ -133,11 +136,8 @@ def _message_data(message: wire.Message) -> dict[str, Any]:
 
 
 def _announce_member(tenant: Tenant, by: Publisher, room_id: int, rev: int, **change: Any) -> None:
-    _on_commit(wire.room_topic(room_id), {"event": "member", "rev": rev, **change}, tenant, by)
-
-
-def _on_commit(topic: str, data: dict[str, Any], tenant: Tenant, publisher: Publisher) -> None:
-    publish_soon(topic, data, tenant=tenant.slug, publisher=publisher)
+    data = {"event": "member", "rev": rev, **change}
+    publish_soon(wire.room_topic(room_id), data, tenant=tenant.slug, publisher=by)
 
 
 def _user(user: Publisher) -> dict[str, Any]:
