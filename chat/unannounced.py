@@ -120,11 +120,11 @@ class Unannounced:
             try:
                 await self._sweep()
                 self._is_away = False
-            except (RealtimeError, DatabaseError) as error:
+            except* (RealtimeError, DatabaseError) as away:
                 if not self._is_away:
-                    logger.warning("Messages cannot be announced now: %s", error)
+                    logger.warning("Messages cannot be announced now: %s", away.exceptions[0])
                 self._is_away = True
-            except Exception:
+            except* Exception:
                 logger.exception("Messages that were not announced could not be looked for")
 
     async def _sweep(self) -> None:
@@ -153,7 +153,10 @@ class Unannounced:
         return after_id
 
     async def _fill_due(self) -> None:
-        """Fill the due rooms side by side. Those that fail, or take longer than FILL_WAIT_S, stay due."""
+        """Fill the due rooms side by side. Those that fail, or take longer than FILL_WAIT_S, stay due.
+
+        Raises a group with the error of each room that failed.
+        """
         for room in self._due.keys() - self._filling.keys():
             self._filling[room] = asyncio.create_task(self._fill_room(room))
         if not self._filling:
@@ -162,7 +165,7 @@ class Unannounced:
         self._filling = {room: task for room, task in self._filling.items() if task not in ended}
         failures = [error for task in ended if (error := task.exception()) is not None]
         if failures:
-            raise failures[0]
+            raise BaseExceptionGroup("Rooms could not be filled", failures)
 
     async def _fill_room(self, room: Room) -> None:
         (tenant, room_id), seq = room, self._due[room]

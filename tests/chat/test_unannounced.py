@@ -132,6 +132,34 @@ async def test_a_room_that_cannot_be_read_leaves_the_sweep_to_others(
     assert await hears(alice, there, 1) == [1]
 
 
+async def test_every_failure_of_a_sweep_is_logged(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice = await chat.client("alice")
+    away, broken = await make_room(alice, name="away"), await make_room(alice, name="broken")
+    errors = {
+        room_topic(away): EngineUnavailableError("away"),
+        room_topic(broken): ZeroDivisionError("a bug"),
+    }
+    for topic in errors:
+        await alice.get("subscribe", "subscribed", topic=topic)
+    newest, together = chat.node.newest, asyncio.Barrier(2)
+
+    async def newest_later(topic: str, **options: Any) -> Any:
+        if error := errors.pop(topic, None):
+            await together.wait()
+            raise error
+        return await newest(topic, **options)
+
+    monkeypatch.setattr(chat.node, "newest", newest_later)
+    for room_id in (away, broken):
+        await left_behind(chat, alice, room_id, "one")
+    for room_id in (away, broken):
+        assert await hears(alice, room_id, 1) == [1]
+    assert "Messages cannot be announced now: away" in caplog.text
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
 async def test_a_room_that_hangs_leaves_the_sweep_to_others(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
