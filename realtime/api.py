@@ -84,19 +84,17 @@ def publish_soon(
     idempotency_key: str | None = None,
     using: str | None = None,
 ) -> None:
-    """As `publish`, for data whose loss subscribers notice: nothing is stored for it, and nobody waits for it.
+    """As `publish`, for data whose loss subscribers notice: it is not stored, and the caller gets no position.
 
     This process sends it, inside a transaction after the commit, in the order of these calls. A failure then is
-    logged, counted and given to PUBLISH_ERRORS. In a process that serves no sockets it waits for the broker.
+    logged, counted and given to PUBLISH_ERRORS. A serving process does not wait for the broker, any other does.
     """
     _refuse_on_loop("publish_soon", "await apublish()")
     key, draft = _checked(topic, data, tenant, publisher, idempotency_key)
     if (recording := current_recording()) is not None:
         recording.add_on_commit(key, draft, using)
-    elif (commits := current_commits()).is_open(using):
-        commits.on_commit(partial(_ask_safely, "publish", key, partial(_publishing, key, draft)), using)
     else:
-        _ask_safely("publish", key, partial(_publishing, key, draft))
+        _ask_soon(using, "publish", key, partial(_publishing, key, draft))
 
 
 def publish_before_commit_unsafe(
@@ -304,16 +302,25 @@ def _wake_sender() -> None:
 
 def _after_commit(using: str | None, action: str, key: TopicKey, ask: "Callable[[], Future[T]]") -> T | None:
     """Ask now and wait for the result. Inside a transaction, ask after the commit, and never raise then."""
-    commits = current_commits()
-    if not commits.is_open(using):
+    if not current_commits().is_open(using):
         return _result(ask())
-    commits.on_commit(partial(_ask_safely, action, key, ask), using)
+    _ask_soon(using, action, key, ask)
     return None
 
 
+def _ask_soon(using: str | None, action: str, key: TopicKey, ask: "Callable[[], Future[Any]]") -> None:
+    """Ask now. Inside a transaction, ask after the commit. A failure is reported, and not raised."""
+    commits = current_commits()
+    work = partial(_ask_safely, action, key, ask)
+    if commits.is_open(using):
+        commits.on_commit(work, using)
+    else:
+        work()
+
+
 def _ask_safely(action: str, key: TopicKey, ask: "Callable[[], Future[Any]]") -> None:
-    """Ask after a commit. A serving process does not wait: the broker may hang, and others need the thread. Any other
-    process waits, because it may end right afterwards."""
+    """A serving process does not wait: the broker may hang, and others need the thread. Any other process waits,
+    because it may end right afterwards."""
     node = nodes.current_node()
     try:
         _refuse_on_loop(action, "a thread")

@@ -33,9 +33,10 @@ AGAIN_S = 0.02
 STALE_S = 1.0
 # Rows that are read and deleted together.
 BATCH = 100
-# Seconds without a publication after which the other topics go on: the broker's server of the last ones hangs.
+# Seconds without a publication after which the sender leaves the topics on their way, whose server of the broker hangs,
+# and goes on with others.
 SLOW_S = 0.2
-# Topics that may be on their way meanwhile; above it the others wait, too.
+# Topics that may be on their way then; above it the sender waits for them.
 SENDING_MAX = 1000
 # Seconds for which the idempotency key of a sent row is known: longer than it takes to start a server again.
 KEY_TTL_S = 3600.0
