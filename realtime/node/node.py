@@ -39,6 +39,7 @@ from realtime.node.control import (
 )
 from realtime.node.credentials import Credentials, Table
 from realtime.node.database import Database, build_database
+from realtime.node.draining import close_evenly
 from realtime.node.engine import build_attempts, build_engine
 from realtime.node.exchange import ASKED_GROUP, Answers, Exchange
 from realtime.node.figures import Reporter
@@ -54,7 +55,6 @@ from realtime.node.sampler import Sampler
 from realtime.node.sweeps import Sweeps
 from realtime.node.topic_order import TopicOrder
 from realtime.node.transactional_outbox import TransactionalOutbox
-from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.codec import time_text
 from realtime.protocol.handshake import BATCH_SUBPROTOCOL
 from realtime.sockets.asgi_outbox import make_outbox
@@ -73,8 +73,6 @@ logger = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
-# The interval, in seconds, at which connections are closed while the process drains.
-DRAIN_SLICE_S = 0.05
 # Seconds that a process that starts waits for older ones, with a broker. It serves afterwards in any case.
 MEET_WITHIN_S = 0.5
 
@@ -180,16 +178,7 @@ class Node:
     async def drain(self) -> None:
         """Accept no new connections and close the open ones, spread evenly over DRAIN_S seconds."""
         self.is_draining = True
-        waiting = list(self.connections.values())
-        # In slices of time, because with many connections a pause for each one would be rounded to zero.
-        slices = max(round(self.settings.DRAIN_S / DRAIN_SLICE_S), 1)
-        for left in range(slices, 0, -1):
-            count = -(-len(waiting) // left)
-            closing, waiting = waiting[:count], waiting[count:]
-            for connection in closing:
-                connection.close(CloseCode.RESTART, "service restart")
-            if waiting:
-                await asyncio.sleep(DRAIN_SLICE_S)
+        await close_evenly(list(self.connections.values()), within_s=self.settings.DRAIN_S)
 
     def open(self, scope: Scope, send: Send, *, is_json: bool) -> Connection:
         """Make the connection of an accepted socket."""
