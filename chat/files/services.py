@@ -98,7 +98,8 @@ def sweep() -> bool:
     # An account that was deleted has no membership either.
     members = Membership.objects.filter(tenant=OuterRef("tenant"), user=OuterRef("uploader"))
     left = unattached.filter(~Exists(members), is_profile_picture=True)
-    # Read first, so that there is no write and no lock without expired rows. Each query has its index.
+    # Read first, so that there is no write and no lock without expired rows. The first query reads these rows by an index;
+    # the second reads the picture of every user, by an index too.
     ids = [pk for rows in (unsent, left) for pk in rows.values_list("pk", flat=True)[:SWEEP_BATCH]]
     if not ids:
         return False

@@ -36,11 +36,11 @@ _IS_SECURE = sqlite_version_info >= SECURE_DELETE_FROM
 STALE = f"{TABLE}_stale"
 _NOTE = f"INSERT INTO {STALE} SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {STALE});"
 _NOTED = "" if _IS_SECURE else f" {_NOTE}"
-# Pages that one sweep writes, about 30 ms: it keeps other writers of SQLite waiting. The negative number makes one
-# segment of all in the end, and nothing is left of what was deleted.
+# Pages that one sweep writes, about 30 ms: it keeps other writers of SQLite waiting. With a negative number, repeated
+# merges make the index a single segment, which holds no deleted texts: https://sqlite.org/fts5.html#the_merge_command
 MERGE_PAGES = 500
 _MERGE = f"INSERT INTO {TABLE}({TABLE}, rank) VALUES ('merge', -{MERGE_PAGES})"
-# FTS5 counts fewer changes than these if there was nothing to merge.
+# FTS5 counts fewer changes than these if there was nothing to merge (the same page).
 MERGE_CHANGES_MIN = 2
 _TRIGGERS = {
     "chat_message_text_delete": f"AFTER DELETE ON chat_message {_IS_INDEXED} BEGIN"
