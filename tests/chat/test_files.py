@@ -384,7 +384,7 @@ def test_a_profile_picture_is_no_attachment_and_stays(world: World, folder: Path
     assert code_of(lambda: files.access_file(world.acme.id, world.alice.id, bobs.pk)) == "not_found"
     files.sweep()
     assert stored(folder) == 4
-    # Who is no member any more leaves nothing, and neither does a deleted account.
+    # The picture of a former member is deleted, and so is that of a deleted account.
     Membership.objects.filter(user_id=world.bob.id, tenant_id=world.acme.id).delete()
     files.sweep()
     assert (File.objects.get(), stored(folder)) == (mine, 2)

@@ -21,6 +21,9 @@ from realtime.protocol.errors import RequestError
 from tests.chat.conftest import World, message_send
 
 pytestmark = pytest.mark.django_db(transaction=True)
+of_fts5 = pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="PostgreSQL keeps its index with the table"
+)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +209,7 @@ def test_new_messages_are_found_before_and_after_they_are_indexed(
         index.catch_up()
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's index holds no texts of its own")
+@of_fts5
 def test_deleted_texts_leave_the_index(world: World) -> None:
     """FTS5 keeps them until it merges, before SQLite 3.42: a sweep merges."""
     room_id = world.room()
@@ -228,7 +231,7 @@ def test_deleted_texts_leave_the_index(world: World) -> None:
     assert len(queries) == 1
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's index holds no texts of its own")
+@of_fts5
 def test_an_index_of_an_older_release_forgets_too(world: World) -> None:
     room_id = world.room()
     for text in ("needle", "zqxjwvk"):
@@ -259,9 +262,8 @@ def is_in_index(word: str) -> bool:
     return any(word[at : at + 3].encode() in blocks for at in range(len(word) - 2))
 
 
+@of_fts5
 def test_the_index_is_made_again_where_a_migration_dropped_it(world: World) -> None:
-    if connection.vendor != "sqlite":
-        pytest.skip("PostgreSQL keeps the index with the table")
     room_id = world.room()
     say(world, room_id, "needle")
     index.catch_up()

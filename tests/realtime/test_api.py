@@ -269,9 +269,6 @@ async def test_a_serving_node_reports_in_a_thread_what_failed_after_the_commit(
         names.append(f"{failure.action} {failure.topic} {Tenant.objects.get().slug}")
         loop.call_soon_threadsafe(told.set)
 
-    class Reporters:
-        tell_about = staticmethod(tell)
-
     def work() -> None:
         with transaction.atomic():
             api.publish_soon("news", 1, tenant="acme")
@@ -279,8 +276,8 @@ async def test_a_serving_node_reports_in_a_thread_what_failed_after_the_commit(
             api.publish_soon("news", 2, tenant="acme")
             transaction.set_rollback(True)
 
-    sys.modules[f"{__name__}.reporters"] = Reporters  # type: ignore[assignment]
-    errors = {"PUBLISH_ERRORS": f"{__name__}.reporters.tell_about"}
+    monkeypatch.setattr(sys.modules[__name__], "remember", tell)
+    errors = {"PUBLISH_ERRORS": f"{__name__}.remember"}
     with override_settings(REALTIME=django_settings.REALTIME | errors):
         node = Node(load_settings())
         nodes.install(node)

@@ -9,6 +9,7 @@ from realtime.core.topics import TopicKey
 from realtime.node import topic_order as module
 from realtime.node.topic_order import TopicOrder
 from realtime.protocol.errors import PublishUnavailableError
+from tests.realtime.followers import settle
 
 A, B = TopicKey("acme", "a"), TopicKey("acme", "b")
 OTHERS = TopicKey("globex", "a")
@@ -35,11 +36,6 @@ class Works:
 @pytest.fixture
 def works() -> Works:
     return Works()
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 async def test_a_topic_that_hangs_holds_up_itself_only(works: Works) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -28,6 +28,7 @@ from realtime.node.publish_failures import PublishFailure
 from realtime.node.transactional_outbox import TransactionalOutbox
 from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.topics.engine.ports import EngineUnavailableError
+from tests.realtime.followers import until
 from tests.servers.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -149,12 +150,6 @@ async def test_a_topic_that_hangs_holds_up_itself_only(
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not is_so():  # noqa: ASYNC110 no event tells of it
-            await asyncio.sleep(0.005)
-
-
 @pytest.mark.parametrize("fault", [RequestError(ErrorCode.CONFLICT, "used"), ZeroDivisionError("a bug")])
 async def test_what_can_never_be_sent_is_reported_and_holds_up_nothing(
     sender: Sender, fault: Exception
@@ -226,14 +221,13 @@ async def test_what_was_sent_and_could_not_be_deleted_is_not_sent_again(
     assert await sender.send() == [("news", 1), ("news", 2), ("news", 3)]
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite counts commits so simply")
 async def test_nothing_is_written_while_there_is_nothing_to_send(sender: Sender) -> None:
     def version() -> Any:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA data_version")
             return cursor.fetchone()
 
-    if connection.vendor != "sqlite":
-        pytest.skip("only SQLite counts commits so simply")
     before = await asyncio.to_thread(version)
     await sender.send()
     assert await asyncio.to_thread(version) == before

@@ -12,7 +12,7 @@ from tests.servers.postgres import Postgres
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a-key-for-tests-only-0123456789-abcdefghijklmnop"
-PREPARE_TIMEOUT_S = 120.0
+RUN_TIMEOUT_S = 120.0
 # The settings of servers under test: the project's, with passwords that hash at no cost.
 QUICK = {"DJANGO_SETTINGS_MODULE": "tests.settings"}
 
@@ -25,16 +25,22 @@ def base_environment() -> dict[str, str]:
     return kept | {"DEBUG": "1", "SECRET_KEY": SECRET_KEY, "REDIS_URL": "", "PYTHONUNBUFFERED": "1"}
 
 
-def run_manage(*arguments: str, env: dict[str, str]) -> str:
-    """Run `manage.py` to its end and return its output; fails with it when the exit code is not 0."""
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "manage.py"), *arguments],
+def run_python(*arguments: str, env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run Python in the repository to its end, whatever its exit code."""
+    return subprocess.run(
+        [sys.executable, *arguments],
         env=env,
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=PREPARE_TIMEOUT_S,
+        timeout=RUN_TIMEOUT_S,
         check=False,
     )
+
+
+def run_manage(*arguments: str, env: dict[str, str]) -> str:
+    """Run `manage.py` to its end and return its output; fails with it when the exit code is not 0."""
+    done = run_python("manage.py", *arguments, env=env)
     output = done.stdout + done.stderr
     assert done.returncode == 0, f"manage.py {' '.join(arguments)} exited with {done.returncode}:\n{output}"
     return output

@@ -1,9 +1,6 @@
 """Each module of the REST framework's parts can be the first that is imported: that framework imports some by setting."""
 
-import subprocess
-import sys
-
-from tests.servers.databases import QUICK, REPOSITORY, base_environment
+from tests.servers.databases import QUICK, REPOSITORY, base_environment, run_python
 
 PARTS = ("realtime/rest", "accounts/rest", "chat/rest")
 # A child for each module, so that none finds what another one has imported.
@@ -29,13 +26,5 @@ def test_each_can_be_imported_first() -> None:
     paths = [path for part in PARTS for path in sorted((REPOSITORY / part).rglob("*.py"))]
     names = [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in paths]
     assert len(names) > 20
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORT_EACH, *names],
-        env=base_environment() | QUICK,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python("-c", IMPORT_EACH, *names, env=base_environment() | QUICK)
     assert done.returncode == 0, done.stderr

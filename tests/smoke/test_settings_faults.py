@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.databases import REPOSITORY, base_environment
+from tests.servers.databases import REPOSITORY, base_environment, run_python
 
 FAULTY = {
     "SECRET_KEY": "short",
@@ -59,14 +59,7 @@ A_KEY = "a-key-for-tests-only-0123456789-abcdefghijklmnop"
 
 def start(env: dict[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
     """Try to start `manage.py` with these settings."""
-    return subprocess.run(
-        [sys.executable, str(REPOSITORY / "manage.py"), *command],
-        env=base_environment() | env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_python("manage.py", *command, env=base_environment() | env)
 
 
 COMMANDS = [
@@ -92,15 +85,7 @@ def test_what_cannot_be_read_is_named_too(debug: str) -> None:
 
 
 def test_other_ways_to_start_say_the_same() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "import rockstar_site.asgi"],
-        env=base_environment() | FAULTY,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python("-c", "import rockstar_site.asgi", env=base_environment() | FAULTY)
     assert_names_each_once(done, FAULTY)
 
 
@@ -135,14 +120,7 @@ def test_the_way_to_a_key_that_is_told_works() -> None:
 
 def test_without_any_environment_nothing_is_development() -> None:
     env = {name: value for name, value in base_environment().items() if name not in {"DEBUG", "SECRET_KEY"}}
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "manage.py"), "check"],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python("manage.py", "check", env=env)
     assert_names_each_once(done, {"SECRET_KEY": ""})
     assert "DEBUG=1" in done.stderr
 
