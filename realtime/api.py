@@ -357,7 +357,7 @@ def _publish_remotely(key: TopicKey, draft: Draft) -> "Future[Position]":
 
 
 async def _publish_after(node: Node, key: TopicKey, draft: Draft) -> Position:
-    """Publish after what threads have asked for. Many of these calls are one pipeline, so they are in no order."""
+    """Publish after the work that threads have asked for. Many of these calls are one pipeline, so they are in no order."""
     await node.topic_order.after(key)
     return await node.publish(*key, draft)
 

@@ -274,7 +274,7 @@ class Node:
         return [msgspec.json.decode(each.data) for each in page.publications or []]
 
     async def present(self, topic: str, *, tenant: str, limit: int) -> frozenset[UserId]:
-        """Return the ids of the users who follow a topic now, on any node; none beyond `limit`, to spare the loop."""
+        """Return the ids of the users who follow a topic now, on any node; none if more than `limit`, to spare the loop."""
         key = (tenant, topic)
         users = self.cluster.users(key) if self.cluster.count(key) <= limit else []
         return frozenset(user.id for user in users)

@@ -178,7 +178,7 @@ class TransactionalOutbox:
 
     def _slow_ended(self, task: "asyncio.Task[bool]") -> None:
         if not task.cancelled() and task.result():
-            # What it has sent is to be deleted, and what came after it to be sent.
+            # Its rows can be deleted now, and later rows of its topic can be sent.
             self.wake()
 
     async def _send_topic(self, topic_rows: Sequence[Row]) -> bool:

@@ -1,4 +1,4 @@
-"""A broker that hangs: what the chat has committed is answered, and no thread of the database waits."""
+"""A broker that hangs: committed changes are answered, and no thread of the database waits."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Hanging:
-    """What a node asks of a broker that hangs until `answers` is set."""
+    """The broker of a node, which hangs until `answers` is set."""
 
     def __init__(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers = asyncio.Event()
