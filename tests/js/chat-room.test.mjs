@@ -103,7 +103,7 @@ test("a day leads to its first message: the one after the last before it", async
 test("pins follow what is pinned, unpinned, edited and deleted", async () => {
   const { room, publish } = await opened({ answers: { "pin.list": () => ({ messages: [message(5), message(3)] }) } });
   publish({ event: "pinned", message: message(7), is_pinned: true, rev: 201 });
-  assert.equal(room.pins.value, null);
+  assert.deepEqual([room.pins.value, room.missedPins], [null, null]);
   const loaded = room.loadPins();
   publish({ event: "pinned", message: message(7, bob, { rev: 202 }), is_pinned: true, rev: 202 });
   await loaded;
@@ -131,7 +131,16 @@ test("typing is announced again a second after the message that ended it", async
 function held() {
   const waiting = [];
   const answer = (payload) => new Promise((resolve, reject) => waiting.push({ payload, resolve, reject }));
-  return { answer, waiting, next: async (reply) => (waiting.shift().resolve(reply), settled()) };
+  const next = async (reply) => (waiting.shift().resolve(reply), settled());
+  /** Answers all requests that wait, the last one first. The replies are in the order of the requests. */
+  const backwards = async (...replies) => {
+    assert.equal(waiting.length, replies.length);
+    for (const reply of replies.reverse()) {
+      waiting.pop().resolve(reply);
+      await settled();
+    }
+  };
+  return { answer, waiting, next, backwards };
 }
 
 const seqs = (room) => room.timeline.value.messages.map(({ seq }) => seq);
@@ -175,21 +184,13 @@ test("a page that was asked for at another place leaves no hole", async () => {
   await settled();
   room.jumpToEnd();
   await settled();
-  const [around, newest] = pages.waiting.splice(0);
-  newest.resolve(page(101, 200));
-  await settled();
-  around.resolve(page(20, 70));
-  await settled();
+  await pages.backwards(page(20, 70), page(101, 200));
   assert.deepEqual([seqs(room)[0], seqs(room).at(-1)], [101, 200]);
   room.loadOlder();
   await settled();
   room.jumpTo(10);
   await settled();
-  const [older, there] = pages.waiting.splice(0);
-  there.resolve(page(1, 60));
-  await settled();
-  older.resolve(page(81, 100));
-  await settled();
+  await pages.backwards(page(81, 100), page(1, 60));
   assert.deepEqual(seqs(room), Array.from({ length: 60 }, (_, n) => n + 1));
 });
 
@@ -220,11 +221,7 @@ test("of the lists of members that were asked for, the last one counts", async (
   const { room, publish } = await opened({ answers: { "member.list": lists.answer } });
   publish({ event: "member", joined: { id: 3, username: "carol" }, rev: 201 });
   await settled();
-  const [before, after] = lists.waiting.splice(0);
-  after.resolve({ members: [me, bob, { id: 3, username: "carol" }] });
-  await settled();
-  before.resolve({ members: [me, bob] });
-  await settled();
+  await lists.backwards({ members: [me, bob] }, { members: [me, bob, { id: 3, username: "carol" }] });
   assert.equal(room.members.value.length, 3);
 });
 

@@ -66,8 +66,8 @@ export class RoomStore {
     this.memberRequests = 0;
     /** Counts the requests for messages of another place, and the replies. */
     this.loads = 0;
-    /** What was pinned and unpinned while the pins are loaded. @type {[Message, boolean][]} */
-    this.missedPins = [];
+    /** The messages that were pinned and unpinned since the pins were asked for; null: no reply is awaited. @type {[Message, boolean][] | null} */
+    this.missedPins = null;
     /** @type {(() => void) | null} */
     this.stopTyping = null;
   }
@@ -204,15 +204,17 @@ export class RoomStore {
 
   /** Whether a message was pinned, told by the reply or by the topic. @param {Message} message @param {boolean} isPinned */
   pinned(message, isPinned) {
-    if (this.pins.value === null) this.missedPins.push([message, isPinned]);
-    else this.pins.value = withPin(this.pins.value, message, isPinned);
+    this.missedPins?.push([message, isPinned]);
+    if (this.pins.value !== null) this.pins.value = withPin(this.pins.value, message, isPinned);
   }
 
   async loadPins() {
-    this.missedPins = [];
+    /** @type {[Message, boolean][]} */
+    const missed = (this.missedPins = []);
     const reply = await this.requests.send("pin.list");
+    if (missed !== this.missedPins) return;
+    this.missedPins = null;
     if (reply === null) return;
-    const missed = this.missedPins.splice(0);
     this.pins.value = missed.reduce((pins, [message, isPinned]) => withPin(pins, message, isPinned), reply.payload.messages);
   }
 
