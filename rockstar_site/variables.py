@@ -204,8 +204,8 @@ class Variables:
                 members = body.named_children if body is not None else []
                 is_pure = not _extends_call(statement) and all(_is_method(each) for each in members)
             case "lexical_declaration":
-                values = [_field(each, "value") for each in statement.named_children]
-                is_pure = len(values) == 1 and values[0] is not None and values[0].type in _PURE
+                declared = statement.named_children
+                is_pure = len(declared) == 1 and _is_plain(declared[0])
             case _:
                 is_pure = False
         return self._syntax.span(statement) if is_pure else None
@@ -234,6 +234,12 @@ class Variables:
 
 def _outside(uses: list[Use], spans: list[tuple[int, int]]) -> bool:
     return any(all(not start <= use.start < end for start, end in spans) for use in uses)
+
+
+def _is_plain(declarator: Node) -> bool:
+    """Whether it gives one name to a value. A pattern may declare other names too, and reads properties."""
+    name, value = _field(declarator, "name"), _field(declarator, "value")
+    return name is not None and name.type == "identifier" and value is not None and value.type in _PURE
 
 
 def _extends_call(declaration: Node) -> bool:

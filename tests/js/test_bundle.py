@@ -168,6 +168,7 @@ def test_what_nothing_uses_is_left_out_if_it_does_nothing() -> None:
         "function used() {}",
         "const called = used();",
         "class Counted extends used() {}",
+        'const [one, two] = "ab";',
         "class Eager { static count = used(); }",
         "class Computed { [used()]() {} }",
         "export const seen = 1;",
