@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, expect, sync_playwright
 
 from tests.browser.windows import Sessions, Windows
+from tests.missing import give_up
 from tests.prepare import find_chromium
 from tests.servers.pool import Site, SitePool
 
@@ -45,14 +46,14 @@ def chromium() -> Iterator[Browser]:
     firefox = os.environ.get("FIREFOX")
     path = firefox or find_chromium()
     if path is None:
-        _give_up("No Chromium was found: install one, or name it in $CHROMIUM (tests/prepare.py says more).")
+        give_up("No Chromium was found: install one, or name it in $CHROMIUM (tests/prepare.py says more).")
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         try:
             kind = playwright.firefox if firefox else playwright.chromium
             browser = kind.launch(executable_path=path, **options_of(kind))
         except Error as error:
-            _give_up(f"{path} does not start: {error.message.splitlines()[0]}")
+            give_up(f"{path} does not start: {error.message.splitlines()[0]}")
         yield browser
         browser.close()
 
@@ -111,9 +112,3 @@ def options_of(kind: BrowserType) -> dict[str, Any]:
     if kind.name == "firefox":
         return {"channel": "moz-firefox", "firefox_user_prefs": PREFERENCES}
     return {"args": LAUNCH_ARGUMENTS}
-
-
-def _give_up(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)

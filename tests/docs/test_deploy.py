@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.docs.pages import ROOT
+from tests.missing import give_up
 from tests.prepare import find_promtool
 from tests.servers.pool import METRICS_TOKEN, Site
 
@@ -38,7 +39,7 @@ def check(*command: str) -> None:
 def promtool() -> str:
     path = find_promtool()
     if path is None:
-        pytest.skip("No promtool: tests/prepare.py says how to get one.")
+        give_up("No promtool: tests/prepare.py says how to get one.")
     return path
 
 

