@@ -35,6 +35,7 @@ from chat.models import Room
 Room.objects.get(pk=room_id).delete()
 """
 ARTICLES = ".message[data-seq]"
+TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # Before a frame is drawn: keys may come as fast.
 FOCUS_AFTER_CTRL_K = """async () => {
   const press = new KeyboardEvent("keydown", { key: "k", ctrlKey: true, bubbles: true, cancelable: true });
@@ -70,17 +71,23 @@ def seqs(page: Page) -> list[int]:
     return found
 
 
+def _wait_until_loaded(page: Page) -> None:
+    """Wait until the list loads nothing. It asks for more messages when it is drawn or scrolled: in the next frame."""
+    page.evaluate(TWO_FRAMES)
+    expect(page.get_by_role("log")).to_have_attribute("aria-busy", "false")
+
+
 def test_a_room_opens_at_the_first_unread_and_one_reach_loads_one_page(alice: ChatPage) -> None:
     """The line before new messages is on the screen. Older ones load when the reader scrolls to the top."""
     page = alice.page
     expect(page.locator(".new-row")).to_be_in_viewport()
     expect(page.locator(".new-row + .message")).to_contain_text("line 351")
-    page.wait_for_timeout(500)
+    _wait_until_loaded(page)
     assert (seqs(page)[0], seqs(page)[-1]) == (301, 400)
     log = page.get_by_role("log")
     log.evaluate("(list) => (list.scrollTop = 0)")
     expect(page.locator(f'{ARTICLES}[data-seq="201"]')).to_have_count(1)
-    page.wait_for_timeout(500)
+    _wait_until_loaded(page)
     assert seqs(page)[0] == 201
     # The message that stood at the top still does.
     top = page.locator(f'{ARTICLES}[data-seq="301"]').evaluate("(row) => row.getBoundingClientRect().top")
@@ -88,7 +95,7 @@ def test_a_room_opens_at_the_first_unread_and_one_reach_loads_one_page(alice: Ch
 
 
 def test_a_long_list_leaves_out_what_is_far_and_keeps_its_place(alice: ChatPage, browsed_site: Site) -> None:
-    """While it follows the newest message, most of it is not laid out. Whoever scrolls up sees all, where it was."""
+    """A list that follows the newest message lays out its end only. Scrolled up, it has all rows in their places."""
     log, articles = alice.page.get_by_role("log"), alice.page.locator(ARTICLES)
     alice.page.locator(".jump-button").click()
     expect(alice.page.locator(f'{ARTICLES}[data-seq="500"]')).to_be_in_viewport()
@@ -188,7 +195,7 @@ def test_messages_are_changed_and_answered_by_keyboard(windows: Windows) -> None
     bob.say("indeed")
     expect(alice.page.locator(".message").last.locator(".quote")).to_contain_text("first post")
     first = alice.page.locator(".message").filter(has=alice.page.get_by_text("first post", exact=True)).first
-    # Whatever is answered, the keyboard is at the message again, whose menu is gone.
+    # With either answer the focus returns to the message: the menu that opened the dialog is gone.
     at_first = alice.page.locator(f'{ARTICLES}[data-seq="{first.get_attribute("data-seq")}"]')
     alice.in_message_menu(first, "Delete").click()
     expect(alice.page.get_by_role("dialog")).to_be_visible()
@@ -239,7 +246,7 @@ def test_a_module_that_does_not_load_leaves_the_rooms_and_a_way_on(windows: Wind
 
 @pytest.mark.parametrize("lost", ["later.*.css", "view/finder.*.js"])
 def test_a_part_that_does_not_load_says_so_and_can_be_tried_again(windows: Windows, lost: str) -> None:
-    """Neither a module nor the styles of what is loaded later fail silently."""
+    """If a module or the styles that are loaded later fail to load, the page says so, and the next click tries again."""
     window = windows.open()
     window.expect_lost_network()
     window.page.route(f"**/static/chat/{lost}", lambda route: route.abort())
