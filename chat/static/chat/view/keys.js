@@ -39,7 +39,7 @@ export function focusComposer() {
   document.getElementById("composer-text")?.focus();
 }
 
-/** Whether the search was asked for and is not there yet: what is typed now is no message. @param {import("../state/store.js").ChatStore} store */
+/** Whether the search was opened but its field is not there yet. A key that is typed now belongs to the search. @param {import("../state/store.js").ChatStore} store */
 function isSearchComing(store) {
   return store.panel.value === "search" && document.getElementById("search-query") === null;
 }
