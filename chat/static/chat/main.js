@@ -3,9 +3,9 @@ import { render } from "preact";
 import { RealtimeClient } from "realtime/client";
 import { watchPage } from "realtime/page-watch";
 import { reachableAt } from "realtime/reachable";
+import { _ } from "realtime/texts";
 
 import { placeOf } from "./lib/room-list.js";
-import { _ } from "./lib/texts.js";
 import { BrowserStorage } from "./state/storage.js";
 import { ChatStore } from "./state/store.js";
 import { App } from "./view/app.js";

@@ -1,5 +1,6 @@
+import { _ } from "realtime/texts";
+
 import { sizeText } from "./format.js";
-import { _ } from "./texts.js";
 
 /**
  * Files that go with a message. All functions are pure.

@@ -1,4 +1,4 @@
-import { _ } from "./texts.js";
+import { _ } from "realtime/texts";
 
 /**
  * The options that the composer offers while a name is typed: people, rooms, emoji. All functions are pure.

@@ -1,5 +1,5 @@
 /** Numbers and times in the reader's language and time zone. */
-import { _ } from "./texts.js";
+import { _ } from "realtime/texts";
 
 const DAY_MS = 86_400_000;
 export const HUES = 8;

@@ -1,4 +1,4 @@
-import { _ } from "./texts.js";
+import { _ } from "realtime/texts";
 
 /** @typedef {{id: number, username: string, untilMs: number}} Typer */
 

@@ -1,8 +1,8 @@
 import { signal } from "@preact/signals";
+import { _ } from "realtime/texts";
 
 import { textToSend } from "../lib/outbox.js";
 import { MODERATOR } from "../lib/rights.js";
-import { _ } from "../lib/texts.js";
 
 /**
  * @typedef {import("../lib/timeline.js").Message} Message

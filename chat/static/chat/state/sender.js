@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
+import { _ } from "realtime/texts";
 
 import { afterError, changed, nextToSend, OUTBOX_MAX, withLeft, withMessage, without } from "../lib/outbox.js";
-import { _ } from "../lib/texts.js";
 
 /**
  * @typedef {import("../lib/outbox.js").Entry} Entry

@@ -1,9 +1,9 @@
 import { batch, computed, effect, signal } from "@preact/signals";
+import { _ } from "realtime/texts";
 
 import { nameOf, summaryOf } from "../lib/format.js";
 import { rankOf } from "../lib/rights.js";
 import { attentionOfAll, isWorthTelling, neighbour, roomAfterChange, sectionsOf, sortedRooms } from "../lib/room-list.js";
-import { _ } from "../lib/texts.js";
 import { Actions } from "./actions.js";
 import { Activity } from "./activity.js";
 import { Drafts } from "./drafts.js";

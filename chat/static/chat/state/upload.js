@@ -1,4 +1,4 @@
-import { _ } from "../lib/texts.js";
+import { _ } from "realtime/texts";
 
 // An upload that makes no progress for this long has failed.
 const STALLED_MS = 60_000;

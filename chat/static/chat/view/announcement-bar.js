@@ -1,4 +1,5 @@
-import { _ } from "../lib/texts.js";
+import { _ } from "realtime/texts";
+
 import { html } from "./html.js";
 
 /**

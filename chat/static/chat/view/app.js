@@ -1,4 +1,5 @@
 import { useEffect } from "preact/hooks";
+import { _ } from "realtime/texts";
 
 import { AnnouncementBar } from "./announcement-bar.js";
 import { Composer } from "./composer.js";
@@ -11,7 +12,6 @@ import { lazy } from "./lazy.js";
 import { MessageList } from "./message-list.js";
 import { RoomHead } from "./room-head.js";
 import { titleOf } from "../lib/room-list.js";
-import { _ } from "../lib/texts.js";
 import { Sidebar } from "./sidebar.js";
 
 /** @typedef {import("../state/store.js").ChatStore} ChatStore */

@@ -1,5 +1,6 @@
+import { _ } from "realtime/texts";
+
 import { sizeText } from "../lib/format.js";
-import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 import { CloseIcon, FileIcon } from "./icons.js";
 

@@ -1,8 +1,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { _, ngettext } from "realtime/texts";
 
 import { completed, emojiOptions, peopleFound, roomsNamed } from "../lib/completion.js";
 import { emojiFound, groupsOf } from "../lib/emoji.js";
-import { _, ngettext } from "../lib/texts.js";
 import { tokenAt } from "../lib/token.js";
 import { applyEdit } from "./editing.js";
 import { html } from "./html.js";

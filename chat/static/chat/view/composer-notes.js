@@ -1,5 +1,6 @@
+import { _ } from "realtime/texts";
+
 import { nameOf, summaryOf } from "../lib/format.js";
-import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 import { CloseIcon } from "./icons.js";
 

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { _ } from "realtime/texts";
 
 import { formatted } from "../lib/formatting.js";
-import { _ } from "../lib/texts.js";
 // Soon needed, maybe without a network.
 import "../state/files.js";
 import "../state/upload.js";

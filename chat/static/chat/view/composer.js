@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { _ } from "realtime/texts";
 
 import { textToSend } from "../lib/outbox.js";
-import { _ } from "../lib/texts.js";
 import { typingLine } from "../lib/typing.js";
 import { html } from "./html.js";
 import { SendIcon } from "./icons.js";

@@ -1,8 +1,8 @@
 import { useEffect, useState } from "preact/hooks";
+import { _, ngettext } from "realtime/texts";
 
 import { html } from "./html.js";
 import { waitingCount } from "../lib/outbox.js";
-import { _, ngettext } from "../lib/texts.js";
 
 // Shorter interruptions are not shown.
 const PATIENCE_MS = 2_000;

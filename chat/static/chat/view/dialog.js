@@ -1,6 +1,6 @@
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
+import { _ } from "realtime/texts";
 
-import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
 

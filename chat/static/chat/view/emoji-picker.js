@@ -1,8 +1,8 @@
 import { useMemo, useRef, useState } from "preact/hooks";
+import { _ } from "realtime/texts";
 
 import { emojiFound, groupsOf, TONES, withRecent, withTone } from "../lib/emoji.js";
 import { TABLE } from "../lib/emoji-table.js";
-import { _ } from "../lib/texts.js";
 import { choiceOf, choose } from "../state/choices.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";

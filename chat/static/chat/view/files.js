@@ -1,5 +1,6 @@
+import { _ } from "realtime/texts";
+
 import { shownSize, sizeText } from "../lib/format.js";
-import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 import { FileIcon } from "./icons.js";
 

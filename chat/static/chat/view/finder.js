@@ -1,9 +1,9 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { _ } from "realtime/texts";
 
 import { nameOf, summaryOf } from "../lib/format.js";
 import { attentionOf } from "../lib/room-list.js";
 import { roomsFound } from "../lib/search.js";
-import { _ } from "../lib/texts.js";
 import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 import { SearchIcon } from "./icons.js";

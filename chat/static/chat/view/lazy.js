@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { _ } from "realtime/texts";
 
-import { _ } from "../lib/texts.js";
 import { html } from "./html.js";
 
 /** The functions that load the modules of lazy components. @type {Set<() => Promise<unknown>>} */

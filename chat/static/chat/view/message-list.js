@@ -1,9 +1,9 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
+import { _, ngettext } from "realtime/texts";
 
 import { dayText } from "../lib/format.js";
 import { placeOf } from "../lib/room-list.js";
 import { blocksOf, rowsOf } from "../lib/rows.js";
-import { _, ngettext } from "../lib/texts.js";
 import { html } from "./html.js";
 import { DownIcon } from "./icons.js";
 import { lazy } from "./lazy.js";

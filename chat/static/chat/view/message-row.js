@@ -1,7 +1,7 @@
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { _ } from "realtime/texts";
 
 import { fullTimeText, nameOf, summaryOf, timeText } from "../lib/format.js";
-import { _ } from "../lib/texts.js";
 import { FileList } from "./files.js";
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";

@@ -1,7 +1,7 @@
 import { effect } from "@preact/signals";
+import { _ } from "realtime/texts";
 
 import { nameOf, summaryOf } from "../lib/format.js";
-import { _ } from "../lib/texts.js";
 
 // A message that was read by then, here or in another tab, needs no notification.
 const WAIT_MS = 1_000;

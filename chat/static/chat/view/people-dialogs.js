@@ -1,9 +1,9 @@
 import { useEffect, useState } from "preact/hooks";
+import { _, ngettext } from "realtime/texts";
 
 import { reasonText } from "../lib/attachments.js";
 import { nameOf } from "../lib/format.js";
 import { MODERATOR, OWNER, ROLES } from "../lib/rights.js";
-import { _, ngettext } from "../lib/texts.js";
 import { Dialog, DialogActions, Failure } from "./dialog.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";

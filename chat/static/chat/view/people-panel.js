@@ -1,8 +1,9 @@
+import { _, ngettext } from "realtime/texts";
+
 import { Avatar, statusOf } from "./avatar.js";
 import { useDrawer } from "./drawer.js";
 import { nameOf } from "../lib/format.js";
 import { MEMBER } from "../lib/rights.js";
-import { _, ngettext } from "../lib/texts.js";
 import { html } from "./html.js";
 import { CloseIcon, PlusIcon } from "./icons.js";
 

@@ -1,5 +1,6 @@
+import { _ } from "realtime/texts";
+
 import { sizeText } from "../lib/format.js";
-import { _ } from "../lib/texts.js";
 import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 

@@ -1,7 +1,7 @@
 import { useEffect } from "preact/hooks";
+import { _ } from "realtime/texts";
 
 import { fullTimeText, nameOf } from "../lib/format.js";
-import { _ } from "../lib/texts.js";
 import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 import { MessageBody } from "./message-row.js";

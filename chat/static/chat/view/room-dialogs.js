@@ -1,9 +1,9 @@
 import { useState } from "preact/hooks";
+import { _, ngettext } from "realtime/texts";
 
 import { summaryOf } from "../lib/format.js";
 import { MODERATOR, OWNER } from "../lib/rights.js";
 import { roomsFound } from "../lib/search.js";
-import { _, ngettext } from "../lib/texts.js";
 import { Dialog, DialogActions, Failure } from "./dialog.js";
 import { html } from "./html.js";
 import { RoomIcon } from "./sidebar.js";

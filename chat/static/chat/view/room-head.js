@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
+import { _, ngettext } from "realtime/texts";
 
-import { _, ngettext } from "../lib/texts.js";
 import { html } from "./html.js";
 import { InfoIcon, MenuIcon, MoreIcon, PeopleIcon, PinIcon, SearchIcon, StarIcon } from "./icons.js";
 import { lazy } from "./lazy.js";

@@ -1,5 +1,6 @@
+import { _ } from "realtime/texts";
+
 import { MEMBER } from "../lib/rights.js";
-import { _ } from "../lib/texts.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { setOwn } from "./room-head.js";

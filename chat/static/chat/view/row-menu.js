@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
+import { _ } from "realtime/texts";
 
-import { _ } from "../lib/texts.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";

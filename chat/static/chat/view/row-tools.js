@@ -1,4 +1,5 @@
-import { _ } from "../lib/texts.js";
+import { _ } from "realtime/texts";
+
 import { html } from "./html.js";
 import { EditIcon, MoreIcon } from "./icons.js";
 import { ReplyIcon, SmileIcon } from "./tool-icons.js";

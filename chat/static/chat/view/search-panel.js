@@ -1,8 +1,8 @@
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
+import { _ } from "realtime/texts";
 
 import { dayText, nameOf, summaryOf, timeText } from "../lib/format.js";
 import { marked } from "../lib/search.js";
-import { _ } from "../lib/texts.js";
 import { useDrawer } from "./drawer.js";
 import { html } from "./html.js";
 import { CloseIcon } from "./icons.js";

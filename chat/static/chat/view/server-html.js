@@ -1,4 +1,4 @@
-import { _ } from "../lib/texts.js";
+import { _ } from "realtime/texts";
 
 const COPIED_MS = 2_000;
 

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
+import { _ } from "realtime/texts";
 
 import { useDrawer } from "./drawer.js";
-import { _ } from "../lib/texts.js";
 import { attentionOf } from "../lib/room-list.js";
 import { html } from "./html.js";
 import { BellOffIcon, CloseIcon, CompassIcon, EditIcon, HashIcon, LockIcon, PeopleIcon, PlusIcon, SearchIcon } from "./icons.js";
