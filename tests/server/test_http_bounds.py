@@ -254,14 +254,14 @@ async def test_pipelined_requests_wait_and_are_all_answered() -> None:
 async def test_who_reads_one_answer_behind_is_not_taken_for_one_who_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http, "LOOK_S", 0.05)
+    monkeypatch.setattr(http, "LOOK_S", 0.25)
     monkeypatch.setattr(Site, "answer", b"x" * 300_000)
     async with serving(Site()) as lab, connect(lab.port, receive_bytes=65_536) as client:
         client.send(GET * 40)
         for _ in range(40):
             await client.head()
             await client.reader.readexactly(300_000)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
 
 
 async def test_who_pipelines_and_gets_no_answer_is_not_read() -> None:
