@@ -126,8 +126,24 @@ def _broker() -> str:
 
 
 def _cache() -> str:
-    cache.set(PROBE_KEY, 1, PROBE_TIMEOUT_S)
-    return "" if cache.get(PROBE_KEY) == 1 else "forgets"
+    try:
+        cache.set(PROBE_KEY, 1, PROBE_TIMEOUT_S)
+        return "" if cache.get(PROBE_KEY) == 1 else "forgets"
+    except Exception as error:
+        if fault := _cache_fault(error):
+            return fault
+        raise
+
+
+def _cache_fault(error: Exception) -> str:
+    """Return what a failure of the cache means; "" if only its class says it.
+
+    Each backend has classes of its own, and its package may be missing: they are known by their names.
+    """
+    names = {each.__name__ for each in type(error).__mro__}
+    if "AuthenticationError" in names:
+        return "The cache does not accept the user and password of its URL."
+    return "unreachable" if names & {"ConnectionError", "TimeoutError", "OSError"} else ""
 
 
 PROBES: dict[str, Probe] = {

@@ -6,6 +6,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+import redis.exceptions
 from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 
@@ -86,15 +87,28 @@ def test_not_ready_without_a_database(loop: AbstractEventLoop, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("loop")
-def test_degraded_without_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConnectionRefusedError("10.0.0.7:6379"), "unreachable"),
+        (redis.exceptions.ConnectionError("Error 111 connecting to 10.0.0.7:6379."), "unreachable"),
+        (redis.exceptions.TimeoutError("Timeout reading from 10.0.0.7:6379"), "unreachable"),
+        (
+            redis.exceptions.AuthenticationError("WRONGPASS"),
+            "The cache does not accept the user and password of its URL.",
+        ),
+        (redis.exceptions.ResponseError("OOM"), "ResponseError"),
+    ],
+)
+def test_degraded_without_a_cache(error: Exception, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class AwayCache:
         def set(self, *args: Any) -> None:
-            raise ConnectionError
+            raise error
 
     monkeypatch.setattr("realtime.rest.health.cache", AwayCache())
     response = get("/readyz")
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
-    assert _failed(response, "degraded") == {"cache": "ConnectionError"}
+    assert _failed(response, "degraded") == {"cache": told}
 
 
 @pytest.mark.usefixtures("loop")
