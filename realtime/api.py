@@ -348,7 +348,7 @@ def _publishing(key: TopicKey, draft: Draft) -> "Future[Position]":
     if not node.serves_here:
         return _publish_remotely(key, draft)
     work = partial(node.publish, *key, draft)
-    return node.submit(node.topic_order.publish(key, len(draft.data), work))
+    return node.submit(node.topic_order.run(key, work, size_bytes=len(draft.data)))
 
 
 def _publish_remotely(key: TopicKey, draft: Draft) -> "Future[Position]":

@@ -1,6 +1,7 @@
 """Rewrites histories in place, to replace data that must not be read again. Other nodes drop their copies."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +16,8 @@ from realtime.topics.hub import Hub
 REWRITES_GROUP = "rewrites"
 # Seconds after which a history is rewritten once more, for publications that were under way the first time.
 REWRITE_AGAIN_S = 6.0
+# Changes of one tenant that wait for their second time. They gather while the history is away. Beyond it they are refused.
+TENANT_MAX_CHANGES = 10_000
 
 
 class Rewritten(msgspec.Struct, array_like=True, frozen=True):
@@ -43,6 +46,8 @@ class Rewrites:
         self._spawn = spawn
         # The changes that are carried out once more, by topic.
         self._again: dict[TopicKey, list[Change]] = {}
+        # How many of these changes a tenant has, or is about to forget.
+        self._counts: Counter[str] = Counter()
 
     @property
     def is_idle(self) -> bool:
@@ -52,8 +57,13 @@ class Rewrites:
     async def rewrite(self, key: TopicKey, change: Change) -> None:
         """Replace data in the history of a topic, now and once more after REWRITE_AGAIN_S.
 
-        Raises EngineUnavailableError; the second time may still succeed.
+        Raises EngineUnavailableError; the second time may still succeed, unless TENANT_MAX_CHANGES wait for it.
         """
+        if self._counts[key.tenant] >= TENANT_MAX_CHANGES:
+            raise EngineUnavailableError(
+                f"{TENANT_MAX_CHANGES} changes of histories wait for the broker already."
+            )
+        self._counts[key.tenant] += 1
         is_new = key not in self._again
         self._again.setdefault(key, []).append(change)
         if is_new:
@@ -83,11 +93,17 @@ class Rewrites:
                 recent, self._again[key] = self._again[key], []
                 try:
                     await self._rewrite(key, partial(_changed, [*before, *recent]))
+                    self._forget(key.tenant, len(before))
                     before = recent
                 except EngineUnavailableError:
                     before += recent
         finally:
-            del self._again[key]
+            self._forget(key.tenant, len(before) + len(self._again.pop(key)))
+
+    def _forget(self, tenant: str, count: int) -> None:
+        self._counts[tenant] -= count
+        if not self._counts[tenant]:
+            del self._counts[tenant]
 
 
 def _changed(changes: Sequence[Change], data: bytes) -> bytes | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -11,7 +12,7 @@ from realtime.node.topic_order import TopicOrder
 from realtime.protocol.errors import PublishUnavailableError
 from tests.realtime.followers import settle
 
-A, B = TopicKey("acme", "a"), TopicKey("acme", "b")
+A, B, C = TopicKey("acme", "a"), TopicKey("acme", "b"), TopicKey("acme", "c")
 OTHERS = TopicKey("globex", "a")
 
 
@@ -67,28 +68,99 @@ async def test_work_that_takes_too_long_leaves_the_turn(
     assert await second == "second"
 
 
-async def test_the_bytes_of_a_tenant_and_of_all_are_bounded(works: Works) -> None:
-    size = 1000 + module.PUBLICATION_BYTES
-    order = TopicOrder(tenant_max_bytes=2 * size, max_bytes=3 * size)
+@dataclass
+class Order:
+    """An order whose budgets are counted in pieces of work, and what became of each piece."""
 
-    def publish(key: TopicKey, name: str) -> "asyncio.Task[str]":
-        return asyncio.create_task(order.publish(key, 1000, works.of(name)))
+    order: TopicOrder
+    works: Works
+    tasks: dict[str, asyncio.Task[str]] = field(default_factory=dict)
 
-    tasks = [publish(A, "1"), publish(B, "2")]
+    def ask(self, *asked: tuple[TopicKey, str]) -> None:
+        for key, name in asked:
+            work = self.order.run(key, self.works.of(name), size_bytes=SIZE_BYTES)
+            self.tasks[name] = asyncio.create_task(work)
+
+    async def refused(self) -> list[str]:
+        """The names of what is refused so far."""
+        await settle()
+        over = {name: task for name, task in self.tasks.items() if task.done()}
+        for name, task in over.items():
+            del self.tasks[name]
+            with pytest.raises(PublishUnavailableError, match="Too much waits"):
+                task.result()
+        return list(over)
+
+    async def end(self) -> list[str]:
+        """Let all work end; return its names in the order in which it began."""
+        for end in self.works.ends.values():
+            end.set()
+        assert await asyncio.gather(*self.tasks.values()) == list(self.tasks)
+        self.tasks.clear()
+        await self.order.finish()
+        return self.works.begun
+
+
+SIZE_BYTES = 1000
+
+
+def order_of(works: Works, *, tenant_max: int = 0, max_: int = 0) -> Order:
+    size = SIZE_BYTES + module.WORK_BYTES
+    return Order(TopicOrder(tenant_max_bytes=tenant_max * size, max_bytes=max_ * size), works)
+
+
+async def test_the_bytes_of_a_tenant_are_bounded(works: Works) -> None:
+    asked = order_of(works, tenant_max=2, max_=3)
+    asked.ask((A, "1"), (B, "2"), (B, "3"), (OTHERS, "4"))
+    assert await asked.refused() == ["3"]
+    assert await asked.end() == ["1", "2", "4"]
+    asked.ask((B, "5"))
+    assert await asked.refused() == []
+    assert await asked.end() == ["1", "2", "4", "5"]
+
+
+async def test_the_work_without_data_of_a_tenant_is_bounded(works: Works) -> None:
+    order = TopicOrder(tenant_max_bytes=2 * module.WORK_BYTES)
+    tasks = [asyncio.create_task(order.run(A, works.of(name))) for name in ("1", "2", "3")]
     await settle()
-    with pytest.raises(PublishUnavailableError, match="wait"):
-        await publish(B, "3")
-    tasks.append(publish(OTHERS, "4"))
-    await settle()
-    with pytest.raises(PublishUnavailableError, match="wait"):
-        await publish(OTHERS, "5")
-    assert works.begun == ["1", "2", "4"]
+    with pytest.raises(PublishUnavailableError):
+        await tasks.pop()
     for end in works.ends.values():
         end.set()
-    await asyncio.gather(*tasks)
-    last = publish(B, "6")
-    works.ends["6"].set()
-    assert await last == "6"
+    assert await asyncio.gather(*tasks) == ["1", "2"]
+
+
+async def test_a_tenant_that_waits_for_much_gives_room_to_others(works: Works) -> None:
+    asked = order_of(works, max_=4)
+    asked.ask((A, "a1"), (A, "a2"), (A, "a3"), (A, "a4"))
+    assert await asked.refused() == []
+    asked.ask((OTHERS, "o1"), (OTHERS, "o2"))
+    assert await asked.refused() == ["a3", "a4"]
+    asked.ask((OTHERS, "o3"), (A, "a5"))
+    assert await asked.refused() == ["o3", "a5"]
+    assert await asked.end() == ["a1", "o1", "a2", "o2"]
+
+
+async def test_work_that_has_begun_gives_room_too_and_nobody_knows_what_became_of_it(works: Works) -> None:
+    asked = order_of(works, max_=2)
+    asked.ask((A, "a1"), (B, "b1"))
+    await settle()
+    asked.ask((OTHERS, "o1"))
+    with pytest.raises(TimeoutError):
+        await asked.tasks.pop("b1")
+    assert await asked.end() == ["a1", "b1", "o1"]
+
+
+async def test_work_that_is_refused_as_its_turn_comes_does_not_begin(works: Works) -> None:
+    asked = order_of(works, max_=4)
+    asked.ask((B, "b1"), (C, "c1"), (A, "a1"), (A, "a2"))
+    await settle()
+    works.ends["a1"].set()
+    asked.ask((OTHERS, "o1"), (OTHERS, "o2"))
+    await settle()
+    assert await asked.tasks.pop("a1") == "a1"
+    assert await asked.refused() == ["a2"]
+    assert await asked.end() == ["b1", "c1", "a1", "o1", "o2"]
 
 
 async def test_what_comes_after_waits_only_as_long_as_it_may(works: Works) -> None:
