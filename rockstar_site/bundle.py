@@ -3,7 +3,8 @@
 Sixty small files compress worse than one, and a slow network has a round trip for every six of them. The code that
 runs is the same, in the order in which a browser would run the modules: variables of modules get names that differ,
 and what is imported is the variable of another module. Modules outside of the bundle that import one inside of it get
-it from the bundle, so that no module runs twice.
+it from the bundle, so that no module runs twice. They name it as the import map of the page does (`from"chat/main.js"`):
+its file name has a hash of theirs, so that theirs can have none of it.
 
 The rules: named and default imports, exports that never change, no module that imports itself by way of others, no
 `eval`. Syntax that is not known, names that are not exported, and modules that would run twice raise ValueError. Functions
@@ -97,7 +98,7 @@ class Bundle:
         syntax, found = self._modules.parsed(name)
         edits = []
         # Once: it declares a name.
-        shared = f'import{{{_SHARED}}}from"{_relative(self._entry, name)}";'
+        shared = f'import{{{_SHARED}}}from"{self._entry}";'
         for each in found:
             if each.specifier is None or self._modules.resolve(each.specifier, name) not in self:
                 continue

@@ -1,9 +1,9 @@
 """The import map of a page: where modules are found by a bare name, or under a file name with a hash.
 
 Modules import their neighbours by plain names (`./store.js`). With a manifest storage the files have hashes in
-their names, and the import map leads from one to the other. Django can write the hashed names into the modules
-instead (`support_js_module_import_aggregation`), but in Django 5.2 it takes types in comments for imports
-(`import("realtime/client").State`) and fails on them.
+their names, and the import map leads from one to the other, unless the storage has written the hashed names into the
+modules. (Django's `support_js_module_import_aggregation` does so, but in Django 5.2 it takes types in comments for imports
+(`import("realtime/client").State`) and fails on them.)
 """
 
 import json
@@ -49,7 +49,8 @@ _MODULE = re.compile(rb"(?:^|[;}])\s*(?:import|export)\b", re.MULTILINE)
 def importmap(context: template.Context, entry: str = "") -> SafeString:
     """Return the script element. It must come before every module script of the page.
 
-    With `entry`, the module of the page, the map has only the modules that it imports, at once or later.
+    With `entry`, the module of the page, the map has only what it and its imports need, at once or later. Among them
+    `entry` is a bare name, by which other modules can import it.
     """
     request: HttpRequest = context["request"]
     text = json.dumps({"imports": _imports_map(staticfiles_storage, entry)}, separators=(",", ":"))
@@ -80,12 +81,21 @@ def _needed(storage: StaticFilesStorage, entry: str, *, later: bool = False) -> 
     With `later`, what `import()` loads is among them, if the manifest has it: types in comments look the same.
     """
     names, hashed = [entry], getattr(storage, "hashed_files", {})
+    plain = {name: each for each, name in hashed.items()}
     for module in names:
-        for imported in _imports(storage, module, later=later):
-            path = BARE_NAMES.get(imported) or posixpath.normpath(f"{posixpath.dirname(module)}/{imported}")
-            if path not in names and (path in hashed or not later):
-                names.append(path)
+        for specifier in _imports(storage, module, later=later):
+            path = _path(specifier, module)
+            name = plain.get(path, path)
+            if name not in names and (name in hashed or not later):
+                names.append(name)
     return tuple(names)
+
+
+def _path(specifier: str, module: str) -> str:
+    """Return the file that `module` imports, as it names it. A bare name without a line of its own is a file's."""
+    if specifier.startswith("."):
+        return posixpath.normpath(f"{posixpath.dirname(module)}/{specifier}")
+    return BARE_NAMES.get(specifier, specifier)
 
 
 def _imports(storage: StaticFilesStorage, name: str, *, later: bool) -> list[str]:
@@ -108,17 +118,24 @@ def _content(storage: StaticFilesStorage, name: str) -> bytes:
 
 @lru_cache(maxsize=4)
 def _imports_map(storage: StaticFilesStorage, entry: str) -> dict[str, str]:
-    """Return URLs by bare name, and, if there is a manifest, the URL of each module by its URL without the hash.
+    """Return URLs by bare name, and, if there is a manifest, URLs of modules by their URLs without the hash.
 
     It is computed once, because the manifest of a process does not change.
     """
     hashed: dict[str, str] = getattr(storage, "hashed_files", {})
-    if entry and hashed:
-        modules = set(_needed(storage, entry, later=True))
-    else:
+    if not entry or not hashed:
         modules = {
             name for name in hashed if name.endswith(".js") and _MODULE.search(_content(storage, name))
         }
-        modules |= set(BARE_NAMES.values())
-    bare = {name: storage.url(path) for name, path in BARE_NAMES.items() if path in modules}
-    return bare | {f"{storage.base_url}{name}": storage.url(name) for name in sorted(modules & set(hashed))}
+        bare, plain = BARE_NAMES, modules | (set(BARE_NAMES.values()) & set(hashed))
+    else:
+        modules = set(_needed(storage, entry, later=True))
+        specifiers = {
+            (each, _path(each, module))
+            for module in modules
+            for each in _imports(storage, module, later=True)
+        }
+        bare = {each: path for each, path in specifiers if not each.startswith(".") and path in modules}
+        plain = {path for each, path in specifiers if each.startswith(".") and path in hashed}
+    lines = {name: storage.url(path) for name, path in sorted(bare.items())}
+    return lines | {f"{storage.base_url}{name}": storage.url(name) for name in sorted(plain)}

@@ -14,6 +14,8 @@ const FOLDERS = [
 
 registerHooks({
   resolve(specifier, context, next) {
+    // The import map of a page has its module as a bare name.
+    if (paths[specifier]) return next(new URL(paths[specifier], ROOT).href, context);
     const found = next(specifier, context);
     const [folder, prefix] = FOLDERS.find(([each]) => found.url.startsWith(each)) ?? [];
     const path = folder && paths[prefix + found.url.slice(folder.length)];

@@ -63,9 +63,12 @@ def test_a_bundle_does_what_its_modules_do(tmp_path: Path) -> None:
     (tmp_path / "main.js").write_text(made.source())
     for name in ("later/page.js", "later/name.js"):
         (tmp_path / name).write_text(made.outside(f"app/{name}"))
+    # As an import map would, Node finds a package in the place of the bare name.
+    (tmp_path / "node_modules" / "app").mkdir(parents=True)
+    (tmp_path / "node_modules" / "app" / "main.js").symlink_to(tmp_path / "main.js")
     check = tmp_path / "check.js"
     check.write_text(
-        'import { _shared } from "./main.js"; import { page } from "./later/page.js"; console.log(page());'
+        'import { _shared } from "app/main.js"; import { page } from "./later/page.js"; console.log(page());'
     )
     assert output(check) == EXPECTED + 2 * "<page> 2\n"
 

