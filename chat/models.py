@@ -222,6 +222,8 @@ class File(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
     message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True, related_name="files")
+    # The place among the files of its message, from 0, as the sender named them.
+    place = models.PositiveSmallIntegerField(default=0, db_default=0)
     key = models.UUIDField(default=uuid.uuid4, unique=True)
     name = models.CharField(max_length=FILE_NAME_MAX_CHARS)
     type = models.CharField(max_length=64)

@@ -166,12 +166,13 @@ def mentions_insert(mentioned: Collection[tuple[int, int, UserId]]) -> Statement
     )
 
 
-def files_attach(message_ids: Mapping[int, int]) -> Statement:
-    """Attach files to messages, by the file's id."""
-    table = _table(("bigint",) * 2, list(message_ids.items()))
+def files_attach(attached: Sequence[tuple[int, int, int]]) -> Statement:
+    """Attach files to messages: (file, message, place among the files of the message)."""
+    table = _table(("bigint",) * 3, attached)
     return Statement(
-        f"WITH used(file_id, message_id) AS ({table.sql})"
-        " UPDATE chat_file AS file SET message_id = used.message_id FROM used WHERE file.id = used.file_id",
+        f"WITH used(file_id, message_id, place) AS ({table.sql})"
+        " UPDATE chat_file AS file SET message_id = used.message_id, place = used.place"
+        " FROM used WHERE file.id = used.file_id",
         table.params,
     )
 

@@ -203,7 +203,8 @@ def _reactions(ids: Sequence[int], user_id: UserId) -> Mapping[int, list[wire.Re
 def _files(ids: Sequence[int]) -> Mapping[int, list[wire.File]]:
     found: dict[int, list[wire.File]] = defaultdict(list)
     columns = ("message_id", "id", "name", "type", "size", "width", "height")
-    for message_id, *file in File.objects.filter(message_id__in=ids).order_by("id").values_list(*columns):
+    rows = File.objects.filter(message_id__in=ids).order_by("place", "id")
+    for message_id, *file in rows.values_list(*columns):
         found[message_id].append(file_of(*file))
     return found
 

@@ -266,7 +266,7 @@ def _messages_insert(new: list[sql.NewMessage], access: WriteAccess) -> dict[Mes
     inserted, *_ = sql.run(*statements)
     ids = {(room_id, seq): message_id for message_id, room_id, seq in inserted}
     views = {each.draft.name: _view(each, ids, sent_at, access) for each in new}
-    if attached := {file.id: view.id for view in views.values() for file in view.files}:
+    if attached := [(file.id, view.id, at) for view in views.values() for at, file in enumerate(view.files)]:
         sql.run(sql.files_attach(attached))
     return views
 
@@ -290,7 +290,7 @@ def _view(
         edited_at=None,
         deleted=False,
         reply_to=None if reply_to is None else access.quotes[draft.room_id, reply_to],
-        files=[access.files[each] for each in sorted(set(draft.file_ids))],
+        files=[access.files[each] for each in dict.fromkeys(draft.file_ids)],
         mentions=list(new.mentions),
         client_msg_id=draft.client_msg_id,
         reactions=[],

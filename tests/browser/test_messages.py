@@ -228,6 +228,19 @@ def test_the_list_stays_at_its_end_while_a_long_text_is_written(alice: ChatPage)
     alice.composer.fill("")
 
 
+def test_the_tools_of_a_message_leave_with_the_pointer(alice: ChatPage, bob: ChatPage) -> None:
+    """Also if the text below the pointer was edited meanwhile."""
+    alice.say("under the pointer")
+    seen = row(bob, "under the pointer")
+    seen.locator(".message-text p").hover()
+    expect(seen.locator(".message-tools")).to_be_visible()
+    alice.composer.press("ArrowUp")
+    alice.say("under the same pointer")
+    expect(bob.messages("under the same pointer")).to_have_count(1)
+    bob.composer.hover()
+    expect(bob.page.locator(".message-tools").filter(visible=True)).to_have_count(0)
+
+
 def test_the_density_is_kept(alice: ChatPage) -> None:
     """Compact messages stay compact after a reload."""
     alice.page.get_by_role("button", name="Account of alice").click()

@@ -199,6 +199,16 @@ def test_a_scanner_is_asked_and_fails_closed(world: World, settings: Settings) -
     assert code_of(lambda: upload(world)) == "invalid_message"
 
 
+def test_files_stand_in_the_order_in_which_the_sender_named_them(world: World) -> None:
+    """Uploads run side by side and end in any order; a file that is named twice has its first place."""
+    first, second, third = (upload(world, name=name) for name in ("a.txt", "b.txt", "c.txt"))
+    room_id = world.room()
+    sent = send(world, room_id, third.id, first.id, third.id, second.id)
+    assert [file.name for file in sent.files] == ["c.txt", "a.txt", "b.txt"]
+    (stored,) = reading.message_list(world.acme.id, world.alice.id, room_id, limit=1).messages
+    assert stored.files == sent.files
+
+
 def test_a_file_goes_with_one_message_of_its_uploader(world: World, folder: Path) -> None:
     room_id = world.room(with_bob=True)
     file = upload(world, picture(), "p.jpg")

@@ -77,6 +77,19 @@ test("marked as unread on another screen, it is here too; late news of reading c
   assert.equal(room.room.value.read_seq, 200);
 });
 
+test("an answer from another tab ends what is unread here, as at the server", async () => {
+  const { room, asked, publish } = await opened();
+  await room.markUnread(196);
+  const before = asked.length;
+  publish({ event: "message", message: message(201, me), rev: 201 });
+  assert.deepEqual([room.room.value.unread, room.newAfterSeq.value], [0, null]);
+  publish({ event: "message", message: message(202), rev: 202 });
+  room.markRead(202);
+  mock.timers.tick(1_000);
+  await settled();
+  assert.deepEqual([room.room.value.unread, asked.slice(before)], [0, [["read", { room_id: 1, seq: 202 }]]]);
+});
+
 test("a link leads to a message on the page or loads those around it; to one that is gone it leads nowhere", async () => {
   assert.deepEqual([placeOf("#room-7"), placeOf("#room-7-42"), placeOf("#room-7-0"), placeOf("#main")], [{ id: 7, seq: null }, { id: 7, seq: 42 }, null, null]);
   const { room, types } = await opened();

@@ -48,6 +48,15 @@ test("the line of new messages stands before the first of them, after a day's", 
   assert.equal(rowsOf(messages, [], { me, newAfterSeq: 1 })[3].startsGroup, true);
 });
 
+test("the line of new messages stands above none that counts as read: the reader's own, or a deleted one", () => {
+  const messages = [message(1, 2, NOON), message(2, 1, NOON + 1), { ...message(3, 2, NOON + 2), deleted: true }, message(4, 2, NOON + 3)];
+  const kinds = (list, more = {}) => rowsOf(list, [], { me, newAfterSeq: 1, ...more }).map((row) => row.kind);
+  assert.deepEqual(kinds(messages), ["day", "message", "message", "message", "new", "message"]);
+  assert.deepEqual(kinds(messages.slice(0, 3)), ["day", "message", "message", "message"]);
+  // New ones may be before the first that is here.
+  assert.deepEqual(kinds(messages.slice(1), { hasOlder: true }), ["day", "message", "message", "message"]);
+});
+
 test("what is on its way comes last, and keeps its key when it arrives", () => {
   const entry = { client_msg_id: "x", room_id: 1, text: "hi", created_at: new Date(NOON).toISOString(), state: "sending", error: "" };
   const row = rowsOf([message(1, 1, NOON)], [entry], { me }).at(-1);
@@ -67,10 +76,13 @@ test("a message is in the same block wherever the list begins, and stays there w
   assert.equal(blockOf(rowsOf([...messages, message(80, 1, NOON + 24 * 60 * MINUTE)], [], { me })).get("c80"), all.get("c80"));
 });
 
-test("unread counts follow messages of others and read marks, here and elsewhere", () => {
+test("unread counts follow messages, the reader's own among them, and read marks, here and elsewhere", () => {
   const room = { ...general, last_seq: 4, read_seq: 4 };
-  const after = roomAfterMessage(roomAfterMessage(room, { seq: 5, author: { id: 2 }, mentions: [1] }, 1), { seq: 6, author: { id: 1 }, mentions: [1], sent_at: "2026" }, 1);
-  assert.deepEqual([after.last_seq, after.unread, after.mentions, after.last_message_at], [6, 1, 1, "2026"]);
+  const one = roomAfterMessage(room, { seq: 5, author: { id: 2 }, mentions: [1], sent_at: "2025" }, 1);
+  const answered = roomAfterMessage(one, { seq: 6, author: { id: 1 }, mentions: [1], sent_at: "2026" }, 1);
+  assert.deepEqual([answered.last_seq, answered.read_seq, answered.unread, answered.mentions], [6, 6, 0, 0]);
+  const after = roomAfterMessage(one, { seq: 6, author: { id: 3 }, sent_at: "2026" }, 1);
+  assert.deepEqual([after.last_seq, after.unread, after.mentions, after.last_message_at], [6, 2, 1, "2026"]);
   assert.equal(roomAfterMessage(after, { seq: 6, author: { id: 2 } }, 1), after);
   assert.deepEqual([roomAfterRead(after, 6).unread, roomAfterRead(after, 6).mentions], [0, 0]);
   assert.equal(roomAfterRead(after, 3), after);

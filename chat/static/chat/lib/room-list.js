@@ -10,7 +10,7 @@
 export const UNREAD_MAX = 1_000;
 
 /**
- * A room after a message in it.
+ * A room after a message in it. The reader's own message, sent from any screen, marks all before it as read.
  * @param {Room} room
  * @param {{seq: number, author: {id: number}, sent_at: string, mentions?: number[]}} message
  * @param {number} myId
@@ -18,10 +18,12 @@ export const UNREAD_MAX = 1_000;
  */
 export function roomAfterMessage(room, message, myId) {
   if (message.seq <= room.last_seq) return room;
-  const isUnread = message.author.id !== myId && message.seq > room.read_seq;
+  const after = { ...room, last_seq: message.seq, last_message_at: message.sent_at };
+  if (message.author.id === myId) return roomAfterRead(after, message.seq);
+  const isUnread = message.seq > room.read_seq;
   const unread = Math.min(room.unread + Number(isUnread), UNREAD_MAX);
   const mentions = room.mentions + Number(isUnread && (message.mentions?.includes(myId) ?? false));
-  return { ...room, last_seq: message.seq, last_message_at: message.sent_at, unread, mentions };
+  return { ...after, unread, mentions };
 }
 
 /**

@@ -30,10 +30,12 @@ export function rowsOf(messages, entries, { me, newAfterSeq = null, hasOlder = f
   const rows = [];
   let isMarked = newAfterSeq === null;
   messages.forEach((message, index) => {
-    const isNew = !isMarked && message.seq > /** @type {number} */ (newAfterSeq);
+    const isAfter = !isMarked && message.seq > /** @type {number} */ (newAfterSeq);
     // Without the message before it, it is unknown whether this is the first new one.
-    const needsMark = isNew && (index > 0 || !hasOlder);
-    isMarked ||= isNew;
+    const isUnknown = isAfter && index === 0 && hasOlder;
+    // As the server counts them.
+    const needsMark = isAfter && !isUnknown && message.author.id !== me.id && !message.deleted;
+    isMarked ||= needsMark || isUnknown;
     addMessage(rows, cache, message, needsMark, () => messageRow(message, me));
   });
   for (const entry of entries) addMessage(rows, cache, entry, false, () => entryRow(entry, me));

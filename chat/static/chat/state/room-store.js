@@ -376,8 +376,15 @@ export class RoomStore {
   /** Remember where unseen messages begin. @param {Message} message */
   #markNew(message) {
     const isSeen = this.isOpen && this.isAtEnd.value && this.context.isAttentive();
-    if (message.author.id === this.context.me.id) this.newAfterSeq.value = null;
+    if (message.author.id === this.context.me.id) this.#answered(message);
     else if (!isSeen && this.room.value.unread === 0) this.newAfterSeq.value = message.seq - 1;
+  }
+
+  /** With a message of the reader, from any screen, the server has marked all before it as read. @param {Message} message */
+  #answered({ seq }) {
+    this.newAfterSeq.value = null;
+    this.isKeptUnread = false;
+    this.sentReadSeq = Math.max(this.sentReadSeq, seq);
   }
 
   /** Somebody came, left, or has another role. @param {{joined?: {id: number, username: string}, left?: {id: number, username: string}}} change */

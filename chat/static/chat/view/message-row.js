@@ -30,7 +30,7 @@ export function MessageRow({ row, store, room }) {
     if (!article.contains(/** @type {Node | null} */ (event.relatedTarget))) setActive(false);
   };
   return html`
-    <article class="message" tabindex="-1" data-seq=${message?.seq} data-own=${row.isOwn} data-first=${row.startsGroup}
+    <article class="message" tabindex="-1" data-seq=${message?.seq} data-own=${row.isOwn} data-first=${row.startsGroup} data-open=${isOpen}
       data-state=${entry?.state ?? "sent"} data-deleted=${isDeleted} data-mention=${message?.mentions?.includes(store.me.id)} aria-labelledby=${`a-${key} t-${key} x-${key}`}
       onMouseOver=${() => setActive(true)} onMouseLeave=${() => setActive(false)} onFocusIn=${() => setActive(true)} onFocusOut=${leave}>
       ${row.startsGroup && html`<${Avatar} user=${author} room=${room} />`}
