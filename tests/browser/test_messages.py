@@ -238,7 +238,7 @@ def test_the_tools_of_a_message_leave_with_the_pointer(alice: ChatPage, bob: Cha
     alice.say("under the same pointer")
     expect(bob.messages("under the same pointer")).to_have_count(1)
     bob.composer.hover()
-    expect(bob.page.locator(".message-tools").filter(visible=True)).to_have_count(0)
+    expect(seen.locator(".message-tools")).to_be_hidden()
 
 
 def test_the_density_is_kept(alice: ChatPage) -> None:

@@ -116,6 +116,13 @@ test("a message waits for its files, and the ones behind it wait too", async () 
   assert.deepEqual(client.sent.map(({ text, file_ids }) => [text, file_ids]), [["look", [11, 12]], ["behind", undefined]]);
 });
 
+test("a message that is sent at once is written to the storage once", async () => {
+  const { send, client, stored } = sender();
+  send("quick", []);
+  await settled();
+  assert.deepEqual([client.sent.length, stored.map(({ text, state }) => [text, state])], [1, [["quick", "waiting"]]]);
+});
+
 test("a retry names the same files as the first attempt, also from another page", async () => {
   const { sends, send, client, posts, stored, made } = sender();
   client.answer = () => {

@@ -79,7 +79,8 @@ export class Sender {
 
   /** @param {Entry} entry */
   async #send({ client_msg_id, room_id, text, reply_to, files = [] }) {
-    this.#change(client_msg_id, { state: "sending" });
+    // Not stored: a later page sends it again in either state, and nothing is written while the next message may need it.
+    this.outbox.value = changed(this.outbox.value, client_msg_id, { state: "sending" });
     const answered = reply_to == null ? {} : { reply_to };
     try {
       const attached = files.length === 0 ? {} : { file_ids: await this.#uploaded(client_msg_id, files) };

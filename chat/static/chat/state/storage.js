@@ -47,12 +47,12 @@ export class BrowserStorage {
 
   /** @param {Entry} entry */
   putEntry(entry) {
-    this.#run("outbox", "readwrite", (store) => void store.put({ ...entry, owner: this.owner, tab: this.tab }));
+    this.#write("outbox", (store) => store.put({ ...entry, owner: this.owner, tab: this.tab }));
   }
 
   /** @param {string} clientMsgId */
   deleteEntry(clientMsgId) {
-    this.#run("outbox", "readwrite", (store) => void store.delete(clientMsgId));
+    this.#write("outbox", (store) => store.delete(clientMsgId));
   }
 
   /** The drafts of this user by room. @returns {Promise<Map<number, string>>} */
@@ -66,10 +66,7 @@ export class BrowserStorage {
    * @param {string} text empty: forget it
    */
   putDraft(roomId, text) {
-    this.#run("drafts", "readwrite", (store) => {
-      if (text === "") store.delete([this.owner, roomId]);
-      else store.put({ owner: this.owner, room_id: roomId, text });
-    });
+    this.#write("drafts", (store) => (text === "" ? store.delete([this.owner, roomId]) : store.put({ owner: this.owner, room_id: roomId, text })));
   }
 
   /**
@@ -97,6 +94,18 @@ export class BrowserStorage {
   /** @param {IDBObjectStore} store @returns {Promise<any[]>} */
   #ofOwner(store) {
     return answered(store.index("owner").getAll(this.owner));
+  }
+
+  /**
+   * Write one thing. The commit does not wait for the answer, so that it takes place even if the tab is closed now.
+   * @param {"outbox" | "drafts"} name
+   * @param {(store: IDBObjectStore) => IDBRequest} act
+   */
+  #write(name, act) {
+    this.#run(name, "readwrite", (store) => {
+      act(store);
+      store.transaction.commit();
+    });
   }
 
   /**
