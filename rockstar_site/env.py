@@ -19,6 +19,7 @@ from chat.files.settings import FileSettings
 from realtime import LOG_LEVELS, BrokerUrlError, parse_broker_url, parse_single_url
 from rockstar_site.realtime_env import at_least_zero, one_of, read_realtime
 from rockstar_site.secret_key import read_secret_key
+from rockstar_site.unknown_variables import unknown_variables
 
 # Ten years. Calculations with dates cannot overflow.
 LIFETIME_MAX_S = 10 * 365 * 86400
@@ -35,6 +36,10 @@ class Variables(Env):
     def _get_value(self, env_key: str, default: Any) -> Any:
         value = super()._get_value(env_key, default)
         return default if isinstance(value, str) and not value.strip() else value
+
+    def unknown(self) -> dict[str, list[str]]:
+        """Return the variables that nothing has read and that look like ours, each with the nearest known ones."""
+        return unknown_variables({**self._environ, **os.environ}, list(self._fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class Environment:
     chat_files: dict[str, Any]
     chat_files_dir: Path
     realtime: dict[str, Any]
+    # Names with a mistake, each with the nearest known names.
+    unknown: dict[str, list[str]]
 
 
 def read_environment(base_dir: Path) -> Environment:
@@ -90,7 +97,9 @@ def read_environment(base_dir: Path) -> Environment:
     chat_files_dir = env.str("CHAT_FILES_DIR", "")
     realtime = read_realtime(env, is_development=bool(debug))
     faults = _seal(env)
-    database, database_faults = _read_database(values["database_url"], base_dir)
+    database, database_faults = _read_database(
+        values["database_url"], base_dir, is_server=is_server(sys.argv)
+    )
     secret_key, key_fault = read_secret_key(
         values["secret_key"], base_dir / "var" / "secret_key", debug=debug
     )
@@ -113,6 +122,7 @@ def read_environment(base_dir: Path) -> Environment:
         chat_files=chat_files,
         chat_files_dir=base_dir / (chat_files_dir or "var/files"),
         realtime=realtime,
+        unknown=env.unknown(),
     )
 
 
@@ -120,11 +130,22 @@ def log_format_of(
     command: Sequence[str], asked: Literal["", "json", "console"]
 ) -> Literal["json", "console"]:
     """Return the form of log lines: what was `asked` for where `command` serves, and text for people elsewhere."""
-    is_manage = Path(command[0]).name in {"manage.py", "django-admin"} if command else False
-    name = command[1] if is_manage and len(command) > 1 else ""
-    if is_manage and name not in SERVERS:
+    if not is_server(command):
         return "console"
-    return asked or ("json" if name in {"serve", ""} else "console")
+    return asked or ("json" if _name_of(command) in {"serve", ""} else "console")
+
+
+def is_server(command: Sequence[str]) -> bool:
+    """Whether this process serves: a command that does, or an ASGI server that is none of ours."""
+    return not _is_manage(command) or _name_of(command) in SERVERS
+
+
+def _name_of(command: Sequence[str]) -> str:
+    return command[1] if _is_manage(command) and len(command) > 1 else ""
+
+
+def _is_manage(command: Sequence[str]) -> bool:
+    return bool(command) and Path(command[0]).name in {"manage.py", "django-admin"}
 
 
 def _read_passwords(env: Env) -> dict[str, Any]:
@@ -171,7 +192,9 @@ def _default_database(base_dir: Path) -> Path:
     return base_dir / "var" / "db.sqlite3"
 
 
-def _read_database(url: str, base_dir: Path) -> tuple[dict[str, Any], dict[str, list[str]]]:
+def _read_database(
+    url: str, base_dir: Path, *, is_server: bool
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
     try:
         database = dict(dj_database_url.parse(url))
     except (ValueError, dj_database_url.ParseError, dj_database_url.UnknownSchemeError):
@@ -182,7 +205,7 @@ def _read_database(url: str, base_dir: Path) -> tuple[dict[str, Any], dict[str, 
         except OSError as error:
             return {}, {"DATABASE_URL": [f"Its file cannot be made: {error.strerror}."]}
     if database["ENGINE"] == "django.db.backends.postgresql":
-        return _postgresql(database), {}
+        return _postgresql(database, has_pool=is_server), {}
     return {}, {"DATABASE_URL": ["Only SQLite and PostgreSQL are supported."]}
 
 
@@ -221,12 +244,13 @@ def _keep_private(path: Path, *, is_ours: bool) -> None:
                 each.chmod(0o600)
 
 
-def _postgresql(database: dict[str, Any]) -> dict[str, Any]:
-    # Django's persistent connections leak under ASGI. The driver's own pool does not.
+def _postgresql(database: dict[str, Any], *, has_pool: bool) -> dict[str, Any]:
+    # Django's persistent connections leak under ASGI. The driver's own pool does not. A command needs no pool, which would
+    # take seconds and many lines of the log to say that the database is away.
     pool = {"min_size": 1, "max_size": 16, "timeout": DATABASE_CONNECT_S}
     # By default a connection waits as long as the network lets it.
-    options = {"connect_timeout": DATABASE_CONNECT_S} | database.get("OPTIONS", {}) | {"pool": pool}
-    return database | {"OPTIONS": options, "CONN_MAX_AGE": 0}
+    options = {"connect_timeout": DATABASE_CONNECT_S} | database.get("OPTIONS", {})
+    return database | {"OPTIONS": options | ({"pool": pool} if has_pool else {}), "CONN_MAX_AGE": 0}
 
 
 def _switch(text: str) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
+from django.core.checks import register
 from django.core.exceptions import ImproperlyConfigured
 
 from chat.topics import ROOM_TOPICS
@@ -19,6 +20,7 @@ from realtime import (
     staff,
 )
 from rockstar_site.broker_settings import caches, channel_layers
+from rockstar_site.checks import check_variables
 from rockstar_site.env import read_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -27,6 +29,9 @@ try:
 except ImproperlyConfigured as error:
     # One line for each invalid variable instead of a traceback, for every command and server.
     sys.exit(str(error))
+
+# The site is no app, whose `ready` would do this.
+register(check_variables)
 
 DEBUG = ENV.debug
 SECRET_KEY = ENV.secret_key

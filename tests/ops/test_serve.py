@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management.base import CommandError
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django's name
+from django.core.management.base import CommandError, SystemCheckError
 
 from realtime.management.commands.serve import Command
 from realtime.server.static import collect_static
@@ -69,3 +70,19 @@ def test_what_is_collected_is_made_anew_when_the_code_that_makes_it_has_changed(
     (code.parent / "its_part.py").write_text("")
     collect_static()
     assert len(collections) == 2
+
+
+def test_a_warning_of_the_checks_is_one_line_of_the_log(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.SILENCED_SYSTEM_CHECKS = ["a.W002"]
+    found: list[CheckMessage] = [
+        Warning("A name is wrong.", hint="Write it so.", id="a.W001"),
+        Warning("Known.", id="a.W002"),
+    ]
+    monkeypatch.setattr("django.core.checks.run_checks", lambda **_options: found)
+    Command().check()
+    assert [record.message for record in caplog.records] == ["A name is wrong. Write it so. (a.W001)"]
+    found.append(Error("It cannot start.", id="a.E001"))
+    with pytest.raises(SystemCheckError, match="It cannot start"):
+        Command().check()

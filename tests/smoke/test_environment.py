@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rockstar_site.env import Environment, log_format_of, read_environment
+from rockstar_site.env import Environment, is_server, log_format_of, read_environment
 
 
 @pytest.fixture(autouse=True)
@@ -138,3 +138,16 @@ def test_an_empty_variable_means_the_default(
 )
 def test_commands_write_for_people_and_servers_for_machines(command: str, asked: Any, form: str) -> None:
     assert log_format_of(command.split(), asked) == form
+
+
+@pytest.mark.parametrize(
+    ("command", "serves"),
+    [("manage.py serve", True), ("manage.py migrate", False), ("uvicorn a:b", True), ("manage.py", False)],
+)
+def test_a_command_that_does_not_serve_has_no_pool_of_connections(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, serves: bool
+) -> None:
+    monkeypatch.setattr("sys.argv", command.split())
+    found = read(monkeypatch, tmp_path, SECRET_KEY=A_KEY, DATABASE_URL="postgresql://u:p@db.example/name")
+    assert is_server(command.split()) is serves
+    assert ("pool" in found.database["OPTIONS"]) is serves

@@ -155,14 +155,39 @@ def test_the_defaults_of_the_example_start() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("url", ["postgresql://nobody:hunter2@127.0.0.1:1/none", "sqlite:////dev"])
-def test_a_database_that_is_away_ends_the_start_with_one_line(url: str) -> None:
-    done = start({"DATABASE_URL": url}, "serve", "--port", "1")
+AWAY = "postgresql://nobody:hunter2@127.0.0.1:1/none"
+
+
+@pytest.mark.parametrize(
+    ("url", "command"),
+    [
+        (AWAY, "serve --port 1"),
+        (AWAY, "run_demo --port 1"),
+        (AWAY, "runserver --noreload"),
+        (AWAY, "migrate"),
+        (AWAY, "create_tenant acme acme.example"),
+        (AWAY, "rt bans"),
+        ("sqlite:////dev", "serve --port 1"),
+        ("sqlite:////dev", "migrate"),
+    ],
+)
+def test_a_database_that_is_away_ends_a_command_with_one_line(url: str, command: str) -> None:
+    done = start({"DATABASE_URL": url}, *command.split())
     output = done.stdout + done.stderr
     assert done.returncode == 1
-    assert "DATABASE_URL" in output
-    assert "Traceback" not in output
+    assert [line for line in output.splitlines() if "DATABASE_URL" in line] == output.splitlines()
+    assert output.count("\n") == 1
     assert "hunter2" not in output
+
+
+def test_a_database_without_tables_says_how_to_make_them(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/db.sqlite3"
+    done = start({"DATABASE_URL": url}, "create_tenant", "acme", "acme.example", "--staff", "admin")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "manage.py migrate" in done.stderr
+    shown = start({"DATABASE_URL": url}, "create_tenant", "acme", "acme.example", "--traceback")
+    assert "Traceback" in shown.stderr
 
 
 def test_seeding_wants_debug_or_force(tmp_path: object) -> None:

@@ -4,7 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+
+from realtime import database_fault
 
 
 class Command(BaseCommand):
@@ -18,7 +20,12 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the three commands in one process, so that Django starts only once."""
+        """Run the three commands in one process, so that Django starts only once.
+
+        Raises CommandError if the database cannot be reached.
+        """
+        if fault := database_fault():
+            raise CommandError(fault)
         call_command("migrate", verbosity=0)
         call_command("seed_demo", port=options["port"], stdout=self.stdout)
         call_command("serve", host=options["host"], port=options["port"], stdout=self.stdout)

@@ -102,7 +102,7 @@ class Command(BaseCommand):
         except EngineUnavailableError as error:
             raise CommandError(f"The broker (REDIS_URL) cannot be reached: {error}") from error
         except DatabaseFailure as error:
-            reason = " ".join(str(error).split())
+            reason = str(error).partition("\n")[0]
             raise CommandError(f"The database (DATABASE_URL, DATABASES) cannot be used: {reason}") from error
 
     def _show(self, name: str, answer: dict[str, Any], *, as_json: bool) -> None:

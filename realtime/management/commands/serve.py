@@ -8,14 +8,13 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS, connections
-from django.db import Error as DatabaseFailure
 
 from realtime.core.addresses import TrustedProxies
 from realtime.core.hosts import PORT_MAX
-from realtime.node.migrations_missing import missing_migrations
+from realtime.node.database_probe import serving_fault
 from realtime.node.node import current_node
 from realtime.server.listening import open_sockets
 from realtime.server.server import serve
@@ -50,6 +49,14 @@ class Command(BaseCommand):
             "(default: REALTIME_TRUSTED_PROXIES)",
         )
 
+    def check(self, *args: Any, **options: Any) -> None:
+        """Run the system checks: an error ends the start, and each warning is a line of the log."""
+        told = [each for each in checks.run_checks() if not each.is_silenced()]
+        if any(each.is_serious() for each in told):
+            super().check(*args, **options)
+        for each in told:
+            logger.warning("%s (%s)", f"{each.msg} {each.hint or ''}".strip(), each.id)
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Check the options and the database, print the address and serve."""
         host, port, workers = options["host"], options["port"], options["workers"]
@@ -58,7 +65,8 @@ class Command(BaseCommand):
         if workers < 1:
             raise CommandError(f"--workers: expected 1 or more, received {workers}.")
         proxies = _trusted_proxies(options["trusted_proxies"])
-        _check_database()
+        if fault := serving_fault():
+            raise CommandError(fault)
         self._check_broker()
         sockets = _listen(host, port)
         self._warn(workers)
@@ -132,26 +140,6 @@ def _trusted_proxies(given: str | None) -> TrustedProxies:
         return TrustedProxies(written)
     except ValueError as error:
         raise CommandError(f"--trusted-proxies: {error}") from None
-
-
-def _check_database() -> None:
-    """Connect once, without the pool, so that an error is reported at once and in one line.
-
-    Without its tables the server could only fail with a database error, in each worker.
-    """
-    probe = connections.create_connection(DEFAULT_DB_ALIAS)
-    settings = probe.settings_dict
-    options = {name: value for name, value in settings["OPTIONS"].items() if name != "pool"}
-    probe.settings_dict = {**settings, "OPTIONS": options}
-    try:
-        missing = missing_migrations(probe)
-    except DatabaseFailure as error:
-        reason = " ".join(str(error).split())
-        raise CommandError(f"The database (DATABASE_URL, DATABASES) cannot be reached: {reason}") from None
-    finally:
-        probe.close()
-    if missing:
-        raise CommandError(f"The database lacks {missing} migration(s). Run: manage.py migrate")
 
 
 def _listen(host: str, port: int) -> list[socket]:
