@@ -132,6 +132,11 @@ def test_the_image_is_not_roots_and_copies_what_is_there() -> None:
     allowed = (DEPLOY / "docker" / "Dockerfile.dockerignore").read_text()
     assert [each for each in sources if f"!{each}\n" not in allowed] == []
     assert re.search(r"(?m)^USER [1-9]\d+$", text)
+    # The pages' copy of the JavaScript client is a link to another folder.
+    links = [each for source in sources for each in (ROOT / source).rglob("*") if each.is_symlink()]
+    copies = [ROOT / source for source in sources]
+    assert links
+    assert [each for each in links if not any(each.resolve().is_relative_to(copy) for copy in copies)] == []
 
 
 def test_compose_waits_for_what_it_needs() -> None:
