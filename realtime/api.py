@@ -27,7 +27,7 @@ from realtime.node.node import Node
 from realtime.node.ports import only_slug, require_tenant
 from realtime.node.publish_failures import PublishFailure, report
 from realtime.node.recording import current_recording
-from realtime.node.remote import current_remote
+from realtime.node.remote import NO_BROKER, current_remote
 from realtime.protocol.codec import time_text
 from realtime.protocol.errors import ErrorCode, PublishUnavailableError, RequestError
 from realtime.topics.engine.drafts import checked_key, make_draft
@@ -40,6 +40,7 @@ T = TypeVar("T")
 PUBLISH_TIMEOUT_S = 5.0
 # Seconds that the end of a subscription waits for the publications before it. A lost right does not wait for a broker.
 END_TIMEOUT_S = 0.5
+BY_OUTBOX = "Or call publish() inside transaction.atomic(): a serving process sends it after the commit."
 
 
 def publish(
@@ -353,6 +354,8 @@ def _publishing(key: TopicKey, draft: Draft) -> "Future[Position]":
 
 def _publish_remotely(key: TopicKey, draft: Draft) -> "Future[Position]":
     settings = _settings()
+    if not settings.REDIS_URL and _has_outbox(None):
+        raise PublishUnavailableError(f"{NO_BROKER} {BY_OUTBOX}")
     return current_remote(settings).publish(key, draft, _rule(settings, key.topic).retention)
 
 

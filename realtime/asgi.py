@@ -16,6 +16,7 @@ from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import Resolver404, resolve
 
+from realtime.conf import APP_MISSING
 from realtime.endpoints.asyncapi import SiteDocument
 from realtime.endpoints.shared import Endpoints
 from realtime.middleware.http_requests import HttpRequests
@@ -65,9 +66,7 @@ def _default_application() -> ProtocolTypeRouter:
     http = get_asgi_application()
     if not apps.is_installed("realtime"):
         # No check runs for an app that is not there.
-        raise ImproperlyConfigured(
-            'Put "realtime" first in INSTALLED_APPS: it has the tables and the commands.'
-        )
+        raise ImproperlyConfigured(APP_MISSING)
     if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
         # As `runserver` does. In production a proxy or a middleware of the project serves them.
         http = ASGIStaticFilesHandler(http)

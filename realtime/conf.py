@@ -10,11 +10,13 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
 from realtime.core.topics import TopicRule, rule_faults
 
+APP_MISSING = 'Put "realtime" first in INSTALLED_APPS: it has the tables and the commands.'
 # Settings that cannot be switched off: at least 1.
 NOT_ZERO = frozenset({"DATABASE_THREADS"})
 _NONE_GIVEN: Mapping[str, Any] = MappingProxyType({})
@@ -132,7 +134,7 @@ class RealtimeSettings:
     PUBLICATION_BYTES: int = 512 * 1024
     # Bytes of publications that a history keeps: of a topic (also in Redis), of a tenant and of this process
     # (both in memory only). Beyond it the oldest are dropped; beyond the process's limit, those of the tenant
-    # that holds most.
+    # that holds most. Each counts its data and 640 bytes.
     HISTORY_BYTES_PER_TOPIC: int = 4 * 1024 * 1024
     HISTORY_BYTES_PER_TENANT: int = 64 * 1024 * 1024
     HISTORY_BYTES_PER_PROCESS: int = 256 * 1024 * 1024
@@ -169,13 +171,17 @@ class RealtimeSettings:
     HTTPS: bool = False
 
 
-def load_settings() -> RealtimeSettings:
-    """Return the settings of this process.
+def load_settings(**instead: Any) -> RealtimeSettings:
+    """Return the settings of this process; those in `instead` replace what `REALTIME` says.
 
     Raises ImproperlyConfigured for an unknown name, a topic rule that is wrong, and values of the wrong kind: all
-    in one message.
+    in one message; and for a project without the app, of which no check can tell.
     """
+    if apps.apps_ready and not apps.is_installed("realtime"):
+        raise ImproperlyConfigured(APP_MISSING)
     given = given_settings()
+    if instead and isinstance(given, Mapping):
+        given = {**given, **instead}
     if faults := list(setting_faults(given)):
         raise ImproperlyConfigured(" ".join(faults))
     return RealtimeSettings(**given)

@@ -1,5 +1,6 @@
 """System checks of a project's settings for this package: one sentence for each mistake, before anything is served."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from django.utils.module_loading import import_string
 from realtime.conf import RealtimeSettings, default_of, given_settings, setting_faults
 from realtime.core.addresses import TrustedProxies
 from realtime.core.broker_url import BrokerUrlError, parse_broker_url
+from realtime.core.history import ENTRY_OVERHEAD_BYTES
 from realtime.core.origins import parse_origin
 from realtime.core.topics import rule_faults
 from realtime.endpoints.consumers.plain import PlainConsumer
@@ -40,7 +42,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = [
         Error(fault, id="realtime.E006") for fault in setting_faults(given) if fault not in known
     ]
-    return [*found, *_beside(), *_patterns(rules)]
+    return [*found, *_beside(), *_patterns(rules), *_histories(rules)]
 
 
 def check_ports(**_kwargs: Any) -> list[CheckMessage]:
@@ -144,6 +146,24 @@ def _patterns(rules: Any) -> Iterator[CheckMessage]:
             yield Warning(text, hint="Give the part before the first `:` alone.", id="realtime.W008")
 
 
+def _histories(rules: Any) -> Iterator[CheckMessage]:
+    """Rules that ask for more publications than the bytes of a topic can hold."""
+    max_bytes = _given().get("HISTORY_BYTES_PER_TOPIC", default_of("HISTORY_BYTES_PER_TOPIC"))
+    if type(max_bytes) is not int or max_bytes <= 0:
+        return
+    # The data is a byte at least.
+    holds = max(1, max_bytes // (ENTRY_OVERHEAD_BYTES + 1))
+    for prefix, rule in rules.items() if isinstance(rules, Mapping) else ():
+        size: object = getattr(rule, "history_size", 0)
+        if type(size) is int and size > holds:
+            text = (
+                f"The topic rule {prefix!r} has a history_size of {size}, and a topic holds at most {holds}: each "
+                f"counts its data and {ENTRY_OVERHEAD_BYTES} bytes, and HISTORY_BYTES_PER_TOPIC is {max_bytes}."
+            )
+            hint = "Raise HISTORY_BYTES_PER_TOPIC, or ask for fewer."
+            yield Warning(text, hint=hint, id="realtime.W013")
+
+
 def _ports() -> Iterator[CheckMessage]:
     for name, methods in PORTS.items():
         path = _given().get(name, default_of(name))
@@ -227,10 +247,14 @@ def _default_identity() -> Iterator[CheckMessage]:
 
 def application_fault(path: str) -> str:
     """Return the fault of an ASGI_APPLICATION, in a sentence; "" if it has sockets, as far as its source shows."""
+    if ":" in path:
+        return f"ASGI_APPLICATION names {path!r}; Django wants a dot between module and name."
     module, _, name = path.rpartition(".")
     source = _source_of(module) if module and name else None
     if source is None:
         return f"ASGI_APPLICATION names {path!r}, and there is no such module."
+    if source and not re.search(rf"\b{re.escape(name)}\b", source):
+        return f"ASGI_APPLICATION names {path!r}, and the module has no such name."
     if source and "realtime" not in source and "channels" not in source:
         return f"ASGI_APPLICATION names {path!r}, which builds no application with sockets."
     return ""

@@ -109,7 +109,10 @@ def rule_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
             yield f"The topic rule {prefix!r} must be a TopicRule, received {rule!r}."
             continue
         if not isinstance(prefix, str) or ":" in prefix:
-            yield f"The topic rule {prefix!r} never matches: a prefix is the part of a name before its first `:`."
+            yield (
+                f"The topic rule {prefix!r} never matches: a prefix is the part of a name before its first `:`."
+                f"{_instead(prefix)}"
+            )
         elif not _may_begin_a_name(prefix):
             yield f"The topic rule {prefix[:40]!r} never matches: no topic has such a name."
         for name, kinds in (("history_size", int), ("history_ttl_s", (int, float))):
@@ -118,6 +121,10 @@ def rule_faults(rules: Mapping[str, TopicRule]) -> Iterator[str]:
                 yield f"The {name} of the topic rule {prefix!r} must be a number of 0 or more, received {kept!r}."
         yield from _part_faults(prefix, rule)
         yield from _gate_faults(prefix, rule)
+
+
+def _instead(prefix: object) -> str:
+    return f" Write {prefix.partition(':')[0]!r}." if isinstance(prefix, str) else ""
 
 
 def _part_faults(prefix: str, rule: TopicRule) -> Iterator[str]:
@@ -141,14 +148,20 @@ def _gate_faults(prefix: str, rule: TopicRule) -> Iterator[str]:
         if gate is None and name.endswith("_in_db"):
             continue
         if not callable(gate):
-            yield f"The gate {name!r} of the topic rule {prefix!r} is not a function."
+            yield (
+                f"The gate {name!r} of the topic rule {prefix!r} is not a function: received {gate!r}; give `members`, "
+                "`nobody` or a function of your own."
+            )
         elif _is_async(gate):
             yield (
                 f"The gate {name!r} of the topic rule {prefix!r} is a coroutine function, and nothing awaits it: "
                 f"make it a plain function (`subscribe_in_db` and `publish_in_db` may use the database)."
             )
         elif not _takes_two(gate):
-            yield f"The gate {name!r} of the topic rule {prefix!r} must take the identity and the topic's name."
+            yield (
+                f"The gate {name!r} of the topic rule {prefix!r} must take the identity and the topic's name: "
+                "gate(identity, topic)."
+            )
 
 
 def _takes_two(gate: Callable[..., object]) -> bool:

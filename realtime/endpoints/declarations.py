@@ -23,9 +23,14 @@ MISSING: Any = inspect.Parameter.empty
 
 def mistake(function: object, text: str) -> ImproperlyConfigured:
     """Return the error to raise for a mistake in the declaration of `function`."""
+    return ImproperlyConfigured(f"{place_of(function)}: {text}")
+
+
+def place_of(function: object) -> str:
+    """Return the module and the name of a function, for people."""
     module = getattr(function, "__module__", None)
     name = getattr(function, "__qualname__", None) or repr(function)
-    return ImproperlyConfigured(f"{module}.{name}: {text}" if module else f"{name}: {text}")
+    return f"{module}.{name}" if module else name
 
 
 def check_name(name: object, decorator: str) -> None:
@@ -79,7 +84,8 @@ def check_arguments(function: Callable[..., Any], *names: str, optional: str | N
         raise mistake(function, "it must name its parameters; *args and **kwargs get nothing.")
     if len(positional) < len(names):
         expected = " and ".join(f"`{name}`" for name in names)
-        raise mistake(function, f"its first parameters must be {expected}.")
+        parameters_must = "parameter must" if len(names) == 1 else "parameters must"
+        raise mistake(function, f"its first {parameters_must} be {expected}.")
     has_optional = optional is not None and len(positional) > len(names)
     surplus = positional[len(names) + has_optional :]
     if surplus:

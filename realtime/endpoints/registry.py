@@ -12,11 +12,10 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import autodiscover_modules
 
 from realtime.endpoints import sources
-from realtime.endpoints.declarations import mistake
+from realtime.endpoints.declarations import mistake, place_of
 from realtime.endpoints.queries import LiveQuery
 from realtime.endpoints.rpc import RpcMethod
 from realtime.endpoints.streams import StreamSource
@@ -95,6 +94,20 @@ def _declared(modules: list[ModuleType], kind: type[T]) -> list[T]:
 def _by_name(declared: list[T]) -> dict[str, T]:
     table: dict[str, T] = {}
     for each in declared:
-        if table.setdefault(each.name, each) is not each:
-            raise ImproperlyConfigured(f"Two {type(each).__name__}s have the name {each.name}.")
+        first = table.setdefault(each.name, each)
+        if first is not each:
+            text = f"the name {each.name!r} is taken by {place_of(_function(first))}."
+            raise mistake(_function(each), text)
     return table
+
+
+def _function(declared: RpcMethod | StreamSource | LiveQuery | NodeTask) -> object:
+    match declared:
+        case RpcMethod(function=function):
+            return function
+        case StreamSource(generate=generate):
+            return generate
+        case LiveQuery(select=select):
+            return select
+        case NodeTask(run=run):
+            return run

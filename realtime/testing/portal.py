@@ -2,10 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -28,9 +28,13 @@ class Portal:
         self._thread = threading.Thread(target=self._run, name="realtime-test-loop", daemon=True)
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Awaitable[T]) -> T:
         """Run `work` on the loop and return its result; raises what it raises."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_S)
+
+        async def run() -> T:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(CALL_S)
 
     def close(self) -> None:
         """End the loop and its thread."""
@@ -52,6 +56,11 @@ class Opening(Generic[T]):
     def __init__(self, make: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self._opened = make()
         self._own: Portal | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"`{name}` is there once it is open: use `with` or `async with`, as in `with connect() as socket:`."
+        )
 
     async def __aenter__(self) -> T:
         return await self._opened.__aenter__()
@@ -98,6 +107,8 @@ class Blocking:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._wrapped, name)
+        if isasyncgenfunction(value):
+            return lambda *args, **kwargs: self._iterated(value(*args, **kwargs))
         if not iscoroutinefunction(value):
             return value
 
@@ -106,6 +117,14 @@ class Blocking:
             return self._portal.run(value(*args, **kwargs))
 
         return call
+
+    def _iterated(self, values: AsyncGenerator[Any, None]) -> Iterator[Any]:
+        try:
+            with suppress(StopAsyncIteration):
+                while True:
+                    yield self._portal.run(anext(values))
+        finally:
+            self._portal.run(values.aclose())
 
 
 def _blocking(portal: Portal, value: Any) -> Any:

@@ -155,7 +155,7 @@ class TestSite:
         scopes: Iterable[str] | None = None,
         query: str = "",
     ) -> AsyncIterator[TestSocket]:
-        path, _, own_query = path.partition("?")
+        path, _, own_query = f"/{path.removeprefix('/')}".partition("?")
         route = self._endpoints.router.find(host, path)
         if route is None:
             raise Refusal(404, "not_found", f"There is no route {path} on {host}.")
@@ -185,6 +185,9 @@ class TestSite:
     async def _identity(self, user: Any, tenant: Tenant, scopes: Iterable[str] | None) -> Identity | None:
         if user is None or isinstance(user, Identity):
             return user
+        if getattr(user, "is_anonymous", False) is True:
+            return None
+        _refuse_no_user(user)
         scopes_of = getattr(self.node.authenticator, "scopes_of", None)
         if scopes is None and scopes_of is not None:
             scopes = await self._database.run(scopes_of, user)
@@ -218,6 +221,13 @@ class TestSite:
             "route": route,
             "subprotocol": None,
         }
+
+
+def _refuse_no_user(user: Any) -> None:
+    if not (hasattr(user, "pk") and hasattr(user, "get_username")):
+        raise TypeError(f"Give `user` a user of the project or an Identity, received {user!r}.")
+    if user.pk is None:
+        raise TypeError(f"Save the user first: {user!r} has no primary key.")
 
 
 class _Open:
@@ -295,10 +305,7 @@ async def _sites(
     clock = Clock(database.settled)
     with clock.ruling():
         async with shared_with_async_orm(shared):
-            nodes = [
-                NodeOfTest(replace(load_settings(), **(OWN | settings)), database, broker)
-                for _ in range(count)
-            ]
+            nodes = [NodeOfTest(load_settings(**(OWN | settings)), database, broker) for _ in range(count)]
             opened = [TestSite(node, clock, database) for node in nodes]
             with installed(opened[0], broker):
                 try:

@@ -41,6 +41,8 @@ class TestSocket:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
         self._seen: list[Message] = []
+        # Events that were passed over on the way to the close.
+        self._passed: list[Message] = []
         self._number = 0
         self._closed: tuple[int, str] | None = None
         self._app = app
@@ -81,7 +83,7 @@ class TestSocket:
 
     async def receive_text(self) -> str:
         """Return the next text frame, of an endpoint without an envelope."""
-        event = await self._event()
+        event = await self._event("a text frame")
         assert "text" in event, f"Expected a text frame, received {event}."
         return str(event["text"])
 
@@ -115,28 +117,35 @@ class TestSocket:
         return reply["payload"]
 
     async def assert_push(self, kind: str, expected: Mapping[str, Any] | None = None) -> Any:
-        """Return the payload of the next push of this type that holds `expected`; others stay to be asked for."""
+        """Return the payload of the next push of this type that holds `expected`; others stay to be asked for.
+
+        A field of `expected` is compared whole: `data` with all that it has.
+        """
 
         def is_wanted(message: Message) -> bool:
-            return "id" not in message and message["type"] == kind and _holds(message["payload"], expected)
+            return _is_push(message, kind) and _holds(message["payload"], expected)
 
-        return (await self._next(is_wanted, f"the push {kind} with {expected or 'any payload'}"))["payload"]
+        wanted = f"the push {kind} with {expected or 'any payload'}"
+        return (await self._next(is_wanted, wanted, lambda: self._unlike(kind, expected or {})))["payload"]
 
     async def refute_push(self, kind: str, expected: Mapping[str, Any] | None = None) -> None:
         """Fail if such a push has come, or comes from what happens now."""
         await self._settled()
         await settle(QUIET_TURNS)
         self._take_all()
-        found = [each for each in self._seen if "id" not in each and each["type"] == kind]
+        found = [each for each in self._seen if _is_push(each, kind)]
         unwanted = [each["payload"] for each in found if _holds(each["payload"], expected)]
         assert not unwanted, f"Expected no push {kind} with {expected or 'any payload'}, received {unwanted}."
 
     async def assert_closed(self, code: int | None = None) -> tuple[int, str]:
         """Wait until the server closes it; return code and reason."""
+        passed: list[Message] = []
         while self._closed is None:
-            event = await self._event()
-            if event["type"] == "websocket.close":
-                self._closed = (event["code"], event.get("reason") or "")
+            event = await self._event("the close of the socket")
+            passed.append(event)
+            self._note_close(event)
+        # Those that came before it can still be asked for.
+        self._passed[:0] = [each for each in passed if each["type"] != "websocket.close"]
         found, reason = self._closed
         assert code in {None, found}, f"Expected the close code {code}, received {found} ({reason})."
         return self._closed
@@ -152,8 +161,8 @@ class TestSocket:
 
     async def _more(self) -> bool:
         """Wait for an event; False if there will be none."""
-        if not self._from_app.empty() or self._task is None:
-            return not self._from_app.empty()
+        if self._is_there() or self._task is None:
+            return self._is_there()
         arrived = asyncio.ensure_future(self._from_app.get())
         try:
             await asyncio.wait({arrived, self._task}, return_when=asyncio.FIRST_COMPLETED)
@@ -169,32 +178,55 @@ class TestSocket:
             lambda message: message.get("id") == request_id, f"a reply to request {request_id}"
         )
 
-    async def _next(self, is_wanted: Callable[[Message], bool], wanted: str) -> Message:
+    async def _next(
+        self, is_wanted: Callable[[Message], bool], wanted: str, instead: Callable[[], str] = str
+    ) -> Message:
+        """`instead` says what came that is like it; by default nothing is."""
         while True:
             for at, message in enumerate(self._seen):
                 if is_wanted(message):
                     return self._seen.pop(at)
-            try:
-                event = await self._event()
-            except TimeoutError:
-                raise AssertionError(f"Expected {wanted}, received {self._seen or 'nothing'}.") from None
-            self._take(event)
-            assert self._closed is None, f"Expected {wanted}, but the socket was closed with {self._closed}."
+            if self._closed is not None and not self._is_there():
+                raise AssertionError(f"Expected {wanted}, but the socket was closed with {self._closed}.")
+            self._take(await self._event(wanted, instead))
 
-    async def _event(self) -> Message:
-        if self._from_app.empty():
+    async def _event(self, wanted: str, instead: Callable[[], str] = str) -> Message:
+        if not self._is_there():
             await self._settled()
-        return await asyncio.wait_for(self._from_app.get(), self._wait_s or WAIT_S)
+        if self._passed:
+            return self._passed.pop(0)
+        try:
+            return await asyncio.wait_for(self._from_app.get(), self._wait_s or WAIT_S)
+        except TimeoutError:
+            # Nobody waits for the first message of every socket.
+            others = [each for each in self._seen if each["type"] != "welcome"] or "nothing else"
+            raise AssertionError(f"Expected {wanted}, received {instead() or others}.") from None
+
+    def _unlike(self, kind: str, expected: Mapping[str, Any]) -> str:
+        """Return the fields in question of the pushes of this type; "" if there is none."""
+        found = [each["payload"] for each in self._seen if _is_push(each, kind)]
+        fields = [{key: each[key] for key in expected if key in each} for each in found]
+        return f"it with {fields}" if found else ""
+
+    def _is_there(self) -> bool:
+        return bool(self._passed) or not self._from_app.empty()
 
     def _take_all(self) -> None:
-        while not self._from_app.empty():
-            self._take(self._from_app.get_nowait())
+        while self._is_there():
+            self._take(self._passed.pop(0) if self._passed else self._from_app.get_nowait())
 
     def _take(self, event: Message) -> None:
+        self._note_close(event)
+        if "text" in event:
+            self._seen.append(json.loads(event["text"]))
+
+    def _note_close(self, event: Message) -> None:
         if event["type"] == "websocket.close":
             self._closed = (event["code"], event.get("reason") or "")
-        elif "text" in event:
-            self._seen.append(json.loads(event["text"]))
+
+
+def _is_push(message: Message, kind: str) -> bool:
+    return "id" not in message and message["type"] == kind
 
 
 def _holds(payload: Any, expected: Mapping[str, Any] | None) -> bool:

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count
 from random import Random
 from typing import Any, ParamSpec, TypeVar
@@ -212,7 +211,7 @@ class World:
             ) from error
 
     async def _start(self, name: str, settings: dict[str, Any]) -> TestSite:
-        node = NodeOfWorld(replace(load_settings(), **(OWN | settings)), self._database, self._broker)
+        node = NodeOfWorld(load_settings(**(OWN | settings)), self._database, self._broker)
         node.id = name
         await node.ensure_started()
         return SiteOfWorld(self, node, self._database)

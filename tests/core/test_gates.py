@@ -69,7 +69,10 @@ def test_a_gate_that_would_have_to_be_awaited_stops_the_start(
 
 def test_what_is_no_function_stops_it_too() -> None:
     rules: dict[str, Any] = {"": TopicRule(publish=False)}  # type: ignore[arg-type]
-    assert list(rule_faults(rules)) == ["The gate 'publish' of the topic rule '' is not a function."]
+    assert list(rule_faults(rules)) == [
+        "The gate 'publish' of the topic rule '' is not a function: received False; give `members`, `nobody` or a "
+        "function of your own."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -52,13 +52,20 @@ def test_a_right_project_hears_nothing(settings: Settings) -> None:
         ({"TOPIC_RULES": [TopicRule()]}, "E006", "TOPIC_RULES must be a dict"),
         ({"TOPIC_RULES": {"a": "anyone"}}, "E003", "must be a TopicRule"),
         ({"TOPIC_RULES": {"a": TopicRule}}, "E003", "must be a TopicRule"),
-        ({"TOPIC_RULES": {"a:": TopicRule()}}, "E003", "never matches"),
+        ({"TOPIC_RULES": {"a:": TopicRule()}}, "E003", "before its first `:`. Write 'a'."),
+        ({"TOPIC_RULES": {"a:b": TopicRule()}}, "E003", "Write 'a'."),
         ({"TOPIC_RULES": {"a\n": TopicRule()}}, "E003", "never matches"),
         ({"TOPIC_RULES": {"a" * 256: TopicRule()}}, "E003", "never matches"),
         ({"TOPIC_RULES": {None: TopicRule()}}, "E003", "never matches"),
         ({"TOPIC_RULES": {"a*": TopicRule()}}, "W008", "no pattern"),
-        ({"TOPIC_RULES": {"a": TopicRule(subscribe=True)}}, "E003", "function"),  # type: ignore[arg-type]
-        ({"TOPIC_RULES": {"a": TopicRule(publish=lambda: True)}}, "E003", "must take"),  # type: ignore[misc, arg-type]
+        ({"TOPIC_RULES": {"a": TopicRule(subscribe=True)}}, "E003", "received True; give"),  # type: ignore[arg-type]
+        ({"TOPIC_RULES": {"a": TopicRule(publish=lambda: True)}}, "E003", "gate(identity, topic)"),  # type: ignore[misc, arg-type]
+        ({"TOPIC_RULES": {"a": TopicRule(history_size=10_000)}}, "W013", "at most 6543"),
+        (
+            {"TOPIC_RULES": {"a": TopicRule(history_size=2)}, "HISTORY_BYTES_PER_TOPIC": 1000},
+            "W013",
+            "at most 1:",
+        ),
         ({"TENANTS": "nowhere.Directory"}, "E007", "'nowhere.Directory'"),
         ({"TENANTS": "realtime.OneTenent"}, "E007", "'realtime.OneTenent'"),
         ({"IDENTITY": "shop"}, "E007", "'shop'"),
@@ -124,11 +131,40 @@ def test_a_broken_module_of_an_app_is_named(
 
 
 @pytest.mark.parametrize(
-    "path", [None, "", "nowhere.application", "application", "tests.defaults.plain.application"]
+    "path",
+    [
+        None,
+        "",
+        "nowhere.application",
+        "application",
+        "tests.defaults.plain.application",
+        "realtime.asgi:application",
+        "rockstar_site.asgi.aplication",
+        "rockstar_site.asgi.application.application",
+    ],
 )
 def test_an_application_without_sockets_is_named(settings: Settings, path: str | None) -> None:
     settings.ASGI_APPLICATION = path
     assert ids() == ["realtime.E008"]
+
+
+@pytest.mark.parametrize(
+    "realtime",
+    [
+        {"TOPIC_RULES": {"a": TopicRule(history_size=6543)}},
+        {"TOPIC_RULES": {"a": TopicRule(history_size=10**6)}, "HISTORY_BYTES_PER_TOPIC": 0},
+        {"TOPIC_RULES": {"a": TopicRule(history_size=0)}, "HISTORY_BYTES_PER_TOPIC": 1},
+    ],
+)
+def test_a_history_that_the_bytes_can_hold_hears_nothing(settings: Settings, realtime: Any) -> None:
+    settings.REALTIME = realtime
+    assert ids() == []
+
+
+def test_a_rule_with_a_wrong_history_hears_nothing_of_gates(settings: Settings) -> None:
+    settings.REALTIME = {"TOPIC_RULES": {"a": TopicRule(history_size=-1)}}
+    assert ids("history_size") == ["realtime.E003"]
+    assert ids("gate") == []
 
 
 @pytest.mark.parametrize("layers", [{}, {"other": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}])

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
@@ -139,8 +140,26 @@ def tell(topic: str = "news") -> dict[str, Callable[[], Any]]:
 @pytest.mark.parametrize("action", tell())
 @pytest.mark.django_db(transaction=True)
 def test_without_a_broker_the_call_raises_and_says_what_to_do(acme: Tenant, action: str) -> None:
-    with pytest.raises(PublishUnavailableError, match="Set REDIS_URL"):
+    with pytest.raises(PublishUnavailableError, match="Set REDIS_URL") as caught:
         tell()[action]()
+    assert ("transaction.atomic()" in str(caught.value)) == (action == "publish")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_an_outbox_no_transaction_is_advised(acme: Tenant) -> None:
+    own = django_settings.REALTIME | {"TRANSACTIONAL_OUTBOX": False}
+    with override_settings(REALTIME=own), pytest.raises(PublishUnavailableError) as caught:
+        api.publish("news", 1, tenant="acme")
+    assert "transaction.atomic()" not in str(caught.value)
+
+
+def test_a_project_without_the_app_is_told_so(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apps, "is_installed", lambda name: name != "realtime")
+    own, sentence = dict(django_settings.REALTIME), 'Put "realtime" first in INSTALLED_APPS'
+    with override_settings(REALTIME=own), pytest.raises(ImproperlyConfigured, match=sentence):
+        api.publish("news", 1, tenant="acme")
+    with pytest.raises(ImproperlyConfigured, match=sentence):
+        load_settings()
 
 
 @pytest.mark.parametrize("action", tell())

@@ -189,7 +189,7 @@ class Hours:
 
 
 MISTAKES: dict[str, tuple[Declare, str]] = {
-    "no call": (lambda: rpc_method("m")(no_call), "no_call: its first parameters must be `call`"),
+    "no call": (lambda: rpc_method("m")(no_call), "no_call: its first parameter must be `call`"),
     "before *": (
         lambda: rpc_method("m")(before_star),
         "before_star: the parameter `a` must stand after a `*`",
@@ -213,7 +213,10 @@ MISTAKES: dict[str, tuple[Declare, str]] = {
         "at_hand_async: it must be a plain function",
     ),
     "plain verb": (lambda: Verb(NoPayload, on_it_plain), "on_it_plain: it must be a coroutine function"),  # type: ignore[arg-type]
-    "verb alone": (lambda: Verb(NoPayload, on_it_alone), "on_it_alone: its first parameters must be `call`"),  # type: ignore[arg-type]
+    "verb alone": (
+        lambda: Verb(NoPayload, on_it_alone),  # type: ignore[arg-type]
+        "on_it_alone: its first parameters must be `call` and `payload`",
+    ),
     "verb's dict": (lambda: Verb(NoPayload, on_it_dict), "on_it_dict: it returns dict"),  # type: ignore[arg-type]
     "no struct": (lambda: Verb(Plain, on_it), "on_it: the payload of its verb must be a msgspec.Struct"),  # type: ignore[arg-type]
     "verb scopes": (lambda: Verb(NoPayload, on_it, scopes="a:b"), "on_it: scopes must be"),  # type: ignore[arg-type]
@@ -225,7 +228,7 @@ MISTAKES: dict[str, tuple[Declare, str]] = {
     "no tenant": (lambda: live_query("q", item=item)(no_feed), "no_feed: "),
     "three": (lambda: live_query("q", item=item)(three_rows), "three_rows: the parameter `a` must stand"),
     "tenant": (lambda: live_query("q", item=item)(chosen_tenant), "chosen_tenant: the parameter `tenant`"),
-    "no feed": (lambda: stream_source("s")(no_feed), "no_feed: its first parameters must be `feed`"),  # type: ignore[arg-type]
+    "no feed": (lambda: stream_source("s")(no_feed), "no_feed: its first parameter must be `feed`"),  # type: ignore[arg-type]
     "a plain class": (lambda: websocket("ws/a/", Plain), "Plain: a route needs a class derived from"),
     "silent": (lambda: websocket("ws/a/", Silent), "Silent: it needs a method `receive`"),
     "plain greeting": (lambda: websocket("ws/a/", PlainGreeting), "opened: it must be a coroutine function"),
@@ -242,6 +245,14 @@ MISTAKES: dict[str, tuple[Declare, str]] = {
     "reserved": (
         lambda: Registry([rpc_method("ping")(fine)], [], []),
         "fine: the name 'ping' is taken by a verb of every endpoint",
+    ),
+    "two methods": (
+        lambda: Registry([rpc_method("m")(fine), rpc_method("m")(anything)], [], []),
+        "anything: the name 'm' is taken by tests.realtime.test_declarations.fine.",
+    ),
+    "two queries": (
+        lambda: Registry([], [], [live_query("q", item=item)(rows), live_query("q", item=item)(own_rows)]),
+        "own_rows: the name 'q' is taken by tests.realtime.test_declarations.rows.",
     ),
     "no source": (lambda: stream_source(source), 'source: a name is missing; write @stream_source("…")'),  # type: ignore[arg-type]
 }

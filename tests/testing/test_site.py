@@ -1,10 +1,13 @@
 """The kit as a stranger uses it: sockets on a site in the process of the test."""
 
 import asyncio
+import re
 import time
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ImproperlyConfigured
 from django.test import TestCase, override_settings
 from pytest_django import Settings
 
@@ -75,6 +78,94 @@ async def test_a_closed_socket_says_its_code() -> None:
         with pytest.raises(AssertionError, match="Expected the close code 4401, received 4400"):
             await socket.assert_closed(4401)
         assert (await socket.assert_closed(4400))[0] == 4400
+
+
+async def test_what_came_before_the_close_can_be_asked_for_after_it() -> None:
+    async with connect() as socket:
+        await socket.request("subscribe", {"topic": "orders:7"})
+        await apublish("orders:7", 1)
+        await apublish("orders:7", 2)
+        for _ in range(30):
+            await socket.send_text("nonsense")
+        await socket.assert_closed(4400)
+        assert [(await socket.assert_push("publication"))["data"] for _ in range(2)] == [1, 2]
+        with pytest.raises(AssertionError, match=r"Expected the push publication .* closed with .*4400"):
+            await socket.assert_push("publication")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.testing.sockets.WAIT_S", 0.05)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_does_not_come_names_what_came_instead() -> None:
+    async with connect() as socket:
+        with pytest.raises(AssertionError, match="Expected the close of the socket, received nothing else"):
+            await socket.assert_closed()
+        await socket.request("subscribe", {"topic": "orders:7"})
+        await apublish("orders:7", {"id": 7, "state": "shipped"})
+        wrong = r"with \{'data': \{'state': 'shipped'\}\}, received it with \[\{'data': \{'id': 7, 'state': 'shipped'\}\}\]"
+        with pytest.raises(AssertionError, match=wrong):
+            await socket.assert_push("publication", {"data": {"state": "shipped"}})
+        with pytest.raises(AssertionError, match=r"^((?!welcome).)*$"):
+            await socket.assert_push("presence")
+    async with connect("/ws/echo/") as echo:
+        with pytest.raises(AssertionError, match="Expected a text frame, received nothing else"):
+            await echo.receive_text()
+
+
+async def test_a_user_that_is_none_is_named() -> None:
+    async with site() as own:
+        for wrong in ("ann", 7):
+            with pytest.raises(TypeError, match=f"a user of the project or an Identity, received {wrong!r}"):
+                async with own.connect(user=wrong):
+                    pass
+        with pytest.raises(TypeError, match="Save the user first"):
+            async with own.connect(user=User(username="ann")):
+                pass
+        async with own.connect(user=AnonymousUser()) as socket:
+            assert (await socket.assert_push("welcome"))["user"] is None
+
+
+async def test_a_path_may_be_written_as_in_its_route() -> None:
+    async with connect("ws/pubsub/") as socket:
+        await socket.request("subscribe", {"topic": "orders:7"})
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"MAX_CALL": 1}, "unknown setting: 'MAX_CALL'. Did you mean MAX_CALLS?"),
+        ({"MAX_CALLS": "1"}, "MAX_CALLS must be a whole number"),
+        ({"TOPIC_RULES": {"a:": TopicRule()}}, "never matches"),
+    ],
+)
+async def test_a_setting_of_a_site_is_checked(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=re.escape(sentence)):
+        async with site(**given):
+            pass
+
+
+def test_what_is_not_open_yet_says_so() -> None:
+    for opening in (site(), connect()):
+        with pytest.raises(AttributeError, match=r"`request` .* `with`"):
+            opening.request  # noqa: B018
+
+
+def test_messages_are_iterated_over_in_a_synchronous_test() -> None:
+    with site(), connect() as socket:
+        socket.request("subscribe", {"topic": "orders:7"})
+        publish("orders:7", 1)
+        seen = []
+        for message in socket.messages():
+            seen.append(message["type"])
+            if message["type"] == "publication":
+                break
+        assert seen == ["welcome", "publication"]
+        for _ in range(30):
+            socket.send_text("nonsense")
+        assert {each["type"] for each in socket.messages()} == {"error"}
 
 
 async def test_time_passes_at_once() -> None:
