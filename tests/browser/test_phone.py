@@ -1,7 +1,7 @@
 """The smallest phone: 320 pixels wide."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.test_live_page import open_live_page
@@ -9,6 +9,7 @@ from tests.browser.windows import PHONE, Windows
 
 LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitänswitwenrente" * 3
 TABS_MAX = 20
+LANDSCAPE: ViewportSize = {"width": 667, "height": 375}
 
 
 @pytest.fixture
@@ -44,6 +45,18 @@ def test_what_opens_fits_with_text_at_twice_its_size(alice: ChatPage) -> None:
     assert_fits(page)
 
 
+def test_dialogs_begin_at_their_top_with_the_buttons_in_view_on_a_phone_in_landscape(alice: ChatPage) -> None:
+    """Nobody has to scroll to see what a dialog is about, or to leave it."""
+    page = alice.page
+    page.set_viewport_size(LANDSCAPE)
+    page.keyboard.press("Control+/")
+    assert_shows(page, "Keyboard shortcuts", "Close")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Rooms", exact=True).click()
+    page.get_by_title("Your profile").click()
+    assert_shows(page, "Your profile", "Save")
+
+
 def test_the_rooms_open_by_keyboard(alice: ChatPage) -> None:
     """The focus goes into the drawer, a room is chosen, and the focus comes back on Escape."""
     opener = alice.page.get_by_role("button", name="Rooms", exact=True)
@@ -74,6 +87,13 @@ def assert_holds_its_parts(page: Page, selector: str) -> None:
     expect(page.locator(selector)).to_be_visible()
     wide, room = page.locator(selector).evaluate("(element) => [element.scrollWidth, element.clientWidth]")
     assert wide <= room, selector
+
+
+def assert_shows(page: Page, title: str, button: str) -> None:
+    """Fail if the title or the button of the open dialog is not wholly in view."""
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", name=title)).to_be_in_viewport(ratio=1)
+    expect(dialog.get_by_role("button", name=button)).to_be_in_viewport(ratio=1)
 
 
 def tab_to(page: Page, class_name: str) -> None:

@@ -53,6 +53,8 @@ test("the line of new messages stands above none that counts as read: the reader
   const kinds = (list, more = {}) => rowsOf(list, [], { me, newAfterSeq: 1, ...more }).map((row) => row.kind);
   assert.deepEqual(kinds(messages), ["day", "message", "message", "message", "new", "message"]);
   assert.deepEqual(kinds(messages.slice(0, 3)), ["day", "message", "message", "message"]);
+  // The reader wants it there.
+  assert.deepEqual(kinds(messages, { isMarkedHere: true }), ["day", "message", "new", "message", "message", "message"]);
   // New ones may be before the first that is here.
   assert.deepEqual(kinds(messages.slice(1), { hasOlder: true }), ["day", "message", "message", "message"]);
 });

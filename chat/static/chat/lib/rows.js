@@ -21,11 +21,12 @@ const BLOCK_ROWS = 32;
  * one. A row whose message and place did not change is the same object as before, so that it need not be drawn.
  * @param {readonly Message[]} messages
  * @param {readonly Entry[]} entries the reader's own messages that the server has not confirmed
- * @param {{me: {id: number, username: string, name?: string}, newAfterSeq?: number | null, hasOlder?: boolean, cache?: RowCache}} reader
- *   newAfterSeq: the last message that was read; hasOlder: there are messages before the first of these
+ * @param {{me: {id: number, username: string, name?: string}, newAfterSeq?: number | null, isMarkedHere?: boolean, hasOlder?: boolean,
+ *   cache?: RowCache}} reader newAfterSeq: the last message that was read; isMarkedHere: the reader marked the one after it as
+ *   unread, whatever it is; hasOlder: there are messages before the first of these
  * @returns {Row[]}
  */
-export function rowsOf(messages, entries, { me, newAfterSeq = null, hasOlder = false, cache = new WeakMap() }) {
+export function rowsOf(messages, entries, { me, newAfterSeq = null, isMarkedHere = false, hasOlder = false, cache = new WeakMap() }) {
   /** @type {Row[]} */
   const rows = [];
   let isMarked = newAfterSeq === null;
@@ -33,8 +34,8 @@ export function rowsOf(messages, entries, { me, newAfterSeq = null, hasOlder = f
     const isAfter = !isMarked && message.seq > /** @type {number} */ (newAfterSeq);
     // Without the message before it, it is unknown whether this is the first new one.
     const isUnknown = isAfter && index === 0 && hasOlder;
-    // As the server counts them.
-    const needsMark = isAfter && !isUnknown && message.author.id !== me.id && !message.deleted;
+    // The reader's own and deleted messages never count as unread.
+    const needsMark = isAfter && !isUnknown && (isMarkedHere || (message.author.id !== me.id && !message.deleted));
     isMarked ||= needsMark || isUnknown;
     addMessage(rows, cache, message, needsMark, () => messageRow(message, me));
   });

@@ -15,7 +15,10 @@ export function Dialog({ title, onClose, isWide = false, returnTo, children }) {
   // Before the next key: it would go to the page below.
   useLayoutEffect(() => {
     const opener = document.activeElement;
-    dialog.current?.showModal();
+    const element = /** @type {HTMLDialogElement} */ (dialog.current);
+    element.showModal();
+    // The first that can have the focus may be the button at the end.
+    element.scrollTop = 0;
     // If the element with the focus is removed, no other element gets the focus.
     return () => void setTimeout(() => {
       for (const element of [opener, returnTo?.()]) if (document.activeElement === document.body && element instanceof HTMLElement) element.focus();

@@ -25,7 +25,7 @@ export function MessageList({ store, room, onDone }) {
   const caches = useRef({ rows: new WeakMap(), drawn: new WeakMap() });
   const rows = useMemo(() => {
     const { messages = [], hasOlder = false } = timeline ?? {};
-    return rowsOf(messages, entriesOf(outbox, room.id, timeline), { me: store.me, newAfterSeq, hasOlder, cache: caches.current.rows });
+    return rowsOf(messages, entriesOf(outbox, room.id, timeline), { me: store.me, newAfterSeq, isMarkedHere: room.isKeptUnread, hasOlder, cache: caches.current.rows });
   }, [timeline, outbox, newAfterSeq, room]);
   const isLean = rows.length > MANY_ROWS && room.isAtEnd.value && timeline?.hasNewer === false;
   const scroll = useScroll(room, rows, isLean);
