@@ -106,7 +106,7 @@ def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Memb
     """Return the room's members by name, at most `MEMBERS_LISTED_MAX`. The user must be in the room."""
     room = access_joined_room(tenant_id, user_id, room_id).room
     present = RoomMembership.objects.filter(
-        _is_present(tenant_id), room=room, user__memberships__tenant_id=tenant_id
+        is_present(tenant_id), room=room, user__memberships__tenant_id=tenant_id
     )
     columns = ("username", "memberships__name", "memberships__status", "memberships__status_emoji")
     rows: Any = present.order_by("user__username").values_list(
@@ -137,7 +137,7 @@ def first_role(room: Room, user_id: UserId) -> wire.Role:
     return "owner" if user_id == room.created_by_id and not room.direct_key else "member"
 
 
-def _is_present(tenant_id: int) -> Q:
+def is_present(tenant_id: int) -> Q:
     """Return the filter for rows of a tenant whose user is still a member."""
     return Q(
         user__is_active=True,
@@ -200,7 +200,7 @@ def _counted(rows: "QuerySet[Any]") -> Coalesce:
 
 
 def _member_counts(tenant_id: int, room_ids: Sequence[int]) -> Mapping[int, int]:
-    rows = RoomMembership.objects.filter(_is_present(tenant_id), room_id__in=room_ids)
+    rows = RoomMembership.objects.filter(is_present(tenant_id), room_id__in=room_ids)
     return dict(rows.order_by().values("room_id").annotate(count=Count("pk")).values_list("room_id", "count"))
 
 

@@ -18,7 +18,7 @@ from chat.batches import MessageDraft, no_such_room
 from chat.demo_rooms import DEMO_ROOMS
 from chat.messages.sending import messages_send
 from chat.models import Room, RoomMembership
-from chat.rooms.rights import MEMBER, MODERATOR, OWNER, RANKS, Standing, role_of, standing
+from chat.rooms.rights import MEMBER, MODERATOR, OWNER, RANKS, Standing, has_owner, role_of, standing
 from chat.selectors import (
     access_joined_room,
     access_room,
@@ -63,8 +63,8 @@ def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: boo
 def room_join(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
     """Join a room and mark its messages as read. A member stays unchanged. Raises RequestError(not_found)."""
     with transaction.atomic():
-        access_room(tenant.id, user.id, room_id)
-        return room_admit(tenant, user, room_id=room_id)
+        # Locked from here on, so that nobody joins a room that becomes private meanwhile.
+        return _let_in(tenant, user, access_room(tenant.id, user.id, room_id, lock=True))
 
 
 @transaction.atomic
@@ -79,11 +79,7 @@ def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
     room = rooms.first()
     if room is None:
         raise no_such_room()
-    has_joined = _admit(room, user)
-    view = room_get(tenant.id, user.id, room_id)
-    if has_joined:
-        announcements.announce_joined(tenant, user, view, room.last_rev, by=user)
-    return view
+    return _let_in(tenant, user, room)
 
 
 def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
@@ -322,17 +318,32 @@ def _direct_insert(tenant_id: int, creator_id: UserId, key: str, people: Sequenc
     return room
 
 
+def _let_in(tenant: Tenant, user: Publisher, room: Room) -> wire.Room:
+    """Make a user a member of a locked room and announce it, unless the user is one."""
+    has_joined = _admit(room, user)
+    view = room_get(tenant.id, user.id, room.pk)
+    if has_joined:
+        announcements.announce_joined(tenant, user, view, room.last_rev, by=user)
+    return view
+
+
 def _admit(room: Room, user: Publisher) -> bool:
     """Make a user a member of a locked room; False if the user is one."""
     _, has_joined = RoomMembership.objects.get_or_create(
         room=room,
         user_id=user.id,
-        defaults={"read_seq": room.last_seq, "role": first_role(room, user.id)},
+        defaults={"read_seq": room.last_seq, "role": lambda: _joining_role(room, user.id)},
     )
     if has_joined:
         room.last_rev = room.next_rev
         room.save(update_fields=["last_rev"])
     return has_joined
+
+
+def _joining_role(room: Room, user_id: UserId) -> str:
+    """A creator who comes back owns the room only if nobody does: others may have taken the role away."""
+    role = first_role(room, user_id)
+    return "member" if role == "owner" and has_owner(room) else role
 
 
 def _let_go(

@@ -30,6 +30,8 @@ Changed = tuple[wire.Message, bool]
 def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, text: str) -> wire.Message:
     """Change the text of a message, as its author or a moderator. The same text changes nothing.
 
+    An edit of another user's message is in the audit log.
+
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
     # Before the transaction, because the room is locked in it.
@@ -40,6 +42,7 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
             raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
         text = clean_text(text, may_be_empty=File.objects.filter(message=message).exists())
         if text != message.text:
+            _record(tenant, user, message, "message_edit")
             had_here = HERE in names_mentioned(message.text)
             message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
             message.html = _mention_again(message, present, had_here=had_here)
@@ -66,9 +69,7 @@ def message_delete(
         message.text = message.html = ""
         message.pinned_at, message.deleted_at = None, timezone.now()
         _change(here, message, "text", "html", "pinned_at", "deleted_at")
-        if message.author_id != user.id:
-            target = {"room_id": room_id, "seq": seq, "author_id": message.author_id}
-            record_action("message_delete", tenant=tenant.slug, user=user, reason=reason, **target)
+        _record(tenant, user, message, "message_delete", reason)
         announcements.erase(tenant, room_id=room_id, seq=seq)
         _announce(tenant, user, here, message, "deleted")
     return message_get(tenant.id, user.id, room_id, seq)
@@ -179,6 +180,13 @@ def _message(here: Standing, seq: int) -> Message:
     if message is None:
         raise no_such_message()
     return message
+
+
+def _record(tenant: Tenant, user: Publisher, message: Message, action: str, reason: str = "") -> None:
+    """Record in the audit log what a user does to another's message."""
+    if message.author_id != user.id:
+        target = {"room_id": message.room_id, "seq": message.seq, "author_id": message.author_id}
+        record_action(action, tenant=tenant.slug, user=user, reason=reason, **target)
 
 
 def _change(here: Standing, message: Message, *fields: str) -> None:

@@ -12,16 +12,16 @@ from chat.files.services import file_store
 from chat.files.storage import delete_on_commit
 from chat.models import File
 from chat.rendering.emoji import emoji_known
+from chat.search.query import WORDS_MAX
 from chat.selectors import person_of, picture_id
 from chat.text import clean_line
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
 
 def user_list(tenant_id: int, *, query: str, limit: int) -> list[wire.Person]:
-    """Return active members by user name. `query` is part of the user name or the display name."""
+    """Return active members by user name. Each of the first WORDS_MAX words of `query` is part of one of a member's names."""
     people = _present(tenant_id)
-    words = query.split()
-    for word in words:
+    for word in query.split()[:WORDS_MAX]:
         people = people.filter(Q(user__username__icontains=word) | Q(name__icontains=word))
     return _views(tenant_id, people.order_by("user__username")[:limit])
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 from accounts.selectors import membership_of
 from chat.batches import not_joined
 from chat.models import Room, RoomMembership
-from chat.selectors import access_room, first_role
+from chat.selectors import access_room, first_role, is_present
 from realtime import ErrorCode, RequestError, UserId
 
 GUEST, MEMBER, MODERATOR, OWNER = range(4)
@@ -97,6 +97,6 @@ def role_of(membership: RoomMembership, room: Room) -> str:
 
 
 def has_owner(room: Room) -> bool:
-    """Return whether one of the room's members owns it."""
+    """Return whether one of the room's members owns it. Those who left the tenant do not count."""
     owners = Q(role=RoomMembership.Role.OWNER) | Q(role=None, user_id=F("room__created_by_id"))
-    return RoomMembership.objects.filter(owners, room=room, user__is_active=True).exists()
+    return RoomMembership.objects.filter(owners, is_present(room.tenant_id), room=room).exists()

@@ -134,6 +134,19 @@ def test_only_what_moderators_delete_is_in_the_audit_log(world: World) -> None:
     assert entry.target == {"room_id": room_id, "seq": 2, "author_id": world.bob.id}
 
 
+def test_what_moderators_write_in_another_s_name_is_in_the_audit_log(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    for author in (world.alice, world.bob):
+        send(world, room_id, "said", by=author)
+    for seq in (1, 2):
+        changing.message_edit(world.acme, world.alice, room_id=room_id, seq=seq, text="never said")
+    # The same text changes nothing.
+    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=2, text="never said")
+    (entry,) = AuditEntry.objects.all()
+    assert (entry.action, entry.actor_id) == ("message_edit", str(world.alice.id))
+    assert entry.target == {"room_id": room_id, "seq": 2, "author_id": world.bob.id}
+
+
 def test_staff_moderate_no_room_that_they_do_not_see_and_no_direct_one(world: World) -> None:
     Membership.objects.filter(user_id=world.admin.id).update(role="staff")
     private = world.room(is_public=False)

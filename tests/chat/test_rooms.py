@@ -92,6 +92,40 @@ def test_staff_own_what_nobody_owns_and_moderate_the_rest(world: World) -> None:
     assert update(world, world.admin, room_id, archived=True).archived
 
 
+def test_staff_own_what_only_a_former_member_of_the_tenant_owns(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    make_staff(world, world.admin)
+    Membership.objects.get(user_id=world.alice.id).delete()
+    assert update(world, world.admin, room_id, archived=True).archived
+
+
+def test_a_creator_who_lost_the_role_does_not_get_it_back_by_joining_again(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    give(world, room_id, world.bob, "owner")
+    services.room_role(world.acme, world.bob, room_id=room_id, user_id=int(world.alice.id), role="guest")
+    services.room_leave(world.acme, world.alice, room_id=room_id)
+    assert services.room_join(world.acme, world.alice, room_id=room_id).role == "member"
+    # Without an owner the room is its creator's again.
+    services.room_leave(world.acme, world.bob, room_id=room_id)
+    services.room_leave(world.acme, world.alice, room_id=room_id)
+    assert services.room_join(world.acme, world.alice, room_id=room_id).role == "owner"
+
+
+def test_a_room_is_locked_before_it_is_known_whether_a_user_may_join(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_id = world.room()
+    locked: list[bool] = []
+
+    def access_room(*where: Any, lock: bool = False) -> Room:
+        locked.append(lock)
+        return selectors.access_room(*where, lock=lock)
+
+    monkeypatch.setattr(services, "access_room", access_room)
+    services.room_join(world.acme, world.bob, room_id=room_id)
+    assert locked == [True]
+
+
 @pytest.mark.parametrize(
     ("changes", "least"),
     [
@@ -312,6 +346,8 @@ def test_people_are_found_by_their_names(world: World) -> None:
     everyone = profiles.user_list(world.acme.id, query="", limit=5)
     assert [each.username for each in everyone] == ["admin", "alice", "bob"]
     assert profiles.user_list(world.globex.id, query="bob", limit=5) == []
+    # Ten words are compared with all people, not as many as fit into a line.
+    assert len(profiles.user_list(world.acme.id, query=f"{'b ' * 10}x", limit=5)) == 1
     cleared = profiles.profile_update(world.acme, world.bob, name="", status_emoji="")
     assert (cleared.name, cleared.status_emoji) == ("bob", "")
     wrong: list[dict[str, Any]] = [
