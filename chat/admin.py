@@ -54,6 +54,8 @@ class RoomMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not gene
         room, user = values.get("room"), values.get("user")
         if room and room.archived_at:
             raise forms.ValidationError({"room": _("This room is archived.")})
+        if room and room.direct_key:
+            raise forms.ValidationError({"room": _("The people of a direct room never change.")})
         if room and user and not Membership.objects.filter(tenant=room.tenant_id, user=user).exists():
             raise forms.ValidationError({"user": _("This user is not a member of the room's tenant.")})
         return values
@@ -61,7 +63,7 @@ class RoomMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not gene
 
 @admin.register(Room)
 class RoomAdmin(TenantScopedAdmin):
-    """Rooms. A room with messages is archived, not deleted."""
+    """Rooms. A room with messages is archived, not deleted. A direct room never changes."""
 
     form = RoomForm
     list_display = ("name", linked("tenant"), "is_public", "last_seq", "created_at", "archived_at")
@@ -75,11 +77,26 @@ class RoomAdmin(TenantScopedAdmin):
         """Make the tenant of an existing room read-only."""
         return () if obj is None else ("tenant",)
 
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse changes of a direct room: if it were public, everybody could read it."""
+        is_direct = isinstance(obj, Room) and obj.direct_key is not None
+        return not is_direct and super().has_change_permission(request, obj)
+
     def save_model(self, request: HttpRequest, obj: Room, form: "ModelForm[Any]", change: bool) -> None:
-        """Save the room. If it is archived, end the subscriptions to it."""
-        super().save_model(request, obj, form, change)
-        if obj.archived_at is not None and "archived_at" in form.changed_data:
-            services.room_silence(_tenant(obj), room_id=obj.pk)
+        """Save a new room. Change an existing one as the chat does, and tell those who see it."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        by = Publisher(request.user.pk or 0, request.user.get_username())
+        # Not `obj.save()`: it would write the numbers of messages as they were when the room was read.
+        services.room_amend(
+            _tenant(obj),
+            by,
+            room_id=obj.pk,
+            name=obj.name,
+            is_public=obj.is_public,
+            archived=obj.archived_at is not None,
+        )
 
 
 @admin.register(RoomMembership)
@@ -90,6 +107,8 @@ class RoomMembershipAdmin(TenantScopedAdmin):
     """
 
     tenant_path = "room__tenant"
+    # With a room or a user its memberships go, those of direct rooms too.
+    is_deleted_with_others = True
     form = RoomMembershipForm
     list_display = ("id", linked("user"), linked("room"), "read_seq", "joined_at")
     list_filter = (("room__tenant", BoundedFilter),)
@@ -103,6 +122,11 @@ class RoomMembershipAdmin(TenantScopedAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Always False: a membership is only added or deleted."""
         return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse to take somebody out of a direct room."""
+        is_direct = isinstance(obj, RoomMembership) and obj.room.direct_key is not None
+        return not is_direct and super().has_delete_permission(request, obj)
 
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any

@@ -23,6 +23,7 @@ from chat.selectors import (
     access_joined_room,
     access_room,
     first_role,
+    room_as_admin,
     room_get,
     seen_from_outside,
 )
@@ -74,7 +75,7 @@ def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
     Raises RequestError(not_found).
     """
     rooms = Room.objects.select_for_update(no_key=True).filter(
-        pk=room_id, tenant_id=tenant.id, archived_at__isnull=True
+        pk=room_id, tenant_id=tenant.id, archived_at__isnull=True, direct_key=None
     )
     room = rooms.first()
     if room is None:
@@ -169,15 +170,31 @@ def room_update(
             here = standing(tenant.id, user.id, room_id, may_be_archived=archived is False)
             here.require_changeable()
             here.require(MODERATOR if is_public is None and archived is None else OWNER)
-            was_public = here.room.is_public
-            changed = _changed_fields(here.room, name, topic_line, is_public, archived)
-            if changed:
-                here.room.last_rev = here.room.next_rev
-                here.room.save(update_fields=[*changed, "last_rev"])
-                _announce_update(tenant, user, here.room, was_public=was_public)
+            _update(tenant, user, here.room, name, topic_line, is_public, archived)
             return room_get(tenant.id, user.id, room_id, may_be_archived=True)
     except IntegrityError:
         raise _name_taken() from None
+
+
+@transaction.atomic
+def room_amend(
+    tenant: Tenant,
+    user: Publisher,
+    *,
+    room_id: int,
+    name: str | None = None,
+    is_public: bool | None = None,
+    archived: bool | None = None,
+) -> None:
+    """Change a room, even one that the user cannot see, as `room_update` does. The caller must be allowed to (the admin).
+
+    Raises RequestError(not_found | invalid_message), also for a direct room.
+    """
+    rooms = Room.objects.select_for_update(no_key=True).filter(tenant_id=tenant.id, direct_key=None)
+    room = rooms.filter(pk=room_id).first()
+    if room is None:
+        raise no_such_room()
+    _update(tenant, user, room, name, None, is_public, archived)
 
 
 @transaction.atomic
@@ -398,8 +415,25 @@ def _changed_fields(
     return changed
 
 
+def _update(
+    tenant: Tenant,
+    user: Publisher,
+    room: Room,
+    name: str | None,
+    topic_line: str | None,
+    is_public: bool | None,
+    archived: bool | None,
+) -> None:
+    """Change a locked room and announce it."""
+    was_public = room.is_public
+    if changed := _changed_fields(room, name, topic_line, is_public, archived):
+        room.last_rev = room.next_rev
+        room.save(update_fields=[*changed, "last_rev"])
+        _announce_update(tenant, user, room, was_public=was_public)
+
+
 def _announce_update(tenant: Tenant, user: Publisher, room: Room, *, was_public: bool) -> None:
-    view = room_get(tenant.id, user.id, room.pk, may_be_archived=True)
+    view = room_as_admin(room)
     announcements.announce_room(tenant, user, view)
     if was_public or room.is_public:
         announcements.announce_public(tenant, user, view)

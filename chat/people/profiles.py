@@ -19,7 +19,10 @@ from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
 
 def user_list(tenant_id: int, *, query: str, limit: int) -> list[wire.Person]:
-    """Return active members by user name. Each of the first WORDS_MAX words of `query` is part of one of a member's names."""
+    """Return active members by user name.
+
+    Each of the first WORDS_MAX words of `query` is part of the user name or the display name.
+    """
     people = _present(tenant_id)
     for word in query.split()[:WORDS_MAX]:
         people = people.filter(Q(user__username__icontains=word) | Q(name__icontains=word))

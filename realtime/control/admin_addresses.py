@@ -7,11 +7,16 @@ from django.http import HttpRequest
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
-    from django.db.models import Field
+    from django.db.models import Field, QuerySet
 
     _Base = ModelAdmin[Any]
 else:
     _Base = object
+
+
+# Words of a search that are looked for; more are ignored. Each is compared with several columns of every row, and SQLite
+# takes 1,000 nested conditions.
+SEARCH_WORDS_MAX = 10
 
 
 class CheckedAddresses(_Base):
@@ -23,6 +28,13 @@ class CheckedAddresses(_Base):
         from realtime.control.change_list import CheckedChangeList  # noqa: PLC0415
 
         return CheckedChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> "tuple[QuerySet[Any], bool]":
+        """Return the rows with the first SEARCH_WORDS_MAX words, and whether some may be in it twice."""
+        words = " ".join(search_term.split()[:SEARCH_WORDS_MAX])
+        return super().get_search_results(request, queryset, words)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> Any:
         """Return the first values of a new row's form, without keys that no row can have."""

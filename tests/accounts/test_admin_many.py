@@ -314,6 +314,13 @@ def test_values_that_no_field_holds_are_no_fault_of_ours(
     ]
 
 
+@pytest.mark.parametrize(("app", "model"), lists_in_the_admin())
+def test_a_search_for_many_words_is_no_fault_of_ours(
+    acme: Tenant, root: Client, app: str, model: str
+) -> None:
+    assert root.get(f"/admin/{app}/{model}/?q={'+'.join('a' * 2000)}").status_code == 200
+
+
 def test_a_key_in_the_address_fills_a_new_form(acme: Tenant, root: Client) -> None:
     form = root.get(f"/admin/accounts/domain/add/?tenant={acme.pk}&host=new.example").content.decode()
     assert f'<option value="{acme.pk}" selected>' in form

@@ -13,6 +13,7 @@ from pytest_django import Settings
 from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat import announcements, services
+from chat.admin import RoomForm
 from chat.models import File, Message, Room, RoomMembership
 from chat.views import ROOMS_LINKED_MAX
 from tests.chat.conftest import Announced, World, message_send
@@ -134,6 +135,45 @@ def test_staff_put_people_into_private_rooms_and_take_them_out(
     assert client.post(f"/admin/chat/roommembership/{bob.pk}/delete/", {"post": "yes"}).status_code == 302
     assert announced[2].data == {"event": "member", "rev": 3, "left": joined}
     assert not RoomMembership.objects.filter(room_id=room_id, user_id=hosts.bob.id).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_gets_into_a_direct_room_by_the_admin(hosts: World) -> None:
+    room, _ = services.room_direct(hosts.acme, hosts.alice, user_ids=[hosts.bob.id])
+    bob, client = RoomMembership.objects.get(room_id=room.id, user_id=hosts.bob.id), staff("admin", "acme")
+    form = {"name": "open", "is_public": "on", "archived_at_0": "", "archived_at_1": ""}
+    assert client.get(f"/admin/chat/room/{room.id}/change/").status_code == 200
+    assert client.post(f"/admin/chat/room/{room.id}/change/", form).status_code == 403
+    page = client.post("/admin/chat/roommembership/add/", {"room": room.id, "user": hosts.admin.id})
+    assert "The people of a direct room never change." in page.content.decode()
+    delete = {"action": "delete_selected", "_selected_action": bob.pk, "post": "yes"}
+    assert client.post("/admin/chat/roommembership/", delete).status_code == 403
+    assert client.post(f"/admin/chat/roommembership/{bob.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert Room.objects.get().kind == "direct"
+    assert RoomMembership.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_in_the_admin_is_told_and_keeps_what_was_said_meanwhile(
+    hosts: World, announced: list[Announced], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_id, client = hosts.room(with_bob=True), staff("admin", "acme")
+    announced.clear()
+    clean = RoomForm.clean
+
+    def clean_late(form: RoomForm) -> dict[str, Any]:
+        """As on PostgreSQL, where others write between the reading of the form's row and its saving."""
+        Room.objects.filter(pk=room_id).update(last_seq=7, last_rev=9)
+        return clean(form)
+
+    monkeypatch.setattr(RoomForm, "clean", clean_late)
+    form = {"name": "Parlour", "archived_at_0": "", "archived_at_1": ""}
+    assert client.post(f"/admin/chat/room/{room_id}/change/", form).status_code == 302
+    room = Room.objects.get()
+    assert (room.name, room.is_public, room.last_seq, room.last_rev) == ("Parlour", False, 7, 10)
+    told = [(each.topic, each.data["event"]) for each in announced]
+    assert told == [(f"room:{room_id}", "room"), ("rooms:public", "gone")]
+    assert announced[0].data["room"]["name"] == "Parlour"
 
 
 def test_an_archived_room_takes_nobody_in_but_lets_people_out(hosts: World) -> None:
