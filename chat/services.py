@@ -346,11 +346,8 @@ def _let_in(tenant: Tenant, user: Publisher, room: Room) -> wire.Room:
 
 def _admit(room: Room, user: Publisher) -> bool:
     """Make a user a member of a locked room; False if the user is one."""
-    _, has_joined = RoomMembership.objects.get_or_create(
-        room=room,
-        user_id=user.id,
-        defaults={"read_seq": room.last_seq, "role": lambda: _joining_role(room, user.id)},
-    )
+    new: dict[str, Any] = {"read_seq": room.last_seq, "role": lambda: _joining_role(room, user.id)}
+    _, has_joined = RoomMembership.objects.get_or_create(room=room, user_id=user.id, defaults=new)
     if has_joined:
         room.last_rev = room.next_rev
         room.save(update_fields=["last_rev"])
