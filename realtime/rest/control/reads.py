@@ -26,6 +26,7 @@ from realtime.rest.control.base import (
     ListView,
     Query,
 )
+from realtime.rest.control.fields import TopicName
 
 _TEXT_MAX_CHARS = 255
 # The slug of no tenant: its topics are as topics that were never written.
@@ -51,7 +52,8 @@ class ConnectionsQuery(Query):
     user = _Text(help_text="Id or username.")
     route = _Text()
     address = _Text(help_text="Address or network.")
-    topic = _Text()
+    # White space is part of a topic's name.
+    topic = _Text(trim_whitespace=False)
     q = _Text(help_text="Part of id, username, address, route or User-Agent.")
     sort = serializers.ChoiceField(_sorts(SORTS), default="-opened_at")
 
@@ -59,14 +61,14 @@ class ConnectionsQuery(Query):
 class TopicsQuery(Query):
     """Filter, order and page of topics."""
 
-    q = _Text(help_text="Part of the name.")
+    q = _Text(help_text="Part of the name.", trim_whitespace=False)
     sort = serializers.ChoiceField(_sorts(lists.TOPIC_SORTS), default="topic")
 
 
 class TopicNamed(serializers.Serializer[Any]):
     """One topic."""
 
-    topic = serializers.CharField(max_length=_TEXT_MAX_CHARS)
+    topic = TopicName()
     tenant = _Text()
 
 
