@@ -96,7 +96,9 @@ def _undeclared(raw: Any, typed: Any, path: str) -> Iterator[str]:
 def _members(typed: Any) -> Mapping[str, Any] | None:
     """Return the members of an object by their names on the wire; None if all names are allowed."""
     if isinstance(typed, msgspec.Struct):
-        members = {each.encode_name: getattr(typed, each.name) for each in msgspec.structs.fields(typed)}
+        # Not `structs.fields()`, which evaluates all annotations at each call.
+        names = zip(typed.__struct_encode_fields__, typed.__struct_fields__, strict=True)
+        members = {on_the_wire: getattr(typed, name) for on_the_wire, name in names}
         tag = typed.__struct_config__.tag_field
         return members if tag is None else {tag: None, **members}
     if dataclasses.is_dataclass(typed) and not isinstance(typed, type):

@@ -123,3 +123,15 @@ def test_the_data_of_a_topic_is_judged_by_its_rule() -> None:
             rules.check_data("orders:7", msgspec.Raw(data))
         assert raised.value.code == ErrorCode.INVALID_MESSAGE
         assert raised.value.details == {"field": field}
+
+
+def test_a_check_evaluates_no_annotations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than all the rest of a check, and what clients publish is checked message by message."""
+
+    def evaluated(kind: object) -> object:
+        raise AssertionError(kind)
+
+    monkeypatch.setattr(msgspec.structs, "fields", evaluated)
+    ORDER.check(Order(ID, NOW, [Item("pen")]))
+    with pytest.raises(ContractError, match="not declared"):
+        ORDER.check({"id": ID, "placed_at": NOW, "placedAt": NOW})
