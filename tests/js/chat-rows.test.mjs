@@ -63,6 +63,7 @@ test("what is on its way comes last, and keeps its key when it arrives", () => {
   const entry = { client_msg_id: "x", room_id: 1, text: "hi", created_at: new Date(NOON).toISOString(), state: "sending", error: "" };
   const row = rowsOf([message(1, 1, NOON)], [entry], { me }).at(-1);
   assert.deepEqual([row.key, row.isOwn, row.startsGroup, row.entry], ["x", true, false, entry]);
+  assert.equal(rowsOf([message(1, 1, NOON)], [{ ...entry, reply_to: 1 }], { me }).at(-1).startsGroup, true);
 });
 
 test("a message is in the same block wherever the list begins, and stays there when it arrives", () => {

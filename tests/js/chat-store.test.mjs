@@ -545,6 +545,43 @@ test("an unsent message goes back into the composer, before what is typed there"
   assert.deepEqual([store.actions.textOf(1), store.sender.outbox.value.length], ["first\nsecond", 0]);
 });
 
+test("an unsent reply is still one when it goes back into the composer", async () => {
+  const { chat, store, room } = await opened();
+  const [first] = room.timeline.value.messages;
+  chat.refusal = { code: "permission_denied", message: "No.", retryable: false };
+  store.actions.reply(first);
+  store.actions.type(1, "my answer");
+  await store.actions.submit(1);
+  await settled();
+  store.actions.takeBack(store.sender.outbox.value[0]);
+  assert.deepEqual([store.actions.textOf(1), store.actions.intentOf(1)], ["my answer", { kind: "reply", message: first }]);
+});
+
+test("what was changed of an edit stays when something else takes its place, and when it is asked for again", async () => {
+  const { chat, store, room } = await opened();
+  const { actions } = store;
+  const [first, second] = room.timeline.value.messages;
+  actions.edit(first);
+  actions.type(1, "m1, better");
+  actions.edit(first);
+  assert.equal(actions.textOf(1), "m1, better");
+  actions.edit(second);
+  assert.equal(actions.textOf(1), "m2");
+  actions.reply(first);
+  assert.equal(actions.textOf(1), "m1, better");
+  actions.edit(second);
+  actions.type(1, "m2, better");
+  chat.refusal = { code: "permission_denied", message: "No.", retryable: false };
+  store.sender.send(1, "unsent");
+  await settled();
+  actions.takeBack(store.sender.outbox.value[0]);
+  assert.deepEqual([actions.textOf(1), actions.intentOf(1)], ["unsent\nm2, better\nm1, better", null]);
+  actions.edit(first);
+  actions.type(1, "given up");
+  actions.cancel(1);
+  assert.equal(actions.textOf(1), "unsent\nm2, better\nm1, better");
+});
+
 test("an edit is no draft, and a reply names what it answers", async () => {
   const { chat, store, room } = await opened();
   store.sender.send(1, "mine");

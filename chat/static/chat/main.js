@@ -16,6 +16,7 @@ const SIGN_IN_AGAIN_MS = 10_000;
 const CLOCK_MS = 30_000;
 // A hidden page has no frames.
 const FRAME_MAX_MS = 100;
+const NOT_THERE = _("You are not in the room of that address.");
 
 const root = /** @type {HTMLElement} */ (document.getElementById("main"));
 const { socketPath, healthPath, loginPath, tenantSlug, tenantName, filesMax, fileBytesMax } = root.dataset;
@@ -39,7 +40,8 @@ const store = new ChatStore({
 });
 
 client.on("unauthenticated", signIn);
-if (place?.seq) store.current.value?.jumpTo(place.seq);
+if (place && place.id !== store.currentId.value) store.notice.value = NOT_THERE;
+else if (place?.seq) store.current.value?.jumpTo(place.seq);
 addressRooms();
 const lookAgain = () => store.setAttentive(document.visibilityState === "visible" && document.hasFocus());
 for (const event of ["focus", "blur", "pageshow"]) addEventListener(event, lookAgain);
@@ -94,7 +96,7 @@ function addressRooms() {
     const to = placeOf(location.hash);
     if (to === null) return;
     if (store.select(to.id, to.seq)) return;
-    store.notice.value = _("You are not in the room of that address.");
+    store.notice.value = NOT_THERE;
     history.replaceState(null, "", `#room-${store.currentId.value}`);
   };
   for (const event of ["popstate", "hashchange"]) addEventListener(event, follow);

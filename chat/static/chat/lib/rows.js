@@ -106,7 +106,7 @@ function addMessage(rows, cache, source, needsMark, make) {
   if (needsMark) rows.push({ kind: "new", key: "new" });
   const last = rows.at(-1);
   const continues =
-    last?.kind === "message" && last.author.id === row.author.id && row.at.getTime() - last.at.getTime() < GROUP_MS && !row.message?.reply_to;
+    last?.kind === "message" && last.author.id === row.author.id && row.at.getTime() - last.at.getTime() < GROUP_MS && !(row.message ?? row.entry)?.reply_to;
   const placed = row.startsGroup === !continues ? row : { ...row, startsGroup: !continues };
   cache.set(source, placed);
   rows.push(placed);

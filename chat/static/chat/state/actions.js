@@ -30,12 +30,17 @@ export class Actions {
 
   /** @param {Message} message */
   reply(message) {
+    this.#leaveEdit(message.room_id);
     this.#intend(message.room_id, { kind: "reply", message });
   }
 
   /** @param {Message} message */
   edit(message) {
-    this.edits.value = new Map(this.edits.value).set(message.room_id, message.text);
+    const { kind, message: { seq = 0 } = {} } = this.intentOf(message.room_id) ?? {};
+    if (kind !== "edit" || seq !== message.seq) {
+      this.#leaveEdit(message.room_id);
+      this.edits.value = new Map(this.edits.value).set(message.room_id, message.text);
+    }
     this.#intend(message.room_id, { kind: "edit", message });
   }
 
@@ -54,11 +59,9 @@ export class Actions {
 
   /** End the reply to a deleted message, or its edit. The text of the composer stays, as that of a new message. @param {Message} message */
   deleted({ room_id, seq }) {
-    const intent = this.intentOf(room_id);
-    if (intent?.message.seq !== seq) return;
-    const typed = this.textOf(room_id);
+    if (this.intentOf(room_id)?.message.seq !== seq) return;
+    this.#leaveEdit(room_id);
     this.cancel(room_id);
-    if (intent.kind === "edit" && typed !== intent.message.text) this.store.drafts.put(room_id, [typed, this.store.drafts.of(room_id)].filter(Boolean).join("\n"));
   }
 
   /** The text in a room's composer. @param {number} roomId */
@@ -92,10 +95,11 @@ export class Actions {
   }
 
   /** Put an unsent message back into the composer, before what is typed there. @param {import("../lib/outbox.js").Entry} entry */
-  takeBack({ client_msg_id, room_id, text, files = [] }) {
-    const draft = this.store.drafts.of(room_id);
-    this.cancel(room_id);
-    this.store.drafts.put(room_id, [text, draft].filter(Boolean).join("\n"));
+  takeBack({ client_msg_id, room_id, text, reply_to, files = [] }) {
+    this.#leaveEdit(room_id);
+    const answered = this.store.stores.value.get(room_id)?.message(reply_to ?? 0);
+    this.#intend(room_id, answered ? { kind: "reply", message: answered } : null);
+    this.#prepend(room_id, text);
     if (files.length > 0) this.#attach((held) => held.put(room_id, [...files, ...held.of(room_id)]));
     this.store.sender.forget(client_msg_id);
   }
@@ -186,6 +190,20 @@ export class Actions {
     if (text !== message.text && !(await this.#change("message.edit", message, { text }))) return false;
     this.cancel(message.room_id);
     return true;
+  }
+
+  /** Something else takes the place of an edit: what was changed stays in the composer. @param {number} roomId */
+  #leaveEdit(roomId) {
+    const intent = this.intentOf(roomId);
+    const typed = this.textOf(roomId);
+    if (intent?.kind !== "edit") return;
+    this.cancel(roomId);
+    if (typed !== intent.message.text) this.#prepend(roomId, typed);
+  }
+
+  /** Put a text before the draft of a room. @param {number} roomId @param {string} text */
+  #prepend(roomId, text) {
+    this.store.drafts.put(roomId, [text, this.store.drafts.of(roomId)].filter(Boolean).join("\n"));
   }
 
   /**

@@ -151,6 +151,11 @@ export class RoomStore {
     else this.#load({ around_seq: this.newAfterSeq.value + 1 });
   }
 
+  /** A message that is on the page. @param {number} seq */
+  message(seq) {
+    return this.timeline.value?.messages.find((message) => message.seq === seq);
+  }
+
   /** Show the newest messages. */
   jumpToEnd() {
     return this.#load({});
@@ -158,7 +163,7 @@ export class RoomStore {
 
   /** Show a message, with those around it. @param {number} seq */
   async jumpTo(seq) {
-    const isHere = () => this.timeline.value?.messages.some((message) => message.seq === seq);
+    const isHere = () => this.message(seq) !== undefined;
     this.isAtEnd.value = false;
     this.target.value = seq;
     if (!isHere()) await this.#load({ around_seq: seq });
@@ -355,8 +360,7 @@ export class RoomStore {
 
   /** @param {any} data of a publication about a message that changed */
   #changed({ message, ...change }) {
-    const timeline = this.timeline.value;
-    const known = timeline?.messages.find((each) => each.seq === message.seq);
+    const known = this.message(message.seq);
     // It counts no longer, and it may have been a mention.
     if (change.event === "deleted" && message.seq > this.room.value.read_seq) this.context.onGap();
     if (known) this.changed(withOwnReactions(message, known, change, this.context.me.id));

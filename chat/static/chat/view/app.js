@@ -1,7 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { _ } from "realtime/texts";
 
-import { AnnouncementBar } from "./announcement-bar.js";
 import { Composer } from "./composer.js";
 import { ConnectionBar } from "./connection-bar.js";
 import { OpenDialog } from "./dialogs.js";
@@ -16,6 +15,7 @@ import { Sidebar } from "./sidebar.js";
 
 /** @typedef {import("../state/store.js").ChatStore} ChatStore */
 
+const AnnouncementBar = lazy(() => import("./announcement-bar.js"), "AnnouncementBar");
 const NoRoom = lazy(() => import("./no-room.js"), "NoRoom");
 const TabIcon = lazy(() => import("./tab-icon.js"), "TabIcon");
 /** The panels beside the messages. @type {Record<string, any>} */

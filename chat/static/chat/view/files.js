@@ -22,7 +22,7 @@ function Picture({ file, store }) {
   const size = shownSize({ width: file.width ?? 1, height: file.height ?? 1 });
   return html`
     <button type="button" class="picture" title=${file.name} onClick=${() => store.show("Picture", { file })}>
-      <img src=${`${file.url}thumbnail/`} alt=${_("Picture {name}", { name: file.name })} loading="lazy" decoding="async" width=${size.width} height=${size.height} />
+      <img loading="lazy" decoding="async" src=${`${file.url}thumbnail/`} alt=${_("Picture {name}", { name: file.name })} width=${size.width} height=${size.height} />
     </button>`;
 }
 

@@ -25,6 +25,7 @@ export function MessageRow({ row, store, room }) {
   // Its tools stay as long as something is open beside them.
   const [isOpen, setOpen] = useState(false);
   const isDeleted = message?.deleted === true;
+  const quote = message ? message.reply_to : room.message(entry?.reply_to ?? 0);
   const leave = (/** @type {FocusEvent} */ event) => {
     const article = /** @type {HTMLElement} */ (event.currentTarget);
     if (!article.contains(/** @type {Node | null} */ (event.relatedTarget))) setActive(false);
@@ -38,7 +39,7 @@ export function MessageRow({ row, store, room }) {
         <bdi id=${`a-${key}`} class=${row.startsGroup ? "message-author" : "visually-hidden"} title=${author.username}>${nameOf(author)}</bdi>
         <time id=${`t-${key}`} class="message-time" datetime=${at.toISOString()} title=${fullTimeText(at)}>${timeText(at)}</time>
       </header>
-      ${message?.reply_to && html`<${Quote} quote=${message.reply_to} room=${room} />`}
+      ${quote && html`<${Quote} quote=${quote} room=${room} />`}
       <${MessageBody} id=${`x-${key}`} message=${message} entry=${entry} store=${store} />
       ${message?.edited_at && !isDeleted && html`<span class="message-edited muted" title=${fullTimeText(new Date(message.edited_at))}>${_("edited")}</span>`}
       ${message && message.reactions?.length > 0 && html`<${Reactions} message=${message} store=${store} />`}
