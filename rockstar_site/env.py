@@ -26,6 +26,10 @@ LIFETIME_MAX_S = 10 * 365 * 86400
 # Seconds that a connection to PostgreSQL may take, unless DATABASE_URL has a `connect_timeout`; and that one of the pool is
 # waited for.
 DATABASE_CONNECT_S = 5
+DATABASE_EXPECTED = (
+    "Expected sqlite:///path or postgresql://user:password@host:port/name; "
+    "write @, # and / in a password as %40, %23 and %2F."
+)
 # The commands that serve. `serve` writes its log for machines unless told otherwise, the others for people.
 SERVERS = ("serve", "runserver", "run_demo")
 
@@ -75,7 +79,7 @@ def read_environment(base_dir: Path) -> Environment:
     Raises ImproperlyConfigured with all errors.
     """
     env = Variables(eager=False)
-    env.read_env(base_dir / ".env", recurse=False)
+    _read_file(env, base_dir / ".env")
     # None if it is invalid. Then checks that depend on it are skipped.
     debug: bool | None = env.bool("DEBUG", False)
     values: dict[str, Any] = {
@@ -124,6 +128,16 @@ def read_environment(base_dir: Path) -> Environment:
         realtime=realtime,
         unknown=env.unknown(),
     )
+
+
+def _read_file(env: Env, path: Path) -> None:
+    try:
+        env.read_env(path, recurse=False)
+    except PermissionError:
+        text = f"{path} cannot be read by this user: run the command as the one that serves (sudo -u rockstar …)."
+        raise ImproperlyConfigured(text) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{path} cannot be read: {error}.") from None
 
 
 def log_format_of(
@@ -196,15 +210,18 @@ def _read_database(
     url: str, base_dir: Path, *, is_server: bool
 ) -> tuple[dict[str, Any], dict[str, list[str]]]:
     try:
-        database = dict(dj_database_url.parse(url))
+        database: dict[str, Any] = dict(dj_database_url.parse(url))
     except (ValueError, dj_database_url.ParseError, dj_database_url.UnknownSchemeError):
-        return {}, {"DATABASE_URL": ["Expected sqlite:///path or postgresql://user:password@host:port/name."]}
+        return {}, {"DATABASE_URL": [DATABASE_EXPECTED]}
     if database["ENGINE"] == "django.db.backends.sqlite3":
         try:
             return _sqlite(database, base_dir), {}
         except OSError as error:
             return {}, {"DATABASE_URL": [f"Its file cannot be made: {error.strerror}."]}
     if database["ENGINE"] == "django.db.backends.postgresql":
+        # PostgreSQL's own file of services may have the name instead.
+        if not database["NAME"] and "service" not in database.get("OPTIONS", {}):
+            return {}, {"DATABASE_URL": [DATABASE_EXPECTED]}
         return _postgresql(database, has_pool=is_server), {}
     return {}, {"DATABASE_URL": ["Only SQLite and PostgreSQL are supported."]}
 

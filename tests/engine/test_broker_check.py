@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from realtime.node.broker_watch import REFUSED_S, UNREACHABLE_S, BrokerWatch
-from realtime.topics.engine.broker_check import _meaning, check_broker
+from realtime.topics.engine.broker_check import _meaning, check_broker, reason
 from realtime.topics.engine.broker_connection import ReplyError
 from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableError
 from tests.servers.broker import Process
@@ -95,6 +96,25 @@ async def test_a_wrong_password_is_refused(server: Process) -> None:
     url = (await url_of(server, ALLOWED)).replace("secret", "other")
     with pytest.raises(BrokerRefusedError, match="user and password"):
         await check_broker(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [("redis://127.0.0.1:{port}/99", "a lower one"), ("redis+cluster://127.0.0.1:{port}", "no cluster")],
+)
+async def test_what_no_repetition_mends_is_refused(server: Process, url: str, advice: str) -> None:
+    with pytest.raises(BrokerRefusedError, match=advice):
+        await check_broker(url.format(port=server.port))
+
+
+async def test_the_reason_is_the_first_cause(tmp_path: Path) -> None:
+    reasons = []
+    for url in (f"redis://127.0.0.1:{free_port()}/0", f"unix://{tmp_path}/none.sock"):
+        with pytest.raises(EngineUnavailableError) as caught:
+            await check_broker(url)
+        reasons.append(reason(caught.value))
+    assert "Connect call failed" in reasons[0]
+    assert "No such file" in reasons[1]
 
 
 async def test_a_broker_that_drops_keys(server: Process, redis: Redis) -> None:

@@ -45,6 +45,20 @@ def test_a_static_root_that_cannot_be_written_is_named(settings: Any, tmp_path: 
         collect(settings, STATIC_ROOT=file / "static")
 
 
+def test_static_files_of_another_user_say_what_to_do(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / ".collected.lock"
+
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied", str(lock))
+
+    # Root, who may run the tests, writes everywhere.
+    monkeypatch.setattr("realtime.management.commands.serve.collect_static", refuse)
+    with pytest.raises(CommandError, match=rf"{lock}\. .*chown -R"):
+        collect(settings, STATIC_ROOT=tmp_path)
+
+
 STORAGE = """
 from django.contrib.staticfiles.storage import StaticFilesStorage
 

@@ -7,6 +7,7 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from rockstar_site.env import Environment, is_server, log_format_of, read_environment
 
@@ -109,6 +110,30 @@ def test_a_connection_to_a_database_that_says_nothing_is_given_up(
     url = f"postgresql://u:p@db.example/name{query}"
     found = read(monkeypatch, tmp_path, SECRET_KEY=A_KEY, DATABASE_URL=url)
     assert str(found.database["OPTIONS"]["connect_timeout"]) == seconds
+
+
+@pytest.mark.parametrize("url", ["postgresql://u@h:5432/", "postgresql://u:hunter#2@h:5432/name"])
+def test_a_database_without_a_name_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"DATABASE_URL: .*%23") as refused:
+        read(monkeypatch, tmp_path, SECRET_KEY=A_KEY, DATABASE_URL=url)
+    assert "hunter" not in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"DEBUG=1\n\xff\xfe\n")
+    with pytest.raises(ImproperlyConfigured, match=r"\.env cannot be read: 'utf-8'"):
+        read(monkeypatch, tmp_path)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    # Root, who may run the tests, reads everything.
+    monkeypatch.setattr("environs.Env.read_env", refuse)
+    with pytest.raises(ImproperlyConfigured, match=r"\.env cannot be read by this user: .*sudo -u"):
+        read(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("empty", ["", " "])

@@ -91,16 +91,17 @@ class Command(BaseCommand):
         if not url:
             return
         try:
-            from realtime.topics.engine.broker_check import check_broker  # noqa: PLC0415 an extra
+            from realtime.topics.engine.broker_check import check_broker, reason  # noqa: PLC0415 an extra
 
             warnings = asyncio.run(check_broker(url, silence_s=BROKER_SILENCE_S))
         except ImportError as error:
             raise CommandError(f'REDIS_URL needs the extra "redis" of this package: {error}.') from None
         except BrokerRefusedError as error:
             raise CommandError(f"REDIS_URL: {error}") from None
-        except EngineUnavailableError:
+        except EngineUnavailableError as error:
             warnings = [
-                "The broker of REDIS_URL cannot be reached yet. The server starts; /readyz tells when it can."
+                f"The broker of REDIS_URL cannot be reached yet: {reason(error)}. "
+                "The server starts; /readyz tells when it can."
             ]
         for warning in warnings:
             logger.warning(warning)
@@ -117,6 +118,11 @@ class Command(BaseCommand):
             return
         try:
             collect_static()
+        except PermissionError as error:
+            raise CommandError(
+                f"The static files cannot be collected into {django_settings.STATIC_ROOT}: this user may not write "
+                f"{error.filename}. Make the folder, with all in it, the property of the user that serves (chown -R)."
+            ) from error
         except (OSError, ImproperlyConfigured) as error:
             raise CommandError(
                 f"The static files cannot be collected into {django_settings.STATIC_ROOT}: {error}."

@@ -12,7 +12,7 @@ from realtime.core.position import Position
 from realtime.core.topics import Retention, TopicKey
 from realtime.protocol.errors import RealtimeError
 from realtime.topics.engine.broker import DEADLINE_S, Broker
-from realtime.topics.engine.broker_connection import Place, ReplyError
+from realtime.topics.engine.broker_connection import ConnectionLostError, Place, ReplyError
 from realtime.topics.engine.drafts import make_draft
 from realtime.topics.engine.names import group_name
 from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableError
@@ -30,6 +30,11 @@ _NOT_ALLOWED = (
     "unknown command",
     "Unknown Redis command",
 )
+# Parts of an error's text if REDIS_URL names something that the broker does not have, and what to do.
+_NOT_THERE = {
+    "DB index is out of range": "The broker has no database with the number in REDIS_URL: write a lower one, as 0.",
+    "cluster support disabled": "The broker is no cluster: write REDIS_URL as redis://host:6379/0.",
+}
 # First words of the errors for a wrong password, or none.
 _NOT_KNOWN = frozenset({"WRONGPASS", "NOAUTH"})
 
@@ -114,6 +119,15 @@ async def _try_channels(broker: Broker, key: TopicKey, place: Place) -> None:
         await connection.closed()
 
 
+def reason(error: BaseException) -> str:
+    """Return why a broker could not be reached, from the first cause, for the log of the operator."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, ConnectionLostError | TimeoutError):
+        return "no broker answers there"
+    return (str(error).partition("\n")[0] or type(error).__name__).rstrip(".")
+
+
 def _ignore(_push: Any) -> None:
     return
 
@@ -126,4 +140,7 @@ def _meaning(error: Exception) -> RealtimeError:
         return BrokerRefusedError(f"The broker's user lacks a right: {text}. docs/production.md names all.")
     if isinstance(error, ReplyError) and error.code in _NOT_KNOWN:
         return BrokerRefusedError("The broker does not accept the user and password of REDIS_URL.")
+    for sign, advice in _NOT_THERE.items():
+        if sign in text or sign in str(error.__cause__):
+            return BrokerRefusedError(advice)
     return EngineUnavailableError("The broker cannot be reached.")
