@@ -46,7 +46,7 @@ class Asked(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Answered(msgspec.Struct, array_like=True, frozen=True):
-    """One part of a node's answer. `peers` are the nodes that it knows."""
+    """One part of a node's answer; `body` is empty if it has none. `peers` are the nodes that it knows."""
 
     id: str
     node: str
@@ -157,7 +157,9 @@ class Exchange:
             # Nobody waits any more, or the bus has said the last part twice.
             return
         answers.expected.update(answered.peers)
-        answers.parts.setdefault(answered.node, []).append(answered.body)
+        parts = answers.parts.setdefault(answered.node, [])
+        if answered.body:
+            parts.append(answered.body)
         if answered.is_last:
             answers.finished.add(answered.node)
             answers.grown.set()

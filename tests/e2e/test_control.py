@@ -282,6 +282,7 @@ async def test_lists_name_what_is_on_both_nodes(boss: Operator, both: Pair) -> N
     assert (await boss.see(f"connections/{ids[1]}/"))["id"] == ids[1]
     assert (await boss.see("connections/", topic=topic, page=2, page_size=1))["results"][0]["id"] == ids[0]
     assert (await boss.get("connections/nothing/")).status_code == 404
+    assert (await boss.see("topics/", q="no topic has this name"))["results"] == []
     topics = await boss.see("topics/", q=topic)
     assert topics["count"] == 1
     assert (topics["results"][0]["subscribers"], topics["results"][0]["users"]) == (2, 1)

@@ -22,6 +22,8 @@ class Node:
 
     def __init__(self, name: str, memory: MemoryExchange, peers: tuple[str, ...]) -> None:
         self.acted = 0
+        # The parts of the answers.
+        self.found: list[int] = [2]
         self.bus = MemoryBus(memory)
         self.exchange = Exchange(
             name, self.bus, asyncio.create_task, peers=lambda: peers, perform=self._perform
@@ -45,7 +47,8 @@ class Node:
 
     async def _perform(self, body: bytes) -> AsyncIterator[bytes]:
         self.acted += 1
-        yield msgspec.msgpack.encode(2)
+        for each in self.found:
+            yield msgspec.msgpack.encode(each)
 
 
 async def two(peers: tuple[str, ...] = ("a", "b")) -> tuple[Node, Node]:
@@ -82,6 +85,15 @@ async def test_an_answer_that_comes_twice_counts_once() -> None:
     await one.bus.start(twice)
     answers = await one.exchange.act(b"", one.tell)
     assert (other.acted, total(answers)) == (1, 4)
+
+
+@pytest.mark.parametrize(("found", "whole"), [([], 2), ([5], 7), ([5, 6], 13)])
+async def test_an_answer_has_any_number_of_parts(found: list[int], whole: int) -> None:
+    """A node without topics answers a list of them with no part."""
+    one, other = await two()
+    other.found = found
+    answers = await one.exchange.read(b"")
+    assert (total(answers), answers.nodes_answered) == (whole, 2)
 
 
 async def test_a_node_that_is_late_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
