@@ -4,9 +4,10 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
 from realtime.rest.views import NothingHereView
+from rockstar_site.api_schema import SchemaView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="chat:page")),
@@ -15,7 +16,7 @@ urlpatterns = [
     path("accounts/", include("accounts.web.urls")),
     path("api/", include("accounts.rest.urls")),
     path("api/chat/", include("chat.rest.urls")),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
     path("", include("realtime.rest.urls")),
 ]
 

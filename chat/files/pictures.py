@@ -4,17 +4,21 @@ It takes processor time and memory, so a few threads do it, and few wait. A pict
 site allows is refused before it is decoded.
 """
 
+import logging
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, ParamSpec, TypeVar
 
 from django.utils.translation import gettext as _
-from PIL import Image, ImageOps, ImageSequence
+from PIL import ExifTags, Image, ImageOps, ImageSequence
 
 from chat.files.settings import file_settings
 from realtime import ErrorCode, RequestError
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,8 +31,22 @@ PROFILE_THUMBNAIL_SIDE = 80
 # Pictures that wait for a thread; beyond it `rate_limited`.
 WAITING_MAX = 8
 RETRY_AFTER_MS = 1000
+# Pixels of a side: more than any camera has. A row costs memory of its own: 40 million rows of one pixel took 1.9 GB.
+SIDE_MAX = 65_535
 # Frames of a moving picture; of one with more, or with too many pixels in all, the first is kept.
 FRAMES_MAX = 200
+# Formats that Pillow writes with several frames. A JPEG of some cameras has several pictures: the first is the photo.
+_MOVING = frozenset({"GIF", "PNG", "WEBP"})
+# How a picture with an orientation in its EXIF data has to be turned.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _FAULTS = (
     OSError,
     ValueError,
@@ -62,6 +80,14 @@ def profile_picture_encode(content: bytes, kind: str, *, pixels_max: int) -> Pic
     return _opened(content, kind, pixels_max, _square)
 
 
+def ignore_warnings() -> None:
+    """Ignore Pillow's warnings in this process: a picture could cause 60,000 different ones, each a line of the log."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+ignore_warnings()
+
+
 def in_pool(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run `work` in the pool of this process. Raises RequestError(rate_limited) if too many wait."""
     return _pool().run(work, *args, **kwargs)
@@ -70,12 +96,12 @@ def in_pool(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 def _encoded(opened: Any, kind: str, pixels_max: int) -> Picture:
     frames = getattr(opened, "n_frames", 1)
     pixels = opened.width * opened.height * frames
-    is_moving = 1 < frames <= FRAMES_MAX and not (pixels_max and pixels > pixels_max)
+    is_moving = kind in _MOVING and 1 < frames <= FRAMES_MAX and not (pixels_max and pixels > pixels_max)
     out = BytesIO()
     if is_moving:
         still = _moving(opened, kind, out)
     else:
-        still = ImageOps.exif_transpose(opened)
+        still = _upright(opened)
         if kind == "JPEG" and still.mode not in {"RGB", "L"}:
             still = still.convert("RGB")
         _without_extras(still).save(out, format=kind, quality=88)
@@ -89,17 +115,33 @@ def _opened(content: bytes, kind: str, pixels_max: int, encode: Callable[[Any], 
         with Image.open(BytesIO(content), formats=[kind]) as opened:
             if pixels_max and opened.width * opened.height > pixels_max:
                 raise _refused(_("A picture has at most {most} pixels.").format(most=pixels_max))
+            if max(opened.size) > SIDE_MAX:
+                raise _refused(_("A side of a picture has at most {most} pixels.").format(most=SIDE_MAX))
             return encode(opened)
-    except _FAULTS:
+    except RequestError:
+        raise
+    except Exception as error:
+        if not isinstance(error, _FAULTS):
+            # Pillow meets some damage with errors that it does not name.
+            logger.info("A picture could not be decoded", exc_info=True)
         raise _refused(_("This picture is damaged.")) from None
+
+
+def _upright(opened: Any) -> Any:
+    """Return the picture as its EXIF data says that it is looked at.
+
+    `ImageOps.exif_transpose` would also write that data again, which fails for some photos, and nobody gets it.
+    """
+    turn = _TURNS.get(opened.getexif().get(ExifTags.Base.Orientation))
+    return opened if turn is None else opened.transpose(turn)
 
 
 def _square(opened: Any) -> Picture:
     side = (PROFILE_SIDE, PROFILE_SIDE)
     # A large JPEG is decoded at a fraction of its size.
     opened.draft(None, side)
-    ImageOps.exif_transpose(opened, in_place=True)
-    square = ImageOps.fit(opened.convert("RGBA" if opened.has_transparency_data else "RGB"), side)
+    upright = _upright(opened)
+    square = ImageOps.fit(upright.convert("RGBA" if upright.has_transparency_data else "RGB"), side)
     # Opaque, because the page shows it above the initial of the name.
     white = Image.new("RGBA", side, "white")
     large = Image.alpha_composite(white, square.convert("RGBA")).convert("RGB")

@@ -1,7 +1,9 @@
 """Files: types, content as stored, access, and deletion."""
 
 import json
+import struct
 import uuid
+import warnings
 from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
@@ -17,6 +19,7 @@ from pytest_django import Settings
 from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat import wire
+from chat.files import pictures
 from chat.files import services as files
 from chat.files.pictures import PicturePool, picture_encode, profile_picture_encode
 from chat.files.signatures import file_type
@@ -40,7 +43,7 @@ def picture(kind: str = "JPEG", size: tuple[int, int] = (60, 40), **more: Any) -
     exif = Image.Exif()
     exif[0x010E] = SECRET.decode()
     exif[0x0112] = 6
-    Image.new("RGB", size, "red").save(out, kind, exif=exif, **more)
+    Image.new("RGB", size, "red").save(out, kind, **({"exif": exif} | more))
     return out.getvalue()
 
 
@@ -157,6 +160,57 @@ def test_a_damaged_picture_is_refused(world: World, folder: Path, content: bytes
 
 def test_a_picture_with_too_many_pixels_is_not_decoded(world: World, settings: Settings) -> None:
     settings.CHAT_FILES = {"picture_pixels_max": 60 * 40 - 1}
+    assert code_of(lambda: upload(world, picture())) == "invalid_message"
+
+
+def test_a_picture_whose_rows_cost_more_than_its_pixels_is_not_decoded(world: World) -> None:
+    for size in ((1, 65_536), (65_536, 1)):
+        assert code_of(lambda size=size: upload(world, picture("PNG", size))) == "invalid_message"
+    assert upload(world, picture("PNG", (1, 65_535))).width == 65_535
+
+
+@pytest.mark.parametrize("encode", [picture_encode, profile_picture_encode])
+def test_a_photo_with_several_pictures_is_the_first_of_them(encode: Any) -> None:
+    """As cameras make them: a JPEG with a second picture for depth or brightness."""
+    out = BytesIO()
+    second = Image.new("RGB", (30, 20), "blue")
+    Image.new("RGB", (60, 40), "red").save(out, "MPO", save_all=True, append_images=[second])
+    encoded = encode(out.getvalue(), "JPEG", pixels_max=0)
+    colour: Any = Image.open(BytesIO(encoded.content)).convert("RGB").getpixel((9, 9))
+    assert colour[0] > colour[2] + 200
+
+
+def exif_of(entries: int) -> bytes:
+    """EXIF data: turned by 90 degrees, and `entries` tags that lie about where they end."""
+    tags = [struct.pack(">HHIHH", 0x112, 3, 1, 6, 0)]
+    tags += [struct.pack(">HHII", 1000 + number, 2, 1_000_000, 8) for number in range(entries)]
+    return b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", len(tags)) + b"".join(tags) + bytes(4)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_what_is_wrong_about_a_picture_is_not_in_the_log(kind: str) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        pictures.ignore_warnings()
+        encoded = picture_encode(picture(kind, exif=exif_of(500)), kind, pixels_max=0)
+    assert (encoded.width, encoded.height) == (40, 60)
+    assert told == []
+
+
+def test_exif_data_that_cannot_be_written_again_is_not() -> None:
+    odd = b"Exif\0\0MM\0*\0\0\0\x08\0\x02" + struct.pack(">HHIHH", 0x112, 3, 1, 6, 0)
+    odd += struct.pack(">HHIHH", 0x101, 2, 2, 0x4100, 0) + bytes(4)
+    encoded = picture_encode(picture("PNG", exif=odd), "PNG", pixels_max=0)
+    assert (encoded.width, encoded.height) == (40, 60)
+
+
+def test_an_error_that_pillow_does_not_name_is_damage_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise struct.error("required argument is not an integer")
+
+    monkeypatch.setattr(pictures, "_encoded", fail)
     assert code_of(lambda: upload(world, picture())) == "invalid_message"
 
 

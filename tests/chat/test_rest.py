@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.translation import trans_real
+from drf_spectacular.generators import SchemaGenerator
 from pytest_django import Settings
 
 from accounts.credentials.tokens import token_issue
@@ -278,6 +280,24 @@ def test_rates_are_remembered_of_so_many_users(monkeypatch: pytest.MonkeyPatch) 
     for user in range(5):
         limited.take(user, 0.0)
     assert list(limited._buckets) == [3, 4]
+
+
+def test_the_schema_is_made_once_and_takes_nothing_from_the_address(
+    hosts: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(headers={"host": HOSTS["acme"]})
+    plain = client.get("/api/schema/")
+    assert plain.content.startswith(b"openapi: 3.0")
+    assert (
+        client.get("/api/schema/?format=json").headers["Content-Type"] == "application/vnd.oai.openapi+json"
+    )
+    known: dict[str, Any] = vars(trans_real)["_translations"]
+    languages = dict(known)
+    monkeypatch.setattr(SchemaGenerator, "get_schema", None)
+    for query in ("", "lang=xx-1", "lang=de", "version=1%0a2", 'version=1"'):
+        answer = client.get(f"/api/schema/?{query}")
+        assert (answer.content, answer.headers) == (plain.content, plain.headers)
+    assert known == languages
 
 
 def test_every_operation_is_in_the_schema(hosts: World) -> None:
