@@ -77,6 +77,11 @@ def timed_out() -> ClientError:
     return ClientError("timeout", "The server did not answer in time.", retryable=True)
 
 
+def none_came(timeout_s: float) -> ClientError:
+    """Return the error of a wait for a publication."""
+    return ClientError("timeout", f"No publication came within {timeout_s:g} s.", retryable=True)
+
+
 def unsent() -> ClientError:
     """Return the error of a request that found no connection in its time."""
     words = "There was no connection in this time: check the URL, the credential, and that the server runs."

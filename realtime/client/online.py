@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from realtime.client.credentials import Credentials, GetTicket, GetToken, TokenReason
 from realtime.client.errors import ClientError, DisconnectedError, SignedOutError
@@ -74,9 +75,9 @@ class AsyncClient:
         exception means "not now", and they are asked again later. `headers` go with each handshake.
 
         `queue_max` requests may wait for a connection (0: without one they fail at once). `connect_options` are those
-        of `websockets.asyncio.client.connect`, for example `ssl` and `proxy`.
+        of `websockets.asyncio.client.connect`, for example `ssl` and `proxy`. Raises ValueError for another URL.
         """
-        self.url = url
+        self.url = _checked(url)
         self.state = State(StateName.STOPPED)
         self._credentials = Credentials(token, get_token, get_ticket)
         self._headers = dict(headers or {})
@@ -415,3 +416,12 @@ async def _write(socket: ClientConnection, outgoing: "asyncio.Queue[str]") -> No
     with suppress(ConnectionClosed):
         while True:
             await socket.send(await outgoing.get())
+
+
+def _checked(url: str) -> str:
+    try:
+        parse_uri(url)
+    except InvalidURI:
+        wanted = "wss://shop.example/ws/pubsub/"
+        raise ValueError(f"Expected the URL of an endpoint, as {wanted}, received {url!r}.") from None
+    return url

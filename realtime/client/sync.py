@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mappi
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from realtime.client.errors import timed_out
+from realtime.client.errors import none_came
 from realtime.client.online import REQUEST_TIMEOUT_S, AsyncClient
 from realtime.client.subscription import BUFFER_MAX, Subscription
 from realtime.client.types import Change, History, Presence, Publication, Rows, State, StreamValue
@@ -252,6 +252,6 @@ async def _next(subscription: Subscription, timeout_s: float | None) -> Publicat
         async with asyncio.timeout(timeout_s):
             return await anext(subscription)
     except TimeoutError:
-        raise timed_out() from None
+        raise none_came(timeout_s or 0.0) from None
     except StopAsyncIteration:
         raise _EndError from None

@@ -29,6 +29,16 @@ async def taken(subscription: Subscription, count: int) -> list[int]:
         return [(await anext(subscription)).data for _ in range(count)]
 
 
+@pytest.mark.parametrize(
+    "url", ["http://shop.example/ws/pubsub/", "shop.example/ws/pubsub/", "/ws/pubsub/", "wss://"]
+)
+def test_a_url_of_no_endpoint_is_refused_at_once(url: str) -> None:
+    with pytest.raises(
+        ValueError, match="Expected the URL of an endpoint, as wss://shop.example/ws/pubsub/, received"
+    ):
+        AsyncClient(url)
+
+
 async def test_it_says_who_it_is_and_waits_for_the_welcome(server: Scripted) -> None:
     async with AsyncClient(server.url, token="t0ken", headers={"X-Own": "1"}, proxy=None) as client:
         states: list[StateName] = []
@@ -359,9 +369,9 @@ async def test_refusals_by_http_are_understood(server: Scripted, client: AsyncCl
         await asyncio.wait_for(client.ready(), 5)
 
 
-async def test_an_address_that_is_none_stops_it() -> None:
-    async with AsyncClient("nowhere", proxy=None) as client:
-        with pytest.raises(DisconnectedError, match="InvalidURI"):
+async def test_an_option_that_nobody_takes_stops_it(server: Scripted) -> None:
+    async with AsyncClient(server.url, proxy=None, nonsense=1) as client:
+        with pytest.raises(DisconnectedError, match="TypeError.*'nonsense'"):
             await client.ready()
 
 

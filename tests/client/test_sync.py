@@ -60,6 +60,7 @@ def test_the_same_without_asyncio(played: Played) -> None:
             with pytest.raises(ClientError) as late:
                 subscription.next(timeout_s=0.01)
             assert late.value.code == "timeout"
+            assert late.value.message == "No publication came within 0.01 s."
             played.do(socket.end(1012))
             again = played.do(played.server.socket())
             played.do(again.subscribed(9, epoch="f"))
