@@ -226,6 +226,14 @@ test("unsubscribing stops the topic here and there", async () => {
   assert.equal(last().requests("unsubscribe").length, 1);
 });
 
+test("a topic that is no text is refused at once, and the others go on", async () => {
+  const { client, last } = connected();
+  for (const topic of [undefined, null, 7]) assert.throws(() => client.subscribe(topic), { name: "TypeError", message: `No topic: ${topic}` });
+  client.subscribe("t");
+  await settled();
+  assert.deepEqual(last().requests("subscribe").map(({ payload }) => payload.topic), ["t"]);
+});
+
 const subscribed = (topic, more = {}) => ({ topic, epoch: "e", offset: 0, recovered: null, publications: [], ...more });
 const named = (request) => request.payload.topics?.map((each) => each.topic) ?? [request.payload.topic];
 

@@ -135,6 +135,51 @@ test("React: a subscription follows the topic and calls the newest functions", {
   await end();
 });
 
+test("React: nothing of one topic is shown for another, and no topic has nothing", { skip }, async () => {
+  const { useLiveState, usePresence } = await import("../../clients/js/react.js");
+  const { client, socket } = connected();
+  const { shown, act, update, end } = await rendered(({ topic }) => ({
+    topic,
+    state: useLiveState(client, topic, { load: async () => ({ state: ["a"], since }), reduce: append }).state,
+    count: usePresence(client, topic).count,
+  }));
+  const answer = () => act(() => subscribed(socket, { presence: { users: [], count: 7 } }));
+  await answer();
+  await answer();
+  assert.deepEqual(shown.at(-1), { topic: "t", state: ["a"], count: 7 });
+  for (const topic of [null, undefined]) {
+    await update({ topic });
+    assert.deepEqual(shown.at(-1), { topic, state: undefined, count: 0 });
+  }
+  await update({ topic: "other" });
+  assert.deepEqual(socket.sent.filter(({ type, payload }) => type === "subscribe" && payload.topic === null), []);
+  assert.deepEqual(shown.filter(({ topic, count, state }) => topic !== "t" && (count > 0 || (state && topic !== "other"))), []);
+  await end();
+});
+
+test("Vue: nothing of one topic is shown for another, and no topic has nothing", { skip }, async () => {
+  const { effectScope, nextTick, ref } = load("vue");
+  const { useLiveState, usePresence } = await import("../../clients/js/vue.js");
+  const { client, socket } = connected();
+  const topic = ref("t");
+  const scope = effectScope();
+  const { live, present } = scope.run(() => ({
+    live: useLiveState(client, topic, { load: async () => ({ state: ["a"], since }), reduce: append }),
+    present: usePresence(client, topic),
+  }));
+  await settled();
+  await subscribed(socket, { presence: { users: [], count: 7 } });
+  assert.deepEqual([live.state.value, present.value.count], [["a"], 7]);
+  for (const name of [null, undefined]) {
+    topic.value = name;
+    await nextTick();
+    await settled();
+    assert.deepEqual([live.state.value, present.value.count], [undefined, 0]);
+  }
+  assert.deepEqual(socket.requests("subscribe").map((each) => each.payload.topic).filter((name) => name !== "t"), []);
+  scope.stop();
+});
+
 test("Vue: the connection, a live state and who is there, until the scope ends", { skip }, async () => {
   const { effectScope, nextTick, ref } = load("vue");
   const { useConnection, useLiveState, usePresence } = await import("../../clients/js/vue.js");

@@ -79,6 +79,8 @@ export async function untyped(client: RealtimeClient): Promise<unknown> {
 export function Component(): number | undefined {
   const { state } = useLiveState(shop, "orders:7", { load: async () => ({ state: 0, since }), reduce: (count, { data }) => count + data.id });
   useSubscription(shop, "news", { onPublication: ({ data }) => data.toUpperCase() });
+  const none: string | undefined = useLiveState(shop, Math.random() > 1 ? "news" : null, { load: async () => ({ state: "", since }), reduce: (text) => text }).state;
+  useSubscription(shop, undefined);
   const there = vue.usePresence(shop, () => "news");
   const live = vue.useLiveState(shop, "orders:7", { load: async () => ({ state: 0, since }), reduce: (count, { data }) => count + data.id });
   return useConnection(shop).name === "online" ? (state ?? 0) + usePresence(shop, "news").count + there.value.count + (live.state.value ?? 0) : undefined;

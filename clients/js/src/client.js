@@ -370,7 +370,7 @@ export class RealtimeClient {
   /** @param {{code?: number, reason?: string}} [why] */
   #end(why) {
     this.#hasEnded = true;
-    this.#requests.close({ isFinal: true });
+    this.#requests.close(true);
     this.#setState({ name: "stopped", ...why });
   }
 

@@ -87,11 +87,11 @@ export class Requests {
 
   /**
    * The connection has ended. Requests that were sent are rejected, because it is unknown whether they were carried out.
-   * @param {{isFinal?: boolean}} [options] isFinal: what waits in the queue is rejected, too
+   * @param {boolean} [isFinal] what waits in the queue is rejected, too
    */
-  close({ isFinal = false } = {}) {
+  close(isFinal = false) {
     this.isOpen = false;
-    for (const [id, { reject, unsent }] of [...this.#pending]) {
+    for (const [id, { reject, unsent }] of this.#pending) {
       if (!isFinal && unsent !== undefined) continue;
       this.#forget(id);
       reject(RealtimeError.disconnected());

@@ -39,6 +39,7 @@ export class Topics {
    * @returns {() => void} ends this listener; the last one unsubscribes
    */
   add(name, options) {
+    if (typeof name !== "string") throw new TypeError(`No topic: ${name}`);
     const topic = this.#byName.get(name) ?? new Topic(name);
     this.#byName.set(name, topic);
     const listener = topic.add(options);
@@ -119,8 +120,8 @@ export class Topics {
     const payload = items.length === 1 ? items[0] : { topics: items };
     try {
       const { reply: answer } = this.#requests.ask("subscribe", payload, REQUEST_TIMEOUT_MS);
-      const reply = await answer;
-      this.#followAnswered(several, items.length === 1 ? [reply.payload] : (reply.payload.topics ?? []));
+      const { payload: told } = await answer;
+      this.#followAnswered(several, told.topics ?? [told]);
     } catch (error) {
       const refusal = /** @type {RealtimeError} */ (error);
       // One invalid name fails the whole request, so each topic is tried again alone.
@@ -145,7 +146,7 @@ export class Topics {
       const answer = byTopic.get(topic.name);
       if (!this.#isFollowed(topic)) continue;
       if (answer === undefined || answer.error !== undefined) {
-        this.#followFailed(topic, RealtimeError.fromPayload(answer?.error ?? UNANSWERED), { isAlone: true });
+        this.#followFailed(topic, RealtimeError.fromPayload(answer?.error ?? UNANSWERED), true);
         continue;
       }
       topic.isAlone = false;
@@ -157,9 +158,9 @@ export class Topics {
   /**
    * @param {Topic} topic
    * @param {RealtimeError} error
-   * @param {{isAlone?: boolean}} [next] isAlone: retry in a request of its own
+   * @param {boolean} [isAlone] retry in a request of its own
    */
-  #followFailed(topic, error, { isAlone = false } = {}) {
+  #followFailed(topic, error, isAlone = false) {
     // If the connection was lost, the next `welcome` subscribes again.
     if (!this.#isFollowed(topic) || error.code === "disconnected") return;
     if (!error.retryable) return this.#refused(topic, error);
