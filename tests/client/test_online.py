@@ -33,9 +33,7 @@ async def taken(subscription: Subscription, count: int) -> list[int]:
     "url", ["http://shop.example/ws/pubsub/", "shop.example/ws/pubsub/", "/ws/pubsub/", "wss://"]
 )
 def test_a_url_of_no_endpoint_is_refused_at_once(url: str) -> None:
-    with pytest.raises(
-        ValueError, match="Expected the URL of an endpoint, as wss://shop.example/ws/pubsub/, received"
-    ):
+    with pytest.raises(ValueError, match="Expected the URL of an endpoint, as wss"):
         AsyncClient(url)
 
 
@@ -371,7 +369,7 @@ async def test_refusals_by_http_are_understood(server: Scripted, client: AsyncCl
 
 async def test_an_option_that_nobody_takes_stops_it(server: Scripted) -> None:
     async with AsyncClient(server.url, proxy=None, nonsense=1) as client:
-        with pytest.raises(DisconnectedError, match="TypeError.*'nonsense'"):
+        with pytest.raises(DisconnectedError, match=r"TypeError.*'nonsense'"):
             await client.ready()
 
 

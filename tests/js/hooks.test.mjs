@@ -82,6 +82,38 @@ test("a live state that cannot be loaded says so and tries again; stopped, it do
   assert.equal(errors.length, 1);
 });
 
+test("a live state whose position is never in the history is loaded again less and less often, and says so", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { client, socket } = connected();
+  const errors = [];
+  const states = [];
+  let loads = 0;
+  const load_ = async () => ({ state: [(loads += 1)], since });
+  const stop = liveState(client, "t", { load: load_, reduce: append, onState: (state) => states.push(state), onError: (error) => errors.push(error.code) });
+  await settled();
+  await subscribed(socket, { offset: 9, recovered: false });
+  await settled();
+  assert.deepEqual([loads, errors], [2, []]);
+  await subscribed(socket, { offset: 9, recovered: false });
+  await settled();
+  assert.deepEqual([loads, errors], [2, ["unrecoverable_position"]]);
+  // Nothing is added to a state that has a hole.
+  socket.push("publication", publication(10, "late"));
+  assert.deepEqual(states, [[1], [2]]);
+  t.mock.timers.tick(20_000);
+  await settled();
+  assert.equal(loads, 3);
+  await subscribed(socket);
+  socket.push("publication", publication(4, "d"));
+  assert.deepEqual(states.at(-1), [3, "d"]);
+  // It has recovered: the next loss is loaded at once.
+  socket.push("unsubscribed", { topic: "t", code: "unrecoverable_position" });
+  await subscribed(socket, { offset: 9, recovered: false });
+  await settled();
+  assert.deepEqual([loads, errors.length], [4, 1]);
+  stop();
+});
+
 /** Runs hooks in a component, and shows what they return. */
 async function rendered(hooks) {
   globalThis.IS_REACT_ACT_ENVIRONMENT = true;

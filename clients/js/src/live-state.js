@@ -1,4 +1,5 @@
 import { backoffMs } from "./backoff.js";
+import { RealtimeError } from "./errors.js";
 
 /**
  * Keep a state up to date: load it together with its position, then apply every publication after that position, once and in
@@ -23,26 +24,35 @@ export function liveState(client, topic, { load, reduce, onState, onError = () =
   let retry;
 
   async function follow() {
-    unsubscribe();
-    unsubscribe = () => {};
     try {
       const loaded = await load();
       if (!isOver) subscribe(loaded);
     } catch (error) {
-      if (isOver) return;
-      onError(error);
-      retry = setTimeout(follow, backoffMs((failures += 1), Math.random()));
+      if (!isOver) failed(error);
     }
+  }
+
+  /** @param {unknown} error */
+  function failed(error) {
+    onError(error);
+    retry = setTimeout(follow, backoffMs((failures += 1), Math.random()));
+  }
+
+  /** Publications are missing after the position. If the state was loaded for that already, `load` gives an old one: a cache, perhaps. */
+  function lost() {
+    unsubscribe();
+    if (failures > 0) return failed(new RealtimeError("unrecoverable_position", "The loaded position is not in the history.", { retryable: true }));
+    failures = 1;
+    follow();
   }
 
   /** @param {{state: S, since: import("./subscription.js").Position}} loaded */
   function subscribe({ state, since }) {
-    failures = 0;
     onState(state);
     unsubscribe = client.subscribe(topic, {
       since,
       onPublication: (publication) => onState((state = reduce(state, publication))),
-      onRecovered: (isComplete) => isComplete || follow(),
+      onRecovered: (isComplete) => (isComplete ? (failures = 0) : lost()),
       onEnded: onError,
     });
   }
