@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 from realtime.rest.views import NothingHereView
 from rockstar_site.api_schema import SchemaView
 
+handler500 = "rockstar_site.failures.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="chat:page")),
     path("chat/", include("chat.urls")),

@@ -1,5 +1,6 @@
 """The tenant of a request, and the session of that tenant."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.http.request import split_domain_port
+from django.template.loader import get_template
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
@@ -18,6 +21,10 @@ from accounts.selectors import MEMBERSHIP, membership_of
 from accounts.tenants import Directory
 from realtime import HOSTLESS_PATHS, Refusal, Tenant
 
+logger = logging.getLogger(__name__)
+
+# Of a page that needs a database that cannot be reached.
+AWAY_STATUS = 503
 # The request attribute that holds a refusal.
 REFUSAL = "_refusal"
 
@@ -60,7 +67,11 @@ class RefusalMiddleware:
         return _with_wait(response, refusal)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """Answer a Refusal that a view raised."""
+        """Answer a Refusal that a view raised, and a database that cannot be reached, as the HTTP interface does."""
+        if isinstance(exception, OperationalError | InterfaceError):
+            logger.error("A page failed because of the database: %s", exception)
+            page = get_template("500.html").render({"status": AWAY_STATUS})
+            return HttpResponse(page, status=AWAY_STATUS, headers={"Retry-After": "1"})
         if not isinstance(exception, Refusal):
             return None
         error = {"code": exception.code, "message": exception.message}

@@ -19,7 +19,14 @@ from chat import wire
 from chat.files.pictures import Picture, in_pool, picture_encode, profile_picture_encode
 from chat.files.settings import FileSettings, file_settings
 from chat.files.signatures import HEAD_BYTES, PICTURES, file_type
-from chat.files.storage import THUMBNAIL, contents_delete, delete_on_commit, file_path, file_storage
+from chat.files.storage import (
+    THUMBNAIL,
+    contents_delete,
+    delete_on_commit,
+    file_path,
+    file_storage,
+    storage_failure,
+)
 from chat.messages.view import file_of
 from chat.models import File, RoomMembership
 from chat.text import FILE_NAME_MAX_CHARS
@@ -39,7 +46,7 @@ def file_store(
 ) -> wire.File:
     """Store a file that may be attached to a message of the same user, or the user's profile picture.
 
-    Raises RequestError(invalid_message | message_too_large | limit_exceeded | rate_limited).
+    Raises RequestError(invalid_message | message_too_large | limit_exceeded | rate_limited | internal).
     """
     limits = file_settings()
     name = file_name(uploaded.name or "")
@@ -124,17 +131,24 @@ def file_name(name: str) -> str:
 
 def _insert(limits: FileSettings, file: File, content: bytes, picture: Picture | None) -> None:
     """Write the content, and then the row if there is space. Without a row the content is deleted."""
-    storage, path = file_storage(), file_path(file.tenant_id, file.key)
     try:
         with transaction.atomic():
-            storage.save(path, ContentFile(content))
-            if picture is not None:
-                storage.save(path + THUMBNAIL, ContentFile(picture.thumbnail))
+            _save(file_path(file.tenant_id, file.key), content, picture)
             _make_space(limits, file)
             file.save(force_insert=True)
     except BaseException:
         contents_delete([(file.tenant_id, file.key)])
         raise
+
+
+def _save(path: str, content: bytes, picture: Picture | None) -> None:
+    storage = file_storage()
+    try:
+        storage.save(path, ContentFile(content))
+        if picture is not None:
+            storage.save(path + THUMBNAIL, ContentFile(picture.thumbnail))
+    except OSError as error:
+        raise storage_failure(error) from error
 
 
 def _make_space(limits: FileSettings, file: File) -> None:

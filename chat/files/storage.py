@@ -9,8 +9,10 @@ from uuid import UUID
 from django.core.files.storage import Storage, storages
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from chat.models import File
+from realtime import ErrorCode, RequestError
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,15 @@ def file_storage() -> Storage:
 def file_path(tenant_id: int, key: UUID) -> str:
     """Return the name of a file in the storage."""
     return f"{tenant_id}/{key.hex[:2]}/{key.hex}"
+
+
+def storage_failure(error: OSError) -> RequestError:
+    """Log why the storage cannot be used, in one line, and return the answer: it may work later, or on another node."""
+    logger.error(
+        "The storage of files fails: %s. All processes need the same folder (CHAT_FILES_DIR), with rights and space.",
+        error,
+    )
+    return RequestError(ErrorCode.INTERNAL, _("The storage of files fails here; it has been logged."))
 
 
 def delete_on_commit(files: "QuerySet[File]") -> None:

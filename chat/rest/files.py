@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chat.files.services import access_file, file_store
-from chat.files.storage import THUMBNAIL, file_path, file_storage
+from chat.files.storage import THUMBNAIL, file_path, file_storage, storage_failure
 from chat.operations import READ, WRITE
 from chat.people.profiles import picture_remove, picture_set
 from chat.rest.schema import ERRORS, schema_of
@@ -103,7 +103,7 @@ class FileView(ChatAPIView):
         path, kind = file_path(file.tenant_id, file.key), file.type
         if self.is_thumbnail and file.width:
             path, kind = path + THUMBNAIL, "image/webp"
-        response = _streamed(request, file_storage().open(path), kind)
+        response = _streamed(request, _opened(path), kind)
         response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=file.name)
         response["X-Content-Type-Options"] = "nosniff"
         response["Content-Security-Policy"] = SANDBOX
@@ -115,6 +115,13 @@ class FileView(ChatAPIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = self.cache
         return response
+
+
+def _opened(path: str) -> "Content[bytes]":
+    try:
+        return file_storage().open(path)
+    except OSError as error:
+        raise storage_failure(error) from error
 
 
 def _uploaded(request: Request) -> "UploadedFile[bytes]":

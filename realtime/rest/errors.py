@@ -1,9 +1,11 @@
 """The form of all REST errors: `{"error": {"code", "message", "details"?}}`."""
 
+import logging
 from math import ceil
 from typing import Any, Self
 
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from rest_framework import status
@@ -12,6 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
+
+logger = logging.getLogger(__name__)
 
 _CODE_OF_STATUS = {
     status.HTTP_400_BAD_REQUEST: ErrorCode.INVALID_MESSAGE.value,
@@ -109,4 +113,8 @@ def _as_api_error(error: Exception) -> Exception:
         return ApiError(413, ErrorCode.MESSAGE_TOO_LARGE.value, "The body is too large.")
     if isinstance(error, SuspiciousOperation | BadRequest | MultiPartParserError | UnreadablePostError):
         return ApiError(400, ErrorCode.INVALID_MESSAGE.value, "The body cannot be read.")
+    if isinstance(error, OperationalError | InterfaceError):
+        # Its text says why: unreachable, disk full, or locked for too long.
+        logger.error("A request failed because of the database: %s", error)
+        return ApiError(503, "busy", "The database cannot be reached now; try again.", retry_after_s=1)
     return error

@@ -1,5 +1,6 @@
 """Files: types, content as stored, access, and deletion."""
 
+import errno
 import json
 import struct
 import uuid
@@ -323,6 +324,35 @@ def test_a_sent_file_stays_when_its_sender_s_account_is_deleted(world: World, fo
     File.objects.filter(pk=unsent.id).update(created_at=timezone.now() - timedelta(days=2))
     files.sweep()
     assert stored(folder) == 1
+
+
+def test_a_storage_that_fails_is_one_line_of_the_log_and_an_answer(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for slug, host in HOSTS.items():
+        Domain.objects.create(tenant=TenantRow.objects.get(slug=slug), host=host)
+    alice, room_id = Api(world, "alice"), world.room()
+    lost = upload(world)
+    send(world, room_id, lost.id)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+    def is_full(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage._save", is_full)
+    answers = [
+        alice.client.get(lost.url),
+        alice.client.post("/api/chat/files/", {"file": SimpleUploadedFile("a.txt", b"text")}),
+        alice.client.post("/api/chat/profile/picture/", {"file": SimpleUploadedFile("a.jpg", picture())}),
+    ]
+    assert [(each.status_code, each.json()["error"]["code"]) for each in answers] == [(500, "internal")] * 3
+    assert File.objects.count() == 1
+    told = [record for record in caplog.records if record.name == "chat.files.storage"]
+    assert [record.exc_info for record in told] == [None] * 3
+    assert ["No such file" in told[0].getMessage(), "No space left" in told[1].getMessage()] == [True, True]
+    assert all("CHAT_FILES_DIR" in record.getMessage() for record in told)
 
 
 def test_a_file_over_http_is_an_attachment_in_which_nothing_runs(world: World) -> None:
