@@ -14,10 +14,13 @@ async def close_evenly(waiting: Sequence[Connection], *, within_s: float) -> Non
     """Close the connections, spread evenly over `within_s` seconds (0: all at once)."""
     # In slices of time, because with many connections a pause for each one would be rounded to zero.
     slices = max(round(within_s / SLICE_S), 1)
-    for left in range(slices, 0, -1):
-        count = -(-len(waiting) // left)
-        closing, waiting = waiting[:count], waiting[count:]
-        for connection in closing:
+    closed = 0
+    for number in range(1, slices + 1):
+        # Rounded up, so that the first is closed at once.
+        due = -(-len(waiting) * number // slices)
+        for connection in waiting[closed:due]:
             connection.close(CloseCode.RESTART, "service restart")
-        if waiting:
-            await asyncio.sleep(SLICE_S)
+        closed = due
+        if closed == len(waiting):
+            return
+        await asyncio.sleep(SLICE_S)
