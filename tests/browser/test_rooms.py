@@ -110,11 +110,20 @@ def test_a_private_room_with_roles(carol: ChatPage, dave: ChatPage) -> None:
     dave.page.keyboard.press("Escape")
 
     carol.page.locator(".person").filter(has_text="dave").click()
+    dialog.get_by_label("Role in this room").select_option("guest")
+    expect(dialog).to_contain_text("@dave · guest")
+    expect(dave.page.get_by_title("Invite people")).to_have_count(0)
+    carol.page.keyboard.press("Escape")
+    carol.say("Not for guests to pin")
+    row = dave.page.locator(".message").filter(has_text="Not for guests")
+    expect(dave.in_message_menu(row, "Pin")).to_have_count(0)
+    dave.page.keyboard.press("Escape")
+    carol.page.locator(".person").filter(has_text="dave").click()
     dialog.get_by_label("Role in this room").select_option("moderator")
     expect(dialog).to_contain_text("@dave · moderator")
     carol.page.keyboard.press("Escape")
     carol.say("Something rude")
-    dave.in_message_menu(dave.page.locator(".message").last, "Delete").click()
+    dave.in_message_menu(dave.page.locator(".message").filter(has_text="Something rude"), "Delete").click()
     dave.page.get_by_label("Reason").fill("Rude.")
     dave.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(carol.messages("deleted")).to_have_count(1)
@@ -128,6 +137,18 @@ def test_a_private_room_with_roles(carol: ChatPage, dave: ChatPage) -> None:
     dialog.get_by_role("button", name="Archive").click()
     dialog.get_by_role("button", name="Archive for everybody?").click()
     expect(carol.heading).not_to_have_text("Plans")
+
+
+def test_nobody_is_told_to_join_an_archived_room_again(carol: ChatPage, dave: ChatPage) -> None:
+    """The page stays, with what was typed."""
+    carol.create_room("Done soon")
+    dave.join_room("Done soon")
+    carol.page.get_by_role("button", name="About this room").first.click()
+    dialog = carol.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Archive").click()
+    dialog.get_by_role("button", name="Archive for everybody?").click()
+    expect(dave.page.get_by_role("alert")).to_contain_text("no longer in Done soon")
+    expect(dave.page.get_by_role("button", name="Join again")).to_have_count(0)
 
 
 def test_search_leads_to_the_message(carol: ChatPage, dave: ChatPage) -> None:

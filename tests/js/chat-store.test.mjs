@@ -535,6 +535,14 @@ test("a message in another room is shown among those around it", async () => {
   assert.deepEqual([store.current.value.target.value, messages.some(({ seq }) => seq === 120), store.current.value.isAtEnd.value], [120, true, false]);
 });
 
+test("a message that goes out takes away what was said of the one before", async () => {
+  const { store } = await opened();
+  store.notice.value = "A message takes 10 files.";
+  store.actions.type(1, "without them");
+  await store.actions.submit(1);
+  assert.equal(store.notice.value, "");
+});
+
 test("an unsent message goes back into the composer, before what is typed there", async () => {
   const { chat, store } = await opened();
   chat.refusal = { code: "permission_denied", message: "No.", retryable: false };

@@ -90,6 +90,7 @@ export class Actions {
     }
     this.store.files.value?.take(roomId);
     this.store.drafts.put(roomId, "");
+    this.store.notice.value = "";
     this.cancel(roomId);
     return true;
   }

@@ -315,7 +315,8 @@ export class ChatStore {
     }
     for (const [id, store] of this.stores.value) {
       if (stores.has(id)) continue;
-      store.left();
+      // Archived, or private now: nobody can join it.
+      store.left({ is_public: false });
       // The messages and the reader's text stay, with a note about what happened.
       if (id === this.currentId.value) stores.set(id, store);
     }

@@ -2,7 +2,8 @@ import { useEffect } from "preact/hooks";
 import { _ } from "realtime/texts";
 
 import { fullTimeText, nameOf } from "../lib/format.js";
-import { Dialog } from "./dialog.js";
+import { MEMBER } from "../lib/rights.js";
+import { Dialog, DialogActions } from "./dialog.js";
 import { html } from "./html.js";
 import { MessageBody } from "./message-row.js";
 
@@ -12,6 +13,7 @@ import { MessageBody } from "./message-row.js";
  */
 export function Pins({ store, room, onClose }) {
   const pins = room.pins.value;
+  const mayUnpin = store.rank(room) >= MEMBER;
   useEffect(() => void (pins === null && room.loadPins()), [pins]);
   const jump = (/** @type {number} */ seq) => {
     onClose();
@@ -27,10 +29,11 @@ export function Pins({ store, room, onClose }) {
             <p class="pin-head"><bdi class="message-author">${nameOf(message.author)}</bdi> <time class="muted" datetime=${message.sent_at}>${fullTimeText(new Date(message.sent_at))}</time></p>
             <${MessageBody} message=${message} store=${store} />
             <p class="actions">
-              <button type="button" class="button small" onClick=${() => store.actions.pin(message, false)}>${_("Unpin")}</button>
+              ${mayUnpin && html`<button type="button" class="button small" onClick=${() => store.actions.pin(message, false)}>${_("Unpin")}</button>`}
               <button type="button" class="button small" onClick=${() => jump(message.seq)}>${_("Show")}</button>
             </p>
           </li>`)}
       </ul>
+      <${DialogActions} no=${_("Close")} onClose=${onClose} />
     <//>`;
 }

@@ -1,6 +1,7 @@
 import { useEffect } from "preact/hooks";
 import { _ } from "realtime/texts";
 
+import { MEMBER } from "../lib/rights.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";
@@ -34,13 +35,14 @@ function RowMenu({ store, room, message, anchor, onClose }) {
   const { actions } = store;
   useEffect(() => void (room.pins.value === null && room.loadPins()), [room]);
   const isPinned = room.pins.value?.some(({ seq }) => seq === message.seq) ?? false;
+  const mayPin = store.rank(room) >= MEMBER;
   const item = (/** @type {string} */ label, /** @type {() => unknown} */ act, isFirst = false) => html`
     <button type="button" autofocus=${isFirst} onClick=${() => (onClose(), act())}>${label}</button>`;
   return html`
     <${Floating} anchor=${anchor} label=${_("More")} class="row-menu menu-items" onClose=${onClose}>
       <div onKeyDown=${move}>
-        ${item(isPinned ? _("Unpin") : _("Pin to the room"), () => actions.pin(message, !isPinned), true)}
-        ${item(_("Mark unread from here"), () => room.markUnread(message.seq))}
+        ${mayPin && item(isPinned ? _("Unpin") : _("Pin to the room"), () => actions.pin(message, !isPinned), true)}
+        ${item(_("Mark unread from here"), () => room.markUnread(message.seq), !mayPin)}
         ${item(_("Copy link"), () => actions.copy(linkTo(message), _("The link is copied.")))}
         ${message.text && item(_("Copy text"), () => actions.copy(message.text, _("The text is copied.")))}
         ${actions.mayDelete(message) && item(_("Delete…"), () => store.show("DeleteMessage", { message }))}
