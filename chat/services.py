@@ -176,7 +176,6 @@ def room_update(
         raise _name_taken() from None
 
 
-@transaction.atomic
 def room_amend(
     tenant: Tenant,
     user: Publisher,
@@ -188,13 +187,17 @@ def room_amend(
 ) -> None:
     """Change a room, even one that the user cannot see, as `room_update` does. The caller must be allowed to (the admin).
 
-    Raises RequestError(not_found | invalid_message), also for a direct room.
+    Raises RequestError(not_found: also a direct room | invalid_message | conflict).
     """
     rooms = Room.objects.select_for_update(no_key=True).filter(tenant_id=tenant.id, direct_key=None)
-    room = rooms.filter(pk=room_id).first()
-    if room is None:
-        raise no_such_room()
-    _update(tenant, user, room, name, None, is_public, archived)
+    try:
+        with transaction.atomic():
+            room = rooms.filter(pk=room_id).first()
+            if room is None:
+                raise no_such_room()
+            _update(tenant, user, room, name, None, is_public, archived)
+    except IntegrityError:
+        raise _name_taken() from None
 
 
 @transaction.atomic
@@ -206,13 +209,16 @@ def room_settings(
     level: str | None = None,
     is_favourite: bool | None = None,
 ) -> wire.Room:
-    """Change the user's own settings of a room: the level of notifications, and whether it is a favourite."""
+    """Change the user's own settings of a room: the level of notifications, and whether it is a favourite.
+
+    Raises RequestError(not_found | permission_denied).
+    """
     membership = access_joined_room(tenant.id, user.id, room_id)
-    if level is not None:
-        membership.level = level
-    if is_favourite is not None:
-        membership.is_favourite = is_favourite
-    membership.save(update_fields=["level", "is_favourite"])
+    given = {"level": level, "is_favourite": is_favourite}
+    new: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if new and not RoomMembership.objects.filter(pk=membership.pk).update(**new):
+        # The user was removed meanwhile: say it as every verb does.
+        access_joined_room(tenant.id, user.id, room_id)
     view = room_get(tenant.id, user.id, room_id)
     announcements.announce_own(tenant, user, view, by=user)
     return view

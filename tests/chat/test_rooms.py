@@ -311,6 +311,29 @@ def test_settings_are_one_s_own(world: World, announced: list[Announced]) -> Non
     assert view(world, room_id, world.alice).level == "all"
 
 
+def test_settings_of_a_member_who_is_removed_meanwhile_are_no_fault_of_ours(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_public, code in ((True, "permission_denied"), (False, "not_found")):
+        room_id = world.room(name=code, is_public=is_public, with_bob=True)
+
+        def access(*where: Any, _room_id: int = room_id) -> RoomMembership:
+            found = selectors.access_joined_room(*where)
+            RoomMembership.objects.filter(room_id=_room_id, user_id=world.bob.id).delete()
+            return found
+
+        monkeypatch.setattr(services, "access_joined_room", access)
+        use = lambda: services.room_settings(world.acme, world.bob, room_id=room_id, level="all")  # noqa: B023, E731
+        assert code_of(use) == code
+
+
+def test_the_admin_s_change_takes_no_name_twice(world: World) -> None:
+    one, _two = world.room(name="one"), world.room(name="two")
+    assert (
+        code_of(lambda: services.room_amend(world.acme, world.admin, room_id=one, name="Two")) == "conflict"
+    )
+
+
 def test_unread_are_messages_of_others_that_are_not_deleted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
