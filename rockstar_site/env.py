@@ -26,6 +26,9 @@ LIFETIME_MAX_S = 10 * 365 * 86400
 # Seconds that a connection to PostgreSQL may take, unless DATABASE_URL has a `connect_timeout`; and that one of the pool is
 # waited for.
 DATABASE_CONNECT_S = 5
+# Seconds that the pool goes on trying by itself. Its waits double: after a minute without a database it would not look for
+# another minute. Once it has given up, each use tries at once.
+DATABASE_RECONNECT_S = 2
 DATABASE_EXPECTED = (
     "Expected sqlite:///path or postgresql://user:password@host:port/name; "
     "write @, # and / in a password as %40, %23 and %2F."
@@ -264,7 +267,12 @@ def _keep_private(path: Path, *, is_ours: bool) -> None:
 def _postgresql(database: dict[str, Any], *, has_pool: bool) -> dict[str, Any]:
     # Django's persistent connections leak under ASGI. The driver's own pool does not. A command needs no pool, which would
     # take seconds and many lines of the log to say that the database is away.
-    pool = {"min_size": 1, "max_size": 16, "timeout": DATABASE_CONNECT_S}
+    pool = {
+        "min_size": 1,
+        "max_size": 16,
+        "timeout": DATABASE_CONNECT_S,
+        "reconnect_timeout": DATABASE_RECONNECT_S,
+    }
     # By default a connection waits as long as the network lets it.
     options = {"connect_timeout": DATABASE_CONNECT_S} | database.get("OPTIONS", {})
     return database | {"OPTIONS": options | ({"pool": pool} if has_pool else {}), "CONN_MAX_AGE": 0}

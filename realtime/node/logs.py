@@ -7,8 +7,10 @@ is about one connection or HTTP request, its id, tenant, user and verb.
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context, ContextVar, copy_context
+from math import inf
+from time import monotonic
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +25,8 @@ LogForm = Literal["json", "console"]
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # Characters of one message, traceback or field; the rest is left out.
 TEXT_MAX_CHARS = 16 * 1024
+# Seconds in which a message of a library that repeats itself is written once.
+REPEAT_S = 60.0
 
 # The ASGI scope and the verb that the current task works for. Set once in a task that serves one connection or
 # request, so it is not reset.
@@ -94,6 +98,7 @@ def log_settings(form: LogForm = "json", level: str = "INFO") -> dict[str, Any]:
             "json": {"()": "realtime.node.logs.JsonLines"},
             "console": {"()": "realtime.node.logs.ConsoleLines"},
         },
+        "filters": {"once": {"()": "realtime.node.logs.OncePerMinute"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
@@ -108,12 +113,32 @@ def log_settings(form: LogForm = "json", level: str = "INFO") -> dict[str, Any]:
             "django.channels.server": {"level": "WARNING"},
             # Five lines each time that a connection is taken from the pool.
             "psycopg": {"level": "WARNING"},
+            # While the database is away, several lines a second.
+            "psycopg.pool": {"level": "WARNING", "filters": ["once"]},
             **{
                 name: {"level": of_libraries}
                 for name in ("asyncio", "channels_redis", "PIL", "redis", "websockets")
             },
         },
     }
+
+
+class OncePerMinute(logging.Filter):
+    """Leaves out lines that say the same as one of the last minute, whatever their arguments."""
+
+    def __init__(self, name: str = "", clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(name)
+        self._clock = clock
+        # When each message was last written, by its text without arguments: as many as there are in the code.
+        self._written_s: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to write the line."""
+        now_s, text = self._clock(), str(record.msg)
+        is_new = now_s - self._written_s.get(text, -inf) >= REPEAT_S
+        if is_new:
+            self._written_s[text] = now_s
+        return is_new
 
 
 def redact(text: str) -> str:

@@ -17,6 +17,7 @@ from realtime.node.logs import (
     TEXT_MAX_CHARS,
     ConsoleLines,
     JsonLines,
+    OncePerMinute,
     log_scope,
     log_settings,
     log_verb,
@@ -320,3 +321,23 @@ def test_libraries_never_write_more_than_they_may(level: str) -> None:
     least = {name: each["level"] for name, each in made["loggers"].items()}
     assert least["django"] == least["redis"] == ("INFO" if level == "DEBUG" else level)
     assert made["handlers"]["stderr"]["formatter"] == "console"
+
+
+def test_a_message_that_repeats_itself_is_written_once_a_minute() -> None:
+    now_s = 100.0
+    once = OncePerMinute(clock=lambda: now_s)
+
+    def is_written(text: str, *arguments: object) -> bool:
+        return once.filter(logging.LogRecord("psycopg.pool", logging.WARNING, "", 1, text, arguments, None))
+
+    assert is_written("error connecting in %r: %s", "pool-1", "refused")
+    assert not is_written("error connecting in %r: %s", "pool-1", "refused")
+    assert is_written("discarding closed connection: %s", 1)
+    now_s += 60.0
+    assert is_written("error connecting in %r: %s", "pool-1", "refused")
+
+
+def test_the_pool_of_the_database_is_one_of_them() -> None:
+    settings = log_settings()
+    assert settings["loggers"]["psycopg.pool"]["filters"] == ["once"]
+    assert settings["filters"]["once"]["()"] == f"{OncePerMinute.__module__}.{OncePerMinute.__name__}"

@@ -176,3 +176,12 @@ def test_a_command_that_does_not_serve_has_no_pool_of_connections(
     found = read(monkeypatch, tmp_path, SECRET_KEY=A_KEY, DATABASE_URL="postgresql://u:p@db.example/name")
     assert is_server(command.split()) is serves
     assert ("pool" in found.database["OPTIONS"]) is serves
+
+
+def test_a_pool_looks_for_a_database_that_is_back_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", ["manage.py", "serve"])
+    found = read(monkeypatch, tmp_path, SECRET_KEY=A_KEY, DATABASE_URL="postgresql://u:p@db.example/name")
+    # By itself it waits 1 s, 2 s, 4 s and so on up to this time, and begins anew at the next use.
+    assert found.database["OPTIONS"]["pool"]["reconnect_timeout"] <= 5
