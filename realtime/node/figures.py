@@ -9,6 +9,8 @@ from platform import python_version
 from socket import gethostname
 from typing import Any, Protocol
 
+from django.utils.crypto import salted_hmac
+
 from realtime.conf import RealtimeSettings
 from realtime.core.figures import RESTARTS, SERVE, WORKER, Figures, Histogram, Place, Values, total
 from realtime.core.liveness import NodeState
@@ -31,6 +33,11 @@ def place_of_process(node: str) -> Place:
     """Return the place of this process; without `serve` it is alone."""
     worker = os.environ.get(WORKER, "")
     return Place(os.environ.get(SERVE) or node, int(worker) if worker.isdecimal() else 0)
+
+
+def site_mark() -> str:
+    """Return a text that all nodes of a site share, and that tells nothing of their SECRET_KEY."""
+    return salted_hmac("realtime.node.site", "", algorithm="sha256").hexdigest()[:16]
 
 
 class Process(Protocol):

@@ -42,7 +42,7 @@ from realtime.node.database import Database, build_database
 from realtime.node.draining import close_evenly
 from realtime.node.engine import build_attempts, build_engine
 from realtime.node.exchange import ASKED_GROUP, Answers, Exchange
-from realtime.node.figures import Reporter
+from realtime.node.figures import Reporter, site_mark
 from realtime.node.joining import Joiner
 from realtime.node.logs import name_process, process_context
 from realtime.node.observer import Observer
@@ -358,6 +358,7 @@ class Node:
             started=self.started_at.isoformat(),
             figures=self.figures.own,
             on_presence=self._presence_changed,
+            site=site_mark(),
         )
         self._build_topics()
         self.exchange = Exchange(

@@ -38,12 +38,13 @@ class _Message(msgspec.Struct, frozen=True, tag=True):
 
 
 class Beat(_Message, frozen=True):
-    """I am alive; `seq` is the number of my last `Changes`. `ledger` is for nodes that are new."""
+    """I am alive; `seq` is the number of my last `Changes`. `ledger` is for nodes that are new; `site` says whose I am."""
 
     started: str
     seq: int
     figures: Figures
     ledger: Ledger | None = None
+    site: str = ""
 
 
 class Changes(_Message, frozen=True):
@@ -78,7 +79,8 @@ class Cluster:
 
     `figures` is called at each beat and returns this node's figures. `on_presence` is called with every
     topic that a user has joined or left, here or on another node. `clock` returns monotonic seconds.
-    `gather_s` is how long, in seconds, changes are collected before they are sent in one message.
+    `gather_s` is how long, in seconds, changes are collected before they are sent in one message. `site` is the same text
+    on all nodes of a site; "" is not compared.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class Cluster:
         clock: Callable[[], float] = time.monotonic,
         beat_s: float = BEAT_S,
         gather_s: float = GATHER_S,
+        site: str = "",
     ) -> None:
         self._node = node
+        self._site = site
         self._bus = bus
         self._started = started
         self._figures = figures
@@ -238,11 +242,20 @@ class Cluster:
             self._ledger.learn(beat.ledger, [state.node for state in self._nodes.states()])
             self._has_learned.set()
         if is_new:
+            self._check_site(beat)
             # A new node learns of this one, and of those that ended, without waiting for the next regular beat.
             self._is_beat_due = self._is_ledger_due = True
             self._has_work.set()
         if self._presence.needs_resync(beat.node, beat.seq + 1):
             self._ask(beat.node)
+
+    def _check_site(self, beat: Beat) -> None:
+        if beat.site and self._site and beat.site != self._site:
+            logger.error(
+                "Node %s has another SECRET_KEY. If it is of another site, the two read each other's topics: give each a "
+                "?prefix= of its own in REDIS_URL. If it is of this site, give all nodes one key.",
+                beat.node,
+            )
 
     def _take(self, message: Changes | Ask | Snapshot | Bye) -> None:
         now_s = self._clock()
@@ -350,7 +363,9 @@ class Cluster:
             self._is_beat_due = False
             ledger = self._ledger_for_new() if self._is_ledger_due else None
             self._is_ledger_due = False
-            due.append((NODES_GROUP, Beat(self._node, self._started, self._seq, self._figures(), ledger)))
+            due.append(
+                (NODES_GROUP, Beat(self._node, self._started, self._seq, self._figures(), ledger, self._site))
+            )
         return due
 
     def _ledger_for_new(self) -> Ledger:

@@ -38,7 +38,7 @@ class FaultyBus(MemoryBus):
 class Member:
     """One node and what it was told."""
 
-    def __init__(self, world: "World", name: str, bus: Bus, beat_s: float) -> None:
+    def __init__(self, world: "World", name: str, bus: Bus, beat_s: float, site: str = "") -> None:
         self.bus = bus
         self.figures = Figures(counts={"messages": {"": 0}})
         self.changed: list[Key] = []
@@ -51,6 +51,7 @@ class Member:
             clock=lambda: world.now_s,
             beat_s=beat_s,
             gather_s=0,
+            site=site,
         )
 
     async def start(self) -> None:
@@ -80,8 +81,8 @@ class World:
         self.exchange = MemoryExchange()
         self.members: list[Member] = []
 
-    async def member(self, name: str, beat_s: float = 2.0) -> Member:
-        member = Member(self, name, FaultyBus(self.exchange), beat_s)
+    async def member(self, name: str, beat_s: float = 2.0, site: str = "") -> Member:
+        member = Member(self, name, FaultyBus(self.exchange), beat_s, site)
         # The beats of time are the test's; only the clusters' own judgement uses `beat_s`.
         member.cluster._keep_beating = _nothing  # type: ignore[method-assign]
         self.members.append(member)
@@ -244,6 +245,20 @@ async def test_a_newcomer_learns_at_once_what_was_before(world: World) -> None:
     await settle()
     assert late.users() == [("alice", 1), ("bob", 1)]
     assert late.nodes() == one.nodes() == ["one", "three", "two"]
+
+
+async def test_a_node_of_another_site_is_named_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    one, two = await world.member("one", site="a"), await world.member("two", site="a")
+    unnamed = await world.member("three")
+    await world.beat(one, two, unnamed)
+    assert not caplog.records
+    other = await world.member("four", site="b")
+    for _ in range(3):
+        await world.beat(one, two, unnamed, other)
+    # Each of the three that have a site says it: two of them about the fourth, and the fourth about both.
+    told = [record.getMessage() for record in caplog.records]
+    assert sorted(text.split()[1] for text in told) == ["four", "four", "one", "two"]
+    assert all("SECRET_KEY" in text and "?prefix=" in text for text in told)
 
 
 async def test_of_its_own_messages_a_node_hears_beats_only(world: World) -> None:
