@@ -57,3 +57,17 @@ def test_a_fault_of_ours_is_json_for_programs_and_a_page_for_people(
     assert "secret" not in str(body)
     assert ask(browser, monkeypatch, "/accounts/login/", RuntimeError("a secret")) == (500, "", None)
     assert len([each for each in caplog.records if each.exc_info]) == 2
+
+
+def test_a_page_of_errors_without_static_files_says_what_to_run(
+    acme: Tenant, browser: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def is_missing(_storage: object, name: str, **_options: object) -> str:
+        raise ValueError(f"Missing staticfiles manifest entry for {name!r}")
+
+    monkeypatch.setattr("django.contrib.staticfiles.storage.StaticFilesStorage.url", is_missing)
+    browser.raise_request_exception = False
+    response = browser.get("/accounts/login/", headers={"host": ACME_HOST})
+    assert (response.status_code, response["Content-Type"]) == (500, "text/plain")
+    assert len([each for each in caplog.records if "collectstatic" in each.getMessage()]) == 1
+    assert len([each for each in caplog.records if each.exc_info]) == 1

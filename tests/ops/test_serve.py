@@ -1,6 +1,9 @@
 """`manage.py serve` before it serves: one line says what is missing."""
 
+import errno
 import logging
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import pytest
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django's name
 from django.core.management.base import CommandError, SystemCheckError
 
-from realtime.management.commands.serve import Command
+from realtime.management.commands.serve import Command, _listen
 from realtime.server.static import collect_static
 
 
@@ -100,3 +103,13 @@ def test_a_warning_of_the_checks_is_one_line_of_the_log(
     found.append(Error("It cannot start.", id="a.E001"))
     with pytest.raises(SystemCheckError, match="It cannot start"):
         Command().check()
+
+
+@pytest.mark.parametrize("number", [errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL])
+def test_a_port_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(_host: str, _port: int) -> list[socket.socket]:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("realtime.management.commands.serve.open_sockets", refuse)
+    with pytest.raises(CommandError, match=rf"--port 80: .*{os.strerror(number)}\. \w+ .*\.$"):
+        _listen("127.0.0.1", 80)

@@ -1,6 +1,7 @@
 """`manage.py serve`: the production server."""
 
 import asyncio
+import errno
 import logging
 from argparse import ArgumentParser
 from socket import socket
@@ -25,6 +26,13 @@ logger = logging.getLogger(__name__)
 
 # Seconds that the start waits for a broker that says nothing. Each worker tries it out later.
 BROKER_SILENCE_S = 0.3
+
+
+_ADVICE = {
+    errno.EADDRINUSE: " End the program that uses the port, or choose another port.",
+    errno.EACCES: " Choose a port above 1023, and put a proxy in front.",
+    errno.EADDRNOTAVAIL: " Choose an address of this machine.",
+}
 
 
 class Command(BaseCommand):
@@ -152,7 +160,8 @@ def _listen(host: str, port: int) -> list[socket]:
     try:
         return open_sockets(host, port)
     except (OSError, UnicodeError) as error:
-        raise CommandError(f"--host {host} --port {port}: cannot listen there: {error}") from None
+        advice = _ADVICE.get(getattr(error, "errno", None) or 0, "")
+        raise CommandError(f"--host {host} --port {port}: cannot listen there: {error}.{advice}") from None
 
 
 def _shown(host: str) -> str:
