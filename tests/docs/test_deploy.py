@@ -122,6 +122,8 @@ def test_a_reload_is_a_sighup_and_a_stop_tells_the_supervisor_only() -> None:
     text = UNIT.read_text()
     assert "ExecReload=/bin/kill -HUP $MAINPID" in text
     assert "KillMode=mixed" in text
+    # A start without a database ends within a second or two: systemd would give up after five of them.
+    assert "StartLimitIntervalSec=0" in text.partition("[Service]")[0]
 
 
 def test_the_image_is_not_roots_and_copies_what_is_there() -> None:

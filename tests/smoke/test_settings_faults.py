@@ -190,6 +190,13 @@ def test_a_database_without_tables_says_how_to_make_them(tmp_path: Path) -> None
     assert "Traceback" in shown.stderr
 
 
+def test_the_demo_touches_no_database_of_production(tmp_path: Path) -> None:
+    done = start({"DEBUG": "0", "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3"}, "run_demo")
+    assert done.returncode == 1
+    assert "DEBUG=1" in done.stderr
+    assert (tmp_path / "db.sqlite3").stat().st_size == 0
+
+
 def test_seeding_wants_debug_or_force(tmp_path: object) -> None:
     env = {"DEBUG": "0", "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3"}
     assert start(env, "migrate", "--verbosity", "0").returncode == 0

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
@@ -22,8 +23,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the three commands in one process, so that Django starts only once.
 
-        Raises CommandError if the database cannot be reached.
+        Raises CommandError without DEBUG, before anything is migrated, and if the database cannot be reached.
         """
+        if not settings.DEBUG:
+            raise CommandError(
+                "The demo's passwords are public. For development set DEBUG=1 (`make run` does)."
+            )
         if fault := database_fault():
             raise CommandError(fault)
         call_command("migrate", verbosity=0)
