@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -154,8 +155,9 @@ def _names(name: str) -> set[str]:
 
 
 def _operator() -> str:
+    """Return the user of the system who gives the order, for the audit log: with sudo the one who typed it."""
     try:
-        return getpass.getuser()
+        return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
         # A user of the system without a name, as in a container.
         return ""
