@@ -30,9 +30,11 @@ from chat.selectors import (
 from chat.text import ROOM_NAME_MAX_CHARS, TOPIC_LINE_MAX_CHARS, clean_line, clean_room_name, room_name_key
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId, record_action, retry_after_ms
 
-# Open rooms of a tenant, and open rooms that one user created in it: beyond it `limit_exceeded`.
+# Open rooms of a tenant, and open rooms that one user created in it: beyond it `limit_exceeded`. Direct rooms do not count,
+# since nobody can close one. One user opens at most so many of them.
 ROOMS_MAX = 1000
 ROOMS_OF_CREATOR_MAX = 200
+DIRECT_ROOMS_OF_CREATOR_MAX = 500
 # Rooms that one user may create in a tenant within a minute, including archived ones: beyond it
 # `rate_limited`.
 ROOMS_PER_MINUTE = 60
@@ -309,7 +311,7 @@ def seed_demo_rooms(tenant: TenantRow) -> None:
 
 
 def _room_insert(tenant_id: int, creator_id: UserId, *, name: str, is_public: bool) -> Room:
-    _require_space(tenant_id, creator_id)
+    _require_space(tenant_id, creator_id, is_direct=False)
     room = Room.objects.create(
         tenant_id=tenant_id,
         name=name,
@@ -323,7 +325,7 @@ def _room_insert(tenant_id: int, creator_id: UserId, *, name: str, is_public: bo
 
 
 def _direct_insert(tenant_id: int, creator_id: UserId, key: str, people: Sequence[Publisher]) -> Room:
-    _require_space(tenant_id, creator_id)
+    _require_space(tenant_id, creator_id, is_direct=True)
     room = Room.objects.create(
         tenant_id=tenant_id,
         name=", ".join(person.username for person in people)[:ROOM_NAME_MAX_CHARS],
@@ -450,22 +452,24 @@ def _name_taken() -> RequestError:
     )
 
 
-def _require_space(tenant_id: int, creator_id: UserId) -> None:
+def _require_space(tenant_id: int, creator_id: UserId, *, is_direct: bool) -> None:
     """Raise RequestError(limit_exceeded | rate_limited) if the tenant or the creator has too many rooms."""
     # Locks the tenant, so that the counts stay true until the commit. SQLite needs no row lock: its
     # transactions take the write lock when they begin.
     TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
     own = Q(created_by_id=creator_id)
-    open_now = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)
-    count = open_now.aggregate(all=Count("pk"), own=Count("pk", filter=own))
-    if ROOMS_MAX and count["all"] >= ROOMS_MAX:
+    rooms = Room.objects.filter(
+        tenant_id=tenant_id, archived_at__isnull=True, direct_key__isnull=not is_direct
+    )
+    count = rooms.aggregate(all=Count("pk"), own=Count("pk", filter=own))
+    if not is_direct and ROOMS_MAX and count["all"] >= ROOMS_MAX:
         raise RequestError(
             ErrorCode.LIMIT_EXCEEDED, _("There are {most} rooms already.").format(most=ROOMS_MAX)
         )
-    if ROOMS_OF_CREATOR_MAX and count["own"] >= ROOMS_OF_CREATOR_MAX:
+    most = DIRECT_ROOMS_OF_CREATOR_MAX if is_direct else ROOMS_OF_CREATOR_MAX
+    if most and count["own"] >= most:
         raise RequestError(
-            ErrorCode.LIMIT_EXCEEDED,
-            _("You have made {most} rooms already.").format(most=ROOMS_OF_CREATOR_MAX),
+            ErrorCode.LIMIT_EXCEEDED, _("You have made {most} rooms already.").format(most=most)
         )
     now = timezone.now()
     lately = Room.objects.filter(own, tenant_id=tenant_id, created_at__gt=now - _MINUTE)

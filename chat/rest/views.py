@@ -27,6 +27,7 @@ from realtime import (
     Publisher,
     RequestError,
     current_node,
+    require_not_banned,
     unauthenticated,
 )
 
@@ -47,10 +48,16 @@ class ChatAPIView(TenantAPIView):
     metadata_class = NoFields
 
     def who(self, request: Request, scopes: tuple[str, ...]) -> Who:
-        """Return the caller. Raises RequestError(permission_denied: without these scopes | rate_limited)."""
+        """Return the caller.
+
+        Raises RequestError(permission_denied: without these scopes | rate_limited), and Refusal(403) if the user
+        or the address is banned.
+        """
         person = membership_of(self.tenant.id, request.user.pk or 0)
         if person is None:
             raise unauthenticated()
+        address = request.META.get("REMOTE_ADDR", "")
+        require_not_banned(self.tenant.slug, user_id=person.user_id, address=address)
         held = request.auth.scopes if isinstance(request.auth, Identity) else person.scopes
         if missing := sorted(set(scopes) - held):
             raise RequestError(

@@ -3,10 +3,13 @@
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 from django.utils.translation import trans_real
 from drf_spectacular.generators import SchemaGenerator
 from pytest_django import Settings
@@ -16,6 +19,7 @@ from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat.operations import OPERATIONS
 from chat.rest import rates
+from realtime.models import Ban
 from realtime.node import node as nodes
 from tests.chat.conftest import Announced, World
 
@@ -272,6 +276,27 @@ def test_one_user_s_requests_are_limited(hosts: World, monkeypatch: pytest.Monke
 class _Slow:
     MESSAGES_PER_S = 0.001
     MESSAGES_BURST = 2
+
+
+@pytest.mark.parametrize("ban", [{"user_id": "{alice}"}, {"address": "127.0.0.0/8"}])
+def test_who_is_banned_does_not_go_on_over_http(hosts: World, ban: dict[str, str]) -> None:
+    room_id = hosts.room()
+    alice = Api(hosts, "alice")
+    target = {name: value.format(alice=hosts.alice.id) for name, value in ban.items()}
+    row = Ban.objects.create(tenant="acme", until=timezone.now() + timedelta(hours=1), **target)
+    body = {"text": "still here", "client_msg_id": str(uuid.uuid4())}
+    for method, path, data in (
+        ("POST", f"rooms/{room_id}/messages/", body),
+        ("GET", "rooms/", None),
+        ("DELETE", "profile/picture/", None),
+    ):
+        status, answer = alice.call(method, path, data)
+        assert (status, answer["error"]["code"]) == (403, "banned"), path
+    upload = alice.client.post("/api/chat/files/", {"file": SimpleUploadedFile("a.txt", b"text")})
+    assert upload.status_code == 403
+    assert Api(hosts, "admin", "globex").call("GET", "rooms/")[0] == 200
+    row.delete()
+    assert alice.call("GET", "rooms/")[0] == 200
 
 
 def test_rates_are_remembered_of_so_many_users(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,23 @@ def test_one_person_does_not_fill_a_tenant(world: World, monkeypatch: pytest.Mon
     world.room(name="in its place")
 
 
+def test_direct_rooms_which_nobody_can_close_fill_no_tenant(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def direct(*others: Publisher) -> None:
+        services.room_direct(world.acme, world.alice, user_ids=[each.id for each in others])
+
+    for limit in ("ROOMS_MAX", "ROOMS_OF_CREATOR_MAX", "DIRECT_ROOMS_OF_CREATOR_MAX"):
+        monkeypatch.setattr(services, limit, 2)
+    world.room(name="one")
+    direct(world.bob)
+    direct(world.admin)
+    world.room(name="two")
+    assert_refused(ErrorCode.LIMIT_EXCEEDED, lambda: world.room(name="one too many"))
+    assert_refused(ErrorCode.LIMIT_EXCEEDED, lambda: direct(world.bob, world.admin))
+    direct(world.bob)
+
+
 def test_one_person_makes_so_many_rooms_a_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "ROOMS_PER_MINUTE", 3)
     rooms = [world.room(name=f"room {n}", is_public=False) for n in range(3)]
