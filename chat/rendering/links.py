@@ -11,9 +11,7 @@ _WITH_USER = re.compile(r"https?:[/\\]*[^/\\?#]*@", re.IGNORECASE)
 _WEB = re.compile(r"https?://[^/\\?#\s]", re.IGNORECASE)
 # LRO and RLO: the following text is shown in an order that the writer chooses.
 _OVERRIDE = re.compile("[\u202d\u202e]")
-_LOOKS_LIKE_URL = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*:)?//|\bwww\.|^[\w-]+(?:\.[\w-]+)+(?:[/:?#]|$)", re.IGNORECASE
-)
+_LOOKS_LIKE_URL = re.compile(r"//|\bwww\.|^[\w-]+(?:\.[\w-]+)+(?:[/:?#]|$)", re.IGNORECASE)
 
 
 def is_honest_url(url: str) -> bool:

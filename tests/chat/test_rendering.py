@@ -2,13 +2,14 @@
 
 import random
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
 
 from chat.rendering import markdown
 from chat.rendering.emoji import emoji_known
-from chat.rendering.links import overrides_direction
+from chat.rendering.links import overrides_direction, poses_as_url
 from chat.rendering.markdown import HTML_MAX_CHARS, names_mentioned, render
 
 HOSTILE = [
@@ -206,3 +207,11 @@ def test_plain_text_is_rendered_as_the_parser_would() -> None:
     for text in plain:
         parser = markdown._parser(has_links=not overrides_direction(text))
         assert render(text) == markdown._cleaned(parser.render(text, {"mentions": {}})), text
+
+
+def test_a_long_label_of_a_link_is_looked_at_once() -> None:
+    began_s = time.process_time()
+    assert not poses_as_url("a" * 50_000, "http://example.com/")
+    assert poses_as_url(f"{'a' * 50_000}://example.org", "http://example.com/")
+    # Not from each of its letters on, which takes 10 s.
+    assert time.process_time() - began_s < 0.5

@@ -155,6 +155,14 @@ async def test_a_batch_is_bounded_and_nothing_overtakes() -> None:
     assert [text for batch in desk.announced for text in batch] == list("12345")
 
 
+async def test_long_texts_are_few_in_a_batch() -> None:
+    desk = Desk(batch_max_chars=10)
+    sending = [desk.send(text) for text in ("first", "1234567", "890", "x", "12345678901234", "last")]
+    desk.commit.set()
+    await asyncio.gather(*sending)
+    assert desk.batches == [["first"], ["1234567", "890"], ["x"], ["12345678901234"], ["last"]]
+
+
 async def test_those_who_wait_are_bounded() -> None:
     desk = Desk(waiting_max=2)
     first = desk.send("1")
