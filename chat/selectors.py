@@ -92,6 +92,11 @@ def room_as_admin(room: Room) -> wire.Room:
     return _views(Room.objects.filter(pk=room.pk), room.tenant_id, 0, sees_all=True)[0]
 
 
+def seen_from_inside(room: wire.Room, role: wire.Role, rev: int) -> wire.Room:
+    """Return a room seen from outside as it is for a user who has just joined it, with the change number `rev`."""
+    return replace(room, is_member=True, read_seq=room.last_seq, role=role, last_rev=rev)
+
+
 def seen_from_outside(room: wire.Room) -> wire.Room:
     """Return a room as it is for a user who has just left it."""
     return replace(

@@ -25,6 +25,7 @@ from chat.selectors import (
     first_role,
     room_as_admin,
     room_get,
+    seen_from_inside,
     seen_from_outside,
 )
 from chat.text import ROOM_NAME_MAX_CHARS, TOPIC_LINE_MAX_CHARS, clean_line, clean_room_name, room_name_key
@@ -67,7 +68,8 @@ def room_join(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
     """Join a room and mark its messages as read. A member stays unchanged. Raises RequestError(not_found)."""
     with transaction.atomic():
         # Locked from here on, so that nobody joins a room that becomes private meanwhile.
-        return _let_in(tenant, user, access_room(tenant.id, user.id, room_id, lock=True))
+        _let_in(tenant, [user], access_room(tenant.id, user.id, room_id, lock=True), by=user)
+        return room_get(tenant.id, user.id, room_id)
 
 
 @transaction.atomic
@@ -82,7 +84,8 @@ def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
     room = rooms.first()
     if room is None:
         raise no_such_room()
-    return _let_in(tenant, user, room)
+    _let_in(tenant, [user], room, by=user)
+    return room_get(tenant.id, user.id, room_id)
 
 
 def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
@@ -106,11 +109,7 @@ def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequ
     here = standing(tenant.id, user.id, room_id)
     here.require_changeable()
     here.require(MEMBER)
-    people = people_present(tenant.id, user_ids)
-    for person in people:
-        if _admit(here.room, person):
-            view = room_get(tenant.id, person.id, room_id)
-            announcements.announce_joined(tenant, person, view, here.room.last_rev, by=user)
+    _let_in(tenant, people_present(tenant.id, user_ids), here.room, by=user)
     return room_get(tenant.id, user.id, room_id)
 
 
@@ -269,8 +268,8 @@ def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_unr
         membership = access_joined_room(tenant.id, user.id, room_id)
         seq = min(seq, membership.room.last_seq)
         if not _read_move(membership, seq, is_unread=is_unread):
-            membership.refresh_from_db(fields=["read_seq"])
-            return membership.read_seq
+            # Another screen has moved it, or the user was removed meanwhile.
+            return access_joined_room(tenant.id, user.id, room_id).read_seq
         announcements.announce_read(tenant, user, room_id=room_id, seq=seq)
     return seq
 
@@ -343,26 +342,27 @@ def _direct_insert(tenant_id: int, creator_id: UserId, key: str, people: Sequenc
     return room
 
 
-def _let_in(tenant: Tenant, user: Publisher, room: Room) -> wire.Room:
-    """Make a user a member of a locked room and announce it, unless the user is one."""
-    has_joined = _admit(room, user)
-    view = room_get(tenant.id, user.id, room.pk)
-    if has_joined:
-        announcements.announce_joined(tenant, user, view, room.last_rev, by=user)
-    return view
+def _let_in(tenant: Tenant, people: Sequence[Publisher], room: Room, *, by: Publisher) -> None:
+    """Make users members of a locked room, unless they are, and announce it. The queries do not grow with the people."""
+    ids = [person.id for person in people]
+    inside = set(RoomMembership.objects.filter(room=room, user_id__in=ids).values_list("user_id", flat=True))
+    new = [(person, _joining_role(room, person.id)) for person in people if person.id not in inside]
+    if not new:
+        return
+    RoomMembership.objects.bulk_create(
+        [
+            RoomMembership(room=room, user_id=person.id, read_seq=room.last_seq, role=role)
+            for person, role in new
+        ]
+    )
+    view = room_as_admin(room)
+    for person, role in new:
+        rev = room.last_rev = room.next_rev
+        announcements.announce_joined(tenant, person, seen_from_inside(view, role, rev), rev, by=by)
+    room.save(update_fields=["last_rev"])
 
 
-def _admit(room: Room, user: Publisher) -> bool:
-    """Make a user a member of a locked room; False if the user is one."""
-    new: dict[str, Any] = {"read_seq": room.last_seq, "role": lambda: _joining_role(room, user.id)}
-    _, has_joined = RoomMembership.objects.get_or_create(room=room, user_id=user.id, defaults=new)
-    if has_joined:
-        room.last_rev = room.next_rev
-        room.save(update_fields=["last_rev"])
-    return has_joined
-
-
-def _joining_role(room: Room, user_id: UserId) -> str:
+def _joining_role(room: Room, user_id: UserId) -> wire.Role:
     """A creator who comes back owns the room only if nobody does: others may have taken the role away."""
     role = first_role(room, user_id)
     return "member" if role == "owner" and has_owner(room) else role

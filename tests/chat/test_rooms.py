@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import connection
 
@@ -214,6 +215,26 @@ def test_members_invite_into_private_rooms(world: World, announced: list[Announc
     assert code_of(lambda: invite(world.bob, world.admin)) == "permission_denied"
 
 
+def test_people_are_invited_with_as_many_queries_as_one(
+    world: World, announced: list[Announced], django_assert_max_num_queries: Any
+) -> None:
+    people = User.objects.bulk_create([User(username=f"u{number}") for number in range(50)])
+    Membership.objects.bulk_create([Membership(user=user, tenant_id=world.acme.id) for user in people])
+    room_id = world.room()
+    announced.clear()
+    ids = [int(world.alice.id), *(user.pk for user in people)]
+    with django_assert_max_num_queries(14):
+        room = services.room_invite(world.acme, world.alice, room_id=room_id, user_ids=ids)
+    assert (room.member_count, room.last_rev) == (51, 51)
+    joined = [each for each in announced if each.topic == f"room:{room_id}"]
+    assert [each.data["rev"] for each in joined] == list(range(2, 52))
+    for user, told in zip(people, [each for each in announced if each not in joined], strict=True):
+        seen = view(world, room_id, Publisher(user.pk, user.username))
+        assert told.topic == f"user:{user.pk}"
+        assert msgspec.convert(told.data["room"], wire.Room).last_rev <= seen.last_rev
+        assert told.data["room"] | {"last_rev": 51} == msgspec.to_builtins(seen)
+
+
 def test_a_role_is_published_by_who_gave_it(world: World, announced: list[Announced]) -> None:
     room_id = world.room(with_bob=True)
     announced.clear()
@@ -311,20 +332,22 @@ def test_settings_are_one_s_own(world: World, announced: list[Announced]) -> Non
     assert view(world, room_id, world.alice).level == "all"
 
 
-def test_settings_of_a_member_who_is_removed_meanwhile_are_no_fault_of_ours(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("use", [services.room_settings, services.read_mark])
+@pytest.mark.parametrize(("is_public", "code"), [(True, "permission_denied"), (False, "not_found")])
+def test_a_member_who_is_removed_meanwhile_is_answered_like_anybody(
+    world: World, monkeypatch: pytest.MonkeyPatch, use: Callable[..., object], is_public: bool, code: str
 ) -> None:
-    for is_public, code in ((True, "permission_denied"), (False, "not_found")):
-        room_id = world.room(name=code, is_public=is_public, with_bob=True)
+    room_id = world.room(is_public=is_public, with_bob=True)
+    say(world, room_id, world.alice)
 
-        def access(*where: Any, _room_id: int = room_id) -> RoomMembership:
-            found = selectors.access_joined_room(*where)
-            RoomMembership.objects.filter(room_id=_room_id, user_id=world.bob.id).delete()
-            return found
+    def access(*where: Any) -> RoomMembership:
+        found = selectors.access_joined_room(*where)
+        RoomMembership.objects.filter(room_id=room_id, user_id=world.bob.id).delete()
+        return found
 
-        monkeypatch.setattr(services, "access_joined_room", access)
-        use = lambda: services.room_settings(world.acme, world.bob, room_id=room_id, level="all")  # noqa: B023, E731
-        assert code_of(use) == code
+    monkeypatch.setattr(services, "access_joined_room", access)
+    given: dict[str, Any] = {"level": "all"} if use is services.room_settings else {"seq": 1}
+    assert code_of(lambda: use(world.acme, world.bob, room_id=room_id, **given)) == code
 
 
 def test_the_admin_s_change_takes_no_name_twice(world: World) -> None:
