@@ -317,8 +317,7 @@ def pin_remove(who: Who, payload: OneMessage) -> Answer:
 
 def pin_list(who: Who, payload: InRoom) -> Answer:
     """List the pinned messages of a room, the last pinned first."""
-    messages = reading.pin_list(who.tenant.id, who.user.id, payload.room_id)
-    return Answer(wire.PinList(payload.room_id, messages))
+    return Answer(reading.pin_list(who.tenant.id, who.user.id, payload.room_id))
 
 
 def read(who: Who, payload: Read) -> Answer:

@@ -212,10 +212,11 @@ class MessageReply(Struct, frozen=True):
 
 
 class PinList(Struct, frozen=True):
-    """The pinned messages of a room, the last pinned first."""
+    """The pinned messages of a room, the last pinned first, and whether there are more than fit."""
 
     room_id: int
     messages: list[Message]
+    has_more: bool
 
 
 class ReadMark(Struct, frozen=True):

@@ -95,11 +95,13 @@ def message_changes(
     return wire.ChangedMessages(page, page[-1].rev if has_more else newest, has_more)
 
 
-def pin_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Message]:
-    """Return the pinned messages of a room, the last pinned first."""
+def pin_list(tenant_id: int, user_id: UserId, room_id: int) -> wire.PinList:
+    """Return the pinned messages of a room, the last pinned first: those that fit into PAGE_BYTES_MAX."""
     access_joined_room(tenant_id, user_id, room_id)
     pinned = _of(tenant_id, room_id).filter(pinned_at__isnull=False).order_by("-pinned_at", "-seq")
-    return messages_view(tenant_id, user_id, list(pinned[:PINS_MAX]))
+    views = messages_view(tenant_id, user_id, list(pinned[:PINS_MAX]))
+    shown = fitting(views, PAGE_BYTES_MAX)
+    return wire.PinList(room_id, shown, len(shown) < len(views))
 
 
 def message_get(tenant_id: int, user_id: UserId, room_id: int, seq: int) -> wire.Message:

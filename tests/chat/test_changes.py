@@ -94,7 +94,7 @@ def test_a_deleted_message_is_nowhere(world: World, announced: list[Announced]) 
     assert page[1].reply_to is not None
     assert (page[1].reply_to.text, page[1].reply_to.deleted) == ("", True)
     assert "secret" not in str([msgspec.to_builtins(message) for message in page])
-    assert reading.pin_list(world.acme.id, world.bob.id, room_id) == []
+    assert reading.pin_list(world.acme.id, world.bob.id, room_id).messages == []
     assert delete(world, world.alice, room_id, 1).rev == view.rev
     assert code_of(lambda: edit(world, world.alice, room_id, 1)) == "conflict"
     assert code_of(lambda: react(world, world.alice, room_id, 1, "👍")) == "conflict"
@@ -212,10 +212,25 @@ def test_pins_are_bounded_and_announced(
     assert not pin(world, world.bob, room_id, 1)[1]
     assert [(each.data["event"], each.data["is_pinned"]) for each in announced] == [("pinned", True)]
     assert code_of(lambda: pin(world, world.bob, room_id, 2)) == "limit_exceeded"
-    assert [each.seq for each in reading.pin_list(world.acme.id, world.bob.id, room_id)] == [1]
+    assert [each.seq for each in reading.pin_list(world.acme.id, world.bob.id, room_id).messages] == [1]
     pin(world, world.bob, room_id, 1, is_pinned=False)
     RoomMembership.objects.filter(user_id=world.bob.id).update(role="guest")
     assert code_of(lambda: pin(world, world.bob, room_id, 1)) == "permission_denied"
+
+
+def test_long_pinned_messages_are_few(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    room_id = world.room()
+    for seq in (1, 2, 3):
+        send(world, room_id, "x" * 1000, by=world.alice)
+        pin(world, world.alice, room_id, seq)
+
+    def pins() -> tuple[list[int], bool]:
+        listed = reading.pin_list(world.acme.id, world.alice.id, room_id)
+        return [each.seq for each in listed.messages], listed.has_more
+
+    assert pins() == ([3, 2, 1], False)
+    monkeypatch.setattr(reading, "PAGE_BYTES_MAX", 5000)
+    assert pins() == ([3, 2], True)
 
 
 def test_changes_bring_each_message_once_in_its_newest_state(world: World) -> None:
