@@ -1,7 +1,6 @@
 """Tries everything that a server needs, and says in a sentence how to correct each fault."""
 
 import asyncio
-import resource
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,12 +13,11 @@ from django.db import DatabaseError, InterfaceError, connection
 from realtime.conf import RealtimeSettings
 from realtime.node.engine import build_engine
 from realtime.node.migrations_missing import missing_migrations
+from realtime.server.open_files import files_advice, files_allowed, files_needed
 from realtime.topics.engine.ports import BusUnavailableError, EngineUnavailableError
 
 # Seconds. A clock that is further off ends tokens and bans too early or too late.
 CLOCK_MAX_S = 2.0
-# Files that a process needs besides its sockets: the database, logs, the broker.
-SPARE_FILES = 200
 DEADLINE_S = 3.0
 
 
@@ -149,13 +147,9 @@ async def _broker_time(url: str) -> float:
 
 
 def _files(settings: RealtimeSettings) -> tuple[str, str]:
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Open sockets, and as many connections that are none yet.
-    needed = 2 * settings.MAX_CONNECTIONS + SPARE_FILES
-    if allowed != resource.RLIM_INFINITY and allowed < needed:
-        advice = f"Raise it to {needed} (LimitNOFILE= in systemd), or lower REALTIME_MAX_CONNECTIONS."
-        return f"{allowed} open files allowed here", advice
-    return f"{allowed} open files allowed here", ""
+    return f"{files_allowed():.0f} open files allowed here", files_advice(
+        files_needed(settings.MAX_CONNECTIONS)
+    )
 
 
 def _proxy(settings: RealtimeSettings) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from realtime.core.hosts import PORT_MAX
 from realtime.node.database_probe import serving_fault
 from realtime.node.node import current_node
 from realtime.server.listening import open_sockets
+from realtime.server.open_files import allow_files, files_advice, files_allowed, files_needed
 from realtime.server.server import serve
 from realtime.server.static import collect_static
 from realtime.topics.engine.ports import BrokerRefusedError, EngineUnavailableError
@@ -137,6 +138,11 @@ class Command(BaseCommand):
             ) from error
 
     def _warn(self, workers: int) -> None:
+        needed = files_needed(current_node().settings.MAX_CONNECTIONS)
+        allow_files(needed)
+        advice = files_advice(needed)
+        if advice and not django_settings.DEBUG:
+            logger.warning("A process may open %d files only. %s", files_allowed(), advice)
         if workers > 1 and not current_node().settings.REDIS_URL:
             logger.warning("Without REDIS_URL the workers share nothing: a publication stays in one of them.")
         if django_settings.DEBUG:
