@@ -5,8 +5,24 @@ It reads DJANGO_SETTINGS_MODULE, or takes `--settings`.
 
 import sys
 
+from django.core.management.base import CommandError, handle_default_options
+
 from realtime.management.commands.realtime_init import Command
+
+
+def main() -> None:
+    """Run the command. `run_from_argv` would read the settings once more at its end, also where there are none."""
+    command = Command()
+    options = command.create_parser("python -m", "realtime").parse_args()
+    handle_default_options(options)
+    try:
+        command.execute(**vars(options))
+    except CommandError as error:
+        if options.traceback:
+            raise
+        sys.exit(f"CommandError: {error}")
+
 
 if __name__ == "__main__":
     sys.path.insert(0, "")
-    Command().run_from_argv(["python -m realtime", "init", *sys.argv[1:]])
+    main()

@@ -25,6 +25,20 @@ def database_fault() -> str:
     return ""
 
 
+def own_tables_fault() -> str:
+    """As `database_fault`, and the migrations of this package, without which no connection is taken, must be there."""
+    probe = _probe()
+    try:
+        missing = missing_migrations(probe, "realtime")
+    except ImproperlyConfigured:
+        return ""
+    except DatabaseFailure as error:
+        return _unreachable(error)
+    finally:
+        probe.close()
+    return 'The database has no tables of "realtime" yet. Run: manage.py migrate' if missing else ""
+
+
 def serving_fault() -> str:
     """As `database_fault`, and without its tables a server could only fail with a database error, in each worker."""
     probe = _probe()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from realtime.management.settings_edit import add_lines
-from tests.servers.databases import REPOSITORY
+from tests.servers.databases import REPOSITORY, base_environment
 
 STARTED = 'INSTALLED_APPS = [\n    "a",\n    "b",\n]\n'
 SHAPES = {
@@ -81,3 +81,27 @@ def test_the_command_shows_what_it_writes_and_takes_back_what_python_refuses(tmp
     assert refused.returncode == 1
     assert "is as before" in refused.stderr
     assert settings.read_text() == broken
+
+
+@pytest.mark.parametrize(
+    ("module", "sentence"),
+    [
+        (None, "Name the settings: python -m realtime --settings mysite.settings."),
+        ("mysite.settings", "There is no module 'mysite' here."),
+        ("other.setting", "There is no module 'other.setting' here."),
+        ("broken", "broken cannot be imported: ZeroDivisionError: division by zero."),
+    ],
+)
+def test_settings_that_are_not_there_are_named_in_a_sentence(
+    tmp_path: Path, module: str | None, sentence: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "__init__.py").touch()
+    (tmp_path / "broken.py").write_text("1 / 0")
+    command = [sys.executable, "-m", "realtime", *(("--settings", module) if module else ())]
+    env = base_environment() | {"PYTHONPATH": str(REPOSITORY)}
+    env.pop("DJANGO_SETTINGS_MODULE", None)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"CommandError: {sentence}")
+    assert done.stderr.count("\n") == 1

@@ -197,6 +197,14 @@ def test_the_demo_touches_no_database_of_production(tmp_path: Path) -> None:
     assert (tmp_path / "db.sqlite3").stat().st_size == 0
 
 
+def test_a_development_server_without_its_tables_says_how_to_make_them(tmp_path: Path) -> None:
+    done = start({"DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3"}, "runserver", "--noreload", "1")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        'CommandError: The database has no tables of "realtime" yet. Run: manage.py migrate'
+    ]
+
+
 def test_seeding_wants_debug_or_force(tmp_path: object) -> None:
     env = {"DEBUG": "0", "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3"}
     assert start(env, "migrate", "--verbosity", "0").returncode == 0

@@ -9,6 +9,7 @@ import tempfile
 import tokenize
 from argparse import ArgumentParser
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from django.conf import settings
@@ -57,11 +58,25 @@ class Command(BaseCommand):
 
 
 def _settings_file() -> Path:
-    module = importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"])
+    module = _settings_module(os.environ.get("DJANGO_SETTINGS_MODULE", ""))
     path = Path(module.__file__ or "")
     if path.suffix != ".py" or not path.is_file():
         raise CommandError(f"The settings module {module.__name__} is no file that could be changed.")
     return path
+
+
+def _settings_module(name: str) -> ModuleType:
+    if not name:
+        raise CommandError("Name the settings: python -m realtime --settings mysite.settings.")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise CommandError(f"{name} cannot be imported: {error}.") from error
+        advice = "Run this in the folder of manage.py, and name your settings with --settings"
+        raise CommandError(f"There is no module {error.name!r} here. {advice}.") from error
+    except Exception as error:
+        raise CommandError(f"{name} cannot be imported: {type(error).__name__}: {error}.") from error
 
 
 def _edited(path: Path, text: str) -> Edited:

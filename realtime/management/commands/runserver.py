@@ -14,7 +14,7 @@ from django.utils import autoreload
 from django.utils.module_loading import import_string
 
 from realtime.conf import load_settings
-from realtime.node.database_probe import database_fault
+from realtime.node.database_probe import own_tables_fault
 from realtime.server.listening import open_sockets
 from realtime.server.server import serve_here
 from realtime.sockets.types import Application
@@ -39,7 +39,7 @@ class Command(Base):
         """Serve."""
         if not getattr(django_settings, "ASGI_APPLICATION", None):
             raise CommandError('Set ASGI_APPLICATION = "realtime.asgi.application" in your settings.')
-        if fault := database_fault():
+        if fault := own_tables_fault():
             raise CommandError(fault)
         super().handle(*args, **options)
 
