@@ -335,7 +335,9 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _summary(documented: object) -> str:
-    return (getdoc(documented) or "").partition("\n")[0]
+    """Return the first line of the docstring; of a class its own only, not that of `Struct` or of another consumer."""
+    is_silent = isinstance(documented, type) and not documented.__dict__.get("__doc__")
+    return "" if is_silent else (getdoc(documented) or "").partition("\n")[0]
 
 
 def _key(text: str) -> str:

@@ -11,14 +11,14 @@ def my_orders(tenant: Tenant, identity: Identity, *, state: str) -> QuerySet[Ord
     return Order.objects.filter(tenant_id=tenant.id, customer_id=identity.user_id, state=state)
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from django.db.models import Model, QuerySet
 
-from realtime.core.contracts import Contract
+from realtime.core.contracts import Contract, ContractError
 from realtime.core.identity import Identity, Tenant
 from realtime.core.scopes import require_scopes
 from realtime.endpoints.declarations import (
@@ -27,6 +27,7 @@ from realtime.endpoints.declarations import (
     check_plain,
     check_scopes,
     contract_of,
+    place_of,
 )
 from realtime.endpoints.parameters import parameters_of
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -56,8 +57,9 @@ class LiveQuery:
     contract: Contract | None = None
 
     def checked(self) -> "LiveQuery":
-        """Return this query, whose items are checked against their contract."""
-        return self if self.contract is None else replace(self, item=self.contract.checking(self.item))
+        """Return this query, whose items are checked: each has an `id`, and fits the contract if there is one."""
+        item = self.item if self.contract is None else self.contract.checking(self.item)
+        return replace(self, item=self._having_id(item))
 
     def require(self, identity: Identity | None) -> None:
         """Raise RequestError(unauthenticated | permission_denied) if `identity` may not ask this."""
@@ -74,10 +76,26 @@ class LiveQuery:
         return identity.user_id, identity.scopes, identity.is_staff, identity.is_superuser
 
     def rows(self, tenant: Tenant, identity: Identity | None, parameters: msgspec.Struct) -> QuerySet[Any]:
-        """Return the tenant's rows, ordered by primary key."""
+        """Return the tenant's rows, ordered by primary key. Raises TypeError if the query returns no whole queryset."""
         arguments = {name: getattr(parameters, name) for name in parameters.__struct_fields__}
         who = (identity,) if self.takes_identity else ()
-        return self.select(tenant, *who, **arguments).order_by("pk")
+        found = self.select(tenant, *who, **arguments)
+        # A manager is as good.
+        if not hasattr(found, "order_by"):
+            raise self._mistake(f"it must return a queryset, received {type(found).__name__}.")
+        if getattr(found, "query", None) is not None and found.query.is_sliced:
+            raise self._mistake(
+                "it returned a slice; return the whole queryset, of which clients ask for pages."
+            )
+        return found.order_by("pk")
+
+    def items(self, rows: Sequence[Any]) -> dict[Any, dict[str, Any]]:
+        """Return the items of rows by primary key, in their order. Raises TypeError for rows without one."""
+        if rows and not hasattr(rows[0], "pk"):
+            kind = type(rows[0]).__name__
+            text = f"its rows are of the type {kind}; return model instances, of which `item` chooses the fields."
+            raise self._mistake(text)
+        return {row.pk: self.item(row) for row in rows}
 
     def page(
         self, tenant: Tenant, identity: Identity | None, parameters: msgspec.Struct, after: Any, size: int
@@ -90,8 +108,20 @@ class LiveQuery:
         if after is not None:
             rows = rows.filter(pk__gt=after)
         found: list[Model] = list(rows[: size + 1])
-        items = [self.item(row) for row in found[:size]]
+        items = list(self.items(found[:size]).values())
         return items, found[size - 1].pk if len(found) > size else None
+
+    def _having_id(self, item: AsItem) -> AsItem:
+        def checked(row: Any) -> Any:
+            made = item(row)
+            if not ("id" in made if isinstance(made, Mapping) else hasattr(made, "id")):
+                raise ContractError(f"An item of the query {self.name}", "a row", "it has no `id`", "item")
+            return made
+
+        return checked
+
+    def _mistake(self, text: str) -> TypeError:
+        return TypeError(f"The query {self.name} ({place_of(self.select)}): {text}")
 
 
 def live_query(

@@ -23,13 +23,22 @@ _PRIMITIVES = {
     "null": "null",
 }
 _NOTHING = "Record<string, never>"
+# What the written module needs under these names.
+_TYPES_TAKEN = frozenset({"ClientOptions", "Contract", "Omit", "RealtimeClient", "Record"})
+# Names that no function may have in a module.
+_RESERVED = re.compile(
+    "await|break|case|catch|class|const|continue|debugger|default|delete|do|else|enum|export|extends|false|finally|for"
+    "|function|if|implements|import|in|instanceof|interface|let|new|null|package|private|protected|public|return|static"
+    "|super|switch|this|throw|true|try|typeof|var|void|while|with|yield|eval|arguments"
+)
 
 
 def typescript_client(document: Json, package: str) -> str:
     """Return the module. `package` is what it imports the client from."""
     types = _Types(document["components"]["schemas"])
     endpoints = [_Endpoint(document, types, key) for key in document["channels"]]
-    parts = [part for each in endpoints if each.is_json for part in each.written()]
+    taken: set[str] = set()
+    parts = [part for each in endpoints if each.is_json for part in each.written(taken)]
     return "\n".join([HEAD.format(package=package), *types.written(), *parts])
 
 
@@ -40,11 +49,11 @@ class _Types:
         self._schemas = {name: schema for name, schema in schemas.items() if name != "id"}
         self._names: dict[str, str] = {}
         for name in self._schemas:
-            self._names[name] = _free(_pascal(name), self._names.values())
+            self._names[name] = _free(_pascal(name), self.taken())
 
     def taken(self) -> set[str]:
         """Return the names that are in use."""
-        return set(self._names.values())
+        return {*_TYPES_TAKEN, *self._names.values()}
 
     def written(self) -> Iterator[str]:
         """Yield the declaration of each named type."""
@@ -134,9 +143,9 @@ class _Endpoint:
         """Whether it speaks the envelope."""
         return bool(self._verbs)
 
-    def written(self) -> Iterator[str]:
-        """Yield the contract, and the function that makes a client."""
-        contract = _free(f"{self._name}Contract", self._types.taken())
+    def written(self, taken: set[str]) -> Iterator[str]:
+        """Yield the contract, and the function that makes a client. Their names are added to those that are taken."""
+        contract = _free(f"{self._name}Contract", self._types.taken() | taken)
         yield f"{_comment(f'What `{self.address}` speaks.')}export interface {contract} extends Contract {{"
         if "subscribe" in self._verbs:
             self._topics["[topic: string]"] = "unknown"
@@ -146,6 +155,8 @@ class _Endpoint:
             yield "\n".join([f"  {name}: {{", *lines, "  };"])
         yield "}\n"
         made = self._name[0].lower() + self._name[1:]
+        made = _free(f"{made}Client" if _RESERVED.fullmatch(made) else made, taken)
+        taken |= {contract, made}
         given = f"options: ClientOptions = {{}}, url = {json.dumps(self.address)}"
         if "{" in self.address:
             # The caller has to fill the parameters of the path.

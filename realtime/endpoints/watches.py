@@ -390,6 +390,6 @@ def _look(watch: Watch) -> _Look:
     found = list(rows[: WATCH_ROWS_MAX + 1])
     if len(found) > WATCH_ROWS_MAX:
         raise RequestError(ErrorCode.LIMIT_EXCEEDED, f"At most {WATCH_ROWS_MAX} rows can be watched.")
-    items = {row.pk: watch.query.item(row) for row in found}
+    items = watch.query.items(found)
     # Safe outside the loop: nothing changes the rows of a watch while it is being read.
     return _Look(items, changes_between(watch.rows, items), rows.db)

@@ -1,6 +1,7 @@
 """The descriptions of the sockets for programs: the AsyncAPI document, and the TypeScript client that is made from it."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,27 @@ class Shop(JsonConsumer):
 
     verbs = {**CORE_VERBS, "greet": Verb(Item, greet, reply="greeting", returns=Order)}
     pushes = {"sale": Item}
+
+
+class Contract(msgspec.Struct, frozen=True):
+    term: dict[str, int]
+
+
+class RealtimeClient(msgspec.Struct, frozen=True):
+    version: str
+
+
+class Record(msgspec.Struct, frozen=True):
+    sound: str
+
+
+@rpc_method("names")
+async def names(call: Call, *, contract: Contract, record: Record) -> RealtimeClient:
+    raise NotImplementedError
+
+
+class Quiet(JsonConsumer):
+    pushes = {"shipped": Shipped}
 
 
 ROUTES = [
@@ -209,6 +231,14 @@ def test_replies_pushes_topics_values_and_items_have_their_types(document: dict[
     assert items == {"type": "array", "items": reference("Row")}
 
 
+def test_what_has_no_docstring_does_not_take_that_of_its_base() -> None:
+    document = asyncapi_document(
+        [websocket("ws/quiet/", Quiet)], Registry([], [], []), {}, host="a", is_secure=False
+    )
+    assert document["channels"]["ws_quiet"]["summary"] == ""
+    assert message(document, "ws_quiet", "push.shipped")["summary"] == ""
+
+
 @needs_npm
 def test_the_document_is_valid(document: dict[str, Any], tmp_path: Path) -> None:
     for name, text in (("own", json.dumps(document)), ("site", _printed("asyncapi"))):
@@ -224,11 +254,34 @@ def test_the_typescript_client_compiles_strictly_and_refuses_mistakes(
     (tmp_path / "site.ts").write_text(typescript_client(document, "rockstar-realtime"))
     (tmp_path / "use.ts").write_text(USE)
     (tmp_path / "demo.ts").write_text(_printed("make_client"))
+    (tmp_path / "taken.ts").write_text(_taken_names())
     (tmp_path / "use_demo.ts").write_text(USE_DEMO)
-    files = ["use.ts", "use_demo.ts", "demo.ts"]
+    files = ["use.ts", "use_demo.ts", "demo.ts", "taken.ts"]
     config = {"extends": str(ROOT / "tests" / "js" / "tsconfig.json"), "files": files}
     (tmp_path / "tsconfig.json").write_text(json.dumps(config))
     _run(str(NPM / "node_modules" / "typescript" / "bin" / "tsc"), "-p", str(tmp_path))
+
+
+def test_names_that_are_taken_are_given_once() -> None:
+    text = _taken_names()
+    assert set(re.findall(r"export function (\w+)", text)) == {"rpc", "classClient", "aB", "aB2", "_2024"}
+    assert set(re.findall(r"export interface (\w+) extends Contract", text)) == {
+        "RpcContract",
+        "ClassContract",
+        "ABContract",
+        "ABContract2",
+        "_2024Contract",
+    }
+    assert "names: { params: Names; reply: RealtimeClient2 };" in text
+
+
+def _taken_names() -> str:
+    own = [websocket(f"ws/{name}/", Shop) for name in ("class", "a-b", "a_b", "2024")]
+    registry = Registry([names], [], [])
+    routes = [websocket("ws/rpc/", RpcConsumer), *own]
+    return typescript_client(
+        asyncapi_document(routes, registry, {}, host="a", is_secure=False), "rockstar-realtime"
+    )
 
 
 def test_the_command_writes_a_file_and_tells_when_it_is_out_of_date(tmp_path: Path) -> None:
