@@ -129,6 +129,18 @@ async def test_publish_broadcast_history_and_position(acme: Visitor, boss: Opera
     assert (history["offset"], history["topic"]) == (3, topic)
 
 
+async def test_operators_tell_a_user_something_and_read_nothing_of_it(boss: Operator, both: Pair) -> None:
+    """An operator publishes to `user:<id>` as the server. The chat names rooms there, so operators do not read it."""
+    topic = f"user:{both.person.id}"
+    await both.subscribe(topic)
+    await boss.do("publish/", {"topic": topic, "data": "hello"})
+    for talk in both.talks:
+        assert (await talk.push("publication"))["data"] == "hello"
+    assert (await boss.get("history/", topic=topic)).status_code == 403
+    refused = await boss.post("subscribe/", {"topic": topic, "user_id": both.person.id})
+    assert refused.status_code == 403
+
+
 async def test_subscribe_and_unsubscribe(boss: Operator, both: Pair) -> None:
     topic = f"staff:{uuid4().hex}"
     target = {"topic": topic, "user_id": both.person.id}
