@@ -1,7 +1,8 @@
 """Slow requests: they run concurrently, are limited in number and time, and can be cancelled."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -14,17 +15,25 @@ from realtime.protocol.errors import ErrorCode, RequestError
 from realtime.sockets.connection import Connection
 from realtime.sockets.outbox import PreparedMessage, prepared_reply
 
+# Seconds that a handler has to stop after its call was ended. Then the client is answered without waiting for it.
+STOP_S = 0.5
+
 
 class InFlight:
-    """One running call. `ended_by` is the error for the client if the call was ended from outside."""
+    """One running call. `ended_by` is the error for the client if the call was ended from outside.
 
-    __slots__ = ("ended_by", "is_handled", "task")
+    `answer` sends it if the handler does not stop.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("answer", "ended_by", "is_answered", "is_handled", "task")
+
+    def __init__(self, answer: Callable[[RequestError], None]) -> None:
+        self.answer = answer
         self.task: asyncio.Task[None] | None = None
         self.ended_by: RequestError | None = None
         # Whether the handler has finished and only the answer is left to send.
         self.is_handled = False
+        self.is_answered = False
 
     def end(self, error: RequestError) -> None:
         """Cancel the handler and answer `error`. If called twice, the first error counts."""
@@ -37,6 +46,13 @@ class InFlight:
     def _cancel(self) -> None:
         if self.task is not None and not self.is_handled:
             self.task.cancel()
+            asyncio.get_running_loop().call_later(STOP_S, self._answer_late)
+
+    def _answer_late(self) -> None:
+        """Answer although the handler still runs: it has caught its cancellation, or takes long to clean up."""
+        if not self.is_handled and self.ended_by is not None:
+            self.is_answered = True
+            self.answer(self.ended_by)
 
 
 class Deadlines:
@@ -110,7 +126,7 @@ class Calls:
         """Run the call as a task; raises what `admit` raises."""
         request_id = call.request.id
         self.admit(request_id)
-        running = InFlight()
+        running = InFlight(partial(self._answer, call))
         key: Hashable = running if request_id is None else request_id
         self._running[key] = running
         self._deadlines.add(running)
@@ -133,6 +149,8 @@ class Calls:
         began_s = monotonic()
         try:
             frame = await self._outcome(running, call, handle, payload)
+            if running.is_answered:
+                return
             if running.ended_by is not None:
                 running.ended_by.verb = call.request.type
                 await connection.send_error(running.ended_by, request_id)
@@ -163,6 +181,10 @@ class Calls:
             running.is_handled = True
             self._deadlines.discard(running)
         return None
+
+    def _answer(self, call: Call[Any], error: RequestError) -> None:
+        error.verb = call.request.type
+        self._connection.push_error(error, call.request.id)
 
     def _error(self, error: BaseException, call: Call[Any]) -> RequestError:
         verb = call.request.type

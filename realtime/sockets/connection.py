@@ -171,10 +171,10 @@ class Connection:
         self._count(error)
         await self.outbox.send(PreparedMessage(encode_error(error, request_id)))
 
-    def push_error(self, error: RequestError) -> None:
-        """Queue an error that answers no request, and count it."""
+    def push_error(self, error: RequestError, request_id: str | int | None = None) -> None:
+        """Queue an error, and count it. Without `request_id` it answers no request."""
         self._count(error)
-        self.outbox.put(PreparedMessage(encode_error(error)))
+        self.outbox.put(PreparedMessage(encode_error(error, request_id)))
 
     def _count(self, error: RequestError) -> None:
         self.metrics.error(error.code, error.verb, error.exception, self.id)

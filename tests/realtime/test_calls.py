@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 import pytest
 
+from realtime.endpoints import calls as module
 from realtime.endpoints.calls import Calls, Deadlines
 from realtime.endpoints.verbs import Call
 from realtime.protocol.codec import encode_error
@@ -45,6 +47,9 @@ class FakeConnection:
 
     async def send_error(self, error: RequestError, request_id: str | int | None = None) -> None:
         await self.send(PreparedMessage(encode_error(error, request_id)))
+
+    def push_error(self, error: RequestError, request_id: str | int | None = None) -> None:
+        self.sent.append(msgspec.json.decode(encode_error(error, request_id)))
 
     def codes(self) -> list[tuple[Any, Any]]:
         return [(each["id"], each["payload"].get("code")) for each in self.sent]
@@ -149,6 +154,38 @@ async def test_a_reply_that_waits_for_its_reader_is_not_ended_any_more(connectio
     connection.reads.set()
     await settled(connection)
     assert connection.codes() == [("a", None)]
+
+
+@pytest.mark.parametrize(("timeout_s", "code"), [(0.01, "timeout"), (0, "cancelled")])
+async def test_a_handler_that_does_not_stop_holds_up_no_answer(
+    connection: FakeConnection, monkeypatch: pytest.MonkeyPatch, timeout_s: float, code: str
+) -> None:
+    monkeypatch.setattr(module, "STOP_S", 0.01)
+    may_end = asyncio.Event()
+
+    async def stubborn(call: Call, payload: object) -> Reply:
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+        return Reply("late", {})
+
+    calls = calls_on(connection, limit=1, timeout_s=timeout_s)
+    calls.start(call_with(connection, "a"), stubborn, None)
+    await asyncio.sleep(0)
+    if not timeout_s:
+        assert calls.cancel("a")
+    async with asyncio.timeout(5):
+        while not connection.sent:  # noqa: ASYNC110 a fake tells of nothing
+            await asyncio.sleep(0.005)
+    assert connection.codes() == [("a", code)]
+    # It still counts as in flight, until it ends.
+    with pytest.raises(RequestError, match="in flight"):
+        calls.start(call_with(connection, "b"), at_once, None)
+    may_end.set()
+    await settled(connection)
+    assert connection.codes() == [("a", code)]
+    calls.start(call_with(connection, "b"), at_once, None)
+    await settled(connection)
 
 
 async def test_what_is_no_json_is_an_internal_error(
