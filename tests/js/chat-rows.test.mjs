@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { NOBODY, peopleOf, presenceOf, withPresence } from "../../chat/static/chat/lib/people.js";
 import { attentionOf, attentionOfAll, neighbour, roomAfterMessage, roomAfterRead, sectionsOf, sortedRooms, titleOf } from "../../chat/static/chat/lib/room-list.js";
 import { MEMBER, MODERATOR, OWNER, rankOf } from "../../chat/static/chat/lib/rights.js";
-import { marked } from "../../chat/static/chat/lib/search.js";
+import { marked, nameWanted } from "../../chat/static/chat/lib/search.js";
 import { blocksOf, rowsOf } from "../../chat/static/chat/lib/rows.js";
 import { stillTyping, typingLine, withTyper } from "../../chat/static/chat/lib/typing.js";
 import { dayText } from "../../chat/static/chat/lib/format.js";
@@ -178,4 +178,8 @@ test("days are named by their distance", () => {
   const now = new Date(2026, 2, 10, 0, 5);
   assert.deepEqual([dayText(new Date(2026, 2, 10), now), dayText(new Date(2026, 2, 9, 23), now)], ["Today", "Yesterday"]);
   assert.match(dayText(new Date(2024, 2, 9), now), /2024/);
+});
+
+test("names are found as they are written in a message too", () => {
+  assert.deepEqual(["bob", " @bob ", "#general", "@", "c#"].map(nameWanted), ["bob", "bob", "general", "", "c#"]);
 });

@@ -22,6 +22,11 @@ export function marked(text, query) {
   return (wanted ? cut.split(new RegExp(wanted, "giu")) : [cut]).map((part, index) => ({ text: part, isMatch: index % 2 === 1 })).filter((part) => part.text !== "");
 }
 
+/** The name that a query of the finder asks for: `@bob` and `#general` are written as in a message. @param {string} query */
+export function nameWanted(query) {
+  return query.trim().replace(/^[@#]/, "");
+}
+
 /**
  * Rooms whose names have a text in them: own rooms first, and names that begin with it before others.
  * @param {readonly import("./room-list.js").Room[]} rooms in the order of the list

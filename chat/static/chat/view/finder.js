@@ -3,7 +3,7 @@ import { _ } from "realtime/texts";
 
 import { nameOf, summaryOf } from "../lib/format.js";
 import { attentionOf } from "../lib/room-list.js";
-import { roomsFound } from "../lib/search.js";
+import { nameWanted, roomsFound } from "../lib/search.js";
 import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 import { SearchIcon } from "./icons.js";
@@ -74,7 +74,8 @@ export function Finder({ store, onClose }) {
  */
 function useGroups(store, query) {
   const wanted = query.trim();
-  const users = useUsers(store, wanted);
+  const name = nameWanted(query);
+  const users = useUsers(store, name);
   const { messages } = useMessages(store, wanted, MESSAGES_SHOWN_MAX);
   // The conversation with one other is found by the person.
   const rooms = [...store.joined.value, ...store.joinable.value].filter((room) => wanted === "" || room.kind !== "direct" || room.member_count > 2);
@@ -85,7 +86,7 @@ function useGroups(store, query) {
   };
   const all = { key: "all", icon: html`<${SearchIcon} />`, words: _("Search messages for “{words}”", { words: wanted }), detail: null, go: search };
   return [
-    { name: "rooms", title: _("Rooms"), options: roomsFound(rooms, wanted).map((room) => roomOption(store, room)) },
+    { name: "rooms", title: _("Rooms"), options: roomsFound(rooms, name).map((room) => roomOption(store, room)) },
     { name: "people", title: _("People"), options: people.map((person) => personOption(store, person)) },
     { name: "messages", title: _("Messages"), options: wanted === "" ? [] : [...messages.map((message) => messageOption(store, message)), all] },
   ];
