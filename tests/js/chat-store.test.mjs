@@ -385,15 +385,20 @@ test("the words of a deleted message go from what is open", async () => {
   const [first, second, third] = store.current.value.timeline.value.messages;
   actions.reply(first);
   actions.type(1, "my answer");
+  let closed = 0;
+  actions.floating.value = { kind: "menu", message: first, anchor: null, onClosed: () => (closed += 1) };
+  store.show("DeleteMessage", { message: second });
   chat.change(1, { text: "", deleted: true }, { event: "deleted" });
   await settled();
   assert.deepEqual([actions.intentOf(1), drafts.of(1), store.deleted.value], [null, "my answer", [1]]);
+  assert.deepEqual([actions.floating.value, closed, store.dialog.value.message], [null, 1, second]);
   actions.edit(second);
   actions.type(1, "m2, better");
   chat.change(2, { text: "", deleted: true }, { event: "deleted" });
   await settled();
   // The text that the reader typed stays.
   assert.deepEqual([actions.intentOf(1), drafts.of(1)], [null, "m2, better\nmy answer"]);
+  assert.equal(store.dialog.value, null);
   actions.edit(third);
   // Deleted during a cut.
   chat.rev += 1;
@@ -533,6 +538,16 @@ test("a message in another room is shown among those around it", async () => {
   for (let turn = 0; turn < 4; turn += 1) await settled();
   const { messages } = store.current.value.timeline.value;
   assert.deepEqual([store.current.value.target.value, messages.some(({ seq }) => seq === 120), store.current.value.isAtEnd.value], [120, true, false]);
+});
+
+test("messages are marked as unread at the server, or the reader is told why not", async () => {
+  const { chat, store, room } = await opened();
+  await store.actions.markUnread(room.timeline.value.messages[1]);
+  assert.deepEqual(chat.sockets.at(-1).requests("read").at(-1).payload, { room_id: 1, seq: 1, is_unread: true });
+  assert.equal(room.newAfterSeq.value, 1);
+  chat.sockets.at(-1).end(1006);
+  await store.actions.markUnread(room.timeline.value.messages[0]);
+  assert.deepEqual([room.newAfterSeq.value, store.notice.value], [1, "There is no connection."]);
 });
 
 test("a message that goes out takes away what was said of the one before", async () => {

@@ -57,8 +57,19 @@ export class Actions {
     this.#intend(roomId, null);
   }
 
-  /** End the reply to a deleted message, or its edit. The text of the composer stays, as that of a new message. @param {Message} message */
-  deleted({ room_id, seq }) {
+  /**
+   * End the reply to a deleted message, or its edit, and close what is open about it. The text of the composer stays, as that
+   * of a new message.
+   * @param {Message} message
+   */
+  deleted({ id, room_id, seq }) {
+    const { floating, store } = this;
+    const asked = /** @type {{message?: Message} | null} */ (store.dialog.value);
+    if (asked?.message?.id === id) store.dialog.value = null;
+    if (floating.value?.message.id === id) {
+      floating.value.onClosed();
+      floating.value = null;
+    }
     if (this.intentOf(room_id)?.message.seq !== seq) return;
     this.#leaveEdit(room_id);
     this.cancel(room_id);
@@ -154,6 +165,12 @@ export class Actions {
     if (!(await this.#change(isPinned ? "pin.add" : "pin.remove", message))) return;
     this.store.stores.value.get(message.room_id)?.pinned(message, isPinned);
     this.store.announce(isPinned ? _("Pinned") : _("Unpinned"));
+  }
+
+  /** Mark a message and the ones after it as unread. @param {Message} message */
+  async markUnread({ room_id, seq }) {
+    const reply = await this.store.try("read", { room_id, seq: seq - 1, is_unread: true });
+    if (reply !== null) this.store.stores.value.get(room_id)?.unread(reply.payload.seq);
   }
 
   /**

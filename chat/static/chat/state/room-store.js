@@ -234,14 +234,8 @@ export class RoomStore {
     this.readTimer ??= setTimeout(() => this.flushRead(), READ_DELAY_MS);
   }
 
-  /** Mark a message and the ones after it as unread, until the room is opened again. @param {number} seq the first of them */
-  async markUnread(seq) {
-    const reply = await this.requests.send("read", { seq: seq - 1, is_unread: true });
-    if (reply !== null) this.#unread(reply.payload.seq);
-  }
-
-  /** @param {number} readSeq */
-  #unread(readSeq) {
+  /** The reader marked messages as unread, until the room is opened again. @param {number} readSeq the last one before them */
+  unread(readSeq) {
     clearTimeout(this.readTimer);
     this.readTimer = undefined;
     batch(() => {
@@ -286,7 +280,7 @@ export class RoomStore {
   /** The user read up to `seq` on another screen. @param {number} seq */
   readElsewhere(seq) {
     // The server's mark only goes back if the reader marks messages as unread.
-    if (seq < this.sentReadSeq) return this.#unread(seq);
+    if (seq < this.sentReadSeq) return this.unread(seq);
     this.isKeptUnread = false;
     this.sentReadSeq = seq;
     this.room.value = roomAfterRead(this.room.value, seq);

@@ -14,7 +14,7 @@ import { MessageBody } from "./message-row.js";
 export function Pins({ store, room, onClose }) {
   const pins = room.pins.value;
   const mayUnpin = store.rank(room) >= MEMBER;
-  useEffect(() => void (pins === null && room.loadPins()), [pins]);
+  useEffect(() => void (pins === null && room.loadPins()), [pins, store.connection.value.name]);
   const jump = (/** @type {number} */ seq) => {
     onClose();
     room.jumpTo(seq);

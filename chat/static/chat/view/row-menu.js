@@ -42,7 +42,7 @@ function RowMenu({ store, room, message, anchor, onClose }) {
     <${Floating} anchor=${anchor} label=${_("More")} class="row-menu menu-items" onClose=${onClose}>
       <div onKeyDown=${move}>
         ${mayPin && item(isPinned ? _("Unpin") : _("Pin to the room"), () => actions.pin(message, !isPinned), true)}
-        ${item(_("Mark unread from here"), () => room.markUnread(message.seq), !mayPin)}
+        ${item(_("Mark unread from here"), () => actions.markUnread(message), !mayPin)}
         ${item(_("Copy link"), () => actions.copy(linkTo(message), _("The link is copied.")))}
         ${message.text && item(_("Copy text"), () => actions.copy(message.text, _("The text is copied.")))}
         ${actions.mayDelete(message) && item(_("Delete…"), () => store.show("DeleteMessage", { message }))}
