@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.chat_page import ChatPage
+from tests.browser.chat_page import ChatPage, picture
 from tests.browser.test_live_page import open_live_page
 from tests.browser.windows import PHONE, Windows
 
@@ -43,6 +43,17 @@ def test_what_opens_fits_with_text_at_twice_its_size(alice: ChatPage) -> None:
     assert_holds_its_parts(page, ".emoji-picker")
     assert_holds_its_parts(page, ".emoji-grid")
     assert_fits(page)
+
+
+def test_the_button_that_sends_stays_in_view_beside_many_files(alice: ChatPage) -> None:
+    """The files scroll. Each can be reached and removed."""
+    page = alice.page
+    page.locator("input[type=file]").set_input_files([picture(20 + number, 10) for number in range(10)])
+    expect(page.locator(".composer .file-card")).to_have_count(10)
+    expect(page.get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+    for _ in range(10):
+        page.get_by_role("button", name="Remove plan.png").last.click()
+    expect(page.locator(".composer .file-card")).to_have_count(0)
 
 
 def test_dialogs_begin_at_their_top_with_the_buttons_in_view_on_a_phone_in_landscape(alice: ChatPage) -> None:
