@@ -206,6 +206,20 @@ test("a page that was asked for at another place leaves no hole", async () => {
   assert.deepEqual(seqs(room), Array.from({ length: 60 }, (_, n) => n + 1));
 });
 
+test("of two links that are followed one after the other the second leads to its message", async () => {
+  const pages = held();
+  const { room } = await opened({ answers: { "message.list": pages.answer } });
+  const page = (first, last) => ({ messages: Array.from({ length: last - first + 1 }, (_, n) => message(first + n)), has_older: first > 1, has_newer: last < 200, last_rev: 200 });
+  await pages.next(page(151, 200));
+  room.jumpTo(10);
+  room.jumpTo(100);
+  await settled();
+  await pages.next(page(1, 30));
+  assert.equal(room.target.value, 100);
+  await pages.next(page(80, 120));
+  assert.deepEqual([room.target.value, seqs(room)[0]], [100, 80]);
+});
+
 test("what failed for the moment is asked for again, once for all of it, until it succeeds", async () => {
   let isBusy = false;
   const answer = changesAfter([message(201)]);

@@ -605,6 +605,23 @@ test("what was changed of an edit stays when something else takes its place, and
   assert.equal(actions.textOf(1), "unsent\nm2, better\nm1, better");
 });
 
+test("what is typed while an edit is saved is still an edit, and what is begun meanwhile stays", async () => {
+  const { chat, store, room } = await opened();
+  chat.replies.set("message.edit", ({ seq, text }) => ["message.edited", { message: { ...chat.messages[seq - 1], rev: (chat.rev += 1), text } }]);
+  const { actions } = store;
+  const [first, second] = room.timeline.value.messages;
+  actions.edit(first);
+  actions.type(1, "better");
+  const saved = actions.submit(1);
+  actions.type(1, "better, and more");
+  await saved;
+  assert.deepEqual([actions.textOf(1), actions.intentOf(1).message.text], ["better, and more", "better"]);
+  const again = actions.submit(1);
+  actions.reply(second);
+  await again;
+  assert.deepEqual([actions.textOf(1), actions.intentOf(1)], ["", { kind: "reply", message: second }]);
+});
+
 test("an edit is no draft, and a reply names what it answers", async () => {
   const { chat, store, room } = await opened();
   store.sender.send(1, "mine");

@@ -18,6 +18,8 @@ export class Actions {
     this.intents = signal(/** @type {ReadonlyMap<number, Intent>} */ (new Map()));
     /** The text of an edit, by room. It is no draft: leaving it keeps the draft. */
     this.edits = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));
+    /** The text of an edit that is on its way to the server, by room. @type {Map<number, string>} */
+    this.saving = new Map();
   }
 
   /** The popup that is open beside a message: its menu, or the emoji for reactions. */
@@ -205,8 +207,15 @@ export class Actions {
    * @param {string} text
    */
   async #saveEdit(message, text) {
-    if (text !== message.text && !(await this.#change("message.edit", message, { text }))) return false;
-    this.cancel(message.room_id);
+    const { room_id, seq } = message;
+    this.saving.set(room_id, text);
+    const isSaved = text === message.text || (await this.#change("message.edit", message, { text }));
+    this.saving.delete(room_id);
+    const { kind, message: edited } = this.intentOf(room_id) ?? {};
+    if (!isSaved || kind !== "edit" || edited?.seq !== seq) return isSaved;
+    // What was typed since is not saved yet.
+    if (textToSend(this.textOf(room_id)) === text) this.cancel(room_id);
+    else this.#intend(room_id, { kind, message: { ...edited, text } });
     return true;
   }
 
@@ -216,7 +225,7 @@ export class Actions {
     const typed = this.textOf(roomId);
     if (intent?.kind !== "edit") return;
     this.cancel(roomId);
-    if (typed !== intent.message.text) this.#prepend(roomId, typed);
+    if (typed !== (this.saving.get(roomId) ?? intent.message.text)) this.#prepend(roomId, typed);
   }
 
   /** Put a text before the draft of a room. @param {number} roomId @param {string} text */

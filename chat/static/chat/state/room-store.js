@@ -167,7 +167,7 @@ export class RoomStore {
     this.isAtEnd.value = false;
     this.target.value = seq;
     if (!isHere()) await this.#load({ around_seq: seq });
-    if (this.timeline.value !== null && !isHere()) this.target.value = null;
+    if (this.timeline.value !== null && this.target.value === seq && !isHere()) this.target.value = null;
   }
 
   async loadOlder() {
