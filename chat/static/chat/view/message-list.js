@@ -13,6 +13,7 @@ import { useScroll } from "./scroll.js";
 // More rows than a room opens with. Only of so many some are left out: they have been laid out, and the browser knows their heights.
 const MANY_ROWS = 128;
 
+const FirstSteps = lazy(() => import("./no-room.js"), "FirstSteps");
 const RowFloating = lazy(() => import("./row-menu.js"), "RowFloating");
 
 /** @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place */
@@ -139,17 +140,12 @@ function Beginning({ store, room, timeline, onWrite }) {
   if (timeline === null || timeline.hasOlder) {
     return html`<p class="messages-beginning muted">${room.requests.error.value || _("Loading…")}</p>`;
   }
-  const { id, name, is_public } = room.room.value;
-  const copyLink = () => store.actions.copy(`${location.origin}${location.pathname}#room-${id}`, _("The link is copied."));
+  const { name, is_public } = room.room.value;
   return html`
     <div class="messages-beginning">
       <h2><bdi>${name}</bdi></h2>
       <p class="muted">${is_public ? _("This is where the room begins.") : _("This is where the private room begins.")}</p>
-      ${timeline.messages.length === 0 && html`
-        <p class="beginning-steps">
-          <button type="button" class="button primary" onClick=${onWrite}>${_("Write the first message")}</button>
-          <button type="button" class="button" onClick=${copyLink}>${_("Copy the room’s link")}</button>
-        </p>`}
+      ${timeline.messages.length === 0 && html`<${FirstSteps} store=${store} room=${room} onWrite=${onWrite} />`}
     </div>`;
 }
 

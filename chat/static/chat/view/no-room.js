@@ -15,3 +15,16 @@ export function NoRoom({ store }) {
       </div>
     </div>`;
 }
+
+/**
+ * What can be done in a room without messages.
+ * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, onWrite: () => void}} props
+ */
+export function FirstSteps({ store, room, onWrite }) {
+  const copyLink = () => store.actions.copy(`${location.origin}${location.pathname}#room-${room.id}`, _("The link is copied."));
+  return html`
+    <p class="beginning-steps">
+      <button type="button" class="button primary" onClick=${onWrite}>${_("Write the first message")}</button>
+      <button type="button" class="button" onClick=${copyLink}>${_("Copy the room’s link")}</button>
+    </p>`;
+}
