@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { afterError, changed, nextToSend, textToSend, TRIES_MAX, waitingCount, withLeft, withMessage, without } from "../../chat/static/chat/lib/outbox.js";
+import { afterError, changed, isRefusedIn, nextToSend, textToSend, TRIES_MAX, waitingCount, withLeft, withMessage, without } from "../../chat/static/chat/lib/outbox.js";
 
 const typed = (id, room_id = 1) => ({ client_msg_id: id, room_id, text: id, created_at: `2026-01-01T00:00:0${id.charCodeAt(0) - 97}Z` });
 const outbox = () => ["a", "b", "c"].reduce((all, id) => withMessage(all, typed(id)), []);
@@ -26,6 +26,7 @@ test("one that is refused does not hold up the others, nor count as waiting", ()
   const refused = changed(outbox(), "a", { state: "failed", error: "No." });
   assert.deepEqual(ids(nextToSend(refused)), ["b"]);
   assert.equal(waitingCount(refused), 2);
+  assert.deepEqual([isRefusedIn(refused, 1), isRefusedIn(refused, 2), isRefusedIn(outbox(), 1)], [true, false, false]);
 });
 
 test("retries end, but not because there are many messages", () => {

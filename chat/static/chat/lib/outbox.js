@@ -90,6 +90,11 @@ export function afterError(entry, { code, message, retryable, retryAfterMs }) {
   return { change: { state: "waiting", tries }, delayMs: Math.max(retryAfterMs, delayMs) };
 }
 
+/** Whether a message of a room was refused, and waits for the reader. @param {readonly Entry[]} outbox @param {number} roomId */
+export function isRefusedIn(outbox, roomId) {
+  return outbox.some((entry) => entry.room_id === roomId && entry.state === "failed");
+}
+
 /** The number of messages that still have to be sent. @param {readonly Entry[]} outbox */
 export function waitingCount(outbox) {
   return outbox.filter((entry) => entry.state !== "failed").length;

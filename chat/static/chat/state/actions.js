@@ -175,21 +175,6 @@ export class Actions {
     if (reply !== null) this.store.stores.value.get(room_id)?.unread(reply.payload.seq);
   }
 
-  /**
-   * Put a text on the clipboard.
-   * @param {string} text
-   * @param {string} said to screen readers
-   */
-  async copy(text, said) {
-    try {
-      await navigator.clipboard.writeText(text);
-      this.store.announce(said);
-    } catch {
-      // Not allowed, or plain http.
-      this.store.notice.value = _("The browser does not let the page copy. Copy it by hand: {text}", { text });
-    }
-  }
-
   /** @param {Message} message */
   mayEdit(message) {
     return !message.deleted && message.author.id === this.store.me.id;

@@ -1,5 +1,6 @@
 import { _ } from "realtime/texts";
 
+import { copy } from "../state/clipboard.js";
 import { html } from "./html.js";
 
 /** What to do where no room is open. @param {{store: import("../state/store.js").ChatStore}} props */
@@ -21,7 +22,7 @@ export function NoRoom({ store }) {
  * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, onWrite: () => void}} props
  */
 export function FirstSteps({ store, room, onWrite }) {
-  const copyLink = () => store.actions.copy(`${location.origin}${location.pathname}#room-${room.id}`, _("The link is copied."));
+  const copyLink = () => copy(store, `${location.origin}${location.pathname}#room-${room.id}`, _("The link is copied."));
   return html`
     <p class="beginning-steps">
       <button type="button" class="button primary" onClick=${onWrite}>${_("Write the first message")}</button>

@@ -2,6 +2,7 @@ import { useEffect } from "preact/hooks";
 import { _ } from "realtime/texts";
 
 import { MEMBER } from "../lib/rights.js";
+import { copy } from "../state/clipboard.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";
@@ -43,8 +44,8 @@ function RowMenu({ store, room, message, anchor, onClose }) {
       <div onKeyDown=${move}>
         ${mayPin && item(isPinned ? _("Unpin") : _("Pin to the room"), () => actions.pin(message, !isPinned), true)}
         ${item(_("Mark unread from here"), () => actions.markUnread(message), !mayPin)}
-        ${item(_("Copy link"), () => actions.copy(linkTo(message), _("The link is copied.")))}
-        ${message.text && item(_("Copy text"), () => actions.copy(message.text, _("The text is copied.")))}
+        ${item(_("Copy link"), () => copy(store, linkTo(message), _("The link is copied.")))}
+        ${message.text && item(_("Copy text"), () => copy(store, message.text, _("The text is copied.")))}
         ${actions.mayDelete(message) && item(_("Delete…"), () => store.show("DeleteMessage", { message }))}
       </div>
     <//>`;

@@ -1,7 +1,9 @@
+import { useComputed } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { _ } from "realtime/texts";
 
 import { useDrawer } from "./drawer.js";
+import { isRefusedIn } from "../lib/outbox.js";
 import { attentionOf } from "../lib/room-list.js";
 import { html } from "./html.js";
 import { BellOffIcon, CloseIcon, CompassIcon, EditIcon, HashIcon, LockIcon, PeopleIcon, PlusIcon, SearchIcon } from "./icons.js";
@@ -72,7 +74,8 @@ function Section({ section: { name, rooms }, store, onSelect }) {
 function RoomItem({ room, store, onSelect }) {
   const isCurrent = room.id === store.currentId.value;
   const { count, isPersonal } = attentionOf(room);
-  const hasDraft = !isCurrent && store.drafts.rooms.value.has(room.id);
+  const hasRefused = useComputed(() => isRefusedIn(store.sender.outbox.value, room.id));
+  const hasDraft = !isCurrent && (hasRefused.value || store.drafts.rooms.value.has(room.id));
   const select = () => {
     store.select(room.id);
     onSelect();
