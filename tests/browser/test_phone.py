@@ -56,6 +56,24 @@ def test_the_button_that_sends_stays_in_view_beside_many_files(alice: ChatPage) 
     expect(page.locator(".composer .file-card")).to_have_count(0)
 
 
+def test_a_tap_on_a_message_shows_its_tools_and_presses_none(windows: Windows) -> None:
+    """They stand where the finger is. A tap on a link follows it."""
+    alice = ChatPage.enter(windows, "alice", viewport=PHONE, has_touch=True)
+    room = alice.page.url.split("#")[1]
+    for text in ("A line that is as wide as the screen", f"{alice.window.address}/chat/#{room}-1"):
+        alice.composer.fill(text)
+        alice.page.get_by_role("button", name="Send").tap()
+    expect(alice.messages(f"#{room}-1")).to_have_count(1)
+    row = alice.page.locator(".message").filter(has_text="as wide as the screen")
+    row.locator(".message-text").tap()
+    expect(row.get_by_role("toolbar")).to_be_visible()
+    expect(alice.page.locator(".floating")).to_have_count(0)
+    row.get_by_role("button", name="React with 👍").tap()
+    expect(row.locator(".reaction")).to_have_text("👍 1")
+    alice.page.locator(f'.message a[href$="#{room}-1"]').tap()
+    expect(alice.page.locator(".message[data-seq='1']")).to_be_focused()
+
+
 def test_dialogs_begin_at_their_top_with_the_buttons_in_view_on_a_phone_in_landscape(alice: ChatPage) -> None:
     """Nobody has to scroll to see what a dialog is about, or to leave it."""
     page = alice.page
