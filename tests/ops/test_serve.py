@@ -11,7 +11,7 @@ import pytest
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 Django's name
 from django.core.management.base import CommandError, SystemCheckError
 
-from realtime.management.commands.serve import Command, _listen
+from realtime.management.commands.serve import WORKERS_PER_CORE_MAX, Command, _listen
 from realtime.server.static import collect_static
 
 
@@ -113,3 +113,13 @@ def test_a_port_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("realtime.management.commands.serve.open_sockets", refuse)
     with pytest.raises(CommandError, match=rf"--port 80: .*{os.strerror(number)}\. \w+ .*\.$"):
         _listen("127.0.0.1", 80)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 2 * WORKERS_PER_CORE_MAX + 1, 1000])
+def test_a_number_of_workers_that_would_fill_the_memory_is_refused(
+    monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    told = rf"--workers: expected 1 to 16 \(8 for each core\), received {workers}\."
+    with pytest.raises(CommandError, match=told):
+        Command().handle(host="127.0.0.1", port=8000, workers=workers, trusted_proxies=None)

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 from argparse import ArgumentParser
 from socket import socket
 from typing import Any
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds that the start waits for a broker that says nothing. Each worker tries it out later.
 BROKER_SILENCE_S = 0.3
+# A worker uses one core, and about 70 MB before its first connection. Beyond this, `--workers` is a mistake.
+WORKERS_PER_CORE_MAX = 8
 
 
 _ADVICE = {
@@ -71,8 +74,11 @@ class Command(BaseCommand):
         host, port, workers = options["host"], options["port"], options["workers"]
         if not 0 < port <= PORT_MAX:
             raise CommandError(f"--port: expected 1 to {PORT_MAX}, received {port}.")
-        if workers < 1:
-            raise CommandError(f"--workers: expected 1 or more, received {workers}.")
+        most_workers = WORKERS_PER_CORE_MAX * (os.cpu_count() or 1)
+        if not 0 < workers <= most_workers:
+            raise CommandError(
+                f"--workers: expected 1 to {most_workers} ({WORKERS_PER_CORE_MAX} for each core), received {workers}."
+            )
         proxies = _trusted_proxies(options["trusted_proxies"])
         if fault := serving_fault():
             raise CommandError(fault)
