@@ -4,8 +4,10 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from realtime.management import rt
+from realtime.topics.engine.broker_connection import NotSentError
 
 
 @pytest.mark.parametrize(("sudo", "named"), [("alice", "alice"), ("", "rockstar")])
@@ -23,3 +25,13 @@ def test_the_audit_log_names_the_user_who_called_sudo(
     monkeypatch.setattr(rt, "call", carry_out)
     rt.act("unban", {"id": 1})
     assert [order.actor.name for order in given] == [named]
+
+
+def test_a_broker_that_is_away_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_name: str, _options: object) -> None:
+        raise NotSentError("The broker cannot be reached: [Errno 111] Connect call failed.")
+
+    monkeypatch.setattr(rt, "read", fail)
+    with pytest.raises(CommandError) as told:
+        call_command("rt", "nodes")
+    assert str(told.value) == "The broker (REDIS_URL) cannot be reached: [Errno 111] Connect call failed."

@@ -186,6 +186,9 @@ def test_a_database_without_tables_says_how_to_make_them(tmp_path: Path) -> None
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "manage.py migrate" in done.stderr
+    asked = start({"DATABASE_URL": url}, "rt", "bans")
+    assert (asked.returncode, asked.stderr.count("\n")) == (1, 1)
+    assert "manage.py migrate" in asked.stderr
     shown = start({"DATABASE_URL": url}, "create_tenant", "acme", "acme.example", "--traceback")
     assert "Traceback" in shown.stderr
 

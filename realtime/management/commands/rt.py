@@ -21,6 +21,7 @@ from realtime.management import rt
 from realtime.management.doctor import examine
 from realtime.models import KEY_SCOPES, ApiKey
 from realtime.node import node as nodes
+from realtime.node.database_probe import serving_fault
 from realtime.node.ports import require_tenant
 from realtime.protocol.errors import NotInForceError, PublishUnavailableError, Refusal, RequestError
 from realtime.topics.engine.ports import EngineUnavailableError
@@ -100,10 +101,12 @@ class Command(BaseCommand):
         except (NotInForceError, PublishUnavailableError, RequestError, Refusal) as error:
             raise CommandError(str(error)) from error
         except EngineUnavailableError as error:
-            raise CommandError(f"The broker (REDIS_URL) cannot be reached: {error}") from error
+            why = str(error).removeprefix("The broker cannot be reached: ")
+            raise CommandError(f"The broker (REDIS_URL) cannot be reached: {why}") from error
         except DatabaseFailure as error:
             reason = str(error).partition("\n")[0]
-            raise CommandError(f"The database (DATABASE_URL, DATABASES) cannot be used: {reason}") from error
+            fault = serving_fault() or f"The database (DATABASE_URL, DATABASES) cannot be used: {reason}"
+            raise CommandError(fault) from error
 
     def _show(self, name: str, answer: dict[str, Any], *, as_json: bool) -> None:
         if as_json:

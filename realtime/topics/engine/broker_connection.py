@@ -285,7 +285,8 @@ async def connect(
             connection.close()
         if isinstance(error, OSError | ConnectionLostError):
             # TimeoutError and the errors of TLS are OSErrors.
-            raise NotSentError(f"The broker cannot be reached: {error or type(error).__name__}.") from error
+            why = str(error).rstrip(".") or type(error).__name__
+            raise NotSentError(f"The broker cannot be reached: {why}.") from error
         raise
     return connection
 
