@@ -1,7 +1,9 @@
 """The answer if a view fails: JSON where programs ask, as all errors there, and the page `500.html` for people."""
 
 import logging
+import sys
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponseBase, HttpResponseServerError, JsonResponse
 from django.views import defaults
 
@@ -11,11 +13,21 @@ PROGRAMS = "/api/"
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """Django's `handler500`. The failure has been logged."""
+    """Django's `handler500`. The failure has been logged.
+
+    A database that is away is 503 here too: middleware and the pages of other errors meet it outside of views.
+    """
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        answer = _answer(request, "busy", "The database cannot be reached now; try again.")
+        answer.status_code, answer["Retry-After"] = 503, "1"
+        return answer
+    return _answer(request, "internal", "Something went wrong here; it has been logged.")
+
+
+def _answer(request: HttpRequest, code: str, message: str) -> HttpResponseBase:
     if not request.path.startswith(PROGRAMS):
         return _page(request)
-    error = {"code": "internal", "message": "Something went wrong here; it has been logged."}
-    return JsonResponse({"error": error}, status=500)
+    return JsonResponse({"error": {"code": code, "message": message}}, status=500)
 
 
 def _page(request: HttpRequest) -> HttpResponseBase:

@@ -47,6 +47,19 @@ def test_a_database_that_is_away_is_503_and_no_traceback(
     assert not [each for each in caplog.records if each.exc_info]
 
 
+@pytest.mark.parametrize("path", ["/api/token/", "/accounts/login/"])
+def test_a_database_that_is_away_for_middleware_is_503_too(
+    acme: Tenant, browser: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise AWAY
+
+    monkeypatch.setattr("accounts.web.middleware.TenantSessionMiddleware.__call__", fail)
+    browser.raise_request_exception = False
+    response = browser.get(path, headers={"host": ACME_HOST})
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+
+
 def test_a_fault_of_ours_is_json_for_programs_and_a_page_for_people(
     acme: Tenant, browser: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
