@@ -1,9 +1,9 @@
-"""Addresses of the admin: a value that no field can hold is answered as a wrong filter, and not with 500."""
+"""Addresses and choices in the admin: a value that no field can hold is answered as a wrong one, and not with 500."""
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.http import HttpRequest
+from django.core.exceptions import BadRequest, FieldDoesNotExist, ValidationError
+from django.http import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -20,7 +20,7 @@ SEARCH_WORDS_MAX = 10
 
 
 class CheckedAddresses(_Base):
-    """A ModelAdmin whose lists and forms take any address."""
+    """A ModelAdmin whose lists and forms take any address, and whose actions take any choice of rows."""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Return the class of the list."""
@@ -36,6 +36,16 @@ class CheckedAddresses(_Base):
         words = " ".join(search_term.split()[:SEARCH_WORDS_MAX])
         return super().get_search_results(request, queryset, words)
 
+    def response_action(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", *args: Any, **kwargs: Any
+    ) -> HttpResponse | None:
+        """Carry out an action on the chosen rows. Raises BadRequest for a key that no row can have."""
+        # The name of the boxes in Django's `helpers`, whose import needs the apps.
+        chosen = request.POST.getlist("_selected_action")
+        if not all(_may_be(self.model._meta.pk, key) for key in chosen):  # noqa: SLF001 Django's public name for it
+            raise BadRequest("No row has this key.")
+        return super().response_action(request, queryset, *args, **kwargs)
+
     def get_changeform_initial_data(self, request: HttpRequest) -> Any:
         """Return the first values of a new row's form, without keys that no row can have."""
         given = super().get_changeform_initial_data(request)
@@ -49,9 +59,12 @@ class CheckedAddresses(_Base):
         if not field.is_relation:
             return True
         target: Any = field.target_field  # type: ignore[attr-defined]  # of relations
-        try:
-            for key in value if isinstance(value, list) else [value]:
-                target.clean(key, None)
-        except ValidationError:
-            return False
-        return True
+        return all(_may_be(target, key) for key in (value if isinstance(value, list) else [value]))
+
+
+def _may_be(field: Any, key: Any) -> bool:
+    try:
+        field.clean(key, None)
+    except ValidationError:
+        return False
+    return True

@@ -315,6 +315,16 @@ def test_values_that_no_field_holds_are_no_fault_of_ours(
 
 
 @pytest.mark.parametrize(("app", "model"), lists_in_the_admin())
+@pytest.mark.parametrize("key", ["abc", "99999999999999999999"])
+def test_a_choice_that_no_row_can_be_is_no_fault_of_ours(
+    acme: Tenant, root: Client, app: str, model: str, key: str
+) -> None:
+    for action in ("delete_selected", "suspend"):
+        form = {"action": action, "_selected_action": key}
+        assert root.post(f"/admin/{app}/{model}/", form).status_code < 500
+
+
+@pytest.mark.parametrize(("app", "model"), lists_in_the_admin())
 def test_a_search_for_many_words_is_no_fault_of_ours(
     acme: Tenant, root: Client, app: str, model: str
 ) -> None:
