@@ -25,7 +25,7 @@ def clean_text(text: str, *, may_be_empty: bool = False) -> str:
     `may_be_empty`: a message with files needs no text. Control characters other than newline and tab are
     refused. Raises RequestError(invalid_message).
     """
-    text = _BLANK_LINES.sub("", text).rstrip() if "\n" in text.strip() else text.strip()
+    text = trimmed(text)
     if may_be_empty and not text:
         return ""
     if not 0 < len(text) <= TEXT_MAX_CHARS:
@@ -40,6 +40,11 @@ def clean_text(text: str, *, may_be_empty: bool = False) -> str:
     if not is_visible(text):
         raise _invalid("text", _("This text has no visible characters."))
     return text
+
+
+def trimmed(text: str) -> str:
+    """Return `text` without surrounding whitespace. If there are several lines, the first keeps its indentation."""
+    return _BLANK_LINES.sub("", text).rstrip() if "\n" in text.strip() else text.strip()
 
 
 def clean_room_name(name: str) -> str:

@@ -32,7 +32,7 @@ GATHER_MS = 3.0
 # Messages that are stored in one transaction; more wait for the next.
 BATCH_MAX = 128
 # Characters of the texts of one transaction, unless it has a single message. Hard Markdown takes 17 ms for 1,000 of
-# them, and the rooms stay locked meanwhile; with SQLite so does the database.
+# them, and the other senders of the batch wait.
 BATCH_MAX_CHARS = 32_000
 # Messages of a tenant that may wait; beyond it `limit_exceeded`. Storing as many takes a few seconds, and
 # senders do not wait much longer.

@@ -1,6 +1,6 @@
 """Changes of sent messages: edit, delete, react, pin. Each takes the room's next change number."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -11,11 +11,12 @@ from django.utils.translation import gettext as _
 from chat import announcements, wire
 from chat.batches import no_such_message
 from chat.files.storage import delete_on_commit
+from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
 from chat.messages.reading import PINS_MAX, message_get
-from chat.messages.sending import ROOM_MENTIONS_MAX, mentioned, present_in
+from chat.messages.sending import mentioned
 from chat.models import File, Mention, Message, Reaction, RoomMembership
 from chat.rendering.emoji import emoji_known
-from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned, render
+from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned
 from chat.rooms.rights import MEMBER, MODERATOR, Standing, standing
 from chat.text import clean_text
 from realtime import ErrorCode, Publisher, RequestError, Tenant, record_action
@@ -35,7 +36,7 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
     # Before the transaction, because the room is locked in it.
-    present = present_in(tenant, room_id) if HERE in names_mentioned(text) else frozenset()
+    parts = composed(tenant, room_id, text)
     with transaction.atomic():
         here, message = _to_change(tenant, user, room_id, seq)
         if message.deleted_at is not None:
@@ -43,9 +44,9 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
         text = clean_text(text, may_be_empty=File.objects.filter(message=message).exists())
         if text != message.text:
             _record(tenant, user, message, "message_edit")
-            had_here = HERE in names_mentioned(message.text)
+            had_here = HERE in parts.names and HERE in names_mentioned(message.text)
             message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
-            message.html = _mention_again(message, present, had_here=had_here)
+            message.html = _mention_again(message, parts, had_here=had_here)
             _change(here, message, "text", "edited_at", "renderer", "html")
             _announce(tenant, user, here, message, "edited")
         return message_get(tenant.id, user.id, room_id, seq)
@@ -202,12 +203,12 @@ def _announce(
     announcements.announce_change(tenant, user, view, event, **more)
 
 
-def _mention_again(message: Message, present: Collection[int], *, had_here: bool) -> str:
+def _mention_again(message: Message, parts: Composed, *, had_here: bool) -> str:
     """Store the users that the new text mentions, and return its HTML.
 
-    `@here` mentions those `present`. If the old text had it too, it keeps the users who are mentioned already.
+    `@here` mentions those present. If the old text had it too, it keeps the users who are mentioned already.
     """
-    names = frozenset(names_mentioned(message.text))
+    names = parts.names
     members = RoomMembership.objects.filter(room_id=message.room_id)
     stored = Mention.objects.filter(room_id=message.room_id, seq=message.seq)
     people: dict[str, int] = {}
@@ -218,14 +219,14 @@ def _mention_again(message: Message, present: Collection[int], *, had_here: bool
     if ROOM in names:
         groups[ROOM] = list(members.values_list("user_id", flat=True)[: ROOM_MENTIONS_MAX + 1])
     if HERE in names:
-        here = list(stored.values_list("user_id", flat=True)) if had_here else present
+        here = list(stored.values_list("user_id", flat=True)) if had_here else parts.present
         groups[HERE] = list(members.filter(user_id__in=here).values_list("user_id", flat=True))
     ids = mentioned(names, people, groups, message.author_id or 0)
     stored.delete()
     Mention.objects.bulk_create(
         [Mention(room_id=message.room_id, seq=message.seq, user_id=user_id) for user_id in ids]
     )
-    return render(message.text, people) if message.text else ""
+    return parts.html_of(message.text, people)
 
 
 def _too_many(message: str) -> RequestError:

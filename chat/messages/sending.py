@@ -1,7 +1,7 @@
 """Sending: stores messages of several users in one transaction. The tuned path of the chat.
 
 A plain message costs three reads and three writes for its whole batch. A reply, a mention or a file adds a
-statement to the same round trips; attached files add one more round trip.
+statement to the same round trips; attached files add one more round trip, and mentions one before the transaction.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,18 +13,19 @@ from django.utils import timezone
 
 from chat import announcements, sql, wire
 from chat.batches import Known, MessageDraft, MessageName, Numbered, RoomState, judge
+from chat.messages.composing import (
+    MENTIONS_MAX,
+    ROOM_MENTIONS_MAX,
+    Composed,
+    composed_drafts,
+    names_looked_up,
+    people_by_room,
+)
 from chat.messages.reading import messages_by_name
 from chat.messages.view import author_of, file_of, quote_of
-from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned, render
-from chat.text import TEXT_MAX_CHARS
-from realtime import RequestError, Tenant, UserId, current_node
+from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM
+from realtime import RequestError, UserId
 
-# Members whom `@room` or `@here` mentions; if there are more, the name is only text.
-ROOM_MENTIONS_MAX = 500
-# Users whom one message mentions by name; further names are only text.
-MENTIONS_MAX = 50
-# Seconds that a database thread waits for the event loop to say who is present.
-PRESENT_TIMEOUT_S = 5.0
 _NONE = (0, 0)
 
 
@@ -39,18 +40,6 @@ class Sent:
 
 # The result of a draft; a DatabaseError if its own transaction failed.
 Outcome = Sent | RequestError | DatabaseError
-
-
-@dataclass(frozen=True, slots=True)
-class Composed:
-    """The parts of a draft that need no database: the names in its text, and its HTML if there are none.
-
-    `present` are the users who follow the room, if the text says `@here`.
-    """
-
-    names: frozenset[str]
-    html: str
-    present: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +79,7 @@ def messages_send(drafts: Sequence[MessageDraft]) -> list[Outcome]:
     The caller announces them after the commit. Raises DatabaseError if nothing could be stored.
     """
     # Before the transaction, because the rooms are locked in it.
-    composed = [(draft, _compose(draft)) for draft in drafts]
+    composed = list(zip(drafts, composed_drafts(drafts), strict=True))
     try:
         return _messages_store(composed)
     except IntegrityError:
@@ -135,9 +124,7 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
         quotes.keys(),
         {(tenant_id, uploader_id, file_id) for (tenant_id, uploader_id, file_id), _ in files.values()},
     )
-    people: dict[int, dict[str, int]] = {}
-    for room_id, user_id, name in rows.get("named", ()):
-        people.setdefault(room_id, {})[name] = user_id
+    people = people_by_room(rows.get("named", ()))
     everyone: dict[int, list[int]] = {}
     for room_id, user_id in rows.get("everyone", ()):
         everyone.setdefault(room_id, []).append(user_id)
@@ -163,26 +150,6 @@ def mentioned(
     return tuple(sorted(ids - {author_id}))
 
 
-def present_in(tenant: Tenant, room_id: int) -> frozenset[int]:
-    """Return the users who follow a room at this moment. A process that serves no sockets knows of nobody."""
-    node = current_node()
-    if not node.serves_here:
-        return frozenset()
-    topic = wire.room_topic(room_id)
-    asked = node.submit(node.present(topic, tenant=tenant.slug, limit=ROOM_MENTIONS_MAX))
-    return frozenset(map(int, asked.result(PRESENT_TIMEOUT_S)))
-
-
-def _compose(draft: MessageDraft) -> Composed:
-    text = draft.text.strip()
-    if len(text) > TEXT_MAX_CHARS:
-        return Composed(frozenset(), "")
-    names = frozenset(names_mentioned(text))
-    present = present_in(draft.tenant, draft.room_id) if HERE in names else frozenset()
-    # A text with names is rendered later, when it is known which users have them.
-    return Composed(names, "" if names or not text else render(text), present)
-
-
 def _references(composed: Sequence[tuple[MessageDraft, Composed]]) -> dict[str, sql.Statement]:
     """Return the further reads of a batch: what its replies, mentions and files refer to."""
     statements: dict[str, sql.Statement] = {}
@@ -192,7 +159,7 @@ def _references(composed: Sequence[tuple[MessageDraft, Composed]]) -> dict[str, 
     if file_ids := {file_id for draft in drafts for file_id in draft.file_ids}:
         statements["files"] = sql.files_lock(file_ids)
     if named := [(draft.room_id, parts.names) for draft, parts in composed if parts.names]:
-        called = {name for _, names in named for name in sorted(names)[:MENTIONS_MAX]}
+        called = names_looked_up(names for _, names in named)
         statements["named"] = sql.members_named({room_id for room_id, _ in named}, called)
     if rooms := {room_id for room_id, names in named if ROOM in names}:
         statements["everyone"] = sql.members_of(rooms, (ROOM_MENTIONS_MAX + 1) * len(rooms))
@@ -237,7 +204,7 @@ def _new(draft: MessageDraft, numbered: Numbered, parts: Composed, access: Write
     here = {each for each in parts.present if (draft.room_id, each) in access.names}
     groups = {ROOM: access.everyone.get(draft.room_id, ()), HERE: here}
     ids = mentioned(parts.names, people, groups, draft.author.id)
-    return sql.NewMessage(draft, numbered, render(numbered.text, people), ids)
+    return sql.NewMessage(draft, numbered, parts.html_of(numbered.text, people), ids)
 
 
 def _messages_insert(new: list[sql.NewMessage], access: WriteAccess) -> dict[MessageName, wire.Message]:

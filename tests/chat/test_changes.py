@@ -13,9 +13,11 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Membership, User
 from chat import services, wire
-from chat.messages import changing, numbering, reading
+from chat.messages import changing, composing, numbering, reading
+from chat.messages.composing import Composed
 from chat.models import Mention, Message, Reaction, Room, RoomMembership
 from chat.payloads import shared_message_payload
+from chat.rendering import markdown
 from realtime.core.history import Publisher
 from realtime.models import AuditEntry
 from realtime.protocol.errors import RequestError
@@ -355,6 +357,47 @@ def test_mentions_are_rows_and_follow_the_text(world: World) -> None:
     assert stored == sorted([(1, admin), (2, bob), (2, admin)])
 
 
+def test_no_text_is_rendered_while_a_room_is_locked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    room_id = world.room(with_bob=True)
+    locked: list[bool] = []
+
+    def render(*given: Any) -> str:
+        locked.append(connection.in_atomic_block)
+        return markdown.render(*given)
+
+    monkeypatch.setattr(composing, "render", render)
+    for text in ("plain *text*", "@bob and @room", "@nobody"):
+        send(world, room_id, text)
+        edit(world, world.alice, room_id, 1, f"{text} again")
+    assert locked == [False] * 6
+    assert "data-user-id" in send(world, room_id, "@bob").html
+
+
+def test_html_names_those_who_are_in_the_room_when_it_is_stored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_id = world.room(with_bob=True)
+    compose = composing._composed
+
+    def composed_early(*given: Any) -> list[Composed]:
+        parts = compose(*given)
+        RoomMembership.objects.filter(room_id=room_id, user_id=world.bob.id).delete()
+        return parts
+
+    monkeypatch.setattr(composing, "_composed", composed_early)
+    for is_edit in (False, True):
+        said = edit(world, world.alice, room_id, 1, "well, @bob") if is_edit else send(world, room_id, "@bob")
+        assert (said.mentions, "data-user-id" in said.html) == ([], False)
+        RoomMembership.objects.create(room_id=room_id, user_id=world.bob.id)
+
+
+def test_a_piece_of_code_keeps_its_first_indentation_in_html_too(world: World) -> None:
+    room_id, code = world.room(with_bob=True), "    if @bob:\n        pass"
+    said = send(world, room_id, code)
+    assert (said.text, said.mentions) == (code, [])
+    assert said.html == "<pre><code>if @bob:\n    pass\n</code></pre>\n"
+
+
 def test_an_edit_asks_who_is_present_before_it_locks_the_room(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,7 +409,7 @@ def test_an_edit_asks_who_is_present_before_it_locks_the_room(
         locked.append(connection.in_atomic_block)
         return frozenset({int(world.bob.id)})
 
-    monkeypatch.setattr(changing, "present_in", present_in)
+    monkeypatch.setattr(composing, "present_in", present_in)
     assert edit(world, world.alice, room_id, 1, "@here").mentions == [world.bob.id]
     assert edit(world, world.alice, room_id, 1, "nobody").mentions == []
     assert locked == [False]

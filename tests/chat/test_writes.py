@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from chat import services, sql, wire
 from chat.batches import MessageDraft, MessageName
 from chat.messages import sending
-from chat.messages.sending import Composed, Sent, WriteAccess, messages_send
+from chat.messages.composing import Composed
+from chat.messages.sending import Sent, WriteAccess, messages_send
 from chat.models import Message, Room, RoomMembership
 from chat.writer import MessageWriter, MessageWriters, NotStoredError
 from realtime.core.history import Publisher
