@@ -132,8 +132,9 @@ def file_name(name: str) -> str:
 def _insert(limits: FileSettings, file: File, content: bytes, picture: Picture | None) -> None:
     """Write the content, and then the row if there is space. Without a row the content is deleted."""
     try:
+        # Before the transaction, which locks the tenant, and with SQLite the database: a disk may be slow.
+        _save(file_path(file.tenant_id, file.key), content, picture)
         with transaction.atomic():
-            _save(file_path(file.tenant_id, file.key), content, picture)
             _make_space(limits, file)
             file.save(force_insert=True)
     except BaseException:

@@ -272,10 +272,11 @@ def _htmls(messages: Sequence[Message], mentions: Mapping[tuple[int, int], list[
     if ids:
         rows: Any = User.objects.filter(pk__in=ids).values_list("username", "pk")
         people = {name.lower(): user_id for name, user_id in rows}
+    # Before the transaction, which holds up all others with SQLite.
+    htmls |= {each.pk: render(each.text, people) if each.text else "" for each in stale}
     with transaction.atomic():
         for message in stale:
-            htmls[message.pk] = html = render(message.text, people) if message.text else ""
             # Only if it is still the text that was rendered.
             same = Message.objects.filter(pk=message.pk, text=message.text, deleted_at__isnull=True)
-            same.update(html=html, renderer=RENDERER_VERSION)
+            same.update(html=htmls[message.pk], renderer=RENDERER_VERSION)
     return htmls

@@ -365,11 +365,14 @@ def test_no_text_is_rendered_while_a_room_is_locked(world: World, monkeypatch: p
         locked.append(connection.in_atomic_block)
         return markdown.render(*given)
 
-    monkeypatch.setattr(composing, "render", render)
+    for module in (composing, reading):
+        monkeypatch.setattr(module, "render", render)
     for text in ("plain *text*", "@bob and @room", "@nobody"):
         send(world, room_id, text)
         edit(world, world.alice, room_id, 1, f"{text} again")
-    assert locked == [False] * 6
+    Message.objects.update(renderer=0)
+    reading.message_list(world.acme.id, world.bob.id, room_id, limit=10)
+    assert locked == [False] * 9
     assert "data-user-id" in send(world, room_id, "@bob").html
 
 

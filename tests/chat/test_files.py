@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
@@ -244,6 +245,19 @@ def refuse_all(content: bytes, name: str, kind: str) -> str:
 
 def fail(content: bytes, name: str, kind: str) -> str:
     raise OSError("no scanner")
+
+
+def test_a_slow_disk_holds_up_no_transaction(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = files._save
+    locked: list[bool] = []
+
+    def save_slowly(*given: Any) -> None:
+        locked.append(connection.in_atomic_block)
+        save(*given)
+
+    monkeypatch.setattr(files, "_save", save_slowly)
+    upload(world, picture())
+    assert locked == [False]
 
 
 def test_a_scanner_is_asked_and_fails_closed(world: World, settings: Settings) -> None:
