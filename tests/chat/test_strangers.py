@@ -115,8 +115,9 @@ def populate_theirs() -> tuple[dict[str, str], int]:
     File.objects.create(
         pk=THEIRS, tenant=acme, uploader=person, message=message, name="a", type="text/plain", size=1
     )
+    # Of nobody who asks: a banned member is answered 403 everywhere.
     Ban.objects.create(
-        pk=THEIRS, tenant="acme", user_id=str(person.pk), until=timezone.now() + timedelta(days=1)
+        pk=THEIRS, tenant="acme", user_id=str(THEIRS + 1), until=timezone.now() + timedelta(days=1)
     )
     own = Room.objects.create(tenant=globex, name="own", name_key="own", created_by=carol)
     staff = User.objects.create(username="greta")
