@@ -63,6 +63,7 @@ async def test_one_that_is_refused_does_not_touch_the_others(acme: Visitor) -> N
         assert answers[0]["error"]["retryable"] is False
         assert answers[1]["presence"]["count"] >= 0
         assert answers[2]["error"]["code"] == "invalid_message"
+        assert answers[2]["error"]["details"] == {"field": "payload.topics[2].topic"}
         await talk.ask("publish", {"topic": good, "data": 1})
         assert (await talk.push("publication"))["topic"] == good
 

@@ -97,6 +97,7 @@ async def test_a_wrong_query_parameter_is_answered_with_an_error(acme: Visitor, 
     async with acme.open_json(f"{PATH}?{query}") as talk:
         error = await talk.error()
         assert error["payload"]["code"] in {"invalid_message", "not_found"}, error
+        assert error["payload"]["details"] == {"field": query.partition("=")[0]}
         assert_reply(await talk.request("ping"), "pong")
 
 

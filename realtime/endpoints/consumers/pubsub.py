@@ -108,10 +108,10 @@ async def _subscribe_many(call: Call, topics: list[SubscribeOne]) -> Reply:
     call.charge(len(topics))
     outcomes = await call.node.joiner.join(call.connection, [one.request() for one in topics])
     answers = [
-        {"topic": one.topic, "error": outcome.payload()}
+        {"topic": one.topic, "error": _one_of_many(outcome, at).payload()}
         if isinstance(outcome, RequestError)
         else _subscribed(call, one, outcome)
-        for one, outcome in zip(topics, outcomes, strict=True)
+        for at, (one, outcome) in enumerate(zip(topics, outcomes, strict=True))
     ]
     return Reply("subscribed", {"topics": answers})
 
@@ -260,6 +260,13 @@ def _subscribed(call: Call, one: SubscribeOne, joined: Joined) -> dict[str, Any]
     if one.presence:
         reply["presence"] = call.node.presence.view(call.connection, one.topic)
     return reply
+
+
+def _one_of_many(error: RequestError, at: int) -> RequestError:
+    """Return the error of a topic; a wrong name is named by its place in `topics`."""
+    if error.details == {"field": "payload.topic"}:
+        error.details = {"field": f"payload.topics[{at}].topic"}
+    return error
 
 
 def _wrong(field: str, message: str) -> RequestError:

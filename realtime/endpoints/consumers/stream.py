@@ -76,6 +76,9 @@ class StreamConsumer(JsonConsumer):
         try:
             self.start(_asked(self.scope["query_string"].decode("latin-1")))
         except RequestError as error:
+            if error.code == ErrorCode.NOT_FOUND:
+                # It is a query parameter here.
+                error.details = {"field": "source"}
             await self.bad_message(error)
 
     def start(self, start: Start) -> str:
