@@ -9,6 +9,7 @@ from tests.browser.windows import PHONE, Windows
 
 LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitänswitwenrente" * 3
 TABS_MAX = 20
+TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 LANDSCAPE: ViewportSize = {"width": 667, "height": 375}
 
 
@@ -65,7 +66,10 @@ def test_a_tap_on_a_message_shows_its_tools_and_presses_none(windows: Windows) -
         alice.page.get_by_role("button", name="Send").tap()
     expect(alice.messages(f"#{room}-1")).to_have_count(1)
     row = alice.page.locator(".message").filter(has_text="as wide as the screen")
+    # On some devices there is a mouse too, which rests somewhere.
+    alice.page.mouse.move(160, 150)
     row.locator(".message-text").tap()
+    alice.page.evaluate(TWO_FRAMES)
     expect(row.get_by_role("toolbar")).to_be_visible()
     expect(alice.page.locator(".floating")).to_have_count(0)
     row.get_by_role("button", name="React with 👍").tap()
@@ -104,6 +108,17 @@ def test_the_rooms_open_by_keyboard(alice: ChatPage) -> None:
     alice.room(other).press("Enter")
     expect(alice.heading).to_have_text(other)
     expect(closer).not_to_be_in_viewport()
+    # The finder covers the drawer, and the message that the search leads to has the focus.
+    alice.say("found from the drawer")
+    opener.click()
+    alice.page.get_by_role("button", name="Find").click()
+    alice.page.get_by_role("combobox").fill("found from the drawer")
+    # Nobody is found, and nobody is left from what was found before.
+    alice.page.keyboard.press("Enter")
+    expect(alice.heading).to_have_text(other)
+    alice.page.locator(".search-result").first.click()
+    expect(closer).not_to_be_in_viewport()
+    expect(alice.page.locator(".message").filter(has_text="found from the drawer").last).to_be_focused()
 
 
 def assert_fits(page: Page) -> None:

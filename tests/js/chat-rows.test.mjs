@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { NOBODY, peopleOf, presenceOf, withPresence } from "../../chat/static/chat/lib/people.js";
 import { attentionOf, attentionOfAll, neighbour, roomAfterMessage, roomAfterRead, sectionsOf, sortedRooms, titleOf } from "../../chat/static/chat/lib/room-list.js";
 import { MEMBER, MODERATOR, OWNER, rankOf } from "../../chat/static/chat/lib/rights.js";
-import { marked, nameWanted } from "../../chat/static/chat/lib/search.js";
+import { hasWords, marked, nameWanted } from "../../chat/static/chat/lib/search.js";
 import { blocksOf, rowsOf } from "../../chat/static/chat/lib/rows.js";
 import { stillTyping, typingLine, withTyper } from "../../chat/static/chat/lib/typing.js";
 import { dayText } from "../../chat/static/chat/lib/format.js";
@@ -182,4 +182,8 @@ test("days are named by their distance", () => {
 
 test("names are found as they are written in a message too", () => {
   assert.deepEqual(["bob", " @bob ", "#general", "@", "c#"].map(nameWanted), ["bob", "bob", "general", "", "c#"]);
+});
+
+test("a text matches a query if it has all its words, in any case", () => {
+  assert.deepEqual(["", "bob", "BO ad", "bob carol"].map((query) => hasWords("bob Robert Adams", query)), [true, true, true, false]);
 });

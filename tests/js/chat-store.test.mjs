@@ -531,6 +531,15 @@ test("a room to which the server answers is entered, and its error is the caller
   assert.deepEqual([store.current.value.id, store.stores.value.has(7)], [1, false]);
 });
 
+test("a room that is opened, in whatever way, is covered by no drawer", async () => {
+  const { store } = await opened({ rooms: [[2, "help"], [1, "general"]] });
+  for (const id of [2, 2]) {
+    store.drawer.value = "rooms";
+    store.select(id);
+    assert.deepEqual([store.currentId.value, store.drawer.value], [id, null]);
+  }
+});
+
 test("a message in another room is shown among those around it", async () => {
   const { store } = await opened({ ...unread(0), rooms: [[2, "help"], [1, "general"]] });
   store.select(2);

@@ -22,6 +22,12 @@ export function marked(text, query) {
   return (wanted ? cut.split(new RegExp(wanted, "giu")) : [cut]).map((part, index) => ({ text: part, isMatch: index % 2 === 1 })).filter((part) => part.text !== "");
 }
 
+/** Whether each word of a query is a part of a text. @param {string} text @param {string} query */
+export function hasWords(text, query) {
+  const words = query.toLocaleLowerCase().split(/\s+/);
+  return words.every((word) => text.toLocaleLowerCase().includes(word));
+}
+
 /** The name that a query of the finder asks for: `@bob` and `#general` are written as in a message. @param {string} query */
 export function nameWanted(query) {
   return query.trim().replace(/^[@#]/, "");

@@ -111,11 +111,13 @@ export class ChatStore {
   }
 
   /**
+   * Open a room. On small screens nothing covers it then.
    * @param {number} roomId
    * @param {number | null} [seq] the message to show
    * @returns {boolean} whether it is the current room now
    */
   select(roomId, seq = null) {
+    this.drawer.value = null;
     const store = this.stores.value.get(roomId);
     if (this.currentId.value === roomId) {
       if (seq !== null) store?.jumpTo(seq);

@@ -3,7 +3,7 @@ import { _ } from "realtime/texts";
 
 import { nameOf, summaryOf } from "../lib/format.js";
 import { attentionOf } from "../lib/room-list.js";
-import { nameWanted, roomsFound } from "../lib/search.js";
+import { hasWords, nameWanted, roomsFound } from "../lib/search.js";
 import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 import { SearchIcon } from "./icons.js";
@@ -76,7 +76,9 @@ function useGroups(store, query) {
   const wanted = query.trim();
   const name = nameWanted(query);
   const users = useUsers(store, name);
-  const { messages } = useMessages(store, wanted, MESSAGES_SHOWN_MAX);
+  const { messages, isLoading } = useMessages(store, wanted, MESSAGES_SHOWN_MAX);
+  // Enter goes to the first that is shown: it must match what is typed.
+  const matching = messages.filter((message) => !isLoading || hasWords(summaryOf(message), wanted));
   // The conversation with one other is found by the person.
   const rooms = [...store.joined.value, ...store.joinable.value].filter((room) => wanted === "" || room.kind !== "direct" || room.member_count > 2);
   const people = wanted === "" ? [] : users.filter(({ id }) => id !== store.me.id).slice(0, PEOPLE_SHOWN_MAX);
@@ -88,7 +90,7 @@ function useGroups(store, query) {
   return [
     { name: "rooms", title: _("Rooms"), options: roomsFound(rooms, name).map((room) => roomOption(store, room)) },
     { name: "people", title: _("People"), options: people.map((person) => personOption(store, person)) },
-    { name: "messages", title: _("Messages"), options: wanted === "" ? [] : [...messages.map((message) => messageOption(store, message)), all] },
+    { name: "messages", title: _("Messages"), options: wanted === "" ? [] : [...matching.map((message) => messageOption(store, message)), all] },
   ];
 }
 

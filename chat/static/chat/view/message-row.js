@@ -26,7 +26,13 @@ export function MessageRow({ row, store, room }) {
   const [isOpen, setOpen] = useState(false);
   const isDeleted = message?.deleted === true;
   const quote = message ? message.reply_to : room.message(entry?.reply_to ?? 0);
+  // A browser may take a finger for a mouse that has left at once: then the message has the tools as long as it has the focus.
+  const isTouched = useRef(false);
   const enter = () => setActive(true);
+  const click = (/** @type {PointerEvent} */ event) => {
+    isTouched.current = event.pointerType === "touch";
+    enter();
+  };
   // A finger meets the message before it is known what it does. If the tools came then, it would press one of them.
   const hover = (/** @type {PointerEvent} */ event) => event.pointerType !== "touch" && enter();
   const focus = (/** @type {FocusEvent} */ event) => /** @type {Element} */ (event.target).matches(":focus-visible, .message-tools *") && enter();
@@ -37,7 +43,7 @@ export function MessageRow({ row, store, room }) {
   return html`
     <article class="message" tabindex="-1" data-seq=${message?.seq} data-own=${row.isOwn} data-first=${row.startsGroup} data-open=${isOpen}
       data-state=${entry?.state ?? "sent"} data-deleted=${isDeleted} data-mention=${message?.mentions?.includes(store.me.id)} aria-labelledby=${`a-${key} t-${key} x-${key}`}
-      onPointerOver=${hover} onMouseLeave=${() => setActive(false)} onClick=${enter} onKeyDown=${enter} onFocusIn=${focus} onFocusOut=${leave}>
+      onPointerOver=${hover} onMouseLeave=${() => isTouched.current || setActive(false)} onClick=${click} onKeyDown=${enter} onFocusIn=${focus} onFocusOut=${leave}>
       ${row.startsGroup && html`<${Avatar} user=${author} room=${room} />`}
       <header class="message-head">
         <bdi id=${`a-${key}`} class=${row.startsGroup ? "message-author" : "visually-hidden"} title=${author.username}>${nameOf(author)}</bdi>

@@ -4,6 +4,7 @@ import { _, ngettext } from "realtime/texts";
 import { reasonText } from "../lib/attachments.js";
 import { nameOf } from "../lib/format.js";
 import { MODERATOR, OWNER, ROLES } from "../lib/rights.js";
+import { hasWords } from "../lib/search.js";
 import { Dialog, DialogActions, Failure } from "./dialog.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
@@ -99,13 +100,18 @@ function PeoplePicker({ store, max, without, words, error, onPick, onClose }) {
  * @returns {Person[]}
  */
 export function useUsers(store, query) {
-  const [users, setUsers] = useState(/** @type {Person[]} */ ([]));
+  const [found, setFound] = useState({ query, users: /** @type {Person[]} */ ([]) });
   useEffect(() => {
-    const ask = () => store.client.request("user.list", { query, limit: FOUND_MAX }).then((reply) => setUsers(reply.payload.users), () => {});
+    let isWanted = true;
+    const ask = () => store.client.request("user.list", { query, limit: FOUND_MAX }).then(({ payload }) => isWanted && setFound({ query, users: payload.users }), () => {});
     const timer = setTimeout(ask, query === "" ? 0 : ASK_AFTER_MS);
-    return () => clearTimeout(timer);
+    return () => {
+      isWanted = false;
+      clearTimeout(timer);
+    };
   }, [query]);
-  return users;
+  // Until the answer is there, those of the last one that match.
+  return found.query === query ? found.users : found.users.filter(({ username, name = "" }) => hasWords(`${username} ${name}`, query));
 }
 
 /** A member of a room, and what the reader may do about them. @param {Shown & {room: RoomStore, person: Person}} props */

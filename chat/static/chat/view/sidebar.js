@@ -29,7 +29,7 @@ export function Sidebar({ store }) {
         <button type="button" ref=${closeButton} class="icon-button drawer-only" aria-label=${_("Close the list of rooms")} onClick=${close}><${CloseIcon} /></button>
       </div>
       <div class="sidebar-rooms">
-        ${sectionsShown(store).map((section) => html`<${Section} key=${section.name} section=${section} store=${store} onSelect=${close} />`)}
+        ${sectionsShown(store).map((section) => html`<${Section} key=${section.name} section=${section} store=${store} />`)}
         ${store.joined.value.length === 0 && html`<p class="sidebar-empty muted">${_("You are in no room yet. Browse those that are here, or make one.")}</p>`}
       </div>
       <${OwnProfile} store=${store} />
@@ -44,10 +44,9 @@ function sectionsShown(store) {
 }
 
 /**
- * @param {{section: {name: import("../lib/room-list.js").SectionName, rooms: import("../lib/room-list.js").Room[]}, store: ChatStore,
- *   onSelect: () => void}} props
+ * @param {{section: {name: import("../lib/room-list.js").SectionName, rooms: import("../lib/room-list.js").Room[]}, store: ChatStore}} props
  */
-function Section({ section: { name, rooms }, store, onSelect }) {
+function Section({ section: { name, rooms }, store }) {
   const [isWhole, setWhole] = useState(rooms.length <= DRAWN_FIRST_MAX);
   useEffect(() => {
     const timer = setTimeout(() => setWhole(true), DRAW_REST_MS);
@@ -65,24 +64,20 @@ function Section({ section: { name, rooms }, store, onSelect }) {
         ${name === "people" && tool(_("New conversation"), html`<${PlusIcon} />`, "NewDirect")}
       </div>
       <ul class="room-list">
-        ${(isWhole ? rooms : rooms.slice(0, DRAWN_FIRST_MAX)).map((room) => html`<${RoomItem} key=${room.id} room=${room} store=${store} onSelect=${onSelect} />`)}
+        ${(isWhole ? rooms : rooms.slice(0, DRAWN_FIRST_MAX)).map((room) => html`<${RoomItem} key=${room.id} room=${room} store=${store} />`)}
       </ul>
     </section>`;
 }
 
-/** @param {{room: import("../lib/room-list.js").Room, store: ChatStore, onSelect: () => void}} props */
-function RoomItem({ room, store, onSelect }) {
+/** @param {{room: import("../lib/room-list.js").Room, store: ChatStore}} props */
+function RoomItem({ room, store }) {
   const isCurrent = room.id === store.currentId.value;
   const { count, isPersonal } = attentionOf(room);
   const hasRefused = useComputed(() => isRefusedIn(store.sender.outbox.value, room.id));
   const hasDraft = !isCurrent && (hasRefused.value || store.drafts.rooms.value.has(room.id));
-  const select = () => {
-    store.select(room.id);
-    onSelect();
-  };
   return html`
     <li>
-      <button type="button" class="room-item" aria-current=${isCurrent ? "true" : null} data-unread=${count > 0} data-muted=${room.level === "nothing"} onClick=${select}>
+      <button type="button" class="room-item" aria-current=${isCurrent ? "true" : null} data-unread=${count > 0} data-muted=${room.level === "nothing"} onClick=${() => store.select(room.id)}>
         ${room.kind === "direct" ? html`<${PresenceDot} store=${store} room=${room} />` : html`<${RoomIcon} room=${room} />`}
         <span class="room-name" title=${room.topic_line || null}><bdi>${room.name}</bdi>${room.kind === "private" && html`<span class="visually-hidden"> ${_("(private)")}</span>`}</span>
         ${hasDraft && html`<span class="draft-mark" title=${_("You have typed something here")}><${EditIcon} /><span class="visually-hidden"> ${_("draft")}</span></span>`}
