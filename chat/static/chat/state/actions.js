@@ -2,14 +2,13 @@ import { signal } from "@preact/signals";
 import { _ } from "realtime/texts";
 
 import { textToSend } from "../lib/outbox.js";
-import { MODERATOR } from "../lib/rights.js";
 
 /**
  * @typedef {import("../lib/timeline.js").Message} Message
  * @typedef {{kind: "reply" | "edit", message: Message}} Intent the purpose of the text in the composer
  */
 
-/** The reader's actions on messages: answer, edit, delete, react. */
+/** The reader's actions on messages: answer, edit, react, send. Those of a menu are in message-actions.js. */
 export class Actions {
   /** @param {import("./store.js").ChatStore} store */
   constructor(store) {
@@ -145,46 +144,18 @@ export class Actions {
     return this.intentOf(roomId)?.kind === "edit" ? [] : (this.store.files.value?.of(roomId) ?? []);
   }
 
-  /** @param {Message} message @param {string} [reason] for the audit log, if the message is another's */
-  async delete(message, reason = "") {
-    return this.#change("message.delete", message, { reason });
-  }
-
   /**
    * @param {Message} message
    * @param {string} emoji
    */
   async react(message, emoji) {
     const isMine = message.reactions.some((each) => each.emoji === emoji && each.mine);
-    return this.#change(isMine ? "reaction.remove" : "reaction.add", message, { emoji });
-  }
-
-  /**
-   * @param {Message} message
-   * @param {boolean} isPinned
-   */
-  async pin(message, isPinned) {
-    if (!(await this.#change(isPinned ? "pin.add" : "pin.remove", message))) return;
-    this.store.stores.value.get(message.room_id)?.pinned(message, isPinned);
-    this.store.announce(isPinned ? _("Pinned") : _("Unpinned"));
-  }
-
-  /** Mark a message and the ones after it as unread. @param {Message} message */
-  async markUnread({ room_id, seq }) {
-    const reply = await this.store.try("read", { room_id, seq: seq - 1, is_unread: true });
-    if (reply !== null) this.store.stores.value.get(room_id)?.unread(reply.payload.seq);
+    return this.change(isMine ? "reaction.remove" : "reaction.add", message, { emoji });
   }
 
   /** @param {Message} message */
   mayEdit(message) {
     return !message.deleted && message.author.id === this.store.me.id;
-  }
-
-  /** The server decides; this only hides actions that it would refuse. @param {Message} message */
-  mayDelete(message) {
-    const room = this.store.stores.value.get(message.room_id);
-    const isModerator = room !== undefined && this.store.rank(room) >= MODERATOR;
-    return !message.deleted && (message.author.id === this.store.me.id || isModerator);
   }
 
   /**
@@ -194,7 +165,7 @@ export class Actions {
   async #saveEdit(message, text) {
     const { room_id, seq } = message;
     this.saving.set(room_id, text);
-    const isSaved = text === message.text || (await this.#change("message.edit", message, { text }));
+    const isSaved = text === message.text || (await this.change("message.edit", message, { text }));
     this.saving.delete(room_id);
     const { kind, message: edited } = this.intentOf(room_id) ?? {};
     if (!isSaved || kind !== "edit" || edited?.seq !== seq) return isSaved;
@@ -219,11 +190,12 @@ export class Actions {
   }
 
   /**
+   * Send a request that changes a message, and show the message as it is then. False: it failed, and the reader is told.
    * @param {string} type
    * @param {Message} message
    * @param {Record<string, unknown>} [more]
    */
-  async #change(type, { room_id, seq }, more = {}) {
+  async change(type, { room_id, seq }, more = {}) {
     const reply = await this.store.try(type, { room_id, seq, ...more });
     if (reply === null) return false;
     this.store.stores.value.get(room_id)?.changed(reply.payload.message);

@@ -3,6 +3,7 @@ import { _ } from "realtime/texts";
 
 import { fullTimeText, nameOf } from "../lib/format.js";
 import { MEMBER } from "../lib/rights.js";
+import { pin } from "../state/message-actions.js";
 import { Dialog, DialogActions } from "./dialog.js";
 import { html } from "./html.js";
 import { MessageBody } from "./message-row.js";
@@ -29,7 +30,7 @@ export function Pins({ store, room, onClose }) {
             <p class="pin-head"><bdi class="message-author">${nameOf(message.author)}</bdi> <time class="muted" datetime=${message.sent_at}>${fullTimeText(new Date(message.sent_at))}</time></p>
             <${MessageBody} message=${message} store=${store} />
             <p class="actions">
-              ${mayUnpin && html`<button type="button" class="button small" onClick=${() => store.actions.pin(message, false)}>${_("Unpin")}</button>`}
+              ${mayUnpin && html`<button type="button" class="button small" onClick=${() => pin(store, message, false)}>${_("Unpin")}</button>`}
               <button type="button" class="button small" onClick=${() => jump(message.seq)}>${_("Show")}</button>
             </p>
           </li>`)}

@@ -119,7 +119,7 @@ export function DeleteMessage({ store, message, onClose }) {
       <p class="muted">${_("Its text is gone for everybody. This cannot be undone.")}</p>
       ${isOthers && html`<${ReasonField} onReason=${setReason} />`}
       <${DialogActions} no=${_("Keep")} onClose=${onClose}>
-        <button type="button" class="button primary" onClick=${() => store.actions.delete(message, reason).then(onClose)}>${_("Delete")}</button>
+        <button type="button" class="button primary" onClick=${() => store.actions.change("message.delete", message, { reason }).then(onClose)}>${_("Delete")}</button>
       <//>
     <//>`;
 }

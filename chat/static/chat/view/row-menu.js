@@ -3,6 +3,7 @@ import { _ } from "realtime/texts";
 
 import { MEMBER } from "../lib/rights.js";
 import { copy } from "../state/clipboard.js";
+import { markUnread, mayDelete, pin } from "../state/message-actions.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";
@@ -33,7 +34,6 @@ export function RowFloating({ store, room }) {
  *   message: import("../lib/timeline.js").Message, anchor: HTMLElement, onClose: () => void}} props
  */
 function RowMenu({ store, room, message, anchor, onClose }) {
-  const { actions } = store;
   useEffect(() => void (room.pins.value === null && room.loadPins()), [room]);
   const isPinned = room.pins.value?.some(({ seq }) => seq === message.seq) ?? false;
   const mayPin = store.rank(room) >= MEMBER;
@@ -42,11 +42,11 @@ function RowMenu({ store, room, message, anchor, onClose }) {
   return html`
     <${Floating} anchor=${anchor} label=${_("More")} class="row-menu menu-items" onClose=${onClose}>
       <div onKeyDown=${move}>
-        ${mayPin && item(isPinned ? _("Unpin") : _("Pin to the room"), () => actions.pin(message, !isPinned), true)}
-        ${item(_("Mark unread from here"), () => actions.markUnread(message), !mayPin)}
+        ${mayPin && item(isPinned ? _("Unpin") : _("Pin to the room"), () => pin(store, message, !isPinned), true)}
+        ${item(_("Mark unread from here"), () => markUnread(store, message), !mayPin)}
         ${item(_("Copy link"), () => copy(store, linkTo(message), _("The link is copied.")))}
         ${message.text && item(_("Copy text"), () => copy(store, message.text, _("The text is copied.")))}
-        ${actions.mayDelete(message) && item(_("Delete…"), () => store.show("DeleteMessage", { message }))}
+        ${mayDelete(store, message) && item(_("Delete…"), () => store.show("DeleteMessage", { message }))}
       </div>
     <//>`;
 }

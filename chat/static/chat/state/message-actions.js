@@ -1,0 +1,34 @@
+import { _ } from "realtime/texts";
+
+import { MODERATOR } from "../lib/rights.js";
+
+/**
+ * The actions of a message's menu, which is loaded when it is opened.
+ *
+ * @typedef {import("./store.js").ChatStore} ChatStore
+ * @typedef {import("../lib/timeline.js").Message} Message
+ */
+
+/**
+ * @param {ChatStore} store
+ * @param {Message} message
+ * @param {boolean} isPinned
+ */
+export async function pin(store, message, isPinned) {
+  if (!(await store.actions.change(isPinned ? "pin.add" : "pin.remove", message))) return;
+  store.stores.value.get(message.room_id)?.pinned(message, isPinned);
+  store.announce(isPinned ? _("Pinned") : _("Unpinned"));
+}
+
+/** Mark a message and the ones after it as unread. @param {ChatStore} store @param {Message} message */
+export async function markUnread(store, { room_id, seq }) {
+  const reply = await store.try("read", { room_id, seq: seq - 1, is_unread: true });
+  if (reply !== null) store.stores.value.get(room_id)?.unread(reply.payload.seq);
+}
+
+/** The server decides; this only hides what it would refuse. @param {ChatStore} store @param {Message} message */
+export function mayDelete(store, message) {
+  const room = store.stores.value.get(message.room_id);
+  const isModerator = room !== undefined && store.rank(room) >= MODERATOR;
+  return !message.deleted && (message.author.id === store.me.id || isModerator);
+}
