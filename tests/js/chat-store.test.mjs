@@ -6,7 +6,6 @@ import { FakeSocket, settled } from "./fake-socket.js";
 const { RealtimeClient } = await import("../../clients/js/src/client.js");
 const { effect } = await import("@preact/signals");
 const { Activity, AWAY_MS } = await import("../../chat/static/chat/state/activity.js");
-const { markUnread } = await import("../../chat/static/chat/state/message-actions.js");
 const { ChatStore } = await import("../../chat/static/chat/state/store.js");
 
 const me = { id: 1, username: "alice" };
@@ -548,16 +547,6 @@ test("a message in another room is shown among those around it", async () => {
   for (let turn = 0; turn < 4; turn += 1) await settled();
   const { messages } = store.current.value.timeline.value;
   assert.deepEqual([store.current.value.target.value, messages.some(({ seq }) => seq === 120), store.current.value.isAtEnd.value], [120, true, false]);
-});
-
-test("messages are marked as unread at the server, or the reader is told why not", async () => {
-  const { chat, store, room } = await opened();
-  await markUnread(store, room.timeline.value.messages[1]);
-  assert.deepEqual(chat.sockets.at(-1).requests("read").at(-1).payload, { room_id: 1, seq: 1, is_unread: true });
-  assert.equal(room.newAfterSeq.value, 1);
-  chat.sockets.at(-1).end(1006);
-  await markUnread(store, room.timeline.value.messages[0]);
-  assert.deepEqual([room.newAfterSeq.value, store.notice.value], [1, "There is no connection."]);
 });
 
 test("a message that goes out takes away what was said of the one before", async () => {

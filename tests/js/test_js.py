@@ -102,7 +102,7 @@ def test_javascript() -> None:
 def test_javascript_as_it_is_collected(collected: LeanStaticFilesStorage) -> None:
     """The minifier changes no meaning. The tests in a browser run the modules that need a page."""
     hook = Path(__file__).with_name("collected.mjs")
-    in_page = ("chat-files.test.mjs", "chat-writing.test.mjs")
+    in_page = ("chat-files.test.mjs", "chat-menu.test.mjs", "chat-writing.test.mjs")
     names = [name for name in NODE_TESTS if "chat-" in name and not name.endswith(in_page)]
     run_node(
         "--import",
