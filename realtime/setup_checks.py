@@ -263,14 +263,23 @@ def application_fault(path: str) -> str:
 def _source_of(module: str) -> str | None:
     """Return the source of a module; "" if it has none that can be read, None if there is no such module."""
     # Not imported: an application may build everything as it is imported, and this runs before every command.
+    package = module.rpartition(".")[0]
     try:
-        spec = find_spec(module)
+        # `find_spec` imports what is before the last dot.
+        is_in_package = not package or _is_package(package)
+        spec = find_spec(module) if is_in_package else None
     except (ImportError, ValueError):
         return None
     if spec is None:
         return None
     read = getattr(spec.loader, "get_source", None)
     return (read(module) if read is not None else None) or ""
+
+
+def _is_package(name: str) -> bool:
+    parent = name.rpartition(".")[0]
+    spec = find_spec(name) if not parent or _is_package(parent) else None
+    return spec is not None and spec.submodule_search_locations is not None
 
 
 ALL = (

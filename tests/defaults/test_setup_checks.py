@@ -139,13 +139,24 @@ def test_a_broken_module_of_an_app_is_named(
         "application",
         "tests.defaults.plain.application",
         "realtime.asgi:application",
-        "rockstar_site.asgi.aplication",
-        "rockstar_site.asgi.application.application",
+        "tests.defaults.plain.aplication",
+        "tests.defaults.of_channels.application.application",
     ],
 )
 def test_an_application_without_sockets_is_named(settings: Settings, path: str | None) -> None:
     settings.ASGI_APPLICATION = path
     assert ids() == ["realtime.E008"]
+
+
+@pytest.mark.parametrize("path", ["broken.aplication", "broken.application.application", "broken.a.b.c"])
+def test_a_wrong_name_in_an_application_is_named_without_importing_it(
+    settings: Settings, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_text("import realtime\nraise KeyError(realtime)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.ASGI_APPLICATION = path
+    assert ids() == ["realtime.E008"]
+    assert "broken" not in sys.modules
 
 
 @pytest.mark.parametrize(
