@@ -134,6 +134,24 @@ def test_a_cut_cable_and_back(alice: ChatPage, bob: ChatPage, cable: Cable) -> N
     _assert_whole(alice, bob, "cut")
 
 
+def test_what_did_not_load_for_later_is_loaded_with_the_next_connection(
+    alice: ChatPage, cable: Cable
+) -> None:
+    browser = alice.page.context.browser
+    if browser is not None and browser.browser_type.name == "firefox":
+        pytest.skip("Firefox tries a module again only after a reload")
+    alice.page.route("**/finder.*.js", lambda route: route.abort())
+    alice.page.reload()
+    alice.wait_until_connected()
+    alice.page.wait_for_function(HAS_LOADED, arg=["emoji-picker"])
+    alice.page.unroute("**/finder.*.js")
+    cable.cut()
+    expect(alice.bar).to_contain_text("The connection is lost.")
+    cable.mend()
+    alice.composer.click()
+    alice.page.wait_for_function(HAS_LOADED, arg=["finder"])
+
+
 def test_a_message_whose_confirmation_was_lost_is_there_once(
     alice: ChatPage, bob: ChatPage, cable: Cable
 ) -> None:

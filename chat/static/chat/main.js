@@ -1,4 +1,4 @@
-import { effect } from "@preact/signals";
+import { computed, effect } from "@preact/signals";
 import { render } from "preact";
 import { RealtimeClient } from "realtime/client";
 import { watchPage } from "realtime/page-watch";
@@ -16,6 +16,8 @@ const SIGN_IN_AGAIN_MS = 10_000;
 const CLOCK_MS = 30_000;
 // A hidden page has no frames.
 const FRAME_MAX_MS = 100;
+// A busy page is never idle.
+const IDLE_MAX_MS = 2000;
 const NOT_THERE = _("You are not in the room of that address.");
 
 const root = /** @type {HTMLElement} */ (document.getElementById("main"));
@@ -55,14 +57,15 @@ watchPage(client);
 store.start();
 lookAgain();
 document.documentElement.dataset.started = "";
-// Not before the messages are there. Safari has no requestIdleCallback.
-const stopWaiting = effect(() => {
-  if (!store.current.value?.timeline.value) return;
-  setTimeout(() => {
-    stopWaiting();
-    (window.requestIdleCallback ?? setTimeout)(loadTheRest);
-  });
+// Not before the messages are there, and with each connection until nothing is missing. Safari has no requestIdleCallback.
+const isReady = computed(() => store.connection.value.name === "online" && Boolean(store.current.value?.timeline.value));
+const stopLoading = effect(() => {
+  if (isReady.value) window.requestIdleCallback ? requestIdleCallback(loadLater, { timeout: IDLE_MAX_MS }) : setTimeout(loadLater);
 });
+
+async function loadLater() {
+  if (await loadTheRest()) stopLoading();
+}
 
 /** Tell about a message outside of the page, if the reader has allowed it. @type {NonNullable<ConstructorParameters<typeof ChatStore>[0]["notify"]>} */
 async function notify(room, message) {

@@ -4,8 +4,8 @@ import { _ } from "realtime/texts";
 
 import { html } from "./html.js";
 
-/** The functions that load the modules of lazy components. @type {Set<() => Promise<unknown>>} */
-const loads = new Set();
+/** The functions that load the modules of lazy components, and their styles. @type {Set<() => Promise<unknown>>} */
+const loads = new Set([loadStyles]);
 
 // How many components have loaded. Those that failed try again when another one succeeds.
 const successes = signal(0);
@@ -26,9 +26,16 @@ function loadStyles() {
   }));
 }
 
-/** Load all modules of lazy components, one after the other, so that the first use of each needs no network. A failure shows at the first use. */
+/**
+ * Load all modules of lazy components, one after the other, so that the first use of each needs no network. A failure shows at the
+ * first use.
+ * @returns {Promise<boolean>} whether all are loaded
+ */
 export async function loadTheRest() {
-  for (const load of [loadStyles, ...loads]) await load().catch(() => {});
+  let isWhole = true;
+  // A module that was loaded may bring lazy components of its own, which are the next.
+  for (const load of loads) await load().catch(() => (isWhole = false));
+  return isWhole;
 }
 
 /**
