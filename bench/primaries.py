@@ -6,8 +6,10 @@ server meanwhile, as the heartbeats of a cluster. Two ways:
 
 - each server alone: publications that were made beforehand go to one server after the other, as if each had a machine
   of its own and were the limit;
-- all at once: the engine of one process sends them. That process is the limit, and the servers share the caches and cores
-  of one machine, which three do more than one.
+- all at once: the engine of one process sends them. That process is the limit, and the servers share the caches of one
+  machine, which three do more than one.
+
+The servers have one core and the sender another one.
 """
 
 import argparse
@@ -24,7 +26,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.cores import LOAD_CORE, SERVER_CORE
 from bench.ready_made import Recorder, send
+from bench.servers.process import on_core
 from bench.versions import versions
 from realtime.core.topics import Retention, TopicKey
 from realtime.topics.engine.broker import Broker
@@ -100,9 +104,11 @@ def single(folder: Path, *, has_replica: bool) -> Iterator[Brokers]:
     primary = Process(folder)
     replica = Process(folder, "--replicaof", f"127.0.0.1 {primary.port}")
     try:
-        primary.start()
+        with on_core(SERVER_CORE):
+            primary.start()
+            if has_replica:
+                replica.start()
         if has_replica:
-            replica.start()
             until(lambda: is_in_step(replica, primary, 0))
         yield Brokers(f"redis://127.0.0.1:{primary.port}", [primary])
     finally:
@@ -115,7 +121,8 @@ def cluster(folder: Path, *, has_replica: bool) -> Iterator[Brokers]:
     """Three primaries, each with a replica or without."""
     servers = Cluster(folder)
     try:
-        servers.start()
+        with on_core(SERVER_CORE):
+            servers.start()
         if not has_replica:
             _drop_replicas(servers)
         yield Brokers(servers.url, servers.processes[:PRIMARIES])
@@ -196,6 +203,7 @@ def main(arguments: Sequence[str]) -> None:
     for has_replica in (False, True):
         lines.append("each primary has a replica" if has_replica else "without replicas")
         with (
+            on_core(LOAD_CORE),
             tempfile.TemporaryDirectory(prefix="rockstar-primaries-") as folder,
             single(Path(folder), has_replica=has_replica) as one,
             cluster(Path(folder), has_replica=has_replica) as three,
