@@ -57,6 +57,8 @@ class Chain:
     epoch: str
     offset: int
     values: dict[int, Value] = field(default_factory=dict)
+    # Those that came before they were acknowledged.
+    early: set[Value] = field(default_factory=set)
     told_s: float | None = None
 
 
@@ -192,6 +194,8 @@ class _Court:
             self._convict("order", at_s, f"{topic}: {chain.client} got {offset} after {chain.offset}")
         chain.offset = offset
         chain.values[offset] = value
+        if value not in self._state(topic).acknowledged:
+            chain.early.add(value)
         self._name(at_s, topic, chain.epoch, offset, value)
 
     def _told(self, state: TopicState, client: str, at_s: float) -> None:
@@ -313,10 +317,15 @@ def _is_off(chain: Chain, state: TopicState) -> bool:
 
 
 def _off_the_line(chain: Chain, line: Line) -> int | None:
-    """The first offset that is in the log, and was delivered behind one that is not."""
+    """The first offset that is in the log, and was delivered behind one that is not.
+
+    A stopped primary that goes on may carry out what other servers have repeated elsewhere, and the repeated publication
+    may get the same offset in both logs. A client that got it before its acknowledgement, and was told of the loss, may
+    have it from the log that is lost.
+    """
     for offset, value in chain.values.items():
         before = chain.values.get(offset - 1)
-        is_in = line.values.get(offset) == value
+        is_in = line.values.get(offset) == value and not (chain.told_s is not None and value in chain.early)
         if is_in and before is not None and line.values.get(offset - 1, before) != before:
             return offset
     return None

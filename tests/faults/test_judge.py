@@ -85,6 +85,23 @@ def test_it_is_found_also_where_the_client_is_told_later() -> None:
     assert_broken([*events, Told(0, "c", TOPIC), client("f", 3), rest(log("f", 1, 3, 4))], "line")
 
 
+def of_a_stopped_primary_that_goes_on() -> list[Event]:
+    """It stores 3 and 4, which the client gets; 4 was repeated, and has the same offset behind 5 in the log that stays."""
+    attempts: list[Event] = [Attempted(0, TOPIC, value) for value in (3, 4)]
+    return [*BEFORE[:4], *published(2, "e", 2), got(2, 2), KILL, *attempts, got(3, 3), got(4, 4)]
+
+
+def test_a_client_of_a_stopped_primary_is_told_although_an_offset_is_the_same() -> None:
+    events = [*of_a_stopped_primary_that_goes_on(), Told(0, "c", TOPIC)]
+    events += [*published(5, "f", 3), Acknowledged(0, TOPIC, 4, "f", 4), client("f", 4)]
+    assert_broken([*events, rest(log("f", 1, 2, 5, 4))])
+
+
+def test_a_client_of_a_stopped_primary_is_not_told() -> None:
+    events = [*of_a_stopped_primary_that_goes_on(), *published(5, "f", 3), Acknowledged(0, TOPIC, 4, "f", 4)]
+    assert_broken([*events, rest(log("f", 1, 2, 5, 4))], "line", "whole")
+
+
 def test_a_client_that_began_at_what_was_lost() -> None:
     events = [*published(1, "e", 1), *published(2, "e", 2), client("e", 2), KILL, *published(3, "f", 2)]
     events += [*published(4, "f", 3), got(3, 4, "f"), rest(log("f", 1, 3, 4))]
