@@ -1,13 +1,15 @@
 """Two tenants with people in them, and what the chat announced."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.conf import settings
 from django.db import transaction
+from pytest_django import Settings
 
 from accounts.models import Membership, User
 from accounts.models import Tenant as TenantRow
@@ -126,3 +128,13 @@ def _person(username: str, *tenants: TenantRow) -> Publisher:
     for tenant in tenants:
         Membership.objects.create(user=user, tenant=tenant, status=f"{username} here")
     return Publisher(user.pk, username)
+
+
+@pytest.fixture
+def folder(settings: Settings, tmp_path: Path) -> Iterator[Path]:
+    """A folder of its own for the files of the chat."""
+    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}}
+    settings.STORAGES = settings.STORAGES | {"chat": storage}
+    runtimes.install(None)
+    yield tmp_path
+    runtimes.install(None)

@@ -5,7 +5,6 @@ import json
 import struct
 import uuid
 import warnings
-from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +17,7 @@ from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
 
-from accounts.models import Domain, Membership, User
+from accounts.models import Domain, User
 from accounts.models import Tenant as TenantRow
 from chat import wire
 from chat.files import pictures
@@ -28,14 +27,12 @@ from chat.files.signatures import file_type
 from chat.files.storage import file_storage
 from chat.messages import changing, reading
 from chat.models import File, RoomMembership
-from chat.people import profiles
 from realtime.core.history import Publisher
-from realtime.node import node as nodes
 from realtime.protocol.errors import RequestError
 from tests.chat.conftest import World, message_send
 from tests.chat.test_rest import HOSTS, Api
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("folder")]
 
 SECRET = b"taken in my garden"
 
@@ -47,15 +44,6 @@ def picture(kind: str = "JPEG", size: tuple[int, int] = (60, 40), **more: Any) -
     exif[0x0112] = 6
     Image.new("RGB", size, "red").save(out, kind, **({"exif": exif} | more))
     return out.getvalue()
-
-
-@pytest.fixture(autouse=True)
-def folder(settings: Settings, tmp_path: Path) -> Iterator[Path]:
-    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}}
-    settings.STORAGES = settings.STORAGES | {"chat": storage}
-    nodes.install(None)
-    yield tmp_path
-    nodes.install(None)
 
 
 def stored(folder: Path) -> int:
@@ -391,111 +379,3 @@ def test_a_file_over_http_is_an_attachment_in_which_nothing_runs(world: World) -
     assert Api(world, "admin", "globex").client.get(body["url"]).status_code == 404
     assert alice.client.post("/api/chat/files/", {}).status_code == 400
     assert file_storage().exists(f"{world.acme.id}")
-
-
-def picture_set(
-    world: World, content: bytes | None = None, by: Publisher | None = None, name: str = "me.jpg"
-) -> File:
-    uploaded = SimpleUploadedFile(name, content or picture(size=(300, 200)))
-    profiles.picture_set(world.acme, by or world.alice, uploaded)
-    return File.objects.get(uploader_id=int((by or world.alice).id), is_profile_picture=True)
-
-
-def test_a_profile_picture_is_a_square_that_members_see(world: World, folder: Path) -> None:
-    for slug, host in HOSTS.items():
-        Domain.objects.create(tenant=TenantRow.objects.get(slug=slug), host=host)
-    alice, bob, stranger = Api(world, "alice"), Api(world, "bob"), Api(world, "admin", "globex")
-    room_id, urls = world.room(with_bob=True), []
-    for kind in ("JPEG", "GIF"):
-        given = SimpleUploadedFile("a.png", picture(kind, (90, 300)) + b"<script>")
-        answer = alice.client.post("/api/chat/profile/picture/", {"file": given})
-        assert answer.status_code == 201
-        urls.append(json.loads(answer.content)["profile"]["picture"])
-        assert stored(folder) == 2
-    gone, url = urls
-    assert gone != url
-    for path, side in ((url, 256), (f"{url}thumbnail/", 80)):
-        got = bob.client.get(path)
-        content = b"".join(got)
-        assert SECRET not in content
-        assert b"<script>" not in content
-        with Image.open(BytesIO(content)) as opened:
-            assert (opened.format, opened.size, opened.mode) == ("WEBP", (side, side), "RGB")
-        assert got["Content-Type"] == "image/webp"
-        assert got["Content-Disposition"].startswith("attachment")
-        assert got["X-Content-Type-Options"] == "nosniff"
-        assert got["Cache-Control"] == "private, max-age=86400"
-        missing = stranger.client.get(path.replace(url, "/api/chat/files/999999999/"))
-        assert stranger.client.get(path).content == missing.content
-        assert bob.client.get(path.replace(url, gone)).status_code == 404
-    for path, field in ((f"rooms/{room_id}/members/", "members"), ("users/", "users")):
-        listed = bob.call("GET", path)[1][field]
-        pictures = {each["username"]: each.get("picture") for each in listed}
-        assert (pictures["alice"], pictures["bob"]) == (url, None)
-    for _ in range(2):
-        answer = alice.client.delete("/api/chat/profile/picture/")
-        assert answer.status_code == 200
-        assert "picture" not in json.loads(answer.content)["profile"]
-    assert (stored(folder), bob.client.get(url).status_code) == (0, 404)
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_a_profile_picture_is_the_middle_upright(kind: str) -> None:
-    given, out, exif = Image.new("RGB", (1200, 3000), "blue"), BytesIO(), Image.Exif()
-    given.paste("red", (0, 0, 600, 3000))
-    # To be shown after a quarter turn clockwise: the left half is above.
-    exif[0x0112] = 6
-    given.save(out, kind, exif=exif)
-    made = profile_picture_encode(out.getvalue(), kind, pixels_max=0)
-    with Image.open(BytesIO(made.content)) as opened:
-        colours = [opened.getpixel((x, y)) for x, y in ((10, 10), (245, 10), (10, 245), (245, 245))]
-    reds = [isinstance(colour, tuple) and colour[0] > 200 for colour in colours]
-    assert reds == [True, True, False, False]
-
-
-def test_a_see_through_profile_picture_is_white() -> None:
-    out = BytesIO()
-    Image.new("RGBA", (3000, 20)).save(out, "PNG")
-    made = profile_picture_encode(out.getvalue(), "PNG", pixels_max=0)
-    with Image.open(BytesIO(made.content)) as opened:
-        assert opened.getpixel((128, 128)) == (255, 255, 255)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"<svg onload=alert(1)>",
-        b"%PDF-1.7",
-        b"text",
-        b"GIF89a/*<svg onload=alert(1)>*/=1",
-        b"\x89PNG\r\n\x1a\n",
-    ],
-)
-def test_what_is_no_picture_replaces_none(world: World, folder: Path, content: bytes) -> None:
-    kept = picture_set(world)
-    assert code_of(lambda: picture_set(world, content)) == "invalid_message"
-    assert (File.objects.get(), stored(folder)) == (kept, 2)
-
-
-def test_a_profile_picture_is_no_attachment_and_stays(world: World, folder: Path, settings: Settings) -> None:
-    room_id, mine = world.room(with_bob=True), picture_set(world)
-    bobs = picture_set(world, by=world.bob)
-    assert code_of(lambda: send(world, room_id, mine.pk)) == "not_found"
-    File.objects.update(created_at=timezone.now() - timedelta(days=2))
-    files.sweep()
-    assert stored(folder) == 4
-    settings.CHAT_FILES = {"file_tenant_bytes_max": mine.size + bobs.size}
-    # The space of the one that it replaces is free.
-    mine = picture_set(world)
-    assert code_of(lambda: picture_set(world, by=world.admin)) == "limit_exceeded"
-    Membership.objects.filter(user_id=world.bob.id).update(is_active=False)
-    assert code_of(lambda: files.access_file(world.acme.id, world.alice.id, bobs.pk)) == "not_found"
-    files.sweep()
-    assert stored(folder) == 4
-    # The picture of a former member is deleted, and so is that of a deleted account.
-    Membership.objects.filter(user_id=world.bob.id, tenant_id=world.acme.id).delete()
-    files.sweep()
-    assert (File.objects.get(), stored(folder)) == (mine, 2)
-    User.objects.get(pk=world.alice.id).delete()
-    files.sweep()
-    assert (File.objects.count(), stored(folder)) == (0, 0)
