@@ -1,5 +1,7 @@
 """Whether the database can be used, tried out before a command or a server needs it."""
 
+from collections.abc import Callable
+
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DatabaseFailure
@@ -12,43 +14,45 @@ ADVICE = "Check that it runs, and that its address is right."
 
 def database_fault() -> str:
     """Connect once and return in a sentence why the database cannot be used; "" if it can. Its tables are not looked at."""
-    probe = _probe()
-    try:
+
+    def look(probe: BaseDatabaseWrapper) -> str:
         probe.ensure_connection()
-    except ImproperlyConfigured:
-        # A project without a database.
         return ""
-    except DatabaseFailure as error:
-        return _unreachable(error)
-    finally:
-        probe.close()
-    return ""
+
+    return _fault(look)
 
 
 def own_tables_fault() -> str:
     """As `database_fault`, and the migrations of this package, without which no connection is taken, must be there."""
-    probe = _probe()
-    try:
+
+    def look(probe: BaseDatabaseWrapper) -> str:
         missing = missing_migrations(probe, "realtime")
-    except ImproperlyConfigured:
-        return ""
-    except DatabaseFailure as error:
-        return _unreachable(error)
-    finally:
-        probe.close()
-    return 'The database has no tables of "realtime" yet. Run: manage.py migrate' if missing else ""
+        return 'The database has no tables of "realtime" yet. Run: manage.py migrate' if missing else ""
+
+    return _fault(look)
 
 
 def serving_fault() -> str:
-    """As `database_fault`, and without its tables a server could only fail with a database error, in each worker."""
+    """As `database_fault`, and no migration may be missing: each worker could only fail with a database error."""
+
+    def look(probe: BaseDatabaseWrapper) -> str:
+        missing = missing_migrations(probe)
+        return f"The database lacks {missing} migration(s). Run: manage.py migrate" if missing else ""
+
+    return _fault(look, without="The project has no database (DATABASES).")
+
+
+def _fault(look: Callable[[BaseDatabaseWrapper], str], *, without: str = "") -> str:
+    """Return what `look` says of the database, or why it cannot be reached; `without` if the project has none."""
     probe = _probe()
     try:
-        missing = missing_migrations(probe)
+        return look(probe)
+    except ImproperlyConfigured:
+        return without
     except DatabaseFailure as error:
         return _unreachable(error)
     finally:
         probe.close()
-    return f"The database lacks {missing} migration(s). Run: manage.py migrate" if missing else ""
 
 
 def _probe() -> BaseDatabaseWrapper:
