@@ -113,7 +113,7 @@ def test_the_rooms_open_by_keyboard(alice: ChatPage) -> None:
     opener.click()
     alice.page.get_by_role("button", name="Find").click()
     alice.page.get_by_role("combobox").fill("found from the drawer")
-    # Nobody is found, and nobody is left from what was found before.
+    # The people of the search before are gone, too.
     alice.page.keyboard.press("Enter")
     expect(alice.heading).to_have_text(other)
     alice.page.locator(".search-result").first.click()

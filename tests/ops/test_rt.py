@@ -1,4 +1,4 @@
-"""`manage.py rt`: who is said to have given an order."""
+"""`manage.py rt`: the audit log names the user who gave an order."""
 
 from functools import partial
 from typing import Any

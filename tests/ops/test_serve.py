@@ -56,7 +56,7 @@ def test_static_files_of_another_user_say_what_to_do(
     def refuse() -> None:
         raise PermissionError(13, "Permission denied", str(lock))
 
-    # Root, who may run the tests, writes everywhere.
+    # Not by file permissions: root ignores them, and the tests may run as root.
     monkeypatch.setattr("realtime.management.commands.serve.collect_static", refuse)
     with pytest.raises(CommandError, match=rf"{lock}\. .*chown -R"):
         collect(settings, STATIC_ROOT=tmp_path)

@@ -70,7 +70,7 @@ async def test_work_that_takes_too_long_leaves_the_turn(
 
 @dataclass
 class Order:
-    """An order whose budgets are counted in pieces of work, and what became of each piece."""
+    """A TopicOrder whose bounds hold a few pieces of work, and the task of each piece."""
 
     order: TopicOrder
     works: Works
@@ -82,7 +82,7 @@ class Order:
             self.tasks[name] = asyncio.create_task(work)
 
     async def refused(self) -> list[str]:
-        """The names of what is refused so far."""
+        """Return the names of the work that was refused since the last call."""
         await settle()
         over = {name: task for name, task in self.tasks.items() if task.done()}
         for name, task in over.items():

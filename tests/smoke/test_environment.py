@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tm
     def refuse(*_arguments: object, **_options: object) -> None:
         raise PermissionError(13, "Permission denied", str(file))
 
-    # Root, who may run the tests, reads everything.
+    # Not by file permissions: root ignores them, and the tests may run as root.
     monkeypatch.setattr("environs.Env.read_env", refuse)
     with pytest.raises(ImproperlyConfigured, match=r"\.env cannot be read by this user: .*sudo -u"):
         read(monkeypatch, tmp_path)

@@ -175,7 +175,7 @@ export class Actions {
     return true;
   }
 
-  /** Something else takes the place of an edit: what was changed stays in the composer. @param {number} roomId */
+  /** End an edit because the user begins something else. The changed text stays in the composer. @param {number} roomId */
   #leaveEdit(roomId) {
     const intent = this.intentOf(roomId);
     const typed = this.textOf(roomId);
