@@ -2,11 +2,11 @@ import { _ } from "realtime/texts";
 
 import { sizeText } from "./format.js";
 
+/** @import {Attachment} from "../types.js" */
+
 /**
  * Files that go with a message. All functions are pure.
  *
- * @typedef {{key: string, name: string, size: number, type: string, blob: Blob, id?: number | null}} Attachment
- *   id: of the uploaded file
  * @typedef {{progress: number, error: {code: string, message: string, retryable: boolean} | null}} Upload
  *   progress: 0 to 1
  * @typedef {{filesMax: number, bytesMax: number}} Limits of the server; 0 is no limit

@@ -1,11 +1,8 @@
+/** @import {Draft, Entry} from "../types.js" */
+
 /**
  * Messages on their way. They are shown at once, sent in order and kept until the server confirms them. All
  * functions are pure; an outbox is an array, oldest first. Each room is a queue of its own.
- *
- * @typedef {{client_msg_id: string, room_id: number, text: string, reply_to?: number | null, created_at: string,
- *   files?: readonly import("./attachments.js").Attachment[]}} Draft
- * @typedef {Draft & {state: "waiting" | "sending" | "failed", error: string, tries: number}} Entry
- *   tries: how often the server failed to take it, in a row
  */
 
 /** Unsent messages of one user that are kept. More are refused, and their text stays where it is. */

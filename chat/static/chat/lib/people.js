@@ -1,10 +1,11 @@
 import { nameOf } from "./format.js";
 
+/** @import {Person} from "../types.js" */
+
 /**
  * The users that are connected to a room. `users` is null if the server does not name the users (more than 200, or
  * readers who are not signed in). Then only their number is known.
  *
- * @typedef {{id: number, username: string, name?: string, status?: string, status_emoji?: string, picture?: string | null, role?: string | null}} Person
  * @typedef {Person & {isHere: boolean | null}} SeenPerson  null: not known
  * @typedef {{count: number, users: ReadonlyMap<number, Person> | null}} Present
  */

@@ -1,8 +1,8 @@
+/** @import {Message} from "../types.js" */
+
 /**
  * The reader's own reactions. A publication is the same for all readers, so it does not contain them: `reacted`
  * names the user and the emoji, and all other changes keep the reactions that were known.
- *
- * @typedef {import("./timeline.js").Message} Message
  */
 
 /**

@@ -1,10 +1,6 @@
-/**
- * @typedef {{id: number, name: string, topic: string, kind: "public" | "private" | "direct", is_public: boolean, topic_line: string,
- *   archived: boolean, is_member: boolean, member_count: number, last_seq: number, last_rev: number, last_message_at: string | null,
- *   read_seq: number, unread: number, mentions: number, level: "all" | "mentions" | "nothing", is_favourite: boolean,
- *   role: string | null}} Room
- * @typedef {"unread" | "favourites" | "rooms" | "people"} SectionName
- */
+/** @import {Message, Room} from "../types.js" */
+
+/** @typedef {"unread" | "favourites" | "rooms" | "people"} SectionName */
 
 // The server stops counting there too.
 export const UNREAD_MAX = 1_000;
@@ -42,7 +38,7 @@ export function roomAfterRead(room, seq) {
  * A room after its user has marked messages as unread.
  * @param {Room} room
  * @param {number} readSeq the last message before them
- * @param {readonly import("./timeline.js").Message[]} messages those that are known
+ * @param {readonly Message[]} messages those that are known
  * @param {number} myId
  * @returns {Room}
  */

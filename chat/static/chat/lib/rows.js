@@ -1,11 +1,11 @@
+/** @import {Author, Entry, Message} from "../types.js" */
+
 /**
  * The rows of the message list.
  *
- * @typedef {import("./timeline.js").Message} Message
- * @typedef {import("./outbox.js").Entry} Entry
  * @typedef {{kind: "day", key: string, at: Date}} DayRow
  * @typedef {{kind: "new", key: string}} NewRow
- * @typedef {{kind: "message", key: string, author: import("./timeline.js").Author, at: Date, isOwn: boolean,
+ * @typedef {{kind: "message", key: string, author: Author, at: Date, isOwn: boolean,
  *   startsGroup: boolean, message: Message | null, entry: Entry | null}} MessageRow
  *   message: null as long as the server has not confirmed it; entry: null from then on
  * @typedef {DayRow | NewRow | MessageRow} Row

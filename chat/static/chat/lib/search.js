@@ -1,3 +1,5 @@
+/** @import {Room} from "../types.js" */
+
 /** Words of a query, without its filters. */
 const TERM = /(?:(?:from|in|before|after|has):)?(?:"[^"]*"|\S+)/gi;
 const FILTER = /^(?:from|in|before|after|has):/i;
@@ -35,9 +37,9 @@ export function nameWanted(query) {
 
 /**
  * Rooms whose names have a text in them: own rooms first, and names that begin with it before others.
- * @param {readonly import("./room-list.js").Room[]} rooms in the order of the list
+ * @param {readonly Room[]} rooms in the order of the list
  * @param {string} query
- * @returns {import("./room-list.js").Room[]}
+ * @returns {Room[]}
  */
 export function roomsFound(rooms, query) {
   const wanted = query.trim().toLocaleLowerCase();

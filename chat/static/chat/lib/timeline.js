@@ -1,16 +1,6 @@
-/**
- * The messages of a room that are on the page: a part of its history, without gaps.
- *
- * @typedef {{id: number | null, username: string | null, name: string}} Author  null: the account was deleted
- * @typedef {{seq: number, author: Author, text: string, deleted: boolean}} Quote
- * @typedef {{id: number, name: string, type: string, size: number, url: string, width: number | null, height: number | null}} SentFile
- * @typedef {{emoji: string, count: number, mine?: boolean}} Reaction
- * @typedef {{id: number, room_id: number, seq: number, rev: number, author: Author, text: string, html: string, sent_at: string,
- *   edited_at: string | null, deleted: boolean, reply_to: Quote | null, reactions: Reaction[], files: SentFile[],
- *   mentions: number[], client_msg_id: string}} Message
- * @typedef {{messages: readonly Message[], hasOlder: boolean, hasNewer: boolean}} Timeline
- * @typedef {{messages: Message[], has_more: boolean, has_older: boolean, has_newer: boolean, last_rev: number}} Page
- */
+/** @import {Message, Page, Timeline} from "../types.js" */
+
+/** The messages of a room that are on the page: a part of its history, without gaps. */
 
 /**
  * Messages kept on the page. Beyond it the far end is dropped, and loaded again when the reader scrolls to

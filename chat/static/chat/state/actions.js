@@ -3,14 +3,13 @@ import { _ } from "realtime/texts";
 
 import { textToSend } from "../lib/outbox.js";
 
-/**
- * @typedef {import("../lib/timeline.js").Message} Message
- * @typedef {{kind: "reply" | "edit", message: Message}} Intent the purpose of the text in the composer
- */
+/** @import {ChatStore, Entry, Files, Message} from "../types.js" */
+
+/** @typedef {{kind: "reply" | "edit", message: Message}} Intent the purpose of the text in the composer */
 
 /** The reader's actions on messages: answer, edit, react, send. Those of a menu are in message-actions.js. */
 export class Actions {
-  /** @param {import("./store.js").ChatStore} store */
+  /** @param {ChatStore} store */
   constructor(store) {
     this.store = store;
     /** By room: the message that the next text answers or edits. */
@@ -107,7 +106,7 @@ export class Actions {
     return true;
   }
 
-  /** Put an unsent message back into the composer, before what is typed there. @param {import("../lib/outbox.js").Entry} entry */
+  /** Put an unsent message back into the composer, before what is typed there. @param {Entry} entry */
   takeBack({ client_msg_id, room_id, text, reply_to, files = [] }) {
     this.#leaveEdit(room_id);
     const answered = this.store.stores.value.get(room_id)?.message(reply_to ?? 0);
@@ -117,7 +116,7 @@ export class Actions {
     this.store.sender.forget(client_msg_id);
   }
 
-  /** @param {import("../lib/outbox.js").Entry} entry */
+  /** @param {Entry} entry */
   discard({ client_msg_id, files = [] }) {
     this.store.files.value?.cancel(files.map(({ key }) => key));
     this.store.sender.forget(client_msg_id);
@@ -133,7 +132,7 @@ export class Actions {
     else this.#attach((held) => (this.store.notice.value = held.add(roomId, files)));
   }
 
-  /** @param {(held: import("./files.js").Files) => void} act */
+  /** @param {(held: Files) => void} act */
   #attach(act) {
     const failed = () => (this.store.notice.value = _("A part of the page did not load. Check your network, and reload the page."));
     this.store.loadFiles().then(act, failed);

@@ -2,6 +2,8 @@ import { signal } from "@preact/signals";
 
 import { presenceOf, withPresence } from "../lib/people.js";
 
+/** @import {RealtimeClient} from "../types.js" */
+
 /** Without input for this long, a user is shown as away. */
 export const AWAY_MS = 5 * 60_000;
 // The people who use the chat now. A person who is connected but not in this list is away.
@@ -9,7 +11,7 @@ const ACTIVE_TOPIC = "rooms:active";
 
 /** Tells the other users whether the reader is active, and knows which of them are. */
 export class Activity {
-  /** @param {import("realtime/client").RealtimeClient} client */
+  /** @param {RealtimeClient} client */
   constructor(client) {
     this.client = client;
     /** null: not known, because the reader is away too. */

@@ -1,8 +1,10 @@
 import { _ } from "realtime/texts";
 
+/** @import {ChatStore} from "../types.js" */
+
 /**
  * Put a text on the clipboard.
- * @param {import("./store.js").ChatStore} store
+ * @param {ChatStore} store
  * @param {string} text
  * @param {string} said to screen readers
  */

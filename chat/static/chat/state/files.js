@@ -3,9 +3,10 @@ import { signal } from "@preact/signals";
 import { reasonText, withFiles } from "../lib/attachments.js";
 import { newId } from "./sender.js";
 
+/** @import {Attachment} from "../types.js" */
+/** @import {Limits, Upload} from "../lib/attachments.js" */
+
 /**
- * @typedef {import("../lib/attachments.js").Attachment} Attachment
- * @typedef {import("../lib/attachments.js").Upload} Upload
  * @typedef {(attachment: Attachment, options: {onProgress: (progress: number) => void, signal: AbortSignal}) => Promise<number>} Post
  *   uploads a file and returns its id
  */
@@ -17,7 +18,7 @@ const loadAndPost = async (attachment, options) => (await import("./upload.js"))
 
 /** The files in the composers, and the uploads of these and of unsent messages. */
 export class Files {
-  /** @param {{limits?: import("../lib/attachments.js").Limits, post?: Post}} [options] */
+  /** @param {{limits?: Limits, post?: Post}} [options] */
   constructor({ limits = { filesMax: 10, bytesMax: 0 }, post = loadAndPost } = {}) {
     this.limits = limits;
     this.post = post;

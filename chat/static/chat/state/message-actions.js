@@ -2,11 +2,10 @@ import { _ } from "realtime/texts";
 
 import { MODERATOR } from "../lib/rights.js";
 
+/** @import {ChatStore, Message} from "../types.js" */
+
 /**
  * The actions of a message's menu, which is loaded when it is opened.
- *
- * @typedef {import("./store.js").ChatStore} ChatStore
- * @typedef {import("../lib/timeline.js").Message} Message
  */
 
 /**

@@ -1,6 +1,6 @@
 import { computed, signal } from "@preact/signals";
 
-/** @typedef {import("../lib/timeline.js").Message} Message */
+/** @import {Message, Page, RealtimeClient, RealtimeError} from "../types.js" */
 
 const PAGE = 100;
 // If more pages of changes than this are missing, the messages are loaded anew.
@@ -10,7 +10,7 @@ const RETRY_MIN_MS = 5_000;
 /** Requests about one room. A failure is shown in the room; after one that may pass, the room is updated again. */
 export class RoomRequests {
   /**
-   * @param {import("realtime/client").RealtimeClient} client
+   * @param {RealtimeClient} client
    * @param {number} roomId
    * @param {() => void} onRetry
    */
@@ -39,7 +39,7 @@ export class RoomRequests {
   /**
    * A page of messages, or null if the request failed.
    * @param {Record<string, unknown>} where
-   * @returns {Promise<import("../lib/timeline.js").Page | null>}
+   * @returns {Promise<Page | null>}
    */
   async page(where) {
     this.pages.value += 1;
@@ -77,14 +77,14 @@ export class RoomRequests {
     try {
       return await this.client.request(type, { room_id: this.roomId, ...payload });
     } catch (error) {
-      const failure = /** @type {import("realtime/client").RequestError} */ (error);
+      const failure = /** @type {RealtimeError} */ (error);
       if (isAnswer(failure.code)) return { error };
       this.#failed(failure);
       return null;
     }
   }
 
-  /** @param {import("realtime/client").RequestError} error */
+  /** @param {RealtimeError} error */
   #failed({ code, message, retryable, retryAfterMs }) {
     // The connection bar shows this already, and the data is requested again after the reconnect.
     if (code === "disconnected") return;

@@ -7,10 +7,10 @@ import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, with
 import { stillTyping, TYPING_AGAIN_MS, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
 import { RoomRequests } from "./room-requests.js";
 
+/** @import {Message, Page, Person, RealtimeClient, Room, Timeline} from "../types.js" */
+
 /**
- * @typedef {import("../lib/timeline.js").Message} Message
- * @typedef {import("../lib/timeline.js").Timeline} Timeline
- * @typedef {{client: import("realtime/client").RealtimeClient, me: {id: number, username: string}, isAttentive: () => boolean,
+ * @typedef {{client: RealtimeClient, me: {id: number, username: string}, isAttentive: () => boolean,
  *   onMessage: (room: RoomStore, message: Message) => void, onRefused: () => void, onGap: () => void,
  *   onDeleted?: (message: Message) => void, soon: (act: () => void) => void}} Context
  */
@@ -20,7 +20,7 @@ const READ_DELAY_MS = 250;
 /** One room. After it has been opened it also has its messages and its connected users. */
 export class RoomStore {
   /**
-   * @param {import("../lib/room-list.js").Room} room
+   * @param {Room} room
    * @param {Context} context
    */
   constructor(room, context) {
@@ -29,7 +29,7 @@ export class RoomStore {
     this.room = signal(room);
     this.timeline = signal(/** @type {Timeline | null} */ (null));
     this.requests = new RoomRequests(context.client, room.id, () => this.isOpen && this.reload());
-    this.members = signal(/** @type {import("../lib/people.js").Person[]} */ ([]));
+    this.members = signal(/** @type {Person[]} */ ([]));
     this.present = signal(NOBODY);
     this.people = computed(() => peopleOf(this.members.value, this.present.value));
     /** The pictures of members, by user. */
@@ -287,7 +287,7 @@ export class RoomStore {
     return undefined;
   }
 
-  /** The room as the server sees it. @param {import("../lib/room-list.js").Room} room */
+  /** The room as the server sees it. @param {Room} room */
   update(room) {
     const known = this.room.value;
     const isOlder = room.last_seq < known.last_seq || room.read_seq < known.read_seq;
@@ -299,7 +299,7 @@ export class RoomStore {
     this.#catchUpIfBehind();
   }
 
-  /** The reader is no longer in the room, or the room is gone. @param {Partial<import("../lib/room-list.js").Room>} [room] */
+  /** The reader is no longer in the room, or the room is gone. @param {Partial<Room>} [room] */
   left(room) {
     this.unfollow();
     this.room.value = { ...this.room.value, ...room, is_member: false, unread: 0, mentions: 0 };
@@ -435,7 +435,7 @@ export class RoomStore {
 
   /**
    * Load a page of messages at one end of the current ones.
-   * @param {(timeline: Timeline, page: import("../lib/timeline.js").Page) => Timeline} merge
+   * @param {(timeline: Timeline, page: Page) => Timeline} merge
    * @param {Record<string, number>} where
    */
   async #extend(merge, where) {

@@ -3,10 +3,7 @@ import { _ } from "realtime/texts";
 
 import { afterError, changed, nextToSend, OUTBOX_MAX, withLeft, withMessage, without } from "../lib/outbox.js";
 
-/**
- * @typedef {import("../lib/outbox.js").Entry} Entry
- * @typedef {import("../lib/attachments.js").Attachment} Attachment
- */
+/** @import {Attachment, Entry, Files, Message, RealtimeClient} from "../types.js" */
 
 const NOT_LOADED = { code: "unreachable", message: _("The server could not be reached."), retryable: true, retryAfterMs: 0 };
 
@@ -16,8 +13,8 @@ const NOT_LOADED = { code: "unreachable", message: _("The server could not be re
  */
 export class Sender {
   /**
-   * @param {{client: import("realtime/client").RealtimeClient, storage: import("./storage.js").Storage,
-   *   loadFiles: () => Promise<Pick<import("./files.js").Files, "upload" | "cancel">>, onSent: (message: import("../lib/timeline.js").Message) => void}} options
+   * @param {{client: RealtimeClient, storage: import("./storage.js").Storage,
+   *   loadFiles: () => Promise<Pick<Files, "upload" | "cancel">>, onSent: (message: Message) => void}} options
    */
   constructor({ client, storage, loadFiles, onSent }) {
     this.client = client;

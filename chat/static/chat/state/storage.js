@@ -1,7 +1,8 @@
 import { newId } from "./sender.js";
 
+/** @import {Entry} from "../types.js" */
+
 /**
- * @typedef {import("../lib/outbox.js").Entry} Entry
  * @typedef {{adoptEntries: () => Promise<Entry[]>, putEntry: (entry: Entry) => void, deleteEntry: (clientMsgId: string) => void,
  *   drafts: () => Promise<Map<number, string>>, putDraft: (roomId: number, text: string) => void}} Storage
  */

@@ -11,11 +11,7 @@ import { RoomStore } from "./room-store.js";
 import { Sender } from "./sender.js";
 import { NO_STORAGE } from "./storage.js";
 
-/**
- * @typedef {import("../lib/room-list.js").Room} Room
- * @typedef {import("../lib/timeline.js").Message} Message
- * @typedef {import("../lib/people.js").Person} Person
- */
+/** @import {Files, Message, Person, RealtimeClient, Room} from "../types.js" */
 
 const ANNOUNCE_MS = 700;
 const PUBLIC_ROOMS = "rooms:public";
@@ -24,7 +20,7 @@ const DELETED_MAX = 500;
 /** The chat of one user on one page: the rooms, the current room, and their connection. */
 export class ChatStore {
   /**
-   * @param {{client: import("realtime/client").RealtimeClient, me: Person, tenant: {slug: string, name: string}, rooms: Room[], roomId?: number | null,
+   * @param {{client: RealtimeClient, me: Person, tenant: {slug: string, name: string}, rooms: Room[], roomId?: number | null,
    *   storage?: import("./storage.js").Storage, fileLimits?: import("../lib/attachments.js").Limits, nextFrame?: (act: () => void) => void,
    *   notify?: (room: RoomStore, message: Message) => void}} options
    *   roomId: the room to show first
@@ -80,7 +76,7 @@ export class ChatStore {
     this.drafts = new Drafts(storage);
     this.fileLimits = fileLimits;
     /** The files of composers and of unsent messages, once there are some. */
-    this.files = signal(/** @type {import("./files.js").Files | null} */ (null));
+    this.files = signal(/** @type {Files | null} */ (null));
     this.sender = new Sender({ client, storage, loadFiles: () => this.loadFiles(), onSent: (message) => this.#sent(message) });
     this.actions = new Actions(this);
     this.firstRoomId = roomId;

@@ -1,5 +1,7 @@
 import { _ } from "realtime/texts";
 
+/** @import {Attachment, Person} from "../types.js" */
+
 // An upload that makes no progress for this long has failed.
 const STALLED_MS = 60_000;
 const UNREACHABLE = { code: "unreachable", message: _("The server could not be reached."), retryable: true, retryAfterMs: 0 };
@@ -9,7 +11,7 @@ const CANCELLED = { code: "cancelled", message: _("Cancelled."), retryable: fals
 
 /**
  * Upload a file.
- * @param {import("../lib/attachments.js").Attachment} attachment
+ * @param {Attachment} attachment
  * @param {Options} options
  * @returns {Promise<number>} the file's id; it fails with an error as those of the socket's requests
  */
@@ -20,7 +22,7 @@ export async function post({ name, blob }, options) {
 /**
  * Upload the reader's profile picture; null removes it.
  * @param {File | null} picture
- * @returns {Promise<import("../lib/people.js").Person>} the new profile
+ * @returns {Promise<Person>} the new profile
  */
 export async function postPicture(picture) {
   const file = picture && { name: picture.name, blob: picture };

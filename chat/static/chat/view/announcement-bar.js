@@ -2,9 +2,11 @@ import { _ } from "realtime/texts";
 
 import { html } from "./html.js";
 
+/** @import {ChatStore} from "../types.js" */
+
 /**
  * The newest announcement of an operator, until the reader closes it.
- * @param {{store: import("../state/store.js").ChatStore}} props
+ * @param {{store: ChatStore}} props
  */
 export function AnnouncementBar({ store }) {
   const banner = store.banner.value;

@@ -13,7 +13,7 @@ import { RoomHead } from "./room-head.js";
 import { titleOf } from "../lib/room-list.js";
 import { Sidebar } from "./sidebar.js";
 
-/** @typedef {import("../state/store.js").ChatStore} ChatStore */
+/** @import {ChatStore, Place} from "../types.js" */
 
 const AnnouncementBar = lazy(() => import("./announcement-bar.js"), "AnnouncementBar");
 const NoRoom = lazy(() => import("./no-room.js"), "NoRoom");
@@ -24,14 +24,8 @@ const PANELS = { people: lazy(() => import("./people-panel.js"), "PeoplePanel"),
 /** The chat page, below the header of the site. @param {{store: ChatStore}} props */
 export function App({ store }) {
   const room = store.current.value;
-  const closeDrawer = () => (store.drawer.value = null);
   useTitle(store);
-  useKeys(store, {
-    isBusy: store.dialog.value !== null,
-    isDrawerOpen: store.drawer.value !== null,
-    closeDrawer,
-    find: () => store.show("Finder"),
-  });
+  useKeys(store);
   return html`
     <${Sidebar} store=${store} />
     <div class="room-pane">
@@ -40,13 +34,13 @@ export function App({ store }) {
       ${room ? html`<${RoomPane} key=${room.id} store=${store} room=${room} />` : html`<${NoRoom} store=${store} /><${Notice} store=${store} />`}
     </div>
     ${room && html`<${Panel} store=${store} room=${room} />`}
-    ${store.drawer.value && html`<div class="scrim" onClick=${closeDrawer}></div>`}
+    ${store.drawer.value && html`<div class="scrim" onClick=${() => (store.drawer.value = null)}></div>`}
     <${Announcer} store=${store} />
     <${TabIcon} store=${store} />
     <${OpenDialog} store=${store} />`;
 }
 
-/** @param {{store: ChatStore, room: import("../state/room-store.js").RoomStore}} props */
+/** @param {Place} props */
 function RoomPane({ store, room }) {
   // A screen keyboard would cover the messages.
   const toComposer = () => matchMedia("(pointer: fine)").matches && focusComposer();
@@ -61,7 +55,7 @@ function RoomPane({ store, room }) {
     <${Composer} store=${store} room=${room} onSent=${scrollToEnd} />`;
 }
 
-/** The panel beside the messages. @param {{store: ChatStore, room: import("../state/room-store.js").RoomStore}} props */
+/** The panel beside the messages. @param {Place} props */
 function Panel({ store, room }) {
   const name = store.panel.value;
   return html`

@@ -4,9 +4,11 @@ import { sizeText } from "../lib/format.js";
 import { html } from "./html.js";
 import { CloseIcon, FileIcon } from "./icons.js";
 
+/** @import {Attachment, ChatStore} from "../types.js" */
+
 /**
  * The files of a message that is not sent yet, with their progress.
- * @param {{store: import("../state/store.js").ChatStore, files: readonly import("../lib/attachments.js").Attachment[], onRemove?: (key: string) => void}} props
+ * @param {{store: ChatStore, files: readonly Attachment[], onRemove?: (key: string) => void}} props
  */
 export function Attachments({ store, files, onRemove }) {
   return html`
@@ -15,7 +17,7 @@ export function Attachments({ store, files, onRemove }) {
     </ul>`;
 }
 
-/** @param {{store: import("../state/store.js").ChatStore, file: import("../lib/attachments.js").Attachment, onRemove?: (key: string) => void}} props */
+/** @param {{store: ChatStore, file: Attachment, onRemove?: (key: string) => void}} props */
 function Attached({ store, file, onRemove }) {
   const { progress = file.id ? 1 : 0, error = null } = store.files.value?.uploads.value.get(file.key) ?? {};
   return html`

@@ -1,9 +1,11 @@
 import { hueOf, initialOf, nameOf } from "../lib/format.js";
 import { html } from "./html.js";
 
+/** @import {RoomStore} from "../types.js" */
+
 /**
  * The picture of a user, above the initial of the name. The author of a message has no picture: it is found in the room.
- * @param {{user: {id: number | null, username: string | null, name?: string, picture?: string | null}, room?: import("../state/room-store.js").RoomStore}} props
+ * @param {{user: {id: number | null, username: string | null, name?: string, picture?: string | null}, room?: RoomStore}} props
  */
 export function Avatar({ user, room }) {
   const picture = user.picture ?? room?.pictures.value.get(user.id);

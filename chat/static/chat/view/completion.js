@@ -8,13 +8,11 @@ import { applyEdit } from "./editing.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
 
-/**
- * @typedef {import("../lib/completion.js").Option} Option
- * @typedef {import("../lib/token.js").Token} Token
- * @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, input: {current: HTMLTextAreaElement | null}}} Props
- */
+/** @import {Option} from "../lib/completion.js" */
+/** @import {Token} from "../lib/token.js" */
+/** @import {ChatStore, RoomStore, Writing} from "../types.js" */
 
-/** The list of names that match the typed text. The focus stays in the field. @param {Props} props */
+/** The list of names that match the typed text. The focus stays in the field. @param {Writing} props */
 export function Completion({ store, room, input }) {
   const { token, close, dismiss } = useToken(store, room, input);
   const [index, setIndex] = useState(0);
@@ -51,9 +49,9 @@ export function Completion({ store, room, input }) {
 
 /**
  * The name that is typed in the field, if its list was not dismissed.
- * @param {Props["store"]} store
- * @param {Props["room"]} room
- * @param {Props["input"]} input
+ * @param {ChatStore} store
+ * @param {RoomStore} room
+ * @param {Writing["input"]} input
  */
 function useToken(store, room, input) {
   const [token, setToken] = useState(/** @type {Token | null} */ (null));
@@ -84,7 +82,7 @@ function useToken(store, room, input) {
 
 /**
  * Keys for the list, before the field has them.
- * @param {Props["input"]} input
+ * @param {Writing["input"]} input
  * @param {(event: KeyboardEvent) => boolean} take
  */
 function useKeys(input, take) {
@@ -118,8 +116,8 @@ function tellActive(area, active) {
 }
 
 /**
- * @param {Props["store"]} store
- * @param {Props["room"]} room
+ * @param {ChatStore} store
+ * @param {RoomStore} room
  * @param {Token | null} token
  * @returns {Option[]}
  */

@@ -4,9 +4,11 @@ import { nameOf, summaryOf } from "../lib/format.js";
 import { html } from "./html.js";
 import { CloseIcon } from "./icons.js";
 
+/** @import {Place} from "../types.js" */
+
 /**
  * For a reader who is no longer in the room. The text stays, to be copied or sent after joining again.
- * @param {import("./composer.js").Place} props
+ * @param {Place} props
  */
 export function Outside({ store, room }) {
   const { name, is_public } = room.room.value;

@@ -13,17 +13,15 @@ import { html } from "./html.js";
 import { lazy } from "./lazy.js";
 import { AttachIcon, BoldIcon, CodeIcon, ItalicIcon, LinkIcon, ListIcon, QuoteIcon, SmileIcon } from "./tool-icons.js";
 
-const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
+/** @import {Writing} from "../types.js" */
+/** @import {Format} from "../lib/formatting.js" */
 
-/**
- * @typedef {import("../lib/formatting.js").Format} Format
- * @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, input: {current: HTMLTextAreaElement | null}}} Tools
- */
+const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
 
 /** Pressed with Ctrl or ⌘. @type {Record<string, Format>} */
 const KEYS = { b: "bold", i: "italic", e: "code" };
 
-/** The buttons that add files, emoji and formats to a message. @param {Tools} props */
+/** The buttons that add files, emoji and formats to a message. @param {Writing} props */
 export function ComposerTools({ store, room, input }) {
   const { name, is_member } = room.room.value;
   const attach = useCallback((/** @type {Iterable<File>} */ files) => {
@@ -63,7 +61,7 @@ function AttachButton({ isDisabled, onFiles }) {
     <input type="file" ref=${chooser} multiple hidden onChange=${onChange} />`;
 }
 
-/** @param {Pick<Tools, "store" | "input">} props */
+/** @param {Pick<Writing, "store" | "input">} props */
 function EmojiButton({ store, input }) {
   const button = useRef(/** @type {HTMLElement | null} */ (null));
   const [isOpen, setOpen] = useState(false);
@@ -78,7 +76,7 @@ function EmojiButton({ store, input }) {
     ${isOpen && html`<${EmojiPicker} store=${store} anchor=${button.current} onChoose=${insert} onClose=${() => setOpen(false)} />`}`;
 }
 
-/** Buttons that format the selected text. @param {Pick<Tools, "input">} props */
+/** Buttons that format the selected text. @param {Pick<Writing, "input">} props */
 function FormatBar({ input }) {
   const button = (/** @type {Format} */ format, /** @type {string} */ label, /** @type {any} */ icon) => html`
     <button type="button" class="icon-button" aria-label=${label} title=${label} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}

@@ -8,6 +8,8 @@ import { SendIcon } from "./icons.js";
 import { isForInputMethod } from "./keys.js";
 import { lazy } from "./lazy.js";
 
+/** @import {ChatStore, Place, RoomStore} from "../types.js" */
+
 const Attachments = lazy(() => import("./attachments.js"), "Attachments");
 const Completion = lazy(() => import("./completion.js"), "Completion");
 const ComposerTools = lazy(() => import("./composer-tools.js"), "ComposerTools");
@@ -17,8 +19,6 @@ const Outside = lazy(() => import("./composer-notes.js"), "Outside");
 const MAX_CHARS = 4_000;
 // The counter is shown if fewer characters than this are left.
 const COUNT_FROM = 3_800;
-
-/** @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place */
 
 /**
  * The field for new messages and edits. Without a connection messages wait, so it is never disabled; it only says
@@ -96,8 +96,8 @@ export function Composer({ store, room, onSent }) {
 /**
  * Whether the composer can be sent: text or files. A message can wait for the connection, an edit cannot. A file that
  * the server refused must go first.
- * @param {Place["store"]} store
- * @param {Place["room"]} room
+ * @param {ChatStore} store
+ * @param {RoomStore} room
  */
 function isSendable({ actions, connection, files }, room) {
   const text = actions.textOf(room.id);

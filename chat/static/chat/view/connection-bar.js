@@ -4,12 +4,14 @@ import { _, ngettext } from "realtime/texts";
 import { html } from "./html.js";
 import { waitingCount } from "../lib/outbox.js";
 
+/** @import {ChatStore} from "../types.js" */
+
 // Shorter interruptions are not shown.
 const PATIENCE_MS = 2_000;
 
 /**
  * Says that the connection is lost, when the next retry is, and that nothing typed is lost.
- * @param {{store: import("../state/store.js").ChatStore}} props
+ * @param {{store: ChatStore}} props
  */
 export function ConnectionBar({ store }) {
   const state = store.connection.value;

@@ -1,6 +1,8 @@
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";
 
+/** @import {ChatStore} from "../types.js" */
+
 /** @param {() => Promise<any>} load @param {string[]} names of components */
 const from = (load, ...names) => Object.fromEntries(names.map((name) => [name, lazy(load, name)]));
 /** @type {Record<string, any>} */
@@ -13,7 +15,7 @@ const DIALOGS = {
   ...from(() => import("./shortcuts.js"), "Shortcuts"),
 };
 
-/** The dialog that is open. @param {{store: import("../state/store.js").ChatStore}} props */
+/** The dialog that is open. @param {{store: ChatStore}} props */
 export function OpenDialog({ store }) {
   const open = store.dialog.value;
   return open && html`<${DIALOGS[open.name]} key=${open.name} ...${open} store=${store} onClose=${() => (store.dialog.value = null)} />`;

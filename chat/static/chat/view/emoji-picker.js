@@ -8,12 +8,12 @@ import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
 
+/** @import {Emoji} from "../lib/emoji.js" */
+
 // As in the style sheet.
 const COLUMNS = 8;
 const GROUPS = groupsOf(TABLE);
 const ALL = GROUPS.flatMap(({ emoji }) => emoji);
-
-/** @typedef {import("../lib/emoji.js").Emoji} Emoji */
 
 /**
  * A grid of all emoji in groups, with a search. Arrows go through the grid.

@@ -4,11 +4,11 @@ import { shownSize, sizeText } from "../lib/format.js";
 import { html } from "./html.js";
 import { FileIcon } from "./icons.js";
 
-/** @typedef {import("../lib/timeline.js").SentFile} SentFile */
+/** @import {ChatStore, SentFile} from "../types.js" */
 
 /**
  * The files of a message: pictures in their place before they are loaded, others as cards.
- * @param {{files: readonly SentFile[], store: import("../state/store.js").ChatStore}} props
+ * @param {{files: readonly SentFile[], store: ChatStore}} props
  */
 export function FileList({ files, store }) {
   return html`
@@ -17,7 +17,7 @@ export function FileList({ files, store }) {
     </div>`;
 }
 
-/** @param {{file: SentFile, store: import("../state/store.js").ChatStore}} props */
+/** @param {{file: SentFile, store: ChatStore}} props */
 function Picture({ file, store }) {
   const size = shownSize({ width: file.width ?? 1, height: file.height ?? 1 });
   return html`

@@ -13,8 +13,9 @@ import { Avatar } from "./avatar.js";
 import { useMessages } from "./search-panel.js";
 import { Badge, RoomIcon } from "./sidebar.js";
 
+/** @import {ChatStore, Message, Person, Room, Shown} from "../types.js" */
+
 /**
- * @typedef {import("../state/store.js").ChatStore} ChatStore
  * @typedef {{key: string, icon: any, words: string, detail: any, go: () => void}} Option
  */
 
@@ -22,7 +23,7 @@ const LIST_ID = "finder-options";
 const PEOPLE_SHOWN_MAX = 5;
 const MESSAGES_SHOWN_MAX = 5;
 
-/** Ctrl+K: find rooms, those to join among them, people and messages, and go there. @param {{store: ChatStore, onClose: () => void}} props */
+/** Ctrl+K: find rooms, those to join among them, people and messages, and go there. @param {Shown} props */
 export function Finder({ store, onClose }) {
   const [query, setQuery] = useState("");
   const [index, setIndex] = useState(0);
@@ -94,7 +95,7 @@ function useGroups(store, query) {
   ];
 }
 
-/** @param {ChatStore} store @param {import("../lib/room-list.js").Room} room @returns {Option} */
+/** @param {ChatStore} store @param {Room} room @returns {Option} */
 function roomOption(store, room) {
   const { count, isPersonal } = attentionOf(room);
   const detail = room.is_member ? html`<${Badge} count=${count} isPersonal=${isPersonal} words=${_("unread")} />` : html`<span class="muted">${_("Join")}</span>`;
@@ -102,13 +103,13 @@ function roomOption(store, room) {
   return { key: `room-${room.id}`, icon: html`<${RoomIcon} room=${room} />`, words: room.name, detail, go };
 }
 
-/** @param {ChatStore} store @param {import("../lib/people.js").Person} person @returns {Option} */
+/** @param {ChatStore} store @param {Person} person @returns {Option} */
 function personOption(store, person) {
   const go = () => void store.enter("room.direct", { user_ids: [person.id] }).catch((failure) => (store.notice.value = failure.message));
   return { key: `person-${person.id}`, icon: html`<${Avatar} user=${person} />`, words: nameOf(person), detail: html`<span class="muted">@${person.username}</span>`, go };
 }
 
-/** @param {ChatStore} store @param {import("../lib/timeline.js").Message} message @returns {Option} */
+/** @param {ChatStore} store @param {Message} message @returns {Option} */
 function messageOption(store, message) {
   const room = store.stores.value.get(message.room_id)?.room.value.name;
   const go = () => void store.select(message.room_id, message.seq);

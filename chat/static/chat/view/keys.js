@@ -1,24 +1,14 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 
-/**
- * @typedef {{isBusy: boolean, isDrawerOpen: boolean, closeDrawer: () => void, find: () => void}} Page
- *   isBusy: a dialog is open
- */
+/** @import {ChatStore} from "../types.js" */
 
-/**
- * The keys of the page, wherever the focus is.
- * @param {import("../state/store.js").ChatStore} store
- * @param {Page} page
- */
-export function useKeys(store, page) {
-  // Keys come faster than the page is drawn.
-  const now = useRef(page);
-  now.current = page;
+/** The keys of the page, wherever the focus is. @param {ChatStore} store */
+export function useKeys(store) {
   useEffect(() => {
     const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
       // A browser that fills in a form sends keydown events without a key.
-      if (!event.key || event.defaultPrevented || now.current.isBusy) return;
-      const act = actionOf(event, store, now.current);
+      if (!event.key || event.defaultPrevented || store.dialog.value !== null) return;
+      const act = actionOf(event, store);
       // With Escape the browser also closes its own dialogs.
       if (act && event.key !== "Escape") event.preventDefault();
       if (act) act();
@@ -39,24 +29,19 @@ export function focusComposer() {
   document.getElementById("composer-text")?.focus();
 }
 
-/** Whether the search was opened but its field is not there yet. A key that is typed now belongs to the search. @param {import("../state/store.js").ChatStore} store */
+/** Whether the search was opened but its field is not there yet. A key that is typed now belongs to the search. @param {ChatStore} store */
 function isSearchComing(store) {
   return store.panel.value === "search" && document.getElementById("search-query") === null;
 }
 
-/**
- * The action of a key on the page, or nothing.
- * @param {KeyboardEvent} event
- * @param {import("../state/store.js").ChatStore} store
- * @param {Page} page
- */
-function actionOf(event, store, { isDrawerOpen, closeDrawer, find }) {
-  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) return find;
+/** The action of a key on the page, or nothing. @param {KeyboardEvent} event @param {ChatStore} store */
+function actionOf(event, store) {
+  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) return () => store.show("Finder");
   if (event.key === "/" && (event.ctrlKey || event.metaKey)) return () => store.show("Shortcuts");
   if (event.key === "ArrowUp" && event.altKey) return () => store.selectNeighbour(-1);
   if (event.key === "ArrowDown" && event.altKey) return () => store.selectNeighbour(1);
   const isForBrowser = isForInputMethod(event) || document.querySelector(":popover-open") !== null;
-  if (event.key === "Escape" && !isForBrowser) return isDrawerOpen ? closeDrawer : () => store.markCurrentRead();
+  if (event.key === "Escape" && !isForBrowser) return () => (store.drawer.value ? (store.drawer.value = null) : store.markCurrentRead());
   return null;
 }
 

@@ -4,6 +4,8 @@ import { _ } from "realtime/texts";
 
 import { html } from "./html.js";
 
+/** @import {ChatStore} from "../types.js" */
+
 /** The functions that load the modules of lazy components, and their styles. @type {Set<() => Promise<unknown>>} */
 const loads = new Set([loadStyles]);
 
@@ -54,7 +56,7 @@ export function lazy(load, name) {
     if (Loaded === null) successes.value += 1;
     return Boolean((Loaded = module[name]));
   }
-  function Lazy(/** @type {{store: import("../state/store.js").ChatStore} & Record<string, any>} */ props) {
+  function Lazy(/** @type {{store: ChatStore} & Record<string, any>} */ props) {
     const attempt = Loaded === null && `${successes.value} ${props.store.connection.value.name}`;
     const done = (/** @type {boolean} */ isLoaded) => {
       if (isLoaded) return;

@@ -10,13 +10,13 @@ import { lazy } from "./lazy.js";
 import { MessageRow, RowTools } from "./message-row.js";
 import { useScroll } from "./scroll.js";
 
+/** @import {Entry, Place, RoomStore, Timeline} from "../types.js" */
+
 // More rows than a room opens with. Only of so many some are left out: they have been laid out, and the browser knows their heights.
 const MANY_ROWS = 128;
 
 const FirstSteps = lazy(() => import("./no-room.js"), "FirstSteps");
 const RowFloating = lazy(() => import("./row-menu.js"), "RowFloating");
-
-/** @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place */
 
 /** The messages of a room, with the newest at the end. @param {Place & {onDone: () => void}} props onDone: the reader leaves the list */
 export function MessageList({ store, room, onDone }) {
@@ -74,9 +74,9 @@ function drawn(row, cache, { store, room }) {
 
 /**
  * The unconfirmed messages of this room that are not on the page yet.
- * @param {readonly import("../lib/outbox.js").Entry[]} outbox
+ * @param {readonly Entry[]} outbox
  * @param {number} roomId
- * @param {import("../lib/timeline.js").Timeline | null} timeline
+ * @param {Timeline | null} timeline
  */
 function entriesOf(outbox, roomId, timeline) {
   if (timeline?.hasNewer) return [];
@@ -135,7 +135,7 @@ function lastVisible(rows, list) {
   return rows.findLast((row) => row.getBoundingClientRect().top < bottom) ?? null;
 }
 
-/** @param {Place & {timeline: import("../lib/timeline.js").Timeline | null, onWrite: () => void}} props */
+/** @param {Place & {timeline: Timeline | null, onWrite: () => void}} props */
 function Beginning({ store, room, timeline, onWrite }) {
   if (timeline === null || timeline.hasOlder) {
     return html`<p class="messages-beginning muted">${room.requests.error.value || _("Loading…")}</p>`;
@@ -167,7 +167,7 @@ function DayRow({ at, store, room }) {
     </div>`;
 }
 
-/** @param {{room: import("../state/room-store.js").RoomStore, onJump: () => void}} props */
+/** @param {{room: RoomStore, onJump: () => void}} props */
 function JumpButton({ room, onJump }) {
   const { unread } = room.room.value;
   if (room.timeline.value === null || (room.isAtEnd.value && !room.timeline.value.hasNewer)) return null;

@@ -8,10 +8,7 @@ import { lazy } from "./lazy.js";
 import { Avatar } from "./avatar.js";
 import { elementsOf } from "./server-html.js";
 
-/**
- * @typedef {import("../lib/timeline.js").Message} Message
- * @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place
- */
+/** @import {ChatStore, Entry, Message, Place, Quote, RoomStore} from "../types.js" */
 
 const Attachments = lazy(() => import("./attachments.js"), "Attachments");
 export const RowTools = lazy(() => import("./row-tools.js"), "RowTools");
@@ -60,7 +57,7 @@ export function MessageRow({ row, store, room }) {
 
 /**
  * The text and the files of a message, sent or on its way.
- * @param {{message: Message | null, entry?: import("../lib/outbox.js").Entry | null, store: Place["store"], id?: string}} props
+ * @param {{message: Message | null, entry?: Entry | null, store: ChatStore, id?: string}} props
  */
 export function MessageBody({ message, entry = null, store, id }) {
   const text = message?.text ?? entry?.text ?? "";
@@ -76,7 +73,7 @@ export function MessageBody({ message, entry = null, store, id }) {
     </div>`;
 }
 
-/** @param {{message: Message | null, text: string, store: Place["store"]}} props */
+/** @param {{message: Message | null, text: string, store: ChatStore}} props */
 function Text({ message, text, store }) {
   const shown = message?.html ? message.html.replace(/<\/?p>/g, "") : text;
   const size = useMemo(() => (LONE_EMOJI.test(shown) ? "large" : null), [shown]);
@@ -85,7 +82,7 @@ function Text({ message, text, store }) {
     : html`<div class="message-text plain" dir="auto" data-size=${size}>${text}</div>`;
 }
 
-/** @param {{source: string, size: string | null, store: Place["store"]}} props */
+/** @param {{source: string, size: string | null, store: ChatStore}} props */
 function ServerText({ source, size, store }) {
   const element = useRef(/** @type {HTMLElement | null} */ (null));
   useLayoutEffect(() => {
@@ -98,7 +95,7 @@ function ServerText({ source, size, store }) {
   return html`<div ref=${element} class="message-text" dir="auto" data-size=${size}></div>`;
 }
 
-/** @param {{quote: import("../lib/timeline.js").Quote, room: import("../state/room-store.js").RoomStore}} props */
+/** @param {{quote: Quote, room: RoomStore}} props */
 function Quote({ quote, room }) {
   return html`
     <button type="button" class="quote" onClick=${() => room.jumpTo(quote.seq)}>
@@ -107,7 +104,7 @@ function Quote({ quote, room }) {
     </button>`;
 }
 
-/** @param {{message: Message, store: import("../state/store.js").ChatStore}} props */
+/** @param {{message: Message, store: ChatStore}} props */
 function Reactions({ message, store }) {
   return html`
     <div class="reactions">
@@ -119,7 +116,7 @@ function Reactions({ message, store }) {
     </div>`;
 }
 
-/** @param {{entry: import("../lib/outbox.js").Entry, store: import("../state/store.js").ChatStore}} props */
+/** @param {{entry: Entry, store: ChatStore}} props */
 function Delivery({ entry, store }) {
   const { client_msg_id: id, state, error } = entry;
   const isOnline = store.connection.value.name === "online";

@@ -3,7 +3,9 @@ import { _ } from "realtime/texts";
 import { copy } from "../state/clipboard.js";
 import { html } from "./html.js";
 
-/** What to do where no room is open. @param {{store: import("../state/store.js").ChatStore}} props */
+/** @import {ChatStore, Place} from "../types.js" */
+
+/** What to do where no room is open. @param {{store: ChatStore}} props */
 export function NoRoom({ store }) {
   return html`
     <div class="no-room">
@@ -19,7 +21,7 @@ export function NoRoom({ store }) {
 
 /**
  * What can be done in a room without messages.
- * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, onWrite: () => void}} props
+ * @param {Place & {onWrite: () => void}} props
  */
 export function FirstSteps({ store, room, onWrite }) {
   const copyLink = () => copy(store, `${location.origin}${location.pathname}#room-${room.id}`, _("The link is copied."));

@@ -3,15 +3,17 @@ import { _ } from "realtime/texts";
 
 import { nameOf, summaryOf } from "../lib/format.js";
 
+/** @import {ChatStore, Message, RoomStore} from "../types.js" */
+
 // A message that was read by then, here or in another tab, needs no notification.
 const WAIT_MS = 1_000;
 const TEXT_MAX_CHARS = 200;
 
 /**
  * Show a notification of the browser, unless the message is read soon. A later one of the same room takes its place.
- * @param {import("../state/store.js").ChatStore} store
- * @param {import("../state/room-store.js").RoomStore} room
- * @param {import("../lib/timeline.js").Message} message
+ * @param {ChatStore} store
+ * @param {RoomStore} room
+ * @param {Message} message
  */
 export function show(store, room, message) {
   setTimeout(() => {

@@ -12,12 +12,7 @@ import { postPicture } from "../state/upload.js";
 import { Avatar, statusOf } from "./avatar.js";
 import { ReasonField, roleWord, Sure, TextField } from "./room-dialogs.js";
 
-/**
- * @typedef {import("../state/store.js").ChatStore} ChatStore
- * @typedef {import("../state/room-store.js").RoomStore} RoomStore
- * @typedef {import("../lib/people.js").Person} Person
- * @typedef {{store: ChatStore, onClose: () => void}} Shown
- */
+/** @import {ChatStore, Person, RoomStore, Shown} from "../types.js" */
 
 const FOUND_MAX = 20;
 const ASK_AFTER_MS = 150;

@@ -7,13 +7,10 @@ import { MEMBER } from "../lib/rights.js";
 import { html } from "./html.js";
 import { CloseIcon, PlusIcon } from "./icons.js";
 
-/**
- * @typedef {import("../state/store.js").ChatStore} ChatStore
- * @typedef {import("../state/room-store.js").RoomStore} RoomStore
- * @typedef {import("../lib/people.js").SeenPerson} SeenPerson
- */
+/** @import {Place} from "../types.js" */
+/** @import {SeenPerson} from "../lib/people.js" */
 
-/** The members of the room, and which of them are connected. @param {{store: ChatStore, room: RoomStore}} props */
+/** The members of the room, and which of them are connected. @param {Place} props */
 export function PeoplePanel({ store, room }) {
   const closeButton = useDrawer(store.drawer.value === "panel");
   const people = room.people.value;
@@ -37,7 +34,7 @@ export function PeoplePanel({ store, room }) {
       : [group(_("Here"), people.filter((person) => person.isHere)), group(_("Not here"), people.filter((person) => !person.isHere))]}`;
 }
 
-/** @param {{title: string, people: SeenPerson[], store: ChatStore, room: RoomStore}} props */
+/** @param {Place & {title: string, people: SeenPerson[]}} props */
 function People({ title, people, store, room }) {
   if (people.length === 0) return null;
   return html`

@@ -4,7 +4,9 @@ import { sizeText } from "../lib/format.js";
 import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 
-/** A picture in its whole size, as far as the window allows. @param {{file: import("../lib/timeline.js").SentFile, onClose: () => void}} props */
+/** @import {SentFile} from "../types.js" */
+
+/** A picture in its whole size, as far as the window allows. @param {{file: SentFile, onClose: () => void}} props */
 export function Picture({ file, onClose }) {
   return html`
     <${Dialog} title=${file.name} isWide onClose=${onClose}>

@@ -8,9 +8,11 @@ import { Dialog, DialogActions } from "./dialog.js";
 import { html } from "./html.js";
 import { MessageBody } from "./message-row.js";
 
+/** @import {Place} from "../types.js" */
+
 /**
  * The pinned messages of a room, the last pinned first.
- * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore, onClose: () => void}} props
+ * @param {Place & {onClose: () => void}} props
  */
 export function Pins({ store, room, onClose }) {
   const pins = room.pins.value;

@@ -8,11 +8,7 @@ import { Dialog, DialogActions, Failure } from "./dialog.js";
 import { html } from "./html.js";
 import { RoomIcon } from "./sidebar.js";
 
-/**
- * @typedef {import("../state/store.js").ChatStore} ChatStore
- * @typedef {import("../state/room-store.js").RoomStore} RoomStore
- * @typedef {{store: ChatStore, onClose: () => void}} Shown
- */
+/** @import {Message, RoomStore, Shown} from "../types.js" */
 
 const NAME_MAX_CHARS = 80;
 const TOPIC_LINE_MAX_CHARS = 250;
@@ -109,7 +105,7 @@ export function LeaveRoom({ store, room, onClose }) {
     <//>`;
 }
 
-/** @param {Shown & {message: import("../lib/timeline.js").Message}} props */
+/** @param {Shown & {message: Message}} props */
 export function DeleteMessage({ store, message, onClose }) {
   const [reason, setReason] = useState("");
   const isOthers = message.author.id !== store.me.id;

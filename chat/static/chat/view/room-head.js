@@ -6,9 +6,9 @@ import { InfoIcon, MenuIcon, MoreIcon, PeopleIcon, PinIcon, SearchIcon, StarIcon
 import { lazy } from "./lazy.js";
 import { RoomIcon } from "./sidebar.js";
 
-const RoomMenu = lazy(() => import("./room-menu.js"), "RoomMenu");
+/** @import {ChatStore, Place, RoomStore} from "../types.js" */
 
-/** @typedef {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} Place */
+const RoomMenu = lazy(() => import("./room-menu.js"), "RoomMenu");
 
 /** The name of the room, what it is about, and what can be done with it. @param {Place} props */
 export function RoomHead({ store, room }) {
@@ -44,7 +44,7 @@ export function RoomHead({ store, room }) {
     </header>`;
 }
 
-/** Change the reader's own settings of a room. @param {Place["store"]} store @param {Place["room"]} room @param {Record<string, unknown>} settings */
+/** Change the reader's own settings of a room. @param {ChatStore} store @param {RoomStore} room @param {Record<string, unknown>} settings */
 export async function setOwn(store, room, settings) {
   store.notice.value = (await store.change("room.settings", { room_id: room.id, ...settings })) ?? "";
 }

@@ -5,9 +5,11 @@ import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { setOwn } from "./room-head.js";
 
+/** @import {Place} from "../types.js" */
+
 /**
  * The further actions on a room.
- * @param {import("./room-head.js").Place & {anchor: HTMLElement, onClose: () => void}} props
+ * @param {Place & {anchor: HTMLElement, onClose: () => void}} props
  */
 export function RoomMenu({ store, room, anchor, onClose }) {
   const { name, kind, level, is_favourite } = room.room.value;

@@ -8,11 +8,13 @@ import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";
 
+/** @import {ChatStore, Message, Place, RoomStore} from "../types.js" */
+
 const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
 
 /**
  * The menu of a message, or the emoji to react with.
- * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore}} props
+ * @param {Place} props
  */
 export function RowFloating({ store, room }) {
   const { floating } = store.actions;
@@ -30,8 +32,8 @@ export function RowFloating({ store, room }) {
 
 /**
  * The further actions on a message.
- * @param {{store: import("../state/store.js").ChatStore, room: import("../state/room-store.js").RoomStore,
- *   message: import("../lib/timeline.js").Message, anchor: HTMLElement, onClose: () => void}} props
+ * @param {{store: ChatStore, room: RoomStore,
+ *   message: Message, anchor: HTMLElement, onClose: () => void}} props
  */
 function RowMenu({ store, room, message, anchor, onClose }) {
   useEffect(() => void (room.pins.value === null && room.loadPins()), [room]);

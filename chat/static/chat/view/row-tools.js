@@ -4,6 +4,8 @@ import { html } from "./html.js";
 import { EditIcon, MoreIcon } from "./icons.js";
 import { ReplyIcon, SmileIcon } from "./tool-icons.js";
 
+/** @import {ChatStore, Message} from "../types.js" */
+
 const QUICK_EMOJI = ["👍", "❤️", "🎉"];
 
 // Frames in which the tools of a message are drawn at the latest. A deleted message has none.
@@ -19,7 +21,7 @@ export async function focusTools(row) {
 
 /**
  * The actions for the message under the pointer or the focus.
- * @param {{message: import("../lib/timeline.js").Message, store: import("../state/store.js").ChatStore, setOpen: (isOpen: boolean) => void}} props
+ * @param {{message: Message, store: ChatStore, setOpen: (isOpen: boolean) => void}} props
  */
 export function RowTools({ message, store, setOpen }) {
   const { actions } = store;

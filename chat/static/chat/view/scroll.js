@@ -1,5 +1,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
+/** @import {RoomStore} from "../types.js" */
+
 // Pixels from the end within which the list follows new messages, and from an edge within which more is
 // loaded.
 const AT_END_PX = 48;
@@ -10,7 +12,7 @@ const ROUNDING_PX = 4;
 const FLASH_MS = 2_000;
 
 /**
- * @typedef {{room: import("../state/room-store.js").RoomStore | null, isPlaced: boolean, anchor: {row: Element, top: number} | null, ownTop: number}} Place
+ * @typedef {{room: RoomStore | null, isPlaced: boolean, anchor: {row: Element, top: number} | null, ownTop: number}} Position
  *   ownTop: where this module scrolled to last. Only the reader's own scrolling loads more.
  */
 
@@ -18,13 +20,13 @@ const FLASH_MS = 2_000;
  * Keeps the scroll position of a message list: at the end while the reader follows it, otherwise on the same
  * message when others are loaded or arrive around it. The style sheet switches off the browser's scroll
  * anchoring, because not all browsers have it.
- * @param {import("../state/room-store.js").RoomStore} room
+ * @param {RoomStore} room
  * @param {readonly unknown[]} rows
  * @param {boolean} isLean whether blocks of rows far from the end are not laid out
  */
 export function useScroll(room, rows, isLean) {
   const ref = useRef(/** @type {HTMLElement | null} */ (null));
-  const place = useRef(/** @type {Place} */ ({ room: null, isPlaced: false, anchor: null, ownTop: 0 }));
+  const place = useRef(/** @type {Position} */ ({ room: null, isPlaced: false, anchor: null, ownTop: 0 }));
   const target = room.target.value;
 
   const onScroll = () => {
@@ -80,7 +82,7 @@ export function useScroll(room, rows, isLean) {
 /**
  * Scroll to the first unread message, or to the end.
  * @param {HTMLElement} list
- * @param {import("../state/room-store.js").RoomStore} room
+ * @param {RoomStore} room
  */
 function open(list, room) {
   const mark = list.querySelector(".new-row");
@@ -90,8 +92,8 @@ function open(list, room) {
 
 /**
  * @param {HTMLElement} list
- * @param {import("../state/room-store.js").RoomStore} room
- * @param {Place} place
+ * @param {RoomStore} room
+ * @param {Position} place
  */
 function keep(list, room, place) {
   if (room.isAtEnd.value && !room.timeline.value?.hasNewer) list.scrollTop = list.scrollHeight;
@@ -101,8 +103,8 @@ function keep(list, room, place) {
 /**
  * Remember the scroll position and the visible messages.
  * @param {HTMLElement} list
- * @param {import("../state/room-store.js").RoomStore} room
- * @param {Place} place
+ * @param {RoomStore} room
+ * @param {Position} place
  */
 function look(list, room, place) {
   room.isAtEnd.value = distanceToEnd(list) < AT_END_PX && !room.timeline.value?.hasNewer;
@@ -124,7 +126,7 @@ function look(list, room, place) {
 /**
  * Show the message that was asked for, once.
  * @param {HTMLElement} list
- * @param {import("../state/room-store.js").RoomStore} room
+ * @param {RoomStore} room
  */
 function showTarget(list, room) {
   const row = room.target.value !== null && list.querySelector(`article[data-seq="${room.target.value}"]`);

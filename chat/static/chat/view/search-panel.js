@@ -7,10 +7,7 @@ import { useDrawer } from "./drawer.js";
 import { html } from "./html.js";
 import { CloseIcon } from "./icons.js";
 
-/**
- * @typedef {import("../state/store.js").ChatStore} ChatStore
- * @typedef {import("../lib/timeline.js").Message} Message
- */
+/** @import {ChatStore, Message} from "../types.js" */
 
 const PAGE = 25;
 const ASK_AFTER_MS = 200;

@@ -10,7 +10,7 @@ import { BellOffIcon, CloseIcon, CompassIcon, EditIcon, HashIcon, LockIcon, Peop
 import { Avatar, statusOf } from "./avatar.js";
 import { nameOf } from "../lib/format.js";
 
-/** @typedef {import("../state/store.js").ChatStore} ChatStore */
+/** @import {ChatStore, Room} from "../types.js" */
 
 const COUNT_SHOWN_MAX = 99;
 // Rooms of a section that are drawn with the page. The others follow, when the messages are likely to be there.
@@ -44,7 +44,7 @@ function sectionsShown(store) {
 }
 
 /**
- * @param {{section: {name: import("../lib/room-list.js").SectionName, rooms: import("../lib/room-list.js").Room[]}, store: ChatStore}} props
+ * @param {{section: {name: import("../lib/room-list.js").SectionName, rooms: Room[]}, store: ChatStore}} props
  */
 function Section({ section: { name, rooms }, store }) {
   const [isWhole, setWhole] = useState(rooms.length <= DRAWN_FIRST_MAX);
@@ -69,7 +69,7 @@ function Section({ section: { name, rooms }, store }) {
     </section>`;
 }
 
-/** @param {{room: import("../lib/room-list.js").Room, store: ChatStore}} props */
+/** @param {{room: Room, store: ChatStore}} props */
 function RoomItem({ room, store }) {
   const isCurrent = room.id === store.currentId.value;
   const { count, isPersonal } = attentionOf(room);

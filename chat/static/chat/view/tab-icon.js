@@ -1,6 +1,8 @@
 import { useEffect } from "preact/hooks";
 
-/** The icon of the tab says how much is unread. @param {{store: import("../state/store.js").ChatStore}} props */
+/** @import {ChatStore} from "../types.js" */
+
+/** The icon of the tab says how much is unread. @param {{store: ChatStore}} props */
 export function TabIcon({ store }) {
   const { count, isPersonal } = store.attention.value;
   useEffect(() => {
