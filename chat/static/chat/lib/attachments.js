@@ -23,7 +23,6 @@ const WORDS = new Map([
  * @param {readonly Attachment[]} held
  * @param {Iterable<File>} files
  * @param {Limits & {newKey: () => string}} options
- * @returns {{held: Attachment[], refused: string[]}}
  */
 export function withFiles(held, files, { filesMax, bytesMax, newKey }) {
   const taken = [...held];

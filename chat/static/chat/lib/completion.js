@@ -52,7 +52,6 @@ export function emojiOptions(emoji) {
  * @param {number} caret
  * @param {import("./token.js").Token} token
  * @param {Option} option
- * @returns {import("./formatting.js").Edit}
  */
 export function completed(text, caret, { start }, { insert }) {
   const hasSpace = /^\s/.test(text.slice(caret));
@@ -66,7 +65,6 @@ export function completed(text, caret, { start }, { insert }) {
  * @param {string} query
  * @param {readonly T[]} things
  * @param {(thing: T) => string[]} namesOf
- * @returns {T[]}
  */
 export function ranked(query, things, namesOf) {
   const wanted = query.toLocaleLowerCase();

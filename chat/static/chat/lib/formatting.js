@@ -16,7 +16,6 @@ const URL_START = "https://";
  * @param {number} start
  * @param {number} end
  * @param {Format} format
- * @returns {Edit}
  */
 export function formatted(text, start, end, format) {
   const selected = text.slice(start, end);
@@ -31,7 +30,6 @@ export function formatted(text, start, end, format) {
  * @param {number} start
  * @param {number} end
  * @param {string} mark
- * @returns {Edit}
  */
 function marked(text, start, end, mark) {
   const { length } = mark;
@@ -49,7 +47,6 @@ function marked(text, start, end, mark) {
  * @param {number} start
  * @param {number} end
  * @param {string} prefix
- * @returns {Edit}
  */
 function lines(text, start, end, prefix) {
   const from = text.lastIndexOf("\n", start - 1) + 1;
@@ -67,7 +64,6 @@ function lines(text, start, end, prefix) {
  * @param {string} text
  * @param {number} start
  * @param {number} end
- * @returns {Edit}
  */
 function block(text, start, end) {
   const before = start === 0 || text[start - 1] === "\n" ? "" : "\n";
@@ -81,7 +77,6 @@ function block(text, start, end) {
  * @param {string} selected
  * @param {number} start
  * @param {number} end
- * @returns {Edit}
  */
 function link(selected, start, end) {
   if (/^https?:\/\/\S+$/.test(selected)) return { start, end, text: `[](${selected})`, selectStart: start + 1, selectEnd: start + 1 };

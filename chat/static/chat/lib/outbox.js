@@ -44,7 +44,6 @@ export function without(outbox, clientMsgId) {
  * @param {readonly Entry[]} outbox
  * @param {string} clientMsgId
  * @param {Partial<Entry>} change
- * @returns {Entry[]}
  */
 export function changed(outbox, clientMsgId, change) {
   return outbox.map((entry) => (entry.client_msg_id === clientMsgId ? { ...entry, ...change } : entry));
@@ -54,7 +53,6 @@ export function changed(outbox, clientMsgId, change) {
  * The messages to send now: of each room the first that waits, unless one of the room is on its way.
  * @param {readonly Entry[]} outbox
  * @param {ReadonlySet<number>} [pausedRooms] rooms that wait before they try again
- * @returns {Entry[]}
  */
 export function nextToSend(outbox, pausedRooms = new Set()) {
   const sending = outbox.filter((entry) => entry.state === "sending");
@@ -102,7 +100,6 @@ export function waitingCount(outbox) {
  * not. It is sent again with the same client_msg_id, and the server answers with the stored message if it has it.
  * @param {readonly Entry[]} outbox
  * @param {readonly Entry[]} left
- * @returns {Entry[]}
  */
 export function withLeft(outbox, left) {
   const known = new Set(outbox.map((entry) => entry.client_msg_id));

@@ -38,7 +38,6 @@ export function withPresence(present, { joined, left, count }) {
 
 /**
  * @param {ReadonlyMap<number, Person>} users
- * @returns {Present}
  */
 function named(users) {
   return { count: users.size, users };
@@ -48,7 +47,6 @@ function named(users) {
  * The members of a room by name, connected ones first.
  * @param {readonly Person[]} members
  * @param {Present} present
- * @returns {SeenPerson[]}
  */
 export function peopleOf(members, { users }) {
   return members

@@ -11,7 +11,6 @@
  * @param {Message | undefined} known the message as it was here
  * @param {{emoji?: string, user_id?: number, is_added?: boolean}} change
  * @param {number} myId
- * @returns {Message}
  */
 export function withOwnReactions(message, known, change, myId) {
   const mine = new Set((known?.reactions ?? []).filter((reaction) => reaction.mine).map((reaction) => reaction.emoji));

@@ -10,7 +10,6 @@ export const UNREAD_MAX = 1_000;
  * @param {Room} room
  * @param {{seq: number, author: {id: number}, sent_at: string, mentions?: number[]}} message
  * @param {number} myId
- * @returns {Room}
  */
 export function roomAfterMessage(room, message, myId) {
   if (message.seq <= room.last_seq) return room;
@@ -26,7 +25,6 @@ export function roomAfterMessage(room, message, myId) {
  * A room after its user has read up to `seq`, on this screen or another.
  * @param {Room} room
  * @param {number} seq
- * @returns {Room}
  */
 export function roomAfterRead(room, seq) {
   if (seq < room.read_seq) return room;
@@ -40,7 +38,6 @@ export function roomAfterRead(room, seq) {
  * @param {number} readSeq the last message before them
  * @param {readonly Message[]} messages those that are known
  * @param {number} myId
- * @returns {Room}
  */
 export function roomUnreadFrom(room, readSeq, messages, myId) {
   const ignored = messages.filter(({ seq, author, deleted }) => seq > readSeq && (author.id === myId || deleted)).length;
@@ -53,7 +50,6 @@ export function roomUnreadFrom(room, readSeq, messages, myId) {
  * so the numbers of the change are left out.
  * @param {Room} room
  * @param {Partial<Room>} change
- * @returns {Room}
  */
 export function roomAfterChange(room, change) {
   const { last_seq, last_rev, last_message_at } = room;
@@ -64,7 +60,6 @@ export function roomAfterChange(room, change) {
  * How many unread messages the reader of a room wants to be told of, and whether they are addressed to the reader:
  * mentions, and everything in a direct room.
  * @param {Pick<Room, "level" | "mentions" | "unread" | "kind">} room
- * @returns {{count: number, isPersonal: boolean}}
  */
 export function attentionOf({ level, mentions, unread, kind }) {
   if (level === "nothing") return { count: 0, isPersonal: false };
@@ -105,7 +100,6 @@ export function sortedRooms(rooms) {
  * The sections of the sidebar, without empty ones.
  * @param {readonly Room[]} rooms the user's rooms, sorted
  * @param {(room: Room) => boolean} isKept an unread room that was opened stays in its place until the reader leaves it
- * @returns {{name: SectionName, rooms: Room[]}[]}
  */
 export function sectionsOf(rooms, isKept = () => false) {
   /** @type {Record<SectionName, Room[]>} */
@@ -144,7 +138,6 @@ export function titleOf(room, tenant, unread) {
 /**
  * The room that an address names, and the message in it.
  * @param {string} hash such as `#room-7` or `#room-7-42`
- * @returns {{id: number, seq: number | null} | null}
  */
 export function placeOf(hash) {
   const found = hash.match(/^#room-([1-9]\d{0,14})(?:-([1-9]\d{0,14}))?$/);

@@ -2,7 +2,6 @@
  * A text in parts, where `#name` of a known room is a part of its own. The longest name counts.
  * @param {string} text
  * @param {readonly {id: number, name: string}[]} rooms
- * @returns {{text: string, roomId: number | null}[]}
  */
 export function roomParts(text, rooms) {
   const parts = [];

@@ -47,7 +47,6 @@ export function rowsOf(messages, entries, { me, newAfterSeq = null, isMarkedHere
  * The rows between the days in blocks, which a browser can leave alone while others change. A message is in the same block
  * wherever the list begins.
  * @param {readonly Row[]} rows that begin with a day
- * @returns {(DayRow | Block)[]}
  */
 export function blocksOf(rows) {
   /** @type {(DayRow | Block)[]} */

@@ -13,7 +13,6 @@ const FOUND_MAX = 50;
  * A text in parts, with the words of a query marked. A long text is cut around the first of them.
  * @param {string} text
  * @param {string} query
- * @returns {{text: string, isMatch: boolean}[]}
  */
 export function marked(text, query) {
   const words = (query.match(TERM) ?? []).filter((term) => !FILTER.test(term)).map((term) => term.replaceAll('"', "")).filter(Boolean);
@@ -39,7 +38,6 @@ export function nameWanted(query) {
  * Rooms whose names have a text in them: own rooms first, and names that begin with it before others.
  * @param {readonly Room[]} rooms in the order of the list
  * @param {string} query
- * @returns {Room[]}
  */
 export function roomsFound(rooms, query) {
   const wanted = query.trim().toLocaleLowerCase();

@@ -14,7 +14,6 @@ const FOLLOWED_ROWS = 300;
 /**
  * A page of a room's messages: the newest, or those around one.
  * @param {Page} page
- * @returns {Timeline}
  */
 export function timelineOf(page) {
   return { messages: page.messages, hasOlder: page.has_older, hasNewer: page.has_newer };
@@ -43,7 +42,6 @@ export function reaches(timeline, seq) {
  * The timeline with a page of earlier messages.
  * @param {Timeline} timeline
  * @param {Page} page
- * @returns {Timeline}
  */
 export function withOlder(timeline, page) {
   const first = firstSeq(timeline);
@@ -56,7 +54,6 @@ export function withOlder(timeline, page) {
  * The timeline with a page of later messages.
  * @param {Timeline} timeline
  * @param {Page} page
- * @returns {Timeline}
  */
 export function withNewer(timeline, page) {
   const last = lastSeq(timeline);
@@ -71,7 +68,6 @@ export function withNewer(timeline, page) {
  * @param {Timeline} timeline
  * @param {Message} message
  * @param {{isAtEnd: boolean}} reader
- * @returns {{timeline: Timeline, isBehind: boolean}}
  */
 export function withLive(timeline, message, { isAtEnd }) {
   const expected = lastSeq(timeline) + 1;
@@ -86,7 +82,6 @@ export function withLive(timeline, message, { isAtEnd }) {
  * changes nothing, and messages that are not here are not added.
  * @param {Timeline} timeline
  * @param {readonly Message[]} changes
- * @returns {Timeline}
  */
 export function withChanged(timeline, changes) {
   const bySeq = new Map(changes.map((message) => [message.seq, message]));
@@ -117,7 +112,6 @@ export function withCaughtUp(timeline, changes) {
  * The message with its quote updated. The text of a deleted message is not quoted.
  * @param {Message} message
  * @param {ReadonlyMap<number, Message>} changes by seq
- * @returns {Message}
  */
 function withQuote(message, changes) {
   const quoted = message.reply_to && changes.get(message.reply_to.seq);
@@ -130,7 +124,6 @@ function withQuote(message, changes) {
  * The timeline without the oldest messages if there are more than WINDOW_ROWS.
  * @param {Timeline} timeline
  * @param {number} [kept] the number of messages that are left
- * @returns {Timeline}
  */
 export function trimmed(timeline, kept = WINDOW_ROWS) {
   if (timeline.messages.length <= WINDOW_ROWS) return timeline;
@@ -142,7 +135,6 @@ export function trimmed(timeline, kept = WINDOW_ROWS) {
  * @param {readonly Message[]} pins
  * @param {Message} message
  * @param {boolean} [isPinned] undefined: as before
- * @returns {readonly Message[]}
  */
 export function withPin(pins, message, isPinned) {
   if (isPinned === true) return [message, ...pins.filter(({ seq }) => seq !== message.seq)];

@@ -13,7 +13,6 @@ const EMOJI_MIN_CHARS = 2;
  * The name that is being typed before the caret, if any. There are none in code.
  * @param {string} text
  * @param {number} caret
- * @returns {Token | null}
  */
 export function tokenAt(text, caret) {
   const before = text.slice(0, caret);

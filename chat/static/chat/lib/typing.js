@@ -13,7 +13,6 @@ export const TYPING_AGAIN_MS = 1_000;
  * @param {readonly Typer[]} typers
  * @param {{id: number, username: string}} user
  * @param {number} nowMs
- * @returns {Typer[]}
  */
 export function withTyper(typers, user, nowMs) {
   const others = withoutTyper(typers, user.id);

@@ -71,7 +71,6 @@ export function Finder({ store, onClose }) {
 /**
  * @param {ChatStore} store
  * @param {string} query
- * @returns {{name: string, title: string, options: Option[]}[]}
  */
 function useGroups(store, query) {
   const wanted = query.trim();

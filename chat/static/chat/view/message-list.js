@@ -112,7 +112,6 @@ function focusTools(row) {
  * @param {string} key
  * @param {HTMLElement} at what has the focus
  * @param {HTMLElement} list
- * @returns {HTMLElement | null}
  */
 function nextInList(key, at, list) {
   const row = at.closest("article");

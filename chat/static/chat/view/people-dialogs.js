@@ -92,7 +92,6 @@ function PeoplePicker({ store, max, without, words, error, onPick, onClose }) {
  * People of the tenant whose names contain a text.
  * @param {ChatStore} store
  * @param {string} query
- * @returns {Person[]}
  */
 export function useUsers(store, query) {
   const [found, setFound] = useState({ query, users: /** @type {Person[]} */ ([]) });

@@ -9,7 +9,6 @@ const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("serve
 /**
  * The elements of a message's `html`. Blocks of code have a button that copies them.
  * @param {string} html cleaned by the server
- * @returns {DocumentFragment}
  */
 export function elementsOf(html) {
   const template = document.createElement("template");

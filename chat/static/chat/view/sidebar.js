@@ -109,7 +109,6 @@ export function PresenceDot({ store, room }) {
 /**
  * @param {ChatStore} store
  * @param {number} roomId
- * @returns {"here" | "away" | "gone"}
  */
 function presenceIn(store, roomId) {
   const users = store.stores.value.get(roomId)?.present.value.users ?? new Map();
