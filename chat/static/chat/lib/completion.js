@@ -27,21 +27,14 @@ export function peopleFound(query, people, { memberCount, hereCount }) {
   return [...options.slice(0, FOUND_MAX - groups.length), ...groups];
 }
 
-/**
- * @param {string} query
- * @param {readonly {id: number, name: string, topic_line?: string}[]} rooms
- * @returns {Option[]}
- */
+/** @param {string} query @param {readonly {id: number, name: string, topic_line?: string}[]} rooms @returns {Option[]} */
 export function roomsNamed(query, rooms) {
   return ranked(query, rooms, ({ name }) => [name])
     .slice(0, FOUND_MAX)
     .map(({ id, name, topic_line: detail = "" }) => ({ key: `room-${id}`, label: name, detail, insert: `#${name}` }));
 }
 
-/**
- * @param {readonly import("./emoji.js").Emoji[]} emoji found for the query
- * @returns {Option[]}
- */
+/** @param {readonly import("./emoji.js").Emoji[]} emoji found for the query @returns {Option[]} */
 export function emojiOptions(emoji) {
   return emoji.slice(0, FOUND_MAX).map(({ emoji: sign, names }) => ({ key: sign, label: `:${names[0]}:`, detail: "", emoji: sign, insert: sign }));
 }

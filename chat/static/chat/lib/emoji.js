@@ -12,11 +12,7 @@ const FOUND_MAX = 64;
 export const TONES = ["", "🏻", "🏼", "🏽", "🏾", "🏿"];
 const PICTURE = "\ufe0f";
 
-/**
- * The groups of a table in the form of `emoji-table.js`.
- * @param {readonly (readonly string[])[]} table
- * @returns {Group[]}
- */
+/** The groups of a table in the form of `emoji-table.js`. @param {readonly (readonly string[])[]} table @returns {Group[]} */
 export function groupsOf(table) {
   return table.map(([name, entries]) => ({ name, emoji: entries.split("|").map(emojiOf) }));
 }
@@ -45,21 +41,14 @@ export function emojiFound(query, all) {
   return found.sort((a, b) => a.rank - b.rank).slice(0, FOUND_MAX).map(({ each }) => each);
 }
 
-/**
- * @param {Emoji} emoji
- * @param {string} tone one of TONES
- */
+/** @param {Emoji} emoji @param {string} tone one of TONES */
 export function withTone({ emoji, hasTones }, tone) {
   if (!hasTones || tone === "") return emoji;
   const [first, ...rest] = emoji;
   return [first, tone, ...rest].join("").replace(tone + PICTURE, tone);
 }
 
-/**
- * The emoji that were used last, the newest first.
- * @param {readonly string[]} recent
- * @param {string} emoji
- */
+/** The emoji that were used last, the newest first. @param {readonly string[]} recent @param {string} emoji */
 export function withRecent(recent, emoji) {
   return [emoji, ...recent.filter((each) => each !== emoji)].slice(0, RECENT_MAX);
 }

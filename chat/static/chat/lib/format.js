@@ -21,10 +21,7 @@ export function fullTimeText(at) {
   return fullFormat.format(at);
 }
 
-/**
- * @param {Date} at
- * @param {Date} now
- */
+/** @param {Date} at @param {Date} now */
 export function dayText(at, now) {
   const days = Math.round((startOfDay(now) - startOfDay(at)) / DAY_MS);
   if (days === 0) return _("Today");

@@ -25,12 +25,7 @@ export function formatted(text, start, end, format) {
   return marked(text, start, end, MARKS[format]);
 }
 
-/**
- * @param {string} text
- * @param {number} start
- * @param {number} end
- * @param {string} mark
- */
+/** @param {string} text @param {number} start @param {number} end @param {string} mark */
 function marked(text, start, end, mark) {
   const { length } = mark;
   const isAround = start >= length && text.slice(start - length, start) === mark && text.slice(end, end + length) === mark;
@@ -59,12 +54,7 @@ function lines(text, start, end, prefix) {
   return { start: from, end: to, text: changed, selectStart: all.length > 1 ? from : selectEnd, selectEnd };
 }
 
-/**
- * Several lines of code are a block, on lines of its own.
- * @param {string} text
- * @param {number} start
- * @param {number} end
- */
+/** Several lines of code are a block, on lines of its own. @param {string} text @param {number} start @param {number} end */
 function block(text, start, end) {
   const before = start === 0 || text[start - 1] === "\n" ? "" : "\n";
   const after = end === text.length || text[end] === "\n" ? "" : "\n";

@@ -23,28 +23,17 @@ export function textToSend(text) {
   return text.toWellFormed().replace(/^(?:[^\S\n]*\n)+/, "").trimEnd();
 }
 
-/**
- * @param {readonly Entry[]} outbox
- * @param {Draft} message
- * @returns {Entry[]}
- */
+/** @param {readonly Entry[]} outbox @param {Draft} message @returns {Entry[]} */
 export function withMessage(outbox, message) {
   return [...outbox, { ...message, state: "waiting", error: "", tries: 0 }];
 }
 
-/**
- * @param {readonly Entry[]} outbox
- * @param {string} clientMsgId
- */
+/** @param {readonly Entry[]} outbox @param {string} clientMsgId */
 export function without(outbox, clientMsgId) {
   return outbox.filter((entry) => entry.client_msg_id !== clientMsgId);
 }
 
-/**
- * @param {readonly Entry[]} outbox
- * @param {string} clientMsgId
- * @param {Partial<Entry>} change
- */
+/** @param {readonly Entry[]} outbox @param {string} clientMsgId @param {Partial<Entry>} change */
 export function changed(outbox, clientMsgId, change) {
   return outbox.map((entry) => (entry.client_msg_id === clientMsgId ? { ...entry, ...change } : entry));
 }

@@ -36,18 +36,12 @@ export function withPresence(present, { joined, left, count }) {
   return named(changed);
 }
 
-/**
- * @param {ReadonlyMap<number, Person>} users
- */
+/** @param {ReadonlyMap<number, Person>} users */
 function named(users) {
   return { count: users.size, users };
 }
 
-/**
- * The members of a room by name, connected ones first.
- * @param {readonly Person[]} members
- * @param {Present} present
- */
+/** The members of a room by name, connected ones first. @param {readonly Person[]} members @param {Present} present */
 export function peopleOf(members, { users }) {
   return members
     .map((member) => ({ ...member, isHere: users && users.has(member.id) }))

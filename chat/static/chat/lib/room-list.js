@@ -21,11 +21,7 @@ export function roomAfterMessage(room, message, myId) {
   return { ...after, unread, mentions };
 }
 
-/**
- * A room after its user has read up to `seq`, on this screen or another.
- * @param {Room} room
- * @param {number} seq
- */
+/** A room after its user has read up to `seq`, on this screen or another. @param {Room} room @param {number} seq */
 export function roomAfterRead(room, seq) {
   if (seq < room.read_seq) return room;
   const unread = seq >= room.last_seq ? 0 : Math.min(room.unread, room.last_seq - seq);
@@ -78,19 +74,13 @@ export function isWorthTelling({ level }, { mentions = [] }, myId) {
   return level === "all" || (level === "mentions" && mentions.includes(myId));
 }
 
-/**
- * The sum of all rooms, for the title and the icon.
- * @param {readonly Room[]} rooms
- */
+/** The sum of all rooms, for the title and the icon. @param {readonly Room[]} rooms */
 export function attentionOfAll(rooms) {
   const each = rooms.map(attentionOf);
   return { count: each.reduce((sum, { count }) => sum + count, 0), isPersonal: each.some(({ isPersonal }) => isPersonal) };
 }
 
-/**
- * Rooms by their newest message, the latest first; those without messages last, by name.
- * @param {readonly Room[]} rooms
- */
+/** Rooms by their newest message, the latest first; those without messages last, by name. @param {readonly Room[]} rooms */
 export function sortedRooms(rooms) {
   const time = (/** @type {Room} */ room) => room.last_message_at ?? "";
   return [...rooms].sort((a, b) => (time(a) < time(b) ? 1 : time(a) > time(b) ? -1 : a.name.localeCompare(b.name) || a.id - b.id));
@@ -135,10 +125,7 @@ export function titleOf(room, tenant, unread) {
   return unread > 0 ? `(${unread}) ${place}` : place;
 }
 
-/**
- * The room that an address names, and the message in it.
- * @param {string} hash such as `#room-7` or `#room-7-42`
- */
+/** The room that an address names, and the message in it. @param {string} hash such as `#room-7` or `#room-7-42` */
 export function placeOf(hash) {
   const found = hash.match(/^#room-([1-9]\d{0,14})(?:-([1-9]\d{0,14}))?$/);
   return found && { id: Number(found[1]), seq: Number(found[2]) || null };

@@ -18,11 +18,7 @@ export function roomParts(text, rooms) {
   return parts;
 }
 
-/**
- * @param {string} text
- * @param {number} at
- * @param {readonly {id: number, name: string}[]} rooms
- */
+/** @param {string} text @param {number} at @param {readonly {id: number, name: string}[]} rooms */
 function roomAt(text, at, rooms) {
   const ends = (/** @type {string} */ name) => !/^[\p{L}\p{N}_]/u.test(text.slice(at + name.length));
   const here = rooms.filter(({ name }) => text.startsWith(name, at) && ends(name));

@@ -71,22 +71,14 @@ export function blocksOf(rows) {
   return blocks;
 }
 
-/**
- * @param {Message} message
- * @param {{id: number}} me
- * @returns {MessageRow}
- */
+/** @param {Message} message @param {{id: number}} me @returns {MessageRow} */
 function messageRow(message, me) {
   const { client_msg_id: key, author } = message;
   const at = new Date(message.sent_at);
   return { kind: "message", key, author, at, isOwn: author.id === me.id, startsGroup: true, message, entry: null };
 }
 
-/**
- * @param {Entry} entry
- * @param {{id: number, username: string, name?: string}} me
- * @returns {MessageRow}
- */
+/** @param {Entry} entry @param {{id: number, username: string, name?: string}} me @returns {MessageRow} */
 function entryRow(entry, me) {
   const author = { name: me.username, ...me };
   return { kind: "message", key: entry.client_msg_id, author, at: new Date(entry.created_at), isOwn: true, startsGroup: true, message: null, entry };
@@ -111,20 +103,14 @@ function addMessage(rows, cache, source, needsMark, make) {
   rows.push(placed);
 }
 
-/**
- * @param {Row[]} rows
- * @param {Date} at
- */
+/** @param {Row[]} rows @param {Date} at */
 function addDay(rows, at) {
   const last = rows.findLast((row) => row.kind !== "new");
   if (last !== undefined && isSameDay(last.at, at)) return;
   rows.push({ kind: "day", key: `day-${at.getFullYear()}-${at.getMonth()}-${at.getDate()}`, at });
 }
 
-/**
- * @param {Date} a
- * @param {Date} b
- */
+/** @param {Date} a @param {Date} b */
 function isSameDay(a, b) {
   return a.getDate() === b.getDate() && a.getMonth() === b.getMonth() && a.getFullYear() === b.getFullYear();
 }

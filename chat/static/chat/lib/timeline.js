@@ -2,19 +2,13 @@
 
 /** The messages of a room that are on the page: a part of its history, without gaps. */
 
-/**
- * Messages kept on the page. Beyond it the far end is dropped, and loaded again when the reader scrolls to
- * it.
- */
+/** Messages kept on the page. Beyond it the far end is dropped, and loaded again when the reader scrolls to it. */
 export const WINDOW_ROWS = 400;
 // Rows that stay when messages that arrive at the end fill the window. Dropping a row moves all others, so many are
 // dropped at once.
 const FOLLOWED_ROWS = 300;
 
-/**
- * A page of a room's messages: the newest, or those around one.
- * @param {Page} page
- */
+/** A page of a room's messages: the newest, or those around one. @param {Page} page */
 export function timelineOf(page) {
   return { messages: page.messages, hasOlder: page.has_older, hasNewer: page.has_newer };
 }
@@ -29,20 +23,12 @@ export function firstSeq(timeline) {
   return timeline.messages[0]?.seq ?? 0;
 }
 
-/**
- * Whether the message is here, or would be the next one.
- * @param {Timeline} timeline
- * @param {number} seq
- */
+/** Whether the message is here, or would be the next one. @param {Timeline} timeline @param {number} seq */
 export function reaches(timeline, seq) {
   return (seq >= firstSeq(timeline) || !timeline.hasOlder) && (seq <= lastSeq(timeline) || !timeline.hasNewer);
 }
 
-/**
- * The timeline with a page of earlier messages.
- * @param {Timeline} timeline
- * @param {Page} page
- */
+/** The timeline with a page of earlier messages. @param {Timeline} timeline @param {Page} page */
 export function withOlder(timeline, page) {
   const first = firstSeq(timeline);
   const all = [...page.messages.filter((message) => message.seq < first), ...timeline.messages];
@@ -50,11 +36,7 @@ export function withOlder(timeline, page) {
   return { messages, hasOlder: page.has_older, hasNewer: timeline.hasNewer || messages.length < all.length };
 }
 
-/**
- * The timeline with a page of later messages.
- * @param {Timeline} timeline
- * @param {Page} page
- */
+/** The timeline with a page of later messages. @param {Timeline} timeline @param {Page} page */
 export function withNewer(timeline, page) {
   const last = lastSeq(timeline);
   const messages = [...timeline.messages, ...page.messages.filter((message) => message.seq > last)];

@@ -9,11 +9,7 @@ const TOKEN = /(?:^|[\s([{"'])([@#:])([\p{L}\p{N}_.+-]{0,40})$/u;
 // `:)` and a colon alone are no names.
 const EMOJI_MIN_CHARS = 2;
 
-/**
- * The name that is being typed before the caret, if any. There are none in code.
- * @param {string} text
- * @param {number} caret
- */
+/** The name that is being typed before the caret, if any. There are none in code. @param {string} text @param {number} caret */
 export function tokenAt(text, caret) {
   const before = text.slice(0, caret);
   const found = TOKEN.exec(before);

@@ -9,28 +9,18 @@ export const TYPING_EVERY_MS = 3_000;
 /** The same after a sent message. The server's own interval, within which it announces nothing. */
 export const TYPING_AGAIN_MS = 1_000;
 
-/**
- * @param {readonly Typer[]} typers
- * @param {{id: number, username: string}} user
- * @param {number} nowMs
- */
+/** @param {readonly Typer[]} typers @param {{id: number, username: string}} user @param {number} nowMs */
 export function withTyper(typers, user, nowMs) {
   const others = withoutTyper(typers, user.id);
   return [...others, { id: user.id, username: user.username, untilMs: nowMs + TYPING_SHOWN_MS }];
 }
 
-/**
- * @param {readonly Typer[]} typers
- * @param {number} userId
- */
+/** @param {readonly Typer[]} typers @param {number} userId */
 export function withoutTyper(typers, userId) {
   return typers.filter((typer) => typer.id !== userId);
 }
 
-/**
- * @param {readonly Typer[]} typers
- * @param {number} nowMs
- */
+/** @param {readonly Typer[]} typers @param {number} nowMs */
 export function stillTyping(typers, nowMs) {
   return typers.filter((typer) => typer.untilMs > nowMs);
 }

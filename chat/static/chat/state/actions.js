@@ -81,10 +81,7 @@ export class Actions {
     return isEdit ? (this.edits.value.get(roomId) ?? "") : this.store.drafts.of(roomId);
   }
 
-  /**
-   * @param {number} roomId
-   * @param {string} text
-   */
+  /** @param {number} roomId @param {string} text */
   type(roomId, text) {
     if (this.intentOf(roomId)?.kind === "edit") this.edits.value = new Map(this.edits.value).set(roomId, text);
     else this.store.drafts.put(roomId, text);
@@ -122,11 +119,7 @@ export class Actions {
     this.store.sender.forget(client_msg_id);
   }
 
-  /**
-   * Put files into a room's composer.
-   * @param {number} roomId
-   * @param {Iterable<File>} files
-   */
+  /** Put files into a room's composer. @param {number} roomId @param {Iterable<File>} files */
   attach(roomId, files) {
     if (this.intentOf(roomId)?.kind === "edit") this.store.notice.value = _("Files come with a new message. Save or leave the edit first.");
     else this.#attach((held) => (this.store.notice.value = held.add(roomId, files)));
@@ -143,10 +136,7 @@ export class Actions {
     return this.intentOf(roomId)?.kind === "edit" ? [] : (this.store.files.value?.of(roomId) ?? []);
   }
 
-  /**
-   * @param {Message} message
-   * @param {string} emoji
-   */
+  /** @param {Message} message @param {string} emoji */
   async react(message, emoji) {
     const isMine = message.reactions.some((each) => each.emoji === emoji && each.mine);
     return this.change(isMine ? "reaction.remove" : "reaction.add", message, { emoji });
@@ -157,10 +147,7 @@ export class Actions {
     return !message.deleted && message.author.id === this.store.me.id;
   }
 
-  /**
-   * @param {Message} message
-   * @param {string} text
-   */
+  /** @param {Message} message @param {string} text */
   async #saveEdit(message, text) {
     const { room_id, seq } = message;
     this.saving.set(room_id, text);
@@ -201,10 +188,7 @@ export class Actions {
     return true;
   }
 
-  /**
-   * @param {number} roomId
-   * @param {Intent | null} intent
-   */
+  /** @param {number} roomId @param {Intent | null} intent */
   #intend(roomId, intent) {
     const intents = new Map(this.intents.value);
     if (intent === null) intents.delete(roomId);

@@ -15,10 +15,7 @@ export function choiceOf(name, otherwise) {
   }
 }
 
-/**
- * @param {string} name
- * @param {unknown} value
- */
+/** @param {string} name @param {unknown} value */
 export function choose(name, value) {
   try {
     localStorage.setItem(`rockstar.${name}`, JSON.stringify(value));

@@ -2,12 +2,7 @@ import { _ } from "realtime/texts";
 
 /** @import {ChatStore} from "../types.js" */
 
-/**
- * Put a text on the clipboard.
- * @param {ChatStore} store
- * @param {string} text
- * @param {string} said to screen readers
- */
+/** Put a text on the clipboard. @param {ChatStore} store @param {string} text @param {string} said to screen readers */
 export async function copy(store, text, said) {
   try {
     await navigator.clipboard.writeText(text);

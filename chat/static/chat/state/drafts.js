@@ -24,10 +24,7 @@ export class Drafts {
     return this.texts.value.get(roomId) ?? "";
   }
 
-  /**
-   * @param {number} roomId
-   * @param {string} text
-   */
+  /** @param {number} roomId @param {string} text */
   put(roomId, text) {
     const texts = new Map(this.texts.value);
     if (text === "") texts.delete(roomId);

@@ -50,19 +50,13 @@ export class Files {
     return refused.join(" ");
   }
 
-  /**
-   * @param {number} roomId
-   * @param {readonly Attachment[]} attachments
-   */
+  /** @param {number} roomId @param {readonly Attachment[]} attachments */
   put(roomId, attachments) {
     this.held.value = new Map(this.held.value).set(roomId, attachments);
     for (const each of attachments) this.#start(each);
   }
 
-  /**
-   * @param {number} roomId
-   * @param {string} key
-   */
+  /** @param {number} roomId @param {string} key */
   remove(roomId, key) {
     this.cancel([key]);
     this.held.value = new Map(this.held.value).set(roomId, this.of(roomId).filter((each) => each.key !== key));
@@ -119,10 +113,7 @@ export class Files {
     this.upload(attachment).catch(() => {});
   }
 
-  /**
-   * @param {Attachment} attachment
-   * @param {AbortSignal} abortSignal
-   */
+  /** @param {Attachment} attachment @param {AbortSignal} abortSignal */
   async #run(attachment, abortSignal) {
     if (this.runningCount >= UPLOADS_AT_ONCE_MAX) await new Promise((turn) => this.queue.push(() => turn(null)));
     else this.runningCount += 1;
@@ -138,10 +129,7 @@ export class Files {
     }
   }
 
-  /**
-   * @param {string} key
-   * @param {Upload} upload
-   */
+  /** @param {string} key @param {Upload} upload */
   #note(key, upload) {
     if (this.started.has(key) || upload.error !== null) this.uploads.value = new Map(this.uploads.value).set(key, upload);
   }

@@ -4,15 +4,9 @@ import { MODERATOR } from "../lib/rights.js";
 
 /** @import {ChatStore, Message} from "../types.js" */
 
-/**
- * The actions of a message's menu, which is loaded when it is opened.
- */
+/** The actions of a message's menu, which is loaded when it is opened. */
 
-/**
- * @param {ChatStore} store
- * @param {Message} message
- * @param {boolean} isPinned
- */
+/** @param {ChatStore} store @param {Message} message @param {boolean} isPinned */
 export async function pin(store, message, isPinned) {
   if (!(await store.actions.change(isPinned ? "pin.add" : "pin.remove", message))) return;
   store.stores.value.get(message.room_id)?.pinned(message, isPinned);

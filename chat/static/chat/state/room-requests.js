@@ -9,11 +9,7 @@ const RETRY_MIN_MS = 5_000;
 
 /** Requests about one room. A failure is shown in the room; after one that may pass, the room is updated again. */
 export class RoomRequests {
-  /**
-   * @param {RealtimeClient} client
-   * @param {number} roomId
-   * @param {() => void} onRetry
-   */
+  /** @param {RealtimeClient} client @param {number} roomId @param {() => void} onRetry */
   constructor(client, roomId, onRetry) {
     this.client = client;
     this.roomId = roomId;
@@ -25,22 +21,14 @@ export class RoomRequests {
     this.retryTimer = undefined;
   }
 
-  /**
-   * The reply, or null if the request failed.
-   * @param {string} type
-   * @param {Record<string, unknown>} [payload]
-   */
+  /** The reply, or null if the request failed. @param {string} type @param {Record<string, unknown>} [payload] */
   async send(type, payload) {
     const reply = await this.#ask(type, payload);
     if (reply !== null) this.error.value = "";
     return reply;
   }
 
-  /**
-   * A page of messages, or null if the request failed.
-   * @param {Record<string, unknown>} where
-   * @returns {Promise<Page | null>}
-   */
+  /** A page of messages, or null if the request failed. @param {Record<string, unknown>} where @returns {Promise<Page | null>} */
   async page(where) {
     this.pages.value += 1;
     const reply = await this.send("message.list", { limit: PAGE, ...where });

@@ -19,10 +19,7 @@ const READ_DELAY_MS = 250;
 
 /** One room. After it has been opened it also has its messages and its connected users. */
 export class RoomStore {
-  /**
-   * @param {Room} room
-   * @param {Context} context
-   */
+  /** @param {Room} room @param {Context} context */
   constructor(room, context) {
     this.id = room.id;
     this.context = context;
@@ -223,9 +220,7 @@ export class RoomStore {
     this.pins.value = missed.reduce((pins, [message, isPinned]) => withPin(pins, message, isPinned), reply.payload.messages);
   }
 
-  /**
-   * The reader has seen everything up to `seq`. The server is told after a short delay, or after a reconnect.
-   */
+  /** The reader has seen everything up to `seq`. The server is told after a short delay, or after a reconnect. */
   markRead(seq = this.room.value.last_seq) {
     if (this.isKeptUnread) return;
     if (seq > this.room.value.read_seq) this.room.value = roomAfterRead(this.room.value, seq);

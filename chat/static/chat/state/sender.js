@@ -104,10 +104,7 @@ export class Sender {
     return ids;
   }
 
-  /**
-   * @param {string} clientMsgId
-   * @param {{code: string, message: string, retryable: boolean, retryAfterMs: number}} error
-   */
+  /** @param {string} clientMsgId @param {{code: string, message: string, retryable: boolean, retryAfterMs: number}} error */
   #failed(clientMsgId, error) {
     const entry = this.#entry(clientMsgId);
     // Discarded meanwhile, or its publication came before the error.
@@ -119,10 +116,7 @@ export class Sender {
     if (delayMs > 0) this.#pause(entry.room_id, delayMs);
   }
 
-  /**
-   * @param {number} roomId
-   * @param {number} delayMs
-   */
+  /** @param {number} roomId @param {number} delayMs */
   #pause(roomId, delayMs) {
     clearTimeout(this.paused.get(roomId));
     const goOn = () => {
@@ -132,10 +126,7 @@ export class Sender {
     this.paused.set(roomId, setTimeout(goOn, delayMs));
   }
 
-  /**
-   * @param {string} clientMsgId
-   * @param {Partial<Entry>} change
-   */
+  /** @param {string} clientMsgId @param {Partial<Entry>} change */
   #change(clientMsgId, change) {
     this.outbox.value = changed(this.outbox.value, clientMsgId, change);
     this.#store(clientMsgId);

@@ -62,18 +62,12 @@ export class BrowserStorage {
     return new Map((found ?? []).map((draft) => [draft.room_id, draft.text]));
   }
 
-  /**
-   * @param {number} roomId
-   * @param {string} text empty: forget it
-   */
+  /** @param {number} roomId @param {string} text empty: forget it */
   putDraft(roomId, text) {
     this.#write("drafts", (store) => (text === "" ? store.delete([this.owner, roomId]) : store.put({ owner: this.owner, room_id: roomId, text })));
   }
 
-  /**
-   * @param {IDBObjectStore} store
-   * @param {ReadonlySet<string>} living
-   */
+  /** @param {IDBObjectStore} store @param {ReadonlySet<string>} living */
   async #adopt(store, living) {
     const left = (await this.#ofOwner(store)).filter((entry) => entry.tab !== this.tab && !living.has(entry.tab));
     for (const entry of left) store.put({ ...entry, tab: this.tab });

@@ -357,11 +357,7 @@ export class ChatStore {
     this.actions.deleted(message);
   }
 
-  /**
-   * The reader is no longer in a room. The current one stays on the page.
-   * @param {number} roomId
-   * @param {Room} [room]
-   */
+  /** The reader is no longer in a room. The current one stays on the page. @param {number} roomId @param {Room} [room] */
   #left(roomId, room) {
     const store = this.stores.value.get(roomId);
     if (store === undefined) return;
@@ -405,10 +401,7 @@ export class ChatStore {
     });
   }
 
-  /**
-   * @param {RoomStore} store
-   * @param {Message} message
-   */
+  /** @param {RoomStore} store @param {Message} message */
   #heard(store, message) {
     if (message.author.id === this.me.id) return this.sender.forget(message.client_msg_id);
     if (store === this.current.value) this.announce(`${nameOf(message.author)}: ${summaryOf(message)}`);

@@ -19,11 +19,7 @@ export async function post({ name, blob }, options) {
   return (await send("POST", "/api/chat/files/", { name, blob }, options)).id;
 }
 
-/**
- * Upload the reader's profile picture; null removes it.
- * @param {File | null} picture
- * @returns {Promise<Person>} the new profile
- */
+/** Upload the reader's profile picture; null removes it. @param {File | null} picture @returns {Promise<Person>} the new profile */
 export async function postPicture(picture) {
   const file = picture && { name: picture.name, blob: picture };
   return (await send(file ? "POST" : "DELETE", "/api/chat/profile/picture/", file)).profile;

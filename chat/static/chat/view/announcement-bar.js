@@ -4,10 +4,7 @@ import { html } from "./html.js";
 
 /** @import {ChatStore} from "../types.js" */
 
-/**
- * The newest announcement of an operator, until the reader closes it.
- * @param {{store: ChatStore}} props
- */
+/** The newest announcement of an operator, until the reader closes it. @param {{store: ChatStore}} props */
 export function AnnouncementBar({ store }) {
   const banner = store.banner.value;
   return html`

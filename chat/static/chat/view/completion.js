@@ -80,11 +80,7 @@ function useToken(store, room, input) {
   return { token, close, dismiss };
 }
 
-/**
- * Keys for the list, before the field has them.
- * @param {Writing["input"]} input
- * @param {(event: KeyboardEvent) => boolean} take
- */
+/** Keys for the list, before the field has them. @param {Writing["input"]} input @param {(event: KeyboardEvent) => boolean} take */
 function useKeys(input, take) {
   // Keys come faster than effects.
   const now = useRef(take);
@@ -115,12 +111,7 @@ function tellActive(area, active) {
   }
 }
 
-/**
- * @param {ChatStore} store
- * @param {RoomStore} room
- * @param {Token | null} token
- * @returns {Option[]}
- */
+/** @param {ChatStore} store @param {RoomStore} room @param {Token | null} token @returns {Option[]} */
 function useOptions(store, room, token) {
   const { kind = null, query = "" } = token ?? {};
   const all = useEmoji(kind === ":");

@@ -6,10 +6,7 @@ import { CloseIcon } from "./icons.js";
 
 /** @import {Place} from "../types.js" */
 
-/**
- * For a reader who is no longer in the room. The text stays, to be copied or sent after joining again.
- * @param {Place} props
- */
+/** For a reader who is no longer in the room. The text stays, to be copied or sent after joining again. @param {Place} props */
 export function Outside({ store, room }) {
   const { name, is_public } = room.room.value;
   const [before, after] = _("You are no longer in {name}. What you typed stays here.").split("{name}");

@@ -100,10 +100,7 @@ function onKeyDown(event) {
   applyFormat(/** @type {HTMLTextAreaElement} */ (event.currentTarget), format);
 }
 
-/**
- * @param {HTMLTextAreaElement} area
- * @param {Format} format
- */
+/** @param {HTMLTextAreaElement} area @param {Format} format */
 function applyFormat(area, format) {
   if (!area.readOnly) applyEdit(area, formatted(area.value, area.selectionStart, area.selectionEnd, format));
 }

@@ -9,10 +9,7 @@ import { waitingCount } from "../lib/outbox.js";
 // Shorter interruptions are not shown.
 const PATIENCE_MS = 2_000;
 
-/**
- * Says that the connection is lost, when the next retry is, and that nothing typed is lost.
- * @param {{store: ChatStore}} props
- */
+/** Says that the connection is lost, when the next retry is, and that nothing typed is lost. @param {{store: ChatStore}} props */
 export function ConnectionBar({ store }) {
   const state = store.connection.value;
   const isLate = useLateness(state.name !== "online");
@@ -45,10 +42,7 @@ function wordsOf(reason) {
   return reason.replace(/^(stop|reconnect): /, "");
 }
 
-/**
- * Whether a condition has been true for some time.
- * @param {boolean} isSo
- */
+/** Whether a condition has been true for some time. @param {boolean} isSo */
 function useLateness(isSo) {
   const [isLate, setLate] = useState(false);
   useEffect(() => {

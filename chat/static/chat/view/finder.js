@@ -68,10 +68,7 @@ export function Finder({ store, onClose }) {
     <//>`;
 }
 
-/**
- * @param {ChatStore} store
- * @param {string} query
- */
+/** @param {ChatStore} store @param {string} query */
 function useGroups(store, query) {
   const wanted = query.trim();
   const name = nameWanted(query);

@@ -108,11 +108,7 @@ function focusTools(row) {
   else import("./row-tools.js").then((tools) => tools.focusTools(row), () => {});
 }
 
-/**
- * @param {string} key
- * @param {HTMLElement} at what has the focus
- * @param {HTMLElement} list
- */
+/** @param {string} key @param {HTMLElement} at what has the focus @param {HTMLElement} list */
 function nextInList(key, at, list) {
   const row = at.closest("article");
   const rows = [...list.querySelectorAll("article")];
@@ -125,10 +121,7 @@ function nextInList(key, at, list) {
   return rows[rows.indexOf(row) + (key === "ArrowUp" ? -1 : 1)] ?? null;
 }
 
-/**
- * @param {HTMLElement[]} rows
- * @param {HTMLElement} list
- */
+/** @param {HTMLElement[]} rows @param {HTMLElement} list */
 function lastVisible(rows, list) {
   const bottom = list.getBoundingClientRect().bottom;
   return rows.findLast((row) => row.getBoundingClientRect().top < bottom) ?? null;

@@ -19,10 +19,7 @@ export function NoRoom({ store }) {
     </div>`;
 }
 
-/**
- * What can be done in a room without messages.
- * @param {Place & {onWrite: () => void}} props
- */
+/** What can be done in a room without messages. @param {Place & {onWrite: () => void}} props */
 export function FirstSteps({ store, room, onWrite }) {
   const copyLink = () => copy(store, `${location.origin}${location.pathname}#room-${room.id}`, _("The link is copied."));
   return html`

@@ -88,11 +88,7 @@ function PeoplePicker({ store, max, without, words, error, onPick, onClose }) {
     </form>`;
 }
 
-/**
- * People of the tenant whose names contain a text.
- * @param {ChatStore} store
- * @param {string} query
- */
+/** People of the tenant whose names contain a text. @param {ChatStore} store @param {string} query */
 export function useUsers(store, query) {
   const [found, setFound] = useState({ query, users: /** @type {Person[]} */ ([]) });
   useEffect(() => {

@@ -10,10 +10,7 @@ import { MessageBody } from "./message-row.js";
 
 /** @import {Place} from "../types.js" */
 
-/**
- * The pinned messages of a room, the last pinned first.
- * @param {Place & {onClose: () => void}} props
- */
+/** The pinned messages of a room, the last pinned first. @param {Place & {onClose: () => void}} props */
 export function Pins({ store, room, onClose }) {
   const pins = room.pins.value;
   const mayUnpin = store.rank(room) >= MEMBER;

@@ -15,10 +15,7 @@ export function linkRooms(elements, rooms) {
   }
 }
 
-/**
- * @param {string} text
- * @param {number} roomId
- */
+/** @param {string} text @param {number} roomId */
 function linkTo(text, roomId) {
   const link = document.createElement("a");
   link.href = `#room-${roomId}`;

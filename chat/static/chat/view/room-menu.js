@@ -7,10 +7,7 @@ import { setOwn } from "./room-head.js";
 
 /** @import {Place} from "../types.js" */
 
-/**
- * The further actions on a room.
- * @param {Place & {anchor: HTMLElement, onClose: () => void}} props
- */
+/** The further actions on a room. @param {Place & {anchor: HTMLElement, onClose: () => void}} props */
 export function RoomMenu({ store, room, anchor, onClose }) {
   const { name, kind, level, is_favourite } = room.room.value;
   const levels = { all: _("All messages"), mentions: _("Mentions only"), nothing: _("Nothing") };

@@ -12,10 +12,7 @@ import { lazy } from "./lazy.js";
 
 const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
 
-/**
- * The menu of a message, or the emoji to react with.
- * @param {Place} props
- */
+/** The menu of a message, or the emoji to react with. @param {Place} props */
 export function RowFloating({ store, room }) {
   const { floating } = store.actions;
   const open = floating.value;

@@ -79,22 +79,14 @@ export function useScroll(room, rows, isLean) {
   return { ref, onScroll, toEnd };
 }
 
-/**
- * Scroll to the first unread message, or to the end.
- * @param {HTMLElement} list
- * @param {RoomStore} room
- */
+/** Scroll to the first unread message, or to the end. @param {HTMLElement} list @param {RoomStore} room */
 function open(list, room) {
   const mark = list.querySelector(".new-row");
   if (mark !== null) list.scrollTop += topOf(mark, list) - NEW_ROW_TOP_PX;
   else if (room.isAtEnd.value) list.scrollTop = list.scrollHeight;
 }
 
-/**
- * @param {HTMLElement} list
- * @param {RoomStore} room
- * @param {Position} place
- */
+/** @param {HTMLElement} list @param {RoomStore} room @param {Position} place */
 function keep(list, room, place) {
   if (room.isAtEnd.value && !room.timeline.value?.hasNewer) list.scrollTop = list.scrollHeight;
   else if (place.anchor?.row.isConnected) list.scrollTop += topOf(place.anchor.row, list) - place.anchor.top;
@@ -123,11 +115,7 @@ function look(list, room, place) {
   room.visibleSeq.value = Number(last?.dataset.seq ?? 0);
 }
 
-/**
- * Show the message that was asked for, once.
- * @param {HTMLElement} list
- * @param {RoomStore} room
- */
+/** Show the message that was asked for, once. @param {HTMLElement} list @param {RoomStore} room */
 function showTarget(list, room) {
   const row = room.target.value !== null && list.querySelector(`article[data-seq="${room.target.value}"]`);
   if (!(row instanceof HTMLElement)) return;
@@ -154,10 +142,7 @@ function firstIndex(rows, isSo) {
   return low;
 }
 
-/**
- * @param {Element} row
- * @param {HTMLElement} list
- */
+/** @param {Element} row @param {HTMLElement} list */
 function topOf(row, list) {
   return row.getBoundingClientRect().top - list.getBoundingClientRect().top;
 }

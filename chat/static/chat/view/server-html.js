@@ -6,10 +6,7 @@ const COPIED_MS = 2_000;
 // this one name.
 const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("server-html", { createHTML: (/** @type {string} */ html) => html });
 
-/**
- * The elements of a message's `html`. Blocks of code have a button that copies them.
- * @param {string} html cleaned by the server
- */
+/** The elements of a message's `html`. Blocks of code have a button that copies them. @param {string} html cleaned by the server */
 export function elementsOf(html) {
   const template = document.createElement("template");
   template.innerHTML = policy ? policy.createHTML(html.trim()) : html.trim();
@@ -32,10 +29,7 @@ function withCopyButton(pre) {
   block.append(pre, button);
 }
 
-/**
- * @param {HTMLElement} pre
- * @param {HTMLElement} button
- */
+/** @param {HTMLElement} pre @param {HTMLElement} button */
 async function copy(pre, button) {
   try {
     await navigator.clipboard.writeText(pre.textContent ?? "");

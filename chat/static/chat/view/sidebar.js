@@ -43,9 +43,7 @@ function sectionsShown(store) {
   return [...sections, ...missing.map((name) => ({ name, rooms: [] }))].sort((a, b) => Number(a.name === "people") - Number(b.name === "people"));
 }
 
-/**
- * @param {{section: {name: import("../lib/room-list.js").SectionName, rooms: Room[]}, store: ChatStore}} props
- */
+/** @param {{section: {name: import("../lib/room-list.js").SectionName, rooms: Room[]}, store: ChatStore}} props */
 function Section({ section: { name, rooms }, store }) {
   const [isWhole, setWhole] = useState(rooms.length <= DRAWN_FIRST_MAX);
   useEffect(() => {
@@ -106,10 +104,7 @@ export function PresenceDot({ store, room }) {
   return html`<span class="presence-dot" data-state=${state} title=${words}><span class="visually-hidden">${words} </span></span>`;
 }
 
-/**
- * @param {ChatStore} store
- * @param {number} roomId
- */
+/** @param {ChatStore} store @param {number} roomId */
 function presenceIn(store, roomId) {
   const users = store.stores.value.get(roomId)?.present.value.users ?? new Map();
   const others = [...users.keys()].filter((id) => id !== store.me.id);
