@@ -4,24 +4,31 @@ from collections.abc import Hashable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from realtime.core.addresses import address_key
 from realtime.core.identity import Identity, Tenant
+
+# The `user` of all people of a tenant who are not signed in.
+STRANGERS = None
 
 
 class Owner(NamedTuple):
-    """The owner of some work. `user` is any value that identifies a user in the tenant;
-    None if not signed in."""
+    """The owner of some work. `user` is any value that identifies a user in the tenant. Where it stands for many people,
+    as STRANGERS does, they take turns by their `address`."""
 
     tenant: str
-    user: Hashable = None
+    user: Hashable = STRANGERS
+    address: str = ""
 
 
 # The owner of the process's own work; no tenant has an empty slug.
-PROCESS = Owner("")
+PROCESS = Owner("", "process")
 
 
-def owner_of(tenant: Tenant, identity: Identity | None) -> Owner:
-    """The owner of the requests of a connection."""
-    return Owner(tenant.slug, identity.user_id if identity is not None else None)
+def owner_of(tenant: Tenant, identity: Identity | None, address: str) -> Owner:
+    """The owner of the requests of a connection from `address`."""
+    if identity is None:
+        return Owner(tenant.slug, STRANGERS, address_key(address))
+    return Owner(tenant.slug, identity.user_id)
 
 
 class Entry(StrEnum):
@@ -33,7 +40,8 @@ class Entry(StrEnum):
 
 
 class Slots:
-    """Divides `total` slots. A user holds at most a quarter of them, but may always hold one.
+    """Divides `total` slots. A user holds at most a quarter of them, but may always hold one. All STRANGERS of a tenant
+    take turns with its users as if they were one, but hold up to half, and are at most half of what waits.
 
     A tenant holds at most half of them while others wait. If no other tenant waits, it may hold all except
     one, so that new work of another tenant begins at once. `waiting_max` and `waiting_per_tenant_max` bound
@@ -48,15 +56,15 @@ class Slots:
         self._alone = max(total - 1, 1)
         self._waiting_max = waiting_max
         self._waiting_per_tenant_max = waiting_per_tenant_max
-        # The number of running works: all, by tenant and by owner. Keys with none are removed.
+        # The number of running works: all, by tenant and by user. Keys with none are removed.
         self._running = 0
         self._of_tenant: dict[str, int] = {}
-        self._of_owner: dict[Owner, int] = {}
-        # The waiting works, by tenant and user. A tenant or user that had a turn moves to
-        # the end of its dict.
-        self._waiting: dict[str, dict[Hashable, dict[Hashable, None]]] = {}
+        self._of_user: dict[tuple[str, Hashable], int] = {}
+        # The waiting works, by tenant, user and address. One that had a turn moves to the end of its dict.
+        self._waiting: dict[str, dict[Hashable, dict[str, dict[Hashable, None]]]] = {}
         self._waiting_count = 0
         self._waiting_of_tenant: dict[str, int] = {}
+        self._waiting_strangers: dict[str, int] = {}
 
     @property
     def waiting(self) -> int:
@@ -66,72 +74,87 @@ class Slots:
     def enter(self, owner: Owner, work: Hashable) -> Entry:
         """Ask for a slot. RUN: it is taken. WAIT: `work` is kept until `next` returns it.
         FULL: `work` is refused."""
-        if self._may_run(owner):
+        if self._may_run(owner.tenant, owner.user):
             self._begin(owner)
             return Entry.RUN
-        waiting_of_tenant = self._waiting_of_tenant.get(owner.tenant, 0)
-        if 0 < self._waiting_max <= self._waiting_count:
+        if self._is_full(owner):
             return Entry.FULL
-        if 0 < self._waiting_per_tenant_max <= waiting_of_tenant:
-            return Entry.FULL
-        self._waiting.setdefault(owner.tenant, {}).setdefault(owner.user, {})[work] = None
-        self._waiting_of_tenant[owner.tenant] = waiting_of_tenant + 1
-        self._waiting_count += 1
+        users = self._waiting.setdefault(owner.tenant, {})
+        users.setdefault(owner.user, {}).setdefault(owner.address, {})[work] = None
+        self._count_waiting(owner, 1)
         return Entry.WAIT
 
     def leave(self, owner: Owner) -> None:
         """Give back a slot when work of this owner has ended; call `next` afterwards."""
         self._running -= 1
-        _count_down(self._of_tenant, owner.tenant)
-        _count_down(self._of_owner, owner)
+        _count(self._of_tenant, owner.tenant, -1)
+        _count(self._of_user, owner[:2], -1)
 
     def withdraw(self, owner: Owner, work: Hashable) -> None:
         """Remove waiting `work`; call `next` afterwards."""
         users = self._waiting[owner.tenant]
-        del users[owner.user][work]
-        if not users[owner.user]:
+        addresses = users[owner.user]
+        del addresses[owner.address][work]
+        if not addresses[owner.address]:
+            del addresses[owner.address]
+        if not addresses:
             del users[owner.user]
         if not users:
             del self._waiting[owner.tenant]
-        self._waiting_count -= 1
-        _count_down(self._waiting_of_tenant, owner.tenant)
+        self._count_waiting(owner, -1)
 
     def next(self) -> Hashable | None:
         """Take a slot for the next waiting work and return it; None if none may run. Call
         it until it returns None."""
-        # The loops are short: only owners that hold slots are passed over, and those are at most `total`.
+        # The loops are short: only users that hold slots are passed over, and those are at most `total`.
         for tenant, users in self._waiting.items():
-            for user, works in users.items():
-                owner = Owner(tenant, user)
-                if self._may_run(owner):
+            for user, addresses in users.items():
+                if self._may_run(tenant, user):
+                    address, works = next(iter(addresses.items()))
                     work = next(iter(works))
-                    self._take_turn(owner, work)
+                    self._take_turn(Owner(tenant, user, address), work)
                     return work
         return None
 
     def _take_turn(self, owner: Owner, work: Hashable) -> None:
         self.withdraw(owner, work)
         self._begin(owner)
-        users = self._waiting.pop(owner.tenant, None)
-        if users is not None:
-            works = users.pop(owner.user, None)
-            if works is not None:
-                users[owner.user] = works
-            self._waiting[owner.tenant] = users
+        waiting: Any = self._waiting
+        for key in owner:
+            if key not in waiting:
+                return
+            waiting[key] = waiting.pop(key)
+            waiting = waiting[key]
 
     def _begin(self, owner: Owner) -> None:
         self._running += 1
-        self._of_tenant[owner.tenant] = self._of_tenant.get(owner.tenant, 0) + 1
-        self._of_owner[owner] = self._of_owner.get(owner, 0) + 1
+        _count(self._of_tenant, owner.tenant, 1)
+        _count(self._of_user, owner[:2], 1)
 
-    def _may_run(self, owner: Owner) -> bool:
-        if self._running >= self._total or self._of_owner.get(owner, 0) >= self._per_user:
+    def _may_run(self, tenant: str, user: Hashable) -> bool:
+        most = self._shared if user is STRANGERS else self._per_user
+        if self._running >= self._total or self._of_user.get((tenant, user), 0) >= most:
             return False
-        do_others_wait = len(self._waiting) > (owner.tenant in self._waiting)
-        return self._of_tenant.get(owner.tenant, 0) < (self._shared if do_others_wait else self._alone)
+        do_others_wait = len(self._waiting) > (tenant in self._waiting)
+        return self._of_tenant.get(tenant, 0) < (self._shared if do_others_wait else self._alone)
+
+    def _is_full(self, owner: Owner) -> bool:
+        of_tenant = self._waiting_of_tenant.get(owner.tenant, 0)
+        strangers = self._waiting_strangers.get(owner.tenant, 0) if owner.user is STRANGERS else 0
+        return (
+            0 < self._waiting_max <= self._waiting_count
+            or 0 < self._waiting_per_tenant_max <= of_tenant
+            or 0 < self._waiting_per_tenant_max <= 2 * strangers
+        )
+
+    def _count_waiting(self, owner: Owner, change: int) -> None:
+        self._waiting_count += change
+        _count(self._waiting_of_tenant, owner.tenant, change)
+        if owner.user is STRANGERS:
+            _count(self._waiting_strangers, owner.tenant, change)
 
 
-def _count_down(counts: dict[Any, int], key: Hashable) -> None:
-    counts[key] -= 1
+def _count(counts: dict[Any, int], key: Hashable, change: int) -> None:
+    counts[key] = counts.get(key, 0) + change
     if not counts[key]:
         del counts[key]

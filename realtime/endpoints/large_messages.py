@@ -23,7 +23,7 @@ class LargeMessages:
 
     async def decode(self, connection: Connection, text: str, *, max_bytes: int) -> Any:
         """As `decode_in_pieces`; None if the connection is closed meanwhile."""
-        owner = owner_of(connection.tenant, connection.identity)
+        owner = owner_of(connection.tenant, connection.identity, connection.address)
         await self._slots.take(owner)
         try:
             reading = decode_in_pieces(text, max_bytes=max_bytes)

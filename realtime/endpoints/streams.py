@@ -36,10 +36,12 @@ class Feed:
     node: Node
     tenant: Tenant
     identity: Identity | None
+    # Of the client, without the port; "" if the server does not know it.
+    address: str = ""
 
     async def in_db(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work` in a database thread and return its result. Raises the errors of `Database.run_for`."""
-        owner = owner_of(self.tenant, self.identity)
+        owner = owner_of(self.tenant, self.identity, self.address)
         return await self.node.database.run_for(owner, work, *args, **kwargs)
 
 

@@ -106,7 +106,7 @@ class Call(msgspec.Struct, Generic[C_co], frozen=True):
 
     async def in_db(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work` in a database thread and return its result. Raises the errors of `Database.run_for`."""
-        owner = owner_of(self.tenant, self.identity)
+        owner = owner_of(self.tenant, self.identity, self.connection.address)
         return await self.node.database.run_for(owner, work, *args, **kwargs)
 
     def push(self, message_type: str, payload: Mapping[str, Any] | msgspec.Struct) -> None:

@@ -181,7 +181,7 @@ class Watches:
                 self._forget(watcher.key, watch)
 
     def _admit(self, connection: Connection, query_id: str, key: WatchKey) -> Watcher:
-        settings, owner = self._settings, owner_of(connection.tenant, connection.identity)
+        settings, owner = self._settings, _owner_of(connection)
         _bounded(len(self._watchers.get(connection, ())), WATCHED_MAX, "A connection")
         _bounded(self._of_owner[owner], settings.MAX_WATCHES_PER_USER, "A user")
         if key not in self._watches:
@@ -199,7 +199,7 @@ class Watches:
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         watch = self._watches[key] = Watch(connection.tenant, connection.identity, query, parameters, first)
         self._of_tenant[key.tenant] += 1
-        self._spawn(self._load(key, watch, owner_of(connection.tenant, connection.identity)))
+        self._spawn(self._load(key, watch, _owner_of(connection)))
         return watch
 
     async def _load(self, key: WatchKey, watch: Watch, owner: Owner) -> None:
@@ -352,6 +352,10 @@ def _require_still(watcher: Watcher, query: LiveQuery) -> None:
     if watcher.connection.is_closing:
         raise RequestError(ErrorCode.CANCELLED, "The connection is closing.")
     _require_same(watcher, query)
+
+
+def _owner_of(connection: Connection) -> Owner:
+    return owner_of(connection.tenant, connection.identity, connection.address)
 
 
 def _require_same(watcher: Watcher, query: LiveQuery) -> None:

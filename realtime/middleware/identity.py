@@ -12,7 +12,7 @@ from realtime.core.credential_reading import bearer_credentials
 from realtime.core.identity import Credential, CredentialKind, Identity, Tenant
 from realtime.core.slots import Owner
 from realtime.endpoints.routing import Route
-from realtime.middleware.headers import header_values
+from realtime.middleware.headers import header_values, limit_key
 from realtime.node.node import Node
 from realtime.node.ports import Authenticator, LoadedSession
 from realtime.protocol.errors import RequestError, forbidden, unauthenticated, unavailable
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-# The owner of a handshake's database work. It is not the anonymous user, so that requests of anonymous
+# The user that a handshake's database work counts for. It is not the anonymous one, so that requests of anonymous
 # connections do not hold up handshakes.
 HANDSHAKES = "handshakes"
 
@@ -63,7 +63,7 @@ class Identify:
 
     async def _look_up(self, given: list[Credential], scope: Scope, receive: Receive, send: Send) -> None:
         route: Route = scope["route"]
-        identities = [await self._check(credential, scope["tenant"]) for credential in given]
+        identities = [await self._check(credential, scope) for credential in given]
         if len({identity.user_id for identity in identities}) > 1:
             raise unauthenticated("The credentials given belong to different users.")
         session = await self._session(scope, route) if route.needs_session or not identities else None
@@ -71,19 +71,19 @@ class Identify:
         scope["identity"] = identities[0] if identities else session and session.identity
         await self._app(scope, receive, send)
 
-    async def _check(self, credential: Credential, tenant: Tenant) -> Identity:
+    async def _check(self, credential: Credential, scope: Scope) -> Identity:
         authenticator = self._node.authenticator
         if credential.kind is CredentialKind.TOKEN:
             if _reads_tokens_in_db(authenticator):
-                identity = await self._in_db(authenticator.verify_token, credential.secret, tenant)
+                identity = await self._in_db(authenticator.verify_token, credential.secret, scope)
             else:
-                identity = authenticator.verify_token(credential.secret, tenant)
+                identity = authenticator.verify_token(credential.secret, scope["tenant"])
             return self._node.credentials.require_live(identity)
-        return await self._in_db(authenticator.redeem_ticket, credential.secret, tenant)
+        return await self._in_db(authenticator.redeem_ticket, credential.secret, scope)
 
     async def _session(self, scope: Scope, route: Route) -> LoadedSession | None:
         key = self._session_key(scope, route)
-        return await self._in_db(self._node.authenticator.load_session, key, scope["tenant"]) if key else None
+        return await self._in_db(self._node.authenticator.load_session, key, scope) if key else None
 
     @staticmethod
     def _session_key(scope: Scope, route: Route) -> str | None:
@@ -99,10 +99,10 @@ class Identify:
             "origin_denied", "A session cookie needs an Origin header; without one, use a token or a ticket."
         )
 
-    async def _in_db(self, work: Callable[[str, Tenant], R], secret: str, tenant: Tenant) -> R:
+    async def _in_db(self, work: Callable[[str, Tenant], R], secret: str, scope: Scope) -> R:
         try:
-            owner = Owner(tenant.slug, HANDSHAKES)
-            return await self._node.database.run_for(owner, work, secret, tenant)
+            owner = Owner(scope["tenant"].slug, HANDSHAKES, limit_key(scope))
+            return await self._node.database.run_for(owner, work, secret, scope["tenant"])
         except RequestError as error:
             raise unavailable("busy", error.message, retry_after_s=1) from error
         except (InterfaceError, OperationalError) as error:

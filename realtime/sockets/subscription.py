@@ -34,6 +34,11 @@ class Subscriber(Protocol):
     subscriptions: "dict[str, Subscription]"
 
     @property
+    def address(self) -> str:
+        """The client's address without the port; "" if the server does not know it."""
+        ...
+
+    @property
     def is_closing(self) -> bool:
         """Whether either side has begun to close."""
         ...

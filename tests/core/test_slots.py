@@ -1,11 +1,13 @@
 """Slots: turns between tenants and users, over any course of work."""
 
 from collections import Counter
+from collections.abc import Hashable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.core.slots import PROCESS, Entry, Owner, Slots
+from realtime.core.identity import Tenant
+from realtime.core.slots import PROCESS, STRANGERS, Entry, Owner, Slots, owner_of
 
 ACME, GLOBEX = "acme", "globex"
 
@@ -65,10 +67,50 @@ def test_a_user_has_a_quarter() -> None:
     assert desk.waiting == []
 
 
-def test_those_who_are_not_signed_in_are_one_user_of_their_tenant() -> None:
+def strangers(*addresses: str) -> list[Owner]:
+    return [Owner(ACME, STRANGERS, address) for address in addresses]
+
+
+def test_all_strangers_of_a_tenant_have_half() -> None:
     desk = Desk(8)
-    assert [desk.ask(Owner(ACME)) for _ in range(3)] == [Entry.RUN, Entry.RUN, Entry.WAIT]
+    for owner in strangers("a", "b", "a", "c", "d"):
+        desk.ask(owner)
+    assert len(desk.running) == 4
+    assert desk.ask(Owner(ACME, 1)) is Entry.RUN
     assert desk.ask(Owner(GLOBEX)) is Entry.RUN
+
+
+def test_strangers_take_turns_by_their_address() -> None:
+    desk = Desk(2)
+    for owner in strangers("a", "a", "a", "a", "b", "c"):
+        desk.ask(owner)
+    for _ in range(5):
+        desk.end()
+    assert [owner.address for owner, _ in desk.began] == ["a", "a", "b", "c", "a", "a"]
+
+
+def test_strangers_take_turns_with_users_as_one() -> None:
+    desk = Desk(1)
+    for owner in [*strangers(*"abcdef"), Owner(ACME, 1), Owner(ACME, 2)]:
+        desk.ask(owner)
+    for _ in range(4):
+        desk.end()
+    assert [owner.user for owner, _ in desk.began] == [None, None, 1, 2, None]
+
+
+def test_strangers_who_wait_leave_room_for_users() -> None:
+    desk = Desk(1, waiting_per_tenant_max=4)
+    assert [desk.ask(each) for each in strangers(*"abcd")] == [Entry.RUN, Entry.WAIT, Entry.WAIT, Entry.FULL]
+    assert [desk.ask(Owner(ACME, 1)) for _ in range(3)] == [Entry.WAIT, Entry.WAIT, Entry.FULL]
+    desk.end()
+    assert desk.ask(strangers("e")[0]) is Entry.WAIT
+
+
+def test_strangers_are_told_apart_as_limits_do() -> None:
+    tenant = Tenant(1, ACME, "Acme")
+    assert owner_of(tenant, None, "2001:db8::1") == owner_of(tenant, None, "2001:db8::2")
+    assert owner_of(tenant, None, "::ffff:192.0.2.1") == owner_of(tenant, None, "192.0.2.1")
+    assert owner_of(tenant, None, "192.0.2.1") != owner_of(tenant, None, "192.0.2.2")
 
 
 def test_a_tenant_alone_leaves_one_slot_to_the_others() -> None:
@@ -118,7 +160,12 @@ def test_what_waits_is_bounded_for_a_tenant_and_for_all() -> None:
     assert desk.ask(Owner(GLOBEX, 1)) is Entry.WAIT
 
 
-OWNERS = st.builds(Owner, st.sampled_from([ACME, GLOBEX, "", "third"]), st.sampled_from([None, 1, 2, 3]))
+OWNERS = st.builds(
+    Owner,
+    st.sampled_from([ACME, GLOBEX, "", "third"]),
+    st.sampled_from([STRANGERS, 1, 2, 3]),
+    st.sampled_from(["", "a"]),
+)
 STEPS = st.lists(
     st.tuples(st.sampled_from(["ask", "ask", "end", "give up"]), OWNERS, st.integers(0, 30)), max_size=120
 )
@@ -139,16 +186,20 @@ def test_whatever_happens(total: int, steps: list[tuple[str, Owner, int]]) -> No
         desk.end()
     assert desk.waiting == []
     assert desk.slots.waiting == 0
-    assert not any(
-        (desk.slots._of_tenant, desk.slots._of_owner, desk.slots._waiting, desk.slots._waiting_of_tenant)
-    )
+    slots = desk.slots
+    counts = (slots._of_tenant, slots._of_user, slots._waiting_of_tenant, slots._waiting_strangers)
+    assert not any((*counts, slots._waiting))
+
+
+def most_of(user: Hashable, total: int) -> int:
+    return max(total // (2 if user is STRANGERS else 4), 1)
 
 
 def assert_fair(desk: Desk, total: int) -> None:
     assert desk.slots.waiting == len(desk.waiting) <= 25
     assert len(desk.running) <= total
-    of_owners = Counter(owner for owner, _ in desk.running)
-    assert max(of_owners.values(), default=0) <= max(total // 4, 1)
+    of_users = Counter((owner.tenant, owner.user) for owner, _ in desk.running)
+    assert all(count <= most_of(user, total) for (_, user), count in of_users.items())
     of_tenants = desk.of_tenants()
     assert max(of_tenants.values(), default=0) <= max(total - 1, 1)
     if len(desk.running) < total:
@@ -156,7 +207,8 @@ def assert_fair(desk: Desk, total: int) -> None:
         others = {owner.tenant for owner, _ in desk.waiting}
         for owner, _ in desk.waiting:
             share = max(total // 2, 1) if others - {owner.tenant} else max(total - 1, 1)
-            assert of_owners[owner] >= max(total // 4, 1) or of_tenants[owner.tenant] >= share
+            of_user = of_users[owner.tenant, owner.user]
+            assert of_user >= most_of(owner.user, total) or of_tenants[owner.tenant] >= share
     # In the order in which each owner asked.
     numbers: dict[Owner, int] = {}
     for owner, number in desk.began:

@@ -47,6 +47,7 @@ class Follower:
     tenant: Tenant = ACME
     identity: Identity | None = field(default_factory=identity)
     id: str = "c"
+    address: str = "192.0.2.1"
     is_closing: bool = False
     direct: None = None
     form: None = None

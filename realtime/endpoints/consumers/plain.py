@@ -70,7 +70,8 @@ class PlainConsumer(RealtimeConsumer):
         header = b"; ".join(value for name, value in scope.get("headers", ()) if name == b"cookie")
         inner["cookies"] = parse_cookie(header.decode("latin-1"))
         inner["url_route"] = scope.get("url_route", {"args": (), "kwargs": {}})
-        owner = owner_of(scope["tenant"], scope["identity"])
+        client = scope.get("client")
+        owner = owner_of(scope["tenant"], scope["identity"], str(client[0]) if client else "")
         inner["user"], inner["session"] = await self.node.database.run_for(
             owner, _user_and_session, scope["identity"], scope.get("session")
         )

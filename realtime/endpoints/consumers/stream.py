@@ -120,7 +120,7 @@ class StreamConsumer(JsonConsumer):
     async def _push_values(self, name: str, source: StreamSource, interval_s: float) -> None:
         connection = self.connection
         due_s = time.monotonic()
-        made = source.generate(Feed(self.node, connection.tenant, connection.identity))
+        made = source.generate(Feed(self.node, connection.tenant, connection.identity, connection.address))
         async with aclosing(values_of(made)) as values:
             async for value in values:
                 source.check(value)
