@@ -79,12 +79,13 @@ class _Joining:
         return self.error is None
 
     def take(self, payloads: Sequence[bytes], reached: Position) -> None:
-        """Add payloads up to `reached`; if they no longer fit a reply, give up recovery."""
+        """Add payloads up to `reached`; if they no longer fit a reply, give up recovery. Then `size_bytes` says so."""
         self.reached = reached
         self.payloads += payloads
-        self.size_bytes += sum(map(len, payloads))
-        if self.size_bytes > CATCH_UP_MAX_BYTES:
+        size_bytes = self.size_bytes + sum(map(len, payloads))
+        if size_bytes > CATCH_UP_MAX_BYTES:
             self.lose()
+        self.size_bytes = size_bytes
 
     def miss(self) -> None:
         """Nothing leads on from `reached`: begin again where the client is, or give up recovery.
@@ -98,13 +99,15 @@ class _Joining:
     def lose(self) -> None:
         """Give up recovery: the missed publications cannot all be delivered."""
         self.is_lost = True
-        self.payloads = []
+        self.payloads, self.size_bytes = [], 0
 
 
 @dataclass(slots=True)
 class _Room:
-    """The room that is left in one reply, in bytes."""
+    """The room that is left in one reply, in bytes. In a reply of its own, a topic with too many publications is
+    subscribed without them."""
 
+    is_shared: bool
     publications: int = CATCH_UP_MAX_BYTES
     presence: int = PRESENCE_MAX_BYTES
 
@@ -164,11 +167,17 @@ class Joiner:
         self._watch = watch
 
     async def join(
-        self, connection: Subscriber, requests: Sequence[JoinRequest], *, is_granted: bool = False
+        self,
+        connection: Subscriber,
+        requests: Sequence[JoinRequest],
+        *,
+        is_granted: bool = False,
+        is_shared: bool = False,
     ) -> list[Joined | RequestError]:
         """Subscribe the connection to each topic; the results, or the errors, are in the same order.
 
-        `is_granted`: the server has decided, so no gate is asked.
+        `is_granted`: the server has decided, so no gate is asked. `is_shared`: the reply has room for many topics, and one
+        that does not fit is refused, also if it is the only one.
         Nothing is delivered between the return and the next await, so the caller's reply is sent first.
         """
         await self._share.turn()
@@ -183,7 +192,7 @@ class Joiner:
                 await _catch_up(self._hub, [each for each in undecided if each.is_under_way])
                 # A right has ended meanwhile that their gates may have relied on.
                 undecided = [each for each in joinings if each.is_under_way and _of(each).needs_recheck]
-            return self._all_go_live(joinings)
+            return self._all_go_live(joinings, is_shared=is_shared)
         finally:
             for each in joinings:
                 if each.subscription is not None and each.subscription.state is SubscriptionState.JOINING:
@@ -262,7 +271,7 @@ class Joiner:
                 allowed.append(each)
             else:
                 self._deny(each, denial)
-        owner = owner_of(connection.tenant, connection.identity)
+        owner = owner_of(connection.tenant, connection.identity, connection.address)
         answers = await self._ask_database(owner, connection, [_of(each) for each in allowed])
         for each, error in zip(allowed, answers, strict=True):
             if error is not None and each.is_under_way:
@@ -288,8 +297,8 @@ class Joiner:
         if error.code in DENIALS:
             self._hub.drop(_of(joining), error.code, NO_LONGER)
 
-    def _all_go_live(self, joinings: Sequence[_Joining]) -> list[Joined | RequestError]:
-        room = _Room()
+    def _all_go_live(self, joinings: Sequence[_Joining], *, is_shared: bool) -> list[Joined | RequestError]:
+        room = _Room(is_shared)
         return [_go_live(self._hub, each, room) for each in joinings]
 
 
@@ -393,11 +402,12 @@ def _go_live(hub: Hub, joining: _Joining, room: _Room) -> Joined | RequestError:
     if not _is_caught_up(hub, joining):
         joining.lose()
     subscription = _of(joining)
-    if not room.take(0 if joining.is_lost else joining.size_bytes, hub.list_bytes(subscription)):
+    size_bytes = joining.size_bytes if room.is_shared or not joining.is_lost else 0
+    if not room.take(size_bytes, hub.list_bytes(subscription)):
         # A LIVE subscription ends too: otherwise later publications would follow a gap unknown to the client.
         hub.end(subscription, at_once=False)
         return RequestError(
-            ErrorCode.LIMIT_EXCEEDED, "The reply is full; subscribe to this topic in a request of its own."
+            ErrorCode.LIMIT_EXCEEDED, "The reply is full; subscribe to this `topic` in a request of its own."
         )
     hub.go_live(subscription)
     local = hub.topic(subscription.key)

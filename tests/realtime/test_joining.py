@@ -328,10 +328,35 @@ async def test_what_no_reply_can_hold_is_not_recovered(node: Node) -> None:
     since = Position(start.epoch, 0)
     alone = await node.join(Follower(), since=since)
     assert alone.payloads is None
-    requests = [JoinRequest("other", None, False), JoinRequest("news", since, False)]
-    outcomes = await node.joiner.join(Follower(), requests)  # type: ignore[arg-type] # a fake
-    assert isinstance(outcomes[1], Joined)
-    assert outcomes[1].payloads is None
+
+
+@pytest.mark.parametrize("others", [[], ["a", "b"]])
+async def test_what_no_reply_can_hold_is_refused_in_one_for_many(node: Node, others: list[str]) -> None:
+    """Its place is not taken from the others, and nothing of it is delivered."""
+    since = Position((await node.publish(0)).epoch, 0)
+    for _ in range(10):
+        await node.publish("x" * 60_000)
+    starts = {topic: Position((await node.publish(0, topic)).epoch, 0) for topic in others}
+    for topic in others:
+        await node.publish("x" * 100_000, topic)
+    requests = [JoinRequest("news", since, False), *(JoinRequest(*each, False) for each in starts.items())]
+    follower = Follower()
+    refused, *outcomes = await node.joiner.join(follower, requests, is_shared=True)  # type: ignore[arg-type] # a fake
+    assert isinstance(refused, RequestError)
+    assert refused.code == ErrorCode.LIMIT_EXCEEDED
+    assert refused.payload()["retryable"] is True
+    assert [offsets_of(each) for each in outcomes if isinstance(each, Joined)] == [[1, 2]] * len(others)
+    assert list(follower.subscriptions) == others
+
+
+async def test_what_is_gone_is_not_too_large(node: Node) -> None:
+    since = Position((await node.publish(0)).epoch, 0)
+    for _ in range(10):
+        await node.publish("x" * 60_000)
+    request = JoinRequest("news", Position("another", since.offset), False)
+    [outcome] = await node.joiner.join(Follower(), [request], is_shared=True)  # type: ignore[arg-type] # a fake
+    assert isinstance(outcome, Joined)
+    assert outcome.payloads is None
 
 
 async def test_what_does_not_fit_beside_the_others_is_refused(node: Node) -> None:

@@ -106,7 +106,8 @@ async def _subscribe_many(call: Call, topics: list[SubscribeOne]) -> Reply:
     if not 1 <= len(topics) <= SUBSCRIBE_MAX_TOPICS or len(names) != len(topics):
         raise _wrong("payload.topics", f"Expected 1 to {SUBSCRIBE_MAX_TOPICS} different topics.")
     call.charge(len(topics))
-    outcomes = await call.node.joiner.join(call.connection, [one.request() for one in topics])
+    requests = [one.request() for one in topics]
+    outcomes = await call.node.joiner.join(call.connection, requests, is_shared=True)
     answers = [
         {"topic": one.topic, "error": _one_of_many(outcome, at).payload()}
         if isinstance(outcome, RequestError)
