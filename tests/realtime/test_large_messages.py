@@ -22,7 +22,7 @@ def message(size: int = RAW_MESSAGE_MAX_BYTES, ending: str = "1]}") -> str:
 
 
 def connection(slug: str = "acme") -> Connection:
-    fields = SimpleNamespace(tenant=Tenant(1, slug), identity=None, is_closing=False)
+    fields = SimpleNamespace(tenant=Tenant(1, slug), identity=None, address="", is_closing=False)
     return cast("Connection", fields)
 
 

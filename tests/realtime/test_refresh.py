@@ -1,6 +1,7 @@
 """A newer token in place of the old one: only where its endpoint would admit it."""
 
 from dataclasses import replace
+from math import inf
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import pytest
 
 from realtime import CloseCode, JsonConsumer, Refusal, RequestError, websocket
 from realtime.core.identity import Identity
+from realtime.core.revocations import Revocation, RevocationKind
 from realtime.endpoints.consumers.core_verbs import Refresh, on_refresh
 from realtime.endpoints.routing import Route
 from realtime.endpoints.verbs import Call
@@ -66,6 +68,14 @@ async def test_a_fuller_token_has_nothing_judged() -> None:
     consumer = Consumer(OPEN, fuller)
     await consumer.refresh()
     assert (consumer.renewed, consumer.judged) == ([fuller], 0)
+
+
+async def test_what_uses_a_session_ends_with_it() -> None:
+    consumer = Consumer(websocket("ws/session/", JsonConsumer, session=True), ALICE)
+    consumer.connection.identity = replace(ALICE, session_key_hash="of the session")
+    await consumer.refresh()
+    sign_out = Revocation(RevocationKind.SESSION, 0, "of the session", 0, None, inf)
+    assert sign_out.ends(consumer.renewed[0]) is CloseCode.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize(

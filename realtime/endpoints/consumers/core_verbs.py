@@ -1,6 +1,7 @@
 """The verbs of every JSON endpoint."""
 
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -56,8 +57,12 @@ async def on_refresh(call: Call[CoreCaller], payload: Refresh) -> Reply:
         raise RequestError(ErrorCode.UNAUTHENTICATED, refusal.message) from None
     if fresh.user_id != identity.user_id:
         raise RequestError(ErrorCode.PERMISSION_DENIED, "The token belongs to another user.")
+    route = call.consumer.scope["route"]
+    if route.needs_session:
+        # It goes on using the session, and ends with it.
+        fresh = replace(fresh, session_key_hash=identity.session_key_hash)
     try:
-        call.consumer.scope["route"].require(fresh)
+        route.require(fresh)
     except Refusal as refusal:
         # The connection goes on with the credential that it has.
         raise RequestError(ErrorCode.PERMISSION_DENIED, refusal.message) from None
