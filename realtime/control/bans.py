@@ -16,12 +16,17 @@ def require_not_banned(tenant: str, *, user_id: int | str | None = None, address
 
     Call it where users sign in. A process that serves sockets has the bans in memory; another one makes a query.
     """
+    if is_banned(tenant, user_id=user_id, address=address):
+        raise banned()
+
+
+def is_banned(tenant: str, *, user_id: int | str | None = None, address: str = "") -> bool:
+    """Return whether the user or the address is banned on `tenant`; as `require_not_banned`."""
     node = nodes.current_node()
     bans = node.bans.bans if node.serves_here else _read(tenant)
     now_s = time()
     is_user_banned = user_id is not None and bans.of_user_id(tenant, str(user_id), now_s) is not None
-    if is_user_banned or (address and bans.of_address(tenant, address, now_s) is not None):
-        raise banned()
+    return is_user_banned or (address != "" and bans.of_address(tenant, address, now_s) is not None)
 
 
 def _read(tenant: str) -> Bans:

@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext as _
 
+from realtime.control.bans import is_banned
 from realtime.control.link import call
 from realtime.control.lists import find_node, list_errors
 from realtime.control.operators import session_actor
@@ -56,6 +57,12 @@ class LiveAdminSite(AdminSite):
             for name, view in views.items()
         ]
         return [live, *parts, *super().get_urls()]
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may use the admin: no banned one does, as they could lift their own ban."""
+        tenant = tenant_of(request)
+        may_use = super().has_permission(request)
+        return may_use and not (tenant is not None and is_banned(tenant.slug, user_id=request.user.pk))
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """Show the page, without any metrics. 403 without the permission, or for staff of another tenant."""

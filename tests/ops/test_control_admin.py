@@ -42,6 +42,27 @@ def allow(username: str, *codenames: str) -> None:
     user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
 
 
+def test_banned_staff_lift_no_ban(
+    tenants: Tenants, session: Session, token: Callable[..., dict[str, str]]
+) -> None:
+    """Their session and their token are still valid, and so they are again after the ban."""
+    allow("acme-staff", "view_ban", "add_ban", "delete_ban", "view_live")
+    browser, machine = (
+        session("acme-staff"),
+        Client(headers={"host": "acme.localhost", **token("acme-staff")}),
+    )
+    user_id = str(User.objects.get(username="acme-staff").pk)
+    ban = Ban.objects.create(tenant="acme", user_id=user_id, until=timezone.now() + timedelta(hours=1))
+    page, address = f"/admin/realtime/ban/{ban.pk}/delete/", f"/api/realtime/ban/{ban.pk}/"
+    assert browser.post(page, {"post": "yes"}).headers["Location"].startswith("/admin/login/")
+    for client in (browser, machine):
+        for answer in (client.delete(address), client.get("/api/realtime/ban/")):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "banned")
+    assert session("globex-staff", "globex").get("/admin/").status_code == 200
+    Ban.objects.all().delete()
+    assert browser.get("/admin/realtime/ban/").status_code == 200
+
+
 def test_sign_out_everywhere_asks_once_and_ends_what_is_of_the_tenant(
     tenants: Tenants, session: Session
 ) -> None:

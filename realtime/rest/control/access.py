@@ -11,6 +11,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from realtime.conf import RealtimeSettings
+from realtime.control.bans import require_not_banned
 from realtime.control.keys import KEY_START, find_key
 from realtime.control.operators import actor_of_identity, address_of, session_actor
 from realtime.core.actors import READ_SCOPE, VIEW, WRITE_SCOPE, Actor, ActorKind
@@ -68,13 +69,17 @@ class MayControl(BasePermission):
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Return whether the request may go on. `request.actor` is its operator."""
+        """Return whether the request may go on. `request.actor` is its operator. Raises Refusal(403) for a banned one."""
         actor = actor_of(request)
         is_reading = request.method in SAFE_METHODS
         scope = READ_SCOPE if is_reading else WRITE_SCOPE
         self.message = f"This needs a staff session, or a token or an API key, with the scope {scope}."
         if actor is None or scope not in actor.scopes:
             return False
+        tenant = tenant_of(request)
+        if tenant is not None and actor.kind is not ActorKind.KEY:
+            # Otherwise banned staff would lift their own ban.
+            require_not_banned(tenant.slug, user_id=actor.id)
         # A batch names its orders in its body.
         order = "" if is_reading else getattr(view, "operation", "")
         self.message = _fault_of_reader(actor) if is_reading else order and actor.fault_of(order)
