@@ -85,7 +85,7 @@ def _tell_typing(call: Call[ChatCaller], user: Publisher, room_id: int) -> Publi
 def _verb(operation: Operation) -> Verb:
     def reply(who: Who, payload: Any) -> Any:
         # In the thread too: a long list takes a millisecond.
-        return to_builtins(operation.run(who, payload).payload)
+        return to_builtins(operation.answer(who, payload).payload)
 
     async def handle(call: Call, payload: Any) -> Reply:
         return Reply(operation.reply, await call.in_db(reply, _who(call), payload))

@@ -88,7 +88,7 @@ class OperationView(ChatAPIView):
             raise ValidationError({"non_field_errors": [_("Expected a JSON object.")]})
         _require_ids(path)
         values = {**given, **path}
-        answer = operation.run(who, payload_of(operation.payload, values, is_text=is_text))
+        answer = operation.answer(who, payload_of(operation.payload, values, is_text=is_text))
         return Response(to_builtins(answer.payload), status=201 if answer.is_new else 200)
 
     get = head = post = put = patch = delete = run

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import connection
 
 from chat import services
 from chat.models import Message, Room, RoomMembership
+from chat.operations import OPERATIONS, Who
+from realtime import Publisher
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.chat.conftest import Announced, World, message_send
 
@@ -125,3 +128,17 @@ def test_joining_from_many_threads_is_joining_once(world: World) -> None:
     room_id = world.room()
     views = in_threads(lambda _: services.room_join(world.acme, world.bob, room_id=room_id), range(THREADS))
     assert {view.member_count for view in views} == {2}
+
+
+@pytest.mark.parametrize("verb", ["room.direct", "room.invite"])
+def test_a_person_who_is_deleted_before_the_commit_is_no_such_member(
+    world: World, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    room_id, gone = world.room(), Publisher(10**9, "gone")
+    found, present = [[world.alice, gone]], services.people_present
+    monkeypatch.setattr(services, "people_present", lambda *asked: found.pop() if found else present(*asked))
+    values = {"user_ids": [gone.id]} | ({"room_id": room_id} if verb == "room.invite" else {})
+    operation = OPERATIONS[verb]
+    with pytest.raises(RequestError) as refused:
+        operation.answer(Who(world.acme, world.alice), msgspec.convert(values, operation.payload))
+    assert refused.value.code == ErrorCode.NOT_FOUND
