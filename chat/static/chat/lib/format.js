@@ -6,32 +6,18 @@ export const HUES = 8;
 const UNITS = [_("bytes"), "KB", "MB", "GB"];
 const PICTURE_MAX = { width: 360, height: 260 };
 
-const timeFormat = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
-const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
-const dayAndYearFormat = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
-
-/** @param {Date} at */
-export function timeText(at) {
-  return timeFormat.format(at);
-}
-
-/** @param {Date} at */
-export function fullTimeText(at) {
-  return fullFormat.format(at);
-}
+export const timeText = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" }).format;
+export const fullTimeText = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" }).format;
+const dayOfYear = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" }).format;
+const dayAndYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" }).format;
 
 /** @param {Date} at @param {Date} now */
 export function dayText(at, now) {
-  const days = Math.round((startOfDay(now) - startOfDay(at)) / DAY_MS);
+  const startOf = (/** @type {Date} */ day) => new Date(day).setHours(0, 0, 0, 0);
+  const days = Math.round((startOf(now) - startOf(at)) / DAY_MS);
   if (days === 0) return _("Today");
   if (days === 1) return _("Yesterday");
-  return at.getFullYear() === now.getFullYear() ? dayFormat.format(at) : dayAndYearFormat.format(at);
-}
-
-/** @param {Date} at */
-function startOfDay(at) {
-  return new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime();
+  return at.getFullYear() === now.getFullYear() ? dayOfYear(at) : dayAndYear(at);
 }
 
 /** The name to show for a user. @param {{username: string | null, name?: string}} user */

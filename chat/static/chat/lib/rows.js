@@ -11,6 +11,7 @@
  * @typedef {DayRow | NewRow | MessageRow} Row
  * @typedef {{kind: "block", key: string, rows: (NewRow | MessageRow)[]}} Block
  * @typedef {WeakMap<object, MessageRow>} RowCache
+ * @typedef {{id: number, username: string, name?: string}} Me
  */
 
 const GROUP_MS = 5 * 60_000;
@@ -21,7 +22,7 @@ const BLOCK_ROWS = 32;
  * one. A row whose message and place did not change is the same object as before, so that it need not be drawn.
  * @param {readonly Message[]} messages
  * @param {readonly Entry[]} entries the reader's own messages that the server has not confirmed
- * @param {{me: {id: number, username: string, name?: string}, newAfterSeq?: number | null, isMarkedHere?: boolean, hasOlder?: boolean,
+ * @param {{me: Me, newAfterSeq?: number | null, isMarkedHere?: boolean, hasOlder?: boolean,
  *   cache?: RowCache}} reader newAfterSeq: the last message that was read; isMarkedHere: the reader marked the one after it as
  *   unread, whatever it is; hasOlder: there are messages before the first of these
  * @returns {Row[]}
@@ -37,9 +38,9 @@ export function rowsOf(messages, entries, { me, newAfterSeq = null, isMarkedHere
     // The reader's own and deleted messages never count as unread.
     const needsMark = isAfter && !isUnknown && (isMarkedHere || (message.author.id !== me.id && !message.deleted));
     isMarked ||= needsMark || isUnknown;
-    addMessage(rows, cache, message, needsMark, () => messageRow(message, me));
+    add(rows, cache, cache.get(message) ?? rowOf(message, null, me), needsMark);
   });
-  for (const entry of entries) addMessage(rows, cache, entry, false, () => entryRow(entry, me));
+  for (const entry of entries) add(rows, cache, cache.get(entry) ?? rowOf(null, entry, me));
   return rows;
 }
 
@@ -71,43 +72,29 @@ export function blocksOf(rows) {
   return blocks;
 }
 
-/** @param {Message} message @param {{id: number}} me @returns {MessageRow} */
-function messageRow(message, me) {
-  const { client_msg_id: key, author } = message;
-  const at = new Date(message.sent_at);
-  return { kind: "message", key, author, at, isOwn: author.id === me.id, startsGroup: true, message, entry: null };
-}
-
-/** @param {Entry} entry @param {{id: number, username: string, name?: string}} me @returns {MessageRow} */
-function entryRow(entry, me) {
-  const author = { name: me.username, ...me };
-  return { kind: "message", key: entry.client_msg_id, author, at: new Date(entry.created_at), isOwn: true, startsGroup: true, message: null, entry };
-}
-
 /**
- * @param {Row[]} rows
- * @param {RowCache} cache
- * @param {Message | Entry} source
- * @param {boolean} needsMark
- * @param {() => MessageRow} make
+ * The row of a message, or of an entry that the server has not confirmed.
+ * @param {Message | null} message @param {Entry | null} entry @param {Me} me
+ * @returns {MessageRow}
  */
-function addMessage(rows, cache, source, needsMark, make) {
-  const row = cache.get(source) ?? make();
-  addDay(rows, row.at);
+function rowOf(message, entry, me) {
+  const { client_msg_id: key } = /** @type {Message | Entry} */ (message ?? entry);
+  const author = message?.author ?? { name: me.username, ...me };
+  const at = new Date(message?.sent_at ?? entry?.created_at ?? "");
+  return { kind: "message", key, author, at, isOwn: author.id === me.id, startsGroup: true, message, entry };
+}
+
+/** @param {Row[]} rows @param {RowCache} cache @param {MessageRow} row @param {boolean} [needsMark] */
+function add(rows, cache, row, needsMark) {
+  const source = /** @type {Message | Entry} */ (row.message ?? row.entry);
+  const before = rows.findLast((each) => each.kind !== "new");
+  if (!before || !isSameDay(before.at, row.at)) rows.push({ kind: "day", key: `day-${row.at.toDateString()}`, at: row.at });
   if (needsMark) rows.push({ kind: "new", key: "new" });
   const last = rows.at(-1);
-  const continues =
-    last?.kind === "message" && last.author.id === row.author.id && row.at.getTime() - last.at.getTime() < GROUP_MS && !(row.message ?? row.entry)?.reply_to;
+  const continues = last?.kind === "message" && last.author.id === row.author.id && row.at.getTime() - last.at.getTime() < GROUP_MS && !source.reply_to;
   const placed = row.startsGroup === !continues ? row : { ...row, startsGroup: !continues };
   cache.set(source, placed);
   rows.push(placed);
-}
-
-/** @param {Row[]} rows @param {Date} at */
-function addDay(rows, at) {
-  const last = rows.findLast((row) => row.kind !== "new");
-  if (last !== undefined && isSameDay(last.at, at)) return;
-  rows.push({ kind: "day", key: `day-${at.getFullYear()}-${at.getMonth()}-${at.getDate()}`, at });
 }
 
 /** @param {Date} a @param {Date} b */
