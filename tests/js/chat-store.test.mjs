@@ -527,7 +527,7 @@ test("a room to which the server answers is entered, and its error is the caller
   chat.replies.set("room.direct", () => ["error", { code: "not_found", message: "There is no such member.", retryable: false }]);
   await assert.rejects(store.enter("room.direct", { user_ids: [9] }), /no such member/);
   chat.replies.set("room.update", () => ["room", { room: chat.room(7, "bob", { archived: true }) }]);
-  assert.equal(await store.change("room.update", { room_id: 7, archived: true }), null);
+  await store.change("room.update", { room_id: 7, archived: true });
   assert.deepEqual([store.current.value.id, store.stores.value.has(7)], [1, false]);
 });
 

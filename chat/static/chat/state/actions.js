@@ -137,9 +137,9 @@ export class Actions {
   }
 
   /** @param {Message} message @param {string} emoji */
-  async react(message, emoji) {
+  react(message, emoji) {
     const isMine = message.reactions.some((each) => each.emoji === emoji && each.mine);
-    return this.change(isMine ? "reaction.remove" : "reaction.add", message, { emoji });
+    return this.store.try(this.change(isMine ? "reaction.remove" : "reaction.add", message, { emoji }));
   }
 
   /** @param {Message} message */
@@ -151,7 +151,7 @@ export class Actions {
   async #saveEdit(message, text) {
     const { room_id, seq } = message;
     this.saving.set(room_id, text);
-    const isSaved = text === message.text || (await this.change("message.edit", message, { text }));
+    const isSaved = text === message.text || (await this.store.try(this.change("message.edit", message, { text })));
     this.saving.delete(room_id);
     const { kind, message: edited } = this.intentOf(room_id) ?? {};
     if (!isSaved || kind !== "edit" || edited?.seq !== seq) return isSaved;
@@ -175,17 +175,10 @@ export class Actions {
     this.store.drafts.put(roomId, [text, this.store.drafts.of(roomId)].filter(Boolean).join("\n"));
   }
 
-  /**
-   * Send a request that changes a message, and show the message as it is then. False: it failed, and the reader is told.
-   * @param {string} type
-   * @param {Message} message
-   * @param {Record<string, unknown>} [more]
-   */
+  /** Send a request that changes a message, and show it as it is then. @param {string} type @param {Message} message @param {Record<string, unknown>} [more] */
   async change(type, { room_id, seq }, more = {}) {
-    const reply = await this.store.try(type, { room_id, seq, ...more });
-    if (reply === null) return false;
-    this.store.stores.value.get(room_id)?.changed(reply.payload.message);
-    return true;
+    const { payload } = await this.store.client.request(type, { room_id, seq, ...more });
+    this.store.stores.value.get(room_id)?.changed(payload.message);
   }
 
   /** @param {number} roomId @param {Intent | null} intent */

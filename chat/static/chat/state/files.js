@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 
-import { reasonText, withFiles } from "../lib/attachments.js";
+import { withFiles } from "../lib/attachments.js";
 import { newId } from "./sender.js";
 
 /** @import {Attachment} from "../types.js" */
@@ -119,9 +119,6 @@ export class Files {
     else this.runningCount += 1;
     try {
       return await this.post(attachment, { onProgress: (progress) => this.#note(attachment.key, { progress, error: null }), signal: abortSignal });
-    } catch (error) {
-      const failure = /** @type {any} */ (error);
-      throw { ...failure, message: reasonText(failure) };
     } finally {
       const next = this.queue.shift();
       if (next === undefined) this.runningCount -= 1;

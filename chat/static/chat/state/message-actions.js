@@ -8,15 +8,15 @@ import { MODERATOR } from "../lib/rights.js";
 
 /** @param {ChatStore} store @param {Message} message @param {boolean} isPinned */
 export async function pin(store, message, isPinned) {
-  if (!(await store.actions.change(isPinned ? "pin.add" : "pin.remove", message))) return;
+  if (!(await store.try(store.actions.change(isPinned ? "pin.add" : "pin.remove", message)))) return;
   store.stores.value.get(message.room_id)?.pinned(message, isPinned);
   store.announce(isPinned ? _("Pinned") : _("Unpinned"));
 }
 
 /** Mark a message and the ones after it as unread. @param {ChatStore} store @param {Message} message */
 export async function markUnread(store, { room_id, seq }) {
-  const reply = await store.try("read", { room_id, seq: seq - 1, is_unread: true });
-  if (reply !== null) store.stores.value.get(room_id)?.unread(reply.payload.seq);
+  const marked = store.client.request("read", { room_id, seq: seq - 1, is_unread: true });
+  await store.try(marked.then(({ payload }) => store.stores.value.get(room_id)?.unread(payload.seq)));
 }
 
 /** The server decides; this only hides what it would refuse. @param {ChatStore} store @param {Message} message */

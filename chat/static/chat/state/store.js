@@ -173,38 +173,22 @@ export class ChatStore {
     this.isLoadingRooms = false;
   }
 
-  /**
-   * Send a request whose reply is a room, and go there. Rejects with the error of the server.
-   * @param {string} type
-   * @param {Record<string, unknown>} payload
-   */
-  async enter(type, payload) {
-    const reply = await this.client.request(type, payload);
-    this.#take([reply.payload.room]);
-    this.select(reply.payload.room.id);
+  /** Send a request about a room, and take the room from its reply. @param {string} type @param {Record<string, unknown>} payload */
+  async change(type, payload) {
+    const { room } = (await this.client.request(type, payload)).payload;
+    if (room.archived) this.#archived(room.id);
+    else this.#take([room]);
+    return room.id;
   }
 
-  /**
-   * Send a request about a room, and take the room from its reply. The result is the error of the server, or null.
-   * @param {string} type
-   * @param {Record<string, unknown>} payload
-   * @returns {Promise<string | null>}
-   */
-  async change(type, payload) {
-    try {
-      const { room } = (await this.client.request(type, payload)).payload;
-      if (room.archived) this.#archived(room.id);
-      else this.#take([room]);
-      return null;
-    } catch (error) {
-      return /** @type {Error} */ (error).message;
-    }
+  /** The same, and go to the room. @param {string} type @param {Record<string, unknown>} payload */
+  async enter(type, payload) {
+    this.select(await this.change(type, payload));
   }
 
   /** @param {number} roomId */
-  async joinRoom(roomId) {
-    const failure = await this.enter("room.join", { room_id: roomId }).catch((error) => error.message);
-    this.notice.value = failure ?? "";
+  joinRoom(roomId) {
+    return this.try(this.enter("room.join", { room_id: roomId }));
   }
 
   /** The user's rank in a room, which decides what the page offers; the server decides what is done. @param {RoomStore} store */
@@ -214,8 +198,7 @@ export class ChatStore {
 
   /** @param {number} roomId */
   async leaveRoom(roomId) {
-    const reply = await this.try("room.leave", { room_id: roomId });
-    if (reply === null) return;
+    await this.client.request("room.leave", { room_id: roomId });
     this.#left(roomId);
     // The reader chose to leave. A reader who is removed stays on the room's page.
     if (this.currentId.value === roomId) this.#selectSomething();
@@ -249,20 +232,10 @@ export class ChatStore {
     }, ANNOUNCE_MS);
   }
 
-  /**
-   * Send a request. Its failure is shown to the reader, and the result is null.
-   * @param {string} type
-   * @param {Record<string, unknown>} payload
-   */
-  async try(type, payload) {
-    try {
-      const reply = await this.client.request(type, payload);
-      this.notice.value = "";
-      return reply;
-    } catch (error) {
-      this.notice.value = /** @type {Error} */ (error).message;
-      return null;
-    }
+  /** Show the reader the failure of a request, or that there is none. @param {Promise<unknown>} done @returns whether it succeeded */
+  async try(done) {
+    this.notice.value = await done.then(() => "", ({ message }) => message);
+    return this.notice.value === "";
   }
 
   /** @param {import("realtime/client").State} state */

@@ -1,5 +1,7 @@
 import { _ } from "realtime/texts";
 
+import { reasonText } from "../lib/attachments.js";
+
 /** @import {Attachment, Person} from "../types.js" */
 
 // An upload that makes no progress for this long has failed.
@@ -64,7 +66,7 @@ function errorOf(request) {
   // A proxy answers without a code.
   const { code = status === 413 ? "message_too_large" : "internal", message = _("The server did not take it.") } = response?.error ?? {};
   const retryAfterMs = 1000 * Number(request.getResponseHeader("Retry-After") ?? 0);
-  return { code, message, retryable: status === 429 || status >= 500, retryAfterMs };
+  return { code, message: reasonText({ code, message }), retryable: status === 429 || status >= 500, retryAfterMs };
 }
 
 /** From the form for signing out: the cookie's name depends on the site. */

@@ -1,4 +1,4 @@
-import { useId, useLayoutEffect, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { _ } from "realtime/texts";
 
 import { html } from "./html.js";
@@ -41,7 +41,41 @@ export function DialogActions({ onClose, no = _("Cancel"), children }) {
   return html`<div class="actions"><button type="button" class="button" onClick=${onClose}>${no}</button>${children}</div>`;
 }
 
-/** A failure, shown in the dialog. @param {{text: string, id?: string}} props */
-export function Failure({ text, id }) {
-  return text && html`<p id=${id} class="failure" role="alert"><span aria-hidden="true">⚠ </span>${text}</p>`;
+/** Why something failed that was done in a dialog, and a function that waits for it and closes the dialog then. @param {() => void} onClose */
+export function useAct(onClose) {
+  const [failure, setFailure] = useState("");
+  const act = (/** @type {Promise<unknown>} */ done, close = onClose) => done.then(() => (setFailure(""), close()), ({ message }) => setFailure(message));
+  return { failure, act };
+}
+
+/**
+ * The form of a dialog, which closes when what the form does has succeeded.
+ * @param {{words: string, onSubmit: (changes: Record<string, string>) => Promise<unknown>, onClose: () => void, no?: string, isReady?: boolean,
+ *   more?: ((act: (done: Promise<unknown>) => void) => any) | null, children: any}} props
+ *   words: on the button; onSubmit: gets what the reader has changed, by the names of the fields; more: another button
+ */
+export function DialogForm({ words, onSubmit, onClose, no, isReady = true, more, children }) {
+  const { failure, act } = useAct(onClose);
+  const submit = (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    act(onSubmit(changesIn(/** @type {HTMLFormElement} */ (event.currentTarget))));
+  };
+  return html`
+    <form class="form" onSubmit=${submit}>
+      ${children}
+      <${Failure} text=${failure} />
+      <${DialogActions} no=${no} onClose=${onClose}>${more?.(act)}<button type="submit" class="button primary" disabled=${!isReady}>${words}</button><//>
+    </form>`;
+}
+
+/** @param {HTMLFormElement} form */
+function changesIn(form) {
+  const fields = /** @type {HTMLInputElement[]} */ ([...form.elements]).filter(({ name }) => name);
+  const changed = fields.filter((field) => (field.type === "radio" ? field.checked && !field.defaultChecked : field.value.trim() !== field.defaultValue));
+  return Object.fromEntries(changed.map(({ name, value }) => [name, value.trim()]));
+}
+
+/** A failure, shown in the dialog. @param {{text: string}} props */
+export function Failure({ text }) {
+  return text && html`<p class="failure" role="alert"><span aria-hidden="true">⚠ </span>${text}</p>`;
 }

@@ -10,6 +10,7 @@ import { SearchIcon } from "./icons.js";
 import { isForInputMethod } from "./keys.js";
 import { useUsers } from "./people-dialogs.js";
 import { Avatar } from "./avatar.js";
+import { SearchField } from "./search-field.js";
 import { useMessages } from "./search-panel.js";
 import { Badge, RoomIcon } from "./sidebar.js";
 
@@ -43,17 +44,12 @@ export function Finder({ store, onClose }) {
     else return;
     event.preventDefault();
   };
-  const onInput = (/** @type {any} */ event) => {
-    setQuery(event.target.value);
-    setIndex(0);
-  };
+  const find = (/** @type {string} */ text) => (setQuery(text), setIndex(0));
   useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [active?.key]);
   return html`
     <${Dialog} title=${_("Find rooms, people and messages")} isWide onClose=${onClose}>
-      <label class="visually-hidden" for="finder-query">${_("What to find")}</label>
-      <input id="finder-query" class="input" type="text" role="combobox" autocomplete="off" placeholder=${_("A room, a person, or words")} dir="auto"
-        aria-expanded="true" aria-controls=${LIST_ID} aria-autocomplete="list" aria-activedescendant=${active ? `option-${active.key}` : null}
-        value=${query} onInput=${onInput} onKeyDown=${onKeyDown} />
+      <${SearchField} id="finder-query" label=${_("What to find")} placeholder=${_("A room, a person, or words")} query=${query} onQuery=${find} onKeyDown=${onKeyDown}
+        role="combobox" aria-expanded="true" aria-controls=${LIST_ID} aria-autocomplete="list" aria-activedescendant=${active ? `option-${active.key}` : null} />
       <div class="finder" id=${LIST_ID} role="listbox" aria-label=${_("Found")} ref=${list}>
         ${groups.map(({ name, title, options: found }) => found.length > 0 && html`
           <div key=${name} role="group" aria-labelledby=${`finder-${name}`}>
@@ -101,7 +97,7 @@ function roomOption(store, room) {
 
 /** @param {ChatStore} store @param {Person} person @returns {Option} */
 function personOption(store, person) {
-  const go = () => void store.enter("room.direct", { user_ids: [person.id] }).catch((failure) => (store.notice.value = failure.message));
+  const go = () => void store.try(store.enter("room.direct", { user_ids: [person.id] }));
   return { key: `person-${person.id}`, icon: html`<${Avatar} user=${person} />`, words: nameOf(person), detail: html`<span class="muted">@${person.username}</span>`, go };
 }
 

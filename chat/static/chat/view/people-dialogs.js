@@ -1,16 +1,16 @@
 import { useEffect, useState } from "preact/hooks";
 import { _, ngettext } from "realtime/texts";
 
-import { reasonText } from "../lib/attachments.js";
 import { nameOf } from "../lib/format.js";
 import { MODERATOR, OWNER, ROLES } from "../lib/rights.js";
 import { hasWords } from "../lib/search.js";
-import { Dialog, DialogActions, Failure } from "./dialog.js";
+import { Dialog, DialogActions, DialogForm, Failure, useAct } from "./dialog.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
 import { postPicture } from "../state/upload.js";
 import { Avatar, statusOf } from "./avatar.js";
 import { ReasonField, roleWord, Sure, TextField } from "./room-dialogs.js";
+import { SearchField } from "./search-field.js";
 
 /** @import {ChatStore, Person, RoomStore, Shown} from "../types.js" */
 
@@ -26,32 +26,23 @@ const PICTURES = "image/png,image/jpeg,image/gif,image/webp";
 
 /** Open or find the conversation with some people. @param {Shown} props */
 export function NewDirect({ store, onClose }) {
-  const [error, setError] = useState("");
-  const open = (/** @type {number[]} */ user_ids) => store.enter("room.direct", { user_ids }).then(onClose, (failure) => setError(failure.message));
-  return html`
-    <${Dialog} title=${_("New conversation")} onClose=${onClose}>
-      <${PeoplePicker} store=${store} max=${DIRECT_MAX} without=${[store.me.id]} words=${_("Open")} error=${error} onPick=${open} onClose=${onClose} />
-    <//>`;
+  const open = (/** @type {number[]} */ user_ids) => store.enter("room.direct", { user_ids });
+  return html`<${PeoplePicker} title=${_("New conversation")} words=${_("Open")} store=${store} max=${DIRECT_MAX} without=${[store.me.id]} onPick=${open} onClose=${onClose} />`;
 }
 
 /** @param {Shown & {room: RoomStore}} props */
 export function Invite({ store, room, onClose }) {
-  const [error, setError] = useState("");
-  const invite = async (/** @type {number[]} */ user_ids) => {
-    const failure = await store.change("room.invite", { room_id: room.id, user_ids });
-    failure === null ? onClose() : setError(failure);
-  };
-  return html`
-    <${Dialog} title=${_("Invite people to {room}", { room: room.room.value.name })} onClose=${onClose}>
-      <${PeoplePicker} store=${store} max=${INVITED_MAX} without=${room.members.value.map(({ id }) => id)} words=${_("Invite")} error=${error} onPick=${invite} onClose=${onClose} />
-    <//>`;
+  const title = _("Invite people to {room}", { room: room.room.value.name });
+  const members = room.members.value.map(({ id }) => id);
+  const invite = (/** @type {number[]} */ user_ids) => store.change("room.invite", { room_id: room.id, user_ids });
+  return html`<${PeoplePicker} title=${title} words=${_("Invite")} store=${store} max=${INVITED_MAX} without=${members} onPick=${invite} onClose=${onClose} />`;
 }
 
 /**
  * Choose people by their names.
- * @param {{store: ChatStore, max: number, without: number[], words: string, error: string, onPick: (ids: number[]) => void, onClose: () => void}} props
+ * @param {Shown & {title: string, words: string, max: number, without: number[], onPick: (ids: number[]) => Promise<unknown>}} props
  */
-function PeoplePicker({ store, max, without, words, error, onPick, onClose }) {
+function PeoplePicker({ store, title, words, max, without, onPick, onClose }) {
   const [query, setQuery] = useState("");
   const [chosen, setChosen] = useState(/** @type {Person[]} */ ([]));
   const isChosen = (/** @type {Person} */ person) => chosen.some(({ id }) => id === person.id);
@@ -66,26 +57,20 @@ function PeoplePicker({ store, max, without, words, error, onPick, onClose }) {
     event.preventDefault();
     if (found.length > 0) toggle(found[0]);
   };
-  const submit = (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    if (chosen.length > 0) onPick(chosen.map(({ id }) => id));
-  };
   return html`
-    <form class="form picker" onSubmit=${submit}>
-      <label class="visually-hidden" for="people-query">${_("Part of a name")}</label>
-      <input id="people-query" class="input" type="text" autocomplete="off" dir="auto" placeholder=${_("Part of a name")} value=${query}
-        onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} onKeyDown=${onKeyDown} />
-      <ul class="picker-list">
-        ${[...chosen, ...found].map((person) => html`
-          <li key=${person.id}>
-            <label class="check"><input type="checkbox" checked=${isChosen(person)} onChange=${() => toggle(person)} />
-              <${Avatar} user=${person} /><bdi>${nameOf(person)}</bdi><span class="muted">@${person.username}</span></label>
-          </li>`)}
-      </ul>
-      <p class="muted" role="status">${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : found.length + chosen.length === 0 ? _("Nobody was found.") : ""}</p>
-      <${Failure} text=${error} />
-      <${DialogActions} onClose=${onClose}><button type="submit" class="button primary" disabled=${chosen.length === 0}>${words}</button><//>
-    </form>`;
+    <${Dialog} title=${title} onClose=${onClose}>
+      <${DialogForm} words=${words} onSubmit=${() => onPick(chosen.map(({ id }) => id))} onClose=${onClose} isReady=${chosen.length > 0}>
+        <${SearchField} id="people-query" label=${_("Part of a name")} query=${query} onQuery=${setQuery} onKeyDown=${onKeyDown} />
+        <ul class="picker-list">
+          ${[...chosen, ...found].map((person) => html`
+            <li key=${person.id}>
+              <label class="check"><input type="checkbox" checked=${isChosen(person)} onChange=${() => toggle(person)} />
+                <${Avatar} user=${person} /><bdi>${nameOf(person)}</bdi><span class="muted">@${person.username}</span></label>
+            </li>`)}
+        </ul>
+        <p class="muted" role="status">${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : found.length + chosen.length === 0 ? _("Nobody was found.") : ""}</p>
+      <//>
+    <//>`;
 }
 
 /** People of the tenant whose names contain a text. @param {ChatStore} store @param {string} query */
@@ -106,38 +91,33 @@ export function useUsers(store, query) {
 
 /** A member of a room, and what the reader may do about them. @param {Shown & {room: RoomStore, person: Person}} props */
 export function Person({ store, room, person, onClose }) {
-  const [error, setError] = useState("");
+  const { failure, act } = useAct(onClose);
   const [reason, setReason] = useState("");
-  const member = room.members.value.find(({ id }) => id === person.id) ?? person;
+  const shown = room.members.value.find(({ id }) => id === person.id) ?? person;
   const rank = store.rank(room);
   const isMe = person.id === store.me.id;
   const isRoom = room.room.value.kind !== "direct";
-  const mayRemove = isRoom && !isMe && rank >= MODERATOR && (rank >= OWNER || rank > ROLES.indexOf(member.role ?? ""));
-  const change = async (/** @type {string} */ type, /** @type {Record<string, unknown>} */ more) => {
-    const failure = await store.change(type, { room_id: room.id, user_id: person.id, ...more });
-    setError(failure ?? "");
-    if (failure === null && type === "room.remove") onClose();
-  };
-  const talk = () => store.enter("room.direct", { user_ids: [person.id] }).then(onClose, (failure) => setError(failure.message));
+  const mayRemove = isRoom && !isMe && rank >= MODERATOR && (rank >= OWNER || rank > ROLES.indexOf(shown.role ?? ""));
+  const member = { room_id: room.id, user_id: person.id };
   return html`
-    <${Dialog} title=${nameOf(member)} onClose=${onClose}>
+    <${Dialog} title=${nameOf(shown)} onClose=${onClose}>
       <div class="profile-card">
-        <${Avatar} user=${member} />
-        <p>@${member.username}${isRoom && member.role ? ` · ${roleWord(member.role)}` : ""}</p>
-        ${statusOf(member) && html`<p class="muted"><bdi>${statusOf(member)}</bdi></p>`}
+        <${Avatar} user=${shown} />
+        <p>@${shown.username}${isRoom && shown.role ? ` · ${roleWord(shown.role)}` : ""}</p>
+        ${statusOf(shown) && html`<p class="muted"><bdi>${statusOf(shown)}</bdi></p>`}
       </div>
       ${isRoom && rank >= OWNER && html`
         <div class="field">
           <label for="person-role">${_("Role in this room")}</label>
-          <select id="person-role" class="input" value=${member.role ?? "member"} onChange=${(/** @type {any} */ event) => change("room.role", { role: event.target.value })}>
+          <select id="person-role" class="input" value=${shown.role ?? "member"} onChange=${(/** @type {any} */ event) => act(store.change("room.role", { ...member, role: event.target.value }), () => {})}>
             ${ROLES.map((role) => html`<option value=${role}>${roleWord(role)}</option>`)}
           </select>
         </div>`}
       ${mayRemove && html`<${ReasonField} onReason=${setReason} />`}
-      <${Failure} text=${error} />
+      <${Failure} text=${failure} />
       <${DialogActions} no=${_("Close")} onClose=${onClose}>
-        ${mayRemove && html`<${Sure} words=${_("Remove from the room")} sureWords=${_("Remove now?")} onSure=${() => change("room.remove", { reason })} />`}
-        ${!isMe && html`<button type="button" class="button primary" onClick=${talk}>${_("Message")}</button>`}
+        ${mayRemove && html`<${Sure} words=${_("Remove from the room")} sureWords=${_("Remove now?")} onSure=${() => act(store.change("room.remove", { ...member, reason }))} />`}
+        ${!isMe && html`<button type="button" class="button primary" onClick=${() => act(store.enter("room.direct", { user_ids: [person.id] }))}>${_("Message")}</button>`}
         ${isMe && html`<button type="button" class="button primary" onClick=${() => store.show("Profile")}>${_("Edit profile")}</button>`}
       <//>
     <//>`;
@@ -145,47 +125,37 @@ export function Person({ store, room, person, onClose }) {
 
 /** The reader's own name and status, and notifications. @param {Shown} props */
 export function Profile({ store, onClose }) {
-  const [error, setError] = useState("");
+  const { failure, act } = useAct(onClose);
   const profile = store.profile.value;
-  const { username, name: shown = "", status_emoji = "" } = profile;
-  const known = { name: shown === username ? "" : shown, status: statusOf({ status: profile.status }), status_emoji };
+  const { username, name = "", status, status_emoji = "" } = profile;
   const take = (/** @type {Person} */ changed) => {
     store.profile.value = changed;
     // Messages that are not sent yet carry it too.
     Object.assign(store.me, { name: changed.name, picture: changed.picture });
     store.current.value?.loadMembers();
-    setError("");
   };
-  const failed = (/** @type {any} */ failure) => setError(reasonText(failure));
-  const savePicture = (/** @type {File | null} */ picture) => postPicture(picture).then(take, failed);
+  const savePicture = (/** @type {File | null} */ picture) => act(postPicture(picture).then(take), () => {});
   const choose = (/** @type {any} */ { target }) => {
     if (target.files.length > 0) savePicture(target.files[0]);
     target.value = "";
   };
-  const submit = (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    const { name, status, status_emoji } = /** @type {any} */ (event.currentTarget).elements;
-    const wanted = { name: name.value.trim(), status: status.value.trim(), status_emoji: status_emoji.value.trim() };
-    const changes = Object.fromEntries(Object.entries(wanted).filter(([field, value]) => value !== known[/** @type {"name"} */ (field)]));
-    store.client.request("profile.update", changes).then((reply) => take(reply.payload.profile)).then(onClose, failed);
-  };
+  const save = async (/** @type {Record<string, string>} */ changes) => take((await store.client.request("profile.update", changes)).payload.profile);
   return html`
     <${Dialog} title=${_("Your profile")} onClose=${onClose}>
-      <form class="form" onSubmit=${submit}>
+      <${DialogForm} words=${_("Save")} onSubmit=${save} onClose=${onClose}>
         <div class="profile-card"><${Avatar} user=${profile} /><p>@${username}</p></div>
         <div class="picture-row">
           <label class="button small">${_("Choose a picture")}<input type="file" class="visually-hidden" accept=${PICTURES} onChange=${choose} /></label>
           ${profile.picture && html`<button type="button" class="button small" onClick=${() => savePicture(null)}>${_("Remove the picture")}</button>`}
         </div>
-        <${TextField} id="profile-name" name="name" label=${_("Name that others see")} max=${NAME_MAX_CHARS} value=${known.name} />
+        <${TextField} id="profile-name" name="name" label=${_("Name that others see")} max=${NAME_MAX_CHARS} value=${name === username ? "" : name} />
         <div class="status-fields">
-          <${TextField} id="profile-emoji" name="status_emoji" label=${_("Emoji")} max=${EMOJI_MAX_CHARS} value=${known.status_emoji} />
-          <${TextField} id="profile-status" name="status" label=${_("Status")} max=${STATUS_MAX_CHARS} value=${known.status} />
+          <${TextField} id="profile-emoji" name="status_emoji" label=${_("Emoji")} max=${EMOJI_MAX_CHARS} value=${status_emoji} />
+          <${TextField} id="profile-status" name="status" label=${_("Status")} max=${STATUS_MAX_CHARS} value=${statusOf({ status })} />
         </div>
         <${Notifications} />
-        <${Failure} text=${error} />
-        <${DialogActions} onClose=${onClose}><button type="submit" class="button primary">${_("Save")}</button><//>
-      </form>
+        <${Failure} text=${failure} />
+      <//>
     <//>`;
 }
 

@@ -4,8 +4,9 @@ import { _, ngettext } from "realtime/texts";
 import { summaryOf } from "../lib/format.js";
 import { MODERATOR, OWNER } from "../lib/rights.js";
 import { roomsFound } from "../lib/search.js";
-import { Dialog, DialogActions, Failure } from "./dialog.js";
+import { Dialog, DialogActions, DialogForm } from "./dialog.js";
 import { html } from "./html.js";
+import { SearchField } from "./search-field.js";
 import { RoomIcon } from "./sidebar.js";
 
 /** @import {Message, RoomStore, Shown} from "../types.js" */
@@ -16,19 +17,13 @@ const REASON_MAX_CHARS = 200;
 
 /** @param {Shown} props */
 export function CreateRoom({ store, onClose }) {
-  const [error, setError] = useState("");
-  const submit = async (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    const { name, kind } = /** @type {any} */ (event.currentTarget).elements;
-    store.enter("room.create", { name: name.value.trim(), is_public: kind.value === "public" }).then(onClose, (failure) => setError(failure.message));
-  };
+  const create = ({ name = "", kind = "public" }) => store.enter("room.create", { name, is_public: kind === "public" });
   return html`
     <${Dialog} title=${_("New room")} onClose=${onClose}>
-      <form class="form" onSubmit=${submit}>
-        <${TextField} id="room-name" name="name" label=${_("Name")} max=${NAME_MAX_CHARS} isRequired error=${error} />
+      <${DialogForm} words=${_("Create")} onSubmit=${create} onClose=${onClose}>
+        <${TextField} id="room-name" name="name" label=${_("Name")} max=${NAME_MAX_CHARS} isRequired />
         <${Kinds} isPublic />
-        <${DialogActions} onClose=${onClose}><button type="submit" class="button primary">${_("Create")}</button><//>
-      </form>
+      <//>
     <//>`;
 }
 
@@ -38,9 +33,7 @@ export function BrowseRooms({ store, onClose }) {
   const rooms = roomsFound(store.joinable.value, query);
   return html`
     <${Dialog} title=${_("Browse rooms")} isWide onClose=${onClose}>
-      <label class="visually-hidden" for="browse-query">${_("Part of the name")}</label>
-      <input id="browse-query" class="input" type="text" autocomplete="off" dir="auto" placeholder=${_("Part of the name")} value=${query}
-        onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} />
+      <${SearchField} id="browse-query" label=${_("Part of the name")} query=${query} onQuery=${setQuery} />
       <ul class="browse-list">
         ${rooms.map((room) => html`
           <li key=${room.id}>
@@ -59,36 +52,26 @@ export function BrowseRooms({ store, onClose }) {
 /** The topic line of a room. Members who may change it edit it here. @param {Shown & {room: RoomStore}} props */
 export function RoomInfo({ store, room, onClose }) {
   const { id, name, topic_line, kind, member_count, role } = room.room.value;
-  const [error, setError] = useState("");
   const rank = store.rank(room);
   const mayEdit = kind !== "direct" && rank >= MODERATOR;
-  const update = async (/** @type {Record<string, unknown>} */ changes) => {
-    const failure = Object.keys(changes).length > 0 ? await store.change("room.update", { room_id: id, ...changes }) : null;
-    failure === null ? onClose() : setError(failure);
+  const update = (/** @type {Record<string, unknown>} */ changes) => store.change("room.update", { room_id: id, ...changes });
+  const save = async (/** @type {Record<string, string>} */ { kind: chosen, ...changes }) => {
+    const all = chosen ? { ...changes, is_public: chosen === "public" } : changes;
+    if (Object.keys(all).length > 0) await update(all);
   };
-  const submit = (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    const fields = /** @type {any} */ (event.currentTarget).elements;
-    const wanted = { name: fields.name.value.trim(), topic_line: fields.topic_line.value.trim(), ...(fields.kind && { is_public: fields.kind.value === "public" }) };
-    const known = { name, topic_line, is_public: kind === "public" };
-    update(Object.fromEntries(Object.entries(wanted).filter(([field, value]) => value !== known[/** @type {"name"} */ (field)])));
-  };
+  const archive = (/** @type {(done: Promise<unknown>) => void} */ act) => html`
+    <${Sure} words=${_("Archive")} sureWords=${_("Archive for everybody?")} onSure=${() => act(update({ archived: true }))} />`;
   const kinds = { public: _("Public room"), private: _("Private room"), direct: _("Conversation") };
   return html`
     <${Dialog} title=${name} onClose=${onClose}>
       <p class="muted">${kinds[kind]} · ${ngettext("{count} member", "{count} members", member_count)}${role && kind !== "direct" ? ` · ${_("your role: {role}", { role: roleWord(role) })}` : ""}</p>
       ${mayEdit
         ? html`
-          <form class="form" onSubmit=${submit}>
+          <${DialogForm} words=${_("Save")} onSubmit=${save} onClose=${onClose} more=${rank >= OWNER ? archive : null}>
             <${TextField} id="info-name" name="name" label=${_("Name")} max=${NAME_MAX_CHARS} value=${name} isRequired />
             <${TextField} id="info-topic" name="topic_line" label=${_("What is it about?")} max=${TOPIC_LINE_MAX_CHARS} value=${topic_line} />
             ${rank >= OWNER && html`<${Kinds} isPublic=${kind === "public"} />`}
-            <${Failure} text=${error} />
-            <${DialogActions} onClose=${onClose}>
-              ${rank >= OWNER && html`<${Sure} words=${_("Archive")} sureWords=${_("Archive for everybody?")} onSure=${() => update({ archived: true })} />`}
-              <button type="submit" class="button primary">${_("Save")}</button>
-            <//>
-          </form>`
+          <//>`
         : html`<p><bdi>${topic_line}</bdi></p><${DialogActions} no=${_("Close")} onClose=${onClose} />`}
     <//>`;
 }
@@ -99,34 +82,29 @@ export function LeaveRoom({ store, room, onClose }) {
   return html`
     <${Dialog} title=${_("Leave {room}?", { room: name })} onClose=${onClose}>
       <p class="muted">${is_public ? _("You can join again at any time.") : _("The room is private: somebody in it has to let you in again.")}</p>
-      <${DialogActions} no=${_("Stay")} onClose=${onClose}>
-        <button type="button" class="button primary" onClick=${() => store.leaveRoom(room.id).then(onClose)}>${_("Leave")}</button>
-      <//>
+      <${DialogForm} words=${_("Leave")} no=${_("Stay")} onSubmit=${() => store.leaveRoom(room.id)} onClose=${onClose} />
     <//>`;
 }
 
 /** @param {Shown & {message: Message}} props */
 export function DeleteMessage({ store, message, onClose }) {
-  const [reason, setReason] = useState("");
-  const isOthers = message.author.id !== store.me.id;
   return html`
     <${Dialog} title=${_("Delete this message?")} onClose=${onClose} returnTo=${() => document.querySelector(`article[data-seq="${message.seq}"]`)}>
       <blockquote class="muted" dir="auto">${summaryOf(message)}</blockquote>
       <p class="muted">${_("Its text is gone for everybody. This cannot be undone.")}</p>
-      ${isOthers && html`<${ReasonField} onReason=${setReason} />`}
-      <${DialogActions} no=${_("Keep")} onClose=${onClose}>
-        <button type="button" class="button primary" onClick=${() => store.actions.change("message.delete", message, { reason }).then(onClose)}>${_("Delete")}</button>
+      <${DialogForm} words=${_("Delete")} no=${_("Keep")} onSubmit=${(/** @type {{reason?: string}} */ { reason = "" }) => store.actions.change("message.delete", message, { reason })} onClose=${onClose}>
+        ${message.author.id !== store.me.id && html`<${ReasonField} />`}
       <//>
     <//>`;
 }
 
-/** Why a moderator does something. It is kept in the audit log. @param {{onReason: (reason: string) => void}} props */
+/** Why a moderator does something. It is kept in the audit log. @param {{onReason?: (reason: string) => void}} props */
 export function ReasonField({ onReason }) {
   return html`
     <div class="field">
       <label for="reason">${_("Reason")}</label>
-      <input id="reason" class="input" maxlength=${REASON_MAX_CHARS} autocomplete="off" dir="auto" aria-describedby="reason-help"
-        onInput=${(/** @type {any} */ event) => onReason(event.target.value)} />
+      <input id="reason" name="reason" class="input" maxlength=${REASON_MAX_CHARS} autocomplete="off" dir="auto" aria-describedby="reason-help"
+        onInput=${(/** @type {any} */ event) => onReason?.(event.target.value)} />
       <p id="reason-help" class="help">${_("Only those who run the site see it.")}</p>
     </div>`;
 }
@@ -142,13 +120,12 @@ export function roleWord(role) {
   return { owner: _("owner"), moderator: _("moderator"), member: _("member"), guest: _("guest") }[role] ?? role;
 }
 
-/** @param {{id: string, name: string, label: string, max: number, value?: string, isRequired?: boolean, error?: string}} props */
-export function TextField({ id, name, label, max, value = "", isRequired = false, error = "" }) {
+/** @param {{id: string, name: string, label: string, max: number, value?: string, isRequired?: boolean}} props */
+export function TextField({ id, name, label, max, value = "", isRequired = false }) {
   return html`
-    <div class=${error ? "field invalid" : "field"}>
+    <div class="field">
       <label for=${id}>${label}</label>
-      <input id=${id} name=${name} class="input" required=${isRequired} maxlength=${max} autocomplete="off" dir="auto" defaultValue=${value} aria-describedby=${error ? `${id}-error` : null} />
-      <${Failure} id=${`${id}-error`} text=${error} />
+      <input id=${id} name=${name} class="input" required=${isRequired} maxlength=${max} autocomplete="off" dir="auto" defaultValue=${value} />
     </div>`;
 }
 

@@ -45,6 +45,6 @@ export function RoomHead({ store, room }) {
 }
 
 /** Change the reader's own settings of a room. @param {ChatStore} store @param {RoomStore} room @param {Record<string, unknown>} settings */
-export async function setOwn(store, room, settings) {
-  store.notice.value = (await store.change("room.settings", { room_id: room.id, ...settings })) ?? "";
+export function setOwn(store, room, settings) {
+  return store.try(store.change("room.settings", { room_id: room.id, ...settings }));
 }

@@ -6,6 +6,7 @@ import { marked } from "../lib/search.js";
 import { useDrawer } from "./drawer.js";
 import { html } from "./html.js";
 import { CloseIcon } from "./icons.js";
+import { SearchField } from "./search-field.js";
 
 /** @import {ChatStore, Message} from "../types.js" */
 
@@ -36,9 +37,7 @@ export function SearchPanel({ store }) {
       <button type="button" class="icon-button" aria-label=${_("Close the search")} onClick=${close}><${CloseIcon} /></button>
     </div>
     <div class="search-fields" role="search">
-      <label class="visually-hidden" for="search-query">${_("Words in messages")}</label>
-      <input id="search-query" class="input" type="text" autocomplete="off" dir="auto" placeholder=${_("Words in messages")} value=${query}
-        onInput=${(/** @type {any} */ event) => write(event.target.value)} />
+      <${SearchField} id="search-query" label=${_("Words in messages")} query=${query} onQuery=${write} />
       <div class="search-filters">
         ${FILTERS.map((filter) => html`<button type="button" class="chip" onClick=${() => add(filter)}>${filter}</button>`)}
       </div>
