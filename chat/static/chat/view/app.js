@@ -2,10 +2,10 @@ import { useEffect } from "preact/hooks";
 import { _ } from "realtime/texts";
 
 import { Composer } from "./composer.js";
-import { ConnectionBar } from "./connection-bar.js";
 import { OpenDialog } from "./dialogs.js";
+import { useDrawer } from "./drawer.js";
 import { html } from "./html.js";
-import { CloseIcon } from "./icons.js";
+import { CloseIcon, IconButton } from "./icons.js";
 import { focusComposer, useKeys } from "./keys.js";
 import { lazy } from "./lazy.js";
 import { MessageList } from "./message-list.js";
@@ -15,7 +15,7 @@ import { Sidebar } from "./sidebar.js";
 
 /** @import {ChatStore, Place} from "../types.js" */
 
-const AnnouncementBar = lazy(() => import("./announcement-bar.js"), "AnnouncementBar");
+const Bars = lazy(() => import("./bars.js"), "Bars");
 const NoRoom = lazy(() => import("./no-room.js"), "NoRoom");
 const TabIcon = lazy(() => import("./tab-icon.js"), "TabIcon");
 /** The panels beside the messages. @type {Record<string, any>} */
@@ -26,11 +26,11 @@ export function App({ store }) {
   const room = store.current.value;
   useTitle(store);
   useKeys(store);
+  useDrawer(store);
   return html`
     <${Sidebar} store=${store} />
     <div class="room-pane">
-      <${ConnectionBar} store=${store} />
-      <${AnnouncementBar} store=${store} />
+      <${Bars} store=${store} />
       ${room ? html`<${RoomPane} key=${room.id} store=${store} room=${room} />` : html`<${NoRoom} store=${store} /><${Notice} store=${store} />`}
     </div>
     ${room && html`<${Panel} store=${store} room=${room} />`}
@@ -70,7 +70,7 @@ function Notice({ store }) {
   return text && html`
     <div class="composer-note failed" role="alert">
       <span><span aria-hidden="true">⚠ </span>${text}</span>
-      <button type="button" class="icon-button" aria-label=${_("Close")} onClick=${() => (store.notice.value = "")}><${CloseIcon} /></button>
+      <${IconButton} label=${_("Close")} icon=${CloseIcon} onClick=${() => (store.notice.value = "")} />
     </div>`;
 }
 

@@ -2,7 +2,7 @@ import { _ } from "realtime/texts";
 
 import { sizeText } from "../lib/format.js";
 import { html } from "./html.js";
-import { CloseIcon, FileIcon } from "./icons.js";
+import { CloseIcon, FileIcon, IconButton } from "./icons.js";
 
 /** @import {Attachment, ChatStore} from "../types.js" */
 
@@ -29,6 +29,6 @@ function Attached({ store, file, onRemove }) {
           : progress < 1 ? html`<progress value=${progress} aria-label=${_("Upload of {name}", { name: file.name })}></progress>` : html`<span class="muted">${sizeText(file.size)}</span>`}
       </span>
       ${error?.retryable && onRemove && html`<button type="button" class="button small" onClick=${() => store.files.value?.upload(file).catch(() => {})}>${_("Try again")}</button>`}
-      ${onRemove && html`<button type="button" class="icon-button" aria-label=${_("Remove {name}", { name: file.name })} onClick=${() => onRemove(file.key)}><${CloseIcon} /></button>`}
+      ${onRemove && html`<${IconButton} label=${_("Remove {name}", { name: file.name })} icon=${CloseIcon} onClick=${() => onRemove(file.key)} />`}
     </li>`;
 }

@@ -2,7 +2,7 @@ import { _ } from "realtime/texts";
 
 import { nameOf, summaryOf } from "../lib/format.js";
 import { html } from "./html.js";
-import { CloseIcon } from "./icons.js";
+import { CloseIcon, IconButton } from "./icons.js";
 
 /** @import {Place} from "../types.js" */
 
@@ -23,6 +23,6 @@ export function IntentLine({ intent, onCancel }) {
   return html`
     <div class="composer-note">
       <span>${kind === "edit" ? _("Edit your message") : html`<bdi>${_("Reply to {name}:", { name: nameOf(message.author) })}</bdi> <bdi class="muted">${summaryOf(message)}</bdi>`}</span>
-      <button type="button" class="icon-button" aria-label=${_("Cancel")} title=${_("Cancel (Esc)")} onClick=${onCancel}><${CloseIcon} /></button>
+      <${IconButton} label=${_("Cancel")} title=${_("Cancel (Esc)")} icon=${CloseIcon} onClick=${onCancel} />
     </div>`;
 }

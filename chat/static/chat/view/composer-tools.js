@@ -10,6 +10,7 @@ import "./row-tools.js";
 import { useDrop } from "./drop.js";
 import { applyEdit } from "./editing.js";
 import { html } from "./html.js";
+import { IconButton } from "./icons.js";
 import { lazy } from "./lazy.js";
 import { AttachIcon, BoldIcon, CodeIcon, ItalicIcon, LinkIcon, ListIcon, QuoteIcon, SmileIcon } from "./tool-icons.js";
 
@@ -56,15 +57,13 @@ function AttachButton({ isDisabled, onFiles }) {
     /** @type {HTMLInputElement} */ (chooser.current).value = "";
   };
   return html`
-    <button type="button" class="icon-button" aria-label=${_("Attach files")} title=${_("Attach files")} disabled=${isDisabled}
-      onClick=${() => chooser.current?.click()}><${AttachIcon} /></button>
+    <${IconButton} label=${_("Attach files")} icon=${AttachIcon} disabled=${isDisabled} onClick=${() => chooser.current?.click()} />
     <input type="file" ref=${chooser} multiple hidden onChange=${onChange} />`;
 }
 
 /** @param {Pick<Writing, "store" | "input">} props */
 function EmojiButton({ store, input }) {
-  const button = useRef(/** @type {HTMLElement | null} */ (null));
-  const [isOpen, setOpen] = useState(false);
+  const [anchor, setAnchor] = useState(/** @type {EventTarget | null} */ (null));
   const insert = (/** @type {string} */ emoji) => {
     const area = /** @type {HTMLTextAreaElement} */ (input.current);
     const { selectionStart: start, selectionEnd: end } = area;
@@ -72,23 +71,24 @@ function EmojiButton({ store, input }) {
     if (!area.readOnly) applyEdit(area, { start, end, text: emoji, selectStart: at, selectEnd: at });
   };
   return html`
-    <button type="button" ref=${button} class="icon-button" aria-label=${_("Emoji")} title=${_("Emoji")} aria-expanded=${isOpen ? "true" : "false"} onClick=${() => setOpen(!isOpen)}><${SmileIcon} /></button>
-    ${isOpen && html`<${EmojiPicker} store=${store} anchor=${button.current} onChoose=${insert} onClose=${() => setOpen(false)} />`}`;
+    <${IconButton} label=${_("Emoji")} icon=${SmileIcon} aria-expanded=${anchor ? "true" : "false"}
+      onClick=${(/** @type {Event} */ event) => setAnchor(anchor ? null : event.currentTarget)} />
+    ${anchor && html`<${EmojiPicker} store=${store} anchor=${anchor} onChoose=${insert} onClose=${() => setAnchor(null)} />`}`;
 }
 
 /** Buttons that format the selected text. @param {Pick<Writing, "input">} props */
 function FormatBar({ input }) {
-  const button = (/** @type {Format} */ format, /** @type {string} */ label, /** @type {any} */ icon) => html`
-    <button type="button" class="icon-button" aria-label=${label} title=${label} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}
-      onClick=${() => applyFormat(/** @type {HTMLTextAreaElement} */ (input.current), format)}>${icon}</button>`;
+  const button = (/** @type {Format} */ format, /** @type {string} */ label, /** @type {() => any} */ icon) => html`
+    <${IconButton} label=${label} icon=${icon} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}
+      onClick=${() => applyFormat(/** @type {HTMLTextAreaElement} */ (input.current), format)} />`;
   return html`
     <span class="format-bar" role="group" aria-label=${_("Formatting")}>
-      ${button("bold", _("Bold (Ctrl+B)"), html`<${BoldIcon} />`)}
-      ${button("italic", _("Italic (Ctrl+I)"), html`<${ItalicIcon} />`)}
-      ${button("code", _("Code (Ctrl+E)"), html`<${CodeIcon} />`)}
-      ${button("quote", _("Quote"), html`<${QuoteIcon} />`)}
-      ${button("list", _("List"), html`<${ListIcon} />`)}
-      ${button("link", _("Link"), html`<${LinkIcon} />`)}
+      ${button("bold", _("Bold (Ctrl+B)"), BoldIcon)}
+      ${button("italic", _("Italic (Ctrl+I)"), ItalicIcon)}
+      ${button("code", _("Code (Ctrl+E)"), CodeIcon)}
+      ${button("quote", _("Quote"), QuoteIcon)}
+      ${button("list", _("List"), ListIcon)}
+      ${button("link", _("Link"), LinkIcon)}
     </span>`;
 }
 

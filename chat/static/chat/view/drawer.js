@@ -1,20 +1,20 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
+
+/** @import {ChatStore} from "../types.js" */
 
 /**
  * Moves the focus into a drawer when it opens, and back to the earlier element when it closes, unless something else has got it.
- * @param {boolean} isOpen
- * @returns the ref of the element that gets the focus
+ * @param {ChatStore} store
  */
-export function useDrawer(isOpen) {
-  const ref = useRef(/** @type {HTMLElement | null} */ (null));
+export function useDrawer(store) {
+  const open = store.drawer.value;
   useEffect(() => {
-    if (!isOpen) return undefined;
+    if (open === null) return undefined;
     const opener = document.activeElement;
-    ref.current?.focus();
+    /** @type {HTMLElement | null} */ (document.querySelector(`#${open} .drawer-only`))?.focus();
     return () => {
       const at = document.activeElement;
       if (opener instanceof HTMLElement && (at === document.body || at?.closest(".sidebar, .panel"))) opener.focus();
     };
-  }, [isOpen]);
-  return ref;
+  }, [open]);
 }

@@ -4,6 +4,11 @@ import { html } from "./html.js";
 export const icon = (path) => html`<svg viewBox="0 0 24 24" width="20" height="20" fill="none" stroke="currentColor"
   stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${path} /></svg>`;
 
+/** A button that shows an icon. @param {{label: string, icon: () => any, [attribute: string]: any}} props */
+export function IconButton({ label, icon: Icon, ...attributes }) {
+  return html`<button type="button" class="icon-button" aria-label=${label} title=${label} ...${attributes}><${Icon} /></button>`;
+}
+
 export const MenuIcon = () => icon("M4 6.5h16M4 12h16M4 17.5h16");
 export const PlusIcon = () => icon("M12 5v14M5 12h14");
 export const PeopleIcon = () => icon("M9 11.5a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 19.5c.6-3.3 3.2-5 6.5-5s5.9 1.7 6.5 5M16 4.9a3.5 3.5 0 0 1 0 6.2M18 14.9c1.9.7 3.1 2.2 3.5 4.6");

@@ -1,18 +1,16 @@
 import { _, ngettext } from "realtime/texts";
 
 import { Avatar, statusOf } from "./avatar.js";
-import { useDrawer } from "./drawer.js";
 import { nameOf } from "../lib/format.js";
 import { MEMBER } from "../lib/rights.js";
 import { html } from "./html.js";
-import { CloseIcon, PlusIcon } from "./icons.js";
+import { CloseIcon, IconButton, PlusIcon } from "./icons.js";
 
 /** @import {Place} from "../types.js" */
 /** @import {SeenPerson} from "../lib/people.js" */
 
 /** The members of the room, and which of them are connected. @param {Place} props */
 export function PeoplePanel({ store, room }) {
-  const closeButton = useDrawer(store.drawer.value === "panel");
   const people = room.people.value;
   const { users, count } = room.present.value;
   const isOnline = store.connection.value.name === "online";
@@ -21,9 +19,8 @@ export function PeoplePanel({ store, room }) {
     <div class="panel-head">
       <h2>${_("People")}</h2>
       ${store.rank(room) >= MEMBER && room.room.value.kind !== "direct" && html`
-        <button type="button" class="icon-button" aria-label=${_("Invite people")} title=${_("Invite people")} onClick=${() => store.show("Invite", { room })}><${PlusIcon} /></button>`}
-      <button type="button" ref=${closeButton} class="icon-button drawer-only" aria-label=${_("Close the list of people")}
-        onClick=${() => (store.drawer.value = null)}><${CloseIcon} /></button>
+        <${IconButton} label=${_("Invite people")} icon=${PlusIcon} onClick=${() => store.show("Invite", { room })} />`}
+      <${IconButton} class="icon-button drawer-only" label=${_("Close the list of people")} icon=${CloseIcon} onClick=${() => (store.drawer.value = null)} />
     </div>
     ${!isOnline
       ? group(_("Members"), people.map((person) => ({ ...person, isHere: null })))

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { _, ngettext } from "realtime/texts";
 
 import { html } from "./html.js";
-import { InfoIcon, MenuIcon, MoreIcon, PeopleIcon, PinIcon, SearchIcon, StarIcon } from "./icons.js";
+import { IconButton, InfoIcon, MenuIcon, MoreIcon, PeopleIcon, PinIcon, SearchIcon, StarIcon } from "./icons.js";
 import { lazy } from "./lazy.js";
 import { RoomIcon } from "./sidebar.js";
 
@@ -17,9 +17,9 @@ export function RoomHead({ store, room }) {
   const here = room.present.value.count;
   const isOnline = store.connection.value.name === "online";
   const { count } = store.attention.value;
-  const panelButton = (/** @type {string} */ panel, /** @type {string} */ label, /** @type {any} */ icon) => html`
-    <button type="button" class="icon-button" aria-label=${label} title=${label} aria-controls="panel" aria-pressed=${store.panel.value === panel ? "true" : "false"}
-      data-panel=${panel} onClick=${() => store.showPanel(panel)}>${icon}</button>`;
+  const panelButton = (/** @type {string} */ panel, /** @type {string} */ label, /** @type {() => any} */ icon) => html`
+    <${IconButton} label=${label} icon=${icon} aria-controls="panel" aria-pressed=${store.panel.value === panel ? "true" : "false"} data-panel=${panel}
+      onClick=${() => store.showPanel(panel)} />`;
   return html`
     <header class="room-head">
       <button type="button" class="icon-button drawer-button" aria-label=${_("Rooms")} aria-controls="rooms" aria-expanded=${store.drawer.value === "rooms" ? "true" : "false"}
@@ -32,14 +32,14 @@ export function RoomHead({ store, room }) {
         ${topic_line && html`<p class="topic-line muted" title=${topic_line}><bdi>${topic_line}</bdi></p>`}
       </div>
       <span class="here-count muted">${isOnline && kind !== "direct" && ngettext("{count} person here", "{count} people here", here)}</span>
-      ${is_member && html`<button type="button" class="icon-button star-button" aria-label=${_("Favourite")} title=${_("Favourite")} aria-pressed=${is_favourite ? "true" : "false"}
-        onClick=${() => setOwn(store, room, { is_favourite: !is_favourite })}><${StarIcon} /></button>`}
-      ${panelButton("search", _("Search messages"), html`<${SearchIcon} />`)}
-      <button type="button" class="icon-button" aria-label=${_("Pinned messages")} title=${_("Pinned messages")} onClick=${() => store.show("Pins", { room })}><${PinIcon} /></button>
-      ${panelButton("people", _("People"), html`<${PeopleIcon} />`)}
-      <button type="button" class="icon-button info-button" aria-label=${_("About this room")} title=${_("About this room")} onClick=${() => store.show("RoomInfo", { room })}><${InfoIcon} /></button>
-      ${is_member && html`<button type="button" class="icon-button" aria-haspopup="dialog" aria-label=${_("More about {room}", { room: name })} title=${_("More")}
-        onClick=${(/** @type {Event} */ event) => setMenuButton(event.currentTarget)}><${MoreIcon} /></button>`}
+      ${is_member && html`<${IconButton} class="icon-button star-button" label=${_("Favourite")} icon=${StarIcon} aria-pressed=${is_favourite ? "true" : "false"}
+        onClick=${() => setOwn(store, room, { is_favourite: !is_favourite })} />`}
+      ${panelButton("search", _("Search messages"), SearchIcon)}
+      <${IconButton} label=${_("Pinned messages")} icon=${PinIcon} onClick=${() => store.show("Pins", { room })} />
+      ${panelButton("people", _("People"), PeopleIcon)}
+      <${IconButton} class="icon-button info-button" label=${_("About this room")} icon=${InfoIcon} onClick=${() => store.show("RoomInfo", { room })} />
+      ${is_member && html`<${IconButton} label=${_("More about {room}", { room: name })} title=${_("More")} icon=${MoreIcon} aria-haspopup="dialog"
+        onClick=${(/** @type {Event} */ event) => setMenuButton(event.currentTarget)} />`}
       ${menuButton && html`<${RoomMenu} store=${store} room=${room} anchor=${menuButton} onClose=${() => setMenuButton(null)} />`}
     </header>`;
 }

@@ -1,7 +1,7 @@
 import { _ } from "realtime/texts";
 
 import { html } from "./html.js";
-import { EditIcon, MoreIcon } from "./icons.js";
+import { EditIcon, IconButton, MoreIcon } from "./icons.js";
 import { ReplyIcon, SmileIcon } from "./tool-icons.js";
 
 /** @import {ChatStore, Message} from "../types.js" */
@@ -25,18 +25,16 @@ export async function focusTools(row) {
  */
 export function RowTools({ message, store, setOpen }) {
   const { actions } = store;
-  const tool = (/** @type {string} */ name, /** @type {any} */ icon, /** @type {(event: Event) => void} */ act) =>
-    html`<button type="button" class="icon-button" aria-label=${name} title=${name} onClick=${act}>${icon}</button>`;
   const open = (/** @type {"emoji" | "menu"} */ kind) => (/** @type {Event} */ event) => {
     setOpen(true);
     actions.floating.value = { kind, message, anchor: /** @type {HTMLElement} */ (event.currentTarget), onClosed: () => setOpen(false) };
   };
   return html`
     <div class="message-tools" role="toolbar" aria-label=${_("Actions")}>
-      ${QUICK_EMOJI.map((emoji) => tool(_("React with {emoji}", { emoji }), emoji, () => actions.react(message, emoji)))}
-      ${tool(_("React with another emoji"), html`<${SmileIcon} />`, open("emoji"))}
-      ${tool(_("Reply"), html`<${ReplyIcon} />`, () => actions.reply(message))}
-      ${actions.mayEdit(message) && tool(_("Edit"), html`<${EditIcon} />`, () => actions.edit(message))}
-      ${tool(_("More"), html`<${MoreIcon} />`, open("menu"))}
+      ${QUICK_EMOJI.map((emoji) => html`<${IconButton} label=${_("React with {emoji}", { emoji })} icon=${() => emoji} onClick=${() => actions.react(message, emoji)} />`)}
+      <${IconButton} label=${_("React with another emoji")} icon=${SmileIcon} onClick=${open("emoji")} />
+      <${IconButton} label=${_("Reply")} icon=${ReplyIcon} onClick=${() => actions.reply(message)} />
+      ${actions.mayEdit(message) && html`<${IconButton} label=${_("Edit")} icon=${EditIcon} onClick=${() => actions.edit(message)} />`}
+      <${IconButton} label=${_("More")} icon=${MoreIcon} onClick=${open("menu")} />
     </div>`;
 }

@@ -3,9 +3,8 @@ import { _ } from "realtime/texts";
 
 import { dayText, nameOf, summaryOf, timeText } from "../lib/format.js";
 import { marked } from "../lib/search.js";
-import { useDrawer } from "./drawer.js";
 import { html } from "./html.js";
-import { CloseIcon } from "./icons.js";
+import { CloseIcon, IconButton } from "./icons.js";
 import { SearchField } from "./search-field.js";
 
 /** @import {ChatStore, Message} from "../types.js" */
@@ -19,7 +18,6 @@ export function SearchPanel({ store }) {
   const query = store.searchFor.value;
   const { messages, hasMore, isLoading, error, more } = useMessages(store, query.trim(), PAGE);
   const asked = store.panelAsked.value;
-  useDrawer(store.drawer.value === "panel");
   const write = (/** @type {string} */ text) => (store.searchFor.value = text);
   const add = (/** @type {string} */ filter) => {
     write(`${query.trim()} ${filter}`.trimStart());
@@ -34,7 +32,7 @@ export function SearchPanel({ store }) {
   return html`
     <div class="panel-head">
       <h2>${_("Search")}</h2>
-      <button type="button" class="icon-button" aria-label=${_("Close the search")} onClick=${close}><${CloseIcon} /></button>
+      <${IconButton} label=${_("Close the search")} icon=${CloseIcon} onClick=${close} />
     </div>
     <div class="search-fields" role="search">
       <${SearchField} id="search-query" label=${_("Words in messages")} query=${query} onQuery=${write} />

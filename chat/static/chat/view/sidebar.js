@@ -2,11 +2,10 @@ import { useComputed } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { _ } from "realtime/texts";
 
-import { useDrawer } from "./drawer.js";
 import { isRefusedIn } from "../lib/outbox.js";
 import { attentionOf } from "../lib/room-list.js";
 import { html } from "./html.js";
-import { BellOffIcon, CloseIcon, CompassIcon, EditIcon, HashIcon, LockIcon, PeopleIcon, PlusIcon, SearchIcon } from "./icons.js";
+import { BellOffIcon, CloseIcon, CompassIcon, EditIcon, HashIcon, IconButton, LockIcon, PeopleIcon, PlusIcon, SearchIcon } from "./icons.js";
 import { Avatar, statusOf } from "./avatar.js";
 import { nameOf } from "../lib/format.js";
 
@@ -19,14 +18,11 @@ const DRAW_REST_MS = 1_000;
 
 /** The user's rooms in sections. A drawer on small screens. @param {{store: ChatStore}} props */
 export function Sidebar({ store }) {
-  const isOpen = store.drawer.value === "rooms";
-  const closeButton = useDrawer(isOpen);
-  const close = () => (store.drawer.value = null);
   return html`
-    <nav class="sidebar" id="rooms" aria-label=${_("Rooms")} data-open=${isOpen}>
+    <nav class="sidebar" id="rooms" aria-label=${_("Rooms")} data-open=${store.drawer.value === "rooms"}>
       <div class="sidebar-head">
         <button type="button" class="find-button" onClick=${() => store.show("Finder")}><${SearchIcon} /><span>${_("Find…")}</span><kbd>Ctrl K</kbd></button>
-        <button type="button" ref=${closeButton} class="icon-button drawer-only" aria-label=${_("Close the list of rooms")} onClick=${close}><${CloseIcon} /></button>
+        <${IconButton} class="icon-button drawer-only" label=${_("Close the list of rooms")} icon=${CloseIcon} onClick=${() => (store.drawer.value = null)} />
       </div>
       <div class="sidebar-rooms">
         ${sectionsShown(store).map((section) => html`<${Section} key=${section.name} section=${section} store=${store} />`)}
@@ -51,15 +47,15 @@ function Section({ section: { name, rooms }, store }) {
     return () => clearTimeout(timer);
   }, []);
   const titles = { unread: _("Unread"), favourites: _("Favourites"), rooms: _("Rooms"), people: _("People") };
-  const tool = (/** @type {string} */ label, /** @type {any} */ icon, /** @type {string} */ dialog) => html`
-    <button type="button" class="icon-button small" aria-label=${label} title=${label} onClick=${() => store.show(dialog)}>${icon}</button>`;
+  const tool = (/** @type {string} */ label, /** @type {() => any} */ icon, /** @type {string} */ dialog) => html`
+    <${IconButton} class="icon-button small" label=${label} icon=${icon} onClick=${() => store.show(dialog)} />`;
   return html`
     <section aria-labelledby=${`section-${name}`}>
       <div class="section-head">
         <h2 class="sidebar-title" id=${`section-${name}`}>${titles[name]}</h2>
-        ${name === "rooms" && tool(_("Browse rooms"), html`<${CompassIcon} />`, "BrowseRooms")}
-        ${name === "rooms" && tool(_("New room"), html`<${PlusIcon} />`, "CreateRoom")}
-        ${name === "people" && tool(_("New conversation"), html`<${PlusIcon} />`, "NewDirect")}
+        ${name === "rooms" && tool(_("Browse rooms"), CompassIcon, "BrowseRooms")}
+        ${name === "rooms" && tool(_("New room"), PlusIcon, "CreateRoom")}
+        ${name === "people" && tool(_("New conversation"), PlusIcon, "NewDirect")}
       </div>
       <ul class="room-list">
         ${(isWhole ? rooms : rooms.slice(0, DRAWN_FIRST_MAX)).map((room) => html`<${RoomItem} key=${room.id} room=${room} store=${store} />`)}
