@@ -26,9 +26,9 @@ def bearer_credentials(
     Raises Refusal(401) for an Authorization header of another scheme, Refusal(400) for an unreadable query.
     """
     found = [Credential(CredentialKind.TOKEN, _bearer(value)) for value in authorization]
-    found += [
-        Credential(CredentialKind.TOKEN, token) for token in map(subprotocol_token, subprotocols) if token
-    ]
+    # An empty token is a bad one, as in the query.
+    tokens = [token for token in map(subprotocol_token, subprotocols) if token is not None]
+    found += [Credential(CredentialKind.TOKEN, token) for token in tokens]
     if not query_string:
         return found
     fields = _query(query_string)
@@ -51,7 +51,7 @@ def choose_subprotocol(offered: Sequence[str], *, has_batches: bool) -> str | No
     for own in preferred:
         if own in offered:
             return own
-    return next((entry for entry in offered if subprotocol_token(entry)), None)
+    return next((entry for entry in offered if subprotocol_token(entry) is not None), None)
 
 
 def subprotocol_token(entry: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime.core.credential_reading import choose_subprotocol, subprotocol_token
+from realtime.core.credential_reading import bearer_credentials, choose_subprotocol, subprotocol_token
 
 V1, BATCH = "rockstar.v1", "rockstar.v1.batch"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoxfQ.c2lnbmF0dXJl"
@@ -19,6 +19,7 @@ BEARER = f"bearer.{TOKEN}"
         ([BEARER, V1], V1, V1),
         ([TOKEN], TOKEN, TOKEN),
         ([BEARER], BEARER, BEARER),
+        (["bearer."], "bearer.", "bearer."),
         ([BATCH, V1], BATCH, V1),
         ([V1, BATCH, BEARER], BATCH, V1),
         # Batches or not: a browser fails where none of its offers is answered.
@@ -38,3 +39,11 @@ def test_the_subprotocol_answered(offered: list[str], by_json: str | None, by_ra
 )
 def test_our_names_are_no_tokens(entry: str, token: str | None) -> None:
     assert subprotocol_token(entry) == token
+
+
+@pytest.mark.parametrize(
+    ("query", "offered"),
+    [("token=", ()), ("token", ()), ("ticket=", ()), ("", ["bearer."]), ("", [V1, "bearer."])],
+)
+def test_an_empty_credential_is_a_bad_one_and_not_none(query: str, offered: list[str]) -> None:
+    assert [each.secret for each in bearer_credentials((), query, offered)] == [""]
