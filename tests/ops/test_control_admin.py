@@ -59,6 +59,9 @@ def test_banned_staff_lift_no_ban(
         for answer in (client.delete(address), client.get("/api/realtime/ban/")):
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, "banned")
     assert session("globex-staff", "globex").get("/admin/").status_code == 200
+    superuser = session("root")
+    Ban.objects.create(tenant="acme", user_id=str(User.objects.get(username="root").pk), until=ban.until)
+    assert superuser.get("/admin/").status_code == superuser.get("/api/realtime/ban/").status_code == 200
     Ban.objects.all().delete()
     assert browser.get("/admin/realtime/ban/").status_code == 200
 

@@ -76,10 +76,9 @@ class MayControl(BasePermission):
         self.message = f"This needs a staff session, or a token or an API key, with the scope {scope}."
         if actor is None or scope not in actor.scopes:
             return False
-        tenant = tenant_of(request)
-        if tenant is not None and actor.kind is not ActorKind.KEY:
+        if actor.tenant is not None and actor.kind is not ActorKind.KEY:
             # Otherwise banned staff would lift their own ban.
-            require_not_banned(tenant.slug, user_id=actor.id)
+            require_not_banned(actor.tenant, user_id=actor.id)
         # A batch names its orders in its body.
         order = "" if is_reading else getattr(view, "operation", "")
         self.message = _fault_of_reader(actor) if is_reading else order and actor.fault_of(order)
