@@ -22,8 +22,11 @@ from realtime.control.service import record, tell_if_possible
 from realtime.core.addresses import network_of
 from realtime.models import KEY_SCOPES, ApiKey, AuditEntry, Ban, TenantQuota
 from realtime.node.bans import ban_value
+from realtime.node.node import current_node
 from realtime.node.operations import AddBan, RemoveBan
+from realtime.node.ports import require_tenant
 from realtime.node.staff import session_identity, tenant_of
+from realtime.protocol.errors import RequestError
 
 # The lookups that Django's filters and its list of dates put into an address.
 FILTER_LOOKUPS = frozenset({"", "exact", "isnull", "gte", "lt"})
@@ -62,6 +65,13 @@ class OwnTenantAdmin(CheckedAddresses, admin.ModelAdmin):  # type: ignore[type-a
         if name == self.date_hierarchy:
             return how in DATE_LOOKUPS
         return request is not None and name in self.get_list_filter(request) and how in FILTER_LOOKUPS
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the field of a form. A tenant must exist: a row of none has no effect."""
+        made = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "tenant" and made is not None:
+            made.validators.append(_check_tenant)
+        return made
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save a row. Staff save rows of their own tenant only."""
@@ -156,18 +166,24 @@ class ApiKeyAdmin(OwnTenantAdmin):
 
 
 class BanForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A ban of a user or of an address, until a time in the future."""
+    """A ban of a user or of an address, until a time in the future. `own_tenant` is that of staff, who cannot choose it."""
+
+    own_tenant: str | None = None
 
     class Meta:
         model = Ban
         fields = ("tenant", "user_id", "address", "until", "reason")
 
     def clean(self) -> dict[str, Any]:
-        """Require exactly one target, a valid address or network, and a time in the future."""
+        """Require exactly one target, a user that exists, a valid address or network, and a time in the future."""
         values: dict[str, Any] = super().clean() or self.cleaned_data
         user_id, address = values.get("user_id", ""), values.get("address", "")
         if bool(user_id) == bool(address):
             raise forms.ValidationError(_("Name either a user or an address."))
+        knows_user = getattr(current_node().authenticator, "knows_user", None)
+        tenant = self.own_tenant or values.get("tenant") or None
+        if user_id and knows_user is not None and not knows_user(user_id, tenant):
+            self.add_error("user_id", _("There is no user with this id."))
         if address and network_of(address) is None:
             self.add_error("address", _("Expected an address or a network."))
         if values.get("until") and values["until"] <= timezone.now():
@@ -192,6 +208,13 @@ class BanAdmin(_Fixed):
     list_filter = ("tenant",)
     search_fields = ("user_id", "address", "reason")
     fields = ("tenant", "user_id", "address", "until", "reason")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Return the form of the editor's tenant."""
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        tenant = tenant_of(request)
+        form.own_tenant = None if tenant is None or is_superuser(request) else tenant.slug
+        return form
 
     def save_model(self, request: HttpRequest, obj: Ban, form: Any, change: bool) -> None:
         """Save the ban with an entry in the audit log, and put it in force at once."""
@@ -267,6 +290,13 @@ def _put_in_force(request: HttpRequest, row: Ban, action: str, operation: Any) -
     target = {"user_id": row.user_id, "address": row.address, "until": row.until}
     record(Order(action, actor, row.tenant or None, target, row.reason))
     transaction.on_commit(lambda: tell_if_possible(operation))
+
+
+def _check_tenant(slug: str) -> None:
+    try:
+        require_tenant(current_node().directory, slug)
+    except RequestError as error:
+        raise forms.ValidationError(error.message) from None
 
 
 def is_superuser(request: HttpRequest) -> bool:

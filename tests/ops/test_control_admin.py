@@ -140,7 +140,16 @@ def test_a_ban_made_in_the_admin_is_in_the_audit_log(tenants: Tenants, session: 
     browser, until = session("root"), timezone.now() + timedelta(hours=1)
     form = {"tenant": "acme", "address": "10.0.0.0/8", "reason": "spam"}
     form |= {"until_0": until.date().isoformat(), "until_1": until.strftime("%H:%M:%S")}
-    for wrong in ({"user_id": "7"}, {"address": ""}, {"address": "nowhere"}, {"until_0": "2020-01-01"}):
+    user = {"address": "", "user_id": str(User.objects.get(username="acme-member").pk)}
+    for wrong in (
+        user | {"address": "10.0.0.1"},
+        {"address": ""},
+        {"address": "nowhere"},
+        {"until_0": "2020-01-01"},
+        {"tenant": "acme2"},
+        user | {"user_id": "acme-member"},
+        user | {"tenant": "globex"},
+    ):
         assert browser.post("/admin/realtime/ban/add/", form | wrong).status_code == 200
     browser.post("/admin/realtime/ban/add/", form)
     ban = Ban.objects.get()
@@ -148,6 +157,16 @@ def test_a_ban_made_in_the_admin_is_in_the_audit_log(tenants: Tenants, session: 
     browser.post(f"/admin/realtime/ban/{ban.pk}/delete/", {"post": "yes"})
     assert not Ban.objects.exists()
     assert [each.action for each in AuditEntry.objects.order_by("id")] == ["ban", "unban"]
+
+
+@pytest.mark.parametrize(("username", "status"), [("acme-member", 302), ("globex-member", 200)])
+def test_staff_ban_users_of_their_tenant_only(
+    tenants: Tenants, session: Session, username: str, status: int
+) -> None:
+    allow("acme-staff", "view_ban", "add_ban")
+    form = {"user_id": User.objects.get(username=username).pk, "until_0": "2100-01-01", "until_1": "00:00:00"}
+    assert session("acme-staff").post("/admin/realtime/ban/add/", form).status_code == status
+    assert Ban.objects.filter(tenant="acme").count() == (status == 302)
 
 
 def test_the_audit_log_is_read_only(tenants: Tenants, session: Session) -> None:
