@@ -1,6 +1,6 @@
 """Finds messages by their text and by what belongs to them, in the rooms that the user is in."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from django.db import connection
@@ -18,8 +18,8 @@ from chat.selectors import access_joined_room
 from chat.text import room_name_key
 from realtime import ErrorCode, RequestError, UserId
 
-# Messages that a search without an index (for shorter words) reads: the newest that the user may read.
-SCANNED_MAX = 10_000
+# Messages whose rows a search reads if no index finds them: the newest of the rooms.
+SCANNED_MAX = 200_000
 # If the rooms have at least this many messages, the newest of all are looked at first.
 MANY = 5_000
 
@@ -57,13 +57,13 @@ def search(
         return [], False
     is_behind = catch_up()
     rooms = _rooms(tenant_id, user_id, wanted, room_id)
-    found = _messages_in(rooms).filter(tenant_id=tenant_id, deleted_at__isnull=True)
-    found = _filtered(found, tenant_id, wanted)
+    found = _candidates(tenant_id, rooms, wanted).filter(deleted_at__isnull=True)
+    found = _filtered(found.select_related("author"), wanted)
     if isinstance(before, int):
         found = found.filter(pk__lt=before)
     elif before is not None:
         found = found.filter(sent_at__lt=_utc(before))
-    rows = list(_with_words(found, wanted.words, rooms, is_behind=is_behind).order_by("-pk")[: limit + 1])
+    rows = list(_with_words(found, wanted.words, is_behind=is_behind).order_by("-pk")[: limit + 1])
     page = fitting(messages_view(tenant_id, user_id, rows[:limit]), PAGE_BYTES_MAX)
     return page, len(rows) > len(page)
 
@@ -93,22 +93,41 @@ def _rooms(tenant_id: int, user_id: UserId, wanted: SearchQuery, room_id: int | 
     return dict(mine.values_list("room_id", "room__last_seq"))
 
 
-def _messages_in(rooms: Mapping[int, int]) -> "QuerySet[Message]":
-    messages = Message.objects.select_related("author")
-    if connection.vendor != "sqlite" or sum(rooms.values()) < MANY:
-        return messages.filter(room_id__in=rooms)
-    # SQLite would read all messages of the rooms by their index, and sort them, before it takes the newest.
-    return messages.alias(in_room=F("room_id") + 0).filter(in_room__in=list(rooms))
-
-
-def _filtered(found: "QuerySet[Message]", tenant_id: int, wanted: SearchQuery) -> "QuerySet[Message]":
+def _candidates(tenant_id: int, rooms: Mapping[int, int], wanted: SearchQuery) -> "QuerySet[Message]":
+    """Select the messages to look at: those that an index finds, or else the newest SCANNED_MAX of the rooms."""
+    here = Message.objects.filter(room_id__in=list(rooms))
+    if "pin" in wanted.has:
+        return here
+    if wanted.has & {"file", "image"}:
+        sent = File.objects.filter(tenant_id=tenant_id, message__isnull=False)
+        return here.filter(pk__in=sent.values("message_id"))
     if wanted.sender:
         named = Q(username__iexact=wanted.sender)
         named |= Q(memberships__name__iexact=wanted.sender, memberships__tenant_id=tenant_id)
-        people = User.objects.filter(named).values("pk")
-        # SQLite would read all that a person has ever written by its index, and sort it.
-        by = F("author_id") + 0 if connection.vendor == "sqlite" else F("author_id")
-        found = found.alias(by=by).filter(by__in=people)
+        by = here.filter(author_id__in=list(User.objects.filter(named).values_list("pk", flat=True)))
+        return Message.objects.filter(pk__in=by.order_by("-pk").values("pk")[:SCANNED_MAX])
+    if any(len(word) >= TRIGRAM_CHARS for word in wanted.words):
+        if connection.vendor != "sqlite" or sum(rooms.values()) < MANY:
+            return here
+        # SQLite would read all messages of the rooms by their index, and sort them, before it takes the newest.
+        return Message.objects.alias(in_room=F("room_id") + 0).filter(in_room__in=list(rooms))
+    most = _most_of_each(rooms.values())
+    newest = Room.objects.filter(pk__in=list(rooms), messages__seq__gt=F("last_seq") - most)
+    return Message.objects.filter(pk__in=newest.order_by().values("messages__pk"))
+
+
+def _most_of_each(counts: Collection[int]) -> int:
+    """Return how many messages of each room are looked at, so that all together are at most SCANNED_MAX."""
+    left = SCANNED_MAX
+    for at, count in enumerate(sorted(counts)):
+        most = left // (len(counts) - at)
+        if count > most:
+            return most
+        left -= count
+    return SCANNED_MAX
+
+
+def _filtered(found: "QuerySet[Message]", wanted: SearchQuery) -> "QuerySet[Message]":
     if wanted.before is not None:
         found = found.filter(sent_at__lt=wanted.before)
     if wanted.after is not None:
@@ -118,9 +137,7 @@ def _filtered(found: "QuerySet[Message]", tenant_id: int, wanted: SearchQuery) -
     return found
 
 
-def _with_words(
-    found: "QuerySet[Message]", words: Sequence[str], rooms: Iterable[int], *, is_behind: bool
-) -> "QuerySet[Message]":
+def _with_words(found: "QuerySet[Message]", words: Sequence[str], *, is_behind: bool) -> "QuerySet[Message]":
     indexed = [word for word in words if len(word) >= TRIGRAM_CHARS]
     if indexed and connection.vendor == "sqlite":
         # Each word in quotes, so that nothing in it is syntax.
@@ -128,10 +145,6 @@ def _with_words(
         matching = Q(pk__in=RawSQL(_MATCHING, [phrases]))  # noqa: S611 the words are a parameter
         found = found.filter(matching | _newer(indexed) if is_behind else matching)
         words = [word for word in words if len(word) < TRIGRAM_CHARS]
-    elif words and not indexed:
-        newest = Message.objects.filter(room_id__in=rooms).order_by("-pk").values_list("pk", flat=True)
-        oldest_scanned = newest[SCANNED_MAX - 1 : SCANNED_MAX].first()
-        found = found.filter(pk__gte=oldest_scanned or 0)
     for word in words:
         found = found.filter(text__icontains=word)
     return found

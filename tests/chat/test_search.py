@@ -146,6 +146,38 @@ def test_filters(world: World) -> None:
     assert "reply" not in found(world, f"after:{today - timedelta(days=2)} e")
 
 
+def test_a_search_without_an_index_reads_the_newest_messages_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "SCANNED_MAX", 5)
+    quiet, busy = world.room(name="quiet"), world.room(with_bob=True)
+    say(world, quiet, "quiet https://a.example")
+    say(world, busy, "old https://a.example")
+    say(world, busy, "old of bob @alice", world.bob)
+    for number in range(3):
+        say(world, busy, f"new {number}")
+    say(world, busy, "newest https://a.example")
+    assert found(world, "has:link") == ["newest https://a.example", "quiet https://a.example"]
+    assert found(world, "ol") == found(world, "has:mention") == []
+    assert len(found(world, "after:2001-01-01")) == 5
+    # These have an index.
+    changing.message_pin(world.acme, world.alice, room_id=busy, seq=1, is_pinned=True)
+    assert found(world, "has:pin") == found(world, "old has:link") == ["old https://a.example"]
+    assert found(world, "from:bob") == found(world, "ol from:bob") == ["old of bob @alice"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "most"),
+    [([], 100), ([7], 100), ([300], 100), ([50, 50], 100), ([10, 300, 20], 70), ([90, 90, 90], 33)],
+)
+def test_quiet_rooms_leave_their_part_of_a_search_to_busy_ones(
+    counts: list[int], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "SCANNED_MAX", 100)
+    assert searching._most_of_each(counts) == most
+    assert sum(min(count, most) for count in counts) <= 100
+
+
 def test_pages(world: World) -> None:
     room_id = world.room()
     for number in range(5):
