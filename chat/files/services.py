@@ -7,7 +7,8 @@ from functools import partial
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -160,16 +161,27 @@ def _make_space(limits: FileSettings, file: File) -> None:
     own = Q(uploader_id=file.uploader_id)
     if file.is_profile_picture:
         delete_on_commit(files.filter(own, is_profile_picture=True))
-    held = files.aggregate(all=Sum("size"), own=Sum("size", filter=own))
-    if limits.file_tenant_bytes_max and (held["all"] or 0) + file.size > limits.file_tenant_bytes_max:
+    held = files.aggregate(
+        bytes=Coalesce(Sum("size"), 0),
+        own_bytes=Coalesce(Sum("size", filter=own), 0),
+        count=Count("pk"),
+        own_count=Count("pk", filter=own),
+    )
+    size, own_size = held["bytes"] + file.size, held["own_bytes"] + file.size
+    count, own_count = held["count"] + 1, held["own_count"] + 1
+    if _exceeds(size, limits.file_tenant_bytes_max) or _exceeds(count, limits.file_tenant_count_max):
         raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("There is no more space for files here."))
-    if limits.file_user_bytes_max and (held["own"] or 0) + file.size > limits.file_user_bytes_max:
+    if _exceeds(own_size, limits.file_user_bytes_max) or _exceeds(own_count, limits.file_user_count_max):
         raise RequestError(
             ErrorCode.LIMIT_EXCEEDED, _("Your files take up all the space that one person has.")
         )
     unsent = files.filter(own, message__isnull=True, is_profile_picture=False)
     if not file.is_profile_picture and unsent.count() >= UNATTACHED_MAX:
         raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("Send the files that you have uploaded first."))
+
+
+def _exceeds(amount: int, most: int) -> bool:
+    return 0 < most < amount
 
 
 def _scan(limits: FileSettings, content: bytes, name: str, kind: str) -> None:

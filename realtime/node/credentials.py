@@ -282,7 +282,7 @@ class Credentials:
                 tenant = connection.tenant
                 is_unserved = tenant in hostless and not self._is_served(tenant, (connection.host,))
                 if is_unserved or tenant in homeless:
-                    connection.close(CloseCode.NOT_FOUND, "no such host")
+                    connection.close(CloseCode.NOT_FOUND, "this site is no longer served here")
                     count += 1
         return count
 

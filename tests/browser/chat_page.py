@@ -53,10 +53,15 @@ class ChatPage:
     def turn_to(self) -> None:
         """Give the window the focus. In Chromium every window has it."""
         self.page.bring_to_front()
-        browser = self.page.context.browser
-        if browser is not None and browser.browser_type.name == "firefox":
+        if self.is_in_firefox:
             # Its window has no focus after a navigation, and without it Enter presses no button.
             self.page.mouse.click(1, 1)
+
+    @property
+    def is_in_firefox(self) -> bool:
+        """Whether the browser is the Firefox of $FIREFOX."""
+        browser = self.page.context.browser
+        return browser is not None and browser.browser_type.name == "firefox"
 
     def wait_until_connected(self) -> None:
         """Wait until the page knows who is here, the reader among them."""

@@ -137,8 +137,7 @@ def test_a_cut_cable_and_back(alice: ChatPage, bob: ChatPage, cable: Cable) -> N
 def test_what_did_not_load_for_later_is_loaded_with_the_next_connection(
     alice: ChatPage, cable: Cable
 ) -> None:
-    browser = alice.page.context.browser
-    if browser is not None and browser.browser_type.name == "firefox":
+    if alice.is_in_firefox:
         pytest.skip("Firefox tries a module again only after a reload")
     alice.page.route("**/finder.*.js", lambda route: route.abort())
     alice.page.reload()

@@ -60,6 +60,8 @@ def test_the_button_that_sends_stays_in_view_beside_many_files(alice: ChatPage) 
 def test_a_tap_on_a_message_shows_its_tools_and_presses_none(windows: Windows) -> None:
     """They stand where the finger is. A tap on a link follows it."""
     alice = ChatPage.enter(windows, "alice", viewport=PHONE, has_touch=True)
+    if alice.is_in_firefox:
+        pytest.skip("Playwright taps nothing in a Firefox that it drives by WebDriver BiDi")
     room = alice.page.url.split("#")[1]
     for text in ("A line that is as wide as the screen", f"{alice.window.address}/chat/#{room}-1"):
         alice.composer.fill(text)

@@ -227,6 +227,17 @@ def test_space_is_bounded_and_what_is_refused_leaves_nothing(
     assert stored(folder) == 3
 
 
+def test_the_number_of_files_is_bounded_however_small_they_are(world: World, settings: Settings) -> None:
+    settings.CHAT_FILES = {"file_tenant_count_max": 3, "file_user_count_max": 2}
+    upload(world)
+    upload(world)
+    assert code_of(lambda: upload(world)) == "limit_exceeded"
+    upload(world, by=world.bob)
+    assert code_of(lambda: upload(world, by=world.bob)) == "limit_exceeded"
+    settings.CHAT_FILES = dict.fromkeys(settings.CHAT_FILES, 0)
+    upload(world)
+
+
 def refuse_all(content: bytes, name: str, kind: str) -> str:
     return "Bad." if b"virus" in content else ""
 
