@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 from accounts.admin_links import linked
 from accounts.admin_scope import BoundedFilter, RecordAdmin, TenantScopedAdmin, is_superuser, tenant_of
 from accounts.models import Membership, User
-from chat import services
+from chat import announcements, services
 from chat.models import Message, Room, RoomMembership
+from chat.selectors import room_as_admin
 from chat.text import clean_room_name, room_name_key
 from realtime import Publisher, RequestError, Tenant
 
@@ -83,20 +84,33 @@ class RoomAdmin(TenantScopedAdmin):
         return not is_direct and super().has_change_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Room, form: "ModelForm[Any]", change: bool) -> None:
-        """Save a new room. Change an existing one as the chat does, and tell those who see it."""
+        """Make or change a room as the chat does, and tell those who see it."""
         if not change:
+            obj.last_rev = 1
             super().save_model(request, obj, form, change)
+            if obj.is_public and obj.archived_at is None:
+                announcements.announce_public(_tenant(obj), _by(request), room_as_admin(obj))
             return
-        by = Publisher(request.user.pk or 0, request.user.get_username())
         # Not `obj.save()`: it would write the numbers of messages as they were when the room was read.
         services.room_amend(
             _tenant(obj),
-            by,
+            _by(request),
             room_id=obj.pk,
             name=obj.name,
             is_public=obj.is_public,
             archived=obj.archived_at is not None,
         )
+
+    def delete_model(self, request: HttpRequest, obj: Room) -> None:
+        """Delete a room. Those who see it are told as if it was archived."""
+        if obj.archived_at is None and obj.direct_key is None:
+            services.room_amend(_tenant(obj), _by(request), room_id=obj.pk, archived=True)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
+        """Delete several rooms."""
+        for room in queryset.select_related("tenant"):
+            self.delete_model(request, room)
 
 
 @admin.register(RoomMembership)
@@ -175,6 +189,10 @@ class MessageAdmin(RecordAdmin, TenantScopedAdmin):
 
 def _tenant(room: Room) -> Tenant:
     return Tenant(room.tenant_id, room.tenant.slug, room.tenant.name)
+
+
+def _by(request: HttpRequest) -> Publisher:
+    return Publisher(request.user.pk or 0, request.user.get_username())
 
 
 def _user(user: User) -> Publisher:

@@ -147,6 +147,7 @@ def room_role(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId,
         target.save(update_fields=["role"])
         view = room_get(tenant.id, user_id, room_id)
         person = Publisher(user_id, target.user.get_username())
+        record_action("room_role", tenant=tenant.slug, user=user, room_id=room_id, user_id=user_id, role=role)
         announcements.announce_role(tenant, person, view, rev, role, by=user)
     return room_get(tenant.id, user.id, room_id)
 
@@ -434,6 +435,9 @@ def _update(
     if changed := _changed_fields(room, name, topic_line, is_public, archived):
         room.last_rev = room.next_rev
         room.save(update_fields=[*changed, "last_rev"])
+        if not {"is_public", "archived_at"}.isdisjoint(changed):
+            now = "archived" if room.archived_at else room.kind
+            record_action("room_update", tenant=tenant.slug, user=user, room_id=room.pk, now=now)
         _announce_update(tenant, user, room, was_public=was_public)
 
 

@@ -121,6 +121,31 @@ def test_a_name_is_taken_once_in_the_admin_too(hosts: World) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_room_that_comes_or_goes_in_the_admin_is_announced(
+    hosts: World, announced: list[Announced]
+) -> None:
+    client = staff("alice", "acme")
+    form = {"tenant": hosts.acme.id, "name": "open", "is_public": "on"}
+    assert client.post("/admin/chat/room/add/", form).status_code == 302
+    told = announced.pop()
+    room = told.data["room"]
+    assert (told.topic, told.data["rev"], room["name"], room["kind"]) == ("rooms:public", 1, "open", "public")
+    assert client.post("/admin/chat/room/add/", form | {"name": "closed", "is_public": ""}).status_code == 302
+    assert announced == []
+    private = Room.objects.get(name="closed").pk
+    assert client.post(f"/admin/chat/room/{room['id']}/delete/", {"post": "yes"}).status_code == 302
+    chosen = {"action": "delete_selected", "_selected_action": [private], "post": "yes"}
+    assert client.post("/admin/chat/room/", chosen).status_code == 302
+    assert Room.objects.count() == 0
+    gone = {"event": "gone", "room_id": room["id"]}
+    assert [(each.topic, each.data["event"]) for each in announced if each.data != gone] == [
+        (f"room:{room['id']}", "room"),
+        (f"room:{private}", "room"),
+    ]
+    assert len(announced) == 3
+
+
+@pytest.mark.django_db(transaction=True)
 def test_staff_put_people_into_private_rooms_and_take_them_out(
     hosts: World, announced: list[Announced]
 ) -> None:

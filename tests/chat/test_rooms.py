@@ -266,12 +266,25 @@ def test_moderators_remove_those_below_them(world: World, announced: list[Announ
     assert announced[1].data["room"]["is_member"] is False
     assert code_of(lambda: view(world, room_id, world.admin)) == "not_found"
     assert code_of(lambda: remove(world.bob, world.admin)) == "not_found"
-    (entry,) = AuditEntry.objects.all()
+    entry = AuditEntry.objects.latest("pk")
     assert (entry.action, entry.actor, entry.tenant, entry.reason) == ("room_remove", "bob", "acme", "spam")
     assert entry.target == {"room_id": room_id, "user_id": world.admin.id}
     assert not remove(world.bob, world.bob).is_member
     remove(world.alice, world.alice)
     assert Room.objects.get(pk=room_id).archived_at is not None
+
+
+def test_roles_archiving_and_opening_are_in_the_audit_log(world: World) -> None:
+    room_id = world.room(is_public=False, with_bob=True)
+    for _ in range(2):
+        give(world, room_id, world.bob, "moderator")
+        update(world, world.alice, room_id, name="renamed", is_public=True)
+    update(world, world.alice, room_id, archived=True)
+    assert list(AuditEntry.objects.order_by("pk").values_list("action", "actor", "target")) == [
+        ("room_role", "alice", {"room_id": room_id, "user_id": world.bob.id, "role": "moderator"}),
+        ("room_update", "alice", {"room_id": room_id, "now": "public"}),
+        ("room_update", "alice", {"room_id": room_id, "now": "archived"}),
+    ]
 
 
 def test_a_direct_room_is_one_for_the_same_people(world: World, announced: list[Announced]) -> None:
