@@ -1,10 +1,26 @@
-"""The parts of rooms and messages that are the same for everyone: what the topics of rooms carry."""
+"""The parts of rooms and messages that are the same for everyone, which topics carry, and how much a reply lists."""
 
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec import to_builtins
 
 from chat import wire
+
+# Bytes of JSON of what one reply lists. A page of long messages has fewer of them, and says that there are more.
+PAGE_BYTES_MAX = 512 * 1024
+
+_Listed = TypeVar("_Listed", bound=msgspec.Struct)
+
+
+def fitting(listed: list[_Listed], bytes_max: int) -> list[_Listed]:
+    """Return the first things that take about `bytes_max` bytes of JSON together, at least one of them."""
+    size = 0
+    for count, each in enumerate(listed):
+        size += len(msgspec.json.encode(each))
+        if count and size > bytes_max:
+            return listed[:count]
+    return listed
 
 
 def shared_room_payload(room: wire.Room) -> dict[str, Any]:

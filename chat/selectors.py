@@ -28,9 +28,13 @@ from chat import wire
 from chat.batches import no_such_room, not_joined
 from chat.messages.view import file_url
 from chat.models import File, Mention, Message, Room, RoomMembership
+from chat.payloads import fitting
 from realtime import ErrorCode, RequestError, UserId
 
 MEMBERS_LISTED_MAX = 1000
+# Rooms that a user may have, as others open direct rooms with them; and the bytes of JSON of a list of rooms or members.
+ROOMS_LISTED_MAX = 2000
+LISTED_BYTES_MAX = 768 * 1024
 # The number at which counting unread messages and mentions stops.
 UNREAD_MAX = 1000
 # The number of people whose names a direct room shows.
@@ -76,9 +80,19 @@ def tenant_id_of(slug: str) -> int:
 
 
 def room_list(tenant_id: int, user_id: UserId) -> list[wire.Room]:
-    """Return the open rooms that the user may see, ordered by name. Three queries."""
-    rooms = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)
-    return _views(rooms.order_by("name_key", "id"), tenant_id, user_id)
+    """Return the open rooms that the user may see, ordered by name. Three queries.
+
+    At most ROOMS_LISTED_MAX, and LISTED_BYTES_MAX of JSON: own rooms before others, then those with the newest messages.
+    """
+    own = RoomMembership.objects.filter(room=OuterRef("pk"), user_id=user_id)
+    rooms = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True).alias(is_own=Exists(own))
+    seen = rooms.filter(Q(is_public=True) | Q(is_own=True))
+    first = seen.order_by("-is_own", F("last_message_at").desc(nulls_last=True), "-pk").values("pk")
+    listed = Room.objects.filter(pk__in=first[:ROOMS_LISTED_MAX])
+    views = _views(listed.order_by("name_key", "id"), tenant_id, user_id)
+    ranked = sorted(views, key=lambda room: (room.is_member, room.last_message_at or ""), reverse=True)
+    kept = {room.id for room in fitting(ranked, LISTED_BYTES_MAX)}
+    return [room for room in views if room.id in kept]
 
 
 def room_get(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: bool = False) -> wire.Room:
@@ -113,7 +127,10 @@ def seen_from_outside(room: wire.Room) -> wire.Room:
 
 
 def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Member]:
-    """Return the room's members by name, at most `MEMBERS_LISTED_MAX`. The user must be in the room."""
+    """Return the room's members by name, at most MEMBERS_LISTED_MAX and LISTED_BYTES_MAX of JSON.
+
+    The user must be in the room.
+    """
     room = access_joined_room(tenant_id, user_id, room_id).room
     present = RoomMembership.objects.filter(
         is_present(tenant_id), room=room, user__memberships__tenant_id=tenant_id
@@ -122,10 +139,11 @@ def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Memb
     rows: Any = present.order_by("user__username").values_list(
         "user_id", *(f"user__{column}" for column in columns), picture_id(tenant_id), "role"
     )
-    return [
+    members = [
         wire.Member(*person_of(*person), role=role or first_role(room, person[0]))
         for *person, role in rows[:MEMBERS_LISTED_MAX]
     ]
+    return fitting(members, LISTED_BYTES_MAX)
 
 
 def picture_id(tenant_id: int) -> Subquery:

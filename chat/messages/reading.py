@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -14,12 +13,11 @@ from chat import wire
 from chat.batches import MessageName, no_such_message
 from chat.messages.view import author_of, file_of, quote_of
 from chat.models import File, Mention, Message, Reaction
+from chat.payloads import PAGE_BYTES_MAX, fitting
 from chat.rendering.markdown import RENDERER_VERSION, render
 from chat.selectors import access_joined_room
 from realtime import ErrorCode, RequestError, UserId
 
-# Bytes of JSON of a page's messages. A page of long messages has fewer of them, and says that there are more.
-PAGE_BYTES_MAX = 512 * 1024
 # Pinned messages of a room; `chat.messages.changing` lets no more be pinned.
 PINS_MAX = 100
 
@@ -172,16 +170,6 @@ def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) 
         )
         for message in messages
     ]
-
-
-def fitting(messages: list[wire.Message], bytes_max: int) -> list[wire.Message]:
-    """Return the first messages that take about `bytes_max` bytes of JSON together, at least one of them."""
-    size = 0
-    for count, message in enumerate(messages):
-        size += len(msgspec.json.encode(message))
-        if count and size > bytes_max:
-            return messages[:count]
-    return messages
 
 
 def _of(tenant_id: int, room_id: int) -> "QuerySet[Message]":

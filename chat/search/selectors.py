@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat import wire
-from chat.messages.reading import PAGE_BYTES_MAX, fitting, messages_view
+from chat.messages.reading import messages_view
 from chat.models import File, Mention, Message, Reaction, Room, RoomMembership
+from chat.payloads import PAGE_BYTES_MAX, fitting
 from chat.search.index import INDEXED, TABLE, TRIGRAM_CHARS, catch_up
 from chat.search.query import SearchQuery, parse_query
 from chat.selectors import access_joined_room

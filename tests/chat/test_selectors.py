@@ -2,6 +2,7 @@
 
 import uuid
 
+import msgspec
 import pytest
 from django.utils import timezone
 
@@ -42,6 +43,26 @@ def test_the_list_holds_public_rooms_and_own_private_ones(world: World) -> None:
     assert [(room.name, room.is_member) for room in alice] == [("Lounge", True), ("secret", True)]
     assert [(room.name, room.is_member) for room in bob] == [("Lounge", False)]
     assert selectors.room_list(world.globex.id, world.carol.id) == []
+
+
+def test_lists_of_rooms_and_members_are_bounded_in_number_and_in_bytes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may open any number of direct rooms with somebody, and names are long in some languages."""
+    for name in ("a", "b", "c"):
+        send(world, world.room(name=name), 1)
+    services.room_create(world.acme, world.bob, name="public of bob")
+    names = lambda: [room.name for room in selectors.room_list(world.acme.id, world.alice.id)]  # noqa: E731
+    assert names() == ["a", "b", "c", "public of bob"]
+    monkeypatch.setattr(selectors, "ROOMS_LISTED_MAX", 3)
+    assert names() == ["a", "b", "c"]
+    size = len(msgspec.json.encode(selectors.room_list(world.acme.id, world.alice.id)))
+    monkeypatch.setattr(selectors, "LISTED_BYTES_MAX", size * 3 // 4)
+    assert names() == ["b", "c"]
+    room_id = world.room(name="d", with_bob=True)
+    assert len(selectors.member_list(world.acme.id, world.alice.id, room_id)) == 2
+    monkeypatch.setattr(selectors, "LISTED_BYTES_MAX", 1)
+    assert len(selectors.member_list(world.acme.id, world.alice.id, room_id)) == 1
 
 
 def test_the_list_costs_two_queries(world: World, django_assert_num_queries: pytest.FixtureRequest) -> None:
