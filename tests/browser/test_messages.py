@@ -228,6 +228,14 @@ def test_the_list_stays_at_its_end_while_a_long_text_is_written(alice: ChatPage)
     alice.composer.fill("")
 
 
+def test_a_pasted_book_does_not_hold_up_the_page(alice: ChatPage) -> None:
+    """Chromium takes seconds to lay out megabytes with `dir=auto`."""
+    for text, direction in (("word " * 100_000, ""), ("word", "auto")):
+        alice.composer.fill(text)
+        expect(alice.composer).to_have_attribute("dir", direction)
+    alice.composer.fill("")
+
+
 def test_the_tools_of_a_message_leave_with_the_pointer(alice: ChatPage, bob: ChatPage) -> None:
     """Also if the text below the pointer was edited meanwhile."""
     alice.say("under the pointer")

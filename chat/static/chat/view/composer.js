@@ -34,6 +34,8 @@ export function Composer({ store, room, onSent }) {
   const input = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   // Counts characters (code points), as the server does.
   const length = [...text].length;
+  // With dir="auto" Chromium takes seconds to lay out a pasted book.
+  const direction = length > MAX_CHARS ? "" : "auto";
   const isOnline = store.connection.value.name === "online";
   const hasMouse = matchMedia("(pointer: fine)").matches;
 
@@ -77,7 +79,7 @@ export function Composer({ store, room, onSent }) {
         <${Completion} store=${store} room=${room} input=${input} />
         ${files.length > 0 && html`<${Attachments} store=${store} files=${files} onRemove=${(/** @type {string} */ key) => store.files.value?.remove(room.id, key)} />`}
         <label class="visually-hidden" for="composer-text">${_("Message in {room}", { room: name })}</label>
-        <textarea id="composer-text" ref=${input} rows="1" dir="auto" autocomplete="off" enterkeyhint=${hasMouse ? "send" : "enter"}
+        <textarea id="composer-text" ref=${input} rows="1" dir=${direction} autocomplete="off" enterkeyhint=${hasMouse ? "send" : "enter"}
           placeholder=${_("Message {room}", { room: name })} aria-describedby="composer-help" readonly=${!is_member}
           value=${text} onInput=${onInput} onKeyDown=${onKeyDown}></textarea>
         <div class="composer-tools">
