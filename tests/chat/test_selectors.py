@@ -52,7 +52,10 @@ def test_lists_of_rooms_and_members_are_bounded_in_number_and_in_bytes(
     for name in ("a", "b", "c"):
         send(world, world.room(name=name), 1)
     services.room_create(world.acme, world.bob, name="public of bob")
-    names = lambda: [room.name for room in selectors.room_list(world.acme.id, world.alice.id)]  # noqa: E731
+
+    def names() -> list[str]:
+        return [room.name for room in selectors.room_list(world.acme.id, world.alice.id)]
+
     assert names() == ["a", "b", "c", "public of bob"]
     monkeypatch.setattr(selectors, "ROOMS_LISTED_MAX", 3)
     assert names() == ["a", "b", "c"]
