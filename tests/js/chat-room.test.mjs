@@ -46,7 +46,7 @@ async function opened({ readSeq = 200, answers = {} } = {}) {
     return { messages, has_older: true, has_newer: last < 200, last_rev: 200 };
   };
   const info = { id: 1, name: "general", topic: "room:1", is_member: true, last_seq: 200, last_rev: 200, read_seq: readSeq, unread: 200 - readSeq };
-  const room = new RoomStore(info, { client, me, isAttentive: () => true, onMessage: () => {}, onRefused: () => {}, onGap: () => {}, soon: (act) => act() });
+  const room = new RoomStore(info, { client, me, isAttentive: { value: true }, heard: () => {}, forgetDeleted: () => {}, loadRooms: () => {}, soon: (act) => act() });
   room.follow();
   room.open();
   await settled();

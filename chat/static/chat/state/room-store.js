@@ -7,25 +7,19 @@ import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, with
 import { stillTyping, TYPING_AGAIN_MS, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
 import { RoomRequests } from "./room-requests.js";
 
-/** @import {Message, Page, Person, RealtimeClient, Room, Timeline} from "../types.js" */
-
-/**
- * @typedef {{client: RealtimeClient, me: {id: number, username: string}, isAttentive: () => boolean,
- *   onMessage: (room: RoomStore, message: Message) => void, onRefused: () => void, onGap: () => void,
- *   onDeleted?: (message: Message) => void, soon: (act: () => void) => void}} Context
- */
+/** @import {ChatStore, Message, Page, Person, Room, Timeline} from "../types.js" */
 
 const READ_DELAY_MS = 250;
 
 /** One room. After it has been opened it also has its messages and its connected users. */
 export class RoomStore {
-  /** @param {Room} room @param {Context} context */
-  constructor(room, context) {
+  /** @param {Room} room @param {Pick<ChatStore, "client" | "me" | "isAttentive" | "heard" | "forgetDeleted" | "loadRooms" | "soon">} chat */
+  constructor(room, chat) {
     this.id = room.id;
-    this.context = context;
+    this.chat = chat;
     this.room = signal(room);
     this.timeline = signal(/** @type {Timeline | null} */ (null));
-    this.requests = new RoomRequests(context.client, room.id, () => this.isOpen && this.reload());
+    this.requests = new RoomRequests(chat.client, room.id, () => this.isOpen && this.reload());
     this.members = signal(/** @type {Person[]} */ ([]));
     this.present = signal(NOBODY);
     this.people = computed(() => peopleOf(this.members.value, this.present.value));
@@ -53,8 +47,8 @@ export class RoomStore {
     this.seenRev = room.last_rev ?? 0;
     /** Whether changes are missing here. */
     this.isBehind = false;
-    /** @type {(() => void)[]} */
-    this.subscriptions = [];
+    /** @type {(() => void) | null} */
+    this.unsubscribe = null;
     this.typingAnnouncedMs = -Infinity;
     this.sentReadSeq = room.read_seq;
     this.isCatchingUp = false;
@@ -81,24 +75,23 @@ export class RoomStore {
 
   /** Subscribe to the room's topic, which also updates the unread count. */
   follow() {
-    if (this.subscriptions.length > 0 || this.isRefused) return;
+    if (this.unsubscribe || this.isRefused) return;
     const { topic } = this.room.value;
-    const unsubscribe = this.context.client.subscribe(topic, {
+    this.unsubscribe = this.chat.client.subscribe(topic, {
       presence: this.#wantsPresence,
-      onPublication: (publication) => this.context.soon(() => this.#apply(publication.data)),
+      onPublication: (publication) => this.chat.soon(() => this.#apply(publication.data)),
       onSubscribed: (reply) => reply.presence && this.#wantsPresence && (this.present.value = presenceOf(reply.presence)),
       onRecovered: (isComplete) => isComplete || this.#lostTrack(),
       // Ignore a change that arrives after the reader has gone to another room.
       onPresence: (change) => this.#wantsPresence && (this.present.value = withPresence(this.present.value, change)),
       onEnded: () => this.#refused(),
     });
-    this.subscriptions = [unsubscribe];
   }
 
   /** The reader is no longer in the room. The page keeps showing its messages. */
   unfollow() {
-    for (const unsubscribe of this.subscriptions) unsubscribe();
-    this.subscriptions = [];
+    this.unsubscribe?.();
+    this.unsubscribe = null;
     this.close();
   }
 
@@ -110,8 +103,8 @@ export class RoomStore {
     const { unread, read_seq } = this.room.value;
     this.newAfterSeq.value = unread > 0 ? read_seq : null;
     this.visibleSeq.value = 0;
-    this.context.client.setPresence(this.room.value.topic, true);
-    this.stopTyping = this.context.client.subscribe(`typing:${this.id}`, {
+    this.chat.client.setPresence(this.room.value.topic, true);
+    this.stopTyping = this.chat.client.subscribe(`typing:${this.id}`, {
       recover: false,
       onPublication: (publication) => this.#typing(publication.data.user),
     });
@@ -130,7 +123,7 @@ export class RoomStore {
     this.stopTyping = null;
     this.typers.value = [];
     if (this.#wantsPresence) return;
-    this.context.client.setPresence(this.room.value.topic, false);
+    this.chat.client.setPresence(this.room.value.topic, false);
     this.present.value = NOBODY;
   }
 
@@ -168,15 +161,11 @@ export class RoomStore {
   }
 
   async loadOlder() {
-    const timeline = this.timeline.value;
-    if (timeline === null || !timeline.hasOlder || this.requests.isLoading.value) return;
-    await this.#extend(withOlder, { before_seq: firstSeq(timeline) });
+    if (this.timeline.value?.hasOlder) await this.#extend(withOlder, { before_seq: firstSeq(this.timeline.value) });
   }
 
   async loadNewer() {
-    const timeline = this.timeline.value;
-    if (timeline === null || !timeline.hasNewer || this.requests.isLoading.value) return;
-    await this.#extend(withNewer, { after_seq: lastSeq(timeline) });
+    if (this.timeline.value?.hasNewer) await this.#extend(withNewer, { after_seq: lastSeq(this.timeline.value) });
   }
 
   /** Fetch what changed since the last change here, new messages among it. A call while it does so causes one more request. */
@@ -237,7 +226,7 @@ export class RoomStore {
       this.isKeptUnread = this.isOpen;
       this.sentReadSeq = readSeq;
       this.newAfterSeq.value = readSeq;
-      this.room.value = roomUnreadFrom(this.room.value, readSeq, this.timeline.value?.messages ?? [], this.context.me.id);
+      this.room.value = roomUnreadFrom(this.room.value, readSeq, this.timeline.value?.messages ?? [], this.chat.me.id);
     });
   }
 
@@ -245,7 +234,7 @@ export class RoomStore {
     clearTimeout(this.readTimer);
     this.readTimer = undefined;
     const seq = this.room.value.read_seq;
-    if (seq <= this.sentReadSeq || this.context.client.state.name !== "online") return;
+    if (seq <= this.sentReadSeq || this.chat.client.state.name !== "online") return;
     const reply = await this.requests.send("read", { seq });
     if (reply !== null) this.sentReadSeq = Math.max(this.sentReadSeq, seq);
   }
@@ -255,7 +244,7 @@ export class RoomStore {
     const nowMs = Date.now();
     if (nowMs - this.typingAnnouncedMs < TYPING_EVERY_MS) return;
     this.typingAnnouncedMs = nowMs;
-    this.context.client.request("typing", { room_id: this.id }).catch(() => {});
+    this.chat.client.request("typing", { room_id: this.id }).catch(() => {});
   }
 
   /** A message that the server confirmed to its sender. The topic may deliver it too. @param {Message} message */
@@ -269,17 +258,16 @@ export class RoomStore {
   changed(message) {
     if (this.timeline.value !== null) this.timeline.value = withChanged(this.timeline.value, [message]);
     if (this.pins.value !== null) this.pins.value = withPin(this.pins.value, message);
-    if (message.deleted) this.context.onDeleted?.(message);
+    if (message.deleted) this.chat.forgetDeleted(message);
   }
 
   /** The user read up to `seq` on another screen. @param {number} seq */
   readElsewhere(seq) {
     // The server's mark only goes back if the reader marks messages as unread.
-    if (seq < this.sentReadSeq) return this.unread(seq);
+    if (seq < this.sentReadSeq) return void this.unread(seq);
     this.isKeptUnread = false;
     this.sentReadSeq = seq;
     this.room.value = roomAfterRead(this.room.value, seq);
-    return undefined;
   }
 
   /** The room as the server sees it. @param {Room} room */
@@ -303,13 +291,13 @@ export class RoomStore {
   /** After a gap the messages, the members and the unread count may be out of date. */
   #lostTrack() {
     this.reload();
-    this.context.onGap();
+    this.chat.loadRooms();
   }
 
   #refused() {
-    this.subscriptions = [];
+    this.unsubscribe = null;
     this.isRefused = true;
-    this.context.onRefused();
+    this.chat.loadRooms();
   }
 
   /** @param {any} data of a publication */
@@ -341,9 +329,9 @@ export class RoomStore {
     batch(() => {
       this.typers.value = withoutTyper(this.typers.value, message.author.id);
       if (isNew) this.#markNew(message);
-      this.room.value = roomAfterMessage(this.room.value, message, this.context.me.id);
+      this.room.value = roomAfterMessage(this.room.value, message, this.chat.me.id);
       this.#show(message);
-      this.context.onMessage(this, message);
+      this.chat.heard(this, message);
     });
   }
 
@@ -351,8 +339,8 @@ export class RoomStore {
   #changed({ message, ...change }) {
     const known = this.message(message.seq);
     // It counts no longer, and it may have been a mention.
-    if (change.event === "deleted" && message.seq > this.room.value.read_seq) this.context.onGap();
-    if (known) this.changed(withOwnReactions(message, known, change, this.context.me.id));
+    if (change.event === "deleted" && message.seq > this.room.value.read_seq) this.chat.loadRooms();
+    if (known) this.changed(withOwnReactions(message, known, change, this.chat.me.id));
     else this.changed(message);
     if (change.event === "pinned") this.pinned(message, change.is_pinned);
   }
@@ -368,8 +356,8 @@ export class RoomStore {
 
   /** Remember where unseen messages begin. @param {Message} message */
   #markNew(message) {
-    const isSeen = this.isOpen && this.isAtEnd.value && this.context.isAttentive();
-    if (message.author.id === this.context.me.id) this.#answered(message);
+    const isSeen = this.isOpen && this.isAtEnd.value && this.chat.isAttentive.value;
+    if (message.author.id === this.chat.me.id) this.#answered(message);
     else if (!isSeen && this.room.value.unread === 0) this.newAfterSeq.value = message.seq - 1;
   }
 
@@ -389,7 +377,7 @@ export class RoomStore {
 
   /** @param {{id: number, username: string}} user */
   #typing(user) {
-    if (user.id === this.context.me.id) return;
+    if (user.id === this.chat.me.id) return;
     this.typers.value = withTyper(this.typers.value, user, Date.now());
     setTimeout(() => (this.typers.value = stillTyping(this.typers.value, Date.now())), TYPING_SHOWN_MS);
   }
@@ -434,6 +422,7 @@ export class RoomStore {
    * @param {Record<string, number>} where
    */
   async #extend(merge, where) {
+    if (this.requests.isLoading.value) return;
     const { loads } = this;
     const page = await this.requests.page(where);
     // Beside the messages of another place it would leave a hole.
@@ -456,7 +445,7 @@ export class RoomStore {
     if (!changes.isComplete || isBehind) return this.#loadAnew();
     batch(() => {
       this.pins.value = null;
-      for (const each of changes.messages) if (each.deleted) this.context.onDeleted?.(each);
+      for (const each of changes.messages) if (each.deleted) this.chat.forgetDeleted(each);
       // Lower than before: a page of older messages came, whose changes are still missing.
       if (this.rev >= since) this.rev = Math.max(this.rev, changes.rev);
       this.timeline.value = timeline;

@@ -282,7 +282,7 @@ export class ChatStore {
     for (const room of rooms) {
       const store = this.stores.value.get(room.id);
       store?.update(room);
-      stores.set(room.id, store ?? this.#newStore(room));
+      stores.set(room.id, store ?? new RoomStore(room, this));
     }
     for (const [id, store] of this.stores.value) {
       if (stores.has(id)) continue;
@@ -303,28 +303,14 @@ export class ChatStore {
   }
 
   /** Apply what arrived, in order, and draw it together with what else arrives before the next frame. @param {() => void} act */
-  #soon(act) {
+  soon(act) {
     this.arrived.push(act);
     if (this.arrived.length > 1) return;
     this.nextFrame(() => batch(() => this.arrived.splice(0).forEach((apply) => apply())));
   }
 
-  /** @param {Room} room */
-  #newStore(room) {
-    return new RoomStore(room, {
-      client: this.client,
-      me: this.me,
-      isAttentive: () => this.isAttentive.value,
-      onMessage: (store, message) => this.#heard(store, message),
-      onDeleted: (message) => this.#deleted(message),
-      onRefused: () => this.loadRooms(),
-      onGap: () => this.loadRooms(),
-      soon: (act) => this.#soon(act),
-    });
-  }
-
   /** Take the text of a deleted message out of search results, notifications, the announcement and the composer. @param {Message} message */
-  #deleted(message) {
+  forgetDeleted(message) {
     this.deleted.value = [...this.deleted.value, message.id].slice(-DELETED_MAX);
     this.announcement.value = { text: "", turn: 0 };
     this.actions.deleted(message);
@@ -336,7 +322,7 @@ export class ChatStore {
     if (store === undefined) return;
     store.left(room);
     if (store === this.current.value) this.announce(_("You are no longer in {room}", { room: store.room.value.name }));
-    else if (store.room.value.is_public) this.stores.value = new Map(this.stores.value).set(roomId, this.#newStore(store.room.value));
+    else if (store.room.value.is_public) this.stores.value = new Map(this.stores.value).set(roomId, new RoomStore(store.room.value, this));
     else this.#drop(roomId);
   }
 
@@ -374,8 +360,8 @@ export class ChatStore {
     });
   }
 
-  /** @param {RoomStore} store @param {Message} message */
-  #heard(store, message) {
+  /** A room has a new message. @param {RoomStore} store @param {Message} message */
+  heard(store, message) {
     if (message.author.id === this.me.id) return this.sender.forget(message.client_msg_id);
     if (store === this.current.value) this.announce(`${nameOf(message.author)}: ${summaryOf(message)}`);
     if (isWorthTelling(store.room.value, message, this.me.id)) this.notify(store, message);
