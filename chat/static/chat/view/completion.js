@@ -5,6 +5,7 @@ import { completed, emojiOptions, peopleFound, roomsNamed } from "../lib/complet
 import { emojiFound, groupsOf } from "../lib/emoji.js";
 import { tokenAt } from "../lib/token.js";
 import { applyEdit } from "./editing.js";
+import { useEvents } from "./events.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
 
@@ -23,19 +24,23 @@ export function Completion({ store, room, input }) {
     applyEdit(area, completed(area.value, area.selectionStart, /** @type {Token} */ (token), option));
     close();
   };
-  const take = (/** @type {string} */ key) => {
+  const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
+    const { key, shiftKey } = event;
+    if (token === null || options.length === 0 || shiftKey || isForInputMethod(event)) return;
     if (key === "ArrowDown") setIndex((active + 1) % options.length);
     else if (key === "ArrowUp") setIndex((active + options.length - 1) % options.length);
     else if (key === "Escape") dismiss();
-    else if ((key === "Enter" && !isWhole(options[active], /** @type {Token} */ (token))) || key === "Tab") choose(options[active]);
-    else return false;
-    return true;
+    else if (key === "Tab" || (key === "Enter" && !isWhole(options[active], token))) choose(options[active]);
+    else return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
   };
-  useKeys(input, (event) => options.length > 0 && take(event.key));
+  // Before the field has them.
+  useEvents(() => input.current, { keydown: onKeyDown }, { capture: true });
   useEffect(() => setIndex(0), [token?.kind, token?.query]);
   useEffect(() => tellActive(/** @type {HTMLTextAreaElement} */ (input.current), active), [active]);
-  if (options.length === 0) return null;
-  const label = { "@": _("People"), "#": _("Rooms"), ":": _("Emoji") }[/** @type {Token} */ (token).kind];
+  if (token === null || options.length === 0) return null;
+  const label = { "@": _("People"), "#": _("Rooms"), ":": _("Emoji") }[token.kind];
   return html`
     <ul id="completion" class="completion" role="listbox" aria-label=${label} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}>
       ${options.map((option, at) => html`
@@ -47,12 +52,7 @@ export function Completion({ store, room, input }) {
     <p class="visually-hidden" role="status">${ngettext("{count} suggestion", "{count} suggestions", options.length)}</p>`;
 }
 
-/**
- * The name that is typed in the field, if its list was not dismissed.
- * @param {ChatStore} store
- * @param {RoomStore} room
- * @param {Writing["input"]} input
- */
+/** The name that is typed in the field, if its list was not dismissed. @param {ChatStore} store @param {RoomStore} room @param {Writing["input"]} input */
 function useToken(store, room, input) {
   const [token, setToken] = useState(/** @type {Token | null} */ (null));
   const dismissedAt = useRef(-1);
@@ -71,30 +71,8 @@ function useToken(store, room, input) {
     close();
   };
   useEffect(look, [store.actions.textOf(room.id)]);
-  useEffect(() => {
-    const area = /** @type {HTMLTextAreaElement} */ (input.current);
-    const events = /** @type {const} */ (["keyup", "click", "blur"]);
-    for (const event of events) area.addEventListener(event, look);
-    return () => events.forEach((event) => area.removeEventListener(event, look));
-  }, []);
+  useEvents(() => input.current, { keyup: look, click: look, blur: look });
   return { token, close, dismiss };
-}
-
-/** Keys for the list, before the field has them. @param {Writing["input"]} input @param {(event: KeyboardEvent) => boolean} take */
-function useKeys(input, take) {
-  // Keys come faster than effects.
-  const now = useRef(take);
-  now.current = take;
-  useEffect(() => {
-    const area = /** @type {HTMLTextAreaElement} */ (input.current);
-    const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-      if (isForInputMethod(event) || event.shiftKey || !now.current(event)) return;
-      event.preventDefault();
-      event.stopImmediatePropagation();
-    };
-    area.addEventListener("keydown", onKeyDown, { capture: true });
-    return () => area.removeEventListener("keydown", onKeyDown, { capture: true });
-  }, []);
 }
 
 /** Whether the option is already written out: Enter sends it. @param {Option} option @param {Token} token */

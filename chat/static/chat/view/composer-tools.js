@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { _ } from "realtime/texts";
 
 import { formatted } from "../lib/formatting.js";
@@ -9,6 +9,7 @@ import "./attachments.js";
 import "./row-tools.js";
 import { useDrop } from "./drop.js";
 import { applyEdit } from "./editing.js";
+import { useEvents } from "./events.js";
 import { html } from "./html.js";
 import { IconButton } from "./icons.js";
 import { lazy } from "./lazy.js";
@@ -25,21 +26,12 @@ const KEYS = { b: "bold", i: "italic", e: "code" };
 /** The buttons that add files, emoji and formats to a message. @param {Writing} props */
 export function ComposerTools({ store, room, input }) {
   const { name, is_member } = room.room.value;
-  const attach = useCallback((/** @type {Iterable<File>} */ files) => {
+  const attach = (/** @type {Iterable<File>} */ files) => {
     store.actions.attach(room.id, files);
     input.current?.focus();
-  }, [store, room]);
+  };
   const isOver = useDrop(is_member ? attach : null);
-  useEffect(() => {
-    const area = /** @type {HTMLTextAreaElement} */ (input.current);
-    const onPaste = (/** @type {ClipboardEvent} */ event) => paste(event, attach);
-    area.addEventListener("paste", onPaste);
-    area.addEventListener("keydown", onKeyDown);
-    return () => {
-      area.removeEventListener("paste", onPaste);
-      area.removeEventListener("keydown", onKeyDown);
-    };
-  }, [attach]);
+  useEvents(() => input.current, { paste: (event) => paste(event, attach), keydown: onKeyDown });
   return html`
     <${AttachButton} isDisabled=${!is_member} onFiles=${attach} />
     <${EmojiButton} store=${store} input=${input} />

@@ -1,4 +1,6 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
+
+import { useEvents } from "./events.js";
 
 /**
  * Files that are dropped anywhere on the page. Without this the browser would leave the page for the file.
@@ -7,19 +9,15 @@ import { useEffect, useState } from "preact/hooks";
  */
 export function useDrop(onFiles) {
   const [isOver, setOver] = useState(false);
-  useEffect(() => {
-    const onDrag = (/** @type {DragEvent} */ event) => {
-      const { dataTransfer: data, type } = event;
-      if (!data?.types.includes("Files")) return;
-      event.preventDefault();
-      if (onFiles === null) data.dropEffect = "none";
-      // Leaving an element for its neighbour tells of leaving, too.
-      setOver(onFiles !== null && (type === "dragover" || (type === "dragleave" && event.relatedTarget !== null)));
-      if (type === "drop") onFiles?.(data.files);
-    };
-    const types = /** @type {const} */ (["dragover", "dragleave", "drop"]);
-    for (const type of types) addEventListener(type, onDrag);
-    return () => types.forEach((type) => removeEventListener(type, onDrag));
-  }, [onFiles]);
+  const onDrag = (/** @type {DragEvent} */ event) => {
+    const { dataTransfer: data, type } = event;
+    if (!data?.types.includes("Files")) return;
+    event.preventDefault();
+    if (onFiles === null) data.dropEffect = "none";
+    // Leaving an element for its neighbour tells of leaving, too.
+    setOver(onFiles !== null && (type === "dragover" || (type === "dragleave" && event.relatedTarget !== null)));
+    if (type === "drop") onFiles?.(data.files);
+  };
+  useEvents(() => window, { dragover: onDrag, dragleave: onDrag, drop: onDrag });
   return isOver;
 }
