@@ -20,9 +20,7 @@ const WORDS = new Map([
 
 /**
  * The attachments with more files, as far as the limits allow, and a sentence for each that is refused.
- * @param {readonly Attachment[]} held
- * @param {Iterable<File>} files
- * @param {Limits & {newKey: () => string}} options
+ * @param {readonly Attachment[]} held @param {Iterable<File>} files @param {Limits & {newKey: () => string}} options
  */
 export function withFiles(held, files, { filesMax, bytesMax, newKey }) {
   const taken = [...held];

@@ -12,10 +12,8 @@ const EVERYONE = ["room", "here"];
 
 /**
  * The people of a room for a part of a name, and the names for all of them, with their numbers.
- * @param {string} query
- * @param {readonly {id: number, username: string, name?: string}[]} people
- * @param {{memberCount: number, hereCount: number}} counts
- * @returns {Option[]}
+ * @param {string} query @param {readonly {id: number, username: string, name?: string}[]} people
+ * @param {{memberCount: number, hereCount: number}} counts @returns {Option[]}
  */
 export function peopleFound(query, people, { memberCount, hereCount }) {
   const names = people.map((person) => ({ ...person, name: person.name || person.username }));
@@ -41,10 +39,7 @@ export function emojiOptions(emoji) {
 
 /**
  * Return the edit that inserts an option: the range to replace and the new text, followed by one space.
- * @param {string} text
- * @param {number} caret
- * @param {import("./token.js").Token} token
- * @param {Option} option
+ * @param {string} text @param {number} caret @param {import("./token.js").Token} token @param {Option} option
  */
 export function completed(text, caret, { start }, { insert }) {
   const hasSpace = /^\s/.test(text.slice(caret));
@@ -54,10 +49,7 @@ export function completed(text, caret, { start }, { insert }) {
 
 /**
  * Things with a name in which some word begins with the query; exact names come first, then those that begin with it.
- * @template T
- * @param {string} query
- * @param {readonly T[]} things
- * @param {(thing: T) => string[]} namesOf
+ * @template T @param {string} query @param {readonly T[]} things @param {(thing: T) => string[]} namesOf
  */
 export function ranked(query, things, namesOf) {
   const wanted = query.toLocaleLowerCase();

@@ -26,8 +26,7 @@ function emojiOf(entry) {
 
 /**
  * The emoji for a part of a name: names that begin with it first, then those with a word that does.
- * @param {string} query
- * @param {readonly Emoji[]} all
+ * @param {string} query @param {readonly Emoji[]} all
  */
 export function emojiFound(query, all) {
   const wanted = query.trim().toLocaleLowerCase().replaceAll(" ", "_").replaceAll(":", "");

@@ -12,10 +12,7 @@ const URL_START = "https://";
 
 /**
  * The edit that formats a selection, or takes the format away.
- * @param {string} text
- * @param {number} start
- * @param {number} end
- * @param {Format} format
+ * @param {string} text @param {number} start @param {number} end @param {Format} format
  */
 export function formatted(text, start, end, format) {
   const selected = text.slice(start, end);
@@ -38,10 +35,7 @@ function marked(text, start, end, mark) {
 
 /**
  * A prefix for each line that the selection touches, or none if all have it.
- * @param {string} text
- * @param {number} start
- * @param {number} end
- * @param {string} prefix
+ * @param {string} text @param {number} start @param {number} end @param {string} prefix
  */
 function lines(text, start, end, prefix) {
   const from = text.lastIndexOf("\n", start - 1) + 1;
@@ -64,9 +58,7 @@ function block(text, start, end) {
 
 /**
  * Turn the selection into the text of a link, or into its URL if it is a URL. The missing part is selected afterwards.
- * @param {string} selected
- * @param {number} start
- * @param {number} end
+ * @param {string} selected @param {number} start @param {number} end
  */
 function link(selected, start, end) {
   if (/^https?:\/\/\S+$/.test(selected)) return { start, end, text: `[](${selected})`, selectStart: start + 1, selectEnd: start + 1 };

@@ -40,8 +40,7 @@ export function changed(outbox, clientMsgId, change) {
 
 /**
  * The messages to send now: of each room the first that waits, unless one of the room is on its way.
- * @param {readonly Entry[]} outbox
- * @param {ReadonlySet<number>} [pausedRooms] rooms that wait before they try again
+ * @param {readonly Entry[]} outbox @param {ReadonlySet<number>} [pausedRooms] rooms that wait before they try again
  */
 export function nextToSend(outbox, pausedRooms = new Set()) {
   const sending = outbox.filter((entry) => entry.state === "sending");
@@ -58,8 +57,7 @@ export function nextToSend(outbox, pausedRooms = new Set()) {
 
 /**
  * The change of a message after an error, and the time that its room waits before the next attempt.
- * @param {Entry} entry
- * @param {{code: string, message: string, retryable: boolean, retryAfterMs: number}} error
+ * @param {Entry} entry @param {{code: string, message: string, retryable: boolean, retryAfterMs: number}} error
  * @returns {{change: Partial<Entry>, delayMs: number}}
  */
 export function afterError(entry, { code, message, retryable, retryAfterMs }) {
@@ -87,8 +85,7 @@ export function waitingCount(outbox) {
 /**
  * The outbox with messages that an earlier page left, oldest first. One that was being sent may have arrived or
  * not. It is sent again with the same client_msg_id, and the server answers with the stored message if it has it.
- * @param {readonly Entry[]} outbox
- * @param {readonly Entry[]} left
+ * @param {readonly Entry[]} outbox @param {readonly Entry[]} left
  */
 export function withLeft(outbox, left) {
   const known = new Set(outbox.map((entry) => entry.client_msg_id));

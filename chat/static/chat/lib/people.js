@@ -15,8 +15,7 @@ export const NOBODY = Object.freeze({ count: 0, users: new Map() });
 
 /**
  * The connected users, from the presence in a reply to `subscribe`.
- * @param {{users?: Person[], count?: number}} presence
- * @returns {Present}
+ * @param {{users?: Person[], count?: number}} presence @returns {Present}
  */
 export function presenceOf({ users = [], count = users.length }) {
   return users.length === 0 && count > 0 ? { count, users: null } : named(new Map(users.map((user) => [user.id, user])));
@@ -24,9 +23,7 @@ export function presenceOf({ users = [], count = users.length }) {
 
 /**
  * The connected users after a push. If only the number was known, the first push with names has all of them.
- * @param {Present} present
- * @param {import("realtime/client").PresenceChange} change
- * @returns {Present}
+ * @param {Present} present @param {import("realtime/client").PresenceChange} change @returns {Present}
  */
 export function withPresence(present, { joined, left, count }) {
   if (count !== undefined) return { count, users: count > 0 ? null : NOBODY.users };

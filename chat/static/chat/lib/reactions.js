@@ -7,10 +7,8 @@
 
 /**
  * A message from a publication, with `mine` in its reactions.
- * @param {Message} message
- * @param {Message | undefined} known the message as it was here
- * @param {{emoji?: string, user_id?: number, is_added?: boolean}} change
- * @param {number} myId
+ * @param {Message} message @param {Message | undefined} known the message as it was here
+ * @param {{emoji?: string, user_id?: number, is_added?: boolean}} change @param {number} myId
  */
 export function withOwnReactions(message, known, change, myId) {
   const mine = new Set((known?.reactions ?? []).filter((reaction) => reaction.mine).map((reaction) => reaction.emoji));

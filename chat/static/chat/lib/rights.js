@@ -8,9 +8,7 @@ export const ROLES = ["guest", "member", "moderator", "owner"];
 /**
  * The rank of the reader in a room. Staff are moderators of every room that they see, and owners of those without
  * an owner. A direct room has members only.
- * @param {{kind: string, role: string | null}} room
- * @param {readonly {role?: string | null}[]} members
- * @param {boolean} isStaff
+ * @param {{kind: string, role: string | null}} room @param {readonly {role?: string | null}[]} members @param {boolean} isStaff
  */
 export function rankOf({ kind, role }, members, isStaff) {
   const own = ROLES.indexOf(role ?? "");

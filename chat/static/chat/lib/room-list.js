@@ -7,8 +7,7 @@ export const UNREAD_MAX = 1_000;
 
 /**
  * A room after a message in it. The reader's own message, sent from any screen, marks all before it as read.
- * @param {Room} room
- * @param {{seq: number, author: {id: number}, sent_at: string, mentions?: number[]}} message
+ * @param {Room} room @param {{seq: number, author: {id: number}, sent_at: string, mentions?: number[]}} message
  * @param {number} myId
  */
 export function roomAfterMessage(room, message, myId) {
@@ -30,8 +29,7 @@ export function roomAfterRead(room, seq) {
 
 /**
  * A room after its user has marked messages as unread.
- * @param {Room} room
- * @param {number} readSeq the last message before them
+ * @param {Room} room @param {number} readSeq the last message before them
  * @param {readonly Message[]} messages those that are known
  * @param {number} myId
  */
@@ -44,8 +42,7 @@ export function roomUnreadFrom(room, readSeq, messages, myId) {
 /**
  * Return a room after a change that is the same for all: its name, topic line or kind. Messages are counted as they come,
  * so the numbers of the change are left out.
- * @param {Room} room
- * @param {Partial<Room>} change
+ * @param {Room} room @param {Partial<Room>} change
  */
 export function roomAfterChange(room, change) {
   const { last_seq, last_rev, last_message_at } = room;
@@ -66,9 +63,7 @@ export function attentionOf({ level, mentions, unread, kind }) {
 
 /**
  * Whether the reader of a room wants to be notified of a message of somebody else.
- * @param {Pick<Room, "level">} room
- * @param {{mentions?: number[]}} message
- * @param {number} myId
+ * @param {Pick<Room, "level">} room @param {{mentions?: number[]}} message @param {number} myId
  */
 export function isWorthTelling({ level }, { mentions = [] }, myId) {
   return level === "all" || (level === "mentions" && mentions.includes(myId));
@@ -105,8 +100,7 @@ export function sectionsOf(rooms, isKept = () => false) {
 /**
  * The room `step` places after the current one, wrapping around.
  * @param {readonly Room[]} rooms in the order of the list
- * @param {number | null} currentId
- * @param {number} step
+ * @param {number | null} currentId @param {number} step
  */
 export function neighbour(rooms, currentId, step) {
   if (rooms.length === 0) return null;
@@ -116,8 +110,7 @@ export function neighbour(rooms, currentId, step) {
 
 /**
  * The page's title.
- * @param {{name: string} | null} room
- * @param {string} tenant
+ * @param {{name: string} | null} room @param {string} tenant
  * @param {number} unread unread messages that the reader wants to be told of
  */
 export function titleOf(room, tenant, unread) {

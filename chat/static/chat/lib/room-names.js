@@ -1,7 +1,6 @@
 /**
  * A text in parts, where `#name` of a known room is a part of its own. The longest name counts.
- * @param {string} text
- * @param {readonly {id: number, name: string}[]} rooms
+ * @param {string} text @param {readonly {id: number, name: string}[]} rooms
  */
 export function roomParts(text, rooms) {
   const parts = [];

@@ -74,8 +74,7 @@ export function blocksOf(rows) {
 
 /**
  * The row of a message, or of an entry that the server has not confirmed.
- * @param {Message | null} message @param {Entry | null} entry @param {Me} me
- * @returns {MessageRow}
+ * @param {Message | null} message @param {Entry | null} entry @param {Me} me @returns {MessageRow}
  */
 function rowOf(message, entry, me) {
   const { client_msg_id: key } = /** @type {Message | Entry} */ (message ?? entry);

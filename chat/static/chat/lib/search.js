@@ -11,8 +11,7 @@ const FOUND_MAX = 50;
 
 /**
  * A text in parts, with the words of a query marked. A long text is cut around the first of them.
- * @param {string} text
- * @param {string} query
+ * @param {string} text @param {string} query
  */
 export function marked(text, query) {
   const words = (query.match(TERM) ?? []).filter((term) => !FILTER.test(term)).map((term) => term.replaceAll('"', "")).filter(Boolean);

@@ -47,9 +47,7 @@ export function withNewer(timeline, page) {
  * The timeline with a message that was just sent. A message that is here already changes nothing. One that
  * would leave a gap is not added, and `isBehind` says that the page after the last message has to be fetched.
  * While older messages are read, the window stays as it is: the newer ones are loaded when the reader gets there.
- * @param {Timeline} timeline
- * @param {Message} message
- * @param {{isAtEnd: boolean}} reader
+ * @param {Timeline} timeline @param {Message} message @param {{isAtEnd: boolean}} reader
  */
 export function withLive(timeline, message, { isAtEnd }) {
   const expected = lastSeq(timeline) + 1;
@@ -62,8 +60,7 @@ export function withLive(timeline, message, { isAtEnd }) {
 /**
  * The timeline with messages in a newer state: edited, deleted, reacted to. An older state than the one here
  * changes nothing, and messages that are not here are not added.
- * @param {Timeline} timeline
- * @param {readonly Message[]} changes
+ * @param {Timeline} timeline @param {readonly Message[]} changes
  */
 export function withChanged(timeline, changes) {
   const bySeq = new Map(changes.map((message) => [message.seq, message]));
@@ -77,8 +74,7 @@ export function withChanged(timeline, changes) {
 
 /**
  * The timeline with all changes that were missed, in any order.
- * @param {Timeline} timeline
- * @param {readonly Message[]} changes
+ * @param {Timeline} timeline @param {readonly Message[]} changes
  * @returns {{timeline: Timeline, isBehind: boolean}} isBehind: there is a hole between the two
  */
 export function withCaughtUp(timeline, changes) {
@@ -92,8 +88,7 @@ export function withCaughtUp(timeline, changes) {
 
 /**
  * The message with its quote updated. The text of a deleted message is not quoted.
- * @param {Message} message
- * @param {ReadonlyMap<number, Message>} changes by seq
+ * @param {Message} message @param {ReadonlyMap<number, Message>} changes by seq
  */
 function withQuote(message, changes) {
   const quoted = message.reply_to && changes.get(message.reply_to.seq);
@@ -104,8 +99,7 @@ function withQuote(message, changes) {
 
 /**
  * The timeline without the oldest messages if there are more than WINDOW_ROWS.
- * @param {Timeline} timeline
- * @param {number} [kept] the number of messages that are left
+ * @param {Timeline} timeline @param {number} [kept] the number of messages that are left
  */
 export function trimmed(timeline, kept = WINDOW_ROWS) {
   if (timeline.messages.length <= WINDOW_ROWS) return timeline;
@@ -114,9 +108,7 @@ export function trimmed(timeline, kept = WINDOW_ROWS) {
 
 /**
  * The pinned messages of a room after one was pinned, unpinned or changed, the last pinned first.
- * @param {readonly Message[]} pins
- * @param {Message} message
- * @param {boolean} [isPinned] undefined: as before
+ * @param {readonly Message[]} pins @param {Message} message @param {boolean} [isPinned] undefined: as before
  */
 export function withPin(pins, message, isPinned) {
   if (isPinned === true) return [message, ...pins.filter(({ seq }) => seq !== message.seq)];

@@ -40,9 +40,7 @@ export class Files {
 
   /**
    * Put files into a room's composer, and upload them.
-   * @param {number} roomId
-   * @param {Iterable<File>} files
-   * @returns {string} why some are refused, or ""
+   * @param {number} roomId @param {Iterable<File>} files @returns {string} why some are refused, or ""
    */
   add(roomId, files) {
     const { held, refused } = withFiles(this.of(roomId), files, { ...this.limits, newKey: newId });

@@ -56,8 +56,7 @@ export class RoomRequests {
   }
 
   /**
-   * @param {string} type
-   * @param {Record<string, unknown>} [payload]
+   * @param {string} type @param {Record<string, unknown>} [payload]
    * @param {(code: string) => boolean} [isAnswer] errors that are an answer, and no failure
    * @returns {Promise<any>}
    */

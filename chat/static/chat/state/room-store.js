@@ -418,8 +418,7 @@ export class RoomStore {
 
   /**
    * Load a page of messages at one end of the current ones.
-   * @param {(timeline: Timeline, page: Page) => Timeline} merge
-   * @param {Record<string, number>} where
+   * @param {(timeline: Timeline, page: Page) => Timeline} merge @param {Record<string, number>} where
    */
   async #extend(merge, where) {
     if (this.requests.isLoading.value) return;

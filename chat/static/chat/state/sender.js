@@ -34,8 +34,7 @@ export class Sender {
   }
 
   /**
-   * @param {number} roomId
-   * @param {string} text
+   * @param {number} roomId @param {string} text
    * @param {{replyTo?: number | null, files?: readonly Attachment[]}} [more] replyTo: seq of the message that is answered
    * @returns {boolean} false: too many messages wait already
    */
@@ -92,8 +91,7 @@ export class Sender {
 
   /**
    * Upload a message's files and keep their ids with it: a retry names the same ones.
-   * @param {string} clientMsgId
-   * @param {readonly Attachment[]} files
+   * @param {string} clientMsgId @param {readonly Attachment[]} files
    */
   async #uploaded(clientMsgId, files) {
     const uploads = await this.loadFiles().catch(() => Promise.reject(NOT_LOADED));

@@ -93,8 +93,7 @@ export class BrowserStorage {
 
   /**
    * Write one thing. The commit does not wait for the answer, so that it takes place even if the tab is closed now.
-   * @param {"outbox" | "drafts"} name
-   * @param {(store: IDBObjectStore) => IDBRequest} act
+   * @param {"outbox" | "drafts"} name @param {(store: IDBObjectStore) => IDBRequest} act
    */
   #write(name, act) {
     this.#run(name, "readwrite", (store) => {
@@ -105,11 +104,8 @@ export class BrowserStorage {
 
   /**
    * Do something with a store. Without a database the result is null: drafts and messages are kept by the page alone.
-   * @template T
-   * @param {"outbox" | "drafts"} name
-   * @param {IDBTransactionMode} mode
-   * @param {(store: IDBObjectStore) => T | Promise<T>} act
-   * @returns {Promise<T | null>}
+   * @template T @param {"outbox" | "drafts"} name @param {IDBTransactionMode} mode
+   * @param {(store: IDBObjectStore) => T | Promise<T>} act @returns {Promise<T | null>}
    */
   async #run(name, mode, act) {
     const database = await this.database;
@@ -139,9 +135,7 @@ async function open() {
 }
 
 /**
- * @template T
- * @param {IDBRequest<T>} request
- * @returns {Promise<T>}
+ * @template T @param {IDBRequest<T>} request @returns {Promise<T>}
  */
 function answered(request) {
   return new Promise((resolve, reject) => {

@@ -108,8 +108,7 @@ export class ChatStore {
 
   /**
    * Open a room. On small screens nothing covers it then.
-   * @param {number} roomId
-   * @param {number | null} [seq] the message to show
+   * @param {number} roomId @param {number | null} [seq] the message to show
    * @returns {boolean} whether it is the current room now
    */
   select(roomId, seq = null) {
@@ -274,8 +273,7 @@ export class ChatStore {
 
   /**
    * Apply rooms from the server. A complete list holds all rooms.
-   * @param {Room[]} rooms
-   * @param {{isComplete?: boolean}} [options]
+   * @param {Room[]} rooms @param {{isComplete?: boolean}} [options]
    */
   #take(rooms, { isComplete = false } = {}) {
     const stores = new Map(isComplete ? [] : this.stores.value);

@@ -13,8 +13,7 @@ const CANCELLED = { code: "cancelled", message: _("Cancelled."), retryable: fals
 
 /**
  * Upload a file.
- * @param {Attachment} attachment
- * @param {Options} options
+ * @param {Attachment} attachment @param {Options} options
  * @returns {Promise<number>} the file's id; it fails with an error as those of the socket's requests
  */
 export async function post({ name, blob }, options) {
@@ -29,10 +28,7 @@ export async function postPicture(picture) {
 
 /**
  * Send a form with a file. `fetch` tells nothing about progress.
- * @param {string} method
- * @param {string} path
- * @param {{name: string, blob: Blob} | null} file
- * @param {Options} [options]
+ * @param {string} method @param {string} path @param {{name: string, blob: Blob} | null} file @param {Options} [options]
  * @returns {Promise<any>} the body of the answer
  */
 function send(method, path, file, { onProgress = () => {}, signal = new AbortController().signal } = {}) {

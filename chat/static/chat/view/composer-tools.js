@@ -99,8 +99,7 @@ function applyFormat(area, format) {
 
 /**
  * Pasted files are attached. Programs that copy text often add a picture of it: that is pasted as text.
- * @param {ClipboardEvent} event
- * @param {(files: Iterable<File>) => void} attach
+ * @param {ClipboardEvent} event @param {(files: Iterable<File>) => void} attach
  */
 function paste(event, attach) {
   const { files, types } = /** @type {DataTransfer} */ (event.clipboardData);

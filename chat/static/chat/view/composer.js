@@ -98,8 +98,7 @@ export function Composer({ store, room, onSent }) {
 /**
  * Whether the composer can be sent: text or files. A message can wait for the connection, an edit cannot. A file that
  * the server refused must go first.
- * @param {ChatStore} store
- * @param {RoomStore} room
+ * @param {ChatStore} store @param {RoomStore} room
  */
 function isSendable({ actions, connection, files }, room) {
   const text = actions.textOf(room.id);

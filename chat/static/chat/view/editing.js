@@ -1,7 +1,6 @@
 /**
  * Change the text of a field as if the reader had typed it.
- * @param {HTMLTextAreaElement} area
- * @param {import("../lib/formatting.js").Edit} edit
+ * @param {HTMLTextAreaElement} area @param {import("../lib/formatting.js").Edit} edit
  */
 export function applyEdit(area, { start, end, text, selectStart, selectEnd }) {
   area.focus();

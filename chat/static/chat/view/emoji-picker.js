@@ -77,8 +77,7 @@ function recentEmoji() {
 
 /**
  * Arrows move the focus in the grid; letters go to the search.
- * @param {KeyboardEvent} event
- * @param {HTMLInputElement | null} search
+ * @param {KeyboardEvent} event @param {HTMLInputElement | null} search
  */
 function move(event, search) {
   const at = /** @type {HTMLElement} */ (event.target);

@@ -28,8 +28,7 @@ export function Floating({ anchor, label, class: name, onClose, children }) {
 
 /**
  * Below the button, or above it if there is more room, and always inside of the window.
- * @param {HTMLElement} box
- * @param {DOMRect} from
+ * @param {HTMLElement} box @param {DOMRect} from
  */
 function place(box, from) {
   const { offsetWidth: width, offsetHeight: height } = box;

@@ -44,8 +44,7 @@ export async function loadTheRest() {
  * A component whose module and styles are loaded when it is first drawn, or by its `load`, which says whether it succeeded. Its props
  * have the `store`, which tells of a failure, and perhaps `onClose`, so that it can be opened again. What stays on the page tries
  * again when the connection changes or another component has loaded.
- * @param {() => Promise<Record<string, any>>} load
- * @param {string} name of the component in the module
+ * @param {() => Promise<Record<string, any>>} load @param {string} name of the component in the module
  */
 export function lazy(load, name) {
   /** @type {any} */

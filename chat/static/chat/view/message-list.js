@@ -60,9 +60,7 @@ function followLink(event) {
 
 /**
  * The element of a row. The same row is the same element, which Preact does not look into again.
- * @param {import("../lib/rows.js").Row} row
- * @param {WeakMap<object, any>} cache
- * @param {Place} place
+ * @param {import("../lib/rows.js").Row} row @param {WeakMap<object, any>} cache @param {Place} place
  */
 function drawn(row, cache, { store, room }) {
   const known = cache.get(row);
@@ -74,9 +72,7 @@ function drawn(row, cache, { store, room }) {
 
 /**
  * The unconfirmed messages of this room that are not on the page yet.
- * @param {readonly Entry[]} outbox
- * @param {number} roomId
- * @param {Timeline | null} timeline
+ * @param {readonly Entry[]} outbox @param {number} roomId @param {Timeline | null} timeline
  */
 function entriesOf(outbox, roomId, timeline) {
   if (timeline?.hasNewer) return [];
@@ -86,8 +82,7 @@ function entriesOf(outbox, roomId, timeline) {
 
 /**
  * Arrows go from message to message, Enter goes to the actions of one, Escape leaves the list.
- * @param {KeyboardEvent} event
- * @param {() => void} onDone
+ * @param {KeyboardEvent} event @param {() => void} onDone
  */
 function moveInList(event, onDone) {
   const list = /** @type {HTMLElement} */ (event.currentTarget);

@@ -11,9 +11,7 @@ const TEXT_MAX_CHARS = 200;
 
 /**
  * Show a notification of the browser, unless the message is read soon. A later one of the same room takes its place.
- * @param {ChatStore} store
- * @param {RoomStore} room
- * @param {Message} message
+ * @param {ChatStore} store @param {RoomStore} room @param {Message} message
  */
 export function show(store, room, message) {
   setTimeout(() => {

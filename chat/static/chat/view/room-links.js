@@ -2,8 +2,7 @@ import { roomParts } from "../lib/room-names.js";
 
 /**
  * Make links of the names of rooms in the elements of a text, but not in code and links.
- * @param {Element} elements
- * @param {readonly {id: number, name: string}[]} rooms
+ * @param {Element} elements @param {readonly {id: number, name: string}[]} rooms
  */
 export function linkRooms(elements, rooms) {
   const walker = document.createTreeWalker(elements, NodeFilter.SHOW_TEXT);

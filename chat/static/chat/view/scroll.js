@@ -20,8 +20,7 @@ const FLASH_MS = 2_000;
  * Keeps the scroll position of a message list: at the end while the reader follows it, otherwise on the same
  * message when others are loaded or arrive around it. The style sheet switches off the browser's scroll
  * anchoring, because not all browsers have it.
- * @param {RoomStore} room
- * @param {readonly unknown[]} rows
+ * @param {RoomStore} room @param {readonly unknown[]} rows
  * @param {boolean} isLean whether blocks of rows far from the end are not laid out
  */
 export function useScroll(room, rows, isLean) {
@@ -94,9 +93,7 @@ function keep(list, room, place) {
 
 /**
  * Remember the scroll position and the visible messages.
- * @param {HTMLElement} list
- * @param {RoomStore} room
- * @param {Position} place
+ * @param {HTMLElement} list @param {RoomStore} room @param {Position} place
  */
 function look(list, room, place) {
   room.isAtEnd.value = distanceToEnd(list) < AT_END_PX && !room.timeline.value?.hasNewer;
@@ -128,8 +125,7 @@ function showTarget(list, room) {
 
 /**
  * The index of the first row for which `isSo` is true, or the number of rows. It must be true for all later rows.
- * @param {ArrayLike<HTMLElement>} rows
- * @param {(row: HTMLElement) => boolean} isSo
+ * @param {ArrayLike<HTMLElement>} rows @param {(row: HTMLElement) => boolean} isSo
  */
 function firstIndex(rows, isSo) {
   let low = 0;

@@ -68,9 +68,7 @@ function Result({ message, query, store }) {
 
 /**
  * The newest messages that match a query, asked for when the reader stops typing.
- * @param {ChatStore} store
- * @param {string} query
- * @param {number} limit
+ * @param {ChatStore} store @param {string} query @param {number} limit
  */
 export function useMessages(store, query, limit) {
   const [found, setFound] = useState({ query: "", messages: /** @type {Message[]} */ ([]), hasMore: false, error: "" });
