@@ -1,7 +1,6 @@
 import { _ } from "realtime/texts";
 
 import { sizeText } from "./format.js";
-
 /** @import {Attachment} from "../types.js" */
 
 /**

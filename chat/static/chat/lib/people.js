@@ -1,5 +1,4 @@
 import { nameOf } from "./format.js";
-
 /** @import {Person} from "../types.js" */
 
 /**

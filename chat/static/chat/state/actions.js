@@ -2,7 +2,6 @@ import { signal } from "@preact/signals";
 import { _ } from "realtime/texts";
 
 import { textToSend } from "../lib/outbox.js";
-
 /** @import {ChatStore, Entry, Files, Message} from "../types.js" */
 
 /** @typedef {{kind: "reply" | "edit", message: Message}} Intent the purpose of the text in the composer */

@@ -1,7 +1,6 @@
 import { signal } from "@preact/signals";
 
 import { presenceOf, withPresence } from "../lib/people.js";
-
 /** @import {RealtimeClient} from "../types.js" */
 
 /** Without input for this long, a user is shown as away. */

@@ -1,5 +1,4 @@
 import { _ } from "realtime/texts";
-
 /** @import {ChatStore} from "../types.js" */
 
 /** Put a text on the clipboard. @param {ChatStore} store @param {string} text @param {string} said to screen readers */

@@ -2,7 +2,6 @@ import { signal } from "@preact/signals";
 
 import { withFiles } from "../lib/attachments.js";
 import { newId } from "./sender.js";
-
 /** @import {Attachment} from "../types.js" */
 /** @import {Limits, Upload} from "../lib/attachments.js" */
 

@@ -1,7 +1,6 @@
 import { _ } from "realtime/texts";
 
 import { MODERATOR } from "../lib/rights.js";
-
 /** @import {ChatStore, Message} from "../types.js" */
 
 /** The actions of a message's menu, which is loaded when it is opened. */

@@ -1,5 +1,4 @@
 import { computed, signal } from "@preact/signals";
-
 /** @import {Message, Page, RealtimeClient, RealtimeError} from "../types.js" */
 
 const PAGE = 100;

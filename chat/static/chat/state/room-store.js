@@ -6,7 +6,6 @@ import { roomAfterChange, roomAfterMessage, roomAfterRead, roomUnreadFrom } from
 import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, withLive, withNewer, withOlder, withPin } from "../lib/timeline.js";
 import { stillTyping, TYPING_AGAIN_MS, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
 import { RoomRequests } from "./room-requests.js";
-
 /** @import {ChatStore, Message, Page, Person, Room, Timeline} from "../types.js" */
 
 const READ_DELAY_MS = 250;

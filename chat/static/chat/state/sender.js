@@ -2,7 +2,6 @@ import { signal } from "@preact/signals";
 import { _ } from "realtime/texts";
 
 import { afterError, changed, nextToSend, OUTBOX_MAX, withLeft, withMessage, without } from "../lib/outbox.js";
-
 /** @import {Attachment, Entry, Files, Message, RealtimeClient} from "../types.js" */
 
 const NOT_LOADED = { code: "unreachable", message: _("The server could not be reached."), retryable: true, retryAfterMs: 0 };

@@ -1,5 +1,4 @@
 import { newId } from "./sender.js";
-
 /** @import {Entry} from "../types.js" */
 
 /**

@@ -10,7 +10,6 @@ import { Drafts } from "./drafts.js";
 import { RoomStore } from "./room-store.js";
 import { Sender } from "./sender.js";
 import { NO_STORAGE } from "./storage.js";
-
 /** @import {Files, Message, Person, RealtimeClient, Room} from "../types.js" */
 
 const ANNOUNCE_MS = 700;

@@ -1,7 +1,6 @@
 import { _ } from "realtime/texts";
 
 import { reasonText } from "../lib/attachments.js";
-
 /** @import {Attachment, Person} from "../types.js" */
 
 // An upload that makes no progress for this long has failed.

@@ -12,7 +12,6 @@ import { MessageList } from "./message-list.js";
 import { RoomHead } from "./room-head.js";
 import { titleOf } from "../lib/room-list.js";
 import { Sidebar } from "./sidebar.js";
-
 /** @import {ChatStore, Place} from "../types.js" */
 
 const Bars = lazy(() => import("./bars.js"), "Bars");

@@ -3,7 +3,6 @@ import { _ } from "realtime/texts";
 import { sizeText } from "../lib/format.js";
 import { html } from "./html.js";
 import { CloseIcon, FileIcon, IconButton } from "./icons.js";
-
 /** @import {Attachment, ChatStore} from "../types.js" */
 
 /**

@@ -1,6 +1,5 @@
 import { hueOf, initialOf, nameOf } from "../lib/format.js";
 import { html } from "./html.js";
-
 /** @import {RoomStore} from "../types.js" */
 
 /**

@@ -3,7 +3,6 @@ import { _, ngettext } from "realtime/texts";
 
 import { html } from "./html.js";
 import { waitingCount } from "../lib/outbox.js";
-
 /** @import {ChatStore} from "../types.js" */
 
 // Shorter interruptions are not shown.

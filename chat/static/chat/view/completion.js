@@ -8,7 +8,6 @@ import { applyEdit } from "./editing.js";
 import { useEvents } from "./events.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
-
 /** @import {Option} from "../lib/completion.js" */
 /** @import {Token} from "../lib/token.js" */
 /** @import {ChatStore, RoomStore, Writing} from "../types.js" */

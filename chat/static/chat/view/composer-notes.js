@@ -3,7 +3,6 @@ import { _ } from "realtime/texts";
 import { nameOf, summaryOf } from "../lib/format.js";
 import { html } from "./html.js";
 import { CloseIcon, IconButton } from "./icons.js";
-
 /** @import {Place} from "../types.js" */
 
 /** For a reader who is no longer in the room. The text stays, to be copied or sent after joining again. @param {Place} props */

@@ -14,7 +14,6 @@ import { html } from "./html.js";
 import { IconButton } from "./icons.js";
 import { lazy } from "./lazy.js";
 import { AttachIcon, BoldIcon, CodeIcon, ItalicIcon, LinkIcon, ListIcon, QuoteIcon, SmileIcon } from "./tool-icons.js";
-
 /** @import {Writing} from "../types.js" */
 /** @import {Format} from "../lib/formatting.js" */
 

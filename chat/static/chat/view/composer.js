@@ -7,7 +7,6 @@ import { html } from "./html.js";
 import { SendIcon } from "./icons.js";
 import { isForInputMethod } from "./keys.js";
 import { lazy } from "./lazy.js";
-
 /** @import {ChatStore, Place, RoomStore} from "../types.js" */
 
 const Attachments = lazy(() => import("./attachments.js"), "Attachments");

@@ -1,6 +1,5 @@
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";
-
 /** @import {ChatStore} from "../types.js" */
 
 /** @param {() => Promise<any>} load @param {string[]} names of components */

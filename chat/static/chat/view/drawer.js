@@ -1,5 +1,4 @@
 import { useEffect } from "preact/hooks";
-
 /** @import {ChatStore} from "../types.js" */
 
 /**

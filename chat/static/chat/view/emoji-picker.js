@@ -7,7 +7,6 @@ import { choiceOf, choose } from "../state/choices.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
-
 /** @import {Emoji} from "../lib/emoji.js" */
 
 // As in the style sheet.

@@ -3,7 +3,6 @@ import { _ } from "realtime/texts";
 import { shownSize, sizeText } from "../lib/format.js";
 import { html } from "./html.js";
 import { FileIcon } from "./icons.js";
-
 /** @import {ChatStore, SentFile} from "../types.js" */
 
 /**

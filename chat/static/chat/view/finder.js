@@ -13,7 +13,6 @@ import { Avatar } from "./avatar.js";
 import { SearchField } from "./search-field.js";
 import { useMessages } from "./search-panel.js";
 import { Badge, RoomIcon } from "./sidebar.js";
-
 /** @import {ChatStore, Message, Person, Room, Shown} from "../types.js" */
 
 /**

@@ -1,5 +1,4 @@
 import { useEffect } from "preact/hooks";
-
 /** @import {ChatStore} from "../types.js" */
 
 /** The keys of the page, wherever the focus is. @param {ChatStore} store */

@@ -3,7 +3,6 @@ import { useEffect } from "preact/hooks";
 import { _ } from "realtime/texts";
 
 import { html } from "./html.js";
-
 /** @import {ChatStore} from "../types.js" */
 
 /** The functions that load the modules of lazy components, and their styles. @type {Set<() => Promise<unknown>>} */

@@ -9,7 +9,6 @@ import { DownIcon } from "./icons.js";
 import { lazy } from "./lazy.js";
 import { MessageRow, RowTools } from "./message-row.js";
 import { useScroll } from "./scroll.js";
-
 /** @import {Entry, Place, RoomStore, Timeline} from "../types.js" */
 
 // More rows than a room opens with. Only of so many some are left out: they have been laid out, and the browser knows their heights.

@@ -7,7 +7,6 @@ import { html } from "./html.js";
 import { lazy } from "./lazy.js";
 import { Avatar } from "./avatar.js";
 import { elementsOf } from "./server-html.js";
-
 /** @import {ChatStore, Entry, Message, Place, Quote, RoomStore} from "../types.js" */
 
 const Attachments = lazy(() => import("./attachments.js"), "Attachments");

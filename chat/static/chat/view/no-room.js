@@ -2,7 +2,6 @@ import { _ } from "realtime/texts";
 
 import { copy } from "../state/clipboard.js";
 import { html } from "./html.js";
-
 /** @import {ChatStore, Place} from "../types.js" */
 
 /** What to do where no room is open. @param {{store: ChatStore}} props */

@@ -2,7 +2,6 @@ import { effect } from "@preact/signals";
 import { _ } from "realtime/texts";
 
 import { nameOf, summaryOf } from "../lib/format.js";
-
 /** @import {ChatStore, Message, RoomStore} from "../types.js" */
 
 // A message that was read by then, here or in another tab, needs no notification.

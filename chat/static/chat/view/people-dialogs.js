@@ -11,7 +11,6 @@ import { postPicture } from "../state/upload.js";
 import { Avatar, statusOf } from "./avatar.js";
 import { ReasonField, roleWord, Sure, TextField } from "./room-dialogs.js";
 import { SearchField } from "./search-field.js";
-
 /** @import {ChatStore, Person, RoomStore, Shown} from "../types.js" */
 
 const FOUND_MAX = 20;

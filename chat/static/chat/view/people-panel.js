@@ -5,7 +5,6 @@ import { nameOf } from "../lib/format.js";
 import { MEMBER } from "../lib/rights.js";
 import { html } from "./html.js";
 import { CloseIcon, IconButton, PlusIcon } from "./icons.js";
-
 /** @import {Place} from "../types.js" */
 /** @import {SeenPerson} from "../lib/people.js" */
 

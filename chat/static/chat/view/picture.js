@@ -3,7 +3,6 @@ import { _ } from "realtime/texts";
 import { sizeText } from "../lib/format.js";
 import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
-
 /** @import {SentFile} from "../types.js" */
 
 /** A picture in its whole size, as far as the window allows. @param {{file: SentFile, onClose: () => void}} props */

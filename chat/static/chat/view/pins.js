@@ -7,7 +7,6 @@ import { pin } from "../state/message-actions.js";
 import { Dialog, DialogActions } from "./dialog.js";
 import { html } from "./html.js";
 import { MessageBody } from "./message-row.js";
-
 /** @import {Place} from "../types.js" */
 
 /** The pinned messages of a room, the last pinned first. @param {Place & {onClose: () => void}} props */

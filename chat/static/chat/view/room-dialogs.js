@@ -8,7 +8,6 @@ import { Dialog, DialogActions, DialogForm } from "./dialog.js";
 import { html } from "./html.js";
 import { SearchField } from "./search-field.js";
 import { RoomIcon } from "./sidebar.js";
-
 /** @import {Message, RoomStore, Shown} from "../types.js" */
 
 const NAME_MAX_CHARS = 80;

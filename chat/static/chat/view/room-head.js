@@ -5,7 +5,6 @@ import { html } from "./html.js";
 import { IconButton, InfoIcon, MenuIcon, MoreIcon, PeopleIcon, PinIcon, SearchIcon, StarIcon } from "./icons.js";
 import { lazy } from "./lazy.js";
 import { RoomIcon } from "./sidebar.js";
-
 /** @import {ChatStore, Place, RoomStore} from "../types.js" */
 
 const RoomMenu = lazy(() => import("./room-menu.js"), "RoomMenu");

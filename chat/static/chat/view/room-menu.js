@@ -4,7 +4,6 @@ import { MEMBER } from "../lib/rights.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { setOwn } from "./room-head.js";
-
 /** @import {Place} from "../types.js" */
 
 /** The further actions on a room. @param {Place & {anchor: HTMLElement, onClose: () => void}} props */

@@ -7,7 +7,6 @@ import { markUnread, mayDelete, pin } from "../state/message-actions.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";
-
 /** @import {ChatStore, Message, Place, RoomStore} from "../types.js" */
 
 const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");

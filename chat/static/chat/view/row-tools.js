@@ -3,7 +3,6 @@ import { _ } from "realtime/texts";
 import { html } from "./html.js";
 import { EditIcon, IconButton, MoreIcon } from "./icons.js";
 import { ReplyIcon, SmileIcon } from "./tool-icons.js";
-
 /** @import {ChatStore, Message} from "../types.js" */
 
 const QUICK_EMOJI = ["👍", "❤️", "🎉"];

@@ -1,5 +1,4 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-
 /** @import {RoomStore} from "../types.js" */
 
 // Pixels from the end within which the list follows new messages, and from an edge within which more is

@@ -6,7 +6,6 @@ import { marked } from "../lib/search.js";
 import { html } from "./html.js";
 import { CloseIcon, IconButton } from "./icons.js";
 import { SearchField } from "./search-field.js";
-
 /** @import {ChatStore, Message} from "../types.js" */
 
 const PAGE = 25;

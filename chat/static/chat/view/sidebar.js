@@ -8,7 +8,6 @@ import { html } from "./html.js";
 import { BellOffIcon, CloseIcon, CompassIcon, EditIcon, HashIcon, IconButton, LockIcon, PeopleIcon, PlusIcon, SearchIcon } from "./icons.js";
 import { Avatar, statusOf } from "./avatar.js";
 import { nameOf } from "../lib/format.js";
-
 /** @import {ChatStore, Room} from "../types.js" */
 
 const COUNT_SHOWN_MAX = 99;

@@ -1,5 +1,4 @@
 import { useEffect } from "preact/hooks";
-
 /** @import {ChatStore} from "../types.js" */
 
 /** The icon of the tab says how much is unread. @param {{store: ChatStore}} props */
