@@ -614,7 +614,7 @@ test("what is typed while an edit is saved is still an edit, and what is begun m
   const saved = actions.submit(1);
   actions.type(1, "better, and more");
   await saved;
-  assert.deepEqual([actions.textOf(1), actions.intentOf(1).message.text], ["better, and more", "better"]);
+  assert.deepEqual([actions.textOf(1), actions.intentOf(1).saved], ["better, and more", "better"]);
   const again = actions.submit(1);
   actions.reply(second);
   await again;

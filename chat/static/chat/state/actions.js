@@ -4,7 +4,11 @@ import { _ } from "realtime/texts";
 import { textToSend } from "../lib/outbox.js";
 /** @import {ChatStore, Entry, Files, Message} from "../types.js" */
 
-/** @typedef {{kind: "reply" | "edit", message: Message}} Intent the purpose of the text in the composer */
+/**
+ * The purpose of the text in the composer. An edit has a text of its own, which is no draft: leaving it keeps the draft.
+ * @typedef {{kind: "reply", message: Message} | {kind: "edit", message: Message, text: string, saved: string}} Intent
+ *   text: as it is typed; saved: as the server has it, or gets it now
+ */
 
 /** The reader's actions on messages: answer, edit, react, send. Those of a menu are in message-actions.js. */
 export class Actions {
@@ -13,10 +17,6 @@ export class Actions {
     this.store = store;
     /** By room: the message that the next text answers or edits. */
     this.intents = signal(/** @type {ReadonlyMap<number, Intent>} */ (new Map()));
-    /** The text of an edit, by room. It is no draft: leaving it keeps the draft. */
-    this.edits = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));
-    /** The text of an edit that is on its way to the server, by room. @type {Map<number, string>} */
-    this.saving = new Map();
   }
 
   /** The popup that is open beside a message: its menu, or the emoji for reactions. */
@@ -35,12 +35,10 @@ export class Actions {
 
   /** @param {Message} message */
   edit(message) {
-    const { kind, message: { seq = 0 } = {} } = this.intentOf(message.room_id) ?? {};
-    if (kind !== "edit" || seq !== message.seq) {
-      this.#leaveEdit(message.room_id);
-      this.edits.value = new Map(this.edits.value).set(message.room_id, message.text);
-    }
-    this.#intend(message.room_id, { kind: "edit", message });
+    const { room_id, text } = message;
+    const known = this.#editOf(message);
+    if (known === null) this.#leaveEdit(room_id);
+    this.#intend(room_id, known ? { ...known, message } : { kind: "edit", message, text, saved: text });
   }
 
   /** Edit the reader's last message in a room, if it is on the page. @param {number} roomId */
@@ -76,13 +74,14 @@ export class Actions {
 
   /** The text in a room's composer. @param {number} roomId */
   textOf(roomId) {
-    const isEdit = this.intentOf(roomId)?.kind === "edit";
-    return isEdit ? (this.edits.value.get(roomId) ?? "") : this.store.drafts.of(roomId);
+    const intent = this.intentOf(roomId);
+    return intent?.kind === "edit" ? intent.text : this.store.drafts.of(roomId);
   }
 
   /** @param {number} roomId @param {string} text */
   type(roomId, text) {
-    if (this.intentOf(roomId)?.kind === "edit") this.edits.value = new Map(this.edits.value).set(roomId, text);
+    const intent = this.intentOf(roomId);
+    if (intent?.kind === "edit") this.#intend(roomId, { ...intent, text });
     else this.store.drafts.put(roomId, text);
   }
 
@@ -90,7 +89,7 @@ export class Actions {
   async submit(roomId) {
     const intent = this.intentOf(roomId);
     const text = textToSend(this.textOf(roomId));
-    if (intent?.kind === "edit") return this.#saveEdit(intent.message, text);
+    if (intent?.kind === "edit") return this.#saveEdit(intent, text);
     if (!this.store.sender.send(roomId, text, { replyTo: intent?.message.seq ?? null, files: this.filesOf(roomId) })) {
       this.store.notice.value = _("Too many messages wait already. This one stays here until some are sent.");
       return false;
@@ -146,27 +145,29 @@ export class Actions {
     return !message.deleted && message.author.id === this.store.me.id;
   }
 
-  /** @param {Message} message @param {string} text */
-  async #saveEdit(message, text) {
-    const { room_id, seq } = message;
-    this.saving.set(room_id, text);
-    const isSaved = text === message.text || (await this.store.try(this.change("message.edit", message, { text })));
-    this.saving.delete(room_id);
-    const { kind, message: edited } = this.intentOf(room_id) ?? {};
-    if (!isSaved || kind !== "edit" || edited?.seq !== seq) return isSaved;
+  /** The edit of a message, if it is under way. @param {Message} message */
+  #editOf({ room_id, seq }) {
+    const intent = this.intentOf(room_id);
+    return intent?.kind === "edit" && intent.message.seq === seq ? intent : null;
+  }
+
+  /** @param {Extract<Intent, {kind: "edit"}>} intent @param {string} text */
+  async #saveEdit({ message, saved, ...edit }, text) {
+    this.#intend(message.room_id, { ...edit, message, saved: text });
+    const isSaved = text === saved || (await this.store.try(this.change("message.edit", message, { text })));
+    const now = this.#editOf(message);
+    if (now && !isSaved) this.#intend(message.room_id, { ...now, saved });
     // What was typed since is not saved yet.
-    if (textToSend(this.textOf(room_id)) === text) this.cancel(room_id);
-    else this.#intend(room_id, { kind, message: { ...edited, text } });
-    return true;
+    else if (now && textToSend(now.text) === text) this.cancel(message.room_id);
+    return isSaved;
   }
 
   /** End an edit because the user begins something else. The changed text stays in the composer. @param {number} roomId */
   #leaveEdit(roomId) {
     const intent = this.intentOf(roomId);
-    const typed = this.textOf(roomId);
     if (intent?.kind !== "edit") return;
     this.cancel(roomId);
-    if (typed !== (this.saving.get(roomId) ?? intent.message.text)) this.#prepend(roomId, typed);
+    if (intent.text !== intent.saved) this.#prepend(roomId, intent.text);
   }
 
   /** Put a text before the draft of a room. @param {number} roomId @param {string} text */

@@ -67,7 +67,7 @@ export function Composer({ store, room, onSent }) {
 
   useLayoutEffect(() => fit(/** @type {HTMLTextAreaElement} */ (input.current)), [text]);
   // On a touch screen the keyboard would cover the messages.
-  useLayoutEffect(() => void ((hasMouse || intent !== null) && input.current?.focus()), [intent]);
+  useLayoutEffect(() => void ((hasMouse || intent !== null) && input.current?.focus()), [intent?.kind, intent?.message.id]);
 
   return html`
     <form class="composer" onSubmit=${send}>
