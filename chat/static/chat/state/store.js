@@ -87,14 +87,9 @@ export class ChatStore {
     this.client.on("state", (state) => this.#connectionChanged(state));
     this.client.on("welcome", ({ scopes }) => (this.isStaff.value = scopes?.includes("control:write") ?? false));
     this.client.on("announcement", ({ text, level }) => (this.banner.value = { text, level }));
-    this.client.subscribe(`user:${this.me.id}`, {
-      onPublication: (publication) => this.#ownEvent(publication.data),
-      onRecovered: (isComplete) => isComplete || this.loadRooms(),
-    });
-    this.client.subscribe(PUBLIC_ROOMS, {
-      onPublication: (publication) => this.#publicRoom(publication.data),
-      onRecovered: (isComplete) => isComplete || this.loadRooms(),
-    });
+    const onRecovered = (/** @type {boolean} */ isComplete) => isComplete || this.loadRooms();
+    this.client.subscribe(`user:${this.me.id}`, { onPublication: ({ data }) => this.#ownEvent(data), onRecovered });
+    this.client.subscribe(PUBLIC_ROOMS, { onPublication: ({ data }) => this.#publicRoom(data), onRecovered });
     // Messages on the screen are read while the reader looks at the page.
     effect(() => {
       const store = this.current.value;

@@ -19,8 +19,15 @@ import { AttachIcon, BoldIcon, CodeIcon, ItalicIcon, LinkIcon, ListIcon, QuoteIc
 
 const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
 
-/** Pressed with Ctrl or ⌘. @type {Record<string, Format>} */
-const KEYS = { b: "bold", i: "italic", e: "code" };
+/** Keys are pressed with Ctrl or ⌘. @type {{format: Format, label: string, icon: () => any, key?: string}[]} */
+const FORMATS = [
+  { format: "bold", label: _("Bold (Ctrl+B)"), icon: BoldIcon, key: "b" },
+  { format: "italic", label: _("Italic (Ctrl+I)"), icon: ItalicIcon, key: "i" },
+  { format: "code", label: _("Code (Ctrl+E)"), icon: CodeIcon, key: "e" },
+  { format: "quote", label: _("Quote"), icon: QuoteIcon },
+  { format: "list", label: _("List"), icon: ListIcon },
+  { format: "link", label: _("Link"), icon: LinkIcon },
+];
 
 /** The buttons that add files, emoji and formats to a message. @param {Writing} props */
 export function ComposerTools({ store, room, input }) {
@@ -69,26 +76,20 @@ function EmojiButton({ store, input }) {
 
 /** Buttons that format the selected text. @param {Pick<Writing, "input">} props */
 function FormatBar({ input }) {
-  const button = (/** @type {Format} */ format, /** @type {string} */ label, /** @type {() => any} */ icon) => html`
-    <${IconButton} label=${label} icon=${icon} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}
-      onClick=${() => applyFormat(/** @type {HTMLTextAreaElement} */ (input.current), format)} />`;
   return html`
     <span class="format-bar" role="group" aria-label=${_("Formatting")}>
-      ${button("bold", _("Bold (Ctrl+B)"), BoldIcon)}
-      ${button("italic", _("Italic (Ctrl+I)"), ItalicIcon)}
-      ${button("code", _("Code (Ctrl+E)"), CodeIcon)}
-      ${button("quote", _("Quote"), QuoteIcon)}
-      ${button("list", _("List"), ListIcon)}
-      ${button("link", _("Link"), LinkIcon)}
+      ${FORMATS.map(({ format, label, icon }) => html`
+        <${IconButton} label=${label} icon=${icon} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}
+          onClick=${() => applyFormat(/** @type {HTMLTextAreaElement} */ (input.current), format)} />`)}
     </span>`;
 }
 
 /** @param {KeyboardEvent} event */
 function onKeyDown(event) {
-  const format = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && KEYS[event.key.toLowerCase()];
-  if (!format) return;
+  const pressed = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && FORMATS.find(({ key }) => key === event.key.toLowerCase());
+  if (!pressed) return;
   event.preventDefault();
-  applyFormat(/** @type {HTMLTextAreaElement} */ (event.currentTarget), format);
+  applyFormat(/** @type {HTMLTextAreaElement} */ (event.currentTarget), pressed.format);
 }
 
 /** @param {HTMLTextAreaElement} area @param {Format} format */
@@ -107,4 +108,3 @@ function paste(event, attach) {
   event.preventDefault();
   attach([...files]);
 }
-

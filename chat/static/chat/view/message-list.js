@@ -15,6 +15,7 @@ import { useScroll } from "./scroll.js";
 const MANY_ROWS = 128;
 
 const FirstSteps = lazy(() => import("./no-room.js"), "FirstSteps");
+const ListKeys = lazy(() => import("./list-keys.js"), "ListKeys");
 const RowFloating = lazy(() => import("./row-menu.js"), "RowFloating");
 
 /** The messages of a room, with the newest at the end. @param {Place & {onDone: () => void}} props onDone: the reader leaves the list */
@@ -35,13 +36,14 @@ export function MessageList({ store, room, onDone }) {
   const jump = () => scroll.toEnd().then(onDone);
   return html`
     <div class="messages-frame">
-      <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} onClick=${followLink} onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveInList(event, onDone)}
+      <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} onClick=${followLink}
         tabindex="0" role="log" aria-live="off" aria-label=${_("Messages in {room}", { room: room.room.value.name })} aria-busy=${room.requests.isLoading.value} data-lean=${isLean}>
         <div>
           <${Beginning} store=${store} room=${room} timeline=${timeline} onWrite=${onDone} />
           ${blocksOf(rows).map((part) => (part.kind === "day" ? draw(part) : html`<div class="rows" key=${part.key}>${part.rows.map(draw)}</div>`))}
         </div>
       </div>
+      <${ListKeys} store=${store} list=${scroll.ref} onDone=${onDone} />
       <${JumpButton} room=${room} onJump=${jump} />
       ${store.actions.floating.value && html`<${RowFloating} store=${store} room=${room} />`}
     </div>`;
@@ -77,48 +79,6 @@ function entriesOf(outbox, roomId, timeline) {
   if (timeline?.hasNewer) return [];
   const arrived = new Set(timeline?.messages.map((message) => message.client_msg_id));
   return outbox.filter((entry) => entry.room_id === roomId && !arrived.has(entry.client_msg_id));
-}
-
-/**
- * Arrows go from message to message, Enter goes to the actions of one, Escape leaves the list.
- * @param {KeyboardEvent} event @param {() => void} onDone
- */
-function moveInList(event, onDone) {
-  const list = /** @type {HTMLElement} */ (event.currentTarget);
-  const at = /** @type {HTMLElement} */ (event.target);
-  const next = nextInList(event.key, at, list);
-  if (event.key === "Escape" && at !== list) onDone();
-  else if (event.key === "Enter" && at.matches("article")) focusTools(at);
-  else if (next) next.focus();
-  else return;
-  event.preventDefault();
-  event.stopPropagation();
-}
-
-/** Focus the first tool of a message: at once if it is drawn, so that the next key reaches it. @param {HTMLElement} row */
-function focusTools(row) {
-  const tool = /** @type {HTMLElement | null} */ (row.querySelector(".message-tools button"));
-  if (tool) tool.focus();
-  else import("./row-tools.js").then((tools) => tools.focusTools(row), () => {});
-}
-
-/** @param {string} key @param {HTMLElement} at what has the focus @param {HTMLElement} list */
-function nextInList(key, at, list) {
-  const row = at.closest("article");
-  const rows = [...list.querySelectorAll("article")];
-  if (at.matches(".message-tools button") && (key === "ArrowLeft" || key === "ArrowRight")) {
-    return /** @type {HTMLElement | null} */ (key === "ArrowLeft" ? at.previousElementSibling : at.nextElementSibling);
-  }
-  if (key === "Home" || key === "End") return row && (rows.at(key === "Home" ? 0 : -1) ?? null);
-  if (key !== "ArrowUp" && key !== "ArrowDown") return null;
-  if (row === null) return key === "ArrowUp" ? lastVisible(rows, list) : null;
-  return rows[rows.indexOf(row) + (key === "ArrowUp" ? -1 : 1)] ?? null;
-}
-
-/** @param {HTMLElement[]} rows @param {HTMLElement} list */
-function lastVisible(rows, list) {
-  const bottom = list.getBoundingClientRect().bottom;
-  return rows.findLast((row) => row.getBoundingClientRect().top < bottom) ?? null;
 }
 
 /** @param {Place & {timeline: Timeline | null, onWrite: () => void}} props */

@@ -115,21 +115,16 @@ function Reactions({ message, store }) {
     </div>`;
 }
 
-/** @param {{entry: Entry, store: ChatStore}} props */
+/** How a message gets to the server, and what the reader can do about it. @param {{entry: Entry, store: ChatStore}} props */
 function Delivery({ entry, store }) {
   const { client_msg_id: id, state, error } = entry;
   const isOnline = store.connection.value.name === "online";
-  const edit = html`<button type="button" class="button small" onClick=${() => store.actions.takeBack(entry)}>${_("Edit")}</button>`;
-  const discard = html`<button type="button" class="button small" onClick=${() => store.actions.discard(entry)}>${_("Discard")}</button>`;
-  if (state === "failed") {
-    return html`
-      <div class="delivery failed" role="alert">
-        <span><span aria-hidden="true">⚠ </span>${_("Not sent.")} ${error}</span>
-        <button type="button" class="button small" onClick=${() => store.sender.again(id)}>${_("Try again")}</button>${edit}${discard}
-      </div>`;
-  }
+  const isFailed = state === "failed";
+  const button = (/** @type {string} */ words, /** @type {() => void} */ act) => html`<button type="button" class="button small" onClick=${act}>${words}</button>`;
   return html`
-    <div class="delivery" data-late=${state === "waiting" || !isOnline}>
-      <span>${state === "waiting" && !isOnline ? _("Waits for the connection") : _("Sending…")}</span>${edit}${discard}
+    <div class="delivery" role=${isFailed ? "alert" : null} data-late=${state !== "sending" || !isOnline}>
+      ${isFailed ? html`<span><span aria-hidden="true">⚠ </span>${_("Not sent.")} ${error}</span>` : html`<span>${state === "waiting" && !isOnline ? _("Waits for the connection") : _("Sending…")}</span>`}
+      ${isFailed && button(_("Try again"), () => store.sender.again(id))}
+      ${button(_("Edit"), () => store.actions.takeBack(entry))}${button(_("Discard"), () => store.actions.discard(entry))}
     </div>`;
 }

@@ -7,17 +7,6 @@ import { ReplyIcon, SmileIcon } from "./tool-icons.js";
 
 const QUICK_EMOJI = ["👍", "❤️", "🎉"];
 
-// Frames in which the tools of a message are drawn at the latest. A deleted message has none.
-const DRAWN_FRAMES = 5;
-
-/** Focus the first tool of a message when it is drawn, or else its first button or link. @param {HTMLElement} row */
-export async function focusTools(row) {
-  const tool = () => /** @type {HTMLElement | null} */ (row.querySelector(".message-tools button"));
-  for (let frames = 0; frames < DRAWN_FRAMES && tool() === null; frames += 1) await new Promise(requestAnimationFrame);
-  const other = /** @type {HTMLElement | null} */ (row.querySelector("button, a"));
-  (tool() ?? other)?.focus();
-}
-
 /**
  * The actions for the message under the pointer or the focus.
  * @param {{message: Message, store: ChatStore, setOpen: (isOpen: boolean) => void}} props

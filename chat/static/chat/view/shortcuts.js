@@ -1,6 +1,6 @@
 import { _ } from "realtime/texts";
 
-import { Dialog } from "./dialog.js";
+import { Dialog, DialogActions } from "./dialog.js";
 import { html } from "./html.js";
 
 /** The keys of the page by place. @returns {[string, [string, string][]][]} */
@@ -42,6 +42,6 @@ export function Shortcuts({ onClose }) {
             <dl>${keys.map(([key, words]) => html`<div><dt>${key.split(" ").map((each) => html`<kbd>${each}</kbd> `)}</dt><dd>${words}</dd></div>`)}</dl>
           </section>`)}
       </div>
-      <div class="actions"><button type="button" class="button" onClick=${onClose}>${_("Close")}</button></div>
+      <${DialogActions} no=${_("Close")} onClose=${onClose} />
     <//>`;
 }
