@@ -37,7 +37,9 @@ export class ChatStore {
     this.currentId = signal(/** @type {number | null} */ (null));
     this.current = computed(() => this.stores.value.get(this.currentId.value ?? 0) ?? null);
     this.rooms = computed(() => sortedRooms([...this.stores.value.values()].map((store) => store.room.value)));
-    this.sections = computed(() => sectionsOf(this.rooms.value.filter((room) => room.is_member), (room) => this.#isKeptUnread(room)));
+    /** Whether the reader looks at new messages now. Their room keeps its place. */
+    this.isAtNew = computed(() => typeof this.current.value?.newAfterSeq.value === "number");
+    this.sections = computed(() => sectionsOf(this.rooms.value.filter((room) => room.is_member), ({ id }) => this.isAtNew.value && id === this.currentId.value));
     /** The user's rooms in the order of the sidebar. */
     this.joined = computed(() => this.sections.value.flatMap(({ rooms }) => rooms));
     this.joinable = computed(() => this.rooms.value.filter((room) => !room.is_member && room.is_public));
@@ -76,7 +78,7 @@ export class ChatStore {
     this.fileLimits = fileLimits;
     /** The files of composers and of unsent messages, once there are some. */
     this.files = signal(/** @type {Files | null} */ (null));
-    this.sender = new Sender({ client, storage, loadFiles: () => this.loadFiles(), onSent: (message) => this.#sent(message) });
+    this.sender = new Sender({ client, storage, loadFiles: () => this.loadFiles(), onSent: (message) => batch(() => this.#sent(message)) });
     this.actions = new Actions(this);
     this.firstRoomId = roomId;
     this.#take(rooms);
@@ -254,15 +256,11 @@ export class ChatStore {
 
   /** A public room is there, or no longer. @param {any} data */
   #publicRoom(data) {
-    if (data.event === "gone") {
-      const room = this.stores.value.get(data.room_id)?.room.value;
-      if (room && !room.is_member) this.#drop(room.id);
-    } else if (data.event === "room" && !this.stores.value.has(data.room.id)) {
-      this.#take([{ ...data.room, is_member: false, read_seq: 0, unread: 0, mentions: 0, level: "all", is_favourite: false, role: null }]);
-    } else if (data.event === "room") {
-      const store = /** @type {RoomStore} */ (this.stores.value.get(data.room.id));
-      store.room.value = roomAfterChange(store.room.value, data.room);
-    }
+    const store = this.stores.value.get(data.room_id ?? data.room?.id);
+    const isOutside = { is_member: false, read_seq: 0, unread: 0, mentions: 0, level: "all", is_favourite: false, role: null };
+    if (data.event === "gone" && store?.room.value.is_member === false) this.#drop(store.id);
+    else if (data.event === "room" && store) store.room.value = roomAfterChange(store.room.value, data.room);
+    else if (data.event === "room") this.#take([{ ...data.room, ...isOutside }]);
   }
 
   /**
@@ -284,14 +282,12 @@ export class ChatStore {
       if (id === this.currentId.value) stores.set(id, store);
     }
     this.stores.value = stores;
-    for (const store of stores.values()) if (store.room.value.is_member) this.#follow(store);
+    for (const store of stores.values()) {
+      if (!store.room.value.is_member) continue;
+      store.follow();
+      if (store.id === this.currentId.value) store.open();
+    }
     if (this.current.value === null) this.#selectSomething();
-  }
-
-  /** @param {RoomStore} store */
-  #follow(store) {
-    store.follow();
-    if (store.id === this.currentId.value) store.open();
   }
 
   /** Apply what arrived, in order, and draw it together with what else arrives before the next frame. @param {() => void} act */
@@ -320,9 +316,7 @@ export class ChatStore {
 
   /** @param {number} roomId */
   #drop(roomId) {
-    const stores = new Map(this.stores.value);
-    stores.delete(roomId);
-    this.stores.value = stores;
+    this.stores.value = new Map([...this.stores.value].filter(([id]) => id !== roomId));
   }
 
   /** An archived room is nobody's. @param {number} roomId */
@@ -330,11 +324,6 @@ export class ChatStore {
     this.stores.value.get(roomId)?.left();
     this.#drop(roomId);
     if (this.currentId.value === roomId) this.#selectSomething();
-  }
-
-  /** A room whose new messages the reader looks at now. @param {Room} room */
-  #isKeptUnread({ id }) {
-    return id === this.currentId.value && this.current.value !== null && this.current.value.newAfterSeq.value !== null;
   }
 
   #selectSomething() {
@@ -346,10 +335,8 @@ export class ChatStore {
 
   /** @param {Message} message */
   #sent(message) {
-    batch(() => {
-      this.stores.value.get(message.room_id)?.confirmed(message);
-      this.sender.forget(message.client_msg_id);
-    });
+    this.stores.value.get(message.room_id)?.confirmed(message);
+    this.sender.forget(message.client_msg_id);
   }
 
   /** A room has a new message. @param {RoomStore} store @param {Message} message */
