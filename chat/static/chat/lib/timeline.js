@@ -98,6 +98,21 @@ function withQuote(message, changes) {
 }
 
 /**
+ * A message from a publication, with `mine` in its reactions. A publication is the same for all readers: `reacted` names the user
+ * and the emoji, and all other changes keep the reactions that were known.
+ * @param {Message} message @param {Message | undefined} known the message as it was here
+ * @param {{emoji?: string, user_id?: number, is_added?: boolean}} change @param {number} myId
+ */
+export function withOwnReactions(message, known, change, myId) {
+  const mine = new Set((known?.reactions ?? []).filter((reaction) => reaction.mine).map((reaction) => reaction.emoji));
+  if (change.user_id === myId && change.emoji !== undefined) {
+    if (change.is_added) mine.add(change.emoji);
+    else mine.delete(change.emoji);
+  }
+  return { ...message, reactions: (message.reactions ?? []).map((each) => ({ ...each, mine: mine.has(each.emoji) })) };
+}
+
+/**
  * The timeline without the oldest messages if there are more than WINDOW_ROWS.
  * @param {Timeline} timeline @param {number} [kept] the number of messages that are left
  */

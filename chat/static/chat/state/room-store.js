@@ -1,9 +1,8 @@
 import { batch, computed, signal } from "@preact/signals";
 
 import { NOBODY, peopleOf, presenceOf, withPresence } from "../lib/people.js";
-import { withOwnReactions } from "../lib/reactions.js";
 import { roomAfterChange, roomAfterMessage, roomAfterRead, roomUnreadFrom } from "../lib/room-list.js";
-import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, withLive, withNewer, withOlder, withPin } from "../lib/timeline.js";
+import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, withLive, withNewer, withOlder, withOwnReactions, withPin } from "../lib/timeline.js";
 import { stillTyping, TYPING_AGAIN_MS, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
 import { RoomRequests } from "./room-requests.js";
 /** @import {ChatStore, Message, Page, Person, Room, Timeline} from "../types.js" */

@@ -7,7 +7,6 @@ import "../state/files.js";
 import "../state/upload.js";
 import "./attachments.js";
 import "./row-tools.js";
-import { useDrop } from "./drop.js";
 import { applyEdit } from "./editing.js";
 import { useEvents } from "./events.js";
 import { html } from "./html.js";
@@ -43,6 +42,26 @@ export function ComposerTools({ store, room, input }) {
     <${EmojiButton} store=${store} input=${input} />
     <${FormatBar} input=${input} />
     ${isOver && html`<div class="drop-hint">${_("Drop files to send them in {room}", { room: name })}</div>`}`;
+}
+
+/**
+ * Files that are dropped anywhere on the page. Without this the browser would leave the page for the file.
+ * @param {((files: Iterable<File>) => void) | null} onFiles null: none are taken
+ * @returns {boolean} whether files are over the page
+ */
+function useDrop(onFiles) {
+  const [isOver, setOver] = useState(false);
+  const onDrag = (/** @type {DragEvent} */ event) => {
+    const { dataTransfer: data, type } = event;
+    if (!data?.types.includes("Files")) return;
+    event.preventDefault();
+    if (onFiles === null) data.dropEffect = "none";
+    // Leaving an element for its neighbour tells of leaving, too.
+    setOver(onFiles !== null && (type === "dragover" || (type === "dragleave" && event.relatedTarget !== null)));
+    if (type === "drop") onFiles?.(data.files);
+  };
+  useEvents(() => window, { dragover: onDrag, dragleave: onDrag, drop: onDrag });
+  return isOver;
 }
 
 /** @param {{isDisabled: boolean, onFiles: (files: Iterable<File>) => void}} props */

@@ -15,9 +15,7 @@ import { useMessages } from "./search-panel.js";
 import { Badge, RoomIcon } from "./sidebar.js";
 /** @import {ChatStore, Message, Person, Room, Shown} from "../types.js" */
 
-/**
- * @typedef {{key: string, icon: any, words: string, detail: any, go: () => void}} Option
- */
+/** @typedef {{key: string, icon: any, words: string, detail: any, go: () => void}} Option */
 
 const LIST_ID = "finder-options";
 const PEOPLE_SHOWN_MAX = 5;
@@ -30,7 +28,8 @@ export function Finder({ store, onClose }) {
   const list = useRef(/** @type {HTMLElement | null} */ (null));
   const groups = useGroups(store, query);
   const options = groups.flatMap((group) => group.options);
-  const active = options[Math.min(index, options.length - 1)];
+  const at = Math.min(index, options.length - 1);
+  const active = options[at];
   const go = (/** @type {Option} */ option) => {
     onClose();
     option.go();
@@ -38,8 +37,8 @@ export function Finder({ store, onClose }) {
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
     if (isForInputMethod(event) || options.length === 0) return;
     if (event.key === "Enter") go(active);
-    else if (event.key === "ArrowDown") setIndex((index + 1) % options.length);
-    else if (event.key === "ArrowUp") setIndex((index + options.length - 1) % options.length);
+    else if (event.key === "ArrowDown") setIndex((at + 1) % options.length);
+    else if (event.key === "ArrowUp") setIndex((at + options.length - 1) % options.length);
     else return;
     event.preventDefault();
   };
