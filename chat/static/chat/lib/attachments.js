@@ -34,6 +34,4 @@ export function withFiles(held, files, { filesMax, bytesMax, newKey }) {
 }
 
 /** Why an upload failed, in words. @param {{code: string, message: string}} error */
-export function reasonText({ code, message }) {
-  return WORDS.get(code) ?? message;
-}
+export const reasonText = ({ code, message }) => WORDS.get(code) ?? message;

@@ -13,9 +13,7 @@ export const TONES = ["", "🏻", "🏼", "🏽", "🏾", "🏿"];
 const PICTURE = "\ufe0f";
 
 /** The groups of a table in the form of `emoji-table.js`. @param {readonly (readonly string[])[]} table @returns {Group[]} */
-export function groupsOf(table) {
-  return table.map(([name, entries]) => ({ name, emoji: entries.split("|").map(emojiOf) }));
-}
+export const groupsOf = (table) => table.map(([name, entries]) => ({ name, emoji: entries.split("|").map(emojiOf) }));
 
 /** @param {string} entry @returns {Emoji} */
 function emojiOf(entry) {
@@ -48,6 +46,4 @@ export function withTone({ emoji, hasTones }, tone) {
 }
 
 /** The emoji that were used last, the newest first. @param {readonly string[]} recent @param {string} emoji */
-export function withRecent(recent, emoji) {
-  return [emoji, ...recent.filter((each) => each !== emoji)].slice(0, RECENT_MAX);
-}
+export const withRecent = (recent, emoji) => [emoji, ...recent.filter((each) => each !== emoji)].slice(0, RECENT_MAX);

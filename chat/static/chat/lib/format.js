@@ -21,19 +21,13 @@ export function dayText(at, now) {
 }
 
 /** The name to show for a user. @param {{username: string | null, name?: string}} user */
-export function nameOf({ username, name }) {
-  return name || username || _("former member");
-}
+export const nameOf = ({ username, name }) => name || username || _("former member");
 
 /** @param {string} name */
-export function initialOf(name) {
-  return ([...name][0] ?? "?").toUpperCase();
-}
+export const initialOf = (name) => ([...name][0] ?? "?").toUpperCase();
 
 /** The colour of a user, always the same one of the style's colours. @param {number | null} userId */
-export function hueOf(userId) {
-  return ((userId ?? 0) * 3) % HUES;
-}
+export const hueOf = (userId) => ((userId ?? 0) * 3) % HUES;
 
 /** @param {number} bytes */
 export function sizeText(bytes) {
@@ -49,6 +43,4 @@ export function shownSize({ width, height }) {
 }
 
 /** A message in one line: its text, or the names of its files. @param {{text: string, files?: readonly {name: string}[]}} message */
-export function summaryOf({ text, files = [] }) {
-  return text || files.map(({ name }) => name).join(", ") || _("A file");
-}
+export const summaryOf = ({ text, files = [] }) => text || files.map(({ name }) => name).join(", ") || _("A file");

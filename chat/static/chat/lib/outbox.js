@@ -19,19 +19,13 @@ const RETRY_MAX_MS = 30_000;
  * line. Half a character (a surrogate without its pair), which the server would refuse, becomes U+FFFD.
  * @param {string} text
  */
-export function textToSend(text) {
-  return text.toWellFormed().replace(/^(?:[^\S\n]*\n)+/, "").trimEnd();
-}
+export const textToSend = (text) => text.toWellFormed().replace(/^(?:[^\S\n]*\n)+/, "").trimEnd();
 
 /** @param {readonly Entry[]} outbox @param {Draft} message @returns {Entry[]} */
-export function withMessage(outbox, message) {
-  return [...outbox, { ...message, state: "waiting", error: "", tries: 0 }];
-}
+export const withMessage = (outbox, message) => [...outbox, { ...message, state: "waiting", error: "", tries: 0 }];
 
 /** @param {readonly Entry[]} outbox @param {string} clientMsgId */
-export function without(outbox, clientMsgId) {
-  return outbox.filter((entry) => entry.client_msg_id !== clientMsgId);
-}
+export const without = (outbox, clientMsgId) => outbox.filter((entry) => entry.client_msg_id !== clientMsgId);
 
 /** @param {readonly Entry[]} outbox @param {string} clientMsgId @param {Partial<Entry>} change */
 export function changed(outbox, clientMsgId, change) {
@@ -73,14 +67,10 @@ export function afterError(entry, { code, message, retryable, retryAfterMs }) {
 }
 
 /** Whether a message of a room was refused, and waits for the reader. @param {readonly Entry[]} outbox @param {number} roomId */
-export function isRefusedIn(outbox, roomId) {
-  return outbox.some((entry) => entry.room_id === roomId && entry.state === "failed");
-}
+export const isRefusedIn = (outbox, roomId) => outbox.some((entry) => entry.room_id === roomId && entry.state === "failed");
 
 /** The number of messages that still have to be sent. @param {readonly Entry[]} outbox */
-export function waitingCount(outbox) {
-  return outbox.filter((entry) => entry.state !== "failed").length;
-}
+export const waitingCount = (outbox) => outbox.filter((entry) => entry.state !== "failed").length;
 
 /**
  * The outbox with messages that an earlier page left, oldest first. One that was being sent may have arrived or

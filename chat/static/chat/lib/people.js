@@ -33,9 +33,7 @@ export function withPresence(present, { joined, left, count }) {
 }
 
 /** @param {ReadonlyMap<number, Person>} users */
-function named(users) {
-  return { count: users.size, users };
-}
+const named = (users) => ({ count: users.size, users });
 
 /** The members of a room by name, connected ones first. @param {readonly Person[]} members @param {Present} present */
 export function peopleOf(members, { users }) {

@@ -97,6 +97,4 @@ function add(rows, cache, row, needsMark) {
 }
 
 /** @param {Date} a @param {Date} b */
-function isSameDay(a, b) {
-  return a.getDate() === b.getDate() && a.getMonth() === b.getMonth() && a.getFullYear() === b.getFullYear();
-}
+const isSameDay = (a, b) => a.getDate() === b.getDate() && a.getMonth() === b.getMonth() && a.getFullYear() === b.getFullYear();

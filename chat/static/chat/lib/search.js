@@ -29,9 +29,7 @@ export function hasWords(text, query) {
 }
 
 /** The name that a query of the finder asks for: `@bob` and `#general` are written as in a message. @param {string} query */
-export function nameWanted(query) {
-  return query.trim().replace(/^[@#]/, "");
-}
+export const nameWanted = (query) => query.trim().replace(/^[@#]/, "");
 
 /**
  * Rooms whose names have a text in them: own rooms first, and names that begin with it before others.

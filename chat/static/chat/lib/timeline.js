@@ -9,19 +9,13 @@ export const WINDOW_ROWS = 400;
 const FOLLOWED_ROWS = 300;
 
 /** A page of a room's messages: the newest, or those around one. @param {Page} page */
-export function timelineOf(page) {
-  return { messages: page.messages, hasOlder: page.has_older, hasNewer: page.has_newer };
-}
+export const timelineOf = (page) => ({ messages: page.messages, hasOlder: page.has_older, hasNewer: page.has_newer });
 
 /** The seq of the last message here, 0 in an empty room. @param {Timeline} timeline */
-export function lastSeq(timeline) {
-  return timeline.messages.at(-1)?.seq ?? 0;
-}
+export const lastSeq = (timeline) => timeline.messages.at(-1)?.seq ?? 0;
 
 /** The seq of the first message here, 0 in an empty room. @param {Timeline} timeline */
-export function firstSeq(timeline) {
-  return timeline.messages[0]?.seq ?? 0;
-}
+export const firstSeq = (timeline) => timeline.messages[0]?.seq ?? 0;
 
 /** Whether the message is here, or would be the next one. @param {Timeline} timeline @param {number} seq */
 export function reaches(timeline, seq) {

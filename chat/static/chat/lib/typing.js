@@ -16,14 +16,10 @@ export function withTyper(typers, user, nowMs) {
 }
 
 /** @param {readonly Typer[]} typers @param {number} userId */
-export function withoutTyper(typers, userId) {
-  return typers.filter((typer) => typer.id !== userId);
-}
+export const withoutTyper = (typers, userId) => typers.filter((typer) => typer.id !== userId);
 
 /** @param {readonly Typer[]} typers @param {number} nowMs */
-export function stillTyping(typers, nowMs) {
-  return typers.filter((typer) => typer.untilMs > nowMs);
-}
+export const stillTyping = (typers, nowMs) => typers.filter((typer) => typer.untilMs > nowMs);
 
 /** One line that says who is typing. @param {readonly Typer[]} typers */
 export function typingLine(typers) {

@@ -65,6 +65,4 @@ function errorOf(request) {
 }
 
 /** From the form for signing out: the cookie's name depends on the site. */
-function csrfToken() {
-  return /** @type {HTMLInputElement | null} */ (document.querySelector("[name=csrfmiddlewaretoken]"))?.value ?? "";
-}
+const csrfToken = () => /** @type {HTMLInputElement | null} */ (document.querySelector("[name=csrfmiddlewaretoken]"))?.value ?? "";

@@ -9,9 +9,7 @@ import { waitingCount } from "../lib/outbox.js";
 const PATIENCE_MS = 2_000;
 
 /** What stands above the room: the state of the connection, and what an operator announces. @param {{store: ChatStore}} props */
-export function Bars({ store }) {
-  return html`<${ConnectionBar} store=${store} /><${AnnouncementBar} store=${store} />`;
-}
+export const Bars = ({ store }) => html`<${ConnectionBar} store=${store} /><${AnnouncementBar} store=${store} />`;
 
 /** The newest announcement of an operator, until the reader closes it. @param {{store: ChatStore}} props */
 function AnnouncementBar({ store }) {

@@ -75,9 +75,7 @@ function useToken(store, room, input) {
 }
 
 /** Whether the option is already written out: Enter sends it. @param {Option} option @param {Token} token */
-function isWhole({ insert }, { kind, query }) {
-  return insert.toLowerCase() === (kind + query).toLowerCase();
-}
+const isWhole = ({ insert }, { kind, query }) => insert.toLowerCase() === (kind + query).toLowerCase();
 
 /** Tell screen readers which option is active. @param {HTMLTextAreaElement} area @param {number} active -1: none */
 function tellActive(area, active) {

@@ -76,6 +76,4 @@ function changesIn(form) {
 }
 
 /** A failure, shown in the dialog. @param {{text: string}} props */
-export function Failure({ text }) {
-  return text && html`<p class="failure" role="alert"><span aria-hidden="true">⚠ </span>${text}</p>`;
-}
+export const Failure = ({ text }) => text && html`<p class="failure" role="alert"><span aria-hidden="true">⚠ </span>${text}</p>`;

@@ -19,9 +19,7 @@ export function useKeys(store) {
 }
 
 /** Whether a key goes to an input method. Safari ends the composition before its Enter, with this code. @param {KeyboardEvent} event */
-export function isForInputMethod(event) {
-  return event.isComposing || event.keyCode === 229;
-}
+export const isForInputMethod = (event) => event.isComposing || event.keyCode === 229;
 
 /** Put the focus into the composer. */
 export function focusComposer() {
@@ -29,9 +27,7 @@ export function focusComposer() {
 }
 
 /** Whether the search was opened but its field is not there yet. A key that is typed now belongs to the search. @param {ChatStore} store */
-function isSearchComing(store) {
-  return store.panel.value === "search" && document.getElementById("search-query") === null;
-}
+const isSearchComing = (store) => store.panel.value === "search" && document.getElementById("search-query") === null;
 
 /** The action of a key on the page, or nothing. @param {KeyboardEvent} event @param {ChatStore} store */
 function actionOf(event, store) {

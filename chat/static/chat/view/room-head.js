@@ -44,6 +44,4 @@ export function RoomHead({ store, room }) {
 }
 
 /** Change the reader's own settings of a room. @param {ChatStore} store @param {RoomStore} room @param {Record<string, unknown>} settings */
-export function setOwn(store, room, settings) {
-  return store.try(store.change("room.settings", { room_id: room.id, ...settings }));
-}
+export const setOwn = (store, room, settings) => store.try(store.change("room.settings", { room_id: room.id, ...settings }));

@@ -50,9 +50,7 @@ function RowMenu({ store, room, message, anchor, onClose }) {
 }
 
 /** @param {{room_id: number, seq: number}} message */
-function linkTo({ room_id, seq }) {
-  return `${location.origin}${location.pathname}#room-${room_id}-${seq}`;
-}
+const linkTo = ({ room_id, seq }) => `${location.origin}${location.pathname}#room-${room_id}-${seq}`;
 
 /** Arrows move the focus. @param {KeyboardEvent} event */
 function move(event) {

@@ -138,11 +138,7 @@ function firstIndex(rows, isSo) {
 }
 
 /** @param {Element} row @param {HTMLElement} list */
-function topOf(row, list) {
-  return row.getBoundingClientRect().top - list.getBoundingClientRect().top;
-}
+const topOf = (row, list) => row.getBoundingClientRect().top - list.getBoundingClientRect().top;
 
 /** @param {HTMLElement} list */
-function distanceToEnd(list) {
-  return list.scrollHeight - list.clientHeight - list.scrollTop;
-}
+const distanceToEnd = (list) => list.scrollHeight - list.clientHeight - list.scrollTop;
