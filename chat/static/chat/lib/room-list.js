@@ -82,7 +82,7 @@ export function sortedRooms(rooms) {
 }
 
 /**
- * The sections of the sidebar, without empty ones.
+ * The sections of the sidebar. Those where new rooms are made are there without rooms, too.
  * @param {readonly Room[]} rooms the user's rooms, sorted
  * @param {(room: Room) => boolean} isKept an unread room that was opened stays in its place until the reader leaves it
  */
@@ -94,7 +94,7 @@ export function sectionsOf(rooms, isKept = () => false) {
     sections[isUnread ? "unread" : room.is_favourite ? "favourites" : room.kind === "direct" ? "people" : "rooms"].push(room);
   }
   const names = /** @type {SectionName[]} */ (Object.keys(sections));
-  return names.map((name) => ({ name, rooms: sections[name] })).filter((section) => section.rooms.length > 0);
+  return names.map((name) => ({ name, rooms: sections[name] })).filter(({ name, rooms }) => rooms.length > 0 || name === "rooms" || name === "people");
 }
 
 /**

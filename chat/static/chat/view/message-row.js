@@ -60,15 +60,13 @@ export function MessageRow({ row, store, room }) {
  */
 export function MessageBody({ message, entry = null, store, id }) {
   const text = message?.text ?? entry?.text ?? "";
-  const { files = [] } = message ?? {};
-  const { files: unsent = [] } = entry ?? {};
   return html`
     <div id=${id} class="message-body">
       ${message?.deleted
         ? html`<p class="message-text muted">${_("This message was deleted.")}</p>`
         : text && html`<${Text} message=${message} text=${text} store=${store} />`}
-      ${files.length > 0 && html`<${FileList} files=${files} store=${store} />`}
-      ${unsent.length > 0 && html`<${Attachments} store=${store} files=${unsent} />`}
+      ${message && message.files.length > 0 && html`<${FileList} files=${message.files} store=${store} />`}
+      ${entry?.files && entry.files.length > 0 && html`<${Attachments} store=${store} files=${entry.files} />`}
     </div>`;
 }
 

@@ -24,18 +24,11 @@ export function Sidebar({ store }) {
         <${IconButton} class="icon-button drawer-only" label=${_("Close the list of rooms")} icon=${CloseIcon} onClick=${() => (store.drawer.value = null)} />
       </div>
       <div class="sidebar-rooms">
-        ${sectionsShown(store).map((section) => html`<${Section} key=${section.name} section=${section} store=${store} />`)}
+        ${store.sections.value.map((section) => html`<${Section} key=${section.name} section=${section} store=${store} />`)}
         ${store.joined.value.length === 0 && html`<p class="sidebar-empty muted">${_("You are in no room yet. Browse those that are here, or make one.")}</p>`}
       </div>
       <${OwnProfile} store=${store} />
     </nav>`;
-}
-
-/** Sections with rooms. Those where new rooms are made are always there. @param {ChatStore} store */
-function sectionsShown(store) {
-  const sections = store.sections.value;
-  const missing = /** @type {const} */ (["rooms", "people"]).filter((name) => !sections.some((section) => section.name === name));
-  return [...sections, ...missing.map((name) => ({ name, rooms: [] }))].sort((a, b) => Number(a.name === "people") - Number(b.name === "people"));
 }
 
 /** @param {{section: {name: import("../lib/room-list.js").SectionName, rooms: Room[]}, store: ChatStore}} props */
@@ -93,18 +86,13 @@ export function Badge({ count, isPersonal, words }) {
 }
 
 /** Whether the others of a direct room are there. @param {{store: ChatStore, room: {id: number}}} props */
-export function PresenceDot({ store, room }) {
-  const state = presenceIn(store, room.id);
+function PresenceDot({ store, room }) {
+  const users = store.stores.value.get(room.id)?.present.value.users ?? new Map();
+  const others = [...users.keys()].filter((id) => id !== store.me.id);
+  const isGone = others.length === 0 || store.connection.value.name !== "online";
+  const state = isGone ? "gone" : others.every((id) => store.activity.isAway(id)) ? "away" : "here";
   const words = { here: _("here"), away: _("away"), gone: _("not here") }[state];
   return html`<span class="presence-dot" data-state=${state} title=${words}><span class="visually-hidden">${words} </span></span>`;
-}
-
-/** @param {ChatStore} store @param {number} roomId */
-function presenceIn(store, roomId) {
-  const users = store.stores.value.get(roomId)?.present.value.users ?? new Map();
-  const others = [...users.keys()].filter((id) => id !== store.me.id);
-  if (others.length === 0 || store.connection.value.name !== "online") return "gone";
-  return others.every((id) => store.activity.isAway(id)) ? "away" : "here";
 }
 
 /** The reader's own name and status, which open the profile. @param {{store: ChatStore}} props */
