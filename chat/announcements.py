@@ -20,7 +20,17 @@ from chat.messages.erasing import without_message
 from chat.payloads import shared_message_payload, shared_room_payload
 from chat.topics import PUBLIC_ROOMS_TOPIC, typing_topic, user_topic
 from chat.unannounced import Unannounced
-from realtime import Node, Publisher, Tenant, UserId, end_subscriptions, publish_soon, rewrite_history
+from realtime import (
+    ErrorCode,
+    Node,
+    Publisher,
+    RequestError,
+    Tenant,
+    UserId,
+    end_subscriptions,
+    publish_soon,
+    rewrite_history,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -122,8 +132,13 @@ async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_
 
 async def aannounce_message(node: Node, tenant: str, author: Publisher | None, message: wire.Message) -> None:
     """Publish a committed message to its room. Its idempotency key makes a repeat the same publication."""
-    topic, key = wire.room_topic(message.room_id), _key(message)
-    await node.announce(topic, _message_data(message), tenant=tenant, publisher=author, idempotency_key=key)
+    topic, key, data = wire.room_topic(message.room_id), _key(message), _message_data(message)
+    try:
+        await node.announce(topic, data, tenant=tenant, publisher=author, idempotency_key=key)
+    except RequestError as refused:
+        # Another node announced the message before, with other data: it has changed since.
+        if refused.code is not ErrorCode.CONFLICT:
+            raise
 
 
 def _key(message: wire.Message) -> str:

@@ -11,7 +11,7 @@ from chat.messages.reading import messages_by_id
 from chat.messages.sending import Sent, messages_send
 from chat.unannounced import Unannounced
 from chat.writer import MessageWriter, MessageWriters, in_turns
-from realtime import ErrorCode, Node, Owner, Publisher, RequestError, node_task
+from realtime import Node, Owner, Publisher, RequestError, node_task
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +41,7 @@ def _make_unannounced(node: Node) -> Unannounced:
             try:
                 await aannounce_message(node, tenant, _publisher(message.author), message)
             except RequestError as refused:
-                # The message was announced before, with other data: it has changed since.
-                if refused.code is not ErrorCode.CONFLICT:
-                    logger.error("Message %d cannot be announced: %s", message.id, refused.message)  # noqa: TRY400
+                logger.error("Message %d cannot be announced: %s", message.id, refused.message)  # noqa: TRY400
 
     return Unannounced(node, announce)
 

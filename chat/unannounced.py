@@ -102,8 +102,10 @@ class Unannounced:
         stored = await self._node.background.run(
             _stored_between, room_id, after_seq, below_seq, self._oldest()
         )
-        if missing := [message_id for message_id, seq in stored if seq not in seqs]:
-            logger.warning("%d message(s) of room %s had not been announced", len(missing), room_id)
+        if missing := {message_id: sent_at for message_id, seq, sent_at in stored if seq not in seqs}:
+            # Younger ones are on their way: another node is about to announce them.
+            if late := [sent_at for sent_at in missing.values() if _is_late(sent_at)]:
+                logger.warning("%d message(s) of room %s had not been announced", len(late), room_id)
             await self._announce(missing)
 
     async def run(self) -> None:
@@ -143,7 +145,7 @@ class Unannounced:
         """Note the rooms with stored messages after this one that should be announced by now. Return the last of them."""
         oldest = self._oldest()
         for stored in await self._node.background.run(_stored_after, after_id):
-            if (timezone.now() - stored.sent_at).total_seconds() < GRACE_S:
+            if not _is_late(stored.sent_at):
                 break
             after_id = stored.id
             if stored.sent_at >= oldest and self._known.get(stored.room_id, 0) < stored.seq:
@@ -187,6 +189,10 @@ class Unannounced:
         return max(oldest, self._node.started_at) if self._is_alone() else oldest
 
 
+def _is_late(sent_at: datetime) -> bool:
+    return (timezone.now() - sent_at).total_seconds() >= GRACE_S
+
+
 def _first_id() -> int:
     newest: int | None = Message.objects.aggregate(newest=Max("id"))["newest"]
     return max((newest or 0) - SWEPT, 0)
@@ -197,6 +203,8 @@ def _stored_after(message_id: int) -> list[Stored]:
     return [Stored(*row) for row in rows.values_list("id", "tenant__slug", "room_id", "seq", "sent_at")]
 
 
-def _stored_between(room_id: int, after_seq: int, below_seq: int, oldest: datetime) -> list[tuple[int, int]]:
+def _stored_between(
+    room_id: int, after_seq: int, below_seq: int, oldest: datetime
+) -> list[tuple[int, int, datetime]]:
     rows = Message.objects.filter(room_id=room_id, seq__gt=after_seq, seq__lt=below_seq, sent_at__gte=oldest)
-    return list(rows.order_by("seq").values_list("id", "seq"))
+    return list(rows.order_by("seq").values_list("id", "seq", "sent_at"))

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from msgspec import structs
 
 from chat import unannounced as module
+from chat.announcements import aannounce_message
 from chat.batches import MessageDraft
+from chat.messages.reading import messages_by_id
 from chat.messages.sending import messages_send
 from chat.models import Message
 from chat.realtime import unannounced_of
@@ -70,19 +73,24 @@ async def send(client: Client, room_id: int, text: str) -> None:
     )
 
 
-async def test_the_sweep_announces_what_a_killed_process_left(chat: Chat) -> None:
+async def test_the_sweep_announces_what_a_killed_process_left(
+    chat: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
     alice = await chat.client("alice")
     room_id = await make_room(alice)
     await alice.get("subscribe", "subscribed", topic=room_topic(room_id))
     await send(alice, room_id, "one")
     await left_behind(chat, alice, room_id, "two", "three")
     assert await hears(alice, room_id, 3) == [1, 2, 3]
+    assert f"2 message(s) of room {room_id} had not been announced" in caplog.text
     await send(alice, room_id, "four")
     await swept(chat)
     assert await said(chat.node, room_id) == [(1, "one"), (2, "two"), (3, "three"), (4, "four")]
 
 
-async def test_what_comes_after_it_waits_for_it(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_comes_after_it_waits_for_it(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(module, "GRACE_S", 1000.0)
     alice = await chat.client("alice")
     room_id = await make_room(alice)
@@ -90,6 +98,19 @@ async def test_what_comes_after_it_waits_for_it(chat: Chat, monkeypatch: pytest.
     await left_behind(chat, alice, room_id, "one", "two")
     await send(alice, room_id, "three")
     assert await hears(alice, room_id, 3) == [1, 2, 3]
+    # The node that stored them may be about to announce them: that is no failure.
+    assert "had not been announced" not in caplog.text
+
+
+async def test_what_another_node_announced_after_a_change_is_announced(chat: Chat) -> None:
+    alice = await chat.client("alice")
+    room_id = await make_room(alice)
+    await left_behind(chat, alice, room_id, "one")
+    newest = await chat.in_db(lambda: Message.objects.latest("pk").pk)
+    [(tenant, message)] = await chat.in_db(lambda: messages_by_id([newest]))
+    for rev in (message.rev + 1, message.rev):
+        await aannounce_message(chat.node, tenant, None, structs.replace(message, rev=rev))
+    assert await said(chat.node, room_id) == [(1, "one")]
 
 
 async def test_what_the_broker_did_not_take_is_announced_later(
