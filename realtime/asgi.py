@@ -6,6 +6,7 @@ A project with no part of its own names `realtime.asgi.application` in ASGI_APPL
 
 import json
 import os
+from importlib import import_module
 from typing import Any, cast
 
 from channels.routing import ProtocolTypeRouter
@@ -100,6 +101,15 @@ class Description:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
+def _import_pages() -> None:
+    """Import the URLs and views of the project.
+
+    The first page would do it otherwise: it would hold up the sockets, and the code on the disk may be newer by then.
+    """
+    if urls := getattr(settings, "ROOT_URLCONF", ""):
+        import_module(urls)
+
+
 def _has_url(path: str) -> bool:
     try:
         resolve(path)
@@ -134,6 +144,7 @@ class Lifespan:
         while True:
             event = await receive()
             if event["type"] == "lifespan.startup":
+                _import_pages()
                 await self._node.ensure_started()
                 await self._node.meet()
                 calm_collector()
