@@ -1,6 +1,6 @@
 """Real proxies in front of the real server: signing in and opening a socket through each, on a TLS port of its own.
 
-nginx and HAProxy run as docs/production.md writes them, and nginx also with the two omissions that people make.
+nginx, HAProxy and Caddy run as docs/production.md writes them, and nginx also with the two omissions that people make.
 """
 
 import contextlib
@@ -131,12 +131,20 @@ def test_an_address_that_the_site_does_not_know_is_named(site: Site, ports: Port
         assert told in answer.text
 
 
+def found(program: str) -> str:
+    """Where a proxy is; the test is skipped without it."""
+    path = os.environ.get(program.upper()) or shutil.which(program)
+    if path is None:
+        pytest.skip(
+            f"No {program} was found: install it (Debian: {program}), or name it in ${program.upper()}."
+        )
+    return path
+
+
 @contextlib.contextmanager
 def haproxy(folder: Path, upstream: int) -> Iterator[tuple[int, Path]]:
     """The HAProxy of the page before a server on the port `upstream`: its TLS port, and its log."""
-    path = os.environ.get("HAPROXY") or shutil.which("haproxy")
-    if path is None:
-        pytest.skip("No haproxy was found: install it (Debian: haproxy), or name it in $HAPROXY.")
+    path = found("haproxy")
     [block] = blocks(ROOT / "docs" / "production.md", "haproxy")
     port, plain = free_port(), free_port()
     make_certificate(folder, f"DNS:{HOST}")
@@ -165,7 +173,7 @@ def haproxy(folder: Path, upstream: int) -> Iterator[tuple[int, Path]]:
 
 
 def wait_until_served(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Until HAProxy's own check of `/readyz`, which sends no `Host`, lets requests through."""
+    """Until the proxy answers. HAProxy does when its own check of `/readyz`, which sends no `Host`, has passed."""
     ends_s = time.monotonic() + START_TIMEOUT_S
     while True:
         with contextlib.suppress(httpx.TransportError):
@@ -194,3 +202,49 @@ def test_the_documented_haproxy(site: Site, tmp_path: Path) -> None:
     assert "forged" not in written
     # The check found the server in order all the time.
     assert "DOWN" not in written
+
+
+@contextlib.contextmanager
+def caddy(folder: Path, upstream: int) -> Iterator[tuple[int, Path]]:
+    """The Caddy of the page before a server on the port `upstream`: its TLS port, and its access log."""
+    path, port, log = found("caddy"), free_port(), folder / "access.log"
+    [block] = blocks(ROOT / "docs" / "production.md", "caddyfile")
+    make_certificate(folder, f"DNS:{HOST}")
+    certificate = f"tls {folder}/fullchain.pem {folder}/privkey.pem"
+    text = block.text
+    for written, ours in (
+        ("{\n", f"{{\n\tadmin off\n\tauto_https disable_redirects\n\tdefault_sni {HOST}\n"),
+        ("chat.example.com {", f"https://{HOST}:{port} {{\n\tbind 127.0.0.1\n\t{certificate}\n"),
+        ("127.0.0.1:8000", f"127.0.0.1:{upstream}"),
+        ("/var/log/caddy/rockstar.log", str(log)),
+    ):
+        assert written in text, f"{block} has no {written}"
+        text = text.replace(written, ours, 1)
+    config, told = folder / "Caddyfile", folder / "caddy.log"
+    config.write_text(text)
+    # Its own files, such as an identifier, belong here too.
+    homes = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(folder))
+    command = [path, "run", "--config", str(config), "--adapter", "caddyfile"]
+    with told.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | homes)
+    try:
+        wait_until_served(port, process, told)
+        yield port, log
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_the_documented_caddy(site: Site, tmp_path: Path) -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9.forged.c2VjcmV0"
+    with caddy(tmp_path, site.server.port) as (port, log):
+        assert_works(site, port)
+        url, headers = f"https://127.0.0.1:{port}/ws/secure/", {"Host": f"{HOST}:{port}"}
+        offered = headers | {"Sec-WebSocket-Protocol": f"rockstar.v1, bearer.{token}"}
+        for query, sent in (("?token=" + token, headers), ("?ticket=" + token, headers), ("", offered)):
+            assert httpx.get(url + query, headers=sent, verify=False, trust_env=False).status_code == 426
+        said = first_words(port, "/ws/managed/", {"X-Forwarded-For": "198.51.100.9"})
+        assert "198.51.100.9" not in said
+    written = log.read_text()
+    assert '"uri":"/ws/secure/?token=REDACTED"' in written
+    assert "forged" not in written
