@@ -131,7 +131,9 @@ class FiguresCollector(Collector):
             labels=(*self._worker, "tenant"),
         )
         for worker, figures in self._each():
-            for tenant, count in sorted(figures.publish_failures.items()):
+            # 0 before the first failure: Prometheus sees no rise of a series that begins with one.
+            none = dict.fromkeys((row.tenant for row in figures.routes), 0)
+            for tenant, count in sorted((none | figures.publish_failures).items()):
                 failed.add_metric((*worker, tenant), count)
         yield failed
         if self._is_whole:

@@ -148,6 +148,12 @@ class TestPrometheus:
         assert all('worker="0"' in line for line in series)
         assert f'"{process.id}"' not in text
 
+    def test_publications_that_never_failed_are_0(self) -> None:
+        # Prometheus sees no rise of a series that begins at 1, and the alert would miss the first failures.
+        text = get(PROMETHEUS_PAGE, OPERATOR).content.decode()
+        for tenant in ("acme", "globex"):
+            assert f'realtime_publish_failures_total{{tenant="{tenant}",worker="0"}} 0.0' in text
+
     def test_the_version_is_the_projects(self) -> None:
         written = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
         assert (
