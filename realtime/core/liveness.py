@@ -20,6 +20,8 @@ class NodeState:
 class _Heard:
     state: NodeState
     heard_s: float
+    # Heard before this node was deaf, and not since.
+    is_old: bool = False
 
 
 class Nodes:
@@ -41,6 +43,7 @@ class Nodes:
             # The beats of the others were lost in the same time.
             for other in self._heard.values():
                 other.heard_s = now_s
+                other.is_old = True
         self._heard[state.node] = _Heard(state, now_s)
         return known is None
 
@@ -70,6 +73,14 @@ class Nodes:
     def states(self) -> list[NodeState]:
         """All nodes that are alive, including this one, ordered by id."""
         return [heard.state for _, heard in sorted(self._heard.items())]
+
+    def current(self, now_s: float) -> set[str]:
+        """Return the nodes whose last beat has just come: none while this node hears nothing, not even itself."""
+        return (
+            set()
+            if self._is_deaf(now_s)
+            else {node for node, heard in list(self._heard.items()) if not heard.is_old}
+        )
 
     def ages_s(self, now_s: float) -> dict[str, float]:
         """Return the seconds since the last beat of each node."""

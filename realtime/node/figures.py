@@ -88,15 +88,20 @@ class Reporter:
         """Return the figures of each worker of this `serve`, with the counts of workers that ended there.
 
         If there are other workers, all figures are as of the last beats, so that each worker gives the same
-        answer.
+        answer. No beats come while the broker is away: then a worker answers for itself only, because what it last
+        heard of another would take that one's counts back.
         """
-        here = [figures for figures in self._alive().values() if figures.place.serve == self.place.serve]
+        alive = {node: each for node, each in self._alive().items() if each.place.serve == self.place.serve}
+        current = self._node.cluster.current() if self._node.is_started else set()
+        here = [figures for node, figures in alive.items() if node in current]
         if len(here) < 2:  # noqa: PLR2004 this one and another
             here = [self.own()]
+        unheard = {each.place.worker for each in alive.values()} - {each.place.worker for each in here}
         ended = [figures for figures in self._ended() if figures.place.serve == self.place.serve]
         workers: dict[int, list[Figures]] = {}
         for figures in (*ended, *here):
-            workers.setdefault(figures.place.worker, []).append(figures)
+            if figures.place.worker not in unheard:
+                workers.setdefault(figures.place.worker, []).append(figures)
         return {str(worker): total(parts) for worker, parts in sorted(workers.items())}
 
     def everywhere(self) -> Figures:

@@ -171,6 +171,10 @@ class Cluster:
         """Return the counts of the nodes that ended last, by their ids. Callable from any thread."""
         return dict(self._ledger.by_node)
 
+    def current(self) -> set[str]:
+        """Return the nodes whose figures are of now; none while the broker is away. Callable from any thread."""
+        return self._nodes.current(self._clock())
+
     def ages_s(self) -> dict[str, float]:
         """Return the seconds since the last beat of each node that is alive."""
         return self._nodes.ages_s(self._clock())

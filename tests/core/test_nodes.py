@@ -46,6 +46,18 @@ def test_who_does_not_hear_itself_judges_nobody() -> None:
     assert nodes.drop_silent(1008) == [(state("b"), 1000)]
 
 
+def test_what_was_heard_before_a_deaf_time_is_not_current() -> None:
+    nodes = Nodes("me", 2)
+    nodes.heard(state("me"), 0)
+    nodes.heard(state("b"), 0)
+    assert nodes.current(4) == {"me", "b"}
+    assert nodes.current(5) == set()
+    nodes.heard(state("me"), 10)
+    assert nodes.current(10) == {"me"}
+    nodes.heard(state("b"), 11)
+    assert nodes.current(11) == {"me", "b"}
+
+
 def test_a_good_bye_needs_no_silence() -> None:
     nodes = Nodes("me", 2)
     nodes.heard(state("b"), 3)
