@@ -10,7 +10,7 @@ later (`chat.unannounced`). If anything else is missing, clients notice the gap.
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import to_builtins
 
@@ -35,6 +35,7 @@ from realtime import (
 logger = logging.getLogger(__name__)
 
 Said = tuple[MessageDraft, wire.Message]
+MemberChange = Literal["joined", "left", "changed"]
 
 
 def announce_message(tenant: Tenant, author: Publisher, message: wire.Message) -> None:
@@ -67,25 +68,18 @@ def erase(tenant: Tenant, *, room_id: int, seq: int) -> None:
     rewrite_history(wire.room_topic(room_id), partial(without_message, seq=seq), tenant=tenant.slug)
 
 
-def announce_joined(tenant: Tenant, user: Publisher, room: wire.Room, rev: int, *, by: Publisher) -> None:
-    """Tell the room that a user joined, and the user's own screens about the room. `by` let them in."""
-    _announce_member(tenant, by, room.id, rev, joined=_user(user))
-    announce_own(tenant, user, room, by=by)
-
-
-def announce_left(tenant: Tenant, user: Publisher, room: wire.Room, rev: int, *, by: Publisher) -> None:
-    """Tell the room that a user left, tell the user's own screens, and end the user's subscriptions to it."""
-    _announce_member(tenant, by, room.id, rev, left=_user(user))
-    announce_own(tenant, user, room, by=by)
-    end_hearing(tenant, room_id=room.id, user_ids=[user.id])
-
-
-def announce_role(
-    tenant: Tenant, user: Publisher, room: wire.Room, rev: int, role: str, *, by: Publisher
+def announce_member(
+    tenant: Tenant, user: Publisher, room: wire.Room, change: MemberChange, *, by: Publisher, **more: str
 ) -> None:
-    """Tell the room about a member's new role, and the member's own screens."""
-    _announce_member(tenant, by, room.id, rev, changed={**_user(user), "role": role})
+    """Tell the room what changed about a user, and the user's own screens about the room. `by` did it.
+
+    `joined`, `left`, or `changed` with the new `role`. Who left is not subscribed to the room any more.
+    """
+    data = {"event": "member", "rev": room.last_rev, change: {**_user(user), **more}}
+    publish_soon(wire.room_topic(room.id), data, tenant=tenant.slug, publisher=by)
     announce_own(tenant, user, room, by=by)
+    if change == "left":
+        end_hearing(tenant, room_id=room.id, user_ids=[user.id])
 
 
 def announce_room(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
@@ -148,11 +142,6 @@ def _key(message: wire.Message) -> str:
 
 def _message_data(message: wire.Message) -> dict[str, Any]:
     return {"event": "message", "message": shared_message_payload(message), "rev": message.rev}
-
-
-def _announce_member(tenant: Tenant, by: Publisher, room_id: int, rev: int, **change: Any) -> None:
-    data = {"event": "member", "rev": rev, **change}
-    publish_soon(wire.room_topic(room_id), data, tenant=tenant.slug, publisher=by)
 
 
 def _user(user: Publisher) -> dict[str, Any]:

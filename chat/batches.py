@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
+from chat.errors import field_error, no_such_message, no_such_room, not_joined
 from chat.text import clean_text
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
@@ -104,21 +105,6 @@ def judge(drafts: Sequence[MessageDraft], known: Known) -> list[Verdict]:
     return verdicts
 
 
-def no_such_room() -> RequestError:
-    """Return the one error for a missing room, a room of another tenant and a private room."""
-    return RequestError(ErrorCode.NOT_FOUND, _("There is no such room."))
-
-
-def no_such_message(field: str = "payload.seq") -> RequestError:
-    """Return the error for a number that no message of the room has."""
-    return RequestError(ErrorCode.NOT_FOUND, _("There is no such message."), details={"field": field})
-
-
-def not_joined() -> RequestError:
-    """Return the error for a public room that the user is not in."""
-    return RequestError(ErrorCode.PERMISSION_DENIED, _("Join this room first."))
-
-
 def _require_membership(draft: MessageDraft, known: Known) -> None:
     room = known.rooms.get(draft.room_id)
     if room is None or room.tenant_id != draft.tenant.id:
@@ -135,19 +121,13 @@ def _require_parts(
         raise no_such_message("payload.reply_to")
     wanted = {(draft.tenant.id, draft.author.id, file_id) for file_id in draft.file_ids}
     if not wanted <= files:
-        details = {"field": "payload.file_ids"}
-        raise RequestError(ErrorCode.NOT_FOUND, _("There is no such file of yours."), details=details)
+        raise field_error("payload.file_ids", _("There is no such file of yours."), ErrorCode.NOT_FOUND)
     files -= wanted
 
 
 def _repeated(said: tuple[int, str | None], room_id: int, text: str) -> Verdict:
     said_in, said_text = said
-    return Repeated() if said_in == room_id and said_text in {None, text} else _name_taken()
-
-
-def _name_taken() -> RequestError:
-    return RequestError(
-        ErrorCode.CONFLICT,
-        _("This client_msg_id was used for another message."),
-        details={"field": "payload.client_msg_id"},
-    )
+    if said_in == room_id and said_text in {None, text}:
+        return Repeated()
+    message = _("This client_msg_id was used for another message.")
+    return field_error("payload.client_msg_id", message, ErrorCode.CONFLICT)

@@ -21,11 +21,10 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from msgspec import UNSET, UnsetType
-from msgspec.structs import replace
 
 from accounts.models import Membership, Tenant
 from chat import wire
-from chat.batches import no_such_room, not_joined
+from chat.errors import no_such_room, not_joined
 from chat.messages.view import file_url
 from chat.models import File, Mention, Message, Room, RoomMembership
 from chat.payloads import fitting
@@ -102,28 +101,8 @@ def room_get(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: 
 
 
 def room_as_admin(room: Room) -> wire.Room:
-    """Return any room as it is seen from outside. The caller must be allowed to see it (the admin)."""
+    """Return any room as it is seen from outside. The caller must be allowed to see it."""
     return _views(Room.objects.filter(pk=room.pk), room.tenant_id, 0, sees_all=True)[0]
-
-
-def seen_from_inside(room: wire.Room, role: wire.Role, rev: int) -> wire.Room:
-    """Return a room seen from outside as it is for a user who has just joined it, with the change number `rev`."""
-    return replace(room, is_member=True, read_seq=room.last_seq, role=role, last_rev=rev)
-
-
-def seen_from_outside(room: wire.Room) -> wire.Room:
-    """Return a room as it is for a user who has just left it."""
-    return replace(
-        room,
-        member_count=room.member_count - 1,
-        is_member=False,
-        read_seq=0,
-        unread=0,
-        mentions=0,
-        role=None,
-        level="all",
-        is_favourite=False,
-    )
 
 
 def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Member]:
@@ -140,7 +119,7 @@ def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Memb
         "user_id", *(f"user__{column}" for column in columns), picture_id(tenant_id), "role"
     )
     members = [
-        wire.Member(*person_of(*person), role=role or first_role(room, person[0]))
+        wire.Member(*person_of(*person), role=role_of(room, person[0], role))
         for *person, role in rows[:MEMBERS_LISTED_MAX]
     ]
     return fitting(members, LISTED_BYTES_MAX)
@@ -160,9 +139,15 @@ def person_of(
     return user_id, username, name or username, status, status_emoji, url
 
 
-def first_role(room: Room, user_id: UserId) -> wire.Role:
-    """Return the role of a member to whom none was given: the room's creator is its owner."""
-    return "owner" if user_id == room.created_by_id and not room.direct_key else "member"
+def role_of(room: Room, user_id: UserId, given: Any = None) -> wire.Role:
+    """Return the role of a member. If none was given, the room's creator is its owner."""
+    first: wire.Role = "owner" if user_id == room.created_by_id and not room.direct_key else "member"
+    return given or first
+
+
+def members_present(tenant_id: int) -> "QuerySet[Membership]":
+    """Return the active members of a tenant."""
+    return Membership.objects.filter(tenant_id=tenant_id, is_active=True, user__is_active=True)
 
 
 def is_present(tenant_id: int) -> Q:
@@ -218,7 +203,7 @@ def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> wi
         mentions=min(room.mentioned_after, UNREAD_MAX) if is_member else 0,
         level=room.own_level or "all",
         is_favourite=bool(room.own_favourite),
-        role=(room.own_role or first_role(room, user_id)) if is_member else None,
+        role=role_of(room, user_id, room.own_role) if is_member else None,
     )
 
 
@@ -231,7 +216,7 @@ def _counted(rows: "QuerySet[Any]") -> Coalesce:
 
 def _member_counts(tenant_id: int, room_ids: Sequence[int]) -> Mapping[int, int]:
     rows = RoomMembership.objects.filter(room_id__in=room_ids)
-    present = Membership.objects.filter(tenant_id=tenant_id, is_active=True, user__is_active=True)
+    present = members_present(tenant_id)
     if len(room_ids) > 1:
         # The tenant's members are read once for all rooms. SQLite would look for each of them in each room by the index.
         people = rows.alias(person=F("user_id") + 0)

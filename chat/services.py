@@ -1,6 +1,6 @@
 """The services of rooms. Each is one transaction in a database thread, and announces on commit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,20 +14,13 @@ from msgspec.structs import replace
 from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
 from chat import announcements, wire
-from chat.batches import MessageDraft, no_such_room
+from chat.batches import MessageDraft
 from chat.demo_rooms import DEMO_ROOMS
+from chat.errors import denied, field_error, no_such_room, require_below
 from chat.messages.sending import messages_send
 from chat.models import Room, RoomMembership
-from chat.rooms.rights import MEMBER, MODERATOR, OWNER, RANKS, Standing, has_owner, role_of, standing
-from chat.selectors import (
-    access_joined_room,
-    access_room,
-    first_role,
-    room_as_admin,
-    room_get,
-    seen_from_inside,
-    seen_from_outside,
-)
+from chat.rooms.rights import MEMBER, MODERATOR, OWNER, RANKS, Standing, has_owner, rank_of, standing
+from chat.selectors import access_joined_room, access_room, members_present, role_of, room_as_admin, room_get
 from chat.text import ROOM_NAME_MAX_CHARS, TOPIC_LINE_MAX_CHARS, clean_line, clean_room_name, room_name_key
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId, record_action, retry_after_ms
 
@@ -44,23 +37,19 @@ _MINUTE = timedelta(minutes=1)
 DIRECT_MEMBERS_MAX = 8
 
 
+@transaction.atomic
 def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: bool = True) -> wire.Room:
     """Create a room and make its creator a member.
 
     Raises RequestError(invalid_message | conflict | limit_exceeded | rate_limited).
     """
     name = clean_room_name(name)
-    try:
-        with transaction.atomic():
-            room = _room_insert(tenant.id, creator.id, name=name, is_public=is_public)
-            view = room_get(tenant.id, creator.id, room.pk)
-            announcements.announce_joined(tenant, creator, view, room.last_rev, by=creator)
-            if is_public:
-                announcements.announce_public(tenant, creator, view)
-    except IntegrityError:
-        if not _is_name_taken(tenant.id, name):
-            raise
-        raise _name_taken() from None
+    room = Room(tenant_id=tenant.id, name=name, name_key=room_name_key(name), is_public=is_public)
+    _insert(room, creator.id, [creator.id], RoomMembership.Role.OWNER)
+    view = room_get(tenant.id, creator.id, room.pk)
+    announcements.announce_member(tenant, creator, view, "joined", by=creator)
+    if is_public:
+        announcements.announce_public(tenant, creator, view)
     return view
 
 
@@ -78,13 +67,7 @@ def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
 
     Raises RequestError(not_found).
     """
-    rooms = Room.objects.select_for_update(no_key=True).filter(
-        pk=room_id, tenant_id=tenant.id, archived_at__isnull=True, direct_key=None
-    )
-    room = rooms.first()
-    if room is None:
-        raise no_such_room()
-    _let_in(tenant, [user], room, by=user)
+    _let_in(tenant, [user], _locked(tenant, room_id, may_be_archived=False), by=user)
     return room_get(tenant.id, user.id, room_id)
 
 
@@ -94,10 +77,10 @@ def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
     Raises RequestError(not_found; permission_denied in a direct room).
     """
     with transaction.atomic():
-        here = standing(tenant.id, user.id, room_id)
+        here = standing(tenant, user, room_id)
         here.require_changeable()
         if here.membership is not None:
-            _let_go(tenant, here, here.membership, user, by=user)
+            _let_go(here, here.membership, user)
 
 
 @transaction.atomic
@@ -106,9 +89,8 @@ def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequ
 
     Raises RequestError(not_found | permission_denied | limit_exceeded).
     """
-    here = standing(tenant.id, user.id, room_id)
-    here.require_changeable()
-    here.require(MEMBER)
+    here = standing(tenant, user, room_id)
+    here.require_changeable(MEMBER)
     _let_in(tenant, people_present(tenant.id, user_ids), here.room, by=user)
     return room_get(tenant.id, user.id, room_id)
 
@@ -121,37 +103,36 @@ def room_remove(
 
     Raises RequestError(not_found | permission_denied).
     """
-    here = standing(tenant.id, user.id, room_id)
-    here.require_changeable()
-    here.require(MODERATOR)
+    here = standing(tenant, user, room_id)
+    here.require_changeable(MODERATOR)
     target = _member(here, user_id)
     _require_above(here, target)
     if user_id != user.id:
         who = {"room_id": room_id, "user_id": user_id}
         record_action("room_remove", tenant=tenant.slug, user=user, reason=reason, **who)
     person = Publisher(target.user_id, target.user.get_username())
-    after = _let_go(tenant, here, target, person, by=user)
+    after = _let_go(here, target, person)
     return after if user_id == user.id else room_get(tenant.id, user.id, room_id)
 
 
 @transaction.atomic
 def room_role(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, role: str) -> wire.Room:
     """Give a member a role, as an owner. Raises RequestError(not_found | permission_denied)."""
-    here = standing(tenant.id, user.id, room_id)
-    here.require_changeable()
-    here.require(OWNER)
+    here = standing(tenant, user, room_id)
+    here.require_changeable(OWNER)
     target = _member(here, user_id)
-    if role_of(target, here.room) != role:
-        rev = here.take_rev()
+    if rank_of(target, here.room) != RANKS[role]:
+        here.take_rev()
         target.role = role
         target.save(update_fields=["role"])
         view = room_get(tenant.id, user_id, room_id)
         person = Publisher(user_id, target.user.get_username())
         record_action("room_role", tenant=tenant.slug, user=user, room_id=room_id, user_id=user_id, role=role)
-        announcements.announce_role(tenant, person, view, rev, role, by=user)
+        announcements.announce_member(tenant, person, view, "changed", by=user, role=role)
     return room_get(tenant.id, user.id, room_id)
 
 
+@transaction.atomic
 def room_update(
     tenant: Tenant,
     user: Publisher,
@@ -167,17 +148,13 @@ def room_update(
     None leaves a value as it is. Raises RequestError(invalid_message | not_found | permission_denied |
     conflict).
     """
-    try:
-        with transaction.atomic():
-            here = standing(tenant.id, user.id, room_id, may_be_archived=archived is False)
-            here.require_changeable()
-            here.require(MODERATOR if is_public is None and archived is None else OWNER)
-            _update(tenant, user, here.room, name, topic_line, is_public, archived)
-            return room_get(tenant.id, user.id, room_id, may_be_archived=True)
-    except IntegrityError:
-        raise _name_taken() from None
+    here = standing(tenant, user, room_id, may_be_archived=archived is False)
+    here.require_changeable(MODERATOR if is_public is None and archived is None else OWNER)
+    _update(tenant, user, here.room, _new_values(here.room, name, topic_line, is_public, archived))
+    return room_get(tenant.id, user.id, room_id, may_be_archived=True)
 
 
+@transaction.atomic
 def room_amend(
     tenant: Tenant,
     user: Publisher,
@@ -191,15 +168,8 @@ def room_amend(
 
     Raises RequestError(not_found: also a direct room | invalid_message | conflict).
     """
-    rooms = Room.objects.select_for_update(no_key=True).filter(tenant_id=tenant.id, direct_key=None)
-    try:
-        with transaction.atomic():
-            room = rooms.filter(pk=room_id).first()
-            if room is None:
-                raise no_such_room()
-            _update(tenant, user, room, name, None, is_public, archived)
-    except IntegrityError:
-        raise _name_taken() from None
+    room = _locked(tenant, room_id)
+    _update(tenant, user, room, _new_values(room, name, None, is_public, archived))
 
 
 @transaction.atomic
@@ -233,11 +203,8 @@ def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) 
     """
     ids = sorted({user.id, *user_ids})
     if DIRECT_MEMBERS_MAX and len(ids) > DIRECT_MEMBERS_MAX:
-        raise RequestError(
-            ErrorCode.INVALID_MESSAGE,
-            _("A direct room has at most {most} people.").format(most=DIRECT_MEMBERS_MAX),
-            details={"field": "payload.user_ids"},
-        )
+        message = _("A direct room has at most {most} people.").format(most=DIRECT_MEMBERS_MAX)
+        raise field_error("payload.user_ids", message)
     key = ",".join(map(str, ids))
     found = Room.objects.filter(tenant_id=tenant.id, direct_key=key)
     with transaction.atomic():
@@ -247,17 +214,19 @@ def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) 
         room = found.first()
         if room is not None:
             return room_get(tenant.id, user.id, room.pk), False
-        room = _direct_insert(tenant.id, user.id, key, people)
+        room = Room(
+            tenant_id=tenant.id,
+            name=", ".join(person.username for person in people)[:ROOM_NAME_MAX_CHARS],
+            # Not the key of any name: names hold no control characters.
+            name_key=f"\x1f{key}",
+            is_public=False,
+            direct_key=key,
+        )
+        _insert(room, user.id, ids, RoomMembership.Role.MEMBER)
         for person in people:
             view = room_get(tenant.id, person.id, room.pk)
             announcements.announce_own(tenant, person, view, by=user)
         return room_get(tenant.id, user.id, room.pk), True
-
-
-def room_silence(tenant: Tenant, *, room_id: int) -> None:
-    """End all subscriptions to an archived room, because a subscriber could still announce typing in it."""
-    user_ids = RoomMembership.objects.filter(room_id=room_id).values_list("user_id", flat=True)
-    announcements.end_hearing(tenant, room_id=room_id, user_ids=list(user_ids))
 
 
 def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_unread: bool = False) -> int:
@@ -268,7 +237,9 @@ def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_unr
     with transaction.atomic():
         membership = access_joined_room(tenant.id, user.id, room_id)
         seq = min(seq, membership.room.last_seq)
-        if not _read_move(membership, seq, is_unread=is_unread):
+        mark = RoomMembership.objects.filter(pk=membership.pk)
+        mark = mark.exclude(read_seq=seq) if is_unread else mark.filter(read_seq__lt=seq)
+        if not mark.update(read_seq=seq):
             # Another screen has moved it, or the user was removed meanwhile.
             return access_joined_room(tenant.id, user.id, room_id).read_seq
         announcements.announce_read(tenant, user, room_id=room_id, seq=seq)
@@ -277,13 +248,10 @@ def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_unr
 
 def people_present(tenant_id: int, user_ids: Sequence[UserId]) -> list[Publisher]:
     """Return active members of the tenant, all of them or RequestError(not_found)."""
-    members = Membership.objects.filter(
-        tenant_id=tenant_id, user_id__in=user_ids, is_active=True, user__is_active=True
-    )
-    people = [Publisher(*row) for row in members.order_by("user_id").values_list("user_id", "user__username")]
+    members = members_present(tenant_id).filter(user_id__in=user_ids).order_by("user_id")
+    people = [Publisher(*row) for row in members.values_list("user_id", "user__username")]
     if len(people) != len(set(user_ids)):
-        details = {"field": "payload.user_ids"}
-        raise RequestError(ErrorCode.NOT_FOUND, _("There is no such member."), details=details)
+        raise field_error("payload.user_ids", _("There is no such member."), ErrorCode.NOT_FOUND)
     return people
 
 
@@ -300,47 +268,36 @@ def seed_demo_rooms(tenant: TenantRow) -> None:
         joined = [RoomMembership(room=room, user_id=each.id, read_seq=room.last_seq) for each in people]
         RoomMembership.objects.bulk_create(joined, ignore_conflicts=True)
         if is_new and people:
-            authors = [people[author % len(people)] for author, _ in lines]
-            texts = [text for _, text in lines]
-            messages_send(
-                [
-                    MessageDraft(here, author, room.pk, text, uuid4())
-                    for author, text in zip(authors, texts, strict=True)
-                ]
-            )
+            said = [(people[author % len(people)], text) for author, text in lines]
+            messages_send([MessageDraft(here, author, room.pk, text, uuid4()) for author, text in said])
 
 
-def _room_insert(tenant_id: int, creator_id: UserId, *, name: str, is_public: bool) -> Room:
-    _require_space(tenant_id, creator_id, is_direct=False)
-    room = Room.objects.create(
-        tenant_id=tenant_id,
-        name=name,
-        name_key=room_name_key(name),
-        is_public=is_public,
-        created_by_id=creator_id,
-        last_rev=1,
-    )
-    RoomMembership.objects.create(room=room, user_id=creator_id, role=RoomMembership.Role.OWNER)
+def _locked(tenant: Tenant, room_id: int, *, may_be_archived: bool = True) -> Room:
+    """Return a room that is not a direct one, even if the user cannot see it. It stays locked until the commit."""
+    rooms = Room.objects.select_for_update(no_key=True)
+    room = rooms.filter(pk=room_id, tenant_id=tenant.id, direct_key=None).first()
+    if room is None or not (may_be_archived or room.archived_at is None):
+        raise no_such_room()
     return room
 
 
-def _direct_insert(tenant_id: int, creator_id: UserId, key: str, people: Sequence[Publisher]) -> Room:
-    _require_space(tenant_id, creator_id, is_direct=True)
-    room = Room.objects.create(
-        tenant_id=tenant_id,
-        name=", ".join(person.username for person in people)[:ROOM_NAME_MAX_CHARS],
-        # Not the key of any name: names hold no control characters.
-        name_key=f"\x1f{key}",
-        is_public=False,
-        direct_key=key,
-        created_by_id=creator_id,
-        last_rev=1,
-    )
-    member = RoomMembership.Role.MEMBER
+def _insert(room: Room, creator_id: UserId, user_ids: Sequence[UserId], role: str) -> None:
+    """Store a new room and its members."""
+    room.created_by_id, room.last_rev = int(creator_id), 1
+    _require_space(room)
+    _save(room, force_insert=True)
     RoomMembership.objects.bulk_create(
-        [RoomMembership(room=room, user_id=person.id, role=member) for person in people]
+        [RoomMembership(room=room, user_id=user_id, role=role) for user_id in user_ids]
     )
-    return room
+
+
+def _save(room: Room, **options: Any) -> None:
+    try:
+        with transaction.atomic():
+            room.save(**options)
+    except IntegrityError:
+        message = _("A room of this name exists already.")
+        raise field_error("payload.name", message, ErrorCode.CONFLICT) from None
 
 
 def _let_in(tenant: Tenant, people: Sequence[Publisher], room: Room, *, by: Publisher) -> None:
@@ -350,61 +307,56 @@ def _let_in(tenant: Tenant, people: Sequence[Publisher], room: Room, *, by: Publ
     new = [(person, _joining_role(room, person.id)) for person in people if person.id not in inside]
     if not new:
         return
+    read_seq = room.last_seq
     RoomMembership.objects.bulk_create(
-        [
-            RoomMembership(room=room, user_id=person.id, read_seq=room.last_seq, role=role)
-            for person, role in new
-        ]
+        [RoomMembership(room=room, user_id=person.id, read_seq=read_seq, role=role) for person, role in new]
     )
-    view = room_as_admin(room)
+    view = replace(room_as_admin(room), is_member=True, read_seq=read_seq)
     for person, role in new:
-        rev = room.last_rev = room.next_rev
-        announcements.announce_joined(tenant, person, seen_from_inside(view, role, rev), rev, by=by)
+        room.last_rev = room.next_rev
+        joined = replace(view, role=role, last_rev=room.last_rev)
+        announcements.announce_member(tenant, person, joined, "joined", by=by)
     room.save(update_fields=["last_rev"])
 
 
 def _joining_role(room: Room, user_id: UserId) -> wire.Role:
     """A creator who comes back owns the room only if nobody does: others may have taken the role away."""
-    role = first_role(room, user_id)
+    role = role_of(room, user_id)
     return "member" if role == "owner" and has_owner(room) else role
 
 
-def _let_go(
-    tenant: Tenant, here: Standing, membership: RoomMembership, user: Publisher, *, by: Publisher
-) -> wire.Room:
-    """End a membership of a locked room, and return the room as the user sees it from now on."""
+def _let_go(here: Standing, membership: RoomMembership, user: Publisher) -> wire.Room:
+    """End a membership of a locked room, and return the room as it is seen from outside."""
     room = here.room
-    after = seen_from_outside(room_get(tenant.id, user.id, room.pk))
     membership.delete()
-    rev = here.take_rev()
+    here.take_rev()
     if not (room.is_public or RoomMembership.objects.filter(room=room).exists()):
         room.archived_at = timezone.now()
         room.save(update_fields=["archived_at"])
-    after = replace(after, last_rev=rev, archived=room.archived_at is not None)
-    announcements.announce_left(tenant, user, after, rev, by=by)
+    after = room_as_admin(room)
+    announcements.announce_member(here.tenant, user, after, "left", by=here.user)
     return after
 
 
 def _member(here: Standing, user_id: UserId) -> RoomMembership:
     found = RoomMembership.objects.select_related("user").filter(room=here.room, user_id=user_id).first()
     if found is None:
-        details = {"field": "payload.user_id"}
-        raise RequestError(ErrorCode.NOT_FOUND, _("This user is not in the room."), details=details)
+        raise field_error("payload.user_id", _("This user is not in the room."), ErrorCode.NOT_FOUND)
     return found
 
 
 def _require_above(here: Standing, target: RoomMembership) -> None:
     """Only an owner removes others of the same rank."""
     rank = here.highest_rank()
-    is_self = target.user_id == here.user_id
-    if not is_self and rank < OWNER and rank <= RANKS[role_of(target, here.room)]:
-        raise RequestError(ErrorCode.PERMISSION_DENIED, _("This member's role is as high as yours."))
+    is_self = target.user_id == here.user.id
+    if not is_self and rank < OWNER and rank <= rank_of(target, here.room):
+        raise denied(_("This member's role is as high as yours."))
 
 
-def _changed_fields(
+def _new_values(
     room: Room, name: str | None, topic_line: str | None, is_public: bool | None, archived: bool | None
-) -> list[str]:
-    """Change the room, and return the fields that are different now."""
+) -> dict[str, Any]:
+    """Return the fields of a room that are given, checked."""
     new: dict[str, Any] = {}
     if name is not None:
         new["name"] = clean_room_name(name)
@@ -415,84 +367,54 @@ def _changed_fields(
         new["is_public"] = is_public
     if archived is not None and archived != (room.archived_at is not None):
         new["archived_at"] = timezone.now() if archived else None
+    return new
+
+
+def _update(tenant: Tenant, user: Publisher, room: Room, new: Mapping[str, Any]) -> None:
+    """Change a locked room and announce it, if anything is different."""
+    was_public = room.is_public
     changed = [field for field, value in new.items() if getattr(room, field) != value]
+    if not changed:
+        return
     for field in changed:
         setattr(room, field, new[field])
-    return changed
-
-
-def _update(
-    tenant: Tenant,
-    user: Publisher,
-    room: Room,
-    name: str | None,
-    topic_line: str | None,
-    is_public: bool | None,
-    archived: bool | None,
-) -> None:
-    """Change a locked room and announce it."""
-    was_public = room.is_public
-    if changed := _changed_fields(room, name, topic_line, is_public, archived):
-        room.last_rev = room.next_rev
-        room.save(update_fields=[*changed, "last_rev"])
-        if not {"is_public", "archived_at"}.isdisjoint(changed):
-            now = "archived" if room.archived_at else room.kind
-            record_action("room_update", tenant=tenant.slug, user=user, room_id=room.pk, now=now)
-        _announce_update(tenant, user, room, was_public=was_public)
-
-
-def _announce_update(tenant: Tenant, user: Publisher, room: Room, *, was_public: bool) -> None:
+    room.last_rev = room.next_rev
+    _save(room, update_fields=[*changed, "last_rev"])
+    if not {"is_public", "archived_at"}.isdisjoint(changed):
+        now = "archived" if room.archived_at else room.kind
+        record_action("room_update", tenant=tenant.slug, user=user, room_id=room.pk, now=now)
     view = room_as_admin(room)
     announcements.announce_room(tenant, user, view)
     if was_public or room.is_public:
         announcements.announce_public(tenant, user, view)
     if room.archived_at is not None:
-        room_silence(tenant, room_id=room.pk)
+        # A subscriber could still announce typing in it.
+        members = RoomMembership.objects.filter(room=room).values_list("user_id", flat=True)
+        announcements.end_hearing(tenant, room_id=room.pk, user_ids=list(members))
 
 
-def _name_taken() -> RequestError:
-    return RequestError(
-        ErrorCode.CONFLICT, _("A room of this name exists already."), details={"field": "payload.name"}
-    )
-
-
-def _require_space(tenant_id: int, creator_id: UserId, *, is_direct: bool) -> None:
+def _require_space(new: Room) -> None:
     """Raise RequestError(limit_exceeded | rate_limited) if the tenant or the creator has too many rooms."""
+    is_direct = new.direct_key is not None
     # Locks the tenant, so that the counts stay true until the commit. SQLite needs no row lock: its
     # transactions take the write lock when they begin.
-    TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
-    own = Q(created_by_id=creator_id)
-    rooms = Room.objects.filter(
-        tenant_id=tenant_id, archived_at__isnull=True, direct_key__isnull=not is_direct
-    )
-    count = rooms.aggregate(all=Count("pk"), own=Count("pk", filter=own))
-    if not is_direct and ROOMS_MAX and count["all"] >= ROOMS_MAX:
-        raise RequestError(
-            ErrorCode.LIMIT_EXCEEDED, _("There are {most} rooms already.").format(most=ROOMS_MAX)
-        )
+    TenantRow.objects.select_for_update(no_key=True).filter(pk=new.tenant_id).first()
+    rooms, own = Room.objects.filter(tenant_id=new.tenant_id), Q(created_by_id=new.created_by_id)
+    alike = rooms.filter(archived_at__isnull=True, direct_key__isnull=not is_direct)
+    count = alike.aggregate(all=Count("pk"), own=Count("pk", filter=own))
+    if not is_direct:
+        require_below(ROOMS_MAX, count["all"], _("There are {most} rooms already."))
     most = DIRECT_ROOMS_OF_CREATOR_MAX if is_direct else ROOMS_OF_CREATOR_MAX
-    if most and count["own"] >= most:
-        raise RequestError(
-            ErrorCode.LIMIT_EXCEEDED, _("You have made {most} rooms already.").format(most=most)
-        )
+    require_below(most, count["own"], _("You have made {most} rooms already."))
     now = timezone.now()
-    lately = Room.objects.filter(own, tenant_id=tenant_id, created_at__gt=now - _MINUTE)
-    made_at = list(lately.order_by("-created_at").values_list("created_at", flat=True)[:ROOMS_PER_MINUTE])
+    lately = rooms.filter(own, created_at__gt=now - _MINUTE).order_by("-created_at")
+    made_at = list(lately.values_list("created_at", flat=True)[:ROOMS_PER_MINUTE])
     if ROOMS_PER_MINUTE and len(made_at) >= ROOMS_PER_MINUTE:
         # After this wait, the oldest of these rooms is more than a minute old.
         wait_s = (made_at[-1] + _MINUTE - now).total_seconds()
-        message = _("A user may create at most {most} rooms a minute; try again later.").format(
-            most=ROOMS_PER_MINUTE
+        message = _("A user may create at most {most} rooms a minute; try again later.")
+        raise RequestError(
+            ErrorCode.RATE_LIMITED,
+            message.format(most=ROOMS_PER_MINUTE),
+            retry_after_ms=retry_after_ms(wait_s),
         )
-        raise RequestError(ErrorCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms(wait_s))
-
-
-def _is_name_taken(tenant_id: int, name: str) -> bool:
-    rooms = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True)
-    return rooms.filter(name_key=room_name_key(name)).exists()
-
-
-def _read_move(membership: RoomMembership, seq: int, *, is_unread: bool) -> bool:
-    mark = RoomMembership.objects.filter(pk=membership.pk)
-    mark = mark.exclude(read_seq=seq) if is_unread else mark.filter(read_seq__lt=seq)
-    return mark.update(read_seq=seq) > 0

@@ -5,7 +5,7 @@ import re
 from django.utils.translation import gettext as _
 
 from accounts.core.text import TextError, clean_name, has_controls, is_visible, name_key
-from realtime import ErrorCode, RequestError
+from chat.errors import field_error
 
 TEXT_MAX_CHARS = 4000
 _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
@@ -29,16 +29,13 @@ def clean_text(text: str, *, may_be_empty: bool = False) -> str:
     if may_be_empty and not text:
         return ""
     if not 0 < len(text) <= TEXT_MAX_CHARS:
-        raise _invalid(
-            "text",
-            _("Expected a text of 1 to {most} characters, received {count}.").format(
-                most=TEXT_MAX_CHARS, count=len(text)
-            ),
-        )
+        expected = _("Expected a text of 1 to {most} characters, received {count}.")
+        raise field_error("payload.text", expected.format(most=TEXT_MAX_CHARS, count=len(text)))
     if has_controls(text, allowed="\n\t"):
-        raise _invalid("text", _("A text must not contain control characters except newline and tab."))
+        message = _("A text must not contain control characters except newline and tab.")
+        raise field_error("payload.text", message)
     if not is_visible(text):
-        raise _invalid("text", _("This text has no visible characters."))
+        raise field_error("payload.text", _("This text has no visible characters."))
     return text
 
 
@@ -55,11 +52,10 @@ def clean_room_name(name: str) -> str:
     try:
         name = clean_name(name, max_chars=ROOM_NAME_MAX_CHARS)
     except TextError as refused:
-        raise _invalid(
-            "name", _("This cannot be the name of a room. {refused}").format(refused=refused)
-        ) from None
+        message = _("This cannot be the name of a room. {refused}").format(refused=refused)
+        raise field_error("payload.name", message) from None
     if not 0 < len(room_name_key(name)) <= ROOM_NAME_KEY_MAX_CHARS:
-        raise _invalid("name", _("A name is made of simpler characters."))
+        raise field_error("payload.name", _("A name is made of simpler characters."))
     return name
 
 
@@ -70,7 +66,7 @@ def clean_line(text: str, *, field: str, max_chars: int) -> str:
     try:
         return clean_name(text, max_chars=max_chars)
     except TextError as refused:
-        raise _invalid(field, str(refused)) from None
+        raise field_error(f"payload.{field}", str(refused)) from None
 
 
 def room_name_key(name: str) -> str:
@@ -79,7 +75,3 @@ def room_name_key(name: str) -> str:
     It is unique among the open rooms of a tenant.
     """
     return name_key(name)
-
-
-def _invalid(field: str, message: str) -> RequestError:
-    return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": f"payload.{field}"})

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from django.utils.translation import gettext as _
 from PIL import ExifTags, Image, ImageOps, ImageSequence
 
+from chat.errors import field_error
 from chat.files.settings import file_settings
 from realtime import ErrorCode, RequestError
 
@@ -114,9 +115,10 @@ def _opened(content: bytes, kind: str, pixels_max: int, encode: Callable[[Any], 
     try:
         with Image.open(BytesIO(content), formats=[kind]) as opened:
             if pixels_max and opened.width * opened.height > pixels_max:
-                raise _refused(_("A picture has at most {most} pixels.").format(most=pixels_max))
+                raise field_error("file", _("A picture has at most {most} pixels.").format(most=pixels_max))
             if max(opened.size) > SIDE_MAX:
-                raise _refused(_("A side of a picture has at most {most} pixels.").format(most=SIDE_MAX))
+                message = _("A side of a picture has at most {most} pixels.")
+                raise field_error("file", message.format(most=SIDE_MAX))
             return encode(opened)
     except RequestError:
         raise
@@ -124,7 +126,7 @@ def _opened(content: bytes, kind: str, pixels_max: int, encode: Callable[[Any], 
         if not isinstance(error, _FAULTS):
             # Pillow meets some damage with errors that it does not name.
             logger.info("A picture could not be decoded", exc_info=True)
-        raise _refused(_("This picture is damaged.")) from None
+        raise field_error("file", _("This picture is damaged.")) from None
 
 
 def _upright(opened: Any) -> Any:
@@ -169,10 +171,6 @@ def _without_extras(picture: Any) -> Any:
     transparency = picture.info.get("transparency")
     picture.info = {} if transparency is None else {"transparency": transparency}
     return picture
-
-
-def _refused(message: str) -> RequestError:
-    return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": "file"})
 
 
 class PicturePool:

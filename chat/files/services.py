@@ -17,6 +17,7 @@ from accounts.core.text import TextError, clean_name
 from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
 from chat import wire
+from chat.errors import field_error, require_below
 from chat.files.pictures import Picture, in_pool, picture_encode, profile_picture_encode
 from chat.files.settings import FileSettings, file_settings
 from chat.files.signatures import HEAD_BYTES, PICTURES, file_type
@@ -30,6 +31,7 @@ from chat.files.storage import (
 )
 from chat.messages.view import file_of
 from chat.models import File, RoomMembership
+from chat.selectors import members_present
 from chat.text import FILE_NAME_MAX_CHARS
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
@@ -59,7 +61,7 @@ def file_store(
     content = uploaded.read()
     kind = file_type(content[:HEAD_BYTES], name)
     if kind is None or (is_profile_picture and kind not in PICTURES):
-        raise _refused(_("Files of this type are not taken."))
+        raise field_error("file", _("Files of this type are not taken."))
     _scan(limits, content, name, kind)
     picture: Picture | None = None
     if kind in PICTURES:
@@ -88,8 +90,7 @@ def access_file(tenant_id: int, user_id: UserId, file_id: int) -> File:
     mine = RoomMembership.objects.filter(user_id=user_id, room__archived_at__isnull=True)
     readable = Q(message__room__in=mine.values("room_id"), message__deleted_at__isnull=True)
     own = Q(message__isnull=True, uploader_id=user_id)
-    members = Membership.objects.filter(tenant_id=tenant_id, is_active=True, user__is_active=True)
-    shown = Q(is_profile_picture=True, uploader__in=members.values("user_id"))
+    shown = Q(is_profile_picture=True, uploader__in=members_present(tenant_id).values("user_id"))
     file = File.objects.filter(readable | own | shown, pk=file_id, tenant_id=tenant_id).first()
     if file is None:
         raise RequestError(ErrorCode.NOT_FOUND, _("There is no such file."))
@@ -176,8 +177,8 @@ def _make_space(limits: FileSettings, file: File) -> None:
             ErrorCode.LIMIT_EXCEEDED, _("Your files take up all the space that one person has.")
         )
     unsent = files.filter(own, message__isnull=True, is_profile_picture=False)
-    if not file.is_profile_picture and unsent.count() >= UNATTACHED_MAX:
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("Send the files that you have uploaded first."))
+    if not file.is_profile_picture:
+        require_below(UNATTACHED_MAX, unsent.count(), _("Send the files that you have uploaded first."))
 
 
 def _exceeds(amount: int, most: int) -> bool:
@@ -195,8 +196,4 @@ def _scan(limits: FileSettings, content: bytes, name: str, kind: str) -> None:
         logger.exception("The scanner failed; the file was refused")
         reason = _("It could not be checked.")
     if reason:
-        raise _refused(_("This file is not taken. {reason}").format(reason=reason))
-
-
-def _refused(message: str) -> RequestError:
-    return RequestError(ErrorCode.INVALID_MESSAGE, message, details={"field": "file"})
+        raise field_error("file", _("This file is not taken. {reason}").format(reason=reason))

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat import announcements, wire
-from chat.batches import no_such_message
+from chat.errors import field_error, no_such_message, not_joined, require_below
 from chat.files.storage import delete_on_commit
 from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
 from chat.messages.reading import PINS_MAX, message_get
@@ -39,16 +39,14 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
     parts = composed(tenant, room_id, text)
     with transaction.atomic():
         here, message = _to_change(tenant, user, room_id, seq)
-        if message.deleted_at is not None:
-            raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
+        _require_not_deleted(message)
         text = clean_text(text, may_be_empty=File.objects.filter(message=message).exists())
         if text != message.text:
             _record(tenant, user, message, "message_edit")
             had_here = HERE in parts.names and HERE in names_mentioned(message.text)
             message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
             message.html = _mention_again(message, parts, had_here=had_here)
-            _change(here, message, "text", "edited_at", "renderer", "html")
-            _announce(tenant, user, here, message, "edited")
+            _change(here, message, "edited", "text", "edited_at", "renderer", "html")
         return message_get(tenant.id, user.id, room_id, seq)
 
 
@@ -69,10 +67,9 @@ def message_delete(
         delete_on_commit(File.objects.filter(message=message))
         message.text = message.html = ""
         message.pinned_at, message.deleted_at = None, timezone.now()
-        _change(here, message, "text", "html", "pinned_at", "deleted_at")
         _record(tenant, user, message, "message_delete", reason)
         announcements.erase(tenant, room_id=room_id, seq=seq)
-        _announce(tenant, user, here, message, "deleted")
+        _change(here, message, "deleted", "text", "html", "pinned_at", "deleted_at")
     return message_get(tenant.id, user.id, room_id, seq)
 
 
@@ -87,12 +84,10 @@ def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emo
         own = set(Reaction.objects.filter(message=message, user_id=user.id).values_list("emoji", flat=True))
         if emoji in own:
             return False
-        if REACTIONS_MAX and emoji not in kinds and len(kinds) >= REACTIONS_MAX:
-            raise _too_many(_("A message takes {most} kinds of reactions.").format(most=REACTIONS_MAX))
-        if REACTIONS_OF_USER_MAX and len(own) >= REACTIONS_OF_USER_MAX:
-            raise _too_many(
-                _("A person may give {most} reactions to a message.").format(most=REACTIONS_OF_USER_MAX)
-            )
+        if emoji not in kinds:
+            require_below(REACTIONS_MAX, len(kinds), _("A message takes {most} kinds of reactions."))
+        too_many = _("A person may give {most} reactions to a message.")
+        require_below(REACTIONS_OF_USER_MAX, len(own), too_many)
         Reaction.objects.create(message=message, user_id=user.id, emoji=emoji)
         return True
 
@@ -120,16 +115,15 @@ def message_pin(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_p
     """
     here, message = _in_room(tenant, user, room_id, seq)
     here.require(MEMBER)
-    if message.deleted_at is not None and is_pinned:
-        raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
+    if is_pinned:
+        _require_not_deleted(message)
     has_changed = (message.pinned_at is not None) != is_pinned
     if has_changed:
         pinned = Message.objects.filter(room=here.room, pinned_at__isnull=False)
-        if is_pinned and PINS_MAX and pinned.count() >= PINS_MAX:
-            raise _too_many(_("A room takes {most} pinned messages.").format(most=PINS_MAX))
+        if is_pinned:
+            require_below(PINS_MAX, pinned.count(), _("A room takes {most} pinned messages."))
         message.pinned_at = timezone.now() if is_pinned else None
-        _change(here, message, "pinned_at")
-        _announce(tenant, user, here, message, "pinned", is_pinned=is_pinned, user_id=user.id)
+        _change(here, message, "pinned", "pinned_at", is_pinned=is_pinned, user_id=user.id)
     return message_get(tenant.id, user.id, room_id, seq), has_changed
 
 
@@ -146,32 +140,30 @@ def _react(
 ) -> Changed:
     known = emoji_known(emoji)
     if known is None:
-        details = {"field": "payload.emoji"}
-        raise RequestError(ErrorCode.INVALID_MESSAGE, _("This is no emoji."), details=details)
+        raise field_error("payload.emoji", _("This is no emoji."))
     here, message = _in_room(tenant, user, room_id, seq)
-    if message.deleted_at is not None:
-        raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
+    _require_not_deleted(message)
     has_changed = change(message, known)
     if has_changed:
-        _change(here, message)
-        _announce(tenant, user, here, message, "reacted", emoji=known, user_id=user.id, is_added=is_added)
+        _change(here, message, "reacted", emoji=known, user_id=user.id, is_added=is_added)
     return message_get(tenant.id, user.id, room_id, seq), has_changed
 
 
 def _in_room(tenant: Tenant, user: Publisher, room_id: int, seq: int) -> tuple[Standing, Message]:
     """Return the standing of a member in the locked room, and the message."""
-    here = standing(tenant.id, user.id, room_id)
-    here.require_joined()
+    here = standing(tenant, user, room_id)
+    if here.membership is None:
+        raise not_joined()
     return here, _message(here, seq)
 
 
 def _to_change(tenant: Tenant, user: Publisher, room_id: int, seq: int) -> tuple[Standing, Message]:
     """Return the standing of someone who may change the message in the locked room, and the message."""
-    here = standing(tenant.id, user.id, room_id)
+    here = standing(tenant, user, room_id)
     if here.membership is None:
         here.require(MODERATOR)
     message = _message(here, seq)
-    if message.author_id != user.id or here.membership is None:
+    if message.author_id != user.id:
         here.require(MODERATOR)
     return here, message
 
@@ -190,17 +182,17 @@ def _record(tenant: Tenant, user: Publisher, message: Message, action: str, reas
         record_action(action, tenant=tenant.slug, user=user, reason=reason, **target)
 
 
-def _change(here: Standing, message: Message, *fields: str) -> None:
-    """Save a message with the next change number of its locked room."""
+def _require_not_deleted(message: Message) -> None:
+    if message.deleted_at is not None:
+        raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
+
+
+def _change(here: Standing, message: Message, event: str, *fields: str, **more: Any) -> None:
+    """Save and announce a message with the next change number of its locked room."""
     message.rev = here.take_rev()
     message.save(update_fields=[*fields, "rev"])
-
-
-def _announce(
-    tenant: Tenant, user: Publisher, here: Standing, message: Message, event: str, **more: Any
-) -> None:
-    view = message_get(tenant.id, user.id, here.room.pk, message.seq)
-    announcements.announce_change(tenant, user, view, event, **more)
+    view = message_get(here.tenant.id, here.user.id, here.room.pk, message.seq)
+    announcements.announce_change(here.tenant, here.user, view, event, **more)
 
 
 def _mention_again(message: Message, parts: Composed, *, had_here: bool) -> str:
@@ -227,7 +219,3 @@ def _mention_again(message: Message, parts: Composed, *, had_here: bool) -> str:
         [Mention(room_id=message.room_id, seq=message.seq, user_id=user_id) for user_id in ids]
     )
     return parts.html_of(message.text, people)
-
-
-def _too_many(message: str) -> RequestError:
-    return RequestError(ErrorCode.LIMIT_EXCEEDED, message)

@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Membership, User
 from chat import wire
-from chat.batches import MessageName, no_such_message
+from chat.batches import MessageName
+from chat.errors import no_such_message
 from chat.messages.view import author_of, file_of, quote_of
 from chat.models import File, Mention, Message, Reaction
 from chat.payloads import PAGE_BYTES_MAX, fitting

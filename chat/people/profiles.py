@@ -8,12 +8,13 @@ from django.utils.translation import gettext as _
 from accounts.core.text import is_visible
 from accounts.models import MAX_NAME_CHARS, MAX_STATUS_CHARS, Membership
 from chat import wire
+from chat.errors import field_error
 from chat.files.services import file_store
 from chat.files.storage import delete_on_commit
 from chat.models import File
 from chat.rendering.emoji import emoji_known
 from chat.search.query import WORDS_MAX
-from chat.selectors import person_of, picture_id
+from chat.selectors import members_present, person_of, picture_id
 from chat.text import clean_line
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
@@ -23,7 +24,7 @@ def user_list(tenant_id: int, *, query: str, limit: int) -> list[wire.Person]:
 
     Each of the first WORDS_MAX words of `query` is part of the user name or the display name.
     """
-    people = _present(tenant_id)
+    people = members_present(tenant_id)
     for word in query.split()[:WORDS_MAX]:
         people = people.filter(Q(user__username__icontains=word) | Q(name__icontains=word))
     return _views(tenant_id, people.order_by("user__username")[:limit])
@@ -31,7 +32,7 @@ def user_list(tenant_id: int, *, query: str, limit: int) -> list[wire.Person]:
 
 def profile_get(tenant_id: int, user_id: UserId) -> wire.Person:
     """Return an active member; raises RequestError(not_found)."""
-    found = _views(tenant_id, _present(tenant_id).filter(user_id=user_id))
+    found = _views(tenant_id, members_present(tenant_id).filter(user_id=user_id))
     if not found:
         raise RequestError(ErrorCode.NOT_FOUND, _("There is no such member."))
     return found[0]
@@ -83,15 +84,10 @@ def _views(tenant_id: int, people: "QuerySet[Membership]") -> list[wire.Person]:
     return [wire.Person(*person_of(*row)) for row in rows]
 
 
-def _present(tenant_id: int) -> "QuerySet[Membership]":
-    return Membership.objects.filter(tenant_id=tenant_id, is_active=True, user__is_active=True)
-
-
 def _emoji(text: str) -> str:
     if not text or not is_visible(text):
         return ""
     emoji = emoji_known(text)
     if emoji is None:
-        details = {"field": "payload.status_emoji"}
-        raise RequestError(ErrorCode.INVALID_MESSAGE, _("This is no emoji."), details=details)
+        raise field_error("payload.status_emoji", _("This is no emoji."))
     return emoji

@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from accounts.selectors import membership_of
-from chat.batches import not_joined
+from chat.errors import denied, not_joined
 from chat.models import Room, RoomMembership
-from chat.selectors import access_room, first_role, is_present
-from realtime import ErrorCode, RequestError, UserId
+from chat.selectors import access_room, is_present, role_of
+from realtime import Publisher, Tenant
 
-GUEST, MEMBER, MODERATOR, OWNER = range(4)
+ANYBODY, GUEST, MEMBER, MODERATOR, OWNER = range(-1, 4)
 RANKS = {"guest": GUEST, "member": MEMBER, "moderator": MODERATOR, "owner": OWNER}
 _REFUSED = {
     MEMBER: gettext_noop("Guests may not do this here."),
@@ -30,32 +30,23 @@ _REFUSED = {
 class Standing:
     """A user in a room that the user may see. `membership` is None in a public room that the user is not in."""
 
-    tenant_id: int
-    user_id: UserId
+    tenant: Tenant
+    user: Publisher
     room: Room
     membership: RoomMembership | None
-
-    @property
-    def role(self) -> str | None:
-        """The role of a member; None for others."""
-        return None if self.membership is None else role_of(self.membership, self.room)
-
-    def require_joined(self) -> None:
-        """Raise RequestError(permission_denied) if the user is not in the room."""
-        if self.membership is None:
-            raise not_joined()
 
     def require(self, rank: int) -> None:
         """Raise RequestError(permission_denied) if the user's rank is lower. Asks the database about staff."""
         if self.rank < rank and self._staff_rank() < rank:
             if self.membership is None:
                 raise not_joined()
-            raise RequestError(ErrorCode.PERMISSION_DENIED, _(_REFUSED[rank]))
+            raise denied(_(_REFUSED[rank]))
 
-    def require_changeable(self) -> None:
-        """Raise RequestError(permission_denied) for a direct room: its people and name never change."""
+    def require_changeable(self, rank: int = ANYBODY) -> None:
+        """Refuse changes of a direct room, whose people and name never change, and of others as `require`."""
         if self.room.direct_key:
-            raise RequestError(ErrorCode.PERMISSION_DENIED, _("A direct room cannot be changed."))
+            raise denied(_("A direct room cannot be changed."))
+        self.require(rank)
 
     def take_rev(self) -> int:
         """Take the room's next change number. The room must be locked."""
@@ -65,35 +56,32 @@ class Standing:
 
     @property
     def rank(self) -> int:
-        """The rank of the user's role; below a guest's for others."""
-        return -1 if self.role is None else RANKS[self.role]
+        """The rank of the user's role; ANYBODY for those who are not in the room."""
+        return ANYBODY if self.membership is None else rank_of(self.membership, self.room)
 
     def highest_rank(self) -> int:
         """The user's rank, as staff too."""
         return max(self.rank, self._staff_rank())
 
     def _staff_rank(self) -> int:
-        if self.room.direct_key:
-            return -1
-        person = membership_of(self.tenant_id, self.user_id)
+        person = None if self.room.direct_key else membership_of(self.tenant.id, self.user.id)
         if person is None or not person.is_staff:
-            return -1
+            return ANYBODY
         return MODERATOR if has_owner(self.room) else OWNER
 
 
-def standing(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: bool = False) -> Standing:
+def standing(tenant: Tenant, user: Publisher, room_id: int, *, may_be_archived: bool = False) -> Standing:
     """Return the user's standing in a room, which stays locked until the transaction ends.
 
     Raises RequestError(not_found).
     """
-    room = access_room(tenant_id, user_id, room_id, lock=True, may_be_archived=may_be_archived)
-    membership = RoomMembership.objects.filter(room=room, user_id=user_id).first()
-    return Standing(tenant_id, user_id, room, membership)
+    room = access_room(tenant.id, user.id, room_id, lock=True, may_be_archived=may_be_archived)
+    return Standing(tenant, user, room, RoomMembership.objects.filter(room=room, user_id=user.id).first())
 
 
-def role_of(membership: RoomMembership, room: Room) -> str:
-    """Return a member's role. If none was given, the room's creator is its owner."""
-    return membership.role or first_role(room, membership.user_id)
+def rank_of(membership: RoomMembership, room: Room) -> int:
+    """Return the rank of a member's role."""
+    return RANKS[role_of(room, membership.user_id, membership.role)]
 
 
 def has_owner(room: Room) -> bool:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat import wire
+from chat.errors import field_error
 from chat.messages.reading import messages_view
 from chat.models import File, Mention, Message, Reaction, Room, RoomMembership
 from chat.payloads import PAGE_BYTES_MAX, fitting
@@ -17,7 +18,7 @@ from chat.search.index import INDEXED, TABLE, TRIGRAM_CHARS, catch_up
 from chat.search.query import SearchQuery, parse_query
 from chat.selectors import access_joined_room
 from chat.text import room_name_key
-from realtime import ErrorCode, RequestError, UserId
+from realtime import UserId
 
 # Messages whose rows a search reads if no index finds them: the newest of the rooms.
 SCANNED_MAX = 200_000
@@ -74,10 +75,7 @@ def _utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        details = {"field": "payload.before"}
-        raise RequestError(
-            ErrorCode.INVALID_MESSAGE, _("This time is out of range."), details=details
-        ) from None
+        raise field_error("payload.before", _("This time is out of range.")) from None
 
 
 def _rooms(tenant_id: int, user_id: UserId, wanted: SearchQuery, room_id: int | None) -> Mapping[int, int]:
