@@ -79,9 +79,10 @@ def tenant_id_of(slug: str) -> int:
 
 
 def room_list(tenant_id: int, user_id: UserId) -> list[wire.Room]:
-    """Return the open rooms that the user may see, ordered by name. Three queries.
+    """List the rooms that the user may see.
 
-    At most ROOMS_LISTED_MAX, and LISTED_BYTES_MAX of JSON: own rooms before others, then those with the newest messages.
+    The open ones, ordered by name, in three queries. At most ROOMS_LISTED_MAX, and LISTED_BYTES_MAX of
+    JSON: own rooms before others, then those with the newest messages.
     """
     own = RoomMembership.objects.filter(room=OuterRef("pk"), user_id=user_id)
     rooms = Room.objects.filter(tenant_id=tenant_id, archived_at__isnull=True).alias(is_own=Exists(own))
@@ -95,7 +96,10 @@ def room_list(tenant_id: int, user_id: UserId) -> list[wire.Room]:
 
 
 def room_get(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: bool = False) -> wire.Room:
-    """Return one room as the user sees it; raises RequestError(not_found)."""
+    """Return one room.
+
+    As the user sees it; raises RequestError(not_found).
+    """
     access_room(tenant_id, user_id, room_id, may_be_archived=may_be_archived)
     return _views(Room.objects.filter(pk=room_id), tenant_id, user_id)[0]
 

@@ -54,7 +54,10 @@ def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: boo
 
 
 def room_join(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
-    """Join a room and mark its messages as read. A member stays unchanged. Raises RequestError(not_found)."""
+    """Join a room.
+
+    Its messages are marked as read. A member stays unchanged. Raises RequestError(not_found).
+    """
     with transaction.atomic():
         # Locked from here on, so that nobody joins a room that becomes private meanwhile.
         _let_in(tenant, [user], access_room(tenant.id, user.id, room_id, lock=True), by=user)
@@ -71,8 +74,10 @@ def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
     return room_get(tenant.id, user.id, room_id)
 
 
-def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
-    """Leave a room, if the user is in it. A private room is archived when its last member leaves.
+def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.OfRoom:
+    """Leave a room.
+
+    A private room is archived when its last member leaves. Who is not in the room may leave it too.
 
     Raises RequestError(not_found; permission_denied in a direct room).
     """
@@ -81,11 +86,14 @@ def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> None:
         here.require_changeable()
         if here.membership is not None:
             _let_go(here, here.membership, user)
+    return wire.OfRoom(room_id)
 
 
 @transaction.atomic
 def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequence[UserId]) -> wire.Room:
-    """Make users of the tenant members of a room at once. Those who are in it stay unchanged.
+    """Make users members of a room at once.
+
+    They are users of the tenant. Those who are in the room stay unchanged.
 
     Raises RequestError(not_found | permission_denied | limit_exceeded).
     """
@@ -99,7 +107,9 @@ def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequ
 def room_remove(
     tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, reason: str = ""
 ) -> wire.Room:
-    """Remove a member of a lower rank from a room. The audit log keeps it, with the reason.
+    """Remove a member from a room.
+
+    The member's rank is lower. The audit log keeps it, with the reason.
 
     Raises RequestError(not_found | permission_denied).
     """
@@ -117,7 +127,10 @@ def room_remove(
 
 @transaction.atomic
 def room_role(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, role: str) -> wire.Room:
-    """Give a member a role, as an owner. Raises RequestError(not_found | permission_denied)."""
+    """Give a member of a room a role.
+
+    Owners may. Raises RequestError(not_found | permission_denied).
+    """
     here = standing(tenant, user, room_id)
     here.require_changeable(OWNER)
     target = _member(here, user_id)
@@ -143,7 +156,7 @@ def room_update(
     is_public: bool | None = None,
     archived: bool | None = None,
 ) -> wire.Room:
-    """Rename a room, or change its topic line, as a moderator; open, close or archive it, as an owner.
+    """Change a room's name or topic line (moderators), open, close or archive it (owners).
 
     None leaves a value as it is. Raises RequestError(invalid_message | not_found | permission_denied |
     conflict).
@@ -181,7 +194,9 @@ def room_settings(
     level: str | None = None,
     is_favourite: bool | None = None,
 ) -> wire.Room:
-    """Change the user's own settings of a room: the level of notifications, and whether it is a favourite.
+    """Change the user's own settings of a room.
+
+    They are the level of notifications, and whether it is a favourite.
 
     Raises RequestError(not_found | permission_denied).
     """
@@ -197,7 +212,9 @@ def room_settings(
 
 
 def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) -> tuple[wire.Room, bool]:
-    """Return the direct room of the user and these people, and whether it is new.
+    """Open or find the direct room with some people.
+
+    Return it, and whether it is new.
 
     Raises RequestError(not_found | limit_exceeded | rate_limited).
     """

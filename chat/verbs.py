@@ -7,10 +7,12 @@ from typing import Any, Protocol
 
 from django.utils.translation import gettext as _
 from msgspec import to_builtins
+from msgspec.structs import asdict
 
 from chat import selectors
 from chat.announcements import aannounce_typing
-from chat.operations import OPERATIONS, WRITE, InRoom, MessageSend, Operation, Who, draft_of
+from chat.batches import MessageDraft
+from chat.operations import OPERATIONS, WRITE, InRoom, MessageSend, Operation, Who
 from chat.realtime import writers_of
 from chat.topics import typing_topic
 from chat.typing import Typing
@@ -44,7 +46,7 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
     Not a slow verb, so that a sender's messages keep their order and a client that sends faster than messages
     are stored is read more slowly. It still has a timeout.
     """
-    draft = draft_of(_who(call), payload)
+    draft = MessageDraft(call.tenant, _user(call), **asdict(payload))
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             message = await writers_of(call.node).send(draft)
@@ -88,9 +90,9 @@ def _verb(operation: Operation) -> Verb:
         return to_builtins(operation.answer(who, payload).payload)
 
     async def handle(call: Call, payload: Any) -> Reply:
-        return Reply(operation.reply, await call.in_db(reply, _who(call), payload))
+        return Reply(operation.reply, await call.in_db(reply, Who(call.tenant, _user(call)), payload))
 
-    handle.__doc__ = operation.run.__doc__
+    handle.__doc__ = operation.description
     return Verb(
         operation.payload,
         handle,
@@ -108,10 +110,6 @@ CHAT_VERBS: Mapping[str, Verb] = {
     ),
     "typing": Verb(InRoom, on_typing, scopes=WRITE, reply="typing", returns=REPLIES["typing"]),
 }
-
-
-def _who(call: Call) -> Who:
-    return Who(call.tenant, _user(call))
 
 
 def _user(call: Call) -> Publisher:

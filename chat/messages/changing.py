@@ -29,9 +29,9 @@ Changed = tuple[wire.Message, bool]
 
 
 def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, text: str) -> wire.Message:
-    """Change the text of a message, as its author or a moderator. The same text changes nothing.
+    """Change the text of a message.
 
-    An edit of another user's message is in the audit log.
+    The author may, and a moderator. The same text changes nothing. An edit of another user's message is in the audit log.
 
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
@@ -54,9 +54,10 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
 def message_delete(
     tenant: Tenant, user: Publisher, *, room_id: int, seq: int, reason: str = ""
 ) -> wire.Message:
-    """Delete a message, as its author or a moderator. Its row stays, without text, files and reactions.
+    """Delete a message: its text and files.
 
-    The deletion of another user's message is in the audit log, with the reason.
+    The author may, and a moderator. Its row stays, without text, files and reactions. The deletion of another
+    user's message is in the audit log, with the reason.
 
     Raises RequestError(not_found | permission_denied).
     """
@@ -74,8 +75,9 @@ def message_delete(
 
 
 def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
-    """Give an emoji to a message. If the user gave it before, nothing changes and the second value is False.
+    """Give an emoji to a message.
 
+    If the user gave it before, nothing changes and the second value is False.
     Raises RequestError(invalid_message | not_found | permission_denied | conflict | limit_exceeded).
     """
 
@@ -95,8 +97,9 @@ def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emo
 
 
 def reaction_remove(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
-    """Take the user's emoji back from a message. The second value says whether that changed something.
+    """Take the user's own emoji back from a message.
 
+    The second value says whether that changed something.
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
 

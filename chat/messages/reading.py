@@ -33,10 +33,10 @@ def message_list(
     after_seq: int | None = None,
     around_seq: int | None = None,
 ) -> wire.MessagePage:
-    """Return the first `limit` messages after `after_seq`, those around `around_seq`, or the newest.
+    """Return a page of a room's messages.
 
-    `before_seq` limits the newest. The messages are in order. Raises RequestError(not_found |
-    permission_denied).
+    The first `limit` messages after `after_seq`, those around `around_seq`, or the newest. `before_seq` limits the
+    newest. The messages are in order. Raises RequestError(not_found | permission_denied).
     """
     room = access_joined_room(tenant_id, user_id, room_id).room
     messages = _of(tenant_id, room_id)
@@ -71,7 +71,7 @@ def message_list(
 def message_changes(
     tenant_id: int, user_id: UserId, room_id: int, *, after_rev: int, limit: int
 ) -> wire.ChangedMessages:
-    """Return each message that changed after `after_rev`, once, in its newest state.
+    """Return the messages that changed after a change number, each once, in its newest state.
 
     Raises RequestError(unrecoverable_position) if the room never had this number, or if rows that
     changed since are gone. Raises RequestError(not_found | permission_denied).
@@ -95,7 +95,10 @@ def message_changes(
 
 
 def pin_list(tenant_id: int, user_id: UserId, room_id: int) -> wire.PinList:
-    """Return the pinned messages of a room, the last pinned first: those that fit into PAGE_BYTES_MAX."""
+    """List the pinned messages of a room, the last pinned first.
+
+    Those that fit into PAGE_BYTES_MAX. Raises RequestError(not_found | permission_denied).
+    """
     access_joined_room(tenant_id, user_id, room_id)
     pinned = _of(tenant_id, room_id).filter(pinned_at__isnull=False).order_by("-pinned_at", "-seq")
     views = messages_view(tenant_id, user_id, list(pinned[:PINS_MAX]))

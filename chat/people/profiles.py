@@ -31,7 +31,10 @@ def user_list(tenant_id: int, *, query: str, limit: int) -> list[wire.Person]:
 
 
 def profile_get(tenant_id: int, user_id: UserId) -> wire.Person:
-    """Return an active member; raises RequestError(not_found)."""
+    """Return the user's own profile.
+
+    Raises RequestError(not_found) if the user is not an active member.
+    """
     found = _views(tenant_id, members_present(tenant_id).filter(user_id=user_id))
     if not found:
         raise RequestError(ErrorCode.NOT_FOUND, _("There is no such member."))
@@ -47,9 +50,9 @@ def profile_update(
     status: str | None = None,
     status_emoji: str | None = None,
 ) -> wire.Person:
-    """Change the user's name, status text and status emoji. None keeps a value; an empty text clears it.
+    """Change the user's display name and status.
 
-    Raises RequestError(invalid_message | not_found).
+    None keeps a value; an empty text clears it. Raises RequestError(invalid_message | not_found).
     """
     new: dict[str, str] = {}
     if name is not None:

@@ -66,7 +66,7 @@ class OperationSchema(AutoSchema):
 
     def get_description(self) -> str:  # type: ignore[override]  # drf-spectacular asks without arguments
         """Return the operation's docstring."""
-        return str(self._operation.run.__doc__)
+        return str(self._operation.description)
 
     def get_tags(self) -> list[str]:
         """All operations of the chat have one tag."""
