@@ -7,19 +7,15 @@ If publishing fails (the broker is away), committed data stays and the failure i
 later (`chat.unannounced`). If anything else is missing, clients notice the gap.
 """
 
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Literal
 
 from msgspec import to_builtins
 
 from chat import wire
-from chat.batches import MessageDraft
 from chat.messages.erasing import without_message
-from chat.payloads import shared_message_payload, shared_room_payload
 from chat.topics import PUBLIC_ROOMS_TOPIC, typing_topic, user_topic
-from chat.unannounced import Unannounced
 from realtime import (
     ErrorCode,
     Node,
@@ -32,28 +28,22 @@ from realtime import (
     rewrite_history,
 )
 
-logger = logging.getLogger(__name__)
-
-Said = tuple[MessageDraft, wire.Message]
 MemberChange = Literal["joined", "left", "changed"]
 
 
 def announce_message(tenant: Tenant, author: Publisher, message: wire.Message) -> None:
     """Publish a new message to its room."""
-    topic, key = wire.room_topic(message.room_id), _key(message)
-    publish_soon(topic, _message_data(message), tenant=tenant.slug, publisher=author, idempotency_key=key)
+    publish_soon(**_new(message), tenant=tenant.slug, publisher=author)
 
 
-async def aannounce_messages(node: Node, unannounced: Unannounced, said: Sequence[Said]) -> None:
-    """Publish committed messages of one room, in the order of their numbers, after what the room's topic lacks.
-
-    Raises EngineUnavailableError, and the errors of `Unannounced.fill`. The sweep announces the rest later.
-    """
-    first_draft, first = said[0]
-    await unannounced.fill(first_draft.tenant.slug, first.room_id, first.seq)
-    for draft, message in said:
-        await aannounce_message(node, draft.tenant.slug, draft.author, message)
-        unannounced.announced(message.room_id, message.seq)
+async def aannounce_message(node: Node, tenant: str, author: Publisher | None, message: wire.Message) -> None:
+    """Publish a committed message to its room. A repeat is the same publication."""
+    try:
+        await node.announce(**_new(message), tenant=tenant, publisher=author)
+    except RequestError as refused:
+        # Another node announced the message before, with other data: it has changed since.
+        if refused.code is not ErrorCode.CONFLICT:
+            raise
 
 
 def announce_change(tenant: Tenant, user: Publisher, message: wire.Message, event: str, **more: Any) -> None:
@@ -124,24 +114,27 @@ async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_
     await node.announce(typing_topic(room_id), data, tenant=tenant.slug, publisher=user)
 
 
-async def aannounce_message(node: Node, tenant: str, author: Publisher | None, message: wire.Message) -> None:
-    """Publish a committed message to its room. Its idempotency key makes a repeat the same publication."""
-    topic, key, data = wire.room_topic(message.room_id), _key(message), _message_data(message)
-    try:
-        await node.announce(topic, data, tenant=tenant, publisher=author, idempotency_key=key)
-    except RequestError as refused:
-        # Another node announced the message before, with other data: it has changed since.
-        if refused.code is not ErrorCode.CONFLICT:
-            raise
+def shared_room_payload(room: wire.Room) -> dict[str, Any]:
+    """Return the part of a room's payload that is the same for everyone."""
+    return {key: value for key, value in to_builtins(room).items() if key not in wire.VIEWERS_OWN}
 
 
-def _key(message: wire.Message) -> str:
-    """Return the idempotency key by which a message is one publication, whoever announces it."""
-    return f"message-{message.id}"
+def shared_message_payload(message: wire.Message) -> dict[str, Any]:
+    """Return the payload of a message for all readers, without fields that depend on one."""
+    payload: dict[str, Any] = to_builtins(message)
+    for reaction in payload["reactions"]:
+        del reaction["mine"]
+    return payload
 
 
-def _message_data(message: wire.Message) -> dict[str, Any]:
-    return {"event": "message", "message": shared_message_payload(message), "rev": message.rev}
+def _new(message: wire.Message) -> dict[str, Any]:
+    """Return the publication of a new message. By its key it is one publication, whoever announces it."""
+    data = {"event": "message", "message": shared_message_payload(message), "rev": message.rev}
+    return {
+        "topic": wire.room_topic(message.room_id),
+        "data": data,
+        "idempotency_key": f"message-{message.id}",
+    }
 
 
 def _user(user: Publisher) -> dict[str, Any]:

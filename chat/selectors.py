@@ -27,7 +27,7 @@ from chat import wire
 from chat.errors import no_such_room, not_joined
 from chat.messages.view import file_url
 from chat.models import File, Mention, Message, Room, RoomMembership
-from chat.payloads import fitting
+from chat.wire import fitting
 from realtime import ErrorCode, RequestError, UserId
 
 MEMBERS_LISTED_MAX = 1000

@@ -12,6 +12,8 @@ _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 ROOM_NAME_MAX_CHARS = 80
 TOPIC_LINE_MAX_CHARS = 250
 FILE_NAME_MAX_CHARS = 200
+# Returns a key that is equal for names that look the same. It is unique among the open rooms of a tenant.
+room_name_key = name_key
 # The longest emoji are families and flags, made of several characters.
 EMOJI_MAX_CHARS = 32
 # A few characters become many when folded. A name with a longer key is refused.
@@ -67,11 +69,3 @@ def clean_line(text: str, *, field: str, max_chars: int) -> str:
         return clean_name(text, max_chars=max_chars)
     except TextError as refused:
         raise field_error(f"payload.{field}", str(refused)) from None
-
-
-def room_name_key(name: str) -> str:
-    """Return a key that is equal for names that look the same.
-
-    It is unique among the open rooms of a tenant.
-    """
-    return name_key(name)

@@ -37,7 +37,8 @@ SEND_TIMEOUT_S = 10.0
 class ChatCaller(Caller, Protocol):
     """The chat's consumer, with the state that it keeps for its connection."""
 
-    typing: Typing | None
+    @property
+    def typing(self) -> Typing: ...
 
 
 async def on_message_send(call: Call, payload: MessageSend) -> Reply:
@@ -65,7 +66,7 @@ def on_typing(call: Call[ChatCaller], payload: InRoom) -> Awaitable[Reply | None
     queries a second. A broker that answers late holds up nothing else of the connection.
     """
     user, room_id = _user(call), payload.room_id
-    if not _follows(call, room_id) and _typing(call).may_look_up(room_id, monotonic()):
+    if not _follows(call, room_id) and call.consumer.typing.may_look_up(room_id, monotonic()):
         return _look_up_and_tell(call, user, room_id)
     return _tell_typing(call, user, room_id)
 
@@ -77,7 +78,7 @@ async def _look_up_and_tell(call: Call[ChatCaller], user: Publisher, room_id: in
 
 def _tell_typing(call: Call[ChatCaller], user: Publisher, room_id: int) -> PublishedLater:
     async def tell() -> Reply:
-        if _typing(call).is_due(room_id, monotonic()):
+        if call.consumer.typing.is_due(room_id, monotonic()):
             await aannounce_typing(call.node, call.tenant, user, room_id=room_id)
         return Reply("typing", {"room_id": room_id})
 
@@ -122,11 +123,3 @@ def _follows(call: Call, room_id: int) -> bool:
     subscriptions = call.connection.subscriptions
     topics = (room_topic(room_id), typing_topic(room_id))
     return any(topic in subscriptions and subscriptions[topic].is_live for topic in topics)
-
-
-def _typing(call: Call[ChatCaller]) -> Typing:
-    """Return the connection's Typing. It is created at the first use."""
-    consumer = call.consumer
-    if consumer.typing is None:
-        consumer.typing = Typing(monotonic())
-    return consumer.typing

@@ -6,16 +6,20 @@ against the types. AsyncAPI, OpenAPI and the generated TypeScript client are mad
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, json
 
 # In UTC, with milliseconds: `time_of`.
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Role = Literal["owner", "moderator", "member", "guest"]
 # The messages of a room that a user is notified of.
 Level = Literal["all", "mentions", "nothing"]
+# Bytes of JSON of what one reply lists. A page of long messages has fewer of them, and says that there are more.
+PAGE_BYTES_MAX = 512 * 1024
+
+_Listed = TypeVar("_Listed", bound=Struct)
 
 
 def time_of(time: datetime) -> Time:
@@ -154,6 +158,16 @@ class Room(SharedRoom, frozen=True):
 
 # The fields of a room that depend on who looks at it. They are not in the room's own topic.
 VIEWERS_OWN = frozenset(Room.__struct_fields__) - frozenset(SharedRoom.__struct_fields__)
+
+
+def fitting(listed: list[_Listed], bytes_max: int) -> list[_Listed]:
+    """Return the first things that take about `bytes_max` bytes of JSON together, at least one of them."""
+    size = 0
+    for count, each in enumerate(listed):
+        size += len(json.encode(each))
+        if count and size > bytes_max:
+            return listed[:count]
+    return listed
 
 
 def room_topic(room_id: int) -> str:

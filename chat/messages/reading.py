@@ -14,9 +14,9 @@ from chat.batches import MessageName
 from chat.errors import no_such_message
 from chat.messages.view import author_of, file_of, quote_of
 from chat.models import File, Mention, Message, Reaction
-from chat.payloads import PAGE_BYTES_MAX, fitting
 from chat.rendering.markdown import RENDERER_VERSION, render
 from chat.selectors import access_joined_room
+from chat.wire import PAGE_BYTES_MAX, fitting
 from realtime import ErrorCode, RequestError, UserId
 
 # Pinned messages of a room; `chat.messages.changing` lets no more be pinned.

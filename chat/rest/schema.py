@@ -76,21 +76,18 @@ class OperationSchema(AutoSchema):
         """Return the query parameters: the fields of a GET's payload that are not in the path."""
         if self.method != "GET":
             return []
+        properties, required = self._fields()
+        aliases = {name: alias for alias, name in ALIASES.items()}
         return [
-            OpenApiParameter(
-                next((alias for alias, known in ALIASES.items() if known == name), name),
-                schema,
-                required=name in required,
-            )
-            for name, schema, required in self._properties()
+            OpenApiParameter(aliases.get(name, name), schema, required=name in required)
+            for name, schema in properties.items()
         ]
 
     def get_request_serializer(self) -> Any:
         """Return the body: the fields of the payload that are not in the path."""
-        properties = {name: schema for name, schema, _ in self._properties()}
+        properties, required = self._fields()
         if self.method in {"GET", "DELETE"} or not properties:
             return None
-        required = [name for name, _, required in self._properties() if name in required]
         body = {"type": "object", "properties": properties}
         return {"application/json": body | ({"required": required} if required else {})}
 
@@ -100,11 +97,11 @@ class OperationSchema(AutoSchema):
         new = {201: reply} if self.method in {"POST", "PUT"} else {}
         return {200: reply, **new, **ERRORS}
 
-    def _properties(self) -> list[tuple[str, dict[str, Any], set[str]]]:
+    def _fields(self) -> tuple[dict[str, Any], list[str]]:
+        """Return the fields of the payload that are not in the path, and the names of those that are required."""
         described = schema_of(self._operation.payload)
-        required = set(described.get("required", ()))
-        return [
-            (name, schema, required)
-            for name, schema in described.get("properties", {}).items()
-            if f":{name}>" not in self._operation.route
+        names = [name for name in described.get("properties", ()) if f":{name}>" not in self._operation.route]
+        required = described.get("required", ())
+        return {name: described["properties"][name] for name in names}, [
+            each for each in names if each in required
         ]

@@ -23,7 +23,6 @@ from chat.rest.schema import OperationSchema
 from realtime import (
     ErrorCode,
     Identity,
-    Node,
     Publisher,
     RequestError,
     current_node,
@@ -65,7 +64,9 @@ class ChatAPIView(TenantAPIView):
                 _("This needs the scope {scope}.").format(scope=missing[0]),
                 details={"missing_scopes": missing},
             )
-        _rates(current_node()).take((self.tenant.id, person.user_id), monotonic())
+        node = current_node()
+        rates = node.shared(Rates, lambda: Rates(node.settings.MESSAGES_PER_S, node.settings.MESSAGES_BURST))
+        rates.take((self.tenant.id, person.user_id), monotonic())
         return Who(self.tenant, Publisher(person.user_id, person.user.get_username()))
 
 
@@ -103,8 +104,3 @@ def _require_ids(path: Mapping[str, Any]) -> None:
 
 def _parameters(query: QueryDict) -> dict[str, str]:
     return {ALIASES.get(name, name): value for name, value in query.items() if isinstance(value, str)}
-
-
-def _rates(node: Node) -> Rates:
-    settings = node.settings
-    return node.shared(Rates, lambda: Rates(settings.MESSAGES_PER_S, settings.MESSAGES_BURST))

@@ -13,11 +13,11 @@ from chat import wire
 from chat.errors import field_error
 from chat.messages.reading import messages_view
 from chat.models import File, Mention, Message, Reaction, Room, RoomMembership
-from chat.payloads import PAGE_BYTES_MAX, fitting
 from chat.search.index import INDEXED, TABLE, TRIGRAM_CHARS, catch_up
 from chat.search.query import SearchQuery, parse_query
 from chat.selectors import access_joined_room
 from chat.text import room_name_key
+from chat.wire import PAGE_BYTES_MAX, fitting
 from realtime import UserId
 
 # Messages whose rows a search reads if no index finds them: the newest of the rooms.

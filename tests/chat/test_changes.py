@@ -13,10 +13,10 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Membership, User
 from chat import services, wire
+from chat.announcements import shared_message_payload
 from chat.messages import changing, composing, numbering, reading
 from chat.messages.composing import Composed
 from chat.models import Mention, Message, Reaction, Room, RoomMembership
-from chat.payloads import shared_message_payload
 from chat.rendering import markdown
 from realtime.core.history import Publisher
 from realtime.models import AuditEntry

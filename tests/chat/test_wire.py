@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from msgspec.structs import fields
 
+from chat.announcements import shared_room_payload
 from chat.operations import OPERATIONS
-from chat.payloads import shared_room_payload
 from chat.rest.schema import schema_of
 from chat.topics import ROOM_TOPICS
 from chat.verbs import CHAT_VERBS
