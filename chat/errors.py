@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext as _
 
-from realtime import ErrorCode, RequestError
+from realtime import ErrorCode, RequestError, retry_after_ms
 
 
 def no_such_room() -> RequestError:
@@ -28,6 +28,11 @@ def denied(message: str) -> RequestError:
 def field_error(field: str, message: str, code: ErrorCode = ErrorCode.INVALID_MESSAGE) -> RequestError:
     """Return the error for the value of a field, `payload.name` for example."""
     return RequestError(code, message, details={"field": field})
+
+
+def too_fast(message: str, wait_s: float) -> RequestError:
+    """Return the error for something that the user may do again in `wait_s` seconds."""
+    return RequestError(ErrorCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms(wait_s))
 
 
 def require_below(most: int, count: int, message: str) -> None:

@@ -191,22 +191,6 @@ class ProfileUpdate(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
-    """The user who asks, and the tenant of the request."""
-
-    tenant: Tenant
-    user: Publisher
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The payload of a reply. `is_new`: something was created (HTTP 201)."""
-
-    payload: Struct
-    is_new: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Operation:
     """A use case. `reply` is the type of the reply, `route` its HTTP method and path under `/api/chat/`.
 
@@ -226,10 +210,13 @@ class Operation:
         """What the operation does, for clients."""
         return str(self.run.__doc__).partition("\n\n")[0]
 
-    def answer(self, who: Who, payload: Struct) -> Answer:
-        """Run the operation for a checked payload. Raises what `run` raises."""
+    def answer(self, tenant: Tenant, user: Publisher, payload: Struct) -> tuple[Struct, bool]:
+        """Run the operation for a checked payload, and return the reply's payload and whether something was created.
+
+        Raises what `run` raises.
+        """
         method, kind = self.route.partition(" ")[0], REPLIES[self.reply]
-        caller = (who.tenant.id, who.user.id) if method == "GET" else (who.tenant, who.user)
+        caller = (tenant.id, user.id) if method == "GET" else (tenant, user)
         run = partial(self.run, *caller, **asdict(payload))
         try:
             result = run()
@@ -237,7 +224,7 @@ class Operation:
             # What it relied on was deleted before its commit. Judged again, it says so as it should.
             result = run()
         result, is_new = result if isinstance(result, tuple) else (result, False)
-        return Answer(result if isinstance(result, kind) else kind(result), is_new and method != "DELETE")
+        return result if isinstance(result, kind) else kind(result), is_new and method != "DELETE"
 
 
 def room_create(tenant: Tenant, user: Publisher, **fields: Any) -> tuple[wire.Room, bool]:

@@ -16,13 +16,13 @@ from accounts.models import Tenant as TenantRow
 from chat import announcements, wire
 from chat.batches import MessageDraft
 from chat.demo_rooms import DEMO_ROOMS
-from chat.errors import denied, field_error, no_such_room, require_below
+from chat.errors import denied, field_error, no_such_room, require_below, too_fast
 from chat.messages.sending import messages_send
 from chat.models import Room, RoomMembership
 from chat.rooms.rights import MEMBER, MODERATOR, OWNER, RANKS, Standing, has_owner, rank_of, standing
 from chat.selectors import access_joined_room, access_room, members_present, role_of, room_as_admin, room_get
 from chat.text import ROOM_NAME_MAX_CHARS, TOPIC_LINE_MAX_CHARS, clean_line, clean_room_name, room_name_key
-from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId, record_action, retry_after_ms
+from realtime import ErrorCode, Publisher, Tenant, UserId, record_action
 
 # Open rooms of a tenant, and open rooms that one user created in it: beyond it `limit_exceeded`. Direct rooms do not count,
 # since nobody can close one. One user opens at most so many of them.
@@ -430,8 +430,4 @@ def _require_space(new: Room) -> None:
         # After this wait, the oldest of these rooms is more than a minute old.
         wait_s = (made_at[-1] + _MINUTE - now).total_seconds()
         message = _("A user may create at most {most} rooms a minute; try again later.")
-        raise RequestError(
-            ErrorCode.RATE_LIMITED,
-            message.format(most=ROOMS_PER_MINUTE),
-            retry_after_ms=retry_after_ms(wait_s),
-        )
+        raise too_fast(message.format(most=ROOMS_PER_MINUTE), wait_s)

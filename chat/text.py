@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from accounts.core.text import TextError, clean_name, has_controls, is_visible, name_key
 from chat.errors import field_error
+from chat.rendering.emoji import emoji_known
 
 TEXT_MAX_CHARS = 4000
 _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
@@ -69,3 +70,11 @@ def clean_line(text: str, *, field: str, max_chars: int) -> str:
         return clean_name(text, max_chars=max_chars)
     except TextError as refused:
         raise field_error(f"payload.{field}", str(refused)) from None
+
+
+def clean_emoji(text: str, *, field: str) -> str:
+    """Return the full form of an emoji. Raises RequestError(invalid_message) for any other text."""
+    emoji = emoji_known(text)
+    if emoji is None:
+        raise field_error(f"payload.{field}", _("This is no emoji."))
+    return emoji

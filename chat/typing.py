@@ -5,7 +5,8 @@ Time is the caller's monotonic clock, in seconds.
 
 from django.utils.translation import gettext as _
 
-from realtime import ErrorCode, RequestError, TokenBucket, retry_after_ms
+from chat.errors import too_fast
+from realtime import TokenBucket
 
 # Seconds between two announcements of a connection in a room. Repeats in between are acknowledged, not
 # announced.
@@ -37,11 +38,10 @@ class Typing:
             return True
         if self._is_repeat(room_id, now_s):
             return False
-        raise RequestError(
-            ErrorCode.RATE_LIMITED,
-            _("Too many rooms that this connection has not subscribed to; subscribe to them, or slow down."),
-            retry_after_ms=retry_after_ms(wait_s),
+        message = _(
+            "Too many rooms that this connection has not subscribed to; subscribe to them, or slow down."
         )
+        raise too_fast(message, wait_s)
 
     def is_due(self, room_id: int, now_s: float) -> bool:
         """Return whether to announce typing now. If True, the announcement is recorded."""

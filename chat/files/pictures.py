@@ -15,9 +15,9 @@ from typing import Any, ParamSpec, TypeVar
 from django.utils.translation import gettext as _
 from PIL import ExifTags, Image, ImageOps, ImageSequence
 
-from chat.errors import field_error
+from chat.errors import field_error, too_fast
 from chat.files.settings import file_settings
-from realtime import ErrorCode, RequestError
+from realtime import RequestError, current_node
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ PROFILE_SIDE = 256
 PROFILE_THUMBNAIL_SIDE = 80
 # Pictures that wait for a thread; beyond it `rate_limited`.
 WAITING_MAX = 8
-RETRY_AFTER_MS = 1000
+RETRY_AFTER_S = 1.0
 # Pixels of a side: more than any camera has. A row costs memory of its own: 40 million rows of one pixel took 1.9 GB.
 SIDE_MAX = 65_535
 # Frames of a moving picture; of one with more, or with too many pixels in all, the first is kept.
@@ -89,9 +89,10 @@ def ignore_warnings() -> None:
 ignore_warnings()
 
 
-def in_pool(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run `work` in the pool of this process. Raises RequestError(rate_limited) if too many wait."""
-    return _pool().run(work, *args, **kwargs)
+def picture_pool() -> "PicturePool":
+    """Return the pool of this process. It is made at the first picture, so that no fork inherits it."""
+    threads = max(file_settings().picture_threads, 1)
+    return current_node().shared(PicturePool, lambda: PicturePool(threads, WAITING_MAX))
 
 
 def _encoded(opened: Any, kind: str, pixels_max: int) -> Picture:
@@ -183,25 +184,9 @@ class PicturePool:
     def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work` and return its result; raises RequestError(rate_limited)."""
         if not self._places.acquire(blocking=False):
-            raise RequestError(
-                ErrorCode.RATE_LIMITED, _("Too many pictures at this moment."), retry_after_ms=RETRY_AFTER_MS
-            )
+            raise too_fast(_("Too many pictures at this moment."), RETRY_AFTER_S)
         try:
             with self._turns:
                 return work(*args, **kwargs)
         finally:
             self._places.release()
-
-
-class _Current:
-    """The pool of this process. It is created at the first picture, so that no fork inherits it."""
-
-    pool: PicturePool | None = None
-    lock = threading.Lock()
-
-
-def _pool() -> PicturePool:
-    with _Current.lock:
-        if _Current.pool is None:
-            _Current.pool = PicturePool(max(file_settings().picture_threads, 1), WAITING_MAX)
-        return _Current.pool

@@ -18,7 +18,7 @@ from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
 from chat import wire
 from chat.errors import field_error, require_below
-from chat.files.pictures import Picture, in_pool, picture_encode, profile_picture_encode
+from chat.files.pictures import Picture, picture_encode, picture_pool, profile_picture_encode
 from chat.files.settings import FileSettings, file_settings
 from chat.files.signatures import HEAD_BYTES, PICTURES, file_type
 from chat.files.storage import (
@@ -54,10 +54,8 @@ def file_store(
     limits = file_settings()
     name = file_name(uploaded.name or "")
     if limits.file_bytes_max and (uploaded.size or 0) > limits.file_bytes_max:
-        raise RequestError(
-            ErrorCode.MESSAGE_TOO_LARGE,
-            _("A file has at most {most} bytes.").format(most=limits.file_bytes_max),
-        )
+        message = _("A file has at most {most} bytes.").format(most=limits.file_bytes_max)
+        raise RequestError(ErrorCode.MESSAGE_TOO_LARGE, message)
     content = uploaded.read()
     kind = file_type(content[:HEAD_BYTES], name)
     if kind is None or (is_profile_picture and kind not in PICTURES):
@@ -66,7 +64,7 @@ def file_store(
     picture: Picture | None = None
     if kind in PICTURES:
         encode = profile_picture_encode if is_profile_picture else picture_encode
-        picture = in_pool(encode, content, PICTURES[kind], pixels_max=limits.picture_pixels_max)
+        picture = picture_pool().run(encode, content, PICTURES[kind], pixels_max=limits.picture_pixels_max)
         content = picture.content
     file = File(
         tenant_id=tenant.id,

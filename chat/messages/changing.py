@@ -9,16 +9,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat import announcements, wire
-from chat.errors import field_error, no_such_message, not_joined, require_below
+from chat.errors import no_such_message, not_joined, require_below
 from chat.files.storage import delete_on_commit
 from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
 from chat.messages.reading import PINS_MAX, message_get
 from chat.messages.sending import mentioned
 from chat.models import File, Mention, Message, Reaction, RoomMembership
-from chat.rendering.emoji import emoji_known
 from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned
 from chat.rooms.rights import MEMBER, MODERATOR, Standing, standing
-from chat.text import clean_text
+from chat.text import clean_emoji, clean_text
 from realtime import ErrorCode, Publisher, RequestError, Tenant, record_action
 
 # Kinds of emoji on one message, and how many of them one user may have given.
@@ -141,9 +140,7 @@ def _react(
     *,
     is_added: bool,
 ) -> Changed:
-    known = emoji_known(emoji)
-    if known is None:
-        raise field_error("payload.emoji", _("This is no emoji."))
+    known = clean_emoji(emoji, field="emoji")
     here, message = _in_room(tenant, user, room_id, seq)
     _require_not_deleted(message)
     has_changed = change(message, known)

@@ -204,30 +204,30 @@ def _files(ids: Sequence[int]) -> Mapping[int, list[wire.File]]:
 
 
 def _mentions(messages: Iterable[Message]) -> Mapping[tuple[int, int], list[int]]:
-    numbers: dict[int, list[int]] = defaultdict(list)
-    for message in messages:
-        numbers[message.room_id].append(message.seq)
     found: dict[tuple[int, int], list[int]] = defaultdict(list)
-    rows = Mention.objects.filter(_in_rooms(numbers)).order_by("user_id")
+    rows = Mention.objects.filter(_numbered((each.room_id, each.seq) for each in messages)).order_by(
+        "user_id"
+    )
     for room_id, seq, user_id in rows.values_list("room_id", "seq", "user_id"):
         found[room_id, seq].append(user_id)
     return found
 
 
 def _quoted(tenant_id: int, messages: Iterable[Message]) -> Mapping[tuple[int, int], Message]:
-    numbers: dict[int, list[int]] = defaultdict(list)
-    for message in messages:
-        if message.reply_to_seq is not None:
-            numbers[message.room_id].append(message.reply_to_seq)
+    numbers = [(each.room_id, each.reply_to_seq) for each in messages if each.reply_to_seq is not None]
     if not numbers:
         return {}
-    found = Message.objects.filter(_in_rooms(numbers), tenant_id=tenant_id).select_related("author")
+    found = Message.objects.filter(_numbered(numbers), tenant_id=tenant_id).select_related("author")
     return {(each.room_id, each.seq): each for each in found}
 
 
-def _in_rooms(numbers: Mapping[int, Sequence[int]]) -> Q:
+def _numbered(numbers: Iterable[tuple[int, int]]) -> Q:
+    """Select the rows with these rooms and numbers."""
+    by_room: dict[int, list[int]] = defaultdict(list)
+    for room_id, seq in numbers:
+        by_room[room_id].append(seq)
     where = Q()
-    for room_id, seqs in numbers.items():
+    for room_id, seqs in by_room.items():
         where |= Q(room_id=room_id, seq__in=seqs)
     return where
 

@@ -8,14 +8,12 @@ from django.utils.translation import gettext as _
 from accounts.core.text import is_visible
 from accounts.models import MAX_NAME_CHARS, MAX_STATUS_CHARS, Membership
 from chat import wire
-from chat.errors import field_error
 from chat.files.services import file_store
 from chat.files.storage import delete_on_commit
 from chat.models import File
-from chat.rendering.emoji import emoji_known
 from chat.search.query import WORDS_MAX
 from chat.selectors import members_present, person_of, picture_id
-from chat.text import clean_line
+from chat.text import clean_emoji, clean_line
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
 
@@ -60,7 +58,9 @@ def profile_update(
     if status is not None:
         new["status"] = clean_line(status, field="status", max_chars=MAX_STATUS_CHARS)
     if status_emoji is not None:
-        new["status_emoji"] = _emoji(status_emoji)
+        new["status_emoji"] = (
+            clean_emoji(status_emoji, field="status_emoji") if is_visible(status_emoji) else ""
+        )
     if new:
         # Takes no right away, so no revocation is needed.
         Membership.objects.filter(tenant_id=tenant.id, user_id=user.id, is_active=True).update(**new)
@@ -85,12 +85,3 @@ def _views(tenant_id: int, people: "QuerySet[Membership]") -> list[wire.Person]:
     columns = ("user_id", "user__username", "name", "status", "status_emoji")
     rows = people.values_list(*columns, picture_id(tenant_id))
     return [wire.Person(*person_of(*row)) for row in rows]
-
-
-def _emoji(text: str) -> str:
-    if not text or not is_visible(text):
-        return ""
-    emoji = emoji_known(text)
-    if emoji is None:
-        raise field_error("payload.status_emoji", _("This is no emoji."))
-    return emoji

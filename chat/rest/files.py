@@ -53,8 +53,8 @@ class UploadView(ChatAPIView):
     )
     def post(self, request: Request) -> Response:
         """Upload a file, to be attached to a message within a day."""
-        who = self.who(request, WRITE)
-        return Response(to_builtins(file_store(who.tenant, who.user, _uploaded(request))), status=201)
+        user = self.user(request, WRITE)
+        return Response(to_builtins(file_store(self.tenant, user, _uploaded(request))), status=201)
 
 
 class ProfilePictureView(ChatAPIView):
@@ -70,8 +70,8 @@ class ProfilePictureView(ChatAPIView):
     )
     def post(self, request: Request) -> Response:
         """Upload a profile picture. It becomes a square; members of the tenant may see it."""
-        who = self.who(request, WRITE)
-        person = picture_set(who.tenant, who.user, _uploaded(request))
+        user = self.user(request, WRITE)
+        person = picture_set(self.tenant, user, _uploaded(request))
         return Response(to_builtins(ProfileReply(person)), status=201)
 
     @extend_schema(
@@ -79,8 +79,8 @@ class ProfilePictureView(ChatAPIView):
     )
     def delete(self, request: Request) -> Response:
         """Remove the profile picture."""
-        who = self.who(request, WRITE)
-        return Response(to_builtins(ProfileReply(picture_remove(who.tenant, who.user))))
+        user = self.user(request, WRITE)
+        return Response(to_builtins(ProfileReply(picture_remove(self.tenant, user))))
 
 
 class FileView(ChatAPIView):
@@ -94,8 +94,8 @@ class FileView(ChatAPIView):
     )
     def get(self, request: Request, file_id: int) -> HttpResponseBase:
         """Return the content of a file, as an attachment."""
-        who = self.who(request, READ)
-        file = access_file(who.tenant.id, who.user.id, file_id)
+        user = self.user(request, READ)
+        file = access_file(self.tenant.id, user.id, file_id)
         self.cache = CACHE if file.is_profile_picture else NO_CACHE
         tag = f'"{file.key.hex}"'
         if request.headers.get("if-none-match") == tag:

@@ -6,7 +6,8 @@ from collections.abc import Hashable
 from cachetools import LRUCache
 from django.utils.translation import gettext as _
 
-from realtime import ErrorCode, RequestError, TokenBucket, retry_after_ms
+from chat.errors import too_fast
+from realtime import TokenBucket
 
 # Users whose rate is remembered; the one that called least recently is forgotten first.
 USERS_MAX = 10_000
@@ -29,8 +30,4 @@ class Rates:
                 bucket = self._buckets[user] = TokenBucket(self._per_s, self._burst, now_s)
             wait_s = bucket.take(now_s)
         if wait_s:
-            raise RequestError(
-                ErrorCode.RATE_LIMITED,
-                _("Too many requests; slow down."),
-                retry_after_ms=retry_after_ms(wait_s),
-            )
+            raise too_fast(_("Too many requests; slow down."), wait_s)

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from accounts.rest.serializers import EmptySerializer
 from accounts.rest.views import TenantAPIView
 from accounts.selectors import membership_of
-from chat.operations import ID_MAX, Operation, Who
+from chat.operations import ID_MAX, Operation
 from chat.rest.payloads import ALIASES, payload_of
 from chat.rest.rates import Rates
 from chat.rest.schema import OperationSchema
@@ -46,7 +46,7 @@ class ChatAPIView(TenantAPIView):
     serializer_class = EmptySerializer
     metadata_class = NoFields
 
-    def who(self, request: Request, scopes: tuple[str, ...]) -> Who:
+    def user(self, request: Request, scopes: tuple[str, ...]) -> Publisher:
         """Return the caller.
 
         Raises RequestError(permission_denied: without these scopes | rate_limited), and Refusal(403) if the user
@@ -67,7 +67,7 @@ class ChatAPIView(TenantAPIView):
         node = current_node()
         rates = node.shared(Rates, lambda: Rates(node.settings.MESSAGES_PER_S, node.settings.MESSAGES_BURST))
         rates.take((self.tenant.id, person.user_id), monotonic())
-        return Who(self.tenant, Publisher(person.user_id, person.user.get_username()))
+        return Publisher(person.user_id, person.user.get_username())
 
 
 class OperationView(ChatAPIView):
@@ -82,15 +82,16 @@ class OperationView(ChatAPIView):
         """Answer with the reply's payload: 201 if something was created, otherwise 200."""
         method = "GET" if request.method == "HEAD" else str(request.method)
         operation = self.operations[method]
-        who = self.who(request, operation.scopes)
+        user = self.user(request, operation.scopes)
         is_text = method == "GET"
         given = _parameters(request.query_params) if is_text else request.data
         if not isinstance(given, Mapping):
             raise ValidationError({"non_field_errors": [_("Expected a JSON object.")]})
         _require_ids(path)
         values = {**given, **path}
-        answer = operation.answer(who, payload_of(operation.payload, values, is_text=is_text))
-        return Response(to_builtins(answer.payload), status=201 if answer.is_new else 200)
+        payload = payload_of(operation.payload, values, is_text=is_text)
+        reply, is_new = operation.answer(self.tenant, user, payload)
+        return Response(to_builtins(reply), status=201 if is_new else 200)
 
     get = head = post = put = patch = delete = run
 

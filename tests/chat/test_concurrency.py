@@ -11,7 +11,7 @@ from django.db import connection
 
 from chat import services
 from chat.models import Message, Room, RoomMembership
-from chat.operations import OPERATIONS, Who
+from chat.operations import OPERATIONS
 from realtime import Publisher
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.chat.conftest import Announced, World, message_send
@@ -140,5 +140,5 @@ def test_a_person_who_is_deleted_before_the_commit_is_no_such_member(
     values = {"user_ids": [gone.id]} | ({"room_id": room_id} if verb == "room.invite" else {})
     operation = OPERATIONS[verb]
     with pytest.raises(RequestError) as refused:
-        operation.answer(Who(world.acme, world.alice), msgspec.convert(values, operation.payload))
+        operation.answer(world.acme, world.alice, msgspec.convert(values, operation.payload))
     assert refused.value.code == ErrorCode.NOT_FOUND
