@@ -40,13 +40,13 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
         here, message = _to_change(tenant, user, room_id, seq)
         _require_not_deleted(message)
         text = clean_text(text, may_be_empty=File.objects.filter(message=message).exists())
-        if text != message.text:
-            _record(tenant, user, message, "message_edit")
-            had_here = HERE in parts.names and HERE in names_mentioned(message.text)
-            message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
-            message.html = _mention_again(message, parts, had_here=had_here)
-            _change(here, message, "edited", "text", "edited_at", "renderer", "html")
-        return message_get(tenant.id, user.id, room_id, seq)
+        if text == message.text:
+            return message_get(tenant.id, user.id, room_id, seq)
+        _record(tenant, user, message, "message_edit")
+        had_here = HERE in parts.names and HERE in names_mentioned(message.text)
+        message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
+        message.html = _mention_again(message, parts, had_here=had_here)
+        return _change(here, message, "edited", "text", "edited_at", "renderer", "html")
 
 
 @transaction.atomic
@@ -61,16 +61,16 @@ def message_delete(
     Raises RequestError(not_found | permission_denied).
     """
     here, message = _to_change(tenant, user, room_id, seq)
-    if message.deleted_at is None:
-        Mention.objects.filter(room_id=room_id, seq=seq).delete()
-        Reaction.objects.filter(message=message).delete()
-        delete_on_commit(File.objects.filter(message=message))
-        message.text = message.html = ""
-        message.pinned_at, message.deleted_at = None, timezone.now()
-        _record(tenant, user, message, "message_delete", reason)
-        announcements.erase(tenant, room_id=room_id, seq=seq)
-        _change(here, message, "deleted", "text", "html", "pinned_at", "deleted_at")
-    return message_get(tenant.id, user.id, room_id, seq)
+    if message.deleted_at is not None:
+        return message_get(tenant.id, user.id, room_id, seq)
+    Mention.objects.filter(room_id=room_id, seq=seq).delete()
+    Reaction.objects.filter(message=message).delete()
+    delete_on_commit(File.objects.filter(message=message))
+    message.text = message.html = ""
+    message.pinned_at, message.deleted_at = None, timezone.now()
+    _record(tenant, user, message, "message_delete", reason)
+    announcements.erase(tenant, room_id=room_id, seq=seq)
+    return _change(here, message, "deleted", "text", "html", "pinned_at", "deleted_at")
 
 
 def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
@@ -119,14 +119,13 @@ def message_pin(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_p
     here.require(MEMBER)
     if is_pinned:
         _require_not_deleted(message)
-    has_changed = (message.pinned_at is not None) != is_pinned
-    if has_changed:
+    if (message.pinned_at is not None) == is_pinned:
+        return message_get(tenant.id, user.id, room_id, seq), False
+    if is_pinned:
         pinned = Message.objects.filter(room=here.room, pinned_at__isnull=False)
-        if is_pinned:
-            require_below(PINS_MAX, pinned.count(), _("A room takes {most} pinned messages."))
-        message.pinned_at = timezone.now() if is_pinned else None
-        _change(here, message, "pinned", "pinned_at", is_pinned=is_pinned, user_id=user.id)
-    return message_get(tenant.id, user.id, room_id, seq), has_changed
+        require_below(PINS_MAX, pinned.count(), _("A room takes {most} pinned messages."))
+    message.pinned_at = timezone.now() if is_pinned else None
+    return _change(here, message, "pinned", "pinned_at", is_pinned=is_pinned, user_id=user.id), True
 
 
 @transaction.atomic
@@ -143,10 +142,9 @@ def _react(
     known = clean_emoji(emoji, field="emoji")
     here, message = _in_room(tenant, user, room_id, seq)
     _require_not_deleted(message)
-    has_changed = change(message, known)
-    if has_changed:
-        _change(here, message, "reacted", emoji=known, user_id=user.id, is_added=is_added)
-    return message_get(tenant.id, user.id, room_id, seq), has_changed
+    if not change(message, known):
+        return message_get(tenant.id, user.id, room_id, seq), False
+    return _change(here, message, "reacted", emoji=known, user_id=user.id, is_added=is_added), True
 
 
 def _in_room(tenant: Tenant, user: Publisher, room_id: int, seq: int) -> tuple[Standing, Message]:
@@ -187,12 +185,13 @@ def _require_not_deleted(message: Message) -> None:
         raise RequestError(ErrorCode.CONFLICT, _("This message was deleted."))
 
 
-def _change(here: Standing, message: Message, event: str, *fields: str, **more: Any) -> None:
-    """Save and announce a message with the next change number of its locked room."""
+def _change(here: Standing, message: Message, event: str, *fields: str, **more: Any) -> wire.Message:
+    """Save, announce and return a message with the next change number of its locked room."""
     message.rev = here.take_rev()
     message.save(update_fields=[*fields, "rev"])
     view = message_get(here.tenant.id, here.user.id, here.room.pk, message.seq)
     announcements.announce_change(here.tenant, here.user, view, event, **more)
+    return view
 
 
 def _mention_again(message: Message, parts: Composed, *, had_here: bool) -> str:
