@@ -22,7 +22,7 @@ from chat.files.services import access_file, file_store
 from chat.files.storage import THUMBNAIL, file_path, file_storage, storage_failure
 from chat.operations import READ, WRITE
 from chat.people.profiles import picture_remove, picture_set
-from chat.rest.schema import ERRORS, schema_of
+from chat.rest.schema import ERRORS, answers
 from chat.rest.views import ChatAPIView
 from chat.wire import File, ProfileReply
 
@@ -45,12 +45,7 @@ class UploadView(ChatAPIView):
 
     parser_classes = (MultiPartParser,)
 
-    @extend_schema(
-        operation_id="chat_file_upload",
-        tags=["chat"],
-        request=_UPLOAD,
-        responses={201: schema_of(File), **ERRORS},
-    )
+    @extend_schema(operation_id="chat_file_upload", request=_UPLOAD, responses=answers(File, 201))
     def post(self, request: Request) -> Response:
         """Upload a file, to be attached to a message within a day."""
         user = self.user(request, WRITE)
@@ -62,21 +57,14 @@ class ProfilePictureView(ChatAPIView):
 
     parser_classes = (MultiPartParser,)
 
-    @extend_schema(
-        operation_id="chat_picture_set",
-        tags=["chat"],
-        request=_UPLOAD,
-        responses={201: schema_of(ProfileReply), **ERRORS},
-    )
+    @extend_schema(operation_id="chat_picture_set", request=_UPLOAD, responses=answers(ProfileReply, 201))
     def post(self, request: Request) -> Response:
         """Upload a profile picture. It becomes a square; members of the tenant may see it."""
         user = self.user(request, WRITE)
         person = picture_set(self.tenant, user, _uploaded(request))
         return Response(to_builtins(ProfileReply(person)), status=201)
 
-    @extend_schema(
-        operation_id="chat_picture_remove", tags=["chat"], responses={200: schema_of(ProfileReply), **ERRORS}
-    )
+    @extend_schema(operation_id="chat_picture_remove", responses=answers(ProfileReply, 200))
     def delete(self, request: Request) -> Response:
         """Remove the profile picture."""
         user = self.user(request, WRITE)
@@ -89,9 +77,7 @@ class FileView(ChatAPIView):
     is_thumbnail = False
     cache = NO_CACHE
 
-    @extend_schema(
-        tags=["chat"], responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, **ERRORS}
-    )
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, **ERRORS})
     def get(self, request: Request, file_id: int) -> HttpResponseBase:
         """Return the content of a file, as an attachment."""
         user = self.user(request, READ)

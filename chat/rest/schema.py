@@ -24,6 +24,11 @@ _ERROR = {
 ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 429), _ERROR)
 
 
+def answers(kind: type[msgspec.Struct], *statuses: int) -> dict[int, dict[str, Any]]:
+    """Return the answers of an endpoint: a reply's payload, and the form of all errors."""
+    return dict.fromkeys(statuses, schema_of(kind)) | ERRORS
+
+
 def schema_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """Return the schema of a type as OpenAPI 3.0 writes it, with all of its parts inside."""
     (schema,), parts = msgspec.json.schema_components([kind], ref_template="{name}")
@@ -53,7 +58,15 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-class OperationSchema(AutoSchema):
+class ChatSchema(AutoSchema):
+    """Describes an endpoint of the chat."""
+
+    def get_tags(self) -> list[str]:
+        """All of them have one tag."""
+        return ["chat"]
+
+
+class OperationSchema(ChatSchema):
     """Describes the operation of a view's method."""
 
     @property
@@ -67,10 +80,6 @@ class OperationSchema(AutoSchema):
     def get_description(self) -> str:  # type: ignore[override]  # drf-spectacular asks without arguments
         """Return the operation's docstring."""
         return str(self._operation.description)
-
-    def get_tags(self) -> list[str]:
-        """All operations of the chat have one tag."""
-        return ["chat"]
 
     def get_override_parameters(self) -> list[Any]:
         """Return the query parameters: the fields of a GET's payload that are not in the path."""
@@ -93,9 +102,8 @@ class OperationSchema(AutoSchema):
 
     def get_response_serializers(self) -> Any:
         """Return the reply's payload, and the form of all errors."""
-        reply = schema_of(REPLIES[self._operation.reply])
-        new = {201: reply} if self.method in {"POST", "PUT"} else {}
-        return {200: reply, **new, **ERRORS}
+        statuses = (200, 201) if self.method in {"POST", "PUT"} else (200,)
+        return answers(REPLIES[self._operation.reply], *statuses)
 
     def _fields(self) -> tuple[dict[str, Any], list[str]]:
         """Return the fields of the payload that are not in the path, and the names of those that are required."""

@@ -19,7 +19,7 @@ from accounts.selectors import membership_of
 from chat.operations import ID_MAX, Operation
 from chat.rest.payloads import ALIASES, payload_of
 from chat.rest.rates import Rates
-from chat.rest.schema import OperationSchema
+from chat.rest.schema import ChatSchema, OperationSchema
 from realtime import (
     ErrorCode,
     Identity,
@@ -45,6 +45,7 @@ class ChatAPIView(TenantAPIView):
     # The page for a browser asks for a serializer. The fields of payloads are in the schema.
     serializer_class = EmptySerializer
     metadata_class = NoFields
+    schema = ChatSchema()
 
     def user(self, request: Request, scopes: tuple[str, ...]) -> Publisher:
         """Return the caller.
