@@ -60,35 +60,31 @@ class InRoom(Struct, frozen=True):
     room_id: Id
 
 
-class RoomUpdate(Struct, frozen=True):
+class RoomUpdate(InRoom, frozen=True):
     """Payload of `room.update`. Only the fields that are given are changed."""
 
-    room_id: Id
     name: Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)] | None = None
     topic_line: Line | None = None
     is_public: bool | None = None
     archived: bool | None = None
 
 
-class RoomInvite(Struct, frozen=True):
+class RoomInvite(InRoom, frozen=True):
     """Payload of `room.invite`."""
 
-    room_id: Id
     user_ids: People
 
 
-class RoomRemove(Struct, frozen=True):
+class RoomRemove(InRoom, frozen=True):
     """Payload of `room.remove`. The reason is for the audit log."""
 
-    room_id: Id
     user_id: Id
     reason: Reason = ""
 
 
-class RoomRole(Struct, frozen=True):
+class RoomRole(InRoom, frozen=True):
     """Payload of `room.role`."""
 
-    room_id: Id
     user_id: Id
     role: wire.Role
 
@@ -99,46 +95,41 @@ class RoomDirect(Struct, frozen=True):
     user_ids: People
 
 
-class RoomSettings(Struct, frozen=True):
+class RoomSettings(InRoom, frozen=True):
     """Payload of `room.settings`. Only the fields that are given are changed."""
 
-    room_id: Id
     level: wire.Level | None = None
     is_favourite: bool | None = None
 
 
-class MessageList(Struct, frozen=True):
+class MessageList(InRoom, frozen=True):
     """Payload of `message.list`: messages after, around or before a number, or the newest."""
 
-    room_id: Id
     before_seq: Seq | None = None
     after_seq: Seq | None = None
     around_seq: Seq | None = None
     limit: Limit = MESSAGES_PER_PAGE
 
 
-class MessageChanges(Struct, frozen=True):
+class MessageChanges(InRoom, frozen=True):
     """Payload of `message.changes`: the changes after the room's change number `after_rev`."""
 
-    room_id: Id
     after_rev: Seq
     limit: Limit = MESSAGES_PER_PAGE_MAX
 
 
-class MessageSend(Struct, frozen=True):
+class MessageSend(InRoom, frozen=True):
     """Payload of `message.send`. `client_msg_id` is chosen by the sender and the same in every retry."""
 
-    room_id: Id
     client_msg_id: UUID
     text: Text = ""
     reply_to_seq: Seq | None = field(name="reply_to", default=None)
     file_ids: Annotated[tuple[Id, ...], Meta(max_length=FILES_MAX)] = ()
 
 
-class OneMessage(Struct, frozen=True):
+class OneMessage(InRoom, frozen=True):
     """Payload of verbs about one message."""
 
-    room_id: Id
     seq: Seq
 
 

@@ -3,8 +3,7 @@
 A room of another tenant, a missing room, and a private room without the user are all `not_found`.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import (
@@ -25,8 +24,8 @@ from msgspec import UNSET, UnsetType
 from accounts.models import Membership, Tenant
 from chat import wire
 from chat.errors import no_such_room, not_joined
-from chat.messages.view import file_url
 from chat.models import File, Mention, Message, Room, RoomMembership
+from chat.rows import grouped
 from chat.wire import fitting
 from realtime import ErrorCode, RequestError, UserId
 
@@ -139,7 +138,7 @@ def person_of(
     user_id: int, username: str, name: str, status: str, status_emoji: str, picture: int | None
 ) -> tuple[int, str, str, str, str, str | UnsetType]:
     """Return the fields of a `wire.Person`. `picture` is the id of a file."""
-    url = UNSET if picture is None else file_url(picture)
+    url = UNSET if picture is None else wire.file_url(picture)
     return user_id, username, name or username, status, status_emoji, url
 
 
@@ -234,16 +233,14 @@ def _direct_names(tenant_id: int, user_id: UserId, room_ids: Sequence[int]) -> M
     """Return the names of the others in direct rooms. A user alone in a room sees their own name."""
     if not room_ids:
         return {}
-    people: dict[int, list[tuple[int, str]]] = defaultdict(list)
     rows = RoomMembership.objects.filter(room_id__in=room_ids).order_by("user__username")
     members = Membership.objects.filter(tenant_id=tenant_id, user__room_memberships__room_id__in=room_ids)
     names = dict(members.order_by().values_list("user_id", "name"))
-    for room_id, person_id, username in rows.values_list("room_id", "user_id", "user__username"):
-        people[room_id].append((person_id, names.get(person_id) or username))
-    return {room_id: _joined(members, user_id) for room_id, members in people.items()}
+    columns = rows.values_list("room_id", "user_id", "user__username")
+    people = grouped((room_id, (each, names.get(each) or username)) for room_id, each, username in columns)
+    return {room_id: _joined(here, user_id) for room_id, here in people.items()}
 
 
-def _joined(people: Iterable[tuple[int, str]], user_id: UserId) -> str:
-    everyone = dict(people)
-    others = [name for person_id, name in everyone.items() if person_id != user_id]
-    return ", ".join((others or list(everyone.values()))[:NAMES_SHOWN_MAX])
+def _joined(people: Sequence[tuple[int, str]], user_id: UserId) -> str:
+    others = [each for each in people if each[0] != user_id] or people
+    return ", ".join(name for _, name in others[:NAMES_SHOWN_MAX])

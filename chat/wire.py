@@ -11,9 +11,13 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, json
 
+from realtime import UserId
+
 # In UTC, with milliseconds: `time_of`.
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Role = Literal["owner", "moderator", "member", "guest"]
+# Characters of a quoted message that are shown with the reply.
+QUOTE_MAX_CHARS = 300
 # The messages of a room that a user is notified of.
 Level = Literal["all", "mentions", "nothing"]
 # Bytes of JSON of what one reply lists. A page of long messages has fewer of them, and says that there are more.
@@ -170,6 +174,29 @@ def fitting(listed: list[_Listed], bytes_max: int) -> list[_Listed]:
     return listed
 
 
+def author_of(user_id: UserId | None, username: str | None, name: str | None) -> Author:
+    """Return an author. Without a display name the user name is shown."""
+    if user_id is None or username is None:
+        return Author(None, None, "former member")
+    return Author(int(user_id), username, name or username)
+
+
+def quote_of(seq: int, author: Author, text: str, *, is_deleted: bool) -> Quote:
+    """Return the quote of a message, cut to QUOTE_MAX_CHARS."""
+    short = text if len(text) <= QUOTE_MAX_CHARS else f"{text[: QUOTE_MAX_CHARS - 1]}…"
+    return Quote(seq, author, "" if is_deleted else short, is_deleted)
+
+
+def file_of(file_id: int, name: str, kind: str, size: int, width: int | None, height: int | None) -> File:
+    """Return a file. `url` is a path of this host, for the members of the message's room."""
+    return File(file_id, name, kind, size, file_url(file_id), width, height)
+
+
+def file_url(file_id: int) -> str:
+    """Return the path of a file on this host."""
+    return f"/api/chat/files/{file_id}/"
+
+
 def room_topic(room_id: int) -> str:
     """Return the topic of a room's events: messages, read marks, who joins and leaves."""
     return f"room:{room_id}"
@@ -193,17 +220,15 @@ class OfRoom(Struct, frozen=True):
     room_id: int
 
 
-class MemberList(Struct, frozen=True):
+class MemberList(OfRoom, frozen=True):
     """The members of a room."""
 
-    room_id: int
     members: list[Member]
 
 
-class MessagePage(Struct, frozen=True):
+class MessagePage(OfRoom, frozen=True):
     """Messages of a room by their numbers, and whether there are more before and after them."""
 
-    room_id: int
     messages: list[Message]
     has_older: bool
     has_newer: bool
@@ -225,18 +250,16 @@ class MessageReply(Struct, frozen=True):
     message: Message
 
 
-class PinList(Struct, frozen=True):
+class PinList(OfRoom, frozen=True):
     """The pinned messages of a room, the last pinned first, and whether there are more than fit."""
 
-    room_id: int
     messages: list[Message]
     has_more: bool
 
 
-class ReadMark(Struct, frozen=True):
+class ReadMark(OfRoom, frozen=True):
     """The newest message that the user has read."""
 
-    room_id: int
     seq: int
 
 

@@ -29,7 +29,6 @@ from chat.files.storage import (
     file_storage,
     storage_failure,
 )
-from chat.messages.view import file_of
 from chat.models import File, RoomMembership
 from chat.selectors import members_present
 from chat.text import FILE_NAME_MAX_CHARS
@@ -77,7 +76,7 @@ def file_store(
         is_profile_picture=is_profile_picture,
     )
     _insert(limits, file, content, picture)
-    return file_of(file.pk, file.name, file.type, file.size, file.width, file.height)
+    return wire.file_of(file.pk, file.name, file.type, file.size, file.width, file.height)
 
 
 def access_file(tenant_id: int, user_id: UserId, file_id: int) -> File:

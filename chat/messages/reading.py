@@ -1,6 +1,5 @@
 """Reading messages: pages, changes, pins, one message. The number of queries does not depend on the page."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +11,9 @@ from accounts.models import Membership, User
 from chat import wire
 from chat.batches import MessageName
 from chat.errors import no_such_message
-from chat.messages.view import author_of, file_of, quote_of
 from chat.models import File, Mention, Message, Reaction
 from chat.rendering.markdown import RENDERER_VERSION, render
+from chat.rows import grouped
 from chat.selectors import access_joined_room
 from chat.wire import PAGE_BYTES_MAX, fitting
 from realtime import ErrorCode, RequestError, UserId
@@ -119,10 +118,7 @@ def messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, wire.Messa
     if not message_ids:
         return {}
     found = list(Message.objects.filter(pk__in=message_ids, author__isnull=False).select_related("author"))
-    by_author: dict[tuple[int, int], list[Message]] = defaultdict(list)
-    for message in found:
-        assert message.author_id is not None
-        by_author[message.tenant_id, message.author_id].append(message)
+    by_author = grouped(((each.tenant_id, each.author_id or 0), each) for each in found)
     return {
         (tenant_id, author_id, view.client_msg_id): view
         for (tenant_id, author_id), messages in by_author.items()
@@ -133,9 +129,9 @@ def messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, wire.Messa
 def messages_by_id(message_ids: Collection[int]) -> list[tuple[str, wire.Message]]:
     """Return stored messages without what depends on a reader, with the slugs of their tenants, in order."""
     rows = Message.objects.filter(pk__in=message_ids).select_related("author", "tenant")
-    by_tenant: dict[tuple[int, str], list[Message]] = defaultdict(list)
-    for message in rows.order_by("room_id", "seq"):
-        by_tenant[message.tenant_id, message.tenant.slug].append(message)
+    by_tenant = grouped(
+        ((each.tenant_id, each.tenant.slug), each) for each in rows.order_by("room_id", "seq")
+    )
     return [
         (slug, view)
         for (tenant_id, slug), messages in by_tenant.items()
@@ -188,29 +184,22 @@ def _reactions(ids: Sequence[int], user_id: UserId) -> Mapping[int, list[wire.Re
         .annotate(count=Count("pk"), mine=Exists(own))
         .order_by()
     )
-    found: dict[int, list[wire.Reaction]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: (-row["count"], row["emoji"])):
-        found[row["message_id"]].append(wire.Reaction(row["emoji"], row["count"], bool(row["mine"])))
-    return found
+    by_count = sorted(rows, key=lambda row: (-row["count"], row["emoji"]))
+    return grouped(
+        (row["message_id"], wire.Reaction(row["emoji"], row["count"], bool(row["mine"]))) for row in by_count
+    )
 
 
 def _files(ids: Sequence[int]) -> Mapping[int, list[wire.File]]:
-    found: dict[int, list[wire.File]] = defaultdict(list)
     columns = ("message_id", "id", "name", "type", "size", "width", "height")
-    rows = File.objects.filter(message_id__in=ids).order_by("place", "id")
-    for message_id, *file in rows.values_list(*columns):
-        found[message_id].append(file_of(*file))
-    return found
+    rows = File.objects.filter(message_id__in=ids).order_by("place", "id").values_list(*columns)
+    return grouped((message_id, wire.file_of(*file)) for message_id, *file in rows)
 
 
 def _mentions(messages: Iterable[Message]) -> Mapping[tuple[int, int], list[int]]:
-    found: dict[tuple[int, int], list[int]] = defaultdict(list)
-    rows = Mention.objects.filter(_numbered((each.room_id, each.seq) for each in messages)).order_by(
-        "user_id"
-    )
-    for room_id, seq, user_id in rows.values_list("room_id", "seq", "user_id"):
-        found[room_id, seq].append(user_id)
-    return found
+    mentions = Mention.objects.filter(_numbered((each.room_id, each.seq) for each in messages))
+    rows = mentions.order_by("user_id").values_list("room_id", "seq", "user_id")
+    return grouped(((room_id, seq), user_id) for room_id, seq, user_id in rows)
 
 
 def _quoted(tenant_id: int, messages: Iterable[Message]) -> Mapping[tuple[int, int], Message]:
@@ -223,11 +212,8 @@ def _quoted(tenant_id: int, messages: Iterable[Message]) -> Mapping[tuple[int, i
 
 def _numbered(numbers: Iterable[tuple[int, int]]) -> Q:
     """Select the rows with these rooms and numbers."""
-    by_room: dict[int, list[int]] = defaultdict(list)
-    for room_id, seq in numbers:
-        by_room[room_id].append(seq)
     where = Q()
-    for room_id, seqs in by_room.items():
+    for room_id, seqs in grouped(numbers).items():
         where |= Q(room_id=room_id, seq__in=seqs)
     return where
 
@@ -239,12 +225,14 @@ def _quote(
     target = None if seq is None else quoted.get((message.room_id, seq))
     if target is None:
         return None
-    return quote_of(target.seq, _author(target, names), target.text, is_deleted=target.deleted_at is not None)
+    return wire.quote_of(
+        target.seq, _author(target, names), target.text, is_deleted=target.deleted_at is not None
+    )
 
 
 def _author(message: Message, names: Mapping[int | None, str]) -> wire.Author:
     username = message.author.get_username() if message.author else None
-    return author_of(message.author_id, username, names.get(message.author_id))
+    return wire.author_of(message.author_id, username, names.get(message.author_id))
 
 
 def _names(tenant_id: int, messages: Iterable[Message]) -> Mapping[int | None, str]:

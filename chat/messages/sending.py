@@ -22,8 +22,8 @@ from chat.messages.composing import (
     people_by_room,
 )
 from chat.messages.reading import messages_by_name
-from chat.messages.view import author_of, file_of, quote_of
 from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM
+from chat.rows import grouped
 from realtime import RequestError, UserId
 
 _NONE = (0, 0)
@@ -111,10 +111,10 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
     }
     names = {(room_id, user_id): name or "" for room_id, user_id, name in rows["members"]}
     quotes = {
-        (room_id, seq): quote_of(seq, author_of(*author), text, is_deleted=bool(is_deleted))
+        (room_id, seq): wire.quote_of(seq, wire.author_of(*author), text, is_deleted=bool(is_deleted))
         for room_id, seq, *author, text, is_deleted in rows.get("quoted", ())
     }
-    files = {row[2]: (row[:3], file_of(*row[2:])) for row in rows.get("files", ())}
+    files = {row[2]: (row[:3], wire.file_of(*row[2:])) for row in rows.get("files", ())}
     earlier = messages_by_name([message_id for (message_id,) in rows["repeated"]])
     said = {name: (each.room_id, _said(each)) for name, each in earlier.items()}
     known = Known(
@@ -125,9 +125,7 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
         {(tenant_id, uploader_id, file_id) for (tenant_id, uploader_id, file_id), _ in files.values()},
     )
     people = people_by_room(rows.get("named", ()))
-    everyone: dict[int, list[int]] = {}
-    for room_id, user_id in rows.get("everyone", ()):
-        everyone.setdefault(room_id, []).append(user_id)
+    everyone = grouped((room_id, user_id) for room_id, user_id in rows.get("everyone", ()))
     return WriteAccess(
         known, earlier, names, quotes, {key: file for key, (_, file) in files.items()}, people, everyone
     )
@@ -248,7 +246,7 @@ def _view(
         room_id=numbered.room_id,
         seq=numbered.seq,
         rev=numbered.rev,
-        author=author_of(
+        author=wire.author_of(
             draft.author.id, draft.author.username, access.names[draft.room_id, draft.author.id]
         ),
         text=numbered.text,
