@@ -99,8 +99,11 @@ def room_get(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: 
 
     As the user sees it; raises RequestError(not_found).
     """
-    access_room(tenant_id, user_id, room_id, may_be_archived=may_be_archived)
-    return _views(Room.objects.filter(pk=room_id), tenant_id, user_id)[0]
+    rooms = Room.objects.filter(pk=room_id, tenant_id=tenant_id)
+    found = _views(rooms if may_be_archived else rooms.filter(archived_at=None), tenant_id, user_id)
+    if not found:
+        raise no_such_room()
+    return found[0]
 
 
 def room_as_admin(room: Room) -> wire.Room:

@@ -26,8 +26,6 @@ from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM
 from chat.rows import grouped
 from realtime import RequestError, UserId
 
-_NONE = (0, 0)
-
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -54,7 +52,7 @@ class WriteAccess:
     earlier: Mapping[MessageName, wire.Message]
     names: Mapping[tuple[int, UserId], str]
     quotes: Mapping[tuple[int, int], wire.Quote]
-    files: Mapping[int, wire.File]
+    files: Mapping[tuple[int, UserId, int], wire.File]
     people: Mapping[int, Mapping[str, int]]
     everyone: Mapping[int, Sequence[int]]
 
@@ -114,21 +112,16 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
         (room_id, seq): wire.quote_of(seq, wire.author_of(*author), text, is_deleted=bool(is_deleted))
         for room_id, seq, *author, text, is_deleted in rows.get("quoted", ())
     }
-    files = {row[2]: (row[:3], wire.file_of(*row[2:])) for row in rows.get("files", ())}
+    files = {row[:3]: wire.file_of(*row[2:]) for row in rows.get("files", ())}
     earlier = messages_by_name([message_id for (message_id,) in rows["repeated"]])
-    said = {name: (each.room_id, _said(each)) for name, each in earlier.items()}
-    known = Known(
-        rooms,
-        names.keys(),
-        said,
-        quotes.keys(),
-        {(tenant_id, uploader_id, file_id) for (tenant_id, uploader_id, file_id), _ in files.values()},
-    )
+    said = {
+        name: (each.room_id, None if each.deleted or each.edited_at else each.text)
+        for name, each in earlier.items()
+    }
+    known = Known(rooms, names.keys(), said, quotes.keys(), files.keys())
     people = people_by_room(rows.get("named", ()))
     everyone = grouped((room_id, user_id) for room_id, user_id in rows.get("everyone", ()))
-    return WriteAccess(
-        known, earlier, names, quotes, {key: file for key, (_, file) in files.items()}, people, everyone
-    )
+    return WriteAccess(known, earlier, names, quotes, files, people, everyone)
 
 
 def mentioned(
@@ -162,10 +155,6 @@ def _references(composed: Sequence[tuple[MessageDraft, Composed]]) -> dict[str, 
     if rooms := {room_id for room_id, names in named if ROOM in names}:
         statements["everyone"] = sql.members_of(rooms, (ROOM_MENTIONS_MAX + 1) * len(rooms))
     return statements
-
-
-def _said(message: wire.Message) -> str | None:
-    return None if message.deleted or message.edited_at else message.text
 
 
 def _message_store_alone(composed: tuple[MessageDraft, Composed]) -> Outcome:
@@ -209,17 +198,11 @@ def _messages_insert(new: list[sql.NewMessage], access: WriteAccess) -> dict[Mes
     """Insert new messages, and update the rooms' last numbers and the authors' read marks."""
     if not new:
         return {}
+    # The numbers of a room rise, so the last one stays.
+    last = {each.numbered.room_id: (each.numbered.seq, each.numbered.rev) for each in new}
+    read_seqs = {(each.numbered.room_id, each.draft.author.id): each.numbered.seq for each in new}
     # In the order of the index of names, so that two processes with the same names cannot deadlock.
     new.sort(key=lambda each: (each.draft.tenant.id, each.draft.client_msg_id, each.draft.author.id))
-    last: dict[int, tuple[int, int]] = {}
-    read_seqs: dict[tuple[int, UserId], int] = {}
-    for draft, numbered, _, _ in new:
-        room_id, mark = numbered.room_id, (numbered.room_id, draft.author.id)
-        numbers = (numbered.seq, numbered.rev)
-        if numbers > last.get(room_id, _NONE):
-            last[room_id] = numbers
-        if numbered.seq > read_seqs.get(mark, 0):
-            read_seqs[mark] = numbered.seq
     sent_at = timezone.now()
     statements = [
         sql.messages_insert(new, sent_at, RENDERER_VERSION),
@@ -255,7 +238,9 @@ def _view(
         edited_at=None,
         deleted=False,
         reply_to=None if reply_to is None else access.quotes[draft.room_id, reply_to],
-        files=[access.files[each] for each in dict.fromkeys(draft.file_ids)],
+        files=[
+            access.files[draft.tenant.id, draft.author.id, each] for each in dict.fromkeys(draft.file_ids)
+        ],
         mentions=list(new.mentions),
         client_msg_id=draft.client_msg_id,
         reactions=[],
