@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Protocol
 
@@ -107,9 +108,7 @@ def _verb(operation: Operation) -> Verb:
 
 CHAT_VERBS: Mapping[str, Verb] = {
     **{name: _verb(operation) for name, operation in OPERATIONS.items()},
-    "message.send": Verb(
-        MessageSend, on_message_send, scopes=WRITE, reply="message.sent", returns=REPLIES["message.sent"]
-    ),
+    "message.send": replace(_verb(OPERATIONS["message.send"]), handle=on_message_send, is_slow=False),
     "typing": Verb(InRoom, on_typing, scopes=WRITE, reply="typing", returns=REPLIES["typing"]),
 }
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -202,11 +201,9 @@ def _mention_again(message: Message, parts: Composed, *, had_here: bool) -> str:
     names = parts.names
     members = RoomMembership.objects.filter(room_id=message.room_id)
     stored = Mention.objects.filter(room_id=message.room_id, seq=message.seq)
-    people: dict[str, int] = {}
     groups: dict[str, list[int]] = {}
-    if names:
-        called = members.annotate(called=Lower("user__username")).filter(called__in=names)
-        people = dict(called.values_list("called", "user_id"))
+    present = set(members.filter(user_id__in=parts.people.values()).values_list("user_id", flat=True))
+    people = {name: user_id for name, user_id in parts.people.items() if user_id in present}
     if ROOM in names:
         groups[ROOM] = list(members.values_list("user_id", flat=True)[: ROOM_MENTIONS_MAX + 1])
     if HERE in names:

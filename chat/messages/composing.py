@@ -3,12 +3,13 @@
 All this is made before the transaction, in which rooms are locked: hard Markdown takes tens of milliseconds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chat import sql, wire
 from chat.batches import MessageDraft
 from chat.rendering.markdown import HERE, names_mentioned, render
+from chat.rows import grouped
 from chat.text import TEXT_MAX_CHARS, trimmed
 from realtime import Tenant, current_node
 
@@ -27,8 +28,8 @@ People = Mapping[str, int]
 class Composed:
     """The names in a text, and its HTML.
 
-    `people` are those whom the names stood for when the HTML was made. `present` are the users who follow the
-    room, if the text says `@here`.
+    `people` are the members of the room for whom the names stand in the HTML. `present` are the users who follow the
+    room, if the text says `@here`. Some may have left when the message is stored.
     """
 
     names: frozenset[str]
@@ -37,8 +38,8 @@ class Composed:
     present: frozenset[int] = frozenset()
 
     def html_of(self, text: str, people: People) -> str:
-        """Return the HTML of the text; made again if its names stand for others by now."""
-        return self.html if self.people == _among(self.names, people) else render(text, people)
+        """Return the HTML of the text; made again if only these `people` are left."""
+        return self.html if self.people == people else render(text, people)
 
 
 def composed(tenant: Tenant, room_id: int, text: str) -> Composed:
@@ -50,19 +51,6 @@ def composed(tenant: Tenant, room_id: int, text: str) -> Composed:
 def composed_drafts(drafts: Sequence[MessageDraft]) -> list[Composed]:
     """Compose the texts of a batch. One query, if any of them may mention somebody."""
     return _composed([(draft.tenant, draft.room_id, draft.text) for draft in drafts])
-
-
-def names_looked_up(named: Iterable[frozenset[str]]) -> set[str]:
-    """Return the names that are looked up: of each text the first MENTIONS_MAX."""
-    return {name for names in named for name in sorted(names)[:MENTIONS_MAX]}
-
-
-def people_by_room(rows: Iterable[sql.Row]) -> dict[int, dict[str, int]]:
-    """Return the rows of `sql.members_named` by room."""
-    people: dict[int, dict[str, int]] = {}
-    for room_id, user_id, name in rows:
-        people.setdefault(room_id, {})[name] = user_id
-    return people
 
 
 def present_in(tenant: Tenant, room_id: int) -> frozenset[int]:
@@ -80,18 +68,18 @@ def _composed(texts: Sequence[tuple[Tenant, int, str]]) -> list[Composed]:
     clean = [text if len(text := trimmed(given)) <= TEXT_MAX_CHARS else "" for _, _, given in texts]
     names = [frozenset(names_mentioned(text)) for text in clean]
     named = {room_id for (_, room_id, _), each in zip(texts, names, strict=True) if each}
-    rows = sql.run(sql.members_named(named, names_looked_up(names)))[0] if named else ()
-    people = people_by_room(rows)
+    called = {name for each in names for name in sorted(each)[:MENTIONS_MAX]}
+    rows = sql.run(sql.members_named(named, called))[0] if named else ()
+    people = grouped((room_id, (name, user_id)) for room_id, user_id, name in rows)
     return [
-        _compose(tenant, room_id, text, mentions, people.get(room_id, {}))
+        _compose(tenant, room_id, text, mentions, people[room_id])
         for (tenant, room_id, _), text, mentions in zip(texts, clean, names, strict=True)
     ]
 
 
-def _compose(tenant: Tenant, room_id: int, text: str, names: frozenset[str], people: People) -> Composed:
+def _compose(
+    tenant: Tenant, room_id: int, text: str, names: frozenset[str], found: Sequence[tuple[str, int]]
+) -> Composed:
+    people = {name: user_id for name, user_id in found if name in names}
     present = present_in(tenant, room_id) if HERE in names else frozenset()
-    return Composed(names, render(text, people) if text else "", _among(names, people), present)
-
-
-def _among(names: frozenset[str], people: People) -> People:
-    return {name: people[name] for name in names & people.keys()}
+    return Composed(names, render(text, people) if text else "", people, present)

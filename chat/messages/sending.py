@@ -1,7 +1,7 @@
 """Sending: stores messages of several users in one transaction. The tuned path of the chat.
 
-A plain message costs three reads and three writes for its whole batch. A reply, a mention or a file adds a
-statement to the same round trips; attached files add one more round trip, and mentions one before the transaction.
+A plain message costs three reads and three writes for its whole batch. A reply, a mention of all or a file adds
+a statement to the same round trips; attached files add one more round trip, and mentions one before the transaction.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,8 +18,6 @@ from chat.messages.composing import (
     ROOM_MENTIONS_MAX,
     Composed,
     composed_drafts,
-    names_looked_up,
-    people_by_room,
 )
 from chat.messages.reading import messages_by_name
 from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM
@@ -44,8 +42,8 @@ Outcome = Sent | RequestError | DatabaseError
 class WriteAccess:
     """Rows for a batch: `known` for the decision, stored messages by name, and what new messages refer to.
 
-    It may hold more than asked for. `people` are user ids by room and name in lower case, `everyone` the
-    members of rooms with a message to all, `names` the authors' display names by room and user.
+    It may hold more than asked for. `everyone` are the members of rooms with a message to all, `names` the display
+    names by room and user of authors, and of those who are mentioned or present.
     """
 
     known: Known
@@ -53,7 +51,6 @@ class WriteAccess:
     names: Mapping[tuple[int, UserId], str]
     quotes: Mapping[tuple[int, int], wire.Quote]
     files: Mapping[tuple[int, UserId, int], wire.File]
-    people: Mapping[int, Mapping[str, int]]
     everyone: Mapping[int, Sequence[int]]
 
 
@@ -97,7 +94,10 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
         # The rooms come first, so that members and names are read after the rooms are locked.
         "rooms": sql.rooms_lock(room_ids, tenant_ids),
         "members": sql.members_among(
-            room_ids, {draft.author.id for draft in drafts}.union(*(parts.present for _, parts in composed))
+            room_ids,
+            {draft.author.id for draft in drafts}.union(
+                *(parts.present.union(parts.people.values()) for _, parts in composed)
+            ),
         ),
         "repeated": sql.messages_named(drafts),
         **_references(composed),
@@ -119,9 +119,8 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
         for name, each in earlier.items()
     }
     known = Known(rooms, names.keys(), said, quotes.keys(), files.keys())
-    people = people_by_room(rows.get("named", ()))
     everyone = grouped((room_id, user_id) for room_id, user_id in rows.get("everyone", ()))
-    return WriteAccess(known, earlier, names, quotes, files, people, everyone)
+    return WriteAccess(known, earlier, names, quotes, files, everyone)
 
 
 def mentioned(
@@ -149,10 +148,7 @@ def _references(composed: Sequence[tuple[MessageDraft, Composed]]) -> dict[str, 
         statements["quoted"] = sql.messages_quoted({room for room, _ in replies}, {seq for _, seq in replies})
     if file_ids := {file_id for draft in drafts for file_id in draft.file_ids}:
         statements["files"] = sql.files_lock(file_ids)
-    if named := [(draft.room_id, parts.names) for draft, parts in composed if parts.names]:
-        called = names_looked_up(names for _, names in named)
-        statements["named"] = sql.members_named({room_id for room_id, _ in named}, called)
-    if rooms := {room_id for room_id, names in named if ROOM in names}:
+    if rooms := {draft.room_id for draft, parts in composed if ROOM in parts.names}:
         statements["everyone"] = sql.members_of(rooms, (ROOM_MENTIONS_MAX + 1) * len(rooms))
     return statements
 
@@ -187,7 +183,7 @@ def _messages_store(composed: Sequence[tuple[MessageDraft, Composed]]) -> list[O
 def _new(draft: MessageDraft, numbered: Numbered, parts: Composed, access: WriteAccess) -> sql.NewMessage:
     if not parts.names:
         return sql.NewMessage(draft, numbered, parts.html, ())
-    people = access.people.get(draft.room_id, {})
+    people = {name: each for name, each in parts.people.items() if (draft.room_id, each) in access.names}
     here = {each for each in parts.present if (draft.room_id, each) in access.names}
     groups = {ROOM: access.everyone.get(draft.room_id, ()), HERE: here}
     ids = mentioned(parts.names, people, groups, draft.author.id)
