@@ -117,24 +117,21 @@ def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Memb
     The user must be in the room.
     """
     room = access_joined_room(tenant_id, user_id, room_id).room
-    present = RoomMembership.objects.filter(
-        is_present(tenant_id), room=room, user__memberships__tenant_id=tenant_id
-    )
-    columns = ("username", "memberships__name", "memberships__status", "memberships__status_emoji")
-    rows: Any = present.order_by("user__username").values_list(
-        "user_id", *(f"user__{column}" for column in columns), picture_id(tenant_id), "role"
-    )
+    here = members_present(tenant_id).filter(user__room_memberships__room=room)
+    rows = person_rows(here, "user__room_memberships__role")[:MEMBERS_LISTED_MAX]
     members = [
-        wire.Member(*person_of(*person), role=role_of(room, person[0], role))
-        for *person, role in rows[:MEMBERS_LISTED_MAX]
+        wire.Member(*person_of(*person), role=role_of(room, person[0], role)) for *person, role in rows
     ]
     return fitting(members, LISTED_BYTES_MAX)
 
 
-def picture_id(tenant_id: int) -> Subquery:
-    """Return the id of the profile picture of a row's `user_id`, or None."""
-    pictures = File.objects.filter(tenant_id=tenant_id, uploader=OuterRef("user_id"), is_profile_picture=True)
-    return Subquery(pictures.values("pk"))
+def person_rows(people: "QuerySet[Membership]", *more: str) -> Any:
+    """Return the columns of memberships that `person_of` takes, and `more` of them, by user name."""
+    pictures = File.objects.filter(
+        tenant=OuterRef("tenant"), uploader=OuterRef("user_id"), is_profile_picture=True
+    )
+    columns = ("user_id", "user__username", "name", "status", "status_emoji")
+    return people.order_by("user__username").values_list(*columns, Subquery(pictures.values("pk")), *more)
 
 
 def person_of(
@@ -154,15 +151,6 @@ def role_of(room: Room, user_id: UserId, given: Any = None) -> wire.Role:
 def members_present(tenant_id: int) -> "QuerySet[Membership]":
     """Return the active members of a tenant."""
     return Membership.objects.filter(tenant_id=tenant_id, is_active=True, user__is_active=True)
-
-
-def is_present(tenant_id: int) -> Q:
-    """Return the filter for rows of a tenant whose user is still a member."""
-    return Q(
-        user__is_active=True,
-        user__memberships__tenant_id=tenant_id,
-        user__memberships__is_active=True,
-    )
 
 
 def _views(

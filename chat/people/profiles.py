@@ -2,7 +2,7 @@
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts.core.text import is_visible
@@ -12,7 +12,7 @@ from chat.files.services import file_store
 from chat.files.storage import delete_on_commit
 from chat.models import File
 from chat.search.query import WORDS_MAX
-from chat.selectors import members_present, person_of, picture_id
+from chat.selectors import members_present, person_of, person_rows
 from chat.text import clean_emoji, clean_line
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
@@ -25,7 +25,7 @@ def user_list(tenant_id: int, *, query: str, limit: int) -> list[wire.Person]:
     people = members_present(tenant_id)
     for word in query.split()[:WORDS_MAX]:
         people = people.filter(Q(user__username__icontains=word) | Q(name__icontains=word))
-    return _views(tenant_id, people.order_by("user__username")[:limit])
+    return [wire.Person(*person_of(*row)) for row in person_rows(people)[:limit]]
 
 
 def profile_get(tenant_id: int, user_id: UserId) -> wire.Person:
@@ -33,10 +33,10 @@ def profile_get(tenant_id: int, user_id: UserId) -> wire.Person:
 
     Raises RequestError(not_found) if the user is not an active member.
     """
-    found = _views(tenant_id, members_present(tenant_id).filter(user_id=user_id))
-    if not found:
+    row = person_rows(members_present(tenant_id).filter(user_id=user_id)).first()
+    if row is None:
         raise RequestError(ErrorCode.NOT_FOUND, _("There is no such member."))
-    return found[0]
+    return wire.Person(*person_of(*row))
 
 
 @transaction.atomic
@@ -79,9 +79,3 @@ def picture_remove(tenant: Tenant, user: Publisher) -> wire.Person:
     own = File.objects.filter(tenant_id=tenant.id, uploader_id=int(user.id), is_profile_picture=True)
     delete_on_commit(own)
     return profile_get(tenant.id, user.id)
-
-
-def _views(tenant_id: int, people: "QuerySet[Membership]") -> list[wire.Person]:
-    columns = ("user_id", "user__username", "name", "status", "status_emoji")
-    rows = people.values_list(*columns, picture_id(tenant_id))
-    return [wire.Person(*person_of(*row)) for row in rows]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 from accounts.selectors import membership_of
 from chat.errors import denied, not_joined
 from chat.models import Room, RoomMembership
-from chat.selectors import access_room, is_present, role_of
+from chat.selectors import access_room, members_present, role_of
 from realtime import Publisher, Tenant
 
 ANYBODY, GUEST, MEMBER, MODERATOR, OWNER = range(-1, 4)
@@ -87,4 +87,5 @@ def rank_of(membership: RoomMembership, room: Room) -> int:
 def has_owner(room: Room) -> bool:
     """Return whether one of the room's members owns it. Those who left the tenant do not count."""
     owners = Q(role=RoomMembership.Role.OWNER) | Q(role=None, user_id=F("room__created_by_id"))
-    return RoomMembership.objects.filter(owners, is_present(room.tenant_id), room=room).exists()
+    present = members_present(room.tenant_id).values("user_id")
+    return RoomMembership.objects.filter(owners, room=room, user_id__in=present).exists()
