@@ -35,7 +35,7 @@ def too_fast(message: str, wait_s: float) -> RequestError:
     return RequestError(ErrorCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms(wait_s))
 
 
-def require_below(most: int, count: int, message: str) -> None:
-    """Raise RequestError(limit_exceeded) if there are `most` already (0: no limit); `message` may name {most}."""
-    if most and count >= most:
+def require_at_most(most: int, count: int, message: str) -> None:
+    """Raise RequestError(limit_exceeded) if `count` is above `most` (0: no limit); `message` may name {most}."""
+    if most and count > most:
         raise RequestError(ErrorCode.LIMIT_EXCEEDED, message.format(most=most))

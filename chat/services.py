@@ -16,7 +16,7 @@ from accounts.models import Tenant as TenantRow
 from chat import announcements, wire
 from chat.batches import MessageDraft
 from chat.demo_rooms import DEMO_ROOMS
-from chat.errors import denied, field_error, no_such_room, require_below, too_fast
+from chat.errors import denied, field_error, no_such_room, require_at_most, too_fast
 from chat.messages.sending import messages_send
 from chat.models import Room, RoomMembership
 from chat.rooms.rights import MEMBER, MODERATOR, OWNER, RANKS, Standing, has_owner, rank_of, standing
@@ -420,9 +420,9 @@ def _require_space(new: Room) -> None:
     alike = rooms.filter(archived_at__isnull=True, direct_key__isnull=not is_direct)
     count = alike.aggregate(all=Count("pk"), own=Count("pk", filter=own))
     if not is_direct:
-        require_below(ROOMS_MAX, count["all"], _("There are {most} rooms already."))
+        require_at_most(ROOMS_MAX, count["all"] + 1, _("There are {most} rooms already."))
     most = DIRECT_ROOMS_OF_CREATOR_MAX if is_direct else ROOMS_OF_CREATOR_MAX
-    require_below(most, count["own"], _("You have made {most} rooms already."))
+    require_at_most(most, count["own"] + 1, _("You have made {most} rooms already."))
     now = timezone.now()
     lately = rooms.filter(own, created_at__gt=now - _MINUTE).order_by("-created_at")
     made_at = list(lately.values_list("created_at", flat=True)[:ROOMS_PER_MINUTE])

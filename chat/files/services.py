@@ -17,7 +17,7 @@ from accounts.core.text import TextError, clean_name
 from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
 from chat import wire
-from chat.errors import field_error, require_below
+from chat.errors import field_error, require_at_most
 from chat.files.pictures import Picture, picture_encode, picture_pool, profile_picture_encode
 from chat.files.settings import FileSettings, file_settings
 from chat.files.signatures import HEAD_BYTES, PICTURES, file_type
@@ -165,21 +165,15 @@ def _make_space(limits: FileSettings, file: File) -> None:
         count=Count("pk"),
         own_count=Count("pk", filter=own),
     )
-    size, own_size = held["bytes"] + file.size, held["own_bytes"] + file.size
-    count, own_count = held["count"] + 1, held["own_count"] + 1
-    if _exceeds(size, limits.file_tenant_bytes_max) or _exceeds(count, limits.file_tenant_count_max):
-        raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("There is no more space for files here."))
-    if _exceeds(own_size, limits.file_user_bytes_max) or _exceeds(own_count, limits.file_user_count_max):
-        raise RequestError(
-            ErrorCode.LIMIT_EXCEEDED, _("Your files take up all the space that one person has.")
-        )
+    no_space = _("There is no more space for files here.")
+    require_at_most(limits.file_tenant_bytes_max, held["bytes"] + file.size, no_space)
+    require_at_most(limits.file_tenant_count_max, held["count"] + 1, no_space)
+    no_own_space = _("Your files take up all the space that one person has.")
+    require_at_most(limits.file_user_bytes_max, held["own_bytes"] + file.size, no_own_space)
+    require_at_most(limits.file_user_count_max, held["own_count"] + 1, no_own_space)
     unsent = files.filter(own, message__isnull=True, is_profile_picture=False)
     if not file.is_profile_picture:
-        require_below(UNATTACHED_MAX, unsent.count(), _("Send the files that you have uploaded first."))
-
-
-def _exceeds(amount: int, most: int) -> bool:
-    return 0 < most < amount
+        require_at_most(UNATTACHED_MAX, unsent.count() + 1, _("Send the files that you have uploaded first."))
 
 
 def _scan(limits: FileSettings, content: bytes, name: str, kind: str) -> None:

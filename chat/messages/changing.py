@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat import announcements, wire
-from chat.errors import no_such_message, not_joined, require_below
+from chat.errors import no_such_message, not_joined, require_at_most
 from chat.files.storage import delete_on_commit
 from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
 from chat.messages.reading import PINS_MAX, message_get
@@ -85,9 +85,9 @@ def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emo
         if emoji in own:
             return False
         if emoji not in kinds:
-            require_below(REACTIONS_MAX, len(kinds), _("A message takes {most} kinds of reactions."))
+            require_at_most(REACTIONS_MAX, len(kinds) + 1, _("A message takes {most} kinds of reactions."))
         too_many = _("A person may give {most} reactions to a message.")
-        require_below(REACTIONS_OF_USER_MAX, len(own), too_many)
+        require_at_most(REACTIONS_OF_USER_MAX, len(own) + 1, too_many)
         Reaction.objects.create(message=message, user_id=user.id, emoji=emoji)
         return True
 
@@ -122,7 +122,7 @@ def message_pin(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_p
         return message_get(tenant.id, user.id, room_id, seq), False
     if is_pinned:
         pinned = Message.objects.filter(room=here.room, pinned_at__isnull=False)
-        require_below(PINS_MAX, pinned.count(), _("A room takes {most} pinned messages."))
+        require_at_most(PINS_MAX, pinned.count() + 1, _("A room takes {most} pinned messages."))
     message.pinned_at = timezone.now() if is_pinned else None
     return _change(here, message, "pinned", "pinned_at", is_pinned=is_pinned, user_id=user.id), True
 
