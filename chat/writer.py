@@ -13,6 +13,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
@@ -73,30 +74,25 @@ class MessageWriters:
         return writer.send(draft)
 
 
+@dataclass(eq=False)
 class MessageWriter:
     """The writer of a tenant.
 
     `store` is one transaction. `announce` is called after it, with the messages of one room.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        announce: Announce,
-        spawn: Spawn,
-        *,
-        gather_ms: float = GATHER_MS,
-        batch_max: int = BATCH_MAX,
-        batch_max_chars: int = BATCH_MAX_CHARS,
-        waiting_max: int = WAITING_MAX,
-    ) -> None:
-        self._store = store
-        self._announcer = Announcer(announce, spawn)
-        self._spawn = spawn
-        self._gather_s = gather_ms / 1000
-        self._batch_max = batch_max
-        self._batch_max_chars = batch_max_chars
-        self._waiting_max = waiting_max
+    store: Store
+    announce: Announce
+    spawn: Spawn
+    _: KW_ONLY
+    gather_ms: float = GATHER_MS
+    batch_max: int = BATCH_MAX
+    batch_max_chars: int = BATCH_MAX_CHARS
+    waiting_max: int = WAITING_MAX
+
+    def __post_init__(self) -> None:
+        """Begin with nothing to write."""
+        self._announcer = Announcer(self.announce, self.spawn)
         self._waiting: deque[_Waiting] = deque()
         # Runs while messages wait.
         self._writing: asyncio.Task[None] | None = None
@@ -112,12 +108,12 @@ class MessageWriter:
         Raises the errors of `sending.message_post`, and RequestError(limit_exceeded | timeout) and
         NotStoredError. After the last two, sending the message again is safe.
         """
-        if len(self._waiting) >= self._waiting_max:
+        if len(self._waiting) >= self.waiting_max:
             raise RequestError(ErrorCode.LIMIT_EXCEEDED, _("Too many messages wait to be stored; try again."))
         stored: asyncio.Future[wire.Message] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(draft, stored))
         if self._writing is None:
-            self._writing = self._spawn(self._write())
+            self._writing = self.spawn(self._write())
             # At the end of the process the task is cancelled, perhaps before it starts. Waiting senders must
             # get an error.
             self._writing.add_done_callback(self._ended)
@@ -128,8 +124,8 @@ class MessageWriter:
             outcomes = await self._store_batch(batch)
             _answer(batch, outcomes)
             await self._announcer.add([each for each in outcomes if isinstance(each, Sent) and each.is_new])
-            if len(batch) > 1 and len(self._waiting) < self._batch_max:
-                await asyncio.sleep(self._gather_s)
+            if len(batch) > 1 and len(self._waiting) < self.batch_max:
+                await asyncio.sleep(self.gather_ms / 1000)
         self._writing = None
 
     async def _store_batch(self, batch: Sequence[_Waiting]) -> Sequence[Outcome | Exception]:
@@ -138,7 +134,7 @@ class MessageWriter:
         Each gets its own error object, which will carry its request id.
         """
         try:
-            return await self._store([each.draft for each in batch])
+            return await self.store([each.draft for each in batch])
         except asyncio.CancelledError:
             _answer(batch, [_stopping() for _ in batch])
             raise
@@ -152,11 +148,11 @@ class MessageWriter:
         """Return the next batch, without messages whose sender has stopped waiting."""
         batch: list[_Waiting] = []
         chars = 0
-        while self._waiting and len(batch) < self._batch_max:
+        while self._waiting and len(batch) < self.batch_max:
             first = self._waiting[0]
             if not first.stored.done():
                 chars += len(first.draft.text)
-                if batch and chars > self._batch_max_chars:
+                if batch and chars > self.batch_max_chars:
                     break
                 batch.append(first)
             self._waiting.popleft()
