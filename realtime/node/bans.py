@@ -44,11 +44,11 @@ class BanBook:
         return self._bans
 
     def read(self) -> None:
-        """Read the bans if they have changed. If not, this takes one query."""
+        """Read the bans if they have changed, or may differ from what this node was told. If not, this takes one query."""
         rows = tables.Ban.objects.filter(until__gt=timezone.now())
         found = rows.aggregate(count=Count("id"), newest=Max("id"))
         version = (found["count"], found["newest"])
-        if version != self._version:
+        if version != self._version or self._told:
             self._read = [ban_value(row) for row in rows.order_by("-id")[:BANS_MAX]]
             self._version = version
 
