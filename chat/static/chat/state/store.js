@@ -88,7 +88,10 @@ export class ChatStore {
   start() {
     this.client.on("state", (state) => this.#connectionChanged(state));
     this.client.on("welcome", ({ scopes }) => (this.isStaff.value = scopes?.includes("control:write") ?? false));
-    this.client.on("announcement", ({ text, level }) => (this.banner.value = { text, level }));
+    this.client.on("announcement", ({ text, level }) => {
+      this.banner.value = { text, level };
+      this.#say(text);
+    });
     const onRecovered = (/** @type {boolean} */ isComplete) => isComplete || this.loadRooms();
     this.client.subscribe(`user:${this.me.id}`, { onPublication: ({ data }) => this.#ownEvent(data), onRecovered });
     this.client.subscribe(PUBLIC_ROOMS, { onPublication: ({ data }) => this.#publicRoom(data), onRecovered });
@@ -223,8 +226,13 @@ export class ChatStore {
     setTimeout(() => {
       const texts = this.toAnnounce.splice(0);
       const said = texts.length < 3 ? texts.join(". ") : _("{count} new messages", { count: texts.length });
-      this.announcement.value = { text: said, turn: this.announcement.value.turn + 1 };
+      this.#say(said);
     }, ANNOUNCE_MS);
+  }
+
+  /** @param {string} text */
+  #say(text) {
+    this.announcement.value = { text, turn: this.announcement.value.turn + 1 };
   }
 
   /** Show the reader the failure of a request, or that there is none. @param {Promise<unknown>} done @returns whether it succeeded */

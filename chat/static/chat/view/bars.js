@@ -11,11 +11,11 @@ const PATIENCE_MS = 2_000;
 /** What stands above the room: the state of the connection, and what an operator announces. @param {{store: ChatStore}} props */
 export const Bars = ({ store }) => html`<${ConnectionBar} store=${store} /><${AnnouncementBar} store=${store} />`;
 
-/** The newest announcement of an operator, until the reader closes it. @param {{store: ChatStore}} props */
+/** The newest announcement of an operator, until the reader closes it. `Announcer` reads it out. @param {{store: ChatStore}} props */
 function AnnouncementBar({ store }) {
   const banner = store.banner.value;
   return html`
-    <div class="bar" role="status" data-level=${banner?.level} hidden=${banner === null}>
+    <div class="bar" data-level=${banner?.level} hidden=${banner === null}>
       ${banner && html`
         <span>${banner.text}</span>
         <button type="button" class="button small" onClick=${() => (store.banner.value = null)}>${_("Close")}</button>`}
