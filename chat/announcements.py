@@ -28,6 +28,9 @@ from realtime import (
     rewrite_history,
 )
 
+# The members of a room whose own screens are told that it was archived. Those of others only hear that they are out.
+ARCHIVED_TOLD_MAX = 500
+
 MemberChange = Literal["joined", "left", "changed"]
 
 
@@ -91,6 +94,13 @@ def announce_own(tenant: Tenant, user: Publisher, room: wire.Room, *, by: Publis
     """Tell a user's own screens about a room, as this user sees it. `by` changed something in it."""
     data = {"event": "room", "room": to_builtins(room)}
     publish_soon(user_topic(user.id), data, tenant=tenant.slug, publisher=by)
+
+
+def announce_archived(tenant: Tenant, room: wire.Room, user_ids: Sequence[UserId], *, by: Publisher) -> None:
+    """Tell the screens of up to ARCHIVED_TOLD_MAX others, and end all subscriptions: subscribers could announce typing."""
+    for user_id in [each for each in user_ids if each != by.id][:ARCHIVED_TOLD_MAX]:
+        announce_own(tenant, Publisher(user_id, ""), room, by=by)
+    end_hearing(tenant, room_id=room.id, user_ids=user_ids)
 
 
 def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> None:

@@ -405,9 +405,8 @@ def _update(tenant: Tenant, user: Publisher, room: Room, new: Mapping[str, Any])
     if was_public or room.is_public:
         announcements.announce_public(tenant, user, view)
     if room.archived_at is not None:
-        # A subscriber could still announce typing in it.
         members = RoomMembership.objects.filter(room=room).values_list("user_id", flat=True)
-        announcements.end_hearing(tenant, room_id=room.pk, user_ids=list(members))
+        announcements.announce_archived(tenant, view, list(members), by=user)
 
 
 def _require_space(new: Room) -> None:

@@ -176,6 +176,23 @@ def test_a_change_is_told_to_the_room_and_to_those_who_see_public_rooms(
     assert code_of(lambda: update(world, world.alice, other, topic_line="a\u202eb")) == "invalid_message"
 
 
+def test_members_are_told_that_their_room_was_archived(
+    world: World, announced: list[Announced], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not that they were removed. Their subscriptions to the room may end before its topic tells them."""
+    room_id = world.room(is_public=False, with_bob=True)
+    announced.clear()
+    update(world, world.alice, room_id, archived=True)
+    told = {each.topic: each.data["room"] for each in announced}
+    assert told.keys() == {f"room:{room_id}", f"user:{world.bob.id}"}
+    assert [told[f"user:{world.bob.id}"][key] for key in ("archived", "is_member")] == [True, False]
+    monkeypatch.setattr(announcements, "ARCHIVED_TOLD_MAX", 0)
+    update(world, world.alice, room_id, archived=False)
+    announced.clear()
+    update(world, world.alice, room_id, archived=True)
+    assert [each.topic for each in announced] == [f"room:{room_id}"]
+
+
 def test_an_archived_room_comes_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     monkeypatch.setattr(announcements, "end_subscriptions", lambda *_, user_id, **__: ended.append(user_id))

@@ -318,7 +318,7 @@ export class ChatStore {
     if (store === undefined) return;
     store.left(room);
     if (store === this.current.value) this.announce(_("You are no longer in {room}", { room: store.room.value.name }));
-    else if (store.room.value.is_public) this.stores.value = new Map(this.stores.value).set(roomId, new RoomStore(store.room.value, this));
+    else if (store.room.value.is_public && !store.room.value.archived) this.stores.value = new Map(this.stores.value).set(roomId, new RoomStore(store.room.value, this));
     else this.#drop(roomId);
   }
 
