@@ -169,9 +169,9 @@ class TenantScopedAdmin(BoundedAdmin):
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> "ModelChoiceField[Any] | None":
-        """Offer staff only their own tenant."""
+        """Offer staff only their own tenant, chosen already."""
         if db_field.related_model is Tenant and not is_superuser(request):
-            kwargs["queryset"] = Tenant.objects.filter(pk=tenant_of(request).id)
+            kwargs |= {"queryset": Tenant.objects.filter(pk=tenant_of(request).id), "empty_label": None}
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_module_permission(self, request: HttpRequest) -> bool:

@@ -105,6 +105,8 @@ def test_staff_see_what_is_of_their_tenant(hosts: World, page: str) -> None:
 
 def test_staff_make_rooms_of_their_own_tenant_only(hosts: World) -> None:
     client = staff("alice", "acme")
+    tenants = client.get("/admin/chat/room/add/").context["adminform"].form.fields["tenant"].choices
+    assert [label for _, label in tenants] == ["Acme"]
     for tenant, status in ((hosts.acme, 302), (hosts.globex, 200)):
         form = {"tenant": tenant.id, "name": f" of  {tenant.slug}", "is_public": "on"}
         assert client.post("/admin/chat/room/add/", form).status_code == status
