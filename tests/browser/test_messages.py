@@ -249,6 +249,21 @@ def test_the_tools_of_a_message_leave_with_the_pointer(alice: ChatPage, bob: Cha
     expect(seen.locator(".message-tools")).to_be_hidden()
 
 
+def test_on_paper_there_are_all_messages_that_are_loaded_and_nothing_else(alice: ChatPage) -> None:
+    """Dark on white, whatever the theme is."""
+    page = alice.page
+    page.evaluate("() => (document.documentElement.dataset.theme = 'dark')")
+    page.emulate_media(media="print")
+    expect(alice.composer).to_be_hidden()
+    expect(page.get_by_role("complementary")).to_have_count(0)
+    expect(alice.heading).to_be_visible()
+    hidden_px = page.get_by_role("log").evaluate("(log) => log.scrollHeight - log.clientHeight")
+    scheme = page.evaluate("() => getComputedStyle(document.documentElement).colorScheme")
+    assert (hidden_px, scheme) == (0, "light")
+    page.emulate_media(media="screen")
+    page.evaluate("() => delete document.documentElement.dataset.theme")
+
+
 def test_the_density_is_kept(alice: ChatPage) -> None:
     """Compact messages stay compact after a reload."""
     alice.page.get_by_role("button", name="Account of alice").click()
