@@ -229,8 +229,8 @@ def test_the_list_stays_at_its_end_while_a_long_text_is_written(alice: ChatPage)
 
 
 def test_a_pasted_book_does_not_hold_up_the_page(alice: ChatPage) -> None:
-    """Chromium takes seconds to lay out megabytes with `dir=auto`."""
-    for text, direction in (("word " * 100_000, ""), ("word", "auto")):
+    """Chromium takes seconds to lay out megabytes with `dir=auto`; what cannot be sent has none."""
+    for text, direction in (("word " * 1_000, ""), ("word", "auto")):
         alice.composer.fill(text)
         expect(alice.composer).to_have_attribute("dir", direction)
     alice.composer.fill("")
@@ -251,6 +251,8 @@ def test_the_tools_of_a_message_leave_with_the_pointer(alice: ChatPage, bob: Cha
 
 def test_on_paper_there_are_all_messages_that_are_loaded_and_nothing_else(alice: ChatPage) -> None:
     """Dark on white, whatever the theme is."""
+    if alice.is_in_firefox:
+        pytest.skip("Playwright cannot ask a Firefox for the look on paper by WebDriver BiDi")
     page = alice.page
     page.evaluate("() => (document.documentElement.dataset.theme = 'dark')")
     page.emulate_media(media="print")
