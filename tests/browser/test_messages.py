@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import FilePayload, Locator, Route, expect
@@ -103,6 +104,24 @@ def test_a_message_waits_for_its_files_and_a_refused_file_says_why(alice: ChatPa
     expect(row(bob, "late.txt").locator("a.file-card")).to_have_count(1)
     assert len(failures) == 2
     alice.page.unroute("**/api/chat/files/")
+
+
+def test_a_dropped_folder_is_refused_and_the_files_beside_it_are_taken(
+    alice: ChatPage, tmp_path: Path
+) -> None:
+    """A browser gives it as a file that cannot be read."""
+    page = alice.page
+    if alice.is_in_firefox:
+        pytest.skip("Only Chromium's own protocol drops a folder")
+    note = tmp_path / "note.txt"
+    note.write_text("anvil")
+    cable = page.context.new_cdp_session(page)
+    dragged = {"items": [], "files": [str(tmp_path), str(note)], "dragOperationsMask": 1}
+    for step in ("dragEnter", "dragOver", "drop"):
+        cable.send("Input.dispatchDragEvent", {"type": step, "x": 600, "y": 400, "data": dragged})
+    expect(page.locator(".composer .file-card")).to_have_text(re.compile("note.txt"))
+    expect(page.locator(".composer-note.failed")).to_contain_text(f"{tmp_path.name} is empty or a folder.")
+    page.get_by_role("button", name="Remove note.txt").click()
 
 
 def test_names_are_completed_by_keyboard_and_stand_out(alice: ChatPage, bob: ChatPage, studio: str) -> None:

@@ -35,7 +35,7 @@ test("only as many and as large files are attached as the server takes, each ref
   const options = { ...limits, newKey: () => `k${(key += 1)}` };
   const { held, refused } = withFiles([], [file("a"), file("big", 101), file("none", 0), file("b"), file("c"), file("d"), file("e")], options);
   assert.deepEqual(held.map(({ name }) => name), ["a", "b", "c"]);
-  assert.deepEqual(refused, ["big is larger than 100 bytes.", "none is empty.", "A message takes 3 files."]);
+  assert.deepEqual(refused, ["big is larger than 100 bytes.", "none is empty or a folder.", "A message takes 3 files."]);
   assert.equal(withFiles([], [file("a", 1e9)], { filesMax: 0, bytesMax: 0, newKey: () => "k" }).held.length, 1);
 });
 

@@ -27,7 +27,7 @@ export function withFiles(held, files, { filesMax, bytesMax, newKey }) {
   for (const file of files) {
     if (filesMax > 0 && taken.length >= filesMax) refused.add(_("A message takes {most} files.", { most: filesMax }));
     else if (bytesMax > 0 && file.size > bytesMax) refused.add(_("{name} is larger than {size}.", { name: file.name, size: sizeText(bytesMax) }));
-    else if (file.size === 0) refused.add(_("{name} is empty.", { name: file.name }));
+    else if (file.size === 0) refused.add(_("{name} is empty or a folder.", { name: file.name }));
     else taken.push({ key: newKey(), name: file.name, size: file.size, type: file.type, blob: file });
   }
   return { held: taken, refused: [...refused] };

@@ -58,10 +58,16 @@ function useDrop(onFiles) {
     if (onFiles === null) data.dropEffect = "none";
     // Leaving an element for its neighbour tells of leaving, too.
     setOver(onFiles !== null && (type === "dragover" || (type === "dragleave" && event.relatedTarget !== null)));
-    if (type === "drop") onFiles?.(data.files);
+    if (type === "drop") onFiles?.([...data.items].flatMap(fileOf));
   };
   useEvents(() => window, { dragover: onDrag, dragleave: onDrag, drop: onDrag });
   return isOver;
+}
+
+/** A folder cannot be read: it is an empty file, which is refused. @param {DataTransferItem} item @returns {File | []} */
+function fileOf(item) {
+  const folder = item.webkitGetAsEntry()?.isDirectory && item.getAsFile();
+  return folder ? new File([], folder.name) : item.getAsFile() ?? [];
 }
 
 /** @param {{isDisabled: boolean, onFiles: (files: Iterable<File>) => void}} props */
