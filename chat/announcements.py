@@ -7,7 +7,7 @@ If publishing fails (the broker is away), committed data stays and the failure i
 later (`chat.unannounced`). If anything else is missing, clients notice the gap.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Literal
 
