@@ -24,7 +24,6 @@ from chat.files.signatures import HEAD_BYTES, PICTURES, file_type
 from chat.files.storage import (
     THUMBNAIL,
     contents_delete,
-    delete_on_commit,
     file_path,
     file_storage,
     storage_failure,
@@ -111,7 +110,7 @@ def sweep() -> bool:
         return False
     with transaction.atomic():
         # A file that was sent meanwhile stays.
-        delete_on_commit(File.objects.filter(pk__in=ids, message__isnull=True))
+        File.objects.filter(pk__in=ids, message__isnull=True).delete()
     return len(ids) >= SWEEP_BATCH
 
 
@@ -158,7 +157,7 @@ def _make_space(limits: FileSettings, file: File) -> None:
     files = File.objects.filter(tenant_id=file.tenant_id)
     own = Q(uploader_id=file.uploader_id)
     if file.is_profile_picture:
-        delete_on_commit(files.filter(own, is_profile_picture=True))
+        files.filter(own, is_profile_picture=True).delete()
     held = files.aggregate(
         bytes=Coalesce(Sum("size"), 0),
         own_bytes=Coalesce(Sum("size", filter=own), 0),

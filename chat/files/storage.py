@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.core.files.storage import Storage, storages
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from chat.models import File
@@ -38,12 +37,9 @@ def storage_failure(error: OSError) -> RequestError:
     return RequestError(ErrorCode.INTERNAL, _("The storage of files fails here; it has been logged."))
 
 
-def delete_on_commit(files: "QuerySet[File]") -> None:
-    """Delete rows now and their contents after the commit."""
-    found: list[tuple[int, UUID]] = list(files.values_list("tenant_id", "key"))
-    files.delete()
-    if found:
-        transaction.on_commit(partial(contents_delete, found), robust=True)
+def delete_with_row(instance: File, **_signal: Any) -> None:
+    """Delete the content of a file after the commit that deletes its row, also with its room or tenant (`post_delete`)."""
+    transaction.on_commit(partial(contents_delete, [(instance.tenant_id, instance.key)]), robust=True)
 
 
 def contents_delete(found: Iterable[tuple[int, Any]]) -> None:

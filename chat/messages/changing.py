@@ -9,7 +9,6 @@ from django.utils.translation import gettext as _
 
 from chat import announcements, wire
 from chat.errors import no_such_message, not_joined, require_at_most
-from chat.files.storage import delete_on_commit
 from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
 from chat.messages.reading import PINS_MAX, message_get
 from chat.messages.sending import mentioned
@@ -64,7 +63,7 @@ def message_delete(
         return message_get(tenant.id, user.id, room_id, seq)
     Mention.objects.filter(room_id=room_id, seq=seq).delete()
     Reaction.objects.filter(message=message).delete()
-    delete_on_commit(File.objects.filter(message=message))
+    File.objects.filter(message=message).delete()
     message.text = message.html = ""
     message.pinned_at, message.deleted_at = None, timezone.now()
     _record(tenant, user, message, "message_delete", reason)

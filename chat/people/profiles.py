@@ -9,7 +9,6 @@ from accounts.core.text import is_visible
 from accounts.models import MAX_NAME_CHARS, MAX_STATUS_CHARS, Membership
 from chat import wire
 from chat.files.services import file_store
-from chat.files.storage import delete_on_commit
 from chat.models import File
 from chat.search.query import WORDS_MAX
 from chat.selectors import members_present, person_of, person_rows
@@ -76,6 +75,5 @@ def picture_set(tenant: Tenant, user: Publisher, uploaded: "UploadedFile[bytes]"
 @transaction.atomic
 def picture_remove(tenant: Tenant, user: Publisher) -> wire.Person:
     """Delete the user's profile picture, if there is one."""
-    own = File.objects.filter(tenant_id=tenant.id, uploader_id=int(user.id), is_profile_picture=True)
-    delete_on_commit(own)
+    File.objects.filter(tenant_id=tenant.id, uploader_id=int(user.id), is_profile_picture=True).delete()
     return profile_get(tenant.id, user.id)

@@ -326,6 +326,15 @@ def test_what_is_not_sent_within_a_day_is_swept(world: World, folder: Path) -> N
     assert (stored(folder), File.objects.count()) == (2, 2)
 
 
+def test_files_go_with_their_tenant(world: World, folder: Path) -> None:
+    room_id = world.room()
+    send(world, room_id, upload(world, picture(), "p.jpg").id)
+    upload(world)
+    assert stored(folder) == 3
+    TenantRow.objects.get(pk=world.acme.id).delete()
+    assert (stored(folder), File.objects.count()) == (0, 0)
+
+
 def test_a_sent_file_stays_when_its_sender_s_account_is_deleted(world: World, folder: Path) -> None:
     room_id = world.room(with_bob=True)
     file, unsent = upload(world, by=world.bob), upload(world, by=world.bob)
