@@ -76,7 +76,7 @@ def _add_acts(subparsers: Any) -> None:
         parser.add_argument("user_id")
     _acting(subparsers, "revoke", "end all tokens and sessions of a user").add_argument("user_id")
     parser = _acting(subparsers, "ban", "ban a user or an address until a time")
-    parser.add_argument("--user-id")
+    parser.add_argument("--user-id", help="the id, not the name")
     parser.add_argument("--address", help="address or network")
     parser.add_argument(
         "--until", required=True, type=_until, help="a time (ISO 8601), or for how long: 1h, 30m, 7d"

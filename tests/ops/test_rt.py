@@ -35,3 +35,9 @@ def test_a_broker_that_is_away_is_said_once(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(CommandError) as told:
         call_command("rt", "nodes")
     assert str(told.value) == "The broker (REDIS_URL) cannot be reached: [Errno 111] Connect call failed."
+
+
+def test_an_option_that_is_not_written_out_is_refused() -> None:
+    # `rt connections` has --user with a name. Here it would stand for --user-id, and find nobody.
+    with pytest.raises(CommandError, match="--user"):
+        call_command("rt", "ban", "--user", "alice", "--until", "1h")

@@ -82,6 +82,9 @@ class Command(BaseCommand):
         subparsers.add_parser(
             "doctor", help="try everything that a server needs, and say how to correct faults"
         )
+        for each in subparsers.choices.values():
+            # A word that is an option of one subcommand must not stand for another option of the next.
+            each.allow_abbrev = False
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run one subcommand; raises CommandError, which names the fault."""
