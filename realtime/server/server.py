@@ -12,7 +12,7 @@ from typing import Any, cast
 from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 
-from realtime.conf import RealtimeSettings
+from realtime.conf import load_settings
 from realtime.core.addresses import TrustedProxies
 from realtime.core.figures import SERVE
 from realtime.protocol.codec import RAW_MESSAGE_MAX_BYTES
@@ -37,17 +37,17 @@ GRACE_S = 5
 
 def serve(
     application: str,
-    settings: RealtimeSettings,
     *,
     sockets: Sequence[socket],
     workers: int,
-    trusted_proxies: TrustedProxies,
+    trusted_proxies: TrustedProxies | None,
 ) -> None:
     """Serve the ASGI application at an import path until SIGTERM (drains) or SIGINT (stops at once).
 
     SIGHUP replaces the processes that serve, one by one, by new ones with the current code and settings. All
     workers listen on the same bound `sockets`. X-Forwarded-For and X-Forwarded-Proto are trusted from
-    `trusted_proxies` only. Ends the process with STARTUP_FAILURE (3) if the application does not start.
+    `trusted_proxies` only; None takes those of the settings. Ends the process with STARTUP_FAILURE (3) if the
+    application does not start.
     """
     log_uncaught()
     # After a clean stop uvicorn raises the signal again. That must not look like a failure.
@@ -56,19 +56,19 @@ def serve(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # All its processes share the name.
     os.environ[SERVE] = secrets.token_hex(6)
-    proxies = trusted_proxies.spelled_out()
+    proxies = None if trusted_proxies is None else trusted_proxies.spelled_out()
 
     def config() -> Config:
-        return _config(application, settings, workers, proxies)
+        return ServerConfig(application, workers, proxies)
 
     run = _run_workers if workers > 1 else _run_alone
-    if not run(config, list(sockets), settings.DRAIN_S):
+    if not run(config, list(sockets), load_settings().DRAIN_S):
         sys.exit(STARTUP_FAILURE)
 
 
-def serve_here(application: Application, settings: RealtimeSettings, *, sockets: Sequence[socket]) -> None:
+def serve_here(application: Application, *, sockets: Sequence[socket]) -> None:
     """Serve in this process and thread, for development, until it is interrupted."""
-    Server(_config(application, settings, 1, ())).run(list(sockets))
+    Server(ServerConfig(application, 1, ())).run(list(sockets))
 
 
 def _run_workers(config: Callable[[], Config], sockets: list[socket], drain_s: float) -> bool:
@@ -99,27 +99,39 @@ def _run_alone(config: Callable[[], Config], sockets: list[socket], drain_s: flo
     return server.started
 
 
-def _config(
-    application: str | Application, settings: RealtimeSettings, workers: int, proxies: Sequence[str]
-) -> Config:
-    return Config(
-        cast("Any", application),
-        workers=workers,
-        loop="auto",
-        http="realtime.server.http:HttpProtocol",
-        ws=COMPRESSING_PROTOCOL if settings.COMPRESSION else PROTOCOL,
-        ws_max_size=SERVER_MESSAGE_MAX_BYTES,
-        # This is uvicorn's compression, which keeps a window for each socket. The class above selects ours.
-        ws_per_message_deflate=False,
-        ws_ping_interval=settings.PING_INTERVAL_S or None,
-        ws_ping_timeout=settings.PING_TIMEOUT_S or None,
-        backlog=BACKLOG,
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=",".join(proxies),
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+class ServerConfig(Config):
+    """Uvicorn's configuration. `proxies` are trusted; None: those of the settings.
+
+    The settings are read by the process that serves: after a reload they may be newer than those of its supervisor.
+    """
+
+    def __init__(self, application: str | Application, workers: int, proxies: Sequence[str] | None) -> None:
+        super().__init__(
+            cast("Any", application),
+            workers=workers,
+            loop="auto",
+            http="realtime.server.http:HttpProtocol",
+            ws=PROTOCOL,
+            ws_max_size=SERVER_MESSAGE_MAX_BYTES,
+            # This is uvicorn's compression, which keeps a window for each socket. A class of ours has its own.
+            ws_per_message_deflate=False,
+            backlog=BACKLOG,
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        self._proxies = proxies
+
+    def load(self) -> None:
+        """Read the settings, and import the application."""
+        settings = load_settings()
+        given = self._proxies
+        proxies = TrustedProxies(settings.TRUSTED_PROXIES).spelled_out() if given is None else given
+        self.proxy_headers, self.forwarded_allow_ips = bool(proxies), ",".join(proxies)
+        self.ws = COMPRESSING_PROTOCOL if settings.COMPRESSION else PROTOCOL
+        self.ws_ping_interval = settings.PING_INTERVAL_S or None
+        self.ws_ping_timeout = settings.PING_TIMEOUT_S or None
+        super().load()

@@ -67,7 +67,7 @@ def inner_run(self: Any, *args: Any, **options: Any) -> None:
     except (OSError, UnicodeError) as error:
         raise CommandError(f"Cannot listen on {self.addr}:{self.port}: {error}") from None
     self.stdout.write(f"Serving on http://{self.addr}:{self.port}/ for development. Ctrl+C ends it.")
-    serve_here(_application(), load_settings(), sockets=sockets)
+    serve_here(_application(), sockets=sockets)
 
 
 def _application() -> Application:

@@ -94,7 +94,6 @@ class Command(BaseCommand):
         self.stdout.flush()
         serve(
             ":".join(application),
-            current_node().settings,
             sockets=sockets,
             workers=workers,
             trusted_proxies=proxies,
@@ -160,10 +159,9 @@ class Command(BaseCommand):
             )
 
 
-def _trusted_proxies(given: str | None) -> TrustedProxies:
-    written = current_node().settings.TRUSTED_PROXIES if given is None else given.split(",")
+def _trusted_proxies(given: str | None) -> TrustedProxies | None:
     try:
-        return TrustedProxies(written)
+        return None if given is None else TrustedProxies(given.split(","))
     except ValueError as error:
         raise CommandError(f"--trusted-proxies: {error}") from None
 
