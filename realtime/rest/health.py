@@ -22,6 +22,8 @@ PROBE_GROUP = "readyz"
 # The key under which the cache is tried, and the seconds that its value is kept.
 PROBE_KEY = "readyz"
 PROBE_TIMEOUT_S = 5
+# True if PostgreSQL takes writes. A primary that became a standby still answers.
+WRITABLE = "NOT current_setting('transaction_read_only')::boolean"
 
 
 class Health(serializers.Serializer[Any]):
@@ -87,11 +89,11 @@ def _readiness() -> Readiness:
 def _database() -> str:
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute(f"SELECT {WRITABLE if connection.vendor == 'postgresql' else 1}")
+            return "" if cursor.fetchone()[0] else "read-only"
     finally:
         # The thread is not Django's: nothing else closes its connections.
         connection.close()
-    return ""
 
 
 def _migrations() -> str:

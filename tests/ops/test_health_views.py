@@ -87,6 +87,14 @@ def test_not_ready_without_a_database(loop: AbstractEventLoop, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("loop")
+def test_not_ready_with_a_standby(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.rest.health.connection", StandbyConnection())
+    response = get("/readyz")
+    assert response.status_code == 503
+    assert _failed(response)["database"] == "read-only"
+
+
+@pytest.mark.usefixtures("loop")
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -169,6 +177,33 @@ def _failed(response: Any, status: str = "unavailable") -> dict[str, str]:
 
 def _database_is_away() -> None:
     raise OperationalError
+
+
+class StandbyConnection:
+    """A PostgreSQL that was a primary; also its own cursor."""
+
+    vendor = "postgresql"
+
+    def cursor(self) -> "StandbyConnection":
+        """The same object."""
+        return self
+
+    def __enter__(self) -> "StandbyConnection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def execute(self, statement: str) -> None:
+        """It is asked whether it takes writes."""
+        assert "transaction_read_only" in statement
+
+    def fetchone(self) -> tuple[bool]:
+        """It does not."""
+        return (False,)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class AwayConnection:
