@@ -330,7 +330,7 @@ def _kind(kind: Any) -> str:
 def _kinds(origin: Any, kinds: Sequence[Any]) -> str:
     if origin is Literal:
         return " or ".join(f'"{each}"' for each in kinds)
-    if origin is list:
+    if origin in {list, tuple}:
         return f"list of {_kind(kinds[0])}"
     return " or ".join(_kind(each) for each in kinds if each is not type(None))
 
