@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from django.conf import settings as django_settings
@@ -64,11 +65,17 @@ class Identify:
     async def _look_up(self, given: list[Credential], scope: Scope, receive: Receive, send: Send) -> None:
         route: Route = scope["route"]
         identities = [await self._check(credential, scope) for credential in given]
-        if len({identity.user_id for identity in identities}) > 1:
-            raise unauthenticated("The credentials given belong to different users.")
         session = await self._session(scope, route) if route.needs_session or not identities else None
+        owner = session.identity if session is not None else None
+        if owner is not None:
+            # A connection that uses a session ends with it, also if a token says who it is.
+            identities = [replace(each, session_key_hash=owner.session_key_hash) for each in identities] or [
+                owner
+            ]
+        if len({each.user_id for each in (*identities, owner) if each is not None}) > 1:
+            raise unauthenticated("The credentials given belong to different users.")
         scope["session"] = session
-        scope["identity"] = identities[0] if identities else session and session.identity
+        scope["identity"] = identities[0] if identities else None
         await self._app(scope, receive, send)
 
     async def _check(self, credential: Credential, scope: Scope) -> Identity:
