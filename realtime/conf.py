@@ -103,12 +103,13 @@ class RealtimeSettings:
     MAX_WATCHES_PER_TENANT: int = 5000
     # Rows that the watched queries of a tenant keep in memory in this process: beyond it `limit_exceeded`.
     MAX_WATCHED_ROWS_PER_TENANT: int = 100_000
-    # Threads for database work, at least 1. A user gets at most a quarter of them, and a tenant half while
-    # others wait.
+    # Threads for database work, at least 1. A user gets at most a quarter of them, all who are not signed in half, and a
+    # tenant half while others wait.
     DATABASE_THREADS: int = 8
     # Seconds that database work waits for a thread before `timeout`.
     DATABASE_WAIT_S: float = 5.0
-    # Database jobs that may wait for a thread, of all tenants and of one: beyond it `rate_limited` at once.
+    # Database jobs that may wait for a thread, of all tenants and of one (half of it not signed in): beyond it
+    # `rate_limited` at once.
     DATABASE_WAITING: int = 8000
     DATABASE_WAITING_PER_TENANT: int = 2000
     # Plain HTTP requests that Django answers at once in a process (0: no limit): an address has at most a quarter of
