@@ -146,6 +146,10 @@ class TenantAdmin(AccessAdmin):
     inlines = (DomainInline,)
     actions = (suspend, resume)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """Make the slug of an existing tenant read-only: topics, tokens, keys, bans and the audit log go by it."""
+        return () if obj is None else ("slug",)
+
 
 @admin.register(Domain)
 class DomainAdmin(AccessAdmin):

@@ -288,7 +288,8 @@ class Credentials:
 
     def _is_served(self, tenant: Tenant, hosts: Iterable[str]) -> bool:
         found = (self._directory.lookup(host) for host in hosts)
-        return any(each is not None and each.id == tenant.id for each in found)
+        # Topics go by the slug: with another one, a connection that stayed would hear nothing more.
+        return any(each is not None and (each.id, each.slug) == (tenant.id, tenant.slug) for each in found)
 
 
 def encode(revocations: Sequence[Revocation]) -> bytes:

@@ -55,6 +55,17 @@ def test_members_do_not_get_in(alice: User, browser: Client) -> None:
     assert (response.status_code, response["Location"]) == (302, "/admin/login/?next=/admin/")
 
 
+def test_the_slug_of_a_tenant_never_changes(root: User, acme: Tenant, browser: Client) -> None:
+    """API keys, bans and quotas go by it."""
+    hosts = {"domains-TOTAL_FORMS": 0, "domains-INITIAL_FORMS": 0}
+    form = {"slug": "other", "name": "Other", "is_active": "on"} | hosts
+    assert browser.post(f"/admin/accounts/tenant/{acme.pk}/change/", form).status_code == 302
+    acme.refresh_from_db()
+    assert (acme.slug, acme.name) == ("acme", "Other")
+    assert browser.post("/admin/accounts/tenant/add/", form).status_code == 302
+    assert Tenant.objects.filter(slug="other").exists()
+
+
 def test_the_admins_own_sign_in_page_is_held_back_too(root: User, browser: Client) -> None:
     guest = Client(headers={"host": ACME_HOST})
     for _ in range(10):

@@ -220,6 +220,9 @@ async def test_a_tenant_that_names_no_hosts_is_served_where_it_is_found(
     del site.anywhere["www.shop.example"]
     await tick(held)
     assert (first.code, second.code) == (None, CloseCode.NOT_FOUND)
+    site.anywhere["shop.example"] = Tenant(3, "renamed")
+    await tick(held)
+    assert first.code == CloseCode.NOT_FOUND
 
 
 @pytest.fixture
