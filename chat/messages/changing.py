@@ -1,6 +1,5 @@
 """Changes of sent messages: edit, delete, react, pin. Each takes the room's next change number."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -71,40 +70,38 @@ def message_delete(
     return _change(here, message, "deleted", "text", "html", "pinned_at", "deleted_at")
 
 
+@transaction.atomic
 def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
     """Give an emoji to a message.
 
     If the user gave it before, nothing changes and the second value is False.
     Raises RequestError(invalid_message | not_found | permission_denied | conflict | limit_exceeded).
     """
-
-    def add(message: Message, emoji: str) -> bool:
-        kinds = set(Reaction.objects.filter(message=message).values_list("emoji", flat=True).distinct())
-        own = set(Reaction.objects.filter(message=message, user_id=user.id).values_list("emoji", flat=True))
-        if emoji in own:
-            return False
-        if emoji not in kinds:
-            require_at_most(REACTIONS_MAX, len(kinds) + 1, _("A message takes {most} kinds of reactions."))
-        too_many = _("A person may give {most} reactions to a message.")
-        require_at_most(REACTIONS_OF_USER_MAX, len(own) + 1, too_many)
-        Reaction.objects.create(message=message, user_id=user.id, emoji=emoji)
-        return True
-
-    return _react(tenant, user, room_id, seq, emoji, add, is_added=True)
+    here, message, emoji = _to_react(tenant, user, room_id, seq, emoji)
+    given = Reaction.objects.filter(message=message)
+    kinds = set(given.values_list("emoji", flat=True).distinct())
+    own = set(given.filter(user_id=user.id).values_list("emoji", flat=True))
+    if emoji in own:
+        return message_get(tenant.id, user.id, room_id, seq), False
+    if emoji not in kinds:
+        require_at_most(REACTIONS_MAX, len(kinds) + 1, _("A message takes {most} kinds of reactions."))
+    too_many = _("A person may give {most} reactions to a message.")
+    require_at_most(REACTIONS_OF_USER_MAX, len(own) + 1, too_many)
+    Reaction.objects.create(message=message, user_id=user.id, emoji=emoji)
+    return _change(here, message, "reacted", emoji=emoji, user_id=user.id, is_added=True), True
 
 
+@transaction.atomic
 def reaction_remove(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
     """Take the user's own emoji back from a message.
 
     The second value says whether that changed something.
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
-
-    def remove(message: Message, emoji: str) -> bool:
-        own = Reaction.objects.filter(message=message, user_id=user.id, emoji=emoji)
-        return own.delete()[0] > 0
-
-    return _react(tenant, user, room_id, seq, emoji, remove, is_added=False)
+    here, message, emoji = _to_react(tenant, user, room_id, seq, emoji)
+    if not Reaction.objects.filter(message=message, user_id=user.id, emoji=emoji).delete()[0]:
+        return message_get(tenant.id, user.id, room_id, seq), False
+    return _change(here, message, "reacted", emoji=emoji, user_id=user.id, is_added=False), True
 
 
 @transaction.atomic
@@ -126,31 +123,22 @@ def message_pin(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_p
     return _change(here, message, "pinned", "pinned_at", is_pinned=is_pinned, user_id=user.id), True
 
 
-@transaction.atomic
-def _react(
-    tenant: Tenant,
-    user: Publisher,
-    room_id: int,
-    seq: int,
-    emoji: str,
-    change: Callable[[Message, str], bool],
-    *,
-    is_added: bool,
-) -> Changed:
-    known = clean_emoji(emoji, field="emoji")
-    here, message = _in_room(tenant, user, room_id, seq)
-    _require_not_deleted(message)
-    if not change(message, known):
-        return message_get(tenant.id, user.id, room_id, seq), False
-    return _change(here, message, "reacted", emoji=known, user_id=user.id, is_added=is_added), True
-
-
 def _in_room(tenant: Tenant, user: Publisher, room_id: int, seq: int) -> tuple[Standing, Message]:
     """Return the standing of a member in the locked room, and the message."""
     here = standing(tenant, user, room_id)
     if here.membership is None:
         raise not_joined()
     return here, _message(here, seq)
+
+
+def _to_react(
+    tenant: Tenant, user: Publisher, room_id: int, seq: int, emoji: str
+) -> tuple[Standing, Message, str]:
+    """Return the standing of a member in the locked room, a message that is not deleted, and the emoji in full."""
+    emoji = clean_emoji(emoji, field="emoji")
+    here, message = _in_room(tenant, user, room_id, seq)
+    _require_not_deleted(message)
+    return here, message, emoji
 
 
 def _to_change(tenant: Tenant, user: Publisher, room_id: int, seq: int) -> tuple[Standing, Message]:
