@@ -23,10 +23,9 @@ from chat.text import EMOJI_MAX_CHARS, TEXT_MAX_CHARS
 from chat.wire import REPLIES
 from realtime import NoPayload, Publisher, Tenant, UserId
 
-MESSAGES_PER_PAGE = 50
-MESSAGES_PER_PAGE_MAX = 100
-USERS_PER_PAGE = 50
-USERS_PER_PAGE_MAX = 100
+# Messages or users of one reply.
+PER_PAGE = 50
+PER_PAGE_MAX = 100
 # Files of one message, and people invited at once.
 FILES_MAX = 10
 INVITED_MAX = 50
@@ -40,7 +39,7 @@ Line = Annotated[str, Meta(max_length=1000)]
 Time = Annotated[datetime, Meta(tz=True)]
 Reason = Annotated[str, Meta(max_length=200)]
 Emoji = Annotated[str, Meta(min_length=1, max_length=EMOJI_MAX_CHARS)]
-Limit = Annotated[int, Meta(ge=1, le=MESSAGES_PER_PAGE_MAX)]
+Limit = Annotated[int, Meta(ge=1, le=PER_PAGE_MAX)]
 People = Annotated[list[Id], Meta(min_length=1, max_length=INVITED_MAX)]
 
 READ = ("chat:read",)
@@ -108,14 +107,14 @@ class MessageList(InRoom, frozen=True):
     before_seq: Seq | None = None
     after_seq: Seq | None = None
     around_seq: Seq | None = None
-    limit: Limit = MESSAGES_PER_PAGE
+    limit: Limit = PER_PAGE
 
 
 class MessageChanges(InRoom, frozen=True):
     """Payload of `message.changes`: the changes after the room's change number `after_rev`."""
 
     after_rev: Seq
-    limit: Limit = MESSAGES_PER_PAGE_MAX
+    limit: Limit = PER_PAGE_MAX
 
 
 class MessageSend(InRoom, frozen=True):
@@ -163,14 +162,14 @@ class Search(Struct, frozen=True):
     query: Line
     room_id: Id | None = None
     before: Id | Time | None = None
-    limit: Limit = MESSAGES_PER_PAGE
+    limit: Limit = PER_PAGE
 
 
 class UserList(Struct, frozen=True):
     """Payload of `user.list`: part of a name."""
 
     query: Line = ""
-    limit: Annotated[int, Meta(ge=1, le=USERS_PER_PAGE_MAX)] = USERS_PER_PAGE
+    limit: Limit = PER_PAGE
 
 
 class ProfileUpdate(Struct, frozen=True):
