@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField, ModelForm
 from django.http import HttpRequest
@@ -89,12 +91,12 @@ class RoomAdmin(TenantScopedAdmin):
             obj.last_rev = 1
             super().save_model(request, obj, form, change)
             if obj.is_public and obj.archived_at is None:
-                announcements.announce_public(_tenant(obj), _by(request), room_as_admin(obj))
+                announcements.announce_public(_tenant(obj), _publisher(request.user), room_as_admin(obj))
             return
         # Not `obj.save()`: it would write the numbers of messages as they were when the room was read.
         services.room_amend(
             _tenant(obj),
-            _by(request),
+            _publisher(request.user),
             room_id=obj.pk,
             name=obj.name,
             is_public=obj.is_public,
@@ -104,7 +106,7 @@ class RoomAdmin(TenantScopedAdmin):
     def delete_model(self, request: HttpRequest, obj: Room) -> None:
         """Delete a room. Those who see it are told as if it was archived."""
         if obj.archived_at is None and obj.direct_key is None:
-            services.room_amend(_tenant(obj), _by(request), room_id=obj.pk, archived=True)
+            services.room_amend(_tenant(obj), _publisher(request.user), room_id=obj.pk, archived=True)
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
@@ -159,7 +161,7 @@ class RoomMembershipAdmin(TenantScopedAdmin):
         self, request: HttpRequest, obj: RoomMembership, form: "ModelForm[Any]", change: bool
     ) -> None:
         """Add the user to the room and announce it."""
-        services.room_admit(_tenant(obj.room), _user(obj.user), room_id=obj.room_id)
+        services.room_admit(_tenant(obj.room), _publisher(obj.user), room_id=obj.room_id)
         obj.pk = RoomMembership.objects.get(room=obj.room, user=obj.user).pk
 
     def delete_model(self, request: HttpRequest, obj: RoomMembership) -> None:
@@ -167,7 +169,7 @@ class RoomMembershipAdmin(TenantScopedAdmin):
         if obj.room.archived_at:
             super().delete_model(request, obj)
             return
-        services.room_leave(_tenant(obj.room), _user(obj.user), room_id=obj.room_id)
+        services.room_leave(_tenant(obj.room), _publisher(obj.user), room_id=obj.room_id)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[RoomMembership]) -> None:
         """Remove several users from rooms."""
@@ -191,9 +193,5 @@ def _tenant(room: Room) -> Tenant:
     return Tenant(room.tenant_id, room.tenant.slug, room.tenant.name)
 
 
-def _by(request: HttpRequest) -> Publisher:
-    return Publisher(request.user.pk or 0, request.user.get_username())
-
-
-def _user(user: User) -> Publisher:
-    return Publisher(user.pk, user.username)
+def _publisher(user: User | AbstractBaseUser | AnonymousUser) -> Publisher:
+    return Publisher(user.pk or 0, user.get_username())

@@ -81,10 +81,8 @@ def catch_up() -> bool:
         return False
     with connection.cursor() as cursor:
         # Read first, so that there is no write without new messages.
-        cursor.execute(
-            f"SELECT (SELECT MAX(id) FROM chat_message) > COALESCE((SELECT MAX(id) FROM {INDEXED}), 0)"
-        )
-        if not cursor.fetchone()[0]:
+        newest = "(SELECT MAX(id) FROM chat_message)"
+        if not _value(cursor, f"{newest} > COALESCE((SELECT MAX(id) FROM {INDEXED}), 0)"):
             return False
         with transaction.atomic():
             cursor.execute(_CATCH_UP)
@@ -97,21 +95,20 @@ def forget() -> bool:
         return False
     with connection.cursor() as cursor:
         # Read first, so that there is no write without deleted texts.
-        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {STALE})")
-        if not cursor.fetchone()[0]:
+        if not _value(cursor, f"EXISTS (SELECT 1 FROM {STALE})"):
             return False
         with transaction.atomic():
-            before = _changes(cursor)
+            before = _value(cursor, "total_changes()")
             cursor.execute(_MERGE)
-            is_left = _changes(cursor) - before >= MERGE_CHANGES_MIN
+            is_left = _value(cursor, "total_changes()") - before >= MERGE_CHANGES_MIN
             if not is_left:
                 cursor.execute(f"DELETE FROM {STALE}")
             return is_left
 
 
-def _changes(cursor: CursorWrapper) -> int:
-    cursor.execute("SELECT total_changes()")
-    return int(cursor.fetchone()[0])
+def _value(cursor: CursorWrapper, expression: str) -> int:
+    cursor.execute(f"SELECT {expression}")
+    return int(cursor.fetchone()[0] or 0)
 
 
 def _ensure_sqlite(made_in: BaseDatabaseWrapper) -> None:
