@@ -32,10 +32,7 @@ def writers_of(node: Node) -> MessageWriters:
 
 def unannounced_of(node: Node) -> Unannounced:
     """Return what the node knows of announced messages."""
-    return node.shared(Unannounced, lambda: _make_unannounced(node))
 
-
-def _make_unannounced(node: Node) -> Unannounced:
     async def announce(message_ids: Collection[int]) -> None:
         for tenant, message in await node.background.run(messages_by_id, message_ids):
             try:
@@ -43,7 +40,7 @@ def _make_unannounced(node: Node) -> Unannounced:
             except RequestError as refused:
                 logger.error("Message %d cannot be announced: %s", message.id, refused.message)  # noqa: TRY400
 
-    return Unannounced(node, announce)
+    return node.shared(Unannounced, lambda: Unannounced(node, announce))
 
 
 def _publisher(author: wire.Author) -> Publisher | None:

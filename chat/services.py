@@ -211,6 +211,7 @@ def room_settings(
     return view
 
 
+@transaction.atomic
 def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) -> tuple[wire.Room, bool]:
     """Open or find the direct room with some people.
 
@@ -223,27 +224,25 @@ def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) 
         message = _("A direct room has at most {most} people.").format(most=DIRECT_MEMBERS_MAX)
         raise field_error("payload.user_ids", message)
     key = ",".join(map(str, ids))
-    found = Room.objects.filter(tenant_id=tenant.id, direct_key=key)
-    with transaction.atomic():
-        people = people_present(tenant.id, ids)
-        # Locked, so that two people who open it at once make one room.
-        TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant.id).first()
-        room = found.first()
-        if room is not None:
-            return room_get(tenant.id, user.id, room.pk), False
-        room = Room(
-            tenant_id=tenant.id,
-            name=", ".join(person.username for person in people)[:ROOM_NAME_MAX_CHARS],
-            # Not the key of any name: names hold no control characters.
-            name_key=f"\x1f{key}",
-            is_public=False,
-            direct_key=key,
-        )
-        _insert(room, user.id, ids, RoomMembership.Role.MEMBER)
-        for person in people:
-            view = room_get(tenant.id, person.id, room.pk)
-            announcements.announce_own(tenant, person, view, by=user)
-        return room_get(tenant.id, user.id, room.pk), True
+    people = people_present(tenant.id, ids)
+    # Locked, so that two people who open it at once make one room.
+    TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant.id).first()
+    room = Room.objects.filter(tenant_id=tenant.id, direct_key=key).first()
+    if room is not None:
+        return room_get(tenant.id, user.id, room.pk), False
+    room = Room(
+        tenant_id=tenant.id,
+        name=", ".join(person.username for person in people)[:ROOM_NAME_MAX_CHARS],
+        # Not the key of any name: names hold no control characters.
+        name_key=f"\x1f{key}",
+        is_public=False,
+        direct_key=key,
+    )
+    _insert(room, user.id, ids, RoomMembership.Role.MEMBER)
+    for person in people:
+        view = room_get(tenant.id, person.id, room.pk)
+        announcements.announce_own(tenant, person, view, by=user)
+    return room_get(tenant.id, user.id, room.pk), True
 
 
 def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_unread: bool = False) -> int:

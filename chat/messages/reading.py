@@ -248,10 +248,8 @@ def _htmls(messages: Sequence[Message], mentions: Mapping[tuple[int, int], list[
     if not stale:
         return htmls
     ids = {user_id for each in stale for user_id in mentions.get((each.room_id, each.seq), ())}
-    people: dict[str, int] = {}
-    if ids:
-        rows: Any = User.objects.filter(pk__in=ids).values_list("username", "pk")
-        people = {name.lower(): user_id for name, user_id in rows}
+    rows: Any = User.objects.filter(pk__in=ids).values_list("username", "pk")
+    people = {name.lower(): user_id for name, user_id in rows}
     # Before the transaction, which holds up all others with SQLite.
     htmls |= {each.pk: render(each.text, people) if each.text else "" for each in stale}
     with transaction.atomic():
