@@ -24,7 +24,7 @@ class Typing:
     __slots__ = ("_announced_s", "_lookups")
 
     def __init__(self, now_s: float) -> None:
-        # Time of the last announcement by room, oldest first.
+        # Time of the last announcement by room.
         self._announced_s: dict[int, float] = {}
         self._lookups = TokenBucket(LOOKUPS_PER_S, LOOKUPS_BURST, now_s)
 
@@ -45,14 +45,10 @@ class Typing:
 
     def is_due(self, room_id: int, now_s: float) -> bool:
         """Return whether to announce typing now. If True, the announcement is recorded."""
-        if self._is_repeat(room_id, now_s):
-            return False
-        while self._announced_s and now_s - next(iter(self._announced_s.values())) >= ANNOUNCE_EVERY_S:
-            del self._announced_s[next(iter(self._announced_s))]
-        if len(self._announced_s) >= ROOMS_MAX:
-            return False
-        self._announced_s[room_id] = now_s
-        return True
+        lately = {each: at_s for each, at_s in self._announced_s.items() if now_s - at_s < ANNOUNCE_EVERY_S}
+        is_due = room_id not in lately and len(lately) < ROOMS_MAX
+        self._announced_s = lately | {room_id: now_s} if is_due else lately
+        return is_due
 
     def _is_repeat(self, room_id: int, now_s: float) -> bool:
         announced_s = self._announced_s.get(room_id)
