@@ -66,7 +66,7 @@ def announce_member(
 ) -> None:
     """Tell the room what changed about a user, and the user's own screens about the room. `by` did it.
 
-    `joined`, `left`, or `changed` with the new `role`. Who left is not subscribed to the room any more.
+    `joined`, `left`, or `changed` with the new `role`. The subscriptions of a user who left end.
     """
     data = {"event": "member", "rev": room.last_rev, change: {**_user(user), **more}}
     publish_soon(wire.room_topic(room.id), data, tenant=tenant.slug, publisher=by)

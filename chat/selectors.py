@@ -97,7 +97,7 @@ def room_list(tenant_id: int, user_id: UserId) -> list[wire.Room]:
 def room_get(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: bool = False) -> wire.Room:
     """Return one room.
 
-    As the user sees it; raises RequestError(not_found).
+    It is returned as the user sees it. Raises RequestError(not_found).
     """
     rooms = Room.objects.filter(pk=room_id, tenant_id=tenant_id)
     found = _views(rooms if may_be_archived else rooms.filter(archived_at=None), tenant_id, user_id)

@@ -77,8 +77,7 @@ def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
 def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.OfRoom:
     """Leave a room.
 
-    A private room is archived when its last member leaves. Who is not in the room may leave it too.
-
+    A private room is archived when its last member leaves. Leaving a room that the user is not in changes nothing.
     Raises RequestError(not_found; permission_denied in a direct room).
     """
     with transaction.atomic():
@@ -93,9 +92,8 @@ def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.OfRoom:
 def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequence[UserId]) -> wire.Room:
     """Make users members of a room at once.
 
-    They are users of the tenant. Those who are in the room stay unchanged.
-
-    Raises RequestError(not_found | permission_denied | limit_exceeded).
+    They are users of the tenant. Those who are in the room stay unchanged. Raises RequestError(not_found |
+    permission_denied | limit_exceeded).
     """
     here = standing(tenant, user, room_id)
     here.require_changeable(MEMBER)
@@ -109,9 +107,8 @@ def room_remove(
 ) -> wire.Room:
     """Remove a member from a room.
 
-    The member's rank is lower. The audit log keeps it, with the reason.
-
-    Raises RequestError(not_found | permission_denied).
+    The member's rank is lower. The audit log keeps it, with the reason. Raises RequestError(not_found |
+    permission_denied).
     """
     here = standing(tenant, user, room_id)
     here.require_changeable(MODERATOR)
@@ -196,9 +193,8 @@ def room_settings(
 ) -> wire.Room:
     """Change the user's own settings of a room.
 
-    They are the level of notifications, and whether it is a favourite.
-
-    Raises RequestError(not_found | permission_denied).
+    They are the level of notifications, and whether it is a favourite. Raises RequestError(not_found |
+    permission_denied).
     """
     membership = access_joined_room(tenant.id, user.id, room_id)
     given = {"level": level, "is_favourite": is_favourite}
@@ -215,9 +211,7 @@ def room_settings(
 def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) -> tuple[wire.Room, bool]:
     """Open or find the direct room with some people.
 
-    Return it, and whether it is new.
-
-    Raises RequestError(not_found | limit_exceeded | rate_limited).
+    Return it, and whether it is new. Raises RequestError(not_found | limit_exceeded | rate_limited).
     """
     ids = sorted({user.id, *user_ids})
     if DIRECT_MEMBERS_MAX and len(ids) > DIRECT_MEMBERS_MAX:

@@ -28,7 +28,6 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
     """Change the text of a message.
 
     The author may, and a moderator. The same text changes nothing. An edit of another user's message is in the audit log.
-
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
     # Before the transaction, because the room is locked in it.
@@ -54,7 +53,6 @@ def message_delete(
 
     The author may, and a moderator. Its row stays, without text, files and reactions. The deletion of another
     user's message is in the audit log, with the reason.
-
     Raises RequestError(not_found | permission_denied).
     """
     here, message = _to_change(tenant, user, room_id, seq)
