@@ -68,6 +68,18 @@ def test_lists_of_rooms_and_members_are_bounded_in_number_and_in_bytes(
     assert len(selectors.member_list(world.acme.id, world.alice.id, room_id)) == 1
 
 
+def test_the_query_that_reads_a_room_decides_whether_the_user_may_see_it(
+    world: World, django_assert_num_queries: pytest.FixtureRequest
+) -> None:
+    """Between two queries the user could lose the room."""
+    room_id = world.room(is_public=False)
+    with django_assert_num_queries(2):  # type: ignore[operator]  # the room, and its members
+        assert selectors.room_get(world.acme.id, world.alice.id, room_id).is_member
+    with django_assert_num_queries(1):  # type: ignore[operator]
+        refused = refusal(selectors.room_get, world.acme.id, world.bob.id, room_id)
+    assert refused.code == ErrorCode.NOT_FOUND
+
+
 def test_the_list_costs_two_queries(world: World, django_assert_num_queries: pytest.FixtureRequest) -> None:
     for number in range(5):
         world.room(name=f"room {number}")
