@@ -4,6 +4,7 @@ Settings import this module, so nothing here may import models before a gate is 
 """
 
 import re
+from dataclasses import replace
 
 from chat.wire import PublicRoomsData, RoomData, TypingEvent
 from realtime import Identity, TopicRule, UserId, nobody
@@ -61,17 +62,11 @@ def is_in_room(identity: Identity | None, topic: str) -> bool:
 
 
 # Messages are not for operators: they see which users follow a room, but none of its data.
+_ROOM = TopicRule(
+    subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, operator="metadata", data=RoomData
+)
 ROOM_TOPICS = {
     "rooms": TopicRule(subscribe=is_reader, publish=nobody, operator="metadata", data=PublicRoomsData),
-    "room": TopicRule(
-        subscribe=may_read, publish=nobody, subscribe_in_db=is_in_room, operator="metadata", data=RoomData
-    ),
-    "typing": TopicRule(
-        subscribe=may_read,
-        publish=nobody,
-        subscribe_in_db=is_in_room,
-        history_size=0,
-        operator="metadata",
-        data=TypingEvent,
-    ),
+    "room": _ROOM,
+    "typing": replace(_ROOM, history_size=0, data=TypingEvent),
 }
