@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from chat.models import Message, Room
+from chat.rows import grouped
 
 # Messages that one sweep numbers.
 SWEEP_BATCH = 200
@@ -17,8 +18,8 @@ def sweep() -> bool:
     found = list(
         Message.objects.filter(rev=0).order_by("room_id", "seq").values_list("room_id", "pk")[:SWEEP_BATCH]
     )
-    for room_id in sorted({room_id for room_id, _ in found}):
-        _number(room_id, [pk for of_room, pk in found if of_room == room_id])
+    for room_id, ids in grouped(found).items():
+        _number(room_id, ids)
     return len(found) == SWEEP_BATCH
 
 

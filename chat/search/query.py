@@ -21,11 +21,6 @@ class SearchQuery:
     after: datetime | None = None
     has: frozenset[str] = field(default_factory=frozenset)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was asked for."""
-        return self == SearchQuery()
-
 
 def parse_query(text: str) -> SearchQuery:
     """Parse the text of a query. A filter with an unknown value is an ordinary word.

@@ -55,7 +55,7 @@ def search(
     RequestError(invalid_message) for a time that no database holds.
     """
     wanted = parse_query(query)
-    if wanted.is_empty:
+    if wanted == SearchQuery():
         return [], False
     is_behind = catch_up()
     rooms = _rooms(tenant_id, user_id, wanted, room_id)
