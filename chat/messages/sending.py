@@ -103,10 +103,7 @@ def access_to_write(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteA
         **_references(composed),
     }
     rows = dict(zip(statements, sql.run(*statements.values()), strict=True))
-    rooms = {
-        room_id: RoomState(tenant_id, bool(is_public), last_seq, last_rev)
-        for room_id, tenant_id, is_public, last_seq, last_rev in rows["rooms"]
-    }
+    rooms = {room_id: RoomState(*state) for room_id, *state in rows["rooms"]}
     names = {(room_id, user_id): name or "" for room_id, user_id, name in rows["members"]}
     quotes = {
         (room_id, seq): wire.quote_of(seq, wire.author_of(*author), text, is_deleted=bool(is_deleted))

@@ -79,12 +79,11 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _rooms(tenant_id: int, user_id: UserId, wanted: SearchQuery, room_id: int | None) -> Mapping[int, int]:
-    if room_id is not None:
-        access_joined_room(tenant_id, user_id, room_id)
     mine = RoomMembership.objects.filter(
         user_id=user_id, room__tenant_id=tenant_id, room__archived_at__isnull=True
     )
     if room_id is not None:
+        access_joined_room(tenant_id, user_id, room_id)
         mine = mine.filter(room_id=room_id)
     if wanted.room:
         named = Room.objects.filter(tenant_id=tenant_id, name_key=room_name_key(wanted.room))
