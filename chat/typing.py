@@ -3,6 +3,8 @@
 Time is the caller's monotonic clock, in seconds.
 """
 
+from math import inf
+
 from django.utils.translation import gettext as _
 
 from chat.errors import too_fast
@@ -36,7 +38,7 @@ class Typing:
         wait_s = self._lookups.take(now_s)
         if not wait_s:
             return True
-        if self._is_repeat(room_id, now_s):
+        if now_s - self._announced_s.get(room_id, -inf) < ANNOUNCE_EVERY_S:
             return False
         message = _(
             "Too many rooms that this connection has not subscribed to; subscribe to them, or slow down."
@@ -49,7 +51,3 @@ class Typing:
         is_due = room_id not in lately and len(lately) < ROOMS_MAX
         self._announced_s = lately | {room_id: now_s} if is_due else lately
         return is_due
-
-    def _is_repeat(self, room_id: int, now_s: float) -> bool:
-        announced_s = self._announced_s.get(room_id)
-        return announced_s is not None and now_s - announced_s < ANNOUNCE_EVERY_S

@@ -44,8 +44,7 @@ class Composed:
 
 def composed(tenant: Tenant, room_id: int, text: str) -> Composed:
     """Compose one text."""
-    (parts,) = _composed([(tenant, room_id, text)])
-    return parts
+    return _composed([(tenant, room_id, text)])[0]
 
 
 def composed_drafts(drafts: Sequence[MessageDraft]) -> list[Composed]:

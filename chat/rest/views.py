@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any, ClassVar
 
-from django.http import QueryDict
 from django.utils.translation import gettext as _
 from msgspec import to_builtins
 from rest_framework.exceptions import ValidationError
@@ -85,7 +84,8 @@ class OperationView(ChatAPIView):
         operation = self.operations[method]
         user = self.user(request, operation.scopes)
         is_text = method == "GET"
-        given = _parameters(request.query_params) if is_text else request.data
+        query = {ALIASES.get(name, name): value for name, value in request.query_params.items()}
+        given = query if is_text else request.data
         if not isinstance(given, Mapping):
             raise ValidationError({"non_field_errors": [_("Expected a JSON object.")]})
         _require_ids(path)
@@ -102,7 +102,3 @@ def _require_ids(path: Mapping[str, Any]) -> None:
     numbers = [value for value in path.values() if isinstance(value, int)]
     if not all(0 < number <= ID_MAX for number in numbers):
         raise RequestError(ErrorCode.NOT_FOUND, _("There is no such room or message."))
-
-
-def _parameters(query: QueryDict) -> dict[str, str]:
-    return {ALIASES.get(name, name): value for name, value in query.items() if isinstance(value, str)}
