@@ -220,6 +220,20 @@ test("of two links that are followed one after the other the second leads to its
   assert.deepEqual([room.target.value, seqs(room)[0]], [100, 80]);
 });
 
+test("a link that the browser tells of by two events is followed once", async () => {
+  const pages = held();
+  const { room, types } = await opened({ answers: { "message.list": pages.answer } });
+  const page = (first, last) => ({ messages: Array.from({ length: last - first + 1 }, (_, n) => message(first + n)), has_older: first > 1, has_newer: last < 200, last_rev: 200 });
+  await pages.next(page(151, 200));
+  const before = types().length;
+  room.jumpTo(10);
+  room.jumpTo(10);
+  await settled();
+  assert.equal(types().length, before + 1);
+  await pages.next(page(1, 30));
+  assert.deepEqual([room.target.value, seqs(room)[0]], [10, 1]);
+});
+
 test("what failed for the moment is asked for again, once for all of it, until it succeeds", async () => {
   let isBusy = false;
   const answer = changesAfter([message(201)]);

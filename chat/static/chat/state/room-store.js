@@ -152,6 +152,8 @@ export class RoomStore {
   /** Show a message, with those around it. @param {number} seq */
   async jumpTo(seq) {
     const isHere = () => this.message(seq) !== undefined;
+    // Browsers tell of one link by two events.
+    if (this.target.value === seq && this.timeline.value !== null) return;
     this.isAtEnd.value = false;
     this.target.value = seq;
     if (!isHere()) await this.#load({ around_seq: seq });
