@@ -163,6 +163,15 @@ test("people are listed with those who are here first", () => {
   assert.equal(withPresence(present, { joined: [], left: [{ id: 2 }] }).count, 1);
 });
 
+test("who is here is listed, also beyond the members that the server lists", () => {
+  const present = presenceOf({ users: [{ id: 3, username: "zoe" }] });
+  const listed = (members, count) => peopleOf(members, present, count).map(({ username, isHere }) => [username, isHere]);
+  assert.deepEqual(listed([{ id: 1, username: "ann" }], 1500), [["zoe", true], ["ann", false]]);
+  // Somebody who has just left, and a list that is not there yet.
+  assert.deepEqual(listed([{ id: 1, username: "ann" }], 1), [["ann", false]]);
+  assert.deepEqual(listed([], 2), []);
+});
+
 test("where the server names nobody there is a number", () => {
   const crowd = presenceOf({ users: [], count: 250 });
   assert.deepEqual(crowd, { count: 250, users: null });

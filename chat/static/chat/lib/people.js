@@ -35,9 +35,14 @@ export function withPresence(present, { joined, left, count }) {
 /** @param {ReadonlyMap<number, Person>} users */
 const named = (users) => ({ count: users.size, users });
 
-/** The members of a room by name, connected ones first. @param {readonly Person[]} members @param {Present} present */
-export function peopleOf(members, { users }) {
-  return members
+/**
+ * The members of a room by name, connected ones first. The server lists 1,000 members at most: others are known while they are connected.
+ * @param {readonly Person[]} members @param {Present} present @param {number} [count] of all members
+ */
+export function peopleOf(members, { users }, count = 0) {
+  const listed = new Set(members.map(({ id }) => id));
+  const others = listed.size > 0 && count > listed.size ? [...(users?.values() ?? [])].filter(({ id }) => !listed.has(id)) : [];
+  return [...members, ...others]
     .map((member) => ({ ...member, isHere: users && users.has(member.id) }))
     .sort((a, b) => Number(b.isHere) - Number(a.isHere) || nameOf(a).localeCompare(nameOf(b)));
 }

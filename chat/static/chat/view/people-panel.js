@@ -13,7 +13,9 @@ export function PeoplePanel({ store, room }) {
   const people = room.people.value;
   const { users, count } = room.present.value;
   const isOnline = store.connection.value.name === "online";
-  const group = (/** @type {string} */ title, /** @type {SeenPerson[]} */ members) => html`<${People} title=${title} people=${members} store=${store} room=${room} />`;
+  // The server does not list all members of a large room.
+  const unlisted = Math.max(0, room.room.value.member_count - people.length);
+  const group = (/** @type {string} */ title, /** @type {SeenPerson[]} */ members, more = unlisted) => html`<${People} title=${title} people=${members} count=${members.length + more} store=${store} room=${room} />`;
   return html`
     <div class="panel-head">
       <h2>${_("People")}</h2>
@@ -27,14 +29,14 @@ export function PeoplePanel({ store, room }) {
       ? html`<h3 class="sidebar-title">${_("Here")} <span class="count">${count}</span></h3>
           <p class="people-note muted">${ngettext("{count} person is here: too many to list each.", "{count} people are here: too many to list each.", count)}</p>
           ${group(_("Members"), people)}`
-      : [group(_("Here"), people.filter((person) => person.isHere)), group(_("Not here"), people.filter((person) => !person.isHere))]}`;
+      : [group(_("Here"), people.filter((person) => person.isHere), 0), group(_("Not here"), people.filter((person) => !person.isHere))]}`;
 }
 
-/** @param {Place & {title: string, people: SeenPerson[]}} props */
-function People({ title, people, store, room }) {
+/** @param {Place & {title: string, people: SeenPerson[], count: number}} props */
+function People({ title, people, count, store, room }) {
   if (people.length === 0) return null;
   return html`
-    <h3 class="sidebar-title">${title} <span class="count">${people.length}</span></h3>
+    <h3 class="sidebar-title">${title} <span class="count">${count}</span></h3>
     <ul class="people-list">
       ${people.map((person) => html`
         <li key=${person.id} data-here=${person.isHere} data-away=${person.isHere && store.activity.isAway(person.id)}>
