@@ -148,7 +148,7 @@ def test_nobody_is_told_to_join_an_archived_room_again(carol: ChatPage, dave: Ch
     dialog = carol.page.get_by_role("dialog")
     dialog.get_by_role("button", name="Archive").click()
     dialog.get_by_role("button", name="Archive for everybody?").click()
-    expect(dave.page.get_by_role("alert")).to_contain_text("no longer in Done soon")
+    expect(dave.page.get_by_role("alert")).to_contain_text("Done soon was archived")
     expect(dave.page.get_by_role("button", name="Join again")).to_have_count(0)
 
 
