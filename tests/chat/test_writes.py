@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,8 +17,10 @@ from chat.messages import sending
 from chat.messages.composing import Composed
 from chat.messages.sending import Sent, WriteAccess, messages_send
 from chat.models import Message, Room, RoomMembership
+from chat.realtime import WRITER
 from chat.writer import MessageWriter, MessageWriters, NotStoredError
 from realtime.core.history import Publisher
+from realtime.core.slots import Owner
 from realtime.node.database import Database
 from realtime.protocol.errors import ErrorCode
 from tests.chat.conftest import World
@@ -248,7 +250,10 @@ def _writer(database: Database, announced: list[int]) -> MessageWriter:
     async def announce(sent: Sequence[Sent]) -> None:
         announced.extend(each.message.seq for each in sent)
 
-    return MessageWriter(lambda drafts: database.run(messages_send, drafts), announce, asyncio.create_task)
+    def store(drafts: Sequence[MessageDraft]) -> Awaitable[list[sending.Outcome]]:
+        return database.run_for(Owner(drafts[0].tenant.slug, WRITER), messages_send, drafts)
+
+    return MessageWriter(store, announce, asyncio.create_task)
 
 
 async def test_tasks_that_send_at_once_share_transactions_and_keep_their_order(
