@@ -20,7 +20,7 @@ from realtime.core.presence_table import Changed, Held, Key, PresenceTable, Pres
 from realtime.topics.engine.ports import Bus, BusUnavailableError
 
 BEAT_S = 2.0
-# Changes within this many seconds go into one message.
+# Changes within this many seconds after a message go into the next one.
 GATHER_S = 0.02
 # Seconds for the last messages of a node that stops. Without them the others notice that it sends no beats.
 GOODBYE_S = 1.0
@@ -79,7 +79,7 @@ class Cluster:
 
     `figures` is called at each beat and returns this node's figures. `on_presence` is called with every
     topic that a user has joined or left, here or on another node. `clock` returns monotonic seconds.
-    `gather_s` is how long, in seconds, changes are collected before they are sent in one message. `site` is the same text
+    `gather_s` is how long, in seconds, changes are collected after a message for the next one. `site` is the same text
     on all nodes of a site; "" is not compared.
     """
 
@@ -340,13 +340,14 @@ class Cluster:
         # One task sends all messages, so that their numbers arrive in order.
         while True:
             await self._has_work.wait()
-            await asyncio.sleep(self._gather_s)
             self._has_work.clear()
             try:
                 for group, message in self._due():
                     await self._send(group, message)
             except Exception:
                 logger.exception("This node's messages to the others could not be made")
+            # After the first: a user who joins while nothing else changes is known to the others at once.
+            await asyncio.sleep(self._gather_s)
 
     def _due(self) -> list[tuple[str, _Message]]:
         """The messages to send, built in one step, so that a snapshot holds exactly the changes before it."""

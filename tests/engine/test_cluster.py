@@ -137,6 +137,18 @@ async def test_every_node_knows_who_is_there(world: World) -> None:
     assert one.changed == two.changed == [NEWS, NEWS]
 
 
+async def test_the_first_change_is_told_at_once_and_the_next_ones_together(world: World) -> None:
+    one, two = await world.member("one"), await world.member("two")
+    await settle()
+    one.cluster._gather_s = 3600.0
+    one.cluster.join(NEWS, ALICE)
+    await settle()
+    assert two.users() == [("alice", 1)]
+    one.cluster.join(NEWS, BOB)
+    await settle()
+    assert two.users() == [("alice", 1)]
+
+
 async def test_a_user_leaves_with_the_last_connection_anywhere(world: World) -> None:
     one, two = await world.member("one"), await world.member("two")
     one.cluster.join(NEWS, ALICE)
