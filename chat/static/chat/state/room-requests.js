@@ -20,11 +20,23 @@ export class RoomRequests {
     this.retryTimer = undefined;
   }
 
-  /** The reply, or null if the request failed. @param {string} type @param {Record<string, unknown>} [payload] */
-  async send(type, payload) {
-    const reply = await this.#ask(type, payload);
-    if (reply !== null) this.error.value = "";
-    return reply;
+  /**
+   * The reply, or null if the request failed.
+   * @param {string} type @param {Record<string, unknown>} [payload]
+   * @param {(code: string) => boolean} [isAnswer] errors that are an answer, and no failure
+   * @returns {Promise<any>}
+   */
+  async send(type, payload, isAnswer = () => false) {
+    try {
+      const reply = await this.client.request(type, { room_id: this.roomId, ...payload });
+      this.error.value = "";
+      return reply;
+    } catch (error) {
+      const failure = /** @type {RealtimeError} */ (error);
+      if (isAnswer(failure.code)) return { error };
+      this.#failed(failure);
+      return null;
+    }
   }
 
   /** A page of messages, or null if the request failed. @param {Record<string, unknown>} where @returns {Promise<Page | null>} */
@@ -44,7 +56,7 @@ export class RoomRequests {
   async changes(rev) {
     const found = { messages: /** @type {Message[]} */ ([]), rev, isComplete: false };
     for (let pages = 0; pages < CATCH_UP_PAGES && !found.isComplete; pages += 1) {
-      const reply = await this.#ask("message.changes", { after_rev: found.rev, limit: PAGE }, (code) => code === "unrecoverable_position");
+      const reply = await this.send("message.changes", { after_rev: found.rev, limit: PAGE }, (code) => code === "unrecoverable_position");
       if (reply === null) return null;
       if (reply.error) return found;
       found.messages.push(...reply.payload.messages);
@@ -54,32 +66,15 @@ export class RoomRequests {
     return found;
   }
 
-  /**
-   * @param {string} type @param {Record<string, unknown>} [payload]
-   * @param {(code: string) => boolean} [isAnswer] errors that are an answer, and no failure
-   * @returns {Promise<any>}
-   */
-  async #ask(type, payload, isAnswer = () => false) {
-    try {
-      return await this.client.request(type, { room_id: this.roomId, ...payload });
-    } catch (error) {
-      const failure = /** @type {RealtimeError} */ (error);
-      if (isAnswer(failure.code)) return { error };
-      this.#failed(failure);
-      return null;
-    }
-  }
-
   /** @param {RealtimeError} error */
   #failed({ code, message, retryable, retryAfterMs }) {
     // The connection bar shows this already, and the data is requested again after the reconnect.
     if (code === "disconnected") return;
     this.error.value = message;
-    if (retryable) this.retryTimer ??= setTimeout(() => this.#retry(), Math.max(retryAfterMs, RETRY_MIN_MS));
-  }
-
-  #retry() {
-    this.retryTimer = undefined;
-    this.onRetry();
+    const retry = () => {
+      this.retryTimer = undefined;
+      this.onRetry();
+    };
+    if (retryable) this.retryTimer ??= setTimeout(retry, Math.max(retryAfterMs, RETRY_MIN_MS));
   }
 }
