@@ -42,7 +42,7 @@ class World {
       request: (type, payload) => this.request(type, payload),
     };
     this.room = new RoomStore({ ...this.info(), is_member: true }, {
-      client, me, isAttentive: { value: false }, heard: () => {}, forgetDeleted: () => {}, loadRooms: () => {}, soon: (act) => act(),
+      client, me, isAttentive: { value: false }, notice: { value: "" }, heard: () => {}, forgetDeleted: () => {}, loadRooms: () => {}, soon: (act) => act(),
     });
     this.room.follow();
     this.room.open();

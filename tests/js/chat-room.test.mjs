@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
+import { RealtimeError } from "realtime/client";
+
 import { settled } from "./fake-socket.js";
 import { placeOf } from "../../chat/static/chat/lib/room-list.js";
 import { roomParts } from "../../chat/static/chat/lib/room-names.js";
@@ -45,13 +47,26 @@ async function opened({ readSeq = 200, answers = {} } = {}) {
     const messages = Array.from({ length: limit }, (_, n) => message(last - limit + 1 + n, n % 10 === 0 ? me : bob));
     return { messages, has_older: true, has_newer: last < 200, last_rev: 200 };
   };
+  const notice = { value: "" };
   const info = { id: 1, name: "general", topic: "room:1", is_member: true, last_seq: 200, last_rev: 200, read_seq: readSeq, unread: 200 - readSeq };
-  const room = new RoomStore(info, { client, me, isAttentive: { value: true }, heard: () => {}, forgetDeleted: () => {}, loadRooms: () => {}, soon: (act) => act() });
+  const room = new RoomStore(info, { client, me, isAttentive: { value: true }, heard: () => {}, forgetDeleted: () => {}, loadRooms: () => {}, soon: (act) => act(), notice });
   room.follow();
   room.open();
   await settled();
-  return { room, asked, publish: publish["room:1"], types: () => asked.map(([type]) => type) };
+  return { room, asked, notice, publish: publish["room:1"], types: () => asked.map(([type]) => type) };
 }
+
+test("a place that cannot be shown now is told, and the reader stays", async () => {
+  const answers = {};
+  const { room, notice } = await opened({ answers });
+  const lost = () => Promise.reject(new RealtimeError("disconnected", "There is no connection."));
+  Object.assign(answers, { search: lost, "message.list": lost });
+  for (const jump of [() => room.jumpTo(7), () => room.jumpToDay(new Date())]) {
+    notice.value = "";
+    await jump();
+    assert.deepEqual([notice.value, room.target.value, room.isAtEnd.value], ["There is no connection.", null, true]);
+  }
+});
 
 test("a message and all after it are unread from there, until the room is opened again", async () => {
   const { room } = await opened();

@@ -15,7 +15,10 @@ export class RoomRequests {
     this.onRetry = onRetry;
     this.pages = signal(0);
     this.isLoading = computed(() => this.pages.value > 0);
+    /** What the reader sees in the place of messages that cannot be loaded. */
     this.error = signal("");
+    /** Why the last request failed. */
+    this.failure = "";
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.retryTimer = undefined;
   }
@@ -68,6 +71,7 @@ export class RoomRequests {
 
   /** @param {RealtimeError} error */
   #failed({ code, message, retryable, retryAfterMs }) {
+    this.failure = message;
     // The connection bar shows this already, and the data is requested again after the reconnect.
     if (code === "disconnected") return;
     this.error.value = message;

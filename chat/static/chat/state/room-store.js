@@ -11,7 +11,7 @@ const READ_DELAY_MS = 250;
 
 /** One room. After it has been opened it also has its messages and its connected users. */
 export class RoomStore {
-  /** @param {Room} room @param {Pick<ChatStore, "client" | "me" | "isAttentive" | "heard" | "forgetDeleted" | "loadRooms" | "soon">} chat */
+  /** @param {Room} room @param {Pick<ChatStore, "client" | "me" | "isAttentive" | "notice" | "heard" | "forgetDeleted" | "loadRooms" | "soon">} chat */
   constructor(room, chat) {
     this.id = room.id;
     this.chat = chat;
@@ -154,10 +154,16 @@ export class RoomStore {
     const isHere = () => this.message(seq) !== undefined;
     // Browsers tell of one link by two events.
     if (this.target.value === seq && this.timeline.value !== null) return;
+    const wasAtEnd = this.isAtEnd.value;
     this.isAtEnd.value = false;
     this.target.value = seq;
-    if (!isHere()) await this.#load({ around_seq: seq });
-    if (this.timeline.value !== null && this.target.value === seq && !isHere()) this.target.value = null;
+    const isLoaded = isHere() || (await this.#load({ around_seq: seq }));
+    // Without any messages it is asked for again.
+    if (this.timeline.value === null || this.target.value !== seq) return;
+    if (!isHere()) this.target.value = null;
+    if (isLoaded) return;
+    this.isAtEnd.value = wasAtEnd;
+    this.chat.notice.value = this.requests.failure;
   }
 
   async loadOlder() {
@@ -188,7 +194,7 @@ export class RoomStore {
   /** Show the first message of a day, or the one after it. @param {Date} day its beginning */
   async jumpToDay(day) {
     const reply = await this.requests.send("search", { query: `before:${day.toISOString()}`, limit: 1 });
-    if (reply === null) return;
+    if (reply === null) return void (this.chat.notice.value = this.requests.failure);
     const { seq = 0 } = reply.payload.messages[0] ?? {};
     await this.jumpTo(Math.min(seq + 1, this.room.value.last_seq));
   }

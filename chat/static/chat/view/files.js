@@ -3,24 +3,21 @@ import { _ } from "realtime/texts";
 import { shownSize, sizeText } from "../lib/format.js";
 import { html } from "./html.js";
 import { FileIcon } from "./icons.js";
-/** @import {ChatStore, SentFile} from "../types.js" */
+/** @import {ChatStore, Message, SentFile} from "../types.js" */
 
-/**
- * The files of a message: pictures in their place before they are loaded, others as cards.
- * @param {{files: readonly SentFile[], store: ChatStore}} props
- */
-export function FileList({ files, store }) {
+/** The files of a message: pictures in their place before they are loaded, others as cards. @param {{message: Message, store: ChatStore}} props */
+export function FileList({ message, store }) {
   return html`
     <div class="files">
-      ${files.map((file) => (file.width && file.height ? html`<${Picture} key=${file.id} file=${file} store=${store} />` : html`<${Card} key=${file.id} file=${file} />`))}
+      ${message.files.map((file) => (file.width && file.height ? html`<${Picture} key=${file.id} file=${file} message=${message} store=${store} />` : html`<${Card} key=${file.id} file=${file} />`))}
     </div>`;
 }
 
-/** @param {{file: SentFile, store: ChatStore}} props */
-function Picture({ file, store }) {
+/** @param {{file: SentFile, message: Message, store: ChatStore}} props */
+function Picture({ file, message, store }) {
   const size = shownSize({ width: file.width ?? 1, height: file.height ?? 1 });
   return html`
-    <button type="button" class="picture" title=${file.name} onClick=${() => store.show("Picture", { file })}>
+    <button type="button" class="picture" title=${file.name} onClick=${() => store.show("Picture", { file, message })}>
       <img loading="lazy" decoding="async" src=${`${file.url}thumbnail/`} alt=${_("Picture {name}", { name: file.name })} width=${size.width} height=${size.height} />
     </button>`;
 }

@@ -65,7 +65,7 @@ export function MessageBody({ message, entry = null, store, id }) {
       ${message?.deleted
         ? html`<p class="message-text muted">${_("This message was deleted.")}</p>`
         : text && html`<${Text} message=${message} text=${text} store=${store} />`}
-      ${message && message.files.length > 0 && html`<${FileList} files=${message.files} store=${store} />`}
+      ${message && message.files.length > 0 && html`<${FileList} message=${message} store=${store} />`}
       ${entry?.files && entry.files.length > 0 && html`<${Attachments} store=${store} files=${entry.files} />`}
     </div>`;
 }
