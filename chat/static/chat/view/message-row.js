@@ -87,7 +87,7 @@ function ServerText({ source, size, store }) {
     for (const own of elements.querySelectorAll(`[data-user-id="${store.me.id}"]`)) own.classList.add("own");
     element.current?.replaceChildren(elements);
     // The rooms are not read through the signal: a row is drawn again for its message only.
-    if (source.includes("#")) import("./room-links.js").then(({ linkRooms }) => element.current && linkRooms(element.current, store.rooms.peek()), () => {});
+    if (/#|<pre/.test(source)) import("./text-extras.js").then(({ addExtras }) => element.current && addExtras(element.current, store.rooms.peek()), () => {});
   }, [source, store]);
   return html`<div ref=${element} class="message-text" dir="auto" data-size=${size}></div>`;
 }
