@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
 import { settled } from "./fake-socket.js";
+import { NO_STORAGE } from "./no-storage.js";
 import { reasonText, withFiles } from "../../chat/static/chat/lib/attachments.js";
 import { shownSize, sizeText, summaryOf } from "../../chat/static/chat/lib/format.js";
 
 const { Files } = await import("../../chat/static/chat/state/files.js");
 const { Sender } = await import("../../chat/static/chat/state/sender.js");
-const { NO_STORAGE } = await import("../../chat/static/chat/state/storage.js");
 
 const file = (name, size = 10) => ({ name, size, type: "text/plain" });
 const limits = { filesMax: 3, bytesMax: 100 };

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
 import { settled } from "./fake-socket.js";
+import { NO_STORAGE } from "./no-storage.js";
 
 const { Sender } = await import("../../chat/static/chat/state/sender.js");
-const { NO_STORAGE } = await import("../../chat/static/chat/state/storage.js");
 
 beforeEach(() => {
   mock.timers.reset();

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { FakeSocket, settled } from "./fake-socket.js";
+import { NO_STORAGE } from "./no-storage.js";
 
 const { RealtimeClient } = await import("../../clients/js/src/client.js");
 const { effect } = await import("@preact/signals");
@@ -147,7 +148,7 @@ class FakeChat {
   }
 }
 
-async function opened({ rooms = [[1, "general"]], prepare = () => {}, storage, nextFrame } = {}) {
+async function opened({ rooms = [[1, "general"]], prepare = () => {}, storage = NO_STORAGE, nextFrame } = {}) {
   const chat = new FakeChat();
   chat.rooms = rooms;
   prepare(chat);

@@ -5,7 +5,7 @@ import { signal } from "@preact/signals";
  * tab may end without notice.
  */
 export class Drafts {
-  /** @param {import("./storage.js").Storage} storage */
+  /** @param {import("./storage.js").BrowserStorage} storage */
   constructor(storage) {
     this.storage = storage;
     this.texts = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));

@@ -12,7 +12,7 @@ const NOT_LOADED = { code: "unreachable", message: _("The server could not be re
  */
 export class Sender {
   /**
-   * @param {{client: RealtimeClient, storage: import("./storage.js").Storage,
+   * @param {{client: RealtimeClient, storage: import("./storage.js").BrowserStorage,
    *   loadFiles: () => Promise<Pick<Files, "upload" | "cancel">>, onSent: (message: Message) => void}} options
    */
   constructor({ client, storage, loadFiles, onSent }) {

@@ -1,29 +1,16 @@
 import { newId } from "./sender.js";
 /** @import {Entry} from "../types.js" */
 
-/**
- * @typedef {{adoptEntries: () => Promise<Entry[]>, putEntry: (entry: Entry) => void, deleteEntry: (clientMsgId: string) => void,
- *   drafts: () => Promise<Map<number, string>>, putDraft: (roomId: number, text: string) => void}} Storage
- */
-
 const DATABASE = "rockstar-chat";
 const VERSION = 1;
-
-/** Used if the browser stores nothing (some private windows): the page keeps all while it is open. @type {Storage} */
-export const NO_STORAGE = {
-  adoptEntries: async () => [],
-  putEntry: () => {},
-  deleteEntry: () => {},
-  drafts: async () => new Map(),
-  putDraft: () => {},
-};
 
 /**
  * Unsent messages and drafts in IndexedDB, by user.
  *
  * A message belongs to the tab that holds the Web Lock of its `tab`, and only that tab sends it. When a tab ends,
  * its lock is free, and another tab of the user may adopt what it left. Without Web Locks (plain http) every new
- * tab adopts everything: a message may be sent twice then, and the server stores it once.
+ * tab adopts everything: a message may be sent twice then, and the server stores it once. Where the browser stores nothing (some
+ * private windows), the page keeps all while it is open.
  */
 export class BrowserStorage {
   /** @param {string} owner tenant and user */

@@ -9,7 +9,6 @@ import { Activity } from "./activity.js";
 import { Drafts } from "./drafts.js";
 import { RoomStore } from "./room-store.js";
 import { Sender } from "./sender.js";
-import { NO_STORAGE } from "./storage.js";
 /** @import {Files, Message, Person, RealtimeClient, Room} from "../types.js" */
 
 const ANNOUNCE_MS = 700;
@@ -20,13 +19,13 @@ const DELETED_MAX = 500;
 export class ChatStore {
   /**
    * @param {{client: RealtimeClient, me: Person, tenant: {slug: string, name: string}, rooms: Room[], roomId?: number | null,
-   *   storage?: import("./storage.js").Storage, fileLimits?: import("../lib/attachments.js").Limits, nextFrame?: (act: () => void) => void,
+   *   storage: import("./storage.js").BrowserStorage, fileLimits?: import("../lib/attachments.js").Limits, nextFrame?: (act: () => void) => void,
    *   notify?: (room: RoomStore, message: Message) => void}} options
    *   roomId: the room to show first
    *   nextFrame: calls before the next frame is drawn: all publications until then are drawn together
    *   notify: tells the reader about a message, outside of the page
    */
-  constructor({ client, me, tenant, rooms, roomId = null, storage = NO_STORAGE, fileLimits, nextFrame = (act) => act(), notify = () => {} }) {
+  constructor({ client, me, tenant, rooms, roomId = null, storage, fileLimits, nextFrame = (act) => act(), notify = () => {} }) {
     this.notify = notify;
     this.client = client;
     this.me = me;

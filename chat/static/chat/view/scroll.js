@@ -11,20 +11,20 @@ const ROUNDING_PX = 4;
 const FLASH_MS = 2_000;
 
 /**
- * @typedef {{room: RoomStore | null, isPlaced: boolean, anchor: {row: Element, top: number} | null, ownTop: number}} Position
+ * @typedef {{isPlaced: boolean, anchor: {row: Element, top: number} | null, ownTop: number}} Position
  *   ownTop: where this module scrolled to last. Only the reader's own scrolling loads more.
  */
 
 /**
- * Keeps the scroll position of a message list: at the end while the reader follows it, otherwise on the same
- * message when others are loaded or arrive around it. The style sheet switches off the browser's scroll
+ * Keeps the scroll position of the message list of one room: at the end while the reader follows it, otherwise on the
+ * same message when others are loaded or arrive around it. The style sheet switches off the browser's scroll
  * anchoring, because not all browsers have it.
  * @param {RoomStore} room @param {readonly unknown[]} rows
  * @param {boolean} isLean whether blocks of rows far from the end are not laid out
  */
 export function useScroll(room, rows, isLean) {
   const ref = useRef(/** @type {HTMLElement | null} */ (null));
-  const place = useRef(/** @type {Position} */ ({ room: null, isPlaced: false, anchor: null, ownTop: 0 }));
+  const place = useRef(/** @type {Position} */ ({ isPlaced: false, anchor: null, ownTop: 0 }));
   const target = room.target.value;
 
   const onScroll = () => {
@@ -46,11 +46,7 @@ export function useScroll(room, rows, isLean) {
 
   useLayoutEffect(() => {
     const list = /** @type {HTMLElement} */ (ref.current);
-    if (place.current.room !== room) place.current = { room, isPlaced: false, anchor: null, ownTop: 0 };
-    if (room.timeline.value === null) {
-      place.current.isPlaced = false;
-      return;
-    }
+    if (room.timeline.value === null) return void (place.current.isPlaced = false);
     if (place.current.isPlaced) keep(list, room, place.current);
     else open(list, room);
     place.current.isPlaced = true;
@@ -60,7 +56,7 @@ export function useScroll(room, rows, isLean) {
     // On a tall screen one page may not fill the list.
     if (list.scrollHeight <= list.clientHeight) room.loadOlder();
     if (distanceToEnd(list) < 1) room.loadNewer();
-  }, [room, rows, target, isLean]);
+  }, [rows, target, isLean]);
 
   useEffect(() => {
     const list = /** @type {HTMLElement} */ (ref.current);
@@ -72,7 +68,7 @@ export function useScroll(room, rows, isLean) {
     observer.observe(list);
     observer.observe(/** @type {Element} */ (list.firstElementChild));
     return () => observer.disconnect();
-  }, [room]);
+  }, []);
 
   return { ref, onScroll, toEnd };
 }
