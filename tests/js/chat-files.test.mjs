@@ -132,7 +132,7 @@ test("a retry names the same files as the first attempt, also from another page"
   posts[0].resolve(11);
   await settled();
   assert.equal(stored.at(-1).files[0].id, 11);
-  assert.deepEqual([made.started.size, states(made)], [0, []]);
+  assert.deepEqual([made.uploads.value.size, states(made)], [0, []]);
   mock.timers.tick(2_000);
   await settled();
   assert.deepEqual(client.sent.map(({ file_ids }) => file_ids), [[11], [11]]);

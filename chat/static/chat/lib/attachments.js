@@ -6,8 +6,8 @@ import { sizeText } from "./format.js";
 /**
  * Files that go with a message. All functions are pure.
  *
- * @typedef {{progress: number, error: {code: string, message: string, retryable: boolean} | null}} Upload
- *   progress: 0 to 1
+ * @typedef {{id: Promise<number>, abort: AbortController, progress: number, error: {code: string, message: string, retryable: boolean} | null}} Upload
+ *   id: of the file on the server; progress: 0 to 1
  * @typedef {{filesMax: number, bytesMax: number}} Limits of the server; 0 is no limit
  */
 

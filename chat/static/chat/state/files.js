@@ -25,10 +25,8 @@ export class Files {
     this.held = signal(/** @type {ReadonlyMap<number, readonly Attachment[]>} */ (new Map()));
     /** By key. */
     this.uploads = signal(/** @type {ReadonlyMap<string, Upload>} */ (new Map()));
-    /** Uploads that run or are done, by key. @type {Map<string, {id: Promise<number>, abort: AbortController}>} */
-    this.started = new Map();
     this.runningCount = 0;
-    /** @type {(() => void)[]} */
+    /** @type {((turn: unknown) => void)[]} */
     this.queue = [];
   }
 
@@ -77,8 +75,7 @@ export class Files {
   cancel(keys) {
     const uploads = new Map(this.uploads.value);
     for (const key of keys) {
-      this.started.get(key)?.abort.abort();
-      this.started.delete(key);
+      uploads.get(key)?.abort.abort();
       uploads.delete(key);
     }
     this.uploads.value = uploads;
@@ -88,21 +85,18 @@ export class Files {
   upload(attachment) {
     const { key, id } = attachment;
     if (id != null) return Promise.resolve(id);
-    const known = this.started.get(key);
-    if (known !== undefined) return known.id;
+    const known = this.uploads.value.get(key);
+    if (known && known.error === null) return known.id;
     const abort = new AbortController();
-    const started = { id: this.#run(attachment, abort.signal), abort };
-    this.started.set(key, started);
-    this.#note(key, { progress: 0, error: null });
-    started.id.then(
-      () => this.#note(key, { progress: 1, error: null }),
-      (error) => {
-        if (this.started.get(key) !== started) return;
-        this.started.delete(key);
-        this.#note(key, { progress: 0, error });
-      },
-    );
-    return started.id;
+    const note = (/** @type {Partial<Upload>} */ change) => {
+      const now = this.uploads.value.get(key);
+      // Otherwise it was cancelled, or begun anew.
+      if (now?.abort === abort) this.uploads.value = new Map(this.uploads.value).set(key, { ...now, ...change });
+    };
+    const uploaded = this.#inTurn(() => this.post(attachment, { onProgress: (progress) => note({ progress }), signal: abort.signal }));
+    this.uploads.value = new Map(this.uploads.value).set(key, { id: uploaded, abort, progress: 0, error: null });
+    uploaded.then(() => note({ progress: 1 }), (error) => note({ progress: 0, error }));
+    return uploaded;
   }
 
   /** Upload, and leave a failure to be seen. @param {Attachment} attachment */
@@ -110,21 +104,16 @@ export class Files {
     this.upload(attachment).catch(() => {});
   }
 
-  /** @param {Attachment} attachment @param {AbortSignal} abortSignal */
-  async #run(attachment, abortSignal) {
-    if (this.runningCount >= UPLOADS_AT_ONCE_MAX) await new Promise((turn) => this.queue.push(() => turn(null)));
+  /** @param {() => Promise<number>} act */
+  async #inTurn(act) {
+    if (this.runningCount >= UPLOADS_AT_ONCE_MAX) await new Promise((turn) => this.queue.push(turn));
     else this.runningCount += 1;
     try {
-      return await this.post(attachment, { onProgress: (progress) => this.#note(attachment.key, { progress, error: null }), signal: abortSignal });
+      return await act();
     } finally {
       const next = this.queue.shift();
-      if (next === undefined) this.runningCount -= 1;
-      else next();
+      if (next) next(null);
+      else this.runningCount -= 1;
     }
-  }
-
-  /** @param {string} key @param {Upload} upload */
-  #note(key, upload) {
-    if (this.started.has(key) || upload.error !== null) this.uploads.value = new Map(this.uploads.value).set(key, upload);
   }
 }
