@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { NOBODY, peopleOf, presenceOf, withPresence } from "../../chat/static/chat/lib/people.js";
+import { peopleOf } from "../../chat/static/chat/lib/people.js";
 import { attentionOf, attentionOfAll, neighbour, roomAfterMessage, roomAfterRead, sectionsOf, sortedRooms, titleOf } from "../../chat/static/chat/lib/room-list.js";
 import { MEMBER, MODERATOR, OWNER, rankOf } from "../../chat/static/chat/lib/rights.js";
 import { hasWords, marked, nameWanted } from "../../chat/static/chat/lib/search.js";
@@ -156,31 +156,21 @@ test("somebody types for six seconds, once", () => {
   assert.equal(typingLine(stillTyping(typers, 9000)), "");
 });
 
-test("people are listed with those who are here first", () => {
+test("people are listed with those who are here first, if the server names them", () => {
   const members = [{ id: 1, username: "zoe" }, { id: 2, username: "bob" }, { id: 3, username: "ann" }];
-  const present = withPresence(presenceOf({ users: [members[1]], count: 1 }), { joined: [members[0]], left: [] });
-  assert.deepEqual(peopleOf(members, present).map((person) => [person.username, person.isHere]), [["bob", true], ["zoe", true], ["ann", false]]);
-  assert.equal(withPresence(present, { joined: [], left: [{ id: 2 }] }).count, 1);
+  const listed = (present) => peopleOf(members, present).map((person) => [person.username, person.isHere]);
+  assert.deepEqual(listed({ users: members.slice(0, 2), count: 2 }), [["bob", true], ["zoe", true], ["ann", false]]);
+  assert.deepEqual(listed({ users: [], count: 0 }), [["ann", false], ["bob", false], ["zoe", false]]);
+  assert.deepEqual(listed({ users: [], count: 250 }), [["ann", null], ["bob", null], ["zoe", null]]);
 });
 
 test("who is here is listed, also beyond the members that the server lists", () => {
-  const present = presenceOf({ users: [{ id: 3, username: "zoe" }] });
+  const present = { users: [{ id: 3, username: "zoe", connections: 1 }], count: 1 };
   const listed = (members, count) => peopleOf(members, present, count).map(({ username, isHere }) => [username, isHere]);
   assert.deepEqual(listed([{ id: 1, username: "ann" }], 1500), [["zoe", true], ["ann", false]]);
   // Somebody who has just left, and a list that is not there yet.
   assert.deepEqual(listed([{ id: 1, username: "ann" }], 1), [["ann", false]]);
   assert.deepEqual(listed([], 2), []);
-});
-
-test("where the server names nobody there is a number", () => {
-  const crowd = presenceOf({ users: [], count: 250 });
-  assert.deepEqual(crowd, { count: 250, users: null });
-  assert.deepEqual(peopleOf([{ id: 1, username: "zoe" }], crowd), [{ id: 1, username: "zoe", isHere: null }]);
-  assert.deepEqual(withPresence(crowd, { joined: [], left: [], count: 251 }), { count: 251, users: null });
-  // Names after a number are all there are.
-  assert.deepEqual([...withPresence(crowd, { joined: [{ id: 1 }, { id: 2 }], left: [{ id: 3 }], count: undefined }).users.keys()], [1, 2]);
-  assert.deepEqual(withPresence(presenceOf({ users: [{ id: 1 }], count: 1 }), { joined: [], left: [], count: 201 }), { count: 201, users: null });
-  assert.deepEqual([presenceOf({ users: [], count: 0 }), withPresence(crowd, { joined: [], left: [], count: 0 })], [NOBODY, NOBODY]);
 });
 
 test("days are named by their distance", () => {

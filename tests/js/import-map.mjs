@@ -9,6 +9,7 @@ const MODULES = {
   "@preact/signals": "vendor/signals.js",
   "@preact/signals-core": "vendor/signals-core.js",
   "realtime/client": "realtime/client/index.js",
+  "realtime/presence": "realtime/client/presence.js",
   "realtime/texts": "realtime/texts.js",
 };
 

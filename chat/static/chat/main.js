@@ -11,6 +11,7 @@ import { ChatStore } from "./state/store.js";
 import { App } from "./view/app.js";
 import { loadTheRest } from "./view/lazy.js";
 import { html } from "./view/html.js";
+/** @import {Message, RoomStore} from "./types.js" */
 
 const SIGN_IN_AGAIN_MS = 10_000;
 const CLOCK_MS = 30_000;
@@ -67,7 +68,7 @@ async function loadLater() {
   if (await loadTheRest()) stopLoading();
 }
 
-/** Tell about a message outside of the page, if the reader has allowed it. @type {NonNullable<ConstructorParameters<typeof ChatStore>[0]["notify"]>} */
+/** Tell about a message outside of the page, if the reader has allowed it. @param {RoomStore} room @param {Message} message */
 async function notify(room, message) {
   if (!("Notification" in window) || Notification.permission !== "granted") return;
   const notifications = await import("./view/notifications.js");

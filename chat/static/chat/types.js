@@ -6,6 +6,7 @@
  * @typedef {import("./state/files.js").Files} Files
  * @typedef {import("realtime/client").RealtimeClient} RealtimeClient
  * @typedef {import("realtime/client").RealtimeError} RealtimeError
+ * @typedef {import("realtime/client").Presence} Presence
  *
  * The properties of components:
  * @typedef {{store: ChatStore, room: RoomStore}} Place

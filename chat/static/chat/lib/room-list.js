@@ -7,8 +7,7 @@ export const UNREAD_MAX = 1_000;
 
 /**
  * A room after a message in it. The reader's own message, sent from any screen, marks all before it as read.
- * @param {Room} room @param {{seq: number, author: {id: number}, sent_at: string, mentions?: number[]}} message
- * @param {number} myId
+ * @param {Room} room @param {Message} message @param {number} myId
  */
 export function roomAfterMessage(room, message, myId) {
   if (message.seq <= room.last_seq) return room;

@@ -15,7 +15,7 @@ export function withTyper(typers, user, nowMs) {
   return [...others, { id: user.id, username: user.username, untilMs: nowMs + TYPING_SHOWN_MS }];
 }
 
-/** @param {readonly Typer[]} typers @param {number} userId */
+/** @param {readonly Typer[]} typers @param {number | null} userId */
 export const withoutTyper = (typers, userId) => typers.filter((typer) => typer.id !== userId);
 
 /** @param {readonly Typer[]} typers @param {number} nowMs */

@@ -1,7 +1,8 @@
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
+import { presenceAfter } from "realtime/presence";
 
-import { presenceOf, withPresence } from "../lib/people.js";
-/** @import {RealtimeClient} from "../types.js" */
+import { isUnnamed } from "../lib/people.js";
+/** @import {Presence, RealtimeClient} from "../types.js" */
 
 /** Without input for this long, a user is shown as away. */
 export const AWAY_MS = 5 * 60_000;
@@ -14,7 +15,8 @@ export class Activity {
   constructor(client) {
     this.client = client;
     /** null: not known, because the reader is away too. */
-    this.active = signal(/** @type {import("../lib/people.js").Present | null} */ (null));
+    this.active = signal(/** @type {Presence | null} */ (null));
+    this.ids = computed(() => this.active.value && !isUnnamed(this.active.value) ? new Set(this.active.value.users.map(({ id }) => id)) : null);
     this.lastMs = 0;
     /** @type {(() => void) | null} */
     this.leave = null;
@@ -27,16 +29,15 @@ export class Activity {
     this.leave = this.client.subscribe(ACTIVE_TOPIC, {
       presence: true,
       recover: false,
-      onSubscribed: ({ presence }) => (this.active.value = presence ? presenceOf(presence) : null),
-      onPresence: (change) => this.active.value && (this.active.value = withPresence(this.active.value, change)),
+      onSubscribed: ({ presence }) => (this.active.value = presence ?? null),
+      onPresence: (change) => this.active.value && (this.active.value = presenceAfter(this.active.value, change)),
     });
     this.#check();
   }
 
-  /** Whether a connected user is away. @param {number} userId */
+  /** Whether a connected user is away. @param {number | string} userId */
   isAway(userId) {
-    const users = this.active.value?.users;
-    return users ? !users.has(userId) : false;
+    return this.ids.value !== null && !this.ids.value.has(userId);
   }
 
   #check() {

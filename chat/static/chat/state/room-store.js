@@ -1,6 +1,7 @@
 import { batch, computed, signal } from "@preact/signals";
+import { NOBODY, presenceAfter } from "realtime/presence";
 
-import { NOBODY, peopleOf, presenceOf, withPresence } from "../lib/people.js";
+import { peopleOf } from "../lib/people.js";
 import { roomAfterChange, roomAfterMessage, roomAfterRead, roomUnreadFrom } from "../lib/room-list.js";
 import { firstSeq, lastSeq, reaches, timelineOf, withCaughtUp, withChanged, withLive, withNewer, withOlder, withOwnReactions, withPin } from "../lib/timeline.js";
 import { stillTyping, TYPING_AGAIN_MS, TYPING_EVERY_MS, TYPING_SHOWN_MS, withoutTyper, withTyper } from "../lib/typing.js";
@@ -78,10 +79,10 @@ export class RoomStore {
     this.unsubscribe = this.chat.client.subscribe(topic, {
       presence: this.#wantsPresence,
       onPublication: (publication) => this.chat.soon(() => this.#apply(publication.data)),
-      onSubscribed: (reply) => reply.presence && this.#wantsPresence && (this.present.value = presenceOf(reply.presence)),
+      onSubscribed: (reply) => reply.presence && this.#wantsPresence && (this.present.value = reply.presence),
       onRecovered: (isComplete) => isComplete || this.#lostTrack(),
       // Ignore a change that arrives after the reader has gone to another room.
-      onPresence: (change) => this.#wantsPresence && (this.present.value = withPresence(this.present.value, change)),
+      onPresence: (change) => this.#wantsPresence && (this.present.value = presenceAfter(this.present.value, change)),
       onEnded: () => this.#refused(),
     });
   }
@@ -206,8 +207,8 @@ export class RoomStore {
   }
 
   async loadPins() {
-    /** @type {[Message, boolean][]} */
-    const missed = (this.missedPins = []);
+    const missed = /** @type {[Message, boolean][]} */ ([]);
+    this.missedPins = missed;
     const reply = await this.requests.send("pin.list");
     if (missed !== this.missedPins) return;
     this.missedPins = null;

@@ -50,7 +50,7 @@ export function lazy(load, name) {
   let Loaded = null;
   loads.add(load);
   Lazy.load = () => Promise.all([load(), loadStyles()]).then(succeed, () => false);
-  function succeed(/** @type {Record<string, any>[]} */ [module]) {
+  function succeed(/** @type {[Record<string, any>, unknown]} */ [module]) {
     if (Loaded === null) successes.value += 1;
     return Boolean((Loaded = module[name]));
   }

@@ -2,6 +2,7 @@ import { _, ngettext } from "realtime/texts";
 
 import { Avatar, statusOf } from "./avatar.js";
 import { nameOf } from "../lib/format.js";
+import { isUnnamed } from "../lib/people.js";
 import { MEMBER } from "../lib/rights.js";
 import { html } from "./html.js";
 import { CloseIcon, IconButton, PlusIcon } from "./icons.js";
@@ -11,7 +12,7 @@ import { CloseIcon, IconButton, PlusIcon } from "./icons.js";
 /** The members of the room, and which of them are connected. @param {Place} props */
 export function PeoplePanel({ store, room }) {
   const people = room.people.value;
-  const { users, count } = room.present.value;
+  const { count } = room.present.value;
   const isOnline = store.connection.value.name === "online";
   // The server does not list all members of a large room.
   const unlisted = Math.max(0, room.room.value.member_count - people.length);
@@ -25,7 +26,7 @@ export function PeoplePanel({ store, room }) {
     </div>
     ${!isOnline
       ? group(_("Members"), people.map((person) => ({ ...person, isHere: null })))
-      : users === null
+      : isUnnamed(room.present.value)
       ? html`<h3 class="sidebar-title">${_("Here")} <span class="count">${count}</span></h3>
           <p class="people-note muted">${ngettext("{count} person is here: too many to list each.", "{count} people are here: too many to list each.", count)}</p>
           ${group(_("Members"), people)}`
