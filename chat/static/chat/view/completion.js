@@ -43,7 +43,7 @@ export function Completion({ store, room, input }) {
   return html`
     <ul id="completion" class="completion" role="listbox" aria-label=${label} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}>
       ${options.map((option, at) => html`
-        <li key=${option.key} id=${`completion-${at}`} role="option" aria-selected=${at === active ? "true" : "false"} onClick=${() => choose(option)}>
+        <li key=${option.key} id=${`completion-${at}`} role="option" aria-selected=${at === active} onClick=${() => choose(option)}>
           ${option.emoji && html`<span class="completion-emoji">${option.emoji}</span>`}
           <bdi class="completion-label">${option.label}</bdi> <bdi class="muted">${option.detail}</bdi>
         </li>`)}

@@ -94,7 +94,7 @@ function EmojiButton({ store, input }) {
     if (!area.readOnly) applyEdit(area, { start, end, text: emoji, selectStart: at, selectEnd: at });
   };
   return html`
-    <${IconButton} label=${_("Emoji")} icon=${SmileIcon} aria-expanded=${anchor ? "true" : "false"}
+    <${IconButton} label=${_("Emoji")} icon=${SmileIcon} aria-expanded=${anchor !== null}
       onClick=${(/** @type {Event} */ event) => setAnchor(anchor ? null : event.currentTarget)} />
     ${anchor && html`<${EmojiPicker} store=${store} anchor=${anchor} onChoose=${insert} onClose=${() => setAnchor(null)} />`}`;
 }

@@ -38,7 +38,7 @@ export function EmojiPicker({ anchor, onChoose, onClose }) {
     if (found && shown[0]) take(withTone(shown[0], tone));
   };
   const tab = (/** @type {number} */ at, /** @type {string} */ name, /** @type {string} */ sign) => html`
-    <button type="button" role="tab" aria-label=${name} title=${name} aria-selected=${!found && at === group ? "true" : "false"}
+    <button type="button" role="tab" aria-label=${name} title=${name} aria-selected=${!found && at === group}
       onClick=${() => (setQuery(""), setGroup(at))}>${sign}</button>`;
   return html`
     <${Floating} anchor=${anchor} label=${_("Emoji")} class="emoji-picker" onClose=${onClose}>
@@ -55,7 +55,7 @@ export function EmojiPicker({ anchor, onChoose, onClose }) {
           ${shown.length === 0 && html`<p class="muted">${_("No emoji has such a name.")}</p>`}
         </div>
         <div class="emoji-tones" role="group" aria-label=${_("Skin tone")}>
-          ${TONES.map((each, at) => html`<button type="button" aria-pressed=${each === tone ? "true" : "false"} aria-label=${at === 0 ? _("No skin tone") : _("Skin tone {number}", { number: at })}
+          ${TONES.map((each, at) => html`<button type="button" aria-pressed=${each === tone} aria-label=${at === 0 ? _("No skin tone") : _("Skin tone {number}", { number: at })}
             onClick=${() => (choose("emoji-tone", each), setTone(each))}>${`✋${each}`}</button>`)}
         </div>
       </div>

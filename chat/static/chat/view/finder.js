@@ -53,7 +53,7 @@ export function Finder({ store, onClose }) {
           <div key=${name} role="group" aria-labelledby=${`finder-${name}`}>
             <p class="sidebar-title" role="presentation" id=${`finder-${name}`}>${title}</p>
             ${found.map((option) => html`
-              <div key=${option.key} id=${`option-${option.key}`} class="room-item" role="option" aria-selected=${option === active ? "true" : "false"} onClick=${() => go(option)}>
+              <div key=${option.key} id=${`option-${option.key}`} class="room-item" role="option" aria-selected=${option === active} onClick=${() => go(option)}>
                 ${option.icon}<span class="room-name"><bdi>${option.words}</bdi></span>${option.detail}
               </div>`)}
           </div>`)}

@@ -106,7 +106,7 @@ function Reactions({ message, store }) {
   return html`
     <div class="reactions">
       ${message.reactions.map(({ emoji, count, mine }) => html`
-        <button type="button" key=${emoji} class="reaction" aria-pressed=${mine ? "true" : "false"}
+        <button type="button" key=${emoji} class="reaction" aria-pressed=${mine === true}
           aria-label=${`${emoji} ${count}${mine ? _(", yours among them") : ""}`} onClick=${() => store.actions.react(message, emoji)}>
           <span>${emoji}</span> ${count}
         </button>`)}

@@ -17,11 +17,11 @@ export function RoomHead({ store, room }) {
   const isOnline = store.connection.value.name === "online";
   const { count } = store.attention.value;
   const panelButton = (/** @type {string} */ panel, /** @type {string} */ label, /** @type {() => any} */ icon) => html`
-    <${IconButton} label=${label} icon=${icon} aria-controls="panel" aria-pressed=${store.panel.value === panel ? "true" : "false"} data-panel=${panel}
+    <${IconButton} label=${label} icon=${icon} aria-controls="panel" aria-pressed=${store.panel.value === panel} data-panel=${panel}
       onClick=${() => store.showPanel(panel)} />`;
   return html`
     <header class="room-head">
-      <button type="button" class="icon-button drawer-button" aria-label=${_("Rooms")} aria-controls="rooms" aria-expanded=${store.drawer.value === "rooms" ? "true" : "false"}
+      <button type="button" class="icon-button drawer-button" aria-label=${_("Rooms")} aria-controls="rooms" aria-expanded=${store.drawer.value === "rooms"}
         onClick=${() => (store.drawer.value = "rooms")}><${MenuIcon} />
         ${count > 0 && html`<span class="dot"><span class="visually-hidden">${count} ${_("unread")}</span></span>`}
       </button>
@@ -31,7 +31,7 @@ export function RoomHead({ store, room }) {
         ${topic_line && html`<p class="topic-line muted" title=${topic_line}><bdi>${topic_line}</bdi></p>`}
       </div>
       <span class="here-count muted">${isOnline && kind !== "direct" && ngettext("{count} person here", "{count} people here", here)}</span>
-      ${is_member && html`<${IconButton} class="icon-button star-button" label=${_("Favourite")} icon=${StarIcon} aria-pressed=${is_favourite ? "true" : "false"}
+      ${is_member && html`<${IconButton} class="icon-button star-button" label=${_("Favourite")} icon=${StarIcon} aria-pressed=${is_favourite}
         onClick=${() => setOwn(store, room, { is_favourite: !is_favourite })} />`}
       ${panelButton("search", _("Search messages"), SearchIcon)}
       <${IconButton} label=${_("Pinned messages")} icon=${PinIcon} onClick=${() => store.show("Pins", { room })} />
