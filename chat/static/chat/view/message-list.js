@@ -27,13 +27,12 @@ export function MessageList({ store, room, onDone }) {
   const rows = useMemo(() => {
     const { messages = [], hasOlder = false } = timeline ?? {};
     return rowsOf(messages, entriesOf(outbox, room.id, timeline), { me: store.me, newAfterSeq, isMarkedHere: room.isKeptUnread, hasOlder, cache: caches.current.rows });
-  }, [timeline, outbox, newAfterSeq, room]);
+  }, [timeline, outbox, newAfterSeq]);
   const isLean = rows.length > MANY_ROWS && room.isAtEnd.value && timeline?.hasNewer === false;
   const scroll = useScroll(room, rows, isLean);
   const draw = (/** @type {import("../lib/rows.js").Row} */ row) => drawn(row, caches.current.drawn, { store, room });
   // Before the first message has the focus, so that a key that follows at once finds them. A failure is told when they are drawn.
   useEffect(() => void RowTools.load(), []);
-  const jump = () => scroll.toEnd().then(onDone);
   return html`
     <div class="messages-frame">
       <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} onClick=${followLink}
@@ -44,7 +43,7 @@ export function MessageList({ store, room, onDone }) {
         </div>
       </div>
       <${ListKeys} store=${store} list=${scroll.ref} onDone=${onDone} />
-      <${JumpButton} room=${room} onJump=${jump} />
+      <${JumpButton} room=${room} onJump=${() => scroll.toEnd().then(onDone)} />
       ${store.actions.floating.value && html`<${RowFloating} store=${store} room=${room} />`}
     </div>`;
 }
@@ -66,7 +65,10 @@ function followLink(event) {
 function drawn(row, cache, { store, room }) {
   const known = cache.get(row);
   if (known) return known;
-  const element = html`<${Row} key=${row.key} row=${row} store=${store} room=${room} />`;
+  const { kind, key } = row;
+  const element = kind === "message" ? html`<${MessageRow} key=${key} row=${row} store=${store} room=${room} />`
+    : kind === "day" ? html`<${DayRow} key=${key} at=${row.at} store=${store} room=${room} />`
+    : html`<div key=${key} class="new-row" role="separator" aria-label=${_("New messages")}><span>${_("New messages")}</span></div>`;
   cache.set(row, element);
   return element;
 }
@@ -93,13 +95,6 @@ function Beginning({ store, room, timeline, onWrite }) {
       <p class="muted">${is_public ? _("This is where the room begins.") : _("This is where the private room begins.")}</p>
       ${timeline.messages.length === 0 && html`<${FirstSteps} store=${store} room=${room} onWrite=${onWrite} />`}
     </div>`;
-}
-
-/** @param {Place & {row: import("../lib/rows.js").Row}} props */
-function Row({ row, store, room }) {
-  if (row.kind === "day") return html`<${DayRow} at=${row.at} store=${store} room=${room} />`;
-  if (row.kind === "new") return html`<div class="new-row" role="separator" aria-label=${_("New messages")}><span>${_("New messages")}</span></div>`;
-  return html`<${MessageRow} row=${row} store=${store} room=${room} />`;
 }
 
 /** The day of the messages below it, which leads to other days. @param {Place & {at: Date}} props */
