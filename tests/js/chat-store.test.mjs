@@ -388,13 +388,12 @@ test("the words of a deleted message go from what is open", async () => {
   const [first, second, third] = store.current.value.timeline.value.messages;
   actions.reply(first);
   actions.type(1, "my answer");
-  let closed = 0;
-  actions.floating.value = { kind: "menu", message: first, anchor: null, onClosed: () => (closed += 1) };
+  actions.floating.value = { kind: "menu", message: first, anchor: null };
   store.show("DeleteMessage", { message: second });
   chat.change(1, { text: "", deleted: true }, { event: "deleted" });
   await settled();
   assert.deepEqual([actions.intentOf(1), drafts.of(1), store.deleted.value], [null, "my answer", [1]]);
-  assert.deepEqual([actions.floating.value, closed, store.dialog.value.message], [null, 1, second]);
+  assert.deepEqual([actions.floating.value, store.dialog.value.message], [null, second]);
   actions.edit(second);
   actions.type(1, "m2, better");
   chat.change(2, { text: "", deleted: true }, { event: "deleted" });

@@ -20,7 +20,7 @@ export class Actions {
   }
 
   /** The popup that is open beside a message: its menu, or the emoji for reactions. */
-  floating = signal(/** @type {{kind: "menu" | "emoji", message: Message, anchor: HTMLElement, onClosed: () => void} | null} */ (null));
+  floating = signal(/** @type {{kind: "menu" | "emoji", message: Message, anchor: HTMLElement} | null} */ (null));
 
   /** @param {number} roomId */
   intentOf(roomId) {
@@ -63,10 +63,7 @@ export class Actions {
     const { floating, store } = this;
     const asked = /** @type {{message?: Message} | null} */ (store.dialog.value);
     if (asked?.message?.id === id) store.dialog.value = null;
-    if (floating.value?.message.id === id) {
-      floating.value.onClosed();
-      floating.value = null;
-    }
+    if (floating.value?.message.id === id) floating.value = null;
     if (this.intentOf(room_id)?.message.seq !== seq) return;
     this.#leaveEdit(room_id);
     this.cancel(room_id);

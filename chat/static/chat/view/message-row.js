@@ -1,3 +1,4 @@
+import { useComputed } from "@preact/signals";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { _ } from "realtime/texts";
 
@@ -19,7 +20,7 @@ export function MessageRow({ row, store, room }) {
   const { author, at, entry, message, key } = row;
   const [isActive, setActive] = useState(false);
   // Its tools stay as long as something is open beside them.
-  const [isOpen, setOpen] = useState(false);
+  const isOpen = useComputed(() => message !== null && store.actions.floating.value?.message.id === message.id).value;
   const isDeleted = message?.deleted === true;
   const quote = message ? message.reply_to : room.message(entry?.reply_to ?? 0);
   // A browser may take a finger for a mouse that has left at once: then the message has the tools as long as it has the focus.
@@ -50,7 +51,7 @@ export function MessageRow({ row, store, room }) {
       ${message?.edited_at && !isDeleted && html`<span class="message-edited muted" title=${fullTimeText(new Date(message.edited_at))}>${_("edited")}</span>`}
       ${message && message.reactions?.length > 0 && html`<${Reactions} message=${message} store=${store} />`}
       ${entry && html`<${Delivery} entry=${entry} store=${store} />`}
-      ${(isActive || isOpen) && message && !isDeleted && room.room.value.is_member && html`<${RowTools} message=${message} store=${store} setOpen=${setOpen} />`}
+      ${(isActive || isOpen) && message && !isDeleted && room.room.value.is_member && html`<${RowTools} message=${message} store=${store} />`}
     </article>`;
 }
 

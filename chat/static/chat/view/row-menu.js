@@ -7,7 +7,7 @@ import { markUnread, mayDelete, pin } from "../state/message-actions.js";
 import { Floating } from "./floating.js";
 import { html } from "./html.js";
 import { lazy } from "./lazy.js";
-/** @import {ChatStore, Message, Place, RoomStore} from "../types.js" */
+/** @import {Message, Place} from "../types.js" */
 
 const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
 
@@ -16,21 +16,14 @@ export function RowFloating({ store, room }) {
   const { floating } = store.actions;
   const open = floating.value;
   if (open === null) return null;
-  const { kind, message, anchor, onClosed } = open;
-  const close = () => {
-    floating.value = null;
-    onClosed();
-  };
+  const { kind, message, anchor } = open;
+  const close = () => (floating.value = null);
   return kind === "menu"
     ? html`<${RowMenu} store=${store} room=${room} message=${message} anchor=${anchor} onClose=${close} />`
     : html`<${EmojiPicker} store=${store} anchor=${anchor} onChoose=${(/** @type {string} */ emoji) => store.actions.react(message, emoji)} onClose=${close} />`;
 }
 
-/**
- * The further actions on a message.
- * @param {{store: ChatStore, room: RoomStore,
- *   message: Message, anchor: HTMLElement, onClose: () => void}} props
- */
+/** The further actions on a message. @param {Place & {message: Message, anchor: HTMLElement, onClose: () => void}} props */
 function RowMenu({ store, room, message, anchor, onClose }) {
   useEffect(() => void (room.pins.value === null && room.loadPins()), [room]);
   const isPinned = room.pins.value?.some(({ seq }) => seq === message.seq) ?? false;

@@ -7,15 +7,11 @@ import { ReplyIcon, SmileIcon } from "./tool-icons.js";
 
 const QUICK_EMOJI = ["👍", "❤️", "🎉"];
 
-/**
- * The actions for the message under the pointer or the focus.
- * @param {{message: Message, store: ChatStore, setOpen: (isOpen: boolean) => void}} props
- */
-export function RowTools({ message, store, setOpen }) {
+/** The actions for the message under the pointer or the focus. @param {{message: Message, store: ChatStore}} props */
+export function RowTools({ message, store }) {
   const { actions } = store;
   const open = (/** @type {"emoji" | "menu"} */ kind) => (/** @type {Event} */ event) => {
-    setOpen(true);
-    actions.floating.value = { kind, message, anchor: /** @type {HTMLElement} */ (event.currentTarget), onClosed: () => setOpen(false) };
+    actions.floating.value = { kind, message, anchor: /** @type {HTMLElement} */ (event.currentTarget) };
   };
   return html`
     <div class="message-tools" role="toolbar" aria-label=${_("Actions")}>
