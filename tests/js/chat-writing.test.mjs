@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { completed, peopleFound, roomsNamed } from "../../chat/static/chat/lib/completion.js";
+import { completed, peopleFound, roomsNamed, tokenAt } from "../../chat/static/chat/lib/completion.js";
 import { emojiFound, groupsOf, withRecent, withTone } from "../../chat/static/chat/lib/emoji.js";
 import { TABLE } from "../../chat/static/chat/lib/emoji-table.js";
 import { formatted } from "../../chat/static/chat/lib/formatting.js";
-import { tokenAt } from "../../chat/static/chat/lib/token.js";
 
 /** A text with `|` where the caret is, or around the selection. */
 function place(marked) {

@@ -1,14 +1,37 @@
 import { _ } from "realtime/texts";
 
 /**
- * The options that the composer offers while a name is typed: people, rooms, emoji. All functions are pure.
+ * A name that is being typed, `@` people, `#` rooms, `:` emoji, and the options for it. All functions are pure.
  *
+ * @typedef {"@" | "#" | ":"} Kind
+ * @typedef {{kind: Kind, query: string, start: number}} Token  start: where its first character is in the text
  * @typedef {{key: string, label: string, detail: string, emoji?: string, insert: string}} Option  insert: replaces the token
  */
 
 const FOUND_MAX = 8;
 /** Names for everyone in a room. */
 const EVERYONE = ["room", "here"];
+const TOKEN = /(?:^|[\s([{"'])([@#:])([\p{L}\p{N}_.+-]{0,40})$/u;
+// `:)` and a colon alone are no names.
+const EMOJI_MIN_CHARS = 2;
+
+/** The name that is being typed before the caret, if any. There are none in code. @param {string} text @param {number} caret */
+export function tokenAt(text, caret) {
+  const before = text.slice(0, caret);
+  const found = TOKEN.exec(before);
+  if (found === null || isInCode(before)) return null;
+  const [, kind, query] = found;
+  if (kind === ":" && query.length < EMOJI_MIN_CHARS) return null;
+  return { kind: /** @type {Kind} */ (kind), query, start: caret - query.length - 1 };
+}
+
+/** @param {string} before the caret */
+function isInCode(before) {
+  const fences = before.split("```").length - 1;
+  if (fences % 2 === 1) return true;
+  const line = before.slice(before.lastIndexOf("\n") + 1).replaceAll("```", "");
+  return (line.split("`").length - 1) % 2 === 1;
+}
 
 /**
  * The people of a room for a part of a name, and the names for all of them, with their numbers.
@@ -39,7 +62,7 @@ export function emojiOptions(emoji) {
 
 /**
  * Return the edit that inserts an option: the range to replace and the new text, followed by one space.
- * @param {string} text @param {number} caret @param {import("./token.js").Token} token @param {Option} option
+ * @param {string} text @param {number} caret @param {Token} token @param {Option} option
  */
 export function completed(text, caret, { start }, { insert }) {
   const hasSpace = /^\s/.test(text.slice(caret));

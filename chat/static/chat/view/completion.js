@@ -1,15 +1,13 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { _, ngettext } from "realtime/texts";
 
-import { completed, emojiOptions, peopleFound, roomsNamed } from "../lib/completion.js";
+import { completed, emojiOptions, peopleFound, roomsNamed, tokenAt } from "../lib/completion.js";
 import { emojiFound, groupsOf } from "../lib/emoji.js";
-import { tokenAt } from "../lib/token.js";
 import { applyEdit } from "./editing.js";
 import { useEvents } from "./events.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
-/** @import {Option} from "../lib/completion.js" */
-/** @import {Token} from "../lib/token.js" */
+/** @import {Option, Token} from "../lib/completion.js" */
 /** @import {ChatStore, RoomStore, Writing} from "../types.js" */
 
 /** The list of names that match the typed text. The focus stays in the field. @param {Writing} props */
