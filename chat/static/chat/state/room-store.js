@@ -80,18 +80,12 @@ export class RoomStore {
       presence: this.#wantsPresence,
       onPublication: (publication) => this.chat.soon(() => this.#apply(publication.data)),
       onSubscribed: (reply) => reply.presence && this.#wantsPresence && (this.present.value = reply.presence),
-      onRecovered: (isComplete) => isComplete || this.#lostTrack(),
+      // After a gap the messages, the members and the unread count may be out of date.
+      onRecovered: (isComplete) => isComplete || (this.reload(), this.chat.loadRooms()),
       // Ignore a change that arrives after the reader has gone to another room.
       onPresence: (change) => this.#wantsPresence && (this.present.value = presenceAfter(this.present.value, change)),
       onEnded: () => this.#refused(),
     });
-  }
-
-  /** The reader is no longer in the room. The page keeps showing its messages. */
-  unfollow() {
-    this.unsubscribe?.();
-    this.unsubscribe = null;
-    this.close();
   }
 
   /** The reader opens the room. @param {number | null} [seq] the message to show */
@@ -282,23 +276,18 @@ export class RoomStore {
     const known = this.room.value;
     const isOlder = room.last_seq < known.last_seq || room.read_seq < known.read_seq;
     const { last_seq, read_seq, unread, mentions, last_message_at } = isOlder ? known : room;
-    const hasJoined = room.is_member && !known.is_member;
     this.room.value = { ...room, last_seq, read_seq, unread, mentions, last_message_at };
-    if (hasJoined) this.isRefused = false;
+    if (room.is_member && !known.is_member) this.isRefused = false;
     this.#saw(room.last_rev);
     this.#catchUpIfBehind();
   }
 
-  /** The reader is no longer in the room, or the room is gone. @param {Partial<Room>} [room] */
+  /** The reader is no longer in the room, or the room is gone. The page keeps showing its messages. @param {Partial<Room>} [room] */
   left(room) {
-    this.unfollow();
+    this.unsubscribe?.();
+    this.unsubscribe = null;
+    this.close();
     this.room.value = { ...this.room.value, ...room, is_member: false, unread: 0, mentions: 0 };
-  }
-
-  /** After a gap the messages, the members and the unread count may be out of date. */
-  #lostTrack() {
-    this.reload();
-    this.chat.loadRooms();
   }
 
   #refused() {

@@ -82,6 +82,7 @@ export class Sender {
       if (this.#entry(client_msg_id) === undefined) return this.flush();
       const reply = await this.client.request("message.send", { room_id, text, client_msg_id, ...answered, ...attached });
       this.onSent(reply.payload.message);
+      this.forget(client_msg_id);
     } catch (error) {
       this.#failed(client_msg_id, /** @type {any} */ (error));
     }

@@ -77,7 +77,8 @@ export class ChatStore {
     this.fileLimits = fileLimits;
     /** The files of composers and of unsent messages, once there are some. */
     this.files = signal(/** @type {Files | null} */ (null));
-    this.sender = new Sender({ client, storage, loadFiles: () => this.loadFiles(), onSent: (message) => batch(() => this.#sent(message)) });
+    const onSent = (/** @type {Message} */ message) => this.stores.value.get(message.room_id)?.confirmed(message);
+    this.sender = new Sender({ client, storage, loadFiles: () => this.loadFiles(), onSent });
     this.actions = new Actions(this);
     this.firstRoomId = roomId;
     this.#take(rooms);
@@ -338,12 +339,6 @@ export class ChatStore {
     const [newest] = this.joined.value;
     const first = this.joined.value.find((room) => room.id === this.firstRoomId) ?? newest;
     if (first) this.select(first.id);
-  }
-
-  /** @param {Message} message */
-  #sent(message) {
-    this.stores.value.get(message.room_id)?.confirmed(message);
-    this.sender.forget(message.client_msg_id);
   }
 
   /** A room has a new message. @param {RoomStore} store @param {Message} message */
