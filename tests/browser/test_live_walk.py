@@ -63,8 +63,9 @@ def test_an_operator_looks_at_everything(windows: Windows) -> None:
     assert_accessible(page)
 
     page.get_by_role("link", name="Errors", exact=True).click()
+    # Other tests of this site may have made errors of their own.
     row = page.locator("[data-errors-list] tbody tr").filter(has_text="unauthenticated")
-    expect(row).to_contain_text("subscribe")
+    expect(row.filter(has_text="subscribe")).to_have_count(1)
     assert_accessible(page)
     page.get_by_role("link", name="Topics", exact=True).click()
     page.get_by_role("link", name=topic).click()
