@@ -9,12 +9,10 @@ import { CloseIcon, FileIcon, IconButton } from "./icons.js";
  * The files of a message that is not sent yet, with their progress.
  * @param {{store: ChatStore, files: readonly Attachment[], onRemove?: (key: string) => void}} props
  */
-export function Attachments({ store, files, onRemove }) {
-  return html`
-    <ul class="attachments" aria-label=${_("Files")}>
-      ${files.map((file) => html`<${Attached} key=${file.key} store=${store} file=${file} onRemove=${onRemove} />`)}
-    </ul>`;
-}
+export const Attachments = ({ store, files, onRemove }) => html`
+  <ul class="attachments" aria-label=${_("Files")}>
+    ${files.map((file) => html`<${Attached} key=${file.key} store=${store} file=${file} onRemove=${onRemove} />`)}
+  </ul>`;
 
 /** @param {{store: ChatStore, file: Attachment, onRemove?: (key: string) => void}} props */
 function Attached({ store, file, onRemove }) {

@@ -100,14 +100,12 @@ function EmojiButton({ store, input }) {
 }
 
 /** Buttons that format the selected text. @param {Pick<Writing, "input">} props */
-function FormatBar({ input }) {
-  return html`
-    <span class="format-bar" role="group" aria-label=${_("Formatting")}>
-      ${FORMATS.map(({ format, label, icon }) => html`
-        <${IconButton} label=${label} icon=${icon} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}
-          onClick=${() => applyFormat(/** @type {HTMLTextAreaElement} */ (input.current), format)} />`)}
-    </span>`;
-}
+const FormatBar = ({ input }) => html`
+  <span class="format-bar" role="group" aria-label=${_("Formatting")}>
+    ${FORMATS.map(({ format, label, icon }) => html`
+      <${IconButton} label=${label} icon=${icon} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}
+        onClick=${() => applyFormat(/** @type {HTMLTextAreaElement} */ (input.current), format)} />`)}
+  </span>`;
 
 /** @param {KeyboardEvent} event */
 function onKeyDown(event) {

@@ -6,12 +6,10 @@ import { FileIcon } from "./icons.js";
 /** @import {ChatStore, Message, SentFile} from "../types.js" */
 
 /** The files of a message: pictures in their place before they are loaded, others as cards. @param {{message: Message, store: ChatStore}} props */
-export function FileList({ message, store }) {
-  return html`
-    <div class="files">
-      ${message.files.map((file) => (file.width && file.height ? html`<${Picture} key=${file.id} file=${file} message=${message} store=${store} />` : html`<${Card} key=${file.id} file=${file} />`))}
-    </div>`;
-}
+export const FileList = ({ message, store }) => html`
+  <div class="files">
+    ${message.files.map((file) => (file.width && file.height ? html`<${Picture} key=${file.id} file=${file} message=${message} store=${store} />` : html`<${Card} key=${file.id} file=${file} />`))}
+  </div>`;
 
 /** @param {{file: SentFile, message: Message, store: ChatStore}} props */
 function Picture({ file, message, store }) {
@@ -23,9 +21,7 @@ function Picture({ file, message, store }) {
 }
 
 /** @param {{file: SentFile}} props */
-function Card({ file }) {
-  return html`
-    <a class="file-card" href=${file.url} download=${file.name}>
-      <${FileIcon} /><bdi class="file-name">${file.name}</bdi><span class="muted">${sizeText(file.size)}</span>
-    </a>`;
-}
+const Card = ({ file }) => html`
+  <a class="file-card" href=${file.url} download=${file.name}>
+    <${FileIcon} /><bdi class="file-name">${file.name}</bdi><span class="muted">${sizeText(file.size)}</span>
+  </a>`;

@@ -94,25 +94,21 @@ function ServerText({ source, size, store }) {
 }
 
 /** @param {{quote: Quote, room: RoomStore}} props */
-function Quote({ quote, room }) {
-  return html`
-    <button type="button" class="quote" onClick=${() => room.jumpTo(quote.seq)}>
-      <span class="visually-hidden">${_("Answers")} </span><bdi class="quote-author">${nameOf(quote.author)}</bdi>
-      <bdi class="quote-text">${quote.deleted ? _("Deleted message") : summaryOf(quote)}</bdi>
-    </button>`;
-}
+const Quote = ({ quote, room }) => html`
+  <button type="button" class="quote" onClick=${() => room.jumpTo(quote.seq)}>
+    <span class="visually-hidden">${_("Answers")} </span><bdi class="quote-author">${nameOf(quote.author)}</bdi>
+    <bdi class="quote-text">${quote.deleted ? _("Deleted message") : summaryOf(quote)}</bdi>
+  </button>`;
 
 /** @param {{message: Message, store: ChatStore}} props */
-function Reactions({ message, store }) {
-  return html`
-    <div class="reactions">
-      ${message.reactions.map(({ emoji, count, mine }) => html`
-        <button type="button" key=${emoji} class="reaction" aria-pressed=${mine === true}
-          aria-label=${`${emoji} ${count}${mine ? _(", yours among them") : ""}`} onClick=${() => store.actions.react(message, emoji)}>
-          <span>${emoji}</span> ${count}
-        </button>`)}
-    </div>`;
-}
+const Reactions = ({ message, store }) => html`
+  <div class="reactions">
+    ${message.reactions.map(({ emoji, count, mine }) => html`
+      <button type="button" key=${emoji} class="reaction" aria-pressed=${mine === true}
+        aria-label=${`${emoji} ${count}${mine ? _(", yours among them") : ""}`} onClick=${() => store.actions.react(message, emoji)}>
+        <span>${emoji}</span> ${count}
+      </button>`)}
+  </div>`;
 
 /** How a message gets to the server, and what the reader can do about it. @param {{entry: Entry, store: ChatStore}} props */
 function Delivery({ entry, store }) {

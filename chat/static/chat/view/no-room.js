@@ -5,18 +5,16 @@ import { html } from "./html.js";
 /** @import {ChatStore, Place} from "../types.js" */
 
 /** What to do where no room is open. @param {{store: ChatStore}} props */
-export function NoRoom({ store }) {
-  return html`
-    <div class="no-room">
-      <h1>${_("No room is open")}</h1>
-      <p class="muted">${_("Join one that is here, or make a new one.")}</p>
-      <div class="actions">
-        <button type="button" class="button drawer-button" onClick=${() => (store.drawer.value = "rooms")}>${_("Rooms")}</button>
-        <button type="button" class="button" onClick=${() => store.show("BrowseRooms")}>${_("Browse rooms")}</button>
-        <button type="button" class="button primary" onClick=${() => store.show("CreateRoom")}>${_("New room")}</button>
-      </div>
-    </div>`;
-}
+export const NoRoom = ({ store }) => html`
+  <div class="no-room">
+    <h1>${_("No room is open")}</h1>
+    <p class="muted">${_("Join one that is here, or make a new one.")}</p>
+    <div class="actions">
+      <button type="button" class="button drawer-button" onClick=${() => (store.drawer.value = "rooms")}>${_("Rooms")}</button>
+      <button type="button" class="button" onClick=${() => store.show("BrowseRooms")}>${_("Browse rooms")}</button>
+      <button type="button" class="button primary" onClick=${() => store.show("CreateRoom")}>${_("New room")}</button>
+    </div>
+  </div>`;
 
 /** What can be done in a room without messages. @param {Place & {onWrite: () => void}} props */
 export function FirstSteps({ store, room, onWrite }) {

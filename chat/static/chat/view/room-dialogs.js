@@ -86,27 +86,23 @@ export function LeaveRoom({ store, room, onClose }) {
 }
 
 /** @param {Shown & {message: Message}} props */
-export function DeleteMessage({ store, message, onClose }) {
-  return html`
-    <${Dialog} title=${_("Delete this message?")} onClose=${onClose} returnTo=${() => document.querySelector(`article[data-seq="${message.seq}"]`)}>
-      <blockquote class="muted" dir="auto">${summaryOf(message)}</blockquote>
-      <p class="muted">${_("Its text is gone for everybody. This cannot be undone.")}</p>
-      <${DialogForm} words=${_("Delete")} no=${_("Keep")} onSubmit=${(/** @type {{reason?: string}} */ { reason = "" }) => store.actions.change("message.delete", message, { reason })} onClose=${onClose}>
-        ${message.author.id !== store.me.id && html`<${ReasonField} />`}
-      <//>
-    <//>`;
-}
+export const DeleteMessage = ({ store, message, onClose }) => html`
+  <${Dialog} title=${_("Delete this message?")} onClose=${onClose} returnTo=${() => document.querySelector(`article[data-seq="${message.seq}"]`)}>
+    <blockquote class="muted" dir="auto">${summaryOf(message)}</blockquote>
+    <p class="muted">${_("Its text is gone for everybody. This cannot be undone.")}</p>
+    <${DialogForm} words=${_("Delete")} no=${_("Keep")} onSubmit=${(/** @type {{reason?: string}} */ { reason = "" }) => store.actions.change("message.delete", message, { reason })} onClose=${onClose}>
+      ${message.author.id !== store.me.id && html`<${ReasonField} />`}
+    <//>
+  <//>`;
 
 /** Why a moderator does something. It is kept in the audit log. @param {{onReason?: (reason: string) => void}} props */
-export function ReasonField({ onReason }) {
-  return html`
-    <div class="field">
-      <label for="reason">${_("Reason")}</label>
-      <input id="reason" name="reason" class="input" maxlength=${REASON_MAX_CHARS} autocomplete="off" dir="auto" aria-describedby="reason-help"
-        onInput=${(/** @type {any} */ event) => onReason?.(event.target.value)} />
-      <p id="reason-help" class="help">${_("Only those who run the site see it.")}</p>
-    </div>`;
-}
+export const ReasonField = ({ onReason }) => html`
+  <div class="field">
+    <label for="reason">${_("Reason")}</label>
+    <input id="reason" name="reason" class="input" maxlength=${REASON_MAX_CHARS} autocomplete="off" dir="auto" aria-describedby="reason-help"
+      onInput=${(/** @type {any} */ event) => onReason?.(event.target.value)} />
+    <p id="reason-help" class="help">${_("Only those who run the site see it.")}</p>
+  </div>`;
 
 /** A button that asks once more. @param {{words: string, sureWords: string, onSure: () => void}} props */
 export function Sure({ words, sureWords, onSure }) {
@@ -120,13 +116,11 @@ export function roleWord(role) {
 }
 
 /** @param {{id: string, name: string, label: string, max: number, value?: string, isRequired?: boolean}} props */
-export function TextField({ id, name, label, max, value = "", isRequired = false }) {
-  return html`
-    <div class="field">
-      <label for=${id}>${label}</label>
-      <input id=${id} name=${name} class="input" required=${isRequired} maxlength=${max} autocomplete="off" dir="auto" defaultValue=${value} />
-    </div>`;
-}
+export const TextField = ({ id, name, label, max, value = "", isRequired = false }) => html`
+  <div class="field">
+    <label for=${id}>${label}</label>
+    <input id=${id} name=${name} class="input" required=${isRequired} maxlength=${max} autocomplete="off" dir="auto" defaultValue=${value} />
+  </div>`;
 
 /** @param {{isPublic: boolean}} props */
 function Kinds({ isPublic }) {

@@ -32,16 +32,14 @@ const sections = () => [
 ];
 
 /** The shortcuts of the page. @param {{onClose: () => void}} props */
-export function Shortcuts({ onClose }) {
-  return html`
-    <${Dialog} title=${_("Keyboard shortcuts")} isWide onClose=${onClose}>
-      <div class="shortcuts">
-        ${sections().map(([title, keys]) => html`
-          <section>
-            <h3>${title}</h3>
-            <dl>${keys.map(([key, words]) => html`<div><dt>${key.split(" ").map((each) => html`<kbd>${each}</kbd> `)}</dt><dd>${words}</dd></div>`)}</dl>
-          </section>`)}
-      </div>
-      <${DialogActions} no=${_("Close")} onClose=${onClose} />
-    <//>`;
-}
+export const Shortcuts = ({ onClose }) => html`
+  <${Dialog} title=${_("Keyboard shortcuts")} isWide onClose=${onClose}>
+    <div class="shortcuts">
+      ${sections().map(([title, keys]) => html`
+        <section>
+          <h3>${title}</h3>
+          <dl>${keys.map(([key, words]) => html`<div><dt>${key.split(" ").map((each) => html`<kbd>${each}</kbd> `)}</dt><dd>${words}</dd></div>`)}</dl>
+        </section>`)}
+    </div>
+    <${DialogActions} no=${_("Close")} onClose=${onClose} />
+  <//>`;

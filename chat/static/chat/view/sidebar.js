@@ -16,20 +16,18 @@ const DRAWN_FIRST_MAX = 50;
 const DRAW_REST_MS = 1_000;
 
 /** The user's rooms in sections. A drawer on small screens. @param {{store: ChatStore}} props */
-export function Sidebar({ store }) {
-  return html`
-    <nav class="sidebar" id="rooms" aria-label=${_("Rooms")} data-open=${store.drawer.value === "rooms"}>
-      <div class="sidebar-head">
-        <button type="button" class="find-button" onClick=${() => store.show("Finder")}><${SearchIcon} /><span>${_("Find…")}</span><kbd>Ctrl K</kbd></button>
-        <${IconButton} class="icon-button drawer-only" label=${_("Close the list of rooms")} icon=${CloseIcon} onClick=${() => (store.drawer.value = null)} />
-      </div>
-      <div class="sidebar-rooms">
-        ${store.sections.value.map((section) => html`<${Section} key=${section.name} section=${section} store=${store} />`)}
-        ${store.joined.value.length === 0 && html`<p class="sidebar-empty muted">${_("You are in no room yet. Browse those that are here, or make one.")}</p>`}
-      </div>
-      <${OwnProfile} store=${store} />
-    </nav>`;
-}
+export const Sidebar = ({ store }) => html`
+  <nav class="sidebar" id="rooms" aria-label=${_("Rooms")} data-open=${store.drawer.value === "rooms"}>
+    <div class="sidebar-head">
+      <button type="button" class="find-button" onClick=${() => store.show("Finder")}><${SearchIcon} /><span>${_("Find…")}</span><kbd>Ctrl K</kbd></button>
+      <${IconButton} class="icon-button drawer-only" label=${_("Close the list of rooms")} icon=${CloseIcon} onClick=${() => (store.drawer.value = null)} />
+    </div>
+    <div class="sidebar-rooms">
+      ${store.sections.value.map((section) => html`<${Section} key=${section.name} section=${section} store=${store} />`)}
+      ${store.joined.value.length === 0 && html`<p class="sidebar-empty muted">${_("You are in no room yet. Browse those that are here, or make one.")}</p>`}
+    </div>
+    <${OwnProfile} store=${store} />
+  </nav>`;
 
 /** @param {{section: {name: import("../lib/room-list.js").SectionName, rooms: Room[]}, store: ChatStore}} props */
 function Section({ section: { name, rooms }, store }) {
