@@ -666,7 +666,7 @@ test("what is unsent and what is typed outlives the tab", async () => {
   const next = await opened({ storage });
   for (let turn = 0; turn < 40; turn += 1) await settled();
   assert.deepEqual(next.texts().slice(3), Array.from({ length: 20 }, (_, n) => `offline ${n}`));
-  assert.deepEqual([next.store.actions.textOf(1), [...next.store.drafts.rooms.value], storage.entries.size], ["half a sent", [1], 0]);
+  assert.deepEqual([next.store.actions.textOf(1), [...next.store.drafts.texts.value.keys()], storage.entries.size], ["half a sent", [1], 0]);
 });
 
 test("what arrives during one frame is drawn once", async () => {

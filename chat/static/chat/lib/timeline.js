@@ -98,22 +98,17 @@ function withQuote(message, changes) {
  * @param {{emoji?: string, user_id?: number, is_added?: boolean}} change @param {number} myId
  */
 export function withOwnReactions(message, known, change, myId) {
-  const mine = new Set((known?.reactions ?? []).filter((reaction) => reaction.mine).map((reaction) => reaction.emoji));
-  if (change.user_id === myId && change.emoji !== undefined) {
-    if (change.is_added) mine.add(change.emoji);
-    else mine.delete(change.emoji);
-  }
-  return { ...message, reactions: (message.reactions ?? []).map((each) => ({ ...each, mine: mine.has(each.emoji) })) };
+  const wasMine = (/** @type {string} */ emoji) => known?.reactions.some((each) => each.mine && each.emoji === emoji) ?? false;
+  const isMine = (/** @type {string} */ emoji) => (change.user_id === myId && change.emoji === emoji ? change.is_added === true : wasMine(emoji));
+  return { ...message, reactions: message.reactions.map((each) => ({ ...each, mine: isMine(each.emoji) })) };
 }
 
 /**
  * The timeline without the oldest messages if there are more than WINDOW_ROWS.
  * @param {Timeline} timeline @param {number} [kept] the number of messages that are left
  */
-export function trimmed(timeline, kept = WINDOW_ROWS) {
-  if (timeline.messages.length <= WINDOW_ROWS) return timeline;
-  return { ...timeline, messages: timeline.messages.slice(-kept), hasOlder: true };
-}
+export const trimmed = (timeline, kept = WINDOW_ROWS) =>
+  timeline.messages.length <= WINDOW_ROWS ? timeline : { ...timeline, messages: timeline.messages.slice(-kept), hasOlder: true };
 
 /**
  * The pinned messages of a room after one was pinned, unpinned or changed, the last pinned first.

@@ -10,10 +10,7 @@ export const TYPING_EVERY_MS = 3_000;
 export const TYPING_AGAIN_MS = 1_000;
 
 /** @param {readonly Typer[]} typers @param {{id: number, username: string}} user @param {number} nowMs */
-export function withTyper(typers, user, nowMs) {
-  const others = withoutTyper(typers, user.id);
-  return [...others, { id: user.id, username: user.username, untilMs: nowMs + TYPING_SHOWN_MS }];
-}
+export const withTyper = (typers, { id, username }, nowMs) => [...withoutTyper(typers, id), { id, username, untilMs: nowMs + TYPING_SHOWN_MS }];
 
 /** @param {readonly Typer[]} typers @param {number | null} userId */
 export const withoutTyper = (typers, userId) => typers.filter((typer) => typer.id !== userId);

@@ -9,14 +9,12 @@ export class Drafts {
   constructor(storage) {
     this.storage = storage;
     this.texts = signal(/** @type {ReadonlyMap<number, string>} */ (new Map()));
-    /** Rooms with a draft. It changes less often than the texts. */
-    this.rooms = signal(/** @type {ReadonlySet<number>} */ (new Set()));
   }
 
   /** Read the stored drafts. A draft that was typed meanwhile stays. */
   async load() {
     const stored = await this.storage.drafts();
-    this.#change(new Map([...stored, ...this.texts.value]));
+    this.texts.value = new Map([...stored, ...this.texts.value]);
   }
 
   /** @param {number} roomId */
@@ -29,14 +27,7 @@ export class Drafts {
     const texts = new Map(this.texts.value);
     if (text === "") texts.delete(roomId);
     else texts.set(roomId, text);
-    this.#change(texts);
-    this.storage.putDraft(roomId, text);
-  }
-
-  /** @param {ReadonlyMap<number, string>} texts */
-  #change(texts) {
     this.texts.value = texts;
-    const isSame = texts.size === this.rooms.value.size && [...texts.keys()].every((id) => this.rooms.value.has(id));
-    if (!isSame) this.rooms.value = new Set(texts.keys());
+    this.storage.putDraft(roomId, text);
   }
 }

@@ -15,7 +15,7 @@ import { useMessages } from "./search-panel.js";
 import { Badge, RoomIcon } from "./sidebar.js";
 /** @import {ChatStore, Message, Person, Room, Shown} from "../types.js" */
 
-/** @typedef {{key: string, icon: any, words: string, detail: any, go: () => void}} Option */
+/** @typedef {{key: string, icon: any, words: string, detail: any, go: () => unknown}} Option */
 
 const LIST_ID = "finder-options";
 const PEOPLE_SHOWN_MAX = 5;
@@ -89,19 +89,19 @@ function useGroups(store, query) {
 function roomOption(store, room) {
   const { count, isPersonal } = attentionOf(room);
   const detail = room.is_member ? html`<${Badge} count=${count} isPersonal=${isPersonal} words=${_("unread")} />` : html`<span class="muted">${_("Join")}</span>`;
-  const go = () => void (room.is_member ? store.select(room.id) : store.joinRoom(room.id));
+  const go = () => (room.is_member ? store.select(room.id) : store.joinRoom(room.id));
   return { key: `room-${room.id}`, icon: html`<${RoomIcon} room=${room} />`, words: room.name, detail, go };
 }
 
 /** @param {ChatStore} store @param {Person} person @returns {Option} */
-function personOption(store, person) {
-  const go = () => void store.try(store.enter("room.direct", { user_ids: [person.id] }));
-  return { key: `person-${person.id}`, icon: html`<${Avatar} user=${person} />`, words: nameOf(person), detail: html`<span class="muted">@${person.username}</span>`, go };
-}
+const personOption = (store, person) => ({
+  key: `person-${person.id}`, icon: html`<${Avatar} user=${person} />`, words: nameOf(person), detail: html`<span class="muted">@${person.username}</span>`,
+  go: () => store.try(store.enter("room.direct", { user_ids: [person.id] })),
+});
 
 /** @param {ChatStore} store @param {Message} message @returns {Option} */
 function messageOption(store, message) {
   const room = store.stores.value.get(message.room_id)?.room.value.name;
-  const go = () => void store.select(message.room_id, message.seq);
+  const go = () => store.select(message.room_id, message.seq);
   return { key: `message-${message.id}`, icon: html`<${Avatar} user=${message.author} />`, words: summaryOf(message), detail: html`<span class="muted"><bdi>${room}</bdi></span>`, go };
 }

@@ -57,14 +57,13 @@ function Section({ section: { name, rooms }, store }) {
 function RoomItem({ room, store }) {
   const isCurrent = room.id === store.currentId.value;
   const { count, isPersonal } = attentionOf(room);
-  const hasRefused = useComputed(() => isRefusedIn(store.sender.outbox.value, room.id));
-  const hasDraft = !isCurrent && (hasRefused.value || store.drafts.rooms.value.has(room.id));
+  const isUnsent = useComputed(() => store.drafts.texts.value.has(room.id) || isRefusedIn(store.sender.outbox.value, room.id));
   return html`
     <li>
       <button type="button" class="room-item" aria-current=${isCurrent ? "true" : null} data-unread=${count > 0} data-muted=${room.level === "nothing"} onClick=${() => store.select(room.id)}>
         ${room.kind === "direct" ? html`<${PresenceDot} store=${store} room=${room} />` : html`<${RoomIcon} room=${room} />`}
         <span class="room-name" title=${room.topic_line || null}><bdi>${room.name}</bdi>${room.kind === "private" && html`<span class="visually-hidden"> ${_("(private)")}</span>`}</span>
-        ${hasDraft && html`<span class="draft-mark" title=${_("You have typed something here")}><${EditIcon} /><span class="visually-hidden"> ${_("draft")}</span></span>`}
+        ${!isCurrent && isUnsent.value && html`<span class="draft-mark" title=${_("You have typed something here")}><${EditIcon} /><span class="visually-hidden"> ${_("draft")}</span></span>`}
         ${room.level === "nothing" && html`<span class="draft-mark" title=${_("Muted")}><${BellOffIcon} /><span class="visually-hidden"> ${_("muted")}</span></span>`}
         <${Badge} count=${count} isPersonal=${isPersonal} words=${isPersonal && room.kind !== "direct" ? _("mentions of you") : _("unread")} />
       </button>
@@ -72,10 +71,7 @@ function RoomItem({ room, store }) {
 }
 
 /** @param {{room: {kind: string}}} props */
-export function RoomIcon({ room }) {
-  if (room.kind === "direct") return html`<${PeopleIcon} />`;
-  return room.kind === "public" ? html`<${HashIcon} />` : html`<${LockIcon} />`;
-}
+export const RoomIcon = ({ room }) => html`<${room.kind === "direct" ? PeopleIcon : room.kind === "public" ? HashIcon : LockIcon} />`;
 
 /** @param {{count: number, isPersonal: boolean, words: string}} props */
 export function Badge({ count, isPersonal, words }) {
