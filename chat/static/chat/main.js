@@ -59,7 +59,7 @@ store.start();
 lookAgain();
 document.documentElement.dataset.started = "";
 // Not before the messages are there, and with each connection until nothing is missing. Safari has no requestIdleCallback.
-const isReady = computed(() => store.connection.value.name === "online" && Boolean(store.current.value?.timeline.value));
+const isReady = computed(() => store.isOnline.value && Boolean(store.current.value?.timeline.value));
 const stopLoading = effect(() => {
   if (isReady.value) "requestIdleCallback" in window ? requestIdleCallback(loadLater, { timeout: IDLE_MAX_MS }) : setTimeout(loadLater);
 });

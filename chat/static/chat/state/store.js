@@ -31,6 +31,7 @@ export class ChatStore {
     this.me = me;
     this.tenant = tenant;
     this.connection = signal(client.state);
+    this.isOnline = computed(() => this.connection.value.name === "online");
     this.isAttentive = signal(false);
     this.stores = signal(/** @type {Map<number, RoomStore>} */ (new Map()));
     this.currentId = signal(/** @type {number | null} */ (null));

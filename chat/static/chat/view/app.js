@@ -57,9 +57,13 @@ function RoomPane({ store, room }) {
 /** The panel beside the messages. @param {Place} props */
 function Panel({ store, room }) {
   const name = store.panel.value;
+  const closePanel = () => {
+    store.panel.value = "people";
+    store.drawer.value = null;
+  };
   return html`
     <aside class="panel" id="panel" aria-label=${name === "search" ? _("Search") : _("People in this room")} data-open=${store.drawer.value === "panel"} data-panel=${name}>
-      <${PANELS[name]} key=${name} store=${store} room=${room} onClose=${() => (store.panel.value = "people")} />
+      <${PANELS[name]} key=${name} store=${store} room=${room} onClose=${closePanel} />
     </aside>`;
 }
 

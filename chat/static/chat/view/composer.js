@@ -35,7 +35,6 @@ export function Composer({ store, room, onSent }) {
   const length = [...text].length;
   // With dir="auto" Chromium takes seconds to lay out a pasted book.
   const direction = length > MAX_CHARS ? "" : "auto";
-  const isOnline = store.connection.value.name === "online";
   const hasMouse = matchMedia("(pointer: fine)").matches;
 
   // Keys come faster than the page is drawn, so handlers read the current state.
@@ -71,7 +70,7 @@ export function Composer({ store, room, onSent }) {
 
   return html`
     <form class="composer" onSubmit=${send}>
-      <p class="typing-line" aria-live="off">${isOnline && typingLine(room.typers.value)}</p>
+      <p class="typing-line" aria-live="off">${store.isOnline.value && typingLine(room.typers.value)}</p>
       ${!is_member && html`<${Outside} store=${store} room=${room} />`}
       ${intent && html`<${IntentLine} store=${store} intent=${intent} onCancel=${() => actions.cancel(room.id)} />`}
       <div class="composer-box">
@@ -99,12 +98,12 @@ export function Composer({ store, room, onSent }) {
  * the server refused must go first.
  * @param {ChatStore} store @param {RoomStore} room
  */
-function isSendable({ actions, connection, files }, room) {
+function isSendable({ actions, isOnline, files }, room) {
   const text = actions.textOf(room.id);
   const attached = actions.filesOf(room.id);
   const intent = actions.intentOf(room.id);
   const isRefused = attached.some(({ key }) => files.value?.uploads.value.get(key)?.error?.retryable === false);
-  const isPossible = intent?.kind !== "edit" || connection.value.name === "online";
+  const isPossible = intent?.kind !== "edit" || isOnline.value;
   // An edit may leave nothing but the files.
   const isSomething = textToSend(text) !== "" || attached.length > 0 || (intent?.kind === "edit" && intent.message.files.length > 0);
   return isPossible && room.room.value.is_member && isSomething && !isRefused && [...text].length <= MAX_CHARS;

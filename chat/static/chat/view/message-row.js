@@ -113,12 +113,11 @@ const Reactions = ({ message, store }) => html`
 /** How a message gets to the server, and what the reader can do about it. @param {{entry: Entry, store: ChatStore}} props */
 function Delivery({ entry, store }) {
   const { client_msg_id: id, state, error } = entry;
-  const isOnline = store.connection.value.name === "online";
   const isFailed = state === "failed";
   const button = (/** @type {string} */ words, /** @type {() => void} */ act) => html`<button type="button" class="button small" onClick=${act}>${words}</button>`;
   return html`
-    <div class="delivery" role=${isFailed ? "alert" : null} data-late=${state !== "sending" || !isOnline}>
-      ${isFailed ? html`<span><span aria-hidden="true">⚠ </span>${_("Not sent.")} ${error}</span>` : html`<span>${state === "waiting" && !isOnline ? _("Waits for the connection") : _("Sending…")}</span>`}
+    <div class="delivery" role=${isFailed ? "alert" : null} data-late=${state !== "sending" || !store.isOnline.value}>
+      ${isFailed ? html`<span><span aria-hidden="true">⚠ </span>${_("Not sent.")} ${error}</span>` : html`<span>${state === "waiting" && !store.isOnline.value ? _("Waits for the connection") : _("Sending…")}</span>`}
       ${isFailed && button(_("Try again"), () => store.sender.again(id))}
       ${button(_("Edit"), () => store.actions.takeBack(entry))}${button(_("Discard"), () => store.actions.discard(entry))}
     </div>`;

@@ -13,7 +13,6 @@ import { CloseIcon, IconButton, PlusIcon } from "./icons.js";
 export function PeoplePanel({ store, room }) {
   const people = room.people.value;
   const { count } = room.present.value;
-  const isOnline = store.connection.value.name === "online";
   // The server does not list all members of a large room.
   const unlisted = Math.max(0, room.room.value.member_count - people.length);
   const group = (/** @type {string} */ title, /** @type {SeenPerson[]} */ members, more = unlisted) => html`<${People} title=${title} people=${members} count=${members.length + more} store=${store} room=${room} />`;
@@ -24,7 +23,7 @@ export function PeoplePanel({ store, room }) {
         <${IconButton} label=${_("Invite people")} icon=${PlusIcon} onClick=${() => store.show("Invite", { room })} />`}
       <${IconButton} class="icon-button drawer-only" label=${_("Close the list of people")} icon=${CloseIcon} onClick=${() => (store.drawer.value = null)} />
     </div>
-    ${!isOnline
+    ${!store.isOnline.value
       ? group(_("Members"), people.map((person) => ({ ...person, isHere: null })))
       : isUnnamed(room.present.value)
       ? html`<h3 class="sidebar-title">${_("Here")} <span class="count">${count}</span></h3>

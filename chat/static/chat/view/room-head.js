@@ -14,7 +14,6 @@ export function RoomHead({ store, room }) {
   const { name, topic_line, kind, is_member, is_favourite } = room.room.value;
   const [menuButton, setMenuButton] = useState(/** @type {EventTarget | null} */ (null));
   const here = room.present.value.count;
-  const isOnline = store.connection.value.name === "online";
   const { count } = store.attention.value;
   const panelButton = (/** @type {string} */ panel, /** @type {string} */ label, /** @type {() => any} */ icon) => html`
     <${IconButton} label=${label} icon=${icon} aria-controls="panel" aria-pressed=${store.panel.value === panel} data-panel=${panel}
@@ -30,7 +29,7 @@ export function RoomHead({ store, room }) {
         <h1><bdi>${name}</bdi></h1>
         ${topic_line && html`<p class="topic-line muted" title=${topic_line}><bdi>${topic_line}</bdi></p>`}
       </div>
-      <span class="here-count muted">${isOnline && kind !== "direct" && ngettext("{count} person here", "{count} people here", here)}</span>
+      <span class="here-count muted">${store.isOnline.value && kind !== "direct" && ngettext("{count} person here", "{count} people here", here)}</span>
       ${is_member && html`<${IconButton} class="icon-button star-button" label=${_("Favourite")} icon=${StarIcon} aria-pressed=${is_favourite}
         onClick=${() => setOwn(store, room, { is_favourite: !is_favourite })} />`}
       ${panelButton("search", _("Search messages"), SearchIcon)}

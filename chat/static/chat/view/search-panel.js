@@ -6,14 +6,14 @@ import { marked } from "../lib/search.js";
 import { html } from "./html.js";
 import { CloseIcon, IconButton } from "./icons.js";
 import { SearchField } from "./search-field.js";
-/** @import {ChatStore, Message} from "../types.js" */
+/** @import {ChatStore, Message, Shown} from "../types.js" */
 
 const PAGE = 25;
 const ASK_AFTER_MS = 200;
 const FILTERS = ["from:", "in:", "before:", "after:", "has:"];
 
-/** Search in the messages of all rooms of the reader. @param {{store: ChatStore}} props */
-export function SearchPanel({ store }) {
+/** Search in the messages of all rooms of the reader. @param {Shown} props */
+export function SearchPanel({ store, onClose }) {
   const query = store.searchFor.value;
   const { messages, hasMore, isLoading, error, more } = useMessages(store, query.trim(), PAGE);
   const asked = store.panelAsked.value;
@@ -22,16 +22,12 @@ export function SearchPanel({ store }) {
     write(`${query.trim()} ${filter}`.trimStart());
     document.getElementById("search-query")?.focus();
   };
-  const close = () => {
-    store.panel.value = "people";
-    store.drawer.value = null;
-  };
   // With the first paint, so that no key goes elsewhere; and each time that the search is asked for.
   useLayoutEffect(() => document.getElementById("search-query")?.focus(), [asked]);
   return html`
     <div class="panel-head">
       <h2>${_("Search")}</h2>
-      <${IconButton} label=${_("Close the search")} icon=${CloseIcon} onClick=${close} />
+      <${IconButton} label=${_("Close the search")} icon=${CloseIcon} onClick=${onClose} />
     </div>
     <div class="search-fields" role="search">
       <${SearchField} id="search-query" label=${_("Words in messages")} query=${query} onQuery=${write} />

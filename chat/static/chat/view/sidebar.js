@@ -82,7 +82,7 @@ export function Badge({ count, isPersonal, words }) {
 /** Whether the others of a direct room are there. @param {{store: ChatStore, room: {id: number}}} props */
 function PresenceDot({ store, room }) {
   const others = store.stores.value.get(room.id)?.present.value.users.map(({ id }) => id).filter((id) => id !== store.me.id) ?? [];
-  const isGone = others.length === 0 || store.connection.value.name !== "online";
+  const isGone = others.length === 0 || !store.isOnline.value;
   const state = isGone ? "gone" : others.every((id) => store.activity.isAway(id)) ? "away" : "here";
   const words = { here: _("here"), away: _("away"), gone: _("not here") }[state];
   return html`<span class="presence-dot" data-state=${state} title=${words}><span class="visually-hidden">${words} </span></span>`;
