@@ -172,7 +172,10 @@ export class Actions {
     this.store.drafts.put(roomId, [text, this.store.drafts.of(roomId)].filter(Boolean).join("\n"));
   }
 
-  /** Send a request that changes a message, and show it as it is then. @param {string} type @param {Message} message @param {Record<string, unknown>} [more] */
+  /**
+   * Send a request that changes a message, and show it as it is then.
+   * @param {string} type @param {Message} message @param {Record<string, unknown>} [more]
+   */
   async change(type, { room_id, seq }, more = {}) {
     const { payload } = await this.store.client.request(type, { room_id, seq, ...more });
     this.store.stores.value.get(room_id)?.changed(payload.message);

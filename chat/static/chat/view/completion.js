@@ -49,7 +49,10 @@ export function Completion({ store, room, input }) {
     <p class="visually-hidden" role="status">${ngettext("{count} suggestion", "{count} suggestions", options.length)}</p>`;
 }
 
-/** The name that is typed in the field, if its list was not dismissed. @param {ChatStore} store @param {RoomStore} room @param {Writing["input"]} input */
+/**
+ * The name that is typed in the field, if its list was not dismissed.
+ * @param {ChatStore} store @param {RoomStore} room @param {Writing["input"]} input
+ */
 function useToken(store, room, input) {
   const [token, setToken] = useState(/** @type {Token | null} */ (null));
   const dismissedAt = useRef(-1);
