@@ -5,8 +5,8 @@ import { _ } from "realtime/texts";
 import { html } from "./html.js";
 /** @import {ChatStore} from "../types.js" */
 
-/** The functions that load the modules of lazy components, and their styles. @type {Set<() => Promise<unknown>>} */
-const loads = new Set([loadStyles]);
+/** The functions that load lazy components, with their styles, and say whether they succeeded. @type {Set<() => Promise<boolean>>} */
+const loads = new Set();
 
 // How many components have loaded. Those that failed try again when another one succeeds.
 const successes = signal(0);
@@ -28,14 +28,14 @@ function loadStyles() {
 }
 
 /**
- * Load all modules of lazy components, one after the other, so that the first use of each needs no network. A failure shows at the
- * first use.
+ * Load all lazy components, one after the other, so that the first use of each needs no network and is drawn at once. A failure shows
+ * at the first use.
  * @returns {Promise<boolean>} whether all are loaded
  */
 export async function loadTheRest() {
   let isWhole = true;
   // A module that was loaded may bring lazy components of its own, which are the next.
-  for (const load of loads) await load().catch(() => (isWhole = false));
+  for (const load of loads) if (!(await load())) isWhole = false;
   return isWhole;
 }
 
@@ -48,8 +48,8 @@ export async function loadTheRest() {
 export function lazy(load, name) {
   /** @type {any} */
   let Loaded = null;
-  loads.add(load);
   Lazy.load = () => Promise.all([load(), loadStyles()]).then(succeed, () => false);
+  loads.add(Lazy.load);
   function succeed(/** @type {[Record<string, any>, unknown]} */ [module]) {
     if (Loaded === null) successes.value += 1;
     return Boolean((Loaded = module[name]));
