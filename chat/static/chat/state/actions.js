@@ -17,6 +17,8 @@ export class Actions {
     this.store = store;
     /** By room: the message that the next text answers or edits. */
     this.intents = signal(/** @type {ReadonlyMap<number, Intent>} */ (new Map()));
+    /** How many times an answer or an edit was asked for. Each time the composer gets the focus. */
+    this.asked = 0;
   }
 
   /** The popup that is open beside a message: its menu, or the emoji for reactions. */
@@ -30,6 +32,7 @@ export class Actions {
   /** @param {Message} message */
   reply(message) {
     this.#leaveEdit(message.room_id);
+    this.asked += 1;
     this.#intend(message.room_id, { kind: "reply", message });
   }
 
@@ -38,6 +41,7 @@ export class Actions {
     const { room_id, text } = message;
     const known = this.#editOf(message);
     if (known === null) this.#leaveEdit(room_id);
+    this.asked += 1;
     this.#intend(room_id, known ? { ...known, message } : { kind: "edit", message, text, saved: text });
   }
 
