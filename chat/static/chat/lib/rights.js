@@ -1,5 +1,4 @@
 /** The ranks of a room's members, as the server has them. */
-export const GUEST = 0;
 export const MEMBER = 1;
 export const MODERATOR = 2;
 export const OWNER = 3;
