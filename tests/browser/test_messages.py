@@ -285,6 +285,17 @@ def test_on_paper_there_are_all_messages_that_are_loaded_and_nothing_else(alice:
     page.evaluate("() => delete document.documentElement.dataset.theme")
 
 
+def test_the_tools_of_a_message_stay_beside_its_menu(alice: ChatPage) -> None:
+    """Also if the message was drawn before the server had it: the focus goes back to them."""
+    alice.say("with a menu")
+    own = row(alice, "with a menu")
+    item = alice.in_message_menu(own, "Copy text")
+    alice.page.mouse.move(1, 1)
+    expect(item).to_be_visible()
+    alice.page.keyboard.press("Escape")
+    expect(own.get_by_role("button", name="More")).to_be_focused()
+
+
 def test_the_density_is_kept(alice: ChatPage) -> None:
     """Compact messages stay compact after a reload."""
     alice.page.get_by_role("button", name="Account of alice").click()

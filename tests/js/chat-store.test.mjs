@@ -623,6 +623,21 @@ test("what is typed while an edit is saved is still an edit, and what is begun m
   assert.deepEqual([actions.textOf(1), actions.intentOf(1)], ["", { kind: "reply", message: second }]);
 });
 
+test("an edit that is sent twice stays until the server has it, and nothing of it is lost if it fails", async () => {
+  const { chat, store, room } = await opened();
+  chat.replies.set("message.edit", () => ["error", { code: "internal", message: "No.", retryable: true }]);
+  const { actions } = store;
+  const [first, second] = room.timeline.value.messages;
+  actions.edit(first);
+  actions.type(1, "better");
+  const both = [actions.submit(1), actions.submit(1)];
+  assert.equal(actions.textOf(1), "better");
+  assert.deepEqual(await Promise.all(both), [false, false]);
+  assert.deepEqual([actions.textOf(1), store.notice.value], ["better", "No."]);
+  actions.reply(second);
+  assert.equal(actions.textOf(1), "better");
+});
+
 test("an edit is no draft, and a reply names what it answers", async () => {
   const { chat, store, room } = await opened();
   store.sender.send(1, "mine");

@@ -7,7 +7,7 @@ import { textToSend } from "../lib/outbox.js";
 /**
  * The purpose of the text in the composer. An edit has a text of its own, which is no draft: leaving it keeps the draft.
  * @typedef {{kind: "reply", message: Message} | {kind: "edit", message: Message, text: string, saved: string}} Intent
- *   text: as it is typed; saved: as the server has it, or gets it now
+ *   text: as it is typed; saved: as the server has it, or gets it now; that of the message: as the server had it last
  */
 
 /** The reader's actions on messages: answer, edit, react, send. Those of a menu are in message-actions.js. */
@@ -153,13 +153,14 @@ export class Actions {
   }
 
   /** @param {Extract<Intent, {kind: "edit"}>} intent @param {string} text */
-  async #saveEdit({ message, saved, ...edit }, text) {
+  async #saveEdit({ message, ...edit }, text) {
     this.#intend(message.room_id, { ...edit, message, saved: text });
-    const isSaved = text === saved || (await this.store.try(this.change("message.edit", message, { text })));
+    const isSaved = text === message.text || (await this.store.try(this.change("message.edit", message, { text })));
     const now = this.#editOf(message);
-    if (now && !isSaved) this.#intend(message.room_id, { ...now, saved });
+    if (now && !isSaved) this.#intend(message.room_id, { ...now, saved: now.message.text });
     // What was typed since is not saved yet.
     else if (now && textToSend(now.text) === text) this.cancel(message.room_id);
+    else if (now) this.#intend(message.room_id, { ...now, message: { ...now.message, text } });
     return isSaved;
   }
 

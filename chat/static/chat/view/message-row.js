@@ -20,7 +20,7 @@ export function MessageRow({ row, store, room }) {
   const { author, at, entry, message, key } = row;
   const [isActive, setActive] = useState(false);
   // Its tools stay as long as something is open beside them.
-  const isOpen = useComputed(() => message !== null && store.actions.floating.value?.message.id === message.id).value;
+  const isOpen = useComputed(() => store.actions.floating.value?.message.client_msg_id === key).value;
   const isDeleted = message?.deleted === true;
   const quote = message ? message.reply_to : room.message(entry?.reply_to ?? 0);
   // A browser may take a finger for a mouse that has left at once: then the message has the tools as long as it has the focus.
