@@ -17,7 +17,7 @@ export class Actions {
     this.store = store;
     /** By room: the message that the next text answers or edits. */
     this.intents = signal(/** @type {ReadonlyMap<number, Intent>} */ (new Map()));
-    /** How many times an answer or an edit was asked for. Each time the composer gets the focus. */
+    /** How many times something was put into the composer, which gets the focus each time. */
     this.asked = 0;
   }
 
@@ -104,6 +104,7 @@ export class Actions {
 
   /** Put an unsent message back into the composer, before what is typed there. @param {Entry} entry */
   takeBack({ client_msg_id, room_id, text, reply_to, files = [] }) {
+    this.asked += 1;
     this.#leaveEdit(room_id);
     const answered = this.store.stores.value.get(room_id)?.message(reply_to ?? 0);
     this.#intend(room_id, answered ? { kind: "reply", message: answered } : null);
