@@ -169,6 +169,23 @@ def test_collected_modules_import_each_other_by_hashed_names(
     assert {"finder", "emoji-table", "dialog"} <= later
 
 
+def test_what_loads_later_is_loaded_while_there_is_a_network() -> None:
+    """After an update a page that stays open may not find its modules any more. Only lazy components say so."""
+    sources = {path.resolve(): path.read_text() for path in OWN_MODULES if "chat" in path.parts}
+
+    def imported(path: Path, pattern: str) -> set[Path]:
+        return {(path.parent / name).resolve() for name in re.findall(pattern, sources[path], re.MULTILINE)}
+
+    lazy, later = set[Path](), set[Path]()
+    for path in sources:
+        lazy |= imported(path, r'\b(?:lazy|from)\(\(\) => import\("(\.[^"]+)"\)')
+        later |= imported(path, r'\bimport\("(\.[^"]+)"\)(?!\.[A-Z])')
+    while more := {each for path in lazy for each in imported(path, r'^import .*?"(\.[^"]+)";$')} - lazy:
+        lazy |= more
+    assert len(later) > 20
+    assert later - lazy == set()
+
+
 def test_where_modules_keep_plain_names_the_map_of_a_page_leads_to_what_they_import(
     tmp_path: Path, settings: Settings
 ) -> None:
