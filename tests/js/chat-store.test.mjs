@@ -623,6 +623,13 @@ test("what is typed while an edit is saved is still an edit, and what is begun m
   assert.deepEqual([actions.textOf(1), actions.intentOf(1)], ["", { kind: "reply", message: second }]);
 });
 
+test("what is open beside a message does not come along to another room", async () => {
+  const { store, room } = await opened({ rooms: [[1, "general"], [2, "random"]] });
+  store.actions.floating.value = { kind: "menu", message: room.timeline.value.messages[0], anchor: null };
+  store.select(2);
+  assert.equal(store.actions.floating.value, null);
+});
+
 test("an edit that is sent twice stays until the server has it, and nothing of it is lost if it fails", async () => {
   const { chat, store, room } = await opened();
   chat.replies.set("message.edit", () => ["error", { code: "internal", message: "No.", retryable: true }]);

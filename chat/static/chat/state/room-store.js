@@ -84,7 +84,11 @@ export class RoomStore {
       onRecovered: (isComplete) => isComplete || (this.reload(), this.chat.loadRooms()),
       // Ignore a change that arrives after the reader has gone to another room.
       onPresence: (change) => this.#wantsPresence && (this.present.value = presenceAfter(this.present.value, change)),
-      onEnded: () => this.#refused(),
+      onEnded: () => {
+        this.unsubscribe = null;
+        this.isRefused = true;
+        this.chat.loadRooms();
+      },
     });
   }
 
@@ -288,12 +292,6 @@ export class RoomStore {
     this.unsubscribe = null;
     this.close();
     this.room.value = { ...this.room.value, ...room, is_member: false, unread: 0, mentions: 0 };
-  }
-
-  #refused() {
-    this.unsubscribe = null;
-    this.isRefused = true;
-    this.chat.loadRooms();
   }
 
   /** @param {any} data of a publication */

@@ -121,6 +121,7 @@ export class ChatStore {
     if (!store?.room.value.is_member) return false;
     batch(() => {
       this.current.value?.close();
+      this.actions.floating.value = null;
       this.currentId.value = roomId;
       store.isAtEnd.value = true;
       store.open(seq);
