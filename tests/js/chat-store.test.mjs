@@ -630,6 +630,14 @@ test("what is open beside a message does not come along to another room", async 
   assert.equal(store.actions.floating.value, null);
 });
 
+test("a message does not sort the people of its room again", async () => {
+  const { chat, room } = await opened();
+  const { people } = room;
+  const known = people.value;
+  chat.write();
+  assert.equal(people.value, known);
+});
+
 test("an edit that is sent twice stays until the server has it, and nothing of it is lost if it fails", async () => {
   const { chat, store, room } = await opened();
   chat.replies.set("message.edit", () => ["error", { code: "internal", message: "No.", retryable: true }]);

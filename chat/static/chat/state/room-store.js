@@ -21,7 +21,8 @@ export class RoomStore {
     this.requests = new RoomRequests(chat.client, room.id, () => this.isOpen && this.reload());
     this.members = signal(/** @type {Person[]} */ ([]));
     this.present = signal(NOBODY);
-    this.people = computed(() => peopleOf(this.members.value, this.present.value, this.room.value.member_count));
+    const memberCount = computed(() => this.room.value.member_count);
+    this.people = computed(() => peopleOf(this.members.value, this.present.value, memberCount.value));
     /** The pictures of members, by user. */
     this.pictures = computed(() => new Map(this.members.value.map(({ id, picture }) => [/** @type {number | null} */ (id), picture])));
     this.typers = signal(/** @type {import("../lib/typing.js").Typer[]} */ ([]));
