@@ -350,17 +350,14 @@ export class RoomStore {
   }
 
   /** Remember where unseen messages begin. @param {Message} message */
-  #markNew(message) {
+  #markNew({ author, seq }) {
     const isSeen = this.isOpen && this.isAtEnd.value && this.chat.isAttentive.value;
-    if (message.author.id === this.chat.me.id) this.#answered(message);
-    else if (!isSeen && this.room.value.unread === 0) this.newAfterSeq.value = message.seq - 1;
-  }
-
-  /** With a message of the reader, from any screen, the server has marked all before it as read. @param {Message} message */
-  #answered({ seq }) {
-    this.newAfterSeq.value = null;
-    this.isKeptUnread = false;
-    this.sentReadSeq = Math.max(this.sentReadSeq, seq);
+    if (author.id === this.chat.me.id) {
+      // With a message of the reader, from any screen, the server has marked all before it as read.
+      this.newAfterSeq.value = null;
+      this.isKeptUnread = false;
+      this.sentReadSeq = Math.max(this.sentReadSeq, seq);
+    } else if (!isSeen && this.room.value.unread === 0) this.newAfterSeq.value = seq - 1;
   }
 
   /** Somebody came, left, or has another role. @param {{joined?: {id: number, username: string}, left?: {id: number, username: string}}} change */
