@@ -1,8 +1,6 @@
 /** The reader's small choices in this browser: emoji used last, the skin tone, the density. */
 
-/**
- * @template T @param {string} name @param {T} otherwise @returns {T}
- */
+/** @template T @param {string} name @param {T} otherwise @returns {T} */
 export function choiceOf(name, otherwise) {
   try {
     return JSON.parse(localStorage.getItem(`rockstar.${name}`) ?? "") ?? otherwise;

@@ -120,9 +120,7 @@ async function open() {
   }
 }
 
-/**
- * @template T @param {IDBRequest<T>} request @returns {Promise<T>}
- */
+/** @template T @param {IDBRequest<T>} request @returns {Promise<T>} */
 function answered(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
