@@ -79,7 +79,9 @@ def test_chat(windows: Windows) -> None:
     assert_accessible(chat.page)
     chat.page.keyboard.press("Escape")
     # It was loaded when nothing else was to do. The next frame has it, and the keys that follow at once are the search's.
-    assert chat.page.get_by_role("button", name="Search messages").evaluate(FOCUS_AFTER_CLICK) == "search-query"
+    assert (
+        chat.page.get_by_role("button", name="Search messages").evaluate(FOCUS_AFTER_CLICK) == "search-query"
+    )
     chat.page.keyboard.type("in:general a")
     expect(chat.page.locator(".search-result").first).to_be_visible()
     assert_accessible(chat.page)
