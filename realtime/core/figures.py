@@ -5,7 +5,8 @@ sums over a cluster only rise too.
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from operator import add
 from typing import TypeVar
 
 import msgspec
@@ -23,8 +24,9 @@ ENDED_MAX = 64
 PLACES_MAX = 256
 # Routes of all that is kept by node, and of all sums; about 150 bytes each. Beyond it less is kept apart.
 KEPT_ROWS_MAX = 10_000
-# Gauges of which the sum over several nodes would say nothing.
+# Gauges of which the sum over several nodes would say nothing: the largest or the smallest value matters.
 _LARGEST = frozenset({"start_time", "loop_lag", "max_fds", "limit_fill", "restarts", "draining"})
+_SMALLEST = frozenset({"broker_up"})
 
 # Values by name and then by a label's value; "" if the name has no label.
 Values = dict[str, dict[str, float]]
@@ -129,7 +131,8 @@ def total(all_figures: Iterable[Figures]) -> Figures:
         for name, counts in figures.counts.items():
             _add(result.counts.setdefault(name, {}), counts)
         for name, gauges in figures.gauges.items():
-            _add(result.gauges.setdefault(name, {}), gauges, is_largest=name in _LARGEST)
+            join = max if name in _LARGEST else min if name in _SMALLEST else add
+            _add(result.gauges.setdefault(name, {}), gauges, join)
         for name, histogram in figures.histograms.items():
             result.histograms.setdefault(name, Histogram()).add(histogram)
     result.routes = [routes[key] for key in sorted(routes)]
@@ -190,10 +193,6 @@ def _is_over(kept_figures: Collection[Figures], count_max: int) -> bool:
     return len(kept_figures) > count_max or sum(len(each.routes) for each in kept_figures) > KEPT_ROWS_MAX
 
 
-def _add(into: dict[str, N], other: Mapping[str, N], *, is_largest: bool = False) -> None:
+def _add(into: dict[str, N], other: Mapping[str, N], join: Callable[[N, N], N] = add) -> None:
     for label, value in other.items():
-        before = into.get(label)
-        if before is None:
-            into[label] = value
-        else:
-            into[label] = max(before, value) if is_largest else before + value
+        into[label] = join(into[label], value) if label in into else value

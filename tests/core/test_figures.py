@@ -32,13 +32,16 @@ def test_a_time_is_in_the_first_bucket_that_holds_it() -> None:
     assert sum(histogram.counts) == 5
 
 
-def test_counts_add_up_and_gauges_too_unless_the_largest_matters() -> None:
+def test_counts_add_up_and_gauges_too_unless_one_of_them_matters() -> None:
     one, two = figures(3, active=2), figures(4, active=1)
     result = total([one, two])
     [row] = result.routes
     assert (row.messages_in, row.active, row.errors_by_code) == (7, 3, {"x": 2})
     assert result.counts == {"waits": {"": 7}}
     assert result.gauges == {"lag": {"": 7}, "loop_lag": {"p99": 4}}
+    # One node that does not reach the broker is what an alert looks for.
+    up, away = (Figures(gauges={"broker_up": {"": value}}) for value in (1.0, 0.0))
+    assert total([up, away, up]).gauges == total([away, up]).gauges == {"broker_up": {"": 0.0}}
     # Those that were added are as before.
     assert (one.routes[0].messages_in, one.routes[0].errors_by_code) == (3, {"x": 1})
 
