@@ -63,6 +63,8 @@ class RetiringServer(Server):
         # The process that took over, and the listening sockets that are kept for it.
         self.successor: Successor | None = None
         self.kept_sockets: list[socket] = []
+        # Whether SIGHUP came again since the hand-over began: the successor may have the code and settings of before.
+        self.was_told_again = False
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Begin to serve, and to listen to the signals."""
@@ -73,7 +75,7 @@ class RetiringServer(Server):
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(RETIRE_SIGNAL, self._once, "retire", self._retire)
         if self._replace is not None:
-            loop.add_signal_handler(signal.SIGHUP, self._once, "hand over", self._hand_over)
+            loop.add_signal_handler(signal.SIGHUP, self.hang_up)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End. Uvicorn would raise RETIRE_SIGNAL once more afterwards, which would end the process that took over too."""
@@ -82,6 +84,12 @@ class RetiringServer(Server):
             self.should_exit = True
         else:
             super().handle_exit(sig, frame)
+
+    def hang_up(self) -> None:
+        """SIGHUP: hand over. One that comes meanwhile is for the supervisor that this process becomes."""
+        task = self._tasks.get("hand over")
+        self.was_told_again = self.successor is not None or (task is not None and not task.done())
+        self._once("hand over", self._hand_over)
 
     def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if name not in self._tasks or self._tasks[name].done():
@@ -103,6 +111,9 @@ class RetiringServer(Server):
         for each in kept:
             each.close()
         logger.error("Process %s did not begin to serve; this one goes on", successor.pid)
+        if self.was_told_again:
+            self.was_told_again = False
+            await self._hand_over()
 
     def _bring_up(self, successor: Successor) -> bool:
         successor.start()

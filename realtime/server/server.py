@@ -88,7 +88,10 @@ def _run_alone(config: Callable[[], Config], sockets: list[socket], drain_s: flo
         server.run(sockets)
         if isinstance(server.successor, Worker):
             logger.info("This process supervises from now on")
-            Workers(config(), server.kept_sockets, drain_s=drain_s, running=[server.successor]).run()
+            supervisor = Workers(config(), server.kept_sockets, drain_s=drain_s, running=[server.successor])
+            if server.was_told_again:
+                supervisor.handle_hup()
+            supervisor.run()
     except KeyboardInterrupt:
         # SIGINT, which uvicorn raises again after a clean stop.
         return True
