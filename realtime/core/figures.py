@@ -25,7 +25,7 @@ PLACES_MAX = 256
 # Routes of all that is kept by node, and of all sums; about 150 bytes each. Beyond it less is kept apart.
 KEPT_ROWS_MAX = 10_000
 # Gauges of which the sum over several nodes would say nothing: the largest or the smallest value matters.
-_LARGEST = frozenset({"start_time", "loop_lag", "max_fds", "limit_fill", "restarts", "draining"})
+_LARGEST = frozenset({"start_time", "loop_lag", "limit_fill", "restarts", "draining"})
 _SMALLEST = frozenset({"broker_up"})
 
 # Values by name and then by a label's value; "" if the name has no label.

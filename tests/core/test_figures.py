@@ -42,6 +42,9 @@ def test_counts_add_up_and_gauges_too_unless_one_of_them_matters() -> None:
     # One node that does not reach the broker is what an alert looks for.
     up, away = (Figures(gauges={"broker_up": {"": value}}) for value in (1.0, 0.0))
     assert total([up, away, up]).gauges == total([away, up]).gauges == {"broker_up": {"": 0.0}}
+    # The alert compares it with the connections of all.
+    limited = Figures(gauges={"max_fds": {"": 100.0}})
+    assert total([limited, limited]).gauges == {"max_fds": {"": 200.0}}
     # Those that were added are as before.
     assert (one.routes[0].messages_in, one.routes[0].errors_by_code) == (3, {"x": 1})
 
