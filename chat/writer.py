@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
+from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext as _
 
 from chat import wire
@@ -140,6 +141,10 @@ class MessageWriter:
             raise
         except RequestError as busy:
             return [RequestError(busy.code, busy.message) for _ in batch]
+        except (OperationalError, InterfaceError) as away:
+            logger.error("A transaction of %d messages failed because of the database: %s", len(batch), away)  # noqa: TRY400
+            reason = _("The database cannot be reached now; try again.")
+            return [RequestError(ErrorCode.TIMEOUT, reason) for _each in batch]
         except Exception:
             logger.exception("A transaction of %d messages failed", len(batch))
             return [NotStoredError() for _ in batch]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from chat import wire
 from chat.announcing import Announcer
@@ -203,6 +204,18 @@ async def test_a_failed_transaction_acknowledges_nobody(caplog: pytest.LogCaptur
     assert desk.announced == []
     desk.fault = None
     assert (await desk.send("4")).text == "4"
+
+
+async def test_a_database_that_is_away_is_one_line_and_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    desk.fault = OperationalError("connection refused")
+    desk.commit.set()
+    answers = await refusals([desk.send(text) for text in "12"])
+    assert [answer.code for answer in answers] == [ErrorCode.TIMEOUT] * 2
+    assert answers[0] is not answers[1]
+    [line] = caplog.records
+    assert "connection refused" in line.getMessage()
+    assert line.exc_info is None
 
 
 async def test_a_busy_database_is_an_answer_of_each_sender_s_own() -> None:
