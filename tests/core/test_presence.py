@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from realtime.core import presence_table as presence_module
@@ -343,11 +343,17 @@ class Nodes:
         return {}
 
     def checked(self, node: str, change: Callable[..., Changed], *arguments: object) -> None:
-        """The topics whose members a change says it changed are those in which they did."""
+        """The topics whose members a change says it changed are those in which they did.
+
+        Of several users that are taken in at once, one may come and go: that topic is named, and is as before.
+        """
         before = self.members(node)
         changed = change(*arguments)
         after = self.members(node)
-        assert {key for key in KEYS if before[key] != after[key]} == set(changed)
+        differ = {key for key in KEYS if before[key] != after[key]}
+        assert differ <= set(changed)
+        if presence_module.TAKEN_AT_ONCE == 1:
+            assert differ == set(changed)
 
     def step(self, verb: str, node: str, key: Key, user: User, lost: int) -> None:
         before = self.members(node)
@@ -394,6 +400,16 @@ steps = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([1, 2, 500]), steps)
+@example(
+    2,
+    [
+        ("join", "a", NEWS, ALICE, 0),
+        ("join", "a", NEWS, BOB, 0),
+        ("join", "a", OTHER, ALICE, 0),
+        ("ask", "a", NEWS, ALICE, 0),
+        ("leave", "a", OTHER, ALICE, 0),
+    ],
+)
 def test_after_healing_all_nodes_know_the_truth(
     at_once: int, steps: list[tuple[str, str, Key, User, int]]
 ) -> None:
