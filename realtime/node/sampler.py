@@ -12,12 +12,14 @@ from time import monotonic, time
 from typing import Protocol
 
 from django.db import DatabaseError, InterfaceError
+from msgspec import structs
 
 from realtime.conf import RealtimeSettings
 from realtime.core.liveness import NodeState
 from realtime.core.samples import Nodes
 from realtime.node import sample_rows as rows
 from realtime.node.database import Database
+from realtime.node.figures import Reporter
 from realtime.node.sample_rows import Lease, Taking
 from realtime.protocol.errors import RequestError
 from realtime.topics.cluster import Cluster
@@ -37,6 +39,7 @@ class Sampled(Protocol):
     settings: RealtimeSettings
     database: Database
     cluster: Cluster
+    figures: Reporter
 
     def nodes(self) -> list[NodeState]:
         """Return the nodes that are alive, including this one, each as of its last beat."""
@@ -86,8 +89,11 @@ class Sampler:
 
     def _taking(self) -> Taking:
         states, settings = self._node.nodes(), self._node.settings
-        # As of the last beats, which all nodes have: what is not in them the next node would count again.
+        # Counts are as of the last beats, which all nodes have: what is not in them the next node would count again.
         nodes: Nodes = {**self._node.cluster.ended_by_node(), **{each.node: each.figures for each in states}}
+        # Gauges are counted by nobody: those of now say that the broker is away, when no beats come.
+        gauges = self._node.figures.own().gauges
+        nodes[self._node.id] = structs.replace(nodes[self._node.id], gauges=gauges)
         return Taking(
             self._node.id,
             nodes,

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
 from realtime.conf import RealtimeSettings
-from realtime.core.figures import Figures, RouteFigures
+from realtime.core.figures import Figures, RouteFigures, Values
 from realtime.core.liveness import NodeState
 from realtime.core.samples import Sample
 from realtime.models import FiguresSample, SamplesLease
@@ -41,6 +41,8 @@ class Nodes:
         self.clock = clock
         self.counted: dict[str, int] = {}
         self.ended: dict[str, int] = {}
+        # Values of now of the node that takes the sample.
+        self.gauges: Values = {"start_time": {"": START_S}}
         self.databases: list[Database] = []
 
     def sampler(self, name: str, **settings: Any) -> Sampler:
@@ -51,6 +53,7 @@ class Nodes:
             id=name,
             settings=RealtimeSettings(**({"SAMPLE_INTERVAL_S": INTERVAL_S} | settings)),
             database=database,
+            figures=SimpleNamespace(own=lambda: Figures(gauges=self.gauges)),
             cluster=SimpleNamespace(ended_by_node=lambda: figures_of(self.ended)),
             nodes=lambda: [
                 NodeState(each, STARTED, figures) for each, figures in figures_of(self.counted).items()
@@ -114,6 +117,16 @@ async def test_of_two_nodes_one_writes_and_the_other_goes_on_after_its_end(nodes
     # The sample after the hand-over covers the time without one, so that no total falls and no rate is wrong.
     assert samples[-1].span_s == STALE_TICKS * INTERVAL_S
     assert messages(samples) == nodes.ended["a"] + nodes.counted["b"]
+
+
+async def test_while_no_beats_come_a_sample_tells_that_the_broker_is_away(nodes: Nodes) -> None:
+    first = nodes.sampler("a")
+    nodes.gauges = {"broker_up": {"": 0.0}}
+    assert await nodes.tick(first) == [True]
+    [sample] = await stored()
+    assert sample.nodes["a"].gauges == {"broker_up": {"": 0.0}}
+    # Counts are those of the last beat, which the next node has too.
+    assert messages([sample]) == nodes.counted["a"]
 
 
 async def test_a_node_that_stops_hands_over_at_once(nodes: Nodes) -> None:
