@@ -63,7 +63,11 @@ class LiveAdminSite(AdminSite):
         tenant, may_use = tenant_of(request), super().has_permission(request)
         if not may_use or tenant is None or getattr(request.user, "is_superuser", False):
             return may_use
-        return not is_banned(tenant.slug, user_id=request.user.pk)
+        # Each page of the admin asks several times.
+        known = vars(request)
+        if "is_banned" not in known:
+            known["is_banned"] = is_banned(tenant.slug, user_id=request.user.pk)
+        return not known["is_banned"]
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """Show the page, without any metrics. 403 without the permission, or for staff of another tenant."""
