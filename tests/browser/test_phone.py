@@ -40,6 +40,9 @@ def test_what_opens_fits_with_text_at_twice_its_size(alice: ChatPage) -> None:
     page.get_by_title("Your profile").click()
     assert_holds_its_parts(page, "dialog")
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    # The list of rooms, which the dialog was opened from.
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Emoji", exact=True).click()
     assert_holds_its_parts(page, ".emoji-picker")
     assert_holds_its_parts(page, ".emoji-grid")

@@ -24,8 +24,8 @@ export function Dialog({ title, onClose, isWide = false, returnTo, children }) {
       for (const element of [opener, returnTo?.()]) if (document.activeElement === document.body && element instanceof HTMLElement) element.focus();
     });
   }, []);
-  // WebKit's search fields keep Escape for themselves.
-  const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && !isForInputMethod(event) && onClose();
+  // WebKit's search fields keep Escape for themselves, and for the page below it would mark the room as read.
+  const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && !isForInputMethod(event) && (event.stopPropagation(), onClose());
   const closeOutside = (/** @type {MouseEvent} */ event) => event.target === dialog.current && onClose();
   return html`
     <dialog ref=${dialog} class="dialog" data-wide=${isWide} aria-labelledby=${titleId} onClose=${onClose} onClick=${closeOutside} onKeyDown=${onKeyDown}>
