@@ -109,6 +109,15 @@ def _candidates(tenant_id: int, rooms: Mapping[int, int], wanted: SearchQuery) -
             return here
         # SQLite would read all messages of the rooms by their index, and sort them, before it takes the newest.
         return Message.objects.alias(in_room=F("room_id") + 0).filter(in_room__in=list(rooms))
+    return _newest(rooms, wanted.before)
+
+
+def _newest(rooms: Mapping[int, int], before: datetime | None) -> "QuerySet[Message]":
+    """Select the newest messages of the rooms; of one room the newest before a moment, however long ago it is."""
+    if len(rooms) == 1 and before is not None and max(rooms.values()) > SCANNED_MAX:
+        [(room_id, last_seq)] = rooms.items()
+        end = _last_seq_before(before, room_id, last_seq)
+        return Message.objects.filter(room_id=room_id, seq__gt=end - SCANNED_MAX, seq__lte=end)
     most = _most_of_each(rooms.values())
     newest = Room.objects.filter(pk__in=list(rooms), messages__seq__gt=F("last_seq") - most)
     return Message.objects.filter(pk__in=newest.order_by().values("messages__pk"))
@@ -123,6 +132,17 @@ def _most_of_each(counts: Collection[int]) -> int:
             return most
         left -= count
     return SCANNED_MAX
+
+
+def _last_seq_before(moment: datetime, room_id: int, last_seq: int) -> int:
+    """Return the number of a room's last message before a moment, by halving: numbers follow the time."""
+    here = Message.objects.filter(room_id=room_id).order_by("-seq").values_list("seq", "sent_at")
+    low, high = 0, last_seq
+    while low < high:
+        middle = (low + high + 1) // 2
+        seq, sent_at = here.filter(seq__lte=middle).first() or (0, moment)
+        low, high = (middle, high) if seq == 0 or sent_at < moment else (low, seq - 1)
+    return low
 
 
 def _filtered(found: "QuerySet[Message]", wanted: SearchQuery) -> "QuerySet[Message]":

@@ -166,6 +166,25 @@ def test_a_search_without_an_index_reads_the_newest_messages_only(
     assert found(world, "from:bob") == found(world, "ol from:bob") == ["old of bob @alice"]
 
 
+@pytest.mark.parametrize(("days", "text"), [(30, None), (29, "0"), (17, "12"), (1, "28"), (0, "29")])
+def test_a_day_of_long_ago_is_found_in_a_long_room(
+    world: World, monkeypatch: pytest.MonkeyPatch, days: int, text: str | None
+) -> None:
+    monkeypatch.setattr(searching, "SCANNED_MAX", 3)
+    room_id = world.room()
+    for number in range(30):
+        say(world, room_id, str(number))
+    now = timezone.now()
+    for message in Message.objects.filter(room_id=room_id):
+        message.sent_at = now - timedelta(days=30 - message.seq)
+        message.save(update_fields=["sent_at"])
+    # As a page jumps to a day: the newest message before it.
+    before = (now - timedelta(days=days, minutes=-1)).isoformat()
+    user = world.alice.id
+    page, _ = searching.search(world.acme.id, user, query=f"before:{before}", room_id=room_id, limit=1)
+    assert [each.text for each in page] == ([] if text is None else [text])
+
+
 @pytest.mark.parametrize(
     ("counts", "most"),
     [([], 100), ([7], 100), ([300], 100), ([50, 50], 100), ([10, 300, 20], 70), ([90, 90, 90], 33)],
