@@ -109,8 +109,9 @@ def sweep() -> bool:
     if not ids:
         return False
     with transaction.atomic():
-        # A file that was sent meanwhile stays.
-        File.objects.filter(pk__in=ids, message__isnull=True).delete()
+        # A file that was sent meanwhile stays. Locked, because `delete` reads the rows before it deletes them.
+        expired = File.objects.select_for_update().filter(pk__in=ids, message__isnull=True).order_by("pk")
+        File.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()
     return len(ids) >= SWEEP_BATCH
 
 

@@ -5,6 +5,7 @@ import json
 import struct
 import uuid
 import warnings
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -324,6 +325,30 @@ def test_what_is_not_sent_within_a_day_is_swept(world: World, folder: Path) -> N
     assert files.sweep() is False
     assert not File.objects.filter(pk=old.id).exists()
     assert (stored(folder), File.objects.count()) == (2, 2)
+
+
+def test_a_file_that_is_sent_while_it_is_swept_is_sent_or_gone(world: World, folder: Path) -> None:
+    """PostgreSQL does not hold up a sender: between its reading and its deletion of a row, the row may be attached."""
+    room_id, old = world.room(), upload(world)
+    File.objects.update(created_at=timezone.now() - timedelta(days=2))
+    sending: list[Future[wire.Message]] = []
+
+    def send_now() -> wire.Message:
+        try:
+            return send(world, room_id, old.id)
+        finally:
+            connection.close()
+
+    def send_before_deletion(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith('DELETE FROM "chat_file"'):
+            sending.append(threads.submit(send_now))
+            wait(sending, timeout=0.2)
+        return execute(sql, *rest)
+
+    with ThreadPoolExecutor(1) as threads, connection.execute_wrapper(send_before_deletion):
+        files.sweep()
+    is_sent = sending[0].exception() is None
+    assert (File.objects.exists(), stored(folder)) == (is_sent, is_sent)
 
 
 def test_files_go_with_their_tenant(world: World, folder: Path) -> None:
