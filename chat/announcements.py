@@ -28,7 +28,8 @@ from realtime import (
     rewrite_history,
 )
 
-# The members of a room whose own screens are told that it was archived. Those of others only hear that they are out.
+# Members who are told in their own topics that their room was archived. The others only see that their subscriptions
+# to it end.
 ARCHIVED_TOLD_MAX = 500
 
 MemberChange = Literal["joined", "left", "changed"]
@@ -97,7 +98,10 @@ def announce_own(tenant: Tenant, user: Publisher, room: wire.Room, *, by: Publis
 
 
 def announce_archived(tenant: Tenant, room: wire.Room, user_ids: Sequence[UserId], *, by: Publisher) -> None:
-    """Tell the screens of up to ARCHIVED_TOLD_MAX others, and end all subscriptions: subscribers could announce typing."""
+    """Tell users, at most ARCHIVED_TOLD_MAX and not `by`, that a room was archived. End all their subscriptions to it.
+
+    A subscriber could still announce typing in it.
+    """
     for user_id in [each for each in user_ids if each != by.id][:ARCHIVED_TOLD_MAX]:
         announce_own(tenant, Publisher(user_id, ""), room, by=by)
     end_hearing(tenant, room_id=room.id, user_ids=user_ids)

@@ -1,4 +1,4 @@
-"""Puts rows that belong to something beside it."""
+"""Groups rows by what they belong to."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -92,8 +92,8 @@ def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.OfRoom:
 def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequence[UserId]) -> wire.Room:
     """Make users members of a room at once.
 
-    They are users of the tenant. Those who are in the room stay unchanged. Raises RequestError(not_found |
-    permission_denied | limit_exceeded).
+    All of them must be members of the tenant. Those who are in the room already stay unchanged. Raises
+    RequestError(not_found | permission_denied).
     """
     here = standing(tenant, user, room_id)
     here.require_changeable(MEMBER)
@@ -107,8 +107,8 @@ def room_remove(
 ) -> wire.Room:
     """Remove a member from a room.
 
-    The member's rank is lower. The audit log keeps it, with the reason. Raises RequestError(not_found |
-    permission_denied).
+    The caller is a moderator and has a higher rank than the member, or is an owner. The audit log keeps it, with
+    the reason. Raises RequestError(not_found | permission_denied).
     """
     here = standing(tenant, user, room_id)
     here.require_changeable(MODERATOR)
@@ -126,7 +126,7 @@ def room_remove(
 def room_role(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, role: str) -> wire.Room:
     """Give a member of a room a role.
 
-    Owners may. Raises RequestError(not_found | permission_denied).
+    The caller is an owner. Raises RequestError(not_found | permission_denied).
     """
     here = standing(tenant, user, room_id)
     here.require_changeable(OWNER)

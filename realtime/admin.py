@@ -67,7 +67,7 @@ class OwnTenantAdmin(CheckedAddresses, admin.ModelAdmin):  # type: ignore[type-a
         return request is not None and name in self.get_list_filter(request) and how in FILTER_LOOKUPS
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Return the field of a form. A tenant must exist: a row of none has no effect."""
+        """Return the field of a form. A tenant that is named must exist: a row that names another has no effect."""
         made = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "tenant" and made is not None:
             made.validators.append(_check_tenant)
@@ -166,7 +166,10 @@ class ApiKeyAdmin(OwnTenantAdmin):
 
 
 class BanForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A ban of a user or of an address, until a time in the future. `own_tenant` is that of staff, who cannot choose it."""
+    """A ban of a user or of an address, until a time in the future.
+
+    `own_tenant` is the tenant of staff, who cannot choose another; None for superusers.
+    """
 
     own_tenant: str | None = None
 

@@ -27,8 +27,8 @@ Changed = tuple[wire.Message, bool]
 def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, text: str) -> wire.Message:
     """Change the text of a message.
 
-    The author may, and a moderator. The same text changes nothing. An edit of another user's message is in the audit log.
-    Raises RequestError(invalid_message | not_found | permission_denied | conflict).
+    The caller is its author or a moderator. The same text changes nothing. An edit of another user's message is in the
+    audit log. Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
     # Before the transaction, because the room is locked in it.
     parts = composed(tenant, room_id, text)
@@ -51,9 +51,8 @@ def message_delete(
 ) -> wire.Message:
     """Delete a message: its text and files.
 
-    The author may, and a moderator. Its row stays, without text, files and reactions. The deletion of another
-    user's message is in the audit log, with the reason.
-    Raises RequestError(not_found | permission_denied).
+    The caller is its author or a moderator. Its row stays, without text, files and reactions. The deletion of another
+    user's message is in the audit log, with the reason. Raises RequestError(not_found | permission_denied).
     """
     here, message = _to_change(tenant, user, room_id, seq)
     if message.deleted_at is not None:

@@ -43,7 +43,10 @@ class Standing:
             raise denied(_(_REFUSED[rank]))
 
     def require_changeable(self, rank: int = ANYBODY) -> None:
-        """Refuse changes of a direct room, whose people and name never change, and of others as `require`."""
+        """Raise RequestError(permission_denied) if the room is a direct one, or if the user's rank is lower.
+
+        The people and the name of a direct room never change.
+        """
         if self.room.direct_key:
             raise denied(_("A direct room cannot be changed."))
         self.require(rank)

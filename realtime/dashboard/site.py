@@ -59,7 +59,10 @@ class LiveAdminSite(AdminSite):
         return [live, *parts, *super().get_urls()]
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may use the admin: no banned staff, who could lift their own ban. Superusers go on."""
+        """Return whether the user may use the admin. Banned staff may not, or they could lift their own ban.
+
+        A superuser may, banned or not.
+        """
         tenant, may_use = tenant_of(request), super().has_permission(request)
         if not may_use or tenant is None or getattr(request.user, "is_superuser", False):
             return may_use

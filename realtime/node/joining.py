@@ -79,7 +79,7 @@ class _Joining:
         return self.error is None
 
     def take(self, payloads: Sequence[bytes], reached: Position) -> None:
-        """Add payloads up to `reached`; if they no longer fit a reply, give up recovery. Then `size_bytes` says so."""
+        """Add payloads up to `reached`; if they no longer fit a reply, give up recovery, and keep their size."""
         self.reached = reached
         self.payloads += payloads
         size_bytes = self.size_bytes + sum(map(len, payloads))
