@@ -484,6 +484,11 @@ test("new public rooms appear, and closed ones go", async () => {
   assert.deepEqual(store.joinable.value.map((room) => [room.name, room.unread]), [["new", 0]]);
   tell(2, { event: "gone", room_id: 9 });
   assert.deepEqual(store.joinable.value, []);
+  // The text of a reader who was removed before stays on the page.
+  chat.tell({ event: "room", room: chat.room(1, "general", { is_member: false }) });
+  tell(3, { event: "gone", room_id: 1 });
+  const { is_member, is_public } = store.current.value.room.value;
+  assert.deepEqual([is_member, is_public], [false, false]);
 });
 
 test("who does nothing for five minutes is away, and back with the next touch", () => {

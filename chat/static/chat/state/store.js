@@ -268,7 +268,10 @@ export class ChatStore {
   #publicRoom(data) {
     const store = this.stores.value.get(data.room_id ?? data.room?.id);
     const isOutside = { is_member: false, read_seq: 0, unread: 0, mentions: 0, level: "all", is_favourite: false, role: null };
-    if (data.event === "gone" && store?.room.value.is_member === false) this.#drop(store.id);
+    const isGone = data.event === "gone" && store?.room.value.is_member === false;
+    // The page of the current room stays, with the reader's text.
+    if (isGone && store === this.current.value) store.left({ is_public: false });
+    else if (isGone) this.#drop(store.id);
     else if (data.event === "room" && store) store.room.value = roomAfterChange(store.room.value, data.room);
     else if (data.event === "room") this.#take([{ ...data.room, ...isOutside }]);
   }
