@@ -168,6 +168,7 @@ def test_search_leads_to_the_message(carol: ChatPage, dave: ChatPage) -> None:
     expect(dave.heading).to_have_text("general")
     expect(dave.messages("haystack")).to_be_in_viewport()
     dave.page.get_by_role("button", name="Close the search").click()
+    expect(dave.page.get_by_role("button", name="Search messages")).to_be_focused()
     expect(dave.here).not_to_have_count(0)
 
 

@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 /** @import {ChatStore} from "../types.js" */
 
 /**
@@ -7,13 +7,17 @@ import { useEffect } from "preact/hooks";
  */
 export function useDrawer(store) {
   const open = store.drawer.value;
+  // The search takes the focus as soon as it is drawn.
+  const opener = useMemo(() => document.activeElement, [open]);
   useEffect(() => {
     if (open === null) return undefined;
-    const opener = document.activeElement;
-    /** @type {HTMLElement | null} */ (document.querySelector(`#${open} .drawer-only`))?.focus();
+    const drawer = document.getElementById(open);
+    /** @type {HTMLElement | null | undefined} */ (drawer?.querySelector(".drawer-only"))?.focus();
     return () => {
       const at = document.activeElement;
-      if (opener instanceof HTMLElement && (at === document.body || at?.closest(".sidebar, .panel"))) opener.focus();
+      // On wide screens a panel stays where it is.
+      const isHidden = drawer?.contains(at) && getComputedStyle(drawer).position === "fixed";
+      if (opener instanceof HTMLElement && (at === document.body || isHidden)) opener.focus();
     };
   }, [open]);
 }

@@ -22,12 +22,16 @@ export function SearchPanel({ store, onClose }) {
     write(`${query.trim()} ${filter}`.trimStart());
     document.getElementById("search-query")?.focus();
   };
+  const close = () => {
+    /** @type {HTMLElement | null} */ (document.querySelector("button[data-panel=search]"))?.focus();
+    onClose();
+  };
   // With the first paint, so that no key goes elsewhere; and each time that the search is asked for.
   useLayoutEffect(() => document.getElementById("search-query")?.focus(), [asked]);
   return html`
     <div class="panel-head">
       <h2>${_("Search")}</h2>
-      <${IconButton} label=${_("Close the search")} icon=${CloseIcon} onClick=${onClose} />
+      <${IconButton} label=${_("Close the search")} icon=${CloseIcon} onClick=${close} />
     </div>
     <div class="search-fields" role="search">
       <${SearchField} id="search-query" label=${_("Words in messages")} query=${query} onQuery=${write} />
