@@ -1,6 +1,7 @@
 """A browser that loses the network and comes back: nothing is lost, nothing is doubled, the order holds."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -139,11 +140,18 @@ def test_what_did_not_load_for_later_is_loaded_with_the_next_connection(
 ) -> None:
     if alice.is_in_firefox:
         pytest.skip("Firefox tries a module again only after a reload")
-    alice.page.route("**/finder.*.js", lambda route: route.abort())
+    lost = re.compile(r"/(finder|row-menu)\.\w+\.js")
+    alice.page.route(lost, lambda route: route.abort())
     alice.page.reload()
     alice.wait_until_connected()
     alice.page.wait_for_function(HAS_LOADED, arg=["emoji-picker"])
-    alice.page.unroute("**/finder.*.js")
+    alice.say("with a menu")
+    row = alice.page.locator(".message[data-state=sent]").filter(has_text="with a menu")
+    alice.in_message_menu(row, "Copy link")
+    expect(alice.page.get_by_role("alert")).to_contain_text("did not load")
+    alice.page.unroute(lost)
+    expect(alice.in_message_menu(row, "Copy link")).to_be_visible()
+    alice.page.keyboard.press("Escape")
     cable.cut()
     expect(alice.bar).to_contain_text("The connection is lost.")
     cable.mend()

@@ -44,7 +44,7 @@ export function MessageList({ store, room, onDone }) {
       </div>
       <${ListKeys} store=${store} list=${scroll.ref} onDone=${onDone} />
       <${JumpButton} room=${room} onJump=${() => scroll.toEnd().then(onDone)} />
-      ${store.actions.floating.value && html`<${RowFloating} store=${store} room=${room} />`}
+      ${store.actions.floating.value && html`<${RowFloating} store=${store} room=${room} onClose=${() => (store.actions.floating.value = null)} />`}
     </div>`;
 }
 

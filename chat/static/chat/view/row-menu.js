@@ -11,16 +11,14 @@ import { lazy } from "./lazy.js";
 
 const EmojiPicker = lazy(() => import("./emoji-picker.js"), "EmojiPicker");
 
-/** The menu of a message, or the emoji to react with. @param {Place} props */
-export function RowFloating({ store, room }) {
-  const { floating } = store.actions;
-  const open = floating.value;
+/** The menu of a message, or the emoji to react with. @param {Place & {onClose: () => void}} props */
+export function RowFloating({ store, room, onClose }) {
+  const open = store.actions.floating.value;
   if (open === null) return null;
   const { kind, message, anchor } = open;
-  const close = () => (floating.value = null);
   return kind === "menu"
-    ? html`<${RowMenu} store=${store} room=${room} message=${message} anchor=${anchor} onClose=${close} />`
-    : html`<${EmojiPicker} store=${store} anchor=${anchor} onChoose=${(/** @type {string} */ emoji) => store.actions.react(message, emoji)} onClose=${close} />`;
+    ? html`<${RowMenu} store=${store} room=${room} message=${message} anchor=${anchor} onClose=${onClose} />`
+    : html`<${EmojiPicker} store=${store} anchor=${anchor} onChoose=${(/** @type {string} */ emoji) => store.actions.react(message, emoji)} onClose=${onClose} />`;
 }
 
 /** The further actions on a message. @param {Place & {message: Message, anchor: HTMLElement, onClose: () => void}} props */
