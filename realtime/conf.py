@@ -97,8 +97,8 @@ class RealtimeSettings:
     MAX_CALLS: int = 8
     # Seconds that a call may take before `timeout`.
     CALL_TIMEOUT_S: float = 10.0
-    # Watched queries of one user, and different queries watched in a tenant, in this process: beyond it
-    # `limit_exceeded`.
+    # Watched queries of one user (or of one address that is not signed in), and different queries watched in a tenant,
+    # in this process: beyond it `limit_exceeded`.
     MAX_WATCHES_PER_USER: int = 1000
     MAX_WATCHES_PER_TENANT: int = 5000
     # Rows that the watched queries of a tenant keep in memory in this process: beyond it `limit_exceeded`.
