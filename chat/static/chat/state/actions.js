@@ -7,7 +7,7 @@ import { textToSend } from "../lib/outbox.js";
 /**
  * The purpose of the text in the composer. An edit has a text of its own, which is no draft: leaving it keeps the draft.
  * @typedef {{kind: "reply", message: Message} | {kind: "edit", message: Message, text: string, saved: string}} Intent
- *   text: as it is typed; saved: as the server has it, or gets it now; that of the message: as the server had it last
+ *   text: as it is typed; saved: the text that is being saved, or else `message.text`, which the server has
  */
 
 /** The reader's actions on messages: answer, edit, react, send. Those of a menu are in message-actions.js. */
@@ -18,7 +18,7 @@ export class Actions {
     /** By room: the message that the next text answers or edits. */
     this.intents = signal(/** @type {ReadonlyMap<number, Intent>} */ (new Map()));
     /** How many times something was put into the composer, which gets the focus each time. */
-    this.asked = 0;
+    this.composerAsked = 0;
   }
 
   /** The popup that is open beside a message: its menu, or the emoji for reactions. */
@@ -32,7 +32,7 @@ export class Actions {
   /** @param {Message} message */
   reply(message) {
     this.#leaveEdit(message.room_id);
-    this.asked += 1;
+    this.composerAsked += 1;
     this.#intend(message.room_id, { kind: "reply", message });
   }
 
@@ -41,7 +41,7 @@ export class Actions {
     const { room_id, text } = message;
     const known = this.#editOf(message);
     if (known === null) this.#leaveEdit(room_id);
-    this.asked += 1;
+    this.composerAsked += 1;
     this.#intend(room_id, known ? { ...known, message } : { kind: "edit", message, text, saved: text });
   }
 
@@ -104,7 +104,7 @@ export class Actions {
 
   /** Put an unsent message back into the composer, before what is typed there. @param {Entry} entry */
   takeBack({ client_msg_id, room_id, text, reply_to, files = [] }) {
-    this.asked += 1;
+    this.composerAsked += 1;
     this.#leaveEdit(room_id);
     const answered = this.store.stores.value.get(room_id)?.message(reply_to ?? 0);
     this.#intend(room_id, answered ? { kind: "reply", message: answered } : null);

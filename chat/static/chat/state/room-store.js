@@ -158,7 +158,7 @@ export class RoomStore {
     this.isAtEnd.value = false;
     this.target.value = seq;
     const isLoaded = isHere() || (await this.#load({ around_seq: seq }));
-    // Without any messages it is asked for again.
+    // Without any messages `reload` asks for it again.
     if (this.timeline.value === null || this.target.value !== seq) return;
     if (!isHere()) this.target.value = null;
     if (isLoaded) return;

@@ -66,7 +66,7 @@ export function Composer({ store, room, onSent }) {
 
   useLayoutEffect(() => fit(/** @type {HTMLTextAreaElement} */ (input.current)), [text]);
   // On a touch screen the keyboard would cover the messages.
-  useLayoutEffect(() => void ((hasMouse || intent !== null) && input.current?.focus()), [intent?.kind, actions.asked]);
+  useLayoutEffect(() => void ((hasMouse || intent !== null) && input.current?.focus()), [intent?.kind, actions.composerAsked]);
 
   return html`
     <form class="composer" onSubmit=${send}>

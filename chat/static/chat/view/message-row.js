@@ -114,10 +114,11 @@ const Reactions = ({ message, store }) => html`
 function Delivery({ entry, store }) {
   const { client_msg_id: id, state, error } = entry;
   const isFailed = state === "failed";
+  const waiting = state === "waiting" && !store.isOnline.value ? _("Waits for the connection") : _("Sending…");
   const button = (/** @type {string} */ words, /** @type {() => void} */ act) => html`<button type="button" class="button small" onClick=${act}>${words}</button>`;
   return html`
     <div class="delivery" role=${isFailed ? "alert" : null} data-late=${state !== "sending" || !store.isOnline.value}>
-      ${isFailed ? html`<span><span aria-hidden="true">⚠ </span>${_("Not sent.")} ${error}</span>` : html`<span>${state === "waiting" && !store.isOnline.value ? _("Waits for the connection") : _("Sending…")}</span>`}
+      <span>${isFailed ? html`<span aria-hidden="true">⚠ </span>${_("Not sent.")} ${error}` : waiting}</span>
       ${isFailed && button(_("Try again"), () => store.sender.again(id))}
       ${button(_("Edit"), () => store.actions.takeBack(entry))}${button(_("Discard"), () => store.actions.discard(entry))}
     </div>`;

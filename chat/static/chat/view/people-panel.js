@@ -15,7 +15,8 @@ export function PeoplePanel({ store, room }) {
   const { count } = room.present.value;
   // The server does not list all members of a large room.
   const unlisted = Math.max(0, room.room.value.member_count - people.length);
-  const group = (/** @type {string} */ title, /** @type {SeenPerson[]} */ members, more = unlisted) => html`<${People} title=${title} people=${members} count=${members.length + more} store=${store} room=${room} />`;
+  const group = (/** @type {string} */ title, /** @type {SeenPerson[]} */ members, more = unlisted) => html`
+    <${People} title=${title} people=${members} count=${members.length + more} store=${store} room=${room} />`;
   return html`
     <div class="panel-head">
       <h2>${_("People")}</h2>

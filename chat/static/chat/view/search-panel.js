@@ -56,11 +56,13 @@ function wordsAbout(query, messages, isLoading) {
 /** @param {{message: Message, query: string, store: ChatStore}} props */
 function Result({ message, query, store }) {
   const at = new Date(message.sent_at);
+  const room = store.stores.value.get(message.room_id)?.room.value.name;
+  const words = marked(summaryOf(message), query).map(({ text, isMatch }) => (isMatch ? html`<mark>${text}</mark>` : text));
   return html`
     <li>
       <button type="button" class="search-result" onClick=${() => store.select(message.room_id, message.seq)}>
-        <span class="search-where"><bdi>${store.stores.value.get(message.room_id)?.room.value.name}</bdi><time class="muted" datetime=${message.sent_at}>${dayText(at, new Date(store.today.value))}, ${timeText(at)}</time></span>
-        <span class="search-text"><bdi class="message-author">${nameOf(message.author)}</bdi> <bdi>${marked(summaryOf(message), query).map(({ text, isMatch }) => (isMatch ? html`<mark>${text}</mark>` : text))}</bdi></span>
+        <span class="search-where"><bdi>${room}</bdi><time class="muted" datetime=${message.sent_at}>${dayText(at, new Date(store.today.value))}, ${timeText(at)}</time></span>
+        <span class="search-text"><bdi class="message-author">${nameOf(message.author)}</bdi> <bdi>${words}</bdi></span>
       </button>
     </li>`;
 }
