@@ -66,7 +66,7 @@ export function Finder({ store, onClose }) {
 function useGroups(store, query) {
   const wanted = query.trim();
   const name = nameWanted(query);
-  const users = useUsers(store, name);
+  const { users } = useUsers(store, name);
   const { messages, isLoading } = useMessages(store, wanted, MESSAGES_SHOWN_MAX);
   // Enter goes to the first that is shown: it must match what is typed.
   const matching = messages.filter((message) => !isLoading || hasWords(summaryOf(message), wanted));

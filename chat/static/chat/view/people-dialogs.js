@@ -45,7 +45,8 @@ function PeoplePicker({ store, title, words, max, without, onPick, onClose }) {
   const [query, setQuery] = useState("");
   const [chosen, setChosen] = useState(/** @type {Person[]} */ ([]));
   const isChosen = (/** @type {Person} */ person) => chosen.some(({ id }) => id === person.id);
-  const found = useUsers(store, query).filter((person) => !without.includes(person.id) && !isChosen(person));
+  const { users, failure } = useUsers(store, query);
+  const found = users.filter((person) => !without.includes(person.id) && !isChosen(person));
   const toggle = (/** @type {Person} */ person) => {
     setChosen(isChosen(person) ? chosen.filter(({ id }) => id !== person.id) : [...chosen, person].slice(0, max));
     setQuery("");
@@ -67,17 +68,21 @@ function PeoplePicker({ store, title, words, max, without, onPick, onClose }) {
                 <${Avatar} user=${person} /><bdi>${nameOf(person)}</bdi><span class="muted">@${person.username}</span></label>
             </li>`)}
         </ul>
-        <p class="muted" role="status">${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : found.length + chosen.length === 0 ? _("Nobody was found.") : ""}</p>
+        <p class="muted" role="status">
+          ${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : failure || (found.length + chosen.length === 0 && _("Nobody was found."))}
+        </p>
       <//>
     <//>`;
 }
 
-/** People of the tenant whose names contain a text. @param {ChatStore} store @param {string} query */
+/** People of the tenant whose names contain a text, and why they are not known. @param {ChatStore} store @param {string} query */
 export function useUsers(store, query) {
-  const [found, setFound] = useState({ query, users: /** @type {Person[]} */ ([]) });
+  const [found, setFound] = useState({ query, users: /** @type {Person[]} */ ([]), failure: "" });
   useEffect(() => {
     let isWanted = true;
-    const ask = () => store.client.request("user.list", { query, limit: FOUND_MAX }).then(({ payload }) => isWanted && setFound({ query, users: payload.users }), () => {});
+    const failed = (/** @type {Error} */ { message }) => isWanted && setFound((last) => ({ ...last, failure: message }));
+    const ask = () => store.client.request("user.list", { query, limit: FOUND_MAX })
+      .then(({ payload }) => isWanted && setFound({ query, users: payload.users, failure: "" }), failed);
     const timer = setTimeout(ask, query === "" ? 0 : ASK_AFTER_MS);
     return () => {
       isWanted = false;
@@ -85,7 +90,8 @@ export function useUsers(store, query) {
     };
   }, [query]);
   // Until the answer is there, those of the last one that match.
-  return found.query === query ? found.users : found.users.filter(({ username, name = "" }) => hasWords(`${username} ${name}`, query));
+  const users = found.query === query ? found.users : found.users.filter(({ username, name = "" }) => hasWords(`${username} ${name}`, query));
+  return { users, failure: found.failure };
 }
 
 /** A member of a room, and what the reader may do about them. @param {Shown & {room: RoomStore, person: Person}} props */
