@@ -397,7 +397,7 @@ def _update(tenant: Tenant, user: Publisher, room: Room, new: Mapping[str, Any])
     announcements.announce_room(tenant, user, view)
     if was_public or room.is_public:
         announcements.announce_public(tenant, user, view)
-    if room.archived_at is not None:
+    if room.archived_at is not None and "archived_at" in changed:
         members = RoomMembership.objects.filter(room=room).values_list("user_id", flat=True)
         announcements.announce_archived(tenant, view, list(members), by=user)
 

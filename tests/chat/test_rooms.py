@@ -186,6 +186,9 @@ def test_members_are_told_that_their_room_was_archived(
     told = {each.topic: each.data["room"] for each in announced}
     assert told.keys() == {f"room:{room_id}", f"user:{world.bob.id}"}
     assert [told[f"user:{world.bob.id}"][key] for key in ("archived", "is_member")] == [True, False]
+    announced.clear()
+    services.room_amend(world.acme, world.alice, room_id=room_id, name="Renamed")
+    assert [each.topic for each in announced] == [f"room:{room_id}"]
     monkeypatch.setattr(announcements, "ARCHIVED_TOLD_MAX", 0)
     update(world, world.alice, room_id, archived=False)
     announced.clear()
