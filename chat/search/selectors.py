@@ -1,6 +1,7 @@
 """Finds messages by their text and by what belongs to them, in the rooms that the user is in."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.db import connection
@@ -57,14 +58,15 @@ def search(
     wanted = parse_query(query)
     if wanted == SearchQuery():
         return [], False
+    if isinstance(before, datetime):
+        moment = _utc(before)
+        wanted = replace(wanted, before=min(moment, wanted.before or moment))
     is_behind = catch_up()
     rooms = _rooms(tenant_id, user_id, wanted, room_id)
     found = _candidates(tenant_id, rooms, wanted).filter(deleted_at__isnull=True)
     found = _filtered(found.select_related("author"), wanted)
     if isinstance(before, int):
         found = found.filter(pk__lt=before)
-    elif before is not None:
-        found = found.filter(sent_at__lt=_utc(before))
     rows = list(_with_words(found, wanted.words, is_behind=is_behind).order_by("-pk")[: limit + 1])
     page = fitting(messages_view(tenant_id, user_id, rows[:limit]), PAGE_BYTES_MAX)
     return page, len(rows) > len(page)

@@ -251,10 +251,12 @@ def test_a_shared_person_is_shown_with_one_membership(browser: Client) -> None:
     assert browser.get(f"/admin/accounts/user/{alice.pk}/history/").status_code == 403
 
 
-@pytest.mark.parametrize("page", ["", "add/", "1/change/", "1/delete/", "1/history/"])
+@pytest.mark.parametrize("page", ["", "add/", "{pk}/change/", "{pk}/delete/", "{pk}/history/"])
 def test_groups_are_for_superusers(page: str, browser: Client) -> None:
-    assert browser.get(f"/admin/auth/group/{page}").status_code == 403
-    assert browser.post(f"/admin/auth/group/{page}", {"name": "mine"}).status_code == 403
+    group = Group.objects.create(name="theirs")
+    address = f"/admin/auth/group/{page.format(pk=group.pk)}"
+    assert browser.get(address).status_code == 403
+    assert browser.post(address, {"name": "mine"}).status_code == 403
     assert not Group.objects.filter(name="mine").exists()
 
 

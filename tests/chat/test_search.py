@@ -179,10 +179,16 @@ def test_a_day_of_long_ago_is_found_in_a_long_room(
         message.sent_at = now - timedelta(days=30 - message.seq)
         message.save(update_fields=["sent_at"])
     # As a page jumps to a day: the newest message before it.
-    before = (now - timedelta(days=days, minutes=-1)).isoformat()
+    before = now - timedelta(days=days, minutes=-1)
+    texts = [] if text is None else [text]
     user = world.alice.id
-    page, _ = searching.search(world.acme.id, user, query=f"before:{before}", room_id=room_id, limit=1)
-    assert [each.text for each in page] == ([] if text is None else [text])
+    queries: list[tuple[str, datetime | None]] = [
+        (f"before:{before.isoformat()}", None),
+        ("after:2001-01-01", before),
+    ]
+    for query, moment in queries:
+        page, _ = searching.search(world.acme.id, user, query=query, room_id=room_id, before=moment, limit=1)
+        assert [each.text for each in page] == texts
 
 
 @pytest.mark.parametrize(
