@@ -89,9 +89,11 @@ class Sampler:
 
     def _taking(self) -> Taking:
         states, settings = self._node.nodes(), self._node.settings
-        # Counts are as of the last beats, which all nodes have: what is not in them the next node would count again.
+        # Counts come from the last beats, which all nodes have. Anything newer would be counted again by the next
+        # node with the lease.
         nodes: Nodes = {**self._node.cluster.ended_by_node(), **{each.node: each.figures for each in states}}
-        # Gauges are counted by nobody: those of now say that the broker is away, when no beats come.
+        # Gauges are not added up, so this node takes its newest ones. They tell that the broker is away when no
+        # beats come.
         gauges = self._node.figures.own().gauges
         nodes[self._node.id] = structs.replace(nodes[self._node.id], gauges=gauges)
         return Taking(

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from django.db import connection
 
 from accounts.models import Membership, User
 from chat import announcements, selectors, services, wire
@@ -440,62 +439,3 @@ def test_people_are_found_by_their_names(world: World) -> None:
         with pytest.raises(RequestError):
             profiles.profile_update(world.acme, world.bob, **changes)
     assert code_of(lambda: profiles.profile_update(world.acme, world.carol, name="x")) == "not_found"
-
-
-def test_the_list_of_rooms_costs_the_same_whatever_is_in_it(
-    world: World, django_assert_max_num_queries: Any
-) -> None:
-    for number in range(5):
-        say(world, world.room(name=f"room {number}", with_bob=True), world.bob, "@alice")
-        services.room_direct(
-            world.acme, world.alice, user_ids=[int(world.bob.id), int(world.admin.id)][: number % 2 + 1]
-        )
-    with django_assert_max_num_queries(4):
-        rooms = selectors.room_list(world.acme.id, world.alice.id)
-    assert len(rooms) == 7
-    assert [room.mentions for room in rooms if room.kind == "public"] == [1] * 5
-
-
-def sqlite_steps(work: Callable[[], object]) -> int:
-    """The steps of SQLite's machine that `work` takes, in hundreds."""
-    steps = [0]
-    connection.ensure_connection()
-    connection.connection.set_progress_handler(lambda: steps.__setitem__(0, steps[0] + 1), 100)
-    try:
-        work()
-    finally:
-        connection.connection.set_progress_handler(None, 0)
-    return steps[0]
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="counts the steps of SQLite")
-def test_the_list_of_rooms_looks_for_no_member_of_the_tenant_in_every_room(world: World) -> None:
-    people = User.objects.bulk_create([User(username=f"u{number}") for number in range(200)])
-    rooms = [Room(tenant_id=world.acme.id, name=f"r{number}", name_key=f"r{number}") for number in range(50)]
-    rooms = Room.objects.bulk_create(rooms)
-    RoomMembership.objects.bulk_create([RoomMembership(room=room, user=people[0]) for room in rooms])
-
-    def steps() -> int:
-        return sqlite_steps(lambda: selectors.room_list(world.acme.id, world.alice.id))
-
-    few = steps()
-    Membership.objects.bulk_create([Membership(user=user, tenant_id=world.acme.id) for user in people])
-    assert (steps() - few) * 100 / len(people) < 50
-
-
-def test_those_who_left_are_not_counted(world: World) -> None:
-    rooms = [world.room(name=name, with_bob=True) for name in ("one", "two")]
-
-    def counts() -> set[int]:
-        listed = selectors.room_list(world.acme.id, world.alice.id)
-        return {room.member_count for room in listed} | {view(world, rooms[0], world.alice).member_count}
-
-    bob = Membership.objects.get(user_id=world.bob.id)
-    assert counts() == {2}
-    User.objects.filter(pk=world.bob.id).update(is_active=False)
-    assert counts() == {1}
-    User.objects.filter(pk=world.bob.id).update(is_active=True)
-    Membership.objects.filter(pk=bob.pk).update(is_active=False)
-    assert counts() == {1}
-    bob.delete()
-    assert counts() == {1}

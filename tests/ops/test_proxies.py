@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -162,11 +162,20 @@ def haproxy(folder: Path, upstream: int) -> Iterator[tuple[int, Path]]:
         assert count, f"{block} has no {pattern}"
     config, log = folder / "haproxy.cfg", folder / "haproxy.log"
     config.write_text(text)
-    with log.open("wb") as output:
-        process = subprocess.Popen([path, "-W", "-db", "-f", str(config)], stdout=output, stderr=output)
-    try:
-        wait_until_served(port, process, log)
+    with started([path, "-W", "-db", "-f", str(config)], port, log):
         yield port, log
+
+
+@contextlib.contextmanager
+def started(
+    command: list[str], port: int, output: Path, env: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """A proxy that runs until the end of the block, and writes to `output`."""
+    with output.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
+    try:
+        wait_until_served(port, process, output)
+        yield
     finally:
         process.terminate()
         process.wait(10)
@@ -225,14 +234,8 @@ def caddy(folder: Path, upstream: int) -> Iterator[tuple[int, Path]]:
     # Its own files, such as an identifier, belong here too.
     homes = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(folder))
     command = [path, "run", "--config", str(config), "--adapter", "caddyfile"]
-    with told.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | homes)
-    try:
-        wait_until_served(port, process, told)
+    with started(command, port, told, env=os.environ | homes):
         yield port, log
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def test_the_documented_caddy(site: Site, tmp_path: Path) -> None:

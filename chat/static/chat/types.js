@@ -28,7 +28,7 @@
  *   mentions: number[], client_msg_id: string}} Message
  * @typedef {{messages: Message[], has_more: boolean, has_older: boolean, has_newer: boolean, last_rev: number}} Page
  *
- * Messages on the page, and what is on its way:
+ * Loaded messages, and messages and files that are not sent yet:
  * @typedef {{messages: readonly Message[], hasOlder: boolean, hasNewer: boolean}} Timeline
  * @typedef {{key: string, name: string, size: number, type: string, blob: Blob, id?: number | null}} Attachment  id: of the uploaded file
  * @typedef {{client_msg_id: string, room_id: number, text: string, reply_to?: number | null, created_at: string,
