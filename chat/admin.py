@@ -16,6 +16,7 @@ from accounts.admin_scope import BoundedFilter, RecordAdmin, TenantScopedAdmin, 
 from accounts.models import Membership, User
 from chat import announcements, services
 from chat.models import Message, Room, RoomMembership
+from chat.payloads import InRoom, RoomUpdate
 from chat.selectors import room_as_admin
 from chat.text import clean_room_name, room_name_key
 from realtime import Publisher, RequestError, Tenant
@@ -94,19 +95,14 @@ class RoomAdmin(TenantScopedAdmin):
                 announcements.announce_public(_tenant(obj), _publisher(request.user), room_as_admin(obj))
             return
         # Not `obj.save()`: it would write the numbers of messages as they were when the room was read.
-        services.room_amend(
-            _tenant(obj),
-            _publisher(request.user),
-            room_id=obj.pk,
-            name=obj.name,
-            is_public=obj.is_public,
-            archived=obj.archived_at is not None,
-        )
+        is_archived = obj.archived_at is not None
+        new = RoomUpdate(obj.pk, obj.name, is_public=obj.is_public, archived=is_archived)
+        services.room_amend(_tenant(obj), _publisher(request.user), new)
 
     def delete_model(self, request: HttpRequest, obj: Room) -> None:
         """Delete a room. Those who see it are told as if it was archived."""
         if obj.archived_at is None and obj.direct_key is None:
-            services.room_amend(_tenant(obj), _publisher(request.user), room_id=obj.pk, archived=True)
+            services.room_amend(_tenant(obj), _publisher(request.user), RoomUpdate(obj.pk, archived=True))
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
@@ -161,7 +157,7 @@ class RoomMembershipAdmin(TenantScopedAdmin):
         self, request: HttpRequest, obj: RoomMembership, form: "ModelForm[Any]", change: bool
     ) -> None:
         """Add the user to the room and announce it."""
-        services.room_admit(_tenant(obj.room), _publisher(obj.user), room_id=obj.room_id)
+        services.room_admit(_tenant(obj.room), _publisher(obj.user), obj.room_id)
         obj.pk = RoomMembership.objects.get(room=obj.room, user=obj.user).pk
 
     def delete_model(self, request: HttpRequest, obj: RoomMembership) -> None:
@@ -169,7 +165,7 @@ class RoomMembershipAdmin(TenantScopedAdmin):
         if obj.room.archived_at:
             super().delete_model(request, obj)
             return
-        services.room_leave(_tenant(obj.room), _publisher(obj.user), room_id=obj.room_id)
+        services.room_leave(_tenant(obj.room), _publisher(obj.user), InRoom(obj.room_id))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[RoomMembership]) -> None:
         """Remove several users from rooms."""

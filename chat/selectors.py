@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from msgspec import UNSET, UnsetType
 
 from accounts.models import Membership, Tenant
-from chat import wire
+from chat import payloads, wire
 from chat.errors import no_such_room, not_joined
 from chat.models import File, Mention, Message, Room, RoomMembership
 from chat.rows import grouped
@@ -94,12 +94,14 @@ def room_list(tenant_id: int, user_id: UserId) -> list[wire.Room]:
     return [room for room in views if room.id in kept]
 
 
-def room_get(tenant_id: int, user_id: UserId, room_id: int, *, may_be_archived: bool = False) -> wire.Room:
+def room_get(
+    tenant_id: int, user_id: UserId, payload: payloads.InRoom, *, may_be_archived: bool = False
+) -> wire.Room:
     """Return one room.
 
     It is returned as the user sees it. Raises RequestError(not_found).
     """
-    rooms = Room.objects.filter(pk=room_id, tenant_id=tenant_id)
+    rooms = Room.objects.filter(pk=payload.room_id, tenant_id=tenant_id)
     found = _views(rooms if may_be_archived else rooms.filter(archived_at=None), tenant_id, user_id)
     if not found:
         raise no_such_room()
@@ -111,18 +113,19 @@ def room_as_admin(room: Room) -> wire.Room:
     return _views(Room.objects.filter(pk=room.pk), room.tenant_id, 0, sees_all=True)[0]
 
 
-def member_list(tenant_id: int, user_id: UserId, room_id: int) -> list[wire.Member]:
-    """Return the room's members by name, at most MEMBERS_LISTED_MAX and LISTED_BYTES_MAX of JSON.
+def member_list(tenant_id: int, user_id: UserId, payload: payloads.InRoom) -> wire.MemberList:
+    """List the members of a room.
 
-    The user must be in the room.
+    They are ordered by name: at most MEMBERS_LISTED_MAX, and LISTED_BYTES_MAX of JSON. Raises RequestError(not_found |
+    permission_denied).
     """
-    room = access_joined_room(tenant_id, user_id, room_id).room
+    room = access_joined_room(tenant_id, user_id, payload.room_id).room
     here = members_present(tenant_id).filter(user__room_memberships__room=room)
     rows = person_rows(here, "user__room_memberships__role")[:MEMBERS_LISTED_MAX]
     members = [
         wire.Member(*person_of(*person), role=role_of(room, person[0], role)) for *person, role in rows
     ]
-    return fitting(members, LISTED_BYTES_MAX)
+    return wire.MemberList(room.pk, fitting(members, LISTED_BYTES_MAX))
 
 
 def person_rows(people: "QuerySet[Membership]", *more: str) -> Any:

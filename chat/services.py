@@ -1,19 +1,19 @@
 """The services of rooms. Each is one transaction in a database thread, and announces on commit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from accounts.models import Membership
 from accounts.models import Tenant as TenantRow
-from chat import announcements, wire
+from chat import announcements, payloads, wire
 from chat.batches import MessageDraft
 from chat.demo_rooms import DEMO_ROOMS
 from chat.errors import denied, field_error, no_such_room, require_at_most, too_fast
@@ -38,182 +38,154 @@ DIRECT_MEMBERS_MAX = 8
 
 
 @transaction.atomic
-def room_create(tenant: Tenant, creator: Publisher, *, name: str, is_public: bool = True) -> wire.Room:
-    """Create a room and make its creator a member.
+def room_create(
+    tenant: Tenant, creator: Publisher, payload: payloads.RoomCreate
+) -> tuple[wire.Room, Literal[True]]:
+    """Create a room.
 
-    Raises RequestError(invalid_message | conflict | limit_exceeded | rate_limited).
+    Its creator is a member. Raises RequestError(invalid_message | conflict | limit_exceeded | rate_limited).
     """
-    name = clean_room_name(name)
-    room = Room(tenant_id=tenant.id, name=name, name_key=room_name_key(name), is_public=is_public)
+    name = clean_room_name(payload.name)
+    room = Room(tenant_id=tenant.id, name=name, name_key=room_name_key(name), is_public=payload.is_public)
     _insert(room, creator.id, [creator.id], RoomMembership.Role.OWNER)
-    view = room_get(tenant.id, creator.id, room.pk)
+    view = room_get(tenant.id, creator.id, payloads.InRoom(room.pk))
     announcements.announce_member(tenant, creator, view, "joined", by=creator)
-    if is_public:
+    if room.is_public:
         announcements.announce_public(tenant, creator, view)
-    return view
+    return view, True
 
 
-def room_join(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
+@transaction.atomic
+def room_join(tenant: Tenant, user: Publisher, payload: payloads.InRoom) -> wire.Room:
     """Join a room.
 
     Its messages are marked as read. A member stays unchanged. Raises RequestError(not_found).
     """
-    with transaction.atomic():
-        # Locked from here on, so that nobody joins a room that becomes private meanwhile.
-        _let_in(tenant, [user], access_room(tenant.id, user.id, room_id, lock=True), by=user)
-        return room_get(tenant.id, user.id, room_id)
+    # Locked from here on, so that nobody joins a room that becomes private meanwhile.
+    _let_in(tenant, [user], access_room(tenant.id, user.id, payload.room_id, lock=True), by=user)
+    return room_get(tenant.id, user.id, payload)
 
 
 @transaction.atomic
-def room_admit(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.Room:
+def room_admit(tenant: Tenant, user: Publisher, room_id: int) -> None:
     """Add a user to a room, even to one that the user cannot see. The caller must be allowed to (the admin).
 
     Raises RequestError(not_found).
     """
     _let_in(tenant, [user], _locked(tenant, room_id, may_be_archived=False), by=user)
-    return room_get(tenant.id, user.id, room_id)
 
 
-def room_leave(tenant: Tenant, user: Publisher, *, room_id: int) -> wire.OfRoom:
+@transaction.atomic
+def room_leave(tenant: Tenant, user: Publisher, payload: payloads.InRoom) -> wire.OfRoom:
     """Leave a room.
 
     A private room is archived when its last member leaves. Leaving a room that the user is not in changes nothing.
     Raises RequestError(not_found; permission_denied in a direct room).
     """
-    with transaction.atomic():
-        here = standing(tenant, user, room_id)
-        here.require_changeable()
-        if here.membership is not None:
-            _let_go(here, here.membership, user)
-    return wire.OfRoom(room_id)
+    here = standing(tenant, user, payload.room_id)
+    here.require_changeable()
+    if here.membership is not None:
+        _let_go(here, here.membership, user)
+    return wire.OfRoom(payload.room_id)
 
 
 @transaction.atomic
-def room_invite(tenant: Tenant, user: Publisher, *, room_id: int, user_ids: Sequence[UserId]) -> wire.Room:
+def room_invite(tenant: Tenant, user: Publisher, payload: payloads.RoomInvite) -> wire.Room:
     """Make users members of a room at once.
 
     All of them must be members of the tenant. Those who are in the room already stay unchanged. Raises
     RequestError(not_found | permission_denied).
     """
-    here = standing(tenant, user, room_id)
+    here = standing(tenant, user, payload.room_id)
     here.require_changeable(MEMBER)
-    _let_in(tenant, people_present(tenant.id, user_ids), here.room, by=user)
-    return room_get(tenant.id, user.id, room_id)
+    _let_in(tenant, people_present(tenant.id, payload.user_ids), here.room, by=user)
+    return room_get(tenant.id, user.id, payload)
 
 
 @transaction.atomic
-def room_remove(
-    tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, reason: str = ""
-) -> wire.Room:
+def room_remove(tenant: Tenant, user: Publisher, payload: payloads.RoomRemove) -> wire.Room:
     """Remove a member from a room.
 
     The caller is a moderator and has a higher rank than the member, or is an owner. The audit log keeps it, with
     the reason. Raises RequestError(not_found | permission_denied).
     """
-    here = standing(tenant, user, room_id)
+    here = standing(tenant, user, payload.room_id)
     here.require_changeable(MODERATOR)
-    target = _member(here, user_id)
+    target = _member(here, payload.user_id)
     _require_above(here, target)
-    if user_id != user.id:
-        who = {"room_id": room_id, "user_id": user_id}
-        record_action("room_remove", tenant=tenant.slug, user=user, reason=reason, **who)
-    person = Publisher(target.user_id, target.user.get_username())
-    after = _let_go(here, target, person)
-    return after if user_id == user.id else room_get(tenant.id, user.id, room_id)
+    is_self = payload.user_id == user.id
+    if not is_self:
+        record_action("room_remove", tenant=tenant.slug, user=user, **asdict(payload))
+    after = _let_go(here, target, Publisher(target.user_id, target.user.get_username()))
+    return after if is_self else room_get(tenant.id, user.id, payload)
 
 
 @transaction.atomic
-def room_role(tenant: Tenant, user: Publisher, *, room_id: int, user_id: UserId, role: str) -> wire.Room:
+def room_role(tenant: Tenant, user: Publisher, payload: payloads.RoomRole) -> wire.Room:
     """Give a member of a room a role.
 
     The caller is an owner. Raises RequestError(not_found | permission_denied).
     """
-    here = standing(tenant, user, room_id)
+    here = standing(tenant, user, payload.room_id)
     here.require_changeable(OWNER)
-    target = _member(here, user_id)
-    if rank_of(target, here.room) != RANKS[role]:
+    target = _member(here, payload.user_id)
+    if rank_of(target, here.room) != RANKS[payload.role]:
         here.take_rev()
-        target.role = role
+        target.role = payload.role
         target.save(update_fields=["role"])
-        view = room_get(tenant.id, user_id, room_id)
-        person = Publisher(user_id, target.user.get_username())
-        record_action("room_role", tenant=tenant.slug, user=user, room_id=room_id, user_id=user_id, role=role)
-        announcements.announce_member(tenant, person, view, "changed", by=user, role=role)
-    return room_get(tenant.id, user.id, room_id)
+        view = room_get(tenant.id, payload.user_id, payload)
+        person = Publisher(payload.user_id, target.user.get_username())
+        record_action("room_role", tenant=tenant.slug, user=user, **asdict(payload))
+        announcements.announce_member(tenant, person, view, "changed", by=user, role=payload.role)
+    return room_get(tenant.id, user.id, payload)
 
 
 @transaction.atomic
-def room_update(
-    tenant: Tenant,
-    user: Publisher,
-    *,
-    room_id: int,
-    name: str | None = None,
-    topic_line: str | None = None,
-    is_public: bool | None = None,
-    archived: bool | None = None,
-) -> wire.Room:
+def room_update(tenant: Tenant, user: Publisher, payload: payloads.RoomUpdate) -> wire.Room:
     """Change a room's name or topic line (moderators), open, close or archive it (owners).
 
     None leaves a value as it is. Raises RequestError(invalid_message | not_found | permission_denied |
     conflict).
     """
-    here = standing(tenant, user, room_id, may_be_archived=archived is False)
-    here.require_changeable(MODERATOR if is_public is None and archived is None else OWNER)
-    _update(tenant, user, here.room, _new_values(here.room, name, topic_line, is_public, archived))
-    return room_get(tenant.id, user.id, room_id, may_be_archived=True)
+    here = standing(tenant, user, payload.room_id, may_be_archived=payload.archived is False)
+    here.require_changeable(MODERATOR if payload.is_public is None and payload.archived is None else OWNER)
+    _update(tenant, user, here.room, payload)
+    return room_get(tenant.id, user.id, payload, may_be_archived=True)
 
 
 @transaction.atomic
-def room_amend(
-    tenant: Tenant,
-    user: Publisher,
-    *,
-    room_id: int,
-    name: str | None = None,
-    is_public: bool | None = None,
-    archived: bool | None = None,
-) -> None:
+def room_amend(tenant: Tenant, user: Publisher, payload: payloads.RoomUpdate) -> None:
     """Change a room, even one that the user cannot see, as `room_update` does. The caller must be allowed to (the admin).
 
     Raises RequestError(not_found: also a direct room | invalid_message | conflict).
     """
-    room = _locked(tenant, room_id)
-    _update(tenant, user, room, _new_values(room, name, None, is_public, archived))
+    _update(tenant, user, _locked(tenant, payload.room_id), payload)
 
 
 @transaction.atomic
-def room_settings(
-    tenant: Tenant,
-    user: Publisher,
-    *,
-    room_id: int,
-    level: str | None = None,
-    is_favourite: bool | None = None,
-) -> wire.Room:
+def room_settings(tenant: Tenant, user: Publisher, payload: payloads.RoomSettings) -> wire.Room:
     """Change the user's own settings of a room.
 
     They are the level of notifications, and whether it is a favourite. Raises RequestError(not_found |
     permission_denied).
     """
-    membership = access_joined_room(tenant.id, user.id, room_id)
-    given = {"level": level, "is_favourite": is_favourite}
-    new: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    membership = access_joined_room(tenant.id, user.id, payload.room_id)
+    new = {name: value for name, value in asdict(payload).items() if name != "room_id" and value is not None}
     if new and not RoomMembership.objects.filter(pk=membership.pk).update(**new):
         # The user was removed meanwhile: say it as every verb does.
-        access_joined_room(tenant.id, user.id, room_id)
-    view = room_get(tenant.id, user.id, room_id)
+        access_joined_room(tenant.id, user.id, payload.room_id)
+    view = room_get(tenant.id, user.id, payload)
     announcements.announce_own(tenant, user, view, by=user)
     return view
 
 
 @transaction.atomic
-def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) -> tuple[wire.Room, bool]:
+def room_direct(tenant: Tenant, user: Publisher, payload: payloads.RoomDirect) -> tuple[wire.Room, bool]:
     """Open or find the direct room with some people.
 
     Return it, and whether it is new. Raises RequestError(not_found | limit_exceeded | rate_limited).
     """
-    ids = sorted({user.id, *user_ids})
+    ids = sorted({user.id, *payload.user_ids})
     if DIRECT_MEMBERS_MAX and len(ids) > DIRECT_MEMBERS_MAX:
         message = _("A direct room has at most {most} people.").format(most=DIRECT_MEMBERS_MAX)
         raise field_error("payload.user_ids", message)
@@ -223,7 +195,7 @@ def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) 
     TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant.id).first()
     room = Room.objects.filter(tenant_id=tenant.id, direct_key=key).first()
     if room is not None:
-        return room_get(tenant.id, user.id, room.pk), False
+        return room_get(tenant.id, user.id, payloads.InRoom(room.pk)), False
     room = Room(
         tenant_id=tenant.id,
         name=", ".join(person.username for person in people)[:ROOM_NAME_MAX_CHARS],
@@ -234,26 +206,28 @@ def room_direct(tenant: Tenant, user: Publisher, *, user_ids: Sequence[UserId]) 
     )
     _insert(room, user.id, ids, RoomMembership.Role.MEMBER)
     for person in people:
-        view = room_get(tenant.id, person.id, room.pk)
+        view = room_get(tenant.id, person.id, payloads.InRoom(room.pk))
         announcements.announce_own(tenant, person, view, by=user)
-    return room_get(tenant.id, user.id, room.pk), True
+    return room_get(tenant.id, user.id, payloads.InRoom(room.pk)), True
 
 
-def read_mark(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_unread: bool = False) -> int:
-    """Mark a room as read up to `seq` and return the read mark. It does not move past the last message.
+@transaction.atomic
+def read(tenant: Tenant, user: Publisher, payload: payloads.Read) -> wire.ReadMark:
+    """Move the user's read mark.
 
-    It moves back only if the user marks messages as unread. Raises RequestError(not_found | permission_denied).
+    It does not move past the last message, and back only if the user marks messages as unread. Raises
+    RequestError(not_found | permission_denied).
     """
-    with transaction.atomic():
-        membership = access_joined_room(tenant.id, user.id, room_id)
-        seq = min(seq, membership.room.last_seq)
-        mark = RoomMembership.objects.filter(pk=membership.pk)
-        mark = mark.exclude(read_seq=seq) if is_unread else mark.filter(read_seq__lt=seq)
-        if not mark.update(read_seq=seq):
-            # Another screen has moved it, or the user was removed meanwhile.
-            return access_joined_room(tenant.id, user.id, room_id).read_seq
-        announcements.announce_read(tenant, user, room_id=room_id, seq=seq)
-    return seq
+    membership = access_joined_room(tenant.id, user.id, payload.room_id)
+    seq = min(payload.seq, membership.room.last_seq)
+    mark = RoomMembership.objects.filter(pk=membership.pk)
+    mark = mark.exclude(read_seq=seq) if payload.is_unread else mark.filter(read_seq__lt=seq)
+    if mark.update(read_seq=seq):
+        announcements.announce_read(tenant, user, room_id=payload.room_id, seq=seq)
+    else:
+        # Another screen has moved it, or the user was removed meanwhile.
+        seq = access_joined_room(tenant.id, user.id, payload.room_id).read_seq
+    return wire.ReadMark(payload.room_id, seq)
 
 
 def people_present(tenant_id: int, user_ids: Sequence[UserId]) -> list[Publisher]:
@@ -363,26 +337,24 @@ def _require_above(here: Standing, target: RoomMembership) -> None:
         raise denied(_("This member's role is as high as yours."))
 
 
-def _new_values(
-    room: Room, name: str | None, topic_line: str | None, is_public: bool | None, archived: bool | None
-) -> dict[str, Any]:
+def _new_values(room: Room, given: payloads.RoomUpdate) -> dict[str, Any]:
     """Return the fields of a room that are given, checked."""
     new: dict[str, Any] = {}
-    if name is not None:
-        new["name"] = clean_room_name(name)
+    if given.name is not None:
+        new["name"] = clean_room_name(given.name)
         new["name_key"] = room_name_key(new["name"])
-    if topic_line is not None:
-        new["topic_line"] = clean_line(topic_line, field="topic_line", max_chars=TOPIC_LINE_MAX_CHARS)
-    if is_public is not None:
-        new["is_public"] = is_public
-    if archived is not None and archived != (room.archived_at is not None):
-        new["archived_at"] = timezone.now() if archived else None
+    if given.topic_line is not None:
+        new["topic_line"] = clean_line(given.topic_line, field="topic_line", max_chars=TOPIC_LINE_MAX_CHARS)
+    if given.is_public is not None:
+        new["is_public"] = given.is_public
+    if given.archived is not None and given.archived != (room.archived_at is not None):
+        new["archived_at"] = timezone.now() if given.archived else None
     return new
 
 
-def _update(tenant: Tenant, user: Publisher, room: Room, new: Mapping[str, Any]) -> None:
+def _update(tenant: Tenant, user: Publisher, room: Room, given: payloads.RoomUpdate) -> None:
     """Change a locked room and announce it, if anything is different."""
-    was_public = room.is_public
+    was_public, new = room.is_public, _new_values(room, given)
     changed = [field for field, value in new.items() if getattr(room, field) != value]
     if not changed:
         return

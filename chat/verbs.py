@@ -13,7 +13,8 @@ from msgspec.structs import asdict
 from chat import selectors
 from chat.announcements import aannounce_typing
 from chat.batches import MessageDraft
-from chat.operations import OPERATIONS, WRITE, InRoom, MessageSend, Operation
+from chat.operations import OPERATIONS, WRITE, Operation
+from chat.payloads import InRoom, MessageSend
 from chat.realtime import writers_of
 from chat.topics import typing_topic
 from chat.typing import Typing

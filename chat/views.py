@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from msgspec import to_builtins
 
 from chat.files.settings import file_settings
-from chat.operations import FILES_MAX
+from chat.payloads import FILES_MAX
 from chat.people.profiles import profile_get
 from chat.selectors import room_list
 from realtime import Tenant

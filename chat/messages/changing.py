@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from chat import announcements, wire
+from chat import announcements, payloads, wire
 from chat.errors import no_such_message, not_joined, require_at_most
 from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
 from chat.messages.reading import PINS_MAX, message_get
@@ -24,20 +24,20 @@ REACTIONS_OF_USER_MAX = 10
 Changed = tuple[wire.Message, bool]
 
 
-def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, text: str) -> wire.Message:
+def message_edit(tenant: Tenant, user: Publisher, payload: payloads.MessageEdit) -> wire.Message:
     """Change the text of a message.
 
     The caller is its author or a moderator. The same text changes nothing. An edit of another user's message is in the
     audit log. Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
     # Before the transaction, because the room is locked in it.
-    parts = composed(tenant, room_id, text)
+    parts = composed(tenant, payload.room_id, payload.text)
     with transaction.atomic():
-        here, message = _to_change(tenant, user, room_id, seq)
+        here, message = _to_change(tenant, user, payload)
         _require_not_deleted(message)
-        text = clean_text(text, may_be_empty=File.objects.filter(message=message).exists())
+        text = clean_text(payload.text, may_be_empty=File.objects.filter(message=message).exists())
         if text == message.text:
-            return message_get(tenant.id, user.id, room_id, seq)
+            return _view(here, message)
         _record(tenant, user, message, "message_edit")
         had_here = HERE in parts.names and HERE in names_mentioned(message.text)
         message.text, message.edited_at, message.renderer = text, timezone.now(), RENDERER_VERSION
@@ -46,40 +46,38 @@ def message_edit(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, tex
 
 
 @transaction.atomic
-def message_delete(
-    tenant: Tenant, user: Publisher, *, room_id: int, seq: int, reason: str = ""
-) -> wire.Message:
+def message_delete(tenant: Tenant, user: Publisher, payload: payloads.MessageDelete) -> wire.Message:
     """Delete a message: its text and files.
 
     The caller is its author or a moderator. Its row stays, without text, files and reactions. The deletion of another
     user's message is in the audit log, with the reason. Raises RequestError(not_found | permission_denied).
     """
-    here, message = _to_change(tenant, user, room_id, seq)
+    here, message = _to_change(tenant, user, payload)
     if message.deleted_at is not None:
-        return message_get(tenant.id, user.id, room_id, seq)
-    Mention.objects.filter(room_id=room_id, seq=seq).delete()
+        return _view(here, message)
+    Mention.objects.filter(room_id=message.room_id, seq=message.seq).delete()
     Reaction.objects.filter(message=message).delete()
     File.objects.filter(message=message).delete()
     message.text = message.html = ""
     message.pinned_at, message.deleted_at = None, timezone.now()
-    _record(tenant, user, message, "message_delete", reason)
-    announcements.erase(tenant, room_id=room_id, seq=seq)
+    _record(tenant, user, message, "message_delete", payload.reason)
+    announcements.erase(tenant, room_id=message.room_id, seq=message.seq)
     return _change(here, message, "deleted", "text", "html", "pinned_at", "deleted_at")
 
 
 @transaction.atomic
-def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
+def reaction_add(tenant: Tenant, user: Publisher, payload: payloads.MessageReaction) -> Changed:
     """Give an emoji to a message.
 
     If the user gave it before, nothing changes and the second value is False.
     Raises RequestError(invalid_message | not_found | permission_denied | conflict | limit_exceeded).
     """
-    here, message, emoji = _to_react(tenant, user, room_id, seq, emoji)
+    here, message, emoji = _to_react(tenant, user, payload)
     given = Reaction.objects.filter(message=message)
     kinds = set(given.values_list("emoji", flat=True).distinct())
     own = set(given.filter(user_id=user.id).values_list("emoji", flat=True))
     if emoji in own:
-        return message_get(tenant.id, user.id, room_id, seq), False
+        return _view(here, message), False
     if emoji not in kinds:
         require_at_most(REACTIONS_MAX, len(kinds) + 1, _("A message takes {most} kinds of reactions."))
     too_many = _("A person may give {most} reactions to a message.")
@@ -89,30 +87,43 @@ def reaction_add(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emo
 
 
 @transaction.atomic
-def reaction_remove(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, emoji: str) -> Changed:
+def reaction_remove(tenant: Tenant, user: Publisher, payload: payloads.MessageReaction) -> Changed:
     """Take the user's own emoji back from a message.
 
     The second value says whether that changed something.
     Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
-    here, message, emoji = _to_react(tenant, user, room_id, seq, emoji)
+    here, message, emoji = _to_react(tenant, user, payload)
     if not Reaction.objects.filter(message=message, user_id=user.id, emoji=emoji).delete()[0]:
-        return message_get(tenant.id, user.id, room_id, seq), False
+        return _view(here, message), False
     return _change(here, message, "reacted", emoji=emoji, user_id=user.id, is_added=False), True
 
 
-@transaction.atomic
-def message_pin(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_pinned: bool) -> Changed:
-    """Pin a message to its room, or remove it. The second value says whether that changed something.
+def pin_add(tenant: Tenant, user: Publisher, payload: payloads.OneMessage) -> Changed:
+    """Pin a message to its room.
 
+    The second value says whether that changed something.
     Raises RequestError(not_found | permission_denied | conflict | limit_exceeded).
     """
-    here, message = _in_room(tenant, user, room_id, seq)
+    return _pin(tenant, user, payload, is_pinned=True)
+
+
+def pin_remove(tenant: Tenant, user: Publisher, payload: payloads.OneMessage) -> Changed:
+    """Remove a pinned message from the pins of its room.
+
+    The second value says whether that changed something. Raises RequestError(not_found | permission_denied).
+    """
+    return _pin(tenant, user, payload, is_pinned=False)
+
+
+@transaction.atomic
+def _pin(tenant: Tenant, user: Publisher, payload: payloads.OneMessage, *, is_pinned: bool) -> Changed:
+    here, message = _in_room(tenant, user, payload)
     here.require(MEMBER)
     if is_pinned:
         _require_not_deleted(message)
     if (message.pinned_at is not None) == is_pinned:
-        return message_get(tenant.id, user.id, room_id, seq), False
+        return _view(here, message), False
     if is_pinned:
         pinned = Message.objects.filter(room=here.room, pinned_at__isnull=False)
         require_at_most(PINS_MAX, pinned.count() + 1, _("A room takes {most} pinned messages."))
@@ -120,30 +131,30 @@ def message_pin(tenant: Tenant, user: Publisher, *, room_id: int, seq: int, is_p
     return _change(here, message, "pinned", "pinned_at", is_pinned=is_pinned, user_id=user.id), True
 
 
-def _in_room(tenant: Tenant, user: Publisher, room_id: int, seq: int) -> tuple[Standing, Message]:
+def _in_room(tenant: Tenant, user: Publisher, payload: payloads.OneMessage) -> tuple[Standing, Message]:
     """Return the standing of a member in the locked room, and the message."""
-    here = standing(tenant, user, room_id)
+    here = standing(tenant, user, payload.room_id)
     if here.membership is None:
         raise not_joined()
-    return here, _message(here, seq)
+    return here, _message(here, payload.seq)
 
 
 def _to_react(
-    tenant: Tenant, user: Publisher, room_id: int, seq: int, emoji: str
+    tenant: Tenant, user: Publisher, payload: payloads.MessageReaction
 ) -> tuple[Standing, Message, str]:
     """Return the standing of a member in the locked room, a message that is not deleted, and the emoji in full."""
-    emoji = clean_emoji(emoji, field="emoji")
-    here, message = _in_room(tenant, user, room_id, seq)
+    emoji = clean_emoji(payload.emoji, field="emoji")
+    here, message = _in_room(tenant, user, payload)
     _require_not_deleted(message)
     return here, message, emoji
 
 
-def _to_change(tenant: Tenant, user: Publisher, room_id: int, seq: int) -> tuple[Standing, Message]:
+def _to_change(tenant: Tenant, user: Publisher, payload: payloads.OneMessage) -> tuple[Standing, Message]:
     """Return the standing of someone who may change the message in the locked room, and the message."""
-    here = standing(tenant, user, room_id)
+    here = standing(tenant, user, payload.room_id)
     if here.membership is None:
         here.require(MODERATOR)
-    message = _message(here, seq)
+    message = _message(here, payload.seq)
     if message.author_id != user.id:
         here.require(MODERATOR)
     return here, message
@@ -172,9 +183,13 @@ def _change(here: Standing, message: Message, event: str, *fields: str, **more: 
     """Save, announce and return a message with the next change number of its locked room."""
     message.rev = here.take_rev()
     message.save(update_fields=[*fields, "rev"])
-    view = message_get(here.tenant.id, here.user.id, here.room.pk, message.seq)
+    view = _view(here, message)
     announcements.announce_change(here.tenant, here.user, view, event, **more)
     return view
+
+
+def _view(here: Standing, message: Message) -> wire.Message:
+    return message_get(here.tenant.id, here.user.id, here.room.pk, message.seq)
 
 
 def _mention_again(message: Message, parts: Composed, *, had_here: bool) -> str:

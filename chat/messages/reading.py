@@ -8,7 +8,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import Membership, User
-from chat import wire
+from chat import payloads, wire
 from chat.batches import MessageName
 from chat.errors import no_such_message
 from chat.models import File, Mention, Message, Reaction
@@ -22,23 +22,15 @@ from realtime import ErrorCode, RequestError, UserId
 PINS_MAX = 100
 
 
-def message_list(
-    tenant_id: int,
-    user_id: UserId,
-    room_id: int,
-    *,
-    limit: int,
-    before_seq: int | None = None,
-    after_seq: int | None = None,
-    around_seq: int | None = None,
-) -> wire.MessagePage:
+def message_list(tenant_id: int, user_id: UserId, payload: payloads.MessageList) -> wire.MessagePage:
     """Return a page of a room's messages.
 
     The first `limit` messages after `after_seq`, those around `around_seq`, or the newest. `before_seq` limits the
     newest. The messages are in order. Raises RequestError(not_found | permission_denied).
     """
-    room = access_joined_room(tenant_id, user_id, room_id).room
-    messages = _of(tenant_id, room_id)
+    room = access_joined_room(tenant_id, user_id, payload.room_id).room
+    before_seq, after_seq, around_seq = payload.before_seq, payload.after_seq, payload.around_seq
+    messages, limit = _of(tenant_id, room.pk), payload.limit
     if before_seq is not None:
         messages = messages.filter(seq__lt=before_seq)
     older, newer, older_max = messages, messages.none(), limit
@@ -64,19 +56,19 @@ def message_list(
     else:
         has_more = has_older
     last_rev = max(room.last_rev, room.last_seq)
-    return wire.MessagePage(room_id, [*before[::-1], *after], has_older, has_newer, has_more, last_rev)
+    return wire.MessagePage(room.pk, [*before[::-1], *after], has_older, has_newer, has_more, last_rev)
 
 
 def message_changes(
-    tenant_id: int, user_id: UserId, room_id: int, *, after_rev: int, limit: int
+    tenant_id: int, user_id: UserId, payload: payloads.MessageChanges
 ) -> wire.ChangedMessages:
     """Return the messages that changed after a change number, each once, in its newest state.
 
     Raises RequestError(unrecoverable_position) if the room never had this number, or if rows that
     changed since are gone. Raises RequestError(not_found | permission_denied).
     """
-    room = access_joined_room(tenant_id, user_id, room_id).room
-    messages = _of(tenant_id, room_id)
+    room = access_joined_room(tenant_id, user_id, payload.room_id).room
+    messages, after_rev, limit = _of(tenant_id, room.pk), payload.after_rev, payload.limit
     newest = max(room.last_rev, room.last_seq)
     # A message's change number is at least its own number. So if messages above `after_rev` are gone,
     # their changes are gone too.
@@ -93,16 +85,16 @@ def message_changes(
     return wire.ChangedMessages(page, page[-1].rev if has_more else newest, has_more)
 
 
-def pin_list(tenant_id: int, user_id: UserId, room_id: int) -> wire.PinList:
+def pin_list(tenant_id: int, user_id: UserId, payload: payloads.InRoom) -> wire.PinList:
     """List the pinned messages of a room, the last pinned first.
 
     Those that fit into PAGE_BYTES_MAX. Raises RequestError(not_found | permission_denied).
     """
-    access_joined_room(tenant_id, user_id, room_id)
-    pinned = _of(tenant_id, room_id).filter(pinned_at__isnull=False).order_by("-pinned_at", "-seq")
+    room = access_joined_room(tenant_id, user_id, payload.room_id).room
+    pinned = _of(tenant_id, room.pk).filter(pinned_at__isnull=False).order_by("-pinned_at", "-seq")
     views = messages_view(tenant_id, user_id, list(pinned[:PINS_MAX]))
     shown = fitting(views, PAGE_BYTES_MAX)
-    return wire.PinList(room_id, shown, len(shown) < len(views))
+    return wire.PinList(room.pk, shown, len(shown) < len(views))
 
 
 def message_get(tenant_id: int, user_id: UserId, room_id: int, seq: int) -> wire.Message:

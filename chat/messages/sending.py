@@ -10,8 +10,9 @@ from datetime import datetime
 
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
+from msgspec.structs import asdict
 
-from chat import announcements, sql, wire
+from chat import announcements, payloads, sql, wire
 from chat.batches import Known, MessageDraft, MessageName, Numbered, RoomState, judge
 from chat.messages.composing import (
     MENTIONS_MAX,
@@ -22,7 +23,7 @@ from chat.messages.composing import (
 from chat.messages.reading import messages_by_name
 from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM
 from chat.rows import grouped
-from realtime import RequestError, UserId
+from realtime import Publisher, RequestError, Tenant, UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +55,18 @@ class WriteAccess:
     everyone: Mapping[int, Sequence[int]]
 
 
-def message_post(draft: MessageDraft) -> Sent:
-    """Store and announce the next message of a room.
+def message_post(tenant: Tenant, user: Publisher, payload: payloads.MessageSend) -> tuple[wire.Message, bool]:
+    """Store and publish a message.
 
-    The same `client_msg_id` and text return the first message. Sending marks the room as read up to the
-    message. Raises RequestError(invalid_message | not_found | permission_denied | conflict).
+    Return it, and whether it is new: the same `client_msg_id` and text return the first message. Sending marks the
+    room as read up to the message. Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
-    (outcome,) = messages_send([draft])
+    (outcome,) = messages_send([MessageDraft(tenant, user, **asdict(payload))])
     if not isinstance(outcome, Sent):
         raise outcome
     if outcome.is_new:
-        announcements.announce_message(draft.tenant, draft.author, outcome.message)
-    return outcome
+        announcements.announce_message(tenant, user, outcome.message)
+    return outcome.message, outcome.is_new
 
 
 def messages_send(drafts: Sequence[MessageDraft]) -> list[Outcome]:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from accounts.core.text import is_visible
 from accounts.models import MAX_NAME_CHARS, MAX_STATUS_CHARS, Membership
-from chat import wire
+from chat import payloads, wire
 from chat.files.services import file_store
 from chat.models import File
 from chat.search.query import WORDS_MAX
@@ -16,15 +16,15 @@ from chat.text import clean_emoji, clean_line
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
 
-def user_list(tenant_id: int, *, query: str, limit: int) -> list[wire.Person]:
-    """Return active members by user name.
+def user_list(tenant_id: int, _user_id: UserId, payload: payloads.UserList) -> list[wire.Person]:
+    """Find members of the tenant by part of their names.
 
-    Each of the first WORDS_MAX words of `query` is part of the user name or the display name.
+    The active ones, by user name. Each of the first WORDS_MAX words is part of the user name or the display name.
     """
     people = members_present(tenant_id)
-    for word in query.split()[:WORDS_MAX]:
+    for word in payload.query.split()[:WORDS_MAX]:
         people = people.filter(Q(user__username__icontains=word) | Q(name__icontains=word))
-    return [wire.Person(*person_of(*row)) for row in person_rows(people)[:limit]]
+    return [wire.Person(*person_of(*row)) for row in person_rows(people)[: payload.limit]]
 
 
 def profile_get(tenant_id: int, user_id: UserId) -> wire.Person:
@@ -39,27 +39,18 @@ def profile_get(tenant_id: int, user_id: UserId) -> wire.Person:
 
 
 @transaction.atomic
-def profile_update(
-    tenant: Tenant,
-    user: Publisher,
-    *,
-    name: str | None = None,
-    status: str | None = None,
-    status_emoji: str | None = None,
-) -> wire.Person:
+def profile_update(tenant: Tenant, user: Publisher, payload: payloads.ProfileUpdate) -> wire.Person:
     """Change the user's display name and status.
 
     None keeps a value; an empty text clears it. Raises RequestError(invalid_message | not_found).
     """
     new: dict[str, str] = {}
-    if name is not None:
-        new["name"] = clean_line(name, field="name", max_chars=MAX_NAME_CHARS)
-    if status is not None:
-        new["status"] = clean_line(status, field="status", max_chars=MAX_STATUS_CHARS)
-    if status_emoji is not None:
-        new["status_emoji"] = (
-            clean_emoji(status_emoji, field="status_emoji") if is_visible(status_emoji) else ""
-        )
+    if payload.name is not None:
+        new["name"] = clean_line(payload.name, field="name", max_chars=MAX_NAME_CHARS)
+    if payload.status is not None:
+        new["status"] = clean_line(payload.status, field="status", max_chars=MAX_STATUS_CHARS)
+    if (emoji := payload.status_emoji) is not None:
+        new["status_emoji"] = clean_emoji(emoji, field="status_emoji") if is_visible(emoji) else ""
     if new:
         # Takes no right away, so no revocation is needed.
         Membership.objects.filter(tenant_id=tenant.id, user_id=user.id, is_active=True).update(**new)

@@ -10,7 +10,7 @@ from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from chat import wire
+from chat import payloads, wire
 from chat.errors import field_error
 from chat.messages.reading import messages_view
 from chat.models import File, Mention, Message, Reaction, Room, RoomMembership
@@ -40,36 +40,28 @@ _HAS: dict[str, Q] = {
 }
 
 
-def search(
-    tenant_id: int,
-    user_id: UserId,
-    *,
-    query: str,
-    room_id: int | None = None,
-    before: int | datetime | None = None,
-    limit: int,
-) -> tuple[list[wire.Message], bool]:
-    """Return the newest messages that match `query`, and whether there are more.
+def search(tenant_id: int, user_id: UserId, payload: payloads.Search) -> wire.FoundMessages:
+    """Find messages: `from: in: before: after: has:` and words. The newest come first.
 
-    `before` is the id of a message, or a time. Only open rooms that the user is in are searched. An empty
+    Only open rooms that the user is in are searched. An empty
     query finds nothing. Raises RequestError(not_found | permission_denied) for a given room, and
     RequestError(invalid_message) for a time that no database holds.
     """
-    wanted = parse_query(query)
+    wanted, limit, before = parse_query(payload.query), payload.limit, payload.before
     if wanted == SearchQuery():
-        return [], False
+        return wire.FoundMessages([], has_more=False)
     if isinstance(before, datetime):
         moment = _utc(before)
         wanted = replace(wanted, before=min(moment, wanted.before or moment))
     is_behind = catch_up()
-    rooms = _rooms(tenant_id, user_id, wanted, room_id)
+    rooms = _rooms(tenant_id, user_id, wanted, payload.room_id)
     found = _candidates(tenant_id, rooms, wanted).filter(deleted_at__isnull=True)
     found = _filtered(found.select_related("author"), wanted)
     if isinstance(before, int):
         found = found.filter(pk__lt=before)
     rows = list(_with_words(found, wanted.words, is_behind=is_behind).order_by("-pk")[: limit + 1])
     page = fitting(messages_view(tenant_id, user_id, rows[:limit]), PAGE_BYTES_MAX)
-    return page, len(rows) > len(page)
+    return wire.FoundMessages(page, len(rows) > len(page))
 
 
 def _utc(moment: datetime) -> datetime:

@@ -20,10 +20,10 @@ from datetime import timedelta
 from django.utils import timezone
 from accounts.models import Domain, Membership, Tenant as TenantRow, User
 from chat import services
-from chat.batches import MessageDraft
 from chat.messages import changing
 from chat.messages.sending import message_post
 from chat.models import File, Message, Reaction, Room, RoomMembership
+from chat.payloads import InRoom, MessageSend, OneMessage, RoomCreate, RoomDirect
 from realtime import Publisher, Tenant, record_action
 from realtime.models import Ban
 row = TenantRow.objects.create(slug="evil", name=payload[:100])
@@ -34,15 +34,15 @@ mallory = User.objects.create(username=payload, first_name=payload, last_name=pa
 for user in (eve, mallory):
     Membership.objects.create(user=user, tenant=row, name=payload[:64], status=payload[:64], status_emoji=payload[:32])
 people = [Publisher(user.pk, user.username) for user in (eve, mallory)]
-room = services.room_create(tenant, people[1], name="lounge")
-services.room_join(tenant, people[0], room_id=room.id)
-services.room_create(tenant, people[1], name="other")
-services.room_direct(tenant, people[1], user_ids=[eve.pk])
+room, _ = services.room_create(tenant, people[1], RoomCreate("lounge"))
+services.room_join(tenant, people[0], InRoom(room.id))
+services.room_create(tenant, people[1], RoomCreate("other"))
+services.room_direct(tenant, people[1], RoomDirect([eve.pk]))
 link, block = f"[{payload}](https://example.com/{payload})", f"```{payload}\\n{payload}\\n```"
 for text in (payload, f"**{payload}** `{payload}`", link, block):
-    message = message_post(MessageDraft(tenant, people[1], room.id, text, uuid.uuid4())).message
-message_post(MessageDraft(tenant, people[0], room.id, payload, uuid.uuid4(), 1))
-changing.message_pin(tenant, people[0], room_id=room.id, seq=1, is_pinned=True)
+    message, _ = message_post(tenant, people[1], MessageSend(room.id, uuid.uuid4(), text))
+message_post(tenant, people[0], MessageSend(room.id, uuid.uuid4(), payload, 1))
+changing.pin_add(tenant, people[0], OneMessage(room.id, 1))
 Reaction.objects.create(message_id=message.id, user=mallory, emoji=payload[:32])
 File.objects.create(tenant=row, uploader=mallory, message_id=message.id, name=payload, type=payload[:64], size=1)
 Room.objects.filter(tenant=row, direct_key=None).update(topic_line=payload)

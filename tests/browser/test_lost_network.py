@@ -34,6 +34,7 @@ import random
 from django.db import transaction
 from accounts.models import Tenant as TenantRow, User
 from chat.messages import changing
+from chat.payloads import MessageDelete, MessageEdit, MessageReaction
 from realtime import Publisher, Tenant
 row = TenantRow.objects.get(slug="acme")
 tenant = Tenant(row.pk, row.slug, row.name)
@@ -45,13 +46,13 @@ for hundred in range(10):
             about = {"room_id": room_id, "seq": chance.choice([seq for seq in range(1, 61) if seq not in gone])}
             kind = chance.choice(["edit"] * 10 + ["add"] * 10 + ["remove"] * 5 + ["delete"])
             if kind == "edit":
-                changing.message_edit(tenant, bob, text=f"**edit** {hundred}{number}", **about)
+                changing.message_edit(tenant, bob, MessageEdit(text=f"**edit** {hundred}{number}", **about))
             elif kind == "delete" and about["seq"] % 2:
                 gone.add(about["seq"])
-                changing.message_delete(tenant, bob, **about)
+                changing.message_delete(tenant, bob, MessageDelete(**about))
             else:
                 change = changing.reaction_remove if kind == "remove" else changing.reaction_add
-                change(tenant, bob, emoji=chance.choice("👍🎉😂"), **about)
+                change(tenant, bob, MessageReaction(emoji=chance.choice("👍🎉😂"), **about))
 result = len(gone)
 """
 STORED = """

@@ -14,9 +14,9 @@ from pytest_django import Settings
 from accounts.models import Membership, User
 from accounts.models import Tenant as TenantRow
 from chat import announcements, services, wire
-from chat.batches import MessageDraft
 from chat.messages.sending import message_post
 from chat.models import RoomMembership
+from chat.payloads import MessageSend, RoomCreate
 from realtime.conf import load_settings
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
@@ -39,7 +39,7 @@ class World:
 
     def room(self, *, is_public: bool = True, name: str = "lounge", with_bob: bool = False) -> int:
         """A room of acme's that alice made; its id."""
-        made = services.room_create(self.acme, self.alice, name=name, is_public=is_public)
+        made = services.room_create(self.acme, self.alice, RoomCreate(name=name, is_public=is_public))[0]
         if with_bob:
             RoomMembership.objects.create(room_id=made.id, user_id=self.bob.id)
         return made.id
@@ -56,8 +56,10 @@ def message_send(
     file_ids: tuple[int, ...] = (),
 ) -> wire.Message:
     """Store and announce the next message of a room."""
-    draft = MessageDraft(tenant, author, room_id, text, client_msg_id, reply_to_seq, file_ids)
-    return message_post(draft).message
+    message, _ = message_post(
+        tenant, author, MessageSend(room_id, client_msg_id, text, reply_to_seq, file_ids)
+    )
+    return message
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,16 @@ from chat.announcements import shared_message_payload
 from chat.messages import changing, composing, numbering, reading
 from chat.messages.composing import Composed
 from chat.models import Mention, Message, Reaction, Room, RoomMembership
+from chat.payloads import (
+    InRoom,
+    MessageChanges,
+    MessageDelete,
+    MessageEdit,
+    MessageList,
+    MessageReaction,
+    OneMessage,
+    RoomDirect,
+)
 from chat.rendering import markdown
 from realtime.core.history import Publisher
 from realtime.models import AuditEntry
@@ -42,25 +52,27 @@ def code_of(use: Callable[[], object]) -> str:
 
 
 def edit(world: World, user: Publisher, room_id: int, seq: int, text: str = "changed") -> wire.Message:
-    return changing.message_edit(world.acme, user, room_id=room_id, seq=seq, text=text)
+    return changing.message_edit(world.acme, user, MessageEdit(room_id, seq=seq, text=text))
 
 
 def delete(world: World, user: Publisher, room_id: int, seq: int) -> wire.Message:
-    return changing.message_delete(world.acme, user, room_id=room_id, seq=seq)
+    return changing.message_delete(world.acme, user, MessageDelete(room_id, seq=seq))
 
 
 def react(world: World, user: Publisher, room_id: int, seq: int, emoji: str) -> changing.Changed:
-    return changing.reaction_add(world.acme, user, room_id=room_id, seq=seq, emoji=emoji)
+    return changing.reaction_add(world.acme, user, MessageReaction(room_id, seq=seq, emoji=emoji))
 
 
 def pin(world: World, user: Publisher, room_id: int, seq: int, *, is_pinned: bool = True) -> changing.Changed:
-    return changing.message_pin(world.acme, user, room_id=room_id, seq=seq, is_pinned=is_pinned)
+    return changing.pin_add(world.acme, user, OneMessage(room_id, seq=seq))
 
 
 def changes(
     world: World, room_id: int, after_rev: int, limit: int = 100
 ) -> tuple[list[tuple[int, int]], int, bool]:
-    found = reading.message_changes(world.acme.id, world.bob.id, room_id, after_rev=after_rev, limit=limit)
+    found = reading.message_changes(
+        world.acme.id, world.bob.id, MessageChanges(room_id, after_rev=after_rev, limit=limit)
+    )
     return [(each.seq, each.rev) for each in found.messages], found.last_rev, found.has_more
 
 
@@ -92,11 +104,11 @@ def test_a_deleted_message_is_nowhere(world: World, announced: list[Announced]) 
     assert [each.data["event"] for each in announced] == ["deleted"]
     assert not Mention.objects.exists()
     assert not Reaction.objects.exists()
-    page = reading.message_list(world.acme.id, world.bob.id, room_id, limit=10).messages
+    page = reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=10)).messages
     assert page[1].reply_to is not None
     assert (page[1].reply_to.text, page[1].reply_to.deleted) == ("", True)
     assert "secret" not in str([msgspec.to_builtins(message) for message in page])
-    assert reading.pin_list(world.acme.id, world.bob.id, room_id).messages == []
+    assert reading.pin_list(world.acme.id, world.bob.id, InRoom(room_id)).messages == []
     assert delete(world, world.alice, room_id, 1).rev == view.rev
     assert code_of(lambda: edit(world, world.alice, room_id, 1)) == "conflict"
     assert code_of(lambda: react(world, world.alice, room_id, 1, "👍")) == "conflict"
@@ -119,7 +131,7 @@ def test_ones_own_messages_and_those_of_others_as_a_moderator(
     change(world, world.admin, room_id, 2)
     for tenant, user in ((world.globex, world.carol), (world.globex, world.admin)):
         with pytest.raises(RequestError) as refused:
-            changing.message_edit(tenant, user, room_id=room_id, seq=3, text="x")
+            changing.message_edit(tenant, user, MessageEdit(room_id, seq=3, text="x"))
         assert refused.value.code == "not_found"
     assert code_of(lambda: change(world, world.alice, room_id, 99)) == "not_found"
     assert code_of(lambda: change(world, world.alice, MISSING, 1)) == "not_found"
@@ -130,7 +142,7 @@ def test_only_what_moderators_delete_is_in_the_audit_log(world: World) -> None:
     for author in (world.alice, world.bob):
         send(world, room_id, "secret", by=author)
     delete(world, world.alice, room_id, 1)
-    changing.message_delete(world.acme, world.alice, room_id=room_id, seq=2, reason="rude")
+    changing.message_delete(world.acme, world.alice, MessageDelete(room_id, seq=2, reason="rude"))
     (entry,) = AuditEntry.objects.all()
     assert (entry.action, entry.actor_id, entry.reason) == ("message_delete", str(world.alice.id), "rude")
     assert entry.target == {"room_id": room_id, "seq": 2, "author_id": world.bob.id}
@@ -141,9 +153,9 @@ def test_what_moderators_write_in_another_s_name_is_in_the_audit_log(world: Worl
     for author in (world.alice, world.bob):
         send(world, room_id, "said", by=author)
     for seq in (1, 2):
-        changing.message_edit(world.acme, world.alice, room_id=room_id, seq=seq, text="never said")
+        changing.message_edit(world.acme, world.alice, MessageEdit(room_id, seq=seq, text="never said"))
     # The same text changes nothing.
-    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=2, text="never said")
+    changing.message_edit(world.acme, world.alice, MessageEdit(room_id, seq=2, text="never said"))
     (entry,) = AuditEntry.objects.all()
     assert (entry.action, entry.actor_id) == ("message_edit", str(world.alice.id))
     assert entry.target == {"room_id": room_id, "seq": 2, "author_id": world.bob.id}
@@ -154,7 +166,7 @@ def test_staff_moderate_no_room_that_they_do_not_see_and_no_direct_one(world: Wo
     private = world.room(is_public=False)
     send(world, private)
     assert code_of(lambda: delete(world, world.admin, private, 1)) == "not_found"
-    direct, _ = services.room_direct(world.acme, world.alice, user_ids=[world.admin.id])
+    direct, _ = services.room_direct(world.acme, world.alice, RoomDirect([int(world.admin.id)]))
     send(world, direct.id)
     assert code_of(lambda: delete(world, world.admin, direct.id, 1)) == "permission_denied"
 
@@ -174,7 +186,7 @@ def test_reactions_are_counted_once_a_person_and_bounded(
     told = announced[1].data
     assert (told["emoji"], told["user_id"], told["is_added"]) == ("❤️", world.bob.id, True)
     assert told["message"]["reactions"] == [{"emoji": "❤️", "count": 2}]
-    view, _ = changing.reaction_remove(world.acme, world.bob, room_id=room_id, seq=1, emoji="❤️")
+    view, _ = changing.reaction_remove(world.acme, world.bob, MessageReaction(room_id, seq=1, emoji="❤️"))
     assert [(each.count, each.mine) for each in view.reactions] == [(1, False)]
     for text in ("x", "", "❤️❤️", "<b>"):
         assert code_of(lambda text=text: react(world, world.bob, room_id, 1, text)) == "invalid_message"  # type: ignore[misc]
@@ -194,10 +206,12 @@ def test_a_reply_quotes_what_is_there(world: World) -> None:
     assert reply.reply_to is not None
     assert (reply.reply_to.seq, reply.reply_to.author.name) == (1, "Alice A.")
     assert len(reply.reply_to.text) == 300
-    assert reading.message_list(world.acme.id, world.bob.id, room_id, limit=1).messages == [reply]
+    assert reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=1)).messages == [
+        reply
+    ]
     assert code_of(lambda: send(world, room_id, reply_to_seq=99)) == "not_found"
     edit(world, world.alice, room_id, 1, "another question")
-    (shown,) = reading.message_list(world.acme.id, world.bob.id, room_id, limit=1).messages
+    (shown,) = reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=1)).messages
     assert shown.reply_to is not None
     assert shown.reply_to.text == "another question"
 
@@ -214,7 +228,9 @@ def test_pins_are_bounded_and_announced(
     assert not pin(world, world.bob, room_id, 1)[1]
     assert [(each.data["event"], each.data["is_pinned"]) for each in announced] == [("pinned", True)]
     assert code_of(lambda: pin(world, world.bob, room_id, 2)) == "limit_exceeded"
-    assert [each.seq for each in reading.pin_list(world.acme.id, world.bob.id, room_id).messages] == [1]
+    assert [each.seq for each in reading.pin_list(world.acme.id, world.bob.id, InRoom(room_id)).messages] == [
+        1
+    ]
     pin(world, world.bob, room_id, 1, is_pinned=False)
     RoomMembership.objects.filter(user_id=world.bob.id).update(role="guest")
     assert code_of(lambda: pin(world, world.bob, room_id, 1)) == "permission_denied"
@@ -227,7 +243,7 @@ def test_long_pinned_messages_are_few(world: World, monkeypatch: pytest.MonkeyPa
         pin(world, world.alice, room_id, seq)
 
     def pins() -> tuple[list[int], bool]:
-        listed = reading.pin_list(world.acme.id, world.alice.id, room_id)
+        listed = reading.pin_list(world.acme.id, world.alice.id, InRoom(room_id))
         return [each.seq for each in listed.messages], listed.has_more
 
     assert pins() == ([3, 2, 1], False)
@@ -239,12 +255,12 @@ def test_changes_bring_each_message_once_in_its_newest_state(world: World) -> No
     room_id = world.room(with_bob=True)
     for number in range(3):
         send(world, room_id, f"{number}")
-    start = reading.message_list(world.acme.id, world.bob.id, room_id, limit=1).last_rev
+    start = reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=1)).last_rev
     assert changes(world, room_id, start) == ([], start, False)
     edit(world, world.alice, room_id, 1)
     react(world, world.bob, room_id, 1, "👍")
     delete(world, world.alice, room_id, 2)
-    services.room_join(world.acme, world.admin, room_id=room_id)
+    services.room_join(world.acme, world.admin, InRoom(room_id))
     send(world, room_id)
     everything = [(1, start + 2), (2, start + 3), (4, start + 5)]
     assert changes(world, room_id, start) == (everything, start + 5, False)
@@ -259,7 +275,7 @@ def test_changes_bring_each_message_once_in_its_newest_state(world: World) -> No
 def test_changes_of_long_messages_come_in_more_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PAGE_BYTES_MAX", 1)
     room_id = world.room(with_bob=True)
-    start = reading.message_list(world.acme.id, world.bob.id, room_id, limit=1).last_rev
+    start = reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=1)).last_rev
     for number in range(2):
         send(world, room_id, f"{number}")
     assert changes(world, room_id, start) == ([(1, start + 1)], start + 1, True)
@@ -271,10 +287,12 @@ def test_rows_of_a_release_without_changes_are_numbered_and_rendered(world: Worl
     send(world, room_id, "*old*")
     Message.objects.update(rev=0, html="", renderer=0)
     with CaptureQueriesContext(connection) as first:
-        (view,) = reading.message_list(world.acme.id, world.bob.id, room_id, limit=1).messages
+        (view,) = reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=1)).messages
     assert (view.rev, view.html) == (1, "<p><em>old</em></p>\n")
     with CaptureQueriesContext(connection) as second:
-        assert reading.message_list(world.acme.id, world.bob.id, room_id, limit=1).messages == [view]
+        assert reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=1)).messages == [
+            view
+        ]
     assert len(second) < len(first)
 
 
@@ -311,7 +329,7 @@ def test_a_page_costs_the_same_whatever_is_on_it(world: World) -> None:
 
     def cost() -> int:
         with CaptureQueriesContext(connection) as queries:
-            reading.message_list(world.acme.id, world.bob.id, room_id, limit=50)
+            reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=50))
         return len(queries)
 
     send(world, room_id, "@bob")
@@ -328,7 +346,7 @@ def test_messages_of_a_deleted_account_stay_without_a_name(world: World) -> None
     send(world, room_id, by=world.bob)
     send(world, room_id, reply_to_seq=1)
     User.objects.get(pk=world.bob.id).delete()
-    page = reading.message_list(world.acme.id, world.alice.id, room_id, limit=5).messages
+    page = reading.message_list(world.acme.id, world.alice.id, MessageList(room_id, limit=5)).messages
     payloads = [msgspec.to_builtins(message) for message in page]
     gone = {"id": None, "username": None, "name": "former member"}
     assert payloads[0]["author"] == payloads[1]["reply_to"]["author"] == gone
@@ -346,7 +364,7 @@ def test_a_message_sent_again_after_a_change_is_still_the_same(world: World) -> 
 
 def test_mentions_are_rows_and_follow_the_text(world: World) -> None:
     room_id = world.room(with_bob=True)
-    services.room_join(world.acme, world.admin, room_id=room_id)
+    services.room_join(world.acme, world.admin, InRoom(room_id))
     bob, admin = world.bob.id, world.admin.id
     view = send(world, room_id, "@Bob, @carol @alice `@admin`")
     assert view.mentions == [bob]
@@ -371,7 +389,7 @@ def test_no_text_is_rendered_while_a_room_is_locked(world: World, monkeypatch: p
         send(world, room_id, text)
         edit(world, world.alice, room_id, 1, f"{text} again")
     Message.objects.update(renderer=0)
-    reading.message_list(world.acme.id, world.bob.id, room_id, limit=10)
+    reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=10))
     assert locked == [False] * 9
     assert "data-user-id" in send(world, room_id, "@bob").html
 

@@ -12,6 +12,7 @@ from django.db import connection
 from chat import services
 from chat.models import Message, Room, RoomMembership
 from chat.operations import OPERATIONS
+from chat.payloads import InRoom, RoomCreate
 from realtime import Publisher
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.chat.conftest import Announced, World, message_send
@@ -89,7 +90,7 @@ def test_one_name_sent_to_many_rooms_at_once_is_in_one_of_them(world: World) -> 
 def test_one_room_name_from_many_threads_is_one_room(world: World) -> None:
     def create(_: int) -> ErrorCode | None:
         try:
-            services.room_create(world.acme, world.alice, name="Only one")
+            services.room_create(world.acme, world.alice, RoomCreate(name="Only one"))[0]
         except RequestError as error:
             return error.code
         return None
@@ -114,7 +115,7 @@ def test_limits_of_rooms_hold_over_many_threads(
 
     def create(number: int) -> ErrorCode | None:
         try:
-            services.room_create(world.acme, world.alice, name=f"room {number}")
+            services.room_create(world.acme, world.alice, RoomCreate(name=f"room {number}"))[0]
         except RequestError as error:
             return error.code
         return None
@@ -126,7 +127,7 @@ def test_limits_of_rooms_hold_over_many_threads(
 
 def test_joining_from_many_threads_is_joining_once(world: World) -> None:
     room_id = world.room()
-    views = in_threads(lambda _: services.room_join(world.acme, world.bob, room_id=room_id), range(THREADS))
+    views = in_threads(lambda _: services.room_join(world.acme, world.bob, InRoom(room_id)), range(THREADS))
     assert {view.member_count for view in views} == {2}
 
 

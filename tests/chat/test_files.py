@@ -28,6 +28,7 @@ from chat.files.signatures import file_type
 from chat.files.storage import file_storage
 from chat.messages import changing, reading
 from chat.models import File, RoomMembership
+from chat.payloads import MessageDelete, MessageEdit, MessageList
 from realtime.core.history import Publisher
 from realtime.protocol.errors import RequestError
 from tests.chat.conftest import World, message_send
@@ -274,7 +275,7 @@ def test_files_stand_in_the_order_in_which_the_sender_named_them(world: World) -
     room_id = world.room()
     sent = send(world, room_id, third.id, first.id, third.id, second.id)
     assert [file.name for file in sent.files] == ["c.txt", "a.txt", "b.txt"]
-    (stored,) = reading.message_list(world.acme.id, world.alice.id, room_id, limit=1).messages
+    (stored,) = reading.message_list(world.acme.id, world.alice.id, MessageList(room_id, limit=1)).messages
     assert stored.files == sent.files
 
 
@@ -286,11 +287,13 @@ def test_a_file_goes_with_one_message_of_its_uploader(world: World, folder: Path
     message = send(world, room_id, file.id)
     assert message.files == [file]
     assert (message.text, message.html) == ("", "")
-    assert reading.message_list(world.acme.id, world.bob.id, room_id, limit=1).messages == [message]
+    assert reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=1)).messages == [
+        message
+    ]
     assert code_of(lambda: send(world, room_id, file.id)) == "not_found"
-    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=1, text="")
+    changing.message_edit(world.acme, world.alice, MessageEdit(room_id, seq=1, text=""))
     assert stored(folder) == 2
-    assert changing.message_delete(world.acme, world.alice, room_id=room_id, seq=1).files == []
+    assert changing.message_delete(world.acme, world.alice, MessageDelete(room_id, seq=1)).files == []
     assert (stored(folder), File.objects.count()) == (0, 0)
 
 
@@ -365,7 +368,7 @@ def test_a_sent_file_stays_when_its_sender_s_account_is_deleted(world: World, fo
     file, unsent = upload(world, by=world.bob), upload(world, by=world.bob)
     send(world, room_id, file.id, by=world.bob)
     User.objects.get(pk=world.bob.id).delete()
-    (message,) = reading.message_list(world.acme.id, world.alice.id, room_id, limit=1).messages
+    (message,) = reading.message_list(world.acme.id, world.alice.id, MessageList(room_id, limit=1)).messages
     assert message.files == [file]
     assert files.access_file(world.acme.id, world.alice.id, file.id)
     File.objects.filter(pk=unsent.id).update(created_at=timezone.now() - timedelta(days=2))

@@ -15,6 +15,7 @@ from accounts.models import Tenant as TenantRow
 from chat import announcements, services
 from chat.admin import RoomForm
 from chat.models import File, Message, Room, RoomMembership
+from chat.payloads import RoomDirect, RoomUpdate
 from chat.views import ROOMS_LINKED_MAX
 from tests.chat.conftest import Announced, World, message_send
 
@@ -166,7 +167,7 @@ def test_staff_put_people_into_private_rooms_and_take_them_out(
 
 @pytest.mark.django_db(transaction=True)
 def test_nobody_gets_into_a_direct_room_by_the_admin(hosts: World) -> None:
-    room, _ = services.room_direct(hosts.acme, hosts.alice, user_ids=[hosts.bob.id])
+    room, _ = services.room_direct(hosts.acme, hosts.alice, RoomDirect([int(hosts.bob.id)]))
     bob, client = RoomMembership.objects.get(room_id=room.id, user_id=hosts.bob.id), staff("admin", "acme")
     form = {"name": "open", "is_public": "on", "archived_at_0": "", "archived_at_1": ""}
     assert client.get(f"/admin/chat/room/{room.id}/change/").status_code == 200
@@ -264,7 +265,7 @@ HOSTILE = [
 def test_nothing_that_people_write_runs_on_a_page(hosts: World) -> None:
     for number, text in enumerate(HOSTILE):
         room_id = hosts.room(name=text)
-        services.room_update(hosts.acme, hosts.alice, room_id=room_id, topic_line=text)
+        services.room_update(hosts.acme, hosts.alice, RoomUpdate(room_id, topic_line=text))
         Membership.objects.filter(user_id=hosts.alice.id).update(name=text, status=text)
         file = File.objects.create(
             tenant_id=hosts.acme.id,
@@ -281,7 +282,7 @@ def test_nothing_that_people_write_runs_on_a_page(hosts: World) -> None:
             client_msg_id=uuid.uuid4(),
             file_ids=(file.pk,),
         )
-        services.room_direct(hosts.acme, hosts.alice, user_ids=[int(hosts.bob.id)])
+        services.room_direct(hosts.acme, hosts.alice, RoomDirect(user_ids=[int(hosts.bob.id)]))
     client = staff("alice", "acme")
     for page in ("/chat/", "/admin/chat/room/", "/admin/chat/message/", "/admin/chat/roommembership/"):
         shown = client.get(page)

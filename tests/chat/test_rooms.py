@@ -11,6 +11,19 @@ from accounts.models import Membership, User
 from chat import announcements, selectors, services, wire
 from chat.messages import changing
 from chat.models import Room, RoomMembership
+from chat.payloads import (
+    InRoom,
+    MessageDelete,
+    ProfileUpdate,
+    Read,
+    RoomDirect,
+    RoomInvite,
+    RoomRemove,
+    RoomRole,
+    RoomSettings,
+    RoomUpdate,
+    UserList,
+)
 from chat.people import profiles
 from realtime.core.history import Publisher
 from realtime.models import AuditEntry
@@ -34,11 +47,11 @@ def say(world: World, room_id: int, by: Publisher, text: str = "hello") -> int:
 
 
 def view(world: World, room_id: int, user: Publisher) -> wire.Room:
-    return selectors.room_get(world.acme.id, user.id, room_id)
+    return selectors.room_get(world.acme.id, user.id, InRoom(room_id))
 
 
-def give(world: World, room_id: int, user: Publisher, role: str) -> None:
-    services.room_role(world.acme, world.alice, room_id=room_id, user_id=int(user.id), role=role)
+def give(world: World, room_id: int, user: Publisher, role: wire.Role) -> None:
+    services.room_role(world.acme, world.alice, RoomRole(room_id, user_id=int(user.id), role=role))
 
 
 def make_staff(world: World, user: Publisher) -> None:
@@ -46,7 +59,7 @@ def make_staff(world: World, user: Publisher) -> None:
 
 
 def update(world: World, user: Publisher, room_id: int, **changes: Any) -> wire.Room:
-    return services.room_update(world.acme, user, room_id=room_id, **changes)
+    return services.room_update(world.acme, user, RoomUpdate(room_id, **changes))
 
 
 def test_the_creator_owns_a_room_and_gives_roles(world: World, announced: list[Announced]) -> None:
@@ -66,10 +79,8 @@ def test_the_creator_owns_a_room_and_gives_roles(world: World, announced: list[A
     announced.clear()
     give(world, room_id, world.bob, "moderator")
     assert announced == []
-    by_bob = lambda: services.room_role(  # noqa: E731
-        world.acme, world.bob, room_id=room_id, user_id=int(world.bob.id), role="owner"
-    )
-    assert code_of(by_bob) == "permission_denied"
+    promote = RoomRole(room_id, user_id=int(world.bob.id), role="owner")
+    assert code_of(lambda: services.room_role(world.acme, world.bob, promote)) == "permission_denied"
     assert code_of(lambda: give(world, room_id, world.admin, "guest")) == "not_found"
 
 
@@ -80,7 +91,7 @@ def test_rooms_of_an_older_release_belong_to_their_creators(world: World) -> Non
         "owner",
         "member",
     )
-    members = selectors.member_list(world.acme.id, world.bob.id, room_id)
+    members = selectors.member_list(world.acme.id, world.bob.id, InRoom(room_id)).members
     assert [each.role for each in members] == ["owner", "member"]
 
 
@@ -89,7 +100,7 @@ def test_staff_own_what_nobody_owns_and_moderate_the_rest(world: World) -> None:
     make_staff(world, world.admin)
     update(world, world.admin, room_id, topic_line="by staff")
     assert code_of(lambda: update(world, world.admin, room_id, archived=True)) == "permission_denied"
-    services.room_leave(world.acme, world.alice, room_id=room_id)
+    services.room_leave(world.acme, world.alice, InRoom(room_id))
     assert update(world, world.admin, room_id, archived=True).archived
 
 
@@ -103,13 +114,13 @@ def test_staff_own_what_only_a_former_member_of_the_tenant_owns(world: World) ->
 def test_a_creator_who_lost_the_role_does_not_get_it_back_by_joining_again(world: World) -> None:
     room_id = world.room(with_bob=True)
     give(world, room_id, world.bob, "owner")
-    services.room_role(world.acme, world.bob, room_id=room_id, user_id=int(world.alice.id), role="guest")
-    services.room_leave(world.acme, world.alice, room_id=room_id)
-    assert services.room_join(world.acme, world.alice, room_id=room_id).role == "member"
+    services.room_role(world.acme, world.bob, RoomRole(room_id, user_id=int(world.alice.id), role="guest"))
+    services.room_leave(world.acme, world.alice, InRoom(room_id))
+    assert services.room_join(world.acme, world.alice, InRoom(room_id)).role == "member"
     # Without an owner the room is its creator's again.
-    services.room_leave(world.acme, world.bob, room_id=room_id)
-    services.room_leave(world.acme, world.alice, room_id=room_id)
-    assert services.room_join(world.acme, world.alice, room_id=room_id).role == "owner"
+    services.room_leave(world.acme, world.bob, InRoom(room_id))
+    services.room_leave(world.acme, world.alice, InRoom(room_id))
+    assert services.room_join(world.acme, world.alice, InRoom(room_id)).role == "owner"
 
 
 def test_a_room_is_locked_before_it_is_known_whether_a_user_may_join(
@@ -123,7 +134,7 @@ def test_a_room_is_locked_before_it_is_known_whether_a_user_may_join(
         return selectors.access_room(*where, lock=lock)
 
     monkeypatch.setattr(services, "access_room", access_room)
-    services.room_join(world.acme, world.bob, room_id=room_id)
+    services.room_join(world.acme, world.bob, InRoom(room_id))
     assert locked == [True]
 
 
@@ -137,9 +148,9 @@ def test_a_room_is_locked_before_it_is_known_whether_a_user_may_join(
         ({"name": "parlour", "archived": False}, "owner"),
     ],
 )
-def test_who_may_change_a_room(world: World, changes: dict[str, Any], least: str) -> None:
+def test_who_may_change_a_room(world: World, changes: dict[str, Any], least: wire.Role) -> None:
     room_id = world.room(with_bob=True)
-    roles = ["guest", "member", "moderator", "owner"]
+    roles: list[wire.Role] = ["guest", "member", "moderator", "owner"]
     for role in roles:
         give(world, room_id, world.bob, role)
         if roles.index(role) < roles.index(least):
@@ -186,7 +197,7 @@ def test_members_are_told_that_their_room_was_archived(
     assert told.keys() == {f"room:{room_id}", f"user:{world.bob.id}"}
     assert [told[f"user:{world.bob.id}"][key] for key in ("archived", "is_member")] == [True, False]
     announced.clear()
-    services.room_amend(world.acme, world.alice, room_id=room_id, name="Renamed")
+    services.room_amend(world.acme, world.alice, RoomUpdate(room_id, name="Renamed"))
     assert [each.topic for each in announced] == [f"room:{room_id}"]
     monkeypatch.setattr(announcements, "ARCHIVED_TOLD_MAX", 0)
     update(world, world.alice, room_id, archived=False)
@@ -220,7 +231,7 @@ def test_members_invite_into_private_rooms(world: World, announced: list[Announc
 
     def invite(by: Publisher, *people: Publisher) -> wire.Room:
         ids = [int(person.id) for person in people]
-        return services.room_invite(world.acme, by, room_id=room_id, user_ids=ids)
+        return services.room_invite(world.acme, by, RoomInvite(room_id, user_ids=ids))
 
     assert code_of(lambda: invite(world.admin, world.admin)) == "not_found"
     assert code_of(lambda: invite(world.bob, world.carol)) == "not_found"
@@ -243,7 +254,7 @@ def test_people_are_invited_with_as_many_queries_as_one(
     announced.clear()
     ids = [int(world.alice.id), *(user.pk for user in people)]
     with django_assert_max_num_queries(14):
-        room = services.room_invite(world.acme, world.alice, room_id=room_id, user_ids=ids)
+        room = services.room_invite(world.acme, world.alice, RoomInvite(room_id, user_ids=ids))
     assert (room.member_count, room.last_rev) == (51, 51)
     joined = [each for each in announced if each.topic == f"room:{room_id}"]
     assert [each.data["rev"] for each in joined] == list(range(2, 52))
@@ -263,16 +274,16 @@ def test_a_role_is_published_by_who_gave_it(world: World, announced: list[Announ
         (f"user:{world.bob.id}", world.alice),
     ]
     announced.clear()
-    services.room_direct(world.acme, world.alice, user_ids=[int(world.bob.id)])
+    services.room_direct(world.acme, world.alice, RoomDirect(user_ids=[int(world.bob.id)]))
     assert {each.publisher for each in announced} == {world.alice}
 
 
 def test_moderators_remove_those_below_them(world: World, announced: list[Announced]) -> None:
     room_id = world.room(is_public=False, with_bob=True)
-    services.room_invite(world.acme, world.alice, room_id=room_id, user_ids=[int(world.admin.id)])
+    services.room_invite(world.acme, world.alice, RoomInvite(room_id, user_ids=[int(world.admin.id)]))
 
     def remove(by: Publisher, user: Publisher) -> wire.Room:
-        return services.room_remove(world.acme, by, room_id=room_id, user_id=int(user.id), reason="spam")
+        return services.room_remove(world.acme, by, RoomRemove(room_id, user_id=int(user.id), reason="spam"))
 
     assert code_of(lambda: remove(world.bob, world.admin)) == "permission_denied"
     give(world, room_id, world.bob, "moderator")
@@ -309,7 +320,7 @@ def test_roles_archiving_and_opening_are_in_the_audit_log(world: World) -> None:
 def test_a_direct_room_is_one_for_the_same_people(world: World, announced: list[Announced]) -> None:
     Membership.objects.filter(user_id=world.bob.id).update(name="Bob B.")
     announced.clear()
-    room, is_new = services.room_direct(world.acme, world.alice, user_ids=[int(world.bob.id)])
+    room, is_new = services.room_direct(world.acme, world.alice, RoomDirect(user_ids=[int(world.bob.id)]))
     assert (room.kind, room.name, room.role, room.is_public, is_new) == (
         "direct",
         "Bob B.",
@@ -321,32 +332,38 @@ def test_a_direct_room_is_one_for_the_same_people(world: World, announced: list[
         f"user:{each.id}" for each in (world.alice, world.bob)
     )
     again, is_new = services.room_direct(
-        world.acme, world.bob, user_ids=[int(world.alice.id), int(world.bob.id)]
+        world.acme, world.bob, RoomDirect(user_ids=[int(world.alice.id), int(world.bob.id)])
     )
     assert (again.id, again.name, is_new) == (room.id, "alice", False)
     say(world, room.id, world.bob)
     assert view(world, room.id, world.alice).unread == 1
     group, _ = services.room_direct(
-        world.acme, world.alice, user_ids=[int(world.bob.id), int(world.admin.id)]
+        world.acme, world.alice, RoomDirect(user_ids=[int(world.bob.id), int(world.admin.id)])
     )
     assert (group.id != room.id, group.member_count) == (True, 3)
-    alone, _ = services.room_direct(world.acme, world.alice, user_ids=[int(world.alice.id)])
+    alone, _ = services.room_direct(world.acme, world.alice, RoomDirect(user_ids=[int(world.alice.id)]))
     assert alone.name == "alice"
     make_staff(world, world.alice)
     user_id = int(world.bob.id)
     for use in (
-        lambda: services.room_leave(world.acme, world.alice, room_id=room.id),
-        lambda: services.room_invite(world.acme, world.alice, room_id=room.id, user_ids=[user_id]),
-        lambda: services.room_remove(world.acme, world.alice, room_id=room.id, user_id=user_id),
-        lambda: services.room_role(world.acme, world.alice, room_id=room.id, user_id=user_id, role="guest"),
+        lambda: services.room_leave(world.acme, world.alice, InRoom(room.id)),
+        lambda: services.room_invite(world.acme, world.alice, RoomInvite(room.id, user_ids=[user_id])),
+        lambda: services.room_remove(world.acme, world.alice, RoomRemove(room.id, user_id=user_id)),
+        lambda: services.room_role(world.acme, world.alice, RoomRole(room.id, user_id=user_id, role="guest")),
         lambda: update(world, world.alice, room.id, name="ours"),
     ):
         assert code_of(use) == "permission_denied"
     assert code_of(lambda: view(world, room.id, world.admin)) == "not_found"
     stranger = [int(world.carol.id)]
-    assert code_of(lambda: services.room_direct(world.acme, world.alice, user_ids=stranger)) == "not_found"
+    assert (
+        code_of(lambda: services.room_direct(world.acme, world.alice, RoomDirect(user_ids=stranger)))
+        == "not_found"
+    )
     many = list(range(1, 20))
-    assert code_of(lambda: services.room_direct(world.acme, world.alice, user_ids=many)) == "invalid_message"
+    assert (
+        code_of(lambda: services.room_direct(world.acme, world.alice, RoomDirect(user_ids=many)))
+        == "invalid_message"
+    )
 
 
 def test_settings_are_one_s_own(world: World, announced: list[Announced]) -> None:
@@ -354,17 +371,16 @@ def test_settings_are_one_s_own(world: World, announced: list[Announced]) -> Non
     rev = view(world, room_id, world.bob).last_rev
     announced.clear()
     changed = services.room_settings(
-        world.acme, world.bob, room_id=room_id, level="nothing", is_favourite=True
+        world.acme, world.bob, RoomSettings(room_id, level="nothing", is_favourite=True)
     )
     assert (changed.level, changed.is_favourite, changed.last_rev) == ("nothing", True, rev)
     assert [each.topic for each in announced] == [f"user:{world.bob.id}"]
-    assert (
-        services.room_settings(world.acme, world.bob, room_id=room_id, is_favourite=False).level == "nothing"
-    )
+    changed = services.room_settings(world.acme, world.bob, RoomSettings(room_id, is_favourite=False))
+    assert (changed.level, changed.is_favourite) == ("nothing", False)
     assert view(world, room_id, world.alice).level == "all"
 
 
-@pytest.mark.parametrize("use", [services.room_settings, services.read_mark])
+@pytest.mark.parametrize("use", [services.room_settings, services.read])
 @pytest.mark.parametrize(("is_public", "code"), [(True, "permission_denied"), (False, "not_found")])
 def test_a_member_who_is_removed_meanwhile_is_answered_like_anybody(
     world: World, monkeypatch: pytest.MonkeyPatch, use: Callable[..., object], is_public: bool, code: str
@@ -378,15 +394,14 @@ def test_a_member_who_is_removed_meanwhile_is_answered_like_anybody(
         return found
 
     monkeypatch.setattr(services, "access_joined_room", access)
-    given: dict[str, Any] = {"level": "all"} if use is services.room_settings else {"seq": 1}
-    assert code_of(lambda: use(world.acme, world.bob, room_id=room_id, **given)) == code
+    payload = RoomSettings(room_id, "all") if use is services.room_settings else Read(room_id, 1)
+    assert code_of(lambda: use(world.acme, world.bob, payload)) == code
 
 
 def test_the_admin_s_change_takes_no_name_twice(world: World) -> None:
     one, _two = world.room(name="one"), world.room(name="two")
-    assert (
-        code_of(lambda: services.room_amend(world.acme, world.admin, room_id=one, name="Two")) == "conflict"
-    )
+    rename = RoomUpdate(one, name="Two")
+    assert code_of(lambda: services.room_amend(world.acme, world.admin, rename)) == "conflict"
 
 
 def test_unread_are_messages_of_others_that_are_not_deleted(
@@ -401,13 +416,13 @@ def test_unread_are_messages_of_others_that_are_not_deleted(
     for text in ("one", "@bob two", "@bob three"):
         say(world, room_id, world.alice, text)
     assert unread() == (3, 2)
-    changing.message_delete(world.acme, world.alice, room_id=room_id, seq=2)
+    changing.message_delete(world.acme, world.alice, MessageDelete(room_id, seq=2))
     assert unread() == (2, 1)
     say(world, room_id, world.bob)
     assert unread() == (0, 0)
 
     def read(seq: int, *, is_unread: bool = False) -> int:
-        return services.read_mark(world.acme, world.bob, room_id=room_id, seq=seq, is_unread=is_unread)
+        return services.read(world.acme, world.bob, Read(room_id, seq=seq, is_unread=is_unread)).seq
 
     assert read(0) == 4
     assert read(0, is_unread=True) == 0
@@ -419,15 +434,19 @@ def test_unread_are_messages_of_others_that_are_not_deleted(
 
 
 def test_people_are_found_by_their_names(world: World) -> None:
-    profiles.profile_update(world.acme, world.bob, name=" Bob  B. ", status="", status_emoji="🌴")
-    (bob,) = profiles.user_list(world.acme.id, query="b. bob", limit=5)
+    profiles.profile_update(
+        world.acme, world.bob, ProfileUpdate(name=" Bob  B. ", status="", status_emoji="🌴")
+    )
+    (bob,) = profiles.user_list(world.acme.id, world.alice.id, UserList(query="b. bob", limit=5))
     assert (bob.username, bob.name, bob.status, bob.status_emoji) == ("bob", "Bob B.", "", "🌴")
-    everyone = profiles.user_list(world.acme.id, query="", limit=5)
+    everyone = profiles.user_list(world.acme.id, world.alice.id, UserList(query="", limit=5))
     assert [each.username for each in everyone] == ["admin", "alice", "bob"]
-    assert profiles.user_list(world.globex.id, query="bob", limit=5) == []
+    assert profiles.user_list(world.globex.id, world.alice.id, UserList(query="bob", limit=5)) == []
     # Ten words are compared with all people, not as many as fit into a line.
-    assert len(profiles.user_list(world.acme.id, query=f"{'b ' * 10}x", limit=5)) == 1
-    cleared = profiles.profile_update(world.acme, world.bob, name="", status_emoji="")
+    assert (
+        len(profiles.user_list(world.acme.id, world.alice.id, UserList(query=f"{'b ' * 10}x", limit=5))) == 1
+    )
+    cleared = profiles.profile_update(world.acme, world.bob, ProfileUpdate(name="", status_emoji=""))
     assert (cleared.name, cleared.status_emoji) == ("bob", "")
     wrong: list[dict[str, Any]] = [
         {"name": "a\u202eb"},
@@ -437,5 +456,8 @@ def test_people_are_found_by_their_names(world: World) -> None:
     ]
     for changes in wrong:
         with pytest.raises(RequestError):
-            profiles.profile_update(world.acme, world.bob, **changes)
-    assert code_of(lambda: profiles.profile_update(world.acme, world.carol, name="x")) == "not_found"
+            profiles.profile_update(world.acme, world.bob, ProfileUpdate(**changes))
+    assert (
+        code_of(lambda: profiles.profile_update(world.acme, world.carol, ProfileUpdate(name="x")))
+        == "not_found"
+    )

@@ -13,9 +13,11 @@ from django.utils import timezone
 from accounts.models import Membership
 from chat.messages import changing
 from chat.models import Message, RoomMembership
+from chat.payloads import MessageDelete, MessageEdit, MessageReaction, OneMessage, Search
 from chat.search import index
 from chat.search import selectors as searching
 from chat.search.query import SearchQuery, parse_query
+from chat.wire import FoundMessages
 from realtime.core.history import Publisher
 from realtime.protocol.errors import RequestError
 from tests.chat.conftest import World, message_send
@@ -63,8 +65,8 @@ def say(world: World, room_id: int, text: str, by: Publisher | None = None, **mo
 
 def found(world: World, query: str, by: Publisher | None = None, **more: Any) -> list[str]:
     user = by or world.alice
-    messages, _ = searching.search(world.acme.id, user.id, query=query, limit=50, **more)
-    return [message.text for message in messages]
+    page = searching.search(world.acme.id, user.id, Search(query, **more))
+    return [message.text for message in page.messages]
 
 
 def test_words_are_parts_of_the_text_in_any_case(world: World) -> None:
@@ -107,15 +109,15 @@ def test_only_what_one_may_read_is_found(world: World) -> None:
         found(world, "needle", world.bob, room_id=private)
     RoomMembership.objects.filter(user_id=world.bob.id).delete()
     assert found(world, "needle", world.bob) == []
-    assert searching.search(world.globex.id, world.carol.id, query="needle", limit=5) == ([], False)
+    assert searching.search(world.globex.id, world.carol.id, Search("needle")) == FoundMessages([], False)
 
 
 def test_what_is_deleted_or_edited_is_found_no_more(world: World) -> None:
     room_id = world.room()
     for text in ("needle one", "needle two"):
         say(world, room_id, text)
-    changing.message_delete(world.acme, world.alice, room_id=room_id, seq=1)
-    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=2, text="a thread")
+    changing.message_delete(world.acme, world.alice, MessageDelete(room_id, seq=1))
+    changing.message_edit(world.acme, world.alice, MessageEdit(room_id, seq=2, text="a thread"))
     assert found(world, "needle") == found(world, "ne") == []
     assert found(world, "thread") == ["a thread"]
 
@@ -127,8 +129,8 @@ def test_filters(world: World) -> None:
     say(world, room_id, "see https://a.example", world.bob)
     say(world, other, "an answer elsewhere", world.bob)
     say(world, room_id, "reply", reply_to_seq=1)
-    changing.message_pin(world.acme, world.alice, room_id=room_id, seq=1, is_pinned=True)
-    changing.reaction_add(world.acme, world.bob, room_id=room_id, seq=2, emoji="👍")
+    changing.pin_add(world.acme, world.alice, OneMessage(room_id, seq=1))
+    changing.reaction_add(world.acme, world.bob, MessageReaction(room_id, seq=2, emoji="👍"))
     assert (
         found(world, "from:BOB")
         == found(world, 'from:"bob b."')
@@ -161,7 +163,7 @@ def test_a_search_without_an_index_reads_the_newest_messages_only(
     assert found(world, "ol") == found(world, "has:mention") == []
     assert len(found(world, "after:2001-01-01")) == 5
     # These have an index.
-    changing.message_pin(world.acme, world.alice, room_id=busy, seq=1, is_pinned=True)
+    changing.pin_add(world.acme, world.alice, OneMessage(busy, seq=1))
     assert found(world, "has:pin") == found(world, "old has:link") == ["old https://a.example"]
     assert found(world, "from:bob") == found(world, "ol from:bob") == ["old of bob @alice"]
 
@@ -187,7 +189,7 @@ def test_a_day_of_long_ago_is_found_in_a_long_room(
         ("after:2001-01-01", before),
     ]
     for query, moment in queries:
-        page, _ = searching.search(world.acme.id, user, query=query, room_id=room_id, before=moment, limit=1)
+        page = searching.search(world.acme.id, user, Search(query, room_id, moment, limit=1)).messages
         assert [each.text for each in page] == texts
 
 
@@ -208,11 +210,15 @@ def test_pages(world: World) -> None:
     for number in range(5):
         say(world, room_id, f"needle {number}")
     user = world.alice.id
-    first, has_more = searching.search(world.acme.id, user, query="needle", limit=3)
-    assert ([each.text for each in first], has_more) == (["needle 4", "needle 3", "needle 2"], True)
-    rest, has_more = searching.search(world.acme.id, user, query="needle", before=first[-1].id, limit=3)
-    assert ([each.text for each in rest], has_more) == (["needle 1", "needle 0"], False)
-    assert found(world, "needle", before=Message.objects.get(pk=first[0].id).sent_at) == [
+    first = searching.search(world.acme.id, user, Search("needle", limit=3))
+    assert ([each.text for each in first.messages], first.has_more) == (
+        ["needle 4", "needle 3", "needle 2"],
+        True,
+    )
+    before = first.messages[-1].id
+    rest = searching.search(world.acme.id, user, Search("needle", before=before, limit=3))
+    assert ([each.text for each in rest.messages], rest.has_more) == (["needle 1", "needle 0"], False)
+    assert found(world, "needle", before=Message.objects.get(pk=first.messages[0].id).sent_at) == [
         "needle 3",
         "needle 2",
         "needle 1",
@@ -225,8 +231,8 @@ def test_pages_of_long_messages_have_fewer_of_them(world: World, monkeypatch: py
     room_id = world.room()
     for number in range(2):
         say(world, room_id, f"needle {number}")
-    first, has_more = searching.search(world.acme.id, world.alice.id, query="needle", limit=3)
-    assert ([each.text for each in first], has_more) == (["needle 1"], True)
+    first = searching.search(world.acme.id, world.alice.id, Search("needle", limit=3))
+    assert ([each.text for each in first.messages], first.has_more) == (["needle 1"], True)
 
 
 def test_a_search_costs_the_same_whatever_it_finds(world: World) -> None:
@@ -257,10 +263,10 @@ def test_new_messages_are_found_before_and_after_they_are_indexed(
     for _ in range(3):
         assert found(world, "needle") == everything
     assert index.catch_up() is False
-    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=4, text="Needle changed")
-    changing.message_delete(world.acme, world.alice, room_id=room_id, seq=1)
+    changing.message_edit(world.acme, world.alice, MessageEdit(room_id, seq=4, text="Needle changed"))
+    changing.message_delete(world.acme, world.alice, MessageDelete(room_id, seq=1))
     say(world, room_id, "another NEEDLE")
-    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=5, text="the last needle")
+    changing.message_edit(world.acme, world.alice, MessageEdit(room_id, seq=5, text="the last needle"))
     for _ in range(2):
         assert found(world, "needle") == ["the last needle", "Needle changed", "needle 2", "needle 1"]
         index.catch_up()
@@ -276,8 +282,8 @@ def test_deleted_texts_leave_the_index(world: World) -> None:
         index.catch_up()
     assert is_in_index("zqxj")
     for seq in (2, 4):
-        changing.message_delete(world.acme, world.alice, room_id=room_id, seq=seq)
-    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=6, text="a thread")
+        changing.message_delete(world.acme, world.alice, MessageDelete(room_id, seq=seq))
+    changing.message_edit(world.acme, world.alice, MessageEdit(room_id, seq=6, text="a thread"))
     while index.forget():
         pass
     assert not is_in_index("zqxj")
@@ -303,7 +309,7 @@ def test_an_index_of_an_older_release_forgets_too(world: World) -> None:
                 " INSERT INTO chat_message_text(chat_message_text, rowid, text) VALUES ('delete', old.id, old.text);"
                 " END"
             )
-    changing.message_delete(world.acme, world.alice, room_id=room_id, seq=2)
+    changing.message_delete(world.acme, world.alice, MessageDelete(room_id, seq=2))
     index.ensure_index()
     while index.forget():
         pass
@@ -326,7 +332,7 @@ def test_the_index_is_made_again_where_a_migration_dropped_it(world: World) -> N
     index.catch_up()
     with connection.cursor() as cursor:
         cursor.execute("DROP TRIGGER chat_message_text_update")
-    changing.message_edit(world.acme, world.alice, room_id=room_id, seq=1, text="a thread")
+    changing.message_edit(world.acme, world.alice, MessageEdit(room_id, seq=1, text="a thread"))
     call_command("migrate", verbosity=0)
     assert (found(world, "needle"), found(world, "thread")) == ([], ["a thread"])
     index.catch_up()

@@ -14,6 +14,7 @@ from chat import selectors, services
 from chat.batches import MessageDraft
 from chat.messages import reading, sending
 from chat.models import Room, RoomMembership
+from chat.payloads import InRoom, MessageList, RoomCreate, RoomDirect
 from chat.text import TEXT_MAX_CHARS
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.chat.conftest import World, message_send
@@ -35,7 +36,7 @@ def send(world: World, room_id: int, count: int) -> None:
 
 
 def seqs(world: World, room_id: int, **page: int) -> tuple[list[int], bool]:
-    found = reading.message_list(world.acme.id, world.alice.id, room_id, **{"limit": 3, **page})
+    found = reading.message_list(world.acme.id, world.alice.id, MessageList(room_id, **{"limit": 3, **page}))
     return [message.seq for message in found.messages], found.has_more
 
 
@@ -54,7 +55,7 @@ def test_lists_of_rooms_and_members_are_bounded_in_number_and_in_bytes(
     """Others may open any number of direct rooms with somebody, and names are long in some languages."""
     for name in ("a", "b", "c"):
         send(world, world.room(name=name), 1)
-    services.room_create(world.acme, world.bob, name="public of bob")
+    services.room_create(world.acme, world.bob, RoomCreate(name="public of bob"))[0]
 
     def names() -> list[str]:
         return [room.name for room in selectors.room_list(world.acme.id, world.alice.id)]
@@ -66,9 +67,9 @@ def test_lists_of_rooms_and_members_are_bounded_in_number_and_in_bytes(
     monkeypatch.setattr(selectors, "LISTED_BYTES_MAX", size * 3 // 4)
     assert names() == ["b", "c"]
     room_id = world.room(name="d", with_bob=True)
-    assert len(selectors.member_list(world.acme.id, world.alice.id, room_id)) == 2
+    assert len(selectors.member_list(world.acme.id, world.alice.id, InRoom(room_id)).members) == 2
     monkeypatch.setattr(selectors, "LISTED_BYTES_MAX", 1)
-    assert len(selectors.member_list(world.acme.id, world.alice.id, room_id)) == 1
+    assert len(selectors.member_list(world.acme.id, world.alice.id, InRoom(room_id)).members) == 1
 
 
 def test_the_query_that_reads_a_room_decides_whether_the_user_may_see_it(
@@ -77,9 +78,9 @@ def test_the_query_that_reads_a_room_decides_whether_the_user_may_see_it(
     """Between two queries the user could lose the room."""
     room_id = world.room(is_public=False)
     with django_assert_num_queries(2):  # type: ignore[operator]  # the room, and its members
-        assert selectors.room_get(world.acme.id, world.alice.id, room_id).is_member
+        assert selectors.room_get(world.acme.id, world.alice.id, InRoom(room_id)).is_member
     with django_assert_num_queries(1):  # type: ignore[operator]
-        refused = refusal(selectors.room_get, world.acme.id, world.bob.id, room_id)
+        refused = refusal(selectors.room_get, world.acme.id, world.bob.id, InRoom(room_id))
     assert refused.code == ErrorCode.NOT_FOUND
 
 
@@ -92,19 +93,19 @@ def test_the_list_costs_two_queries(world: World, django_assert_num_queries: pyt
 
 def test_a_view_counts_members_and_unread_messages(world: World) -> None:
     room_id = world.room(with_bob=True)
-    services.room_join(world.acme, world.admin, room_id=room_id)
+    services.room_join(world.acme, world.admin, InRoom(room_id))
     send(world, room_id, 3)
-    view = selectors.room_get(world.acme.id, world.bob.id, room_id)
+    view = selectors.room_get(world.acme.id, world.bob.id, InRoom(room_id))
     assert (view.member_count, view.last_seq, view.read_seq, view.unread) == (3, 3, 0, 3)
-    assert selectors.room_get(world.acme.id, world.alice.id, room_id).unread == 0
+    assert selectors.room_get(world.acme.id, world.alice.id, InRoom(room_id)).unread == 0
 
 
 def test_who_left_the_tenant_is_no_longer_shown(world: World) -> None:
     room_id = world.room(with_bob=True)
     Membership.objects.filter(user_id=world.bob.id).update(is_active=False)
-    members = selectors.member_list(world.acme.id, world.alice.id, room_id)
+    members = selectors.member_list(world.acme.id, world.alice.id, InRoom(room_id)).members
     assert [(member.username, member.status) for member in members] == [("alice", "alice here")]
-    assert selectors.room_get(world.acme.id, world.alice.id, room_id).member_count == 1
+    assert selectors.room_get(world.acme.id, world.alice.id, InRoom(room_id)).member_count == 1
 
 
 @pytest.mark.parametrize("lock", [False, True])
@@ -186,8 +187,8 @@ def test_messages_and_members_are_for_those_in_the_room(world: World) -> None:
         (ErrorCode.PERMISSION_DENIED, world.acme, world.bob),
         (ErrorCode.NOT_FOUND, world.globex, world.carol),
     ):
-        assert refusal(reading.message_list, tenant.id, user.id, room_id, limit=3).code is code
-        assert refusal(selectors.member_list, tenant.id, user.id, room_id).code is code
+        assert refusal(reading.message_list, tenant.id, user.id, MessageList(room_id)).code is code
+        assert refusal(selectors.member_list, tenant.id, user.id, InRoom(room_id)).code is code
 
 
 def test_the_list_of_rooms_costs_the_same_whatever_is_in_it(
@@ -197,7 +198,9 @@ def test_the_list_of_rooms_costs_the_same_whatever_is_in_it(
         room_id = world.room(name=f"room {number}", with_bob=True)
         message_send(world.acme, world.bob, room_id=room_id, text="@alice", client_msg_id=uuid.uuid4())
         services.room_direct(
-            world.acme, world.alice, user_ids=[int(world.bob.id), int(world.admin.id)][: number % 2 + 1]
+            world.acme,
+            world.alice,
+            RoomDirect(user_ids=[int(world.bob.id), int(world.admin.id)][: number % 2 + 1]),
         )
     with django_assert_max_num_queries(4):
         rooms = selectors.room_list(world.acme.id, world.alice.id)
@@ -237,7 +240,7 @@ def test_those_who_left_are_not_counted(world: World) -> None:
 
     def counts() -> set[int]:
         listed = selectors.room_list(world.acme.id, world.alice.id)
-        one = selectors.room_get(world.acme.id, world.alice.id, rooms[0])
+        one = selectors.room_get(world.acme.id, world.alice.id, InRoom(rooms[0]))
         return {room.member_count for room in listed} | {one.member_count}
 
     bob = Membership.objects.get(user_id=world.bob.id)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from chat import announcements, selectors, services, wire
 from chat.models import Message, Room, RoomMembership
+from chat.payloads import InRoom, Read, RoomCreate, RoomDirect
 from realtime.api import publish_soon
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
@@ -43,7 +44,7 @@ def topics(announced: list[Announced]) -> list[tuple[str, str]]:
 
 
 def test_who_makes_a_room_is_in_it(world: World, announced: list[Announced]) -> None:
-    view = services.room_create(world.acme, world.alice, name="  Coffee   break ")
+    view = services.room_create(world.acme, world.alice, RoomCreate(name="  Coffee   break "))[0]
     assert (view.name, view.is_public, view.is_member, view.member_count) == ("Coffee break", True, True, 1)
     assert topics(announced) == [
         (f"room:{view.id}", "member"),
@@ -54,15 +55,15 @@ def test_who_makes_a_room_is_in_it(world: World, announced: list[Announced]) -> 
 
 
 def test_a_name_is_taken_once_in_a_tenant_whatever_its_case(world: World, announced: list[Announced]) -> None:
-    services.room_create(world.acme, world.alice, name="Ümlaut")
+    services.room_create(world.acme, world.alice, RoomCreate(name="Ümlaut"))[0]
     announced.clear()
     refused = assert_refused(
         ErrorCode.CONFLICT,
-        lambda: services.room_create(world.acme, world.bob, name="ÜMLAUT", is_public=False),
+        lambda: services.room_create(world.acme, world.bob, RoomCreate(name="ÜMLAUT", is_public=False))[0],
     )
     assert refused.details == {"field": "payload.name"}
     assert announced == []
-    assert services.room_create(world.globex, world.carol, name="ümlaut").name == "ümlaut"
+    assert services.room_create(world.globex, world.carol, RoomCreate(name="ümlaut"))[0].name == "ümlaut"
 
 
 @pytest.mark.parametrize(
@@ -70,25 +71,27 @@ def test_a_name_is_taken_once_in_a_tenant_whatever_its_case(world: World, announ
 )
 def test_a_name_that_looks_like_an_open_room_s_is_taken(world: World, name: str) -> None:
     world.room(name="general")
-    assert_refused(ErrorCode.CONFLICT, lambda: services.room_create(world.acme, world.bob, name=name))
+    assert_refused(
+        ErrorCode.CONFLICT, lambda: services.room_create(world.acme, world.bob, RoomCreate(name=name))[0]
+    )
 
 
 def test_rooms_of_a_tenant_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "ROOMS_MAX", 1)
     world.room()
     assert_refused(ErrorCode.LIMIT_EXCEEDED, lambda: world.room(name="one too many"))
-    services.room_create(world.globex, world.carol, name="of another tenant")
+    services.room_create(world.globex, world.carol, RoomCreate(name="of another tenant"))[0]
 
 
 def test_one_person_does_not_fill_a_tenant(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "ROOMS_OF_CREATOR_MAX", 2)
     rooms = [world.room(name=f"room {n}") for n in range(2)]
     assert_refused(ErrorCode.LIMIT_EXCEEDED, lambda: world.room(name="one too many"))
-    services.room_create(world.acme, world.bob, name="of another person")
+    services.room_create(world.acme, world.bob, RoomCreate(name="of another person"))[0]
     # Admin is in both tenants: each counts its own.
     for tenant in (world.acme, world.globex):
         for n in range(2):
-            services.room_create(tenant, world.admin, name=f"admin {n}")
+            services.room_create(tenant, world.admin, RoomCreate(name=f"admin {n}"))[0]
     Room.objects.filter(pk=rooms[0]).update(archived_at=timezone.now())
     world.room(name="in its place")
 
@@ -97,7 +100,7 @@ def test_direct_rooms_which_nobody_can_close_fill_no_tenant(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def direct(*others: Publisher) -> None:
-        services.room_direct(world.acme, world.alice, user_ids=[each.id for each in others])
+        services.room_direct(world.acme, world.alice, RoomDirect([int(each.id) for each in others]))
 
     for limit in ("ROOMS_MAX", "ROOMS_OF_CREATOR_MAX", "DIRECT_ROOMS_OF_CREATOR_MAX"):
         monkeypatch.setattr(services, limit, 2)
@@ -115,12 +118,12 @@ def test_one_person_makes_so_many_rooms_a_minute(world: World, monkeypatch: pyte
     rooms = [world.room(name=f"room {n}", is_public=False) for n in range(3)]
     # Leaving a private room archives it, and makes no place.
     for room_id in rooms:
-        services.room_leave(world.acme, world.alice, room_id=room_id)
+        services.room_leave(world.acme, world.alice, InRoom(room_id))
     refused = assert_refused(ErrorCode.RATE_LIMITED, lambda: world.room(name="too soon"))
     assert 55_000 < (refused.retry_after_ms or 0) <= 60_000
     assert not Room.objects.filter(name="too soon").exists()
-    services.room_create(world.acme, world.bob, name="of another person")
-    services.room_create(world.globex, world.alice, name="of another tenant")
+    services.room_create(world.acme, world.bob, RoomCreate(name="of another person"))[0]
+    services.room_create(world.globex, world.alice, RoomCreate(name="of another tenant"))[0]
     oldest = Room.objects.filter(pk=rooms[0])
     oldest.update(created_at=timezone.now() - timedelta(seconds=50))
     refused = assert_refused(ErrorCode.RATE_LIMITED, lambda: world.room(name="too soon"))
@@ -139,34 +142,34 @@ def test_joining_takes_all_so_far_as_read_and_happens_once(world: World, announc
     room_id = world.room()
     send(world, room_id)
     announced.clear()
-    view = services.room_join(world.acme, world.bob, room_id=room_id)
+    view = services.room_join(world.acme, world.bob, InRoom(room_id))
     assert (view.is_member, view.member_count, view.unread) == (True, 2, 0)
     bob = {"id": world.bob.id, "username": "bob"}
     assert announced[0].data == {"event": "member", "rev": 3, "joined": bob}
     assert announced[1].data["room"]["is_member"] is True
     announced.clear()
-    assert services.room_join(world.acme, world.bob, room_id=room_id) == view
+    assert services.room_join(world.acme, world.bob, InRoom(room_id)) == view
     assert announced == []
 
 
 def test_leaving_ends_reading_and_happens_once(world: World, announced: list[Announced]) -> None:
     room_id = world.room(with_bob=True)
     announced.clear()
-    services.room_leave(world.acme, world.bob, room_id=room_id)
+    services.room_leave(world.acme, world.bob, InRoom(room_id))
     left = {"id": world.bob.id, "username": "bob"}
     assert announced[0].data == {"event": "member", "rev": 2, "left": left}
     assert announced[1].topic == f"user:{world.bob.id}"
     assert announced[1].data["room"]["is_member"] is False
     assert announced[1].data["room"]["member_count"] == 1
     announced.clear()
-    services.room_leave(world.acme, world.bob, room_id=room_id)
+    services.room_leave(world.acme, world.bob, InRoom(room_id))
     assert announced == []
     assert_refused(ErrorCode.PERMISSION_DENIED, lambda: send(world, room_id, author=world.bob))
 
 
 def test_a_private_room_that_nobody_is_left_in_frees_its_name(world: World) -> None:
     room_id = world.room(is_public=False)
-    services.room_leave(world.acme, world.alice, room_id=room_id)
+    services.room_leave(world.acme, world.alice, InRoom(room_id))
     assert Room.objects.get(pk=room_id).archived_at is not None
     assert world.room(is_public=False) != room_id
 
@@ -181,7 +184,7 @@ def test_messages_are_numbered_and_announced(world: World, announced: list[Annou
     assert message["text"] == "1"
     assert message["author"] == {"id": world.alice.id, "username": "alice", "name": "alice"}
     assert (message["room_id"], message["seq"]) == (room_id, 2)
-    assert selectors.room_get(world.acme.id, world.alice.id, room_id).unread == 0
+    assert selectors.room_get(world.acme.id, world.alice.id, InRoom(room_id)).unread == 0
 
 
 def test_a_message_sent_again_is_the_same_message(world: World, announced: list[Announced]) -> None:
@@ -206,8 +209,8 @@ def test_a_name_of_another_message_is_a_conflict(world: World, announced: list[A
 
 def test_the_same_name_in_two_tenants_is_two_messages(world: World) -> None:
     name = uuid.uuid4()
-    acme = services.room_join(world.acme, world.admin, room_id=world.room())
-    globex = services.room_create(world.globex, world.admin, name="lounge")
+    acme = services.room_join(world.acme, world.admin, InRoom(world.room()))
+    globex = services.room_create(world.globex, world.admin, RoomCreate(name="lounge"))[0]
     sent = [
         message_send(tenant, world.admin, room_id=room.id, text=tenant.slug, client_msg_id=name)
         for tenant, room in ((world.acme, acme), (world.globex, globex))
@@ -249,7 +252,7 @@ def test_a_read_mark_never_goes_back_nor_past_the_end(world: World, announced: l
     for _ in range(5):
         send(world, room_id)
     announced.clear()
-    marks = [services.read_mark(world.acme, world.bob, room_id=room_id, seq=seq) for seq in (3, 1, 3, 99, 5)]
+    marks = [services.read(world.acme, world.bob, Read(room_id, seq=seq)).seq for seq in (3, 1, 3, 99, 5)]
     assert marks == [3, 3, 3, 5, 5]
     room, user = f"room:{room_id}", f"user:{world.bob.id}"
     assert [(each.topic, each.data["seq"]) for each in announced] == [
@@ -267,10 +270,10 @@ def _send(tenant: Tenant, user: Publisher, room_id: int) -> object:
 
 
 USES: dict[str, Use] = {
-    "join": lambda tenant, user, room_id: services.room_join(tenant, user, room_id=room_id),
-    "leave": lambda tenant, user, room_id: services.room_leave(tenant, user, room_id=room_id),
+    "join": lambda tenant, user, room_id: services.room_join(tenant, user, InRoom(room_id)),
+    "leave": lambda tenant, user, room_id: services.room_leave(tenant, user, InRoom(room_id)),
     "send": _send,
-    "read": lambda tenant, user, room_id: services.read_mark(tenant, user, room_id=room_id, seq=1),
+    "read": lambda tenant, user, room_id: services.read(tenant, user, Read(room_id, seq=1)).seq,
 }
 
 

@@ -17,6 +17,7 @@ from chat.messages import sending
 from chat.messages.composing import Composed
 from chat.messages.sending import Sent, WriteAccess, messages_send
 from chat.models import Message, Room, RoomMembership
+from chat.payloads import InRoom, RoomCreate
 from chat.realtime import WRITER
 from chat.writer import MessageWriter, MessageWriters
 from realtime.core.history import Publisher
@@ -118,7 +119,7 @@ def test_texts_are_stored_to_the_letter(
 
 def test_each_message_of_a_batch_fails_alone(world: World) -> None:
     room_id, gone_id = world.room(), world.room(name="gone", is_public=False)
-    services.room_leave(world.acme, world.alice, room_id=gone_id)
+    services.room_leave(world.acme, world.alice, InRoom(gone_id))
     drafts = [
         draft(world, room_id),
         draft(world, room_id, author=world.bob),
@@ -281,7 +282,7 @@ async def test_a_locked_room_holds_up_its_tenant_only(world: World, database: Da
     if not connection.features.has_select_for_update:
         pytest.skip("SQLite locks no rows")
     room_id = await database.run(world.room)
-    elsewhere = await database.run(services.room_create, world.globex, world.carol, name="lounge")
+    elsewhere, _ = await database.run(services.room_create, world.globex, world.carol, RoomCreate("lounge"))
     writers = MessageWriters(lambda: _writer(database, []))
     is_locked, may_end = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()

@@ -30,13 +30,13 @@ from accounts.models import Tenant as TenantRow, User
 from chat import services
 from chat.batches import MessageDraft
 from chat.messages.sending import messages_send
-from chat.models import Room
+from chat.payloads import RoomCreate
 from realtime import Publisher, Tenant
 row = TenantRow.objects.get(slug="acme")
 user = User.objects.get(username="alice")
 author = Publisher(user.pk, user.username)
 tenant = Tenant(row.pk, row.slug, row.name)
-room = services.room_create(tenant, author, name=name)
+room, _ = services.room_create(tenant, author, RoomCreate(name))
 # As a process does that is killed before it announces them.
 messages_send([MessageDraft(tenant, author, room.id, text, uuid.uuid4()) for text in ("one", "two")])
 result = room.id
