@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from accounts.admin_actions import resume, sign_out_everywhere, suspend
+from accounts.admin_keys import users_of, warn_of_keys, without_staff_rights
 from accounts.admin_links import NOTHING, linked, page_link
 from accounts.admin_scope import (
     BoundedFilter,
@@ -74,16 +75,21 @@ class AccessAdmin(TenantScopedAdmin):
         """Save related rows, the last step of every save, then check access again."""
         super().save_related(request, form, formsets, change)
         access_changed()
+        warn_of_keys(request, without_staff_rights([form.instance]))
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         """Delete one row and check access again."""
+        makers = users_of([obj])
         super().delete_model(request, obj)
         access_changed()
+        warn_of_keys(request, makers)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Delete several rows and check access again."""
+        makers = users_of(queryset)
         super().delete_queryset(request, queryset)
         access_changed()
+        warn_of_keys(request, makers)
 
 
 class DomainInline(TenantScopedInline):

@@ -58,9 +58,11 @@ if TYPE_CHECKING:
     from realtime.control.face import suspend_tenant as suspend_tenant
     from realtime.control.face import unban as unban
     from realtime.control.face import unsubscribe as unsubscribe
+    from realtime.control.keys import count_keys_made_by as count_keys_made_by
     from realtime.control.keys import create_key as create_key
     from realtime.control.lists import Page as Page
     from realtime.control.operators import session_actor as session_actor
+    from realtime.control.tenants import forget_tenant as forget_tenant
     from realtime.core.actors import Actor as Actor
     from realtime.core.addresses import TrustedProxies as TrustedProxies
     from realtime.core.addresses import address_key as address_key
@@ -166,9 +168,10 @@ _HOMES = {
     "aunban aunsubscribe ban broadcast connections disconnect drain_node history list_topics "
     "nodes position presence record_action resume_tenant revoke_user subscribe suspend_tenant unban "
     "unsubscribe",
-    "realtime.control.keys": "create_key",
+    "realtime.control.keys": "count_keys_made_by create_key",
     "realtime.control.lists": "Page",
     "realtime.control.operators": "session_actor",
+    "realtime.control.tenants": "forget_tenant",
     "realtime.core.actors": "Actor",
     "realtime.core.addresses": "TrustedProxies address_key",
     "realtime.core.attempts": "AttemptRule",

@@ -142,7 +142,7 @@ class ApiKeyAdmin(OwnTenantAdmin):
         "last_used_at",
     )
     list_filter = ("tenant",)
-    search_fields = ("name", "prefix")
+    search_fields = ("name", "prefix", "created_by")
     readonly_fields = ("prefix", "created_by", "created_at", "last_used_at")
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from realtime.models import (
         KEY_PREFIX_CHARS,
         REASON_MAX_CHARS,
+        SLUG_MAX_CHARS,
         USER_MAX_CHARS,
         ApiKey,
         AuditEntry,
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
         FiguresSample,
         IdempotentAnswer,
         SamplesLease,
+        StoredPublication,
         TenantQuota,
     )
 
 __all__ = [
     "KEY_PREFIX_CHARS",
     "REASON_MAX_CHARS",
+    "SLUG_MAX_CHARS",
     "USER_MAX_CHARS",
     "ApiKey",
     "AuditEntry",
@@ -31,6 +34,7 @@ __all__ = [
     "FiguresSample",
     "IdempotentAnswer",
     "SamplesLease",
+    "StoredPublication",
     "TenantQuota",
 ]
 

@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from accounts.models import Domain, Membership, Tenant, User, UserSession
+from realtime.control.keys import create_key
 from realtime.core.revocations import Revocation as RevocationValue
+from realtime.models import ApiKey
 from tests.accounts.conftest import ACME_HOST, GLOBEX_HOST, add_member, sign_in
 
 PAGES = ["user", "tenant", "domain", "membership", "ticket", "revocation"]
@@ -139,6 +142,34 @@ def test_staff_deactivate_a_membership(
     assert revoked
     assert not UserSession.objects.filter(user=alice).exists()
     assert UserSession.objects.filter(user=erin).exists()
+
+
+def test_who_takes_rights_away_hears_of_the_keys_that_go_on(
+    erin: User, alice: User, acme: Tenant, browser: Client
+) -> None:
+    """A key is a machine's: it does not end with the account of its maker."""
+    membership = Membership.objects.get(user=alice)
+    page, form = f"/admin/accounts/membership/{membership.pk}/", {"extra_scopes": "[]", "status": "online"}
+    staff, member = ({"role": role, "is_active": "on"} for role in ("staff", "member"))
+    for tenant, expires_at in [("acme", None), ("acme", timezone.now()), ("globex", None)]:
+        key, _ = create_key("shop", ["control:read"], tenant=tenant, expires_at=expires_at)
+        ApiKey.objects.filter(pk=key.pk).update(created_by="alice")
+    heard = [
+        "API keys that alice made go on (1)" in browser.post(page + at, sent, follow=True).content.decode()
+        for at, sent in [("change/", form | staff), ("change/", form | member), ("delete/", {"post": "yes"})]
+    ]
+    assert heard == [False, True, True]
+    listed = browser.get("/admin/realtime/apikey/?q=alice").content.decode()
+    assert "2 API keys" in listed
+
+
+def test_who_deletes_a_user_hears_of_the_keys_too(root: User, alice: User, browser: Client) -> None:
+    key, _ = create_key("shop", ["control:read"])
+    ApiKey.objects.filter(pk=key.pk).update(created_by="alice")
+    chosen = {"action": "delete_selected", "_selected_action": [alice.pk], "post": "yes"}
+    page = browser.post("/admin/accounts/user/", chosen, follow=True).content.decode()
+    assert 'API keys that alice made go on (1). Delete those that nobody else uses: <a href="' in page
+    assert "/admin/realtime/apikey/?q=alice" in page
 
 
 def test_a_new_domain_is_told(

@@ -1,14 +1,19 @@
 """Hosts and their tenants."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.core.hosts import validate_host
 from accounts.models import Domain, Tenant
 from accounts.tenants import Directory
+from realtime.control.keys import create_key, find_key
+from realtime.models import AuditEntry, Ban, IdempotentAnswer, StoredPublication, TenantQuota
 from tests.accounts.conftest import ACME_HOST, GLOBEX_HOST, fresh_directory
 
 
@@ -95,3 +100,28 @@ def test_hosts_that_are_not(host: str) -> None:
 def test_the_table_itself_wants_lower_case(acme: Tenant) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         Domain.objects.create(tenant=acme, host="Shouting.localhost")
+
+
+def test_nothing_of_a_deleted_tenant_goes_to_the_next_of_its_slug(acme: Tenant, globex: Tenant) -> None:
+    """This package's tables name tenants by their slug."""
+    secrets = [_rows_of(slug) for slug in ("acme", "globex", "")]
+    Tenant.objects.filter(slug="acme").delete()
+    Tenant.objects.create(slug="acme", name="Another")
+    assert [find_key(secret) is not None for secret in secrets] == [False, True, True]
+    for model in (Ban, TenantQuota, StoredPublication):
+        assert set(model._default_manager.values_list("tenant", flat=True)) == {"globex", ""}
+    assert not IdempotentAnswer.objects.filter(actor__endswith=":acme").exists()
+    assert IdempotentAnswer.objects.count() == 2
+    # The operators of the site still see what was done.
+    entries = AuditEntry.objects.order_by("id").values_list("tenant", "action")
+    assert list(entries) == [("acme (deleted)", "ban"), ("globex", "ban"), ("", "ban")]
+
+
+def _rows_of(slug: str) -> str:
+    until = timezone.now() + timedelta(hours=1)
+    Ban.objects.create(tenant=slug, address="192.0.2.1", until=until)
+    TenantQuota.objects.create(tenant=slug, max_connections=1)
+    AuditEntry.objects.create(tenant=slug, action="ban", actor_kind="code")
+    IdempotentAnswer.objects.create(actor=f"user:1:{slug}", key="k", fingerprint="f")
+    StoredPublication.objects.create(tenant=slug, topic="lobby", body="{}", key="k", stored_s=0.0)
+    return create_key("machine", ["control:read"], tenant=slug)[1]
