@@ -23,7 +23,7 @@ from chat import wire
 from chat.announcing import Announce, Announcer, Spawn
 from chat.batches import MessageDraft
 from chat.messages.sending import Outcome, Sent
-from realtime import ErrorCode, RealtimeError, RequestError
+from realtime import ErrorCode, RealtimeError, RequestError, log_database_fault
 
 logger = logging.getLogger(__name__)
 
@@ -142,8 +142,8 @@ class MessageWriter:
         except RequestError as busy:
             return [RequestError(busy.code, busy.message) for _ in batch]
         except (OperationalError, InterfaceError) as away:
-            logger.error("A transaction of %d messages failed because of the database: %s", len(batch), away)  # noqa: TRY400
-            reason = _("The database cannot be reached now; try again.")
+            log_database_fault(f"A transaction of {len(batch)} messages", away)
+            reason = _("The database is unavailable now; try again.")
             return [RequestError(ErrorCode.TIMEOUT, reason) for _each in batch]
         except Exception:
             logger.exception("A transaction of %d messages failed", len(batch))

@@ -129,6 +129,7 @@ if TYPE_CHECKING:
     from realtime.middleware.tenant import HOSTLESS_PATHS as HOSTLESS_PATHS
     from realtime.node.attempts import AttemptLimit as AttemptLimit
     from realtime.node.attempts import AttemptSlot as AttemptSlot
+    from realtime.node.database_faults import log_database_fault as log_database_fault
     from realtime.node.database_probe import database_fault as database_fault
     from realtime.node.logs import LOG_LEVELS as LOG_LEVELS
     from realtime.node.logs import log_settings as log_settings
@@ -206,6 +207,7 @@ _HOMES = {
     "realtime.endpoints.verbs": "Call Caller NoPayload PublishedLater Verb",
     "realtime.middleware.tenant": "HOSTLESS_PATHS",
     "realtime.node.attempts": "AttemptLimit AttemptSlot",
+    "realtime.node.database_faults": "log_database_fault",
     "realtime.node.database_probe": "database_fault",
     "realtime.node.logs": "LOG_LEVELS log_settings",
     "realtime.node.node": "Node current_node",

@@ -6,10 +6,11 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.contrib.auth import get_user_model
 from django.core.checks import register
+from django.db.backends.signals import connection_created
 
 
 class RealtimeConfig(AppConfig):
-    """Registers the checks of `manage.py check`."""
+    """Registers the checks of `manage.py check`, and what makes a database that only reads an OperationalError."""
 
     name = "realtime"
     # Without it, a site with another default would create a migration for this app.
@@ -18,6 +19,7 @@ class RealtimeConfig(AppConfig):
     def ready(self) -> None:
         """Called by Django once, when all apps are loaded."""
         from realtime import checks, setup_checks  # noqa: PLC0415 settings must be ready first
+        from realtime.node.database_faults import tell_read_only  # noqa: PLC0415 as above
 
         register(checks.check_layer)
         register(checks.check_gates)
@@ -28,6 +30,7 @@ class RealtimeConfig(AppConfig):
         for check in setup_checks.ALL:
             register(check)
         self._watch_users()
+        connection_created.connect(tell_read_only, dispatch_uid="realtime_read_only")
 
     @staticmethod
     def _watch_users() -> None:

@@ -7,18 +7,22 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponseBase, HttpResponseServerError, JsonResponse
 from django.views import defaults
 
+from realtime import log_database_fault
+
 logger = logging.getLogger(__name__)
 
 PROGRAMS = "/api/"
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """Django's `handler500`. The failure has been logged.
+    """Django's `handler500`. Django logs the failure.
 
     A database that is away is 503 here too: middleware and the pages of other errors meet it outside of views.
     """
-    if isinstance(sys.exception(), OperationalError | InterfaceError):
-        answer = _answer(request, "busy", "The database cannot be reached now; try again.")
+    error = sys.exception()
+    if isinstance(error, OperationalError | InterfaceError):
+        log_database_fault("A page", error)
+        answer = _answer(request, "busy", "The database is unavailable now; try again.")
         answer.status_code, answer["Retry-After"] = 503, "1"
         return answer
     return _answer(request, "internal", "Something went wrong here; it has been logged.")

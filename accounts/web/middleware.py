@@ -1,6 +1,5 @@
 """The tenant of a request, and the session of that tenant."""
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,9 +18,7 @@ from accounts.credentials.sessions import SessionStore
 from accounts.models import User
 from accounts.selectors import MEMBERSHIP, membership_of
 from accounts.tenants import Directory
-from realtime import HOSTLESS_PATHS, Refusal, Tenant
-
-logger = logging.getLogger(__name__)
+from realtime import HOSTLESS_PATHS, Refusal, Tenant, log_database_fault
 
 # Of a page that needs a database that cannot be reached.
 AWAY_STATUS = 503
@@ -69,7 +66,7 @@ class RefusalMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer a Refusal that a view raised, and a database that cannot be reached, as the HTTP interface does."""
         if isinstance(exception, OperationalError | InterfaceError):
-            logger.error("A page failed because of the database: %s", exception)
+            log_database_fault("A page", exception)
             page = get_template("500.html").render({"status": AWAY_STATUS})
             return HttpResponse(page, status=AWAY_STATUS, headers={"Retry-After": "1"})
         if not isinstance(exception, Refusal):

@@ -8,6 +8,7 @@ from django.db import InterfaceError, OperationalError
 from realtime import tables
 from realtime.control.link import Link, call
 from realtime.control.orders import HANDLERS, Answer, Order
+from realtime.node.database_faults import log_database_fault
 from realtime.protocol.errors import ErrorCode, NotInForceError, RequestError, unavailable
 from realtime.topics.engine.ports import EngineUnavailableError
 
@@ -26,6 +27,7 @@ async def carry_out(link: Link, order: Order) -> Answer:
     try:
         entry_id = await link.in_db(_begin, order)
     except (InterfaceError, OperationalError) as error:
+        log_database_fault("The audit log", error)
         raise unavailable("busy", "The audit log cannot be written now.", retry_after_s=1) from error
     try:
         answer = await HANDLERS[order.name](link, order)
@@ -91,9 +93,9 @@ def _create(order: Order, **fields: Any) -> "tables.AuditEntry":
 async def _end(link: Link, entry_id: int, **fields: Any) -> None:
     try:
         await link.in_db(_update, entry_id, fields)
-    except (InterfaceError, OperationalError, RequestError):
-        # The database is away or too busy. The operation is done; its entry in the log stays at `begun`.
-        logger.exception("The outcome of audit entry %s could not be written", entry_id)
+    except (InterfaceError, OperationalError, RequestError) as error:
+        # The operation is done; its entry in the log stays at `begun`.
+        logger.error("The outcome of audit entry %s could not be written: %s", entry_id, error)  # noqa: TRY400
 
 
 def _update(entry_id: int, fields: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ async def may_view(database: Database, identity: Identity | None) -> bool:
         return await database.run(_holds_permission, identity.user_id)
     except (RequestError, InterfaceError, OperationalError) as error:
         raise unavailable(
-            "busy", _("The database cannot be reached now; try again."), retry_after_s=1
+            "busy", _("The database is unavailable now; try again."), retry_after_s=1
         ) from error
 
 

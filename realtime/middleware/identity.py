@@ -1,6 +1,5 @@
 """Identification by token, ticket or session. A bad credential is refused, even if another one is valid."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -14,12 +13,11 @@ from realtime.core.identity import Credential, CredentialKind, Identity, Tenant
 from realtime.core.slots import Owner
 from realtime.endpoints.routing import Route
 from realtime.middleware.headers import header_values, limit_key
+from realtime.node.database_faults import UNAVAILABLE, log_database_fault
 from realtime.node.node import Node
 from realtime.node.ports import Authenticator, LoadedSession
 from realtime.protocol.errors import RequestError, forbidden, unauthenticated, unavailable
 from realtime.sockets.types import Application, Receive, Scope, Send
-
-logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -113,13 +111,8 @@ class Identify:
         except RequestError as error:
             raise unavailable("busy", error.message, retry_after_s=1) from error
         except (InterfaceError, OperationalError) as error:
-            logger.warning(
-                "A credential cannot be checked because the database cannot be reached: %s",
-                type(error).__name__,
-            )
-            raise unavailable(
-                "busy", "The database cannot be reached now; try again.", retry_after_s=1
-            ) from error
+            log_database_fault("The check of a credential", error)
+            raise unavailable("busy", UNAVAILABLE, retry_after_s=1) from error
 
 
 def _reads_tokens_in_db(authenticator: Authenticator) -> bool:

@@ -19,6 +19,7 @@ from django.core.exceptions import (
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 
+from realtime.node.database_faults import UNAVAILABLE, log_database_fault
 from realtime.protocol.errors import ErrorCode, PublishUnavailableError, Refusal, RequestError, internal_error
 from realtime.sockets.labels import Labelled, label, log_fields
 from realtime.topics.engine.ports import EngineUnavailableError
@@ -89,11 +90,8 @@ def _request_error(error: BaseException, what: str, connection: Labelled, verb: 
         logger.warning("%s took too long on %s", what, label(connection), extra=about)
         return RequestError(ErrorCode.TIMEOUT, "The call took too long.")
     if isinstance(error, OperationalError | InterfaceError):
-        # Its text says why: unreachable, disk full, or locked for too long.
-        logger.error(
-            "%s failed on %s because of the database: %s", what, label(connection), error, extra=about
-        )
-        return RequestError(ErrorCode.TIMEOUT, "The database cannot be reached now; try again.")
+        log_database_fault(f"{what} on {label(connection)}", error, about)
+        return RequestError(ErrorCode.TIMEOUT, UNAVAILABLE)
     logger.error("%s failed on %s", what, label(connection), exc_info=error, extra=about)
     return internal_error(connection.id)
 

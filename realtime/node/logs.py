@@ -9,11 +9,13 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context, ContextVar, copy_context
+from http import HTTPStatus
 from math import inf
 from time import monotonic
 from typing import Any, Literal
 
 import msgspec
+from django.utils.log import CallbackFilter
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
@@ -25,7 +27,11 @@ LogForm = Literal["json", "console"]
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # Characters of one message, traceback or field; the rest is left out.
 TEXT_MAX_CHARS = 16 * 1024
-# Seconds in which a message of a library that repeats itself is written once.
+# Why the database cannot be used now.
+DATABASE_LOGGER = "realtime.database"
+# The loggers whose messages repeat themselves, several times a second or for each request: each message is written
+# once in this many seconds.
+REPEATING = frozenset({DATABASE_LOGGER, "psycopg.pool"})
 REPEAT_S = 60.0
 
 # The ASGI scope and the verb that the current task works for. Set once in a task that serves one connection or
@@ -98,23 +104,21 @@ def log_settings(form: LogForm = "json", level: str = "INFO") -> dict[str, Any]:
             "json": {"()": "realtime.node.logs.JsonLines"},
             "console": {"()": "realtime.node.logs.ConsoleLines"},
         },
-        "filters": {"once": {"()": "realtime.node.logs.OncePerMinute"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
+        "filters": {"once": {"()": OncePerMinute}, "faults": {"()": CallbackFilter, "callback": _is_fault}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form, "filters": ["once"]}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             # Django's own handlers would write these a second time.
             "django": {"handlers": [], "level": of_libraries, "propagate": True},
             "django.server": {"handlers": [], "level": of_libraries, "propagate": True},
-            # Every answer has a line already; this one would repeat those of 4xx.
-            "django.request": {"level": "ERROR"},
+            # Every answer has a line already; this one would repeat those of 4xx and of 503.
+            "django.request": {"level": "ERROR", "filters": ["faults"]},
             # uvicorn logs every WebSocket with its whole query string, at INFO.
             "uvicorn.error": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
             "django.channels.server": {"level": "WARNING"},
             # Five lines each time that a connection is taken from the pool.
             "psycopg": {"level": "WARNING"},
-            # While the database is away, several lines a second.
-            "psycopg.pool": {"level": "WARNING", "filters": ["once"]},
             **{
                 name: {"level": of_libraries}
                 for name in ("asyncio", "channels_redis", "PIL", "redis", "websockets")
@@ -124,21 +128,27 @@ def log_settings(form: LogForm = "json", level: str = "INFO") -> dict[str, Any]:
 
 
 class OncePerMinute(logging.Filter):
-    """Leaves out lines that say the same as one of the last minute, whatever their arguments."""
+    """Leaves out lines of REPEATING loggers that say the same as one of the last minute, whatever their arguments."""
 
     def __init__(self, name: str = "", clock: Callable[[], float] = monotonic) -> None:
         super().__init__(name)
         self._clock = clock
-        # When each message was last written, by its text without arguments: as many as there are in the code.
-        self._written_s: dict[str, float] = {}
+        # When each message was last written, by its logger and its text without arguments: as many as in the code.
+        self._written_s: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to write the line."""
-        now_s, text = self._clock(), str(record.msg)
-        is_new = now_s - self._written_s.get(text, -inf) >= REPEAT_S
+        if record.name not in REPEATING:
+            return True
+        now_s, told = self._clock(), (record.name, str(record.msg))
+        is_new = now_s - self._written_s.get(told, -inf) >= REPEAT_S
         if is_new:
-            self._written_s[text] = now_s
+            self._written_s[told] = now_s
         return is_new
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    return getattr(record, "status_code", 0) != HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def redact(text: str) -> str:

@@ -1,6 +1,5 @@
 """The form of all REST errors: `{"error": {"code", "message", "details"?}}`."""
 
-import logging
 from math import ceil
 from typing import Any, Self
 
@@ -13,9 +12,8 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 
+from realtime.node.database_faults import UNAVAILABLE, log_database_fault
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError
-
-logger = logging.getLogger(__name__)
 
 _CODE_OF_STATUS = {
     status.HTTP_400_BAD_REQUEST: ErrorCode.INVALID_MESSAGE.value,
@@ -114,7 +112,6 @@ def _as_api_error(error: Exception) -> Exception:
     if isinstance(error, SuspiciousOperation | BadRequest | MultiPartParserError | UnreadablePostError):
         return ApiError(400, ErrorCode.INVALID_MESSAGE.value, "The body cannot be read.")
     if isinstance(error, OperationalError | InterfaceError):
-        # Its text says why: unreachable, disk full, or locked for too long.
-        logger.error("A request failed because of the database: %s", error)
-        return ApiError(503, "busy", "The database cannot be reached now; try again.", retry_after_s=1)
+        log_database_fault("A request", error)
+        return ApiError(503, "busy", UNAVAILABLE, retry_after_s=1)
     return error

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+import psycopg
 import pytest
 from django import forms
 from django.core.exceptions import (
@@ -15,13 +16,16 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.http import Http404
 from rest_framework import exceptions as rest
 from rest_framework import serializers
 
 from accounts.models import User
 from realtime.middleware.refusals import Refusals
+from realtime.node.database_faults import tell_read_only
 from realtime.node.failures import known_error, refusal_of, request_error
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import ErrorCode, Refusal, RequestError, forbidden
@@ -31,6 +35,37 @@ from tests.realtime.followers import ACME, identity
 
 CONNECTION = cast("Labelled", SimpleNamespace(id="c1", tenant=ACME, identity=identity(7)))
 WHAT = "The handler of 'get_order'"
+
+
+@pytest.mark.parametrize(
+    ("cause", "becomes"),
+    [
+        (
+            psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction"),
+            OperationalError,
+        ),
+        (psycopg.errors.InFailedSqlTransaction("aborted"), InternalError),
+    ],
+)
+def test_a_postgresql_that_only_reads_is_unavailable_for_writes(
+    cause: Exception, becomes: type[Exception]
+) -> None:
+    connection = cast("BaseDatabaseWrapper", SimpleNamespace(vendor="postgresql", execute_wrappers=[]))
+    for _ in range(2):
+        # At each of its connects.
+        tell_read_only(connection)
+    [wrapper] = connection.execute_wrappers
+
+    def execute(*_: object) -> None:
+        raise InternalError(str(cause)) from cause
+
+    with pytest.raises(becomes, match=str(cause)) as caught:
+        wrapper(execute, "INSERT", (), False, {})
+    assert type(caught.value) is becomes
+
+
+def test_connections_of_this_project_are_told_so() -> None:
+    assert tell_read_only in [receiver() for (_, _), receiver, *_ in connection_created.receivers]
 
 
 @pytest.mark.parametrize(

@@ -338,6 +338,27 @@ def test_a_message_that_repeats_itself_is_written_once_a_minute() -> None:
 
 
 def test_the_pool_of_the_database_is_one_of_them() -> None:
+    """So is why the database cannot be used, which each request meets; no other line is left out."""
     settings = log_settings()
-    assert settings["loggers"]["psycopg.pool"]["filters"] == ["once"]
-    assert settings["filters"]["once"]["()"] == f"{OncePerMinute.__module__}.{OncePerMinute.__name__}"
+    assert settings["handlers"]["stderr"]["filters"] == ["once"]
+    once = settings["filters"]["once"]["()"]()
+
+    def written(name: str) -> list[bool]:
+        line = logging.LogRecord(name, logging.ERROR, "", 1, "no", (), None)
+        return [once.filter(line) for _ in range(3)]
+
+    assert [written(name) for name in ("psycopg.pool", "realtime.database", "realtime.access")] == [
+        [True, False, False],
+        [True, False, False],
+        [True, True, True],
+    ]
+
+
+def test_an_answer_that_says_unavailable_has_one_line() -> None:
+    """That of the access log."""
+    rule = log_settings()["filters"]["faults"]
+    faults = rule["()"](rule["callback"])
+    lines = [
+        logging.makeLogRecord({"name": "django.request", "status_code": status}) for status in (500, 503, 502)
+    ]
+    assert [faults.filter(line) for line in lines] == [True, False, True]

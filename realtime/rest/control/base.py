@@ -19,6 +19,7 @@ from realtime.control.service import carry_out
 from realtime.core.actors import Actor
 from realtime.models import IDEMPOTENCY_KEY_MAX_CHARS, SLUG_MAX_CHARS
 from realtime.node import node as nodes
+from realtime.node.database_faults import UNAVAILABLE, log_database_fault
 from realtime.node.ports import require_tenant
 from realtime.node.staff import tenant_of
 from realtime.protocol.errors import (
@@ -234,8 +235,11 @@ def as_rest_error(error: Exception) -> Exception:
         return _of_request_error(error)
     if isinstance(error, NotInForceError):
         return unavailable("not_in_force", str(error), retry_after_s=1)
-    if isinstance(error, EngineUnavailableError | InterfaceError | OperationalError):
-        return unavailable("busy", "The database or the broker cannot be reached now.", retry_after_s=1)
+    if isinstance(error, InterfaceError | OperationalError):
+        log_database_fault("An order", error)
+        return unavailable("busy", UNAVAILABLE, retry_after_s=1)
+    if isinstance(error, EngineUnavailableError):
+        return unavailable("busy", "The broker cannot be reached now; try again.", retry_after_s=1)
     if isinstance(error, concurrent.futures.TimeoutError):
         return unavailable("busy", "The nodes did not answer in time.", retry_after_s=1)
     return error
