@@ -190,6 +190,7 @@ def test_messages_are_changed_and_answered_by_keyboard(windows: Windows) -> None
     keys.press("Enter")
     expect(row.locator(".reaction")).to_have_text("👍 1")
     expect(alice.page.locator(".message").last.locator(".reaction")).to_have_attribute("aria-pressed", "true")
+    bob.turn_to()
     # Asked for twice, the composer gets the focus twice.
     for _ in range(2):
         bob.composer.blur()
@@ -201,6 +202,7 @@ def test_messages_are_changed_and_answered_by_keyboard(windows: Windows) -> None
     first = alice.page.locator(".message").filter(has=alice.page.get_by_text("first post", exact=True)).first
     # With either answer the focus returns to the message: the menu that opened the dialog is gone.
     at_first = alice.page.locator(f'{ARTICLES}[data-seq="{first.get_attribute("data-seq")}"]')
+    alice.turn_to()
     alice.in_message_menu(first, "Delete").click()
     expect(alice.page.get_by_role("dialog")).to_be_visible()
     keys.press("Escape")
