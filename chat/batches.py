@@ -1,11 +1,12 @@
 """Decides for each message of a batch whether it is stored, as functions of plain values."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.utils.translation import gettext as _
 
+from chat import wire
 from chat.errors import field_error, no_such_message, no_such_room, not_joined
 from chat.text import clean_text
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
@@ -44,25 +45,26 @@ class RoomState:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Data from the database about a batch of drafts.
+    """Data from the database about a batch of drafts. It may hold more than asked for.
 
-    `rooms` are their rooms, `members` the (room, user) of memberships, and `said` the room and text of stored
-    messages with the same names (None: the text was changed since). `quotable` are the (room, number) of
-    messages that drafts reply to, and `files` the unattached files by (tenant, uploader, id).
+    `rooms` are their rooms, and `names` the display names, by room and user, of the members among authors and those
+    who are mentioned or present. `earlier` are stored messages with the same names, `quotes` by room and number the
+    messages that drafts reply to, and `files` the unattached files by (tenant, uploader, id). `everyone` are the
+    members of rooms with a message to all.
     """
 
     rooms: Mapping[int, RoomState]
-    members: Set[tuple[int, UserId]]
-    said: Mapping[MessageName, tuple[int, str | None]]
-    quotable: Set[tuple[int, int]] = frozenset()
-    files: Set[tuple[int, UserId, int]] = frozenset()
+    names: Mapping[tuple[int, UserId], str]
+    earlier: Mapping[MessageName, wire.Message]
+    quotes: Mapping[tuple[int, int], wire.Quote]
+    files: Mapping[tuple[int, UserId, int], wire.File]
+    everyone: Mapping[int, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
     """A message to be stored."""
 
-    room_id: int
     seq: int
     text: str
     rev: int
@@ -81,7 +83,11 @@ def judge(drafts: Sequence[MessageDraft], known: Known) -> list[Verdict]:
 
     An error of one draft does not affect the others.
     """
-    said = dict(known.said)
+    # None: the text was changed since.
+    said = {
+        name: (each.room_id, None if each.deleted or each.edited_at else each.text)
+        for name, each in known.earlier.items()
+    }
     last = {room_id: (room.last_seq, room.last_rev) for room_id, room in known.rooms.items()}
     files = set(known.files)
     verdicts: list[Verdict] = []
@@ -94,14 +100,14 @@ def judge(drafts: Sequence[MessageDraft], known: Known) -> list[Verdict]:
                 verdicts.append(_repeated(said[name], draft.room_id, text))
                 continue
             if draft.reply_to_seq is not None or draft.file_ids:
-                _require_parts(draft, known.quotable, files)
+                _require_parts(draft, known.quotes, files)
         except RequestError as refused:
             verdicts.append(refused)
             continue
         said[name] = (draft.room_id, text)
         last_seq, last_rev = last[draft.room_id]
         last[draft.room_id] = seq, rev = last_seq + 1, max(last_seq, last_rev) + 1
-        verdicts.append(Numbered(draft.room_id, seq, text, rev))
+        verdicts.append(Numbered(seq, text, rev))
     return verdicts
 
 
@@ -109,12 +115,12 @@ def _require_membership(draft: MessageDraft, known: Known) -> None:
     room = known.rooms.get(draft.room_id)
     if room is None or room.tenant_id != draft.tenant.id:
         raise no_such_room()
-    if (draft.room_id, draft.author.id) not in known.members:
+    if (draft.room_id, draft.author.id) not in known.names:
         raise not_joined() if room.is_public else no_such_room()
 
 
 def _require_parts(
-    draft: MessageDraft, quotable: Set[tuple[int, int]], files: set[tuple[int, UserId, int]]
+    draft: MessageDraft, quotable: Container[tuple[int, int]], files: set[tuple[int, UserId, int]]
 ) -> None:
     """Require the quoted message and the files, and take the files out of `files`."""
     if draft.reply_to_seq is not None and (draft.room_id, draft.reply_to_seq) not in quotable:

@@ -14,19 +14,11 @@ from uuid import UUID
 
 from django.db import connection
 
-from chat.batches import MessageDraft, Numbered
+from chat import wire
+from chat.batches import MessageDraft
 from realtime import UserId
 
 Row = tuple[Any, ...]
-
-
-class NewMessage(NamedTuple):
-    """A message to be inserted, with the ids of the users that it mentions."""
-
-    draft: MessageDraft
-    numbered: Numbered
-    html: str
-    mentions: tuple[int, ...]
 
 
 class Statement(NamedTuple):
@@ -129,22 +121,24 @@ def messages_named(drafts: Iterable[MessageDraft]) -> Statement:
     )
 
 
-def messages_insert(new: Collection[NewMessage], sent_at: datetime, renderer: int) -> Statement:
+def messages_insert(
+    new: Collection[tuple[MessageDraft, wire.Message]], sent_at: datetime, renderer: int
+) -> Statement:
     """Insert the messages and return (id, room, number) of each."""
-    names = _uuids([each.draft.client_msg_id for each in new])
+    names = _uuids([draft.client_msg_id for draft, _ in new])
     rows = [
         (
-            each.draft.tenant.id,
-            each.numbered.room_id,
-            each.numbered.seq,
-            each.numbered.rev,
-            each.draft.author.id,
-            each.numbered.text,
+            draft.tenant.id,
+            each.room_id,
+            each.seq,
+            each.rev,
+            draft.author.id,
+            each.text,
             each.html,
-            each.draft.reply_to_seq,
+            draft.reply_to_seq,
             name,
         )
-        for each, name in zip(new, names, strict=True)
+        for (draft, each), name in zip(new, names, strict=True)
     ]
     types = ("bigint", "bigint", "bigint", "bigint", "bigint", "text", "text", "bigint", "uuid")
     columns = "tenant_id, room_id, seq, rev, author_id, text, html, reply_to_seq, client_msg_id"

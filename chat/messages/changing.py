@@ -1,5 +1,6 @@
 """Changes of sent messages: edit, delete, react, pin. Each takes the room's next change number."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -10,7 +11,6 @@ from chat import announcements, payloads, wire
 from chat.errors import no_such_message, not_joined, require_at_most
 from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
 from chat.messages.reading import PINS_MAX, message_get
-from chat.messages.sending import mentioned
 from chat.models import File, Mention, Message, Reaction, RoomMembership
 from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned
 from chat.rooms.rights import MEMBER, MODERATOR, Standing, standing
@@ -31,7 +31,7 @@ def message_edit(tenant: Tenant, user: Publisher, payload: payloads.MessageEdit)
     audit log. Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
     # Before the transaction, because the room is locked in it.
-    parts = composed(tenant, payload.room_id, payload.text)
+    [parts] = composed([(tenant, payload.room_id, payload.text)])
     with transaction.atomic():
         here, message = _to_change(tenant, user, payload)
         _require_not_deleted(message)
@@ -197,20 +197,15 @@ def _mention_again(message: Message, parts: Composed, *, had_here: bool) -> str:
 
     `@here` mentions those present. If the old text had it too, it keeps the users who are mentioned already.
     """
-    names = parts.names
-    members = RoomMembership.objects.filter(room_id=message.room_id)
+    members = RoomMembership.objects.filter(room_id=message.room_id).values_list("user_id", flat=True)
     stored = Mention.objects.filter(room_id=message.room_id, seq=message.seq)
-    groups: dict[str, list[int]] = {}
-    present = set(members.filter(user_id__in=parts.people.values()).values_list("user_id", flat=True))
-    people = {name: user_id for name, user_id in parts.people.items() if user_id in present}
-    if ROOM in names:
-        groups[ROOM] = list(members.values_list("user_id", flat=True)[: ROOM_MENTIONS_MAX + 1])
-    if HERE in names:
-        here = list(stored.values_list("user_id", flat=True)) if had_here else parts.present
-        groups[HERE] = list(members.filter(user_id__in=here).values_list("user_id", flat=True))
-    ids = mentioned(names, people, groups, message.author_id or 0)
+    if had_here:
+        parts = replace(parts, present=frozenset(stored.values_list("user_id", flat=True)))
+    inside = set(members.filter(user_id__in=parts.present.union(parts.people.values())))
+    everyone = list(members[: ROOM_MENTIONS_MAX + 1]) if ROOM in parts.names else []
+    html, ids = parts.settled(message.text, message.author_id, everyone, inside.__contains__)
     stored.delete()
     Mention.objects.bulk_create(
         [Mention(room_id=message.room_id, seq=message.seq, user_id=user_id) for user_id in ids]
     )
-    return parts.html_of(message.text, people)
+    return html

@@ -1,9 +1,11 @@
 """What becomes of each message of a batch: numbers, repetitions, refusals."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
+from chat import wire
 from chat.batches import Known, MessageDraft, Numbered, Repeated, RoomState, judge
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
@@ -18,8 +20,29 @@ KNOWN = Known(
         PRIVATE: RoomState(ACME.id, is_public=False, last_seq=0),
         OTHER: RoomState(GLOBEX.id, is_public=True, last_seq=3),
     },
-    members={(room, user.id) for room in (PUBLIC, PRIVATE, OTHER) for user in (ALICE, BOB)},
-    said={},
+    names={(room, user.id): "" for room in (PUBLIC, PRIVATE, OTHER) for user in (ALICE, BOB)},
+    earlier={},
+    quotes={},
+    files={},
+    everyone={},
+)
+# A stored message in PUBLIC.
+SAID = wire.Message(
+    id=1,
+    room_id=PUBLIC,
+    seq=7,
+    rev=7,
+    author=wire.Author(10, "alice", "alice"),
+    text="hi",
+    html="",
+    sent_at="2026-01-01T00:00:00.000Z",
+    edited_at=None,
+    deleted=False,
+    reply_to=None,
+    files=[],
+    mentions=[],
+    client_msg_id=uuid.uuid4(),
+    reactions=[],
 )
 
 
@@ -53,7 +76,7 @@ def test_messages_are_numbered_in_their_order_room_by_room() -> None:
 
 
 def test_the_text_that_is_stored_is_the_clean_one() -> None:
-    assert judge([draft(" hi\n")], KNOWN) == [Numbered(PUBLIC, 8, "hi", 8)]
+    assert judge([draft(" hi\n")], KNOWN) == [Numbered(8, "hi", 8)]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +117,7 @@ def test_a_name_twice_in_a_batch_is_one_message_or_a_conflict() -> None:
 
 def test_a_name_used_before_is_that_message_or_a_conflict() -> None:
     first = draft("hi", name="m")
-    known = Known(KNOWN.rooms, KNOWN.members, {first.name: (PUBLIC, "hi")})
+    known = replace(KNOWN, earlier={first.name: SAID})
     assert judge([first], known) == [Repeated()]
     assert brief(draft("ho", name="m"), draft("hi", name="m", room_id=PRIVATE), draft(), known=known) == [
         ErrorCode.CONFLICT,

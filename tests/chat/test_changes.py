@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Membership, User
 from chat import services, wire
 from chat.announcements import shared_message_payload
-from chat.messages import changing, composing, numbering, reading
+from chat.messages import changing, composing, numbering, reading, sending
 from chat.messages.composing import Composed
 from chat.models import Mention, Message, Reaction, Room, RoomMembership
 from chat.payloads import (
@@ -398,14 +398,14 @@ def test_html_names_those_who_are_in_the_room_when_it_is_stored(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room_id = world.room(with_bob=True)
-    compose = composing._composed
 
     def composed_early(*given: Any) -> list[Composed]:
-        parts = compose(*given)
+        parts = composing.composed(*given)
         RoomMembership.objects.filter(room_id=room_id, user_id=world.bob.id).delete()
         return parts
 
-    monkeypatch.setattr(composing, "_composed", composed_early)
+    for module in (changing, sending):
+        monkeypatch.setattr(module, "composed", composed_early)
     for is_edit in (False, True):
         said = edit(world, world.alice, room_id, 1, "well, @bob") if is_edit else send(world, room_id, "@bob")
         assert (said.mentions, "data-user-id" in said.html) == ([], False)

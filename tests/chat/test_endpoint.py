@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
 from chat.files.services import file_store
-from chat.messages import sending
+from chat.messages import composing
 from chat.models import Message, RoomMembership
 from chat.typing import LOOKUPS_BURST, LOOKUPS_PER_S
 from realtime.core.history import Publisher
@@ -139,7 +139,7 @@ async def test_here_mentions_those_who_are_connected_at_that_moment(
     assert await edit(3, "@here no lunch") == everyone
     await bob.get("unsubscribe", "unsubscribed", topic=f"room:{room_id}")
     assert (await say(alice, room_id, "@here?"))["mentions"] == [admin.user.pk]
-    monkeypatch.setattr(sending, "ROOM_MENTIONS_MAX", 1)
+    monkeypatch.setattr(composing, "ROOM_MENTIONS_MAX", 1)
     assert (await say(alice, room_id, "@here!"))["mentions"] == []
 
 

@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
@@ -12,10 +13,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 
 from chat import services, sql, wire
-from chat.batches import MessageDraft, MessageName
+from chat.batches import Known, MessageDraft, MessageName
 from chat.messages import sending
 from chat.messages.composing import Composed
-from chat.messages.sending import Sent, WriteAccess, messages_send
+from chat.messages.sending import Sent, messages_send
 from chat.models import Message, Room, RoomMembership
 from chat.payloads import InRoom, RoomCreate
 from chat.realtime import WRITER
@@ -161,10 +162,9 @@ def test_a_name_taken_meanwhile_is_found_out_and_hurts_nobody_else(
     messages_send([taken])
     look = sending.access_to_write
 
-    def look_too_early(composed: Sequence[tuple[MessageDraft, Composed]]) -> WriteAccess:
+    def look_too_early(batch: Sequence[tuple[MessageDraft, Composed]]) -> Known:
         monkeypatch.setattr(sending, "access_to_write", look)
-        access = look(composed)
-        return replace(access, known=replace(access.known, said={}), earlier={})
+        return replace(look(batch), earlier={})
 
     monkeypatch.setattr(sending, "access_to_write", look_too_early)
     drafts = [draft(world, room_id), taken, draft(world, room_id, "second", name="m"), draft(world, room_id)]
@@ -178,10 +178,12 @@ def test_what_fails_for_one_message_only_is_that_one_s_answer(
     room_id = world.room()
     insert = sending._messages_insert
 
-    def refuse_some(new: list[sql.NewMessage], access: WriteAccess) -> dict[MessageName, wire.Message]:
-        if any(each.numbered.text == "bad" for each in new):
+    def refuse_some(
+        new: list[tuple[MessageDraft, wire.Message]], sent_at: datetime
+    ) -> dict[MessageName, wire.Message]:
+        if any(each.text == "bad" for _, each in new):
             raise IntegrityError("its author is gone")
-        return insert(new, access)
+        return insert(new, sent_at)
 
     monkeypatch.setattr(sending, "_messages_insert", refuse_some)
     outcomes = messages_send([draft(world, room_id, text) for text in ("1", "bad", "2")])
