@@ -1,6 +1,7 @@
 """Rooms, their members, and their numbered messages with what belongs to them."""
 
 import uuid
+from typing import Any, get_args
 
 from django.conf import settings
 from django.db import models
@@ -16,9 +17,14 @@ from chat.text import (
     TEXT_MAX_CHARS,
     TOPIC_LINE_MAX_CHARS,
 )
+from chat.wire import Level, Role
 
 # "1,22,333": the ids of the people of a direct room.
 DIRECT_KEY_MAX_CHARS = 200
+
+
+def _choices(literal: Any) -> list[tuple[str, str]]:
+    return [(value, value.title()) for value in get_args(literal)]
 
 
 class Room(models.Model):
@@ -79,31 +85,14 @@ class RoomMembership(models.Model):
     Without a `role` the room's creator is its owner and everyone else a member.
     """
 
-    class Role(models.TextChoices):
-        """The role of a member in the room; `chat.rooms.rights` has the rights of each."""
-
-        OWNER = "owner"
-        MODERATOR = "moderator"
-        MEMBER = "member"
-        GUEST = "guest"
-
-    class Level(models.TextChoices):
-        """The messages that the user wants to be notified of."""
-
-        ALL = "all"
-        MENTIONS = "mentions"
-        NOTHING = "nothing"
-
     # The constraint below already is an index that begins with the room.
     room = models.ForeignKey(Room, on_delete=models.CASCADE, db_index=False, related_name="memberships")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="room_memberships"
     )
     read_seq = models.PositiveBigIntegerField(default=0)
-    role = models.CharField(max_length=10, choices=Role.choices, null=True)  # noqa: DJ001 not chosen yet
-    level = models.CharField(
-        max_length=8, choices=Level.choices, default=Level.ALL, db_default=Level.ALL.value
-    )
+    role = models.CharField(max_length=10, choices=_choices(Role), null=True)  # noqa: DJ001 not chosen yet
+    level = models.CharField(max_length=8, choices=_choices(Level), default="all", db_default="all")
     is_favourite = models.BooleanField(default=False, db_default=False)
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
 

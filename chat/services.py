@@ -47,7 +47,7 @@ def room_create(
     """
     name = clean_room_name(payload.name)
     room = Room(tenant_id=tenant.id, name=name, name_key=room_name_key(name), is_public=payload.is_public)
-    _insert(room, creator.id, [creator.id], RoomMembership.Role.OWNER)
+    _insert(room, creator.id, [creator.id], "owner")
     view = room_get(tenant.id, creator.id, payloads.InRoom(room.pk))
     announcements.announce_member(tenant, creator, view, "joined", by=creator)
     if room.is_public:
@@ -204,7 +204,7 @@ def room_direct(tenant: Tenant, user: Publisher, payload: payloads.RoomDirect) -
         is_public=False,
         direct_key=key,
     )
-    _insert(room, user.id, ids, RoomMembership.Role.MEMBER)
+    _insert(room, user.id, ids, "member")
     for person in people:
         view = room_get(tenant.id, person.id, payloads.InRoom(room.pk))
         announcements.announce_own(tenant, person, view, by=user)
@@ -265,7 +265,7 @@ def _locked(tenant: Tenant, room_id: int, *, may_be_archived: bool = True) -> Ro
     return room
 
 
-def _insert(room: Room, creator_id: UserId, user_ids: Sequence[UserId], role: str) -> None:
+def _insert(room: Room, creator_id: UserId, user_ids: Sequence[UserId], role: wire.Role) -> None:
     """Store a new room and its members."""
     room.created_by_id, room.last_rev = int(creator_id), 1
     _require_space(room)

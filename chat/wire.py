@@ -15,6 +15,7 @@ from realtime import UserId
 
 # In UTC, with milliseconds: `time_of`.
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+# The roles of members in a room; `chat.rooms.rights` has the rights of each.
 Role = Literal["owner", "moderator", "member", "guest"]
 # Characters of a quoted message that are shown with the reply.
 QUOTE_MAX_CHARS = 300

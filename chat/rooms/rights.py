@@ -89,6 +89,6 @@ def rank_of(membership: RoomMembership, room: Room) -> int:
 
 def has_owner(room: Room) -> bool:
     """Return whether one of the room's members owns it. Those who left the tenant do not count."""
-    owners = Q(role=RoomMembership.Role.OWNER) | Q(role=None, user_id=F("room__created_by_id"))
+    owners = Q(role="owner") | Q(role=None, user_id=F("room__created_by_id"))
     present = members_present(room.tenant_id).values("user_id")
     return RoomMembership.objects.filter(owners, room=room, user_id__in=present).exists()
