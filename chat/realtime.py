@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
+from threading import Lock
 
 from django.db import connection
 
 from chat import wire
 from chat.announcements import aannounce_message
+from chat.batches import MessageDraft
 from chat.messages.reading import messages_by_id
-from chat.messages.sending import Sent, messages_send
+from chat.messages.sending import Outcome, Sent, messages_send
 from chat.unannounced import Unannounced
-from chat.writer import MessageWriter, MessageWriters, in_turns
+from chat.writer import MessageWriter, MessageWriters
 from realtime import Node, Owner, Publisher, RequestError, node_task
 
 logger = logging.getLogger(__name__)
@@ -48,8 +51,12 @@ def _publisher(author: wire.Author) -> Publisher | None:
 
 
 def _make(node: Node) -> MessageWriters:
-    has_row_locks = connection.features.has_select_for_update
-    store = messages_send if has_row_locks else in_turns(messages_send)
+    # SQLite allows one writer, and others would wait by polling.
+    turn = nullcontext() if connection.features.has_select_for_update else Lock()
+
+    def store(drafts: Sequence[MessageDraft]) -> list[Outcome]:
+        with turn:
+            return messages_send(drafts)
 
     async def announce(sent: Sequence[Sent]) -> None:
         # After what the room's topic lacks, in the order of their numbers. If it fails, the sweep announces the rest.

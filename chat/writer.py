@@ -10,7 +10,6 @@ send their next message. Without it, about half of the senders would be in each 
 
 import asyncio
 import logging
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -169,17 +168,6 @@ class MessageWriter:
             rest = list(self._waiting)
             self._waiting.clear()
             _answer(rest, [_stopping() for _ in rest])
-
-
-def in_turns(store: Callable[[Sequence[MessageDraft]], list[Outcome]]) -> Callable[..., list[Outcome]]:
-    """Return `store` with a lock around it, for SQLite, which allows one writer and would wait by polling."""
-    turn = threading.Lock()
-
-    def stored(drafts: Sequence[MessageDraft]) -> list[Outcome]:
-        with turn:
-            return store(drafts)
-
-    return stored
 
 
 def _answer(batch: Sequence[_Waiting], outcomes: Sequence[Outcome | Exception]) -> None:

@@ -1,11 +1,8 @@
 """The writer of a process: who waits for what, without a database."""
 
 import asyncio
-import itertools
-import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +13,7 @@ from chat import wire
 from chat.announcing import Announcer
 from chat.batches import MessageDraft
 from chat.messages.sending import Outcome, Sent
-from chat.writer import IDLE_WRITERS_MAX, MessageWriter, MessageWriters, NotStoredError, in_turns
+from chat.writer import IDLE_WRITERS_MAX, MessageWriter, MessageWriters, NotStoredError
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
 from realtime.protocol.errors import RETRYABLE, ErrorCode, RequestError
@@ -361,24 +358,6 @@ async def test_a_tenant_that_is_held_up_holds_up_no_other() -> None:
     first.commit.set()
     assert [message.text for message in await asyncio.gather(*stuck)] == list("123")
     assert (first.batches, second.batches) == ([["1", "2", "3"]], [["4", "5", "6"]])
-
-
-def test_in_turns_one_thread_stores_at_a_time() -> None:
-    together, most = itertools.count(), 0
-    inside: set[int] = set()
-
-    def store(drafts: Sequence[MessageDraft]) -> list[Outcome]:
-        nonlocal most
-        number = next(together)
-        inside.add(number)
-        most = max(most, len(inside))
-        time.sleep(0.001)
-        inside.discard(number)
-        return []
-
-    with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(in_turns(store), [[]] * 40)) == [[]] * 40
-    assert most == 1
 
 
 async def test_writers_with_nothing_to_do_are_let_go() -> None:

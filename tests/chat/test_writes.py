@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import replace
@@ -12,20 +13,23 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 
+from chat import realtime as chat_realtime
 from chat import services, sql, wire
 from chat.batches import Known, MessageDraft, MessageName
 from chat.messages import sending
 from chat.messages.composing import Composed
-from chat.messages.sending import Sent, messages_send
+from chat.messages.sending import Outcome, Sent, messages_send
 from chat.models import Message, Room, RoomMembership
 from chat.payloads import InRoom, RoomCreate
-from chat.realtime import WRITER
+from chat.realtime import WRITER, writers_of
 from chat.writer import MessageWriter, MessageWriters
 from realtime.core.history import Publisher
+from realtime.core.identity import Tenant
 from realtime.core.slots import Owner
 from realtime.node.database import Database
 from realtime.protocol.errors import ErrorCode, RequestError
 from tests.chat.conftest import World
+from tests.chat.sockets import Chat
 from tests.chat.test_concurrency import THREADS, in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -189,6 +193,26 @@ def test_what_fails_for_one_message_only_is_that_one_s_answer(
     outcomes = messages_send([draft(world, room_id, text) for text in ("1", "bad", "2")])
     assert [type(outcome) for outcome in outcomes] == [Sent, IntegrityError, Sent]
     assert seqs_stored(room_id) == [1, 2]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="other databases take several writers")
+async def test_with_sqlite_one_thread_stores_at_a_time(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, most = 0, 0
+
+    def store(drafts: Sequence[MessageDraft]) -> list[Outcome]:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.001)
+        inside -= 1
+        return [RequestError(ErrorCode.NOT_FOUND, "") for _ in drafts]
+
+    monkeypatch.setattr(chat_realtime, "messages_send", store)
+    author, writers = Publisher(1, "alice"), writers_of(chat.node)
+    drafts = [MessageDraft(Tenant(each, f"t{each}", ""), author, 1, "hi", uuid.uuid4()) for each in range(20)]
+    results = await asyncio.gather(*map(writers.send, drafts), return_exceptions=True)
+    assert [type(each) for each in results] == [RequestError] * 20
+    assert most == 1
 
 
 def test_a_failing_commit_stores_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
