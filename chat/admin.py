@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from accounts.admin_links import linked
-from accounts.admin_scope import BoundedFilter, RecordAdmin, TenantScopedAdmin, is_superuser, tenant_of
+from accounts.admin_scope import BoundedFilter, RecordAdmin, TenantScopedAdmin, rows_of
 from accounts.models import Membership, User
 from chat import announcements, services
 from chat.models import Message, Room, RoomMembership
@@ -144,13 +144,10 @@ class RoomMembershipAdmin(TenantScopedAdmin):
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> "ModelChoiceField[Any] | None":
         """Offer staff only the rooms and users of their own tenant."""
-        if not is_superuser(request):
-            tenant_id = tenant_of(request).id
-            own: dict[str, QuerySet[Any]] = {
-                "room": Room.objects.filter(tenant_id=tenant_id),
-                "user": User.objects.filter(memberships__tenant_id=tenant_id),
-            }
-            kwargs["queryset"] = own[db_field.name]
+        if db_field.name == "room":
+            kwargs["queryset"] = rows_of(request, Room.objects.all(), "tenant")
+        else:
+            kwargs["queryset"] = rows_of(request, User.objects.all(), "memberships__tenant")
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(

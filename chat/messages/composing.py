@@ -60,11 +60,13 @@ def composed(texts: Sequence[tuple[Tenant, int, str]]) -> list[Composed]:
     named = {room_id for (_, room_id, _), each in zip(texts, names, strict=True) if each}
     called = {name for each in names for name in sorted(each)[:MENTIONS_MAX]}
     rows = sql.run(sql.members_named(named, called))[0] if named else ()
-    people = grouped((room_id, (name, user_id)) for room_id, user_id, name in rows)
-    return [
-        _compose(tenant, room_id, text, mentions, people[room_id])
-        for (tenant, room_id, _), text, mentions in zip(texts, clean, names, strict=True)
-    ]
+    members = grouped((room_id, (name, user_id)) for room_id, user_id, name in rows)
+    found: list[Composed] = []
+    for (tenant, room_id, _), text, mentions in zip(texts, clean, names, strict=True):
+        people = {name: user_id for name, user_id in members[room_id] if name in mentions}
+        present = present_in(tenant, room_id) if HERE in mentions else frozenset()
+        found.append(Composed(mentions, render(text, people) if text else "", people, present))
+    return found
 
 
 def present_in(tenant: Tenant, room_id: int) -> frozenset[int]:
@@ -75,11 +77,3 @@ def present_in(tenant: Tenant, room_id: int) -> frozenset[int]:
     topic = wire.room_topic(room_id)
     asked = node.submit(node.present(topic, tenant=tenant.slug, limit=ROOM_MENTIONS_MAX))
     return frozenset(map(int, asked.result(PRESENT_TIMEOUT_S)))
-
-
-def _compose(
-    tenant: Tenant, room_id: int, text: str, names: frozenset[str], found: Sequence[tuple[str, int]]
-) -> Composed:
-    people = {name: user_id for name, user_id in found if name in names}
-    present = present_in(tenant, room_id) if HERE in names else frozenset()
-    return Composed(names, render(text, people) if text else "", people, present)

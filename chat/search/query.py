@@ -1,8 +1,9 @@
 """Parses search queries: words, "phrases", and filters. Plain values in and out."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 # Words and phrases of one query; more are ignored.
 WORDS_MAX = 10
@@ -55,19 +56,11 @@ def parse_query(text: str) -> SearchQuery:
 def _span(text: str) -> tuple[datetime, datetime] | None:
     """Return the start and the end of a day. For a time, both are this time."""
     try:
-        if _is_day(text):
-            begin = datetime.fromisoformat(text).replace(tzinfo=UTC)
+        with suppress(ValueError):
+            begin = datetime.combine(date.fromisoformat(text), time(), UTC)
             return begin, begin + timedelta(days=1)
         moment = datetime.fromisoformat(text)
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
     return moment, moment
-
-
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
