@@ -35,15 +35,15 @@ ARCHIVED_TOLD_MAX = 500
 MemberChange = Literal["joined", "left", "changed"]
 
 
-def announce_message(tenant: Tenant, author: Publisher, message: wire.Message) -> None:
+def announce_message(tenant: Tenant, message: wire.Message) -> None:
     """Publish a new message to its room."""
-    publish_soon(**_new(message), tenant=tenant.slug, publisher=author)
+    publish_soon(**_new(message), tenant=tenant.slug)
 
 
-async def aannounce_message(node: Node, tenant: str, author: Publisher | None, message: wire.Message) -> None:
+async def aannounce_message(node: Node, tenant: str, message: wire.Message) -> None:
     """Publish a committed message to its room. A repeat is the same publication."""
     try:
-        await node.announce(**_new(message), tenant=tenant, publisher=author)
+        await node.announce(**_new(message), tenant=tenant)
     except RequestError as refused:
         # Another node announced the message before, with other data: it has changed since.
         if refused.code is not ErrorCode.CONFLICT:
@@ -144,9 +144,11 @@ def shared_message_payload(message: wire.Message) -> dict[str, Any]:
 def _new(message: wire.Message) -> dict[str, Any]:
     """Return the publication of a new message. By its key it is one publication, whoever announces it."""
     data = {"event": "message", "message": shared_message_payload(message), "rev": message.rev}
+    author_id, username = message.author.id, message.author.username
     return {
         "topic": wire.room_topic(message.room_id),
         "data": data,
+        "publisher": None if author_id is None else Publisher(author_id, username or ""),
         "idempotency_key": f"message-{message.id}",
     }
 

@@ -9,11 +9,11 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from chat.messages.sending import Sent
+from chat import wire
 
 logger = logging.getLogger(__name__)
 
-Announce = Callable[[Sequence[Sent]], Coroutine[Any, Any, None]]
+Announce = Callable[[Sequence[wire.Message]], Coroutine[Any, Any, None]]
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 # Messages of one room that are announced in one go.
@@ -32,7 +32,7 @@ class Announcer:
         self._spawn = spawn
         self._waiting_max = waiting_max
         # By room; a room has an entry while its task runs.
-        self._rooms: dict[int, list[Sent]] = {}
+        self._rooms: dict[int, list[wire.Message]] = {}
         self._waiting = 0
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -42,15 +42,14 @@ class Announcer:
         """Whether nothing is being announced, and nothing waits."""
         return not self._rooms
 
-    async def add(self, sent: Sequence[Sent]) -> None:
+    async def add(self, messages: Sequence[wire.Message]) -> None:
         """Announce these messages soon. Returns when fewer than `waiting_max` wait."""
-        for each in sent:
-            room_id = each.message.room_id
-            if room_id not in self._rooms:
-                self._rooms[room_id] = []
-                self._spawn(self._run(room_id))
-            self._rooms[room_id].append(each)
-        self._count(len(sent))
+        for message in messages:
+            if message.room_id not in self._rooms:
+                self._rooms[message.room_id] = []
+                self._spawn(self._run(message.room_id))
+            self._rooms[message.room_id].append(message)
+        self._count(len(messages))
         await self._has_room.wait()
 
     async def _run(self, room_id: int) -> None:
@@ -67,13 +66,12 @@ class Announcer:
             del self._rooms[room_id]
             self._count(-len(waiting))
 
-    async def _announce_batch(self, batch: Sequence[Sent]) -> bool:
+    async def _announce_batch(self, batch: Sequence[wire.Message]) -> bool:
         try:
             async with asyncio.timeout(ROOM_BATCH_TIMEOUT_S):
                 await self._announce(batch)
         except Exception:
-            room_id = batch[0].message.room_id
-            logger.exception("Messages of room %s are stored; they are announced later", room_id)
+            logger.exception("Messages of room %s are stored; they are announced later", batch[0].room_id)
             return False
         return True
 

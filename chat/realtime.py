@@ -11,10 +11,10 @@ from chat import wire
 from chat.announcements import aannounce_message
 from chat.batches import MessageDraft
 from chat.messages.reading import messages_by_id
-from chat.messages.sending import Outcome, Sent, messages_send
+from chat.messages.sending import Outcome, messages_send
 from chat.unannounced import Unannounced
 from chat.writer import MessageWriter, MessageWriters
-from realtime import Node, Owner, Publisher, RequestError, node_task
+from realtime import Node, Owner, RequestError, Tenant, node_task
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +39,11 @@ def unannounced_of(node: Node) -> Unannounced:
     async def announce(message_ids: Collection[int]) -> None:
         for tenant, message in await node.background.run(messages_by_id, message_ids):
             try:
-                await aannounce_message(node, tenant, _publisher(message.author), message)
+                await aannounce_message(node, tenant, message)
             except RequestError as refused:
                 logger.error("Message %d cannot be announced: %s", message.id, refused.message)  # noqa: TRY400
 
     return node.shared(Unannounced, lambda: Unannounced(node, announce))
-
-
-def _publisher(author: wire.Author) -> Publisher | None:
-    return None if author.id is None or author.username is None else Publisher(author.id, author.username)
 
 
 def _make(node: Node) -> MessageWriters:
@@ -58,18 +54,16 @@ def _make(node: Node) -> MessageWriters:
         with turn:
             return messages_send(drafts)
 
-    async def announce(sent: Sequence[Sent]) -> None:
-        # After what the room's topic lacks, in the order of their numbers. If it fails, the sweep announces the rest.
-        unannounced, (tenant, first) = unannounced_of(node), (sent[0].draft.tenant.slug, sent[0].message)
-        await unannounced.fill(tenant, first.room_id, first.seq)
-        for each in sent:
-            await aannounce_message(node, tenant, each.draft.author, each.message)
-            unannounced.announced(first.room_id, each.message.seq)
+    def writer(tenant: Tenant) -> MessageWriter:
+        async def announce(messages: Sequence[wire.Message]) -> None:
+            # After what the room's topic lacks, in the order of their numbers. If it fails, the sweep announces the rest.
+            unannounced, first = unannounced_of(node), messages[0]
+            await unannounced.fill(tenant.slug, first.room_id, first.seq)
+            for message in messages:
+                await aannounce_message(node, tenant.slug, message)
+                unannounced.announced(message.room_id, message.seq)
 
-    return MessageWriters(
-        lambda: MessageWriter(
-            lambda drafts: node.database.run_for(Owner(drafts[0].tenant.slug, WRITER), store, drafts),
-            announce,
-            node.spawn,
-        )
-    )
+        owner = Owner(tenant.slug, WRITER)
+        return MessageWriter(lambda drafts: node.database.run_for(owner, store, drafts), announce, node.spawn)
+
+    return MessageWriters(writer)

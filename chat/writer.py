@@ -22,7 +22,7 @@ from chat import wire
 from chat.announcing import Announce, Announcer, Spawn
 from chat.batches import MessageDraft
 from chat.messages.sending import Outcome, Sent
-from realtime import ErrorCode, RealtimeError, RequestError, log_database_fault
+from realtime import ErrorCode, RealtimeError, RequestError, Tenant, log_database_fault
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +55,12 @@ class _Waiting(NamedTuple):
 
 
 class MessageWriters:
-    """The writers of a process, by tenant. `make` creates one.
+    """The writers of a process, by tenant. `make` creates that of a tenant.
 
     There are at most IDLE_WRITERS_MAX besides those of tenants with messages on their way.
     """
 
-    def __init__(self, make: Callable[[], "MessageWriter"]) -> None:
+    def __init__(self, make: Callable[[Tenant], "MessageWriter"]) -> None:
         self._make = make
         self._writers: dict[int, MessageWriter] = {}
 
@@ -70,7 +70,7 @@ class MessageWriters:
         if writer is None:
             if len(self._writers) >= IDLE_WRITERS_MAX:
                 self._writers = {key: each for key, each in self._writers.items() if not each.is_idle}
-            writer = self._writers[draft.tenant.id] = self._make()
+            writer = self._writers[draft.tenant.id] = self._make(draft.tenant)
         return writer.send(draft)
 
 
@@ -123,7 +123,8 @@ class MessageWriter:
         while batch := self._take():
             outcomes = await self._store_batch(batch)
             _answer(batch, outcomes)
-            await self._announcer.add([each for each in outcomes if isinstance(each, Sent) and each.is_new])
+            sent = [each for each in outcomes if isinstance(each, Sent) and each.is_new]
+            await self._announcer.add([each.message for each in sent])
             if len(batch) > 1 and len(self._waiting) < self.batch_max:
                 await asyncio.sleep(self.gather_ms / 1000)
         self._writing = None

@@ -5,8 +5,8 @@ a statement to the same round trips; attached files add one more round trip, and
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
@@ -21,11 +21,9 @@ from chat.rows import grouped
 from realtime import Publisher, RequestError, Tenant
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A draft and its stored message. If `is_new`, it was stored now and still has to be announced."""
+class Sent(NamedTuple):
+    """A stored message. If `is_new`, it was stored now and still has to be announced."""
 
-    draft: MessageDraft
     message: wire.Message
     is_new: bool
 
@@ -34,7 +32,7 @@ class Sent:
 Outcome = Sent | RequestError | DatabaseError
 
 
-def message_post(tenant: Tenant, user: Publisher, payload: payloads.MessageSend) -> tuple[wire.Message, bool]:
+def message_post(tenant: Tenant, user: Publisher, payload: payloads.MessageSend) -> Sent:
     """Store and publish a message.
 
     Return it, and whether it is new: the same `client_msg_id` and text return the first message. Sending marks the
@@ -44,8 +42,8 @@ def message_post(tenant: Tenant, user: Publisher, payload: payloads.MessageSend)
     if not isinstance(outcome, Sent):
         raise outcome
     if outcome.is_new:
-        announcements.announce_message(tenant, user, outcome.message)
-    return outcome.message, outcome.is_new
+        announcements.announce_message(tenant, outcome.message)
+    return outcome
 
 
 def messages_send(drafts: Sequence[MessageDraft]) -> list[Outcome]:
@@ -131,7 +129,7 @@ def _messages_store(batch: Sequence[tuple[MessageDraft, Composed]]) -> list[Outc
     return [
         verdict
         if isinstance(verdict, RequestError)
-        else Sent(draft, stored[draft.name], is_new=isinstance(verdict, Numbered))
+        else Sent(stored[draft.name], is_new=isinstance(verdict, Numbered))
         for (draft, _), verdict in zip(batch, verdicts, strict=True)
     ]
 

@@ -109,7 +109,7 @@ async def test_what_another_node_announced_after_a_change_is_announced(chat: Cha
     newest = await chat.in_db(lambda: Message.objects.latest("pk").pk)
     [(tenant, message)] = await chat.in_db(lambda: messages_by_id([newest]))
     for rev in (message.rev + 1, message.rev):
-        await aannounce_message(chat.node, tenant, None, structs.replace(message, rev=rev))
+        await aannounce_message(chat.node, tenant, structs.replace(message, rev=rev))
     assert await said(chat.node, room_id) == [(1, "one")]
 
 

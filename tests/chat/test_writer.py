@@ -80,11 +80,11 @@ class Desk:
             client_msg_id=draft.client_msg_id,
             reactions=[],
         )
-        return Sent(draft, view, is_new=not draft.text.startswith("again"))
+        return Sent(view, is_new=not draft.text.startswith("again"))
 
-    async def _announce(self, sent: Sequence[Sent]) -> None:
-        self.announced.append([each.draft.text for each in sent])
-        if self.hung_room in {None, sent[0].message.room_id}:
+    async def _announce(self, messages: Sequence[wire.Message]) -> None:
+        self.announced.append([each.text for each in messages])
+        if self.hung_room in {None, messages[0].room_id}:
             await self.announce.wait()
         if self.announce_fault is not None:
             raise self.announce_fault
@@ -336,7 +336,7 @@ class Site:
         self.desks: list[Desk] = []
         self.writers = MessageWriters(self._make)
 
-    def _make(self) -> MessageWriter:
+    def _make(self, _: Tenant) -> MessageWriter:
         self.desks.append(Desk())
         return self.desks[-1].writer
 

@@ -96,7 +96,7 @@ def test_what_a_batch_returns_is_what_is_stored(world: World) -> None:
             stored.author.pk,
             stored.author.username,
         )
-        assert stored.tenant_id == outcome.draft.tenant.id
+        assert stored.tenant_id == world.acme.id
 
 
 @pytest.mark.parametrize("takes_several", [True, False])
@@ -274,8 +274,8 @@ async def database() -> AsyncIterator[Database]:
 
 
 def _writer(database: Database, announced: list[int]) -> MessageWriter:
-    async def announce(sent: Sequence[Sent]) -> None:
-        announced.extend(each.message.seq for each in sent)
+    async def announce(messages: Sequence[wire.Message]) -> None:
+        announced.extend(each.seq for each in messages)
 
     def store(drafts: Sequence[MessageDraft]) -> Awaitable[list[sending.Outcome]]:
         return database.run_for(Owner(drafts[0].tenant.slug, WRITER), messages_send, drafts)
@@ -309,7 +309,7 @@ async def test_a_locked_room_holds_up_its_tenant_only(world: World, database: Da
         pytest.skip("SQLite locks no rows")
     room_id = await database.run(world.room)
     elsewhere, _ = await database.run(services.room_create, world.globex, world.carol, RoomCreate("lounge"))
-    writers = MessageWriters(lambda: _writer(database, []))
+    writers = MessageWriters(lambda _: _writer(database, []))
     is_locked, may_end = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
