@@ -16,6 +16,7 @@ from chat import announcements, payloads, sql, wire
 from chat.batches import Known, MessageDraft, MessageName, Numbered, RoomState, judge
 from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
 from chat.messages.reading import messages_by_name
+from chat.models import File
 from chat.rendering.markdown import RENDERER_VERSION, ROOM
 from chat.rows import grouped
 from realtime import Publisher, RequestError, Tenant
@@ -185,6 +186,10 @@ def _messages_insert(
     inserted, *_ = sql.run(*statements)
     ids = {(room_id, seq): message_id for message_id, room_id, seq in inserted}
     stored = {draft.name: replace(each, id=ids[each.room_id, each.seq]) for draft, each in new}
-    if attached := [(file.id, each.id, at) for each in stored.values() for at, file in enumerate(each.files)]:
-        sql.run(sql.files_attach(attached))
+    if attached := [
+        File(pk=file.id, message_id=each.id, place=at)
+        for each in stored.values()
+        for at, file in enumerate(each.files)
+    ]:
+        File.objects.bulk_update(attached, ["message", "place"])
     return stored
