@@ -3,6 +3,7 @@
 import asyncio
 from time import perf_counter
 
+from realtime.core.sliding_window import SlidingWindowLimiter
 from realtime.server.scheduler import Scheduler
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.transport import Receiver
@@ -11,6 +12,8 @@ from realtime.sockets.types import Event
 # Messages, and bytes, that may wait for the application before reading the socket is paused.
 QUEUE_MAX_MESSAGES = 64
 QUEUE_MAX_BYTES = 64 * 1024
+# Pings, and pongs that answer none of ours, that a client may send in a second: as many as messages.
+CONTROL_FRAMES_PER_S = 1_000
 # A single message up to this size is handed over at once. Others take turns with those of other sockets.
 SHORT_MAX_BYTES = 4 * 1024
 # Seconds of one socket's turn. No message is started after it.
@@ -25,6 +28,7 @@ class Inbox(asyncio.Protocol):
     """The reading half of a socket's protocol: passes messages to ASGI's `receive`, with back-pressure."""
 
     __slots__ = (
+        "_controls",
         "_disconnect",
         "_handling",
         "_is_more_due",
@@ -54,6 +58,8 @@ class Inbox(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         # The awaitable that the receiver returned for its last message.
         self._handling = COMPLETED
+        # Made at the first such frame: most clients send none.
+        self._controls: SlidingWindowLimiter | None = None
         self._is_paused = False
         self._is_more_due = False
         self._is_turn_due = False
@@ -178,6 +184,12 @@ class Inbox(asyncio.Protocol):
     def _wake_reader(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _floods(self) -> bool:
+        """Count a control frame that the client sent of its own accord; whether there are too many."""
+        if self._controls is None:
+            self._controls = SlidingWindowLimiter(CONTROL_FRAMES_PER_S, 1.0)
+        return self._controls.add(self._loop.time())
 
     def _forget_received(self) -> None:
         """Drop the messages that are left: the application has ended."""

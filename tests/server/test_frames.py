@@ -11,7 +11,9 @@ from websockets.frames import CloseCode as LibraryCloseCode
 from websockets.frames import Frame as LibraryFrame
 from websockets.frames import Opcode
 
+from realtime.protocol.deflate import InflatingParser
 from realtime.protocol.frames import (
+    EMPTY_FRAGMENTS_MAX,
     FRAMES_AT_ONCE,
     SHORT_FRAME_MAX_BYTES,
     FrameError,
@@ -161,6 +163,17 @@ def test_what_came_before_a_fault_is_not_lost(fault: str) -> None:
     assert code == 1002
 
 
+@pytest.mark.parametrize("made", [FrameParser, InflatingParser])
+def test_fragments_without_data_are_bounded_in_a_message(made: type[FrameParser]) -> None:
+    begin, empty = client_frame(TEXT, b"x", fin=False), client_frame(CONTINUATION, b"", fin=False)
+    once = begin + empty * EMPTY_FRAGMENTS_MAX + client_frame(CONTINUATION, b"y")
+    parser = made(MAX_BYTES)
+    assert list(take(parser, once + once)) == [(TEXT, b"xy")] * 2
+    with pytest.raises(FrameError, match="1000 empty fragments") as refused:
+        list(take(parser, begin + empty * (EMPTY_FRAGMENTS_MAX + 1)))
+    assert refused.value.code == 1009
+
+
 TOO_LARGE = {
     "one frame": client_frame(TEXT, b"x" * 1001),
     "one frame, its head only": client_frame(BINARY, b"", length=1001),
@@ -202,11 +215,10 @@ def test_what_comes_while_more_is_there_goes_behind_it() -> None:
     assert [each.data for each in messages[-3:]] == [b"first", b"second", b"third"]
 
 
-@pytest.mark.parametrize("payload", [b"", b"x"])
-def test_a_flood_of_fragments_uses_no_memory(payload: bytes) -> None:
+def test_a_flood_of_fragments_uses_no_memory() -> None:
     parser = FrameParser(20_000)
     list(take(parser, client_frame(TEXT, b"", fin=False)))
-    flood = client_frame(CONTINUATION, payload, fin=False) * 1000
+    flood = client_frame(CONTINUATION, b"x", fin=False) * 1000
     tracemalloc.start()
     try:
         for _ in range(10):

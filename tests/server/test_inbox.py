@@ -10,13 +10,13 @@ import pytest
 
 from realtime.protocol.frames import FRAMES_AT_ONCE
 from realtime.server.http_quota import PARTIAL_FREE_BYTES, HttpLimits
-from realtime.server.inbox import SHORT_MAX_BYTES
+from realtime.server.inbox import CONTROL_FRAMES_PER_S, SHORT_MAX_BYTES
 from realtime.server.protocol import WebSocketProtocol
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.transport import socket_transport
 from tests.server.client import opened
 from tests.server.lab import serving
-from tests.server.wire import BINARY, CONTINUATION, TEXT, client_frame, close_frame
+from tests.server.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame, close_frame
 
 
 class Application:
@@ -223,3 +223,20 @@ async def test_parts_of_messages_have_one_budget_for_all_sockets() -> None:
         clients[0].writer.close()
         await asyncio.sleep(0.05)
         assert lab.http_quota.partial_messages.total_bytes == 0
+
+
+@pytest.mark.parametrize("kind", [PING, PONG])
+async def test_a_flood_of_control_frames_is_closed_and_what_came_before_is_answered(kind: int) -> None:
+    """They are no messages, so no limit of the application counts them."""
+    app = Application()
+    async with serving(app) as lab, opened(lab.port) as client:
+        client.send(client_frame(kind) * CONTROL_FRAMES_PER_S, client_frame(TEXT, b"before"))
+        await app.has(1)
+        client.send(client_frame(kind) * 2)
+        pongs = 0
+        while (frame := await client.frame())[0] != CLOSE:
+            pongs += frame[0] == PONG
+        assert frame[1] == (4429).to_bytes(2) + b"too many pings or pongs"
+        assert pongs == (CONTROL_FRAMES_PER_S if kind == PING else 0)
+        await lab.is_empty()
+    assert app.ended == [4429]
