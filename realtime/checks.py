@@ -19,6 +19,8 @@ from realtime.node.publish_failures import load_reporter
 
 # With a shorter timeout, connections to a quiet broker would end between two messages.
 SOCKET_TIMEOUT_MIN_S = 20.0
+# No limit holds up guesses of it: it is compared before any user is known.
+METRICS_TOKEN_MIN_CHARS = 32
 
 
 def check_layer(**_kwargs: Any) -> list[CheckMessage]:
@@ -139,6 +141,12 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
             "W005",
             "HTTPS is on, but REALTIME_TRUSTED_PROXIES is empty.",
             "Name the proxy that ends TLS: otherwise all its clients count as one address and share its limits.",
+        ),
+        (
+            0 < len(str(realtime.get("METRICS_TOKEN") or "")) < METRICS_TOKEN_MIN_CHARS,
+            "W014",
+            f"METRICS_TOKEN has fewer than {METRICS_TOKEN_MIN_CHARS} characters.",
+            "It opens the metrics of all tenants: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
         ),
     )
     return [

@@ -7,6 +7,7 @@ from hashlib import sha256
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.credentials.rates import take_credential_rate
 from accounts.models import Ticket
 from accounts.selectors import membership_of
 from realtime import CredentialKind, Identity, Tenant, forbidden, unauthenticated
@@ -16,7 +17,11 @@ TICKET_BYTES = 32
 
 
 def ticket_issue(identity: Identity, tenant: Tenant) -> str:
-    """Return a new ticket for `identity`, with its scopes. The socket ends when `identity` expires."""
+    """Return a new ticket for `identity`, with its scopes. The socket ends when `identity` expires.
+
+    Raises RequestError(rate_limited).
+    """
+    take_credential_rate(identity)
     now = timezone.now()
     secret = secrets.token_urlsafe(TICKET_BYTES)
     Ticket.objects.create(

@@ -12,6 +12,7 @@ from rest_framework_simplejwt.utils import datetime_from_epoch
 
 from accounts.core.scopes import narrow
 from accounts.credentials.claims import token_claims, token_identity
+from accounts.credentials.rates import take_credential_rate
 from accounts.models import FAMILY_CHARS, Membership, User
 from accounts.rights.revocation_log import first_end, revocations_of
 from accounts.rights.revocations import family_end
@@ -43,7 +44,7 @@ def token_refresh(refresh: str, tenant: Tenant) -> TokenPair:
 
     They have only the scopes that the member still holds. A second use revokes the family, because the token
     must have been copied (RFC 9700, section 4.14.2). Raises Refusal (403: another tenant's token; otherwise
-    401).
+    401), and RequestError(rate_limited).
     """
     claims, identity = _read(refresh, tenant)
     if pair := _exchange(claims, identity, tenant):
@@ -113,6 +114,7 @@ def _read(refresh: str, tenant: Tenant) -> tuple[dict[str, Any], Identity]:
     identity = token_identity(claims)
     if identity.tenant != tenant.slug:
         raise forbidden("tenant_denied", _("This token belongs to another tenant."))
+    take_credential_rate(identity)
     return claims, identity
 
 

@@ -94,7 +94,7 @@ class TokenRefreshView(CredentialAPIView):
     @extend_schema(
         operation_id="token_refresh",
         auth=[],
-        responses={200: serializers.TokenPairSerializer, **_error_responses(400, 401, 403)},
+        responses={200: serializers.TokenPairSerializer, **_error_responses(400, 401, 403, 429)},
     )
     def post(self, request: Request) -> Response:
         """Return new tokens for a refresh token, which cannot be used again."""
@@ -129,7 +129,7 @@ class TokenRevokeView(CredentialAPIView):
     @extend_schema(
         operation_id="token_revoke",
         auth=[],
-        responses={200: serializers.EmptySerializer, **_error_responses(400, 401, 403)},
+        responses={200: serializers.EmptySerializer, **_error_responses(400, 401, 403, 429)},
     )
     def post(self, request: Request) -> Response:
         """Revoke the refresh token and all tokens of its family, and close the sockets that they opened."""
@@ -144,7 +144,7 @@ class TicketView(TenantAPIView):
 
     @extend_schema(
         operation_id="ws_ticket_create",
-        responses={200: serializers.TicketSerializer, **_error_responses(400, 401, 403)},
+        responses={200: serializers.TicketSerializer, **_error_responses(400, 401, 403, 429)},
     )
     def post(self, request: Request) -> Response:
         """Return a ticket that opens one socket: `?ticket=…`, once, within 30 seconds."""

@@ -12,13 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.credentials.rates import Rates
 from accounts.rest.serializers import EmptySerializer
 from accounts.rest.views import TenantAPIView
 from accounts.selectors import membership_of
 from chat.operations import Operation
 from chat.payloads import ID_MAX
 from chat.rest.payloads import ALIASES, payload_of
-from chat.rest.rates import Rates
 from chat.rest.schema import ChatSchema, OperationSchema
 from realtime import (
     ErrorCode,

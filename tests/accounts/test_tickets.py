@@ -9,12 +9,14 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.credentials.identity import Authenticator
+from accounts.credentials.rates import CredentialRates
 from accounts.credentials.sweeps import sweep
 from accounts.models import Membership, Tenant, Ticket, User
 from realtime.core.identity import CredentialKind, Identity
 from realtime.core.identity import Tenant as CoreTenant
+from realtime.node.node import current_node
 from realtime.protocol.errors import Refusal
-from tests.accounts.conftest import ACME_HOST, Post, core, sign_in, tokens
+from tests.accounts.conftest import ACME_HOST, Post, add_member, core, sign_in, tokens
 
 
 def refused(ticket: str, tenant: CoreTenant) -> tuple[int, str]:
@@ -126,3 +128,23 @@ def test_of_fifty_tries_at_once_one_wins(
     with ThreadPoolExecutor(10) as pool:
         won = [identity for identity in pool.map(attempt, range(50)) if identity is not None]
     assert [identity.user_id for identity in won] == [alice.pk]
+
+
+def test_tickets_and_refresh_tokens_of_a_user_have_a_rate(alice: User, acme: Tenant, post: Post) -> None:
+    """Each is a write, and each is answered with how long to wait."""
+    add_member(acme, "bob")
+    pair, other = tokens(post), tokens(post, "bob")
+    rates = CredentialRates(per_s=0.1, burst=2)
+    current_node()._shared[CredentialRates] = rates
+    try:
+        answers = [post("ws-ticket/", {}, token=pair["access"]) for _ in range(3)]
+        answers += [post(f"token/{what}/", {"refresh": pair["refresh"]}) for what in ("refresh", "revoke")]
+        assert [each.status_code for each in answers] == [200, 200, 429, 429, 429]
+        assert answers[2].json()["error"]["code"] == "rate_limited"
+        assert int(answers[2]["Retry-After"]) in range(1, 11)
+        assert post("token/refresh/", {"refresh": other["refresh"]}).status_code == 200
+    finally:
+        del current_node()._shared[CredentialRates]
+    # The refused ones have used nothing up.
+    assert Ticket.objects.count() == 2
+    assert post("token/refresh/", {"refresh": pair["refresh"]}).status_code == 200

@@ -14,11 +14,11 @@ from django.utils.translation import trans_real
 from drf_spectacular.generators import SchemaGenerator
 from pytest_django import Settings
 
+from accounts.credentials import rates
 from accounts.credentials.tokens import token_issue
 from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat.operations import OPERATIONS
-from chat.rest import rates
 from realtime.models import Ban
 from realtime.node import node as nodes
 from tests.chat.conftest import Announced, World

@@ -85,3 +85,10 @@ def test_a_careful_deployment_is_not_warned(settings: Settings, monkeypatch: pyt
     assert found(deploy=True) == []
     settings.REALTIME = {**settings.REALTIME, "TRUSTED_PROXIES": ()}
     assert found(deploy=True) == ["realtime.W005"]
+
+
+@pytest.mark.parametrize(("token", "is_weak"), [("", False), ("x" * 31, True), ("x" * 32, False)])
+def test_a_short_metrics_token_is_warned_of(settings: Settings, token: str, is_weak: bool) -> None:
+    """Whoever guesses it sees the metrics of all tenants."""
+    settings.REALTIME = settings.REALTIME | {"METRICS_TOKEN": token}
+    assert ("realtime.W014" in found(deploy=True)) == is_weak
