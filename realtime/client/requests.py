@@ -1,6 +1,7 @@
 """The requests of a client that wait for their replies."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
@@ -117,8 +118,13 @@ class Requests:
 
 
 def frame_of(verb: str, payload: Mapping[str, Any], request_id: str | None = None) -> str:
-    """Return the text of a request; without an id it wants no reply."""
+    """Return the text of a request; without an id it wants no reply. Raises TypeError, and ValueError for NaN and the
+    infinities, for what JSON cannot hold."""
     message: Message = {"type": verb, "payload": payload}
     if request_id is not None:
         message = {"id": request_id, **message}
-    return _encoder.encode(message).decode()
+    frame = _encoder.encode(message)
+    if b"null" in frame:
+        # The encoder writes NaN and the infinities as null.
+        json.dumps(msgspec.to_builtins(message, str_keys=True), allow_nan=False)
+    return frame.decode()

@@ -421,3 +421,17 @@ async def test_a_listener_that_fails_does_not_end_the_client(
 def test_it_needs_no_django_settings() -> None:
     code = "import realtime.client, sys; sys.exit('django.conf' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+async def test_a_number_that_json_has_no_form_for_is_an_error_and_not_null(
+    server: Scripted, client: AsyncClient, value: float
+) -> None:
+    for data in (value, {"prices": [1.5, None, value]}):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            await client.request("publish", {"topic": "t", "data": data})
+    asked = asyncio.ensure_future(client.request("publish", {"data": [None, 1.5]}))
+    socket = await server.socket()
+    # The first that comes: the others were not sent.
+    assert await socket.answer("publish", "published", {}) == {"data": [None, 1.5]}
+    await asked

@@ -16,6 +16,6 @@ export const BACKOFF_YOUNG_MS = 60_000;
  */
 export function backoffMs(attempt, random, outageMs = Infinity) {
   const max = outageMs < BACKOFF_YOUNG_MS ? BACKOFF_MAX_WHILE_YOUNG_MS : BACKOFF_MAX_MS;
-  const ceiling = Math.min(max, BACKOFF_MIN_MS * 2 ** (Math.max(0, attempt) + 1));
+  const ceiling = Math.min(max, BACKOFF_MIN_MS * 2 ** (attempt + 1));
   return Math.round(BACKOFF_MIN_MS + random * (ceiling - BACKOFF_MIN_MS));
 }

@@ -58,9 +58,9 @@ export class RealtimeClient {
   /** Whether it was started and has stopped since. */
   #hasEnded = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer = undefined;
+  #timer;
   /** Repeats a refresh of the token that failed. @type {ReturnType<typeof setTimeout> | undefined} */
-  #refreshTimer = undefined;
+  #refreshTimer;
   /** @type {Requests} */
   #requests;
   /** @type {Credentials} */
@@ -346,8 +346,8 @@ export class RealtimeClient {
    * @param {string} reason
    */
   #closed(code, reason) {
-    const wasStable = this.#onlineSinceMs > 0 && Date.now() - this.#onlineSinceMs > STABLE_MS;
-    if (this.#onlineSinceMs > 0) this.#lostMs = Date.now();
+    const wasStable = this.#onlineSinceMs && Date.now() - this.#onlineSinceMs > STABLE_MS;
+    if (this.#onlineSinceMs) this.#lostMs = Date.now();
     this.#abandonSocket();
     const action = closeAction(code, reason);
     if (action === "stop") return this.#end({ code, reason });

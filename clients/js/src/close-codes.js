@@ -37,7 +37,7 @@ const OPERATOR_ACTIONS = new Map([
 ]);
 
 /** The lowest attempt number for the backoff, so that the first wait is long enough. */
-const MIN_ATTEMPTS = Object.freeze({ reconnect: 0, spread: 2, "back-off": 5 });
+const MIN_ATTEMPTS = { reconnect: 0, spread: 2, "back-off": 5 };
 
 /**
  * The action after a close. Codes that are not in the table, such as 1006 (network failure), reconnect.

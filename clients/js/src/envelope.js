@@ -5,13 +5,19 @@
  */
 
 /**
- * The text frame of a message.
+ * The text frame of a message. Throws a TypeError for NaN and the infinities, which JSON would make null.
  * @param {string} type the verb
  * @param {Record<string, unknown>} [payload]
- * @param {string | null} [id] asks for a reply
+ * @param {string} [id] asks for a reply
  */
-export function encode(type, payload = {}, id = null) {
-  return JSON.stringify(id === null ? { type, payload } : { id, type, payload });
+export function encode(type, payload = {}, id) {
+  return JSON.stringify({ id, type, payload }, finite);
+}
+
+/** @param {string} key @param {unknown} value */
+function finite(key, value) {
+  if (typeof value !== "number" || isFinite(value)) return value;
+  throw new TypeError(`${key}: ${value}`);
 }
 
 /**
@@ -20,13 +26,12 @@ export function encode(type, payload = {}, id = null) {
  * @returns {Envelope | null}
  */
 export function decode(frame) {
-  if (typeof frame !== "string") return null;
   const message = parse(frame);
   if (!isObject(message) || typeof message.type !== "string") return null;
   return { id: message.id ?? null, type: message.type, payload: isObject(message.payload) ? message.payload : {} };
 }
 
-/** @param {string} text */
+/** @param {any} text of a binary frame the name of its class, which is not JSON either */
 function parse(text) {
   try {
     return JSON.parse(text);

@@ -7,7 +7,7 @@ export class RealtimeError extends Error {
    * @param {string} message for people
    * @param {{retryable?: boolean, retryAfterMs?: number, details?: unknown}} [more]
    */
-  constructor(code, message, { retryable = false, retryAfterMs = 0, details = undefined } = {}) {
+  constructor(code, message, { retryable = false, retryAfterMs = 0, details } = {}) {
     super(message);
     this.name = "RealtimeError";
     this.code = code;

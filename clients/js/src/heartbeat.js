@@ -3,14 +3,15 @@ export const DOUBT_MS = 4_000;
 
 /** Detects a dead connection: after some silence it sends a ping, and after more silence it gives up. */
 export class Heartbeat {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  timer;
+
   /** @param {{ping: () => void, dead: () => void}} actions */
   constructor({ ping, dead }) {
     this.ping = ping;
     this.dead = dead;
     this.intervalMs = 0;
     this.timeoutMs = 0;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
   }
 
   /**

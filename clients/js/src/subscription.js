@@ -18,7 +18,7 @@ export class Subscription {
    *   recover: false for topics whose history is not needed (typing)
    *   since: the position to start after, as the page was loaded with it
    */
-  constructor({ recover = true, since = null, onPublication = () => {} } = {}) {
+  constructor({ recover = true, since, onPublication = () => {} } = {}) {
     this.wantsRecovery = recover;
     /** @type {string | null} */
     this.epoch = since?.epoch ?? null;

@@ -25,7 +25,7 @@ export class Topic {
   /** Refusals in a row that may be retried. */
   failures = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  retry = undefined;
+  retry;
   /** The position that the last `subscribe` recovers from. @type {Position | null} */
   #asked = null;
   /** Those that it was for. Later ones wait for the next. @type {Listener[]} */
@@ -41,7 +41,7 @@ export class Topic {
     const position = new Subscription({ ...options, onPublication: guarded(options.onPublication) });
     const listener = { position, options };
     this.listeners.add(listener);
-    this.wantsPresence ||= options.presence ?? false;
+    this.wantsPresence ||= !!options.presence;
     return listener;
   }
 
