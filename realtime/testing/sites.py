@@ -153,6 +153,7 @@ class TestSite:
         tenant: Tenant | str | None = None,
         host: str = HOST,
         scopes: Iterable[str] | None = None,
+        session: Any = None,
         query: str = "",
     ) -> AsyncIterator[TestSocket]:
         path, _, own_query = f"/{path.removeprefix('/')}".partition("?")
@@ -160,9 +161,12 @@ class TestSite:
         if route is None:
             raise Refusal(404, "not_found", f"There is no route {path} on {host}.")
         found = self._tenant(tenant, host)
-        identity = await self._identity(user, found, scopes)
+        loaded = await self._session(session, found, has_user=user is not None)
+        identity = loaded.identity if loaded else await self._identity(user, found, scopes)
         route.require(identity)
         scope = self._scope(route, host, found, identity, query or own_query)
+        if loaded is not None:
+            scope["session"] = loaded
         scope |= {
             "path": path,
             "url_route": {"args": (), "kwargs": route.arguments(f"{path.rstrip('/')}/") or {}},
@@ -181,6 +185,14 @@ class TestSite:
         if found is None:
             raise Refusal(404, "unknown_host", f"No tenant has the host {host}; give `host` or `tenant`.")
         return self.node.directory.serve(found, host)
+
+    async def _session(self, given: Any, tenant: Tenant, *, has_user: bool) -> LoadedSession | None:
+        if given is None:
+            return None
+        if has_user:
+            raise TypeError("Give either `user` or `session`: a session says whose it is.")
+        key = str(getattr(given, "session_key", given))
+        return await self._database.run(self.node.authenticator.load_session, key, tenant)
 
     async def _identity(self, user: Any, tenant: Tenant, scopes: Iterable[str] | None) -> Identity | None:
         if user is None or isinstance(user, Identity):
@@ -257,6 +269,7 @@ def connect(path: str = PUBSUB, **options: Any) -> Opening[TestSocket]:
 
     `user` is a user of the project, or an Identity, with these `scopes`. `tenant` is a slug or a Tenant; by
     default it is that of `host`. `query` is a query string. Raises Refusal if the route refuses.
+    `session` is a Django session or its key, in place of `user`: `client.session` of a test client that has signed in.
     """
     return Opening(lambda: _socket(path, options))
 

@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
-from django.test import TestCase, override_settings
+from django.test import AsyncClient, TestCase, override_settings
 from pytest_django import Settings
 
 from accounts.models import User
-from realtime import PublishUnavailableError, Refusal, Tenant, TopicRule, apublish, members, publish
+from realtime import (
+    CloseCode,
+    PublishUnavailableError,
+    Refusal,
+    Tenant,
+    TopicRule,
+    apublish,
+    members,
+    publish,
+)
 from realtime.testing import connect, published, site
 
 RULES = {"TOPIC_RULES": {"orders": TopicRule(), "members": TopicRule(subscribe=members)}}
@@ -259,3 +268,28 @@ async def test_a_tenant_of_the_test_is_served_as_long_as_it_runs() -> None:
             async with own.connect(tenant=tenant) as socket:
                 await own.advance(120)
                 await socket.request("subscribe", {"topic": "orders:7"})
+
+
+@pytest.mark.django_db
+async def test_a_session_of_the_test_client_is_that_of_the_socket(settings: Settings) -> None:
+    settings.SESSION_ENGINE = "accounts.credentials.sessions"
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+    client = AsyncClient()
+    async with site() as here:
+        user = await User.objects.acreate(username="ann")
+        await client.aforce_login(user)
+        session = await client.asession()
+        async with connect("/ws/session/", session=session) as socket:
+            assert (await socket.request("whoami"))["user"]["username"] == "ann"
+            await socket.request("set", {"key": "colour", "value": "red"})
+            assert await (await client.asession()).aget("colour") == "red"
+            await client.alogout()
+            # In a project, at once: its signals tell the node.
+            await here.advance(31.0)
+            await socket.assert_closed(CloseCode.UNAUTHENTICATED)
+        for given in (session, session.session_key, "nonsense"):
+            with pytest.raises(Refusal) as refused:
+                await connect("/ws/session/", session=given).__aenter__()
+            assert refused.value.status == 401
+        with pytest.raises(TypeError, match="either `user` or `session`"):
+            await connect(user=user, session=session).__aenter__()
