@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from msgspec import to_builtins
+from msgspec import convert, to_builtins
 
 from chat import wire
 from chat.messages.erasing import without_message
@@ -52,8 +52,7 @@ async def aannounce_message(node: Node, tenant: str, message: wire.Message) -> N
 
 def announce_change(tenant: Tenant, user: Publisher, message: wire.Message, event: str, **more: Any) -> None:
     """Publish a changed message to its room: `edited`, `deleted`, `reacted` or `pinned`."""
-    shared = shared_message_payload(message)
-    data = {"event": event, "message": shared, "rev": message.rev, **more}
+    data = {"event": event, "message": shared_payload(message), "rev": message.rev, **more}
     publish_soon(wire.room_topic(message.room_id), data, tenant=tenant.slug, publisher=user)
 
 
@@ -78,14 +77,14 @@ def announce_member(
 
 def announce_room(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
     """Tell the room about its new name, topic line, kind or archiving."""
-    data = {"event": "room", "rev": room.last_rev, "room": shared_room_payload(room)}
+    data = {"event": "room", "rev": room.last_rev, "room": shared_payload(room)}
     publish_soon(wire.room_topic(room.id), data, tenant=tenant.slug, publisher=user)
 
 
 def announce_public(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
     """Tell all members of the tenant about a public room, or that it was archived or became private."""
     if room.is_public and not room.archived:
-        data: dict[str, Any] = {"event": "room", "rev": room.last_rev, "room": shared_room_payload(room)}
+        data: dict[str, Any] = {"event": "room", "rev": room.last_rev, "room": shared_payload(room)}
     else:
         data = {"event": "gone", "room_id": room.id}
     publish_soon(PUBLIC_ROOMS_TOPIC, data, tenant=tenant.slug, publisher=user)
@@ -128,22 +127,15 @@ async def aannounce_typing(node: Node, tenant: Tenant, user: Publisher, *, room_
     await node.announce(typing_topic(room_id), data, tenant=tenant.slug, publisher=user)
 
 
-def shared_room_payload(room: wire.Room) -> dict[str, Any]:
-    """Return the part of a room's payload that is the same for everyone."""
-    return {key: value for key, value in to_builtins(room).items() if key not in wire.VIEWERS_OWN}
-
-
-def shared_message_payload(message: wire.Message) -> dict[str, Any]:
-    """Return the payload of a message for all readers, without fields that depend on one."""
-    payload: dict[str, Any] = to_builtins(message)
-    for reaction in payload["reactions"]:
-        del reaction["mine"]
-    return payload
+def shared_payload(seen: wire.Room | wire.Message) -> Any:
+    """Return the payload of a room or a message for all readers, without the fields that depend on one."""
+    kind = wire.SharedRoom if isinstance(seen, wire.Room) else wire.SharedMessage
+    return to_builtins(convert(seen, kind, from_attributes=True))
 
 
 def _new(message: wire.Message) -> dict[str, Any]:
     """Return the publication of a new message. By its key it is one publication, whoever announces it."""
-    data = {"event": "message", "message": shared_message_payload(message), "rev": message.rev}
+    data = {"event": "message", "message": shared_payload(message), "rev": message.rev}
     author_id, username = message.author.id, message.author.username
     return {
         "topic": wire.room_topic(message.room_id),

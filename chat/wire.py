@@ -161,10 +161,6 @@ class Room(SharedRoom, frozen=True):
     role: Role | None
 
 
-# The fields of a room that depend on who looks at it. They are not in the room's own topic.
-VIEWERS_OWN = frozenset(Room.__struct_fields__) - frozenset(SharedRoom.__struct_fields__)
-
-
 def fitting(listed: list[_Listed], bytes_max: int) -> list[_Listed]:
     """Return the first things that take about `bytes_max` bytes of JSON together, at least one of them."""
     size = 0

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Membership, User
 from chat import services, wire
-from chat.announcements import shared_message_payload
+from chat.announcements import shared_payload
 from chat.messages import changing, composing, numbering, reading, sending
 from chat.messages.composing import Composed
 from chat.models import Mention, Message, Reaction, Room, RoomMembership
@@ -86,7 +86,7 @@ def test_an_edit_is_stored_rendered_and_announced(world: World, announced: list[
     assert view.rev == first.rev + 1
     (told,) = announced
     assert (told.topic, told.data["event"], told.data["rev"]) == (f"room:{room_id}", "edited", view.rev)
-    assert told.data["message"] == shared_message_payload(view)
+    assert told.data["message"] == shared_payload(view)
     announced.clear()
     assert edit(world, world.alice, room_id, 1, "**two**").rev == view.rev
     assert announced == []

@@ -4,12 +4,12 @@ import msgspec
 import pytest
 from msgspec.structs import fields
 
-from chat.announcements import shared_room_payload
+from chat.announcements import shared_payload
 from chat.operations import OPERATIONS
 from chat.rest.schema import schema_of
 from chat.topics import ROOM_TOPICS
 from chat.verbs import CHAT_VERBS
-from chat.wire import REPLIES, VIEWERS_OWN, Member, Room, RoomData
+from chat.wire import REPLIES, Member, Room, RoomData
 from realtime.core.contracts import Contract, ContractError
 
 ROOM = {
@@ -41,8 +41,8 @@ def test_every_verb_and_every_topic_has_a_type() -> None:
 
 
 def test_what_depends_on_the_viewer_is_not_for_all() -> None:
-    assert {"is_member", "read_seq", "unread", "mentions", "level", "is_favourite", "role"} == VIEWERS_OWN
-    assert shared_room_payload(msgspec.convert(ROOM, Room)).keys() == ROOM.keys() - VIEWERS_OWN
+    own = {"is_member", "read_seq", "unread", "mentions", "level", "is_favourite", "role"}
+    assert shared_payload(msgspec.convert(ROOM, Room)).keys() == ROOM.keys() - own
 
 
 @pytest.mark.parametrize(
