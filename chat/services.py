@@ -112,9 +112,11 @@ def room_remove(tenant: Tenant, user: Publisher, payload: payloads.RoomRemove) -
     here = standing(tenant, user, payload.room_id)
     here.require_changeable(MODERATOR)
     target = _member(here, payload.user_id)
-    _require_above(here, target)
     is_self = payload.user_id == user.id
     if not is_self:
+        rank = here.highest_rank()
+        if rank < OWNER and rank <= rank_of(target, here.room):
+            raise denied(_("This member's role is as high as yours."))
         record_action("room_remove", tenant=tenant.slug, user=user, **asdict(payload))
     after = _let_go(here, target, Publisher(target.user_id, target.user.get_username()))
     return after if is_self else room_get(tenant.id, user.id, payload)
@@ -327,14 +329,6 @@ def _member(here: Standing, user_id: UserId) -> RoomMembership:
     if found is None:
         raise field_error("payload.user_id", _("This user is not in the room."), ErrorCode.NOT_FOUND)
     return found
-
-
-def _require_above(here: Standing, target: RoomMembership) -> None:
-    """Only an owner removes others of the same rank."""
-    rank = here.highest_rank()
-    is_self = target.user_id == here.user.id
-    if not is_self and rank < OWNER and rank <= rank_of(target, here.room):
-        raise denied(_("This member's role is as high as yours."))
 
 
 def _new_values(room: Room, given: payloads.RoomUpdate) -> dict[str, Any]:
