@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from chat import announcements, payloads, wire
 from chat.errors import no_such_message, not_joined, require_at_most
 from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
-from chat.messages.reading import PINS_MAX, message_get
+from chat.messages.reading import PINS_MAX, messages_view
 from chat.models import File, Mention, Message, Reaction, RoomMembership
 from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned
 from chat.rooms.rights import MEMBER, MODERATOR, Standing, standing
@@ -161,7 +161,7 @@ def _to_change(tenant: Tenant, user: Publisher, payload: payloads.OneMessage) ->
 
 
 def _message(here: Standing, seq: int) -> Message:
-    message = Message.objects.filter(room=here.room, seq=seq).first()
+    message = Message.objects.filter(room=here.room, seq=seq).select_related("author").first()
     if message is None:
         raise no_such_message()
     return message
@@ -189,7 +189,7 @@ def _change(here: Standing, message: Message, event: str, *fields: str, **more: 
 
 
 def _view(here: Standing, message: Message) -> wire.Message:
-    return message_get(here.tenant.id, here.user.id, here.room.pk, message.seq)
+    return messages_view(here.tenant.id, here.user.id, [message])[0]
 
 
 def _mention_again(message: Message, parts: Composed, *, had_here: bool) -> str:

@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 from accounts.models import Membership, User
 from chat import payloads, wire
 from chat.batches import MessageName
-from chat.errors import no_such_message
 from chat.models import File, Mention, Message, Reaction
 from chat.rendering.markdown import RENDERER_VERSION, render
 from chat.rows import grouped
@@ -95,14 +94,6 @@ def pin_list(tenant_id: int, user_id: UserId, payload: payloads.InRoom) -> wire.
     views = messages_view(tenant_id, user_id, list(pinned[:PINS_MAX]))
     shown = fitting(views, PAGE_BYTES_MAX)
     return wire.PinList(room.pk, shown, len(shown) < len(views))
-
-
-def message_get(tenant_id: int, user_id: UserId, room_id: int, seq: int) -> wire.Message:
-    """Return one message as this user sees it. Raises RequestError(not_found) if the user may not see it."""
-    found = _of(tenant_id, room_id).filter(seq=seq).first()
-    if found is None:
-        raise no_such_message()
-    return messages_view(tenant_id, user_id, [found])[0]
 
 
 def messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, wire.Message]:
