@@ -1,7 +1,6 @@
 """The chat's objects in every node: the message writers, and the task that announces messages left by killed processes."""
 
-import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from threading import Lock
 
@@ -10,13 +9,10 @@ from django.db import connection
 from chat import wire
 from chat.announcements import aannounce_message
 from chat.batches import MessageDraft
-from chat.messages.reading import messages_by_id
 from chat.messages.sending import Outcome, messages_send
 from chat.unannounced import Unannounced
 from chat.writer import MessageWriter, MessageWriters
-from realtime import Node, Owner, RequestError, Tenant, node_task
-
-logger = logging.getLogger(__name__)
+from realtime import Node, Owner, Tenant, node_task
 
 # The owner of the database work that stores a tenant's messages. It is not one user's work.
 WRITER = "chat.writer"
@@ -35,15 +31,7 @@ def writers_of(node: Node) -> MessageWriters:
 
 def unannounced_of(node: Node) -> Unannounced:
     """Return what the node knows of announced messages."""
-
-    async def announce(message_ids: Collection[int]) -> None:
-        for tenant, message in await node.background.run(messages_by_id, message_ids):
-            try:
-                await aannounce_message(node, tenant, message)
-            except RequestError as refused:
-                logger.error("Message %d cannot be announced: %s", message.id, refused.message)  # noqa: TRY400
-
-    return node.shared(Unannounced, lambda: Unannounced(node, announce))
+    return node.shared(Unannounced, lambda: Unannounced(node))
 
 
 def _make(node: Node) -> MessageWriters:

@@ -8,7 +8,7 @@ Repeated announcements of a message are one publication, because of its idempote
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -16,9 +16,11 @@ from django.db import DatabaseError
 from django.db.models import Max
 from django.utils import timezone
 
+from chat import wire
+from chat.announcements import aannounce_message
+from chat.messages.reading import messages_between
 from chat.models import Message
-from chat.wire import room_topic
-from realtime import Node, RealtimeError
+from realtime import Node, RealtimeError, RequestError
 
 logger = logging.getLogger(__name__)
 
@@ -52,16 +54,13 @@ class Stored(NamedTuple):
 
 # A tenant's slug and the id of a room.
 Room = tuple[str, int]
-# Announces stored messages by id, in this order.
-Announce = Callable[[Collection[int]], Awaitable[None]]
 
 
 class Unannounced:
     """The announced messages that one node knows of. Used only on its event loop."""
 
-    def __init__(self, node: Node, announce: Announce) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
-        self._announce = announce
         # By room, the message up to which all are announced. The last used room is last.
         self._known: OrderedDict[int, int] = OrderedDict()
         # The newest message that was looked at; None if another node sweeps.
@@ -88,25 +87,27 @@ class Unannounced:
         known = self._known.get(room_id)
         # A few more than are missing, because other events stand between them.
         limit = COMPARED if known is None else min(2 * (below_seq - known) + MARGIN, COMPARED)
-        newest = await self._node.newest(room_topic(room_id), tenant=tenant, limit=limit)
+        newest = await self._node.newest(wire.room_topic(room_id), tenant=tenant, limit=limit)
         seqs = {data["message"]["seq"] for data in newest if data.get("event") == "message"}
         # Messages before the oldest one in the history do not count: the topic may have dropped them.
         after_seq = known if known is not None else max(min(seqs, default=0), below_seq - COMPARED)
         if not seqs.issuperset(range(after_seq + 1, below_seq)):
-            await self._announce_between(room_id, after_seq, below_seq, seqs)
+            missing = await self._node.background.run(
+                messages_between, room_id, after_seq, below_seq, since=self._oldest(), besides=seqs
+            )
+            await self._announce(tenant, missing)
         self.announced(room_id, below_seq - 1)
 
-    async def _announce_between(
-        self, room_id: int, after_seq: int, below_seq: int, seqs: Collection[int]
-    ) -> None:
-        stored = await self._node.background.run(
-            _stored_between, room_id, after_seq, below_seq, self._oldest()
-        )
-        if missing := {message_id: sent_at for message_id, seq, sent_at in stored if seq not in seqs}:
-            # Younger ones are on their way: another node is about to announce them.
-            if late := [sent_at for sent_at in missing.values() if _is_late(sent_at)]:
-                logger.warning("%d message(s) of room %s had not been announced", len(late), room_id)
-            await self._announce(missing)
+    async def _announce(self, tenant: str, messages: Sequence[wire.Message]) -> None:
+        # Younger ones are on their way: another node is about to announce them.
+        late_from = wire.time_of(_late_from())
+        if late := [message.room_id for message in messages if message.sent_at <= late_from]:
+            logger.warning("%d message(s) of room %s had not been announced", len(late), late[0])
+        for message in messages:
+            try:
+                await aannounce_message(self._node, tenant, message)
+            except RequestError as refused:
+                logger.error("Message %d cannot be announced: %s", message.id, refused.message)  # noqa: TRY400
 
     async def run(self) -> None:
         """Sweep again and again, until cancelled."""
@@ -143,9 +144,9 @@ class Unannounced:
 
     async def _look_for_due(self, after_id: int) -> int:
         """Note the rooms with stored messages after this one that should be announced by now. Return the last of them."""
-        oldest = self._oldest()
+        oldest, late_from = self._oldest(), _late_from()
         for stored in await self._node.background.run(_stored_after, after_id):
-            if not _is_late(stored.sent_at):
+            if stored.sent_at > late_from:
                 break
             after_id = stored.id
             if stored.sent_at >= oldest and self._known.get(stored.room_id, 0) < stored.seq:
@@ -189,8 +190,8 @@ class Unannounced:
         return max(oldest, self._node.started_at) if self._is_alone() else oldest
 
 
-def _is_late(sent_at: datetime) -> bool:
-    return (timezone.now() - sent_at).total_seconds() >= GRACE_S
+def _late_from() -> datetime:
+    return timezone.now() - timedelta(seconds=GRACE_S)
 
 
 def _first_id() -> int:
@@ -201,10 +202,3 @@ def _first_id() -> int:
 def _stored_after(message_id: int) -> list[Stored]:
     rows = Message.objects.filter(id__gt=message_id).order_by("id")[:SWEPT]
     return [Stored(*row) for row in rows.values_list("id", "tenant__slug", "room_id", "seq", "sent_at")]
-
-
-def _stored_between(
-    room_id: int, after_seq: int, below_seq: int, oldest: datetime
-) -> list[tuple[int, int, datetime]]:
-    rows = Message.objects.filter(room_id=room_id, seq__gt=after_seq, seq__lt=below_seq, sent_at__gte=oldest)
-    return list(rows.order_by("seq").values_list("id", "seq", "sent_at"))

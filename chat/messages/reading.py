@@ -1,6 +1,7 @@
 """Reading messages: pages, changes, pins, one message. The number of queries does not depend on the page."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -109,17 +110,16 @@ def messages_by_name(message_ids: Sequence[int]) -> dict[MessageName, wire.Messa
     }
 
 
-def messages_by_id(message_ids: Collection[int]) -> list[tuple[str, wire.Message]]:
-    """Return stored messages without what depends on a reader, with the slugs of their tenants, in order."""
-    rows = Message.objects.filter(pk__in=message_ids).select_related("author", "tenant")
-    by_tenant = grouped(
-        ((each.tenant_id, each.tenant.slug), each) for each in rows.order_by("room_id", "seq")
-    )
-    return [
-        (slug, view)
-        for (tenant_id, slug), messages in by_tenant.items()
-        for view in messages_view(tenant_id, 0, messages)
-    ]
+def messages_between(
+    room_id: int, after_seq: int, below_seq: int, *, since: datetime, besides: Collection[int] = ()
+) -> list[wire.Message]:
+    """Return a room's messages between two numbers, in order, without what depends on a reader.
+
+    Those sent from `since` on, and not the numbers `besides`.
+    """
+    rows = Message.objects.filter(room_id=room_id, seq__gt=after_seq, seq__lt=below_seq, sent_at__gte=since)
+    found = list(rows.exclude(seq__in=besides).select_related("author").order_by("seq"))
+    return messages_view(found[0].tenant_id, 0, found) if found else []
 
 
 def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) -> list[wire.Message]:

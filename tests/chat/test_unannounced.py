@@ -12,7 +12,7 @@ from msgspec import structs
 from chat import unannounced as module
 from chat.announcements import aannounce_message
 from chat.batches import MessageDraft
-from chat.messages.reading import messages_by_id
+from chat.messages.reading import messages_between
 from chat.messages.sending import messages_send
 from chat.models import Message
 from chat.realtime import unannounced_of
@@ -106,10 +106,9 @@ async def test_what_another_node_announced_after_a_change_is_announced(chat: Cha
     alice = await chat.client("alice")
     room_id = await make_room(alice)
     await left_behind(chat, alice, room_id, "one")
-    newest = await chat.in_db(lambda: Message.objects.latest("pk").pk)
-    [(tenant, message)] = await chat.in_db(lambda: messages_by_id([newest]))
+    [message] = await chat.in_db(lambda: messages_between(room_id, 0, 2, since=chat.node.started_at))
     for rev in (message.rev + 1, message.rev):
-        await aannounce_message(chat.node, tenant, structs.replace(message, rev=rev))
+        await aannounce_message(chat.node, "acme", structs.replace(message, rev=rev))
     assert await said(chat.node, room_id) == [(1, "one")]
 
 
