@@ -10,7 +10,6 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from django.db import DatabaseError
 from django.db.models import Max
@@ -40,16 +39,6 @@ KNOWN_ROOMS = 10_000
 FILL_WAIT_S = 0.2
 # Rooms that a sweep may leave to later ones; above it, the next sweep begins with the same messages.
 DUE_ROOMS_MAX = 10_000
-
-
-class Stored(NamedTuple):
-    """A stored message, as far as a sweep needs it."""
-
-    id: int
-    tenant: str
-    room_id: int
-    seq: int
-    sent_at: datetime
 
 
 # A tenant's slug and the id of a room.
@@ -145,14 +134,14 @@ class Unannounced:
     async def _look_for_due(self, after_id: int) -> int:
         """Note the rooms with stored messages after this one that should be announced by now. Return the last of them."""
         oldest, late_from = self._oldest(), _late_from()
-        for stored in await self._node.background.run(_stored_after, after_id):
-            if stored.sent_at > late_from:
+        stored = await self._node.background.run(_stored_after, after_id)
+        for message_id, tenant, room_id, seq, sent_at in stored:
+            if sent_at > late_from:
                 break
-            after_id = stored.id
-            if stored.sent_at >= oldest and self._known.get(stored.room_id, 0) < stored.seq:
+            after_id = message_id
+            if sent_at >= oldest and self._known.get(room_id, 0) < seq:
                 # The ids of a batch are not in the order of its numbers.
-                room = (stored.tenant, stored.room_id)
-                self._due[room] = max(stored.seq, self._due.get(room, 0))
+                self._due[tenant, room_id] = max(seq, self._due.get((tenant, room_id), 0))
         return after_id
 
     async def _fill_due(self) -> None:
@@ -199,6 +188,6 @@ def _first_id() -> int:
     return max((newest or 0) - SWEPT, 0)
 
 
-def _stored_after(message_id: int) -> list[Stored]:
+def _stored_after(message_id: int) -> list[tuple[int, str, int, int, datetime]]:
     rows = Message.objects.filter(id__gt=message_id).order_by("id")[:SWEPT]
-    return [Stored(*row) for row in rows.values_list("id", "tenant__slug", "room_id", "seq", "sent_at")]
+    return list(rows.values_list("id", "tenant__slug", "room_id", "seq", "sent_at"))
