@@ -57,7 +57,11 @@ class Announcer:
         try:
             while waiting:
                 batch = waiting[:ROOM_BATCH_MAX]
-                if not await self._announce_batch(batch):
+                try:
+                    async with asyncio.timeout(ROOM_BATCH_TIMEOUT_S):
+                        await self._announce(batch)
+                except Exception:
+                    logger.exception("Messages of room %s are stored; they are announced later", room_id)
                     # Later messages must not overtake these. The next message of the room announces all that are missing.
                     batch = list(waiting)
                 del waiting[: len(batch)]
@@ -65,15 +69,6 @@ class Announcer:
         finally:
             del self._rooms[room_id]
             self._count(-len(waiting))
-
-    async def _announce_batch(self, batch: Sequence[wire.Message]) -> bool:
-        try:
-            async with asyncio.timeout(ROOM_BATCH_TIMEOUT_S):
-                await self._announce(batch)
-        except Exception:
-            logger.exception("Messages of room %s are stored; they are announced later", batch[0].room_id)
-            return False
-        return True
 
     def _count(self, change: int) -> None:
         self._waiting += change

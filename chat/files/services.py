@@ -2,7 +2,6 @@
 
 import logging
 from datetime import timedelta
-from functools import partial
 
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
@@ -179,9 +178,9 @@ def _make_space(limits: FileSettings, file: File) -> None:
 def _scan(limits: FileSettings, content: bytes, name: str, kind: str) -> None:
     if not limits.file_scanner:
         return
-    scan = partial(import_string(limits.file_scanner), content, name, kind)
+    scan = import_string(limits.file_scanner)
     try:
-        reason = scan()
+        reason = scan(content, name, kind)
     except Exception:
         # Fail closed: a file that could not be scanned is refused.
         logger.exception("The scanner failed; the file was refused")
