@@ -70,12 +70,8 @@ class Numbered:
     rev: int
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """A retry: the message of this name is stored already, or is in this batch."""
-
-
-Verdict = Numbered | Repeated | RequestError
+# None is a retry: the message of this name is stored already, or is in this batch.
+Verdict = Numbered | RequestError | None
 
 
 def judge(drafts: Sequence[MessageDraft], known: Known) -> list[Verdict]:
@@ -134,6 +130,6 @@ def _require_parts(
 def _repeated(said: tuple[int, str | None], room_id: int, text: str) -> Verdict:
     said_in, said_text = said
     if said_in == room_id and said_text in {None, text}:
-        return Repeated()
+        return None
     message = _("This client_msg_id was used for another message.")
     return field_error("payload.client_msg_id", message, ErrorCode.CONFLICT)

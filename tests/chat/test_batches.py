@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chat import wire
-from chat.batches import Known, MessageDraft, Numbered, Repeated, RoomState, judge
+from chat.batches import Known, MessageDraft, Numbered, RoomState, judge
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
 from realtime.protocol.errors import ErrorCode, RequestError
@@ -118,7 +118,7 @@ def test_a_name_twice_in_a_batch_is_one_message_or_a_conflict() -> None:
 def test_a_name_used_before_is_that_message_or_a_conflict() -> None:
     first = draft("hi", name="m")
     known = replace(KNOWN, earlier={first.name: SAID})
-    assert judge([first], known) == [Repeated()]
+    assert judge([first], known) == [None]
     assert brief(draft("ho", name="m"), draft("hi", name="m", room_id=PRIVATE), draft(), known=known) == [
         ErrorCode.CONFLICT,
         ErrorCode.CONFLICT,
