@@ -7,7 +7,7 @@ If publishing fails (the broker is away), committed data stays and the failure i
 later (`chat.unannounced`). If anything else is missing, clients notice the gap.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Literal
 
@@ -27,10 +27,6 @@ from realtime import (
     publish_soon,
     rewrite_history,
 )
-
-# Members who are told in their own topics that their room was archived. The others only see that their subscriptions
-# to it end.
-ARCHIVED_TOLD_MAX = 500
 
 MemberChange = Literal["joined", "left", "changed"]
 
@@ -94,16 +90,6 @@ def announce_own(tenant: Tenant, user: Publisher, room: wire.Room, *, by: Publis
     """Tell a user's own screens about a room, as this user sees it. `by` changed something in it."""
     data = {"event": "room", "room": to_builtins(room)}
     publish_soon(user_topic(user.id), data, tenant=tenant.slug, publisher=by)
-
-
-def announce_archived(tenant: Tenant, room: wire.Room, user_ids: Sequence[UserId], *, by: Publisher) -> None:
-    """Tell users, at most ARCHIVED_TOLD_MAX and not `by`, that a room was archived. End all their subscriptions to it.
-
-    A subscriber could still announce typing in it.
-    """
-    for user_id in [each for each in user_ids if each != by.id][:ARCHIVED_TOLD_MAX]:
-        announce_own(tenant, Publisher(user_id, ""), room, by=by)
-    end_hearing(tenant, room_id=room.id, user_ids=user_ids)
 
 
 def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> None:

@@ -48,9 +48,8 @@ class Known:
     """Data from the database about a batch of drafts. It may hold more than asked for.
 
     `rooms` are their rooms, and `names` the display names, by room and user, of the members among authors and those
-    who are mentioned or present. `earlier` are stored messages with the same names, `quotes` by room and number the
-    messages that drafts reply to, and `files` the unattached files by (tenant, uploader, id). `everyone` are the
-    members of rooms with a message to all.
+    who may be mentioned. `earlier` are stored messages with the same names, `quotes` by room and number the
+    messages that drafts reply to, and `files` the unattached files by (tenant, uploader, id).
     """
 
     rooms: Mapping[int, RoomState]
@@ -58,7 +57,6 @@ class Known:
     earlier: Mapping[MessageName, wire.Message]
     quotes: Mapping[tuple[int, int], wire.Quote]
     files: Mapping[tuple[int, UserId, int], wire.File]
-    everyone: Mapping[int, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ from realtime import ErrorCode, Publisher, Tenant, UserId, record_action
 ROOMS_MAX = 1000
 ROOMS_OF_CREATOR_MAX = 200
 DIRECT_ROOMS_OF_CREATOR_MAX = 500
+# Members who are told in their own topics that their room was archived, or that it is back. The others see that their
+# subscriptions end, and find the room in the next list.
+ARCHIVED_TOLD_MAX = 500
 # Rooms that one user may create in a tenant within a minute, including archived ones: beyond it
 # `rate_limited`.
 ROOMS_PER_MINUTE = 60
@@ -363,9 +366,20 @@ def _update(tenant: Tenant, user: Publisher, room: Room, given: payloads.RoomUpd
     announcements.announce_room(tenant, user, view)
     if was_public or room.is_public:
         announcements.announce_public(tenant, user, view)
-    if room.archived_at is not None and "archived_at" in changed:
-        members = RoomMembership.objects.filter(room=room).values_list("user_id", flat=True)
-        announcements.announce_archived(tenant, view, list(members), by=user)
+    if "archived_at" in changed:
+        _tell_members(tenant, user, room, view)
+
+
+def _tell_members(tenant: Tenant, user: Publisher, room: Room, outside: wire.Room) -> None:
+    """Tell at most ARCHIVED_TOLD_MAX members, `user` first, that their room was archived, or that it is back."""
+    rows = RoomMembership.objects.filter(room=room).values_list("user_id", flat=True)
+    members = sorted(rows, key=lambda user_id: user_id != user.id)
+    for user_id in members[:ARCHIVED_TOLD_MAX]:
+        own = outside if room.archived_at else room_get(tenant.id, user_id, payloads.InRoom(room.pk))
+        announcements.announce_own(tenant, Publisher(user_id, ""), own, by=user)
+    # A subscriber could still announce typing in it.
+    if room.archived_at:
+        announcements.end_hearing(tenant, room_id=room.pk, user_ids=members)
 
 
 def _require_space(new: Room) -> None:

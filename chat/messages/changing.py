@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 
 from chat import announcements, payloads, wire
 from chat.errors import no_such_message, not_joined, require_at_most
-from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
+from chat.messages.composing import Composed, composed
 from chat.messages.reading import PINS_MAX, messages_view
 from chat.models import File, Mention, Message, Reaction, RoomMembership
-from chat.rendering.markdown import HERE, RENDERER_VERSION, ROOM, names_mentioned
+from chat.rendering.markdown import HERE, RENDERER_VERSION, names_mentioned
 from chat.rooms.rights import MEMBER, MODERATOR, Standing, standing
 from chat.text import clean_emoji, clean_text
 from realtime import ErrorCode, Publisher, RequestError, Tenant, record_action
@@ -200,10 +200,10 @@ def _mention_again(message: Message, parts: Composed, *, had_here: bool) -> str:
     members = RoomMembership.objects.filter(room_id=message.room_id).values_list("user_id", flat=True)
     stored = Mention.objects.filter(room_id=message.room_id, seq=message.seq)
     if had_here:
-        parts = replace(parts, present=frozenset(stored.values_list("user_id", flat=True)))
-    inside = set(members.filter(user_id__in=parts.present.union(parts.people.values())))
-    everyone = list(members[: ROOM_MENTIONS_MAX + 1]) if ROOM in parts.names else []
-    html, ids = parts.settled(message.text, message.author_id, everyone, inside.__contains__)
+        kept = list(stored.values_list("user_id", flat=True))
+        parts = replace(parts, groups={**parts.groups, HERE: kept})
+    inside = set(members.filter(user_id__in=parts.named))
+    html, ids = parts.settled(message.text, message.author_id, inside.__contains__)
     stored.delete()
     Mention.objects.bulk_create(
         [Mention(room_id=message.room_id, seq=message.seq, user_id=user_id) for user_id in ids]

@@ -3,7 +3,7 @@
 All this is made before the transaction, in which rooms are locked: hard Markdown takes tens of milliseconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from chat import sql, wire
@@ -24,31 +24,32 @@ PRESENT_TIMEOUT_S = 5.0
 class Composed:
     """The names in a text, and its HTML.
 
-    `people` are the members of the room, by name, for whom the names stand in the HTML. `present` are the users who
-    follow the room, if the text says `@here`. Some may have left when the message is stored.
+    `people` are the members of the room, by name, for whom the names stand in the HTML. `groups` are the users for whom
+    `room` and `here` stand, if the text has them. Some may have left when the message is stored.
     """
 
     names: frozenset[str]
     html: str
     people: Mapping[str, int]
-    present: frozenset[int] = frozenset()
+    groups: Mapping[str, Collection[int]]
+
+    @property
+    def named(self) -> set[int]:
+        """The users who may be mentioned."""
+        return set(self.people.values()).union(*self.groups.values())
 
     def settled(
-        self, text: str, author_id: UserId | None, everyone: Sequence[int], is_member: Callable[[int], bool]
+        self, text: str, author_id: UserId | None, is_member: Callable[[int], bool]
     ) -> tuple[str, list[int]]:
-        """Return the HTML and the sorted ids of the users that are mentioned, without the author.
-
-        `everyone` are the members of the room, for `@room`. Of the others only those who are still members count.
-        """
+        """Return the HTML and the sorted ids of the members that are mentioned, without the author."""
         if not self.names:
             return self.html, []
         people = {name: each for name, each in self.people.items() if is_member(each)}
         ids = {people[name] for name in sorted(self.names)[:MENTIONS_MAX] if name in people}
-        groups = {ROOM: everyone, HERE: [each for each in self.present if is_member(each)]}
-        for name in self.names & groups.keys():
-            if len(groups[name]) <= ROOM_MENTIONS_MAX:
-                ids.update(groups[name])
-        html = self.html if people == self.people else render(text, people)
+        for users in self.groups.values():
+            if len(users) <= ROOM_MENTIONS_MAX:
+                ids.update(filter(is_member, users))
+        html = self.html if people == self.people else _html(text, people, self.groups)
         return html, sorted(ids - {author_id})
 
 
@@ -59,13 +60,18 @@ def composed(texts: Sequence[tuple[Tenant, int, str]]) -> list[Composed]:
     names = [frozenset(names_mentioned(text)) for text in clean]
     named = {room_id for (_, room_id, _), each in zip(texts, names, strict=True) if each}
     called = {name for each in names for name in sorted(each)[:MENTIONS_MAX]}
-    rows = sql.run(sql.members_named(named, called))[0] if named else ()
+    asked = {room_id for (_, room_id, _), each in zip(texts, names, strict=True) if ROOM in each}
+    all_of = [sql.members_of({room_id}, ROOM_MENTIONS_MAX + 1) for room_id in asked]
+    rows, *inside = sql.run(sql.members_named(named, called), *all_of) if named else [[]]
     members = grouped((room_id, (name, user_id)) for room_id, user_id, name in rows)
+    everyone = grouped((room_id, user_id) for rows in inside for room_id, user_id in rows)
     found: list[Composed] = []
     for (tenant, room_id, _), text, mentions in zip(texts, clean, names, strict=True):
         people = {name: user_id for name, user_id in members[room_id] if name in mentions}
-        present = present_in(tenant, room_id) if HERE in mentions else frozenset()
-        found.append(Composed(mentions, render(text, people) if text else "", people, present))
+        groups: dict[str, Collection[int]] = {ROOM: everyone[room_id]} if ROOM in mentions else {}
+        if HERE in mentions:
+            groups[HERE] = present_in(tenant, room_id)
+        found.append(Composed(mentions, _html(text, people, groups), people, groups))
     return found
 
 
@@ -77,3 +83,8 @@ def present_in(tenant: Tenant, room_id: int) -> frozenset[int]:
     topic = wire.room_topic(room_id)
     asked = node.submit(node.present(topic, tenant=tenant.slug, limit=ROOM_MENTIONS_MAX))
     return frozenset(map(int, asked.result(PRESENT_TIMEOUT_S)))
+
+
+def _html(text: str, people: Mapping[str, int], groups: Mapping[str, Collection[int]]) -> str:
+    large = {name for name, users in groups.items() if len(users) > ROOM_MENTIONS_MAX}
+    return render(text, people, large) if text else ""

@@ -14,11 +14,10 @@ from msgspec.structs import asdict, replace
 
 from chat import announcements, payloads, sql, wire
 from chat.batches import Known, MessageDraft, MessageName, Numbered, RoomState, judge
-from chat.messages.composing import ROOM_MENTIONS_MAX, Composed, composed
+from chat.messages.composing import Composed, composed
 from chat.messages.reading import messages_by_name
 from chat.models import File
-from chat.rendering.markdown import RENDERER_VERSION, ROOM
-from chat.rows import grouped
+from chat.rendering.markdown import RENDERER_VERSION
 from realtime import Publisher, RequestError, Tenant
 
 
@@ -75,12 +74,10 @@ def access_to_write(batch: Sequence[tuple[MessageDraft, Composed]]) -> Known:
         "rooms": sql.rooms_lock(room_ids, tenant_ids),
         "members": sql.members_among(
             room_ids,
-            {draft.author.id for draft in drafts}.union(
-                *(parts.present.union(parts.people.values()) for _, parts in batch)
-            ),
+            {draft.author.id for draft in drafts}.union(*(parts.named for _, parts in batch)),
         ),
         "repeated": sql.messages_named(drafts),
-        **_references(batch),
+        **_references(drafts),
     }
     rows = dict(zip(statements, sql.run(*statements.values()), strict=True))
     rooms = {room_id: RoomState(*state) for room_id, *state in rows["rooms"]}
@@ -91,20 +88,16 @@ def access_to_write(batch: Sequence[tuple[MessageDraft, Composed]]) -> Known:
     }
     files = {row[:3]: wire.file_of(*row[2:]) for row in rows.get("files", ())}
     earlier = messages_by_name([message_id for (message_id,) in rows["repeated"]])
-    everyone = grouped((room_id, user_id) for room_id, user_id in rows.get("everyone", ()))
-    return Known(rooms, names, earlier, quotes, files, everyone)
+    return Known(rooms, names, earlier, quotes, files)
 
 
-def _references(batch: Sequence[tuple[MessageDraft, Composed]]) -> dict[str, sql.Statement]:
-    """Return the further reads of a batch: what its replies, mentions and files refer to."""
+def _references(drafts: Sequence[MessageDraft]) -> dict[str, sql.Statement]:
+    """Return the further reads of a batch: what its replies and files refer to."""
     statements: dict[str, sql.Statement] = {}
-    drafts = [draft for draft, _ in batch]
     if replies := [(each.room_id, each.reply_to_seq) for each in drafts if each.reply_to_seq is not None]:
         statements["quoted"] = sql.messages_quoted({room for room, _ in replies}, {seq for _, seq in replies})
     if file_ids := {file_id for draft in drafts for file_id in draft.file_ids}:
         statements["files"] = sql.files_lock(file_ids)
-    if rooms := {draft.room_id for draft, parts in batch if ROOM in parts.names}:
-        statements["everyone"] = sql.members_of(rooms, (ROOM_MENTIONS_MAX + 1) * len(rooms))
     return statements
 
 
@@ -141,10 +134,7 @@ def _new(
     """Return a message to be stored. It has no id yet."""
     room_id, author, reply_to = draft.room_id, draft.author, draft.reply_to_seq
     html, mentions = parts.settled(
-        numbered.text,
-        author.id,
-        known.everyone.get(room_id, ()),
-        lambda user_id: (room_id, user_id) in known.names,
+        numbered.text, author.id, lambda user_id: (room_id, user_id) in known.names
     )
     return wire.Message(
         id=0,

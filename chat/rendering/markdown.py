@@ -4,7 +4,7 @@ HTML in a text is text. The result is the same for every reader.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from html import escape
 from typing import Any
@@ -49,12 +49,16 @@ _ATTRIBUTES: dict[str, set[str]] = {
 _OFF = ("heading", "lheading", "html_block", "html_inline", "reference", "image", "entity", "autolink")
 
 
-def render(text: str, mentions: Mapping[str, int] | None = None) -> str:
-    """Return the HTML of a text. `mentions` are user ids by name in lower case; other names stay text."""
+def render(text: str, mentions: Mapping[str, int] | None = None, large: Collection[str] = ()) -> str:
+    """Return the HTML of a text.
+
+    `mentions` are user ids by name in lower case; other names stay text, and so do the names of `large` groups.
+    """
     if _PLAIN.fullmatch(text):
         return f"<p>{text}</p>\n"
     parser = _parser(has_links=not overrides_direction(text))
-    html = _cleaned(parser.render(text, {"mentions": mentions or {}}))
+    known = dict.fromkeys(ROOM_NAMES.difference(large)) | dict(mentions or {})
+    html = _cleaned(parser.render(text, {"mentions": known}))
     return html if len(html) <= HTML_MAX_CHARS else f"<p>{escape(text)}</p>\n"
 
 
@@ -135,16 +139,16 @@ def _mark_mentions(state: StateCore) -> None:
         block.children = marked
 
 
-def _split(text: str, known: Mapping[str, int]) -> list[Token]:
+def _split(text: str, known: Mapping[str, int | None]) -> list[Token]:
     tokens: list[Token] = []
     end = 0
     for match in _MENTION.finditer(text):
         name = _name(match[1])
-        if name not in known and name not in ROOM_NAMES:
+        if name not in known:
             continue
         tokens.append(Token("text", "", 0, content=with_emoji(text[end : match.start()])))
         end = match.start(1) + len(name)
-        meta = {"user_id": known.get(name)}
+        meta = {"user_id": known[name]}
         tokens.append(Token("mention", "", 0, content=text[match.start() : end], meta=meta))
     return [*tokens, Token("text", "", 0, content=with_emoji(text[end:]))]
 

@@ -1,7 +1,7 @@
 """The smallest phone: 320 pixels wide."""
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Page, Route, ViewportSize, expect
 
 from tests.browser.chat_page import ChatPage, picture
 from tests.browser.test_live_page import open_live_page
@@ -126,6 +126,7 @@ def test_the_rooms_open_by_keyboard(alice: ChatPage) -> None:
     alice.page.keyboard.press("Escape")
     expect(query).not_to_be_in_viewport()
     search = alice.page.get_by_role("button", name="Search messages")
+    expect(search).to_be_focused()
     search.click()
     expect(query).to_be_focused()
     alice.page.keyboard.press("Escape")
@@ -134,6 +135,26 @@ def test_the_rooms_open_by_keyboard(alice: ChatPage) -> None:
     alice.page.locator(".search-result").first.click()
     expect(closer).not_to_be_in_viewport()
     expect(alice.page.locator(".message").filter(has_text="found from the drawer").last).to_be_focused()
+
+
+def test_a_drawer_has_the_focus_before_what_is_in_it_has_loaded(alice: ChatPage) -> None:
+    """On a slow network."""
+    page = alice.page
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/people-panel.*", hold)
+    page.reload()
+    people = page.get_by_role("button", name="People", exact=True)
+    people.click()
+    expect(page.locator("#panel")).to_be_focused()
+    for route in held:
+        route.continue_()
+    alice.wait_until_connected()
+    page.keyboard.press("Escape")
+    expect(people).to_be_focused()
 
 
 def assert_fits(page: Page) -> None:

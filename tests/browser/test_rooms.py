@@ -1,7 +1,10 @@
 """Rooms of two people in two browsers: direct and private ones, mentions, settings, search, profiles."""
 
+import json
+import re
+
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, WebSocketRoute, expect
 
 from tests.browser.chat_page import ChatPage, picture
 from tests.browser.windows import GLOBEX, Windows
@@ -249,3 +252,54 @@ def test_notifications_are_asked_for_by_a_click(carol: ChatPage, dave: ChatPage)
     carol.say("You are needed")
     dave.page.wait_for_function("() => window.shown.length > 0")
     assert dave.page.evaluate("() => window.shown") == ["carol in random: You are needed"]
+
+
+def test_what_the_server_refuses_is_told_once_and_nothing_shows_that_it_was_done(
+    carol: ChatPage, dave: ChatPage
+) -> None:
+    """A choice in a menu, people, pins and the profile."""
+    page = dave.page
+    refused = {"room.settings", "user.list", "pin.list", "profile.update"}
+
+    def refuse(window: WebSocketRoute) -> None:
+        server = window.connect_to_server()
+
+        def judge(frame: str | bytes) -> None:
+            request = json.loads(frame)
+            if request.get("type") not in refused:
+                return server.send(frame)
+            error = {"code": "internal", "message": f"No {request['type']}.", "retryable": False}
+            return window.send(json.dumps({"id": request["id"], "type": "error", "payload": error}))
+
+        window.on_message(judge)
+
+    page.route_web_socket(re.compile("/ws/chat/"), refuse)
+    page.reload()
+    dave.wait_until_connected()
+    for chat in (carol, dave):
+        chat.open_room("general")
+    dialog = page.get_by_role("dialog")
+    dave.in_menu("Mentions only").click()
+    expect(page.get_by_role("alert")).to_contain_text("No room.settings.")
+    expect(page.get_by_label("All messages")).to_be_checked()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Pinned messages").click()
+    expect(dialog).to_contain_text("No pin.list.")
+    refused.discard("pin.list")
+    # Something that succeeds: what was read.
+    carol.say("Is it better now?")
+    expect(dialog).to_contain_text("Nothing is pinned yet")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="New conversation").click()
+    expect(dialog.get_by_role("status")).to_have_text("No user.list.")
+    page.keyboard.press("Escape")
+    dave.window.expect_lost_network()
+    page.get_by_title("Your profile").click()
+    dialog.get_by_label("Choose a picture").set_input_files(
+        {"name": "a.png", "mimeType": "image/png", "buffer": b"text"}
+    )
+    expect(dialog.get_by_role("alert")).to_contain_text("not taken")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("No profile.update.")
+    page.keyboard.press("Escape")
+    refused.clear()

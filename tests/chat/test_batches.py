@@ -24,7 +24,6 @@ KNOWN = Known(
     earlier={},
     quotes={},
     files={},
-    everyone={},
 )
 # A stored message in PUBLIC.
 SAID = wire.Message(

@@ -141,6 +141,13 @@ async def test_here_mentions_those_who_are_connected_at_that_moment(
     assert (await say(alice, room_id, "@here?"))["mentions"] == [admin.user.pk]
     monkeypatch.setattr(composing, "ROOM_MENTIONS_MAX", 1)
     assert (await say(alice, room_id, "@here!"))["mentions"] == []
+    large = await say(alice, room_id, "@room *and* @bob")
+    assert [large["mentions"], large["html"].count("mention"), "@room" in large["html"]] == [
+        [bob.user.pk],
+        1,
+        True,
+    ]
+    assert await edit(large["seq"], "@room again") == []
 
 
 async def test_many_messages_sent_at_once_are_stored_and_delivered_in_order(chat: Chat) -> None:

@@ -186,24 +186,31 @@ def test_a_change_is_told_to_the_room_and_to_those_who_see_public_rooms(
     assert code_of(lambda: update(world, world.alice, other, topic_line="a\u202eb")) == "invalid_message"
 
 
-def test_members_are_told_that_their_room_was_archived(
+def test_members_are_told_that_their_room_was_archived_and_that_it_is_back(
     world: World, announced: list[Announced], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not that they were removed. Their subscriptions to the room may end before its topic tells them."""
     room_id = world.room(is_public=False, with_bob=True)
+    say(world, room_id, world.alice)
+    users = [f"user:{user.id}" for user in (world.alice, world.bob)]
     announced.clear()
     update(world, world.alice, room_id, archived=True)
     told = {each.topic: each.data["room"] for each in announced}
-    assert told.keys() == {f"room:{room_id}", f"user:{world.bob.id}"}
-    assert [told[f"user:{world.bob.id}"][key] for key in ("archived", "is_member")] == [True, False]
+    # The other windows of who archives it, too.
+    assert told.keys() == {f"room:{room_id}", *users}
+    assert [[told[user][key] for key in ("archived", "is_member")] for user in users] == [[True, False]] * 2
     announced.clear()
     services.room_amend(world.acme, world.alice, RoomUpdate(room_id, name="Renamed"))
     assert [each.topic for each in announced] == [f"room:{room_id}"]
-    monkeypatch.setattr(announcements, "ARCHIVED_TOLD_MAX", 0)
+    announced.clear()
     update(world, world.alice, room_id, archived=False)
+    told = {each.topic: each.data["room"] for each in announced}
+    back = [[told[user][key] for key in ("archived", "is_member", "unread", "role")] for user in users]
+    assert back == [[False, True, 0, "owner"], [False, True, 1, "member"]]
+    monkeypatch.setattr(services, "ARCHIVED_TOLD_MAX", 1)
     announced.clear()
     update(world, world.alice, room_id, archived=True)
-    assert [each.topic for each in announced] == [f"room:{room_id}"]
+    assert [each.topic for each in announced] == [f"room:{room_id}", users[0]]
 
 
 def test_an_archived_room_comes_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

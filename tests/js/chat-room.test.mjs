@@ -68,6 +68,17 @@ test("a place that cannot be shown now is told, and the reader stays", async () 
   }
 });
 
+test("a place that cannot be shown after another one was asked for leaves the reader at the end", async () => {
+  const answers = {};
+  const { room } = await opened({ answers });
+  const waiting = [];
+  answers["message.list"] = () => new Promise((_, reject) => waiting.push(reject));
+  const jumps = [room.jumpTo(7), room.jumpTo(8)];
+  for (const reject of waiting) reject(new RealtimeError("not_found", "There is no such room."));
+  await Promise.all(jumps);
+  assert.deepEqual([room.target.value, room.isAtEnd.value], [null, true]);
+});
+
 test("a message and all after it are unread from there, until the room is opened again", async () => {
   const { room } = await opened();
   room.unread(195);

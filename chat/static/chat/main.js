@@ -69,10 +69,10 @@ async function loadLater() {
 }
 
 /** Tell about a message outside of the page, if the reader has allowed it. @param {RoomStore} room @param {Message} message */
-async function notify(room, message) {
+function notify(room, message) {
   if (!("Notification" in window) || Notification.permission !== "granted") return;
-  const notifications = await import("./view/notifications.js");
-  notifications.show(store, room, message);
+  // Without a network the title and the icon tell of it.
+  import("./view/notifications.js").then(({ show }) => show(store, room, message), () => {});
 }
 
 /** Call once, before the next frame is drawn. @param {() => void} act */

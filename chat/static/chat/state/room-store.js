@@ -154,16 +154,13 @@ export class RoomStore {
     const isHere = () => this.message(seq) !== undefined;
     // Browsers tell of one link by two events.
     if (this.target.value === seq && this.timeline.value !== null) return;
-    const wasAtEnd = this.isAtEnd.value;
-    this.isAtEnd.value = false;
     this.target.value = seq;
-    const isLoaded = isHere() || (await this.#load({ around_seq: seq }));
+    if (isHere()) return void (this.isAtEnd.value = false);
+    const isLoaded = await this.#load({ around_seq: seq }, { isAtEnd: false });
     // Without any messages `reload` asks for it again.
     if (this.timeline.value === null || this.target.value !== seq) return;
     if (!isHere()) this.target.value = null;
-    if (isLoaded) return;
-    this.isAtEnd.value = wasAtEnd;
-    this.chat.notice.value = this.requests.failure;
+    if (!isLoaded) this.chat.notice.value = this.requests.failure;
   }
 
   async loadOlder() {
@@ -391,8 +388,11 @@ export class RoomStore {
     return this.isAtEnd.value ? this.jumpToEnd() : this.#load({ around_seq: this.visibleSeq.value || this.room.value.read_seq + 1 });
   }
 
-  /** Show a page of messages instead of the current ones. False: the request failed. @param {Record<string, unknown>} where */
-  async #load(where) {
+  /**
+   * Show a page of messages instead of the current ones. False: the request failed.
+   * @param {Record<string, unknown>} where @param {{isAtEnd?: boolean}} [reader] where the reader is then; otherwise as before
+   */
+  async #load(where, { isAtEnd } = {}) {
     const load = (this.loads += 1);
     const page = await this.requests.page(where);
     if (page === null) this.isBehind = true;
@@ -402,6 +402,7 @@ export class RoomStore {
     batch(() => {
       this.rev = page.last_rev;
       this.timeline.value = timelineOf(page);
+      this.isAtEnd.value = isAtEnd ?? this.isAtEnd.value;
       this.#know(lastSeq(this.timeline.value));
     });
     this.#catchUpIfBehind();

@@ -322,8 +322,8 @@ export class ChatStore {
     const store = this.stores.value.get(roomId);
     if (store === undefined) return;
     store.left(room);
-    if (store === this.current.value) this.announce(_("You are no longer in {room}", { room: store.room.value.name }));
-    else if (store.room.value.is_public && !store.room.value.archived) this.stores.value = new Map(this.stores.value).set(roomId, new RoomStore(store.room.value, this));
+    if (store === this.current.value) return;
+    if (store.room.value.is_public && !store.room.value.archived) this.stores.value = new Map(this.stores.value).set(roomId, new RoomStore(store.room.value, this));
     else this.#drop(roomId);
   }
 

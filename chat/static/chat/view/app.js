@@ -62,7 +62,7 @@ function Panel({ store, room }) {
     store.drawer.value = null;
   };
   return html`
-    <aside class="panel" id="panel" aria-label=${name === "search" ? _("Search") : _("People in this room")} data-open=${store.drawer.value === "panel"} data-panel=${name}>
+    <aside class="panel" id="panel" tabindex="-1" aria-label=${name === "search" ? _("Search") : _("People in this room")} data-open=${store.drawer.value === "panel"} data-panel=${name}>
       <${PANELS[name]} key=${name} store=${store} room=${room} onClose=${closePanel} />
     </aside>`;
 }

@@ -1,6 +1,7 @@
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { _ } from "realtime/texts";
 
+import { reasonText } from "../lib/attachments.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
 
@@ -44,18 +45,23 @@ export function DialogActions({ onClose, no = _("Cancel"), children }) {
 /** Why something failed that was done in a dialog, and a function that waits for it and closes the dialog then. @param {() => void} onClose */
 export function useAct(onClose) {
   const [failure, setFailure] = useState("");
-  const act = (/** @type {Promise<unknown>} */ done, close = onClose) => done.then(() => (setFailure(""), close()), ({ message }) => setFailure(message));
+  const act = (/** @type {Promise<unknown>} */ done, close = onClose) => {
+    // If it fails as before, it is told again, and a field shows again what the server has.
+    setFailure("");
+    done.then(close, (error) => setFailure(reasonText(error)));
+  };
   return { failure, act };
 }
 
 /**
  * The form of a dialog, which closes when what the form does has succeeded.
  * @param {{words: string, onSubmit: (changes: Record<string, string>) => Promise<unknown>, onClose: () => void, no?: string, isReady?: boolean,
- *   more?: ((act: (done: Promise<unknown>) => void) => any) | null, children: any}} props
- *   words: on the button; onSubmit: gets what the reader has changed, by the names of the fields; more: another button
+ *   form?: ReturnType<typeof useAct>, more?: any, children: any}} props
+ *   words: on the button; onSubmit: gets what the reader has changed, by the names of the fields; form: where something else in the
+ *   dialog may fail, too; more: another button
  */
-export function DialogForm({ words, onSubmit, onClose, no, isReady = true, more, children }) {
-  const { failure, act } = useAct(onClose);
+export function DialogForm({ words, onSubmit, onClose, no, isReady = true, form = useAct(onClose), more, children }) {
+  const { failure, act } = form;
   const submit = (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     act(onSubmit(changesIn(/** @type {HTMLFormElement} */ (event.currentTarget))));
@@ -64,7 +70,7 @@ export function DialogForm({ words, onSubmit, onClose, no, isReady = true, more,
     <form class="form" onSubmit=${submit}>
       ${children}
       <${Failure} text=${failure} />
-      <${DialogActions} no=${no} onClose=${onClose}>${more?.(act)}<button type="submit" class="button primary" disabled=${!isReady}>${words}</button><//>
+      <${DialogActions} no=${no} onClose=${onClose}>${more}<button type="submit" class="button primary" disabled=${!isReady}>${words}</button><//>
     </form>`;
 }
 

@@ -1,23 +1,24 @@
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 /** @import {ChatStore} from "../types.js" */
 
 /**
- * Moves the focus into a drawer when it opens, and back to the earlier element when it closes, unless something else has got it.
+ * Moves the focus into a drawer when it opens, and to its button when it closes, unless something else has got it.
  * @param {ChatStore} store
  */
 export function useDrawer(store) {
   const open = store.drawer.value;
-  // The search takes the focus as soon as it is drawn.
-  const opener = useMemo(() => document.activeElement, [open]);
   useEffect(() => {
-    if (open === null) return undefined;
-    const drawer = document.getElementById(open);
-    /** @type {HTMLElement | null | undefined} */ (drawer?.querySelector(".drawer-only"))?.focus();
+    const drawer = open && document.getElementById(open);
+    if (!drawer) return undefined;
+    const closer = /** @type {HTMLElement | null} */ (drawer.querySelector(".drawer-only"));
+    // The search takes the focus as soon as it is drawn. What is in the panel may not be loaded yet.
+    if (!drawer.contains(document.activeElement)) (closer ?? drawer).focus();
     return () => {
       const at = document.activeElement;
+      const button = /** @type {HTMLElement | null} */ (document.querySelector(`[aria-controls=${open}]:not([aria-pressed=false])`));
       // On wide screens a panel stays where it is.
-      const isHidden = drawer?.contains(at) && getComputedStyle(drawer).position === "fixed";
-      if (opener instanceof HTMLElement && (at === document.body || isHidden)) opener.focus();
+      const isHidden = drawer.contains(at) && getComputedStyle(drawer).position === "fixed";
+      if (at === document.body || isHidden) button?.focus();
     };
   }, [open]);
 }

@@ -10,7 +10,7 @@ export const NoRoom = ({ store }) => html`
     <h1>${_("No room is open")}</h1>
     <p class="muted">${_("Join one that is here, or make a new one.")}</p>
     <div class="actions">
-      <button type="button" class="button drawer-button" onClick=${() => (store.drawer.value = "rooms")}>${_("Rooms")}</button>
+      <button type="button" class="button drawer-button" aria-controls="rooms" onClick=${() => (store.drawer.value = "rooms")}>${_("Rooms")}</button>
       <button type="button" class="button" onClick=${() => store.show("BrowseRooms")}>${_("Browse rooms")}</button>
       <button type="button" class="button primary" onClick=${() => store.show("CreateRoom")}>${_("New room")}</button>
     </div>

@@ -45,7 +45,7 @@ function PeoplePicker({ store, title, words, max, without, onPick, onClose }) {
   const [query, setQuery] = useState("");
   const [chosen, setChosen] = useState(/** @type {Person[]} */ ([]));
   const isChosen = (/** @type {Person} */ person) => chosen.some(({ id }) => id === person.id);
-  const { users, failure } = useUsers(store, query);
+  const { users, failure, isKnown } = useUsers(store, query);
   const found = users.filter((person) => !without.includes(person.id) && !isChosen(person));
   const toggle = (/** @type {Person} */ person) => {
     setChosen(isChosen(person) ? chosen.filter(({ id }) => id !== person.id) : [...chosen, person].slice(0, max));
@@ -69,7 +69,7 @@ function PeoplePicker({ store, title, words, max, without, onPick, onClose }) {
             </li>`)}
         </ul>
         <p class="muted" role="status">
-          ${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : failure || (found.length + chosen.length === 0 && _("Nobody was found."))}
+          ${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : failure || (isKnown && found.length + chosen.length === 0 && _("Nobody was found."))}
         </p>
       <//>
     <//>`;
@@ -77,7 +77,7 @@ function PeoplePicker({ store, title, words, max, without, onPick, onClose }) {
 
 /** People of the tenant whose names contain a text, and why they are not known. @param {ChatStore} store @param {string} query */
 export function useUsers(store, query) {
-  const [found, setFound] = useState({ query, users: /** @type {Person[]} */ ([]), failure: "" });
+  const [found, setFound] = useState({ query: /** @type {string | null} */ (null), users: /** @type {Person[]} */ ([]), failure: "" });
   useEffect(() => {
     let isWanted = true;
     const failed = (/** @type {Error} */ { message }) => isWanted && setFound((last) => ({ ...last, failure: message }));
@@ -90,8 +90,9 @@ export function useUsers(store, query) {
     };
   }, [query]);
   // Until the answer is there, those of the last one that match.
-  const users = found.query === query ? found.users : found.users.filter(({ username, name = "" }) => hasWords(`${username} ${name}`, query));
-  return { users, failure: found.failure };
+  const isKnown = found.query === query;
+  const users = isKnown ? found.users : found.users.filter(({ username, name = "" }) => hasWords(`${username} ${name}`, query));
+  return { users, failure: found.failure, isKnown };
 }
 
 /** A member of a room, and what the reader may do about them. @param {Shown & {room: RoomStore, person: Person}} props */
@@ -130,7 +131,7 @@ export function Person({ store, room, person, onClose }) {
 
 /** The reader's own name and status, and notifications. @param {Shown} props */
 export function Profile({ store, onClose }) {
-  const { failure, act } = useAct(onClose);
+  const form = useAct(onClose);
   const profile = store.profile.value;
   const { username, name = "", status, status_emoji = "" } = profile;
   const take = (/** @type {Person} */ changed) => {
@@ -139,7 +140,7 @@ export function Profile({ store, onClose }) {
     Object.assign(store.me, { name: changed.name, picture: changed.picture });
     store.current.value?.loadMembers();
   };
-  const savePicture = (/** @type {File | null} */ picture) => act(postPicture(picture).then(take), () => {});
+  const savePicture = (/** @type {File | null} */ picture) => form.act(postPicture(picture).then(take), () => {});
   const choose = (/** @type {any} */ { target }) => {
     if (target.files.length > 0) savePicture(target.files[0]);
     target.value = "";
@@ -147,7 +148,7 @@ export function Profile({ store, onClose }) {
   const save = async (/** @type {Record<string, string>} */ changes) => take((await store.client.request("profile.update", changes)).payload.profile);
   return html`
     <${Dialog} title=${_("Your profile")} onClose=${onClose}>
-      <${DialogForm} words=${_("Save")} onSubmit=${save} onClose=${onClose}>
+      <${DialogForm} words=${_("Save")} onSubmit=${save} form=${form} onClose=${onClose}>
         <div class="profile-card"><${Avatar} user=${profile} /><p>@${username}</p></div>
         <div class="picture-row">
           <label class="button small">${_("Choose a picture")}<input type="file" class="visually-hidden" accept=${PICTURES} onChange=${choose} /></label>
@@ -159,7 +160,6 @@ export function Profile({ store, onClose }) {
           <${TextField} id="profile-status" name="status" label=${_("Status")} max=${STATUS_MAX_CHARS} value=${statusOf({ status })} />
         </div>
         <${Notifications} />
-        <${Failure} text=${failure} />
       <//>
     <//>`;
 }

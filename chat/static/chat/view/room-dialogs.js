@@ -4,7 +4,7 @@ import { _, ngettext } from "realtime/texts";
 import { summaryOf } from "../lib/format.js";
 import { MODERATOR, OWNER } from "../lib/rights.js";
 import { roomsFound } from "../lib/search.js";
-import { Dialog, DialogActions, DialogForm } from "./dialog.js";
+import { Dialog, DialogActions, DialogForm, useAct } from "./dialog.js";
 import { html } from "./html.js";
 import { SearchField } from "./search-field.js";
 import { RoomIcon } from "./sidebar.js";
@@ -51,6 +51,7 @@ export function BrowseRooms({ store, onClose }) {
 /** The topic line of a room. Members who may change it edit it here. @param {Shown & {room: RoomStore}} props */
 export function RoomInfo({ store, room, onClose }) {
   const { id, name, topic_line, kind, member_count, role } = room.room.value;
+  const form = useAct(onClose);
   const rank = store.rank(room);
   const mayEdit = kind !== "direct" && rank >= MODERATOR;
   const update = (/** @type {Record<string, unknown>} */ changes) => store.change("room.update", { room_id: id, ...changes });
@@ -58,15 +59,15 @@ export function RoomInfo({ store, room, onClose }) {
     const all = chosen ? { ...changes, is_public: chosen === "public" } : changes;
     if (Object.keys(all).length > 0) await update(all);
   };
-  const archive = (/** @type {(done: Promise<unknown>) => void} */ act) => html`
-    <${Sure} words=${_("Archive")} sureWords=${_("Archive for everybody?")} onSure=${() => act(update({ archived: true }))} />`;
+  const archive = () => form.act(update({ archived: true }));
   const kinds = { public: _("Public room"), private: _("Private room"), direct: _("Conversation") };
   return html`
     <${Dialog} title=${name} onClose=${onClose}>
       <p class="muted">${kinds[kind]} · ${ngettext("{count} member", "{count} members", member_count)}${role && kind !== "direct" ? ` · ${_("your role: {role}", { role: roleWord(role) })}` : ""}</p>
       ${mayEdit
         ? html`
-          <${DialogForm} words=${_("Save")} onSubmit=${save} onClose=${onClose} more=${rank >= OWNER ? archive : null}>
+          <${DialogForm} words=${_("Save")} onSubmit=${save} form=${form} onClose=${onClose}
+            more=${rank >= OWNER && html`<${Sure} words=${_("Archive")} sureWords=${_("Archive for everybody?")} onSure=${archive} />`}>
             <${TextField} id="info-name" name="name" label=${_("Name")} max=${NAME_MAX_CHARS} value=${name} isRequired />
             <${TextField} id="info-topic" name="topic_line" label=${_("What is it about?")} max=${TOPIC_LINE_MAX_CHARS} value=${topic_line} />
             ${rank >= OWNER && html`<${Kinds} isPublic=${kind === "public"} />`}

@@ -17,7 +17,7 @@ export function RoomMenu({ store, room, anchor, onClose }) {
       <fieldset class="menu-choice">
         <legend>${_("Tell me about")}</legend>
         ${Object.entries(levels).map(([value, words]) => html`
-          <label class="check"><input type="radio" name="level" checked=${value === level} onChange=${() => setOwn(store, room, { level: value })} /> ${words}</label>`)}
+          <label class="check"><input type="radio" name="level" checked=${value === level} onClick=${(/** @type {Event} */ event) => (event.preventDefault(), setOwn(store, room, { level: value }))} /> ${words}</label>`)}
       </fieldset>
       ${item(is_favourite ? _("Remove from favourites") : _("Add to favourites"), () => setOwn(store, room, { is_favourite: !is_favourite }))}
       ${item(_("About this room"), dialog("RoomInfo"))}
