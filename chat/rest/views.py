@@ -89,17 +89,12 @@ class OperationView(ChatAPIView):
         given = query if is_text else request.data
         if not isinstance(given, Mapping):
             raise ValidationError({"non_field_errors": [_("Expected a JSON object.")]})
-        _require_ids(path)
+        # A number in a path that the database cannot have names nothing. It is not a faulty field.
+        if not all(0 < each <= ID_MAX for each in path.values() if isinstance(each, int)):
+            raise RequestError(ErrorCode.NOT_FOUND, _("There is no such room or message."))
         values = {**given, **path}
         payload = payload_of(operation.payload, values, is_text=is_text)
         reply, is_new = operation.answer(self.tenant, user, payload)
         return Response(to_builtins(reply), status=201 if is_new else 200)
 
     get = head = post = put = patch = delete = run
-
-
-def _require_ids(path: Mapping[str, Any]) -> None:
-    # A number in a path that the database cannot have names nothing. It is not a faulty field.
-    numbers = [value for value in path.values() if isinstance(value, int)]
-    if not all(0 < number <= ID_MAX for number in numbers):
-        raise RequestError(ErrorCode.NOT_FOUND, _("There is no such room or message."))

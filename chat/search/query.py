@@ -2,12 +2,15 @@
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 # Words and phrases of one query; more are ignored.
 WORDS_MAX = 10
 HAS = frozenset({"file", "image", "link", "reaction", "pin", "reply", "mention"})
+# Filters by a name, and the fields of a query.
+_NAMES = {"from": "sender", "in": "room"}
 _TERM = re.compile(r'(?:(from|in|before|after|has):)?(?:"([^"]*)"|(\S+))', re.IGNORECASE)
 
 
@@ -20,7 +23,7 @@ class SearchQuery:
     room: str = ""
     before: datetime | None = None
     after: datetime | None = None
-    has: frozenset[str] = field(default_factory=frozenset)
+    has: frozenset[str] = frozenset()
 
 
 def parse_query(text: str) -> SearchQuery:
@@ -30,27 +33,19 @@ def parse_query(text: str) -> SearchQuery:
     no offset).
     """
     words: list[str] = []
-    filters: dict[str, str] = {}
-    times: dict[str, datetime] = {}
+    filters: dict[str, Any] = {}
     has: set[str] = set()
     for name, phrase, word in _TERM.findall(text):
         value, key = phrase or word, name.lower()
         if key in {"before", "after"} and (span := _span(value)) is not None:
-            times[key] = span[0] if key == "before" else span[1]
+            filters[key] = span[0] if key == "before" else span[1]
         elif key == "has" and value.lower().removesuffix("s") in HAS:
             has.add(value.lower().removesuffix("s"))
-        elif key in {"from", "in"} and value.strip("@#"):
-            filters[key] = value.removeprefix("@").removeprefix("#")
+        elif key in _NAMES and value.strip("@#"):
+            filters[_NAMES[key]] = value.removeprefix("@").removeprefix("#")
         elif name or value.strip():
             words.append(f"{name}:{value}" if name else value)
-    return SearchQuery(
-        tuple(words[:WORDS_MAX]),
-        filters.get("from", ""),
-        filters.get("in", ""),
-        times.get("before"),
-        times.get("after"),
-        frozenset(has),
-    )
+    return SearchQuery(tuple(words[:WORDS_MAX]), has=frozenset(has), **filters)
 
 
 def _span(text: str) -> tuple[datetime, datetime] | None:
