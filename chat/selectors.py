@@ -227,14 +227,13 @@ def _direct_names(tenant_id: int, user_id: UserId, room_ids: Sequence[int]) -> M
     """Return the names of the others in direct rooms. A user alone in a room sees their own name."""
     if not room_ids:
         return {}
-    rows = RoomMembership.objects.filter(room_id__in=room_ids).order_by("user__username")
-    members = Membership.objects.filter(tenant_id=tenant_id, user__room_memberships__room_id__in=room_ids)
-    names = dict(members.order_by().values_list("user_id", "name"))
-    columns = rows.values_list("room_id", "user_id", "user__username")
-    people = grouped((room_id, (each, names.get(each) or username)) for room_id, each, username in columns)
-    return {room_id: _joined(here, user_id) for room_id, here in people.items()}
-
-
-def _joined(people: Sequence[tuple[int, str]], user_id: UserId) -> str:
-    others = [each for each in people if each[0] != user_id] or people
-    return ", ".join(name for _, name in others[:NAMES_SHOWN_MAX])
+    person = FilteredRelation("user__memberships", condition=Q(user__memberships__tenant_id=tenant_id))
+    members = RoomMembership.objects.filter(room_id__in=room_ids).alias(person=person)
+    rows = members.order_by("user__username").values_list(
+        "room_id", "user_id", "person__name", "user__username"
+    )
+    names: dict[int, str] = {}
+    for room_id, people in grouped((row[0], row[1:]) for row in rows).items():
+        others = [each for each in people if each[0] != user_id] or people
+        names[room_id] = ", ".join(name or username for _, name, username in others[:NAMES_SHOWN_MAX])
+    return names

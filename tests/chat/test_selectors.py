@@ -202,7 +202,7 @@ def test_the_list_of_rooms_costs_the_same_whatever_is_in_it(
             world.alice,
             RoomDirect(user_ids=[int(world.bob.id), int(world.admin.id)][: number % 2 + 1]),
         )
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(3):
         rooms = selectors.room_list(world.acme.id, world.alice.id)
     assert len(rooms) == 7
     assert [room.mentions for room in rooms if room.kind == "public"] == [1] * 5
