@@ -130,7 +130,8 @@ def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) 
     reactions, files = _reactions(ids, user_id), _files(ids)
     mentions = _mentions(messages)
     quoted = _quoted(tenant_id, messages)
-    names = _names(tenant_id, [*messages, *quoted.values()])
+    authors = _authors(tenant_id, [*messages, *quoted.values()])
+    quotes = {key: _quote(each, authors[each.author_id]) for key, each in quoted.items()}
     htmls = _htmls(messages, mentions)
     return [
         wire.Message(
@@ -139,13 +140,13 @@ def messages_view(tenant_id: int, user_id: UserId, messages: Sequence[Message]) 
             seq=message.seq,
             # Numbered by a release without changes.
             rev=message.rev or message.seq,
-            author=_author(message, names),
+            author=authors[message.author_id],
             text=message.text,
             html=htmls[message.pk],
             sent_at=wire.time_of(message.sent_at),
             edited_at=None if message.edited_at is None else wire.time_of(message.edited_at),
             deleted=message.deleted_at is not None,
-            reply_to=_quote(message, quoted, names),
+            reply_to=quotes.get((message.room_id, message.reply_to_seq)),
             files=files.get(message.pk, []),
             mentions=mentions.get((message.room_id, message.seq), []),
             client_msg_id=message.client_msg_id,
@@ -185,7 +186,7 @@ def _mentions(messages: Iterable[Message]) -> Mapping[tuple[int, int], list[int]
     return grouped(((room_id, seq), user_id) for room_id, seq, user_id in rows)
 
 
-def _quoted(tenant_id: int, messages: Iterable[Message]) -> Mapping[tuple[int, int], Message]:
+def _quoted(tenant_id: int, messages: Iterable[Message]) -> Mapping[tuple[int, int | None], Message]:
     numbers = [(each.room_id, each.reply_to_seq) for each in messages if each.reply_to_seq is not None]
     if not numbers:
         return {}
@@ -201,27 +202,19 @@ def _numbered(numbers: Iterable[tuple[int, int]]) -> Q:
     return where
 
 
-def _quote(
-    message: Message, quoted: Mapping[tuple[int, int], Message], names: Mapping[int | None, str]
-) -> wire.Quote | None:
-    seq = message.reply_to_seq
-    target = None if seq is None else quoted.get((message.room_id, seq))
-    if target is None:
-        return None
-    return wire.quote_of(
-        target.seq, _author(target, names), target.text, is_deleted=target.deleted_at is not None
-    )
+def _quote(message: Message, author: wire.Author) -> wire.Quote:
+    return wire.quote_of(message.seq, author, message.text, is_deleted=message.deleted_at is not None)
 
 
-def _author(message: Message, names: Mapping[int | None, str]) -> wire.Author:
-    username = message.author.get_username() if message.author else None
-    return wire.author_of(message.author_id, username, names.get(message.author_id))
-
-
-def _names(tenant_id: int, messages: Iterable[Message]) -> Mapping[int | None, str]:
-    ids = {message.author_id for message in messages if message.author_id is not None}
-    members = Membership.objects.filter(tenant_id=tenant_id, user_id__in=ids)
-    return dict(members.order_by().values_list("user_id", "name"))
+def _authors(tenant_id: int, messages: Iterable[Message]) -> Mapping[int | None, wire.Author]:
+    """Return the authors of messages by their ids."""
+    users = {each.author_id: each.author for each in messages}
+    members = Membership.objects.filter(tenant_id=tenant_id, user__in=filter(None, users.values()))
+    names: dict[int | None, str] = dict(members.order_by().values_list("user_id", "name"))
+    return {
+        user_id: wire.author_of(user_id, user.get_username() if user else None, names.get(user_id))
+        for user_id, user in users.items()
+    }
 
 
 def _htmls(messages: Sequence[Message], mentions: Mapping[tuple[int, int], list[int]]) -> dict[int, str]:
