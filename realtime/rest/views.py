@@ -55,4 +55,5 @@ class NothingHereView(JsonView):
         """Answer 404."""
         raise NotFound("Nothing is served at this path.")
 
-    post = put = patch = delete = get
+    # Every method, known or not.
+    post = put = patch = delete = options = http_method_not_allowed = get

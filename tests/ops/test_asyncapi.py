@@ -99,3 +99,23 @@ def test_the_command_prints_the_same(document: dict[str, Any]) -> None:
     out = StringIO()
     call_command("asyncapi", host=HOSTS["acme"], stdout=out)
     assert json.loads(out.getvalue()) == document
+
+
+METHODS = ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_errors_of_every_method_have_the_form_of_the_http_interface(acme_host: str, method: str) -> None:
+    """They are no page about a form that another site has sent."""
+    client = Client(enforce_csrf_checks=True, headers={"host": acme_host})
+    expected = {
+        "/api/asyncapi/": (405, "method_not_allowed"),
+        "/api/asyncapi/page/": (405, "method_not_allowed"),
+        "/api/nothing/": (404, "not_found"),
+        "/ws/nothing/": (404, "not_found"),
+    }
+    for path, (status, code) in expected.items():
+        answer = client.generic(method, path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), path
+        if status == 405:
+            assert answer["Allow"] == "GET, HEAD"
