@@ -90,11 +90,41 @@ def test_hosts_that_are_good(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["", "Acme.example", "acme:8000", "http://acme", "a..b", "-a.b", "a.b.", "a_b", "a b", "a" * 64, "a\n"],
+    [
+        "",
+        "Acme.example",
+        "acme:8000",
+        "http://acme",
+        "a..b",
+        "-a.b",
+        "a.b.",
+        "a_b",
+        "a b",
+        "a" * 64,
+        "a\n",
+        "ä" * 64,
+        "-ü.b",
+    ],
 )
 def test_hosts_that_are_not(host: str) -> None:
     with pytest.raises(ValidationError):
         validate_host(host)
+
+
+@pytest.mark.parametrize(
+    ("host", "written"),
+    [
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("BÜCHER.Example", "xn--bcher-kva.example"),
+        ("straße.example", "xn--strae-oqa.example"),
+        ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
+        ("Acme.example", "acme.example"),
+    ],
+)
+def test_a_host_in_other_letters_is_told_as_browsers_send_it(host: str, written: str) -> None:
+    with pytest.raises(ValidationError, match=f"as browsers send it: {written}"):
+        validate_host(host)
+    validate_host(written)
 
 
 def test_the_table_itself_wants_lower_case(acme: Tenant) -> None:

@@ -17,7 +17,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the tenant, its hosts and the staff member."""
         parser.add_argument("slug", help="its name in tokens, topics and logs")
-        parser.add_argument("host", nargs="+", help="hosts that serve it: lower case, without a port")
+        parser.add_argument(
+            "host", nargs="+", help="hosts that serve it: lower case, without a port, other letters as xn--…"
+        )
         parser.add_argument("--name", default="", help="its name on pages; the slug without one")
         parser.add_argument("--staff", default="", help="the username of a user who becomes its staff")
 
