@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from realtime import tables
 from realtime.conf import RealtimeSettings
@@ -24,14 +24,14 @@ class AuditRetention:
 
     def sweep(self) -> bool:
         """Delete some rows of each kind; return whether some may be left."""
-        now = timezone.now()
+        # Rows have the database's time. Its clock is asked here, too: one node's may be far ahead.
         is_left = False
         if self._answers_s:
             answers = tables.IdempotentAnswer.objects.filter(
-                created_at__lte=now - timedelta(seconds=self._answers_s)
+                created_at__lte=Now() - timedelta(seconds=self._answers_s)
             )
             is_left = delete_some(answers)
         if self._audit_days:
-            entries = tables.AuditEntry.objects.filter(at__lte=now - timedelta(days=self._audit_days))
+            entries = tables.AuditEntry.objects.filter(at__lte=Now() - timedelta(days=self._audit_days))
             is_left = delete_some(entries) or is_left
         return is_left

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from realtime import tables
 from realtime.core.samples import (
@@ -119,9 +119,20 @@ def _store(sample: Sample, before_s: float, taking: Taking) -> None:
         )
         if parts := list(decode_with_tenants(_whole(fine.order_by("at_s")))):
             made.append(together(parts))
-    tables.FiguresSample.objects.bulk_create(_row(each, is_coarse=each is not sample) for each in made)
+    stored = tables.FiguresSample.objects.bulk_create(_row(each, is_coarse=each is not sample) for each in made)
     if has_ended and taking.retention_s:
-        delete_some(tables.FiguresSample.objects.filter(at_s__lt=sample.at_s - taking.retention_s))
+        _delete_old(sample.at_s, stored[-1].pk, taking)
+
+
+def _delete_old(at_s: float, newest_id: int, taking: Taking) -> None:
+    """Delete some samples that are too old, or of a time to come, when a clock was wrong.
+
+    To a clock that is far ahead all are too old. So as many as are made in the time of retention stay, whatever their
+    times say.
+    """
+    kept = int(taking.retention_s / taking.interval_s * (1 + 1 / COARSE_SAMPLES))
+    has_wrong_time = Q(at_s__lt=at_s - taking.retention_s) | Q(at_s__gt=at_s)
+    delete_some(tables.FiguresSample.objects.filter(has_wrong_time, pk__lte=newest_id - kept))
 
 
 def _row(sample: Sample, *, is_coarse: bool) -> "tables.FiguresSample":

@@ -195,6 +195,25 @@ async def test_old_samples_are_deleted_a_few_at_a_time(nodes: Nodes) -> None:
     assert len(ages) == len(set(ages)) <= 24 + sample_rows.COARSE_SAMPLES
 
 
+async def test_a_clock_that_was_wrong_for_a_while_costs_no_samples(nodes: Nodes) -> None:
+    """To one that is far ahead all of them look old."""
+    only = nodes.sampler("a", SAMPLE_RETENTION_S=240)
+    for _ in range(30):
+        await nodes.tick(only)
+    before_s, ahead_s = nodes.clock.now_s, 3e8
+    nodes.clock.now_s += ahead_s
+    for _ in range(15):
+        await nodes.tick(only)
+    assert len(await stored(before_s - 100.0, before_s)) == 10
+    nodes.clock.now_s -= ahead_s
+    for _ in range(60):
+        await nodes.tick(only)
+    assert await FiguresSample.objects.filter(at_s__gt=nodes.clock.now_s).acount() == 0
+    # As ever: those of the time that is kept, and no more.
+    kept = await FiguresSample.objects.filter(is_coarse=False).acount()
+    assert 24 <= kept <= 24 + sample_rows.COARSE_SAMPLES
+
+
 async def test_a_row_that_cannot_be_read_is_passed_over(nodes: Nodes) -> None:
     """One of another version, for example."""
     await FiguresSample.objects.acreate(at_s=START_S - 120, body=b"not one")
