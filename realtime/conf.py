@@ -95,7 +95,7 @@ class RealtimeSettings:
     PUBLISHING_BYTES: int = 64 * 1024 * 1024
     # Calls (RPC, queries) in flight on one connection: beyond it `limit_exceeded`.
     MAX_CALLS: int = 8
-    # Seconds that a call may take before `timeout`.
+    # Seconds that a call may take before `timeout`, and any other request, which those behind it wait for.
     CALL_TIMEOUT_S: float = 10.0
     # Watched queries of one user (or of one address that is not signed in), and different queries watched in a tenant,
     # in this process: beyond it `limit_exceeded`.

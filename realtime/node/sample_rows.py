@@ -119,7 +119,9 @@ def _store(sample: Sample, before_s: float, taking: Taking) -> None:
         )
         if parts := list(decode_with_tenants(_whole(fine.order_by("at_s")))):
             made.append(together(parts))
-    stored = tables.FiguresSample.objects.bulk_create(_row(each, is_coarse=each is not sample) for each in made)
+    stored = tables.FiguresSample.objects.bulk_create(
+        _row(each, is_coarse=each is not sample) for each in made
+    )
     if has_ended and taking.retention_s:
         _delete_old(sample.at_s, stored[-1].pk, taking)
 

@@ -1,5 +1,6 @@
 """An exception of a handler becomes the answer, for every kind of handler."""
 
+import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -224,6 +225,29 @@ async def test_a_query_that_cannot_be_answered_keeps_no_place(caplog: pytest.Log
         for name in ["odd", "no_rows"] * WATCHED_MAX:
             assert (await client.error("query", {"query": name, "watch": True}))["code"] == "internal"
         assert (await client.ask("query", {"query": "whose", "watch": True}))["type"] == "rows"
+
+
+async def hang(call: Call, payload: NoPayload) -> Reply:
+    await asyncio.Event().wait()
+    return Reply("never", {})
+
+
+class Hanging(JsonConsumer):
+    """Has a verb in the order of arrival that never ends."""
+
+    verbs = {**CORE_VERBS, "hang": Verb(NoPayload, hang)}
+
+
+async def test_what_hangs_holds_up_the_messages_behind_it_for_so_long_only() -> None:
+    """Among them may be the `refresh` that the connection needs."""
+    async with site_of(CALL_TIMEOUT_S=0.05) as site:
+        client = await site.connect(Hanging)
+        ids = [
+            await client.send(verb, request_id=f"{at}") for at, verb in enumerate(("hang", "hang", "ping"))
+        ]
+        for request_id in ids[:2]:
+            await client.assert_reply(request_id, "error", {"code": "timeout", "retryable": True})
+        await client.assert_reply(ids[2], "pong")
 
 
 class Closed(JsonConsumer):

@@ -408,7 +408,12 @@ class JsonConsumer(RealtimeConsumer):
             return sending
         if isinstance(handling, PublishedLater):
             return self.publish_later(call, handling)
-        return self._answer(call, handling, self._last_frame_s)
+        return self._answer(call, self._in_time(handling), self._last_frame_s)
+
+    async def _in_time(self, handling: Awaitable[Reply | None]) -> Reply | None:
+        """Return the reply. Raises TimeoutError after CALL_TIMEOUT_S: the messages behind it wait, a `refresh` too."""
+        async with asyncio.timeout(self.node.settings.CALL_TIMEOUT_S or None):
+            return await handling
 
     def publish_later(self, call: Call[Any], later: PublishedLater) -> Awaitable[None]:
         """As `Caller.publish_later`."""
