@@ -66,9 +66,11 @@ def names_mentioned(text: str) -> set[str]:
     """Return the names that a text may mention, in lower case, `room` and `here` among them."""
     if "@" not in text:
         return set()
-    found = {_name(match[1]) for match in _MENTION.finditer(text)}
+    found = dict.fromkeys(_name(match[1]) for match in _MENTION.finditer(text))
     # Names in code are not mentions.
-    return found & set(_mentions_in(_parser(has_links=False).parse(text))) if found else found
+    blocks = _inlines(_parser(has_links=False).parse(text, {"mentions": found})) if found else []
+    tokens = [each for block in blocks for each in block.children or []]
+    return {each.meta["name"] for each in tokens if each.type == "mention"}
 
 
 @cache
@@ -148,20 +150,9 @@ def _split(text: str, known: Mapping[str, int | None]) -> list[Token]:
             continue
         tokens.append(Token("text", "", 0, content=with_emoji(text[end : match.start()])))
         end = match.start(1) + len(name)
-        meta = {"user_id": known[name]}
+        meta = {"name": name, "user_id": known[name]}
         tokens.append(Token("mention", "", 0, content=text[match.start() : end], meta=meta))
     return [*tokens, Token("text", "", 0, content=with_emoji(text[end:]))]
-
-
-def _mentions_in(tokens: Sequence[Token]) -> list[str]:
-    """Return the names in the text of these tokens, but not in code."""
-    texts = (
-        child
-        for block in _inlines(tokens)
-        for child in block.children or []
-        if child.type in {"text", "mention"}
-    )
-    return [_name(match[1]) for child in texts for match in _MENTION.finditer(child.content)]
 
 
 def _inlines(tokens: Sequence[Token]) -> list[Token]:
