@@ -6,17 +6,7 @@ A room of another tenant, a missing room, and a private room without the user ar
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db.models import (
-    BigIntegerField,
-    Count,
-    Exists,
-    F,
-    FilteredRelation,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-)
+from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from msgspec import UNSET, UnsetType
@@ -208,7 +198,7 @@ def _counted(rows: "QuerySet[Any]") -> Coalesce:
     """Count `rows` of each room after the user's read mark."""
     after = rows.filter(room=OuterRef("pk"), seq__gt=OuterRef("own__read_seq")).order_by()
     count = after.values("room").annotate(count=Count("pk")).values("count")
-    return Coalesce(Subquery(count, output_field=BigIntegerField()), 0)
+    return Coalesce(Subquery(count), 0)
 
 
 def _member_counts(tenant_id: int, room_ids: Sequence[int]) -> Mapping[int, int]:
