@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from chat import wire
 from chat.errors import field_error, no_such_message, no_such_room, not_joined
+from chat.payloads import MessageSend
 from chat.text import clean_text
 from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 
@@ -15,17 +16,11 @@ from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId
 MessageName = tuple[int, UserId, UUID]
 
 
-@dataclass(frozen=True, slots=True)
-class MessageDraft:
-    """A message to be sent. `client_msg_id` is chosen by the sender and the same in every retry."""
+class MessageDraft(MessageSend, frozen=True, kw_only=True):
+    """A message to be sent."""
 
     tenant: Tenant
     author: Publisher
-    room_id: int
-    text: str
-    client_msg_id: UUID
-    reply_to_seq: int | None = None
-    file_ids: tuple[int, ...] = ()
 
     @property
     def name(self) -> MessageName:

@@ -258,7 +258,9 @@ def seed_demo_rooms(tenant: TenantRow) -> None:
         RoomMembership.objects.bulk_create(joined, ignore_conflicts=True)
         if is_new and people:
             said = [(people[author % len(people)], text) for author, text in lines]
-            messages_send([MessageDraft(here, author, room.pk, text, uuid4()) for author, text in said])
+            messages_send(
+                [MessageDraft(room.pk, uuid4(), text, tenant=here, author=author) for author, text in said]
+            )
 
 
 def _locked(tenant: Tenant, room_id: int, *, may_be_archived: bool = True) -> Room:

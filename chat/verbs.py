@@ -50,7 +50,7 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
     Not a slow verb, so that a sender's messages keep their order and a client that sends faster than messages
     are stored is read more slowly. It still has a timeout.
     """
-    draft = MessageDraft(call.tenant, _user(call), **asdict(payload))
+    draft = MessageDraft(**asdict(payload), tenant=call.tenant, author=_user(call))
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             message = await writers_of(call.node).send(draft)

@@ -38,7 +38,7 @@ def message_post(tenant: Tenant, user: Publisher, payload: payloads.MessageSend)
     Return it, and whether it is new: the same `client_msg_id` and text return the first message. Sending marks the
     room as read up to the message. Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
-    (outcome,) = messages_send([MessageDraft(tenant, user, **asdict(payload))])
+    (outcome,) = messages_send([MessageDraft(**asdict(payload), tenant=tenant, author=user)])
     if not isinstance(outcome, Sent):
         raise outcome
     if outcome.is_new:

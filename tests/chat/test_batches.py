@@ -54,7 +54,7 @@ def draft(
     name: str | None = None,
 ) -> MessageDraft:
     client_msg_id = uuid.uuid5(uuid.NAMESPACE_URL, name) if name else uuid.uuid4()
-    return MessageDraft(tenant, author, room_id, text, client_msg_id)
+    return MessageDraft(room_id, client_msg_id, text, tenant=tenant, author=author)
 
 
 def brief(*drafts: MessageDraft, known: Known = KNOWN) -> list[object]:
@@ -90,7 +90,7 @@ def test_the_text_that_is_stored_is_the_clean_one() -> None:
     ],
 )
 def test_what_is_refused_takes_no_number_and_no_name(refused: MessageDraft, code: ErrorCode) -> None:
-    same_name = MessageDraft(ACME, refused.author, PUBLIC, "other", refused.client_msg_id)
+    same_name = MessageDraft(PUBLIC, refused.client_msg_id, "other", tenant=ACME, author=refused.author)
     verdicts = brief(draft(), refused, draft(), same_name)
     last = ErrorCode.PERMISSION_DENIED if refused.author is STRANGER else 10
     assert verdicts == [8, code, 9, last]

@@ -160,7 +160,7 @@ def test_a_page_of_long_messages_has_fewer_of_them(world: World) -> None:
     room_id = world.room()
     texts = ["👋" * TEXT_MAX_CHARS] * 40
     sending.messages_send(
-        [MessageDraft(world.acme, world.alice, room_id, text, uuid.uuid4()) for text in texts]
+        [MessageDraft(room_id, uuid.uuid4(), text, tenant=world.acme, author=world.alice) for text in texts]
     )
     # The nearest to the reader are there; the rest is asked for with the next page.
     assert seqs(world, room_id, limit=40) == (list(range(25, 41)), True)

@@ -49,7 +49,10 @@ async def swept(chat: Chat) -> None:
 async def left_behind(chat: Chat, client: Client, room_id: int, *texts: str) -> None:
     """Store messages without announcing them, like a process that is killed in between."""
     author = Publisher(client.user.pk, client.user.username)
-    drafts = [MessageDraft(chat.tenants["acme"], author, room_id, text, uuid.uuid4()) for text in texts]
+    drafts = [
+        MessageDraft(room_id, uuid.uuid4(), text, tenant=chat.tenants["acme"], author=author)
+        for text in texts
+    ]
     await chat.in_db(lambda: messages_send(drafts))
 
 

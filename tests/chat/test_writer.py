@@ -41,7 +41,9 @@ class Desk:
         self.writer = MessageWriter(self._store, self._announce, self._spawn, gather_ms=gather_ms, **bounds)
 
     def send(self, text: str, room_id: int = ROOM) -> "asyncio.Task[wire.Message]":
-        return asyncio.create_task(self.writer.send(MessageDraft(ACME, ALICE, room_id, text, uuid.uuid4())))
+        return asyncio.create_task(
+            self.writer.send(MessageDraft(room_id, uuid.uuid4(), text, tenant=ACME, author=ALICE))
+        )
 
     async def settle(self) -> None:
         for _ in range(10):
@@ -342,7 +344,9 @@ class Site:
 
     def send(self, tenant_id: int, text: str) -> "asyncio.Task[wire.Message]":
         tenant = Tenant(tenant_id, f"t{tenant_id}", "")
-        return asyncio.create_task(self.writers.send(MessageDraft(tenant, ALICE, ROOM, text, uuid.uuid4())))
+        return asyncio.create_task(
+            self.writers.send(MessageDraft(ROOM, uuid.uuid4(), text, tenant=tenant, author=ALICE))
+        )
 
 
 async def test_a_tenant_that_is_held_up_holds_up_no_other() -> None:

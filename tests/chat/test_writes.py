@@ -42,7 +42,7 @@ def draft(
     world: World, room_id: int, text: str = "hello", *, author: Publisher | None = None, name: str = ""
 ) -> MessageDraft:
     client_msg_id = uuid.uuid5(uuid.NAMESPACE_URL, name) if name else uuid.uuid4()
-    return MessageDraft(world.acme, author or world.alice, room_id, text, client_msg_id)
+    return MessageDraft(room_id, client_msg_id, text, tenant=world.acme, author=author or world.alice)
 
 
 def brief(outcomes: Sequence[sending.Outcome]) -> list[object]:
@@ -131,7 +131,7 @@ def test_each_message_of_a_batch_fails_alone(world: World) -> None:
         draft(world, gone_id),
         draft(world, MISSING_ROOM),
         draft(world, room_id, "nul\0"),
-        MessageDraft(world.globex, world.carol, room_id, "hi", uuid.uuid4()),
+        MessageDraft(room_id, uuid.uuid4(), "hi", tenant=world.globex, author=world.carol),
         draft(world, room_id),
     ]
     not_found = ErrorCode.NOT_FOUND
@@ -209,7 +209,10 @@ async def test_with_sqlite_one_thread_stores_at_a_time(chat: Chat, monkeypatch: 
 
     monkeypatch.setattr(chat_realtime, "messages_send", store)
     author, writers = Publisher(1, "alice"), writers_of(chat.node)
-    drafts = [MessageDraft(Tenant(each, f"t{each}", ""), author, 1, "hi", uuid.uuid4()) for each in range(20)]
+    drafts = [
+        MessageDraft(1, uuid.uuid4(), "hi", tenant=Tenant(each, f"t{each}", ""), author=author)
+        for each in range(20)
+    ]
     results = await asyncio.gather(*map(writers.send, drafts), return_exceptions=True)
     assert [type(each) for each in results] == [RequestError] * 20
     assert most == 1
@@ -325,7 +328,7 @@ async def test_a_locked_room_holds_up_its_tenant_only(world: World, database: Da
     await asyncio.sleep(0.05)
     for number in range(20):
         name = uuid.uuid4()
-        other = MessageDraft(world.globex, world.carol, elsewhere.id, f"{number}", name)
+        other = MessageDraft(elsewhere.id, name, f"{number}", tenant=world.globex, author=world.carol)
         async with asyncio.timeout(5):
             assert (await writers.send(other)).seq == number + 1
     assert not any(task.done() for task in stuck)

@@ -38,7 +38,7 @@ author = Publisher(user.pk, user.username)
 tenant = Tenant(row.pk, row.slug, row.name)
 room, _ = services.room_create(tenant, author, RoomCreate(name))
 # As a process does that is killed before it announces them.
-messages_send([MessageDraft(tenant, author, room.id, text, uuid.uuid4()) for text in ("one", "two")])
+messages_send([MessageDraft(room.id, uuid.uuid4(), text, tenant=tenant, author=author) for text in ("one", "two")])
 result = room.id
 """
 
