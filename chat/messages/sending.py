@@ -113,9 +113,10 @@ def _messages_store(batch: Sequence[tuple[MessageDraft, Composed]]) -> list[Outc
     if not batch:
         return []
     known, sent_at = access_to_write(batch), timezone.now()
+    time = wire.time_of(sent_at)
     verdicts = judge([draft for draft, _ in batch], known)
     new = [
-        (draft, _new(draft, verdict, parts, known, sent_at))
+        (draft, _new(draft, verdict, parts, known, time))
         for (draft, parts), verdict in zip(batch, verdicts, strict=True)
         if isinstance(verdict, Numbered)
     ]
@@ -129,7 +130,7 @@ def _messages_store(batch: Sequence[tuple[MessageDraft, Composed]]) -> list[Outc
 
 
 def _new(
-    draft: MessageDraft, numbered: Numbered, parts: Composed, known: Known, sent_at: datetime
+    draft: MessageDraft, numbered: Numbered, parts: Composed, known: Known, time: wire.Time
 ) -> wire.Message:
     """Return a message to be stored. It has no id yet."""
     room_id, author, reply_to = draft.room_id, draft.author, draft.reply_to_seq
@@ -144,7 +145,7 @@ def _new(
         author=wire.author_of(author.id, author.username, known.names[room_id, author.id]),
         text=numbered.text,
         html=html,
-        sent_at=wire.time_of(sent_at),
+        sent_at=time,
         edited_at=None,
         deleted=False,
         reply_to=None if reply_to is None else known.quotes[room_id, reply_to],
