@@ -79,12 +79,10 @@ def members_named(room_ids: Collection[int], names: Collection[str]) -> Statemen
     )
 
 
-def members_of(room_ids: Collection[int], limit: int) -> Statement:
-    """Select (room, user) of the members of these rooms, at most `limit`."""
-    rooms = _among("room_id", "bigint", room_ids)
-    return Statement(
-        f"SELECT room_id, user_id FROM chat_roommembership WHERE {rooms.sql} LIMIT %s", [*rooms.params, limit]
-    )
+def members_of(room_id: int, limit: int) -> Statement:
+    """Select (room, user) of the members of a room, at most `limit`."""
+    sql = "SELECT room_id, user_id FROM chat_roommembership WHERE room_id = %s LIMIT %s"
+    return Statement(sql, [room_id, limit])
 
 
 def messages_quoted(room_ids: Collection[int], seqs: Collection[int]) -> Statement:

@@ -61,7 +61,7 @@ def composed(texts: Sequence[tuple[Tenant, int, str]]) -> list[Composed]:
     named = {room_id for (_, room_id, _), each in zip(texts, names, strict=True) if each}
     called = {name for each in names for name in sorted(each)[:MENTIONS_MAX]}
     asked = {room_id for (_, room_id, _), each in zip(texts, names, strict=True) if ROOM in each}
-    all_of = [sql.members_of({room_id}, ROOM_MENTIONS_MAX + 1) for room_id in asked]
+    all_of = [sql.members_of(room_id, ROOM_MENTIONS_MAX + 1) for room_id in asked]
     rows, *inside = sql.run(sql.members_named(named, called), *all_of) if named else [[]]
     members = grouped((room_id, (name, user_id)) for room_id, user_id, name in rows)
     everyone = grouped((room_id, user_id) for rows in inside for room_id, user_id in rows)
