@@ -28,7 +28,7 @@ def _error_responses(*statuses: int) -> dict[int, type[serializers.ErrorSerializ
 
 
 class TenantAPIView(GenericAPIView[Any]):
-    """An endpoint of the request's tenant. Its answers are not cached."""
+    """An endpoint of the request's tenant. Its answers are not cached, unless they say so."""
 
     @property
     def tenant(self) -> Tenant:
@@ -45,7 +45,7 @@ class TenantAPIView(GenericAPIView[Any]):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Forbid caching, because answers contain secrets."""
-        response["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "no-store")
         return super().finalize_response(request, response, *args, **kwargs)
 
 

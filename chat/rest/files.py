@@ -1,7 +1,6 @@
 """Uploading and downloading files."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.files import File as Content
@@ -75,17 +74,15 @@ class FileView(ChatAPIView):
     """Gives files to users who may read their message."""
 
     is_thumbnail = False
-    cache = NO_CACHE
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, **ERRORS})
     def get(self, request: Request, file_id: int) -> HttpResponseBase:
         """Return the content of a file, as an attachment."""
         user = self.user(request, READ)
         file = access_file(self.tenant.id, user.id, file_id)
-        self.cache = CACHE if file.is_profile_picture else NO_CACHE
-        tag = f'"{file.key.hex}"'
+        cache, tag = CACHE if file.is_profile_picture else NO_CACHE, f'"{file.key.hex}"'
         if request.headers.get("if-none-match") == tag:
-            return HttpResponseNotModified()
+            return HttpResponseNotModified(headers={"Cache-Control": cache, "ETag": tag})
         path, kind = file_path(file.tenant_id, file.key), file.type
         if self.is_thumbnail and file.width:
             path, kind = path + THUMBNAIL, "image/webp"
@@ -93,13 +90,7 @@ class FileView(ChatAPIView):
         response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=file.name)
         response["X-Content-Type-Options"] = "nosniff"
         response["Content-Security-Policy"] = SANDBOX
-        response["ETag"] = tag
-        return response
-
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Let the browser keep the file."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response["Cache-Control"] = self.cache
+        response["Cache-Control"], response["ETag"] = cache, tag
         return response
 
 

@@ -384,6 +384,8 @@ def test_a_storage_that_fails_is_one_line_of_the_log_and_an_answer(
     alice, room_id = Api(world, "alice"), world.room()
     lost = upload(world)
     send(world, room_id, lost.id)
+    jpeg = SimpleUploadedFile("a.jpg", picture())
+    face = files.file_store(world.acme, world.alice, jpeg, is_profile_picture=True)
     for path in folder.rglob("*"):
         if path.is_file():
             path.unlink()
@@ -394,14 +396,16 @@ def test_a_storage_that_fails_is_one_line_of_the_log_and_an_answer(
     monkeypatch.setattr("django.core.files.storage.FileSystemStorage._save", is_full)
     answers = [
         alice.client.get(lost.url),
+        alice.client.get(face.url),
         alice.client.post("/api/chat/files/", {"file": SimpleUploadedFile("a.txt", b"text")}),
         alice.client.post("/api/chat/profile/picture/", {"file": SimpleUploadedFile("a.jpg", picture())}),
     ]
-    assert [(each.status_code, each.json()["error"]["code"]) for each in answers] == [(500, "internal")] * 3
-    assert File.objects.count() == 1
+    assert [(each.status_code, each.json()["error"]["code"]) for each in answers] == [(500, "internal")] * 4
+    assert [each["Cache-Control"] for each in answers] == ["no-store"] * 4
+    assert File.objects.count() == 2
     told = [record for record in caplog.records if record.name == "chat.files.storage"]
-    assert [record.exc_info for record in told] == [None] * 3
-    assert ["No such file" in told[0].getMessage(), "No space left" in told[1].getMessage()] == [True, True]
+    assert [record.exc_info for record in told] == [None] * 4
+    assert ["No such file" in told[0].getMessage(), "No space left" in told[2].getMessage()] == [True, True]
     assert all("CHAT_FILES_DIR" in record.getMessage() for record in told)
 
 
