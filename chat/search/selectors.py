@@ -56,10 +56,12 @@ def search(tenant_id: int, user_id: UserId, payload: payloads.Search) -> wire.Fo
     is_behind = catch_up()
     rooms = _rooms(tenant_id, user_id, wanted, payload.room_id)
     found = _candidates(tenant_id, rooms, wanted).filter(deleted_at__isnull=True)
-    found = _filtered(found.select_related("author"), wanted)
+    found = _filtered(found, wanted)
     if isinstance(before, int):
         found = found.filter(pk__lt=before)
-    rows = list(_with_words(found, wanted.words, is_behind=is_behind).order_by("-pk")[: limit + 1])
+    ids = _with_words(found, wanted.words, is_behind=is_behind).order_by("-pk").values("pk")[: limit + 1]
+    # Authors are joined to the page only. PostgreSQL would join them to all that is found until it has statistics.
+    rows = list(Message.objects.filter(pk__in=ids).select_related("author").order_by("-pk"))
     page = fitting(messages_view(tenant_id, user_id, rows[:limit]), PAGE_BYTES_MAX)
     return wire.FoundMessages(page, len(rows) > len(page))
 
