@@ -157,9 +157,11 @@ def _views(
         own_level=F("own__level"),
         own_favourite=F("own__is_favourite"),
         # Numbers have no gaps. So the unread count is the distance from the read mark, less the user's own
-        # messages and the deleted ones. There are few of these, because sending moves the mark.
-        own_after=_counted(Message.objects.filter(author_id=int(user_id), deleted_at__isnull=True)),
-        deleted_after=_counted(Message.objects.filter(deleted_at__isnull=False)),
+        # messages and the deleted ones of others, each counted in its index. They are few: sending moves the mark.
+        own_after=_counted(Message.objects.filter(author_id=int(user_id))),
+        deleted_after=_counted(
+            Message.objects.filter(deleted_at__isnull=False).exclude(author_id=int(user_id))
+        ),
         mentioned_after=_counted(Mention.objects.filter(user_id=user_id)),
     )
     found: list[Any] = list(seen if sees_all else seen.filter(Q(is_public=True) | Q(own__isnull=False)))
@@ -197,7 +199,7 @@ def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> wi
 def _counted(rows: "QuerySet[Any]") -> Coalesce:
     """Count `rows` of each room after the user's read mark."""
     after = rows.filter(room=OuterRef("pk"), seq__gt=OuterRef("own__read_seq")).order_by()
-    count = after.values("room").annotate(count=Count("pk")).values("count")
+    count = after.values("room").annotate(count=Count("*")).values("count")
     return Coalesce(Subquery(count), 0)
 
 

@@ -434,6 +434,8 @@ def test_unread_are_messages_of_others_that_are_not_deleted(
     assert read(0) == 4
     assert read(0, is_unread=True) == 0
     assert unread() == (2, 1)
+    changing.message_delete(world.acme, world.bob, MessageDelete(room_id, seq=4))
+    assert unread() == (2, 1)
     assert read(99, is_unread=True) == 4
     read(0, is_unread=True)
     monkeypatch.setattr(selectors, "UNREAD_MAX", 1)
