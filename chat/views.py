@@ -5,6 +5,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 from msgspec import to_builtins
 
@@ -22,6 +23,8 @@ ROOMS_LINKED_MAX = 50
 @csp_update({"require-trusted-types-for": ["'script'"], "trusted-types": ["server-html"]})
 @require_safe
 @never_cache
+# 1,000 rooms are 370 KB, 18 compressed. Django adds random bytes and masks its CSRF token anew each time (BREACH).
+@gzip_page
 @login_required
 def chat_page(request: HttpRequest) -> HttpResponse:
     """Return the page with the user's rooms, so that they show before the socket opens."""

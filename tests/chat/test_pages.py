@@ -1,5 +1,6 @@
 """The chat page and the chat in the admin, on two tenants' hosts."""
 
+import gzip
 import json
 import re
 import uuid
@@ -81,6 +82,12 @@ def test_the_page_costs_six_queries_and_few_links_however_many_rooms_there_are(
     with django_assert_max_num_queries(6 + 1):
         page = client.get("/chat/").content.decode()
     assert (page.count('class="room-item"'), page.count('"is_member": true')) == (ROOMS_LINKED_MAX, 200)
+
+
+def test_the_page_is_compressed(hosts: World) -> None:
+    page = browser("alice", "acme").get("/chat/", headers={"accept-encoding": "gzip"})
+    assert page.headers["Content-Encoding"] == "gzip"
+    assert b'id="room-list"' in gzip.decompress(page.content)
 
 
 def test_the_page_comes_with_the_rooms_of_its_tenant(hosts: World) -> None:
