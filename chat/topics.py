@@ -52,12 +52,14 @@ def is_in_room(identity: Identity | None, topic: str) -> bool:
     Raises RequestError(not_found | permission_denied), like every verb about the room.
     """
     # Imported here, because settings import this module before models can be imported.
-    from chat.selectors import access_joined_room, tenant_id_of  # noqa: PLC0415
+    from chat.selectors import access_joined_room, is_joined, tenant_id_of  # noqa: PLC0415
 
     room_id = room_id_of(topic)
     if identity is None or room_id is None:
         return False
-    access_joined_room(tenant_id_of(identity.tenant), identity.user_id, room_id)
+    # A page asks for each of its rooms.
+    if not is_joined(identity.tenant, identity.user_id, room_id):
+        access_joined_room(tenant_id_of(identity.tenant), identity.user_id, room_id)
     return True
 
 
