@@ -429,6 +429,16 @@ test("an edit of an old message arrives after a cut whose history is lost", asyn
   assert.deepEqual(texts(), ["edited while away", "m2", "m3", "m4"]);
 });
 
+test("the list of rooms is asked for after the messages, also if they do not come", async () => {
+  const { chat } = await opened({ prepare: (each) => each.silent.add("message.list") });
+  assert.deepEqual(chat.sockets[0].requests("room.list"), []);
+  chat.answer(chat.sockets[0], chat.sockets[0].requests("message.list")[0]);
+  await settled();
+  assert.equal(chat.sockets[0].requests("room.list").length, 1);
+  const other = await opened({ prepare: (each) => each.replies.set("message.list", () => ["error", { code: "internal", message: "No.", retryable: false }]) });
+  assert.equal(other.chat.sockets[0].requests("room.list").length, 1);
+});
+
 test("after a gap the rooms are asked for, once for all of them", async () => {
   const { chat, store } = await opened({ rooms: [[1, "general"], [2, "help"]] });
   chat.sockets.at(-1).end(1006);

@@ -125,18 +125,18 @@ export class RoomStore {
     this.present.value = NOBODY;
   }
 
-  /** Update an open room, after it is opened or after a gap that could not be recovered. */
-  reload() {
+  /** Update an open room, after it is opened or after a gap that could not be recovered. The promise is of its messages. */
+  async reload() {
     if (!this.isOpen) {
       // The room is loaded when it is opened the next time.
       this.timeline.value = null;
       return;
     }
     this.loadMembers();
-    if (this.timeline.value !== null) this.catchUp();
-    else if (this.target.value !== null) this.#load({ around_seq: this.target.value });
-    else if (this.newAfterSeq.value === null) this.jumpToEnd();
-    else this.#load({ around_seq: this.newAfterSeq.value + 1 });
+    if (this.timeline.value !== null) await this.catchUp();
+    else if (this.target.value !== null) await this.#load({ around_seq: this.target.value });
+    else if (this.newAfterSeq.value === null) await this.jumpToEnd();
+    else await this.#load({ around_seq: this.newAfterSeq.value + 1 });
   }
 
   /** A message that is on the page. @param {number} seq */

@@ -248,9 +248,9 @@ export class ChatStore {
     this.connection.value = state;
     if (state.name !== "online") return;
     const current = this.current.value;
-    if (current?.room.value.is_member && current.isIncomplete) current.reload();
+    const isLoaded = current?.room.value.is_member && current.isIncomplete ? current.reload() : null;
     // After the messages, for which the reader waits.
-    if (!this.hasRooms) this.loadRooms();
+    if (!this.hasRooms) Promise.resolve(isLoaded).then(() => this.loadRooms());
     for (const store of this.stores.value.values()) store.flushRead();
     this.sender.flushAll();
     this.sender.adopt();
