@@ -39,4 +39,5 @@ def _as_operational(execute: Callable[..., Any], *arguments: Any) -> Any:
     except InternalError as error:
         if getattr(error.__cause__, "sqlstate", "") != READ_ONLY:
             raise
-        raise OperationalError(*error.args) from error
+        # With the driver's own error, which has the code.
+        raise OperationalError(*error.args) from error.__cause__

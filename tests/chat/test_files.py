@@ -2,17 +2,20 @@
 
 import errno
 import json
+import os
+import shutil
 import struct
 import uuid
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 from PIL import Image
@@ -431,3 +434,32 @@ def test_a_file_over_http_is_an_attachment_in_which_nothing_runs(world: World) -
     assert Api(world, "admin", "globex").client.get(body["url"]).status_code == 404
     assert alice.client.post("/api/chat/files/", {}).status_code == 400
     assert file_storage().exists(f"{world.acme.id}")
+
+
+def test_contents_without_a_row_are_listed_and_deleted(world: World, folder: Path) -> None:
+    """As after an older copy of the database was restored; those of today may be on their way to a row."""
+
+    def told(*options: str) -> list[str]:
+        out = StringIO()
+        call_command("delete_lost_files", *options, stdout=out)
+        return out.getvalue().split("\n")[:-1]
+
+    kept, lost, young = (upload(world, picture(), f"{number}.jpg") for number in range(3))
+    old = (timezone.now() - timedelta(days=2)).timestamp()
+    rows = File.objects.filter(pk__in=[lost.id, young.id])
+    key, young_key = (File.objects.get(pk=each.id).key for each in (lost, young))
+    for path in folder.rglob("*"):
+        if path.is_file() and young_key.hex not in path.name:
+            os.utime(path, (old, old))
+    # Without the signal that deletes the content.
+    rows._raw_delete(rows.db)
+    listed = f"{world.acme.id}/{key.hex[:2]}/{key.hex}"
+    assert told() == [listed, "1 without a row"]
+    assert stored(folder) == 6
+    assert told("--delete") == [listed, "1 deleted"]
+    assert stored(folder) == 4
+    assert told("--delete") == ["0 deleted"]
+    assert files.access_file(world.acme.id, world.alice.id, kept.id)
+    shutil.rmtree(folder)
+    with pytest.raises(CommandError, match="CHAT_FILES_DIR"):
+        told()

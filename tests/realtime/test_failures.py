@@ -62,6 +62,7 @@ def test_a_postgresql_that_only_reads_is_unavailable_for_writes(
     with pytest.raises(becomes, match=str(cause)) as caught:
         wrapper(execute, "INSERT", (), False, {})
     assert type(caught.value) is becomes
+    assert caught.value.__cause__ is cause
 
 
 def test_connections_of_this_project_are_told_so() -> None:
