@@ -207,15 +207,22 @@ class Joiner:
         live = self._judge_at_hand(connection)
         try:
             answers = await self._ask_database(PROCESS, connection, live)
-        except RequestError as error:
-            if not is_strict:
-                raise
-            answers = [error if each.rule.subscribe_in_db else None for each in live]
+        except (RequestError, asyncio.CancelledError) as error:
+            if is_strict:
+                self._end_unjudged(live)
+            if is_strict and isinstance(error, RequestError):
+                return
+            raise
         for subscription, answer in zip(live, answers, strict=True):
             if answer is not None and answer.code in DENIALS:
                 self._hub.drop(subscription, answer.code, NO_LONGER)
             elif answer is not None and is_strict:
                 self._hub.drop(subscription, ErrorCode.UNRECOVERABLE_POSITION, NOT_JUDGED)
+
+    def _end_unjudged(self, live: Sequence[Subscription]) -> None:
+        for each in live:
+            if each.rule.subscribe_in_db:
+                self._hub.drop(each, ErrorCode.UNRECOVERABLE_POSITION, NOT_JUDGED)
 
     def _judge_at_hand(self, connection: Subscriber) -> list[Subscription]:
         """End subscriptions that the gates without I/O no longer grant. Returns the LIVE subscriptions that remain."""

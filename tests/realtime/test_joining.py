@@ -449,6 +449,23 @@ async def test_what_cannot_be_judged_when_rights_shrink_ends_and_may_come_back(
     assert isinstance(await node.ask(follower, ROOM), Joined)
 
 
+async def test_what_is_not_judged_in_time_ends_too(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `refresh` ends after a time, also if the database hangs; the rights that it gave up do not come back."""
+    follower = Follower()
+    await node.join(follower, ROOM)
+    await node.join(follower)
+
+    async def hangs(*args: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(node.database, "run_for", hangs)
+    for is_strict, left in ((False, {ROOM, "news"}), (True, {"news"})):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await node.joiner.judge_again(follower, is_strict=is_strict)  # type: ignore[arg-type] # a fake
+        assert set(follower.subscriptions) == left
+
+
 RAISED = {
     "denied": (PermissionDenied(), "permission_denied"),
     "missing": (Http404(), "not_found"),

@@ -132,6 +132,26 @@ async def test_a_topic_whose_gate_asks_the_database_holds_up_no_other(shards: li
         assert [(await client.receive())["id"] for _ in range(2)] == ["asked:hung 1", "asked:hung 2"]
 
 
+async def test_a_publication_that_waits_for_room_is_answered_once(shards: list[Shards]) -> None:
+    """The time of its request has ended by then."""
+    async with client_of(shards, "asked:a", "asked:b", MAX_PUBLISHING=1, CALL_TIMEOUT_S=0.05) as (
+        _,
+        client,
+        store,
+    ):
+        await publish(client, "asked:a", 1)
+        await publish(client, "asked:b", 1)
+        await until(lambda: store.in_flight >= 1)
+        await asyncio.sleep(0.2)
+        store.go_on.set()
+        replies = [await client.receive() for _ in range(2)]
+        assert [(each["id"], each["type"]) for each in replies] == [
+            ("asked:a 1", "published"),
+            ("asked:b 1", "published"),
+        ]
+        assert (await client.ask("ping"))["type"] == "pong"
+
+
 async def test_a_failure_is_told_to_its_own_request(shards: list[Shards]) -> None:
     async with client_of(shards, "hung") as (_, client, store):
         store.fails = True

@@ -305,6 +305,8 @@ class JsonConsumer(RealtimeConsumer):
     flat_form: FlatForm | None = None
     _refused: SlidingWindowLimiter | None = None
     _calls: Calls | None = None
+    # When the request that is handled must have ended.
+    _deadline: asyncio.Timeout | None = None
     # The publications that wait for the broker; set at the first one.
     _publishing: Publishing | None = None
 
@@ -412,11 +414,18 @@ class JsonConsumer(RealtimeConsumer):
 
     async def _in_time(self, handling: Awaitable[Reply | None]) -> Reply | None:
         """Return the reply. Raises TimeoutError after CALL_TIMEOUT_S: the messages behind it wait, a `refresh` too."""
-        async with asyncio.timeout(self.node.settings.CALL_TIMEOUT_S or None):
-            return await handling
+        deadline = self._deadline = asyncio.timeout(self.node.settings.CALL_TIMEOUT_S or None)
+        try:
+            async with deadline:
+                return await handling
+        finally:
+            self._deadline = None
 
     def publish_later(self, call: Call[Any], later: PublishedLater) -> Awaitable[None]:
         """As `Caller.publish_later`."""
+        if self._deadline is not None:
+            # From here on the publication answers the request.
+            self._deadline.reschedule(None)
         if self._publishing is None:
             in_bytes = self.scope["endpoints"].publishing_bytes
             self._publishing = Publishing(self.connection, self.node.settings.MAX_PUBLISHING, in_bytes)
