@@ -10,7 +10,7 @@
  *
  * The properties of components:
  * @typedef {{store: ChatStore, room: RoomStore}} Place
- * @typedef {Place & {input: {current: HTMLTextAreaElement | null}}} Writing  input: the field of the composer
+ * @typedef {Place & {input: {current: HTMLTextAreaElement}}} Writing  input: the field of the composer, which is drawn before
  * @typedef {{store: ChatStore, onClose: () => void}} Shown  those of a dialog
  *
  * What the server sends:

@@ -1,6 +1,8 @@
 /** @import {Message, Room} from "../types.js" */
 
-/** @typedef {"unread" | "favourites" | "rooms" | "people"} SectionName */
+/** @typedef {(typeof SECTIONS)[number]} SectionName */
+
+const SECTIONS = /** @type {const} */ (["unread", "favourites", "rooms", "people"]);
 
 // The server stops counting there too.
 export const UNREAD_MAX = 1_000;
@@ -86,14 +88,11 @@ export function sortedRooms(rooms) {
  * @param {(room: Room) => boolean} isKept an unread room that was opened stays in its place until the reader leaves it
  */
 export function sectionsOf(rooms, isKept = () => false) {
-  /** @type {Record<SectionName, Room[]>} */
-  const sections = { unread: [], favourites: [], rooms: [], people: [] };
-  for (const room of rooms) {
-    const isUnread = attentionOf(room).count > 0 || isKept(room);
-    sections[isUnread ? "unread" : room.is_favourite ? "favourites" : room.kind === "direct" ? "people" : "rooms"].push(room);
-  }
-  const names = /** @type {SectionName[]} */ (Object.keys(sections));
-  return names.map((name) => ({ name, rooms: sections[name] })).filter(({ name, rooms }) => rooms.length > 0 || name === "rooms" || name === "people");
+  const found = Object.groupBy(rooms, (room) => {
+    if (attentionOf(room).count > 0 || isKept(room)) return "unread";
+    return room.is_favourite ? "favourites" : room.kind === "direct" ? "people" : "rooms";
+  });
+  return SECTIONS.map((name) => ({ name, rooms: found[name] ?? [] })).filter(({ name }) => found[name] || name === "rooms" || name === "people");
 }
 
 /**

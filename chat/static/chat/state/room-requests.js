@@ -17,6 +17,8 @@ export class RoomRequests {
     this.isLoading = computed(() => this.pages.value > 0);
     /** What the reader sees in the place of messages that cannot be loaded. */
     this.error = signal("");
+    /** How often each list was asked for. @type {Map<string, number>} */
+    this.turns = new Map();
     /** Why the last request failed. */
     this.failure = "";
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -40,6 +42,17 @@ export class RoomRequests {
       this.#failed(failure);
       return null;
     }
+  }
+
+  /**
+   * Ask for a whole list, and take it unless it was asked for again meanwhile: replies may come in another order.
+   * @param {string} type @param {(payload: any) => void} take
+   */
+  async latest(type, take) {
+    const turn = (this.turns.get(type) ?? 0) + 1;
+    this.turns.set(type, turn);
+    const reply = await this.send(type);
+    if (reply !== null && this.turns.get(type) === turn) take(reply.payload);
   }
 
   /** A page of messages, or null if the request failed. @param {Record<string, unknown>} where @returns {Promise<Page | null>} */

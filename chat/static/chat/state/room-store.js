@@ -54,11 +54,8 @@ export class RoomStore {
     this.isCatchingUp = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.readTimer = undefined;
-    this.memberRequests = 0;
     /** Counts the requests for messages of another place, and the replies. */
     this.loads = 0;
-    /** The messages that were pinned and unpinned since the pins were asked for; null: no reply is awaited. @type {[Message, boolean][] | null} */
-    this.missedPins = null;
     /** @type {(() => void) | null} */
     this.stopTyping = null;
   }
@@ -127,11 +124,8 @@ export class RoomStore {
 
   /** Update an open room, after it is opened or after a gap that could not be recovered. The promise is of its messages. */
   async reload() {
-    if (!this.isOpen) {
-      // The room is loaded when it is opened the next time.
-      this.timeline.value = null;
-      return;
-    }
+    // A closed room is loaded when it is opened the next time.
+    if (!this.isOpen) return void (this.timeline.value = null);
     this.loadMembers();
     if (this.timeline.value !== null) await this.catchUp();
     else if (this.target.value !== null) await this.#load({ around_seq: this.target.value });
@@ -173,6 +167,7 @@ export class RoomStore {
 
   /** Fetch what changed since the last change here, new messages among it. A call while it does so causes one more request. */
   async catchUp() {
+    if (!this.isOpen) return void (this.timeline.value = null);
     this.isBehind = true;
     if (this.isCatchingUp) return;
     this.isCatchingUp = true;
@@ -181,11 +176,8 @@ export class RoomStore {
     this.isCatchingUp = false;
   }
 
-  async loadMembers() {
-    const request = (this.memberRequests += 1);
-    const reply = await this.requests.send("member.list");
-    // Replies may come in another order.
-    if (reply !== null && request === this.memberRequests) this.members.value = reply.payload.members;
+  loadMembers() {
+    return this.requests.latest("member.list", ({ members }) => (this.members.value = members));
   }
 
   /** Show the first message of a day, or the one after it. @param {Date} day its beginning */
@@ -198,18 +190,13 @@ export class RoomStore {
 
   /** Whether a message was pinned, told by the reply or by the topic. @param {Message} message @param {boolean} isPinned */
   pinned(message, isPinned) {
-    this.missedPins?.push([message, isPinned]);
     if (this.pins.value !== null) this.pins.value = withPin(this.pins.value, message, isPinned);
+    // The reply that is awaited may not have it.
+    else if (this.requests.turns.has("pin.list")) this.loadPins();
   }
 
-  async loadPins() {
-    const missed = /** @type {[Message, boolean][]} */ ([]);
-    this.missedPins = missed;
-    const reply = await this.requests.send("pin.list");
-    if (missed !== this.missedPins) return;
-    this.missedPins = null;
-    if (reply === null) return;
-    this.pins.value = missed.reduce((pins, [message, isPinned]) => withPin(pins, message, isPinned), reply.payload.messages);
+  loadPins() {
+    return this.requests.latest("pin.list", ({ messages }) => (this.pins.value = messages));
   }
 
   /** The reader has seen everything up to `seq`. The server is told after a short delay, or after a reconnect. */
@@ -306,8 +293,7 @@ export class RoomStore {
     this.#saw(rev);
     if (rev === undefined || rev <= this.rev || this.timeline.value === null) return;
     if (rev === this.rev + 1) this.rev = rev;
-    else if (this.isOpen) this.catchUp();
-    else this.timeline.value = null;
+    else this.catchUp();
   }
 
   /** @param {number | undefined} rev */
@@ -343,7 +329,7 @@ export class RoomStore {
     const isAtEnd = this.isAtEnd.value && this.isOpen;
     const { timeline, isBehind } = withLive(this.timeline.value, message, { isAtEnd });
     this.timeline.value = timeline;
-    if (isBehind) this.isOpen ? this.catchUp() : (this.timeline.value = null);
+    if (isBehind) this.catchUp();
   }
 
   /** Remember where unseen messages begin. @param {Message} message */

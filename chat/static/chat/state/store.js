@@ -72,8 +72,8 @@ export class ChatStore {
     /** @type {(() => void)[]} */
     this.arrived = [];
     this.hasRooms = false;
-    this.isLoadingRooms = false;
-    this.roomsWanted = false;
+    /** How often the list of rooms was asked for since it began to load. */
+    this.roomsAsked = 0;
     this.drafts = new Drafts(storage);
     this.fileLimits = fileLimits;
     /** The files of composers and of unsent messages, once there are some. */
@@ -159,18 +159,17 @@ export class ChatStore {
 
   /** Load the list of rooms. Calls while it loads cause one more load. */
   async loadRooms() {
-    this.roomsWanted = true;
-    if (this.isLoadingRooms) return;
-    this.isLoadingRooms = true;
-    while (this.roomsWanted) {
+    this.roomsAsked += 1;
+    if (this.roomsAsked > 1) return;
+    for (let served = 0; served < this.roomsAsked; ) {
       // All topics of one answer ask for it at the same time.
       await Promise.resolve();
-      this.roomsWanted = false;
+      served = this.roomsAsked;
       const reply = await this.client.request("room.list").catch(() => null);
       if (reply !== null) this.#take(reply.payload.rooms, { isComplete: true });
       this.hasRooms ||= reply !== null;
     }
-    this.isLoadingRooms = false;
+    this.roomsAsked = 0;
   }
 
   /** Send a request about a room, and take the room from its reply. @param {string} type @param {Record<string, unknown>} payload */

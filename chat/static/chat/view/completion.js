@@ -17,7 +17,7 @@ export function Completion({ store, room, input }) {
   const options = useOptions(store, room, token);
   const active = Math.min(index, options.length - 1);
   const choose = (/** @type {Option} */ option) => {
-    const area = /** @type {HTMLTextAreaElement} */ (input.current);
+    const area = input.current;
     applyEdit(area, completed(area.value, area.selectionStart, /** @type {Token} */ (token), option));
     close();
   };
@@ -35,7 +35,7 @@ export function Completion({ store, room, input }) {
   // Before the field has them.
   useEvents(() => input.current, { keydown: onKeyDown }, { capture: true });
   useEffect(() => setIndex(0), [token?.kind, token?.query]);
-  useEffect(() => tellActive(/** @type {HTMLTextAreaElement} */ (input.current), active), [active]);
+  useEffect(() => tellActive(input.current, active), [active]);
   if (token === null || options.length === 0) return null;
   const label = { "@": _("People"), "#": _("Rooms"), ":": _("Emoji") }[token.kind];
   return html`

@@ -35,7 +35,7 @@ export function ComposerTools({ store, room, input }) {
   const { name, is_member } = room.room.value;
   const attach = (/** @type {Iterable<File>} */ files) => {
     store.actions.attach(room.id, files);
-    input.current?.focus();
+    input.current.focus();
   };
   const isOver = useDrop(is_member ? attach : null);
   useEvents(() => input.current, { paste: (event) => paste(event, attach), keydown: onKeyDown });
@@ -90,7 +90,7 @@ function AttachButton({ isDisabled, onFiles }) {
 function EmojiButton({ store, input }) {
   const [anchor, setAnchor] = useState(/** @type {EventTarget | null} */ (null));
   const insert = (/** @type {string} */ emoji) => {
-    const area = /** @type {HTMLTextAreaElement} */ (input.current);
+    const area = input.current;
     const { selectionStart: start, selectionEnd: end } = area;
     const at = start + emoji.length;
     if (!area.readOnly) applyEdit(area, { start, end, text: emoji, selectStart: at, selectEnd: at });
@@ -106,7 +106,7 @@ const FormatBar = ({ input }) => html`
   <span class="format-bar" role="group" aria-label=${_("Formatting")}>
     ${FORMATS.map(({ format, label, icon }) => html`
       <${IconButton} label=${label} icon=${icon} onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()}
-        onClick=${() => applyFormat(/** @type {HTMLTextAreaElement} */ (input.current), format)} />`)}
+        onClick=${() => applyFormat(input.current, format)} />`)}
   </span>`;
 
 /** @param {KeyboardEvent} event */

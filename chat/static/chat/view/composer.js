@@ -30,7 +30,7 @@ export function Composer({ store, room, onSent }) {
   const intent = actions.intentOf(room.id);
   const files = actions.filesOf(room.id);
   const { name, is_member } = room.room.value;
-  const input = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
+  const input = useRef(/** @type {HTMLTextAreaElement} */ (/** @type {unknown} */ (null)));
   // Counts characters (code points), as the server does.
   const length = [...text].length;
   // With dir="auto" Chromium takes seconds to lay out a pasted book.
@@ -40,7 +40,7 @@ export function Composer({ store, room, onSent }) {
   // Keys come faster than the page is drawn, so handlers read the current state.
   const send = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    const area = /** @type {HTMLTextAreaElement} */ (input.current);
+    const area = input.current;
     area.focus();
     if (!isSendable(store, room)) return;
     const isEdit = actions.intentOf(room.id)?.kind === "edit";
@@ -64,9 +64,9 @@ export function Composer({ store, room, onSent }) {
     }
   };
 
-  useLayoutEffect(() => fit(/** @type {HTMLTextAreaElement} */ (input.current)), [text]);
+  useLayoutEffect(() => fit(input.current), [text]);
   // On a touch screen the keyboard would cover the messages.
-  useLayoutEffect(() => void ((hasMouse || intent !== null) && input.current?.focus()), [intent?.kind, actions.composerAsked]);
+  useLayoutEffect(() => void ((hasMouse || intent !== null) && input.current.focus()), [intent?.kind, actions.composerAsked]);
 
   return html`
     <form class="composer" onSubmit=${send}>

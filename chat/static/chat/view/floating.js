@@ -13,17 +13,15 @@ export function Floating({ anchor, label, class: name, onClose, children }) {
   useLayoutEffect(() => {
     const box = /** @type {HTMLElement} */ (element.current);
     const row = anchor.closest("article");
-    const onToggle = (/** @type {any} */ event) => event.newState === "closed" && onClose();
     box.showPopover();
     place(box, anchor.getBoundingClientRect());
-    box.addEventListener("toggle", onToggle);
     return () => {
-      box.removeEventListener("toggle", onToggle);
       const hadFocus = box.contains(document.activeElement) || document.activeElement === document.body;
       if (hadFocus) (anchor.isConnected ? anchor : row)?.focus({ preventScroll: true });
     };
   }, [anchor]);
-  return html`<div ref=${element} class=${`floating ${name}`} popover="auto" role="dialog" aria-label=${label}>${children}</div>`;
+  const onToggle = (/** @type {any} */ event) => event.newState === "closed" && onClose();
+  return html`<div ref=${element} class=${`floating ${name}`} popover="auto" role="dialog" aria-label=${label} onToggle=${onToggle}>${children}</div>`;
 }
 
 /**

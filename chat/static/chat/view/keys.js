@@ -1,21 +1,18 @@
-import { useEffect } from "preact/hooks";
+import { useEvents } from "./events.js";
 /** @import {ChatStore} from "../types.js" */
 
 /** The keys of the page, wherever the focus is. @param {ChatStore} store */
 export function useKeys(store) {
-  useEffect(() => {
-    const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-      // A browser that fills in a form sends keydown events without a key.
-      if (!event.key || event.defaultPrevented || store.dialog.value !== null) return;
-      const act = actionOf(event, store);
-      // With Escape the browser also closes its own dialogs.
-      if (act && event.key !== "Escape") event.preventDefault();
-      if (act) act();
-      else if (isTyping(event) && !isSearchComing(store)) focusComposer();
-    };
-    addEventListener("keydown", onKeyDown);
-    return () => removeEventListener("keydown", onKeyDown);
-  }, [store]);
+  const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
+    // A browser that fills in a form sends keydown events without a key.
+    if (!event.key || event.defaultPrevented || store.dialog.value !== null) return;
+    const act = actionOf(event, store);
+    // With Escape the browser also closes its own dialogs.
+    if (act && event.key !== "Escape") event.preventDefault();
+    if (act) act();
+    else if (isTyping(event) && !isSearchComing(store)) focusComposer();
+  };
+  useEvents(() => window, { keydown: onKeyDown });
 }
 
 /** Whether a key goes to an input method. Safari ends the composition before its Enter, with this code. @param {KeyboardEvent} event */

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { _, ngettext } from "realtime/texts";
 
 import { nameOf } from "../lib/format.js";
@@ -10,11 +10,10 @@ import { isForInputMethod } from "./keys.js";
 import { postPicture } from "../state/upload.js";
 import { Avatar, statusOf } from "./avatar.js";
 import { ReasonField, roleWord, Sure, TextField } from "./room-dialogs.js";
-import { SearchField } from "./search-field.js";
+import { SearchField, useAnswer } from "./search-field.js";
 /** @import {ChatStore, Person, RoomStore, Shown} from "../types.js" */
 
 const FOUND_MAX = 20;
-const ASK_AFTER_MS = 150;
 // The others of a direct room, and people invited at once: the server takes no more.
 const DIRECT_MAX = 7;
 const INVITED_MAX = 50;
@@ -45,7 +44,7 @@ function PeoplePicker({ store, title, words, max, without, onPick, onClose }) {
   const [query, setQuery] = useState("");
   const [chosen, setChosen] = useState(/** @type {Person[]} */ ([]));
   const isChosen = (/** @type {Person} */ person) => chosen.some(({ id }) => id === person.id);
-  const { users, failure, isKnown } = useUsers(store, query);
+  const { users, error, isKnown } = useUsers(store, query);
   const found = users.filter((person) => !without.includes(person.id) && !isChosen(person));
   const toggle = (/** @type {Person} */ person) => {
     setChosen(isChosen(person) ? chosen.filter(({ id }) => id !== person.id) : [...chosen, person].slice(0, max));
@@ -69,30 +68,18 @@ function PeoplePicker({ store, title, words, max, without, onPick, onClose }) {
             </li>`)}
         </ul>
         <p class="muted" role="status">
-          ${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : failure || (isKnown && found.length + chosen.length === 0 && _("Nobody was found."))}
+          ${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : error || (isKnown && found.length + chosen.length === 0 && _("Nobody was found."))}
         </p>
       <//>
     <//>`;
 }
 
-/** People of the tenant whose names contain a text, and why they are not known. @param {ChatStore} store @param {string} query */
+/** People whose names contain a text. Until the answer is there, those of the last one that match. @param {ChatStore} store @param {string} query */
 export function useUsers(store, query) {
-  const [found, setFound] = useState({ query: /** @type {string | null} */ (null), users: /** @type {Person[]} */ ([]), failure: "" });
-  useEffect(() => {
-    let isWanted = true;
-    const failed = (/** @type {Error} */ { message }) => isWanted && setFound((last) => ({ ...last, failure: message }));
-    const ask = () => store.client.request("user.list", { query, limit: FOUND_MAX })
-      .then(({ payload }) => isWanted && setFound({ query, users: payload.users, failure: "" }), failed);
-    const timer = setTimeout(ask, query === "" ? 0 : ASK_AFTER_MS);
-    return () => {
-      isWanted = false;
-      clearTimeout(timer);
-    };
-  }, [query]);
-  // Until the answer is there, those of the last one that match.
-  const isKnown = found.query === query;
-  const users = isKnown ? found.users : found.users.filter(({ username, name = "" }) => hasWords(`${username} ${name}`, query));
-  return { users, failure: found.failure, isKnown };
+  const ask = async () => (await store.client.request("user.list", { query, limit: FOUND_MAX })).payload.users;
+  const { found, error, isKnown } = useAnswer(query, /** @type {Person[]} */ ([]), ask);
+  const users = isKnown ? found : found.filter(({ username, name = "" }) => hasWords(`${username} ${name}`, query));
+  return { users, error, isKnown };
 }
 
 /** A member of a room, and what the reader may do about them. @param {Shown & {room: RoomStore, person: Person}} props */

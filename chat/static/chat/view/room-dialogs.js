@@ -98,12 +98,7 @@ export const DeleteMessage = ({ store, message, onClose }) => html`
 
 /** Why a moderator does something. It is kept in the audit log. @param {{onReason?: (reason: string) => void}} props */
 export const ReasonField = ({ onReason }) => html`
-  <div class="field">
-    <label for="reason">${_("Reason")}</label>
-    <input id="reason" name="reason" class="input" maxlength=${REASON_MAX_CHARS} autocomplete="off" dir="auto" aria-describedby="reason-help"
-      onInput=${(/** @type {any} */ event) => onReason?.(event.target.value)} />
-    <p id="reason-help" class="help">${_("Only those who run the site see it.")}</p>
-  </div>`;
+  <${TextField} id="reason" name="reason" label=${_("Reason")} max=${REASON_MAX_CHARS} help=${_("Only those who run the site see it.")} onText=${onReason} />`;
 
 /** A button that asks once more. @param {{words: string, sureWords: string, onSure: () => void}} props */
 export function Sure({ words, sureWords, onSure }) {
@@ -116,11 +111,16 @@ export function roleWord(role) {
   return { owner: _("owner"), moderator: _("moderator"), member: _("member"), guest: _("guest") }[role] ?? role;
 }
 
-/** @param {{id: string, name: string, label: string, max: number, value?: string, isRequired?: boolean}} props */
-export const TextField = ({ id, name, label, max, value = "", isRequired = false }) => html`
+/**
+ * @param {{id: string, name: string, label: string, max: number, value?: string, isRequired?: boolean, help?: string,
+ *   onText?: (text: string) => void}} props
+ */
+export const TextField = ({ id, name, label, max, value = "", isRequired = false, help, onText }) => html`
   <div class="field">
     <label for=${id}>${label}</label>
-    <input id=${id} name=${name} class="input" required=${isRequired} maxlength=${max} autocomplete="off" dir="auto" defaultValue=${value} />
+    <input id=${id} name=${name} class="input" required=${isRequired} maxlength=${max} autocomplete="off" dir="auto" defaultValue=${value}
+      aria-describedby=${help && `${id}-help`} onInput=${(/** @type {any} */ event) => onText?.(event.target.value)} />
+    ${help && html`<p id=${`${id}-help`} class="help">${help}</p>`}
   </div>`;
 
 /** @param {{isPublic: boolean}} props */

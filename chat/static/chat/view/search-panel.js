@@ -1,15 +1,14 @@
-import { useEffect, useLayoutEffect, useState } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { _ } from "realtime/texts";
 
 import { dayText, nameOf, summaryOf, timeText } from "../lib/format.js";
 import { marked } from "../lib/search.js";
 import { html } from "./html.js";
 import { CloseIcon, IconButton } from "./icons.js";
-import { SearchField } from "./search-field.js";
+import { SearchField, useAnswer } from "./search-field.js";
 /** @import {ChatStore, Message, Shown} from "../types.js" */
 
 const PAGE = 25;
-const ASK_AFTER_MS = 200;
 const FILTERS = ["from:", "in:", "before:", "after:", "has:"];
 
 /** Search in the messages of all rooms of the reader. @param {Shown} props */
@@ -67,31 +66,15 @@ function Result({ message, query, store }) {
     </li>`;
 }
 
-/**
- * The newest messages that match a query, asked for when the reader stops typing.
- * @param {ChatStore} store @param {string} query @param {number} limit
- */
+/** The newest messages that match a query. @param {ChatStore} store @param {string} query @param {number} limit */
 export function useMessages(store, query, limit) {
-  const [found, setFound] = useState({ query: "", messages: /** @type {Message[]} */ ([]), hasMore: false, error: "" });
-  const ask = async (/** @type {Message[]} */ known) => {
+  const page = async (/** @type {Message[]} */ known) => {
     const before = known.at(-1)?.id;
-    try {
-      const { payload } = await store.client.request("search", { query, limit, ...(before && { before }) });
-      return { query, messages: [...known, ...payload.messages], hasMore: payload.has_more, error: "" };
-    } catch (error) {
-      return { query, messages: known, hasMore: false, error: /** @type {Error} */ (error).message };
-    }
+    const { payload } = await store.client.request("search", { query, limit, ...(before && { before }) });
+    return { messages: [...known, ...payload.messages], hasMore: payload.has_more };
   };
-  useEffect(() => {
-    if (query === "") return setFound({ query, messages: [], hasMore: false, error: "" });
-    let isWanted = true;
-    const timer = setTimeout(() => ask([]).then((answer) => isWanted && setFound(answer)), ASK_AFTER_MS);
-    return () => {
-      isWanted = false;
-      clearTimeout(timer);
-    };
-  }, [query]);
-  const more = () => ask(found.messages).then((answer) => setFound((now) => (now === found ? answer : now)));
+  const nothing = { messages: /** @type {Message[]} */ ([]), hasMore: false };
+  const { found, error, isKnown, extend } = useAnswer(query, nothing, async () => (query === "" ? nothing : page([])));
   const messages = found.messages.filter(({ id }) => !store.deleted.value.includes(id));
-  return { ...found, messages, isLoading: found.query !== query, more };
+  return { messages, hasMore: found.hasMore, error, isLoading: !isKnown, more: () => extend(page(found.messages)) };
 }
