@@ -283,6 +283,7 @@ def test_what_the_server_refuses_is_told_once_and_nothing_shows_that_it_was_done
     expect(page.get_by_role("alert")).to_contain_text("No room.settings.")
     expect(page.get_by_label("All messages")).to_be_checked()
     page.keyboard.press("Escape")
+    page.get_by_role("alert").get_by_role("button", name="Close").click()
     page.get_by_role("button", name="Pinned messages").click()
     expect(dialog).to_contain_text("No pin.list.")
     refused.discard("pin.list")

@@ -74,6 +74,10 @@ export function DialogForm({ words, onSubmit, onClose, no, isReady = true, form 
     </form>`;
 }
 
+/** A dialog that is a form. @param {{title: string, returnTo?: () => Element | null} & Parameters<typeof DialogForm>[0]} props */
+export const FormDialog = ({ title, returnTo, ...form }) => html`
+  <${Dialog} title=${title} onClose=${form.onClose} returnTo=${returnTo}><${DialogForm} ...${form} /><//>`;
+
 /** @param {HTMLFormElement} form */
 function changesIn(form) {
   const fields = /** @type {HTMLInputElement[]} */ ([...form.elements]).filter(({ name }) => name);

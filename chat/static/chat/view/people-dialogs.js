@@ -4,7 +4,7 @@ import { _, ngettext } from "realtime/texts";
 import { nameOf } from "../lib/format.js";
 import { MODERATOR, OWNER, ROLES } from "../lib/rights.js";
 import { hasWords } from "../lib/search.js";
-import { Dialog, DialogActions, DialogForm, Failure, useAct } from "./dialog.js";
+import { Dialog, DialogActions, Failure, FormDialog, useAct } from "./dialog.js";
 import { html } from "./html.js";
 import { isForInputMethod } from "./keys.js";
 import { postPicture } from "../state/upload.js";
@@ -57,20 +57,18 @@ function PeoplePicker({ store, title, words, max, without, onPick, onClose }) {
     if (found.length > 0) toggle(found[0]);
   };
   return html`
-    <${Dialog} title=${title} onClose=${onClose}>
-      <${DialogForm} words=${words} onSubmit=${() => onPick(chosen.map(({ id }) => id))} onClose=${onClose} isReady=${chosen.length > 0}>
-        <${SearchField} id="people-query" label=${_("Part of a name")} query=${query} onQuery=${setQuery} onKeyDown=${onKeyDown} />
-        <ul class="picker-list">
-          ${[...chosen, ...found].map((person) => html`
-            <li key=${person.id}>
-              <label class="check"><input type="checkbox" checked=${isChosen(person)} onChange=${() => toggle(person)} />
-                <${Avatar} user=${person} /><bdi>${nameOf(person)}</bdi><span class="muted">@${person.username}</span></label>
-            </li>`)}
-        </ul>
-        <p class="muted" role="status">
-          ${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : error || (isKnown && found.length + chosen.length === 0 && _("Nobody was found."))}
-        </p>
-      <//>
+    <${FormDialog} title=${title} words=${words} onSubmit=${() => onPick(chosen.map(({ id }) => id))} onClose=${onClose} isReady=${chosen.length > 0}>
+      <${SearchField} id="people-query" label=${_("Part of a name")} query=${query} onQuery=${setQuery} onKeyDown=${onKeyDown} />
+      <ul class="picker-list">
+        ${[...chosen, ...found].map((person) => html`
+          <li key=${person.id}>
+            <label class="check"><input type="checkbox" checked=${isChosen(person)} onChange=${() => toggle(person)} />
+              <${Avatar} user=${person} /><bdi>${nameOf(person)}</bdi><span class="muted">@${person.username}</span></label>
+          </li>`)}
+      </ul>
+      <p class="muted" role="status">
+        ${chosen.length === max ? ngettext("{count} person at most", "{count} people at most", max) : error || (isKnown && found.length + chosen.length === 0 && _("Nobody was found."))}
+      </p>
     <//>`;
 }
 
@@ -134,20 +132,18 @@ export function Profile({ store, onClose }) {
   };
   const save = async (/** @type {Record<string, string>} */ changes) => take((await store.client.request("profile.update", changes)).payload.profile);
   return html`
-    <${Dialog} title=${_("Your profile")} onClose=${onClose}>
-      <${DialogForm} words=${_("Save")} onSubmit=${save} form=${form} onClose=${onClose}>
-        <div class="profile-card"><${Avatar} user=${profile} /><p>@${username}</p></div>
-        <div class="picture-row">
-          <label class="button small">${_("Choose a picture")}<input type="file" class="visually-hidden" accept=${PICTURES} onChange=${choose} /></label>
-          ${profile.picture && html`<button type="button" class="button small" onClick=${() => savePicture(null)}>${_("Remove the picture")}</button>`}
-        </div>
-        <${TextField} id="profile-name" name="name" label=${_("Name that others see")} max=${NAME_MAX_CHARS} value=${name === username ? "" : name} />
-        <div class="status-fields">
-          <${TextField} id="profile-emoji" name="status_emoji" label=${_("Emoji")} max=${EMOJI_MAX_CHARS} value=${status_emoji} />
-          <${TextField} id="profile-status" name="status" label=${_("Status")} max=${STATUS_MAX_CHARS} value=${statusOf({ status })} />
-        </div>
-        <${Notifications} />
-      <//>
+    <${FormDialog} title=${_("Your profile")} words=${_("Save")} onSubmit=${save} form=${form} onClose=${onClose}>
+      <div class="profile-card"><${Avatar} user=${profile} /><p>@${username}</p></div>
+      <div class="picture-row">
+        <label class="button small">${_("Choose a picture")}<input type="file" class="visually-hidden" accept=${PICTURES} onChange=${choose} /></label>
+        ${profile.picture && html`<button type="button" class="button small" onClick=${() => savePicture(null)}>${_("Remove the picture")}</button>`}
+      </div>
+      <${TextField} id="profile-name" name="name" label=${_("Name that others see")} max=${NAME_MAX_CHARS} value=${name === username ? "" : name} />
+      <div class="status-fields">
+        <${TextField} id="profile-emoji" name="status_emoji" label=${_("Emoji")} max=${EMOJI_MAX_CHARS} value=${status_emoji} />
+        <${TextField} id="profile-status" name="status" label=${_("Status")} max=${STATUS_MAX_CHARS} value=${statusOf({ status })} />
+      </div>
+      <${Notifications} />
     <//>`;
 }
 

@@ -4,7 +4,7 @@ import { _, ngettext } from "realtime/texts";
 import { summaryOf } from "../lib/format.js";
 import { MODERATOR, OWNER } from "../lib/rights.js";
 import { roomsFound } from "../lib/search.js";
-import { Dialog, DialogActions, DialogForm, useAct } from "./dialog.js";
+import { Dialog, DialogActions, DialogForm, FormDialog, useAct } from "./dialog.js";
 import { html } from "./html.js";
 import { SearchField } from "./search-field.js";
 import { RoomIcon } from "./sidebar.js";
@@ -18,11 +18,9 @@ const REASON_MAX_CHARS = 200;
 export function CreateRoom({ store, onClose }) {
   const create = ({ name = "", kind = "public" }) => store.enter("room.create", { name, is_public: kind === "public" });
   return html`
-    <${Dialog} title=${_("New room")} onClose=${onClose}>
-      <${DialogForm} words=${_("Create")} onSubmit=${create} onClose=${onClose}>
-        <${TextField} id="room-name" name="name" label=${_("Name")} max=${NAME_MAX_CHARS} isRequired />
-        <${Kinds} isPublic />
-      <//>
+    <${FormDialog} title=${_("New room")} words=${_("Create")} onSubmit=${create} onClose=${onClose}>
+      <${TextField} id="room-name" name="name" label=${_("Name")} max=${NAME_MAX_CHARS} isRequired />
+      <${Kinds} isPublic />
     <//>`;
 }
 
@@ -80,21 +78,22 @@ export function RoomInfo({ store, room, onClose }) {
 export function LeaveRoom({ store, room, onClose }) {
   const { name, is_public } = room.room.value;
   return html`
-    <${Dialog} title=${_("Leave {room}?", { room: name })} onClose=${onClose}>
+    <${FormDialog} title=${_("Leave {room}?", { room: name })} words=${_("Leave")} no=${_("Stay")} onSubmit=${() => store.leaveRoom(room.id)} onClose=${onClose}>
       <p class="muted">${is_public ? _("You can join again at any time.") : _("The room is private: somebody in it has to let you in again.")}</p>
-      <${DialogForm} words=${_("Leave")} no=${_("Stay")} onSubmit=${() => store.leaveRoom(room.id)} onClose=${onClose} />
     <//>`;
 }
 
 /** @param {Shown & {message: Message}} props */
-export const DeleteMessage = ({ store, message, onClose }) => html`
-  <${Dialog} title=${_("Delete this message?")} onClose=${onClose} returnTo=${() => document.querySelector(`article[data-seq="${message.seq}"]`)}>
-    <blockquote class="muted" dir="auto">${summaryOf(message)}</blockquote>
-    <p class="muted">${_("Its text is gone for everybody. This cannot be undone.")}</p>
-    <${DialogForm} words=${_("Delete")} no=${_("Keep")} onSubmit=${(/** @type {{reason?: string}} */ { reason = "" }) => store.actions.change("message.delete", message, { reason })} onClose=${onClose}>
+export function DeleteMessage({ store, message, onClose }) {
+  const remove = ({ reason = "" }) => store.actions.change("message.delete", message, { reason });
+  const row = () => document.querySelector(`article[data-seq="${message.seq}"]`);
+  return html`
+    <${FormDialog} title=${_("Delete this message?")} words=${_("Delete")} no=${_("Keep")} onSubmit=${remove} onClose=${onClose} returnTo=${row}>
+      <blockquote class="muted" dir="auto">${summaryOf(message)}</blockquote>
+      <p class="muted">${_("Its text is gone for everybody. This cannot be undone.")}</p>
       ${message.author.id !== store.me.id && html`<${ReasonField} />`}
-    <//>
-  <//>`;
+    <//>`;
+}
 
 /** Why a moderator does something. It is kept in the audit log. @param {{onReason?: (reason: string) => void}} props */
 export const ReasonField = ({ onReason }) => html`
