@@ -439,6 +439,19 @@ test("the list of rooms is asked for after the messages, also if they do not com
   assert.equal(other.chat.sockets[0].requests("room.list").length, 1);
 });
 
+test("the rest of the page waits for messages that are on their way, and for no others", async () => {
+  const { chat, store } = await opened({ prepare: (each) => each.silent.add("message.list") });
+  assert.equal(store.isStarting.value, true);
+  chat.sockets[0].end(1006);
+  assert.deepEqual([store.connection.value.name, store.isStarting.value], ["waiting", false]);
+  chat.silent.clear();
+  await reconnect(chat);
+  assert.equal(store.isStarting.value, false);
+  const refused = await opened({ prepare: (each) => each.replies.set("message.list", () => ["error", { code: "internal", message: "No.", retryable: false }]) });
+  const nowhere = await opened({ rooms: [] });
+  assert.deepEqual([refused.store.isStarting.value, nowhere.store.isStarting.value], [false, false]);
+});
+
 test("after a gap the rooms are asked for, once for all of them", async () => {
   const { chat, store } = await opened({ rooms: [[1, "general"], [2, "help"]] });
   chat.sockets.at(-1).end(1006);

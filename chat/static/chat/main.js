@@ -1,4 +1,4 @@
-import { computed, effect } from "@preact/signals";
+import { effect } from "@preact/signals";
 import { render } from "preact";
 import { RealtimeClient } from "realtime/client";
 import { watchPage } from "realtime/page-watch";
@@ -59,9 +59,8 @@ store.start();
 lookAgain();
 document.documentElement.dataset.started = "";
 // Not before the messages are there, and with each connection until nothing is missing. Safari has no requestIdleCallback.
-const isReady = computed(() => store.isOnline.value && Boolean(store.current.value?.timeline.value));
 const stopLoading = effect(() => {
-  if (isReady.value) "requestIdleCallback" in window ? requestIdleCallback(loadLater, { timeout: IDLE_MAX_MS }) : setTimeout(loadLater);
+  if (store.isOnline.value && !store.isStarting.value) "requestIdleCallback" in window ? requestIdleCallback(loadLater, { timeout: IDLE_MAX_MS }) : setTimeout(loadLater);
 });
 
 async function loadLater() {

@@ -36,6 +36,11 @@ export class ChatStore {
     this.stores = signal(/** @type {Map<number, RoomStore>} */ (new Map()));
     this.currentId = signal(/** @type {number | null} */ (null));
     this.current = computed(() => this.stores.value.get(this.currentId.value ?? 0) ?? null);
+    /** Whether messages of the current room are on their way. What is drawn beside them loads after them. */
+    this.isStarting = computed(() => {
+      const { timeline, requests } = this.current.value ?? {};
+      return timeline?.value === null && !requests?.error.value && ["connecting", "online"].includes(this.connection.value.name);
+    });
     this.rooms = computed(() => sortedRooms([...this.stores.value.values()].map((store) => store.room.value)));
     /** Whether the reader looks at new messages now. Their room keeps its place. */
     this.isAtNew = computed(() => typeof this.current.value?.newAfterSeq.value === "number");
