@@ -160,7 +160,7 @@ def _webp(picture: Any) -> bytes:
 
 def _moving(opened: Any, kind: str, out: BytesIO) -> Any:
     frames = [frame.convert("RGBA") for frame in ImageSequence.Iterator(opened)]
-    durations = [int(frame.info.get("duration", 100)) for frame in ImageSequence.Iterator(opened)]
+    durations = [int(frame.info.get("duration", 100)) for frame in frames]
     frames[0].save(
         out, format=kind, save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=80
     )

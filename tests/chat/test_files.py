@@ -18,7 +18,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
-from PIL import Image
+from PIL import Image, ImageSequence
 from pytest_django import Settings
 
 from accounts.models import Domain, User
@@ -137,14 +137,17 @@ def test_a_picture_is_only_a_picture(kind: str) -> None:
         assert not opened.getexif()
 
 
-def test_a_moving_picture_moves_on() -> None:
-    out = BytesIO()
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_a_moving_picture_moves_on_in_its_own_time(kind: str) -> None:
+    out, times_ms = BytesIO(), [50, 400, 90]
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
-    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=50)
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=times_ms)
     for pixels_max, count in ((1000, 3), (100, 1)):
-        made = picture_encode(out.getvalue(), "GIF", pixels_max=pixels_max)
+        made = picture_encode(out.getvalue(), kind, pixels_max=pixels_max)
         with Image.open(BytesIO(made.content)) as opened:
             assert getattr(opened, "n_frames", 1) == count
+            shown = [frame.copy().info.get("duration") for frame in ImageSequence.Iterator(opened)]
+            assert count == 1 or shown == times_ms
 
 
 @pytest.mark.parametrize("content", [b"\xff\xd8\xff nothing", picture()[:200], b"\x89PNG\r\n\x1a\n"])
