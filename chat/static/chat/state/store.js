@@ -180,7 +180,7 @@ export class ChatStore {
   /** Send a request about a room, and take the room from its reply. @param {string} type @param {Record<string, unknown>} payload */
   async change(type, payload) {
     const { room } = (await this.client.request(type, payload)).payload;
-    if (room.archived) this.#archived(room.id);
+    if (room.archived) this.#left(room.id, room, true);
     else this.#take([room]);
     return room.id;
   }
@@ -203,9 +203,7 @@ export class ChatStore {
   /** @param {number} roomId */
   async leaveRoom(roomId) {
     await this.client.request("room.leave", { room_id: roomId });
-    this.#left(roomId);
-    // The reader chose to leave. A reader who is removed stays on the room's page.
-    if (this.currentId.value === roomId) this.#selectSomething();
+    this.#left(roomId, {}, true);
   }
 
   /** The files, whose modules are loaded with the first one. */
@@ -272,10 +270,8 @@ export class ChatStore {
   #publicRoom(data) {
     const store = this.stores.value.get(data.room_id ?? data.room?.id);
     const isOutside = { is_member: false, read_seq: 0, unread: 0, mentions: 0, level: "all", is_favourite: false, role: null };
-    const isGone = data.event === "gone" && store?.room.value.is_member === false;
-    // The page of the current room stays, with the reader's text.
-    if (isGone && store === this.current.value) store.left({ is_public: false });
-    else if (isGone) this.#drop(store.id);
+    // Members are told in their own topics.
+    if (data.event === "gone" && !store?.room.value.is_member) this.#left(data.room_id, { is_public: false });
     else if (data.event === "room" && store) store.room.value = roomAfterChange(store.room.value, data.room);
     else if (data.event === "room") this.#take([{ ...data.room, ...isOutside }]);
   }
@@ -321,26 +317,21 @@ export class ChatStore {
     this.actions.deleted(message);
   }
 
-  /** The reader is no longer in a room. The current one stays on the page. @param {number} roomId @param {Room} [room] */
-  #left(roomId, room) {
+  /**
+   * The reader is no longer in a room. The page of the current one stays, with the reader's text, unless the reader chose to go.
+   * @param {number} roomId @param {Partial<Room>} [room] what else has changed @param {boolean} [isChosen]
+   */
+  #left(roomId, room, isChosen = false) {
     const store = this.stores.value.get(roomId);
-    if (store === undefined) return;
-    store.left(room);
-    if (store === this.current.value) return;
-    if (store.room.value.is_public && !store.room.value.archived) this.stores.value = new Map(this.stores.value).set(roomId, new RoomStore(store.room.value, this));
-    else this.#drop(roomId);
+    store?.left(room);
+    if (isChosen && roomId === this.currentId.value) this.#selectSomething();
+    const { is_public = false, archived = false } = store?.room.value ?? {};
+    if (roomId !== this.currentId.value && (archived || !is_public)) this.#drop(roomId);
   }
 
   /** @param {number} roomId */
   #drop(roomId) {
     this.stores.value = new Map([...this.stores.value].filter(([id]) => id !== roomId));
-  }
-
-  /** An archived room is nobody's. @param {number} roomId */
-  #archived(roomId) {
-    this.stores.value.get(roomId)?.left();
-    this.#drop(roomId);
-    if (this.currentId.value === roomId) this.#selectSomething();
   }
 
   #selectSomething() {
