@@ -140,7 +140,13 @@ export class RoomStore {
 
   /** Show the newest messages. */
   jumpToEnd() {
-    return this.#load({});
+    return this.#load({}, { isAtEnd: true });
+  }
+
+  /** Follow the newest messages. */
+  async toEnd() {
+    if (this.timeline.value?.hasNewer) await this.jumpToEnd();
+    this.isAtEnd.value = true;
   }
 
   /** Show a message, with those around it. @param {number} seq */

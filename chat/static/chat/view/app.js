@@ -43,15 +43,11 @@ export function App({ store }) {
 function RoomPane({ store, room }) {
   // A screen keyboard would cover the messages.
   const toComposer = () => matchMedia("(pointer: fine)").matches && focusComposer();
-  const scrollToEnd = () => {
-    room.isAtEnd.value = true;
-    if (room.timeline.value?.hasNewer) room.jumpToEnd();
-  };
   return html`
     <${RoomHead} store=${store} room=${room} />
     <${MessageList} store=${store} room=${room} onDone=${toComposer} />
     <${Notice} store=${store} />
-    <${Composer} store=${store} room=${room} onSent=${scrollToEnd} />`;
+    <${Composer} store=${store} room=${room} onSent=${() => room.toEnd()} />`;
 }
 
 /** The panel beside the messages. @param {Place} props */

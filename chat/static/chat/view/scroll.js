@@ -39,8 +39,7 @@ export function useScroll(room, rows, isLean) {
   };
 
   const toEnd = async () => {
-    if (room.timeline.value?.hasNewer) await room.jumpToEnd();
-    room.isAtEnd.value = true;
+    await room.toEnd();
     ref.current?.scrollTo({ top: ref.current.scrollHeight });
   };
 
