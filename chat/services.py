@@ -29,9 +29,10 @@ from realtime import ErrorCode, Publisher, Tenant, UserId, record_action
 ROOMS_MAX = 1000
 ROOMS_OF_CREATOR_MAX = 200
 DIRECT_ROOMS_OF_CREATOR_MAX = 500
-# Members who are told in their own topics that their room was archived, or that it is back. The others see that their
-# subscriptions end, and find the room in the next list.
+# Members who are told in their own topics that their room was archived, or that it is back, which takes three queries for
+# each while the room is locked. The others see that their subscriptions end, and find the room in the next list.
 ARCHIVED_TOLD_MAX = 500
+BACK_TOLD_MAX = 100
 # Rooms that one user may create in a tenant within a minute, including archived ones: beyond it
 # `rate_limited`.
 ROOMS_PER_MINUTE = 60
@@ -373,10 +374,10 @@ def _update(tenant: Tenant, user: Publisher, room: Room, given: payloads.RoomUpd
 
 
 def _tell_members(tenant: Tenant, user: Publisher, room: Room, outside: wire.Room) -> None:
-    """Tell at most ARCHIVED_TOLD_MAX members, `user` first, that their room was archived, or that it is back."""
+    """Tell members, `user` first, that their room was archived or is back: as many as ARCHIVED_TOLD_MAX, BACK_TOLD_MAX."""
     rows = RoomMembership.objects.filter(room=room).values_list("user_id", flat=True)
     members = sorted(rows, key=lambda user_id: user_id != user.id)
-    for user_id in members[:ARCHIVED_TOLD_MAX]:
+    for user_id in members[: ARCHIVED_TOLD_MAX if room.archived_at else BACK_TOLD_MAX]:
         own = outside if room.archived_at else room_get(tenant.id, user_id, payloads.InRoom(room.pk))
         announcements.announce_own(tenant, Publisher(user_id, ""), own, by=user)
     # A subscriber could still announce typing in it.

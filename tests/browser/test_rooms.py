@@ -268,7 +268,8 @@ def test_what_the_server_refuses_is_told_once_and_nothing_shows_that_it_was_done
             request = json.loads(frame)
             if request.get("type") not in refused:
                 return server.send(frame)
-            error = {"code": "internal", "message": f"No {request['type']}.", "retryable": False}
+            code = "unauthenticated" if request["type"] == "profile.update" else "internal"
+            error = {"code": code, "message": f"No {request['type']}.", "retryable": False}
             return window.send(json.dumps({"id": request["id"], "type": "error", "payload": error}))
 
         window.on_message(judge)
@@ -301,6 +302,6 @@ def test_what_the_server_refuses_is_told_once_and_nothing_shows_that_it_was_done
     )
     expect(dialog.get_by_role("alert")).to_contain_text("not taken")
     dialog.get_by_role("button", name="Save").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("No profile.update.")
+    expect(dialog.get_by_role("alert")).to_contain_text("You are signed out.")
     page.keyboard.press("Escape")
     refused.clear()

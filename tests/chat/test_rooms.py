@@ -207,10 +207,12 @@ def test_members_are_told_that_their_room_was_archived_and_that_it_is_back(
     told = {each.topic: each.data["room"] for each in announced}
     back = [[told[user][key] for key in ("archived", "is_member", "unread", "role")] for user in users]
     assert back == [[False, True, 0, "owner"], [False, True, 1, "member"]]
-    monkeypatch.setattr(services, "ARCHIVED_TOLD_MAX", 1)
-    announced.clear()
-    update(world, world.alice, room_id, archived=True)
-    assert [each.topic for each in announced] == [f"room:{room_id}", users[0]]
+    for name in ("ARCHIVED_TOLD_MAX", "BACK_TOLD_MAX"):
+        monkeypatch.setattr(services, name, 1)
+    for archived in (True, False):
+        announced.clear()
+        update(world, world.alice, room_id, archived=archived)
+        assert [each.topic for each in announced] == [f"room:{room_id}", users[0]]
 
 
 def test_an_archived_room_comes_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
