@@ -1,7 +1,7 @@
 """Deletion of expired rows in bounded batches, so that tables do not grow and locks are short."""
 
 from django.db.models import Model, QuerySet
-from django.utils import timezone
+from django.db.models.functions import Now
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.models import Revocation, Ticket, UserSession
@@ -15,7 +15,9 @@ def sweep() -> bool:
 
     Return whether some may be left. Several nodes may run it at once.
     """
-    now = timezone.now()
+    # The database's clock. A node's that is far ahead would sign everybody out, and forget revocations of tokens that are
+    # good again when it is set right.
+    now = Now()
     # The blacklist entries of used refresh tokens are deleted with them.
     counts = [
         _delete(OutstandingToken.objects.filter(expires_at__lte=now)),

@@ -47,6 +47,16 @@ def test_what_has_expired_goes(alice: User, acme: Tenant, post: Post) -> None:
     assert BlacklistedToken.objects.count() == 2
 
 
+def test_the_clock_of_a_node_that_is_far_ahead_deletes_nothing(
+    alice: User, acme: Tenant, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(post, acme)
+    ahead = timezone.now() + timedelta(days=3650)
+    monkeypatch.setattr(timezone, "now", lambda: ahead)
+    assert not sweeps.sweep()
+    assert counts() == [2, 1, 1, 1]
+
+
 def test_nothing_is_written_where_nothing_has(
     alice: User, acme: Tenant, post: Post, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
