@@ -99,7 +99,8 @@ function sender() {
   const sends = new Sender({ client, storage, loadFiles: async () => made, onSent: () => {} });
   const send = (text, names) => {
     made.add(1, names.map((name) => file(name)));
-    sends.send(1, text, { files: made.take(1) });
+    sends.send(1, text, { files: made.of(1) });
+    made.put(1, []);
   };
   return { sends, send, client, posts, stored, made };
 }

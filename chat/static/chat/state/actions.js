@@ -95,7 +95,7 @@ export class Actions {
       this.store.notice.value = _("Too many messages wait already. This one stays here until some are sent.");
       return false;
     }
-    this.store.files.value?.take(roomId);
+    this.store.files.value?.put(roomId, []);
     this.store.drafts.put(roomId, "");
     this.store.notice.value = "";
     this.cancel(roomId);

@@ -57,13 +57,6 @@ export class Files {
     this.held.value = new Map(this.held.value).set(roomId, this.of(roomId).filter((each) => each.key !== key));
   }
 
-  /** Take the files out of a room's composer. @param {number} roomId @returns {readonly Attachment[]} */
-  take(roomId) {
-    const taken = this.of(roomId);
-    this.held.value = new Map(this.held.value).set(roomId, []);
-    return taken;
-  }
-
   /** Try again to upload what failed without a network. */
   resume() {
     for (const attachments of this.held.value.values()) {
