@@ -1,4 +1,4 @@
-import { useEvents } from "./events.js";
+import { useEffect } from "preact/hooks";
 /** @import {ChatStore} from "../types.js" */
 
 /** The keys of the page, wherever the focus is. @param {ChatStore} store */
@@ -12,7 +12,8 @@ export function useKeys(store) {
     if (act) act();
     else if (isTyping(event) && !isSearchComing(store)) focusComposer();
   };
-  useEvents(() => window, { keydown: onKeyDown });
+  // As long as the page, whose store stays the same.
+  useEffect(() => addEventListener("keydown", onKeyDown), []);
 }
 
 /** Whether a key goes to an input method. Safari ends the composition before its Enter, with this code. @param {KeyboardEvent} event */
