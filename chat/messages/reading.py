@@ -48,11 +48,11 @@ def message_list(tenant_id: int, user_id: UserId, payload: payloads.MessageList)
     before = fitting(views[:middle], PAGE_BYTES_MAX * older_max // limit)
     after = fitting(views[middle:], PAGE_BYTES_MAX * newer_max // limit)
     has_older, has_rest = len(rows_before) > len(before), len(rows_after) > len(after)
-    has_newer = has_rest or (before_seq is not None and before_seq <= room.last_seq)
+    has_newer = has_rest or (before_seq is not None and max(before_seq, 1) <= room.last_seq)
     if around_seq is not None:
         has_more = has_older or has_newer
     elif after_seq is not None:
-        has_more, has_older = has_rest, after_seq > 0
+        has_more, has_older = has_rest, min(after_seq, room.last_seq) > 0
     else:
         has_more = has_older
     last_rev = max(room.last_rev, room.last_seq)

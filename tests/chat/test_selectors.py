@@ -146,6 +146,9 @@ def test_what_one_may_not_know_of_is_answered_as_what_does_not_exist(
 def test_pages_of_messages(world: World) -> None:
     room_id = world.room()
     assert seqs(world, room_id) == ([], False)
+    for start in ({"after_seq": 5}, {"before_seq": 0}, {"around_seq": 3}):
+        empty = reading.message_list(world.acme.id, world.alice.id, MessageList(room_id, **start))
+        assert (empty.has_older, empty.has_newer, empty.has_more) == (False, False, False)
     send(world, room_id, 7)
     assert seqs(world, room_id) == ([5, 6, 7], True)
     assert seqs(world, room_id, before_seq=5) == ([2, 3, 4], True)
