@@ -2,7 +2,6 @@
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts.core.text import is_visible
@@ -10,6 +9,7 @@ from accounts.models import MAX_NAME_CHARS, MAX_STATUS_CHARS, Membership
 from chat import payloads, wire
 from chat.files.services import file_store
 from chat.models import File
+from chat.rows import like
 from chat.search.query import WORDS_MAX
 from chat.selectors import members_present, person_of, person_rows
 from chat.text import clean_emoji, clean_line
@@ -23,7 +23,7 @@ def user_list(tenant_id: int, _user_id: UserId, payload: payloads.UserList) -> l
     """
     people = members_present(tenant_id)
     for word in payload.query.split()[:WORDS_MAX]:
-        people = people.filter(Q(user__username__icontains=word) | Q(name__icontains=word))
+        people = people.filter(like("user__username__icontains", word) | like("name__icontains", word))
     return [wire.Person(*person_of(*row)) for row in person_rows(people)[: payload.limit]]
 
 

@@ -14,6 +14,7 @@ from chat import payloads, wire
 from chat.errors import field_error
 from chat.messages.reading import messages_view
 from chat.models import File, Mention, Message, Reaction, Room, RoomMembership
+from chat.rows import like
 from chat.search.index import INDEXED, TABLE, TRIGRAM_CHARS, catch_up
 from chat.search.query import SearchQuery, parse_query
 from chat.selectors import access_joined_room
@@ -96,8 +97,8 @@ def _candidates(tenant_id: int, rooms: Mapping[int, int], wanted: SearchQuery) -
         sent = File.objects.filter(tenant_id=tenant_id, message__isnull=False)
         return here.filter(pk__in=sent.values("message_id"))
     if wanted.sender:
-        named = Q(username__iexact=wanted.sender)
-        named |= Q(memberships__name__iexact=wanted.sender, memberships__tenant_id=tenant_id)
+        named = like("username__iexact", wanted.sender)
+        named |= like("memberships__name__iexact", wanted.sender) & Q(memberships__tenant_id=tenant_id)
         by = here.filter(author_id__in=list(User.objects.filter(named).values_list("pk", flat=True)))
         return Message.objects.filter(pk__in=by.order_by("-pk").values("pk")[:SCANNED_MAX])
     if any(len(word) >= TRIGRAM_CHARS for word in wanted.words):
@@ -160,7 +161,7 @@ def _with_words(found: "QuerySet[Message]", words: Sequence[str], *, is_behind: 
         found = found.filter(matching | _newer(indexed) if is_behind else matching)
         words = [word for word in words if len(word) < TRIGRAM_CHARS]
     for word in words:
-        found = found.filter(text__icontains=word)
+        found = found.filter(like("text__icontains", word))
     return found
 
 
@@ -168,5 +169,5 @@ def _newer(words: Sequence[str]) -> Q:
     """Select the messages that contain these words and are not indexed yet."""
     newer = Q(pk__gt=RawSQL(_NEWEST_INDEXED, []))  # noqa: S611 without parameters
     for word in words:
-        newer &= Q(text__icontains=word)
+        newer &= like("text__icontains", word)
     return newer
