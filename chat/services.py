@@ -151,7 +151,7 @@ def room_update(tenant: Tenant, user: Publisher, payload: payloads.RoomUpdate) -
     """Change a room's name or topic line (moderators), open, close or archive it (owners).
 
     None leaves a value as it is. Raises RequestError(invalid_message | not_found | permission_denied |
-    conflict).
+    conflict; limit_exceeded if an archived room should come back).
     """
     here = standing(tenant, user, payload.room_id, may_be_archived=payload.archived is False)
     here.require_changeable(MODERATOR if payload.is_public is None and payload.archived is None else OWNER)
@@ -277,6 +277,7 @@ def _insert(room: Room, creator_id: UserId, user_ids: Sequence[UserId], role: wi
     """Store a new room and its members."""
     room.created_by_id, room.last_rev = int(creator_id), 1
     _require_space(room)
+    _require_pace(room)
     _save(room, force_insert=True)
     RoomMembership.objects.bulk_create(
         [RoomMembership(room=room, user_id=user_id, role=role) for user_id in user_ids]
@@ -361,6 +362,8 @@ def _update(tenant: Tenant, user: Publisher, room: Room, given: payloads.RoomUpd
     for field in changed:
         setattr(room, field, new[field])
     room.last_rev = room.next_rev
+    if "archived_at" in changed and room.archived_at is None:
+        _require_space(room)
     _save(room, update_fields=[*changed, "last_rev"])
     if not {"is_public", "archived_at"}.isdisjoint(changed):
         now = "archived" if room.archived_at else room.kind
@@ -386,20 +389,26 @@ def _tell_members(tenant: Tenant, user: Publisher, room: Room, outside: wire.Roo
 
 
 def _require_space(new: Room) -> None:
-    """Raise RequestError(limit_exceeded | rate_limited) if the tenant or the creator has too many rooms."""
+    """Raise RequestError(limit_exceeded) if the tenant or the creator has too many open rooms beside this one."""
     is_direct = new.direct_key is not None
     # Locks the tenant, so that the counts stay true until the commit. SQLite needs no row lock: its
     # transactions take the write lock when they begin.
     TenantRow.objects.select_for_update(no_key=True).filter(pk=new.tenant_id).first()
-    rooms, own = Room.objects.filter(tenant_id=new.tenant_id), Q(created_by_id=new.created_by_id)
-    alike = rooms.filter(archived_at__isnull=True, direct_key__isnull=not is_direct)
+    own = Q(created_by_id=new.created_by_id, created_by__isnull=False)
+    rooms = Room.objects.filter(tenant_id=new.tenant_id, archived_at__isnull=True)
+    alike = rooms.filter(direct_key__isnull=not is_direct)
     count = alike.aggregate(all=Count("pk"), own=Count("pk", filter=own))
     if not is_direct:
         require_at_most(ROOMS_MAX, count["all"] + 1, _("There are {most} rooms already."))
     most = DIRECT_ROOMS_OF_CREATOR_MAX if is_direct else ROOMS_OF_CREATOR_MAX
     require_at_most(most, count["own"] + 1, _("You have made {most} rooms already."))
+
+
+def _require_pace(new: Room) -> None:
+    """Raise RequestError(rate_limited) if the creator made too many rooms lately. The tenant must be locked."""
     now = timezone.now()
-    lately = rooms.filter(own, created_at__gt=now - _MINUTE).order_by("-created_at")
+    own = Room.objects.filter(tenant_id=new.tenant_id, created_by_id=new.created_by_id)
+    lately = own.filter(created_at__gt=now - _MINUTE).order_by("-created_at")
     made_at = list(lately.values_list("created_at", flat=True)[:ROOMS_PER_MINUTE])
     if ROOMS_PER_MINUTE and len(made_at) >= ROOMS_PER_MINUTE:
         # After this wait, the oldest of these rooms is more than a minute old.

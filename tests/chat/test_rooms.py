@@ -233,6 +233,18 @@ def test_an_archived_room_comes_back(world: World, monkeypatch: pytest.MonkeyPat
     assert code_of(lambda: update(world, world.alice, room_id, archived=False)) == "conflict"
 
 
+def test_a_room_comes_back_only_if_there_is_space(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    room_id = world.room()
+    update(world, world.alice, room_id, archived=True)
+    world.room(name="parlour")
+    monkeypatch.setattr(services, "ROOMS_PER_MINUTE", 1)
+    for limit in ("ROOMS_MAX", "ROOMS_OF_CREATOR_MAX"):
+        with monkeypatch.context() as patched:
+            patched.setattr(services, limit, 1)
+            assert code_of(lambda: update(world, world.alice, room_id, archived=False)) == "limit_exceeded"
+    assert not update(world, world.alice, room_id, archived=False).archived
+
+
 def test_members_invite_into_private_rooms(world: World, announced: list[Announced]) -> None:
     room_id = world.room(is_public=False, with_bob=True)
     say(world, room_id, world.alice)
