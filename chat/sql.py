@@ -70,13 +70,20 @@ def members_among(room_ids: Collection[int], user_ids: Collection[UserId]) -> St
 
 
 def members_named(room_ids: Collection[int], names: Collection[str]) -> Statement:
-    """Select (room, user, name in lower case) of the rooms' members with these user names."""
-    rooms, called = _among("own.room_id", "bigint", room_ids), _among("LOWER(person.username)", "text", names)
+    """Select (room, user, user name) of the rooms' members with these user names, which are in lower case."""
+    forms = {form for name in names for form in _lowered(name)}
+    rooms, called = _among("own.room_id", "bigint", room_ids), _among("LOWER(person.username)", "text", forms)
     return Statement(
-        "SELECT own.room_id, own.user_id, LOWER(person.username) FROM chat_roommembership AS own"
+        "SELECT own.room_id, own.user_id, person.username FROM chat_roommembership AS own"
         f" JOIN accounts_user AS person ON person.id = own.user_id WHERE {rooms.sql} AND {called.sql}",
         [*rooms.params, *called.params],
     )
+
+
+def _lowered(name: str) -> set[str]:
+    """Return what LOWER may make of a name: SQLite and PostgreSQL's locale "C" change ASCII letters only."""
+    forms = {name} if name.isascii() else {name, name.upper(), name.title()}
+    return {"".join(char.lower() if char.isascii() else char for char in form) for form in forms}
 
 
 def members_of(room_id: int, limit: int) -> Statement:

@@ -63,7 +63,7 @@ def composed(texts: Sequence[tuple[Tenant, int, str]]) -> list[Composed]:
     asked = {room_id for (_, room_id, _), each in zip(texts, names, strict=True) if ROOM in each}
     all_of = [sql.members_of(room_id, ROOM_MENTIONS_MAX + 1) for room_id in asked]
     rows, *inside = sql.run(sql.members_named(named, called), *all_of) if named else [[]]
-    members = grouped((room_id, (name, user_id)) for room_id, user_id, name in rows)
+    members = grouped((room_id, (name.lower(), user_id)) for room_id, user_id, name in rows)
     everyone = grouped((room_id, user_id) for rows in inside for room_id, user_id in rows)
     found: list[Composed] = []
     for (tenant, room_id, _), text, mentions in zip(texts, clean, names, strict=True):

@@ -375,6 +375,14 @@ def test_mentions_are_rows_and_follow_the_text(world: World) -> None:
     assert stored == sorted([(1, admin), (2, bob), (2, admin)])
 
 
+@pytest.mark.parametrize("username", ["Özge", "ÖZGE", "Иван", "Ивана.Петрова", "émile"])
+def test_names_of_other_letters_are_mentioned_in_any_case(world: World, username: str) -> None:
+    room_id = world.room(with_bob=True)
+    User.objects.filter(pk=world.bob.id).update(username=username)
+    for name in (username, username.lower(), username.upper()):
+        assert send(world, room_id, f"@{name}!").mentions == [world.bob.id]
+
+
 def test_no_text_is_rendered_while_a_room_is_locked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     room_id = world.room(with_bob=True)
     locked: list[bool] = []
