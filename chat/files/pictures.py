@@ -107,7 +107,7 @@ def _encoded(opened: Any, kind: str, pixels_max: int) -> Picture:
         if kind == "JPEG" and still.mode not in {"RGB", "L"}:
             still = still.convert("RGB")
         _without_extras(still).save(out, format=kind, quality=88)
-    small = still.convert("RGBA" if still.has_transparency_data else "RGB")
+    small = _in_8_bits(still)
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     return Picture(out.getvalue(), _webp(small), still.width, still.height)
 
@@ -139,12 +139,19 @@ def _upright(opened: Any) -> Any:
     return opened if turn is None else opened.transpose(turn)
 
 
+def _in_8_bits(picture: Any) -> Any:
+    """Return the picture with 8 bits a channel. Pillow itself makes the lighter greys of 16 bits white."""
+    if picture.mode.startswith("I"):
+        picture = picture.point(lambda value: value / 256).convert("L")
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
 def _square(opened: Any) -> Picture:
     side = (PROFILE_SIDE, PROFILE_SIDE)
     # A large JPEG is decoded at a fraction of its size.
     opened.draft(None, side)
     upright = _upright(opened)
-    square = ImageOps.fit(upright.convert("RGBA" if upright.has_transparency_data else "RGB"), side)
+    square = ImageOps.fit(_in_8_bits(upright), side)
     # Opaque, because the page shows it above the initial of the name.
     white = Image.new("RGBA", side, "white")
     large = Image.alpha_composite(white, square.convert("RGBA")).convert("RGB")

@@ -7,6 +7,7 @@ import shutil
 import struct
 import uuid
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from io import BytesIO, StringIO
@@ -135,6 +136,14 @@ def test_a_picture_is_only_a_picture(kind: str) -> None:
     with Image.open(BytesIO(made.content)) as opened:
         assert (opened.format, opened.size) == (kind, (made.width, made.height))
         assert not opened.getexif()
+
+
+@pytest.mark.parametrize("encode", [picture_encode, profile_picture_encode])
+def test_greys_of_16_bits_stay_grey(encode: Callable[..., pictures.Picture]) -> None:
+    out = BytesIO()
+    Image.new("I;16", (8, 8), 120 * 256).save(out, "PNG")
+    with Image.open(BytesIO(encode(out.getvalue(), "PNG", pixels_max=0).thumbnail)) as small:
+        assert small.convert("L").getpixel((4, 4)) == pytest.approx(120, abs=3)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
