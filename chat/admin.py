@@ -30,7 +30,7 @@ class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
         fields = ("tenant", "name", "is_public", "archived_at")
 
     def clean(self) -> dict[str, Any]:
-        """Refuse the name of another open room of the tenant."""
+        """Refuse the name of another open room of the tenant, and one open room too many."""
         values: dict[str, Any] = super().clean() or {}
         try:
             values["name"] = clean_room_name(values.get("name", ""))
@@ -42,6 +42,11 @@ class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
         namesakes = Room.objects.filter(tenant=tenant, name_key=room.name_key, archived_at__isnull=True)
         if not values.get("archived_at") and namesakes.exclude(pk=room.pk).exists():
             raise forms.ValidationError({"name": _("A room of this name exists already.")})
+        if room.archived_at and not values.get("archived_at"):
+            try:
+                services.require_space(room.tenant_id)
+            except RequestError as error:
+                raise forms.ValidationError({"archived_at": error.message}) from None
         return values
 
 

@@ -6,7 +6,6 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from msgspec.structs import asdict, replace
@@ -163,7 +162,8 @@ def room_update(tenant: Tenant, user: Publisher, payload: payloads.RoomUpdate) -
 def room_amend(tenant: Tenant, user: Publisher, payload: payloads.RoomUpdate) -> None:
     """Change a room, even one that the user cannot see, as `room_update` does. The caller must be allowed to (the admin).
 
-    Raises RequestError(not_found: also a direct room | invalid_message | conflict).
+    Raises RequestError(not_found: also a direct room | invalid_message | conflict; limit_exceeded if an archived room
+    should come back).
     """
     _update(tenant, user, _locked(tenant, payload.room_id), payload)
 
@@ -197,8 +197,8 @@ def room_direct(tenant: Tenant, user: Publisher, payload: payloads.RoomDirect) -
         raise field_error("payload.user_ids", message)
     key = ",".join(map(str, ids))
     people = people_present(tenant.id, ids)
-    # Locked, so that two people who open it at once make one room.
-    TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant.id).first()
+    # Two people who open it at once make one room.
+    _lock_tenant(tenant.id)
     room = Room.objects.filter(tenant_id=tenant.id, direct_key=key).first()
     if room is not None:
         return room_get(tenant.id, user.id, payloads.InRoom(room.pk)), False
@@ -276,7 +276,7 @@ def _locked(tenant: Tenant, room_id: int, *, may_be_archived: bool = True) -> Ro
 def _insert(room: Room, creator_id: UserId, user_ids: Sequence[UserId], role: wire.Role) -> None:
     """Store a new room and its members."""
     room.created_by_id, room.last_rev = int(creator_id), 1
-    _require_space(room)
+    _require_own_space(room, creator_id)
     _require_pace(room)
     _save(room, force_insert=True)
     RoomMembership.objects.bulk_create(
@@ -363,7 +363,7 @@ def _update(tenant: Tenant, user: Publisher, room: Room, given: payloads.RoomUpd
         setattr(room, field, new[field])
     room.last_rev = room.next_rev
     if "archived_at" in changed and room.archived_at is None:
-        _require_space(room)
+        _require_own_space(room, user.id)
     _save(room, update_fields=[*changed, "last_rev"])
     if not {"is_public", "archived_at"}.isdisjoint(changed):
         now = "archived" if room.archived_at else room.kind
@@ -388,20 +388,34 @@ def _tell_members(tenant: Tenant, user: Publisher, room: Room, outside: wire.Roo
         announcements.end_hearing(tenant, room_id=room.pk, user_ids=members)
 
 
-def _require_space(new: Room) -> None:
-    """Raise RequestError(limit_exceeded) if the tenant or the creator has too many open rooms beside this one."""
-    is_direct = new.direct_key is not None
-    # Locks the tenant, so that the counts stay true until the commit. SQLite needs no row lock: its
-    # transactions take the write lock when they begin.
-    TenantRow.objects.select_for_update(no_key=True).filter(pk=new.tenant_id).first()
-    own = Q(created_by_id=new.created_by_id, created_by__isnull=False)
-    rooms = Room.objects.filter(tenant_id=new.tenant_id, archived_at__isnull=True)
-    alike = rooms.filter(direct_key__isnull=not is_direct)
-    count = alike.aggregate(all=Count("pk"), own=Count("pk", filter=own))
+def _lock_tenant(tenant_id: int) -> None:
+    """Lock the tenant, so that the counts of its rooms stay true until the commit.
+
+    SQLite needs no row lock: its transactions take the write lock when they begin.
+    """
+    TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
+
+
+def require_space(tenant_id: int) -> None:
+    """Raise RequestError(limit_exceeded) if the tenant has no space for one more open room."""
+    count = Room.objects.filter(tenant_id=tenant_id, archived_at=None, direct_key=None).count()
+    require_at_most(ROOMS_MAX, count + 1, _("There are {most} rooms already."))
+
+
+def _require_own_space(room: Room, user_id: UserId) -> None:
+    """Raise RequestError(limit_exceeded) if the tenant, or the user who made the room, has too many rooms beside it."""
+    is_direct = room.direct_key is not None
+    _lock_tenant(room.tenant_id)
     if not is_direct:
-        require_at_most(ROOMS_MAX, count["all"] + 1, _("There are {most} rooms already."))
-    most = DIRECT_ROOMS_OF_CREATOR_MAX if is_direct else ROOMS_OF_CREATOR_MAX
-    require_at_most(most, count["own"] + 1, _("You have made {most} rooms already."))
+        require_space(room.tenant_id)
+    # Nobody can make space for an owner who brings back a room of somebody else.
+    if room.created_by_id == int(user_id):
+        own = Room.objects.filter(
+            tenant_id=room.tenant_id, created_by_id=room.created_by_id, archived_at=None
+        )
+        most = DIRECT_ROOMS_OF_CREATOR_MAX if is_direct else ROOMS_OF_CREATOR_MAX
+        count = own.filter(direct_key__isnull=not is_direct).count()
+        require_at_most(most, count + 1, _("You have made {most} rooms already."))
 
 
 def _require_pace(new: Room) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Domain, Membership, User
@@ -209,6 +210,23 @@ def test_a_change_in_the_admin_is_told_and_keeps_what_was_said_meanwhile(
     told = [(each.topic, each.data["event"]) for each in announced]
     assert told == [(f"room:{room_id}", "room"), ("rooms:public", "gone")]
     assert announced[0].data["room"]["name"] == "Parlour"
+
+
+def test_a_room_that_comes_back_in_the_admin_needs_space(
+    hosts: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_id, client = hosts.room(), staff("alice", "acme")
+    Room.objects.update(archived_at=timezone.now())
+    hosts.room(name="parlour")
+    form, change = (
+        {"name": "lounge", "archived_at_0": "", "archived_at_1": ""},
+        f"/admin/chat/room/{room_id}/change/",
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(services, "ROOMS_MAX", 1)
+        assert "There are 1 rooms already." in client.post(change, form).content.decode()
+    assert client.post(change, form).status_code == 302
+    assert Room.objects.filter(archived_at=None).count() == 2
 
 
 def test_an_archived_room_takes_nobody_in_but_lets_people_out(hosts: World) -> None:
