@@ -165,6 +165,17 @@ def mentions_insert(mentioned: Collection[tuple[int, int, UserId]]) -> Statement
     )
 
 
+def files_attach(attached: Sequence[tuple[int, int, int]]) -> Statement:
+    """Attach files to messages: (file, message, place among the files of the message)."""
+    table = _table(("bigint",) * 3, attached)
+    return Statement(
+        f"WITH used(file_id, message_id, place) AS ({table.sql})"
+        " UPDATE chat_file AS file SET message_id = used.message_id, place = used.place"
+        " FROM used WHERE file.id = used.file_id",
+        table.params,
+    )
+
+
 def rooms_move(last: Mapping[int, tuple[int, int]], sent_at: datetime) -> Statement:
     """Update the last message's number, the last change's number and the time of each room."""
     table = _table(("bigint",) * 3, [(room_id, *numbers) for room_id, numbers in last.items()])

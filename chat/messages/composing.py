@@ -54,7 +54,7 @@ class Composed:
 
 
 def composed(texts: Sequence[tuple[Tenant, int, str]]) -> list[Composed]:
-    """Compose texts of rooms. One query, if any of them may mention somebody."""
+    """Compose texts of rooms. A query if any may mention somebody, and one for each room of which all are mentioned."""
     # A text that is too long is refused later.
     clean = [text if len(text := trimmed(given)) <= TEXT_MAX_CHARS else "" for _, _, given in texts]
     names = [frozenset(names_mentioned(text)) for text in clean]

@@ -1,6 +1,6 @@
 """Sending: stores messages of several users in one transaction. The tuned path of the chat.
 
-A plain message costs three reads and three writes for its whole batch. A reply, a mention of all or a file adds
+A plain message costs three reads and three writes for its whole batch. A reply, a mention or a file adds
 a statement to the same round trips; attached files add one more round trip, and mentions one before the transaction.
 """
 
@@ -16,7 +16,6 @@ from chat import announcements, payloads, sql, wire
 from chat.batches import Known, MessageDraft, MessageName, Numbered, RoomState, judge
 from chat.messages.composing import Composed, composed
 from chat.messages.reading import messages_by_name
-from chat.models import File
 from chat.rendering.markdown import RENDERER_VERSION
 from realtime import Publisher, RequestError, Tenant
 
@@ -177,10 +176,7 @@ def _messages_insert(
     inserted, *_ = sql.run(*statements)
     ids = {(room_id, seq): message_id for message_id, room_id, seq in inserted}
     stored = {draft.name: replace(each, id=ids[each.room_id, each.seq]) for draft, each in new}
-    if attached := [
-        File(pk=file.id, message_id=each.id, place=at)
-        for each in stored.values()
-        for at, file in enumerate(each.files)
-    ]:
-        File.objects.bulk_update(attached, ["message", "place"])
+    if attached := [(file.id, each.id, at) for each in stored.values() for at, file in enumerate(each.files)]:
+        # Not `bulk_update`: it takes 20 times as long, with the rooms locked.
+        sql.run(sql.files_attach(attached))
     return stored
