@@ -25,7 +25,7 @@ class Composed:
     """The names in a text, and its HTML.
 
     `people` are the members of the room, by name, for whom the names stand in the HTML. `groups` are the users for whom
-    `room` and `here` stand, if the text has them. Some may have left when the message is stored.
+    `room` and `here` stand, if the text has them and they are not too many. Some may have left when the message is stored.
     """
 
     names: frozenset[str]
@@ -47,8 +47,7 @@ class Composed:
         people = {name: each for name, each in self.people.items() if is_member(each)}
         ids = {people[name] for name in sorted(self.names)[:MENTIONS_MAX] if name in people}
         for users in self.groups.values():
-            if len(users) <= ROOM_MENTIONS_MAX:
-                ids.update(filter(is_member, users))
+            ids.update(filter(is_member, users))
         html = self.html if people == self.people else _html(text, people, self.groups)
         return html, sorted(ids - {author_id})
 
@@ -68,23 +67,32 @@ def composed(texts: Sequence[tuple[Tenant, int, str]]) -> list[Composed]:
     found: list[Composed] = []
     for (tenant, room_id, _), text, mentions in zip(texts, clean, names, strict=True):
         people = {name: user_id for name, user_id in members[room_id] if name in mentions}
-        groups: dict[str, Collection[int]] = {ROOM: everyone[room_id]} if ROOM in mentions else {}
-        if HERE in mentions:
-            groups[HERE] = present_in(tenant, room_id)
+        groups: dict[str, Collection[int]] = {}
+        if ROOM in mentions and len(everyone[room_id]) <= ROOM_MENTIONS_MAX:
+            groups[ROOM] = everyone[room_id]
+        if HERE in mentions and (present := present_in(tenant, room_id)) is not None:
+            groups[HERE] = present
         found.append(Composed(mentions, _html(text, people, groups), people, groups))
     return found
 
 
-def present_in(tenant: Tenant, room_id: int) -> frozenset[int]:
-    """Return the users who follow a room at this moment. A process that serves no sockets knows of nobody."""
+def present_in(tenant: Tenant, room_id: int) -> frozenset[int] | None:
+    """Return the users who follow a room at this moment; None if they are more than ROOM_MENTIONS_MAX.
+
+    A process that serves no sockets knows of nobody.
+    """
     node = current_node()
     if not node.serves_here:
         return frozenset()
     topic = wire.room_topic(room_id)
-    asked = node.submit(node.present(topic, tenant=tenant.slug, limit=ROOM_MENTIONS_MAX))
-    return frozenset(map(int, asked.result(PRESENT_TIMEOUT_S)))
+
+    async def ask() -> frozenset[int] | None:
+        if await node.present_count(topic, tenant=tenant.slug) > ROOM_MENTIONS_MAX:
+            return None
+        return frozenset(map(int, await node.present(topic, tenant=tenant.slug, limit=ROOM_MENTIONS_MAX)))
+
+    return node.submit(ask()).result(PRESENT_TIMEOUT_S)
 
 
 def _html(text: str, people: Mapping[str, int], groups: Mapping[str, Collection[int]]) -> str:
-    large = {name for name, users in groups.items() if len(users) > ROOM_MENTIONS_MAX}
-    return render(text, people, large) if text else ""
+    return render(text, people, groups) if text else ""

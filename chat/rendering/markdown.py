@@ -4,7 +4,7 @@ HTML in a text is text. The result is the same for every reader.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
 from typing import Any
@@ -49,15 +49,16 @@ _ATTRIBUTES: dict[str, set[str]] = {
 _OFF = ("heading", "lheading", "html_block", "html_inline", "reference", "image", "entity", "autolink")
 
 
-def render(text: str, mentions: Mapping[str, int] | None = None, large: Collection[str] = ()) -> str:
+def render(text: str, mentions: Mapping[str, int] | None = None, groups: Iterable[str] = ROOM_NAMES) -> str:
     """Return the HTML of a text.
 
-    `mentions` are user ids by name in lower case; other names stay text, and so do the names of `large` groups.
+    `mentions` are user ids by name in lower case, `groups` are those of `room` and `here` that mention somebody. Other
+    names stay text.
     """
     if _PLAIN.fullmatch(text):
         return f"<p>{text}</p>\n"
     parser = _parser(has_links=not overrides_direction(text))
-    known = dict.fromkeys(ROOM_NAMES.difference(large)) | dict(mentions or {})
+    known = dict.fromkeys(groups) | dict(mentions or {})
     html = _cleaned(parser.render(text, {"mentions": known}))
     return html if len(html) <= HTML_MAX_CHARS else f"<p>{escape(text)}</p>\n"
 

@@ -279,6 +279,10 @@ class Node:
         users = self.cluster.users(key) if self.cluster.count(key) <= limit else []
         return frozenset(user.id for user in users)
 
+    async def present_count(self, topic: str, *, tenant: str) -> int:
+        """Return how many users follow a topic now, on any node."""
+        return self.cluster.count((tenant, topic))
+
     async def end_subscriptions(self, tenant: str, topic: str, user_id: UserId) -> None:
         """End a user's subscriptions to a topic, here and on the other nodes."""
         ended = EndSubscriptions(tenant, topic, as_user_id(user_id))
