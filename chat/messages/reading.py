@@ -12,7 +12,7 @@ from accounts.models import Membership, User
 from chat import payloads, wire
 from chat.batches import MessageName
 from chat.models import File, Mention, Message, Reaction
-from chat.rendering.markdown import RENDERER_VERSION, render
+from chat.rendering.markdown import RENDERER_VERSION, ROOM_NAMES, names_mentioned, render
 from chat.rows import grouped
 from chat.selectors import access_joined_room
 from chat.wire import PAGE_BYTES_MAX, fitting
@@ -224,13 +224,20 @@ def _htmls(messages: Sequence[Message], mentions: Mapping[tuple[int, int], list[
     if not stale:
         return htmls
     ids = {user_id for each in stale for user_id in mentions.get((each.room_id, each.seq), ())}
-    rows: Any = User.objects.filter(pk__in=ids).values_list("username", "pk")
-    people = {name.lower(): user_id for name, user_id in rows}
+    rows: Any = User.objects.filter(pk__in=ids).values_list("pk", "username")
+    names = {user_id: name.lower() for user_id, name in rows}
     # Before the transaction, which holds up all others with SQLite.
-    htmls |= {each.pk: render(each.text, people) if each.text else "" for each in stale}
+    htmls |= {each.pk: _html(each.text, names, mentions.get((each.room_id, each.seq), ())) for each in stale}
     with transaction.atomic():
         for message in stale:
             # Only if it is still the text that was rendered.
             same = Message.objects.filter(pk=message.pk, text=message.text, deleted_at__isnull=True)
             same.update(html=htmls[message.pk], renderer=RENDERER_VERSION)
     return htmls
+
+
+def _html(text: str, names: Mapping[int, str], mentioned: Iterable[int]) -> str:
+    """Return the HTML of a text. `@room` and `@here` stay text if all who are mentioned stand in it by name."""
+    people = {names[user_id]: user_id for user_id in mentioned if user_id in names}
+    is_group_named = not people.keys() <= names_mentioned(text)
+    return render(text, people, ROOM_NAMES if is_group_named else ()) if text else ""

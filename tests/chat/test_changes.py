@@ -402,6 +402,20 @@ def test_no_text_is_rendered_while_a_room_is_locked(world: World, monkeypatch: p
     assert "data-user-id" in send(world, room_id, "@bob").html
 
 
+def test_html_that_is_made_again_shows_the_names_of_those_who_were_mentioned(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_id = world.room(with_bob=True)
+    texts = ["@room", "@bob"]
+    with monkeypatch.context() as patched:
+        patched.setattr(composing, "ROOM_MENTIONS_MAX", 1)
+        large = send(world, room_id, "@room with @bob")
+    htmls = [send(world, room_id, text).html for text in texts]
+    Message.objects.update(renderer=0, html="")
+    page = reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=10))
+    assert [each.html for each in page.messages] == [large.html, *htmls]
+
+
 def test_html_names_those_who_are_in_the_room_when_it_is_stored(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
