@@ -62,11 +62,13 @@ def composed(texts: Sequence[tuple[Tenant, int, str]]) -> list[Composed]:
     asked = {room_id for (_, room_id, _), each in zip(texts, names, strict=True) if ROOM in each}
     all_of = [sql.members_of(room_id, ROOM_MENTIONS_MAX + 1) for room_id in asked]
     rows, *inside = sql.run(sql.members_named(named, called), *all_of) if named else [[]]
-    members = grouped((room_id, (name.lower(), user_id)) for room_id, user_id, name in rows)
+    members = grouped((room_id, (user_id, name)) for room_id, user_id, name in rows)
     everyone = grouped((room_id, user_id) for rows in inside for room_id, user_id in rows)
     found: list[Composed] = []
     for (tenant, room_id, _), text, mentions in zip(texts, clean, names, strict=True):
-        people = {name: user_id for name, user_id in members[room_id] if name in mentions}
+        # Of names that differ in case the one that is written so, or else the oldest, comes last and stays.
+        alike = sorted(members[room_id], key=lambda each: (f"@{each[1]}" in text, -each[0]))
+        people = {name.lower(): user_id for user_id, name in alike if name.lower() in mentions}
         groups: dict[str, Collection[int]] = {}
         if ROOM in mentions and len(everyone[room_id]) <= ROOM_MENTIONS_MAX:
             groups[ROOM] = everyone[room_id]

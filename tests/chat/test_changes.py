@@ -383,6 +383,16 @@ def test_names_of_other_letters_are_mentioned_in_any_case(world: World, username
         assert send(world, room_id, f"@{name}!").mentions == [world.bob.id]
 
 
+def test_of_names_that_differ_in_case_the_written_one_is_mentioned(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    services.room_join(world.acme, world.admin, InRoom(room_id))
+    people = {"éva": int(world.bob.id), "Éva": int(world.admin.id)}
+    for name, user_id in people.items():
+        User.objects.filter(pk=user_id).update(username=name)
+    for name, user_id in [*people.items(), ("ÉVA", min(people.values()))]:
+        assert send(world, room_id, f"@{name}!").mentions == [user_id]
+
+
 def test_no_text_is_rendered_while_a_room_is_locked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     room_id = world.room(with_bob=True)
     locked: list[bool] = []
