@@ -21,7 +21,7 @@ from chat.models import Room, RoomMembership
 from chat.rooms.rights import MEMBER, MODERATOR, OWNER, RANKS, Standing, has_owner, rank_of, standing
 from chat.selectors import access_joined_room, access_room, members_present, role_of, room_as_admin, room_get
 from chat.text import ROOM_NAME_MAX_CHARS, TOPIC_LINE_MAX_CHARS, clean_line, clean_room_name, room_name_key
-from realtime import ErrorCode, Publisher, Tenant, UserId, record_action
+from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId, record_action
 
 # Open rooms of a tenant, and open rooms that one user created in it: beyond it `limit_exceeded`. Direct rooms do not count,
 # since nobody can close one. One user opens at most so many of them.
@@ -29,7 +29,8 @@ ROOMS_MAX = 1000
 ROOMS_OF_CREATOR_MAX = 200
 DIRECT_ROOMS_OF_CREATOR_MAX = 500
 # Members who are told in their own topics that their room was archived, or that it is back, which takes three queries for
-# each while the room is locked. The others see that their subscriptions end, and find the room in the next list.
+# each while the room is locked, and the tenant too if it is back. The others see that their subscriptions end, and find the
+# room in the next list.
 ARCHIVED_TOLD_MAX = 500
 BACK_TOLD_MAX = 100
 # Rooms that one user may create in a tenant within a minute, including archived ones: beyond it
@@ -381,7 +382,11 @@ def _tell_members(tenant: Tenant, user: Publisher, room: Room, outside: wire.Roo
     rows = RoomMembership.objects.filter(room=room).values_list("user_id", flat=True)
     members = sorted(rows, key=lambda user_id: user_id != user.id)
     for user_id in members[: ARCHIVED_TOLD_MAX if room.archived_at else BACK_TOLD_MAX]:
-        own = outside if room.archived_at else room_get(tenant.id, user_id, payloads.InRoom(room.pk))
+        try:
+            own = outside if room.archived_at else room_get(tenant.id, user_id, payloads.InRoom(room.pk))
+        except RequestError:
+            # The user was deleted meanwhile.
+            continue
         announcements.announce_own(tenant, Publisher(user_id, ""), own, by=user)
     # A subscriber could still announce typing in it.
     if room.archived_at:

@@ -233,6 +233,21 @@ def test_an_archived_room_comes_back(world: World, monkeypatch: pytest.MonkeyPat
     assert code_of(lambda: update(world, world.alice, room_id, archived=False)) == "conflict"
 
 
+def test_a_room_comes_back_though_a_member_goes_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_id = world.room(is_public=False, with_bob=True)
+    update(world, world.alice, room_id, archived=True)
+    room_get = selectors.room_get
+
+    def without_bob(tenant_id: int, user_id: int, *given: Any, **options: Any) -> wire.Room:
+        RoomMembership.objects.filter(user_id=world.bob.id).delete()
+        return room_get(tenant_id, user_id, *given, **options)
+
+    monkeypatch.setattr(services, "room_get", without_bob)
+    assert not update(world, world.alice, room_id, archived=False).archived
+
+
 def test_a_room_comes_back_only_if_there_is_space(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     room_id = world.room(with_bob=True)
     give(world, room_id, world.bob, "owner")
