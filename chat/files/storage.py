@@ -42,13 +42,15 @@ def delete_with_row(instance: File, **_signal: Any) -> None:
     transaction.on_commit(partial(contents_delete, [(instance.tenant_id, instance.key)]), robust=True)
 
 
-def contents_delete(found: Iterable[tuple[int, Any]]) -> None:
-    """Delete contents whose rows are gone. A failure is logged, and the others are still deleted."""
-    storage = file_storage()
+def contents_delete(found: Iterable[tuple[int, Any]]) -> bool:
+    """Delete contents whose rows are gone, and return whether all are. A failure is logged, others are still deleted."""
+    storage, are_gone = file_storage(), True
     for tenant_id, key in found:
         path = file_path(tenant_id, key)
         for name in (path, path + THUMBNAIL):
             try:
                 storage.delete(name)
             except OSError:
+                are_gone = False
                 logger.exception("A file without a row stays in the storage: %s", name)
+    return are_gone

@@ -448,7 +448,9 @@ def test_a_file_over_http_is_an_attachment_in_which_nothing_runs(world: World) -
     assert file_storage().exists(f"{world.acme.id}")
 
 
-def test_contents_without_a_row_are_listed_and_deleted(world: World, folder: Path) -> None:
+def test_contents_without_a_row_are_listed_and_deleted(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after an older copy of the database was restored; those of today may be on their way to a row."""
 
     def told(*options: str) -> list[str]:
@@ -468,6 +470,19 @@ def test_contents_without_a_row_are_listed_and_deleted(world: World, folder: Pat
     listed = f"{world.acme.id}/{key.hex[:2]}/{key.hex}"
     assert told() == [listed, "1 without a row"]
     assert stored(folder) == 6
+    storage, out = "django.core.files.storage.FileSystemStorage", StringIO()
+
+    def fail(error: OSError) -> Any:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"{storage}.delete", lambda *_: fail(PermissionError("read-only")))
+        with pytest.raises(CommandError, match="1 could not be deleted"):
+            call_command("delete_lost_files", "--delete", stdout=out)
+    assert out.getvalue().split("\n")[:-1] == [listed, "0 deleted"]
+    with monkeypatch.context() as patched:
+        patched.setattr(f"{storage}.get_modified_time", lambda *_: fail(FileNotFoundError()))
+        assert told() == ["0 without a row"]
     assert told("--delete") == [listed, "1 deleted"]
     assert stored(folder) == 4
     assert told("--delete") == ["0 deleted"]

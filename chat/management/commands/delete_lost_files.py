@@ -3,6 +3,7 @@
 import re
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import suppress
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
@@ -25,17 +26,18 @@ class Command(BaseCommand):
         parser.add_argument("--delete", action="store_true", help="delete them; there is no way back")
 
     def handle(self, *, delete: bool, **_: object) -> None:
-        """Write the path of each, and how many there are. Raises CommandError if the storage cannot be read."""
-        count = 0
+        """Write the path of each, and how many there are. Raises CommandError if the storage fails."""
+        count = failed = 0
         try:
             for tenant_id, key in _lost():
-                count += 1
                 self.stdout.write(file_path(tenant_id, key))
-                if delete:
-                    contents_delete([(tenant_id, key)])
+                is_done = not delete or contents_delete([(tenant_id, key)])
+                count, failed = count + is_done, failed + (not is_done)
         except OSError as error:
             raise CommandError(f"The storage of files cannot be read (CHAT_FILES_DIR): {error}") from error
         self.stdout.write(f"{count} {'deleted' if delete else 'without a row'}")
+        if failed:
+            raise CommandError(f"{failed} could not be deleted; the log says why.")
 
 
 def _lost() -> Iterator[tuple[int, UUID]]:
@@ -48,5 +50,7 @@ def _lost() -> Iterator[tuple[int, UUID]]:
             names = {UUID(each[1]): each[0] for each in found}
             known = File.objects.filter(tenant_id=int(tenant), key__in=list(names))
             for key in names.keys() - set(known.values_list("key", flat=True)):
-                if storage.get_modified_time(f"{path}/{names[key]}") < before:
-                    yield int(tenant), key
+                # Others delete contents too, between the list and the question.
+                with suppress(FileNotFoundError):
+                    if storage.get_modified_time(f"{path}/{names[key]}") < before:
+                        yield int(tenant), key
