@@ -143,6 +143,8 @@ def _in_8_bits(picture: Any) -> Any:
     """Return the picture with 8 bits a channel. Pillow itself makes the lighter greys of 16 bits white."""
     if picture.mode.startswith("I"):
         picture = picture.point(lambda value: value / 256).convert("L")
+        if picture.has_transparency_data:
+            picture.info["transparency"] //= 256
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 

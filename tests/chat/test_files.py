@@ -141,9 +141,15 @@ def test_a_picture_is_only_a_picture(kind: str) -> None:
 @pytest.mark.parametrize("encode", [picture_encode, profile_picture_encode])
 def test_greys_of_16_bits_stay_grey(encode: Callable[..., pictures.Picture]) -> None:
     out = BytesIO()
-    Image.new("I;16", (8, 8), 120 * 256).save(out, "PNG")
+    # Little-endian: the left half is clear.
+    grey = Image.frombytes("I;16", (8, 8), bytes([0, 200] * 4 + [0, 120] * 4) * 8)
+    grey.save(out, "PNG", transparency=200 * 256)
     with Image.open(BytesIO(encode(out.getvalue(), "PNG", pixels_max=0).thumbnail)) as small:
-        assert small.convert("L").getpixel((4, 4)) == pytest.approx(120, abs=3)
+        shown = small.convert("RGBA")
+        # On white, as a profile picture is.
+        seen = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown).convert("L")
+        assert seen.getpixel((small.width - 1, 0)) == pytest.approx(120, abs=3)
+        assert seen.getpixel((0, 0)) == pytest.approx(255, abs=3)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
