@@ -445,6 +445,10 @@ test("the rest of the page waits for messages that are on their way, and for no 
   chat.sockets[0].end(1006);
   assert.deepEqual([store.connection.value.name, store.isStarting.value], ["waiting", false]);
   chat.silent.clear();
+  mock.timers.tick(500);
+  assert.deepEqual([store.connection.value.name, store.isStarting.value], ["connecting", true]);
+  mock.timers.tick(1_500);
+  assert.equal(store.isStarting.value, false);
   await reconnect(chat);
   assert.equal(store.isStarting.value, false);
   const refused = await opened({ prepare: (each) => each.replies.set("message.list", () => ["error", { code: "internal", message: "No.", retryable: false }]) });

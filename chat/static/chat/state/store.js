@@ -12,6 +12,8 @@ import { Sender } from "./sender.js";
 /** @import {Files, Message, Person, RealtimeClient, Room} from "../types.js" */
 
 const ANNOUNCE_MS = 700;
+// For so long the rest of the page waits for the first connection.
+const CONNECT_MS = 2_000;
 const PUBLIC_ROOMS = "rooms:public";
 const DELETED_MAX = 500;
 
@@ -36,10 +38,13 @@ export class ChatStore {
     this.stores = signal(/** @type {Map<number, RoomStore>} */ (new Map()));
     this.currentId = signal(/** @type {number | null} */ (null));
     this.current = computed(() => this.stores.value.get(this.currentId.value ?? 0) ?? null);
-    /** Whether messages of the current room are on their way. What is drawn beside them loads after them. */
+    /** Whether the first connection takes long. */
+    this.isSlow = signal(false);
+    /** Whether messages of the current room are on their way. What nobody waits for loads after them. */
     this.isStarting = computed(() => {
       const { timeline, requests } = this.current.value ?? {};
-      return timeline?.value === null && !requests?.error.value && ["connecting", "online"].includes(this.connection.value.name);
+      const isConnecting = this.connection.value.name === "connecting" && !this.isSlow.value;
+      return timeline?.value === null && (isConnecting || (this.isOnline.value && requests?.isLoading.value === true));
     });
     this.rooms = computed(() => sortedRooms([...this.stores.value.values()].map((store) => store.room.value)));
     /** Whether the reader looks at new messages now. Their room keeps its place. */
@@ -92,7 +97,7 @@ export class ChatStore {
 
   /** Connect, and keep the page up to date. */
   start() {
-    this.client.on("state", (state) => this.#connectionChanged(state));
+    this.client.on("state", (state) => batch(() => this.#connectionChanged(state)));
     this.client.on("welcome", ({ scopes }) => (this.isStaff.value = scopes?.includes("control:write") ?? false));
     this.client.on("announcement", ({ text, level }) => {
       this.banner.value = { text, level };
@@ -108,6 +113,7 @@ export class ChatStore {
     });
     this.drafts.load();
     this.sender.adopt();
+    setTimeout(() => (this.isSlow.value = true), CONNECT_MS);
     this.client.start();
   }
 

@@ -16,9 +16,9 @@ import { Sidebar } from "./sidebar.js";
 
 const Bars = lazy(() => import("./bars.js"), "Bars");
 const NoRoom = lazy(() => import("./no-room.js"), "NoRoom");
-const TabIcon = lazy(() => import("./tab-icon.js"), "TabIcon");
+const TabIcon = lazy(() => import("./tab-icon.js"), "TabIcon", { isLater: true });
 /** The panels beside the messages. @type {Record<string, any>} */
-const PANELS = { people: lazy(() => import("./people-panel.js"), "PeoplePanel"), search: lazy(() => import("./search-panel.js"), "SearchPanel") };
+const PANELS = { people: lazy(() => import("./people-panel.js"), "PeoplePanel", { isLater: true }), search: lazy(() => import("./search-panel.js"), "SearchPanel") };
 
 /** The chat page, below the header of the site. @param {{store: ChatStore}} props */
 export function App({ store }) {

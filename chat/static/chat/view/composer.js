@@ -10,7 +10,7 @@ import { lazy } from "./lazy.js";
 /** @import {ChatStore, Place, RoomStore} from "../types.js" */
 
 const Attachments = lazy(() => import("./attachments.js"), "Attachments");
-const Completion = lazy(() => import("./completion.js"), "Completion");
+const Completion = lazy(() => import("./completion.js"), "Completion", { isLater: true });
 const ComposerTools = lazy(() => import("./composer-tools.js"), "ComposerTools");
 const IntentLine = lazy(() => import("./composer-notes.js"), "IntentLine");
 const Outside = lazy(() => import("./composer-notes.js"), "Outside");

@@ -41,11 +41,12 @@ export async function loadTheRest() {
 
 /**
  * A component whose module and styles are loaded when it is first drawn, or by its `load`, which says whether it succeeded. Its props
- * have the `store`, which tells of a failure, and perhaps `onClose`, so that it can be opened again. What stays on the page waits
- * for the messages, and tries again when the connection changes or another component has loaded.
+ * have the `store`, which tells of a failure, and perhaps `onClose`, so that it can be opened again. What stays on the page
+ * tries again when the connection changes or another component has loaded.
  * @param {() => Promise<Record<string, any>>} load @param {string} name of the component in the module
+ * @param {{isLater?: boolean}} [options] isLater: nobody waits for it, so it comes after messages that are on their way, unless a panel is opened
  */
-export function lazy(load, name) {
+export function lazy(load, name, { isLater = false } = {}) {
   /** @type {any} */
   let Loaded = null;
   Lazy.load = () => Promise.all([load(), loadStyles()]).then(succeed, () => false);
@@ -55,15 +56,16 @@ export function lazy(load, name) {
     return Boolean((Loaded = module[name]));
   }
   function Lazy(/** @type {{store: ChatStore} & Record<string, any>} */ props) {
-    const { connection, isStarting } = props.store;
-    const attempt = Loaded === null && `${successes.value} ${connection.value.name} ${isStarting.value}`;
+    const { connection, drawer, isStarting } = props.store;
+    const mustWait = () => isLater && isStarting.value && drawer.value !== "panel";
+    const attempt = Loaded === null && `${successes.value} ${connection.value.name} ${mustWait()}`;
     const done = (/** @type {boolean} */ isLoaded) => {
       if (isLoaded) return;
       props.store.notice.value = _("A part of the page did not load. Check your network, then try again or reload the page.");
       props.onClose?.();
     };
     useEffect(() => {
-      if (attempt !== false && (props.onClose || !isStarting.peek())) Lazy.load().then(done);
+      if (attempt !== false && !mustWait()) Lazy.load().then(done);
     }, [attempt]);
     return Loaded && html`<${Loaded} ...${props} />`;
   }

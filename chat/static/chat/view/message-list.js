@@ -32,7 +32,8 @@ export function MessageList({ store, room, onDone }) {
   const scroll = useScroll(room, rows, isLean);
   const draw = (/** @type {import("../lib/rows.js").Row} */ row) => drawn(row, caches.current.drawn, { store, room });
   // Before the first message has the focus, so that a key that follows at once finds them. A failure is told when they are drawn.
-  useEffect(() => void RowTools.load(), []);
+  const isStarting = store.isStarting.value;
+  useEffect(() => void (isStarting || RowTools.load()), [isStarting]);
   return html`
     <div class="messages-frame">
       <div class="messages" ref=${scroll.ref} onScroll=${scroll.onScroll} onClick=${followLink}
