@@ -285,6 +285,21 @@ test("what failed for the moment is asked for again, once for all of it, until i
   assert.equal(seqs(room).at(-1), 201);
 });
 
+test("a failure is told until the same succeeds, and pins that failed for the moment are asked for again after a while", async () => {
+  const fail = () => { throw busy; };
+  const answers = { "message.list": fail, "pin.list": fail };
+  const { room, types } = await opened({ answers });
+  const count = () => types().filter((type) => type === "pin.list").length;
+  await room.loadPins();
+  await room.loadMembers();
+  await settled();
+  assert.deepEqual([count(), room.requests.errors.value], [1, { "message.list": "busy", "pin.list": "busy" }]);
+  answers["pin.list"] = () => ({ messages: [message(5)] });
+  mock.timers.tick(5_000);
+  await settled();
+  assert.deepEqual([count(), room.pins.value.length, room.requests.errors.value], [2, 1, { "message.list": "busy", "pin.list": "" }]);
+});
+
 test("of the lists of members that were asked for, the last one counts", async () => {
   const lists = held();
   const { room, publish } = await opened({ answers: { "member.list": lists.answer } });

@@ -15,9 +15,9 @@ export class RoomRequests {
     this.onRetry = onRetry;
     this.pages = signal(0);
     this.isLoading = computed(() => this.pages.value > 0);
-    /** What the reader sees in the place of messages that cannot be loaded. */
-    this.error = signal("");
-    /** How often each list was asked for. @type {Map<string, number>} */
+    /** What the reader sees in the place of messages or lists that cannot be loaded, by the type of the request. */
+    this.errors = signal(/** @type {Record<string, string>} */ ({}));
+    /** The newest request for each list that is under way. @type {Map<string, symbol>} */
     this.turns = new Map();
     /** Why the last request failed. */
     this.failure = "";
@@ -34,12 +34,12 @@ export class RoomRequests {
   async send(type, payload, isAnswer = () => false) {
     try {
       const reply = await this.client.request(type, { room_id: this.roomId, ...payload });
-      this.error.value = "";
+      if (this.errors.value[type]) this.errors.value = { ...this.errors.value, [type]: "" };
       return reply;
     } catch (error) {
       const failure = /** @type {RealtimeError} */ (error);
       if (isAnswer(failure.code)) return { error };
-      this.#failed(failure);
+      this.#failed(type, failure);
       return null;
     }
   }
@@ -49,10 +49,12 @@ export class RoomRequests {
    * @param {string} type @param {(payload: any) => void} take
    */
   async latest(type, take) {
-    const turn = (this.turns.get(type) ?? 0) + 1;
+    const turn = Symbol(type);
     this.turns.set(type, turn);
     const reply = await this.send(type);
-    if (reply !== null && this.turns.get(type) === turn) take(reply.payload);
+    if (this.turns.get(type) !== turn) return;
+    this.turns.delete(type);
+    if (reply !== null) take(reply.payload);
   }
 
   /** A page of messages, or null if the request failed. @param {Record<string, unknown>} where @returns {Promise<Page | null>} */
@@ -82,12 +84,12 @@ export class RoomRequests {
     return found;
   }
 
-  /** @param {RealtimeError} error */
-  #failed({ code, message, retryable, retryAfterMs }) {
+  /** @param {string} type @param {RealtimeError} error */
+  #failed(type, { code, message, retryable, retryAfterMs }) {
     this.failure = message;
     // The connection bar shows this already, and the data is requested again after the reconnect.
     if (code === "disconnected") return;
-    this.error.value = message;
+    this.errors.value = { ...this.errors.value, [type]: message };
     const retry = () => {
       this.retryTimer = undefined;
       this.onRetry();

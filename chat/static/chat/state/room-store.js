@@ -127,6 +127,7 @@ export class RoomStore {
     // A closed room is loaded when it is opened the next time.
     if (!this.isOpen) return void (this.timeline.value = null);
     this.loadMembers();
+    if (this.requests.errors.value["pin.list"]) this.loadPins();
     if (this.timeline.value !== null) await this.catchUp();
     else if (this.target.value !== null) await this.#load({ around_seq: this.target.value });
     else if (this.newAfterSeq.value === null) await this.jumpToEnd();

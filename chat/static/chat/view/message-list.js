@@ -87,7 +87,7 @@ function entriesOf(outbox, roomId, timeline) {
 /** @param {Place & {timeline: Timeline | null, onWrite: () => void}} props */
 function Beginning({ store, room, timeline, onWrite }) {
   if (timeline === null || timeline.hasOlder) {
-    return html`<p class="messages-beginning muted">${room.requests.error.value || _("Loading…")}</p>`;
+    return html`<p class="messages-beginning muted">${room.requests.errors.value["message.list"] || _("Loading…")}</p>`;
   }
   const { name, is_public } = room.room.value;
   return html`

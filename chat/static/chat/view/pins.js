@@ -12,16 +12,15 @@ import { MessageBody } from "./message-row.js";
 /** The pinned messages of a room, the last pinned first. @param {Place & {onClose: () => void}} props */
 export function Pins({ store, room, onClose }) {
   const pins = room.pins.value;
-  const error = room.requests.error.value;
   const mayUnpin = store.rank(room) >= MEMBER;
-  useEffect(() => void (pins === null && room.loadPins()), [pins, error, store.connection.value.name]);
+  useEffect(() => void (pins === null && room.loadPins()), [pins, store.connection.value.name]);
   const jump = (/** @type {number} */ seq) => {
     onClose();
     room.jumpTo(seq);
   };
   return html`
     <${Dialog} title=${_("Pinned messages")} onClose=${onClose}>
-      ${pins === null && html`<p class="muted">${error || _("Loading…")}</p>`}
+      ${pins === null && html`<p class="muted">${room.requests.errors.value["pin.list"] || _("Loading…")}</p>`}
       ${pins?.length === 0 && html`<p class="muted">${_("Nothing is pinned yet. What everybody should find again is pinned with “More” beside a message.")}</p>`}
       <ul class="pins">
         ${pins?.map((message) => html`
