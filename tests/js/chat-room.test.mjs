@@ -249,6 +249,40 @@ test("of two links that are followed one after the other the second leads to its
   assert.deepEqual([room.target.value, seqs(room)[0]], [100, 80]);
 });
 
+test("a link whose messages come only with the second attempt leads away from the end", async () => {
+  const pages = held();
+  const { room } = await opened({ answers: { "message.list": pages.answer } });
+  room.jumpTo(50);
+  await settled();
+  for (const { reject } of pages.waiting.splice(0)) reject(busy);
+  await settled();
+  room.reload();
+  await settled();
+  await pages.next({ messages: [message(50)], has_older: true, has_newer: true, last_rev: 200 });
+  assert.deepEqual([room.target.value, room.isAtEnd.value], [50, false]);
+});
+
+test("a jump that is under way is not lost when the messages are loaded anew", async () => {
+  const pages = held();
+  const forgotten = Object.assign(new Error("Gone."), { code: "unrecoverable_position" });
+  const { room } = await opened({ answers: { "message.list": pages.answer, "message.changes": () => Promise.reject(forgotten) } });
+  await pages.next({ messages: [message(200)], has_older: true, has_newer: false, last_rev: 200 });
+  room.jumpTo(50);
+  room.catchUp();
+  await settled();
+  for (let left = pages.waiting.length; left > 0; left -= 1) await pages.next({ messages: [message(50)], has_older: true, has_newer: true, last_rev: 200 });
+  assert.deepEqual([room.target.value, seqs(room), room.isAtEnd.value], [50, [50], false]);
+});
+
+test("the list follows the newest messages only if they came", async () => {
+  const answers = {};
+  const { room } = await opened({ answers });
+  await room.jumpTo(20);
+  answers["message.list"] = () => Promise.reject(busy);
+  await room.toEnd();
+  assert.deepEqual([room.timeline.value.hasNewer, room.isAtEnd.value], [true, false]);
+});
+
 test("a link that the browser tells of by two events is followed once", async () => {
   const pages = held();
   const { room, types } = await opened({ answers: { "message.list": pages.answer } });

@@ -129,9 +129,9 @@ export class RoomStore {
     this.loadMembers();
     if (this.requests.errors.value["pin.list"]) this.loadPins();
     if (this.timeline.value !== null) await this.catchUp();
-    else if (this.target.value !== null) await this.#load({ around_seq: this.target.value });
+    else if (this.target.value !== null) await this.#load({ around_seq: this.target.value }, { isAtEnd: false });
     else if (this.newAfterSeq.value === null) await this.jumpToEnd();
-    else await this.#load({ around_seq: this.newAfterSeq.value + 1 });
+    else await this.#load({ around_seq: this.newAfterSeq.value + 1 }, { isAtEnd: false });
   }
 
   /** A message that is on the page. @param {number} seq */
@@ -141,13 +141,14 @@ export class RoomStore {
 
   /** Show the newest messages. */
   jumpToEnd() {
+    this.target.value = null;
     return this.#load({}, { isAtEnd: true });
   }
 
   /** Follow the newest messages. */
   async toEnd() {
     if (this.timeline.value?.hasNewer) await this.jumpToEnd();
-    this.isAtEnd.value = true;
+    else this.isAtEnd.value = true;
   }
 
   /** Show a message, with those around it. @param {number} seq */
@@ -160,7 +161,8 @@ export class RoomStore {
     const isLoaded = await this.#load({ around_seq: seq }, { isAtEnd: false });
     // Without any messages `reload` asks for it again.
     if (this.timeline.value === null || this.target.value !== seq) return;
-    if (!isHere()) this.target.value = null;
+    // The messages may have been loaded anew meanwhile, around this one.
+    if (!isHere() && !this.requests.isLoading.value) this.target.value = null;
     if (!isLoaded) this.chat.notice.value = this.requests.failure;
   }
 
@@ -376,8 +378,9 @@ export class RoomStore {
     if (this.seenRev > this.rev || isMissingNew) this.catchUp();
   }
 
-  /** Load the messages anew: the changes are too many or no longer stored. A reader in the past keeps the place. */
+  /** Load the messages anew: the changes are too many or no longer stored. A reader in the past, or on the way to a message, keeps the place. */
   #loadAnew() {
+    if (this.target.value !== null) return this.#load({ around_seq: this.target.value }, { isAtEnd: false });
     return this.isAtEnd.value ? this.jumpToEnd() : this.#load({ around_seq: this.visibleSeq.value || this.room.value.read_seq + 1 });
   }
 
