@@ -155,6 +155,16 @@ test("pins follow what is pinned, unpinned, edited and deleted", async () => {
   assert.deepEqual(room.pins.value.map(({ seq }) => seq), [5]);
 });
 
+test("pins that may have changed unheard are asked for again: after leaving, and with a new page of messages", async () => {
+  const { room } = await opened({ answers: { "pin.list": () => ({ messages: [message(5)] }) } });
+  await room.loadPins();
+  await room.jumpToEnd();
+  assert.equal(room.pins.value, null);
+  await room.loadPins();
+  room.left();
+  assert.equal(room.pins.value, null);
+});
+
 test("typing is announced again a second after the message that ended it", async () => {
   const { room, types } = await opened();
   const count = () => types().filter((type) => type === "typing").length;

@@ -285,6 +285,8 @@ export class RoomStore {
     this.unsubscribe?.();
     this.unsubscribe = null;
     this.close();
+    // What is pinned until the reader joins again is not heard.
+    this.pins.value = null;
     this.room.value = { ...this.room.value, ...room, is_member: false, unread: 0, mentions: 0 };
   }
 
@@ -398,6 +400,7 @@ export class RoomStore {
     batch(() => {
       this.rev = page.last_rev;
       this.timeline.value = timelineOf(page);
+      this.pins.value = null;
       this.isAtEnd.value = isAtEnd ?? this.isAtEnd.value;
       this.#know(lastSeq(this.timeline.value));
     });
