@@ -435,6 +435,12 @@ test("the list of rooms is asked for after the messages, also if they do not com
   chat.answer(chat.sockets[0], chat.sockets[0].requests("message.list")[0]);
   await settled();
   assert.equal(chat.sockets[0].requests("room.list").length, 1);
+  const cut = await opened({ prepare: (each) => each.silent.add("message.list") });
+  cut.chat.sockets[0].end(1006);
+  await settled();
+  cut.chat.silent.clear();
+  await reconnect(cut.chat);
+  assert.equal(cut.chat.sockets.at(-1).requests("room.list").length, 1);
   const other = await opened({ prepare: (each) => each.replies.set("message.list", () => ["error", { code: "internal", message: "No.", retryable: false }]) });
   assert.equal(other.chat.sockets[0].requests("room.list").length, 1);
 });

@@ -257,8 +257,10 @@ export class ChatStore {
     if (state.name !== "online") return;
     const current = this.current.value;
     const isLoaded = current?.room.value.is_member && current.isIncomplete ? current.reload() : null;
-    // After the messages, for which the reader waits.
-    if (!this.hasRooms) Promise.resolve(isLoaded).then(() => this.loadRooms());
+    // After the messages, for which the reader waits. If they were cut off, the next connection asks; after a gap the topics do.
+    Promise.resolve(isLoaded).then(() => {
+      if (this.isOnline.value && !this.hasRooms && this.roomsAsked === 0) this.loadRooms();
+    });
     for (const store of this.stores.value.values()) store.flushRead();
     this.sender.flushAll();
     this.sender.adopt();
