@@ -60,8 +60,9 @@ export function useAct(onClose) {
  *   words: on the button; onSubmit: gets what the reader has changed, by the names of the fields; form: where something else in the
  *   dialog may fail, too; more: another button
  */
-export function DialogForm({ words, onSubmit, onClose, no, isReady = true, form = useAct(onClose), more, children }) {
-  const { failure, act } = form;
+export function DialogForm({ words, onSubmit, onClose, no, isReady = true, form, more, children }) {
+  const own = useAct(onClose);
+  const { failure, act } = form ?? own;
   const submit = (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     act(onSubmit(changesIn(/** @type {HTMLFormElement} */ (event.currentTarget))));

@@ -10,12 +10,14 @@ export function useDrawer(store) {
   useEffect(() => {
     const drawer = open && document.getElementById(open);
     if (!drawer) return undefined;
+    // A panel has a button of its own. When it has closed, another one is shown.
+    const own = drawer.dataset.panel ? `[data-panel=${drawer.dataset.panel}]` : "";
     const closer = /** @type {HTMLElement | null} */ (drawer.querySelector(".drawer-only"));
     // The search takes the focus as soon as it is drawn. What is in the panel may not be loaded yet.
     if (!drawer.contains(document.activeElement)) (closer ?? drawer).focus();
     return () => {
       const at = document.activeElement;
-      const button = /** @type {HTMLElement | null} */ (document.querySelector(`[aria-controls=${open}]:not([aria-pressed=false])`));
+      const button = /** @type {HTMLElement | null} */ (document.querySelector(`[aria-controls=${open}]${own}`));
       // On wide screens a panel stays where it is.
       const isHidden = drawer.contains(at) && getComputedStyle(drawer).position === "fixed";
       if (at === document.body || isHidden) button?.focus();
