@@ -44,7 +44,7 @@ class RealtimeSettings:
     # passes.
     BYTES_PER_S: float = 1024 * 1024
     BYTES_BURST: int = 4 * 1024 * 1024
-    # Failed handshakes of one address. Tickets and uses of refresh tokens of one user, counted apart. Beyond it 429.
+    # Failed handshakes of one address. Tickets of one user and refreshes of one sign-in, counted apart. Beyond it 429.
     ATTEMPTS_PER_S: float = 20.0
     ATTEMPTS_BURST: int = 1000
     # Open WebSockets of this process (503), of one address (IPv6: one /64) and of one user in it (429). The

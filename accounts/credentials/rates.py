@@ -7,7 +7,7 @@ from time import monotonic
 from cachetools import LRUCache
 from django.utils.translation import gettext as _
 
-from realtime import ErrorCode, Identity, RequestError, TokenBucket, current_node, retry_after_ms
+from realtime import ErrorCode, RequestError, TokenBucket, current_node, retry_after_ms
 
 # Users whose rate is remembered; the one that called least recently is forgotten first.
 USERS_MAX = 10_000
@@ -35,11 +35,11 @@ class Rates:
 
 
 class CredentialRates(Rates):
-    """The rates at which users get tickets, and use up and revoke refresh tokens."""
+    """The rates at which users get tickets, and families of tokens are refreshed."""
 
 
-def take_credential_rate(identity: Identity) -> None:
-    """Count a credential that is issued or ended for a user: each writes to the database.
+def take_credential_rate(owner: Hashable) -> None:
+    """Count a credential that is issued to `owner`, a user or a family of tokens: each writes to the database.
 
     As for failed handshakes of an address: ATTEMPTS_PER_S, ATTEMPTS_BURST. Raises RequestError(rate_limited).
     """
@@ -48,4 +48,4 @@ def take_credential_rate(identity: Identity) -> None:
     rates = node.shared(
         CredentialRates, lambda: CredentialRates(settings.ATTEMPTS_PER_S, settings.ATTEMPTS_BURST)
     )
-    rates.take((identity.tenant, identity.user_id), monotonic())
+    rates.take(owner, monotonic())

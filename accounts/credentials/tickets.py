@@ -21,7 +21,7 @@ def ticket_issue(identity: Identity, tenant: Tenant) -> str:
 
     Raises RequestError(rate_limited).
     """
-    take_credential_rate(identity)
+    take_credential_rate((identity.tenant, identity.user_id))
     now = timezone.now()
     secret = secrets.token_urlsafe(TICKET_BYTES)
     Ticket.objects.create(

@@ -47,6 +47,8 @@ def token_refresh(refresh: str, tenant: Tenant) -> TokenPair:
     401), and RequestError(rate_limited).
     """
     claims, identity = _read(refresh, tenant)
+    # Not by the user: whoever found an old token would use up what the sign-ins of its owner need.
+    take_credential_rate((identity.user_id, identity.family))
     if pair := _exchange(claims, identity, tenant):
         return pair
     family_end(identity.family, identity.user_id)
@@ -114,7 +116,6 @@ def _read(refresh: str, tenant: Tenant) -> tuple[dict[str, Any], Identity]:
     identity = token_identity(claims)
     if identity.tenant != tenant.slug:
         raise forbidden("tenant_denied", _("This token belongs to another tenant."))
-    take_credential_rate(identity)
     return claims, identity
 
 
