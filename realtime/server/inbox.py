@@ -3,7 +3,7 @@
 import asyncio
 from time import perf_counter
 
-from realtime.core.sliding_window import SlidingWindowLimiter
+from realtime.core.token_bucket import TokenBucket
 from realtime.server.scheduler import Scheduler
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.transport import Receiver
@@ -12,7 +12,7 @@ from realtime.sockets.types import Event
 # Messages, and bytes, that may wait for the application before reading the socket is paused.
 QUEUE_MAX_MESSAGES = 64
 QUEUE_MAX_BYTES = 64 * 1024
-# Pings, and pongs that answer none of ours, that a client may send in a second: as many as messages.
+# Pings, and pongs that answer none of ours, that a client may send in a second, and at once: as many as messages.
 CONTROL_FRAMES_PER_S = 1_000
 # A single message up to this size is handed over at once. Others take turns with those of other sockets.
 SHORT_MAX_BYTES = 4 * 1024
@@ -59,7 +59,7 @@ class Inbox(asyncio.Protocol):
         # The awaitable that the receiver returned for its last message.
         self._handling = COMPLETED
         # Made at the first such frame: most clients send none.
-        self._controls: SlidingWindowLimiter | None = None
+        self._controls: TokenBucket | None = None
         self._is_paused = False
         self._is_more_due = False
         self._is_turn_due = False
@@ -185,11 +185,12 @@ class Inbox(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _floods(self) -> bool:
-        """Count a control frame that the client sent of its own accord; whether there are too many."""
+    def _floods(self, count: int = 1) -> bool:
+        """Count control frames that the client sent of its own accord; whether there are too many."""
+        now_s = self._loop.time()
         if self._controls is None:
-            self._controls = SlidingWindowLimiter(CONTROL_FRAMES_PER_S, 1.0)
-        return self._controls.add(self._loop.time())
+            self._controls = TokenBucket(CONTROL_FRAMES_PER_S, CONTROL_FRAMES_PER_S, now_s)
+        return self._controls.take(now_s, count) > 0
 
     def _forget_received(self) -> None:
         """Drop the messages that are left: the application has ended."""

@@ -287,7 +287,7 @@ class WebSocketProtocol(Inbox):
             self._keep(decode_text(data), None, len(data))
         elif opcode == BINARY:
             self._keep(None, data, len(data))
-        elif (opcode == PING or (opcode == PONG and not self.ping_due)) and self._floods():
+        elif (opcode == PING or (opcode == PONG and not self._pinged_s)) and self._floods():
             self._fail(int(CloseCode.TOO_FAST), "too many pings or pongs")
         elif opcode == PING:
             self._ping_received(data)

@@ -232,11 +232,11 @@ async def test_a_flood_of_control_frames_is_closed_and_what_came_before_is_answe
     async with serving(app) as lab, opened(lab.port) as client:
         client.send(client_frame(kind) * CONTROL_FRAMES_PER_S, client_frame(TEXT, b"before"))
         await app.has(1)
-        client.send(client_frame(kind) * 2)
+        client.send(client_frame(kind) * CONTROL_FRAMES_PER_S)
         pongs = 0
         while (frame := await client.frame())[0] != CLOSE:
             pongs += frame[0] == PONG
         assert frame[1] == (4429).to_bytes(2) + b"too many pings or pongs"
-        assert pongs == (CONTROL_FRAMES_PER_S if kind == PING else 0)
+        assert pongs >= CONTROL_FRAMES_PER_S if kind == PING else pongs == 0
         await lab.is_empty()
     assert app.ended == [4429]
