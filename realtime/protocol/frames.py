@@ -24,8 +24,8 @@ CONTROL_MAX_BYTES = 125
 # How many frames one call takes, so that a burst from a client neither blocks the event
 # loop nor fills the memory.
 FRAMES_AT_ONCE = 64
-# Fragments without data in one message: they cost as much as others, and would add up to no bound in bytes.
-EMPTY_FRAGMENTS_MAX = 1_000
+# Fragments with fewer bytes cost more than their bytes say, so that they are counted; a message's last one is not.
+SHORT_FRAGMENT_BYTES = 64
 # A longer frame waits for a call without new data: to unmask it takes a part of a millisecond.
 SHORT_FRAME_MAX_BYTES = 64 * 1024
 _FIN = 0x80
@@ -77,7 +77,7 @@ class Message(NamedTuple):
 class FrameParser:
     """Turns bytes from a client into messages. `max_bytes` bounds a message, over all its fragments."""
 
-    __slots__ = ("_buffer", "_empty", "_fragments", "_has_turn", "_max_bytes", "_opcode", "has_more")
+    __slots__ = ("_buffer", "_fragments", "_has_turn", "_max_bytes", "_opcode", "has_more", "short_fragments")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -85,7 +85,8 @@ class FrameParser:
         # The message being assembled; the opcode is 0 if there is none.
         self._opcode = 0
         self._fragments: bytearray | None = None
-        self._empty = 0
+        # Short fragments that the last `feed` took.
+        self.short_fragments = 0
         # Whether this call may take frames that take long.
         self._has_turn = False
         # Whether the next call may find more in the bytes already received.
@@ -100,6 +101,7 @@ class FrameParser:
 
         Raises FrameError if the next frame is invalid; the parser must not be used afterwards.
         """
+        self.short_fragments = 0
         if (whole := self.whole(data)) is not None:
             return [Message(*whole)]
         self._has_turn = not data
@@ -214,13 +216,10 @@ class FrameParser:
         if opcode:
             self._opcode = opcode
             self._fragments = bytearray()
-            self._empty = 0
         assert self._fragments is not None
         self._fragments += payload
         if not first & _FIN:
-            self._empty += not payload
-            if self._empty > EMPTY_FRAGMENTS_MAX:
-                raise FrameError(TOO_LARGE, f"more than {EMPTY_FRAGMENTS_MAX} empty fragments")
+            self.short_fragments += len(payload) < SHORT_FRAGMENT_BYTES
             return None
         whole = Message(self._opcode, bytes(self._fragments))
         self._opcode, self._fragments = 0, None

@@ -12,7 +12,7 @@ from realtime.sockets.types import Event
 # Messages, and bytes, that may wait for the application before reading the socket is paused.
 QUEUE_MAX_MESSAGES = 64
 QUEUE_MAX_BYTES = 64 * 1024
-# Pings, and pongs that answer none of ours, that a client may send in a second, and at once: as many as messages.
+# Pings, pongs that answer none of ours, and short fragments: how many a client may send in a second, and at once.
 CONTROL_FRAMES_PER_S = 1_000
 # A single message up to this size is handed over at once. Others take turns with those of other sockets.
 SHORT_MAX_BYTES = 4 * 1024
@@ -186,7 +186,7 @@ class Inbox(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _floods(self, count: int = 1) -> bool:
-        """Count control frames that the client sent of its own accord; whether there are too many."""
+        """Count control frames that the client sent of its own accord, or short fragments; whether there are too many."""
         now_s = self._loop.time()
         if self._controls is None:
             self._controls = TokenBucket(CONTROL_FRAMES_PER_S, CONTROL_FRAMES_PER_S, now_s)

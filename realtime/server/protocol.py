@@ -250,6 +250,9 @@ class WebSocketProtocol(Inbox):
         try:
             for message in parser.feed(data):
                 self._message_received(message)
+            if parser.short_fragments and self._floods(parser.short_fragments):
+                self._fail(int(CloseCode.TOO_FAST), "too many short fragments")
+                return
         except FrameError as error:
             self._fail(error.code, error.reason)
             return

@@ -13,7 +13,6 @@ from websockets.frames import Opcode
 
 from realtime.protocol.deflate import InflatingParser
 from realtime.protocol.frames import (
-    EMPTY_FRAGMENTS_MAX,
     FRAMES_AT_ONCE,
     SHORT_FRAME_MAX_BYTES,
     FrameError,
@@ -164,14 +163,14 @@ def test_what_came_before_a_fault_is_not_lost(fault: str) -> None:
 
 
 @pytest.mark.parametrize("made", [FrameParser, InflatingParser])
-def test_fragments_without_data_are_bounded_in_a_message(made: type[FrameParser]) -> None:
-    begin, empty = client_frame(TEXT, b"x", fin=False), client_frame(CONTINUATION, b"", fin=False)
-    once = begin + empty * EMPTY_FRAGMENTS_MAX + client_frame(CONTINUATION, b"y")
+def test_short_fragments_are_counted_but_for_the_last(made: type[FrameParser]) -> None:
+    frames = [client_frame(TEXT, b"x", fin=False), client_frame(CONTINUATION, b"", fin=False)]
+    frames += [client_frame(CONTINUATION, b"x" * 64, fin=False), client_frame(CONTINUATION, b"y")]
     parser = made(MAX_BYTES)
-    assert list(take(parser, once + once)) == [(TEXT, b"xy")] * 2
-    with pytest.raises(FrameError, match="1000 empty fragments") as refused:
-        list(take(parser, begin + empty * (EMPTY_FRAGMENTS_MAX + 1)))
-    assert refused.value.code == 1009
+    assert parser.feed(b"".join(frames)) == [(TEXT, b"x" * 65 + b"y")]
+    assert parser.short_fragments == 2
+    assert parser.feed(client_frame(TEXT, b"whole")) == [(TEXT, b"whole")]
+    assert parser.short_fragments == 0
 
 
 TOO_LARGE = {

@@ -240,3 +240,12 @@ async def test_a_flood_of_control_frames_is_closed_and_what_came_before_is_answe
         assert pongs >= CONTROL_FRAMES_PER_S if kind == PING else pongs == 0
         await lab.is_empty()
     assert app.ended == [4429]
+
+
+@pytest.mark.parametrize("data", [b"", b"x"])
+async def test_a_flood_of_short_fragments_is_closed(data: bytes) -> None:
+    """Of one message as of many."""
+    async with serving(Application()) as lab, opened(lab.port) as client:
+        message = client_frame(TEXT, b"", fin=False) + client_frame(CONTINUATION, data, fin=False) * 100
+        client.send((message + client_frame(CONTINUATION)) * (CONTROL_FRAMES_PER_S // 50))
+        assert await client.close_code() == 4429
