@@ -156,9 +156,10 @@ class Verb:
     """A verb: its payload's type (a msgspec Struct, checked before the call), its handler, its scopes.
 
     `is_slow` verbs (those that use the database or take time) run concurrently, limited by MAX_CALLS and
-    CALL_TIMEOUT_S. All others run in the order of arrival, each for CALL_TIMEOUT_S at most, except that a publication
-    which waits for the broker (PublishedLater) holds up only what is about the same topic: `topics` returns the topics
-    that a payload is about. A handler that returns None sends its answer itself.
+    CALL_TIMEOUT_S. All others run in the order of arrival, each for CALL_TIMEOUT_S and as long as its cancellation then
+    takes. Only a publication which waits for the broker (PublishedLater) has no such bound, and holds up only what is
+    about the same topic: `topics` returns the topics that a payload is about. A handler that returns None sends its
+    answer itself.
 
     `reply` is the type of the reply and `returns` that of its payload (a Struct). With DEBUG and in tests every reply
     is checked against them.

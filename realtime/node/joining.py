@@ -201,8 +201,8 @@ class Joiner:
     async def judge_again(self, connection: Subscriber, *, is_strict: bool = False) -> None:
         """End the subscriptions that would not be granted now, because the connection's rights may have shrunk.
 
-        Raises RequestError if the gates in the database cannot be asked. `is_strict`: it raises nothing, and
-        a subscription that cannot be judged ends too, with a code that makes the client subscribe again.
+        Raises RequestError if the gates in the database cannot be asked. `is_strict`: it raises only if it is
+        cancelled, and a subscription that cannot be judged ends too, with a code that makes the client subscribe again.
         """
         live = self._judge_at_hand(connection)
         try:

@@ -16,6 +16,7 @@ from realtime import (
     DataConsumer,
     JsonConsumer,
     NoPayload,
+    PublishedLater,
     PubSubConsumer,
     RealtimeConsumer,
     Reply,
@@ -232,10 +233,19 @@ async def hang(call: Call, payload: NoPayload) -> Reply:
     return Reply("never", {})
 
 
+async def publish(call: Call, payload: NoPayload) -> None:
+    await asyncio.sleep(0.01)
+    await call.consumer.publish_later(call, PublishedLater("lobby", 0, published))
+
+
+async def published() -> Reply:
+    return Reply("published", {})
+
+
 class Hanging(JsonConsumer):
     """Has a verb in the order of arrival that never ends."""
 
-    verbs = {**CORE_VERBS, "hang": Verb(NoPayload, hang)}
+    verbs = {**CORE_VERBS, "hang": Verb(NoPayload, hang), "publish": Verb(NoPayload, publish, is_slow=True)}
 
 
 async def test_what_hangs_holds_up_the_messages_behind_it_for_so_long_only() -> None:
@@ -248,6 +258,14 @@ async def test_what_hangs_holds_up_the_messages_behind_it_for_so_long_only() -> 
         for request_id in ids[:2]:
             await client.assert_reply(request_id, "error", {"code": "timeout", "retryable": True})
         await client.assert_reply(ids[2], "pong")
+
+
+async def test_a_publication_of_a_call_lifts_no_other_requests_time() -> None:
+    async with site_of(CALL_TIMEOUT_S=0.05) as site:
+        client = await site.connect(Hanging)
+        ids = [await client.send(verb, request_id=verb) for verb in ("publish", "hang")]
+        await client.assert_reply(ids[0], "published")
+        await client.assert_reply(ids[1], "error", {"code": "timeout"})
 
 
 class Closed(JsonConsumer):

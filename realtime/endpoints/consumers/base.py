@@ -305,8 +305,8 @@ class JsonConsumer(RealtimeConsumer):
     flat_form: FlatForm | None = None
     _refused: SlidingWindowLimiter | None = None
     _calls: Calls | None = None
-    # When the request that is handled must have ended.
-    _deadline: asyncio.Timeout | None = None
+    # The request that is handled, and when it must have ended.
+    _deadline: tuple[Call[Any], asyncio.Timeout] | None = None
     # The publications that wait for the broker; set at the first one.
     _publishing: Publishing | None = None
 
@@ -410,11 +410,15 @@ class JsonConsumer(RealtimeConsumer):
             return sending
         if isinstance(handling, PublishedLater):
             return self.publish_later(call, handling)
-        return self._answer(call, self._in_time(handling), self._last_frame_s)
+        return self._answer(call, self._in_time(call, handling), self._last_frame_s)
 
-    async def _in_time(self, handling: Awaitable[Reply | None]) -> Reply | None:
-        """Return the reply. Raises TimeoutError after CALL_TIMEOUT_S: the messages behind it wait, a `refresh` too."""
-        deadline = self._deadline = asyncio.timeout(self.node.settings.CALL_TIMEOUT_S or None)
+    async def _in_time(self, call: Call[Any], handling: Awaitable[Reply | None]) -> Reply | None:
+        """Return the reply. Raises TimeoutError after CALL_TIMEOUT_S: the messages behind it wait, a `refresh` too.
+
+        A handler that catches its cancellation takes longer.
+        """
+        deadline = asyncio.timeout(self.node.settings.CALL_TIMEOUT_S or None)
+        self._deadline = call, deadline
         try:
             async with deadline:
                 return await handling
@@ -423,9 +427,9 @@ class JsonConsumer(RealtimeConsumer):
 
     def publish_later(self, call: Call[Any], later: PublishedLater) -> Awaitable[None]:
         """As `Caller.publish_later`."""
-        if self._deadline is not None:
+        if self._deadline is not None and self._deadline[0] is call:
             # From here on the publication answers the request.
-            self._deadline.reschedule(None)
+            self._deadline[1].reschedule(None)
         if self._publishing is None:
             in_bytes = self.scope["endpoints"].publishing_bytes
             self._publishing = Publishing(self.connection, self.node.settings.MAX_PUBLISHING, in_bytes)
