@@ -1,8 +1,8 @@
 """The requests of a client that wait for their replies."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable, Mapping
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -126,5 +126,16 @@ def frame_of(verb: str, payload: Mapping[str, Any], request_id: str | None = Non
     frame = _encoder.encode(message)
     if b"null" in frame:
         # The encoder writes NaN and the infinities as null.
-        json.dumps(msgspec.to_builtins(message, str_keys=True), allow_nan=False)
+        _require_finite(payload)
     return frame.decode()
+
+
+def _require_finite(value: object) -> None:
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{value!r} is not JSON compliant.")
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple | set | frozenset):
+        return
+    for each in value:
+        _require_finite(each)
