@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from accounts.admin_actions import resume, sign_out_everywhere, suspend
-from accounts.admin_keys import users_of, warn_of_keys, without_staff_rights
+from accounts.admin_keys import tenants_run_by, users_of, warn_of_keys
 from accounts.admin_links import NOTHING, linked, page_link
 from accounts.admin_scope import (
     BoundedFilter,
@@ -71,11 +71,17 @@ class AccessAdmin(TenantScopedAdmin):
     After a change, sessions and sockets are checked again.
     """
 
+    def save_model(self, request: HttpRequest, obj: Model, form: "ModelForm[Any]", change: bool) -> None:
+        """Save the row, and tell who takes rights away of the keys that go on."""
+        before = tenants_run_by(obj)
+        super().save_model(request, obj, form, change)
+        if before - tenants_run_by(obj):
+            warn_of_keys(request, users_of([obj]))
+
     def save_related(self, request: HttpRequest, form: "ModelForm[Any]", formsets: Any, change: bool) -> None:
         """Save related rows, the last step of every save, then check access again."""
         super().save_related(request, form, formsets, change)
         access_changed()
-        warn_of_keys(request, without_staff_rights([form.instance]))
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         """Delete one row and check access again."""

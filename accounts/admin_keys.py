@@ -15,9 +15,17 @@ from accounts.admin_scope import is_superuser, tenant_of
 from accounts.models import Membership, User
 
 
-def without_staff_rights(rows: Iterable[Model]) -> list[str]:
-    """Return the names of the users in `rows`, users and memberships, that may make no key by this row any more."""
-    return users_of(row for row in rows if not _is_staff(row))
+def tenants_run_by(row: Model) -> set[int | None]:
+    """Return the ids of the tenants that the user of `row`, a user or a membership, may make keys for now; None: all."""
+    if not isinstance(row, (Membership, User)):
+        return set()
+    user = User.objects.filter(
+        pk=row.user_id if isinstance(row, Membership) else row.pk, is_active=True
+    ).first()
+    if user is None:
+        return set()
+    staff = user.memberships.filter(is_active=True, role=Membership.Role.STAFF)
+    return {*staff.values_list("tenant_id", flat=True), *([None] if user.is_superuser else [])}
 
 
 def users_of(rows: Iterable[Model]) -> list[str]:
@@ -45,9 +53,3 @@ def warn_of_keys(request: HttpRequest, usernames: list[str]) -> None:
             format_html('<a href="{}">{}</a>', url, _("API keys")),
         )
         messages.warning(request, format_html("{} {}", text.format(count=count, users=names), link))
-
-
-def _is_staff(row: Model) -> bool:
-    if isinstance(row, Membership):
-        return row.is_active and row.is_staff
-    return isinstance(row, User) and row.is_active and row.is_staff

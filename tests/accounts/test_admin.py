@@ -163,6 +163,26 @@ def test_who_takes_rights_away_hears_of_the_keys_that_go_on(
     assert "2 API keys" in listed
 
 
+def test_who_takes_no_right_away_hears_of_no_key(root: User, erin: User, browser: Client) -> None:
+    """Staff of a tenant by membership, without the flag of Django's."""
+    key, _ = create_key("shop", ["control:read"], tenant="acme")
+    ApiKey.objects.filter(pk=key.pk).update(created_by="erin")
+    User.objects.filter(pk=erin.pk).update(is_staff=False)
+    named = {
+        "username": "erin",
+        "first_name": "Erin",
+        "date_joined_0": "2026-01-01",
+        "date_joined_1": "00:00",
+    }
+    none = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
+    page = f"/admin/accounts/user/{erin.pk}/change/"
+    for active, is_told in (({"is_active": "on"}, False), ({}, True)):
+        told = browser.post(page, named | none | active, follow=True).content.decode()
+        assert ("API keys that erin made go on" in told) == is_told
+    erin.refresh_from_db()
+    assert (erin.first_name, erin.is_active) == ("Erin", False)
+
+
 def test_who_deletes_a_user_hears_of_the_keys_too(root: User, alice: User, browser: Client) -> None:
     key, _ = create_key("shop", ["control:read"])
     ApiKey.objects.filter(pk=key.pk).update(created_by="alice")
