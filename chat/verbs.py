@@ -41,7 +41,7 @@ async def on_message_send(call: Call, payload: MessageSend) -> Reply:
     """Store a message and reply after the commit.
 
     Not a slow verb, so that a sender's messages keep their order and a client that sends faster than messages
-    are stored is read more slowly. After a `timeout` sending again is safe.
+    are stored is read more slowly. After a `timeout` sending it again with the same client_msg_id is safe.
     """
     draft = MessageDraft(**asdict(payload), tenant=call.tenant, author=_user(call))
     try:

@@ -52,7 +52,8 @@ def find_key(secret: str) -> "tables.ApiKey | None":
 def count_keys_made_by(usernames: Collection[str], *, tenant: str | None = None) -> int:
     """Return how many keys in force these users made in the admin, for one tenant or, with None, for all.
 
-    A key does not end with the account of its maker: ask where an account is switched off.
+    A key does not end with the account of its maker: ask where an account is switched off. It has the maker's name of
+    then: keys of a renamed user are not found, and those of a name's last owner are.
     """
     made = _live(timezone.now()).filter(created_by__in=usernames)
     return (made if tenant is None else made.filter(tenant=tenant)).count()
