@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
+from realtime.rest.asyncapi import only_read
 from realtime.rest.views import NothingHereView
 from rockstar_site.api_schema import SchemaView
 
@@ -22,8 +23,8 @@ urlpatterns = [
 ]
 
 if settings.API_DOCS:
-    # Without OPTIONS, which would answer a description with the page's template, and fail.
-    page = SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get", "head"])
+    # OPTIONS would answer a description with the page's template, and fail.
+    page = only_read(SpectacularSwaggerView.as_view(url_name="schema"))
     urlpatterns.append(path("api/docs/", page, name="api_docs"))
 
 # Final slashes only, because a path without one is tried with it first.

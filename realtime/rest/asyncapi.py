@@ -13,7 +13,7 @@ from realtime.endpoints.asyncapi import SiteDocument
 from realtime.node.node import current_node
 
 
-def _only_read(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def only_read(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Answer other methods with 405 in the form of all errors of the HTTP interface.
 
     Django's own decorator answers without a body, and only after the protection against forged forms, with a page.
@@ -30,13 +30,13 @@ def _only_read(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReq
     return reading
 
 
-@_only_read
+@only_read
 def asyncapi_json(request: HttpRequest) -> HttpResponse:
     """Return the document for the host of the request."""
     return JsonResponse(_document(request))
 
 
-@_only_read
+@only_read
 def asyncapi_page(request: HttpRequest) -> HttpResponse:
     """Show its channels and their messages."""
     document = _document(request)

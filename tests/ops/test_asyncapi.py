@@ -111,6 +111,7 @@ def test_errors_of_every_method_have_the_form_of_the_http_interface(acme_host: s
     expected = {
         "/api/asyncapi/": (405, "method_not_allowed"),
         "/api/asyncapi/page/": (405, "method_not_allowed"),
+        "/api/docs/": (405, "method_not_allowed"),
         "/api/nothing/": (404, "not_found"),
         "/ws/nothing/": (404, "not_found"),
     }
