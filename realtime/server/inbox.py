@@ -13,7 +13,9 @@ from realtime.sockets.types import Event
 QUEUE_MAX_MESSAGES = 64
 QUEUE_MAX_BYTES = 64 * 1024
 # Pings, pongs that answer none of ours, and short fragments: how many a client may send in a second, and at once.
+# A message of thousands of fragments is legal.
 CONTROL_FRAMES_PER_S = 1_000
+CONTROL_FRAMES_BURST = 10_000
 # A single message up to this size is handed over at once. Others take turns with those of other sockets.
 SHORT_MAX_BYTES = 4 * 1024
 # Seconds of one socket's turn. No message is started after it.
@@ -189,7 +191,7 @@ class Inbox(asyncio.Protocol):
         """Count control frames that the client sent of its own accord, or short fragments; whether there are too many."""
         now_s = self._loop.time()
         if self._controls is None:
-            self._controls = TokenBucket(CONTROL_FRAMES_PER_S, CONTROL_FRAMES_PER_S, now_s)
+            self._controls = TokenBucket(CONTROL_FRAMES_PER_S, CONTROL_FRAMES_BURST, now_s)
         return self._controls.take(now_s, count) > 0
 
     def _forget_received(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from realtime.protocol.frames import FRAMES_AT_ONCE
 from realtime.server.http_quota import PARTIAL_FREE_BYTES, HttpLimits
-from realtime.server.inbox import CONTROL_FRAMES_PER_S, SHORT_MAX_BYTES
+from realtime.server.inbox import CONTROL_FRAMES_BURST, SHORT_MAX_BYTES
 from realtime.server.protocol import WebSocketProtocol
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.transport import socket_transport
@@ -230,14 +230,14 @@ async def test_a_flood_of_control_frames_is_closed_and_what_came_before_is_answe
     """They are no messages, so no limit of the application counts them."""
     app = Application()
     async with serving(app) as lab, opened(lab.port) as client:
-        client.send(client_frame(kind) * CONTROL_FRAMES_PER_S, client_frame(TEXT, b"before"))
+        client.send(client_frame(kind) * CONTROL_FRAMES_BURST, client_frame(TEXT, b"before"))
         await app.has(1)
-        client.send(client_frame(kind) * CONTROL_FRAMES_PER_S)
+        client.send(client_frame(kind) * CONTROL_FRAMES_BURST)
         pongs = 0
         while (frame := await client.frame())[0] != CLOSE:
             pongs += frame[0] == PONG
         assert frame[1] == (4429).to_bytes(2) + b"too many pings or pongs"
-        assert pongs >= CONTROL_FRAMES_PER_S if kind == PING else pongs == 0
+        assert pongs >= CONTROL_FRAMES_BURST if kind == PING else pongs == 0
         await lab.is_empty()
     assert app.ended == [4429]
 
@@ -247,5 +247,5 @@ async def test_a_flood_of_short_fragments_is_closed(data: bytes) -> None:
     """Of one message as of many."""
     async with serving(Application()) as lab, opened(lab.port) as client:
         message = client_frame(TEXT, b"", fin=False) + client_frame(CONTINUATION, data, fin=False) * 100
-        client.send((message + client_frame(CONTINUATION)) * (CONTROL_FRAMES_PER_S // 50))
+        client.send((message + client_frame(CONTINUATION)) * (CONTROL_FRAMES_BURST // 50))
         assert await client.close_code() == 4429
