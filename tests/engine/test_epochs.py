@@ -111,10 +111,12 @@ async def test_topics_evicted_by_the_server(
     monkeypatch.setattr(redis_history, "FILTER_BITS", 2**13)
     chance = random.Random(7)
     history, truth = RedisHistory(Broker(small_server)), Truth()
-    for _ in range(30):
+    # The server evicts at random: now and then few of 30 rounds recover anything.
+    for rounds in range(200):
         await live(history, truth, chance, 60, topics=100, size=3000)
+        if rounds >= 30 and min(truth.recovered, truth.refused) > 5:
+            break
     await history.close()
     assert (await evicting.info("stats"))["evicted_keys"] > 100
-    # The server evicts at random.
     assert truth.recovered > 5
     assert truth.refused > 5
