@@ -6,7 +6,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
-from realtime.rest.asyncapi import only_read
+from realtime.rest.methods import only_read
 from realtime.rest.views import NothingHereView
 from rockstar_site.api_schema import SchemaView
 

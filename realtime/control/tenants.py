@@ -1,4 +1,4 @@
-"""What is left of a tenant that is deleted: the rows of this package that go by its slug."""
+"""Deletes what this package stores for a tenant. These rows name the tenant by its slug."""
 
 from django.db import transaction
 

@@ -4,6 +4,8 @@ import asyncio
 from time import perf_counter
 
 from realtime.core.token_bucket import TokenBucket
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.frames import FrameError
 from realtime.server.scheduler import Scheduler
 from realtime.sockets.completed import COMPLETED
 from realtime.sockets.transport import Receiver
@@ -187,12 +189,13 @@ class Inbox(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _floods(self, count: int = 1) -> bool:
-        """Count control frames that the client sent of its own accord, or short fragments; whether there are too many."""
+    def _count_small_frames(self, count: int, kind: str) -> None:
+        """Count control frames that the client sent of its own accord, or short fragments. Raises FrameError(4429)."""
         now_s = self._loop.time()
         if self._controls is None:
             self._controls = TokenBucket(CONTROL_FRAMES_PER_S, CONTROL_FRAMES_BURST, now_s)
-        return self._controls.take(now_s, count) > 0
+        if self._controls.take(now_s, count) > 0:
+            raise FrameError(int(CloseCode.TOO_FAST), f"too many {kind}")
 
     def _forget_received(self) -> None:
         """Drop the messages that are left: the application has ended."""

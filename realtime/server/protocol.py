@@ -49,8 +49,7 @@ from realtime.sockets.types import Event, Scope
 
 logger = logging.getLogger(__name__)
 
-# Seconds that a peer may take to answer our close frame, and that a closing transport may take to send its
-# last bytes.
+# Seconds that a peer may take to answer our close frame, and that a closing transport may take to send its last bytes.
 CLOSE_TIMEOUT_S = 10.0
 ABNORMAL = 1006
 NORMAL_CLOSURE = int(CloseCode.NORMAL)
@@ -250,9 +249,8 @@ class WebSocketProtocol(Inbox):
         try:
             for message in parser.feed(data):
                 self._message_received(message)
-            if parser.short_fragments and self._floods(parser.short_fragments):
-                self._fail(int(CloseCode.TOO_FAST), "too many short fragments")
-                return
+            if parser.short_fragments:
+                self._count_small_frames(parser.short_fragments, "short fragments")
         except FrameError as error:
             self._fail(error.code, error.reason)
             return
@@ -290,8 +288,6 @@ class WebSocketProtocol(Inbox):
             self._keep(decode_text(data), None, len(data))
         elif opcode == BINARY:
             self._keep(None, data, len(data))
-        elif (opcode == PING or (opcode == PONG and not self._pinged_s)) and self._floods():
-            self._fail(int(CloseCode.TOO_FAST), "too many pings or pongs")
         elif opcode == PING:
             self._ping_received(data)
         elif opcode == PONG:
@@ -300,6 +296,7 @@ class WebSocketProtocol(Inbox):
             self._close_received(*decode_close(data))
 
     def _ping_received(self, data: bytes) -> None:
+        self._count_small_frames(1, "pings or pongs")
         if self._state != OPEN:
             return
         self.transport.write(encode_frame(PONG, data))
@@ -312,6 +309,8 @@ class WebSocketProtocol(Inbox):
         if self._pinged_s:
             self.rtt_ms = round((self._loop.time() - self._pinged_s) * 1000, 1)
             self._pinged_s = 0.0
+        else:
+            self._count_small_frames(1, "pings or pongs")
 
     def _data_received(self, opcode: int, data: bytes) -> None:
         if opcode == BINARY:
@@ -340,8 +339,7 @@ class WebSocketProtocol(Inbox):
     def no_pong(self) -> None:
         """The ping was not answered: close with 4408. Uvicorn uses 1011, which looks like a crash to clients."""
         if self._is_paused and self.is_writable:
-            # We have paused reading, so the pong may wait behind messages that the application has not taken
-            # yet.
+            # We have paused reading, so the pong may wait behind messages that the application has not taken yet.
             self.ping_due = 0
         else:
             self._fail(int(CloseCode.TIMEOUT), "no pong")
@@ -394,9 +392,8 @@ class WebSocketProtocol(Inbox):
             opcode, payload = (TEXT, text.encode()) if text is not None else (BINARY, event["bytes"])
             self.transport.write(encode_frame(opcode, payload))
         elif kind == "websocket.close":
-            self._begin_close(
-                event.get("code", NORMAL_CLOSURE), event.get("reason") or "", event.get("timeout_s")
-            )
+            code, reason = event.get("code", NORMAL_CLOSURE), event.get("reason") or ""
+            self._begin_close(code, reason, event.get("timeout_s"))
         else:
             raise RuntimeError(f"Expected websocket.send or websocket.close, received {kind}.")
 

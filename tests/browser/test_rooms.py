@@ -288,7 +288,7 @@ def test_what_the_server_refuses_is_told_once_and_nothing_shows_that_it_was_done
     page.get_by_role("button", name="Pinned messages").click()
     expect(dialog).to_contain_text("No pin.list.")
     refused.discard("pin.list")
-    # Something else that succeeds: what was read.
+    # The page now sends a read mark, which succeeds. The failure of the pins stays.
     carol.say("Is it better now?")
     expect(dialog).to_contain_text("No pin.list.")
     page.keyboard.press("Escape")

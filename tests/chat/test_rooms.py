@@ -14,7 +14,6 @@ from chat.models import Room, RoomMembership
 from chat.payloads import (
     InRoom,
     MessageDelete,
-    ProfileUpdate,
     Read,
     RoomDirect,
     RoomInvite,
@@ -22,9 +21,7 @@ from chat.payloads import (
     RoomRole,
     RoomSettings,
     RoomUpdate,
-    UserList,
 )
-from chat.people import profiles
 from realtime.core.history import Publisher
 from realtime.models import AuditEntry
 from realtime.protocol.errors import RequestError
@@ -472,33 +469,3 @@ def test_unread_are_messages_of_others_that_are_not_deleted(
     read(0, is_unread=True)
     monkeypatch.setattr(selectors, "UNREAD_MAX", 1)
     assert unread() == (1, 1)
-
-
-def test_people_are_found_by_their_names(world: World) -> None:
-    profiles.profile_update(
-        world.acme, world.bob, ProfileUpdate(name=" Bob  B. ", status="", status_emoji="🌴")
-    )
-    (bob,) = profiles.user_list(world.acme.id, world.alice.id, UserList(query="b. bob", limit=5))
-    assert (bob.username, bob.name, bob.status, bob.status_emoji) == ("bob", "Bob B.", "", "🌴")
-    everyone = profiles.user_list(world.acme.id, world.alice.id, UserList(query="", limit=5))
-    assert [each.username for each in everyone] == ["admin", "alice", "bob"]
-    assert profiles.user_list(world.globex.id, world.alice.id, UserList(query="bob", limit=5)) == []
-    # Ten words are compared with all people, not as many as fit into a line.
-    assert (
-        len(profiles.user_list(world.acme.id, world.alice.id, UserList(query=f"{'b ' * 10}x", limit=5))) == 1
-    )
-    cleared = profiles.profile_update(world.acme, world.bob, ProfileUpdate(name="", status_emoji=""))
-    assert (cleared.name, cleared.status_emoji) == ("bob", "")
-    wrong: list[dict[str, Any]] = [
-        {"name": "a\u202eb"},
-        {"name": "x" * 65},
-        {"status": "a\u200b"},
-        {"status_emoji": "x"},
-    ]
-    for changes in wrong:
-        with pytest.raises(RequestError):
-            profiles.profile_update(world.acme, world.bob, ProfileUpdate(**changes))
-    assert (
-        code_of(lambda: profiles.profile_update(world.acme, world.carol, ProfileUpdate(name="x")))
-        == "not_found"
-    )

@@ -13,7 +13,7 @@ export function useDrawer(store) {
     // A panel has a button of its own. When it has closed, another one is shown.
     const own = drawer.dataset.panel ? `[data-panel=${drawer.dataset.panel}]` : "";
     const closer = /** @type {HTMLElement | null} */ (drawer.querySelector(".drawer-only"));
-    // The search takes the focus as soon as it is drawn. What is in the panel may not be loaded yet.
+    // The search has taken the focus already. A panel that is still loading has no button, so the panel itself takes it.
     if (!drawer.contains(document.activeElement)) (closer ?? drawer).focus();
     return () => {
       const at = document.activeElement;
