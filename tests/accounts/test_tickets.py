@@ -131,7 +131,7 @@ def test_of_fifty_tries_at_once_one_wins(
 
 
 def test_tickets_of_a_user_and_refreshes_of_a_family_have_rates(alice: User, post: Post) -> None:
-    """A client that exceeds one is told how long to wait. An old token does not use up the rate of its user's others."""
+    """A client that exceeds one is told how long to wait. An old token does not use up its user's rate."""
     used, pair = tokens(post), tokens(post)
     rates = CredentialRates(per_s=0.1, burst=2)
     current_node()._shared[CredentialRates] = rates
