@@ -29,7 +29,7 @@ const me = given("profile");
 const place = placeOf(location.hash);
 
 const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${socketPath}`;
-const client = new RealtimeClient(url, { isReachable: reachableAt(healthPath ?? "/") });
+const client = new RealtimeClient(url, { isReachable: reachableAt(healthPath ?? "/"), userId: me.id });
 const store = new ChatStore({
   client,
   me,

@@ -35,7 +35,7 @@ const ABNORMAL = 1006;
  *   count: how many there are, if the server does not name the users (not signed in, large topics)
  * @typedef {{getToken?: import("./credentials.js").GetToken, getTicket?: () => Promise<string | null> | string | null, queueMax?: number,
  *   WebSocket?: new (url: string, protocols: string[]) => any, createSocket?: (url: string, protocols: string[]) => any,
- *   random?: () => number, isReachable?: () => Promise<boolean>}} Options
+ *   random?: () => number, isReachable?: () => Promise<boolean>, userId?: number}} Options
  */
 
 /**
@@ -81,12 +81,14 @@ export class RealtimeClient {
    *   WebSocket: where there is no global one, as in Node 20: that of the package `ws`
    *   isReachable: asked before each reconnect, for example by a `fetch` (see `reachable.js`). Firefox delays new
    *   WebSockets to a host where some have failed, up to a minute; so none is opened while the server is away.
+   *   userId: of the user whose page this is. If somebody else has signed in meanwhile, the client stops before anything is sent
    *   The others are for tests.
    */
   constructor(url, options = {}) {
-    const { WebSocket: Socket = globalThis.WebSocket, random = Math.random, isReachable, queueMax } = options;
+    const { WebSocket: Socket = globalThis.WebSocket, random = Math.random, isReachable, queueMax, userId } = options;
     this.url = url;
     this.isReachable = isReachable;
+    this.userId = userId;
     this.createSocket = options.createSocket ?? ((to, protocols) => new Socket(to, protocols));
     this.random = random;
     this.#credentials = new Credentials(options);
@@ -301,6 +303,7 @@ export class RealtimeClient {
 
   /** @param {Record<string, any>} welcome */
   #welcomed(welcome) {
+    if (this.userId !== undefined && welcome.user?.id !== this.userId) return this.#closed(UNAUTHENTICATED, "another user");
     clearTimeout(this.#timer);
     this.#onlineSinceMs = Date.now();
     this.#credentials.refusals = 0;
