@@ -19,6 +19,7 @@ from realtime.node.lists import SORTS, ConnectionQuery, TopicQuery, topic_rows
 from realtime.node.operations import DescribeConnections, Operations, encode
 from realtime.node.slices import Top
 from realtime.topics.engine.memory import MemoryBus, MemoryExchange
+from tests.slowness import slowness
 
 COUNT = 50_000
 NODES = ("n1", "n2", "n3")
@@ -245,11 +246,12 @@ async def test_fifty_thousand_connections() -> None:
                 began_s = thread_time()
                 answer = await page_of(crowd, page, **filters)
                 took_s = thread_time() - began_s
+            slow = slowness()
             assert answer.results
             assert answer.nodes_answered == 3
             # All three nodes and the asker share this thread.
-            assert took_s < LIST_MAX_S, f"{filters}: {took_s * 1000:.0f} ms"
-            assert holds.longest_s < HOLD_MAX_S, f"{filters}: {holds.longest_s * 1000:.1f} ms"
+            assert took_s < LIST_MAX_S * slow, f"{filters}: {took_s * 1000:.0f} ms"
+            assert holds.longest_s < HOLD_MAX_S * slow, f"{filters}: {holds.longest_s * 1000:.1f} ms"
     finally:
         gc.enable()
         gc.unfreeze()

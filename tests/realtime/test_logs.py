@@ -29,6 +29,7 @@ from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.errors import Refusal
 from realtime.sockets.access_log import access_log
 from realtime.sockets.metrics import Metrics
+from tests.slowness import slowness
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoxfQ.c2lnbmF0dXJl"
 SECRET = "s3cret-Value_0123456789"
@@ -116,7 +117,7 @@ def test_what_is_no_secret_stays(plain: str) -> None:
 def test_the_search_takes_no_longer_for_evil_texts(evil: str) -> None:
     began_s = time.process_time()
     redact(evil)
-    assert time.process_time() - began_s < 0.05
+    assert time.process_time() - began_s < 0.05 * slowness()
 
 
 @pytest.mark.parametrize("form", FORMS)

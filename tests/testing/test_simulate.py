@@ -14,6 +14,7 @@ from accounts.models import User
 from realtime import CredentialKind, Identity, TopicRule, owner, publish
 from realtime.endpoints.registry import Registry
 from realtime.testing import World, simulate
+from tests.slowness import slowness
 from tests.testing import somebodys_realtime
 
 RULES = {"TOPIC_RULES": {"orders": TopicRule(), "user": TopicRule(subscribe=owner)}}
@@ -159,7 +160,7 @@ def test_minutes_take_no_time() -> None:
 
     begun_s = time.process_time()
     run()
-    assert time.process_time() - begun_s < 10
+    assert time.process_time() - begun_s < 10 * slowness()
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.5"])
