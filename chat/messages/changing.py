@@ -1,6 +1,5 @@
 """Changes of sent messages: edit, delete, react, pin. Each takes the room's next change number."""
 
-from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -31,7 +30,7 @@ def message_edit(tenant: Tenant, user: Publisher, payload: payloads.MessageEdit)
     audit log. Raises RequestError(invalid_message | not_found | permission_denied | conflict).
     """
     # Before the transaction, because the room is locked in it.
-    [parts] = composed([(tenant, payload.room_id, payload.text)])
+    [parts] = composed([(tenant, payload.room_id, user.id, payload.text)])
     with transaction.atomic():
         here, message = _to_change(tenant, user, payload)
         _require_not_deleted(message)
@@ -199,11 +198,9 @@ def _mention_again(message: Message, parts: Composed, *, had_here: bool) -> str:
     """
     members = RoomMembership.objects.filter(room_id=message.room_id).values_list("user_id", flat=True)
     stored = Mention.objects.filter(room_id=message.room_id, seq=message.seq)
-    if had_here:
-        kept = list(stored.values_list("user_id", flat=True))
-        parts = replace(parts, groups={**parts.groups, HERE: kept})
-    inside = set(members.filter(user_id__in=parts.named))
-    html, ids = parts.settled(message.text, message.author_id, inside.__contains__)
+    here = set(stored.values_list("user_id", flat=True)) if had_here else None
+    inside = set(members.filter(user_id__in=parts.named.union(here or ())))
+    html, ids = parts.settled(message.text, message.author_id, inside.__contains__, here=here)
     stored.delete()
     Mention.objects.bulk_create(
         [Mention(room_id=message.room_id, seq=message.seq, user_id=user_id) for user_id in ids]

@@ -25,7 +25,8 @@ class Composed:
     """The names in a text, and its HTML.
 
     `people` are the members of the room, by name, for whom the names stand in the HTML. `groups` are the users for whom
-    `room` and `here` stand, if the text has them and they are not too many. Some may have left when the message is stored.
+    `room` and `here` stand in it: nobody else than the sender, or too many, and the name is text. Some may have left when
+    the message is stored.
     """
 
     names: frozenset[str]
@@ -39,47 +40,62 @@ class Composed:
         return set(self.people.values()).union(*self.groups.values())
 
     def settled(
-        self, text: str, author_id: UserId | None, is_member: Callable[[int], bool]
+        self,
+        text: str,
+        author_id: UserId | None,
+        is_member: Callable[[int], bool],
+        *,
+        here: Collection[int] | None = None,
     ) -> tuple[str, list[int]]:
-        """Return the HTML and the sorted ids of the members that are mentioned, without the author."""
+        """Return the HTML and the sorted ids of the members that are mentioned, without the author.
+
+        `here` are the users for whom `@here` stands, if they are not those present.
+        """
         if not self.names:
             return self.html, []
         people = {name: each for name, each in self.people.items() if is_member(each)}
         ids = {people[name] for name in sorted(self.names)[:MENTIONS_MAX] if name in people}
-        for users in self.groups.values():
-            ids.update(filter(is_member, users))
-        html = self.html if people == self.people else _html(text, people, self.groups)
-        return html, sorted(ids - {author_id})
+        groups: dict[str, set[int]] = {}
+        for name, users in (self.groups if here is None else {**self.groups, HERE: here}).items():
+            if others := set(filter(is_member, users)) - {author_id}:
+                groups[name] = others
+        is_same = people == self.people and groups.keys() == self.groups.keys()
+        html = self.html if is_same else _html(text, people, groups)
+        return html, sorted(ids.union(*groups.values()) - {author_id})
 
 
-def composed(texts: Sequence[tuple[Tenant, int, str]]) -> list[Composed]:
-    """Compose texts of rooms. A query if any may mention somebody, and one for each room of which all are mentioned."""
+def composed(texts: Sequence[tuple[Tenant, int, UserId, str]]) -> list[Composed]:
+    """Compose texts: (tenant, room, sender, text).
+
+    A query if any may mention somebody, and one for each room of which all are mentioned.
+    """
     # A text that is too long is refused later.
-    clean = [text if len(text := trimmed(given)) <= TEXT_MAX_CHARS else "" for _, _, given in texts]
+    clean = [text if len(text := trimmed(given)) <= TEXT_MAX_CHARS else "" for *_, given in texts]
     names = [frozenset(names_mentioned(text)) for text in clean]
-    named = {room_id for (_, room_id, _), each in zip(texts, names, strict=True) if each}
+    named = {room_id for (_, room_id, *_), each in zip(texts, names, strict=True) if each}
     called = {name for each in names for name in sorted(each)[:MENTIONS_MAX]}
-    asked = {room_id for (_, room_id, _), each in zip(texts, names, strict=True) if ROOM in each}
+    asked = {room_id for (_, room_id, *_), each in zip(texts, names, strict=True) if ROOM in each}
     all_of = [sql.members_of(room_id, ROOM_MENTIONS_MAX + 1) for room_id in asked]
     rows, *inside = sql.run(sql.members_named(named, called), *all_of) if named else [[]]
     members = grouped((room_id, (user_id, name)) for room_id, user_id, name in rows)
     everyone = grouped((room_id, user_id) for rows in inside for room_id, user_id in rows)
     found: list[Composed] = []
-    for (tenant, room_id, _), text, mentions in zip(texts, clean, names, strict=True):
+    for (tenant, room_id, user_id, _), text, mentions in zip(texts, clean, names, strict=True):
         # Of names that differ in case the one that is written so, or else the oldest, comes last and stays.
         alike = sorted(members[room_id], key=lambda each: (f"@{each[1]}" in text, -each[0]))
-        people = {name.lower(): user_id for user_id, name in alike if name.lower() in mentions}
+        people = {name.lower(): member_id for member_id, name in alike if name.lower() in mentions}
         groups: dict[str, Collection[int]] = {}
         if ROOM in mentions and len(everyone[room_id]) <= ROOM_MENTIONS_MAX:
             groups[ROOM] = everyone[room_id]
-        if HERE in mentions and (present := present_in(tenant, room_id)) is not None:
-            groups[HERE] = present
+        if HERE in mentions:
+            groups[HERE] = present_in(tenant, room_id)
+        groups = {name: users for name, users in groups.items() if set(users) - {user_id}}
         found.append(Composed(mentions, _html(text, people, groups), people, groups))
     return found
 
 
-def present_in(tenant: Tenant, room_id: int) -> frozenset[int] | None:
-    """Return the users who follow a room at this moment; None if they are more than ROOM_MENTIONS_MAX.
+def present_in(tenant: Tenant, room_id: int) -> frozenset[int]:
+    """Return the users who follow a room at this moment; nobody if they are more than ROOM_MENTIONS_MAX.
 
     A process that serves no sockets knows of nobody.
     """
@@ -88,9 +104,9 @@ def present_in(tenant: Tenant, room_id: int) -> frozenset[int] | None:
         return frozenset()
     topic = wire.room_topic(room_id)
 
-    async def ask() -> frozenset[int] | None:
+    async def ask() -> frozenset[int]:
         if await node.present_count(topic, tenant=tenant.slug) > ROOM_MENTIONS_MAX:
-            return None
+            return frozenset()
         return frozenset(map(int, await node.present(topic, tenant=tenant.slug, limit=ROOM_MENTIONS_MAX)))
 
     return node.submit(ask()).result(PRESENT_TIMEOUT_S)

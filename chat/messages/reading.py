@@ -229,10 +229,13 @@ def _htmls(messages: Sequence[Message], mentions: Mapping[tuple[int, int], list[
     # Before the transaction, which holds up all others with SQLite.
     htmls |= {each.pk: _html(each.text, names, mentions.get((each.room_id, each.seq), ())) for each in stale}
     with transaction.atomic():
-        for message in stale:
-            # Only if it is still the text that was rendered.
-            same = Message.objects.filter(pk=message.pk, text=message.text, deleted_at__isnull=True)
-            same.update(html=htmls[message.pk], renderer=RENDERER_VERSION)
+        rows = Message.objects.select_for_update(no_key=True).filter(pk__in=[each.pk for each in stale])
+        texts = dict(rows.filter(deleted_at__isnull=True).order_by("pk").values_list("pk", "text"))
+        # Only if it is still the text that was rendered.
+        same = [each for each in stale if texts.get(each.pk) == each.text]
+        for message in same:
+            message.html, message.renderer = htmls[message.pk], RENDERER_VERSION
+        Message.objects.bulk_update(same, ["html", "renderer"])
     return htmls
 
 

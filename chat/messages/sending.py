@@ -51,7 +51,7 @@ def messages_send(drafts: Sequence[MessageDraft]) -> list[Outcome]:
     The caller announces them after the commit. Raises DatabaseError if nothing could be stored.
     """
     # Before the transaction, because the rooms are locked in it.
-    parts = composed([(draft.tenant, draft.room_id, draft.text) for draft in drafts])
+    parts = composed([(each.tenant, each.room_id, each.author.id, each.text) for each in drafts])
     batch = list(zip(drafts, parts, strict=True))
     try:
         return _messages_store(batch)

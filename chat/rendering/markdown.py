@@ -18,7 +18,7 @@ from chat.rendering.emoji import with_emoji
 from chat.rendering.links import is_honest_url, overrides_direction, poses_as_url
 
 # Stored with the HTML. A higher number renders older messages again when they are read.
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 # Characters of HTML that a message may become; beyond it the text is shown as it is written.
 HTML_MAX_CHARS = 40_000
 # Levels of quotes and lists.

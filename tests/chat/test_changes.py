@@ -426,6 +426,51 @@ def test_html_that_is_made_again_shows_the_names_of_those_who_were_mentioned(
     assert [each.html for each in page.messages] == [large.html, *htmls]
 
 
+def test_html_of_an_older_renderer_shows_no_mention_that_nobody_got(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    send(world, room_id, "@room")
+    # So a release stored it for a room of more people than one name mentions.
+    Message.objects.update(renderer=1)
+    Mention.objects.all().delete()
+    page = reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=10))
+    assert [each.html for each in page.messages] == ["<p>@room</p>\n"]
+    assert Message.objects.get().renderer == markdown.RENDERER_VERSION
+
+
+def test_html_is_made_again_with_as_many_queries_for_a_page_as_for_one(world: World) -> None:
+    room_id = world.room(with_bob=True)
+    counts = []
+    for _ in range(2):
+        send(world, room_id, "*hello*")
+        Message.objects.update(renderer=0, html="")
+        with CaptureQueriesContext(connection) as queries:
+            page = reading.message_list(world.acme.id, world.bob.id, MessageList(room_id, limit=10))
+        counts.append(len(queries))
+        assert {each.html for each in page.messages} == {"<p><em>hello</em></p>\n"}
+    assert counts[0] == counts[1]
+
+
+def test_a_name_that_mentions_nobody_is_text(world: World) -> None:
+    room_id = world.room()
+    assert "mention" not in send(world, room_id, "@room").html
+    assert "mention" not in send(world, room_id, "@here").html
+
+
+def test_an_edit_of_here_shows_a_mention_if_those_who_got_it_keep_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are present by then."""
+    room_id = world.room(with_bob=True)
+    nobody, bob = frozenset[int](), frozenset({int(world.bob.id)})
+    for present, later in ((bob, nobody), (nobody, bob)):
+        monkeypatch.setattr(composing, "present_in", lambda *_, now=present: now)
+        said = send(world, room_id, "@here")
+        monkeypatch.setattr(composing, "present_in", lambda *_, now=later: now)
+        edited = edit(world, world.alice, room_id, said.seq, "@here again")
+        assert edited.mentions == said.mentions == sorted(present)
+        assert ("mention" in edited.html) == ("mention" in said.html) == bool(present)
+
+
 def test_html_names_those_who_are_in_the_room_when_it_is_stored(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
