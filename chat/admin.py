@@ -1,56 +1,38 @@
 """Rooms, memberships and messages in the admin. Staff see those of their own tenant."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField, ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from accounts.admin_links import linked
 from accounts.admin_scope import BoundedFilter, RecordAdmin, TenantScopedAdmin, rows_of
 from accounts.models import Membership, User
-from chat import announcements, services
+from chat import services
 from chat.models import Message, Room, RoomMembership
 from chat.payloads import InRoom, RoomUpdate
-from chat.selectors import room_as_admin
-from chat.text import clean_room_name, room_name_key
 from realtime import Publisher, RequestError, Tenant
 
 
-class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A room whose name follows the rules of the chat."""
+class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A form whose row is written by a service. `refused` is what the service said to these values."""
 
-    class Meta:
-        model = Room
-        fields = ("tenant", "name", "is_public", "archived_at")
+    refused = ""
 
     def clean(self) -> dict[str, Any]:
-        """Refuse the name of another open room of the tenant, and one open room too many."""
-        values: dict[str, Any] = super().clean() or {}
-        try:
-            values["name"] = clean_room_name(values.get("name", ""))
-        except RequestError as error:
-            raise forms.ValidationError({"name": error.message}) from None
-        room: Room = self.instance
-        room.name_key = room_name_key(values["name"])
-        tenant = values.get("tenant", room.tenant if room.pk else None)
-        namesakes = Room.objects.filter(tenant=tenant, name_key=room.name_key, archived_at__isnull=True)
-        if not values.get("archived_at") and namesakes.exclude(pk=room.pk).exists():
-            raise forms.ValidationError({"name": _("A room of this name exists already.")})
-        if room.archived_at and not values.get("archived_at"):
-            try:
-                services.require_space(room.tenant_id)
-            except RequestError as error:
-                raise forms.ValidationError({"archived_at": error.message}) from None
-        return values
+        """Refuse the values that the service refused."""
+        if self.refused:
+            raise forms.ValidationError(self.refused)
+        return super().clean() or {}
 
 
-class RoomMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class RoomMembershipForm(ServiceForm):
     """A user to be added to a room."""
 
     class Meta:
@@ -59,7 +41,7 @@ class RoomMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not gene
 
     def clean(self) -> dict[str, Any]:
         """Refuse a user who is not a member of the room's tenant."""
-        values: dict[str, Any] = super().clean() or {}
+        values = super().clean()
         room, user = values.get("room"), values.get("user")
         if room and room.archived_at:
             raise forms.ValidationError({"room": _("This room is archived.")})
@@ -70,11 +52,47 @@ class RoomMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not gene
         return values
 
 
+class ServiceAdmin(TenantScopedAdmin):
+    """Rows that are written by services. These lock, so they may refuse what a form or a page allowed."""
+
+    list_select_related: ClassVar[tuple[str, ...]] = ()
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show a refusal with the form as it was filled in."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except RequestError as error:
+            request.refused = error.message  # type: ignore[attr-defined]  # for `get_form`
+            return super().changeform_view(request, *args, **kwargs)
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Return the class of the form. It is a new one for each request."""
+        form: Any = super().get_form(request, *args, **kwargs)
+        form.refused = getattr(request, "refused", "")
+        return form
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Look at the row again if others have changed or deleted it meanwhile."""
+        try:
+            return super().delete_view(request, *args, **kwargs)
+        except RequestError:
+            return super().delete_view(request, *args, **kwargs)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Delete several rows, and name those that a service refuses."""
+        for row in queryset.select_related(*self.list_select_related):
+            try:
+                self.delete_model(request, row)
+            except RequestError as error:
+                self.message_user(request, f"{row}: {error.message}", messages.ERROR)
+
+
 @admin.register(Room)
-class RoomAdmin(TenantScopedAdmin):
+class RoomAdmin(ServiceAdmin):
     """Rooms. A room with messages is archived, not deleted. A direct room never changes."""
 
-    form = RoomForm
+    form = ServiceForm
+    fields = ("tenant", "name", "is_public", "archived_at")
     list_display = ("name", linked("tenant"), "is_public", "last_seq", "created_at", "archived_at")
     list_filter = ("is_public", ("tenant", BoundedFilter))
     link_filters = ("tenant",)
@@ -93,16 +111,13 @@ class RoomAdmin(TenantScopedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Room, form: "ModelForm[Any]", change: bool) -> None:
         """Make or change a room as the chat does, and tell those who see it."""
-        if not change:
-            obj.last_rev = 1
-            super().save_model(request, obj, form, change)
-            if obj.is_public and obj.archived_at is None:
-                announcements.announce_public(_tenant(obj), _publisher(request.user), room_as_admin(obj))
-            return
         # Not `obj.save()`: it would write the numbers of messages as they were when the room was read.
         is_archived = obj.archived_at is not None
-        new = RoomUpdate(obj.pk, obj.name, is_public=obj.is_public, archived=is_archived)
-        services.room_amend(_tenant(obj), _publisher(request.user), new)
+        new = RoomUpdate(obj.pk or 0, obj.name, is_public=obj.is_public, archived=is_archived)
+        if change:
+            services.room_amend(_tenant(obj), _publisher(request.user), new)
+        else:
+            obj.pk = services.room_found(_tenant(obj), _publisher(request.user), new)
 
     def delete_model(self, request: HttpRequest, obj: Room) -> None:
         """Delete a room. Those who see it are told as if it was archived."""
@@ -110,14 +125,9 @@ class RoomAdmin(TenantScopedAdmin):
             services.room_amend(_tenant(obj), _publisher(request.user), RoomUpdate(obj.pk, archived=True))
         super().delete_model(request, obj)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
-        """Delete several rooms."""
-        for room in queryset.select_related("tenant"):
-            self.delete_model(request, room)
-
 
 @admin.register(RoomMembership)
-class RoomMembershipAdmin(TenantScopedAdmin):
+class RoomMembershipAdmin(ServiceAdmin):
     """Memberships of rooms. Users are added to private rooms here.
 
     Deleting a membership ends the user's subscriptions at once.
@@ -132,7 +142,7 @@ class RoomMembershipAdmin(TenantScopedAdmin):
     link_filters = ("user", "room")
     # No column has an index to sort by; neither have those of messages.
     sortable_by = ()
-    list_select_related = ("user", "room")
+    list_select_related = ("user", "room__tenant")
     autocomplete_fields = ("user", "room")
     search_fields = ("user__username", "room__name")
 
@@ -168,11 +178,6 @@ class RoomMembershipAdmin(TenantScopedAdmin):
             super().delete_model(request, obj)
             return
         services.room_leave(_tenant(obj.room), _publisher(obj.user), InRoom(obj.room_id))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[RoomMembership]) -> None:
-        """Remove several users from rooms."""
-        for membership in queryset.select_related("room__tenant", "user"):
-            self.delete_model(request, membership)
 
 
 @admin.register(Message)

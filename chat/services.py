@@ -170,6 +170,23 @@ def room_amend(tenant: Tenant, user: Publisher, payload: payloads.RoomUpdate) ->
 
 
 @transaction.atomic
+def room_found(tenant: Tenant, user: Publisher, payload: payloads.RoomUpdate) -> int:
+    """Store a room without members and announce it. Return its id. The caller must be allowed to (the admin).
+
+    Raises RequestError(invalid_message | conflict | limit_exceeded).
+    """
+    room = Room(tenant_id=tenant.id, last_rev=1)
+    for field, value in _new_values(room, payload).items():
+        setattr(room, field, value)
+    if room.archived_at is None:
+        _require_own_space(room, user.id)
+    _save(room, force_insert=True)
+    if room.is_public and room.archived_at is None:
+        announcements.announce_public(tenant, user, room_as_admin(room))
+    return room.pk
+
+
+@transaction.atomic
 def room_settings(tenant: Tenant, user: Publisher, payload: payloads.RoomSettings) -> wire.Room:
     """Change the user's own settings of a room.
 
@@ -401,25 +418,17 @@ def _lock_tenant(tenant_id: int) -> None:
     TenantRow.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
 
 
-def require_space(tenant_id: int) -> None:
-    """Raise RequestError(limit_exceeded) if the tenant has no space for one more open room."""
-    count = Room.objects.filter(tenant_id=tenant_id, archived_at=None, direct_key=None).count()
-    require_at_most(ROOMS_MAX, count + 1, _("There are {most} rooms already."))
-
-
 def _require_own_space(room: Room, user_id: UserId) -> None:
     """Raise RequestError(limit_exceeded) if the tenant, or the user who made the room, has too many rooms beside it."""
     is_direct = room.direct_key is not None
     _lock_tenant(room.tenant_id)
+    rooms = Room.objects.filter(tenant_id=room.tenant_id, archived_at=None, direct_key__isnull=not is_direct)
     if not is_direct:
-        require_space(room.tenant_id)
+        require_at_most(ROOMS_MAX, rooms.count() + 1, _("There are {most} rooms already."))
     # Nobody can make space for an owner who brings back a room of somebody else.
     if room.created_by_id == int(user_id):
-        own = Room.objects.filter(
-            tenant_id=room.tenant_id, created_by_id=room.created_by_id, archived_at=None
-        )
         most = DIRECT_ROOMS_OF_CREATOR_MAX if is_direct else ROOMS_OF_CREATOR_MAX
-        count = own.filter(direct_key__isnull=not is_direct).count()
+        count = rooms.filter(created_by_id=room.created_by_id).count()
         require_at_most(most, count + 1, _("You have made {most} rooms already."))
 
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,9 +16,8 @@ from pytest_django import Settings
 from accounts.models import Domain, Membership, User
 from accounts.models import Tenant as TenantRow
 from chat import announcements, services
-from chat.admin import RoomForm
 from chat.models import File, Message, Room, RoomMembership
-from chat.payloads import RoomDirect, RoomUpdate
+from chat.payloads import InRoom, RoomDirect, RoomUpdate
 from chat.views import ROOMS_LINKED_MAX
 from tests.chat.conftest import Announced, World, message_send
 
@@ -195,14 +195,14 @@ def test_a_change_in_the_admin_is_told_and_keeps_what_was_said_meanwhile(
 ) -> None:
     room_id, client = hosts.room(with_bob=True), staff("admin", "acme")
     announced.clear()
-    clean = RoomForm.clean
+    amend = services.room_amend
 
-    def clean_late(form: RoomForm) -> dict[str, Any]:
+    def amend_late(*given: Any) -> None:
         """As on PostgreSQL, where others write between the reading of the form's row and its saving."""
         Room.objects.filter(pk=room_id).update(last_seq=7, last_rev=9)
-        return clean(form)
+        amend(*given)
 
-    monkeypatch.setattr(RoomForm, "clean", clean_late)
+    monkeypatch.setattr(services, "room_amend", amend_late)
     form = {"name": "Parlour", "archived_at_0": "", "archived_at_1": ""}
     assert client.post(f"/admin/chat/room/{room_id}/change/", form).status_code == 302
     room = Room.objects.get()
@@ -227,6 +227,60 @@ def test_a_room_that_comes_back_in_the_admin_needs_space(
         assert "There are 1 rooms already." in client.post(change, form).content.decode()
     assert client.post(change, form).status_code == 302
     assert Room.objects.filter(archived_at=None).count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_admin_shows_what_others_made_impossible_meanwhile(
+    hosts: World, monkeypatch: pytest.MonkeyPatch, announced: list[Announced]
+) -> None:
+    """As on PostgreSQL, where others write between the checks of the form and its saving."""
+    private, client = hosts.room(is_public=False, with_bob=True, name="private"), staff("alice", "acme")
+    room_id, other = hosts.room(), hosts.room(is_public=False, with_bob=True, name="other")
+    announced.clear()
+
+    def late(name: str, meanwhile: Callable[[], object]) -> None:
+        service = getattr(services, name)
+
+        def after(*given: Any) -> Any:
+            monkeypatch.setattr(services, name, service)
+            meanwhile()
+            return service(*given)
+
+        monkeypatch.setattr(services, name, after)
+
+    late("room_amend", lambda: hosts.room(name="parlour"))
+    late("room_found", lambda: hosts.room(name="parlour"))
+    form = {"tenant": hosts.acme.id, "name": "Parlour", "archived_at_0": "", "archived_at_1": ""}
+    for page in (f"{room_id}/change/", "add/"):
+        answer = client.post(f"/admin/chat/room/{page}", form)
+        assert answer.status_code == 200
+        assert "A room of this name exists already." in answer.content.decode()
+        assert 'value="Parlour"' in answer.content.decode()
+    late("room_admit", lambda: Room.objects.filter(pk=private).update(archived_at=timezone.now()))
+    answer = client.post("/admin/chat/roommembership/add/", {"room": private, "user": hosts.admin.id})
+    assert "There is no such room." in answer.content.decode()
+    assert Room.objects.filter(archived_at=None).count() == 3
+    late("room_leave", lambda: services.room_leave(hosts.acme, hosts.bob, InRoom(other)))
+    rows = [RoomMembership.objects.get(room_id=room, user_id=hosts.bob.id) for room in (private, other)]
+    delete = f"/admin/chat/roommembership/{rows[1].pk}/delete/"
+    assert client.post(delete, {"post": "yes"}).status_code == 302
+    Room.objects.update(archived_at=None)
+    late("room_leave", lambda: services.room_leave(hosts.acme, hosts.bob, InRoom(private)))
+    chosen = {"action": "delete_selected", "_selected_action": [rows[0].pk], "post": "yes"}
+    told = client.post("/admin/chat/roommembership/", chosen, follow=True).content.decode()
+    assert f"{rows[0]}: There is no such room." in told
+    assert [each.topic for each in announced if "member" in each.data.values()] == [
+        f"room:{other}",
+        f"room:{private}",
+    ]
+
+
+def test_a_room_that_is_made_in_the_admin_needs_space(hosts: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "ROOMS_MAX", 1)
+    client, form = staff("alice", "acme"), {"tenant": hosts.acme.id, "name": "one"}
+    assert client.post("/admin/chat/room/add/", form).status_code == 302
+    page = client.post("/admin/chat/room/add/", form | {"name": "two"})
+    assert "There are 1 rooms already." in page.content.decode()
 
 
 def test_an_archived_room_takes_nobody_in_but_lets_people_out(hosts: World) -> None:
