@@ -31,7 +31,8 @@ def in_db(call: Call) -> dict[str, int]:
 async def test_a_limit_of_0_is_switched_off(name: str) -> None:
     """A site with it serves: nothing is lost, refused, cut or waited for."""
     rules = {"": TopicRule()}
-    async with site_of(methods=[twice, in_db], TOPIC_RULES=rules, **{name: 0}) as site:
+    settings = {"TOPIC_RULES": rules, "DRAIN_S": 0.1, name: 0}
+    async with site_of(methods=[twice, in_db], **settings) as site:
         client = await site.connect(PubSubConsumer, identity(1))
         for topic in ("one", "two", "three"):
             reply = await client.ask("subscribe", {"topic": topic})
