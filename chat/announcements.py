@@ -66,7 +66,7 @@ def announce_member(
     """
     data = {"event": "member", "rev": room.last_rev, change: {**_user(user), **more}}
     publish_soon(wire.room_topic(room.id), data, tenant=tenant.slug, publisher=by)
-    announce_own(tenant, user, room, by=by)
+    announce_own(tenant, user.id, room, by=by)
     if change == "left":
         end_hearing(tenant, room_id=room.id, user_ids=[user.id])
 
@@ -86,10 +86,10 @@ def announce_public(tenant: Tenant, user: Publisher, room: wire.Room) -> None:
     publish_soon(PUBLIC_ROOMS_TOPIC, data, tenant=tenant.slug, publisher=user)
 
 
-def announce_own(tenant: Tenant, user: Publisher, room: wire.Room, *, by: Publisher) -> None:
+def announce_own(tenant: Tenant, user_id: UserId, room: wire.Room, *, by: Publisher) -> None:
     """Tell a user's own screens about a room, as this user sees it. `by` changed something in it."""
     data = {"event": "room", "room": to_builtins(room)}
-    publish_soon(user_topic(user.id), data, tenant=tenant.slug, publisher=by)
+    publish_soon(user_topic(user_id), data, tenant=tenant.slug, publisher=by)
 
 
 def end_hearing(tenant: Tenant, *, room_id: int, user_ids: Iterable[UserId]) -> None:

@@ -3,7 +3,7 @@
 A room of another tenant, a missing room, and a private room without the user are all `not_found`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery
@@ -85,7 +85,7 @@ def room_list(tenant_id: int, user_id: UserId) -> list[wire.Room]:
     seen = rooms.filter(Q(is_public=True) | Q(is_own=True))
     first = seen.order_by("-is_own", F("last_message_at").desc(nulls_last=True), "-pk").values("pk")
     listed = Room.objects.filter(pk__in=first[:ROOMS_LISTED_MAX])
-    views = _views(listed.order_by("name_key", "id"), tenant_id, user_id)
+    views = [view for _, view in _views(listed.order_by("name_key", "id"), tenant_id, [user_id])]
     ranked = sorted(views, key=lambda room: (room.is_member, room.last_message_at or ""), reverse=True)
     kept = {room.id for room in fitting(ranked, LISTED_BYTES_MAX)}
     return [room for room in views if room.id in kept]
@@ -99,15 +99,21 @@ def room_get(
     It is returned as the user sees it. Raises RequestError(not_found).
     """
     rooms = Room.objects.filter(pk=payload.room_id, tenant_id=tenant_id)
-    found = _views(rooms if may_be_archived else rooms.filter(archived_at=None), tenant_id, user_id)
+    found = _views(rooms if may_be_archived else rooms.filter(archived_at=None), tenant_id, [user_id])
     if not found:
         raise no_such_room()
-    return found[0]
+    return found[0][1]
 
 
 def room_as_admin(room: Room) -> wire.Room:
     """Return any room as it is seen from outside. The caller must be allowed to see it."""
-    return _views(Room.objects.filter(pk=room.pk), room.tenant_id, 0, sees_all=True)[0]
+    return _views(Room.objects.filter(pk=room.pk), room.tenant_id, [0], sees_all=True)[0][1]
+
+
+def room_as_members(room: Room, user_ids: Sequence[UserId]) -> dict[int, wire.Room]:
+    """Return a room as each of these users sees it who is in it. The queries do not grow with them."""
+    views = _views(Room.objects.filter(pk=room.pk), room.tenant_id, user_ids)
+    return {user_id: view for user_id, view in views if user_id is not None}
 
 
 def member_list(tenant_id: int, user_id: UserId, payload: payloads.InRoom) -> wire.MemberList:
@@ -154,36 +160,41 @@ def members_present(tenant_id: int) -> "QuerySet[Membership]":
 
 
 def _views(
-    rooms: "QuerySet[Room]", tenant_id: int, user_id: UserId, *, sees_all: bool = False
-) -> list[wire.Room]:
+    rooms: "QuerySet[Room]", tenant_id: int, user_ids: Sequence[UserId], *, sees_all: bool = False
+) -> list[tuple[int | None, wire.Room]]:
+    """Return each room once for each of the users who is in it, with the user; once, with None, if nobody of them is."""
     seen = rooms.alias(
-        own=FilteredRelation("memberships", condition=Q(memberships__user_id=user_id))
+        own=FilteredRelation("memberships", condition=Q(memberships__user_id__in=user_ids))
     ).annotate(
+        own_user_id=F("own__user_id"),
         own_read_seq=F("own__read_seq"),
         own_role=F("own__role"),
         own_level=F("own__level"),
         own_favourite=F("own__is_favourite"),
         # Numbers have no gaps. So the unread count is the distance from the read mark, less the user's own
         # messages and the deleted ones of others, each counted in its index. They are few: sending moves the mark.
-        own_after=_counted(Message.objects.filter(author_id=int(user_id))),
+        own_after=_counted(Message.objects.filter(author_id=OuterRef("own__user_id"))),
         deleted_after=_counted(
-            Message.objects.filter(deleted_at__isnull=False).exclude(author_id=int(user_id))
+            Message.objects.filter(deleted_at__isnull=False).exclude(author_id=OuterRef("own__user_id"))
         ),
-        mentioned_after=_counted(Mention.objects.filter(user_id=user_id)),
+        mentioned_after=_counted(Mention.objects.filter(user_id=OuterRef("own__user_id"))),
     )
-    found: list[Any] = list(seen if sees_all else seen.filter(Q(is_public=True) | Q(own__isnull=False)))
-    ids = [room.pk for room in found]
-    counts = _member_counts(tenant_id, ids)
-    names = _direct_names(tenant_id, user_id, [room.pk for room in found if room.direct_key])
-    return [_view(room, user_id, counts.get(room.pk, 0), names.get(room.pk)) for room in found]
+    found: list[Any] = list(
+        seen if sees_all else seen.filter(Q(is_public=True) | Q(own_user_id__isnull=False))
+    )
+    counts = _member_counts(tenant_id, {room.pk for room in found})
+    people = _direct_people(tenant_id, {room.pk for room in found if room.direct_key})
+    return [(room.own_user_id, _view(room, counts.get(room.pk, 0), people[room.pk])) for room in found]
 
 
-def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> wire.Room:
+def _view(room: Any, member_count: int, people: Sequence[tuple[int, str]]) -> wire.Room:
     is_member = room.own_read_seq is not None
     after = room.last_seq - room.own_read_seq if is_member else 0
+    # Of a direct room. A user alone in it sees their own name.
+    others = [name for user_id, name in people if user_id != room.own_user_id] or [name for _, name in people]
     return wire.Room(
         id=room.pk,
-        name=name or room.name,
+        name=", ".join(others[:NAMES_SHOWN_MAX]) or room.name,
         topic=wire.room_topic(room.pk),
         kind=room.kind,
         is_public=room.is_public,
@@ -199,7 +210,7 @@ def _view(room: Any, user_id: UserId, member_count: int, name: str | None) -> wi
         mentions=min(room.mentioned_after, UNREAD_MAX) if is_member else 0,
         level=room.own_level or "all",
         is_favourite=bool(room.own_favourite),
-        role=role_of(room, user_id, room.own_role) if is_member else None,
+        role=role_of(room, room.own_user_id, room.own_role) if is_member else None,
     )
 
 
@@ -210,7 +221,7 @@ def _counted(rows: "QuerySet[Any]") -> Coalesce:
     return Coalesce(Subquery(count), 0)
 
 
-def _member_counts(tenant_id: int, room_ids: Sequence[int]) -> Mapping[int, int]:
+def _member_counts(tenant_id: int, room_ids: Collection[int]) -> Mapping[int, int]:
     rows = RoomMembership.objects.filter(room_id__in=room_ids)
     present = members_present(tenant_id)
     if len(room_ids) > 1:
@@ -222,17 +233,13 @@ def _member_counts(tenant_id: int, room_ids: Sequence[int]) -> Mapping[int, int]
     return dict(rows.order_by().values("room_id").annotate(count=Count("*")).values_list("room_id", "count"))
 
 
-def _direct_names(tenant_id: int, user_id: UserId, room_ids: Sequence[int]) -> Mapping[int, str]:
-    """Return the names of the others in direct rooms. A user alone in a room sees their own name."""
+def _direct_people(tenant_id: int, room_ids: Collection[int]) -> Mapping[int, list[tuple[int, str]]]:
+    """Return the ids and the names of the people of direct rooms, by user name."""
     if not room_ids:
-        return {}
+        return grouped(())
     person = FilteredRelation("user__memberships", condition=Q(user__memberships__tenant_id=tenant_id))
     members = RoomMembership.objects.filter(room_id__in=room_ids).alias(person=person)
     rows = members.order_by("user__username").values_list(
         "room_id", "user_id", "person__name", "user__username"
     )
-    names: dict[int, str] = {}
-    for room_id, people in grouped((row[0], row[1:]) for row in rows).items():
-        others = [each for each in people if each[0] != user_id] or people
-        names[room_id] = ", ".join(name or username for _, name, username in others[:NAMES_SHOWN_MAX])
-    return names
+    return grouped((room_id, (user_id, name or username)) for room_id, user_id, name, username in rows)

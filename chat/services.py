@@ -19,20 +19,26 @@ from chat.errors import denied, field_error, no_such_room, require_at_most, too_
 from chat.messages.sending import messages_send
 from chat.models import Room, RoomMembership
 from chat.rooms.rights import MEMBER, MODERATOR, OWNER, RANKS, Standing, has_owner, rank_of, standing
-from chat.selectors import access_joined_room, access_room, members_present, role_of, room_as_admin, room_get
+from chat.selectors import (
+    access_joined_room,
+    access_room,
+    members_present,
+    role_of,
+    room_as_admin,
+    room_as_members,
+    room_get,
+)
 from chat.text import ROOM_NAME_MAX_CHARS, TOPIC_LINE_MAX_CHARS, clean_line, clean_room_name, room_name_key
-from realtime import ErrorCode, Publisher, RequestError, Tenant, UserId, record_action
+from realtime import ErrorCode, Publisher, Tenant, UserId, record_action
 
 # Open rooms of a tenant, and open rooms that one user created in it: beyond it `limit_exceeded`. Direct rooms do not count,
 # since nobody can close one. One user opens at most so many of them.
 ROOMS_MAX = 1000
 ROOMS_OF_CREATOR_MAX = 200
 DIRECT_ROOMS_OF_CREATOR_MAX = 500
-# Members who are told in their own topics that their room was archived, or that it is back, which takes three queries for
-# each while the room is locked, and the tenant too if it is back. The others see that their subscriptions end, and find the
-# room in the next list.
-ARCHIVED_TOLD_MAX = 500
-BACK_TOLD_MAX = 100
+# Members who are told in their own topics that their room was archived, or that it is back: each is a publication. The
+# others see that their subscriptions end, and find the room in the next list.
+TOLD_MAX = 500
 # Rooms that one user may create in a tenant within a minute, including archived ones: beyond it
 # `rate_limited`.
 ROOMS_PER_MINUTE = 60
@@ -199,7 +205,7 @@ def room_settings(tenant: Tenant, user: Publisher, payload: payloads.RoomSetting
         # The user was removed meanwhile: say it as every verb does.
         access_joined_room(tenant.id, user.id, payload.room_id)
     view = room_get(tenant.id, user.id, payload)
-    announcements.announce_own(tenant, user, view, by=user)
+    announcements.announce_own(tenant, user.id, view, by=user)
     return view
 
 
@@ -229,10 +235,10 @@ def room_direct(tenant: Tenant, user: Publisher, payload: payloads.RoomDirect) -
         direct_key=key,
     )
     _insert(room, user.id, ids, "member")
-    for person in people:
-        view = room_get(tenant.id, person.id, payloads.InRoom(room.pk))
-        announcements.announce_own(tenant, person, view, by=user)
-    return room_get(tenant.id, user.id, payloads.InRoom(room.pk)), True
+    views = room_as_members(room, ids)
+    for user_id, view in views.items():
+        announcements.announce_own(tenant, user_id, view, by=user)
+    return views[int(user.id)], True
 
 
 @transaction.atomic
@@ -395,16 +401,13 @@ def _update(tenant: Tenant, user: Publisher, room: Room, given: payloads.RoomUpd
 
 
 def _tell_members(tenant: Tenant, user: Publisher, room: Room, outside: wire.Room) -> None:
-    """Tell members, `user` first, that their room was archived or is back: as many as ARCHIVED_TOLD_MAX, BACK_TOLD_MAX."""
+    """Tell TOLD_MAX members, `user` first, that their room was archived or is back."""
     rows = RoomMembership.objects.filter(room=room).values_list("user_id", flat=True)
     members = sorted(rows, key=lambda user_id: user_id != user.id)
-    for user_id in members[: ARCHIVED_TOLD_MAX if room.archived_at else BACK_TOLD_MAX]:
-        try:
-            own = outside if room.archived_at else room_get(tenant.id, user_id, payloads.InRoom(room.pk))
-        except RequestError:
-            # The user was deleted meanwhile.
-            continue
-        announcements.announce_own(tenant, Publisher(user_id, ""), own, by=user)
+    told = members[:TOLD_MAX]
+    views = dict.fromkeys(told, outside) if room.archived_at else room_as_members(room, told)
+    for user_id, own in views.items():
+        announcements.announce_own(tenant, user_id, own, by=user)
     # A subscriber could still announce typing in it.
     if room.archived_at:
         announcements.end_hearing(tenant, room_id=room.pk, user_ids=members)

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Membership, User
 from chat import announcements, selectors, services, wire
@@ -204,8 +206,7 @@ def test_members_are_told_that_their_room_was_archived_and_that_it_is_back(
     told = {each.topic: each.data["room"] for each in announced}
     back = [[told[user][key] for key in ("archived", "is_member", "unread", "role")] for user in users]
     assert back == [[False, True, 0, "owner"], [False, True, 1, "member"]]
-    for name in ("ARCHIVED_TOLD_MAX", "BACK_TOLD_MAX"):
-        monkeypatch.setattr(services, name, 1)
+    monkeypatch.setattr(services, "TOLD_MAX", 1)
     for archived in (True, False):
         announced.clear()
         update(world, world.alice, room_id, archived=archived)
@@ -235,14 +236,32 @@ def test_a_room_comes_back_though_a_member_goes_meanwhile(
 ) -> None:
     room_id = world.room(is_public=False, with_bob=True)
     update(world, world.alice, room_id, archived=True)
-    room_get = selectors.room_get
+    room_as_members = selectors.room_as_members
 
-    def without_bob(tenant_id: int, user_id: int, *given: Any, **options: Any) -> wire.Room:
+    def without_bob(*given: Any) -> dict[int, wire.Room]:
         RoomMembership.objects.filter(user_id=world.bob.id).delete()
-        return room_get(tenant_id, user_id, *given, **options)
+        return room_as_members(*given)
 
-    monkeypatch.setattr(services, "room_get", without_bob)
+    monkeypatch.setattr(services, "room_as_members", without_bob)
     assert not update(world, world.alice, room_id, archived=False).archived
+
+
+def test_all_are_told_that_a_room_is_back_with_as_many_queries_as_one(
+    world: World, announced: list[Announced]
+) -> None:
+    room_id, counts = world.room(is_public=False), []
+    for size in (1, 150):
+        people = User.objects.bulk_create([User(username=f"{size}-{number}") for number in range(size)])
+        Membership.objects.bulk_create([Membership(user=user, tenant_id=world.acme.id) for user in people])
+        RoomMembership.objects.bulk_create([RoomMembership(room_id=room_id, user=user) for user in people])
+        update(world, world.alice, room_id, archived=True)
+        announced.clear()
+        with CaptureQueriesContext(connection) as queries:
+            update(world, world.alice, room_id, archived=False)
+        counts.append(len(queries))
+        told = {each.topic: each.data["room"] for each in announced}
+        assert {told[f"user:{user.pk}"]["role"] for user in people} == {"member"}
+    assert counts[0] == counts[1]
 
 
 def test_a_room_comes_back_only_if_there_is_space(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
