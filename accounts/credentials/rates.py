@@ -29,9 +29,20 @@ class Rates:
             if bucket is None:
                 bucket = self._buckets[user] = TokenBucket(self._per_s, self._burst, now_s)
             wait_s = bucket.take(now_s)
-        if wait_s:
-            message = _("Too many requests; slow down.")
-            raise RequestError(ErrorCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms(wait_s))
+        _require_none(wait_s)
+
+    def look(self, user: Hashable, now_s: float) -> None:
+        """Raise RequestError(rate_limited) if `take` would, and count nothing."""
+        with self._lock:
+            bucket = self._buckets.get(user)
+            wait_s = 0.0 if bucket is None else bucket.wait_s(now_s)
+        _require_none(wait_s)
+
+
+def _require_none(wait_s: float) -> None:
+    if wait_s:
+        message = _("Too many requests; slow down.")
+        raise RequestError(ErrorCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms(wait_s))
 
 
 class CredentialRates(Rates):
@@ -43,9 +54,17 @@ def take_credential_rate(owner: Hashable) -> None:
 
     As for failed handshakes of an address: ATTEMPTS_PER_S, ATTEMPTS_BURST. Raises RequestError(rate_limited).
     """
+    _rates().take(owner, monotonic())
+
+
+def look_at_credential_rate(owner: Hashable) -> None:
+    """As `take_credential_rate`, but count nothing: before the database is asked whether the request is `owner`'s."""
+    _rates().look(owner, monotonic())
+
+
+def _rates() -> CredentialRates:
     node = current_node()
     settings = node.settings
-    rates = node.shared(
+    return node.shared(
         CredentialRates, lambda: CredentialRates(settings.ATTEMPTS_PER_S, settings.ATTEMPTS_BURST)
     )
-    rates.take(owner, monotonic())

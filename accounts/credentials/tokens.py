@@ -39,8 +39,8 @@ def token_issue(membership: Membership, requested: list[str] | None) -> TokenPai
     return _issue(membership, narrow(membership.scopes, requested), family)
 
 
-def token_refresh(refresh: str, tenant: Tenant) -> TokenPair:
-    """Return new tokens of the same family for a refresh token, which is used up.
+def token_refresh(refresh: str, tenant: Tenant, address: str = "") -> TokenPair:
+    """Return new tokens of the same family for a refresh token, which is used up. `address`: the client's.
 
     They have only the scopes that the member still holds. A second use revokes the family, because the token
     must have been copied (RFC 9700, section 4.14.2). Raises Refusal (403: another tenant's token; otherwise
@@ -49,7 +49,7 @@ def token_refresh(refresh: str, tenant: Tenant) -> TokenPair:
     claims, identity = _read(refresh, tenant)
     # Not by the user: whoever found an old token would use up what the sign-ins of its owner need.
     take_credential_rate((identity.user_id, identity.family))
-    if pair := _exchange(claims, identity, tenant):
+    if pair := _exchange(claims, identity, tenant, address):
         return pair
     family_end(identity.family, identity.user_id)
     raise unauthenticated(
@@ -73,12 +73,12 @@ class _RefreshToken(Token):
 
 
 @transaction.atomic
-def _exchange(claims: dict[str, Any], identity: Identity, tenant: Tenant) -> TokenPair | None:
+def _exchange(claims: dict[str, Any], identity: Identity, tenant: Tenant, address: str) -> TokenPair | None:
     """Return the next tokens; None if the refresh token was used before."""
+    require_not_banned(tenant.slug, user_id=identity.user_id, address=address)
     membership = membership_of(tenant.id, identity.user_id)
     if membership is None or membership.user.password_stamp() != identity.password_stamp:
         raise unauthenticated(_("This token is no longer valid."))
-    require_not_banned(tenant.slug, user_id=identity.user_id)
     # A token whose rights were only reduced stays valid, with the rights held now.
     bare = replace(identity, scopes=frozenset(), is_staff=False, is_superuser=False)
     if first_end(revocations_of([bare]), bare):

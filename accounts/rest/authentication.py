@@ -26,14 +26,12 @@ class TenantJWTAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, Identity] | None:
         """Return the user and the token's identity; None without a token. Raises RefusedCredentialError for a bad one."""
-        words = get_authorization_header(request).split()
-        if not words or words[0].lower() != KEYWORD.lower().encode():
+        token = token_of(request)
+        if token is None:
             return None
-        if len(words) != 2:  # noqa: PLR2004 the keyword and the token
-            raise RefusedCredentialError(unauthenticated(_("Expected: Authorization: Bearer <token>.")))
         tenant: Tenant = request.tenant  # type: ignore[attr-defined]  # TenantMiddleware's
         try:
-            identity = live_identity(words[1].decode("latin-1"), tenant)
+            identity = live_identity(token, tenant)
         except Refusal as refusal:
             raise RefusedCredentialError(refusal) from refusal
         # The user may have been deleted since the check.
@@ -45,6 +43,16 @@ class TenantJWTAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Return the `WWW-Authenticate` header of a 401."""
         return KEYWORD
+
+
+def token_of(request: Request) -> str | None:
+    """Return the token of the `Authorization` header; None without one. Raises RefusedCredentialError."""
+    words = get_authorization_header(request).split()
+    if not words or words[0].lower() != KEYWORD.lower().encode():
+        return None
+    if len(words) != 2:  # noqa: PLR2004 the keyword and the token
+        raise RefusedCredentialError(unauthenticated(_("Expected: Authorization: Bearer <token>.")))
+    return words[1].decode("latin-1")
 
 
 def live_identity(token: str, tenant: Tenant) -> Identity:

@@ -1,5 +1,6 @@
 """The REST endpoints of tokens and tickets."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +14,13 @@ from rest_framework.response import Response
 
 from accounts.core.scopes import narrow
 from accounts.credentials.identity import Authenticator
-from accounts.credentials.tickets import TICKET_LIFETIME_S, ticket_issue
+from accounts.credentials.rates import look_at_credential_rate
+from accounts.credentials.tickets import TICKET_LIFETIME_S, ticket_issue, ticket_owner
 from accounts.credentials.tokens import TokenPair, token_issue, token_refresh, token_revoke
 from accounts.models import Membership, User
 from accounts.passwords.throttling import counted
 from accounts.rest import serializers
-from accounts.rest.authentication import live_identity
+from accounts.rest.authentication import live_identity, token_of
 from accounts.selectors import membership_of
 from realtime import Identity, Refusal, Tenant, require_not_banned, unauthenticated
 
@@ -98,8 +100,8 @@ class TokenRefreshView(CredentialAPIView):
     )
     def post(self, request: Request) -> Response:
         """Return new tokens for a refresh token, which cannot be used again."""
-        require_not_banned(self.tenant.slug, address=request.META.get("REMOTE_ADDR", ""))
-        return _pair_response(token_refresh(self.validated()["refresh"], self.tenant))
+        address = request.META.get("REMOTE_ADDR", "")
+        return _pair_response(token_refresh(self.validated()["refresh"], self.tenant, address))
 
 
 class TokenVerifyView(CredentialAPIView):
@@ -154,6 +156,15 @@ class TicketView(TenantAPIView):
         require_not_banned(self.tenant.slug, user_id=identity.user_id, address=address)
         secret = ticket_issue(replace(identity, scopes=scopes), self.tenant)
         return Response({"ticket": secret, "expires_in": TICKET_LIFETIME_S})
+
+    def perform_authentication(self, request: Request) -> None:
+        """Refuse who is too fast before the database is asked about the token. Only it knows whose a session is."""
+        token = token_of(request)
+        if token is not None:
+            # The authentication itself says what is wrong with a token.
+            with suppress(Refusal):
+                look_at_credential_rate(ticket_owner(Authenticator().verify_token(token, self.tenant)))
+        super().perform_authentication(request)
 
     def _identity(self, request: Request) -> Identity:
         if isinstance(request.auth, Identity):

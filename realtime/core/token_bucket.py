@@ -41,6 +41,13 @@ class TokenBucket:
         self._tokens = tokens - count
         return 0.0
 
+    def wait_s(self, now_s: float) -> float:
+        """The seconds until there is a token; 0.0 if there is one. Nothing is taken."""
+        if self._rate_per_s <= 0:
+            return 0.0
+        missing = 1.0 - self._tokens - max(now_s - self._updated_s, 0.0) * self._rate_per_s
+        return max(missing / self._rate_per_s, 0.0)
+
     def is_full(self, now_s: float) -> bool:
         """Whether the bucket is full, so that it can be dropped without losing any state."""
         missing = self._burst - self._tokens
