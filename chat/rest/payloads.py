@@ -1,5 +1,6 @@
 """Makes an operation's payload from the parts of a request. All faulty fields are named at once."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from rest_framework.exceptions import ValidationError
 
 # Names of query parameters that differ from the payload's.
 ALIASES = {"q": "query"}
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
 
 
 def payload_of(kind: type[msgspec.Struct], values: Mapping[str, Any], *, is_text: bool) -> Any:
@@ -26,9 +28,19 @@ def payload_of(kind: type[msgspec.Struct], values: Mapping[str, Any], *, is_text
             faults[name] = ["A text holds no NUL characters."]
             continue
         try:
-            given[field.name] = msgspec.convert(value, field.type, strict=not is_text)
+            given[field.name] = _convert(value, field.type, is_text=is_text)
         except msgspec.ValidationError as error:
             faults[name] = [f"{error}."]
     if faults:
         raise ValidationError(faults)
     return kind(**given)
+
+
+def _convert(value: Any, kind: Any, *, is_text: bool) -> Any:
+    """Return a value as its type. In a query an integer is a text of digits."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        if not (is_text and isinstance(value, str) and _INTEGER.fullmatch(value)):
+            raise
+        return msgspec.convert(int(value), kind)

@@ -194,6 +194,19 @@ def test_a_form_is_no_json(hosts: World) -> None:
     assert (response.status_code, response.json()["error"]["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize(
+    "query", ["limit=1.0", "limit=1e1", "limit=+5", "before=1.5", "before=1e9", "before=true", "room_id=2.0"]
+)
+def test_a_number_of_a_query_is_an_integer(hosts: World, query: str) -> None:
+    """A fraction was rounded, or taken for a time in the seconds since 1970."""
+    alice = Api(hosts, "alice")
+    status, body = alice.call("GET", f"search/?q=2&{query}")
+    assert (status, body["error"]["code"]) == (400, "invalid_message")
+    assert list(body["error"]["details"]) == [query.partition("=")[0]]
+    for right in ("limit=10", "before=15", "before=2026-11-27T06:00:00Z"):
+        assert alice.call("GET", f"search/?q=2&{right}")[0] == 200
+
+
 @pytest.mark.parametrize("number", ["0", str(2**63), "9" * 30])
 def test_a_number_that_is_no_id_names_nothing(hosts: World, number: str) -> None:
     alice, room = Api(hosts, "alice"), f"rooms/{hosts.room()}/"
