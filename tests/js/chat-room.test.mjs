@@ -49,12 +49,27 @@ async function opened({ readSeq = 200, answers = {} } = {}) {
   };
   const notice = { value: "" };
   const info = { id: 1, name: "general", topic: "room:1", is_member: true, last_seq: 200, last_rev: 200, read_seq: readSeq, unread: 200 - readSeq };
-  const room = new RoomStore(info, { client, me, isAttentive: { value: true }, heard: () => {}, forgetDeleted: () => {}, loadRooms: () => {}, soon: (act) => act(), notice });
+  const room = new RoomStore(info, { client, me, isAttentive: { value: true }, heard: () => {}, forgetDeleted: () => {}, loadRooms: () => asked.push(["room.list"]), soon: (act) => act(), notice });
   room.follow();
   room.open();
   await settled();
   return { room, asked, notice, publish: publish["room:1"], types: () => asked.map(([type]) => type) };
 }
+
+test("an edit that gives or takes a mention in an unread message has the counts loaded", async () => {
+  const { publish, room, types } = await opened({ readSeq: 198 });
+  room.isKeptUnread = true;
+  const loads = () => types().filter((type) => type === "room.list").length;
+  const edited = (seq, rev, mentions) => publish({ event: "edited", message: message(seq, bob, { rev, mentions }), rev });
+  edited(199, 201, []);
+  edited(150, 202, [me.id]);
+  assert.equal(loads(), 0);
+  edited(199, 203, [me.id]);
+  assert.equal(loads(), 1);
+  room.room.value = { ...room.room.value, mentions: 1 };
+  edited(199, 204, []);
+  assert.equal(loads(), 2);
+});
 
 test("a place that cannot be shown now is told, and the reader stays", async () => {
   const answers = {};

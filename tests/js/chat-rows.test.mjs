@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { peopleOf } from "../../chat/static/chat/lib/people.js";
-import { attentionOf, attentionOfAll, neighbour, roomAfterMessage, roomAfterRead, sectionsOf, sortedRooms, titleOf } from "../../chat/static/chat/lib/room-list.js";
+import { attentionOf, attentionOfAll, neighbour, roomAfterMessage, roomAfterRead, roomUnreadFrom, sectionsOf, sortedRooms, titleOf } from "../../chat/static/chat/lib/room-list.js";
 import { MEMBER, MODERATOR, OWNER, rankOf } from "../../chat/static/chat/lib/rights.js";
 import { hasWords, marked, nameWanted } from "../../chat/static/chat/lib/search.js";
 import { blocksOf, rowsOf } from "../../chat/static/chat/lib/rows.js";
@@ -89,6 +89,16 @@ test("unread counts follow messages, the reader's own among them, and read marks
   assert.equal(roomAfterMessage(after, { seq: 6, author: { id: 2 } }, 1), after);
   assert.deepEqual([roomAfterRead(after, 6).unread, roomAfterRead(after, 6).mentions], [0, 0]);
   assert.equal(roomAfterRead(after, 3), after);
+});
+
+test("what is marked as unread counts with the mentions in it", () => {
+  const said = [[5, 2, [1]], [6, 1, []], [7, 2, [1, 3]]].map(([seq, id, mentions]) => ({ seq, author: { id }, mentions, deleted: false }));
+  const read = { ...general, last_seq: 7, read_seq: 7, unread: 0, mentions: 0 };
+  const counts = ({ unread, mentions }) => [unread, mentions];
+  assert.deepEqual(counts(roomUnreadFrom(read, 4, said, 1)), [2, 2]);
+  assert.deepEqual(counts(roomUnreadFrom(read, 5, said, 1)), [1, 1]);
+  // The messages of a closed room are not known. What it had stays.
+  assert.deepEqual(counts(roomUnreadFrom({ ...read, mentions: 1 }, 4, [], 1)), [3, 1]);
 });
 
 test("what is addressed to the reader counts before what is only unread, and what is muted not at all", () => {

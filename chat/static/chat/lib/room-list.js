@@ -35,9 +35,10 @@ export function roomAfterRead(room, seq) {
  * @param {number} myId
  */
 export function roomUnreadFrom(room, readSeq, messages, myId) {
-  const ignored = messages.filter(({ seq, author, deleted }) => seq > readSeq && (author.id === myId || deleted)).length;
-  const unread = Math.max(0, room.last_seq - readSeq - ignored);
-  return { ...room, read_seq: readSeq, unread: Math.min(unread, UNREAD_MAX) };
+  const after = messages.filter(({ seq }) => seq > readSeq);
+  const unread = Math.max(0, room.last_seq - readSeq - after.filter(({ author, deleted }) => author.id === myId || deleted).length);
+  const mentions = Math.max(room.mentions, after.filter((message) => message.mentions.includes(myId)).length);
+  return { ...room, read_seq: readSeq, unread: Math.min(unread, UNREAD_MAX), mentions };
 }
 
 /**

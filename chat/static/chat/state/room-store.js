@@ -327,8 +327,10 @@ export class RoomStore {
   /** @param {any} data of a publication about a message that changed */
   #changed({ message, ...change }) {
     const known = this.message(message.seq);
-    // It counts no longer, and it may have been a mention.
-    if (change.event === "deleted" && message.seq > this.room.value.read_seq) this.chat.loadRooms();
+    const { mentions, read_seq } = this.room.value;
+    const mayMention = change.event === "edited" && (mentions > 0 || message.mentions.includes(this.chat.me.id));
+    // It may count no longer, or mention the reader now, or no longer.
+    if (message.seq > read_seq && (mayMention || change.event === "deleted")) this.chat.loadRooms();
     if (known) this.changed(withOwnReactions(message, known, change, this.chat.me.id));
     else this.changed(message);
     if (change.event === "pinned") this.pinned(message, change.is_pinned);
