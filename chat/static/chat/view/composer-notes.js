@@ -12,7 +12,7 @@ export function Outside({ store, room }) {
   const [before, after] = words.split("{name}");
   return html`
     <div class="composer-note" role="alert">
-      <span>${before}<bdi>${name}</bdi>${after}</span>
+      <span><span aria-hidden="true">⚠ </span>${before}<bdi>${name}</bdi>${after}</span>
       ${is_public && !archived && html`<button type="button" class="button small" onClick=${() => store.joinRoom(room.id)}>${_("Join again")}</button>`}
     </div>`;
 }

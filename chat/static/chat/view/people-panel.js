@@ -24,7 +24,7 @@ export function PeoplePanel({ store, room }) {
         <${IconButton} label=${_("Invite people")} icon=${PlusIcon} onClick=${() => store.show("Invite", { room })} />`}
       <${IconButton} class="icon-button drawer-only" label=${_("Close the list of people")} icon=${CloseIcon} onClick=${() => (store.drawer.value = null)} />
     </div>
-    ${!store.isOnline.value
+    ${!store.isOnline.value || !room.room.value.is_member
       ? group(_("Members"), people.map((person) => ({ ...person, isHere: null })))
       : isUnnamed(room.present.value)
       ? html`<h3 class="sidebar-title">${_("Here")} <span class="count">${count}</span></h3>

@@ -29,7 +29,7 @@ export function RoomHead({ store, room }) {
         <h1><bdi>${name}</bdi></h1>
         ${topic_line && html`<p class="topic-line muted" title=${topic_line}><bdi>${topic_line}</bdi></p>`}
       </div>
-      <span class="here-count muted">${store.isOnline.value && kind !== "direct" && ngettext("{count} person here", "{count} people here", here)}</span>
+      <span class="here-count muted">${store.isOnline.value && is_member && kind !== "direct" && ngettext("{count} person here", "{count} people here", here)}</span>
       ${is_member && html`<${IconButton} class="icon-button star-button" label=${_("Favourite")} icon=${StarIcon} aria-pressed=${is_favourite}
         onClick=${() => setOwn(store, room, { is_favourite: !is_favourite })} />`}
       ${panelButton("search", _("Search messages"), SearchIcon)}

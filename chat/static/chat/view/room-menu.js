@@ -8,7 +8,7 @@ import { setOwn } from "./room-head.js";
 
 /** The further actions on a room. @param {Place & {anchor: HTMLElement, onClose: () => void}} props */
 export function RoomMenu({ store, room, anchor, onClose }) {
-  const { name, kind, level, is_favourite } = room.room.value;
+  const { kind, level, is_favourite } = room.room.value;
   const levels = { all: _("All messages"), mentions: _("Mentions only"), nothing: _("Nothing") };
   const item = (/** @type {string} */ label, /** @type {() => unknown} */ act, style = "") => html`<button type="button" class=${style} onClick=${() => (onClose(), act())}>${label}</button>`;
   const dialog = (/** @type {string} */ of) => () => store.show(of, { room });
@@ -22,6 +22,6 @@ export function RoomMenu({ store, room, anchor, onClose }) {
       ${item(is_favourite ? _("Remove from favourites") : _("Add to favourites"), () => setOwn(store, room, { is_favourite: !is_favourite }))}
       ${item(_("About this room"), dialog("RoomInfo"))}
       ${kind !== "direct" && store.rank(room) >= MEMBER && item(_("Invite people…"), dialog("Invite"))}
-      ${kind !== "direct" && item(_("Leave {room}", { room: name }), dialog("LeaveRoom"), "danger")}
+      ${kind !== "direct" && item(_("Leave the room"), dialog("LeaveRoom"), "danger")}
     <//>`;
 }
