@@ -252,7 +252,12 @@ def test_it_needs_none_of_the_extras(project: Project) -> None:
     )
     code = f"import importlib.util as u; print([n for n in {extras} if u.find_spec(n)])"
     done = subprocess.run(
-        [str(project.python), "-c", code], cwd=project.folder, capture_output=True, text=True, check=True
+        [str(project.python), "-c", code],
+        cwd=project.folder,
+        env=project.env,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == "[]"
     code = (
@@ -260,6 +265,11 @@ def test_it_needs_none_of_the_extras(project: Project) -> None:
         "print(len([getattr(each, name) for each in (realtime, kit) for name in each.__all__]) > 50)"
     )
     done = subprocess.run(
-        [str(project.python), "-c", code], cwd=project.folder, capture_output=True, text=True, check=False
+        [str(project.python), "-c", code],
+        cwd=project.folder,
+        env=project.env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.strip() == "True", done.stderr
