@@ -34,6 +34,10 @@ DELETE = """
 from chat.models import Room
 Room.objects.get(pk=room_id).delete()
 """
+LOOK = """(looks) => {
+  document.hasFocus = () => looks;
+  dispatchEvent(new Event(looks ? "focus" : "blur"));
+}"""
 ARTICLES = ".message[data-seq]"
 TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # Before a frame is drawn: keys may come as fast.
@@ -123,6 +127,52 @@ def test_a_long_list_leaves_out_what_is_far_and_keeps_its_place(alice: ChatPage,
     assert articles.evaluate_all(
         "(rows) => rows.every((row) => row.checkVisibility({ contentVisibilityAuto: true }))"
     )
+
+
+@pytest.fixture
+def attic(browsed_site: Site) -> Iterator[str]:
+    """Another such room, which alice has read to its end."""
+    found: int = browsed_site.orm.run(ROOM_OF_500, name="attic", read_seq=500)
+    yield "attic"
+    browsed_site.orm.run(DELETE, room_id=found)
+
+
+def test_what_came_while_nobody_looked_is_not_scrolled_past(windows: Windows, attic: str) -> None:
+    """The list stops at the first of many messages. They are unread until the reader scrolls to them."""
+    alice, bob = ChatPage.enter(windows, "alice"), ChatPage.enter(windows, "bob")
+    page = alice.page
+    alice.room(attic).click()
+    expect(alice.messages("line 500")).to_be_in_viewport()
+    page.evaluate(LOOK, False)
+    bob.room(attic).click()
+    expect(bob.heading).to_have_text(attic)
+    bob.say(*("\n".join(f"{part} {line}" for line in range(20)) for part in ("first", "second", "third")))
+    expect(alice.messages("third 19")).to_have_count(1)
+    page.evaluate(LOOK, True)
+    expect(page.locator(".new-row")).to_be_in_viewport()
+    expect(page.locator(".new-row + .message")).to_contain_text("first 0")
+    expect(page.locator(".jump-button")).to_contain_text("new message")
+    page.locator(".jump-button").click()
+    expect(alice.messages("third 19")).to_be_in_viewport()
+    expect(page.locator(".jump-button")).to_have_count(0)
+
+
+def test_what_a_closed_tab_left_is_sent_by_the_other_and_drafts_are_the_same_in_both(alice: ChatPage) -> None:
+    """Nobody needs to reload the other tab, and what is sent in one is no draft in the other."""
+    alice.open_room("general")
+    other = ChatPage(alice.window, "alice")
+    other.page = alice.window.context.new_page()
+    other.page.goto(alice.page.url)
+    other.wait_until_connected()
+    # Its network is gone, and nobody has noticed.
+    other.page.evaluate("() => (WebSocket.prototype.send = () => {})")
+    other.composer.fill("left by a tab")
+    expect(alice.composer).to_have_value("left by a tab")
+    other.composer.press("Enter")
+    expect(alice.composer).to_have_value("")
+    other.wait_until_stored(1)
+    other.page.close()
+    expect(alice.messages("left by a tab")).to_have_count(1)
 
 
 def test_what_is_typed_outlives_the_tab_and_the_way_back_is_kept(alice: ChatPage) -> None:

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { afterError, changed, isRefusedIn, nextToSend, textToSend, TRIES_MAX, waitingCount, withLeft, withMessage, without } from "../../chat/static/chat/lib/outbox.js";
 
-const typed = (id, room_id = 1) => ({ client_msg_id: id, room_id, text: id, created_at: `2026-01-01T00:00:0${id.charCodeAt(0) - 97}Z` });
+const typed = (id, room_id = 1) => ({ client_msg_id: id, room_id, text: id, created_at: `2026-01-01T00:00:${String(id.charCodeAt(0) - 97).padStart(2, "0")}Z` });
 const outbox = () => ["a", "b", "c"].reduce((all, id) => withMessage(all, typed(id)), []);
 const ids = (entries) => entries.map((entry) => entry.client_msg_id);
 

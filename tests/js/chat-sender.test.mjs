@@ -79,3 +79,20 @@ test("more than the outbox holds stays where it was typed", () => {
   for (let n = 0; n < 500; n += 1) assert.equal(made.send(1, "x"), true);
   assert.equal(made.send(1, "x"), false);
 });
+
+test("messages stay in order, also in one millisecond and when the clock is set back", async () => {
+  const { made, client } = sender(taken);
+  client.state.name = "waiting";
+  mock.timers.setTime(3_600_000);
+  made.send(1, "a");
+  made.send(1, "b");
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  made.send(1, "c");
+  const later = sender(taken);
+  // The browser returns them by their random ids.
+  later.made.storage = { ...NO_STORAGE, adoptEntries: async () => [...made.outbox.value].reverse() };
+  await later.made.adopt();
+  await settled();
+  assert.deepEqual(later.client.sent, ["a", "b", "c"]);
+});

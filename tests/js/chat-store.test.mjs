@@ -356,6 +356,18 @@ test("what was scrolled past while looking is read, and no more", async () => {
   assert.deepEqual([chat.readSeq, room.room.value.unread], [360, 140]);
 });
 
+test("a room whose past was read opens again at its newest message", async () => {
+  const { store, room } = await opened({ ...unread(0), rooms: [[1, "general"], [2, "help"]] });
+  await room.jumpTo(100);
+  // The list shows the message.
+  room.target.value = null;
+  assert.equal(room.timeline.value.hasNewer, true);
+  store.select(2);
+  store.select(1);
+  await settled();
+  assert.deepEqual([room.timeline.value.messages.at(-1).seq, room.isAtEnd.value], [500, true]);
+});
+
 test("a room that was open before opens again at its first unread message, however many there are", async () => {
   const { chat, store } = await opened({ rooms: [[1, "general"], [2, "help"]] });
   store.select(2);
@@ -718,6 +730,7 @@ class FakeStorage {
   putEntry = (entry) => void this.entries.set(entry.client_msg_id, entry);
   deleteEntry = (id) => void this.entries.delete(id);
   drafts = async () => new Map(this.texts);
+  watchTabs = () => {};
   putDraft = (roomId, text) => void (text === "" ? this.texts.delete(roomId) : this.texts.set(roomId, text));
 }
 

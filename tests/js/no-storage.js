@@ -5,4 +5,5 @@ export const NO_STORAGE = {
   deleteEntry: () => {},
   drafts: async () => new Map(),
   putDraft: () => {},
+  watchTabs: () => {},
 };

@@ -21,8 +21,14 @@ const RETRY_MAX_MS = 30_000;
  */
 export const textToSend = (text) => text.toWellFormed().replace(/^(?:[^\S\n]*\n)+/, "").trimEnd();
 
-/** @param {readonly Entry[]} outbox @param {Draft} message @returns {Entry[]} */
-export const withMessage = (outbox, message) => [...outbox, { ...message, state: "waiting", error: "", tries: 0 }];
+/**
+ * The outbox with one more message. It is the latest, even in the same millisecond or after the clock was set back: the next page sorts by time.
+ * @param {readonly Entry[]} outbox @param {Draft} message @returns {Entry[]}
+ */
+export function withMessage(outbox, message) {
+  const times = [message, ...outbox].map(({ created_at }, index) => Date.parse(created_at) + Number(index > 0));
+  return [...outbox, { ...message, created_at: new Date(Math.max(...times)).toISOString(), state: "waiting", error: "", tries: 0 }];
+}
 
 /** @param {readonly Entry[]} outbox @param {string} clientMsgId */
 export const without = (outbox, clientMsgId) => outbox.filter((entry) => entry.client_msg_id !== clientMsgId);

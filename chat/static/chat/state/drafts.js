@@ -24,10 +24,15 @@ export class Drafts {
 
   /** @param {number} roomId @param {string} text */
   put(roomId, text) {
+    this.take(roomId, text);
+    this.storage.putDraft(roomId, text);
+  }
+
+  /** The draft of a room is this one now, which another tab has stored. @param {number} roomId @param {string} text */
+  take(roomId, text) {
     const texts = new Map(this.texts.value);
     if (text === "") texts.delete(roomId);
     else texts.set(roomId, text);
     this.texts.value = texts;
-    this.storage.putDraft(roomId, text);
   }
 }

@@ -9,6 +9,8 @@ import { RoomRequests } from "./room-requests.js";
 /** @import {ChatStore, Message, Page, Person, Room, Timeline} from "../types.js" */
 
 const READ_DELAY_MS = 250;
+// More unread messages than this do not push others out of the page.
+const UNSEEN_MAX = 100;
 
 /** One room. After it has been opened it also has its messages and its connected users. */
 export class RoomStore {
@@ -104,7 +106,7 @@ export class RoomStore {
       onPublication: (publication) => this.#typing(publication.data.user),
     });
     const timeline = this.timeline.value;
-    if (timeline !== null && unread > 0 && !reaches(timeline, read_seq + 1)) this.timeline.value = null;
+    if (timeline !== null && !(unread > 0 ? reaches(timeline, read_seq + 1) : !timeline.hasNewer)) this.timeline.value = null;
     if (seq === null) return this.reload();
     this.loadMembers();
     this.catchUp();
@@ -145,8 +147,9 @@ export class RoomStore {
     return this.#load({}, { isAtEnd: true });
   }
 
-  /** Follow the newest messages. */
+  /** Follow the newest messages. All before them count as read. */
   async toEnd() {
+    this.markRead();
     if (this.timeline.value?.hasNewer) await this.jumpToEnd();
     else this.isAtEnd.value = true;
   }
@@ -339,7 +342,8 @@ export class RoomStore {
   /** @param {Message} message */
   #show(message) {
     if (this.timeline.value === null) return;
-    const isAtEnd = this.isAtEnd.value && this.isOpen;
+    // Of very many that come at once the first stay.
+    const isAtEnd = this.isAtEnd.value && this.isOpen && this.room.value.unread < UNSEEN_MAX;
     const { timeline, isBehind } = withLive(this.timeline.value, message, { isAtEnd });
     this.timeline.value = timeline;
     if (isBehind) this.catchUp();
@@ -382,10 +386,12 @@ export class RoomStore {
     if (this.seenRev > this.rev || isMissingNew) this.catchUp();
   }
 
-  /** Load the messages anew: the changes are too many or no longer stored. A reader in the past, or on the way to a message, keeps the place. */
+  /** Load the messages anew: the changes are too many or no longer stored. The reader keeps the place, which at the end is that of the first unread message. */
   #loadAnew() {
-    if (this.target.value !== null) return this.#load({ around_seq: this.target.value }, { isAtEnd: false });
-    return this.isAtEnd.value ? this.jumpToEnd() : this.#load({ around_seq: this.visibleSeq.value || this.room.value.read_seq + 1 });
+    const firstUnread = this.room.value.read_seq + 1;
+    if (this.isAtEnd.value && this.target.value === null) this.newAfterSeq.value = firstUnread - 1;
+    const place = this.isAtEnd.value ? firstUnread : this.visibleSeq.value || firstUnread;
+    return this.#load({ around_seq: this.target.value ?? place }, this.target.value === null ? {} : { isAtEnd: false });
   }
 
   /**
@@ -435,7 +441,8 @@ export class RoomStore {
     this.isBehind ||= changes === null;
     if (changes === null || this.timeline.value === null) return false;
     const { timeline, isBehind } = withCaughtUp(this.timeline.value, changes.messages);
-    if (!changes.isComplete || isBehind) return this.#loadAnew();
+    const isHidden = this.isAtEnd.value && !reaches(timeline, this.room.value.read_seq + 1);
+    if (!changes.isComplete || isBehind || isHidden) return this.#loadAnew();
     batch(() => {
       this.pins.value = null;
       for (const each of changes.messages) if (each.deleted) this.chat.forgetDeleted(each);

@@ -18,6 +18,7 @@ export class BrowserStorage {
     this.owner = owner;
     this.tab = newId();
     this.database = open();
+    this.channel = new BroadcastChannel(`${DATABASE}.${owner}`);
     // Held as long as the page lives.
     this.locked = navigator.locks ? new Promise((held) => navigator.locks.request(this.#lockName(this.tab), () => (held(null), new Promise(() => {})))) : null;
   }
@@ -50,7 +51,21 @@ export class BrowserStorage {
 
   /** @param {number} roomId @param {string} text empty: forget it */
   putDraft(roomId, text) {
+    this.channel.postMessage({ tab: this.tab, roomId, text });
     this.#write("drafts", (store) => (text === "" ? store.delete([this.owner, roomId]) : store.put({ owner: this.owner, room_id: roomId, text })));
+  }
+
+  /**
+   * Hear of the user's other tabs: what is typed there, and that one has ended, which may have left messages.
+   * @param {{onDraft: (roomId: number, text: string) => void, onEnd: () => void}} listener
+   */
+  watchTabs({ onDraft, onEnd }) {
+    const watched = new Set();
+    this.channel.onmessage = ({ data: { tab, roomId, text } }) => {
+      onDraft(roomId, text);
+      if (!watched.has(tab)) navigator.locks?.request(this.#lockName(tab), () => {}).then(onEnd);
+      watched.add(tab);
+    };
   }
 
   /** @param {IDBObjectStore} store @param {ReadonlySet<string>} living */

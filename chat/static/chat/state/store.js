@@ -84,6 +84,7 @@ export class ChatStore {
     this.hasRooms = false;
     /** How often the list of rooms was asked for since it began to load. */
     this.roomsAsked = 0;
+    this.storage = storage;
     this.drafts = new Drafts(storage);
     this.fileLimits = fileLimits;
     /** The files of composers and of unsent messages, once there are some. */
@@ -113,6 +114,7 @@ export class ChatStore {
     });
     this.drafts.load();
     this.sender.adopt();
+    this.storage.watchTabs({ onDraft: (roomId, text) => this.drafts.take(roomId, text), onEnd: () => this.sender.adopt() });
     setTimeout(() => (this.isSlow.value = true), CONNECT_MS);
     this.client.start();
   }

@@ -74,15 +74,28 @@ export function useScroll(room, rows, isLean) {
 
 /** Scroll to the first unread message, or to the end. @param {HTMLElement} list @param {RoomStore} room */
 function open(list, room) {
-  const mark = list.querySelector(".new-row");
+  // All of the first ones may be deleted: they have no line before them.
+  const mark = list.querySelector(".new-row") ?? (room.newAfterSeq.value === null ? null : rowOf(room.newAfterSeq.value + 1, list));
   if (mark !== null) list.scrollTop += topOf(mark, list) - NEW_ROW_TOP_PX;
   else if (room.isAtEnd.value) list.scrollTop = list.scrollHeight;
 }
 
 /** @param {HTMLElement} list @param {RoomStore} room @param {Position} place */
 function keep(list, room, place) {
-  if (room.isAtEnd.value && !room.timeline.value?.hasNewer) list.scrollTop = list.scrollHeight;
-  else if (place.anchor?.row.isConnected) list.scrollTop += topOf(place.anchor.row, list) - place.anchor.top;
+  if (room.isAtEnd.value && !room.timeline.value?.hasNewer) follow(list, room);
+  else if (place.anchor === null) open(list, room);
+  else if (place.anchor.row.isConnected) list.scrollTop += topOf(place.anchor.row, list) - place.anchor.top;
+}
+
+/** Scroll to the end, but not past messages that nobody saw, because many came at once or nobody was looking. @param {HTMLElement} list @param {RoomStore} room */
+function follow(list, room) {
+  list.scrollTop = list.scrollHeight;
+  const { read_seq } = room.room.value;
+  const unread = room.isKeptUnread ? null : rowOf(read_seq + 1, list);
+  const hiddenPx = unread === null ? 0 : Math.min(NEW_ROW_TOP_PX, list.clientHeight / 4) - topOf(unread, list);
+  if (hiddenPx <= 0) return;
+  list.scrollTop -= hiddenPx;
+  room.newAfterSeq.value = read_seq;
 }
 
 /**
@@ -108,8 +121,8 @@ function look(list, room, place) {
 
 /** Show the message that was asked for, once. @param {HTMLElement} list @param {RoomStore} room */
 function showTarget(list, room) {
-  const row = room.target.value !== null && list.querySelector(`article[data-seq="${room.target.value}"]`);
-  if (!(row instanceof HTMLElement)) return;
+  const row = room.target.value === null ? null : rowOf(room.target.value, list);
+  if (row === null) return;
   room.target.value = null;
   list.scrollTop += topOf(row, list) - (list.clientHeight - row.clientHeight) / 2;
   row.focus({ preventScroll: true });
@@ -131,6 +144,9 @@ function firstIndex(rows, isSo) {
   }
   return low;
 }
+
+/** @param {number} seq @param {HTMLElement} list @returns {HTMLElement | null} */
+const rowOf = (seq, list) => list.querySelector(`article[data-seq="${seq}"]`);
 
 /** @param {Element} row @param {HTMLElement} list */
 const topOf = (row, list) => row.getBoundingClientRect().top - list.getBoundingClientRect().top;
