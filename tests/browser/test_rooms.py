@@ -143,6 +143,25 @@ def test_a_private_room_with_roles(carol: ChatPage, dave: ChatPage) -> None:
     expect(carol.heading).not_to_have_text("Plans")
 
 
+def test_a_link_to_a_public_room_offers_to_join_it(carol: ChatPage, dave: ChatPage) -> None:
+    """And leads to its message. A link to a room that nobody can join says so, until the next one leads somewhere."""
+    carol.create_room("Open house")
+    carol.say("come in")
+    expect(carol.messages("come in")).to_have_count(1)
+    place = carol.page.url.split("#")[1]
+    dave.page.evaluate("location.hash = 'room-999999'")
+    notice = dave.page.locator(".composer-note.failed")
+    expect(notice).to_contain_text("You are not in the room of that address.")
+    dave.page.evaluate(f"location.hash = '{place}-1'")
+    dialog = dave.page.get_by_role("dialog", name="Join Open house?")
+    expect(dialog).to_contain_text("1 member")
+    expect(notice).to_have_count(0)
+    dialog.get_by_role("button", name="Join").click()
+    expect(dave.heading).to_have_text("Open house")
+    expect(dave.messages("come in")).to_have_count(1)
+    dave.leave_room()
+
+
 def test_nobody_is_told_to_join_an_archived_room_again(carol: ChatPage, dave: ChatPage) -> None:
     """The page stays, with what was typed."""
     carol.create_room("Done soon")

@@ -43,8 +43,7 @@ const store = new ChatStore({
 });
 
 client.on("unauthenticated", signIn);
-if (place && place.id !== store.currentId.value) store.notice.value = NOT_THERE;
-else if (place?.seq) store.current.value?.jumpTo(place.seq);
+if (place) go(place);
 addressRooms();
 const lookAgain = () => store.setAttentive(document.visibilityState === "visible" && document.hasFocus());
 for (const event of ["focus", "blur", "pageshow"]) addEventListener(event, lookAgain);
@@ -97,12 +96,19 @@ function addressRooms() {
   });
   const follow = () => {
     const to = placeOf(location.hash);
-    if (to === null) return;
-    if (store.select(to.id, to.seq)) return;
-    store.notice.value = NOT_THERE;
+    if (to === null || go(to)) return;
     history.replaceState(null, "", `#room-${store.currentId.value}`);
   };
   for (const event of ["popstate", "hashchange"]) addEventListener(event, follow);
+}
+
+/** Go to the place of an address, or offer to join the room, or say why not. @param {{id: number, seq: number | null}} to */
+function go({ id, seq }) {
+  const room = store.joinable.value.find((each) => each.id === id);
+  // Browsers tell of an address by two events. With the second it may have been replaced already.
+  if (seq || id !== store.currentId.value) store.notice.value = store.select(id, seq) || room ? "" : NOT_THERE;
+  if (room) store.show("JoinRoom", { room, seq });
+  return id === store.currentId.value;
 }
 
 /** Open the sign-in page, which leads back to the same room. Unsent messages and drafts stay stored. */

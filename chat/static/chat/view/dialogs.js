@@ -7,7 +7,7 @@ const from = (load, ...names) => Object.fromEntries(names.map((name) => [name, l
 /** @type {Record<string, any>} */
 const DIALOGS = {
   ...from(() => import("./finder.js"), "Finder"),
-  ...from(() => import("./room-dialogs.js"), "CreateRoom", "BrowseRooms", "RoomInfo", "LeaveRoom", "DeleteMessage"),
+  ...from(() => import("./room-dialogs.js"), "CreateRoom", "BrowseRooms", "JoinRoom", "RoomInfo", "LeaveRoom", "DeleteMessage"),
   ...from(() => import("./people-dialogs.js"), "NewDirect", "Invite", "Person", "Profile"),
   ...from(() => import("./pins.js"), "Pins"),
   ...from(() => import("./picture.js"), "Picture"),

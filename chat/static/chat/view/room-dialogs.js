@@ -8,7 +8,7 @@ import { Dialog, DialogActions, DialogForm, FormDialog, useAct } from "./dialog.
 import { html } from "./html.js";
 import { SearchField } from "./search-field.js";
 import { RoomIcon } from "./sidebar.js";
-/** @import {Message, RoomStore, Shown} from "../types.js" */
+/** @import {Message, Room, RoomStore, Shown} from "../types.js" */
 
 const NAME_MAX_CHARS = 80;
 const TOPIC_LINE_MAX_CHARS = 250;
@@ -35,7 +35,7 @@ export function BrowseRooms({ store, onClose }) {
         ${rooms.map((room) => html`
           <li key=${room.id}>
             <${RoomIcon} room=${room} />
-            <span class="browse-text"><bdi class="room-name">${room.name}</bdi><bdi class="muted">${room.topic_line || ngettext("{count} member", "{count} members", room.member_count)}</bdi></span>
+            <span class="browse-text"><bdi class="room-name">${room.name}</bdi><bdi class="muted">${about(room)}</bdi></span>
             <button type="button" class="button small" aria-label=${_("Join {room}", { room: room.name })} onClick=${() => store.joinRoom(room.id).then(onClose)}>${_("Join")}</button>
           </li>`)}
       </ul>
@@ -45,6 +45,21 @@ export function BrowseRooms({ store, onClose }) {
       <//>
     <//>`;
 }
+
+/** What a link to a public room offers to those who are not in it. @param {Shown & {room: Room, seq: number | null}} props */
+export function JoinRoom({ store, room, seq, onClose }) {
+  const join = async () => {
+    await store.enter("room.join", { room_id: room.id });
+    store.select(room.id, seq);
+  };
+  return html`
+    <${FormDialog} title=${_("Join {room}?", { room: room.name })} words=${_("Join")} onSubmit=${join} onClose=${onClose}>
+      <p class="muted"><bdi>${about(room)}</bdi></p>
+    <//>`;
+}
+
+/** @param {Room} room */
+const about = ({ topic_line, member_count }) => topic_line || ngettext("{count} member", "{count} members", member_count);
 
 /** The topic line of a room. Members who may change it edit it here. @param {Shown & {room: RoomStore}} props */
 export function RoomInfo({ store, room, onClose }) {
