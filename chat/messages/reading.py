@@ -220,7 +220,7 @@ def _authors(tenant_id: int, messages: Iterable[Message]) -> Mapping[int | None,
 def _htmls(messages: Sequence[Message], mentions: Mapping[tuple[int, int], list[int]]) -> dict[int, str]:
     """Return the HTML of each message. HTML of an older renderer is made again and stored."""
     htmls = {message.pk: message.html for message in messages}
-    stale = [each for each in messages if each.renderer != RENDERER_VERSION and each.deleted_at is None]
+    stale = [each for each in messages if each.renderer < RENDERER_VERSION and each.deleted_at is None]
     if not stale:
         return htmls
     ids = {user_id for each in stale for user_id in mentions.get((each.room_id, each.seq), ())}

@@ -104,11 +104,13 @@ function addressRooms() {
 
 /** Go to the place of an address, or offer to join the room, or say why not. @param {{id: number, seq: number | null}} to */
 function go({ id, seq }) {
-  const room = store.joinable.value.find((each) => each.id === id);
   // Browsers tell of an address by two events. With the second it may have been replaced already.
-  if (seq || id !== store.currentId.value) store.notice.value = store.select(id, seq) || room ? "" : NOT_THERE;
+  if (!seq && id === store.currentId.value) return true;
+  const isThere = store.select(id, seq);
+  const room = isThere ? undefined : store.joinable.value.find((each) => each.id === id);
+  store.notice.value = isThere || room ? "" : NOT_THERE;
   if (room) store.show("JoinRoom", { room, seq });
-  return id === store.currentId.value;
+  return isThere;
 }
 
 /** Open the sign-in page, which leads back to the same room. Unsent messages and drafts stay stored. */

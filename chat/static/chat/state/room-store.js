@@ -149,9 +149,9 @@ export class RoomStore {
 
   /** Follow the newest messages. All before them count as read. */
   async toEnd() {
+    if (this.timeline.value?.hasNewer && !(await this.jumpToEnd())) return;
     this.markRead();
-    if (this.timeline.value?.hasNewer) await this.jumpToEnd();
-    else this.isAtEnd.value = true;
+    this.isAtEnd.value = true;
   }
 
   /** Show a message, with those around it. @param {number} seq */
@@ -331,9 +331,11 @@ export class RoomStore {
   #changed({ message, ...change }) {
     const known = this.message(message.seq);
     const { mentions, read_seq } = this.room.value;
-    const mayMention = change.event === "edited" && (mentions > 0 || message.mentions.includes(this.chat.me.id));
+    const isMention = message.mentions.includes(this.chat.me.id);
+    // Of a message that is not on the page only the count is known. Not every edit may ask for all rooms.
+    const isOther = known ? known.mentions.includes(this.chat.me.id) !== isMention : isMention && mentions === 0;
     // It may count no longer, or mention the reader now, or no longer.
-    if (message.seq > read_seq && (mayMention || change.event === "deleted")) this.chat.loadRooms();
+    if (message.seq > read_seq && (change.event === "edited" ? isOther : change.event === "deleted")) this.chat.loadRooms();
     if (known) this.changed(withOwnReactions(message, known, change, this.chat.me.id));
     else this.changed(message);
     if (change.event === "pinned") this.pinned(message, change.is_pinned);
@@ -343,7 +345,7 @@ export class RoomStore {
   #show(message) {
     if (this.timeline.value === null) return;
     // Of very many that come at once the first stay.
-    const isAtEnd = this.isAtEnd.value && this.isOpen && this.room.value.unread < UNSEEN_MAX;
+    const isAtEnd = this.isAtEnd.value && this.isOpen && (this.isKeptUnread || this.room.value.unread < UNSEEN_MAX);
     const { timeline, isBehind } = withLive(this.timeline.value, message, { isAtEnd });
     this.timeline.value = timeline;
     if (isBehind) this.catchUp();
@@ -388,10 +390,10 @@ export class RoomStore {
 
   /** Load the messages anew: the changes are too many or no longer stored. The reader keeps the place, which at the end is that of the first unread message. */
   #loadAnew() {
+    if (this.target.value !== null) return this.#load({ around_seq: this.target.value }, { isAtEnd: false });
+    if (this.isAtEnd.value && this.isKeptUnread) return this.jumpToEnd();
     const firstUnread = this.room.value.read_seq + 1;
-    if (this.isAtEnd.value && this.target.value === null) this.newAfterSeq.value = firstUnread - 1;
-    const place = this.isAtEnd.value ? firstUnread : this.visibleSeq.value || firstUnread;
-    return this.#load({ around_seq: this.target.value ?? place }, this.target.value === null ? {} : { isAtEnd: false });
+    return this.#load({ around_seq: this.isAtEnd.value ? firstUnread : this.visibleSeq.value || firstUnread });
   }
 
   /**
@@ -441,7 +443,7 @@ export class RoomStore {
     this.isBehind ||= changes === null;
     if (changes === null || this.timeline.value === null) return false;
     const { timeline, isBehind } = withCaughtUp(this.timeline.value, changes.messages);
-    const isHidden = this.isAtEnd.value && !reaches(timeline, this.room.value.read_seq + 1);
+    const isHidden = this.isAtEnd.value && !this.isKeptUnread && !reaches(timeline, this.room.value.read_seq + 1);
     if (!changes.isComplete || isBehind || isHidden) return this.#loadAnew();
     batch(() => {
       this.pins.value = null;

@@ -3,6 +3,8 @@ import { newId } from "./sender.js";
 
 const DATABASE = "rockstar-chat";
 const VERSION = 1;
+// A tab that is reloaded takes its own messages back before others may have them.
+const RELOAD_MS = 5_000;
 
 /**
  * Unsent messages and drafts in IndexedDB, by user.
@@ -18,7 +20,7 @@ export class BrowserStorage {
     this.owner = owner;
     this.tab = newId();
     this.database = open();
-    this.channel = new BroadcastChannel(`${DATABASE}.${owner}`);
+    this.channel = channelOf(`${DATABASE}.${owner}`);
     // Held as long as the page lives.
     this.locked = navigator.locks ? new Promise((held) => navigator.locks.request(this.#lockName(this.tab), () => (held(null), new Promise(() => {})))) : null;
   }
@@ -51,7 +53,7 @@ export class BrowserStorage {
 
   /** @param {number} roomId @param {string} text empty: forget it */
   putDraft(roomId, text) {
-    this.channel.postMessage({ tab: this.tab, roomId, text });
+    this.#tell({ roomId, text });
     this.#write("drafts", (store) => (text === "" ? store.delete([this.owner, roomId]) : store.put({ owner: this.owner, room_id: roomId, text })));
   }
 
@@ -61,11 +63,21 @@ export class BrowserStorage {
    */
   watchTabs({ onDraft, onEnd }) {
     const watched = new Set();
+    if (this.channel === null) return;
     this.channel.onmessage = ({ data: { tab, roomId, text } }) => {
-      onDraft(roomId, text);
-      if (!watched.has(tab)) navigator.locks?.request(this.#lockName(tab), () => {}).then(onEnd);
+      if (roomId !== undefined) onDraft(roomId, text);
+      if (watched.has(tab)) return;
       watched.add(tab);
+      // It is new here, and may not know of this one.
+      this.#tell({});
+      navigator.locks?.request(this.#lockName(tab), () => {}).then(() => setTimeout(onEnd, RELOAD_MS));
     };
+    this.#tell({});
+  }
+
+  /** Tell the user's other tabs. @param {{roomId?: number, text?: string}} draft */
+  #tell(draft) {
+    this.channel?.postMessage({ tab: this.tab, ...draft });
   }
 
   /** @param {IDBObjectStore} store @param {ReadonlySet<string>} living */
@@ -117,6 +129,16 @@ export class BrowserStorage {
       console.warn("The browser did not store unsent text:", error);
       return null;
     }
+  }
+}
+
+/** @param {string} name @returns {BroadcastChannel | null} */
+function channelOf(name) {
+  try {
+    return new BroadcastChannel(name);
+  } catch (error) {
+    console.warn("The browser does not connect tabs:", error);
+    return null;
   }
 }
 

@@ -82,7 +82,8 @@ function open(list, room) {
 
 /** @param {HTMLElement} list @param {RoomStore} room @param {Position} place */
 function keep(list, room, place) {
-  if (room.isAtEnd.value && !room.timeline.value?.hasNewer) follow(list, room);
+  // Without an anchor the list was at its end, which newer messages may have moved on.
+  if (room.isAtEnd.value && (place.anchor === null || !room.timeline.value?.hasNewer)) follow(list, room);
   else if (place.anchor === null) open(list, room);
   else if (place.anchor.row.isConnected) list.scrollTop += topOf(place.anchor.row, list) - place.anchor.top;
 }
