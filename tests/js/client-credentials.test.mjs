@@ -172,24 +172,16 @@ test("a URL that is refused after the token was had stops the client", async () 
   assert.deepEqual([client.state.name, client.state.reason], ["stopped", "SyntaxError: wrong"]);
 });
 
-test("a page of one user never speaks as another who signed in meanwhile", () => {
-  const { client, last, signedOut } = started({ userId: 1, queueMax: 5 });
+test("what waits is not sent if a listener of the welcome stops the client", () => {
+  const { client, last } = started({ queueMax: 5 });
+  client.on("welcome", ({ user }) => user?.id === 1 || client.stop());
   client.subscribe("user:1");
-  const words = client.request("message.send", { text: "a secret of user 1" }).catch((error) => error.code);
+  client.request("message.send", { text: "a secret of user 1" }).catch(() => {});
   last().welcome({ user: { id: 1 } });
   assert.deepEqual(last().sent.map(({ type }) => type), ["subscribe", "message.send"]);
   last().end(1006);
   client.request("message.send", { text: "another" }).catch(() => {});
   client.reconnectNow();
   last().welcome({ user: { id: 2 } });
-  assert.deepEqual([last().sent, last().isClosed, client.state.name, signedOut], [[], true, "stopped", [4401]]);
-  return words;
+  assert.deepEqual([last().sent, last().isClosed, client.state.name], [[], true, "stopped"]);
 });
-
-for (const user of [null, undefined]) {
-  test(`a page of one user never speaks as nobody (${user})`, () => {
-    const { client, last, signedOut } = started({ userId: 1 });
-    last().welcome({ user });
-    assert.deepEqual([client.state.name, signedOut], ["stopped", [4401]]);
-  });
-}

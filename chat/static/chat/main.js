@@ -29,7 +29,7 @@ const me = given("profile");
 const place = placeOf(location.hash);
 
 const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${socketPath}`;
-const client = new RealtimeClient(url, { isReachable: reachableAt(healthPath ?? "/"), userId: me.id });
+const client = new RealtimeClient(url, { isReachable: reachableAt(healthPath ?? "/") });
 const store = new ChatStore({
   client,
   me,
@@ -43,6 +43,8 @@ const store = new ChatStore({
 });
 
 client.on("unauthenticated", signIn);
+// In another tab somebody else may have signed in while this one was cut off. Nothing is sent before the welcome.
+client.on("welcome", ({ user }) => user?.id === me.id || (client.stop(), signIn()));
 if (place) go(place);
 addressRooms();
 const lookAgain = () => store.setAttentive(document.visibilityState === "visible" && document.hasFocus());

@@ -35,7 +35,7 @@ const ABNORMAL = 1006;
  *   count: how many there are, if the server does not name the users (not signed in, large topics)
  * @typedef {{getToken?: import("./credentials.js").GetToken, getTicket?: () => Promise<string | null> | string | null, queueMax?: number,
  *   WebSocket?: new (url: string, protocols: string[]) => any, createSocket?: (url: string, protocols: string[]) => any,
- *   random?: () => number, isReachable?: () => Promise<boolean>, userId?: number}} Options
+ *   random?: () => number, isReachable?: () => Promise<boolean>}} Options
  */
 
 /**
@@ -81,14 +81,12 @@ export class RealtimeClient {
    *   WebSocket: where there is no global one, as in Node 20: that of the package `ws`
    *   isReachable: asked before each reconnect, for example by a `fetch` (see `reachable.js`). Firefox delays new
    *   WebSockets to a host where some have failed, up to a minute; so none is opened while the server is away.
-   *   userId: of the user whose page this is. If somebody else has signed in meanwhile, the client stops before anything is sent
    *   The others are for tests.
    */
   constructor(url, options = {}) {
-    const { WebSocket: Socket = globalThis.WebSocket, random = Math.random, isReachable, queueMax, userId } = options;
+    const { WebSocket: Socket = globalThis.WebSocket, random = Math.random, isReachable, queueMax } = options;
     this.url = url;
     this.isReachable = isReachable;
-    this.userId = userId;
     this.createSocket = options.createSocket ?? ((to, protocols) => new Socket(to, protocols));
     this.random = random;
     this.#credentials = new Credentials(options);
@@ -303,7 +301,6 @@ export class RealtimeClient {
 
   /** @param {Record<string, any>} welcome */
   #welcomed(welcome) {
-    if (this.userId !== undefined && welcome.user?.id !== this.userId) return this.#closed(UNAUTHENTICATED, "another user");
     clearTimeout(this.#timer);
     this.#onlineSinceMs = Date.now();
     this.#credentials.refusals = 0;
@@ -311,6 +308,8 @@ export class RealtimeClient {
     const { interval_s, timeout_s } = welcome.heartbeat;
     this.#heartbeat.start(interval_s * 1000, timeout_s * 1000);
     this.#emit("welcome", welcome);
+    // A listener may have stopped the client.
+    if (!this.#requests.isOpen) return;
     // Before listeners are called, so that their requests come after the subscriptions.
     this.#topics.followAll();
     this.#requests.flush();
@@ -359,8 +358,7 @@ export class RealtimeClient {
     this.#failures = attempt + 1;
     const delayMs = backoffMs(attempt, this.random(), action === "back-off" ? Infinity : Date.now() - this.#lostMs);
     this.#timer = setTimeout(() => this.#connect(), delayMs);
-    const name = this.#hasNetwork ? "waiting" : "offline";
-    this.#setState({ name, retryAtMs: Date.now() + delayMs, code, reason });
+    this.#setState({ name: this.#hasNetwork ? "waiting" : "offline", retryAtMs: Date.now() + delayMs, code, reason });
   }
 
   /** Only a new sign-in helps. @param {string} reason */
@@ -410,7 +408,8 @@ export class RealtimeClient {
    * @param {any} payload
    */
   #emit(type, payload) {
-    for (const listener of [...(this.#listeners.get(type) ?? [])]) guarded(listener)(payload);
+    // A copy: a listener may take away others.
+    for (const listener of new Set(this.#listeners.get(type))) guarded(listener)(payload);
   }
 }
 

@@ -136,11 +136,6 @@ export interface ClientOptions {
   createSocket?: (url: string, protocols: string[]) => any;
   /** Asked before each reconnect, so that no socket is opened while the server is away: see `reachableAt`. */
   isReachable?: () => Promise<boolean>;
-  /**
-   * Of the user whose page this is. If the server greets somebody else, who has signed in in another tab meanwhile, the client stops
-   * before it sends anything, and tells `unauthenticated`.
-   */
-  userId?: number;
   /** Returns a number from 0 to 1, for the backoff. */
   random?: () => number;
 }
