@@ -289,16 +289,21 @@ class Node(Owner):
         }
         consumer = SlowSubscribe if plan.is_beside else PubSubConsumer
         self.sockets[name] = socket
-        self._serving[name] = self.spawn(self._serve(consumer, scope, socket))
+        serving = self._serving[name] = self.spawn(self._serve(consumer, scope, socket))
+        serving.add_done_callback(lambda _: self._served(socket))
 
     async def _serve(self, consumer: type[PubSubConsumer], scope: dict[str, Any], socket: Socket) -> None:
         SESSION.set(socket.session.name)
         try:
             await consumer()(scope, socket.receive, socket.send)
         finally:
-            # Also where it was cut off: the client sees the line go.
-            del self.sockets[socket.session.name], self._serving[socket.session.name]
-            socket.end(1006)
+            self._served(socket)
+
+    def _served(self, socket: Socket) -> None:
+        """The client sees the line go. Also where it was cut off, perhaps before its task began."""
+        self.sockets.pop(socket.session.name, None)
+        self._serving.pop(socket.session.name, None)
+        socket.end(1006)
 
     # What operators, the site and fate do.
 
