@@ -6,9 +6,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
 from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField, ModelForm
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
 from accounts.admin_links import linked
@@ -78,13 +79,24 @@ class ServiceAdmin(TenantScopedAdmin):
         except RequestError:
             return super().delete_view(request, *args, **kwargs)
 
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Delete all of the chosen rows, or none if a service refuses one. Django logs deletions before they are done."""
+        if request.method != "POST":
+            return super().changelist_view(request, *args, **kwargs)
+        try:
+            with transaction.atomic():
+                return super().changelist_view(request, *args, **kwargs)
+        except RequestError as error:
+            self.message_user(request, error.message, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Delete several rows, and name those that a service refuses."""
+        """Delete several rows. Raises RequestError, which names the row that a service refuses."""
         for row in queryset.select_related(*self.list_select_related):
             try:
                 self.delete_model(request, row)
             except RequestError as error:
-                self.message_user(request, f"{row}: {error.message}", messages.ERROR)
+                raise RequestError(error.code, f"{row}: {error.message}") from error
 
 
 @admin.register(Room)
