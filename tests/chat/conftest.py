@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings
@@ -14,9 +14,10 @@ from pytest_django import Settings
 from accounts.models import Membership, User
 from accounts.models import Tenant as TenantRow
 from chat import announcements, services, wire
+from chat.messages import changing
 from chat.messages.sending import message_post
 from chat.models import RoomMembership
-from chat.payloads import MessageSend, RoomCreate
+from chat.payloads import MessageEdit, MessageSend, RoomCreate
 from realtime.conf import load_settings
 from realtime.core.history import Publisher
 from realtime.core.identity import Tenant
@@ -60,6 +61,19 @@ def message_send(
         tenant, author, MessageSend(room_id, client_msg_id, text, reply_to_seq, file_ids)
     )
     return message
+
+
+def send(
+    world: World, room_id: int, text: str = "hello", *, by: Publisher | None = None, **more: Any
+) -> wire.Message:
+    """Send a message with a new client_msg_id, by alice if nobody else is named."""
+    author = by or world.alice
+    return message_send(world.acme, author, room_id=room_id, text=text, client_msg_id=uuid4(), **more)
+
+
+def edit(world: World, user: Publisher, room_id: int, seq: int, text: str = "changed") -> wire.Message:
+    """Edit a message."""
+    return changing.message_edit(world.acme, user, MessageEdit(room_id, seq=seq, text=text))
 
 
 @dataclass(frozen=True)
