@@ -9,7 +9,7 @@ WORDS = {f"word {number}": [number, str(number), {"is_even": number % 2 == 0}] f
 
 
 def slowness() -> float:
-    """Return how many times longer this machine takes now; at least 1. Ask close to what is measured."""
+    """Return how many times longer than at best this machine takes now; at least 1. Call it right after the measurement."""
     return max(1.0, sorted(_work_s() for _ in range(5))[2] / WORK_S)
 
 

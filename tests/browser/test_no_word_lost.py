@@ -158,7 +158,7 @@ def test_what_came_while_nobody_looked_is_not_scrolled_past(windows: Windows, at
 
 
 def test_what_a_closed_tab_left_is_sent_by_the_other_and_drafts_are_the_same_in_both(alice: ChatPage) -> None:
-    """Nobody needs to reload the other tab, and what is sent in one is no draft in the other."""
+    """The other tab sends the message without a reload. A text that one tab sends is no draft in the other tab."""
     alice.open_room("general")
     other = ChatPage(alice.window, "alice")
     other.page = alice.window.context.new_page()

@@ -44,7 +44,11 @@ const store = new ChatStore({
 
 client.on("unauthenticated", signIn);
 // In another tab somebody else may have signed in while this one was cut off. Nothing is sent before the welcome.
-client.on("welcome", ({ user }) => user?.id === me.id || (client.stop(), signIn()));
+client.on("welcome", ({ user }) => {
+  if (user?.id === me.id) return;
+  client.stop();
+  signIn();
+});
 if (place) go(place);
 addressRooms();
 const lookAgain = () => store.setAttentive(document.visibilityState === "visible" && document.hasFocus());

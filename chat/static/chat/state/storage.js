@@ -58,7 +58,8 @@ export class BrowserStorage {
   }
 
   /**
-   * Hear of the user's other tabs: what is typed there, and that one has ended, which may have left messages.
+   * Call `onDraft` when another tab of the user changes a draft, and `onEnd` some seconds after another tab has ended. Such a tab may
+   * have left unsent messages.
    * @param {{onDraft: (roomId: number, text: string) => void, onEnd: () => void}} listener
    */
   watchTabs({ onDraft, onEnd }) {
