@@ -29,17 +29,17 @@ class Rates:
             if bucket is None:
                 bucket = self._buckets[user] = TokenBucket(self._per_s, self._burst, now_s)
             wait_s = bucket.take(now_s)
-        _require_none(wait_s)
+        _require_no_wait(wait_s)
 
     def look(self, user: Hashable, now_s: float) -> None:
         """Raise RequestError(rate_limited) if `take` would, and count nothing."""
         with self._lock:
             bucket = self._buckets.get(user)
             wait_s = 0.0 if bucket is None else bucket.wait_s(now_s)
-        _require_none(wait_s)
+        _require_no_wait(wait_s)
 
 
-def _require_none(wait_s: float) -> None:
+def _require_no_wait(wait_s: float) -> None:
     if wait_s:
         message = _("Too many requests; slow down.")
         raise RequestError(ErrorCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms(wait_s))

@@ -40,7 +40,7 @@ def ticket_issue(identity: Identity, tenant: Tenant) -> str:
 
 
 def ticket_owner(identity: Identity) -> Hashable:
-    """Return by what the rate of tickets is counted."""
+    """Return the key by which the rate of tickets is counted."""
     return identity.tenant, identity.user_id
 
 

@@ -332,10 +332,10 @@ export class RoomStore {
     const known = this.message(message.seq);
     const { mentions, read_seq } = this.room.value;
     const isMention = message.mentions.includes(this.chat.me.id);
-    // Of a message that is not on the page only the count is known. Not every edit may ask for all rooms.
-    const isOther = known ? known.mentions.includes(this.chat.me.id) !== isMention : isMention && mentions === 0;
-    // It may count no longer, or mention the reader now, or no longer.
-    if (message.seq > read_seq && (change.event === "edited" ? isOther : change.event === "deleted")) this.chat.loadRooms();
+    // If the message is not on the page, only the count of mentions is known. Most edits must not load all rooms.
+    const isChanged = known ? known.mentions.includes(this.chat.me.id) !== isMention : isMention && mentions === 0;
+    // The counts change if a message is deleted, or if an edit adds or removes a mention of the reader.
+    if (message.seq > read_seq && (change.event === "edited" ? isChanged : change.event === "deleted")) this.chat.loadRooms();
     if (known) this.changed(withOwnReactions(message, known, change, this.chat.me.id));
     else this.changed(message);
     if (change.event === "pinned") this.pinned(message, change.is_pinned);

@@ -63,13 +63,13 @@ export class BrowserStorage {
    * @param {{onDraft: (roomId: number, text: string) => void, onEnd: () => void}} listener
    */
   watchTabs({ onDraft, onEnd }) {
-    const watched = new Set();
     if (this.channel === null) return;
+    const watched = new Set();
     this.channel.onmessage = ({ data: { tab, roomId, text } }) => {
       if (roomId !== undefined) onDraft(roomId, text);
       if (watched.has(tab)) return;
       watched.add(tab);
-      // It is new here, and may not know of this one.
+      // The other tab may not know of this one.
       this.#tell({});
       navigator.locks?.request(this.#lockName(tab), () => {}).then(() => setTimeout(onEnd, RELOAD_MS));
     };
