@@ -1,11 +1,13 @@
 """What every part of the suite may use."""
 
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from coverage import Coverage
 from django.db import connections
+from django.test import override_settings
 from hypothesis import HealthCheck, settings
 
 # Properties are judged by values. How long an example takes says more about the machine.
@@ -24,6 +26,13 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
     if connection.vendor == "sqlite":
         folder: Path = tmp_path_factory.mktemp("django")
         connection.settings_dict["TEST"]["NAME"] = str(folder / "test.sqlite3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_static_files() -> Iterator[None]:
+    """Each client would begin by looking through all static files. Servers of a test serve them, as they always do."""
+    with override_settings(SERVESTATIC_USE_FINDERS=False, SERVESTATIC_USE_STATIC_ROOT=False):
+        yield
 
 
 @pytest.hookimpl(trylast=True)
