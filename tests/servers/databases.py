@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.servers.postgres import Postgres
@@ -59,17 +60,8 @@ class Databases:
     def sqlite(self) -> str:
         """A fresh SQLite database."""
         copy = self._folder / f"database-{next(self._numbers)}.sqlite3"
-        shutil.copyfile(self._sqlite_template(), copy)
+        shutil.copyfile(self._template("sqlite3", _fill_sqlite), copy)
         return f"sqlite:///{copy}"
-
-    def _sqlite_template(self) -> Path:
-        template, filling = self._templates / "template.sqlite3", self._templates / "filling.sqlite3"
-        with (self._templates / "template.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not template.exists():
-                _fill(f"sqlite:///{filling}")
-                filling.rename(template)
-        return template
 
     def postgres(self) -> str:
         """A fresh PostgreSQL database."""
@@ -79,15 +71,39 @@ class Databases:
     def postgres_server(self) -> Postgres:
         """The PostgreSQL behind it, started at first use."""
         if self._postgres is None:
+            template = self._template("postgres", _fill_postgres)
             self._postgres = Postgres()
-            self._postgres.start()
-            _fill(self._postgres.create("rockstar_template"))
+            self._postgres.start(template)
         return self._postgres
+
+    def _template(self, name: str, fill: Callable[[Path], None]) -> Path:
+        """What `fill` makes at a path, once for all processes."""
+        template, filling = self._templates / name, self._templates / f"{name}.filling"
+        with (self._templates / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not template.exists():
+                fill(filling)
+                filling.rename(template)
+        return template
 
     def close(self) -> None:
         """End the PostgreSQL, if there is one."""
         if self._postgres is not None:
             self._postgres.stop()
+
+
+def _fill_sqlite(path: Path) -> None:
+    _fill(f"sqlite:///{path}")
+
+
+def _fill_postgres(path: Path) -> None:
+    server = Postgres()
+    try:
+        server.start()
+        _fill(server.create("rockstar_template"))
+        server.keep(path)
+    finally:
+        server.stop()
 
 
 def _fill(url: str) -> None:

