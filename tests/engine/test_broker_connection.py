@@ -241,6 +241,36 @@ async def test_a_connection_that_ends_before_the_call_is_sent_is_no_failure(
     assert await calling == b"OK"
 
 
+async def test_closing_ends_every_connection_though_it_is_cancelled(serve: Serve, broker_of: Any) -> None:
+    broker = broker_of(await serve(lambda command: OK))
+    await broker.call(0, "SET", "x", 1)
+    await broker.call(0, "GET", "x", is_read=True)
+    connections = list(broker._connections.values())
+    assert len(connections) == 2
+    closing = asyncio.create_task(broker.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    assert not any(connection.is_open for connection in connections)
+
+
+async def test_a_call_that_is_repeated_opens_nothing_after_the_end(serve: Serve, broker_of: Any) -> None:
+    was_heard = asyncio.Event()
+
+    def answer(command: list[bytes]) -> bytes:
+        was_heard.set()
+        return b"-LOADING data\r\n"
+
+    server = await serve(answer)
+    broker = broker_of(server)
+    calling = asyncio.create_task(broker.call(0, "SET", "x", 1, is_repeatable=True))
+    await was_heard.wait()
+    await broker.close()
+    with pytest.raises(NotSentError, match="closed"):
+        await calling
+    assert len(server.writers) == 1
+
+
 async def test_what_may_have_been_carried_out_is_not(serve: Serve, broker_of: Any) -> None:
     server = await serve(lambda command: None)
     broker = broker_of(server)

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +79,7 @@ class Broker:
         self._lost: set[Place] = set()
         self._repeat_s = min(REPEAT_S, deadline_s)
         self._looking: asyncio.Task[None] | None = None
+        self._is_closed = False
         self.map.on_change.append(self._leave_servers)
 
     async def run(
@@ -162,17 +164,22 @@ class Broker:
         return ("INFO", "replication") if self._options.is_primary_asked else ("PING",)
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and make none any more.
+
+        They end before the first wait, so that none stays open if the caller is cancelled.
+        """
+        self._is_closed = True
         tasks = [task for task in (self._looking, *self._connecting.values()) if task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        connections, self._connections = self._connections, {}
-        for connection in connections.values():
+        connections, self._connections = list(self._connections.values()), {}
+        for connection in connections:
             connection.close()
-            await connection.closed()
-        await self.map.close()
-        await self._close_map()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._close_map)
+            stack.push_async_callback(self.map.close)
+            ends = (connection.closed() for connection in connections)
+            await asyncio.gather(*tasks, *ends, return_exceptions=True)
 
     async def _connection(self, partition: int, *, is_read: bool) -> BrokerConnection:
         place = self.map.owner(partition)
@@ -256,6 +263,8 @@ class Broker:
 
     async def _connect(self, at: tuple[Place, bool]) -> BrokerConnection:
         """Connect, or wait for a call that connects already."""
+        if self._is_closed:
+            raise NotSentError("The connections to the broker were closed.")
         task = self._connecting.get(at)
         if task is None:
             task = self._connecting[at] = asyncio.create_task(self._open(at))

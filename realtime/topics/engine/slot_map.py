@@ -66,6 +66,7 @@ class SlotMap:
         self._owners: list[Place | None] = [None] * partitions
         self._looked_s = -inf
         self._looking: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @property
     def is_due(self) -> bool:
@@ -101,6 +102,8 @@ class SlotMap:
 
     async def look(self) -> None:
         """Ask where everything is; callers of the same time share one look. Raises NotSentError."""
+        if self._is_closed:
+            raise NotSentError("The connections to the broker were closed.")
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
         looking = self._looking
@@ -111,7 +114,8 @@ class SlotMap:
                 self._looking = None
 
     async def close(self) -> None:
-        """End a look that is under way."""
+        """End a look that is under way; later ones fail."""
+        self._is_closed = True
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])

@@ -101,19 +101,20 @@ class Subscriber:
             logger.warning("The bus cannot reach the broker yet; it keeps trying.")
 
     async def stop(self) -> None:
-        """Leave all channels and close the connections."""
+        """Leave all channels and close the connections, before the first wait: the caller may be cancelled."""
         self._broker.map.on_change.remove(self._work.set)
         tasks = [task for task in (self._runner, *self._opening.values()) if task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         for channel in self._channels.values():
             channel.settle()
         self._channels.clear()
         self._unasked.clear()
-        for link in list(self._links.values()):
-            link.connection.close()
-            await link.connection.closed()
+        connections = [link.connection for link in self._links.values()]
+        for connection in connections:
+            connection.close()
+        ends = (connection.closed() for connection in connections)
+        await asyncio.gather(*tasks, *ends, return_exceptions=True)
 
     async def join(self, group: str) -> None:
         """Hear a group from now on; as `Bus.join`."""
