@@ -86,19 +86,18 @@ class FileView(ChatAPIView):
         path, kind = file_path(file.tenant_id, file.key), file.type
         if self.is_thumbnail and file.width:
             path, kind = path + THUMBNAIL, "image/webp"
-        response = _streamed(request, _opened(path), kind)
+        try:
+            content = file_storage().open(path)
+        except OSError as error:
+            # Deleted since it was looked up, or else the storage fails.
+            access_file(self.tenant.id, user.id, file_id)
+            raise storage_failure(error) from error
+        response = _streamed(request, content, kind)
         response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=file.name)
         response["X-Content-Type-Options"] = "nosniff"
         response["Content-Security-Policy"] = SANDBOX
         response["Cache-Control"], response["ETag"] = cache, tag
         return response
-
-
-def _opened(path: str) -> "Content[bytes]":
-    try:
-        return file_storage().open(path)
-    except OSError as error:
-        raise storage_failure(error) from error
 
 
 def _uploaded(request: Request) -> "UploadedFile[bytes]":

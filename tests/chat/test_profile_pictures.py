@@ -4,8 +4,10 @@ import json
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 from PIL import Image
@@ -69,6 +71,22 @@ def test_a_profile_picture_is_a_square_that_members_see(world: World, folder: Pa
         assert answer.status_code == 200
         assert "picture" not in json.loads(answer.content)["profile"]
     assert (stored(folder), bob.client.get(url).status_code) == (0, 404)
+
+
+def test_a_picture_that_is_replaced_while_it_is_asked_for_is_no_such_file(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Domain.objects.create(tenant=TenantRow.objects.get(slug="acme"), host=HOSTS["acme"])
+    bob, replaced, opened = Api(world, "bob"), picture_set(world), FileSystemStorage.open
+
+    def replace_first(storage: FileSystemStorage, name: str) -> Any:
+        picture_set(world)
+        return opened(storage, name)
+
+    monkeypatch.setattr(FileSystemStorage, "open", replace_first)
+    answer = bob.client.get(f"/api/chat/files/{replaced.pk}/")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert "chat.files.storage" not in {record.name for record in caplog.records}
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
