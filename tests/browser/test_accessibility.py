@@ -4,7 +4,7 @@ from typing import Any, Literal
 from urllib.parse import urljoin
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import ChatPage, picture
 from tests.browser.test_live_page import open_live_page
@@ -24,6 +24,10 @@ FOCUS_AFTER_CLICK = """(button) => {
   button.click();
   return new Promise((drawn) => requestAnimationFrame(() => drawn(document.activeElement.id)));
 }"""
+
+# Of what is drawn before an element, and of the page.
+BACKGROUNDS = """(element) =>
+  [getComputedStyle(element, "::before"), getComputedStyle(document.body)].map((style) => style.backgroundColor)"""
 
 
 def test_sign_in(windows: Windows) -> None:
@@ -132,6 +136,30 @@ def test_what_opens_beside_messages(windows: Windows) -> None:
         page.keyboard.press("Escape")
 
 
+def test_forced_colours_show_what_is_chosen_and_who_is_here(windows: Windows) -> None:
+    """Without the page's own colours: names, groups of emoji, the panel, people and conversations."""
+    bob = ChatPage.enter(windows, "bob")
+    bob.open_room("general")
+    chat = ChatPage.enter(windows, "alice", forced_colors="active")
+    page = chat.page
+    chat.open_room("general")
+    chat.composer.press_sequentially("@")
+    assert_outlined(page.get_by_role("option", selected=True))
+    chat.composer.fill("")
+    page.get_by_role("button", name="Emoji", exact=True).click()
+    assert_outlined(page.get_by_role("tab", selected=True))
+    assert_outlined(page.get_by_role("button", name="No skin tone"))
+    page.keyboard.press("Escape")
+    assert_outlined(page.get_by_role("button", name="People", exact=True))
+    page.locator(".people-list [data-here=true] .person", has_text="bob").click()
+    page.get_by_role("dialog").get_by_role("button", name="Message").click()
+    dot = chat.room("bob").locator(".presence-dot")
+    expect(dot).to_have_attribute("data-state", "here")
+    # The colours of the dot are the page's own; otherwise it is as empty as that of somebody who is not here.
+    colour, background = dot.evaluate(BACKGROUNDS)
+    assert colour != background
+
+
 def test_chat_on_a_phone(windows: Windows) -> None:
     """The chat and its drawer of rooms."""
     chat = ChatPage.enter(windows, "bob", viewport=PHONE, **EXAMINED)
@@ -159,3 +187,8 @@ def assert_accessible(page: Page, within: str | None = None) -> None:
         assert not faults, "\n".join(faults)
         # It could tell the colours apart.
         assert "color-contrast" in {rule["id"] for rule in found["passes"]}, found["incomplete"]
+
+
+def assert_outlined(element: Locator) -> None:
+    """Fail if an element has no outline, which forced colours leave."""
+    expect(element).to_have_css("outline-style", "solid")

@@ -30,8 +30,10 @@ def test_no_page_scrolls_sideways(alice: ChatPage, windows: Windows) -> None:
 
 
 def test_what_opens_fits_with_text_at_twice_its_size(alice: ChatPage) -> None:
-    """The shortcuts, the profile and the grid of emoji."""
+    """The shortcuts, the profile, the grid of emoji, the menus and the pins."""
     page = alice.page
+    alice.say("a plan to pin")
+    alice.in_message_menu(page.locator(".message").last, "Pin to the room").click()
     page.evaluate("() => (document.documentElement.style.fontSize = '200%')")
     page.keyboard.press("Control+/")
     assert_holds_its_parts(page, "dialog")
@@ -47,6 +49,13 @@ def test_what_opens_fits_with_text_at_twice_its_size(alice: ChatPage) -> None:
     assert_holds_its_parts(page, ".emoji-picker")
     assert_holds_its_parts(page, ".emoji-grid")
     assert_fits(page)
+    page.keyboard.press("Escape")
+    for menu in ("Account of alice", "More about"):
+        page.get_by_role("button", name=menu).click()
+        expect(page.locator(":popover-open")).to_be_in_viewport(ratio=1)
+        page.keyboard.press("Escape")
+    page.get_by_role("button", name="Pinned messages").click()
+    assert_holds_its_parts(page, ".pins")
 
 
 def test_the_button_that_sends_stays_in_view_beside_many_files(alice: ChatPage) -> None:

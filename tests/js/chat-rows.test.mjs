@@ -164,6 +164,8 @@ test("somebody types for six seconds, once", () => {
   assert.equal(typingLine(typers), "eve and bob are typing…");
   assert.equal(typingLine(stillTyping(typers, 6500)), "bob is typing…");
   assert.equal(typingLine(stillTyping(typers, 9000)), "");
+  const named = withTyper([], { id: 4, username: "ahmed", name: "أحمد (HR)" }, 0);
+  assert.equal(typingLine(named), "\u2068أحمد (HR)\u2069 is typing…");
 });
 
 test("people are listed with those who are here first, if the server names them", () => {

@@ -3,15 +3,22 @@
  * Django's JavaScript catalogue, if the page has it. `makemessages -d djangojs` finds them.
  */
 
+// Letters of the scripts that are written from right to left, and signs that begin such a text. They take the signs, numbers and
+// names beside them along.
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\u200f\u202b\u202e\u2067\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
 /**
- * A text in the reader's language.
+ * A text in the reader's language. Values that are written from right to left are isolated from the words around them.
  * @param {string} text
  * @param {Record<string, unknown>} [values] for the names in braces: `_("Leave {room}?", { room: "general" })`
  */
 export function _(text, values = {}) {
   const translated = /** @type {any} */ (globalThis).gettext?.(text) ?? text;
-  return translated.replace(/\{(\w+)\}/g, (/** @type {string} */ whole, /** @type {string} */ name) => String(values[name] ?? whole));
+  return translated.replace(/\{(\w+)\}/g, (/** @type {string} */ whole, /** @type {string} */ name) => isolated(String(values[name] ?? whole)));
 }
+
+/** @param {string} value */
+const isolated = (value) => (RIGHT_TO_LEFT.test(value) ? `\u2068${value}\u2069` : value);
 
 /**
  * A text with a number of things: `ngettext("{count} room", "{count} rooms", 2)`.

@@ -372,7 +372,8 @@ export class RoomStore {
   /** @param {{id: number, username: string}} user */
   #typing(user) {
     if (user.id === this.chat.me.id) return;
-    this.typers.value = withTyper(this.typers.value, user, Date.now());
+    const member = this.members.value.find(({ id }) => id === user.id);
+    this.typers.value = withTyper(this.typers.value, member ?? user, Date.now());
     setTimeout(() => (this.typers.value = stillTyping(this.typers.value, Date.now())), TYPING_SHOWN_MS);
   }
 

@@ -8,11 +8,10 @@ import { CloseIcon, IconButton } from "./icons.js";
 /** For a reader who is no longer in the room. The text stays, to be copied or sent after joining again. @param {Place} props */
 export function Outside({ store, room }) {
   const { name, is_public, archived } = room.room.value;
-  const words = archived ? _("{name} was archived. What you typed stays here.") : _("You are no longer in {name}. What you typed stays here.");
-  const [before, after] = words.split("{name}");
+  const words = archived ? _("{name} was archived. What you typed stays here.", { name }) : _("You are no longer in {name}. What you typed stays here.", { name });
   return html`
     <div class="composer-note" role="alert">
-      <span><span aria-hidden="true">⚠ </span>${before}<bdi>${name}</bdi>${after}</span>
+      <span><span aria-hidden="true">⚠ </span>${words}</span>
       ${is_public && !archived && html`<button type="button" class="button small" onClick=${() => store.joinRoom(room.id)}>${_("Join again")}</button>`}
     </div>`;
 }

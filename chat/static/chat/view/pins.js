@@ -14,10 +14,6 @@ export function Pins({ store, room, onClose }) {
   const pins = room.pins.value;
   const mayUnpin = store.rank(room) >= MEMBER;
   useEffect(() => void (pins === null && room.loadPins()), [pins, store.connection.value.name]);
-  const jump = (/** @type {number} */ seq) => {
-    onClose();
-    room.jumpTo(seq);
-  };
   return html`
     <${Dialog} title=${_("Pinned messages")} onClose=${onClose}>
       ${pins === null && html`<p class="muted">${room.requests.errors.value["pin.list"] || _("Loading…")}</p>`}
@@ -29,7 +25,7 @@ export function Pins({ store, room, onClose }) {
             <${MessageBody} message=${message} store=${store} />
             <p class="actions">
               ${mayUnpin && html`<button type="button" class="button small" onClick=${() => pin(store, message, false)}>${_("Unpin")}</button>`}
-              <button type="button" class="button small" onClick=${() => jump(message.seq)}>${_("Show")}</button>
+              <button type="button" class="button small" onClick=${() => (onClose(), room.jumpTo(message.seq))}>${_("Show")}</button>
             </p>
           </li>`)}
       </ul>
