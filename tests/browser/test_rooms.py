@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Locator, WebSocketRoute, expect
 
 from tests.browser.chat_page import ChatPage, picture
-from tests.browser.windows import GLOBEX, Windows
+from tests.browser.windows import DESKTOP, GLOBEX, PASSWORD, Windows
+from tests.servers.pool import Site
 
 # Keeps what the page tells the browser to show.
 RECORD_NOTIFICATIONS = """
@@ -17,6 +18,13 @@ window.Notification = class {
   static requestPermission() { return Promise.resolve((this.permission = "granted")); }
   constructor(title, { body }) { window.shown.push(`${title}: ${body}`); }
 };
+"""
+
+# A user of Globex who is in no room.
+MAKE_GUEST = f"""
+from accounts.models import Membership, Tenant, User
+guest = User.objects.create_user("guest", password="{PASSWORD}")
+Membership.objects.create(tenant=Tenant.objects.get(slug="globex"), user=guest)
 """
 
 
@@ -159,7 +167,35 @@ def test_a_link_to_a_public_room_offers_to_join_it(carol: ChatPage, dave: ChatPa
     dialog.get_by_role("button", name="Join").click()
     expect(dave.heading).to_have_text("Open house")
     expect(dave.messages("come in")).to_have_count(1)
+    dave.page.evaluate("location.hash = 'room-999999'")
+    expect(notice).to_have_count(1)
+    dave.room("general").click()
+    expect(notice).to_have_count(0)
+    dave.open_room("Open house")
     dave.leave_room()
+
+
+def test_the_room_that_is_open_is_in_view_in_the_list(dave: ChatPage) -> None:
+    """However long the list is, and whatever leads to the room."""
+    for name in ("attic", "barn", "cellar", "den"):
+        dave.create_room(name)
+    dave.page.set_viewport_size({"width": 1280, "height": 330})
+    for _ in range(dave.page.locator("button.room-item").count()):
+        dave.page.keyboard.press("Alt+ArrowDown")
+        expect(dave.page.locator(".room-item[aria-current]")).to_be_in_viewport(ratio=0.9)
+    dave.open_room("general")
+    dave.page.set_viewport_size(DESKTOP)
+
+
+def test_without_a_room_a_wrong_address_is_taken_back(windows: Windows, browsed_site: Site) -> None:
+    """The page says so, and has no address of a room then."""
+    browsed_site.orm.run(MAKE_GUEST)
+    window = windows.enter("guest", "/chat/", GLOBEX)
+    page = window.page
+    expect(page.get_by_role("heading", name="No room is open")).to_be_visible()
+    page.evaluate("location.hash = 'room-999999'")
+    expect(page.get_by_role("alert")).to_contain_text("You are not in the room of that address.")
+    expect(page).to_have_url(f"{window.address}/chat/")
 
 
 def test_nobody_is_told_to_join_an_archived_room_again(carol: ChatPage, dave: ChatPage) -> None:

@@ -4,12 +4,20 @@ import re
 from types import TracebackType
 from typing import Any, Self
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, StorageState, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    StorageState,
+    ViewportSize,
+    expect,
+)
 
 ACME = "acme.localhost"
 GLOBEX = "globex.localhost"
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 320, "height": 640}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 320, "height": 640}
 PASSWORD = "rockstar"
 SIGN_IN = re.compile(r"/accounts/login/")
 # Chromium says most violations itself, but not all of them as errors.

@@ -103,7 +103,7 @@ function addressRooms() {
   const follow = () => {
     const to = placeOf(location.hash);
     if (to === null || go(to)) return;
-    history.replaceState(null, "", `#room-${store.currentId.value}`);
+    history.replaceState(null, "", store.current.value ? `#room-${store.currentId.value}` : location.pathname);
   };
   for (const event of ["popstate", "hashchange"]) addEventListener(event, follow);
 }

@@ -135,6 +135,7 @@ export class ChatStore {
     batch(() => {
       this.current.value?.close();
       this.actions.floating.value = null;
+      this.notice.value = "";
       this.currentId.value = roomId;
       store.isAtEnd.value = true;
       store.open(seq);

@@ -14,6 +14,8 @@ const COUNT_SHOWN_MAX = 99;
 // Rooms of a section that are drawn with the page. The others follow, when the messages are likely to be there.
 const DRAWN_FIRST_MAX = 50;
 const DRAW_REST_MS = 1_000;
+// Keys, links and the finder lead to rooms anywhere in the list.
+const bringIntoView = (/** @type {HTMLElement | null} */ item) => item?.scrollIntoView({ block: "nearest" });
 
 /** The user's rooms in sections. A drawer on small screens. @param {{store: ChatStore}} props */
 export const Sidebar = ({ store }) => html`
@@ -60,7 +62,7 @@ function RoomItem({ room, store }) {
   const isUnsent = useComputed(() => store.drafts.texts.value.has(room.id) || isRefusedIn(store.sender.outbox.value, room.id));
   return html`
     <li>
-      <button type="button" class="room-item" aria-current=${isCurrent ? "true" : null} data-unread=${count > 0} data-muted=${room.level === "nothing"} onClick=${() => store.select(room.id)}>
+      <button type="button" class="room-item" ref=${isCurrent ? bringIntoView : null} aria-current=${isCurrent ? "true" : null} data-unread=${count > 0} data-muted=${room.level === "nothing"} onClick=${() => store.select(room.id)}>
         ${room.kind === "direct" ? html`<${PresenceDot} store=${store} room=${room} />` : html`<${RoomIcon} room=${room} />`}
         <span class="room-name" title=${room.topic_line || null}><bdi>${room.name}</bdi>${room.kind === "private" && html`<span class="visually-hidden"> ${_("(private)")}</span>`}</span>
         ${!isCurrent && isUnsent.value && html`<span class="draft-mark" title=${_("You have typed something here")}><${EditIcon} /><span class="visually-hidden"> ${_("draft")}</span></span>`}
