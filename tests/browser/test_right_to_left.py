@@ -1,7 +1,7 @@
 """Texts and names that are written from right to left, on a page that is written from left to right."""
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import FilePayload, Locator, expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.windows import PHONE, Windows
@@ -16,12 +16,14 @@ FIRST_LETTER = """(element) => {
   letter.setEnd(text, 1);
   return [letter, element].map((each) => each.getBoundingClientRect()).flatMap(({ left, right }) => [left, right]);
 }"""
-# Where the text of an element ends on its right, whatever the space around it.
-LINE_END = """(element) => {
+# Where the text of an element begins on its left and ends on its right, whatever the space around it.
+LINE = """(element) => {
   const line = document.createRange();
   line.selectNodeContents(element);
-  return line.getBoundingClientRect().right;
+  return line.getBoundingClientRect().%s;
 }"""
+LINE_START = LINE % "left"
+LINE_END = LINE % "right"
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,16 @@ def test_the_items_of_a_list_stand_beside_their_bullets(alice: ChatPage) -> None
     expect(items).to_have_count(3)
     ends = {round(item.evaluate(LINE_END)) for item in items.all()}
     assert len(ends) == 1
+
+
+def test_the_name_of_a_file_stands_above_its_size(alice: ChatPage) -> None:
+    """On the same side."""
+    note: FilePayload = {"name": "ملاحظة.txt", "mimeType": "text/plain", "buffer": b"anvil, rope"}
+    alice.page.locator("input[type=file]").set_input_files([note])
+    name = alice.page.locator(".composer .file-card bdi")
+    size = alice.page.locator(".composer .file-card .muted")
+    expect(size).to_have_text("11 bytes")
+    assert name.evaluate(LINE_START) == size.evaluate(LINE_START)
 
 
 def assert_begins(element: Locator) -> None:
