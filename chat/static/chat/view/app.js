@@ -6,7 +6,7 @@ import { OpenDialog } from "./dialogs.js";
 import { useDrawer } from "./drawer.js";
 import { html } from "./html.js";
 import { CloseIcon, IconButton } from "./icons.js";
-import { focusComposer, useKeys } from "./keys.js";
+import { backToComposer, useKeys } from "./keys.js";
 import { lazy } from "./lazy.js";
 import { MessageList } from "./message-list.js";
 import { RoomHead } from "./room-head.js";
@@ -40,15 +40,11 @@ export function App({ store }) {
 }
 
 /** @param {Place} props */
-function RoomPane({ store, room }) {
-  // A screen keyboard would cover the messages.
-  const toComposer = () => matchMedia("(pointer: fine)").matches && focusComposer();
-  return html`
-    <${RoomHead} store=${store} room=${room} />
-    <${MessageList} store=${store} room=${room} onDone=${toComposer} />
-    <${Notice} store=${store} />
-    <${Composer} store=${store} room=${room} onSent=${() => room.toEnd()} />`;
-}
+const RoomPane = ({ store, room }) => html`
+  <${RoomHead} store=${store} room=${room} />
+  <${MessageList} store=${store} room=${room} onDone=${backToComposer} />
+  <${Notice} store=${store} />
+  <${Composer} store=${store} room=${room} onSent=${() => room.toEnd()} />`;
 
 /** The panel beside the messages. @param {Place} props */
 function Panel({ store, room }) {
@@ -69,7 +65,7 @@ function Notice({ store }) {
   return text && html`
     <div class="composer-note failed" role="alert">
       <span><span aria-hidden="true">⚠ </span>${text}</span>
-      <${IconButton} label=${_("Close")} icon=${CloseIcon} onClick=${() => (store.notice.value = "")} />
+      <${IconButton} label=${_("Close")} icon=${CloseIcon} onClick=${() => ((store.notice.value = ""), backToComposer())} />
     </div>`;
 }
 

@@ -5,7 +5,7 @@ import { textToSend } from "../lib/outbox.js";
 import { typingLine } from "../lib/typing.js";
 import { html } from "./html.js";
 import { SendIcon } from "./icons.js";
-import { isForInputMethod } from "./keys.js";
+import { backToComposer, isForInputMethod } from "./keys.js";
 import { lazy } from "./lazy.js";
 /** @import {ChatStore, Place, RoomStore} from "../types.js" */
 
@@ -75,7 +75,7 @@ export function Composer({ store, room, onSent }) {
       ${intent && html`<${IntentLine} store=${store} intent=${intent} onCancel=${() => actions.cancel(room.id)} />`}
       <div class="composer-box">
         <${Completion} store=${store} room=${room} input=${input} />
-        ${files.length > 0 && html`<${Attachments} store=${store} files=${files} onRemove=${(/** @type {string} */ key) => store.files.value?.remove(room.id, key)} />`}
+        ${files.length > 0 && html`<${Attachments} store=${store} files=${files} onRemove=${(/** @type {string} */ key) => (store.files.value?.remove(room.id, key), backToComposer())} />`}
         <label class="visually-hidden" for="composer-text">${_("Message in {room}", { room: name })}</label>
         <textarea id="composer-text" ref=${input} rows="1" dir=${direction} autocomplete="off" enterkeyhint=${hasMouse ? "send" : "enter"}
           placeholder=${_("Message {room}", { room: name })} aria-describedby="composer-help" readonly=${!is_member}

@@ -24,6 +24,9 @@ export function focusComposer() {
   document.getElementById("composer-text")?.focus();
 }
 
+/** The same, after something that had the focus is gone. On a touch screen the keyboard would cover the messages. */
+export const backToComposer = () => matchMedia("(pointer: fine)").matches && focusComposer();
+
 /** Whether the search was opened but its field is not there yet. A key that is typed now belongs to the search. @param {ChatStore} store */
 const isSearchComing = (store) => store.panel.value === "search" && document.getElementById("search-query") === null;
 

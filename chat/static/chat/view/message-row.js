@@ -5,6 +5,7 @@ import { _ } from "realtime/texts";
 import { fullTimeText, nameOf, summaryOf, timeText } from "../lib/format.js";
 import { FileList } from "./files.js";
 import { html } from "./html.js";
+import { backToComposer } from "./keys.js";
 import { lazy } from "./lazy.js";
 import { Avatar } from "./avatar.js";
 import { elementsOf } from "./server-html.js";
@@ -100,12 +101,12 @@ const Quote = ({ quote, room }) => html`
     <bdi class="quote-text">${quote.deleted ? _("Deleted message") : summaryOf(quote)}</bdi>
   </button>`;
 
-/** @param {{message: Message, store: ChatStore}} props */
+/** The focus stays at the message if the reader takes back the only one. @param {{message: Message, store: ChatStore}} props */
 const Reactions = ({ message, store }) => html`
   <div class="reactions">
     ${message.reactions.map(({ emoji, count, mine }) => html`
       <button type="button" key=${emoji} class="reaction" aria-pressed=${mine === true}
-        aria-label=${`${emoji} ${count}${mine ? _(", yours among them") : ""}`} onClick=${() => store.actions.react(message, emoji)}>
+        aria-label=${`${emoji} ${count}${mine ? _(", yours among them") : ""}`} onClick=${(/** @type {any} */ { target }) => (mine && count === 1 && target.closest("article").focus(), store.actions.react(message, emoji))}>
         <span>${emoji}</span> ${count}
       </button>`)}
   </div>`;
@@ -120,6 +121,6 @@ function Delivery({ entry, store }) {
     <div class="delivery" role=${isFailed ? "alert" : null} data-late=${state !== "sending" || !store.isOnline.value}>
       <span>${isFailed ? html`<span aria-hidden="true">⚠ </span>${_("Not sent.")} ${error}` : waiting}</span>
       ${isFailed && button(_("Try again"), () => store.sender.again(id))}
-      ${button(_("Edit"), () => store.actions.takeBack(entry))}${button(_("Discard"), () => store.actions.discard(entry))}
+      ${button(_("Edit"), () => store.actions.takeBack(entry))}${button(_("Discard"), () => (store.actions.discard(entry), backToComposer()))}
     </div>`;
 }

@@ -91,7 +91,7 @@ export function Person({ store, room, person, onClose }) {
   const mayRemove = isRoom && !isMe && rank >= MODERATOR && (rank >= OWNER || rank > ROLES.indexOf(shown.role ?? ""));
   const member = { room_id: room.id, user_id: person.id };
   return html`
-    <${Dialog} title=${nameOf(shown)} onClose=${onClose}>
+    <${Dialog} title=${nameOf(shown)} onClose=${onClose} returnTo=${() => document.getElementById("panel")}>
       <div class="profile-card">
         <${Avatar} user=${shown} />
         <p>@${shown.username}${isRoom && shown.role ? ` · ${roleWord(shown.role)}` : ""}</p>
