@@ -187,8 +187,10 @@ def test_the_room_that_is_open_is_in_view_in_the_list(dave: ChatPage) -> None:
     dave.page.set_viewport_size(DESKTOP)
 
 
-def test_without_a_room_a_wrong_address_is_taken_back(windows: Windows, browsed_site: Site) -> None:
-    """The page says so, and has no address of a room then."""
+def test_without_a_room_a_wrong_address_is_taken_back_and_no_search_is_offered(
+    windows: Windows, browsed_site: Site
+) -> None:
+    """The page says so, and has no address of a room then. There is nothing to search, and no place for the search."""
     browsed_site.orm.run(MAKE_GUEST)
     window = windows.enter("guest", "/chat/", GLOBEX)
     page = window.page
@@ -196,6 +198,10 @@ def test_without_a_room_a_wrong_address_is_taken_back(windows: Windows, browsed_
     page.evaluate("location.hash = 'room-999999'")
     expect(page.get_by_role("alert")).to_contain_text("You are not in the room of that address.")
     expect(page).to_have_url(f"{window.address}/chat/")
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox").fill("nowhere to be found")
+    expect(page.get_by_role("dialog").get_by_role("status")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Nothing was found.")
 
 
 def test_nobody_is_told_to_join_an_archived_room_again(carol: ChatPage, dave: ChatPage) -> None:

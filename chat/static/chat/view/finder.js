@@ -58,7 +58,7 @@ export function Finder({ store, onClose }) {
               </div>`)}
           </div>`)}
       </div>
-      <p class="visually-hidden" role="status">${options.length === 0 ? _("Nothing was found.") : ""}</p>
+      <p class="muted" role="status">${options.length === 0 ? _("Nothing was found.") : ""}</p>
     <//>`;
 }
 
@@ -81,7 +81,7 @@ function useGroups(store, query) {
   return [
     { name: "rooms", title: _("Rooms"), options: roomsFound(rooms, name).map((room) => roomOption(store, room)) },
     { name: "people", title: _("People"), options: people.map((person) => personOption(store, person)) },
-    { name: "messages", title: _("Messages"), options: wanted === "" ? [] : [...matching.map((message) => messageOption(store, message)), all] },
+    { name: "messages", title: _("Messages"), options: wanted === "" || store.joined.value.length === 0 ? [] : [...matching.map((message) => messageOption(store, message)), all] },
   ];
 }
 
