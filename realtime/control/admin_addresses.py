@@ -46,6 +46,13 @@ class CheckedAddresses(_Base):
             raise BadRequest("No row has this key.")
         return super().response_action(request, queryset, *args, **kwargs)
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show a form or take it. Raises BadRequest for a key that no row can have: a search field looks it up."""
+        for name in self.get_autocomplete_fields(request):
+            if not self._may_have(name, [key for key in request.POST.getlist(name) if key]):
+                raise BadRequest("No row has this key.")
+        return super().changeform_view(request, *args, **kwargs)
+
     def get_changeform_initial_data(self, request: HttpRequest) -> Any:
         """Return the first values of a new row's form, without keys that no row can have."""
         given = super().get_changeform_initial_data(request)

@@ -322,6 +322,8 @@ def test_a_choice_that_no_row_can_be_is_no_fault_of_ours(
     for action in ("delete_selected", "suspend"):
         form = {"action": action, "_selected_action": key}
         assert root.post(f"/admin/{app}/{model}/", form).status_code < 500
+    row = dict.fromkeys(("tenant", "user", "users", "groups", "room"), key)
+    assert root.post(f"/admin/{app}/{model}/add/", row).status_code < 500
 
 
 @pytest.mark.parametrize(("app", "model"), lists_in_the_admin())
