@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
-    from django.db.models import Field, QuerySet
+    from django.db.models import Model, QuerySet
 
     _Base = ModelAdmin[Any]
 else:
@@ -48,25 +48,30 @@ class CheckedAddresses(_Base):
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show a form or take it. Raises BadRequest for a key that no row can have: a search field looks it up."""
-        for name in self.get_autocomplete_fields(request):
-            if not self._may_have(name, [key for key in request.POST.getlist(name) if key]):
-                raise BadRequest("No row has this key.")
+        # The fields of rows that are shown within the form have the row's number before their names.
+        inlines = self.get_inline_instances(request) if request.method == "POST" else []
+        for shown in (self, *inlines):
+            for name in shown.get_autocomplete_fields(request):
+                for posted, keys in request.POST.lists():
+                    is_other = posted.rpartition("-")[2] != name
+                    if not (is_other or _may_have(shown.model, name, list(filter(None, keys)))):
+                        raise BadRequest("No row has this key.")
         return super().changeform_view(request, *args, **kwargs)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> Any:
         """Return the first values of a new row's form, without keys that no row can have."""
         given = super().get_changeform_initial_data(request)
-        return {name: value for name, value in given.items() if self._may_have(name, value)}
+        return {name: value for name, value in given.items() if _may_have(self.model, name, value)}
 
-    def _may_have(self, name: str, value: Any) -> bool:
-        try:
-            field: Field[Any, Any] = self.model._meta.get_field(name)  # noqa: SLF001 Django's public name for it
-        except FieldDoesNotExist:
-            return True
-        if not field.is_relation:
-            return True
-        target: Any = field.target_field  # type: ignore[attr-defined]  # of relations
-        return all(_may_be(target, key) for key in (value if isinstance(value, list) else [value]))
+
+def _may_have(model: "type[Model]", name: str, value: Any) -> bool:
+    try:
+        field: Any = model._meta.get_field(name)  # noqa: SLF001 Django's public name for it
+    except FieldDoesNotExist:
+        return True
+    if not field.is_relation:
+        return True
+    return all(_may_be(field.target_field, key) for key in (value if isinstance(value, list) else [value]))
 
 
 def _may_be(field: Any, key: Any) -> bool:

@@ -326,6 +326,13 @@ def test_a_choice_that_no_row_can_be_is_no_fault_of_ours(
     assert root.post(f"/admin/{app}/{model}/add/", row).status_code < 500
 
 
+def test_nor_is_such_a_choice_within_the_form_of_another_row(acme: Tenant, root: Client) -> None:
+    page = f"/admin/accounts/user/{User.objects.get(username='root').pk}/change/"
+    form = {"memberships-TOTAL_FORMS": "1", "memberships-INITIAL_FORMS": "0", "memberships-0-tenant": "abc"}
+    assert root.post(page, form).status_code == 400
+    assert root.post(page, form | {"memberships-0-tenant": str(acme.pk)}).status_code == 200
+
+
 @pytest.mark.parametrize(("app", "model"), lists_in_the_admin())
 def test_a_search_for_many_words_is_no_fault_of_ours(
     acme: Tenant, root: Client, app: str, model: str
