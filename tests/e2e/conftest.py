@@ -13,6 +13,7 @@ Logic above both (payloads, envelopes, rules of topics, methods, pages, session 
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -20,6 +21,11 @@ from tests.e2e.visitor import Visitor
 from tests.servers.pool import Site, SitePool, close_all
 
 DEFAULT = ("serve",)
+NEW_TENANT = """
+from accounts.models import Domain, Tenant
+tenant = Tenant.objects.create(slug=slug, name="New")
+Domain.objects.create(tenant=tenant, host=host)
+"""
 
 
 class OwnSites:
@@ -81,4 +87,16 @@ async def acme(site: Site) -> AsyncIterator[Visitor]:
 async def globex(site: Site) -> AsyncIterator[Visitor]:
     """A visitor of globex.localhost."""
     async with Visitor(site, "globex.localhost") as visitor:
+        yield visitor
+
+
+@pytest.fixture
+async def own_tenant(site: Site) -> AsyncIterator[Visitor]:
+    """A visitor of a tenant of this test's own: failed sign-ins are counted by tenant, and these keep nobody else out."""
+    slug = f"t{uuid4().hex[:8]}"
+    host = f"{slug}.localhost"
+    site.orm.run(NEW_TENANT, slug=slug, host=host)
+    async with Visitor(site, host) as visitor:
+        async with visitor.reopen("/ws/echo/"):
+            """The server knows the tenant."""
         yield visitor

@@ -11,8 +11,6 @@ from tests.e2e.visitor import PASSWORD, Visitor, assert_error_body
 
 MEMBER = {"chat:read", "chat:write", "pubsub:publish", "websocket:access"}
 STAFF = {"metrics:read", "control:read", "control:write"}
-# Failures are counted per address, so whoever fails has a server of its own.
-own_server = pytest.mark.settings(TEST="failures")
 
 
 def claims_of(token: str) -> dict[str, Any]:
@@ -139,10 +137,9 @@ async def test_a_refresh_token_that_is_none(acme: Visitor, path: str) -> None:
 
 
 @pytest.mark.kinds("serve", "scaled")
-@own_server
-async def test_failures_are_401_and_ten_in_a_minute_are_enough(acme: Visitor) -> None:
+async def test_failures_are_401_and_ten_in_a_minute_are_enough(own_tenant: Visitor) -> None:
     """A wrong password, a name that nobody has, somebody switched off: each counts, and says the same."""
-    person, switched_off = Person.new(acme.site), Person.new(acme.site)
+    person, switched_off = (Person.new(own_tenant.site, slug=own_tenant.slug) for _ in range(2))
     switched_off.deactivate()
     bodies = [
         {"username": "nobody", "password": "x"},
@@ -151,11 +148,11 @@ async def test_failures_are_401_and_ten_in_a_minute_are_enough(acme: Visitor) ->
     ]
     errors = []
     for body in bodies:
-        response = await acme.post("/api/token/", body)
+        response = await own_tenant.post("/api/token/", body)
         assert response.status_code == 401, (body, response.text)
         errors.append(assert_error_body(response))
     assert all(error == errors[0] for error in errors)
-    response = await acme.post("/api/token/", {"username": person.username, "password": PASSWORD})
+    response = await own_tenant.post("/api/token/", {"username": person.username, "password": PASSWORD})
     assert response.status_code == 429
     assert int(response.headers["retry-after"]) in range(1, 61)
     assert_error_body(response)

@@ -44,6 +44,11 @@ class Visitor:
     async def __aexit__(self, *_: object) -> None:
         await self.http.aclose()
 
+    @property
+    def slug(self) -> str:
+        """The name of the tenant, by which hosts of tests begin."""
+        return self.host.partition(".")[0]
+
     async def tokens(self, username: str = "alice", **fields: Any) -> dict[str, Any]:
         """A new pair of tokens: the body of `POST /api/token/`."""
         body = {"username": username, "password": PASSWORD} | fields
