@@ -54,15 +54,30 @@ def test_it_goes_back_to_the_composer(alice: ChatPage) -> None:
     expect(alice.composer).to_be_focused()
 
 
-def test_it_goes_to_the_people_after_one_of_them_was_removed(alice: ChatPage) -> None:
-    """The button that led to the person is gone, too."""
+def invite_bob(alice: ChatPage) -> Locator:
+    """Return his row in the list of people."""
     page = alice.page
     page.get_by_role("button", name="Invite people").click()
     page.get_by_role("dialog").get_by_role("checkbox", name="bob").check()
     page.get_by_role("dialog").get_by_role("button", name="Invite", exact=True).click()
-    person = page.locator(".person", has_text="bob")
+    return page.locator(".person", has_text="bob")
+
+
+def test_it_goes_to_the_people_after_one_of_them_was_removed(alice: ChatPage) -> None:
+    """The button that led to the person is gone, too."""
+    person = invite_bob(alice)
     person.press("Enter")
-    page.get_by_role("button", name="Remove from the room").press("Enter")
-    page.get_by_role("button", name="Remove now?").press("Enter")
+    alice.page.get_by_role("button", name="Remove from the room").press("Enter")
+    alice.page.get_by_role("button", name="Remove now?").press("Enter")
     expect(person).to_have_count(0)
-    expect(page.locator("#panel")).to_be_focused()
+    expect(alice.page.locator("#panel")).to_be_focused()
+
+
+def test_it_goes_to_the_people_when_one_of_them_comes(alice: ChatPage, windows: Windows) -> None:
+    """The row is drawn anew, among those who are here."""
+    person = invite_bob(alice)
+    person.focus()
+    expect(person).to_be_focused()
+    ChatPage.enter(windows, "bob").open_room(alice.heading.inner_text())
+    expect(alice.here).to_have_count(2)
+    expect(alice.page.locator("#panel")).to_be_focused()

@@ -1,3 +1,4 @@
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { _, ngettext } from "realtime/texts";
 
 import { Avatar, statusOf } from "./avatar.js";
@@ -34,21 +35,26 @@ export function PeoplePanel({ store, room }) {
 }
 
 /** @param {Place & {title: string, people: SeenPerson[], count: number}} props */
-function People({ title, people, count, store, room }) {
-  if (people.length === 0) return null;
+const People = ({ title, people, count, store, room }) => people.length > 0 && html`
+  <h3 class="sidebar-title">${title} <span class="count">${count}</span></h3>
+  <ul class="people-list">
+    ${people.map((person) => html`<${PersonRow} key=${person.id} person=${person} store=${store} room=${room} />`)}
+  </ul>`;
+
+/** If it goes while it has the focus, because the person comes, goes or is removed, the panel gets it. @param {Place & {person: SeenPerson}} props */
+function PersonRow({ person, store, room }) {
+  const row = useRef(/** @type {HTMLElement | null} */ (null));
+  useLayoutEffect(() => () => void (row.current?.contains(document.activeElement) && document.getElementById("panel")?.focus()), []);
+  const isAway = person.isHere && store.activity.isAway(person.id);
   return html`
-    <h3 class="sidebar-title">${title} <span class="count">${count}</span></h3>
-    <ul class="people-list">
-      ${people.map((person) => html`
-        <li key=${person.id} data-here=${person.isHere} data-away=${person.isHere && store.activity.isAway(person.id)}>
-          <button type="button" class="person" title=${`@${person.username}`} onClick=${() => store.show("Person", { room, person })}>
-            <${Avatar} user=${person} />
-            <span class="person-text">
-              <span class="person-name"><bdi>${nameOf(person)}</bdi></span>
-              ${statusOf(person) && html`<span class="person-status muted">${statusOf(person)}</span>`}
-            </span>
-            ${person.isHere && store.activity.isAway(person.id) && html`<span class="visually-hidden"> ${_("away")}</span>`}
-          </button>
-        </li>`)}
-    </ul>`;
+    <li ref=${row} data-here=${person.isHere} data-away=${isAway}>
+      <button type="button" class="person" title=${`@${person.username}`} onClick=${() => store.show("Person", { room, person })}>
+        <${Avatar} user=${person} />
+        <span class="person-text">
+          <span class="person-name"><bdi>${nameOf(person)}</bdi></span>
+          ${statusOf(person) && html`<span class="person-status muted">${statusOf(person)}</span>`}
+        </span>
+        ${isAway && html`<span class="visually-hidden"> ${_("away")}</span>`}
+      </button>
+    </li>`;
 }
