@@ -60,6 +60,8 @@ def invite_bob(alice: ChatPage) -> Locator:
     page.get_by_role("button", name="Invite people").click()
     page.get_by_role("dialog").get_by_role("checkbox", name="bob").check()
     page.get_by_role("dialog").get_by_role("button", name="Invite", exact=True).click()
+    # The row may come before the dialog goes, and gets no key until then.
+    expect(page.get_by_role("dialog")).to_have_count(0)
     return page.locator(".person", has_text="bob")
 
 
@@ -80,4 +82,5 @@ def test_it_goes_to_the_people_when_one_of_them_comes(alice: ChatPage, windows: 
     expect(person).to_be_focused()
     ChatPage.enter(windows, "bob").open_room(alice.heading.inner_text())
     expect(alice.here).to_have_count(2)
-    expect(alice.page.locator("#panel")).to_be_focused()
+    # In Firefox only the window in front has the focus, and that is bob's.
+    alice.page.wait_for_function("document.activeElement.id === 'panel'")
