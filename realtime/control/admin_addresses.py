@@ -48,13 +48,13 @@ class CheckedAddresses(_Base):
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show a form or take it. Raises BadRequest for a key that no row can have: a search field looks it up."""
-        # The fields of rows that are shown within the form have the row's number before their names.
         inlines = self.get_inline_instances(request) if request.method == "POST" else []
         for shown in (self, *inlines):
             for name in shown.get_autocomplete_fields(request):
                 for posted, keys in request.POST.lists():
-                    is_other = posted.rpartition("-")[2] != name
-                    if not (is_other or _may_have(shown.model, name, list(filter(None, keys)))):
+                    # A field of a row within the form is "memberships-0-tenant".
+                    is_asked = posted == name if shown is self else posted.endswith(f"-{name}")
+                    if is_asked and not _may_have(shown.model, name, list(filter(None, keys))):
                         raise BadRequest("No row has this key.")
         return super().changeform_view(request, *args, **kwargs)
 
