@@ -26,7 +26,7 @@ FOCUS_AFTER_CLICK = """(button) => {
   return new Promise((drawn) => requestAnimationFrame(() => drawn(document.activeElement.id)));
 }"""
 
-# Of what is drawn before an element, and of the page.
+# The background colours of the `::before` of an element, and of the page.
 BACKGROUNDS = """(element) =>
   [getComputedStyle(element, "::before"), getComputedStyle(document.body)].map((style) => style.backgroundColor)"""
 

@@ -164,9 +164,9 @@ class Broker:
         return ("INFO", "replication") if self._options.is_primary_asked else ("PING",)
 
     async def close(self) -> None:
-        """Close all connections, and make none any more.
+        """Close the connections of all calls; later calls fail.
 
-        They end before the first wait, so that none stays open if the caller is cancelled.
+        The connections end before the first wait, so that none stays open if the caller is cancelled.
         """
         self._is_closed = True
         tasks = [task for task in (self._looking, *self._connecting.values()) if task is not None]

@@ -101,7 +101,10 @@ class Subscriber:
             logger.warning("The bus cannot reach the broker yet; it keeps trying.")
 
     async def stop(self) -> None:
-        """Leave all channels and close the connections, before the first wait: the caller may be cancelled."""
+        """Leave all channels and close the connections.
+
+        They end before the first wait, so that none stays open if the caller is cancelled.
+        """
         self._broker.map.on_change.remove(self._work.set)
         tasks = [task for task in (self._runner, *self._opening.values()) if task is not None]
         for task in tasks:
