@@ -1,6 +1,6 @@
 """Two tenants with a member each, and ways to act as one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,10 +22,12 @@ GLOBEX_HOST = "globex.localhost"
 
 
 @pytest.fixture(autouse=True)
-def _quick_and_separate(settings: Settings) -> None:
+def _quick_and_separate(settings: Settings) -> Iterator[None]:
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
+    yield
+    # Tests of other folders sign in to tenants of the same names.
     forget_sign_ins()
 
 

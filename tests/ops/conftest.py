@@ -119,12 +119,13 @@ def loop(process: Process) -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture(autouse=True)
-def _quick_and_separate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick_and_separate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
     # There are no sockets to be told of a sign-in.
     monkeypatch.setattr("realtime.revoke", lambda revocations: None)
+    yield
     forget_sign_ins()
 
 
